@@ -1,0 +1,1 @@
+//! A workflow, its workers, and the demo

@@ -1,0 +1,1 @@
+//! The pure engine of pg_workflow.

@@ -1,0 +1,1 @@
+//! Integration tests of pg_workflow against throwaway servers
