@@ -1,0 +1,67 @@
+//! What is wrong with a definition: a code, the place and the remedy.
+
+use serde::Serialize;
+
+/// One finding of `workflow_validate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// `WF001` to `WF508`.
+    pub code: Code,
+    /// An error keeps the definition from being stored.
+    pub severity: Severity,
+    /// What is wrong, lower case, naming the thing.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+    /// Where in the document: `tasks[2].next[0].when`.
+    pub path: String,
+    /// The task it is about.
+    pub task: Option<String>,
+    /// The expression it is about.
+    pub expression: Option<String>,
+    /// Line of the source, from 1; 0 where the source is not known.
+    pub line: u32,
+    /// Column in characters, from 1; 0 where the source is not known.
+    pub column: u32,
+}
+
+/// Does a finding keep the definition from being stored?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Yes.
+    Error,
+    /// No, but it is hardly meant.
+    Warning,
+}
+
+/// The code of a finding or run-time error, `WF` and three digits: the first tells its category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(pub u16);
+
+impl Code {
+    /// `syntax`, `graph`, `semantic`, `expression`, `schema`, `catalogue` or `runtime`.
+    pub fn category(self) -> &'static str {
+        match self.0 / 100 {
+            0 => "syntax",
+            1 => "graph",
+            2 => "semantic",
+            3 => "expression",
+            4 => "schema",
+            5 => "catalogue",
+            _ => "runtime",
+        }
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WF{:03}", self.0)
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

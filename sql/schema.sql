@@ -1,0 +1,370 @@
+-- The schema of pg_workflow.
+--
+-- What is written once                     What grows with work
+--   pack ── action                           execution ──< execution (parent)
+--     │        │ workflow_def                    │ 1:1, when its action is a workflow
+--     └── workflow_definition                workflow_execution
+--             └─< workflow_definition_version    ├─< workflow_task_execution   one row a task, one an item
+--                     ^ pinned by workflow_execution.version
+--                                            lease                           who holds which tasks until when
+--
+-- * Rows that grow with work carry `part` (0..1023), first in every key. An id is part << 48 | node << 40 | sequence
+--   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A tree of
+--   executions shares one part.
+-- * A task's row is the work itself. It is claimable while `queue_at` is set, running while its `lease` holds, and
+--   never touched again once finished. `queue_at`, `due_at`, `next_retry_at` and `timed_out` are the only changing
+--   columns that an index knows: finishing a task changes none of them, and stays a HOT update.
+-- * What a branch knows is in `workflow_execution.variables` while there is one branch; several branches keep their
+--   differences in `workflow_execution.state`, the conductor's own memory. It is NULL for a single branch of plain steps,
+--   so a linear workflow never writes its execution's row between start and end.
+-- * Lock order: workflow_execution rows by (part, id), then their tasks, then leases. Claims and leases are taken with
+--   SKIP LOCKED, so nothing ever waits for them while it holds the other.
+-- * No triggers: they would fire again when a dump is restored. The functions keep `updated`.
+-- * Every table of users' data and its sequence is registered at the end, or a dump would leave it out.
+
+CREATE SCHEMA workflow;
+COMMENT ON SCHEMA workflow IS 'Tables, views and types of pg_workflow; its API is the workflow_… functions in pg_catalog.';
+
+CREATE TYPE workflow.execution_status AS ENUM
+  ('requested', 'scheduling', 'scheduled', 'running', 'completed', 'failed', 'canceling', 'cancelled', 'timeout', 'abandoned');
+COMMENT ON TYPE workflow.execution_status IS
+  'Where an execution, a workflow or a task stands. completed, failed, cancelled, timeout and abandoned are ends.';
+
+CREATE TYPE workflow.task_status AS ENUM ('pending', 'running', 'completed', 'failed', 'skipped', 'cancelled');
+COMMENT ON TYPE workflow.task_status IS 'A task in one word, for people; derived from its row by workflow.task_summary.';
+
+CREATE SEQUENCE workflow.pack_id_seq;
+CREATE SEQUENCE workflow.action_id_seq;
+CREATE SEQUENCE workflow.workflow_definition_id_seq;
+CREATE SEQUENCE workflow.workflow_definition_version_id_seq;
+CREATE SEQUENCE workflow.execution_id_seq;
+CREATE SEQUENCE workflow.workflow_execution_id_seq;
+CREATE SEQUENCE workflow.workflow_task_execution_id_seq;
+CREATE SEQUENCE workflow.lease_id_seq;
+
+CREATE TABLE workflow.pack (
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.pack_id_seq'),
+  ref text NOT NULL CONSTRAINT pack_ref_key UNIQUE CONSTRAINT pack_ref_check CHECK (ref COLLATE "C" ~ '^[a-z][a-z0-9_-]+$'),
+  label text NOT NULL,
+  description text,
+  version text NOT NULL,
+  conf_schema jsonb,
+  config jsonb,
+  meta jsonb NOT NULL DEFAULT '{}',
+  tags text[] NOT NULL DEFAULT '{}',
+  is_standard boolean NOT NULL DEFAULT false,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE workflow.pack IS 'A named set of actions and workflows.';
+COMMENT ON COLUMN workflow.pack.id IS 'Key.';
+COMMENT ON COLUMN workflow.pack.ref IS 'Unique name: lower case, ^[a-z][a-z0-9_-]+$.';
+COMMENT ON COLUMN workflow.pack.label IS 'What people call it.';
+COMMENT ON COLUMN workflow.pack.description IS 'What it is for.';
+COMMENT ON COLUMN workflow.pack.version IS 'The author''s version.';
+COMMENT ON COLUMN workflow.pack.conf_schema IS 'JSON Schema of config.';
+COMMENT ON COLUMN workflow.pack.config IS 'Settings shared by its actions.';
+COMMENT ON COLUMN workflow.pack.meta IS 'Anything else its author wants kept.';
+COMMENT ON COLUMN workflow.pack.tags IS 'Exact words to find it by.';
+COMMENT ON COLUMN workflow.pack.is_standard IS 'It came with the platform.';
+COMMENT ON COLUMN workflow.pack.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.pack.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.workflow_definition (
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.workflow_definition_id_seq'),
+  ref text NOT NULL CONSTRAINT workflow_definition_ref_key UNIQUE
+    CONSTRAINT workflow_definition_ref_check CHECK (ref COLLATE "C" ~ '^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$'),
+  pack bigint NOT NULL REFERENCES workflow.pack ON DELETE CASCADE,
+  pack_ref text NOT NULL,
+  label text NOT NULL,
+  description text,
+  version text NOT NULL,
+  param_schema jsonb,
+  out_schema jsonb,
+  definition jsonb NOT NULL,
+  tags text[] NOT NULL DEFAULT '{}',
+  enabled boolean NOT NULL DEFAULT true,
+  current_version bigint,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX workflow_definition_pack_idx ON workflow.workflow_definition (pack, id);
+CREATE INDEX workflow_definition_tags_idx ON workflow.workflow_definition USING gin (tags);
+COMMENT ON TABLE workflow.workflow_definition IS 'The current head of a workflow; its history is workflow_definition_version.';
+COMMENT ON COLUMN workflow.workflow_definition.id IS 'Key.';
+COMMENT ON COLUMN workflow.workflow_definition.ref IS 'Unique name, pack.name, lower case.';
+COMMENT ON COLUMN workflow.workflow_definition.pack IS 'The pack it belongs to.';
+COMMENT ON COLUMN workflow.workflow_definition.pack_ref IS 'That pack''s ref.';
+COMMENT ON COLUMN workflow.workflow_definition.label IS 'What people call it.';
+COMMENT ON COLUMN workflow.workflow_definition.description IS 'What it is for.';
+COMMENT ON COLUMN workflow.workflow_definition.version IS 'The author''s version.';
+COMMENT ON COLUMN workflow.workflow_definition.param_schema IS 'JSON Schema of the parameters; its defaults apply at start.';
+COMMENT ON COLUMN workflow.workflow_definition.out_schema IS 'JSON Schema of the output.';
+COMMENT ON COLUMN workflow.workflow_definition.definition IS 'The definition in its normal form.';
+COMMENT ON COLUMN workflow.workflow_definition.tags IS 'Exact words to find it by.';
+COMMENT ON COLUMN workflow.workflow_definition.enabled IS 'False: it cannot be started.';
+COMMENT ON COLUMN workflow.workflow_definition.current_version IS
+  'The workflow_definition_version that new executions pin; NULL where the row was made by workflow_create_definition, which the engine does not run.';
+COMMENT ON COLUMN workflow.workflow_definition.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.workflow_definition.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.workflow_definition_version (
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.workflow_definition_version_id_seq'),
+  workflow_def bigint NOT NULL REFERENCES workflow.workflow_definition ON DELETE CASCADE,
+  number int NOT NULL,
+  source text NOT NULL,
+  definition jsonb NOT NULL,
+  graph jsonb NOT NULL,
+  sha256 bytea NOT NULL,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT workflow_definition_version_number_key UNIQUE (workflow_def, number)
+);
+COMMENT ON TABLE workflow.workflow_definition_version IS
+  'Every definition ever stored, never changed: an execution pins one and sees no later.';
+COMMENT ON COLUMN workflow.workflow_definition_version.id IS 'Key.';
+COMMENT ON COLUMN workflow.workflow_definition_version.workflow_def IS 'The workflow.';
+COMMENT ON COLUMN workflow.workflow_definition_version.number IS 'Counts from 1 for each workflow.';
+COMMENT ON COLUMN workflow.workflow_definition_version.source IS 'The text as given to workflow_define.';
+COMMENT ON COLUMN workflow.workflow_definition_version.definition IS 'Its normal form.';
+COMMENT ON COLUMN workflow.workflow_definition_version.graph IS 'Its tasks and the transitions between them.';
+COMMENT ON COLUMN workflow.workflow_definition_version.sha256 IS 'SHA-256 of the source.';
+COMMENT ON COLUMN workflow.workflow_definition_version.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.workflow_definition_version.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.action (
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.action_id_seq'),
+  ref text NOT NULL CONSTRAINT action_ref_key UNIQUE
+    CONSTRAINT action_ref_check CHECK (ref COLLATE "C" ~ '^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$'),
+  pack bigint NOT NULL REFERENCES workflow.pack ON DELETE CASCADE,
+  pack_ref text NOT NULL,
+  label text NOT NULL,
+  description text NOT NULL DEFAULT '',
+  entrypoint text NOT NULL DEFAULT '',
+  runtime bigint,
+  param_schema jsonb,
+  out_schema jsonb,
+  is_workflow boolean NOT NULL DEFAULT false,
+  workflow_def bigint REFERENCES workflow.workflow_definition ON DELETE SET NULL,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX action_pack_idx ON workflow.action (pack, id);
+CREATE INDEX action_workflow_def_idx ON workflow.action (workflow_def, id) WHERE workflow_def IS NOT NULL;
+CREATE INDEX action_is_workflow_idx ON workflow.action (id) WHERE is_workflow;
+COMMENT ON TABLE workflow.action IS 'What a worker can do, or a workflow that stands for an action.';
+COMMENT ON COLUMN workflow.action.id IS 'Key.';
+COMMENT ON COLUMN workflow.action.ref IS 'Unique name, pack.name, lower case.';
+COMMENT ON COLUMN workflow.action.pack IS 'The pack it belongs to.';
+COMMENT ON COLUMN workflow.action.pack_ref IS 'That pack''s ref.';
+COMMENT ON COLUMN workflow.action.label IS 'What people call it.';
+COMMENT ON COLUMN workflow.action.description IS 'What it does.';
+COMMENT ON COLUMN workflow.action.entrypoint IS 'What the worker runs: its own affair.';
+COMMENT ON COLUMN workflow.action.runtime IS 'The worker''s runtime: its own affair.';
+COMMENT ON COLUMN workflow.action.param_schema IS 'JSON Schema of its input.';
+COMMENT ON COLUMN workflow.action.out_schema IS 'JSON Schema of its result.';
+COMMENT ON COLUMN workflow.action.is_workflow IS 'A workflow stands for it.';
+COMMENT ON COLUMN workflow.action.workflow_def IS 'That workflow.';
+COMMENT ON COLUMN workflow.action.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.action.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.execution (
+  part int NOT NULL CONSTRAINT execution_part_check CHECK (part BETWEEN 0 AND 1023),
+  id bigint NOT NULL,
+  action bigint REFERENCES workflow.action ON DELETE SET NULL,
+  action_ref text NOT NULL,
+  config jsonb,
+  parent bigint,
+  enforcement bigint,
+  executor bigint,
+  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  result jsonb,
+  idempotency_key text,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (part, id),
+  CONSTRAINT execution_parent_fkey FOREIGN KEY (part, parent) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
+) WITH (fillfactor = 80);
+CREATE INDEX execution_parent_idx ON workflow.execution (part, parent) WHERE parent IS NOT NULL;
+CREATE UNIQUE INDEX execution_idempotency_key ON workflow.execution (part, action_ref, idempotency_key)
+  WHERE idempotency_key IS NOT NULL;
+COMMENT ON TABLE workflow.execution IS 'One run of an action, a workflow being one too: what was asked for and what came out.';
+COMMENT ON COLUMN workflow.execution.part IS 'Spreads work: 0 to 1023, shared by a tree of executions, first in every key.';
+COMMENT ON COLUMN workflow.execution.id IS 'Key: part << 48 | node << 40 | sequence.';
+COMMENT ON COLUMN workflow.execution.action IS 'The action, while it exists.';
+COMMENT ON COLUMN workflow.execution.action_ref IS 'The action''s ref.';
+COMMENT ON COLUMN workflow.execution.config IS 'The parameters, defaults applied.';
+COMMENT ON COLUMN workflow.execution.parent IS 'The execution that this one is a part of.';
+COMMENT ON COLUMN workflow.execution.enforcement IS 'What made it run: its caller''s own affair.';
+COMMENT ON COLUMN workflow.execution.executor IS 'Who runs it: its caller''s own affair.';
+COMMENT ON COLUMN workflow.execution.status IS 'Where it stands. It ends when the last of its tasks has.';
+COMMENT ON COLUMN workflow.execution.result IS 'What came out: a workflow''s output.';
+COMMENT ON COLUMN workflow.execution.idempotency_key IS 'Starting the same action with the same key in the same part gives this execution back.';
+COMMENT ON COLUMN workflow.execution.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.execution.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.workflow_execution (
+  part int NOT NULL CONSTRAINT workflow_execution_part_check CHECK (part BETWEEN 0 AND 1023),
+  id bigint NOT NULL,
+  execution bigint NOT NULL,
+  workflow_def bigint NOT NULL REFERENCES workflow.workflow_definition,
+  current_tasks text[] NOT NULL DEFAULT '{}',
+  completed_tasks text[] NOT NULL DEFAULT '{}',
+  failed_tasks text[] NOT NULL DEFAULT '{}',
+  skipped_tasks text[] NOT NULL DEFAULT '{}',
+  variables jsonb NOT NULL DEFAULT '{}',
+  task_graph jsonb,
+  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  error_message text,
+  paused boolean NOT NULL DEFAULT false,
+  pause_reason text,
+  version bigint,
+  state jsonb,
+  priority int NOT NULL DEFAULT 0,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (part, id),
+  CONSTRAINT workflow_execution_execution_key UNIQUE (part, execution),
+  CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, execution) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
+) WITH (fillfactor = 70);
+CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, id);
+CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (part, id) WHERE paused;
+COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
+COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
+COMMENT ON COLUMN workflow.workflow_execution.id IS 'Key: part << 48 | node << 40 | sequence.';
+COMMENT ON COLUMN workflow.workflow_execution.execution IS 'The execution that it runs.';
+COMMENT ON COLUMN workflow.workflow_execution.workflow_def IS 'The workflow.';
+COMMENT ON COLUMN workflow.workflow_execution.current_tasks IS
+  'Tasks not ended, by name. Kept here for executions driven from outside; for the engine''s own the views and functions derive it from the tasks until the end.';
+COMMENT ON COLUMN workflow.workflow_execution.completed_tasks IS 'Tasks that ended well, by name; see current_tasks.';
+COMMENT ON COLUMN workflow.workflow_execution.failed_tasks IS 'Tasks that ended badly, by name; see current_tasks.';
+COMMENT ON COLUMN workflow.workflow_execution.skipped_tasks IS 'Tasks whose condition was false, by name; see current_tasks.';
+COMMENT ON COLUMN workflow.workflow_execution.variables IS 'The variables, the changes of all branches merged in order.';
+COMMENT ON COLUMN workflow.workflow_execution.task_graph IS 'The graph, where it differs from the pinned version''s; NULL = that one.';
+COMMENT ON COLUMN workflow.workflow_execution.status IS 'The verdict so far; it is final when the execution''s status is an end too.';
+COMMENT ON COLUMN workflow.workflow_execution.error_message IS 'Why it failed: code, task, expression and cause.';
+COMMENT ON COLUMN workflow.workflow_execution.paused IS 'No task of it can be claimed.';
+COMMENT ON COLUMN workflow.workflow_execution.pause_reason IS 'Why it is paused.';
+COMMENT ON COLUMN workflow.workflow_execution.version IS
+  'The pinned workflow_definition_version; NULL: made by workflow_create_workflow_execution and driven from outside.';
+COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps.';
+COMMENT ON COLUMN workflow.workflow_execution.priority IS 'Higher goes first; added to each task''s own.';
+COMMENT ON COLUMN workflow.workflow_execution.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.workflow_execution.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.workflow_task_execution (
+  part int NOT NULL CONSTRAINT workflow_task_execution_part_check CHECK (part BETWEEN 0 AND 1023),
+  attempt int NOT NULL DEFAULT 0,
+  id bigint NOT NULL,
+  workflow_execution bigint NOT NULL,
+  execution bigint,
+  lease bigint,
+  task_index int,
+  task_batch int,
+  route int NOT NULL DEFAULT 0,
+  visit int NOT NULL DEFAULT 0,
+  retry_count int NOT NULL DEFAULT 0,
+  max_retries int NOT NULL DEFAULT 0,
+  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  timeout_seconds int,
+  timed_out boolean NOT NULL DEFAULT false,
+  skipped boolean NOT NULL DEFAULT false,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  queue_at timestamptz,
+  due_at timestamptz,
+  next_retry_at timestamptz,
+  started_at timestamptz,
+  completed_at timestamptz,
+  duration_ms bigint,
+  task_name text NOT NULL,
+  action_ref text,
+  context int[],
+  input jsonb,
+  result jsonb,
+  error jsonb,
+  PRIMARY KEY (part, id),
+  CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
+    REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
+  CONSTRAINT workflow_task_execution_execution_fkey FOREIGN KEY (part, execution)
+    REFERENCES workflow.execution (part, id) ON DELETE CASCADE
+) WITH (fillfactor = 60);
+CREATE INDEX workflow_task_execution_workflow_execution_idx ON workflow.workflow_task_execution (part, workflow_execution);
+CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_task_execution (part, execution)
+  WHERE execution IS NOT NULL;
+CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)
+  WHERE queue_at IS NOT NULL;
+CREATE INDEX workflow_task_execution_due_idx ON workflow.workflow_task_execution (part, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX workflow_task_execution_retry_idx ON workflow.workflow_task_execution (next_retry_at, id)
+  WHERE next_retry_at IS NOT NULL;
+CREATE INDEX workflow_task_execution_timed_out_idx ON workflow.workflow_task_execution (id) WHERE timed_out;
+COMMENT ON TABLE workflow.workflow_task_execution IS 'One row a task, one an item: the work that workers claim and report.';
+COMMENT ON COLUMN workflow.workflow_task_execution.part IS 'The part of its workflow execution.';
+COMMENT ON COLUMN workflow.workflow_task_execution.attempt IS 'How often it was claimed.';
+COMMENT ON COLUMN workflow.workflow_task_execution.id IS 'Key: part << 48 | node << 40 | sequence.';
+COMMENT ON COLUMN workflow.workflow_task_execution.workflow_execution IS 'The workflow execution it belongs to.';
+COMMENT ON COLUMN workflow.workflow_task_execution.execution IS 'A child execution that does the work; NULL: this row is the work.';
+COMMENT ON COLUMN workflow.workflow_task_execution.lease IS 'The token of its last claim: a report must carry it.';
+COMMENT ON COLUMN workflow.workflow_task_execution.task_index IS 'Which item, from 0; NULL without with_items.';
+COMMENT ON COLUMN workflow.workflow_task_execution.task_batch IS 'Which batch of items, from 0; NULL without batch_size.';
+COMMENT ON COLUMN workflow.workflow_task_execution.route IS 'Which way led here, where several may: a task without join runs once per way.';
+COMMENT ON COLUMN workflow.workflow_task_execution.visit IS 'How often the task ran before in a cycle.';
+COMMENT ON COLUMN workflow.workflow_task_execution.retry_count IS 'Retries already dispatched.';
+COMMENT ON COLUMN workflow.workflow_task_execution.max_retries IS 'Retries allowed.';
+COMMENT ON COLUMN workflow.workflow_task_execution.status IS
+  'requested: waits for its time, its turn among items or its retry; scheduled: claimable; running: leased; the rest are ends.';
+COMMENT ON COLUMN workflow.workflow_task_execution.timeout_seconds IS 'How long one attempt may run.';
+COMMENT ON COLUMN workflow.workflow_task_execution.timed_out IS 'It ran longer.';
+COMMENT ON COLUMN workflow.workflow_task_execution.skipped IS 'Its condition was false: it ended without having run.';
+COMMENT ON COLUMN workflow.workflow_task_execution.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.workflow_task_execution.updated IS 'When the row last changed.';
+COMMENT ON COLUMN workflow.workflow_task_execution.queue_at IS
+  'Its place in the queue: when it became claimable, moved ahead by its priority; NULL = not claimable.';
+COMMENT ON COLUMN workflow.workflow_task_execution.due_at IS 'When workflow_tick must look at it: the end of its delay, wait, retry delay or timeout.';
+COMMENT ON COLUMN workflow.workflow_task_execution.next_retry_at IS 'When its next retry is due; NULL = none is.';
+COMMENT ON COLUMN workflow.workflow_task_execution.started_at IS 'When it was last claimed.';
+COMMENT ON COLUMN workflow.workflow_task_execution.completed_at IS 'When it ended.';
+COMMENT ON COLUMN workflow.workflow_task_execution.duration_ms IS 'From started_at to completed_at, in milliseconds.';
+COMMENT ON COLUMN workflow.workflow_task_execution.task_name IS 'The task''s name in the definition.';
+COMMENT ON COLUMN workflow.workflow_task_execution.action_ref IS 'What a worker must do; NULL: a routing task, done by the engine.';
+COMMENT ON COLUMN workflow.workflow_task_execution.context IS 'Which branches'' changes it sees, in order; NULL = the one branch there is.';
+COMMENT ON COLUMN workflow.workflow_task_execution.input IS 'The action''s input, rendered.';
+COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'What the worker reported.';
+COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'What the worker reported of a failure.';
+
+CREATE TABLE workflow.lease (
+  part int NOT NULL CONSTRAINT lease_part_check CHECK (part BETWEEN 0 AND 1023),
+  id bigint NOT NULL,
+  worker text NOT NULL,
+  until timestamptz NOT NULL,
+  tasks bigint[] NOT NULL,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (part, id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE workflow.lease IS
+  'Who holds which tasks until when: one row a claim, so that a heartbeat writes one row whatever the claim''s size. Tasks carry the id as their token; a row may outlive its tasks and is dropped at its end.';
+COMMENT ON COLUMN workflow.lease.part IS 'The part of its tasks.';
+COMMENT ON COLUMN workflow.lease.id IS 'Key, and the token that a report must carry.';
+COMMENT ON COLUMN workflow.lease.worker IS 'Who claimed.';
+COMMENT ON COLUMN workflow.lease.until IS 'When the tasks that still carry the token become claimable again.';
+COMMENT ON COLUMN workflow.lease.tasks IS 'What was claimed.';
+COMMENT ON COLUMN workflow.lease.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.lease.updated IS 'When the row last changed.';
+
+SELECT pg_catalog.pg_extension_config_dump('workflow.pack', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.pack_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_definition', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_definition_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_definition_version', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_definition_version_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.action', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.action_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.execution', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.execution_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.lease_id_seq', '');
