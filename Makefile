@@ -1,0 +1,44 @@
+# Everything a person or a CI does here is one of these; how is in scripts/.
+MAJORS ?= 15 16 18
+
+# One profile everywhere, release, and one target directory, so that all targets share what was compiled once.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+export PGRX_HOME := $(CURDIR)/target/pgrx
+
+.PHONY: help demo test build psql bench check package conformance clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## build everything and watch 50 workflows run on a private PostgreSQL 15
+	@cargo run --release --quiet -p pg_workflow_examples --bin demo -- target/demo
+
+test: ## all tests on PostgreSQL 15, 16 and 18 (MAJORS=15 for one)
+	@scripts/test $(MAJORS)
+
+build: ## the extension for PostgreSQL 15, the client and the examples
+	@scripts/prepare 15
+	scripts/build 15
+	cargo build --release -p pg_workflow_client -p pg_workflow_examples
+
+psql: ## psql on the demo's server; takes SQL on standard input, stops at the first error
+	@scripts/server psql target/demo
+
+bench: build ## the speed beside a hand-written queue, as a table and target/bench/report.json
+	cargo run --release -p pg_workflow_bench
+
+check: ## format, lints, licences, and a build for PostgreSQL 17
+	@scripts/prepare 15 17
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	cargo check --release --locked -p pg_workflow --no-default-features --features pg17
+	scripts/licences
+
+package: ## a tarball of the extension for each PostgreSQL major under target/package
+	@scripts/package $(MAJORS)
+
+conformance: ## the conductor against the recorded cases of the engine whose semantics it follows
+	cargo run --release -p pg_workflow_tests --bin conformance
+
+clean: ## remove all that was built, and the servers under target/
+	@scripts/clean
