@@ -65,3 +65,14 @@ impl Serialize for Code {
         serializer.collect_str(self)
     }
 }
+
+/// Findings a source may have; the rest would not help.
+pub const MAX_FINDINGS: usize = 1000;
+
+/// The first characters of a text, for messages.
+pub fn shorten(text: &str, characters: usize) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(characters) {
+        Some((at, _)) => format!("{}…", &text[..at]).into(),
+        None => text.into(),
+    }
+}
