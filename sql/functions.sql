@@ -14,17 +14,15 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'make_id_wrapper';
 COMMENT ON FUNCTION workflow.make_id(int, bigint) IS
   'part << 48 | pg_workflow.node << 40 | sequence: an id that is unique everywhere and names its part.';
 
-CREATE FUNCTION workflow.require(VARIADIC arguments text[]) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+CREATE FUNCTION workflow.require(name text, value anyelement) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  FOR i IN 1 .. coalesce(array_length(arguments, 1), 0) / 2 LOOP
-    IF arguments[2 * i] IS NULL THEN
-      PERFORM workflow.raise_error('WF613', pg_catalog.format('%s is null', arguments[2 * i - 1]), NULL,
-        pg_catalog.format('give %s a value', arguments[2 * i - 1]));
-    END IF;
-  END LOOP;
+  IF value IS NULL THEN
+    PERFORM workflow.raise_error('WF613', pg_catalog.format('%s is null', name), NULL,
+      pg_catalog.format('give %s a value', name));
+  END IF;
 END $$;
-COMMENT ON FUNCTION workflow.require(text[]) IS 'Raises WF613 for the first of (name, value) pairs whose value is null.';
+COMMENT ON FUNCTION workflow.require(text, anyelement) IS 'Raises WF613, naming the argument, where its value is null.';
 
 CREATE FUNCTION workflow.page_size(max_rows int) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$

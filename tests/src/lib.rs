@@ -1,1 +1,3 @@
 //! Integration tests of pg_workflow against throwaway servers
+
+pub mod conformance;

@@ -1,1 +1,24 @@
-//! The pure engine of pg_workflow.
+//! The pure engine of pg_workflow: definition text to normal form to graph, then (graph, state, event) to
+//! (state, changes). No PostgreSQL, no clock, no randomness, no I/O.
+
+pub mod changes;
+pub mod conductor;
+pub mod context;
+pub mod control;
+pub mod definition;
+pub mod expression;
+pub mod finding;
+pub mod functions;
+pub mod graph;
+mod items;
+pub mod ledger;
+pub mod limits;
+pub mod needs;
+pub mod parse;
+mod retry;
+mod schedule;
+pub mod scope;
+pub mod source;
+pub mod state;
+pub mod template;
+mod transition;

@@ -1,0 +1,317 @@
+//! The state machine: (graph, state, event) to (state, changes).
+//!
+//! A [`Conductor`] takes the events of one execution that arrived together, in order. Nothing in it knows the clock, a
+//! random number or a database: times and jitter come in with the events, and what must be written comes out as
+//! [`Changes`]. Where a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
+//! taken again with all facts: being pure, the second time is as good as the first.
+
+use crate::changes::{Changes, End, Report, Start, Withdraw, Withdrawn};
+use crate::context;
+use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
+use crate::graph::{Graph, NodeId};
+use crate::scope::{Facts, Item, Missing, Outcome, Scope};
+use crate::state::{Context, Execution, Status, TaskEnd, TaskKey};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Tasks that one event may end at once by itself: routing tasks in a cycle must not go round for ever.
+const INSTANT_TASKS: u32 = 10_000;
+
+/// A row as it was reported.
+#[derive(Debug, Clone)]
+pub struct Reported<'a> {
+    /// Which task.
+    pub key: TaskKey,
+    /// Which item.
+    pub index: Option<u32>,
+    /// What it saw.
+    pub context: &'a [u32],
+    /// Retries dispatched so far.
+    pub retries: u32,
+    /// Retries allowed.
+    pub max_retries: u32,
+    /// Seconds since it was first scheduled.
+    pub elapsed: f64,
+    /// How it ended.
+    pub end: TaskEnd,
+    /// What it reported; none: not loaded.
+    pub result: Option<Data>,
+    /// What it reported of a failure; none: not loaded.
+    pub error: Option<Data>,
+    /// 0 to 1: where in its range the jitter of a retry falls.
+    pub jitter: f64,
+    /// The worker's own word on a retry, before any rule.
+    pub advice: Advice,
+}
+
+/// What a worker says about a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Advice {
+    /// Nothing: the task's rule decides.
+    #[default]
+    None,
+    /// Do not.
+    Never,
+    /// If the rule allows one, in so many seconds.
+    After(f64),
+}
+
+/// What breaks a workflow: code, task, and what was being done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Trouble {
+    pub message: String,
+}
+
+impl Trouble {
+    pub fn evaluating(code: &str, what: &str, task: Option<&str>, error: &ExpressionError) -> Trouble {
+        let place = task.map(|task| format!(" of task {task}")).unwrap_or_default();
+        Trouble { message: format!("{code}: {what}{place} failed to evaluate: {error}") }
+    }
+}
+
+/// A task that is to be made ready, or that has ended: what one event leads to is worked off one by one.
+pub(crate) enum Work {
+    Ready { node: NodeId, route: u32, context: Context },
+    Ended { key: TaskKey, context: Context, outcome: Outcome, end: TaskEnd },
+}
+
+/// Conducts one execution.
+pub struct Conductor<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) facts: &'a Facts,
+    pub(crate) execution: Execution,
+    pub(crate) changes: Changes,
+    pub(crate) missing: Missing,
+    pub(crate) variables: Option<Data>,
+    pub(crate) work: VecDeque<Work>,
+    /// Tasks that ended in this batch, as expressions see them.
+    pub(crate) ended: Arc<BTreeMap<String, Data>>,
+    instant: u32,
+}
+
+impl<'a> Conductor<'a> {
+    /// Takes up an execution.
+    pub fn new(graph: &'a Graph, facts: &'a Facts, execution: Execution) -> Conductor<'a> {
+        Conductor {
+            graph,
+            facts,
+            execution,
+            changes: Changes::default(),
+            missing: Missing::default(),
+            variables: facts.variables.clone(),
+            work: VecDeque::new(),
+            ended: Arc::default(),
+            instant: 0,
+        }
+    }
+
+    /// The new state and what to write; none: facts were missing, nothing of it counts.
+    pub fn done(self) -> Option<(Execution, Changes)> {
+        (!self.missing.any()).then_some((self.execution, self.changes))
+    }
+
+    /// The execution begins. Its parameters are the facts'.
+    pub fn start(&mut self) {
+        self.execution = Execution::new();
+        self.execution.state.live = 0;
+        let mut vars = context::Changes::new();
+        let nothing = context::empty();
+        for (name, value) in &self.graph.vars {
+            let seen = context::seen_through(&nothing, &vars);
+            match self.render(value, Some(seen), None, None) {
+                Ok(value) => context::put(&mut vars, &vec![(name.clone(), value)]),
+                Err(error) => {
+                    self.fail(Trouble::evaluating("WF605", &format!("variable {name}"), None, &error));
+                    break;
+                }
+            }
+        }
+        let vars = context::overlaid(&nothing, &vars);
+        self.variables = Some(vars.clone());
+        if !self.graph.vars.is_empty() {
+            self.changes.variables = Some(vars);
+        }
+        if self.execution.status == Status::Running {
+            for node in &self.graph.starts {
+                self.work.push_back(Work::Ready { node: *node, route: 0, context: Vec::new() });
+            }
+            // Every start task counts before the first is looked at, so that one alone never seems to be all there is.
+            self.execution.state.live = self.graph.starts.len() as u32;
+        }
+        self.run();
+    }
+
+    /// A row was reported.
+    pub fn finish(&mut self, reported: &Reported) -> Report {
+        let report = match reported.index {
+            Some(_) => self.finish_item(reported),
+            None => self.finish_task(reported),
+        };
+        self.run();
+        report
+    }
+
+    /// Waiting tasks were withdrawn, as the changes had asked.
+    pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
+        self.changes.withdraw = Withdraw::Nothing;
+        for task in withdrawn {
+            self.withdrawn_task(task);
+        }
+        self.run();
+    }
+
+    /// Works off what an event led to, and ends the execution when nothing is left.
+    pub(crate) fn run(&mut self) {
+        while let Some(work) = self.work.pop_front() {
+            self.instant += 1;
+            if self.instant > INSTANT_TASKS {
+                self.work.clear();
+                self.fail(Trouble { message: format!("WF609: more than {INSTANT_TASKS} tasks without work in between") });
+                break;
+            }
+            match work {
+                Work::Ready { node, route, context } => self.ready(node, route, context),
+                Work::Ended { key, context, outcome, end } => {
+                    self.note_ended(key, &outcome);
+                    self.go_on(key, &context, &outcome, end);
+                }
+            }
+        }
+        if self.execution.state.live == 0 {
+            // Nothing is left that could be withdrawn.
+            self.changes.withdraw = Withdraw::Nothing;
+            self.finale();
+        }
+    }
+
+    fn note_ended(&mut self, key: TaskKey, outcome: &Outcome) {
+        if self.graph.reads_tasks {
+            let name = self.graph.node(key.node).name.clone();
+            Arc::make_mut(&mut self.ended).insert(name, outcome.value(&self.missing));
+        }
+    }
+
+    /// Nothing is ready or running: is this the end?
+    fn finale(&mut self) {
+        let status = match self.execution.status {
+            Status::Running if self.execution.paused => return,
+            Status::Running => match self.execution.state.waiting_join() {
+                None => Status::Completed,
+                Some(join) => {
+                    let name = self.graph.node(join.node).name.clone();
+                    let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(*task).name.as_str()).collect();
+                    let message = format!(
+                        "WF608: join {name} can no longer be reached: only {} of {} inbound tasks arrived ({})",
+                        arrived.len(),
+                        self.graph.node(join.node).join.unwrap_or(0),
+                        arrived.join(", ")
+                    );
+                    // What would have run next is the join itself: a rerun of the others brings it back.
+                    self.execution.status = Status::Failed;
+                    self.changes.error_message.get_or_insert(message);
+                    Status::Failed
+                }
+            },
+            Status::Canceling => Status::Cancelled,
+            ended => ended,
+        };
+        match (self.graph.finally, self.execution.state.verdict) {
+            (Some(node), None) => {
+                self.execution.state.verdict = Some(status);
+                self.execution.state.live = 1;
+                let context = self.execution.state.ended.clone().unwrap_or_default();
+                self.work.push_back(Work::Ready { node, route: 0, context });
+                self.run();
+            }
+            (_, Some(verdict)) => self.end(verdict),
+            (None, None) => self.end(status),
+        }
+    }
+
+    fn end(&mut self, mut status: Status) {
+        let context = self.execution.state.ended.clone().unwrap_or_default();
+        let vars = self.branch(&context);
+        let mut output = context::Changes::new();
+        for (name, value) in &self.graph.output {
+            // Like every list of assignments: each entry sees those before it.
+            let seen = vars.as_ref().map(|vars| context::seen_through(vars, &output));
+            match self.render(value, seen, None, None) {
+                Ok(value) => context::put(&mut output, &vec![(name.clone(), value)]),
+                // What was rendered before stays: it may be what one needs to see why.
+                Err(error) => {
+                    let trouble = Trouble::evaluating("WF606", &format!("output {name}"), None, &error);
+                    if status == Status::Completed {
+                        status = Status::Failed;
+                        self.changes.error_message = Some(trouble.message);
+                    }
+                    break;
+                }
+            }
+        }
+        self.execution.status = status;
+        self.execution.paused = false;
+        let output = (!output.is_empty()).then(|| Data::from_pairs(output));
+        self.changes.end = Some(End { status, output });
+    }
+
+    /// The workflow fails: what runs may finish, nothing new starts.
+    pub(crate) fn fail(&mut self, trouble: Trouble) {
+        if self.changes.error_message.is_none() && self.execution.status != Status::Failed {
+            self.changes.error_message = Some(trouble.message);
+        }
+        self.stop(Status::Failed);
+    }
+
+    /// Nothing new starts from here on; what waits is withdrawn.
+    pub(crate) fn stop(&mut self, status: Status) {
+        if self.execution.status != Status::Running {
+            return;
+        }
+        self.execution.status = status;
+        // What was scheduled in this very batch is not a row yet: it goes back to where a rerun finds it.
+        for task in std::mem::take(&mut self.changes.scheduled) {
+            if matches!(task.start, Start::Ended(..)) {
+                self.changes.scheduled.push(task);
+            } else {
+                self.unschedule(task);
+            }
+        }
+        self.changes.withdraw = Withdraw::Everything;
+    }
+
+    pub(crate) fn branch(&self, context: &[u32]) -> Option<Data> {
+        self.variables.as_ref().map(|variables| self.execution.state.variables(variables, context))
+    }
+
+    pub(crate) fn render(
+        &self,
+        rendering: &Rendering,
+        vars: Option<Data>,
+        task: Option<(&str, &Outcome)>,
+        item: Option<&Item>,
+    ) -> Result<Data, ExpressionError> {
+        if let Rendering::Literal(value) = rendering {
+            return Ok(value.clone());
+        }
+        let scope = Scope { facts: self.facts, ended: &self.ended, vars, task, item, missing: &self.missing };
+        self.graph.programs.render(rendering, &scope.value())
+    }
+
+    pub(crate) fn holds(
+        &self,
+        program: ProgramId,
+        vars: Option<Data>,
+        task: Option<(&str, &Outcome)>,
+    ) -> Result<bool, ExpressionError> {
+        // The two most common conditions need no machine.
+        if let Some((_, outcome)) = task {
+            match self.graph.programs.source(program) {
+                "{{ succeeded() }}" => return Ok(outcome.status == TaskEnd::Completed.name()),
+                "{{ completed() }}" => return Ok(true),
+                _ => {}
+            }
+        }
+        let scope = Scope { facts: self.facts, ended: &self.ended, vars, task, item: None, missing: &self.missing };
+        self.graph.programs.holds(program, &scope.value())
+    }
+}

@@ -1,0 +1,113 @@
+//! What people do to an execution: pause, resume, cancel, let it time out, rerun.
+
+use crate::changes::{Hold, RerunTask};
+use crate::conductor::{Conductor, Trouble, Work};
+use crate::state::{Context, Progress, Staged, Status, TaskKey};
+
+/// A task that a rerun runs again.
+#[derive(Debug, Clone)]
+pub struct Rerun {
+    /// Which.
+    pub key: TaskKey,
+    /// What it saw.
+    pub context: Context,
+    /// Its items in all, and those of them that keep their success; none: it has no items.
+    pub items: Option<(u32, u32)>,
+    /// How many items may run at once; 0: any number.
+    pub concurrency: u32,
+    /// Failures tolerated among its items.
+    pub tolerated: u32,
+    /// Items that succeeded run again too.
+    pub reset_items: bool,
+}
+
+impl Conductor<'_> {
+    /// No new claims; what runs may finish. Doing it again changes nothing.
+    pub fn pause(&mut self) {
+        if self.execution.status == Status::Running && !self.execution.paused {
+            self.execution.paused = true;
+            self.changes.hold = Hold::Pause;
+        }
+    }
+
+    /// Claims again; ends the execution where nothing is left to do.
+    pub fn resume(&mut self) {
+        if self.execution.paused {
+            self.execution.paused = false;
+            self.changes.hold = Hold::Resume;
+            self.run();
+        }
+    }
+
+    /// Nothing new starts; cancelled when nothing runs.
+    pub fn cancel(&mut self) {
+        self.execution.paused = false;
+        self.stop(Status::Canceling);
+        self.run();
+    }
+
+    /// The workflow took too long.
+    pub fn time_out(&mut self) {
+        if self.execution.status == Status::Running {
+            self.execution.paused = false;
+            self.changes.error_message = Some("WF610: the workflow took longer than its timeout".to_owned());
+            self.stop(Status::Timeout);
+            self.run();
+        }
+    }
+
+    /// Runs tasks of a finished execution again, and what would have started when it stopped.
+    pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
+        let staged = std::mem::take(&mut self.execution.state.staged);
+        if tasks.is_empty() && staged.is_empty() {
+            return Err("nothing in it failed".to_owned());
+        }
+        let state = &mut self.execution.state;
+        state.live = 0;
+        state.ended = state.ended.take().filter(|seen| !seen.is_empty());
+        self.execution.status = Status::Running;
+        self.changes.rerun = true;
+        for task in tasks {
+            self.rerun_task(task);
+        }
+        for Staged { node, route, context } in staged {
+            self.execution.state.live += 1;
+            self.work.push_back(Work::Ready { node, route, context });
+        }
+        self.run();
+        Ok(())
+    }
+
+    fn rerun_task(&mut self, task: &Rerun) {
+        let state = &mut self.execution.state;
+        state.failures.retain(|key| *key != task.key);
+        state.live += 1;
+        let released = task.items.map(|(total, kept)| {
+            let kept = if task.reset_items { 0 } else { kept };
+            let open = total - kept;
+            let released = if task.concurrency == 0 { open } else { task.concurrency.min(open) };
+            state.items.push(Progress {
+                key: task.key,
+                context: task.context.clone(),
+                total,
+                released: kept + released,
+                ended: kept,
+                failed: 0,
+                cancelled: 0,
+                withdrawn: 0,
+                concurrency: task.concurrency,
+                tolerated: task.tolerated,
+                retries: 0,
+                stopped: false,
+            });
+            released
+        });
+        self.changes.rerun_tasks.push(RerunTask { key: task.key, reset_items: task.reset_items, released });
+    }
+
+    /// The workflow fails for a reason outside its graph.
+    pub fn break_off(&mut self, message: String) {
+        self.fail(Trouble { message });
+        self.run();
+    }
+}

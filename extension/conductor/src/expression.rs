@@ -1,0 +1,303 @@
+//! Templates and conditions: compiled once with a graph, evaluated over what an execution knows.
+//!
+//! A string that is one pure `{{ … }}` keeps the JSON type of its value; any other string with braces becomes text.
+//! What an expression yields is data: it is never rendered again. Undefined is an error, unless `default` or
+//! `is defined` asks for it.
+
+use crate::functions;
+use crate::limits::Limits;
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Expression, Template, UndefinedBehavior};
+use self_cell::self_cell;
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::io;
+
+/// JSON as expressions see it: cheap to clone.
+pub type Data = Value;
+
+/// Why an expression could not be compiled or evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} in {expression}")]
+pub struct ExpressionError {
+    /// The source, braces included where it had them.
+    pub expression: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// A compiled program of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramId(u32);
+
+/// Any JSON value, its templates compiled.
+#[derive(Debug, Clone)]
+pub enum Rendering {
+    /// No template in it.
+    Literal(Data),
+    /// A template.
+    Program(ProgramId),
+    /// A list with templates in it.
+    List(Vec<Rendering>),
+    /// An object with templates in it.
+    Map(Vec<(String, Rendering)>),
+}
+
+enum Program<'env> {
+    Expression(Expression<'env, 'static>),
+    Text(Template<'env, 'env>),
+}
+
+self_cell!(
+    struct Compiled {
+        owner: Environment<'static>,
+        #[covariant]
+        dependent: ProgramList,
+    }
+);
+type ProgramList<'env> = Vec<Program<'env>>;
+
+/// All programs of a graph.
+pub struct Programs {
+    compiled: Compiled,
+    sources: Vec<String>,
+    limits: Limits,
+}
+
+/// Collects the programs of a graph while it is compiled.
+#[derive(Default)]
+pub struct Sources {
+    list: Vec<String>,
+}
+
+impl Sources {
+    /// Adds a template or condition.
+    pub fn add(&mut self, source: &str) -> ProgramId {
+        self.list.push(source.to_owned());
+        ProgramId(self.list.len() as u32 - 1)
+    }
+
+    /// Adds the templates of any JSON value. The parser has bounded its depth.
+    pub fn rendering(&mut self, value: &serde_json::Value) -> Rendering {
+        use serde_json::Value as Json;
+        match value {
+            Json::String(text) if is_template(text) => Rendering::Program(self.add(text)),
+            Json::Array(list) => {
+                let parts: Vec<_> = list.iter().map(|part| self.rendering(part)).collect();
+                if parts.iter().all(Rendering::is_literal) { literal(value) } else { Rendering::List(parts) }
+            }
+            Json::Object(map) => {
+                let parts: Vec<_> = map.iter().map(|(key, part)| (key.clone(), self.rendering(part))).collect();
+                if parts.iter().all(|(_, part)| part.is_literal()) { literal(value) } else { Rendering::Map(parts) }
+            }
+            _ => literal(value),
+        }
+    }
+
+    /// Compiles what was added.
+    pub fn compile(self, limits: Limits) -> Result<Programs, ExpressionError> {
+        let mut environment = environment(&limits);
+        for (index, source) in self.list.iter().enumerate() {
+            if pure(&environment, source).is_none() {
+                let added = environment.add_template_owned(index.to_string(), source.clone());
+                added.map_err(|error| ExpressionError { expression: source.clone(), message: explain(&error) })?;
+            }
+        }
+        let compiled = Compiled::try_new(environment, |environment| {
+            let mut programs = Vec::with_capacity(self.list.len());
+            for (index, source) in self.list.iter().enumerate() {
+                programs.push(match pure(environment, source) {
+                    Some(expression) => Program::Expression(expression),
+                    None => Program::Text(
+                        environment
+                            .get_template(&index.to_string())
+                            .map_err(|error| ExpressionError { expression: source.clone(), message: explain(&error) })?,
+                    ),
+                });
+            }
+            Ok(programs)
+        })?;
+        Ok(Programs { compiled, sources: self.list, limits })
+    }
+}
+
+impl Rendering {
+    fn is_literal(&self) -> bool {
+        matches!(self, Rendering::Literal(_))
+    }
+
+    /// Calls `visit` for each program in it.
+    pub fn programs(&self, visit: &mut impl FnMut(ProgramId)) {
+        match self {
+            Rendering::Literal(_) => {}
+            Rendering::Program(id) => visit(*id),
+            Rendering::List(parts) => parts.iter().for_each(|part| part.programs(visit)),
+            Rendering::Map(parts) => parts.iter().for_each(|(_, part)| part.programs(visit)),
+        }
+    }
+}
+
+impl Programs {
+    /// The source of a program.
+    pub fn source(&self, id: ProgramId) -> &str {
+        &self.sources[id.0 as usize]
+    }
+
+    /// The names a program reads, dotted: `vars.image`, `task.scan.result`, `result`.
+    pub fn names(&self, id: ProgramId) -> HashSet<String> {
+        match &self.compiled.borrow_dependent()[id.0 as usize] {
+            Program::Expression(expression) => expression.undeclared_variables(true),
+            Program::Text(template) => template.undeclared_variables(true),
+        }
+    }
+
+    /// Evaluates a program to data.
+    pub fn evaluate(&self, id: ProgramId, scope: &Value) -> Result<Data, ExpressionError> {
+        let fail = |message: String| ExpressionError { expression: self.source(id).to_owned(), message };
+        match &self.compiled.borrow_dependent()[id.0 as usize] {
+            Program::Expression(expression) => {
+                let value = expression.eval(scope.clone()).map_err(|error| fail(explain(&error)))?;
+                settle(&value, &self.limits).map_err(fail)
+            }
+            Program::Text(template) => {
+                let mut text = Bounded { bytes: Vec::new(), limit: self.limits.output_bytes };
+                template.render_captured_to(scope.clone(), &mut text).map_err(|error| fail(explain(&error)))?;
+                Ok(Value::from(String::from_utf8_lossy(&text.bytes).into_owned()))
+            }
+        }
+    }
+
+    /// Evaluates a condition: is it true?
+    pub fn holds(&self, id: ProgramId, scope: &Value) -> Result<bool, ExpressionError> {
+        Ok(self.evaluate(id, scope)?.is_true())
+    }
+
+    /// Renders any JSON value to data.
+    pub fn render(&self, rendering: &Rendering, scope: &Value) -> Result<Data, ExpressionError> {
+        Ok(match rendering {
+            Rendering::Literal(value) => value.clone(),
+            Rendering::Program(id) => self.evaluate(*id, scope)?,
+            Rendering::List(parts) => {
+                Value::from(parts.iter().map(|part| self.render(part, scope)).collect::<Result<Vec<_>, _>>()?)
+            }
+            Rendering::Map(parts) => {
+                let rendered = parts.iter().map(|(key, part)| Ok((key.as_str(), self.render(part, scope)?)));
+                Value::from_pairs(rendered.collect::<Result<Vec<_>, ExpressionError>>()?)
+            }
+        })
+    }
+}
+
+/// Does a string hold a template?
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// The environment every template runs in: no loader, strict undefined, bounded fuel, our functions.
+pub fn environment(limits: &Limits) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(limits.template_fuel));
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_recursion_limit(limits.depth);
+    functions::register(&mut environment);
+    environment
+}
+
+/// The expression of a string that is one pure `{{ … }}`.
+fn pure<'env>(environment: &'env Environment<'static>, source: &str) -> Option<Expression<'env, 'static>> {
+    let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = inner.strip_prefix('-').unwrap_or(inner);
+    let inner = inner.strip_suffix('-').unwrap_or(inner);
+    environment.compile_expression_owned(inner.trim().to_owned()).ok()
+}
+
+/// JSON as data.
+pub fn data(value: &serde_json::Value) -> Data {
+    // Any JSON is data: there is nothing in it that could be refused.
+    Value::deserialize(value).unwrap_or_default()
+}
+
+fn literal(value: &serde_json::Value) -> Rendering {
+    Rendering::Literal(data(value))
+}
+
+/// What an expression yielded as plain data, within bounds: no lazy sequence, no function, nothing undefined.
+fn settle(value: &Value, limits: &Limits) -> Result<Data, String> {
+    match value.kind() {
+        ValueKind::None | ValueKind::Bool | ValueKind::Number => Ok(value.clone()),
+        ValueKind::String if value.as_str().is_some_and(|text| text.len() <= limits.output_bytes) => Ok(value.clone()),
+        _ => {
+            let mut budget = limits.output_bytes;
+            settle_within(value, limits.depth, &mut budget)
+        }
+    }
+}
+
+fn settle_within(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, String> {
+    let spend = |cost: usize, budget: &mut usize| match budget.checked_sub(cost) {
+        Some(rest) => {
+            *budget = rest;
+            Ok(())
+        }
+        None => Err("the value is too large".to_owned()),
+    };
+    if depth == 0 {
+        return Err("the value is nested too deep".to_owned());
+    }
+    match value.kind() {
+        ValueKind::Undefined => Err("undefined value".to_owned()),
+        ValueKind::None | ValueKind::Bool | ValueKind::Number => spend(8, budget).map(|()| value.clone()),
+        ValueKind::String => spend(value.as_str().map_or(0, str::len) + 8, budget).map(|()| value.clone()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            let mut list = Vec::new();
+            for item in value.try_iter().map_err(|error| explain(&error))? {
+                spend(16, budget)?;
+                list.push(settle_within(&item, depth - 1, budget)?);
+            }
+            Ok(Value::from(list))
+        }
+        ValueKind::Map => {
+            let mut entries = Vec::new();
+            for key in value.try_iter().map_err(|error| explain(&error))? {
+                let entry = value.get_item(&key).map_err(|error| explain(&error))?;
+                let name = match key.as_str() {
+                    Some(text) => text.to_owned(),
+                    None => key.to_string(),
+                };
+                spend(name.len() + 16, budget)?;
+                entries.push((name, settle_within(&entry, depth - 1, budget)?));
+            }
+            Ok(Value::from_pairs(entries))
+        }
+        kind => Err(format!("a {kind} is no data")),
+    }
+}
+
+/// MiniJinja's message, without the place in a template that has no lines.
+pub fn explain(error: &minijinja::Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+/// Takes so many bytes and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(io::Error::other("the text is too long"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The functions of expressions that are not MiniJinja's own.
+//!
+//! Those about the task that ended read the name [`OUTCOME`], which no user's expression can: private names are refused.
+
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind, State};
+
+/// The scope's private name for how the task ended: `{status, result, error}`.
+pub const OUTCOME: &str = "__outcome";
+/// The scope's private name for the tasks by name, whatever `task` means to the user.
+pub const TASKS: &str = "task";
+
+/// Names of all functions, for messages that suggest one.
+pub const NAMES: [&str; 10] = [
+    "result",
+    "error",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "completed",
+    "cancelled",
+    "skipped",
+    "zip",
+    "task_status",
+];
+
+/// Makes them known to an environment.
+pub fn register(environment: &mut Environment<'static>) {
+    environment.add_function("result", |state: &State| outcome(state, "result"));
+    environment.add_function("error", |state: &State| outcome(state, "error"));
+    environment.add_function("succeeded", |state: &State| status_in(state, &["completed"]));
+    environment.add_function("failed", |state: &State| status_in(state, &["failed", "timeout", "abandoned"]));
+    environment.add_function("timed_out", |state: &State| status_in(state, &["timeout"]));
+    environment.add_function("cancelled", |state: &State| status_in(state, &["cancelled"]));
+    environment.add_function("skipped", |state: &State| status_in(state, &["skipped"]));
+    environment.add_function("completed", |state: &State| outcome(state, "status").map(|_| true));
+    environment.add_function("zip", zip);
+    environment.add_function("task_status", task_status);
+}
+
+fn outcome(state: &State, key: &str) -> Result<Value, Error> {
+    match state.lookup(OUTCOME) {
+        Some(outcome) if !outcome.is_none() && !outcome.is_undefined() => outcome.get_attr(key),
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "no task has ended here: this function is for what follows a task")),
+    }
+}
+
+fn status_in(state: &State, wanted: &[&str]) -> Result<bool, Error> {
+    let status = outcome(state, "status")?;
+    Ok(status.as_str().is_some_and(|status| wanted.contains(&status)))
+}
+
+/// `zip(a, b, …)`: the lists side by side, as long as the shortest.
+fn zip(lists: minijinja::value::Rest<Value>) -> Result<Value, Error> {
+    let lists = lists.iter().map(|list| Ok(list.try_iter()?.collect::<Vec<_>>())).collect::<Result<Vec<_>, Error>>()?;
+    let length = lists.iter().map(Vec::len).min().unwrap_or(0);
+    let rows = (0..length).map(|row| Value::from(lists.iter().map(|list| list[row].clone()).collect::<Vec<_>>()));
+    Ok(Value::from(rows.collect::<Vec<_>>()))
+}
+
+/// `task_status('name')`: how a task stands; `succeeded` for a completed one, none for one that has not begun.
+fn task_status(state: &State, name: &str) -> Result<Value, Error> {
+    let Some(tasks) = state.lookup(TASKS) else { return Ok(Value::from(())) };
+    let status = tasks.get_attr(name)?;
+    if status.is_undefined() {
+        return Ok(Value::from(()));
+    }
+    let status = status.get_attr("status")?;
+    Ok(if status.as_str() == Some("completed") { Value::from("succeeded") } else { status })
+}

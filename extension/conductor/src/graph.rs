@@ -1,0 +1,334 @@
+//! A definition compiled to what the conductor walks: tasks by number, transitions, programs, and what each step needs.
+
+use crate::definition::{Assignment, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec};
+use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
+use crate::limits::Limits;
+use crate::needs::{self, Needs};
+use petgraph::graph::DiGraph;
+use std::collections::{BTreeSet, HashMap};
+
+/// How often `do: retry` retries.
+const RETRY_COMMAND_COUNT: u64 = 3;
+
+/// A task's number in its graph.
+pub type NodeId = u32;
+/// A transition's target, numbered through the whole graph: what routes are made of.
+pub type EdgeId = u32;
+
+/// A compiled definition.
+pub struct Graph {
+    /// The workflow's ref.
+    pub reference: String,
+    /// The tasks, in the order written.
+    pub nodes: Vec<Node>,
+    /// Tasks that no transition leads to, by name.
+    pub starts: Vec<NodeId>,
+    /// The task that runs once at any end.
+    pub finally: Option<NodeId>,
+    /// Variables set at start.
+    pub vars: Vec<(String, Rendering)>,
+    /// The output.
+    pub output: Vec<(String, Rendering)>,
+    /// All templates and conditions.
+    pub programs: Programs,
+    /// Some expression reads other tasks.
+    pub reads_tasks: bool,
+    /// How often a task may run in one execution.
+    pub max_visits: u32,
+    /// Bounds of what executions may hold.
+    pub limits: Limits,
+    /// What rendering the output reads.
+    pub output_needs: Needs,
+    /// What starting reads.
+    pub start_needs: Needs,
+    by_name: HashMap<String, NodeId>,
+}
+
+/// A compiled task.
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// What a worker must do; none: a routing task.
+    pub action: Option<Rendering>,
+    /// The action's input.
+    pub input: Option<Rendering>,
+    /// False = skipped.
+    pub when: Option<ProgramId>,
+    /// Seconds before it can be claimed.
+    pub delay: Option<Rendering>,
+    /// Seconds an attempt may run.
+    pub timeout: Option<Rendering>,
+    /// How many distinct inbound tasks it waits for; none: it is no join.
+    pub join: Option<u32>,
+    /// Runs once an item.
+    pub items: Option<Items>,
+    /// Runs again after a failure.
+    pub retry: Option<Retry>,
+    /// Published on success, before any transition is tested.
+    pub publish: Vec<(String, Rendering)>,
+    /// The ways on.
+    pub next: Vec<Transition>,
+    /// Distinct tasks that lead to it.
+    pub inbound: u32,
+    /// More than one transition reaches it, it is no join and in no cycle: each way in opens a route.
+    pub split: bool,
+    /// It can come round again.
+    pub in_cycle: bool,
+    /// Higher goes first.
+    pub priority: i32,
+    /// What finishing it well may read.
+    pub success_needs: Needs,
+    /// What finishing it otherwise may read.
+    pub failure_needs: Needs,
+}
+
+/// A compiled transition.
+pub struct Transition {
+    /// Fires when it holds; none = always.
+    pub when: Option<ProgramId>,
+    /// Published when it fires.
+    pub publish: Vec<(String, Rendering)>,
+    /// Where it leads, in order.
+    pub targets: Vec<Target>,
+}
+
+/// Where a transition leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// To a task, by this edge.
+    Task(NodeId, EdgeId),
+    /// On; a failure stays a failure.
+    Continue,
+    /// Nowhere; a failure counts as handled.
+    Noop,
+    /// The workflow fails.
+    Fail,
+}
+
+/// Compiled `with_items`.
+pub struct Items {
+    /// Yields the list.
+    pub items: Rendering,
+    /// Keys of `item`; empty: the item itself.
+    pub names: Vec<String>,
+    /// How many may be claimable or running.
+    pub concurrency: Option<Rendering>,
+    /// So many items become one.
+    pub batch_size: Option<Rendering>,
+    /// What a failed item does to the rest.
+    pub on_item_failure: OnItemFailure,
+    /// How many failures are tolerated.
+    pub max_failures: Option<MaxFailures>,
+}
+
+/// Compiled `retry`.
+pub struct Retry {
+    /// How often at most.
+    pub count: Rendering,
+    /// Seconds before the first.
+    pub delay: Option<Rendering>,
+    /// Only when it holds; none: after a failure.
+    pub when: Option<ProgramId>,
+    /// Growth, bounds and jitter.
+    pub spec: RetrySpec,
+}
+
+impl Graph {
+    /// Compiles a definition that has been validated; an error names what validation would have.
+    pub fn compile(definition: &Definition, limits: Limits) -> Result<Graph, ExpressionError> {
+        let by_name: HashMap<String, NodeId> =
+            definition.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id as NodeId)).collect();
+        let mut sources = Sources::default();
+        let mut edge = 0;
+        let mut nodes: Vec<Node> =
+            definition.tasks.iter().map(|task| compile_task(task, &by_name, &mut sources, &mut edge)).collect();
+        let vars = assignments(&definition.vars, &mut sources);
+        let output = assignments(&definition.output_map, &mut sources);
+        shape(&mut nodes, definition);
+        let finally = definition.finally.as_ref().and_then(|name| by_name.get(name)).copied();
+        let mut starts = starts(&nodes);
+        starts.retain(|node| Some(*node) != finally);
+        starts.sort_by(|a, b| nodes[*a as usize].name.cmp(&nodes[*b as usize].name));
+        let programs = sources.compile(limits)?;
+        let mut graph = Graph {
+            reference: definition.reference.clone(),
+            nodes,
+            starts,
+            finally,
+            vars,
+            output,
+            programs,
+            reads_tasks: false,
+            max_visits: definition.max_visits,
+            limits,
+            output_needs: Needs::default(),
+            start_needs: Needs::default(),
+            by_name,
+        };
+        needs::settle(&mut graph);
+        Ok(graph)
+    }
+
+    /// The task of that number.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// The number of the task of that name.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// How many distinct tasks lead to it.
+    pub fn inbound(&self, id: NodeId) -> u32 {
+        self.node(id).inbound
+    }
+
+    /// The graph as JSON, for people and their tools: tasks, and the transitions between them.
+    pub fn describe(definition: &Definition) -> serde_json::Value {
+        let tasks = definition.tasks.iter().map(|task| {
+            serde_json::json!({
+                "name": task.name, "action": task.action, "join": task.join, "with_items": task.with_items.is_some(),
+            })
+        });
+        let transitions = definition.tasks.iter().flat_map(|task| {
+            task.next.iter().flat_map(move |next| {
+                next.targets.iter().map(move |to| serde_json::json!({"from": task.name, "to": to, "when": next.when}))
+            })
+        });
+        serde_json::json!({"tasks": tasks.collect::<Vec<_>>(), "transitions": transitions.collect::<Vec<_>>()})
+    }
+}
+
+impl Node {
+    /// The tasks its transitions lead to.
+    pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.next.iter().flat_map(|next| &next.targets).filter_map(|target| match target {
+            Target::Task(node, _) => Some(*node),
+            _ => None,
+        })
+    }
+}
+
+fn compile_task(
+    task: &crate::definition::Task,
+    by_name: &HashMap<String, NodeId>,
+    sources: &mut Sources,
+    edge: &mut EdgeId,
+) -> Node {
+    let mut retry = task.retry.as_ref().map(|spec| Retry {
+        count: sources.rendering(&spec.count),
+        delay: spec.delay.as_ref().map(|delay| sources.rendering(delay)),
+        when: spec.when.as_ref().map(|when| sources.add(when)),
+        spec: spec.clone(),
+    });
+    let mut next = Vec::new();
+    for transition in &task.next {
+        let mut targets = Vec::new();
+        for target in &transition.targets {
+            match target.as_str() {
+                "continue" => targets.push(Target::Continue),
+                "noop" => targets.push(Target::Noop),
+                "fail" => targets.push(Target::Fail),
+                // The command is a retry under the transition's condition.
+                "retry" => retry = Some(retry_command(transition.when.as_deref(), sources)),
+                name => {
+                    if let Some(node) = by_name.get(name) {
+                        targets.push(Target::Task(*node, *edge));
+                        *edge += 1;
+                    }
+                }
+            }
+        }
+        if transition.targets.len() == 1 && transition.targets[0] == "retry" {
+            continue;
+        }
+        next.push(Transition {
+            when: transition.when.as_ref().map(|when| sources.add(when)),
+            publish: assignments(&transition.publish, sources),
+            targets,
+        });
+    }
+    Node {
+        name: task.name.clone(),
+        action: task.action.as_ref().map(|action| sources.rendering(&serde_json::Value::String(action.clone()))),
+        input: (!task.input.is_null()).then(|| sources.rendering(&task.input)),
+        when: task.when.as_ref().map(|when| sources.add(when)),
+        delay: task.delay.as_ref().map(|delay| sources.rendering(delay)),
+        timeout: task.timeout.as_ref().map(|timeout| sources.rendering(timeout)),
+        join: None,
+        items: task.with_items.as_ref().map(|items| Items {
+            items: sources.rendering(&items.items),
+            names: items.names.clone(),
+            concurrency: items.concurrency.as_ref().map(|value| sources.rendering(value)),
+            batch_size: items.batch_size.as_ref().map(|value| sources.rendering(value)),
+            on_item_failure: items.on_item_failure,
+            max_failures: items.max_failures,
+        }),
+        retry,
+        publish: assignments(&task.publish, sources),
+        next,
+        inbound: 0,
+        split: false,
+        in_cycle: false,
+        priority: task.priority,
+        success_needs: Needs::default(),
+        failure_needs: Needs::default(),
+    }
+}
+
+fn retry_command(when: Option<&str>, sources: &mut Sources) -> Retry {
+    let spec = RetrySpec {
+        count: RETRY_COMMAND_COUNT.into(),
+        delay: None,
+        backoff: Default::default(),
+        factor: 2.0,
+        max_delay: None,
+        jitter: 0.0,
+        when: Some(when.unwrap_or("{{ completed() }}").to_owned()),
+        max_elapsed: None,
+    };
+    Retry {
+        count: sources.rendering(&spec.count),
+        delay: None,
+        when: spec.when.as_ref().map(|when| sources.add(when)),
+        spec,
+    }
+}
+
+fn assignments(list: &[Assignment], sources: &mut Sources) -> Vec<(String, Rendering)> {
+    list.iter().map(|entry| (entry.name.clone(), sources.rendering(&entry.value))).collect()
+}
+
+/// Joins, splits and cycles: what depends on the whole.
+fn shape(nodes: &mut [Node], definition: &Definition) {
+    let mut inbound_edges = vec![0u32; nodes.len()];
+    let mut inbound_tasks = vec![BTreeSet::new(); nodes.len()];
+    let mut graph = DiGraph::<(), ()>::with_capacity(nodes.len(), nodes.len());
+    let indices: Vec<_> = nodes.iter().map(|_| graph.add_node(())).collect();
+    for (id, node) in nodes.iter().enumerate() {
+        for to in node.successors() {
+            inbound_edges[to as usize] += 1;
+            inbound_tasks[to as usize].insert(id);
+            graph.add_edge(indices[id], indices[to as usize], ());
+        }
+    }
+    // kosaraju_scc keeps its own stack: no graph makes it recurse.
+    for component in petgraph::algo::kosaraju_scc(&graph) {
+        let cyclic = component.len() > 1 || graph.contains_edge(component[0], component[0]);
+        component.iter().for_each(|index| nodes[index.index()].in_cycle = cyclic);
+    }
+    for (id, node) in nodes.iter_mut().enumerate() {
+        node.join = definition.tasks[id].join.map(|join| match join {
+            Join::All => inbound_tasks[id].len() as u32,
+            Join::Count(count) => count,
+        });
+        node.inbound = inbound_tasks[id].len() as u32;
+        node.split = node.join.is_none() && inbound_edges[id] > 1 && !node.in_cycle;
+    }
+}
+
+fn starts(nodes: &[Node]) -> Vec<NodeId> {
+    let reached: BTreeSet<NodeId> = nodes.iter().flat_map(Node::successors).collect();
+    (0..nodes.len() as NodeId).filter(|id| !reached.contains(id)).collect()
+}

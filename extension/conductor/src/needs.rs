@@ -1,0 +1,179 @@
+//! What a step may read, known before it is taken, so that all of it can be loaded at once for a whole batch.
+//!
+//! It is an estimate: a step that meets something that was not loaded says so, and is taken again with everything.
+
+use crate::expression::{ProgramId, Programs, Rendering};
+use crate::graph::{Graph, Node, NodeId, Target};
+use std::collections::BTreeSet;
+
+/// What a step may read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The parameters.
+    pub parameters: bool,
+    /// The variables.
+    pub variables: bool,
+    /// The result or error that was reported.
+    pub result: bool,
+    /// Other tasks, by name.
+    pub tasks: BTreeSet<String>,
+    /// Any task: a name that only the run will tell.
+    pub all_tasks: bool,
+}
+
+impl Needs {
+    /// Both.
+    pub fn merge(&mut self, other: &Needs) {
+        self.parameters |= other.parameters;
+        self.variables |= other.variables;
+        self.result |= other.result;
+        self.all_tasks |= other.all_tasks;
+        self.tasks.extend(other.tasks.iter().cloned());
+    }
+
+    /// Other tasks at all?
+    pub fn any_task(&self) -> bool {
+        self.all_tasks || !self.tasks.is_empty()
+    }
+
+    fn program(&mut self, programs: &Programs, id: ProgramId) {
+        for name in programs.names(id) {
+            let mut parts = name.split('.');
+            match parts.next() {
+                Some("parameters") => self.parameters = true,
+                Some("vars") => self.variables = true,
+                Some("result" | "error") => self.result = true,
+                Some("task_status") => self.all_tasks = true,
+                Some("task") => match parts.next() {
+                    Some(task) => {
+                        self.tasks.insert(task.to_owned());
+                    }
+                    None => self.all_tasks = true,
+                },
+                _ => {}
+            }
+        }
+    }
+
+    fn rendering(&mut self, programs: &Programs, rendering: &Rendering) {
+        rendering.programs(&mut |id| self.program(programs, id));
+    }
+
+    fn renderings<'a>(&mut self, programs: &Programs, list: impl IntoIterator<Item = &'a Rendering>) {
+        list.into_iter().for_each(|rendering| self.rendering(programs, rendering));
+    }
+}
+
+/// Works out the needs of every task of a graph.
+pub fn settle(graph: &mut Graph) {
+    let programs = &graph.programs;
+    let mut output = Needs::default();
+    output.renderings(programs, graph.output.iter().map(|(_, value)| value));
+    let scheduling: Vec<Needs> = graph.nodes.iter().map(|node| scheduling(node, programs)).collect();
+    let finishing: Vec<Needs> = graph.nodes.iter().map(|node| finishing(node, programs)).collect();
+    let mut start = Needs::default();
+    start.renderings(programs, graph.vars.iter().map(|(_, value)| value));
+    let mut walk = Walk { graph, scheduling: &scheduling, finishing: &finishing, output: &output };
+    for node in &graph.starts {
+        walk.schedule(*node, &mut start, &mut BTreeSet::new());
+    }
+    let needs: Vec<(Needs, Needs)> = (0..graph.nodes.len() as NodeId)
+        .map(|node| (walk.after(node, true), walk.after(node, false)))
+        .collect();
+    for (node, (success, failure)) in graph.nodes.iter_mut().zip(needs) {
+        node.success_needs = success;
+        node.failure_needs = failure;
+    }
+    let any = |needs: &Needs| needs.any_task();
+    graph.reads_tasks = any(&start) || any(&output) || finishing.iter().chain(&scheduling).any(any);
+    graph.start_needs = start;
+    graph.output_needs = output;
+}
+
+/// What it takes to make a task ready.
+fn scheduling(node: &Node, programs: &Programs) -> Needs {
+    let mut needs = Needs::default();
+    needs.renderings(programs, [&node.action, &node.input, &node.delay, &node.timeout].into_iter().flatten());
+    if let Some(when) = node.when {
+        needs.program(programs, when);
+    }
+    if let Some(items) = &node.items {
+        needs.rendering(programs, &items.items);
+        needs.renderings(programs, [&items.concurrency, &items.batch_size].into_iter().flatten());
+    }
+    if let Some(retry) = &node.retry {
+        needs.rendering(programs, &retry.count);
+    }
+    needs
+}
+
+/// What it takes to go on from a task.
+fn finishing(node: &Node, programs: &Programs) -> Needs {
+    let mut needs = Needs::default();
+    needs.renderings(programs, node.publish.iter().map(|(_, value)| value));
+    for next in &node.next {
+        needs.renderings(programs, next.publish.iter().map(|(_, value)| value));
+        if let Some(when) = next.when {
+            needs.program(programs, when);
+        }
+    }
+    if let Some(retry) = &node.retry {
+        needs.renderings(programs, retry.delay.iter());
+        if let Some(when) = retry.when {
+            needs.program(programs, when);
+        }
+    }
+    needs
+}
+
+struct Walk<'a> {
+    graph: &'a Graph,
+    scheduling: &'a [Needs],
+    finishing: &'a [Needs],
+    output: &'a Needs,
+}
+
+impl Walk<'_> {
+    fn after(&mut self, node: NodeId, succeeded: bool) -> Needs {
+        let mut needs = self.finishing[node as usize].clone();
+        let mut seen = BTreeSet::new();
+        if !(succeeded && self.goes_on(node)) {
+            needs.merge(self.output);
+        }
+        for to in self.graph.node(node).successors() {
+            self.schedule(to, &mut needs, &mut seen);
+        }
+        needs
+    }
+
+    /// Adds what scheduling a task reads, and, where the engine ends it at once, what follows from that. The stack is
+    /// ours: a chain of routing tasks may be as long as the graph.
+    fn schedule(&mut self, node: NodeId, needs: &mut Needs, seen: &mut BTreeSet<NodeId>) {
+        let mut stack = vec![node];
+        while let Some(id) = stack.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            needs.merge(&self.scheduling[id as usize]);
+            let node = self.graph.node(id);
+            if node.action.is_none() || node.when.is_some() || node.items.is_some() {
+                needs.merge(&self.finishing[id as usize]);
+                if !self.goes_on(id) {
+                    needs.merge(self.output);
+                }
+                stack.extend(node.successors());
+            }
+        }
+    }
+
+    /// Does success surely lead to another task?
+    fn goes_on(&self, node: NodeId) -> bool {
+        self.graph.node(node).next.iter().any(|next| {
+            let sure = match next.when {
+                None => true,
+                Some(when) => matches!(self.graph.programs.source(when).trim(), "{{ succeeded() }}" | "{{ completed() }}"),
+            };
+            sure && next.targets.iter().any(|target| matches!(target, Target::Task(..)))
+        })
+    }
+}

@@ -1,0 +1,314 @@
+//! What the conductor remembers of an execution between events.
+//!
+//! [`State`] is stored as `workflow_execution.state`. It holds nothing that grows with finished tasks, and it is the
+//! default, stored as NULL, while a single branch walks plain steps.
+
+use crate::expression::Data;
+use crate::graph::{EdgeId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Where a workflow stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It goes on, or is paused.
+    Running,
+    /// It ended well.
+    Completed,
+    /// It failed; what runs may finish.
+    Failed,
+    /// It was cancelled, and waits for what runs.
+    Canceling,
+    /// It was cancelled, and nothing runs.
+    Cancelled,
+    /// It took too long; what runs may finish.
+    Timeout,
+}
+
+impl Status {
+    /// The name in `workflow.execution_status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Completed => "completed",
+            Status::Failed => "failed",
+            Status::Canceling => "canceling",
+            Status::Cancelled => "cancelled",
+            Status::Timeout => "timeout",
+        }
+    }
+
+    /// The status of that name; the names before `running` mean the same to the conductor.
+    pub fn parse(name: &str) -> Option<Status> {
+        Some(match name {
+            "requested" | "scheduling" | "scheduled" | "running" => Status::Running,
+            "completed" => Status::Completed,
+            "failed" | "abandoned" => Status::Failed,
+            "canceling" => Status::Canceling,
+            "cancelled" => Status::Cancelled,
+            "timeout" => Status::Timeout,
+            _ => return None,
+        })
+    }
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskEnd {
+    /// Well.
+    Completed,
+    /// Badly.
+    Failed,
+    /// It took too long.
+    Timeout,
+    /// Nobody is left to finish it.
+    Abandoned,
+    /// It was cancelled.
+    Cancelled,
+    /// Its condition was false: it did not run.
+    Skipped,
+}
+
+impl TaskEnd {
+    /// The name that expressions and people see.
+    pub fn name(self) -> &'static str {
+        match self {
+            TaskEnd::Completed => "completed",
+            TaskEnd::Failed => "failed",
+            TaskEnd::Timeout => "timeout",
+            TaskEnd::Abandoned => "abandoned",
+            TaskEnd::Cancelled => "cancelled",
+            TaskEnd::Skipped => "skipped",
+        }
+    }
+
+    /// The end of that name.
+    pub fn parse(name: &str) -> Option<TaskEnd> {
+        Some(match name {
+            "completed" => TaskEnd::Completed,
+            "failed" => TaskEnd::Failed,
+            "timeout" => TaskEnd::Timeout,
+            "abandoned" => TaskEnd::Abandoned,
+            "cancelled" => TaskEnd::Cancelled,
+            "skipped" => TaskEnd::Skipped,
+            _ => return None,
+        })
+    }
+
+    /// Failed, timed out or abandoned.
+    pub fn is_failure(self) -> bool {
+        matches!(self, TaskEnd::Failed | TaskEnd::Timeout | TaskEnd::Abandoned)
+    }
+}
+
+/// An execution between two events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// Where it stands.
+    pub status: Status,
+    /// No task of it can be claimed.
+    pub paused: bool,
+    /// The rest.
+    pub state: State,
+}
+
+impl Execution {
+    /// One that has not begun.
+    pub fn new() -> Execution {
+        Execution { status: Status::Running, paused: false, state: State::default() }
+    }
+}
+
+impl Default for Execution {
+    fn default() -> Self {
+        Execution::new()
+    }
+}
+
+/// Which branches' changes a task sees, oldest first: numbers of [`Delta`]s.
+pub type Context = Vec<u32>;
+
+/// What the conductor remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Tasks ready or running, one with items counting once.
+    pub live: u32,
+    /// Ways that led to a task reached by several: route n is `routes[n - 1]`, route 0 the way from the start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Vec<EdgeId>>,
+    /// Joins that something has arrived at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<Arrivals>,
+    /// How often tasks ran that may run again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub visits: Vec<(NodeId, u32)>,
+    /// Tasks with items that have not ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Progress>,
+    /// The variables as they were when the branches parted; none: `variables` itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Data>,
+    /// What branches have published since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deltas: Vec<Delta>,
+    /// What the branches that have ended saw; none: none has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Context>,
+    /// Failures that nothing handled: what a rerun starts with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<TaskKey>,
+    /// What would have started after the workflow failed: a rerun starts it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub staged: Vec<Staged>,
+    /// The verdict while the `finally` task runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Status>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            live: 1,
+            routes: Vec::new(),
+            joins: Vec::new(),
+            visits: Vec::new(),
+            items: Vec::new(),
+            base: None,
+            deltas: Vec::new(),
+            ended: None,
+            failures: Vec::new(),
+            staged: Vec::new(),
+            verdict: None,
+        }
+    }
+}
+
+/// One run of a task among those of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TaskKey {
+    /// Which task.
+    pub node: NodeId,
+    /// By which way.
+    pub route: u32,
+    /// How often it ran before in a cycle.
+    pub visit: u32,
+}
+
+/// A join that waits, or that has fired and may still be reached by the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// The join.
+    pub node: NodeId,
+    /// Its route.
+    pub route: u32,
+    /// Inbound tasks, in order of arrival.
+    pub tasks: Vec<NodeId>,
+    /// What they saw, merged in that order.
+    pub context: Context,
+    /// It has fired.
+    pub fired: bool,
+}
+
+/// How far a task with items is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which task.
+    #[serde(flatten)]
+    pub key: TaskKey,
+    /// What it sees.
+    pub context: Context,
+    /// Items in all.
+    pub total: u32,
+    /// Items made claimable so far.
+    pub released: u32,
+    /// Items that have ended.
+    pub ended: u32,
+    /// Of these, failed.
+    pub failed: u32,
+    /// Of these, cancelled.
+    pub cancelled: u32,
+    /// Of these, never begun, because nothing new was to start.
+    pub withdrawn: u32,
+    /// How many may be claimable or running; 0: any number.
+    pub concurrency: u32,
+    /// Failures tolerated.
+    pub tolerated: u32,
+    /// Retries of the whole so far.
+    pub retries: u32,
+    /// No new item starts.
+    pub stopped: bool,
+}
+
+/// What one branch has published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Its number.
+    pub id: u32,
+    /// Variables and their values.
+    pub vars: Vec<(String, Data)>,
+    /// Only one branch sees it, which may add to it.
+    pub own: bool,
+}
+
+/// A task that would have started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Staged {
+    /// Which.
+    pub node: NodeId,
+    /// By which way.
+    pub route: u32,
+    /// What it would have seen.
+    pub context: Context,
+}
+
+impl State {
+    /// Is the task that just ended the only thing there is, so that what it publishes is simply the variables?
+    pub fn is_single(&self) -> bool {
+        self.live == 1 && self.ended.is_none() && self.staged.is_empty() && self.joins.iter().all(|join| join.fired)
+    }
+
+    /// Worth storing?
+    pub fn is_default(&self) -> bool {
+        *self == State::default()
+    }
+
+    /// A join that something arrived at and that has not fired.
+    pub fn waiting_join(&self) -> Option<&Arrivals> {
+        self.joins.iter().find(|join| !join.fired)
+    }
+
+    /// The progress of a task with items.
+    pub fn progress(&mut self, key: TaskKey) -> Option<&mut Progress> {
+        self.items.iter_mut().find(|progress| progress.key == key)
+    }
+
+    /// One more visit: how many there were before.
+    pub fn visit(&mut self, node: NodeId) -> u32 {
+        match self.visits.iter_mut().find(|(visited, _)| *visited == node) {
+            Some((_, count)) => {
+                *count += 1;
+                *count - 1
+            }
+            None => {
+                self.visits.push((node, 1));
+                0
+            }
+        }
+    }
+
+    /// The route by which `edge` leads on from `route` to a task that several ways lead to.
+    pub fn branch_route(&mut self, route: u32, edge: EdgeId) -> u32 {
+        let mut way = match route {
+            0 => Vec::new(),
+            n => self.routes[n as usize - 1].clone(),
+        };
+        if way.contains(&edge) {
+            return route;
+        }
+        way.push(edge);
+        self.routes.push(way);
+        self.routes.len() as u32
+    }
+}

@@ -1,0 +1,283 @@
+//! Going on from a task that ended: every true transition fires, publishes and leads on.
+
+use crate::changes::{Report, Row};
+use crate::conductor::{Conductor, Reported, Trouble, Work};
+use crate::context;
+use crate::expression::{Data, Rendering};
+use crate::graph::{NodeId, Target};
+use crate::scope::Outcome;
+use crate::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
+
+/// A transition that fires: what it publishes and where it leads.
+struct Fired<'a> {
+    changes: context::Changes,
+    targets: &'a [Target],
+}
+
+impl<'a> Conductor<'a> {
+    /// A task without items was reported.
+    pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
+        let outcome = Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
+        match self.retry(reported, &outcome) {
+            Ok(None) => {}
+            Ok(Some(delay)) if self.execution.status == Status::Running => {
+                return Report { row: Row::Retry(delay), task_status: "retrying" };
+            }
+            // A retry that a stopping workflow no longer makes.
+            Ok(Some(_)) if self.execution.status == Status::Canceling => {
+                self.end_task(reported.key, reported.context, outcome, TaskEnd::Cancelled);
+                return Report { row: Row::Ended(TaskEnd::Cancelled), task_status: "retrying" };
+            }
+            Ok(Some(_)) => {}
+            Err(trouble) => self.fail(trouble),
+        }
+        if reported.end == TaskEnd::Cancelled {
+            self.stop(Status::Canceling);
+        }
+        self.end_task(reported.key, reported.context, outcome, reported.end);
+        Report { row: Row::Ended(reported.end), task_status: reported.end.name() }
+    }
+
+    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, end: TaskEnd) {
+        self.work.push_back(Work::Ended { key, context: context.to_vec(), outcome, end });
+    }
+
+    /// Tests a task's transitions and follows those that fire.
+    pub(crate) fn go_on(&mut self, key: TaskKey, context: &Context, outcome: &Outcome, end: TaskEnd) {
+        if let Some(verdict) = &mut self.execution.state.verdict {
+            if end.is_failure() && *verdict == Status::Completed {
+                *verdict = Status::Failed;
+                let name = &self.graph.node(key.node).name;
+                self.changes.error_message = Some(format!("task {name}, which runs at the end, ended as {}", end.name()));
+            }
+            return self.stop_here(context);
+        }
+        if end == TaskEnd::Cancelled {
+            self.execution.state.failures.push(key);
+            return self.stop_here(context);
+        }
+        match self.fire(key, context, outcome, end) {
+            Ok((published, fired)) => self.follow(key, context, end, published, fired),
+            Err(trouble) => {
+                self.stop_here(context);
+                self.fail(trouble);
+            }
+        }
+    }
+
+    /// A branch ends.
+    fn stop_here(&mut self, context: &[u32]) {
+        let state = &mut self.execution.state;
+        state.share(context);
+        context::join(state.ended.get_or_insert_default(), context);
+        state.live -= 1;
+    }
+
+    /// What the task publishes of itself, and the transitions that fire with what they publish.
+    fn fire(
+        &self,
+        key: TaskKey,
+        context: &Context,
+        outcome: &Outcome,
+        end: TaskEnd,
+    ) -> Result<(context::Changes, Vec<Fired<'a>>), Trouble> {
+        let graph = self.graph;
+        let node = graph.node(key.node);
+        let task = (node.name.as_str(), outcome);
+        let vars = self.branch(context);
+        let mut published = context::Changes::new();
+        if end == TaskEnd::Completed {
+            self.publish_all(&node.publish, vars.as_ref(), &mut published, task)?;
+        }
+        let mut fired = Vec::new();
+        for next in &node.next {
+            let seen = vars.as_ref().map(|vars| context::seen_through(vars, &published));
+            let fires = match next.when {
+                None => true,
+                Some(when) => self
+                    .holds(when, seen, Some(task))
+                    .map_err(|error| Trouble::evaluating("WF604", "condition", Some(&node.name), &error))?,
+            };
+            if fires {
+                let mut changes = published.clone();
+                self.publish_all(&next.publish, vars.as_ref(), &mut changes, task)?;
+                fired.push(Fired { changes, targets: &next.targets });
+            }
+        }
+        Ok((published, fired))
+    }
+
+    fn publish_all(
+        &self,
+        entries: &[(String, Rendering)],
+        vars: Option<&Data>,
+        changes: &mut context::Changes,
+        task: (&str, &Outcome),
+    ) -> Result<(), Trouble> {
+        for (name, value) in entries {
+            let seen = vars.map(|vars| context::seen_through(vars, changes));
+            let value = self
+                .render(value, seen, Some(task), None)
+                .map_err(|error| Trouble::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
+            context::put(changes, &vec![(name.clone(), value)]);
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, key: TaskKey, context: &Context, end: TaskEnd, published: context::Changes, fired: Vec<Fired>) {
+        let handled = !end.is_failure()
+            || fired.iter().any(|next| next.targets.iter().any(|target| matches!(target, Target::Task(..) | Target::Noop)));
+        let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));
+        let mut arrivals: Vec<(NodeId, Context)> = Vec::new();
+        let mut leads_on: Vec<(NodeId, u32, Context, bool)> = Vec::new();
+        let mut ends: Vec<Context> = Vec::new();
+        let alone = fired.len() <= 1;
+        if fired.is_empty() {
+            ends.push(self.carry(context, &published, alone));
+        }
+        for next in &fired {
+            let carried = self.carry(context, &next.changes, alone);
+            let beside_fail = next.targets.contains(&Target::Fail);
+            let mut led = false;
+            for target in next.targets {
+                if let Target::Task(to, edge) = *target {
+                    led = true;
+                    if self.graph.node(to).join.is_some() {
+                        match arrivals.iter_mut().find(|(join, _)| *join == to) {
+                            Some((_, seen)) => context::join(seen, &carried),
+                            None => arrivals.push((to, carried.clone())),
+                        }
+                    } else {
+                        let route = self.route_to(to, edge, key.route);
+                        leads_on.push((to, route, carried.clone(), beside_fail));
+                    }
+                }
+            }
+            if !led {
+                ends.push(carried);
+            }
+        }
+        if leads_on.len() + arrivals.len() + ends.len() > 1 {
+            leads_on.iter().for_each(|(_, _, context, _)| self.execution.state.share(context));
+        }
+        self.close(key, end, handled, told);
+        for (node, route, context, beside_fail) in leads_on {
+            self.lead_to(node, route, context, beside_fail && told);
+        }
+        for (node, context) in arrivals {
+            self.arrive(node, key, context);
+        }
+        for context in ends {
+            let state = &mut self.execution.state;
+            state.share(&context);
+            context::join(state.ended.get_or_insert_default(), &context);
+        }
+        self.execution.state.live -= 1;
+    }
+
+    /// The task has ended: does its end break the workflow?
+    fn close(&mut self, key: TaskKey, end: TaskEnd, handled: bool, told: bool) {
+        if handled && !told {
+            return;
+        }
+        let name = &self.graph.node(key.node).name;
+        let message = match end.is_failure() {
+            true => format!("task {name} ended as {} and no transition handles it", end.name()),
+            false => format!("task {name} led to fail"),
+        };
+        if end.is_failure() {
+            self.execution.state.failures.push(key);
+        }
+        let message = if told { format!("task {name} led to fail") } else { message };
+        self.fail(Trouble { message });
+    }
+
+    /// One branch more: a task begins, also beside `fail` in a workflow that has just failed.
+    fn lead_to(&mut self, node: NodeId, route: u32, context: Context, beside_fail: bool) {
+        if self.execution.state.routes.len() as u32 > self.graph.max_visits {
+            let message = format!("WF609: more ways lead to task {} than max_visits", self.graph.node(node).name);
+            return self.fail(Trouble { message });
+        }
+        self.execution.state.live += 1;
+        if beside_fail && self.execution.status == Status::Failed {
+            self.execution.status = Status::Running;
+            self.ready(node, route, context);
+            self.execution.status = Status::Failed;
+        } else {
+            self.work.push_back(Work::Ready { node, route, context });
+        }
+    }
+
+    fn route_to(&mut self, node: NodeId, edge: u32, route: u32) -> u32 {
+        match self.graph.node(node).split {
+            true => self.execution.state.branch_route(route, edge),
+            false => route,
+        }
+    }
+
+    /// The context after a transition's changes.
+    fn carry(&mut self, context: &Context, changes: &context::Changes, alone: bool) -> Context {
+        let single = alone && self.execution.state.is_single();
+        if changes.is_empty() {
+            return context.clone();
+        }
+        let Some(variables) = self.variables.clone() else {
+            self.missing.note();
+            return context.clone();
+        };
+        if single {
+            let seen = self.execution.state.variables(&variables, context);
+            self.execution.state.collapse();
+            let merged = context::overlaid(&seen, changes);
+            self.variables = Some(merged.clone());
+            self.changes.variables = Some(merged);
+            return Context::new();
+        }
+        let carried = self.execution.state.publish(&variables, context, changes);
+        let merged = context::overlaid(&variables, changes);
+        self.variables = Some(merged.clone());
+        self.changes.variables = Some(merged);
+        carried
+    }
+
+    /// An inbound task has reached a join.
+    fn arrive(&mut self, node: NodeId, from: TaskKey, context: Context) {
+        let needed = self.graph.node(node).join.unwrap_or(1);
+        let inbound = self.graph.inbound(node);
+        let state = &mut self.execution.state;
+        state.share(&context);
+        let position = match state.joins.iter().position(|join| join.node == node && join.route == from.route) {
+            // Whoever comes a second time opens the next round.
+            Some(position) if state.joins[position].fired && state.joins[position].tasks.contains(&from.node) => {
+                state.joins[position].tasks.clear();
+                state.joins[position].context.clear();
+                state.joins[position].fired = false;
+                position
+            }
+            Some(position) => position,
+            None => {
+                let fresh = Arrivals { node, route: from.route, tasks: vec![], context: vec![], fired: false };
+                state.joins.push(fresh);
+                state.joins.len() - 1
+            }
+        };
+        let join = &mut state.joins[position];
+        if !join.tasks.contains(&from.node) {
+            join.tasks.push(from.node);
+        }
+        let fires = !join.fired && join.tasks.len() as u32 >= needed;
+        if !join.fired {
+            context::join(&mut join.context, &context);
+        }
+        let all_here = join.tasks.len() as u32 >= inbound;
+        let (route, seen) = (join.route, join.context.clone());
+        join.fired |= fires;
+        if all_here && join.fired {
+            state.joins.remove(position);
+        }
+        if fires {
+            state.live += 1;
+            self.work.push_back(Work::Ready { node, route, context: seen });
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How an error leaves the extension: the code at the head of the message, its SQLSTATE by kind.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// Anything that ends a call: what the user did wrong, or what the server said.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A rule was broken: one of the documented codes.
+    #[error("{code}: {message}")]
+    Refused {
+        /// `WF616`
+        code: String,
+        /// Lower case, naming the thing.
+        message: String,
+        /// The value.
+        detail: Option<String>,
+        /// The remedy.
+        hint: Option<String>,
+    },
+    /// SPI failed in a way that is no user's mistake.
+    #[error("{0}")]
+    Spi(#[from] pgrx::spi::Error),
+}
+
+impl Error {
+    /// An error with a code, a message and a remedy.
+    pub fn refused(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::Refused { code: code.to_owned(), message: message.into(), detail: None, hint: Some(hint.into()) }
+    }
+
+    /// The same, with the value it is about.
+    pub fn with_detail(mut self, value: impl Into<String>) -> Error {
+        if let Error::Refused { detail, .. } = &mut self {
+            *detail = Some(value.into());
+        }
+        self
+    }
+}
+
+impl From<Error> for ErrorReport {
+    fn from(error: Error) -> ErrorReport {
+        let text = error.to_string();
+        match error {
+            Error::Refused { code, detail, hint, .. } => {
+                let mut report = ErrorReport::new(sqlstate(&code), text, "");
+                // Without a detail of our own pgrx would put a Rust backtrace there.
+                report = report.set_detail(detail.unwrap_or_default());
+                match hint {
+                    Some(hint) => report.set_hint(hint),
+                    None => report,
+                }
+            }
+            Error::Spi(_) => ErrorReport::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, text, ""),
+        }
+    }
+}
+
+/// The SQLSTATE of a code: the one table of `docs/functions.md`.
+fn sqlstate(code: &str) -> PgSqlErrorCode {
+    match code {
+        "WF611" | "WF612" | "WF618" => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "WF009" | "WF614" => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        "WF615" => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+        "WF616" => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        "WF617" => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+        _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+    }
+}
+
+#[pg_extern(sql = false)]
+fn raise_error(
+    code: Option<&str>,
+    message: Option<&str>,
+    detail: Option<&str>,
+    hint: Option<&str>,
+) -> Result<(), ErrorReport> {
+    Err(Error::Refused {
+        code: code.unwrap_or("WF613").to_owned(),
+        message: message.unwrap_or_default().to_owned(),
+        detail: detail.map(str::to_owned),
+        hint: hint.map(str::to_owned),
+    }
+    .into())
+}

@@ -1,0 +1,198 @@
+//! The conformance cases: workflows recorded step by step, played on an engine and compared.
+//!
+//! Cases are read from every `*.json` of a folder. A case holds when every step gives what was recorded, or departs
+//! for a reason that `docs/decisions.md` names.
+
+pub mod engine;
+pub mod memory;
+
+use engine::{Engine, ReadyTask};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A workflow and what must happen, step by step.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    /// Its name.
+    pub id: String,
+    /// The workflow.
+    pub definition: Value,
+    /// What it is started with.
+    pub parameters: Value,
+    /// What is done and what must come of it.
+    pub steps: Vec<Step>,
+}
+
+/// One operation.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Step {
+    /// `start`, `ready`, `claim`, `complete`, `pause`, `resume`, `cancel`, `rerun` or `output`.
+    pub op: String,
+    /// The task it is about.
+    #[serde(default)]
+    pub task: String,
+    /// The way that led to it.
+    #[serde(default)]
+    pub route: u32,
+    /// Which item.
+    pub task_index: Option<u32>,
+    /// What `complete` reports.
+    #[serde(default)]
+    pub status: String,
+    /// What `complete` reports.
+    pub result: Option<Value>,
+    /// What `rerun` is given.
+    #[serde(default)]
+    pub tasks: Vec<RerunTask>,
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+/// A task to rerun.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RerunTask {
+    /// Its name.
+    pub task: String,
+    /// The way that led to it.
+    #[serde(default)]
+    pub route: u32,
+    /// Items that succeeded run again too.
+    #[serde(default)]
+    pub reset_items: bool,
+}
+
+/// What must come of a step.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Expect {
+    /// The workflow's status.
+    pub workflow_status: String,
+    /// The flag, where it is compared.
+    pub paused: Option<bool>,
+    /// The task's status as a whole, where it is compared.
+    pub task_status: Option<String>,
+    /// What can be claimed, where it is compared.
+    pub ready: Option<Vec<ReadyTask>>,
+    /// The output; absent where it is not compared.
+    #[serde(default, deserialize_with = "given")]
+    pub output: Option<Value>,
+}
+
+/// Tells a null that was written from a field that was not.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// How a case went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Every step as recorded.
+    Holds,
+    /// Not as recorded, for a reason of the design.
+    Departs(String),
+    /// Not as recorded: the first difference.
+    Fails(String),
+}
+
+/// Reads every case of a folder; none where there is no such folder.
+pub fn read(folder: &Path) -> std::io::Result<Option<Vec<Case>>> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let mut paths: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    paths.sort_by_key(|entry| entry.path());
+    let mut cases = Vec::new();
+    for entry in paths {
+        if entry.path().extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(entry.path())?;
+            cases.extend(serde_json::from_str::<Vec<Case>>(&text)?);
+        }
+    }
+    Ok(Some(cases))
+}
+
+/// Plays a case on an engine.
+pub fn play(case: &Case, engine: &mut dyn Engine) -> Verdict {
+    if let Some(reason) = departure(case) {
+        return Verdict::Departs(reason.to_owned());
+    }
+    for (number, step) in case.steps.iter().enumerate() {
+        let looked_for = case.steps[number + 1..].iter().find(|next| next.op == "ready" || next.op == "output");
+        match play_step(case, step, engine) {
+            Ok(()) => {}
+            Err(difference) => {
+                // Evaluation is not put off until somebody looks: an error shows one step earlier than recorded.
+                let early = looked_for.is_some_and(|next| next.expect.workflow_status == "failed")
+                    && step.expect.workflow_status != "failed"
+                    && engine.error().is_some_and(|error| error.starts_with("WF60"));
+                return match early {
+                    true => Verdict::Departs("an error of evaluation shows when it happens, not at the next look".to_owned()),
+                    false => Verdict::Fails(format!("step {number} ({} {}): {difference}", step.op, step.task)),
+                };
+            }
+        }
+    }
+    match engine.check().as_slice() {
+        [] => Verdict::Holds,
+        broken => Verdict::Fails(format!("after the last step: {}", broken.join("; "))),
+    }
+}
+
+/// A case that design section 4 takes differently: a task without action is done by the engine and never offered.
+fn departure(case: &Case) -> Option<&'static str> {
+    let tasks = case.definition["tasks"].as_array()?;
+    let routing: Vec<&str> =
+        tasks.iter().filter(|task| task["action"].is_null()).filter_map(|task| task["name"].as_str()).collect();
+    let offered = |step: &Step| {
+        step.expect.ready.iter().flatten().any(|ready| routing.contains(&ready.task.as_str()))
+            || (step.op == "claim" && routing.contains(&step.task.as_str()))
+    };
+    case.steps.iter().any(offered).then_some("a routing task is done by the engine and never offered to a worker")
+}
+
+fn play_step(case: &Case, step: &Step, engine: &mut dyn Engine) -> Result<(), String> {
+    let mut task_status = None;
+    match step.op.as_str() {
+        "start" => engine.start(&case.definition, &case.parameters)?,
+        "ready" => {}
+        "claim" => engine.claim(&step.task, step.route, step.task_index)?,
+        "complete" => {
+            let status = engine.complete(&step.task, step.route, step.task_index, &step.status, step.result.as_ref())?;
+            task_status = Some(status);
+        }
+        "pause" => engine.pause()?,
+        "resume" => engine.resume()?,
+        "cancel" => engine.cancel()?,
+        "rerun" => engine.rerun(&step.tasks)?,
+        "output" => {}
+        other => return Err(format!("unknown operation {other}")),
+    }
+    let (status, paused) = engine.status()?;
+    let expect = &step.expect;
+    same("workflow_status", json!(expect.workflow_status), json!(status))
+        .map_err(|difference| format!("{difference}{}", engine.error().map(|e| format!(" ({e})")).unwrap_or_default()))?;
+    if let Some(expected) = expect.paused {
+        same("paused", json!(expected), json!(paused))?;
+    }
+    if let (Some(expected), Some(got)) = (&expect.task_status, task_status) {
+        // Where a task ended by timeout or abandonment, our more exact word holds too.
+        let exact = expected == "failed" && (got == "timeout" || got == "abandoned");
+        if !exact {
+            same("task_status", json!(expected), json!(got))?;
+        }
+    }
+    if let Some(expected) = &expect.ready {
+        same("ready", json!(expected), json!(engine.ready()?))?;
+    }
+    if let Some(expected) = &expect.output {
+        same("output", expected.clone(), engine.output()?)?;
+    }
+    Ok(())
+}
+
+fn same(what: &str, expected: Value, got: Value) -> Result<(), String> {
+    match expected == got {
+        true => Ok(()),
+        false => Err(format!("{what}: expected {expected}, got {got}")),
+    }
+}
