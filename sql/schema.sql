@@ -227,7 +227,7 @@ CREATE TABLE workflow.workflow_execution (
   CONSTRAINT workflow_execution_execution_key UNIQUE (part, execution),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, execution) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
 ) WITH (fillfactor = 70);
-CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, id);
+CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, created, id);
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (part, id) WHERE paused;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';

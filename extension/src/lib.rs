@@ -1,4 +1,30 @@
 //! pg_workflow: a durable workflow engine inside PostgreSQL.
+//!
+//! The SQL of the extension is in `/sql`, one file a subject; what decides is in the `conductor` crate. This crate is
+//! the thin layer between: it loads what a decision needs and writes what was decided, set-wise.
+
 use pgrx::prelude::*;
 
+mod clock;
+mod error;
+mod id;
+mod settings;
+
 ::pgrx::pg_module_magic!();
+
+extension_sql_file!("../../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["schema"]);
+extension_sql_file!("../../sql/checks.sql", name = "checks", requires = ["functions"]);
+extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions"]);
+extension_sql_file!("../../sql/pack.sql", name = "pack", requires = ["checks"]);
+extension_sql_file!("../../sql/definition.sql", name = "definition", requires = ["checks"]);
+extension_sql_file!("../../sql/action.sql", name = "action", requires = ["checks"]);
+extension_sql_file!("../../sql/execution.sql", name = "execution", requires = ["checks"]);
+extension_sql_file!("../../sql/workflow_execution.sql", name = "workflow_execution", requires = ["checks", "views"]);
+extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", requires = ["checks", "views"]);
+
+/// Runs once when the library is loaded.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::register();
+}

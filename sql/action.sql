@@ -1,0 +1,159 @@
+-- Actions: what a worker can do, and the workflows that stand for one.
+
+CREATE FUNCTION pg_catalog.workflow_find_action(id bigint) RETURNS SETOF workflow.action
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require('id', id);
+  RETURN QUERY SELECT a.* FROM workflow.action AS a WHERE a.id = id;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_find_action(bigint) IS 'The action with that id, or no row. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_find_action(bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_find_action_by_ref(ref text) RETURNS SETOF workflow.action
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require('ref', ref);
+  RETURN QUERY SELECT a.* FROM workflow.action AS a WHERE a.ref = ref;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_find_action_by_ref(text) IS 'The action with that ref, or no row. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_find_action_by_ref(text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_list_actions(max_rows int DEFAULT 100, after bigint DEFAULT NULL) RETURNS SETOF workflow.action
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  RETURN QUERY SELECT a.* FROM workflow.action AS a
+    WHERE a.id > coalesce(after, 0) ORDER BY a.id LIMIT workflow.page_size(max_rows);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_list_actions(int, bigint) IS
+  'All actions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_list_actions(int, bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_find_workflow_actions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
+RETURNS SETOF workflow.action
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  RETURN QUERY SELECT a.* FROM workflow.action AS a
+    WHERE a.is_workflow AND a.id > coalesce(after, 0) ORDER BY a.id LIMIT workflow.page_size(max_rows);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_actions(int, bigint) IS
+  'The actions that a workflow stands for, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_find_workflow_actions(int, bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_find_actions_by_workflow_def(id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
+RETURNS SETOF workflow.action
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require('id', id);
+  RETURN QUERY SELECT a.* FROM workflow.action AS a
+    WHERE a.workflow_def = id AND a.id > coalesce(after, 0) ORDER BY a.id LIMIT workflow.page_size(max_rows);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_find_actions_by_workflow_def(bigint, int, bigint) IS
+  'The actions that the definition with that id stands for, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_find_actions_by_workflow_def(bigint, int, bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_create_action(
+  ref text, pack bigint, label text, pack_ref text DEFAULT NULL, description text DEFAULT '', entrypoint text DEFAULT '',
+  runtime bigint DEFAULT NULL, param_schema jsonb DEFAULT NULL, out_schema jsonb DEFAULT NULL,
+  is_workflow boolean DEFAULT false, workflow_def bigint DEFAULT NULL)
+RETURNS workflow.action
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := workflow.now();
+  home text := workflow.require_pack(pack, pack_ref);
+  made workflow.action;
+BEGIN
+  PERFORM workflow.require_ref(ref, home);
+  PERFORM workflow.require('label', label);
+  PERFORM workflow.require('description', description);
+  PERFORM workflow.require('entrypoint', entrypoint);
+  PERFORM workflow.require('is_workflow', is_workflow);
+  PERFORM workflow.require_definition(workflow_def);
+  INSERT INTO workflow.action (ref, pack, pack_ref, label, description, entrypoint, runtime, param_schema, out_schema,
+    is_workflow, workflow_def, created, updated)
+  VALUES (ref, pack, home, label, description, entrypoint, runtime, param_schema, out_schema,
+    is_workflow, workflow_def, moment, moment)
+  ON CONFLICT (ref) DO NOTHING RETURNING * INTO made;
+  IF NOT FOUND THEN
+    PERFORM workflow.raise_taken('action', 'ref', ref);
+  END IF;
+  RETURN made;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_create_action(text, bigint, text, text, text, text, bigint, jsonb, jsonb, boolean, bigint) IS
+  'Makes an action and returns its row. Arguments are the columns of workflow.action; ref must begin with the pack''s, which pack_ref may repeat. Errors: WF613 for a value that is null, malformed or of another pack; WF616 for an unknown pack or definition; WF617 where the ref is taken.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_create_action(text, bigint, text, text, text, text, bigint, jsonb, jsonb, boolean, bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_update_action(id bigint, patch jsonb) RETURNS workflow.action
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  moment timestamptz := workflow.now();
+  given workflow.action;
+  action workflow.action;
+BEGIN
+  PERFORM workflow.require('id', id);
+  IF workflow.check_patch(patch, 'workflow.action',
+    '{label,description,entrypoint,runtime,param_schema,out_schema,is_workflow,workflow_def}')
+  THEN
+    given := jsonb_populate_record(NULL::workflow.action, patch);
+    PERFORM workflow.require_definition(given.workflow_def);
+    UPDATE workflow.action AS a SET
+      label = coalesce(given.label, a.label),
+      description = coalesce(given.description, a.description),
+      entrypoint = coalesce(given.entrypoint, a.entrypoint),
+      runtime = CASE WHEN patch ? 'runtime' THEN given.runtime ELSE a.runtime END,
+      param_schema = CASE WHEN patch ? 'param_schema' THEN given.param_schema ELSE a.param_schema END,
+      out_schema = CASE WHEN patch ? 'out_schema' THEN given.out_schema ELSE a.out_schema END,
+      is_workflow = coalesce(given.is_workflow, a.is_workflow),
+      workflow_def = CASE WHEN patch ? 'workflow_def' THEN given.workflow_def ELSE a.workflow_def END,
+      updated = moment
+    WHERE a.id = id RETURNING a.* INTO action;
+  ELSE
+    SELECT a.* INTO action FROM workflow.action AS a WHERE a.id = id;
+  END IF;
+  IF NOT FOUND THEN
+    PERFORM workflow.raise_missing('action', 'id', id::text);
+  END IF;
+  RETURN action;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_update_action(bigint, jsonb) IS
+  'Writes the columns that the patch, {"column": value, …}, names; null sets one back to NULL; an empty patch writes nothing. Returns the row. label, description, entrypoint, runtime, param_schema, out_schema, is_workflow and workflow_def can be changed. Errors: WF613, naming the key; WF616, for the definition too.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_update_action(bigint, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_link_action(action_id bigint, workflow_def_id bigint) RETURNS workflow.action
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  moment timestamptz := workflow.now();
+  action workflow.action;
+BEGIN
+  PERFORM workflow.require('action_id', action_id);
+  PERFORM workflow.require('workflow_def_id', workflow_def_id);
+  PERFORM workflow.require_definition(workflow_def_id);
+  UPDATE workflow.action AS a SET is_workflow = true, workflow_def = workflow_def_id, updated = moment
+  WHERE a.id = action_id RETURNING a.* INTO action;
+  IF NOT FOUND THEN
+    PERFORM workflow.raise_missing('action', 'id', action_id::text);
+  END IF;
+  RETURN action;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_link_action(bigint, bigint) IS
+  'Lets a workflow stand for an action: sets is_workflow and workflow_def and returns the action. Errors: WF613; WF616 for an unknown action or definition.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_link_action(bigint, bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_delete_action(id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require('id', id);
+  DELETE FROM workflow.action AS a WHERE a.id = id;
+  RETURN FOUND;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_delete_action(bigint) IS
+  'Deletes an action; its executions stay and keep its ref. Returns whether it was there. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_action(bigint) FROM PUBLIC;

@@ -1,0 +1,237 @@
+-- The checks that the functions of the data layer share.
+--
+-- A row's functions live in a file named for its table: find, list, create, update, delete. They are all alike:
+--
+-- * They run with the caller's rights (SECURITY INVOKER): who may not touch a table may not do so through them.
+-- * They are static plpgsql, whose plans are kept; a LANGUAGE sql function would be planned at every call before 18.
+--   Small expressions that a query should see through are SQL instead, with a body parsed when it was made: no
+--   search_path can change what it means, so it needs none, and without one it is inlined.
+-- * A variable wins over a column of its name, and every column is written with its table. Only INSERT … ON CONFLICT
+--   turns that round, because the columns of the conflict are written bare.
+-- * A list gives up to max_rows rows and goes on behind `after`, the id of the last row of the page before. Where rows
+--   are not in the order of ids, that row is looked up for its place; one that has none any more is an error, because
+--   an empty page would look like the end.
+-- * A patch is a jsonb object of columns to write. null sets a column back to NULL; what is not there stays.
+
+CREATE FUNCTION workflow.raise_missing(noun text, key text, value text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.raise_error('WF616', format('there is no such %s', noun), format('%s is %s', key, value),
+    format('workflow_list_%ss() tells which there are', replace(noun, ' ', '_')));
+END $$;
+COMMENT ON FUNCTION workflow.raise_missing(text, text, text) IS
+  'Raises WF616 for a row that is not there: what it is ("task execution"), and the key and value it was looked up by.';
+REVOKE ALL ON FUNCTION workflow.raise_missing(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.raise_taken(noun text, key text, value text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.raise_error('WF617', format('there is already a %s with this %s', noun, key),
+    format('%s is %s', key, value), format('take another %s, or update the row that has it', key));
+END $$;
+COMMENT ON FUNCTION workflow.raise_taken(text, text, text) IS
+  'Raises WF617 for a second row with the same key: what it is, and the key and value that must be unique.';
+REVOKE ALL ON FUNCTION workflow.raise_taken(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.raise_owned(noun text, id bigint, instead text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.raise_error('WF618', format('the engine owns this %s', noun), format('id is %s', id),
+    format('use %s', instead));
+END $$;
+COMMENT ON FUNCTION workflow.raise_owned(text, bigint, text) IS
+  'Raises WF618 for a row that only the engine may change: what it is, its id, and the functions to use instead.';
+REVOKE ALL ON FUNCTION workflow.raise_owned(text, bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.raise_lost(after bigint) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.raise_error('WF616', 'the row to go on after has left the list', format('after is %s', after),
+    'begin again without after');
+END $$;
+COMMENT ON FUNCTION workflow.raise_lost(bigint) IS
+  'Raises WF616 for a cursor, the id given as after, that has no place in the order of its list any more.';
+REVOKE ALL ON FUNCTION workflow.raise_lost(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_words(name text, value text[]) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require(name, value);
+  IF array_ndims(value) > 1 OR array_position(value, NULL) IS NOT NULL THEN
+    PERFORM workflow.raise_error('WF613', format('%s is not a plain list of texts', name), format('%s is %s', name, value),
+      'give one array of texts without nulls');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.require_words(text, text[]) IS
+  'Raises WF613, naming the argument, where its value is null, has nulls in it or several dimensions.';
+REVOKE ALL ON FUNCTION workflow.require_words(text, text[]) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_count(name text, value bigint) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF value < 0 THEN
+    PERFORM workflow.raise_error('WF613', format('%s is negative', name), format('%s is %s', name, value),
+      format('give %s a value of 0 or more', name));
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.require_count(text, bigint) IS
+  'Raises WF613, naming the argument, where its value is negative; null passes.';
+REVOKE ALL ON FUNCTION workflow.require_count(text, bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_time(name text, value timestamptz) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT isfinite(value) THEN
+    PERFORM workflow.raise_error('WF613', format('%s is infinite', name), format('%s is %s', name, value),
+      format('give %s a point in time', name));
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.require_time(text, timestamptz) IS
+  'Raises WF613, naming the argument, where its value is infinite; null passes.';
+REVOKE ALL ON FUNCTION workflow.require_time(text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_ref(ref text, pack_ref text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('ref', ref);
+  IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$' THEN
+    PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
+      'write pack.name with lower-case letters, digits, _ and -');
+  ELSIF NOT starts_with(ref, pack_ref || '.') THEN
+    PERFORM workflow.raise_error('WF613', 'ref is not of its pack', format('ref is %s, the pack is %s', ref, pack_ref),
+      format('let it begin with %s.', pack_ref));
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.require_ref(text, text) IS
+  'Raises WF613 where the ref of an action or definition is null, is not pack.name in lower case, or names another pack.';
+REVOKE ALL ON FUNCTION workflow.require_ref(text, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_pack(pack bigint, pack_ref text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  found_ref text;
+BEGIN
+  PERFORM workflow.require('pack', pack);
+  SELECT p.ref INTO found_ref FROM workflow.pack AS p WHERE p.id = pack;
+  IF NOT FOUND THEN
+    PERFORM workflow.raise_missing('pack', 'id', pack::text);
+  ELSIF pack_ref <> found_ref THEN
+    PERFORM workflow.raise_error('WF613', 'pack_ref is another pack''s',
+      format('pack_ref is %s, the pack is %s', left(pack_ref, 200), found_ref), 'leave pack_ref out, or repeat the ref of the pack');
+  END IF;
+  RETURN found_ref;
+END $$;
+COMMENT ON FUNCTION workflow.require_pack(bigint, text) IS
+  'The ref of the pack with that id. Raises WF616 where there is none, WF613 where pack_ref is given and says another.';
+REVOKE ALL ON FUNCTION workflow.require_pack(bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_definition(id bigint) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  IF id IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.workflow_definition AS d WHERE d.id = id) THEN
+    PERFORM workflow.raise_missing('definition', 'id', id::text);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.require_definition(bigint) IS 'Raises WF616 where there is no definition with that id; null passes.';
+REVOKE ALL ON FUNCTION workflow.require_definition(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_action(id bigint, ref text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  found_ref text;
+BEGIN
+  IF id IS NOT NULL THEN
+    SELECT a.ref INTO found_ref FROM workflow.action AS a WHERE a.id = id;
+    IF NOT FOUND THEN
+      PERFORM workflow.raise_missing('action', 'id', id::text);
+    ELSIF ref <> found_ref THEN
+      PERFORM workflow.raise_error('WF613', 'action_ref is another action''s',
+        format('action_ref is %s, the action is %s', left(ref, 200), found_ref), 'repeat the ref of the action');
+    END IF;
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.require_action(bigint, text) IS
+  'Raises WF616 where there is no action with that id, WF613 where it has another ref; null passes.';
+REVOKE ALL ON FUNCTION workflow.require_action(bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_execution(id bigint) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  home int := id >> 48;
+BEGIN
+  IF id IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution AS e WHERE e.part = home AND e.id = id) THEN
+    PERFORM workflow.raise_missing('execution', 'id', id::text);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.require_execution(bigint) IS 'Raises WF616 where there is no execution with that id; null passes.';
+REVOKE ALL ON FUNCTION workflow.require_execution(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.fits(value jsonb, type regtype) RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  kind text := jsonb_typeof(value);
+BEGIN
+  CASE type
+    WHEN 'jsonb'::regtype THEN RETURN true;
+    WHEN 'text'::regtype THEN RETURN kind = 'string';
+    WHEN 'boolean'::regtype THEN RETURN kind = 'boolean';
+    WHEN 'integer'::regtype, 'bigint'::regtype THEN
+      RETURN kind = 'number' AND value::numeric = trunc(value::numeric) AND CASE type
+        WHEN 'integer'::regtype THEN value::numeric BETWEEN -2147483648 AND 2147483647
+        ELSE value::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 END;
+    WHEN 'text[]'::regtype THEN
+      RETURN kind = 'array' AND NOT EXISTS (SELECT FROM jsonb_array_elements(value) AS e WHERE jsonb_typeof(e.value) <> 'string');
+    WHEN 'workflow.execution_status'::regtype THEN
+      RETURN kind = 'string' AND value #>> '{}' = ANY (enum_range(NULL::workflow.execution_status)::text[]);
+    WHEN 'timestamptz'::regtype THEN
+      BEGIN
+        RETURN kind = 'string' AND isfinite((value #>> '{}')::timestamptz);
+      EXCEPTION WHEN data_exception THEN
+        RETURN false;
+      END;
+  END CASE;
+END $$;
+COMMENT ON FUNCTION workflow.fits(jsonb, regtype) IS
+  'Whether a JSON value that is not null can become a value of that type without being bent: for the types that columns here have.';
+REVOKE ALL ON FUNCTION workflow.fits(jsonb, regtype) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_patch(patch jsonb, target regclass, columns text[]) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  entry record;
+BEGIN
+  PERFORM workflow.require('patch', patch);
+  IF jsonb_typeof(patch) <> 'object' THEN
+    PERFORM workflow.raise_error('WF613', 'patch is not an object', format('patch is of type %s', jsonb_typeof(patch)),
+      'write {"column": value, …}');
+  END IF;
+  FOR entry IN
+    SELECT p.key, p.value, a.atttypid::regtype AS type, a.attnotnull AS filled
+    FROM jsonb_each(patch) AS p
+      LEFT JOIN pg_attribute AS a ON a.attrelid = target AND a.attname = p.key AND a.attnum > 0 AND NOT a.attisdropped
+  LOOP
+    IF entry.type IS NULL THEN
+      PERFORM workflow.raise_error('WF613', 'the patch has an unknown key', format('key is %s', to_json(entry.key)),
+        format('what can be changed: %s', array_to_string(columns, ', ')));
+    ELSIF entry.key <> ALL (columns) THEN
+      PERFORM workflow.raise_error('WF613', format('%s cannot be changed', entry.key), NULL,
+        format('what can be changed: %s', array_to_string(columns, ', ')));
+    ELSIF entry.value = 'null' THEN
+      IF entry.filled THEN
+        PERFORM workflow.raise_error('WF613', format('%s is null', entry.key), NULL, format('give %s a value, or leave it out', entry.key));
+      END IF;
+    ELSIF NOT workflow.fits(entry.value, entry.type) THEN
+      PERFORM workflow.raise_error('WF613', format('%s is not of type %s', entry.key, format_type(entry.type, NULL)),
+        format('%s is %s', entry.key, left(entry.value::text, 200)), format('give %s a value of that type', entry.key));
+    END IF;
+  END LOOP;
+  RETURN patch <> '{}';
+END $$;
+COMMENT ON FUNCTION workflow.check_patch(jsonb, regclass, text[]) IS
+  'Whether a patch of that table says anything. Raises WF613, naming the key, for one that is unknown, is not among the columns that can be changed, is null where the column cannot be, or has a value of another type.';
+REVOKE ALL ON FUNCTION workflow.check_patch(jsonb, regclass, text[]) FROM PUBLIC;
