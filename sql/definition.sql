@@ -100,7 +100,7 @@ BEGIN
   PERFORM workflow.require_ref(ref, home);
   PERFORM workflow.require('label', label);
   PERFORM workflow.require('version', version);
-  PERFORM workflow.require('definition', definition);
+  PERFORM workflow.require('definition', nullif(definition, 'null'));
   PERFORM workflow.require_words('tags', tags);
   PERFORM workflow.require('enabled', enabled);
   INSERT INTO workflow.workflow_definition (ref, pack, pack_ref, label, description, version, param_schema, out_schema,

@@ -132,7 +132,7 @@ BEGIN
   PERFORM workflow.require_words('completed_tasks', completed_tasks);
   PERFORM workflow.require_words('failed_tasks', failed_tasks);
   PERFORM workflow.require_words('skipped_tasks', skipped_tasks);
-  PERFORM workflow.require('variables', variables);
+  PERFORM workflow.require('variables', nullif(variables, 'null'));
   PERFORM workflow.require('status', status);
   PERFORM workflow.require('paused', paused);
   PERFORM workflow.require_execution(execution);
