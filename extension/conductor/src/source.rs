@@ -168,12 +168,39 @@ impl Source {
         self.text.get(node.start..node.end).unwrap_or_default().trim_end()
     }
 
+    /// A map's keys and values; nothing for other nodes.
+    pub fn entries(&self, map: NodeId) -> &[(NodeId, NodeId)] {
+        match self.content(map) {
+            Content::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
     /// The value of a map's key.
     pub fn get(&self, map: NodeId, key: &str) -> Option<NodeId> {
-        match self.content(map) {
-            Content::Map(entries) => entries.iter().find(|(k, _)| self.str(*k) == Some(key)).map(|(_, v)| *v),
-            _ => None,
+        self.entries(map).iter().find(|(k, _)| self.str(*k) == Some(key)).map(|(_, v)| *v)
+    }
+
+    /// A map's key itself.
+    pub fn key(&self, map: NodeId, key: &str) -> Option<NodeId> {
+        self.entries(map).iter().find(|(k, _)| self.str(*k) == Some(key)).map(|(k, _)| *k)
+    }
+
+    /// What a JSON pointer leads to, as far as it can be followed.
+    pub fn pointer(&self, from: NodeId, pointer: &str) -> NodeId {
+        let mut at = from;
+        for step in pointer.split('/').skip(1) {
+            let step = step.replace("~1", "/").replace("~0", "~");
+            let inner = match self.content(at) {
+                Content::List(_) => step.parse().ok().and_then(|index| self.at(at, index)),
+                _ => self.get(at, &step),
+            };
+            match inner {
+                Some(inner) => at = inner,
+                None => break,
+            }
         }
+        at
     }
 
     /// An element of a list.

@@ -87,7 +87,9 @@ impl Walk<'_> {
         for (i, entry) in entries.iter().enumerate() {
             let at = format!("{path}.next[{}]", next.len());
             self.place(at.clone(), *entry);
-            let Some(fields) = self.fields(*entry, "a decision's entry", &["when", "default", "next"]) else { continue };
+            let Some(fields) = self.fields(*entry, "a decision's entry", &["when", "default", "next"]) else {
+                continue;
+            };
             let targets = match fields.get("next") {
                 Some(node) => self.targets(node, &at, "`next`"),
                 None => {
@@ -97,12 +99,13 @@ impl Walk<'_> {
             };
             let own = self.decision_condition(&fields, &at, i + 1 == entries.len());
             let when = own.as_ref().map_or_else(|| guard.clone(), |own| format!("{guard} and ({own})"));
-            if when.len() > self.limits.expression_bytes || template::too_nested(&when).is_some() {
+            let when = format!("{{{{ {when} }}}}");
+            if template::bound(&when, self.limits).is_err() {
                 let hint = "split it into several tasks".to_owned();
                 self.report(9, *entry, "the conditions of this decision are too long together", hint);
                 return;
             }
-            next.push(Transition { when: Some(format!("{{{{ {when} }}}}")), publish: Vec::new(), targets });
+            next.push(Transition { when: Some(when), publish: Vec::new(), targets });
             if let Some(own) = own {
                 guard = format!("{guard} and not ({own})");
             }
@@ -182,10 +185,7 @@ impl Walk<'_> {
             self.report(306, node, message, "choose another name".to_owned());
         } else if !super::name::is_name(name) {
             let message = format!("`{}` can't name {what}", shorten(name, 80));
-            let hint = format!(
-                "use letters, digits, _ and -, at most {}, a letter or _ first",
-                super::name::MAX_NAME
-            );
+            let hint = format!("use letters, digits, _ and -, at most {}, a letter or _ first", super::name::MAX_NAME);
             self.report(8, node, message, hint);
         }
     }

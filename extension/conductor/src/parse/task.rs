@@ -10,8 +10,25 @@ use crate::source::{Content, NodeId};
 use crate::template;
 
 const FIELDS: [&str; 19] = [
-    "name", "action", "input", "when", "delay", "timeout", "join", "with_items", "retry", "wait_for", "priority", "next",
-    "publish", "on_success", "on_failure", "on_complete", "on_timeout", "on_skipped", "decision",
+    "name",
+    "action",
+    "input",
+    "when",
+    "delay",
+    "timeout",
+    "join",
+    "with_items",
+    "retry",
+    "wait_for",
+    "priority",
+    "next",
+    "publish",
+    "on_success",
+    "on_failure",
+    "on_complete",
+    "on_timeout",
+    "on_skipped",
+    "decision",
 ];
 /// What belongs into `with_items`.
 const ITEM_FIELDS: [&str; 6] = ["items", "as", "concurrency", "batch_size", "on_item_failure", "max_failures"];
@@ -280,7 +297,8 @@ impl Walk<'_> {
         let max_delay = fields.get("max_delay").and_then(|node| self.duration(node, "`max_delay`", Range::DELAY));
         let jitter = fields.get("jitter").and_then(|node| self.real(node, "`jitter`", Range::real(0.0, 1.0)));
         let when = fields.get("when").and_then(|node| self.condition(node, at("when"), "`when`")).flatten();
-        let max_elapsed = fields.get("max_elapsed").and_then(|node| self.duration(node, "`max_elapsed`", Range::TIMEOUT));
+        let max_elapsed =
+            fields.get("max_elapsed").and_then(|node| self.duration(node, "`max_elapsed`", Range::TIMEOUT));
         Some(Retry {
             count: count.unwrap_or(Value::from(0)),
             delay,

@@ -293,7 +293,9 @@ impl<'a> Walk<'a> {
         match self.source.content(node) {
             Content::Bool(true) => Some(None),
             Content::Bool(false) => Some(Some("{{ false }}".to_owned())),
-            Content::Text(text) if template::pure(text).is_some() || template::is_yaql(text) => Some(Some(text.clone())),
+            Content::Text(text) if template::pure(text).is_some() || template::is_yaql(text) => {
+                Some(Some(text.clone()))
+            }
             Content::Text(text) if text.trim().is_empty() => {
                 self.report(202, node, format!("{what} is empty"), "remove it, or write a condition".to_owned());
                 None

@@ -7,8 +7,21 @@ use crate::definition::{CancellationPolicy, DEFAULT_MAX_VISITS, Definition, Task
 use crate::source::{Content, NodeId};
 
 const FIELDS: [&str; 15] = [
-    "ref", "label", "version", "description", "tags", "enabled", "parameters", "output", "vars", "tasks", "output_map",
-    "timeout", "cancellation_policy", "max_visits", "finally",
+    "ref",
+    "label",
+    "version",
+    "description",
+    "tags",
+    "enabled",
+    "parameters",
+    "output",
+    "vars",
+    "tasks",
+    "output_map",
+    "timeout",
+    "cancellation_policy",
+    "max_visits",
+    "finally",
 ];
 const POLICIES: [(&str, CancellationPolicy); 2] =
     [("allow_finish", CancellationPolicy::AllowFinish), ("cancel_running", CancellationPolicy::CancelRunning)];
@@ -31,8 +44,7 @@ impl Walk<'_> {
         let reference = get("ref").and_then(|node| self.reference(node));
         let timeout = get("timeout").and_then(|node| self.duration(node, "`timeout`", Range::TIMEOUT));
         let visits = get("max_visits").and_then(|node| self.whole(node, "`max_visits`", Range::whole(1, u32::MAX)));
-        let policy =
-            get("cancellation_policy").and_then(|node| self.word(node, "`cancellation_policy`", &POLICIES));
+        let policy = get("cancellation_policy").and_then(|node| self.word(node, "`cancellation_policy`", &POLICIES));
         Some(Definition {
             reference: reference.unwrap_or_default(),
             label: get("label").and_then(|node| self.text(node, "`label`")).unwrap_or_default(),
@@ -44,7 +56,9 @@ impl Walk<'_> {
             output: self.schema(&fields, "output"),
             vars: get("vars").map(|node| self.variables(node, "vars", "`vars`")).unwrap_or_default(),
             tasks: get("tasks").map(|node| self.tasks(node)).unwrap_or_default(),
-            output_map: get("output_map").map(|n| self.assignments(n, "output_map", "`output_map`")).unwrap_or_default(),
+            output_map: get("output_map")
+                .map(|n| self.assignments(n, "output_map", "`output_map`"))
+                .unwrap_or_default(),
             timeout: timeout.and_then(|n| n.as_u64()),
             cancellation_policy: policy.unwrap_or_default(),
             max_visits: visits.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_VISITS),

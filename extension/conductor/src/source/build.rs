@@ -15,15 +15,26 @@ const MAX_NODES: usize = u32::MAX as usize - 1;
 /// Reads `source.text` into `source.nodes`.
 pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
     let text = std::mem::take(&mut source.text);
-    let mut builder = Builder { limits, text: &text, line_starts: &source.line_starts, nodes: Vec::new(), open: Vec::new(), anchors: HashMap::new(),
-        aliased: 0, root: None, documents: 0, defects: Vec::new() };
+    let mut builder = Builder {
+        limits,
+        text: &text,
+        line_starts: &source.line_starts,
+        nodes: Vec::new(),
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        aliased: 0,
+        root: None,
+        documents: 0,
+        defects: Vec::new(),
+    };
     let options = granit_parser::options! {
         emit_comments: false,
         flow_nesting_limit: limits.depth,
         block_nesting_limit: limits.depth,
     };
     for event in Parser::new_from_str_with_options(&text, options) {
-        let step = event.map_err(|e| syntax_error(&e, &text, limits)).and_then(|(event, span)| builder.event(event, span));
+        let step =
+            event.map_err(|e| syntax_error(&e, &text, limits)).and_then(|(event, span)| builder.event(event, span));
         if let Err(defect) = step {
             builder.defects.push(*defect);
             builder.root = None;
@@ -61,9 +72,10 @@ impl Source {
 }
 
 fn syntax_error(error: &ScanError, text: &str, limits: &Limits) -> Box<Defect> {
-    let at = error.marker().byte_offset().unwrap_or_else(|| {
-        text.char_indices().nth(error.marker().index()).map_or(text.len(), |(at, _)| at)
-    });
+    let at = error
+        .marker()
+        .byte_offset()
+        .unwrap_or_else(|| text.char_indices().nth(error.marker().index()).map_or(text.len(), |(at, _)| at));
     let defect = match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(at, limits),
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
@@ -264,9 +276,8 @@ impl Builder<'_> {
     /// `<<: *anchor` adds the keys that are not there yet.
     fn merged(&mut self, (entries, defects): (Vec<(NodeId, NodeId)>, Vec<Defect>)) -> Vec<(NodeId, NodeId)> {
         defects.into_iter().for_each(|defect| self.report(defect));
-        let is_merge = |b: &Self, key: &NodeId| {
-            b.text_of(*key) == "<<" && b.nodes[key.0 as usize].style == Style::Plain
-        };
+        let is_merge =
+            |b: &Self, key: &NodeId| b.text_of(*key) == "<<" && b.nodes[key.0 as usize].style == Style::Plain;
         let Some(at) = entries.iter().position(|(key, _)| is_merge(self, key)) else { return entries };
         let mut kept = entries;
         let (_, value) = kept.remove(at);

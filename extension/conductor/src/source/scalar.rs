@@ -64,7 +64,9 @@ mod tests {
 
     #[test]
     fn words_of_yaml_1_1_stay_text() {
-        for text in ["on", "off", "yes", "no", "1:30", "0b1", "1_000", "0o", "0x", "0x+1", "1e", ".", "+", "- 1", "12e03x"] {
+        for text in
+            ["on", "off", "yes", "no", "1:30", "0b1", "1_000", "0o", "0x", "0x+1", "1e", ".", "+", "- 1", "12e03x"]
+        {
             assert!(matches!(resolve(text), Some(Content::Text(t)) if t == text), "{text}");
         }
     }

@@ -1,0 +1,219 @@
+//! What checking a value against a schema can cost at most.
+//!
+//! A validator recurses over schema and value together: a `$ref` that leads back to itself never ends, and a few that
+//! branch take exponential time. This walks the same ways beforehand, without recursion and within a budget; only what
+//! it lets through may be given to a validator.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+/// Pairs of a schema and a value that may have to be looked at.
+const MAX_STEPS: usize = 500_000;
+/// How deep schemas may be applied in each other.
+const MAX_DEPTH: usize = 200;
+
+/// Keywords whose value is a schema for the same value.
+const SAME: [&str; 4] = ["not", "if", "then", "else"];
+/// Keywords whose value is a list of schemas for the same value.
+const SAME_LISTS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
+/// Keywords whose value maps names to schemas for the same value.
+const SAME_MAPS: [&str; 2] = ["dependentSchemas", "dependencies"];
+/// Keywords that refer to a schema for the same value.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
+/// Keywords whose value, a schema or a list of schemas, is for what is in the value.
+const INSIDE: [&str; 8] = [
+    "additionalProperties",
+    "unevaluatedProperties",
+    "propertyNames",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "contains",
+    "unevaluatedItems",
+];
+/// Keywords whose value holds no schemas.
+const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
+
+/// Can the value be checked within bounds?
+pub fn affordable(schema: &Value, value: &Value) -> bool {
+    let references = References::new(schema);
+    let mut open = vec![(schema, value, 0)];
+    let mut steps = 0;
+    while let Some((schema, value, depth)) = open.pop() {
+        steps += 1;
+        if steps + open.len() > MAX_STEPS || depth > MAX_DEPTH {
+            return false;
+        }
+        let Some(same) = references.same(schema) else { return false };
+        open.extend(same.into_iter().map(|(_, schema)| (schema, value, depth + 1)));
+        inside(schema, value, &mut |schema, value| open.push((schema, value, depth + 1)));
+    }
+    true
+}
+
+/// Schemas for the parts of a value.
+fn inside<'v>(schema: &'v Value, value: &'v Value, visit: &mut impl FnMut(&'v Value, &'v Value)) {
+    let Some(keywords) = schema.as_object() else { return };
+    let parts: Vec<&Value> = match value {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(map) => map.values().collect(),
+        _ => return,
+    };
+    if let (Some(properties), Some(map)) = (keywords.get("properties").and_then(Value::as_object), value.as_object()) {
+        map.iter().filter_map(|(name, part)| Some((properties.get(name)?, part))).for_each(|(s, part)| visit(s, part));
+    }
+    let patterns = keywords.get("patternProperties").and_then(Value::as_object);
+    let each = patterns.into_iter().flat_map(|patterns| patterns.values());
+    let lists = INSIDE.iter().filter_map(|keyword| keywords.get(*keyword)).flat_map(|schema| match schema {
+        Value::Array(schemas) => schemas.iter().collect(),
+        _ => vec![schema],
+    });
+    for schema in each.chain(lists).filter(|schema| schema.is_object()) {
+        parts.iter().for_each(|part| visit(schema, part));
+    }
+}
+
+/// The JSON pointer of a schema that leads back to itself without looking into the value.
+pub fn endless(schema: &Value) -> Option<String> {
+    let references = References::new(schema);
+    let all = schemas(schema);
+    let pointers: HashMap<*const Value, &str> =
+        all.iter().map(|(at, s)| (std::ptr::from_ref(*s), at.as_str())).collect();
+    let mut done: HashSet<*const Value> = HashSet::new();
+    for (_, start) in &all {
+        // A way of schemas not done yet, each with what is still to be looked at.
+        let mut way: Vec<(&Value, Vec<&Value>)> = Vec::new();
+        let mut on_way: HashSet<*const Value> = HashSet::new();
+        let mut next = Some(*start);
+        loop {
+            if let Some(schema) = next.take() {
+                let key = std::ptr::from_ref(schema);
+                if on_way.contains(&key) {
+                    return Some(pointers.get(&key).map_or(String::new(), |pointer| (*pointer).to_owned()));
+                }
+                if !done.contains(&key) {
+                    on_way.insert(key);
+                    let same = references.same(schema).unwrap_or_default();
+                    way.push((schema, same.into_iter().map(|(_, schema)| schema).collect()));
+                }
+            }
+            let Some((schema, rest)) = way.last_mut() else { break };
+            next = rest.pop();
+            if next.is_none() {
+                let key = std::ptr::from_ref(*schema);
+                done.insert(key);
+                on_way.remove(&key);
+                way.pop();
+            }
+        }
+    }
+    None
+}
+
+/// JSON pointers of references that lead out of the schema, and of identifiers inside of it, by which they could.
+pub fn remote(schema: &Value) -> Vec<String> {
+    let references = References::new(schema);
+    let mut found = Vec::new();
+    for (pointer, schema) in schemas(schema) {
+        let Some(keywords) = schema.as_object() else { continue };
+        for keyword in REFERENCES {
+            if keywords.get(keyword).and_then(Value::as_str).is_some_and(|target| !target.starts_with('#')) {
+                found.push(format!("{pointer}/{keyword}"));
+            }
+        }
+        let is_root = std::ptr::eq(schema, references.root);
+        if !is_root && keywords.get("$id").and_then(Value::as_str).is_some_and(|id| !id.starts_with('#')) {
+            found.push(format!("{pointer}/$id"));
+        }
+    }
+    found
+}
+
+/// All schemas in a schema, with their JSON pointers.
+fn schemas(root: &Value) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    let mut open = vec![(String::new(), root)];
+    while let Some((pointer, schema)) = open.pop() {
+        match schema {
+            Value::Object(keywords) => {
+                let below = keywords.iter().filter(|(keyword, _)| !DATA.contains(&keyword.as_str()));
+                open.extend(below.map(|(keyword, part)| (format!("{pointer}/{}", escape(keyword)), part)));
+                found.push((pointer, schema));
+            }
+            Value::Array(parts) => {
+                open.extend(parts.iter().enumerate().map(|(i, part)| (format!("{pointer}/{i}"), part)));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A key as a JSON pointer writes it.
+pub fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Where references lead.
+struct References<'s> {
+    root: &'s Value,
+    anchors: HashMap<&'s str, &'s Value>,
+}
+
+impl<'s> References<'s> {
+    fn new(root: &'s Value) -> Self {
+        let mut anchors = HashMap::new();
+        for (_, schema) in schemas(root) {
+            for keyword in ["$anchor", "$dynamicAnchor", "$id"] {
+                if let Some(name) = schema.get(keyword).and_then(Value::as_str) {
+                    anchors.insert(name.trim_start_matches('#'), schema);
+                }
+            }
+        }
+        References { root, anchors }
+    }
+
+    /// The schemas that a schema applies to the same value; none if one can't be told.
+    fn same(&self, schema: &'s Value) -> Option<Vec<(&'s str, &'s Value)>> {
+        let Some(keywords) = schema.as_object() else { return Some(Vec::new()) };
+        let mut found = Vec::new();
+        for (keyword, value) in keywords {
+            let keyword = keyword.as_str();
+            match value {
+                Value::Object(_) if SAME.contains(&keyword) => found.push((keyword, value)),
+                Value::Array(list) if SAME_LISTS.contains(&keyword) => found.extend(list.iter().map(|s| (keyword, s))),
+                Value::Object(map) if SAME_MAPS.contains(&keyword) => found.extend(map.values().map(|s| (keyword, s))),
+                Value::String(target) if REFERENCES.contains(&keyword) => found.push((keyword, self.find(target)?)),
+                _ => {}
+            }
+        }
+        Some(found)
+    }
+
+    fn find(&self, target: &str) -> Option<&'s Value> {
+        let fragment = target.strip_prefix('#')?;
+        let fragment = decode(fragment)?;
+        match fragment.as_str() {
+            "" => Some(self.root),
+            pointer if pointer.starts_with('/') => self.root.pointer(pointer),
+            name => self.anchors.get(name).copied(),
+        }
+    }
+}
+
+/// Resolves `%xx`.
+fn decode(fragment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(fragment.len());
+    let mut rest = fragment.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
