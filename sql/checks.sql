@@ -26,7 +26,7 @@ REVOKE ALL ON FUNCTION workflow.raise_missing(text, text, text) FROM PUBLIC;
 CREATE FUNCTION workflow.raise_taken(noun text, key text, value text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM workflow.raise_error('WF617', format('there is already a %s with this %s', noun, key),
+  PERFORM workflow.raise_error('WF617', format('another %s has this %s', noun, key),
     format('%s is %s', key, value), format('take another %s, or update the row that has it', key));
 END $$;
 COMMENT ON FUNCTION workflow.raise_taken(text, text, text) IS

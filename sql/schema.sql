@@ -12,7 +12,7 @@
 --   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A tree of
 --   executions shares one part.
 -- * A task's row is the work itself. It is claimable while `queue_at` is set, running while its `lease` holds, and
---   never touched again once finished. `queue_at`, `due_at`, `next_retry_at` and `timed_out` are the only changing
+--   never touched again once finished. `queue_at`, `due_at`, `next_retry_at`, `held` and `timed_out` are the only changing
 --   columns that an index knows: finishing a task changes none of them, and stays a HOT update.
 -- * What a branch knows is in `workflow_execution.variables` while there is one branch; several branches keep their
 --   differences in `workflow_execution.state`, the conductor's own memory. It is NULL for a single branch of plain steps,
@@ -263,12 +263,14 @@ CREATE TABLE workflow.workflow_task_execution (
   task_batch int,
   route int NOT NULL DEFAULT 0,
   visit int NOT NULL DEFAULT 0,
+  priority int NOT NULL DEFAULT 0,
   retry_count int NOT NULL DEFAULT 0,
   max_retries int NOT NULL DEFAULT 0,
   status workflow.execution_status NOT NULL DEFAULT 'requested',
   timeout_seconds int,
   timed_out boolean NOT NULL DEFAULT false,
   skipped boolean NOT NULL DEFAULT false,
+  held boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   queue_at timestamptz,
@@ -295,6 +297,7 @@ CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_t
 CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)
   WHERE queue_at IS NOT NULL;
 CREATE INDEX workflow_task_execution_due_idx ON workflow.workflow_task_execution (part, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX workflow_task_execution_held_idx ON workflow.workflow_task_execution (part, workflow_execution, task_index) WHERE held;
 CREATE INDEX workflow_task_execution_retry_idx ON workflow.workflow_task_execution (next_retry_at, id)
   WHERE next_retry_at IS NOT NULL;
 CREATE INDEX workflow_task_execution_timed_out_idx ON workflow.workflow_task_execution (id) WHERE timed_out;
@@ -309,6 +312,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.task_index IS 'Which item, fr
 COMMENT ON COLUMN workflow.workflow_task_execution.task_batch IS 'Which batch of items, from 0; NULL without batch_size.';
 COMMENT ON COLUMN workflow.workflow_task_execution.route IS 'Which way led here, where several may: a task without join runs once per way.';
 COMMENT ON COLUMN workflow.workflow_task_execution.visit IS 'How often the task ran before in a cycle.';
+COMMENT ON COLUMN workflow.workflow_task_execution.priority IS 'Higher goes first: each step is worth a minute of waiting.';
 COMMENT ON COLUMN workflow.workflow_task_execution.retry_count IS 'Retries already dispatched.';
 COMMENT ON COLUMN workflow.workflow_task_execution.max_retries IS 'Retries allowed.';
 COMMENT ON COLUMN workflow.workflow_task_execution.status IS
@@ -316,6 +320,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.status IS
 COMMENT ON COLUMN workflow.workflow_task_execution.timeout_seconds IS 'How long one attempt may run.';
 COMMENT ON COLUMN workflow.workflow_task_execution.timed_out IS 'It ran longer.';
 COMMENT ON COLUMN workflow.workflow_task_execution.skipped IS 'Its condition was false: it ended without having run.';
+COMMENT ON COLUMN workflow.workflow_task_execution.held IS 'An item that waits for its turn.';
 COMMENT ON COLUMN workflow.workflow_task_execution.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.workflow_task_execution.updated IS 'When the row last changed.';
 COMMENT ON COLUMN workflow.workflow_task_execution.queue_at IS
@@ -335,6 +340,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'What the worker rep
 CREATE TABLE workflow.lease (
   part int NOT NULL CONSTRAINT lease_part_check CHECK (part BETWEEN 0 AND 1023),
   id bigint NOT NULL,
+  token bigint NOT NULL,
   worker text NOT NULL,
   until timestamptz NOT NULL,
   tasks bigint[] NOT NULL,
@@ -342,10 +348,13 @@ CREATE TABLE workflow.lease (
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (part, id)
 ) WITH (fillfactor = 50);
+CREATE INDEX lease_until_idx ON workflow.lease (part, until);
 COMMENT ON TABLE workflow.lease IS
-  'Who holds which tasks until when: one row a claim, so that a heartbeat writes one row whatever the claim''s size. Tasks carry the id as their token; a row may outlive its tasks and is dropped at its end.';
+  'Who holds which tasks until when: one row a claim, so that a heartbeat writes one row whatever the claim''s size. Tasks carry its token; a row may outlive its tasks and is dropped at its end.';
 COMMENT ON COLUMN workflow.lease.part IS 'The part of its tasks.';
-COMMENT ON COLUMN workflow.lease.id IS 'Key, and the token that a report must carry.';
+COMMENT ON COLUMN workflow.lease.id IS 'Key: part << 48 | node << 40 | sequence.';
+COMMENT ON COLUMN workflow.lease.token IS
+  'What its tasks and their reports carry: the id, except where a heartbeat has left some tasks of a claim behind.';
 COMMENT ON COLUMN workflow.lease.worker IS 'Who claimed.';
 COMMENT ON COLUMN workflow.lease.until IS 'When the tasks that still carry the token become claimable again.';
 COMMENT ON COLUMN workflow.lease.tasks IS 'What was claimed.';

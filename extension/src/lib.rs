@@ -5,10 +5,21 @@
 
 use pgrx::prelude::*;
 
+mod advance;
 mod clock;
+mod define;
+mod diagram;
 mod error;
+mod finish;
+mod graphs;
 mod id;
+mod jsonb;
+mod plans;
+mod report;
+mod run;
 mod settings;
+mod start;
+mod write;
 
 ::pgrx::pg_module_magic!();
 
@@ -22,6 +33,12 @@ extension_sql_file!("../../sql/action.sql", name = "action", requires = ["checks
 extension_sql_file!("../../sql/execution.sql", name = "execution", requires = ["checks"]);
 extension_sql_file!("../../sql/workflow_execution.sql", name = "workflow_execution", requires = ["checks", "views"]);
 extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", requires = ["checks", "views"]);
+
+extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks"]);
+extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
+extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
+extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["work"]);
+extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 
 /// Runs once when the library is loaded.
 #[pg_guard]

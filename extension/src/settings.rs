@@ -1,11 +1,23 @@
 //! The settings, all named `pg_workflow.…`.
 
-use pgrx::prelude::*;
+use conductor::limits::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
-use std::ffi::CString;
+use pgrx::prelude::*;
+use std::ffi::{CStr, CString};
 
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
+static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(64);
+static MAX_ALIAS_NODES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static MAX_TASKS: GucSetting<i32> = GucSetting::<i32>::new(1000);
+static MAX_ITEMS: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static MAX_EXPRESSION_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 10);
+static TEMPLATE_FUEL: GucSetting<i32> = GucSetting::<i32>::new(1_000_000);
+static MAX_OUTPUT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static MAX_CONTEXT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static MAX_WORKFLOW_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(10);
+static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 
 /// Which server of several makes the ids, 0 to 255.
 pub fn node() -> i32 {
@@ -15,6 +27,28 @@ pub fn node() -> i32 {
 /// The time that tests have set.
 pub fn test_now() -> Option<String> {
     TEST_NOW.get().and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty())
+}
+
+/// Bytes of one reported result or error, as stored.
+pub fn max_result_bytes() -> i32 {
+    MAX_RESULT_BYTES.get()
+}
+
+/// The bounds that definitions and executions keep to.
+pub fn limits() -> Limits {
+    let size = |setting: &GucSetting<i32>| setting.get().max(0) as usize;
+    Limits {
+        source_bytes: size(&MAX_SOURCE_BYTES),
+        depth: size(&MAX_DEPTH),
+        alias_nodes: size(&MAX_ALIAS_NODES),
+        tasks: size(&MAX_TASKS),
+        items: size(&MAX_ITEMS),
+        expression_bytes: size(&MAX_EXPRESSION_BYTES),
+        template_fuel: size(&TEMPLATE_FUEL) as u64,
+        output_bytes: size(&MAX_OUTPUT_BYTES),
+        context_bytes: size(&MAX_CONTEXT_BYTES),
+        workflow_depth: size(&MAX_WORKFLOW_DEPTH),
+    }
 }
 
 /// Makes the settings known to the server.
@@ -37,11 +71,32 @@ pub fn register() {
         GucContext::Suset,
         GucFlags::default(),
     );
-    unsafe_mark_reserved();
+    let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 11] = [
+        (c"pg_workflow.max_source_bytes", c"Bytes of a definition's source.", &MAX_SOURCE_BYTES, 64 << 20),
+        // The parsers recurse: deeper than this the stack of a backend would not be safe.
+        (c"pg_workflow.max_depth", c"Nesting of a definition, and of what expressions yield.", &MAX_DEPTH, 100),
+        (c"pg_workflow.max_alias_nodes", c"Nodes that YAML aliases may add to a definition.", &MAX_ALIAS_NODES, 1_000_000),
+        (c"pg_workflow.max_tasks", c"Tasks in a workflow.", &MAX_TASKS, 10_000),
+        (c"pg_workflow.max_items", c"Items of one with_items.", &MAX_ITEMS, 1_000_000),
+        (c"pg_workflow.max_expression_bytes", c"Bytes of one expression.", &MAX_EXPRESSION_BYTES, 64 << 10),
+        (c"pg_workflow.template_fuel", c"Steps one expression may take.", &TEMPLATE_FUEL, 1_000_000_000),
+        (c"pg_workflow.max_output_bytes", c"Bytes one expression may yield.", &MAX_OUTPUT_BYTES, 256 << 20),
+        (c"pg_workflow.max_context_bytes", c"Bytes of all variables of an execution.", &MAX_CONTEXT_BYTES, 256 << 20),
+        (c"pg_workflow.max_workflow_depth", c"Workflows within workflows.", &MAX_WORKFLOW_DEPTH, 100),
+        (c"pg_workflow.max_result_bytes", c"Bytes of one reported result or error, as stored.", &MAX_RESULT_BYTES, 256 << 20),
+    ];
+    for (name, about, setting, most) in limits {
+        let context = GucContext::Suset;
+        GucRegistry::define_int_guc(name, about, c"", setting, 1, most, context, GucFlags::default());
+    }
+    prepare_process();
 }
 
 #[allow(unsafe_code)]
-fn unsafe_mark_reserved() {
+fn prepare_process() {
     // SAFETY: the argument is a NUL-terminated constant, and _PG_init is where this may be called.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_workflow".as_ptr()) }
+    // With RUST_BACKTRACE in the server's environment every error would carry a Rust backtrace in its detail.
+    // SAFETY: a backend has one thread, and nothing reads the environment at this time.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") }
 }

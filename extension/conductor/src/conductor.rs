@@ -105,13 +105,18 @@ impl<'a> Conductor<'a> {
         }
     }
 
+    /// Was everything loaded that there is?
+    pub fn knows_all(&self) -> bool {
+        self.facts.all_tasks
+    }
+
     /// The new state and what to write; none: facts were missing, nothing of it counts.
     pub fn done(self) -> Option<(Execution, Changes)> {
         (!self.missing.any()).then_some((self.execution, self.changes))
     }
 
-    /// The execution begins. Its parameters are the facts'.
-    pub fn start(&mut self) {
+    /// The execution begins. Its parameters are the facts'; its first tasks can be claimed in `delay` seconds.
+    pub fn start(&mut self, delay: f64) {
         self.execution = Execution::new();
         self.execution.state.live = 0;
         let mut vars = context::Changes::new();
@@ -139,6 +144,13 @@ impl<'a> Conductor<'a> {
             self.execution.state.live = self.graph.starts.len() as u32;
         }
         self.run();
+        for task in self.changes.scheduled.iter_mut().filter(|_| delay > 0.0) {
+            match &mut task.start {
+                start @ Start::Ready => *start = Start::Delayed(delay),
+                Start::Delayed(own) => *own = own.max(delay),
+                _ => {}
+            }
+        }
     }
 
     /// A row was reported.
@@ -248,10 +260,25 @@ impl<'a> Conductor<'a> {
                 }
             }
         }
+        let output = (!output.is_empty()).then(|| Data::from_pairs(output));
+        if let (Status::Completed, Some(message)) = (status, self.rejected(&output)) {
+            status = Status::Failed;
+            self.changes.error_message = Some(message);
+        }
         self.execution.status = status;
         self.execution.paused = false;
-        let output = (!output.is_empty()).then(|| Data::from_pairs(output));
         self.changes.end = Some(End { status, output });
+    }
+
+    /// Why the output's schema does not take it.
+    fn rejected(&self, output: &Option<Data>) -> Option<String> {
+        let schema = self.graph.output_schema.as_ref()?;
+        let output = serde_json::to_value(output).unwrap_or_default();
+        let output = if output.is_null() { serde_json::json!({}) } else { output };
+        let violations = schema.violations(&output);
+        let first = violations.first()?;
+        let place = if first.path.is_empty() { "output" } else { first.path.as_str() };
+        Some(format!("WF607: the output is rejected by its schema: {} at {place}", first.message))
     }
 
     /// The workflow fails: what runs may finish, nothing new starts.

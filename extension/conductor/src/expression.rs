@@ -218,6 +218,17 @@ pub fn data(value: &serde_json::Value) -> Data {
     Value::deserialize(value).unwrap_or_default()
 }
 
+/// Data as JSON text, as the database stores it.
+pub fn json_text(data: &Data) -> String {
+    // Settled data serialises: keys are text, nothing in it is a function.
+    serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// JSON text as data; the error says why it cannot be.
+pub fn parse_json(text: &str) -> Result<Data, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
 fn literal(value: &serde_json::Value) -> Rendering {
     Rendering::Literal(data(value))
 }

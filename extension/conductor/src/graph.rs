@@ -1,9 +1,10 @@
 //! A definition compiled to what the conductor walks: tasks by number, transitions, programs, and what each step needs.
 
-use crate::definition::{Assignment, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec};
+use crate::definition::{Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec};
 use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
 use crate::limits::Limits;
 use crate::needs::{self, Needs};
+use crate::schema::Schema;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,6 +20,14 @@ pub type EdgeId = u32;
 pub struct Graph {
     /// The workflow's ref.
     pub reference: String,
+    /// What the parameters must be.
+    pub parameters: Option<Schema>,
+    /// What the output must be.
+    pub output_schema: Option<Schema>,
+    /// Seconds the whole may take.
+    pub timeout: Option<u64>,
+    /// What cancelling does to running tasks.
+    pub cancellation_policy: CancellationPolicy,
     /// The tasks, in the order written.
     pub nodes: Vec<Node>,
     /// Tasks that no transition leads to, by name.
@@ -152,6 +161,10 @@ impl Graph {
         let programs = sources.compile(limits)?;
         let mut graph = Graph {
             reference: definition.reference.clone(),
+            parameters: schema("parameters", &definition.parameters)?,
+            output_schema: schema("output", &definition.output)?,
+            timeout: definition.timeout,
+            cancellation_policy: definition.cancellation_policy,
             nodes,
             starts,
             finally,
@@ -208,6 +221,11 @@ impl Node {
             _ => None,
         })
     }
+}
+
+fn schema(name: &str, source: &Option<serde_json::Value>) -> Result<Option<Schema>, ExpressionError> {
+    let compiled = source.as_ref().map(Schema::compile).transpose();
+    compiled.map_err(|message| ExpressionError { expression: format!("the schema of the {name}"), message })
 }
 
 fn compile_task(

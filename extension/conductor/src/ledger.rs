@@ -92,7 +92,7 @@ impl Ledger {
             output: None,
             over: false,
         };
-        ledger.conduct(|conductor| conductor.start());
+        ledger.conduct(|conductor| conductor.start(0.0));
         ledger
     }
 

@@ -1,11 +1,13 @@
 //! The pure engine of pg_workflow: definition text to normal form to graph, then (graph, state, event) to
 //! (state, changes). No PostgreSQL, no clock, no randomness, no I/O.
 
+pub mod catalogue;
 pub mod changes;
 pub mod conductor;
 pub mod context;
 pub mod control;
 pub mod definition;
+pub mod diagram;
 pub mod expression;
 pub mod finding;
 pub mod functions;
@@ -17,8 +19,11 @@ pub mod needs;
 pub mod parse;
 mod retry;
 mod schedule;
+pub mod schema;
+pub mod schema_cost;
 pub mod scope;
 pub mod source;
 pub mod state;
 pub mod template;
 mod transition;
+pub mod validate;

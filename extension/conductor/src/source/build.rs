@@ -79,6 +79,8 @@ fn syntax_error(error: &ScanError, text: &str, limits: &Limits) -> Box<Defect> {
     let defect = match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(at, limits),
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            // It tells the place after the tab.
+            let at = at - usize::from(text[..at].ends_with('\t'));
             Defect::new(1, None, at, error.info().to_lowercase()).with_hint("indent with spaces".to_owned())
         }
         ErrorKind::UnknownAnchor => {
@@ -127,6 +129,7 @@ impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Progress {
         let start = span.start.byte_offset().unwrap_or(0);
         let end = span.end.byte_offset().unwrap_or(start);
+        let tagged = span.tag_start().and_then(|at| at.byte_offset()).unwrap_or(start);
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -137,16 +140,16 @@ impl Builder<'_> {
                 Ok(())
             }
             Event::Scalar(value, style, anchor, tag) => {
-                let content = self.scalar(value, style, tag.as_deref(), start);
+                let content = self.scalar(value, style, tag.as_deref(), start, tagged);
                 let id = self.add(content, start, end, style_of(style))?;
                 self.finish(id, anchor, start)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), start, &["seq"]);
+                self.check_tag(tag.as_deref(), tagged, &["seq"]);
                 self.begin(start, anchor, Children::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.check_tag(tag.as_deref(), start, &["map"]);
+                self.check_tag(tag.as_deref(), tagged, &["map"]);
                 self.begin(start, anchor, Children::Map { entries: Vec::new(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(end),
@@ -309,8 +312,15 @@ impl Builder<'_> {
         }
     }
 
-    fn scalar(&mut self, value: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, start: usize) -> Content {
-        let known = self.check_tag(tag, start, &["str", "int", "float", "bool", "null"]);
+    fn scalar(
+        &mut self,
+        value: Cow<'_, str>,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        start: usize,
+        tagged: usize,
+    ) -> Content {
+        let known = self.check_tag(tag, tagged, &["str", "int", "float", "bool", "null"]);
         let is_text = tag.is_some_and(|tag| !known || tag.is_yaml_core_schema_tag("str"));
         if style != ScalarStyle::Plain || is_text {
             return Content::Text(value.into_owned());

@@ -1,0 +1,18 @@
+-- Ends what waits, of a whole execution or of one task, and counts it. What is being claimed this very moment is
+-- skipped: it runs, and what runs may finish. Waiting for it could deadlock with a claimer that reports to the same
+-- execution in the same transaction.
+WITH waiting AS MATERIALIZED (
+  SELECT t.part, t.id
+  FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[]) AS d(workflow_execution, task_name, route, visit)
+  JOIN workflow.workflow_task_execution t
+    ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
+   AND (d.task_name IS NULL OR (t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit))
+  WHERE t.status IN ('requested', 'scheduled')
+  FOR NO KEY UPDATE OF t SKIP LOCKED),
+gone AS (
+  UPDATE workflow.workflow_task_execution t
+  SET status = 'cancelled', held = false, queue_at = NULL, due_at = NULL, next_retry_at = NULL,
+      completed_at = $5, updated = $5
+  FROM waiting WHERE t.part = waiting.part AND t.id = waiting.id
+  RETURNING t.workflow_execution, t.task_name, t.route, t.visit)
+SELECT workflow_execution, task_name, route, visit, count(*) FROM gone GROUP BY 1, 2, 3, 4

@@ -1,0 +1,20 @@
+//! Graphs as text.
+
+use crate::error::Error;
+use conductor::definition::Definition;
+use conductor::diagram::{Statuses, dot, mermaid};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// `workflow.diagram` in `sql/status.sql`.
+#[pg_extern(sql = false, name = "diagram")]
+fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> Result<String, ErrorReport> {
+    let definition: Definition = serde_json::from_str(definition).map_err(|error| {
+        Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again").with_detail(error.to_string())
+    })?;
+    let statuses: Option<Statuses> = statuses.and_then(|statuses| serde_json::from_str(statuses).ok());
+    Ok(match format {
+        "dot" => dot(&definition, statuses.as_ref()),
+        _ => mermaid(&definition, statuses.as_ref()),
+    })
+}

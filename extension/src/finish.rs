@@ -1,0 +1,266 @@
+//! Reports of tasks: a batch in, every execution advanced once, the next tasks out.
+
+use crate::advance::{Advance, ItemReports, read_runs};
+use crate::error::Error;
+use crate::report::{Answer, Outcome, Refusal};
+use crate::run::{Run, load_facts, readable};
+use crate::write::{Asking, Handed};
+use crate::jsonb::Jsonb;
+use crate::plans;
+use conductor::changes::Row;
+use conductor::conductor::Reported;
+use conductor::expression::Data;
+use conductor::needs::Needs;
+use conductor::state::{TaskEnd, TaskKey};
+use pgrx::datum::{AnyElement, DatumWithOid, TimestampWithTimeZone};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, HashMap};
+
+/// A report that the conductor is to hear of.
+struct Taken<'o> {
+    outcome: &'o Outcome,
+    end: TaskEnd,
+    key: TaskKey,
+    /// What was reported, where the estimate says that somebody reads it.
+    read: Option<(Data, Data)>,
+}
+
+/// Takes reports, advances their executions, and hands the asking worker what follows.
+fn finish(
+    client: &SpiClient,
+    outcomes: AnyElement,
+    now: TimestampWithTimeZone,
+    asking: Option<&mut Asking>,
+) -> Result<(Vec<Answer>, Vec<Handed>), Error> {
+    // First the lock, then the rows: what they say then stays true.
+    let runs = read_runs(client, plans::run(client, include_str!("../queries/lock_reported.sql"), &[outcome_array(outcomes)])?)?;
+    let arguments = [outcome_array(outcomes), now.into()];
+    let mut rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
+    let mut outcomes = Vec::with_capacity(rows.len());
+    while rows.next().is_some() {
+        outcomes.push(Outcome::read(&rows)?);
+    }
+    let (answers, taken) = judge(&outcomes, &runs);
+    let mut advance = Advance::new(client, now, runs);
+    let mut states = report(&mut advance, &taken)?;
+    let handed = advance.settle(asking)?;
+    for (id, key, status) in &advance.whole_ends {
+        for report in taken.get(id).into_iter().flatten().filter(|report| report.key == *key) {
+            states.insert(report.outcome.task, (*status).to_owned());
+        }
+    }
+    drop_leases(client, &taken)?;
+    let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
+        answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
+    });
+    Ok((answers.collect(), handed))
+}
+
+/// Tells the reports that can be taken, by execution, from those that are answered at once.
+fn judge<'o>(
+    outcomes: &'o [Outcome],
+    runs: &BTreeMap<i64, Run>,
+) -> (Vec<Option<Answer>>, BTreeMap<i64, Vec<Taken<'o>>>) {
+    let mut taken: BTreeMap<i64, Vec<Taken>> = BTreeMap::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut answers = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        let run = outcome.row.as_ref().and_then(|row| runs.get(&row.workflow_execution));
+        let node = outcome.row.as_ref().zip(run).and_then(|(row, run)| run.graph.find(&row.task_name));
+        answers.push(match (outcome.judge(), &outcome.row, run, node) {
+            (Err(answer), ..) => Some(outcome.answer(answer)),
+            (Ok(end), Some(row), Some(run), Some(node)) => {
+                let key = TaskKey { node, route: row.route, visit: row.visit };
+                match take(run, outcome, end, key) {
+                    // The same task twice in one batch is a repeated report: the first counts.
+                    Ok(report) if seen.insert(outcome.task) => {
+                        taken.entry(run.id).or_default().push(report);
+                        None
+                    }
+                    Ok(_) => None,
+                    Err(refusal) => Some(outcome.answer(Err(refusal))),
+                }
+            }
+            (Ok(_), ..) => {
+                let message = format!("task {} is driven from outside", outcome.task.unwrap_or_default());
+                Some(outcome.answer(Err(Refusal { code: "WF618", message })))
+            }
+        });
+    }
+    (answers, taken)
+}
+
+fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
+    let read = match needs_of(run, key, end).result {
+        false => None,
+        true => match (readable(outcome.result), readable(outcome.error)) {
+            (Ok(result), Ok(error)) => Some((result, error)),
+            _ => {
+                let message = format!("the result of task {} is nested too deep", outcome.task.unwrap_or_default());
+                return Err(Refusal { code: "WF614", message });
+            }
+        },
+    };
+    Ok(Taken { outcome, end, key, read })
+}
+
+/// Tells the conductor; gives how each task stands then.
+fn report(advance: &mut Advance, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<HashMap<Option<i64>, String>, Error> {
+    let wanted: Vec<(&Run, Needs)> =
+        taken.iter().filter_map(|(id, reports)| advance.runs.get(id).map(|run| (run, needs(run, reports)))).collect();
+    let facts = load_facts(advance.client, &advance.now, &wanted)?;
+    let mut states = HashMap::new();
+    for ((id, reports), facts) in taken.iter().zip(facts) {
+        let items = item_reports(reports);
+        let mut unread = None;
+        let answers = advance.conduct(*id, facts, &items, |conductor| {
+            let all = conductor.knows_all();
+            let answers = reports.iter().map(|report| {
+                let reported = reported(report, all).map_err(|error| unread = Some(error)).ok()?;
+                Some(conductor.finish(&reported))
+            });
+            answers.collect::<Vec<_>>()
+        })?;
+        if let Some(error) = unread {
+            return Err(error);
+        }
+        let paused = advance.execution(*id).is_some_and(|execution| execution.paused);
+        for (report, answer) in reports.iter().zip(answers.into_iter().flatten().flatten()) {
+            let outcome = report.outcome;
+            let task = outcome.task.unwrap_or_default();
+            match answer.row {
+                Row::Ended(end) => advance.batch.end_task(task, end, outcome.result, outcome.error),
+                Row::Retry(delay) => advance.batch.retry_task(task, delay, paused, outcome.result, outcome.error),
+            }
+            states.insert(outcome.task, answer.task_status.to_owned());
+        }
+    }
+    Ok(states)
+}
+
+fn item_reports(reports: &[Taken]) -> ItemReports {
+    let items = reports.iter().filter_map(|report| {
+        let index = report.outcome.row.as_ref()?.task_index?;
+        Some(((report.key, index), report.outcome.result))
+    });
+    items.collect()
+}
+
+fn needs(run: &Run, reports: &[Taken]) -> Needs {
+    let mut needs = Needs::default();
+    reports.iter().for_each(|report| needs.merge(needs_of(run, report.key, report.end)));
+    needs
+}
+
+fn needs_of(run: &Run, key: TaskKey, end: TaskEnd) -> &Needs {
+    let node = run.graph.node(key.node);
+    if end == TaskEnd::Completed { &node.success_needs } else { &node.failure_needs }
+}
+
+/// A report as the conductor takes it; with everything read where the estimate has failed.
+fn reported<'r>(report: &'r Taken, everything: bool) -> Result<Reported<'r>, Error> {
+    let outcome = report.outcome;
+    let read = match (&report.read, everything) {
+        (Some(read), _) => Some(read.clone()),
+        (None, true) => Some((readable(outcome.result)?, readable(outcome.error)?)),
+        (None, false) => None,
+    };
+    let (result, error) = read.unzip();
+    let row = outcome.row.as_ref();
+    Ok(Reported {
+        key: report.key,
+        index: row.and_then(|row| row.task_index),
+        context: row.map_or(&[], |row| &row.context),
+        retries: row.map_or(0, |row| row.retries),
+        max_retries: row.map_or(0, |row| row.max_retries),
+        elapsed: row.map_or(0.0, |row| row.elapsed),
+        end: report.end,
+        result,
+        error,
+        jitter: jitter(),
+        advice: outcome.advice,
+    })
+}
+
+/// 0 to 1: chance comes in from outside the conductor.
+#[allow(unsafe_code)]
+fn jitter() -> f64 {
+    // SAFETY: the generator is the backend's own, and is seeded when the backend starts.
+    unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) }
+}
+
+fn drop_leases(client: &SpiClient, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<(), Error> {
+    let reports = || taken.values().flatten().map(|report| report.outcome);
+    let leases: Vec<i64> = reports().filter_map(|outcome| outcome.lease).collect();
+    if !leases.is_empty() {
+        let tasks: Vec<i64> = reports().filter_map(|outcome| outcome.task).collect();
+        plans::run(client, include_str!("../queries/drop_leases.sql"), &[leases.into(), tasks.into()])?;
+    }
+    Ok(())
+}
+
+/// What a report was answered with, or a task that was handed out.
+type Answered = TableIterator<
+    'static,
+    (
+        name!(task, Option<i64>),
+        name!(lease, Option<i64>),
+        name!(state, Option<String>),
+        name!(code, Option<String>),
+        name!(message, Option<String>),
+        name!(workflow_execution, Option<i64>),
+        name!(task_name, Option<String>),
+        name!(task_index, Option<i32>),
+        name!(action, Option<String>),
+        name!(input, Option<Jsonb>),
+        name!(attempt, Option<i32>),
+    ),
+>;
+
+/// Reports, and what the worker is handed for them: `workflow.finish` in `sql/work.sql`.
+#[pg_extern(sql = false, name = "finish")]
+fn workflow_finish(
+    outcomes: AnyElement,
+    now: TimestampWithTimeZone,
+    worker: Option<String>,
+    max_tasks: Option<i32>,
+    actions: Option<Vec<String>>,
+    until: Option<TimestampWithTimeZone>,
+) -> Result<Answered, ErrorReport> {
+    let mut asking = match (worker, until) {
+        (Some(worker), Some(until)) => {
+            Some(Asking { worker, wanted: max_tasks.unwrap_or(0).max(0) as usize, actions, until })
+        }
+        _ => None,
+    };
+    let (answers, handed) = Spi::connect(|client| finish(client, outcomes, now, asking.as_mut()))?;
+    let answers = answers.into_iter().map(|answer| {
+        let (code, message) = answer.refusal.map(|refusal| (refusal.code.to_owned(), refusal.message)).unzip();
+        (answer.task, answer.lease, answer.state, code, message, None, None, None, None, None, None)
+    });
+    let handed = handed.into_iter().map(|task| {
+        (
+            Some(task.task),
+            Some(task.lease),
+            Some("claimed".to_owned()),
+            None,
+            None,
+            Some(task.workflow_execution),
+            Some(task.task_name),
+            task.task_index,
+            task.action,
+            task.input,
+            Some(task.attempt),
+        )
+    });
+    let rows: Vec<_> = answers.chain(handed).collect();
+    Ok(TableIterator::new(rows))
+}
+
+#[allow(unsafe_code)]
+fn outcome_array(outcomes: AnyElement) -> DatumWithOid<'static> {
+    // SAFETY: the datum and its type came in together and go back to SQL together, within this call.
+    unsafe { DatumWithOid::new(outcomes.datum(), outcomes.oid()) }
+}

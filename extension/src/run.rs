@@ -1,0 +1,205 @@
+//! An execution in the hands of one call: locked, loaded, conducted.
+
+use crate::error::Error;
+use crate::jsonb::Jsonb;
+use crate::{graphs, plans};
+use conductor::conductor::Conductor;
+use conductor::changes::Changes;
+use conductor::expression::Data;
+use conductor::graph::Graph;
+use conductor::needs::Needs;
+use conductor::scope::Facts;
+use conductor::state::{Execution, State, Status, TaskKey};
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, ToIsoString};
+use pgrx::spi::{SpiClient, SpiTupleTable};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+const PARAMETERS: &str = include_str!("../queries/load_parameters.sql");
+
+const TASKS: &str = include_str!("../queries/load_tasks.sql");
+
+const ITEM_RESULTS: &str = include_str!("../queries/load_item_results.sql");
+
+/// A workflow execution under lock.
+pub struct Run {
+    /// Its id.
+    pub id: i64,
+    /// The id of the execution it runs.
+    pub execution_id: i64,
+    /// The pinned version's graph.
+    pub graph: Rc<Graph>,
+    /// As it was before this call.
+    pub before: Execution,
+    /// The variables as stored.
+    pub variables: Option<Jsonb>,
+    /// Added to each task's own.
+    pub priority: i32,
+}
+
+impl Run {
+    /// Reads one from a row of: id, execution, version, status, paused, state, variables, priority.
+    pub fn read(client: &SpiClient, row: &SpiTupleTable) -> Result<Option<Run>, Error> {
+        let Some(version) = row.get::<i64>(3)? else { return Ok(None) };
+        let state = match row.get::<Jsonb>(6)? {
+            None => State::default(),
+            Some(state) => state.data().ok().and_then(|data| serde_json::to_value(data).ok())
+                .and_then(|value| serde_json::from_value(value).ok())
+                .ok_or_else(|| Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state"))?,
+        };
+        Ok(Some(Run {
+            id: row.get::<i64>(1)?.unwrap_or_default(),
+            execution_id: row.get::<i64>(2)?.unwrap_or_default(),
+            graph: graphs::graph(client, version)?,
+            before: Execution {
+                status: row.get::<String>(4)?.and_then(|name| Status::parse(&name)).unwrap_or(Status::Running),
+                paused: row.get::<bool>(5)?.unwrap_or_default(),
+                state,
+            },
+            variables: row.get::<Jsonb>(7)?,
+            priority: row.get::<i32>(8)?.unwrap_or_default(),
+        }))
+    }
+
+    /// Lets events happen on loaded facts, and once more on all facts where some were missing.
+    pub fn conduct(
+        &self,
+        client: &SpiClient,
+        now: &TimestampWithTimeZone,
+        facts: Facts,
+        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
+        mut events: impl FnMut(&mut Conductor),
+    ) -> Result<(Execution, Changes), Error> {
+        let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
+        events(&mut conductor);
+        if let Some(done) = conductor.done() {
+            return Ok(done);
+        }
+        let all = self.all_facts(client, now, reported)?;
+        let mut conductor = Conductor::new(&self.graph, &all, self.before.clone());
+        events(&mut conductor);
+        conductor.done().ok_or_else(|| {
+            Error::refused("WF619", format!("workflow execution {} lacks something it needs", self.id), "report it with its definition")
+        })
+    }
+
+    fn all_facts(
+        &self,
+        client: &SpiClient,
+        now: &TimestampWithTimeZone,
+        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
+    ) -> Result<Facts, Error> {
+        let needs = Needs { parameters: true, variables: true, result: true, tasks: BTreeSet::new(), all_tasks: true };
+        let mut facts = load_facts(client, now, &[(self, needs)])?.pop().unwrap_or_default();
+        facts.results = self.item_results(client, reported)?;
+        Ok(facts)
+    }
+
+    /// Results of the tasks with items that have not ended, what is being reported included.
+    fn item_results(
+        &self,
+        client: &SpiClient,
+        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
+    ) -> Result<BTreeMap<TaskKey, Data>, Error> {
+        let mut lists: BTreeMap<TaskKey, Vec<Data>> = BTreeMap::new();
+        let mut rows = plans::run(client, ITEM_RESULTS, &[DatumWithOid::from(self.id)])?;
+        while rows.next().is_some() {
+            let Some(node) = rows.get::<String>(1)?.and_then(|name| self.graph.find(&name)) else { continue };
+            let route = rows.get::<i32>(2)?.unwrap_or_default() as u32;
+            let visit = rows.get::<i32>(3)?.unwrap_or_default() as u32;
+            let key = TaskKey { node, route, visit };
+            let index = rows.get::<i32>(4)?.unwrap_or_default() as u32;
+            let result = match reported.get(&(key, index)) {
+                Some(result) => *result,
+                None => rows.get::<Jsonb>(5)?,
+            };
+            lists.entry(key).or_default().push(readable(result)?);
+        }
+        Ok(lists.into_iter().map(|(key, list)| (key, Data::from(list))).collect())
+    }
+}
+
+/// A stored value as data; null for none.
+pub fn readable(value: Option<Jsonb>) -> Result<Data, Error> {
+    match value {
+        None => Ok(Data::from(())),
+        Some(value) => value.data().map_err(|message| {
+            Error::refused("WF614", "a value is nested too deep for an expression", "store less deeply nested JSON").with_detail(message)
+        }),
+    }
+}
+
+/// Loads what a batch needs, in a number of statements that does not depend on its size.
+pub fn load_facts(
+    client: &SpiClient,
+    now: &TimestampWithTimeZone,
+    wanted: &[(&Run, Needs)],
+) -> Result<Vec<Facts>, Error> {
+    let parameters = load_parameters(client, wanted)?;
+    let mut tasks = load_tasks(client, wanted)?;
+    let mut all = Vec::with_capacity(wanted.len());
+    for (run, needs) in wanted {
+        let variables = if needs.variables { Some(readable(run.variables)?) } else { None };
+        let mut found = tasks.remove(&run.id).unwrap_or_default();
+        for name in &needs.tasks {
+            found.entry(name.clone()).or_insert(Data::UNDEFINED);
+        }
+        all.push(Facts {
+            parameters: if needs.parameters { parameters.get(&run.execution_id).cloned() } else { None },
+            variables,
+            tasks: Arc::new(found),
+            all_tasks: needs.all_tasks,
+            results: BTreeMap::new(),
+            system: system(run, now),
+        });
+    }
+    Ok(all)
+}
+
+/// `system.…`
+pub fn system(run: &Run, now: &TimestampWithTimeZone) -> Data {
+    Data::from_pairs([
+        ("workflow_ref", Data::from(run.graph.reference.as_str())),
+        ("execution_id", Data::from(run.execution_id)),
+        ("workflow_execution_id", Data::from(run.id)),
+        ("now", Data::from(now.to_iso_string())),
+    ])
+}
+
+fn load_parameters(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i64, Data>, Error> {
+    let ids: Vec<i64> = wanted.iter().filter(|(_, needs)| needs.parameters).map(|(run, _)| run.execution_id).collect();
+    let mut found = HashMap::new();
+    if !ids.is_empty() {
+        let mut rows = plans::run(client, PARAMETERS, &[DatumWithOid::from(ids)])?;
+        while rows.next().is_some() {
+            let value = readable(rows.get::<Jsonb>(2)?)?;
+            found.insert(rows.get::<i64>(1)?.unwrap_or_default(), value);
+        }
+    }
+    Ok(found)
+}
+
+fn load_tasks(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i64, BTreeMap<String, Data>>, Error> {
+    let asked: Vec<_> = wanted.iter().filter(|(_, needs)| needs.any_task()).collect();
+    let mut found: HashMap<i64, BTreeMap<String, Data>> = HashMap::new();
+    if asked.is_empty() {
+        return Ok(found);
+    }
+    let ids: Vec<i64> = asked.iter().map(|(run, _)| run.id).collect();
+    let everything = asked.iter().any(|(_, needs)| needs.all_tasks);
+    let names: BTreeSet<&String> = asked.iter().flat_map(|(_, needs)| &needs.tasks).collect();
+    let names: Option<Vec<String>> = (!everything).then(|| names.into_iter().cloned().collect());
+    let mut rows = plans::run(client, TASKS, &[DatumWithOid::from(ids), DatumWithOid::from(names)])?;
+    while rows.next().is_some() {
+        let id = rows.get::<i64>(1)?.unwrap_or_default();
+        let name = rows.get::<String>(2)?.unwrap_or_default();
+        let view = Data::from_pairs([
+            ("status", Data::from(rows.get::<String>(3)?.unwrap_or_default())),
+            ("result", readable(rows.get::<Jsonb>(4)?)?),
+            ("error", readable(rows.get::<Jsonb>(5)?)?),
+        ]);
+        found.entry(id).or_default().insert(name, view);
+    }
+    Ok(found)
+}

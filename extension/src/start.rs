@@ -1,0 +1,221 @@
+//! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
+
+use crate::advance::{Advance, ItemReports};
+use crate::error::Error;
+use crate::run::{Run, system};
+use crate::{graphs, plans, settings};
+use conductor::expression::{self, Data};
+use conductor::graph::Graph;
+use conductor::scope::Facts;
+use conductor::state::Execution;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A workflow that can be started.
+struct Startable {
+    reference: String,
+    definition: i64,
+    version: i64,
+    action: Option<i64>,
+    graph: Rc<Graph>,
+}
+
+/// One execution that was asked for.
+struct Wanted {
+    parameters: Value,
+    key: Option<String>,
+}
+
+/// How executions are started.
+struct Terms {
+    now: TimestampWithTimeZone,
+    part: i32,
+    priority: i32,
+    parent: Option<i64>,
+    /// Seconds until the first task can be claimed.
+    delay: f64,
+}
+
+fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
+    let rows = plans::run(client, include_str!("../queries/find_workflow.sql"), &[reference.into()])?.first();
+    let missing = || Error::refused("WF616", format!("there is no workflow {reference}"), "store one with workflow_define");
+    if rows.is_empty() {
+        return Err(missing());
+    }
+    if rows.get::<bool>(2)? == Some(false) {
+        return Err(Error::refused("WF611", format!("workflow {reference} is disabled"), "set enabled: true in its definition"));
+    }
+    let version = rows.get::<i64>(3)?.ok_or_else(|| {
+        Error::refused("WF618", format!("workflow {reference} is driven from outside"), "store it with workflow_define to let the engine run it")
+    })?;
+    Ok(Startable {
+        reference: reference.to_owned(),
+        definition: rows.get::<i64>(1)?.unwrap_or_default(),
+        version,
+        action: rows.get::<i64>(4)?,
+        graph: graphs::graph(client, version)?,
+    })
+}
+
+/// The parameters with their defaults, or everything that is wrong with them.
+fn check(workflow: &Startable, given: Option<&str>) -> Result<Value, Error> {
+    let given: Value = serde_json::from_str(given.unwrap_or("{}")).map_err(|error| {
+        Error::refused("WF614", "the parameters are nested too deep", "nest them less").with_detail(error.to_string())
+    })?;
+    let wrong = |detail: Value| {
+        Error::refused(
+            "WF601",
+            format!("the parameters of workflow {} are invalid", workflow.reference),
+            "give what its parameters schema asks for",
+        )
+        .with_detail(detail.to_string())
+    };
+    if !given.is_object() {
+        return Err(wrong(json!([{"path": "", "message": "the parameters are no object"}])));
+    }
+    let Some(schema) = &workflow.graph.parameters else { return Ok(given) };
+    let parameters = schema.with_defaults(given);
+    let violations = schema.violations(&parameters);
+    if violations.is_empty() {
+        return Ok(parameters);
+    }
+    let list = violations.iter().map(|violation| json!({"path": violation.path, "message": violation.message}));
+    Err(wrong(list.collect()))
+}
+
+/// Starts executions; gives their ids in the order asked for.
+fn start(client: &SpiClient, workflow: &Startable, wanted: &[Wanted], terms: &Terms) -> Result<Vec<i64>, Error> {
+    let (ids, fresh) = insert_executions(client, workflow, wanted, terms)?;
+    let executions: Vec<i64> = fresh.iter().map(|(id, _)| *id).collect();
+    if executions.is_empty() {
+        return Ok(ids);
+    }
+    let parameters: HashMap<i64, Data> =
+        fresh.iter().map(|(id, place)| (*id, expression::data(&wanted[*place].parameters))).collect();
+    let node = i64::from(settings::node()) << 40;
+    let arguments = [
+        executions.into(),
+        node.into(),
+        workflow.definition.into(),
+        workflow.version.into(),
+        terms.priority.into(),
+        terms.now.into(),
+    ];
+    let mut rows = plans::run(client, include_str!("../queries/insert_runs.sql"), &arguments)?;
+    let mut runs = BTreeMap::new();
+    while rows.next().is_some() {
+        let run = Run {
+            id: rows.get::<i64>(1)?.unwrap_or_default(),
+            execution_id: rows.get::<i64>(2)?.unwrap_or_default(),
+            graph: workflow.graph.clone(),
+            before: Execution::new(),
+            variables: None,
+            priority: terms.priority,
+        };
+        runs.insert(run.id, run);
+    }
+    let facts: Vec<(i64, Facts)> = runs
+        .values()
+        .map(|run| {
+            let facts = Facts {
+                parameters: parameters.get(&run.execution_id).cloned(),
+                variables: Some(conductor::context::empty()),
+                tasks: Arc::default(),
+                all_tasks: true,
+                results: BTreeMap::new(),
+                system: system(run, &terms.now),
+            };
+            (run.id, facts)
+        })
+        .collect();
+    let mut advance = Advance::new(client, terms.now, runs);
+    for (id, facts) in facts {
+        advance.conduct(id, facts, &ItemReports::new(), |conductor| conductor.start(terms.delay))?;
+    }
+    advance.settle(None)?;
+    Ok(ids)
+}
+
+/// Inserts what is not there yet under its key. Gives all ids in order, and the new ones with their places.
+fn insert_executions(
+    client: &SpiClient,
+    workflow: &Startable,
+    wanted: &[Wanted],
+    terms: &Terms,
+) -> Result<(Vec<i64>, Vec<(i64, usize)>), Error> {
+    let configs: Vec<String> = wanted.iter().map(|one| one.parameters.to_string()).collect();
+    let keys: Vec<Option<String>> = wanted.iter().map(|one| one.key.clone()).collect();
+    let arguments = [
+        terms.part.into(),
+        (i64::from(settings::node()) << 40).into(),
+        workflow.action.into(),
+        workflow.reference.as_str().into(),
+        terms.parent.into(),
+        configs.into(),
+        keys.clone().into(),
+        terms.now.into(),
+    ];
+    let mut rows = plans::run(client, include_str!("../queries/insert_executions.sql"), &arguments)?;
+    let mut keyless = wanted.iter().enumerate().filter(|(_, one)| one.key.is_none()).map(|(place, _)| place);
+    let mut by_key: HashMap<String, i64> = HashMap::new();
+    let mut fresh = Vec::new();
+    while rows.next().is_some() {
+        let id = rows.get::<i64>(1)?.unwrap_or_default();
+        match rows.get::<String>(2)? {
+            None => fresh.extend(keyless.next().map(|place| (id, place))),
+            Some(key) => {
+                fresh.extend(wanted.iter().position(|one| one.key.as_ref() == Some(&key)).map(|place| (id, place)));
+                by_key.insert(key, id);
+            }
+        }
+    }
+    let old: Vec<String> = keys.into_iter().flatten().filter(|key| !by_key.contains_key(key)).collect();
+    if !old.is_empty() {
+        let arguments = [terms.part.into(), workflow.reference.as_str().into(), old.into()];
+        let mut rows = plans::run(client, include_str!("../queries/find_by_keys.sql"), &arguments)?;
+        while rows.next().is_some() {
+            by_key.insert(rows.get::<String>(2)?.unwrap_or_default(), rows.get::<i64>(1)?.unwrap_or_default());
+        }
+    }
+    let places: HashMap<usize, i64> = fresh.iter().map(|(id, place)| (*place, *id)).collect();
+    let ids = wanted.iter().enumerate().map(|(place, one)| match &one.key {
+        None => places.get(&place).copied(),
+        Some(key) => by_key.get(key).copied(),
+    });
+    let ids = ids.collect::<Option<Vec<i64>>>().ok_or_else(|| {
+        Error::refused("WF617", "an execution with this idempotency key is just being started", "try again")
+    })?;
+    Ok((ids, fresh))
+}
+
+/// Starts executions of one workflow: `workflow.start` in `sql/start.sql`.
+#[pg_extern(sql = false, name = "start")]
+#[allow(clippy::too_many_arguments)]
+fn workflow_start(
+    reference: &str,
+    parameters: Vec<Option<String>>,
+    keys: Option<Vec<Option<String>>>,
+    now: TimestampWithTimeZone,
+    part: i32,
+    priority: i32,
+    parent: Option<i64>,
+    delay: f64,
+) -> Result<SetOfIterator<'static, i64>, ErrorReport> {
+    let ids = Spi::connect(|client| {
+        let workflow = find(client, reference)?;
+        let keys = keys.unwrap_or_default();
+        let wanted = parameters.into_iter().enumerate().map(|(place, given)| {
+            let key = keys.get(place).cloned().flatten();
+            Ok(Wanted { parameters: check(&workflow, given.as_deref())?, key })
+        });
+        let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
+        start(client, &workflow, &wanted, &Terms { now, part, priority, parent, delay })
+    })?;
+    Ok(SetOfIterator::new(ids))
+}

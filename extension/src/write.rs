@@ -1,0 +1,443 @@
+//! Writing what the conductor decided: every kind of change of a batch in one statement, whatever the batch's size.
+
+use crate::error::Error;
+use crate::jsonb::Jsonb;
+use crate::run::Run;
+use crate::{plans, settings};
+use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw, Withdrawn};
+use conductor::expression::json_text;
+use conductor::graph::Graph;
+use conductor::state::{Execution, Status, TaskEnd, TaskKey};
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::spi::SpiClient;
+use std::collections::HashMap;
+
+/// A task handed to the worker that asked, as `workflow_claim` would give it.
+pub struct Handed {
+    /// Its id.
+    pub task: i64,
+    /// The token its report must carry.
+    pub lease: i64,
+    /// Its workflow execution.
+    pub workflow_execution: i64,
+    /// Its name.
+    pub task_name: String,
+    /// Which item.
+    pub task_index: Option<i32>,
+    /// What to do.
+    pub action: Option<String>,
+    /// With what.
+    pub input: Option<Jsonb>,
+    /// How often it was claimed.
+    pub attempt: i32,
+}
+
+/// Who asks for more work while it reports.
+pub struct Asking {
+    /// The worker's name.
+    pub worker: String,
+    /// How many tasks it still takes.
+    pub wanted: usize,
+    /// What it can do; none: anything.
+    pub actions: Option<Vec<String>>,
+    /// When its lease would end.
+    pub until: TimestampWithTimeZone,
+}
+
+impl Asking {
+    fn takes(&self, action: &Option<String>) -> bool {
+        match (&self.actions, action) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(actions), Some(action)) => actions.contains(action),
+        }
+    }
+}
+
+/// A row that was reported.
+struct EndedRow {
+    id: i64,
+    end: TaskEnd,
+    result: Option<Jsonb>,
+    error: Option<Jsonb>,
+}
+
+struct RetriedRow {
+    id: i64,
+    delay: f64,
+    paused: bool,
+    result: Option<Jsonb>,
+    error: Option<Jsonb>,
+}
+
+struct ReleasedItems {
+    run: i64,
+    task_name: String,
+    key: TaskKey,
+    count: i32,
+    paused: bool,
+}
+
+struct RenewedTask {
+    run: i64,
+    task_name: String,
+    key: TaskKey,
+    released: i32,
+    delay: f64,
+    is_retry: bool,
+    everything: bool,
+    paused: bool,
+}
+
+struct FreshTask {
+    run: i64,
+    task_name: String,
+    start: &'static str,
+    delay: Option<f64>,
+    paused: bool,
+    priority: i32,
+    result: Option<String>,
+    task: NewTask,
+}
+
+struct RunRow {
+    id: i64,
+    status: Status,
+    paused: bool,
+    state: Option<String>,
+    variables: Option<String>,
+    error: Option<String>,
+    rerun: bool,
+    ended: bool,
+}
+
+/// Everything a batch writes.
+#[derive(Default)]
+pub struct Batch {
+    ended: Vec<EndedRow>,
+    retried: Vec<RetriedRow>,
+    released: Vec<ReleasedItems>,
+    renewed: Vec<RenewedTask>,
+    withdraw: Vec<(i64, Option<(String, TaskKey)>)>,
+    hold: Vec<i64>,
+    unhold: Vec<i64>,
+    tasks: Vec<FreshTask>,
+    runs: Vec<RunRow>,
+    executions: Vec<(i64, &'static str, Option<String>)>,
+}
+
+/// The values of one column.
+fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> DatumWithOid<'static>
+where
+    Vec<T>: Into<DatumWithOid<'static>>,
+{
+    rows.iter().map(value).collect::<Vec<T>>().into()
+}
+
+impl Batch {
+    /// A reported row has ended.
+    pub fn end_task(&mut self, id: i64, end: TaskEnd, result: Option<Jsonb>, error: Option<Jsonb>) {
+        self.ended.push(EndedRow { id, end, result, error });
+    }
+
+    /// A reported row runs again.
+    pub fn retry_task(&mut self, id: i64, delay: f64, paused: bool, result: Option<Jsonb>, error: Option<Jsonb>) {
+        self.retried.push(RetriedRow { id, delay, paused, result, error });
+    }
+
+    /// What the conductor decided of one execution.
+    pub fn take(&mut self, run: &Run, execution: &Execution, changes: Changes) {
+        let name = |key: &TaskKey| run.graph.node(key.node).name.clone();
+        let paused = execution.paused;
+        for (key, count) in &changes.released {
+            let (task_name, count) = (name(key), *count as i32);
+            self.released.push(ReleasedItems { run: run.id, task_name, key: *key, count, paused });
+        }
+        for retry in &changes.items_retried {
+            self.renewed.push(RenewedTask {
+                run: run.id,
+                task_name: name(&retry.key),
+                key: retry.key,
+                released: retry.released as i32,
+                delay: retry.delay,
+                is_retry: true,
+                everything: true,
+                paused,
+            });
+        }
+        for rerun in &changes.rerun_tasks {
+            self.renewed.push(RenewedTask {
+                run: run.id,
+                task_name: name(&rerun.key),
+                key: rerun.key,
+                released: rerun.released.map_or(1, |count| count as i32),
+                delay: 0.0,
+                is_retry: false,
+                everything: rerun.reset_items || rerun.released.is_none(),
+                paused,
+            });
+        }
+        match &changes.withdraw {
+            Withdraw::Nothing => {}
+            Withdraw::Everything => self.withdraw.push((run.id, None)),
+            Withdraw::Items(keys) => self.withdraw.extend(keys.iter().map(|key| (run.id, Some((name(key), *key))))),
+        }
+        match changes.hold {
+            Hold::Nothing => {}
+            Hold::Pause => self.hold.push(run.id),
+            Hold::Resume => self.unhold.push(run.id),
+        }
+        self.take_run(run, execution, &changes);
+        self.tasks.extend(changes.scheduled.into_iter().map(|task| fresh(run, paused, task)));
+    }
+
+    fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
+        let touched = *execution != run.before || changes.variables.is_some() || changes.error_message.is_some();
+        if touched || changes.end.is_some() {
+            let state = (!execution.state.is_default()).then(|| serde_json::to_string(&execution.state));
+            self.runs.push(RunRow {
+                id: run.id,
+                status: execution.status,
+                paused: execution.paused,
+                state: state.and_then(Result::ok),
+                variables: changes.variables.as_ref().map(json_text),
+                error: changes.error_message.clone(),
+                rerun: changes.rerun,
+                ended: changes.end.is_some(),
+            });
+        }
+        match &changes.end {
+            Some(end) => {
+                self.executions.push((run.execution_id, end.status.name(), end.output.as_ref().map(json_text)));
+            }
+            None if changes.rerun => self.executions.push((run.execution_id, Status::Running.name(), None)),
+            None => {}
+        }
+    }
+
+    /// Writes everything. Gives the tasks that were withdrawn, by execution: the conductor must hear of them.
+    pub fn write(
+        mut self,
+        client: &SpiClient,
+        now: &TimestampWithTimeZone,
+        asking: Option<&mut Asking>,
+        handed: &mut Vec<Handed>,
+    ) -> Result<HashMap<i64, Vec<(String, u32, u32, u32)>>, Error> {
+        let now = *now;
+        self.write_rows(client, now)?;
+        let withdrawn = self.withdraw(client, now)?;
+        self.insert(client, now, asking, handed)?;
+        self.write_runs(client, now)?;
+        Ok(withdrawn)
+    }
+
+    fn write_rows(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        if !self.ended.is_empty() {
+            let rows = &self.ended;
+            let arguments = [
+                column(rows, |row| row.id),
+                column(rows, |row| row.end.name()),
+                column(rows, |row| row.result),
+                column(rows, |row| row.error),
+                now.into(),
+            ];
+            plans::run(client, include_str!("../queries/end_tasks.sql"), &arguments)?;
+        }
+        if !self.retried.is_empty() {
+            let rows = &self.retried;
+            let arguments = [
+                column(rows, |row| row.id),
+                column(rows, |row| row.delay),
+                column(rows, |row| row.paused),
+                column(rows, |row| row.result),
+                column(rows, |row| row.error),
+                now.into(),
+            ];
+            plans::run(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
+        }
+        if !self.released.is_empty() {
+            let rows = &self.released;
+            let arguments = [
+                column(rows, |row| row.run),
+                column(rows, |row| row.task_name.clone()),
+                column(rows, |row| row.key.route as i32),
+                column(rows, |row| row.key.visit as i32),
+                column(rows, |row| row.count),
+                column(rows, |row| row.paused),
+                now.into(),
+            ];
+            plans::run(client, include_str!("../queries/release_items.sql"), &arguments)?;
+        }
+        if !self.renewed.is_empty() {
+            let rows = &self.renewed;
+            let arguments = [
+                column(rows, |row| row.run),
+                column(rows, |row| row.task_name.clone()),
+                column(rows, |row| row.key.route as i32),
+                column(rows, |row| row.key.visit as i32),
+                column(rows, |row| row.released),
+                column(rows, |row| row.delay),
+                column(rows, |row| row.is_retry),
+                column(rows, |row| row.everything),
+                column(rows, |row| row.paused),
+                now.into(),
+            ];
+            plans::run(client, include_str!("../queries/renew_tasks.sql"), &arguments)?;
+        }
+        if !self.hold.is_empty() {
+            let arguments = [self.hold.clone().into(), now.into()];
+            plans::run(client, include_str!("../queries/hold_tasks.sql"), &arguments)?;
+        }
+        if !self.unhold.is_empty() {
+            let arguments = [self.unhold.clone().into(), now.into()];
+            plans::run(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
+        }
+        Ok(())
+    }
+
+    fn withdraw(
+        &self,
+        client: &SpiClient,
+        now: TimestampWithTimeZone,
+    ) -> Result<HashMap<i64, Vec<(String, u32, u32, u32)>>, Error> {
+        let mut withdrawn: HashMap<i64, Vec<_>> = HashMap::new();
+        if self.withdraw.is_empty() {
+            return Ok(withdrawn);
+        }
+        let rows = &self.withdraw;
+        let part = |row: &(i64, Option<(String, TaskKey)>)| row.1.clone();
+        let arguments = [
+            column(rows, |row| row.0),
+            column(rows, |row| part(row).map(|(name, _)| name)),
+            column(rows, |row| part(row).map(|(_, key)| key.route as i32)),
+            column(rows, |row| part(row).map(|(_, key)| key.visit as i32)),
+            now.into(),
+        ];
+        for (run, _) in rows {
+            withdrawn.entry(*run).or_default();
+        }
+        let mut gone = plans::run(client, include_str!("../queries/withdraw_tasks.sql"), &arguments)?;
+        while gone.next().is_some() {
+            let count = |ordinal| Ok::<u32, Error>(gone.get::<i32>(ordinal)?.unwrap_or_default() as u32);
+            let task = (gone.get::<String>(2)?.unwrap_or_default(), count(3)?, count(4)?, {
+                gone.get::<i64>(5)?.unwrap_or_default() as u32
+            });
+            withdrawn.entry(gone.get::<i64>(1)?.unwrap_or_default()).or_default().push(task);
+        }
+        Ok(withdrawn)
+    }
+
+    fn insert(
+        &mut self,
+        client: &SpiClient,
+        now: TimestampWithTimeZone,
+        asking: Option<&mut Asking>,
+        handed: &mut Vec<Handed>,
+    ) -> Result<(), Error> {
+        if self.tasks.is_empty() {
+            return Ok(());
+        }
+        let (worker, until) = match asking {
+            None => (None, None),
+            Some(asking) => {
+                for task in &mut self.tasks {
+                    let takes = task.start == "ready" && !task.paused && asking.takes(&task.task.action);
+                    if asking.wanted > 0 && takes {
+                        asking.wanted -= 1;
+                        task.start = "leased";
+                    }
+                }
+                (Some(asking.worker.clone()), Some(asking.until))
+            }
+        };
+        let rows = &self.tasks;
+        let arguments = [
+            column(rows, |row| row.run),
+            column(rows, |row| row.task_name.clone()),
+            column(rows, |row| row.task.action.clone()),
+            column(rows, |row| row.task.key.route as i32),
+            column(rows, |row| row.task.key.visit as i32),
+            column(rows, |row| row.task.index.map(|index| index as i32)),
+            column(rows, |row| row.task.batch.map(|batch| batch as i32)),
+            column(rows, |row| row.start),
+            column(rows, |row| row.delay),
+            column(rows, |row| row.priority),
+            column(rows, |row| row.task.max_retries),
+            column(rows, |row| row.task.timeout),
+            column(rows, |row| context_text(&row.task.context)),
+            column(rows, |row| row.task.input.as_ref().map(json_text)),
+            column(rows, |row| row.result.clone()),
+            column(rows, |row| row.paused),
+            worker.into(),
+            until.into(),
+            (i64::from(settings::node()) << 40).into(),
+            now.into(),
+        ];
+        let mut rows = plans::run(client, include_str!("../queries/insert_tasks.sql"), &arguments)?;
+        while rows.next().is_some() {
+            handed.push(Handed {
+                task: rows.get::<i64>(1)?.unwrap_or_default(),
+                lease: rows.get::<i64>(2)?.unwrap_or_default(),
+                workflow_execution: rows.get::<i64>(3)?.unwrap_or_default(),
+                task_name: rows.get::<String>(4)?.unwrap_or_default(),
+                task_index: rows.get::<i32>(5)?,
+                action: rows.get::<String>(6)?,
+                input: rows.get::<Jsonb>(7)?,
+                attempt: rows.get::<i32>(8)?.unwrap_or_default(),
+            });
+        }
+        Ok(())
+    }
+
+    fn write_runs(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        if !self.runs.is_empty() {
+            let rows = &self.runs;
+            let arguments = [
+                column(rows, |row| row.id),
+                column(rows, |row| row.status.name()),
+                column(rows, |row| row.paused),
+                column(rows, |row| row.state.clone()),
+                column(rows, |row| row.variables.clone()),
+                column(rows, |row| row.error.clone()),
+                column(rows, |row| row.rerun),
+                column(rows, |row| row.ended),
+                now.into(),
+            ];
+            plans::run(client, include_str!("../queries/update_runs.sql"), &arguments)?;
+        }
+        if !self.executions.is_empty() {
+            let rows = &self.executions;
+            let arguments =
+                [column(rows, |row| row.0), column(rows, |row| row.1), column(rows, |row| row.2.clone()), now.into()];
+            plans::run(client, include_str!("../queries/update_executions.sql"), &arguments)?;
+        }
+        Ok(())
+    }
+}
+
+fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
+    let (start, delay, result) = match &task.start {
+        Start::Ready => ("ready", None, None),
+        Start::Delayed(seconds) => ("delayed", Some(*seconds), None),
+        Start::Held => ("held", None, None),
+        Start::Ended(end, result) => (end.name(), None, result.as_ref().map(json_text)),
+    };
+    let task_name = run.graph.node(task.key.node).name.clone();
+    let priority = run.priority.saturating_add(task.priority);
+    FreshTask { run: run.id, task_name, start, delay, paused, priority, result, task }
+}
+
+/// As an array literal; none for the one branch there is.
+fn context_text(context: &[u32]) -> Option<String> {
+    let ids: Vec<String> = context.iter().map(u32::to_string).collect();
+    (!ids.is_empty()).then(|| format!("{{{}}}", ids.join(",")))
+}
+
+/// What was withdrawn, as the conductor takes it.
+pub fn withdrawn(graph: &Graph, tasks: &[(String, u32, u32, u32)]) -> Vec<Withdrawn> {
+    let known = tasks.iter().filter_map(|(name, route, visit, count)| {
+        let key = TaskKey { node: graph.find(name)?, route: *route, visit: *visit };
+        Some(Withdrawn { key, count: *count })
+    });
+    known.collect()
+}

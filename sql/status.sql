@@ -1,0 +1,168 @@
+-- Where an execution stands, as a table, a picture, and a proof.
+
+CREATE FUNCTION workflow.require_run(execution_id bigint) RETURNS workflow.workflow_execution
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  run workflow.workflow_execution;
+BEGIN
+  PERFORM workflow.require('execution_id', execution_id);
+  SELECT w.* INTO run FROM workflow.workflow_execution w
+  WHERE w.part = (execution_id >> 48)::int AND w.execution = require_run.execution_id;
+  IF run.id IS NULL THEN
+    PERFORM workflow.raise_error('WF616', format('there is no workflow execution for execution %s', execution_id), NULL,
+      'give the id that workflow_start gave');
+  END IF;
+  RETURN run;
+END $$;
+COMMENT ON FUNCTION workflow.require_run(bigint) IS 'The workflow execution of an execution; WF616 where there is none.';
+REVOKE ALL ON FUNCTION workflow.require_run(bigint) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_status(execution_id bigint)
+RETURNS TABLE (execution bigint, workflow_execution bigint, workflow_ref text, status workflow.execution_status, ended boolean,
+  paused boolean, pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[],
+  variables jsonb, output jsonb, error_message text, created timestamptz, updated timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+BEGIN
+  RETURN QUERY
+  SELECT run.execution, run.id, e.action_ref, run.status, workflow.is_end(e.status), run.paused, run.pause_reason,
+    r.current_tasks, r.completed_tasks, r.failed_tasks, r.skipped_tasks, run.variables, e.result, run.error_message,
+    run.created, greatest(run.updated, e.updated)
+  FROM workflow.execution e, workflow.readable(run) r
+  WHERE e.part = run.part AND e.id = run.execution;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
+  'Where an execution stands, by the id that workflow_start gave: one row. status is the verdict so far; ended tells whether the last task has ended too. The task lists hold names; output is there when it has ended. Errors: WF613 for null, WF616 where there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.diagram(definition text, statuses text, format text) RETURNS text
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'diagram_wrapper';
+COMMENT ON FUNCTION workflow.diagram(text, text, text) IS
+  'A definition in its normal form as Mermaid or DOT text; statuses: an object of task names and the one word each stands at, or null.';
+REVOKE ALL ON FUNCTION workflow.diagram(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_format(format text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF format IS NULL OR format NOT IN ('mermaid', 'dot') THEN
+    PERFORM workflow.raise_error('WF613', 'format is unknown', pg_catalog.format('format is %s', coalesce(left(check_format.format, 100), 'null')),
+      'give mermaid or dot');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_format(text) IS 'Raises WF613 where a diagram''s format is neither mermaid nor dot.';
+REVOKE ALL ON FUNCTION workflow.check_format(text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_graph(ref text, format text DEFAULT 'mermaid') RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  text_of text;
+BEGIN
+  PERFORM workflow.require('ref', ref);
+  PERFORM workflow.check_format(format);
+  SELECT v.definition::text INTO text_of
+  FROM workflow.workflow_definition d JOIN workflow.workflow_definition_version v ON v.id = d.current_version
+  WHERE d.ref = workflow_graph.ref;
+  IF text_of IS NULL THEN
+    PERFORM workflow.raise_error('WF616', 'there is no such workflow', pg_catalog.format('ref is %s', quote_literal(left(ref, 200))),
+      'store one with workflow_define');
+  END IF;
+  RETURN workflow.diagram(text_of, NULL, format);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_graph(text, text) IS
+  'The current version of a workflow as a graph: Mermaid or DOT text (format mermaid or dot). Errors: WF613 for null or an unknown format, WF616 where there is no such workflow.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_graph(text, text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_graph(execution_id bigint, format text DEFAULT 'mermaid') RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+  statuses jsonb;
+BEGIN
+  PERFORM workflow.check_format(format);
+  SELECT jsonb_object_agg(s.task_name, s.status) INTO statuses
+  FROM (SELECT t.task_name, CASE
+          WHEN bool_or(workflow.task_summary(t) = 'running') THEN 'running'
+          WHEN bool_or(workflow.task_summary(t) = 'pending') THEN 'pending'
+          WHEN bool_or(workflow.task_summary(t) = 'failed') THEN 'failed'
+          WHEN bool_or(workflow.task_summary(t) = 'cancelled') THEN 'cancelled'
+          WHEN bool_and(t.skipped) THEN 'skipped' ELSE 'completed' END AS status
+        FROM workflow.workflow_task_execution t
+        WHERE t.part = run.part AND t.workflow_execution = run.id GROUP BY t.task_name) AS s;
+  RETURN (SELECT workflow.diagram(coalesce(v.definition, d.definition)::text, coalesce(statuses, '{}')::text, workflow_graph.format)
+          FROM workflow.workflow_definition d
+          LEFT JOIN workflow.workflow_definition_version v ON v.id = run.version
+          WHERE d.id = run.workflow_def);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_graph(bigint, text) IS
+  'The graph of an execution''s pinned version, its tasks coloured by how they stand. Errors: WF613 for null or an unknown format, WF616 where there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_graph(bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_check(max_rows int DEFAULT 100)
+RETURNS TABLE (invariant text, subject text, id bigint, detail text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM workflow.page_size(max_rows);
+  RETURN QUERY
+  SELECT * FROM (
+    SELECT 'a finished execution has no live task' AS invariant, 'workflow_task_execution' AS subject, t.id, format('task %s is %s', t.task_name, t.status) AS detail
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    WHERE w.version IS NOT NULL AND workflow.is_end(e.status) AND NOT workflow.is_end(t.status)
+    UNION ALL
+    SELECT 'an execution that goes on has a live task, or is paused', 'workflow_execution', w.id, format('it is %s', w.status)
+    FROM workflow.workflow_execution w
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND NOT w.paused
+      AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
+                      WHERE t.part = w.part AND t.workflow_execution = w.id AND NOT workflow.is_end(t.status))
+    UNION ALL
+    SELECT 'the conductor counts the live tasks', 'workflow_execution', w.id,
+      format('%s live, its state says %s', l.live, coalesce((w.state ->> 'live')::int, 1))
+    FROM workflow.workflow_execution w
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    CROSS JOIN LATERAL (
+      SELECT count(DISTINCT CASE WHEN t.task_index IS NULL THEN t.id::text ELSE format('%s %s %s', t.task_name, t.route, t.visit) END) AS live
+      FROM workflow.workflow_task_execution t
+      WHERE t.part = w.part AND t.workflow_execution = w.id AND NOT workflow.is_end(t.status)) AS l
+    WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND l.live <> coalesce((w.state ->> 'live')::int, 1)
+    UNION ALL
+    SELECT 'an execution and its workflow end alike', 'workflow_execution', w.id, format('the execution is %s, the workflow %s', e.status, w.status)
+    FROM workflow.workflow_execution w
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    WHERE w.version IS NOT NULL AND workflow.is_end(e.status) AND e.status <> w.status
+    UNION ALL
+    SELECT 'what is queued is claimable', 'workflow_task_execution', t.id, format('task %s is %s', t.task_name, t.status)
+    FROM workflow.workflow_task_execution t
+    WHERE t.queue_at IS NOT NULL AND (t.status <> 'scheduled' OR t.held)
+    UNION ALL
+    SELECT 'what is claimable is queued, unless its execution is paused', 'workflow_task_execution', t.id, format('task %s', t.task_name)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND (t.queue_at IS NULL) <> w.paused
+    UNION ALL
+    SELECT 'what runs is held by a lease', 'workflow_task_execution', t.id, format('task %s, lease %s', t.task_name, t.lease)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE w.version IS NOT NULL AND t.status = 'running'
+      AND NOT EXISTS (SELECT FROM workflow.lease l WHERE l.part = t.part AND l.token = t.lease AND t.id = ANY (l.tasks))
+    UNION ALL
+    SELECT 'what waits has a reason', 'workflow_task_execution', t.id, format('task %s waits for nothing', t.task_name)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE w.version IS NOT NULL AND t.status = 'requested' AND t.due_at IS NULL AND NOT t.held
+    UNION ALL
+    SELECT 'an id names its part', 'workflow_task_execution', t.id, format('its part is %s', t.part)
+    FROM workflow.workflow_task_execution t WHERE t.id >> 48 <> t.part
+    UNION ALL
+    SELECT 'a retry count stays within its bound', 'workflow_task_execution', t.id, format('%s of %s', t.retry_count, t.max_retries)
+    FROM workflow.workflow_task_execution t WHERE t.retry_count > t.max_retries AND t.task_index IS NULL
+  ) AS broken
+  LIMIT max_rows;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_check(int) IS
+  'Broken invariants, up to max_rows (1 to 10000): which, the table, the row''s id, and what is there. Empty when all is well. It reads everything: for tests and doubts, not for every minute. Error: WF613 where max_rows is out of range.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_check(int) FROM PUBLIC;

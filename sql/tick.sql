@@ -1,0 +1,61 @@
+-- Time: what becomes due by itself. Any worker's loop calls workflow_tick; nothing else needs a clock.
+
+CREATE FUNCTION workflow.wake_tasks(max_rows int, now timestamptz, parts int[]) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  due bigint[];
+  late workflow.outcome[];
+BEGIN
+  SELECT array_agg(d.id) INTO due
+  FROM (SELECT t.id FROM workflow.workflow_task_execution t
+        WHERE t.due_at <= now AND (parts IS NULL OR t.part = ANY (parts))
+        ORDER BY t.part, t.due_at, t.id LIMIT max_rows) AS d;
+  IF due IS NULL THEN
+    RETURN 0;
+  END IF;
+  -- The order of locks: executions by id, then tasks. Who has locked one is at work on it, and a later tick looks again.
+  PERFORM 1 FROM workflow.workflow_execution w
+  WHERE (w.part, w.id) IN (SELECT t.part, t.workflow_execution FROM unnest(due) AS o(id)
+                           JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
+                           WHERE t.due_at <= now)
+    AND w.version IS NOT NULL
+  ORDER BY w.part, w.id FOR NO KEY UPDATE;
+  -- A delay is over: claimable, unless the execution is paused. A retry counts now that it is dispatched.
+  UPDATE workflow.workflow_task_execution t
+  SET status = 'scheduled', due_at = NULL, next_retry_at = NULL, updated = now,
+      retry_count = t.retry_count + CASE WHEN t.next_retry_at IS NULL THEN 0 ELSE 1 END,
+      queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END
+  FROM unnest(due) AS o(id), workflow.workflow_execution w
+  WHERE t.part = (o.id >> 48)::int AND t.id = o.id AND t.due_at <= now AND t.status = 'requested'
+    AND w.part = t.part AND w.id = t.workflow_execution AND w.version IS NOT NULL;
+  -- A time limit is over: the task ends as timed out, whoever works on it.
+  SELECT array_agg(ROW(t.id, t.lease, 'timeout', NULL, jsonb_build_object('type', 'timeout', 'message',
+    format('the task ran longer than %s seconds', t.timeout_seconds)), NULL, NULL)::workflow.outcome) INTO late
+  FROM unnest(due) AS o(id)
+  JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
+  JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+  WHERE t.due_at <= now AND t.status = 'running' AND w.version IS NOT NULL;
+  IF late IS NOT NULL THEN
+    PERFORM workflow.finish(late, now, NULL, NULL, NULL, NULL);
+  END IF;
+  RETURN cardinality(due);
+END $$;
+COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
+  'Up to max_rows tasks whose delay, retry delay or time limit is over; gives how many. Reads one index page where none is.';
+REVOKE ALL ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now timestamptz := workflow.now();
+BEGIN
+  IF max_rows IS NULL OR max_rows < 1 OR max_rows > 10000 THEN
+    PERFORM workflow.raise_error('WF613', 'max_rows is out of range', format('max_rows is %s', coalesce(max_rows::text, 'null')), 'give 1 to 10000');
+  END IF;
+  PERFORM workflow.check_parts(parts);
+  RETURN workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
+  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_tick(int, int[]) FROM PUBLIC;

@@ -1,0 +1,384 @@
+-- The work protocol: workers claim tasks and report what came of them.
+--
+-- A claim gives every task a lease: a token that the report must carry, good for a while. When the while is over and
+-- nobody has prolonged it, the task can be claimed again, under another token; a report with the old one is refused
+-- (WF615) and changes nothing. A report that is repeated with its own token is answered as the first time. So work is
+-- done at least once, and counts exactly once.
+--
+-- workflow.finish, in Rust, locks the executions of the reported tasks in the order of their ids, then reads the tasks:
+-- from then on nobody else changes them. Claims take no such lock. They skip what others have locked, and so never wait.
+
+CREATE TYPE workflow.outcome AS (
+  task bigint,
+  lease_token bigint,
+  status workflow.execution_status,
+  result jsonb,
+  error jsonb,
+  may_retry boolean,
+  retry_in interval
+);
+COMMENT ON TYPE workflow.outcome IS
+  'What a worker reports of a task: its id, the lease token it was claimed with, completed, failed, timeout, abandoned or cancelled, a result, an error; may_retry false forbids a retry, retry_in says when the next one is due instead of the task''s rule.';
+
+CREATE FUNCTION workflow.finish(outcomes workflow.outcome[], now timestamptz, worker text, max_tasks int, actions text[], until timestamptz)
+RETURNS TABLE (task bigint, lease bigint, state text, code text, message text, workflow_execution bigint, task_name text,
+  task_index int, action text, input jsonb, attempt int)
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'finish_wrapper';
+COMMENT ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) IS
+  'Takes reports, advances their executions, and hands up to max_tasks of what follows to the worker: an answer a report, then a row a task. Without a worker nothing is handed out.';
+REVOKE ALL ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_claim(worker text, max_tasks int, lease interval) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('worker', worker);
+  IF max_tasks IS NULL OR max_tasks < 1 OR max_tasks > 10000 THEN
+    PERFORM workflow.raise_error('WF613', 'max_tasks is out of range', format('max_tasks is %s', coalesce(max_tasks::text, 'null')),
+      'ask for 1 to 10000 tasks');
+  END IF;
+  IF lease IS NULL OR lease <= interval '0' OR lease > interval '30 days' THEN
+    PERFORM workflow.raise_error('WF613', 'lease is out of range', format('lease is %s', coalesce(lease::text, 'null')),
+      'give a lease that is longer than nothing and at most 30 days: interval ''30 seconds''');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_claim(text, int, interval) IS 'Raises WF613 where a claim''s arguments are not what they must be.';
+REVOKE ALL ON FUNCTION workflow.check_claim(text, int, interval) FROM PUBLIC;
+
+CREATE FUNCTION workflow.claim_part(part int, worker text, max_tasks int, actions text[], now timestamptz, until timestamptz)
+RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  ready text[];
+  token bigint;
+BEGIN
+  -- The actions that have something in the queue: one index probe each.
+  IF actions IS NULL THEN
+    WITH RECURSIVE queued AS (
+      (SELECT t.action_ref FROM workflow.workflow_task_execution t
+       WHERE t.part = claim_part.part AND t.queue_at IS NOT NULL ORDER BY t.action_ref LIMIT 1)
+      UNION ALL
+      SELECT (SELECT t.action_ref FROM workflow.workflow_task_execution t
+              WHERE t.part = claim_part.part AND t.queue_at IS NOT NULL AND t.action_ref > q.action_ref
+              ORDER BY t.action_ref LIMIT 1)
+      FROM queued q WHERE q.action_ref IS NOT NULL)
+    SELECT array_agg(q.action_ref) INTO ready FROM queued q WHERE q.action_ref IS NOT NULL;
+  ELSE
+    SELECT array_agg(DISTINCT a.ref) INTO ready FROM unnest(claim_part.actions) AS a(ref)
+    WHERE EXISTS (SELECT FROM workflow.workflow_task_execution t
+                  WHERE t.part = claim_part.part AND t.queue_at IS NOT NULL AND t.action_ref = a.ref);
+  END IF;
+  IF ready IS NULL THEN
+    RETURN;
+  END IF;
+  token := workflow.make_id(part, nextval('workflow.lease_id_seq'));
+  RETURN QUERY
+  WITH candidate AS MATERIALIZED (
+    SELECT c.id, c.queue_at
+    FROM unnest(ready) AS a(ref)
+    CROSS JOIN LATERAL (
+      SELECT t.id, t.queue_at FROM workflow.workflow_task_execution t
+      WHERE t.part = claim_part.part AND t.action_ref = a.ref AND t.queue_at IS NOT NULL
+      ORDER BY t.queue_at, t.id LIMIT claim_part.max_tasks
+      FOR NO KEY UPDATE SKIP LOCKED) AS c),
+  claimed AS (
+    UPDATE workflow.workflow_task_execution t
+    SET status = 'running', lease = token, attempt = t.attempt + 1, queue_at = NULL, started_at = claim_part.now,
+        updated = claim_part.now,
+        due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN claim_part.now + t.timeout_seconds * interval '1 second' END
+    FROM (SELECT c.id FROM candidate c ORDER BY c.queue_at, c.id LIMIT claim_part.max_tasks) AS first
+    WHERE t.part = claim_part.part AND t.id = first.id
+    RETURNING t.id, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt),
+  held AS (
+    INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
+    SELECT claim_part.part, token, token, claim_part.worker, claim_part.until, array_agg(c.id), claim_part.now, claim_part.now
+    FROM claimed c HAVING count(*) > 0)
+  SELECT c.id, token, c.workflow_execution, c.task_name, c.task_index, c.action_ref, c.input, c.attempt FROM claimed c;
+END $$;
+COMMENT ON FUNCTION workflow.claim_part(int, text, int, text[], timestamptz, timestamptz) IS
+  'Claims from one part: what waited longest first, across the actions asked for.';
+REVOKE ALL ON FUNCTION workflow.claim_part(int, text, int, text[], timestamptz, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.next_part(after int) RETURNS int
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT t.part FROM workflow.workflow_task_execution t
+          WHERE t.queue_at IS NOT NULL AND t.part > next_part.after ORDER BY t.part LIMIT 1);
+END $$;
+COMMENT ON FUNCTION workflow.next_part(int) IS 'The next part after this one that has something in the queue; null: none has.';
+REVOKE ALL ON FUNCTION workflow.next_part(int) FROM PUBLIC;
+
+CREATE FUNCTION workflow.claim(worker text, max_tasks int, actions text[], now timestamptz, until timestamptz, parts int[])
+RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  wanted int := max_tasks;
+  got int;
+  -- Starting anywhere, so that a full part does not starve those after it.
+  first int := floor(random() * 1024) - 1;
+  this int;
+  round int := 0;
+BEGIN
+  LOOP
+    IF parts IS NOT NULL THEN
+      round := round + 1;
+      EXIT WHEN round > cardinality(parts);
+      this := parts[round];
+    ELSIF round = 0 THEN
+      this := workflow.next_part(coalesce(this, first));
+      IF this IS NULL THEN
+        round := 1;
+        CONTINUE;
+      END IF;
+    ELSE
+      this := workflow.next_part(coalesce(this, -1));
+      EXIT WHEN this IS NULL OR this > first;
+    END IF;
+    RETURN QUERY SELECT * FROM workflow.claim_part(this, worker, wanted, actions, now, until);
+    GET DIAGNOSTICS got = ROW_COUNT;
+    wanted := wanted - got;
+    EXIT WHEN wanted <= 0;
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION workflow.claim(text, int, text[], timestamptz, timestamptz, int[]) IS
+  'Claims from the parts given, in their order, or from every part that has something in the queue.';
+REVOKE ALL ON FUNCTION workflow.claim(text, int, text[], timestamptz, timestamptz, int[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_claim(worker text, max_tasks int DEFAULT 1, actions text[] DEFAULT NULL,
+  lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
+RETURNS TABLE (task bigint, lease_token bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb,
+  attempt int, lease_until timestamptz)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  now timestamptz := workflow.now();
+  got int;
+BEGIN
+  PERFORM workflow.check_claim(worker, max_tasks, workflow_claim.lease);
+  PERFORM workflow.check_parts(parts);
+  RETURN QUERY SELECT c.task, c.lease, c.workflow_execution, c.task_name, c.task_index, c.action, c.input, c.attempt,
+    now + workflow_claim.lease FROM workflow.claim(worker, max_tasks, actions, now, now + workflow_claim.lease, parts) c;
+  GET DIAGNOSTICS got = ROW_COUNT;
+  -- With nothing left to do, look whether somebody has let go of something.
+  IF got < max_tasks AND workflow.expire_leases(max_tasks, now, parts) > 0 THEN
+    RETURN QUERY SELECT c.task, c.lease, c.workflow_execution, c.task_name, c.task_index, c.action, c.input, c.attempt,
+      now + workflow_claim.lease FROM workflow.claim(worker, max_tasks - got, actions, now, now + workflow_claim.lease, parts) c;
+  END IF;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) IS
+  'Gives a worker up to max_tasks (1 to 10000) tasks that are ready, of the actions it names (null: any), what waited longest first; priority counts as minutes of waiting. lease: how long it may work on them without a word (longer than nothing, at most 30 days). parts: where to look, null: everywhere. A row a task: its id, the lease token that its report must carry, its workflow execution, name, item number, action, rendered input, how often it was claimed, and when the lease ends. Never waits for others. Errors: WF613 for an argument out of range.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_finish(outcomes workflow.outcome[])
+RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM workflow.check_outcomes(outcomes);
+  RETURN QUERY SELECT f.task, f.lease, f.state, f.code, f.message
+    FROM workflow.finish(outcomes, workflow.now(), NULL, NULL, NULL, NULL) f;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) IS
+  'Takes the reports of up to 10000 tasks, advances each execution once, and answers each report in its place: the task, the lease, and either its state now (completed, failed, timeout, abandoned, cancelled, retrying; running where other items of the task still are) or the code and message of its refusal: WF613 a value that cannot be, WF614 a result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside. A refused report changes nothing and does not touch the others.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_outcomes(outcomes workflow.outcome[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('outcomes', outcomes);
+  IF cardinality(outcomes) > 10000 THEN
+    PERFORM workflow.raise_error('WF614', 'too many outcomes', format('there are %s', cardinality(outcomes)), 'report at most 10000 at once');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_outcomes(workflow.outcome[]) IS 'Raises WF613 or WF614 where a batch of reports is null or too large.';
+REVOKE ALL ON FUNCTION workflow.check_outcomes(workflow.outcome[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_finish_and_claim(worker text, outcomes workflow.outcome[], max_tasks int DEFAULT 1,
+  actions text[] DEFAULT NULL, lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
+RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, workflow_execution bigint, task_name text,
+  task_index int, action text, input jsonb, attempt int, lease_until timestamptz)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  now timestamptz := workflow.now();
+  until timestamptz := now + workflow_finish_and_claim.lease;
+  got int := 0;
+BEGIN
+  PERFORM workflow.check_claim(worker, max_tasks, workflow_finish_and_claim.lease);
+  PERFORM workflow.check_parts(parts);
+  PERFORM workflow.check_outcomes(outcomes);
+  IF cardinality(outcomes) > 0 THEN
+    RETURN QUERY SELECT f.task, f.lease, f.state, f.code, f.message, f.workflow_execution, f.task_name, f.task_index, f.action,
+      f.input, f.attempt, CASE WHEN f.state = 'claimed' THEN until END
+      FROM workflow.finish(outcomes, now, worker, max_tasks, actions, until) f;
+    GET DIAGNOSTICS got = ROW_COUNT;
+    got := got - cardinality(outcomes);
+  END IF;
+  IF got < max_tasks THEN
+    RETURN QUERY SELECT c.task, c.lease_token, 'claimed', NULL, NULL, c.workflow_execution, c.task_name, c.task_index, c.action,
+      c.input, c.attempt, c.lease_until
+      FROM pg_catalog.workflow_claim(worker, max_tasks - got, actions, workflow_finish_and_claim.lease, parts) c;
+  END IF;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) IS
+  'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) FROM PUBLIC;
+
+CREATE FUNCTION workflow.finish_one(outcome workflow.outcome) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  answer record;
+BEGIN
+  SELECT f.state, f.code, f.message INTO answer
+  FROM workflow.finish(ARRAY[outcome], workflow.now(), NULL, NULL, NULL, NULL) f;
+  IF answer.code IS NOT NULL THEN
+    PERFORM workflow.raise_error(answer.code, answer.message, NULL, CASE answer.code
+      WHEN 'WF615' THEN 'stop working on it: it was given to another worker, or has ended'
+      WHEN 'WF616' THEN 'give the id and the lease that workflow_claim gave'
+      WHEN 'WF618' THEN 'use workflow_update_task_execution'
+      ELSE 'mend the report and send it again' END);
+  END IF;
+  RETURN answer.state;
+END $$;
+COMMENT ON FUNCTION workflow.finish_one(workflow.outcome) IS 'Takes one report; a refusal is an error.';
+REVOKE ALL ON FUNCTION workflow.finish_one(workflow.outcome) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_complete(task bigint, lease_token bigint, result jsonb DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('task', task);
+  PERFORM workflow.require('lease_token', lease_token);
+  RETURN workflow.finish_one(ROW(task, lease_token, 'completed', result, NULL, NULL, NULL)::workflow.outcome);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) IS
+  'Reports a task done, with the lease it was claimed with and its result. Answers its state now, as workflow_finish does. Errors: WF613 null, WF614 result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_fail(task bigint, lease_token bigint, error jsonb DEFAULT NULL, status text DEFAULT 'failed',
+  result jsonb DEFAULT NULL, may_retry boolean DEFAULT NULL, retry_in interval DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('task', task);
+  PERFORM workflow.require('lease_token', lease_token);
+  IF status IS NULL OR status NOT IN ('failed', 'timeout', 'abandoned', 'cancelled') THEN
+    PERFORM workflow.raise_error('WF613', 'a failed task cannot end so', format('status is %s', coalesce(left(status, 100), 'null')),
+      'give failed, timeout, abandoned or cancelled');
+  END IF;
+  RETURN workflow.finish_one(ROW(task, lease_token, status, result, error, may_retry, retry_in)::workflow.outcome);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) IS
+  'Reports a task failed (or timeout, abandoned, cancelled), with what went wrong. may_retry false forbids a retry; retry_in says when the next is due instead of the task''s rule. Answers its state now: retrying, or how it ended. Errors as workflow_complete.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds')
+RETURNS TABLE (task bigint, state text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  now timestamptz := workflow.now();
+BEGIN
+  PERFORM workflow.require('tasks', tasks);
+  PERFORM workflow.require('lease_tokens', lease_tokens);
+  PERFORM workflow.check_claim('', 1, workflow_heartbeat.lease);
+  IF cardinality(tasks) <> cardinality(lease_tokens) OR cardinality(tasks) > 10000 THEN
+    PERFORM workflow.raise_error('WF613', 'tasks and lease_tokens do not match',
+      format('%s tasks, %s lease tokens', cardinality(tasks), cardinality(lease_tokens)),
+      'give each of at most 10000 tasks the lease token it was claimed with');
+  END IF;
+  PERFORM 1 FROM workflow.lease l
+  WHERE (l.part, l.id) IN (SELECT (n.id >> 48)::int, n.id FROM unnest(lease_tokens) AS n(id))
+  ORDER BY l.part, l.id FOR NO KEY UPDATE;
+  -- Tasks of the same claim that still run and are not named keep the end they have, in a row of their own.
+  INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
+  SELECT l.part, workflow.make_id(l.part, nextval('workflow.lease_id_seq')), l.token, l.worker, l.until, rest.tasks, now, now
+  FROM (SELECT n.token, array_agg(n.task) AS tasks FROM unnest(tasks, lease_tokens) AS n(task, token) GROUP BY n.token) AS named
+  JOIN workflow.lease l ON l.part = (named.token >> 48)::int AND l.id = named.token
+  CROSS JOIN LATERAL (
+    SELECT array_agg(t.id) AS tasks FROM unnest(l.tasks) AS o(id)
+    JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
+    WHERE t.status = 'running' AND t.lease = l.token AND o.id <> ALL (named.tasks)) AS rest
+  WHERE NOT l.tasks <@ named.tasks AND rest.tasks IS NOT NULL;
+  UPDATE workflow.lease l
+  SET until = now + workflow_heartbeat.lease, tasks = named.tasks, updated = now
+  FROM (SELECT n.token, array_agg(n.task) AS tasks
+        FROM unnest(tasks, lease_tokens) AS n(task, token)
+        JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
+        WHERE t.status = 'running' AND t.lease = n.token GROUP BY n.token) AS named
+  WHERE l.part = (named.token >> 48)::int AND l.id = named.token;
+  -- What an earlier heartbeat had left behind and this one names again.
+  UPDATE workflow.lease l
+  SET until = now + workflow_heartbeat.lease, updated = now
+  FROM unnest(tasks, lease_tokens) AS n(task, token)
+  WHERE l.part = (n.token >> 48)::int AND l.token = n.token AND l.id <> n.token AND l.tasks @> ARRAY[n.task];
+  RETURN QUERY
+  SELECT n.task, CASE
+    WHEN t.id IS NULL OR t.lease IS DISTINCT FROM n.token OR t.status <> 'running' THEN 'lost'
+    WHEN w.status <> 'running' THEN 'stop'
+    ELSE 'held' END
+  FROM unnest(tasks, lease_tokens) WITH ORDINALITY AS n(task, token, place)
+  LEFT JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
+  LEFT JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+  ORDER BY n.place;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) IS
+  'Prolongs leases: the tasks named, each with the lease token it was claimed with, are held for another while from now. A row a task, in order: held; stop: still held, but its workflow is to stop, so that its result matters no more; lost: somebody else has it, or it has ended. Errors: WF613 for null, for lists of different length, and for a lease out of range.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) FROM PUBLIC;
+
+CREATE FUNCTION workflow.expire_leases(max_rows int, now timestamptz, parts int[]) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  due record;
+  freed int := 0;
+  counted int;
+  lost workflow.outcome[];
+BEGIN
+  IF NOT EXISTS (SELECT FROM workflow.lease l WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))) THEN
+    RETURN 0;
+  END IF;
+  FOR due IN
+    SELECT l.part, l.id, l.token, l.tasks FROM workflow.lease l
+    WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
+    ORDER BY l.until LIMIT max_rows FOR UPDATE SKIP LOCKED
+  LOOP
+    -- The order of locks: executions by id, then tasks.
+    PERFORM 1 FROM workflow.workflow_execution w
+    WHERE (w.part, w.id) IN (
+      SELECT t.part, t.workflow_execution FROM unnest(due.tasks) AS o(id)
+      JOIN workflow.workflow_task_execution t ON t.part = due.part AND t.id = o.id
+      WHERE t.status = 'running' AND t.lease = due.token)
+    ORDER BY w.part, w.id FOR NO KEY UPDATE;
+    UPDATE workflow.workflow_task_execution t
+    SET status = 'scheduled', lease = NULL, due_at = NULL, started_at = NULL, updated = now,
+        queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END
+    FROM unnest(due.tasks) AS o(id), workflow.workflow_execution w
+    WHERE t.part = due.part AND t.id = o.id AND t.status = 'running' AND t.lease = due.token
+      AND w.part = t.part AND w.id = t.workflow_execution AND w.status = 'running';
+    GET DIAGNOSTICS counted = ROW_COUNT;
+    freed := freed + counted;
+    -- Where nothing new is to start, a task that nobody works on has ended.
+    SELECT array_agg(ROW(t.id, t.lease, 'abandoned', NULL, NULL, NULL, NULL)::workflow.outcome) INTO lost
+    FROM unnest(due.tasks) AS o(id)
+    JOIN workflow.workflow_task_execution t ON t.part = due.part AND t.id = o.id
+    WHERE t.status = 'running' AND t.lease = due.token;
+    IF lost IS NOT NULL THEN
+      PERFORM workflow.finish(lost, now, NULL, NULL, NULL, NULL);
+    END IF;
+    DELETE FROM workflow.lease l WHERE l.part = due.part AND l.id = due.id;
+  END LOOP;
+  RETURN freed;
+END $$;
+COMMENT ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) IS
+  'Makes the tasks of up to max_rows leases that have ended claimable again; gives how many tasks that were. Reads one index page where no lease has ended.';
+REVOKE ALL ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_parts(parts int[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM unnest(parts) AS p(part) WHERE p.part IS NULL OR p.part NOT BETWEEN 0 AND 1023) THEN
+    PERFORM workflow.raise_error('WF613', 'a part is out of range', format('parts are %s', left(parts::text, 100)), 'parts are 0 to 1023');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
+REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;
