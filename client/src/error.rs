@@ -140,7 +140,8 @@ fn refused(error: &PgDatabaseError) -> Option<Error> {
 
 /// `WF616: there is no such pack` into code and message.
 fn split(message: &str) -> (Option<&str>, &str) {
-    let is_code = |code: &str| code.len() == 5 && code.starts_with("WF") && code[2..].bytes().all(|b| b.is_ascii_digit());
+    let is_code =
+        |code: &str| code.len() == 5 && code.starts_with("WF") && code[2..].bytes().all(|b| b.is_ascii_digit());
     match message.split_once(": ") {
         Some((code, rest)) if is_code(code) => (Some(code), rest),
         _ => (None, message),

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use futures::{Stream, TryStreamExt, stream};
-use std::future::Future;
 
 /// Which rows of a list to give: so many behind a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +52,7 @@ pub trait Row {
 /// # Ok(())
 /// # }
 /// ```
-pub fn walk<T: Row, F, Fut>(page: Page, fetch: F) -> impl Stream<Item = Result<T>>
-where
-    F: FnMut(Page) -> Fut,
-    Fut: Future<Output = Result<Vec<T>>>,
-{
+pub fn walk<T: Row>(page: Page, fetch: impl AsyncFnMut(Page) -> Result<Vec<T>>) -> impl Stream<Item = Result<T>> {
     stream::try_unfold((Some(page), fetch), |(page, mut fetch)| async move {
         let Some(page) = page else { return Result::Ok(None) };
         let rows = fetch(page).await?;

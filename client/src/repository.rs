@@ -47,10 +47,7 @@ pub trait FindByRef: Repository {
 /// List all rows.
 pub trait List: Repository {
     /// A page of all rows, in order of id.
-    fn list<'e>(
-        executor: impl PgExecutor<'e>,
-        page: Page,
-    ) -> impl Future<Output = Result<Vec<Self::Entity>>> + Send;
+    fn list<'e>(executor: impl PgExecutor<'e>, page: Page) -> impl Future<Output = Result<Vec<Self::Entity>>> + Send;
 }
 
 /// Make a row.

@@ -92,10 +92,7 @@ impl Delete for ActionRepository {
 
 impl ActionRepository {
     /// The actions that a workflow stands for, in order of id.
-    pub async fn find_workflows<'e>(
-        executor: impl PgExecutor<'e>,
-        page: Page,
-    ) -> Result<Vec<Action>> {
+    pub async fn find_workflows<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<Action>> {
         Ok(query_as(select!("workflow_find_workflow_actions(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
             .bind(page.after)

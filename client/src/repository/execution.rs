@@ -50,17 +50,17 @@ impl Create for ExecutionRepository {
              enforcement => $6, executor => $7, status => $8::text::workflow.execution_status, \
              result => $9)"
         ))
-            .bind(input.part)
-            .bind(input.action)
-            .bind(input.action_ref)
-            .bind(input.config)
-            .bind(input.parent)
-            .bind(input.enforcement)
-            .bind(input.executor)
-            .bind(input.status.as_str())
-            .bind(input.result)
-            .fetch_one(executor)
-            .await?)
+        .bind(input.part)
+        .bind(input.action)
+        .bind(input.action_ref)
+        .bind(input.config)
+        .bind(input.parent)
+        .bind(input.enforcement)
+        .bind(input.executor)
+        .bind(input.status.as_str())
+        .bind(input.result)
+        .fetch_one(executor)
+        .await?)
     }
 }
 

@@ -55,17 +55,17 @@ impl Create for PackRepository {
             "workflow_create_pack(ref => $1, label => $2, description => $3, version => $4, conf_schema => $5, \
              config => $6, meta => $7, tags => $8, is_standard => $9)"
         ))
-            .bind(input.r#ref)
-            .bind(input.label)
-            .bind(input.description)
-            .bind(input.version)
-            .bind(input.conf_schema)
-            .bind(input.config)
-            .bind(input.meta)
-            .bind(input.tags)
-            .bind(input.is_standard)
-            .fetch_one(executor)
-            .await?)
+        .bind(input.r#ref)
+        .bind(input.label)
+        .bind(input.description)
+        .bind(input.version)
+        .bind(input.conf_schema)
+        .bind(input.config)
+        .bind(input.meta)
+        .bind(input.tags)
+        .bind(input.is_standard)
+        .fetch_one(executor)
+        .await?)
     }
 }
 

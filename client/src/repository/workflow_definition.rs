@@ -50,7 +50,10 @@ impl List for WorkflowDefinitionRepository {
 impl Create for WorkflowDefinitionRepository {
     type Input = CreateWorkflowDefinitionInput;
 
-    async fn create<'e>(executor: impl PgExecutor<'e>, input: CreateWorkflowDefinitionInput) -> Result<WorkflowDefinition> {
+    async fn create<'e>(
+        executor: impl PgExecutor<'e>,
+        input: CreateWorkflowDefinitionInput,
+    ) -> Result<WorkflowDefinition> {
         Ok(query_as(select!(
             "workflow_create_definition(ref => $1, pack => $2, pack_ref => $3, label => $4, description => $5, version => $6, \
              param_schema => $7, out_schema => $8, definition => $9, tags => $10, enabled => $11)"
@@ -74,7 +77,11 @@ impl Create for WorkflowDefinitionRepository {
 impl Update for WorkflowDefinitionRepository {
     type Input = UpdateWorkflowDefinitionInput;
 
-    async fn update<'e>(executor: impl PgExecutor<'e>, id: i64, input: UpdateWorkflowDefinitionInput) -> Result<WorkflowDefinition> {
+    async fn update<'e>(
+        executor: impl PgExecutor<'e>,
+        id: i64,
+        input: UpdateWorkflowDefinitionInput,
+    ) -> Result<WorkflowDefinition> {
         Ok(query_as(select!("workflow_update_definition(id => $1, patch => $2)"))
             .bind(id)
             .bind(Json(input))
@@ -105,10 +112,7 @@ impl WorkflowDefinitionRepository {
     }
 
     /// The definitions that may be started, in order of id.
-    pub async fn find_enabled<'e>(
-        executor: impl PgExecutor<'e>,
-        page: Page,
-    ) -> Result<Vec<WorkflowDefinition>> {
+    pub async fn find_enabled<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowDefinition>> {
         Ok(query_as(select!("workflow_find_enabled_definitions(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
             .bind(page.after)

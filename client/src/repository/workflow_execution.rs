@@ -45,7 +45,10 @@ impl List for WorkflowExecutionRepository {
 impl Create for WorkflowExecutionRepository {
     type Input = CreateWorkflowExecutionInput;
 
-    async fn create<'e>(executor: impl PgExecutor<'e>, input: CreateWorkflowExecutionInput) -> Result<WorkflowExecution> {
+    async fn create<'e>(
+        executor: impl PgExecutor<'e>,
+        input: CreateWorkflowExecutionInput,
+    ) -> Result<WorkflowExecution> {
         Ok(query_as(select!(
             "workflow_create_workflow_execution(execution => $1, workflow_def => $2, current_tasks => $3, completed_tasks => $4, \
              failed_tasks => $5, skipped_tasks => $6, variables => $7, task_graph => $8, \
@@ -72,7 +75,11 @@ impl Create for WorkflowExecutionRepository {
 impl Update for WorkflowExecutionRepository {
     type Input = UpdateWorkflowExecutionInput;
 
-    async fn update<'e>(executor: impl PgExecutor<'e>, id: i64, input: UpdateWorkflowExecutionInput) -> Result<WorkflowExecution> {
+    async fn update<'e>(
+        executor: impl PgExecutor<'e>,
+        id: i64,
+        input: UpdateWorkflowExecutionInput,
+    ) -> Result<WorkflowExecution> {
         Ok(query_as(select!("workflow_update_workflow_execution(id => $1, patch => $2)"))
             .bind(id)
             .bind(Json(input))
@@ -83,7 +90,10 @@ impl Update for WorkflowExecutionRepository {
 
 impl Delete for WorkflowExecutionRepository {
     async fn delete<'e>(executor: impl PgExecutor<'e>, id: i64) -> Result<bool> {
-        Ok(query_scalar("SELECT pg_catalog.workflow_delete_workflow_execution(id => $1)").bind(id).fetch_one(executor).await?)
+        Ok(query_scalar("SELECT pg_catalog.workflow_delete_workflow_execution(id => $1)")
+            .bind(id)
+            .fetch_one(executor)
+            .await?)
     }
 }
 
@@ -114,10 +124,7 @@ impl WorkflowExecutionRepository {
     }
 
     /// The workflow executions that are paused, or about to be, in order of id.
-    pub async fn find_paused<'e>(
-        executor: impl PgExecutor<'e>,
-        page: Page,
-    ) -> Result<Vec<WorkflowExecution>> {
+    pub async fn find_paused<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowExecution>> {
         Ok(query_as(select!("workflow_find_paused_workflow_executions(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
             .bind(page.after)
@@ -131,11 +138,13 @@ impl WorkflowExecutionRepository {
         workflow_def_id: i64,
         page: Page,
     ) -> Result<Vec<WorkflowExecution>> {
-        Ok(query_as(select!("workflow_find_workflow_executions_by_workflow_def(id => $1, max_rows => $2, after => $3)"))
-            .bind(workflow_def_id)
-            .bind(page.max_rows)
-            .bind(page.after)
-            .fetch_all(executor)
-            .await?)
+        Ok(query_as(select!(
+            "workflow_find_workflow_executions_by_workflow_def(id => $1, max_rows => $2, after => $3)"
+        ))
+        .bind(workflow_def_id)
+        .bind(page.max_rows)
+        .bind(page.after)
+        .fetch_all(executor)
+        .await?)
     }
 }

@@ -45,7 +45,10 @@ impl List for WorkflowTaskExecutionRepository {
 impl Create for WorkflowTaskExecutionRepository {
     type Input = CreateWorkflowTaskExecutionInput;
 
-    async fn create<'e>(executor: impl PgExecutor<'e>, input: CreateWorkflowTaskExecutionInput) -> Result<WorkflowTaskExecution> {
+    async fn create<'e>(
+        executor: impl PgExecutor<'e>,
+        input: CreateWorkflowTaskExecutionInput,
+    ) -> Result<WorkflowTaskExecution> {
         Ok(query_as(select!(
             "workflow_create_task_execution(workflow_execution => $1, execution => $2, task_name => $3, task_index => $4, \
              task_batch => $5, status => $6::text::workflow.execution_status, started_at => $7, \
@@ -80,7 +83,11 @@ impl Create for WorkflowTaskExecutionRepository {
 impl Update for WorkflowTaskExecutionRepository {
     type Input = UpdateWorkflowTaskExecutionInput;
 
-    async fn update<'e>(executor: impl PgExecutor<'e>, id: i64, input: UpdateWorkflowTaskExecutionInput) -> Result<WorkflowTaskExecution> {
+    async fn update<'e>(
+        executor: impl PgExecutor<'e>,
+        id: i64,
+        input: UpdateWorkflowTaskExecutionInput,
+    ) -> Result<WorkflowTaskExecution> {
         Ok(query_as(select!("workflow_update_task_execution(id => $1, patch => $2)"))
             .bind(id)
             .bind(Json(input))
@@ -91,7 +98,10 @@ impl Update for WorkflowTaskExecutionRepository {
 
 impl Delete for WorkflowTaskExecutionRepository {
     async fn delete<'e>(executor: impl PgExecutor<'e>, id: i64) -> Result<bool> {
-        Ok(query_scalar("SELECT pg_catalog.workflow_delete_task_execution(id => $1)").bind(id).fetch_one(executor).await?)
+        Ok(query_scalar("SELECT pg_catalog.workflow_delete_task_execution(id => $1)")
+            .bind(id)
+            .fetch_one(executor)
+            .await?)
     }
 }
 
@@ -102,12 +112,14 @@ impl WorkflowTaskExecutionRepository {
         workflow_execution_id: i64,
         page: Page,
     ) -> Result<Vec<WorkflowTaskExecution>> {
-        Ok(query_as(select!("workflow_find_task_executions_by_workflow_execution(id => $1, max_rows => $2, after => $3)"))
-            .bind(workflow_execution_id)
-            .bind(page.max_rows)
-            .bind(page.after)
-            .fetch_all(executor)
-            .await?)
+        Ok(query_as(select!(
+            "workflow_find_task_executions_by_workflow_execution(id => $1, max_rows => $2, after => $3)"
+        ))
+        .bind(workflow_execution_id)
+        .bind(page.max_rows)
+        .bind(page.after)
+        .fetch_all(executor)
+        .await?)
     }
 
     /// The rows of one task of a workflow execution, oldest first: several where it has items, is in a cycle or is reached by
@@ -118,13 +130,15 @@ impl WorkflowTaskExecutionRepository {
         name: &str,
         page: Page,
     ) -> Result<Vec<WorkflowTaskExecution>> {
-        Ok(query_as(select!("workflow_find_task_executions_by_task_name(id => $1, name => $2, max_rows => $3, after => $4)"))
-            .bind(workflow_execution_id)
-            .bind(name)
-            .bind(page.max_rows)
-            .bind(page.after)
-            .fetch_all(executor)
-            .await?)
+        Ok(query_as(select!(
+            "workflow_find_task_executions_by_task_name(id => $1, name => $2, max_rows => $3, after => $4)"
+        ))
+        .bind(workflow_execution_id)
+        .bind(name)
+        .bind(page.max_rows)
+        .bind(page.after)
+        .fetch_all(executor)
+        .await?)
     }
 
     /// The task whose work an execution does, and the tasks of the workflow that it runs, oldest first.
@@ -154,10 +168,7 @@ impl WorkflowTaskExecutionRepository {
     }
 
     /// The tasks that are marked as timed out, in order of id.
-    pub async fn find_timed_out<'e>(
-        executor: impl PgExecutor<'e>,
-        page: Page,
-    ) -> Result<Vec<WorkflowTaskExecution>> {
+    pub async fn find_timed_out<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowTaskExecution>> {
         Ok(query_as(select!("workflow_find_timed_out(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
             .bind(page.after)
@@ -166,10 +177,7 @@ impl WorkflowTaskExecutionRepository {
     }
 
     /// The tasks that run past their timeout and are not marked as timed out yet, longest overdue first.
-    pub async fn find_overdue<'e>(
-        executor: impl PgExecutor<'e>,
-        page: Page,
-    ) -> Result<Vec<WorkflowTaskExecution>> {
+    pub async fn find_overdue<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowTaskExecution>> {
         Ok(query_as(select!("workflow_find_overdue(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
             .bind(page.after)

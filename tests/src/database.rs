@@ -1,0 +1,127 @@
+//! A database of its own for each test, on the server that DATABASE_URL names.
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A database with the extension in it. It is dropped at the end, whatever the end.
+pub struct Database {
+    /// Sessions as superuser.
+    pub pool: PgPool,
+    /// Its name.
+    pub name: String,
+    roles: Mutex<Vec<String>>,
+}
+
+/// Runs a test on a database of its own, and then asks whether all that the engine guarantees still holds there.
+///
+/// ```no_run
+/// # async fn test() {
+/// pg_workflow_tests::with_database(async |db| {
+///     sqlx::query("SELECT * FROM workflow_list_packs()").fetch_all(&db.pool).await.unwrap();
+/// })
+/// .await
+/// # }
+/// ```
+pub async fn with_database(test: impl AsyncFnOnce(&Database)) {
+    let database = Database::create().await;
+    test(&database).await;
+    database.check().await;
+    database.pool.close().await;
+}
+
+impl Database {
+    async fn create() -> Database {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut session = server().connect().await.expect("the server that DATABASE_URL names answers");
+        // Of template0, because nobody can be connected to that, which would fail the copy.
+        run(&mut session, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        session.close().await.expect("closed");
+        let pool = PgPoolOptions::new().max_connections(5).connect_lazy_with(server().database(&name));
+        let database = Database { pool, name, roles: Mutex::default() };
+        database.run("CREATE EXTENSION pg_workflow").await;
+        database
+    }
+
+    /// How to connect to it.
+    pub fn options(&self) -> PgConnectOptions {
+        server().database(&self.name)
+    }
+
+    /// A session of its own.
+    pub async fn connect(&self) -> PgConnection {
+        self.options().connect().await.expect("connected")
+    }
+
+    /// Runs statements that must succeed.
+    pub async fn run(&self, sql: impl Into<String>) {
+        let mut connection = self.pool.acquire().await.expect("connected");
+        run(&mut connection, sql.into()).await;
+    }
+
+    /// A role that can log in and nothing else. It goes with the database.
+    pub async fn role(&self) -> String {
+        let name = {
+            let mut roles = self.roles.lock().unwrap();
+            let name = format!("{}_role_{}", self.name, roles.len());
+            roles.push(name.clone());
+            name
+        };
+        self.run(format!("CREATE ROLE {name} LOGIN")).await;
+        name
+    }
+
+    /// A session of that role.
+    pub async fn connect_as(&self, role: &str) -> PgConnection {
+        self.options().username(role).connect().await.expect("connected")
+    }
+
+    /// Fails where an invariant of the engine is broken.
+    pub async fn check(&self) {
+        let known: bool = sqlx::query_scalar("SELECT to_regprocedure('pg_catalog.workflow_check()') IS NOT NULL")
+            .fetch_one(&self.pool)
+            .await
+            .unwrap();
+        if known {
+            let broken: Vec<String> = sqlx::query_scalar("SELECT c::text FROM pg_catalog.workflow_check() AS c")
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+            assert!(broken.is_empty(), "workflow_check() finds {broken:#?}");
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        let roles = std::mem::take(&mut *self.roles.lock().unwrap());
+        // On a thread of its own, because a runtime cannot be waited for from within another.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut session = server().connect().await.unwrap();
+                run(&mut session, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                for role in roles {
+                    run(&mut session, format!("DROP ROLE {role}")).await;
+                }
+            });
+        });
+        if dropped.join().is_err() && !std::thread::panicking() {
+            panic!("{} was not dropped", self.name);
+        }
+    }
+}
+
+fn server() -> PgConnectOptions {
+    let url = std::env::var("DATABASE_URL").expect("DATABASE_URL names a server to test on: `make test` starts one");
+    url.parse::<PgConnectOptions>().expect("DATABASE_URL is a URL").application_name("pg_workflow_tests")
+}
+
+async fn run(connection: &mut PgConnection, sql: String) {
+    if let Err(error) = connection.execute(AssertSqlSafe(sql.as_str())).await {
+        panic!("{error}\n{sql}");
+    }
+}
