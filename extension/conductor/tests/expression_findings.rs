@@ -76,9 +76,9 @@ fn wf206_set_twice_is_a_warning() {
 
 #[test]
 fn wf301_an_expression_that_does_not_parse() {
-    error("WF301", &input("'{{ 1 +§ }}'"));
+    error("WF301", &input("'{{ 1 + §}}'"));
     error("WF301", &input("'{{ parameters. §}}'"));
-    error("WF301", &input("'{% if true %}§'"));
+    error("WF301", &input("'{% if true §%}'"));
     error("WF301", &input("'{{ (1 §}}'"));
     error("WF301", &workflow("tasks: [{name: a, when: '{{ not §}}'}]"));
     valid(&input("'{{ 1 + 1 }}'"));
@@ -87,7 +87,10 @@ fn wf301_an_expression_that_does_not_parse() {
 
 #[test]
 fn wf302_a_variable_that_is_never_set() {
-    let finding = error("WF302", &workflow("vars: {image: 1}\ntasks: [{name: a, action: ci.b, input: {x: '{{ vars.§imgae }}'}}]"));
+    let finding = error(
+        "WF302",
+        &workflow("vars: {image: 1}\ntasks: [{name: a, action: ci.b, input: {x: '{{ vars.§imgae }}'}}]"),
+    );
     assert_eq!(hint(&finding), "did you mean `vars.image`?");
     assert_eq!(finding.expression.as_deref(), Some("{{ vars.imgae }}"));
     error("WF302", &input("'{{ vars[\"§x\"] }}'"));
@@ -180,7 +183,8 @@ fn wf302_in_a_cycle_the_first_round_counts() {
 
 #[test]
 fn wf302_an_unknown_name_says_where_it_may_be_meant() {
-    let finding = error("WF302", &workflow("vars: {image: 1}\ntasks: [{name: a, action: ci.b, input: {x: '{{ §image }}'}}]"));
+    let finding =
+        error("WF302", &workflow("vars: {image: 1}\ntasks: [{name: a, action: ci.b, input: {x: '{{ §image }}'}}]"));
     assert_eq!(hint(&finding), "write `vars.image`");
     let finding = error("WF302", &input("'{{ §parametes.x }}'"));
     assert_eq!(hint(&finding), "did you mean `parameters`?");
@@ -192,7 +196,9 @@ fn wf302_an_unknown_name_says_where_it_may_be_meant() {
 
 #[test]
 fn wf303_an_undeclared_parameter() {
-    let with = |schema: &str| workflow(&format!("{schema}tasks: [{{name: a, action: ci.b, input: {{x: '{{{{ parameters.§regoin }}}}'}}}}]"));
+    let with = |schema: &str| {
+        workflow(&format!("{schema}tasks: [{{name: a, action: ci.b, input: {{x: '{{{{ parameters.§regoin }}}}'}}}}]"))
+    };
     let finding = error("WF303", &with("parameters: {properties: {region: {}}}\n"));
     assert_eq!(hint(&finding), "did you mean `parameters.region`?");
     error("WF303", &with(""));
@@ -252,7 +258,9 @@ fn wf306_a_private_name() {
     error("WF306", &input("'{{ vars.§__x }}'"));
     error("WF306", &workflow("vars: [{§__x: 1}]\ntasks: [{name: a}]"));
     error("WF306", &workflow("tasks: [{name: §__a}]"));
-    valid(&workflow("vars: [{_x: 1}]\ntasks: [{name: a, action: ci.b, input: {x: '{{ vars._x }}'}, publish: {t: '{{ result().__typename }}'}}]"));
+    valid(&workflow(
+        "vars: [{_x: 1}]\ntasks: [{name: a, action: ci.b, input: {x: '{{ vars._x }}'}, publish: {t: '{{ result().__typename }}'}}]",
+    ));
 }
 
 #[test]

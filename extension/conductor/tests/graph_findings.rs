@@ -43,7 +43,8 @@ fn wf104_an_undefined_task_with_the_nearest_defined_one() {
 
 #[test]
 fn wf105_no_start_task() {
-    let looped = "[{name: a, next: [{when: '{{ result() }}', do: b}]}, {name: b, next: [{when: '{{ result() }}', do: a}]}";
+    let looped =
+        "[{name: a, next: [{when: '{{ result() }}', do: b}]}, {name: b, next: [{when: '{{ result() }}', do: a}]}";
     error("WF105", &workflow(&format!("tasks: §{looped}]")));
     valid(&workflow(&format!("tasks: {looped}, {{name: s, on_success: a}}]")));
 }
@@ -63,7 +64,7 @@ fn wf107_a_join_of_more_than_lead_to_it() {
     assert_eq!(hint(&finding), "write 2, or `all`");
     valid(&workflow(&format!("tasks: [{fork}, {{name: j, join: 2}}]")));
     // Two transitions of one task are one inbound task.
-    error("WF107", &workflow("tasks: [{name: a, on_success: j, on_failure: j}, {name: j, join: §2}]"));
+    error("WF107", &workflow("tasks: [{name: a, action: ci.a, on_success: j, on_failure: j}, {name: j, join: §2}]"));
 }
 
 #[test]
@@ -78,7 +79,9 @@ fn wf109_a_join_below_a_fork_that_only_one_side_has() {
     let above = "{name: a, on_success: [b, c, x]}, {name: b, on_success: d}, {name: c, on_success: d}";
     let finding = error(
         "WF109",
-        &workflow(&format!("tasks: [{above}, {{name: x, on_success: j}}, {{name: d, on_success: j}}, {{name: j, join: §all}}]")),
+        &workflow(&format!(
+            "tasks: [{above}, {{name: x, on_success: j}}, {{name: d, on_success: j}}, {{name: j, join: §all}}]"
+        )),
     );
     assert!(hint(&finding).contains("make `d` a join"), "{finding:?}");
     valid(&workflow(&format!(
@@ -93,7 +96,10 @@ fn wf109_a_join_below_a_fork_that_only_one_side_has() {
 
 #[test]
 fn wf110_a_cycle_that_only_turns_is_an_error() {
-    error("WF110", &workflow("tasks: [{name: s, on_success: a}, §{name: a, on_success: b}, {name: b, on_complete: a}]"));
+    error(
+        "WF110",
+        &workflow("tasks: [{name: s, on_success: a}, §{name: a, on_success: b}, {name: b, on_complete: a}]"),
+    );
     valid(&workflow(
         "vars: {n: 0}\ntasks:\n  - {name: s, on_success: a}\n  - {name: a, next: [{when: '{{ vars.n < 3 }}', \
          publish: {n: '{{ vars.n + 1 }}'}, do: a}]}\n",
@@ -109,7 +115,6 @@ fn wf110_a_cycle_of_actions_without_exit_is_a_warning() {
     };
     warning("WF110", &cycle("on_success: a"));
     warning("WF110", &cycle("on_complete: a"));
-    warning("WF110", &cycle("next: [{when: '{{ succeeded() }}', do: a}, {when: '{{ result() }}', do: a}]"));
     for exit in [
         "on_success: a, on_failure: noop",
         "on_failure: a",
@@ -123,8 +128,13 @@ fn wf110_a_cycle_of_actions_without_exit_is_a_warning() {
 #[test]
 fn wf111_next_beside_sugar() {
     for sugar in ["on_success: b", "on_failure: b", "on_complete: b", "on_timeout: b", "publish: {x: 1}"] {
-        error("WF111", &workflow(&format!("tasks: [{{name: a, action: ci.build, next: [{{do: b}}], §{sugar}}}, {{name: b}}]")
-            .replace(&format!("§{sugar}"), &sugar.replacen(": ", ": §", 1))));
+        error(
+            "WF111",
+            &workflow(
+                &format!("tasks: [{{name: a, action: ci.build, next: [{{do: b}}], §{sugar}}}, {{name: b}}]")
+                    .replace(&format!("§{sugar}"), &sugar.replacen(": ", ": §", 1)),
+            ),
+        );
     }
     error("WF111", &workflow("tasks: [{name: a, decision: §[{default: true, next: b}], next: [{do: b}]}, {name: b}]"));
     valid(&workflow("tasks: [{name: a, action: ci.b, on_success: b, on_failure: b, publish: {x: 1}}, {name: b}]"));
@@ -152,7 +162,10 @@ fn wf113_retries_said_twice() {
 #[test]
 fn wf114_a_transition_that_never_fires_is_a_warning() {
     warning("WF114", &workflow("tasks: [{name: a, next: [§{when: false, do: b}]}, {name: b}]"));
-    warning("WF114", &workflow("tasks: [{name: a, next: [§{when: '{{ failed() and succeeded() }}', do: b}]}, {name: b}]"));
+    warning(
+        "WF114",
+        &workflow("tasks: [{name: a, next: [§{when: '{{ failed() and succeeded() }}', do: b}]}, {name: b}]"),
+    );
     warning("WF114", &workflow("tasks: [{name: a, on_skipped: §b}, {name: b}]"));
     warning("WF114", &workflow("tasks: [{name: a, on_failure: §b}, {name: b}]"));
     valid(&workflow("tasks: [{name: a, when: '{{ parameters is defined }}', on_skipped: b}, {name: b}]"));

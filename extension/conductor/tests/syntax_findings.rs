@@ -89,7 +89,9 @@ fn wf005_a_wrong_type() {
     error("WF005", &workflow("tasks: [{name: a, on_success: §7}, {name: b}]"));
     error("WF005", &workflow("tasks: [{name: a, next: §b}]"));
     error("WF005", &workflow("tasks: [{name: a, publish: [§x]}]"));
-    valid(&workflow("tags: []\nvars: {}\nparameters: {}\nmax_visits: 1\ntasks: [{name: a, next: []}, {name: b, publish: []}]"));
+    valid(&workflow(
+        "tags: []\nvars: {}\nparameters: {}\nmax_visits: 1\ntasks: [{name: a, next: []}, {name: b, publish: []}]",
+    ));
 }
 
 #[test]
@@ -125,9 +127,13 @@ fn wf006_a_bad_value() {
     for retry in ["count: §-1", "count: 1, backoff: §slow", "count: 1, jitter: §1.1", "count: 1, factor: §-1"] {
         error("WF006", &workflow(&format!("tasks: [{{name: a, action: ci.build, retry: {{{retry}}}}}]")));
     }
-    let items = ["concurrency: §0", "batch_size: §0", "on_item_failure: §stop", "max_failures: §-1", "max_failures: §101%"];
+    let items =
+        ["concurrency: §0", "batch_size: §0", "on_item_failure: §stop", "max_failures: §-1", "max_failures: §101%"];
     for items in items {
-        error("WF006", &workflow(&format!("tasks: [{{name: a, action: ci.build, with_items: {{items: [1], {items}}}}}]")));
+        error(
+            "WF006",
+            &workflow(&format!("tasks: [{{name: a, action: ci.build, with_items: {{items: [1], {items}}}}}]")),
+        );
     }
     valid(&workflow(
         "timeout: 1\nmax_visits: 1\ncancellation_policy: allow_finish\ntasks:\n  - {name: a, action: ci.build, delay: 0.5, \
@@ -180,7 +186,8 @@ fn wf009_a_bound_exceeded() {
         let findings = check(source, &EmptyCatalogue, limits).findings;
         findings.iter().map(|finding| finding.code.to_string()).collect::<Vec<_>>()
     };
-    let tasks = |n: usize| workflow(&format!("tasks: [{}]", (0..n).map(|i| format!("{{name: t{i}}},")).collect::<String>()));
+    let tasks =
+        |n: usize| workflow(&format!("tasks: [{}]", (0..n).map(|i| format!("{{name: t{i}}},")).collect::<String>()));
     assert_eq!(found(&tasks(2), &limits), Vec::<String>::new());
     assert_eq!(found(&tasks(3), &limits), ["WF009"]);
     assert_eq!(found(&"#".repeat(101), &limits), ["WF009"]);

@@ -148,6 +148,7 @@ impl<'a> Walk<'a> {
             match known.iter().find(|name| **name == key_text) {
                 Some(name) if !matches!(self.source.content(*value), Content::Null) => given.push((*name, *value)),
                 Some(_) => {}
+                None if self.findings.len() >= MAX_FINDINGS => {}
                 None => {
                     let message = format!("unknown field `{}` of {what}", shorten(key_text, 80));
                     self.report(3, *key, message, name::suggest(key_text, suggested));

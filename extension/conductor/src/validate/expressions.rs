@@ -9,7 +9,7 @@ use super::shape::Shape;
 use super::sites::{self, Phase, Site, SiteValue};
 use super::{Check, Spot};
 use crate::definition::Assignment;
-use crate::finding::shorten;
+use crate::finding::{MAX_FINDINGS, shorten};
 use crate::parse::Place;
 use crate::parse::name::{list, nearest};
 use crate::source::NodeId;
@@ -136,6 +136,9 @@ impl Expressions<'_> {
     }
 
     fn text(&mut self, check: &mut Check<'_>, text: &Text<'_>) {
+        if check.findings.len() >= MAX_FINDINGS {
+            return;
+        }
         if template::is_yaql(text.text) {
             self.yaql(check, text);
         }

@@ -108,7 +108,10 @@ fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
         let place = format!("tasks[{i}].join");
         match join {
             Join::Count(count) if count as usize > inbound && inbound > 0 => {
-                let message = format!("the join waits for {count} tasks, but only {inbound} lead here");
+                let message = format!(
+                    "the join waits for {count} tasks, but only {inbound} lead{} here",
+                    if inbound == 1 { "s" } else { "" }
+                );
                 check.at(&place).task(i).error(107, message, format!("write {inbound}, or `all`"));
             }
             Join::Count(count) if count as usize > inbound && count > 1 => {
