@@ -22,6 +22,7 @@ build: ## the extension for PostgreSQL 15, the client and the examples
 	cargo build --release -p pg_workflow_client -p pg_workflow_examples
 
 psql: ## psql on the demo's server; takes SQL on standard input, stops at the first error
+	@[ -e target/demo/major ] || { echo "there is no demo yet: run make demo first" >&2; exit 1; }
 	@scripts/server psql target/demo
 
 bench: build ## the speed beside a hand-written queue, as a table and target/bench/report.json
