@@ -1,5 +1,6 @@
 //! JSON Schemas of parameters and outputs: compiled once with a graph, no references fetched, defaults applied.
 
+use crate::schema_cost::affordable;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
@@ -34,6 +35,11 @@ impl Schema {
 
     /// Everything that is wrong with a value.
     pub fn violations(&self, value: &Value) -> Vec<Violation> {
+        // The validator recurses, and may branch without end.
+        if !affordable(&self.source, value) {
+            let message = "too deep or too large to be checked against its schema".to_owned();
+            return vec![Violation { path: String::new(), message }];
+        }
         let errors = self.validator.iter_errors(value).take(MOST_VIOLATIONS);
         errors.map(|error| Violation { path: error.instance_path().to_string(), message: error.to_string() }).collect()
     }

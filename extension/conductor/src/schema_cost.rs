@@ -164,11 +164,21 @@ struct References<'s> {
 impl<'s> References<'s> {
     fn new(root: &'s Value) -> Self {
         let mut anchors = HashMap::new();
-        for (_, schema) in schemas(root) {
-            for keyword in ["$anchor", "$dynamicAnchor", "$id"] {
-                if let Some(name) = schema.get(keyword).and_then(Value::as_str) {
-                    anchors.insert(name.trim_start_matches('#'), schema);
+        let mut open = vec![root];
+        while let Some(schema) = open.pop() {
+            match schema {
+                Value::Object(keywords) => {
+                    for keyword in ["$anchor", "$dynamicAnchor", "$id"] {
+                        if let Some(name) = keywords.get(keyword).and_then(Value::as_str) {
+                            anchors.insert(name.trim_start_matches('#'), schema);
+                        }
+                    }
+                    open.extend(
+                        keywords.iter().filter(|(keyword, _)| !DATA.contains(&keyword.as_str())).map(|(_, s)| s),
+                    );
                 }
+                Value::Array(parts) => open.extend(parts),
+                _ => {}
             }
         }
         References { root, anchors }

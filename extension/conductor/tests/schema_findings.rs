@@ -34,13 +34,7 @@ fn wf402_an_output_that_is_no_schema() {
 #[test]
 fn wf401_a_reference_that_leads_back_to_itself() {
     error("WF401", &workflow("parameters: §{$ref: '#'}\ntasks: [{name: a}]"));
-    error(
-        "WF401",
-        &parameters("$defs: {a: §{$ref: '#/$defs/b'}, b: {anyOf: [{$ref: '#/$defs/a'}]}}")
-            .replace('§', "")
-            .replace("{a: {$ref", "{a: {$ref")
-            .replacen("b: {anyOf", "b: §{anyOf", 1),
-    );
+    error("WF401", &parameters("$defs: {a: {$ref: '#/$defs/b'}, b: §{anyOf: [{$ref: '#/$defs/a'}]}}"));
     // A tree is recursive, too, but each step looks deeper into the value.
     valid(&parameters(
         "$defs: {n: {properties: {l: {$ref: '#/$defs/n'}, r: {$ref: '#/$defs/n'}}}}\n  properties: {t: {$ref: '#/$defs/n'}}",

@@ -49,7 +49,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 }
 
 /// `did you mean …?`, or else the valid ones.
-pub fn suggest<'c>(word: &str, candidates: &[&'c str]) -> String {
+pub fn suggest(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("valid: {}", list(candidates)),

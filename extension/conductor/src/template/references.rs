@@ -267,7 +267,7 @@ impl Collector {
         }
     }
 
-    fn read(&mut self, root: &str, at: usize, member: Option<(String, usize)>) {
+    fn read(&mut self, root: &str, at: usize, member: Option<Member>) {
         let (member, member_at) = match member {
             Some((name, at)) => (Some(name), at),
             None => (None, at),
@@ -315,8 +315,11 @@ impl Collector {
     }
 }
 
+/// A member's name, and its byte.
+type Member = (String, usize);
+
 /// The variable at the bottom of `a.b['c'].d`, its first member, and its byte.
-fn path<'e>(expression: &'e Expr<'_>) -> Option<(&'e str, Option<(String, usize)>, usize)> {
+fn path<'e>(expression: &'e Expr<'_>) -> Option<(&'e str, Option<Member>, usize)> {
     let mut at = expression;
     let mut member = None;
     loop {
