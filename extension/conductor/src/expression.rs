@@ -6,6 +6,7 @@
 
 use crate::functions;
 use crate::limits::Limits;
+use crate::template::bound;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Expression, Template, UndefinedBehavior};
 use self_cell::self_cell;
@@ -96,6 +97,11 @@ impl Sources {
 
     /// Compiles what was added.
     pub fn compile(self, limits: Limits) -> Result<Programs, ExpressionError> {
+        for source in &self.list {
+            // Parsing and compiling recurse. A definition that came by other ways than the parser is held to it here.
+            bound(source, &limits)
+                .map_err(|error| ExpressionError { expression: source.clone(), message: error.message })?;
+        }
         let mut environment = environment(&limits);
         for (index, source) in self.list.iter().enumerate() {
             if pure(&environment, source).is_none() {
@@ -103,20 +109,19 @@ impl Sources {
                 added.map_err(|error| ExpressionError { expression: source.clone(), message: explain(&error) })?;
             }
         }
-        let compiled = Compiled::try_new(environment, |environment| {
-            let mut programs = Vec::with_capacity(self.list.len());
-            for (index, source) in self.list.iter().enumerate() {
-                programs.push(match pure(environment, source) {
-                    Some(expression) => Program::Expression(expression),
-                    None => Program::Text(
-                        environment
-                            .get_template(&index.to_string())
-                            .map_err(|error| ExpressionError { expression: source.clone(), message: explain(&error) })?,
-                    ),
-                });
-            }
-            Ok(programs)
-        })?;
+        let compiled =
+            Compiled::try_new(environment, |environment| {
+                let mut programs = Vec::with_capacity(self.list.len());
+                for (index, source) in self.list.iter().enumerate() {
+                    programs.push(match pure(environment, source) {
+                        Some(expression) => Program::Expression(expression),
+                        None => Program::Text(environment.get_template(&index.to_string()).map_err(|error| {
+                            ExpressionError { expression: source.clone(), message: explain(&error) }
+                        })?),
+                    });
+                }
+                Ok(programs)
+            })?;
         Ok(Programs { compiled, sources: self.list, limits })
     }
 }
