@@ -216,7 +216,7 @@ BEGIN
       LEFT JOIN pg_attribute AS a ON a.attrelid = target AND a.attname = p.key AND a.attnum > 0 AND NOT a.attisdropped
   LOOP
     IF entry.type IS NULL THEN
-      PERFORM workflow.raise_error('WF613', 'the patch has an unknown key', format('key is %s', to_json(entry.key)),
+      PERFORM workflow.raise_error('WF613', 'the patch has an unknown key', format('key is %s', to_json(left(entry.key, 200))),
         format('what can be changed: %s', array_to_string(columns, ', ')));
     ELSIF entry.key <> ALL (columns) THEN
       PERFORM workflow.raise_error('WF613', format('%s cannot be changed', entry.key), NULL,

@@ -8,7 +8,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_validate(text) IS
 REVOKE ALL ON FUNCTION pg_catalog.workflow_validate(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.define(source text, now timestamptz) RETURNS bigint
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'define_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_define_wrapper';
 COMMENT ON FUNCTION workflow.define(text, timestamptz) IS
   'Stores a definition that has no errors: its pack, its head, a version where it is not the current one already, and its action. Gives the id of its definition.';
 REVOKE ALL ON FUNCTION workflow.define(text, timestamptz) FROM PUBLIC;
@@ -16,11 +16,11 @@ REVOKE ALL ON FUNCTION workflow.define(text, timestamptz) FROM PUBLIC;
 CREATE FUNCTION pg_catalog.workflow_define(source text) RETURNS SETOF workflow.workflow_definition
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  definition bigint;
+  definition_id bigint;
 BEGIN
   PERFORM workflow.require('source', source);
-  definition := workflow.define(source, workflow.now());
-  RETURN QUERY SELECT d.* FROM workflow.workflow_definition d WHERE d.id = definition;
+  definition_id := workflow.define(source, workflow.now());
+  RETURN QUERY SELECT d.* FROM workflow.workflow_definition d WHERE d.id = definition_id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_define(text) IS
   'Checks a definition, YAML or JSON text, stores it as a new version of its workflow (nothing is stored where it is the current version to the letter), and registers the workflow as an action of that ref, with its pack. Gives the definition''s row. Executions that run keep the version they began with. Errors: the code of the first error that workflow_validate finds, all findings as JSON in the detail; WF613 for null.';

@@ -38,7 +38,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.diagram(definition text, statuses text, format text) RETURNS text
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'diagram_wrapper';
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_diagram_wrapper';
 COMMENT ON FUNCTION workflow.diagram(text, text, text) IS
   'A definition in its normal form as Mermaid or DOT text; statuses: an object of task names and the one word each stands at, or null.';
 REVOKE ALL ON FUNCTION workflow.diagram(text, text, text) FROM PUBLIC;

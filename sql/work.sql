@@ -23,7 +23,7 @@ COMMENT ON TYPE workflow.outcome IS
 CREATE FUNCTION workflow.finish(outcomes workflow.outcome[], now timestamptz, worker text, max_tasks int, actions text[], until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, state text, code text, message text, workflow_execution bigint, task_name text,
   task_index int, action text, input jsonb, attempt int)
-LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'finish_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
 COMMENT ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) IS
   'Takes reports, advances their executions, and hands up to max_tasks of what follows to the worker: an answer a report, then a row a task. Without a worker nothing is handed out.';
 REVOKE ALL ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) FROM PUBLIC;

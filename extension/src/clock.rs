@@ -14,7 +14,7 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
     }
 }
 
-#[pg_extern(sql = false, name = "now")]
+#[pg_extern(sql = false)]
 fn workflow_now() -> Result<TimestampWithTimeZone, ErrorReport> {
     Ok(now()?)
 }

@@ -72,7 +72,24 @@ fn checked(client: &SpiClient, source: &str) -> Result<(Option<Definition>, Vec<
 
 /// A row a finding: `workflow_validate` in `sql/define.sql`.
 #[pg_extern(sql = false)]
-fn workflow_validate(source: Option<&str>) -> Result<Findings, ErrorReport> {
+fn workflow_validate(source: Option<&str>) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(code, String),
+            name!(severity, String),
+            name!(category, String),
+            name!(message, String),
+            name!(hint, Option<String>),
+            name!(path, String),
+            name!(task, Option<String>),
+            name!(expression, Option<String>),
+            name!(line, Option<i32>),
+            name!(column, Option<i32>),
+        ),
+    >,
+    ErrorReport,
+> {
     let source = source.ok_or_else(|| Error::refused("WF613", "source is null", "give source a value"))?;
     let (_, findings) = Spi::connect(|client| checked(client, source))?;
     let rows = findings.into_iter().map(|finding| {
@@ -92,22 +109,6 @@ fn workflow_validate(source: Option<&str>) -> Result<Findings, ErrorReport> {
     Ok(TableIterator::new(rows.collect::<Vec<_>>()))
 }
 
-type Findings = TableIterator<
-    'static,
-    (
-        name!(code, String),
-        name!(severity, String),
-        name!(category, String),
-        name!(message, String),
-        name!(hint, Option<String>),
-        name!(path, String),
-        name!(task, Option<String>),
-        name!(expression, Option<String>),
-        name!(line, Option<i32>),
-        name!(column, Option<i32>),
-    ),
->;
-
 fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
@@ -116,7 +117,7 @@ fn severity(severity: Severity) -> &'static str {
 }
 
 /// Stores a definition that has no errors: `workflow.define` in `sql/define.sql`.
-#[pg_extern(sql = false, name = "define")]
+#[pg_extern(sql = false)]
 fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, ErrorReport> {
     let id = Spi::connect(|client| {
         let (definition, findings) = checked(client, source)?;

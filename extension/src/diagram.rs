@@ -7,7 +7,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// `workflow.diagram` in `sql/status.sql`.
-#[pg_extern(sql = false, name = "diagram")]
+#[pg_extern(sql = false)]
 fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> Result<String, ErrorReport> {
     let definition: Definition = serde_json::from_str(definition).map_err(|error| {
         Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again").with_detail(error.to_string())

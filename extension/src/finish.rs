@@ -201,26 +201,8 @@ fn drop_leases(client: &SpiClient, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<
     Ok(())
 }
 
-/// What a report was answered with, or a task that was handed out.
-type Answered = TableIterator<
-    'static,
-    (
-        name!(task, Option<i64>),
-        name!(lease, Option<i64>),
-        name!(state, Option<String>),
-        name!(code, Option<String>),
-        name!(message, Option<String>),
-        name!(workflow_execution, Option<i64>),
-        name!(task_name, Option<String>),
-        name!(task_index, Option<i32>),
-        name!(action, Option<String>),
-        name!(input, Option<Jsonb>),
-        name!(attempt, Option<i32>),
-    ),
->;
-
 /// Reports, and what the worker is handed for them: `workflow.finish` in `sql/work.sql`.
-#[pg_extern(sql = false, name = "finish")]
+#[pg_extern(sql = false)]
 fn workflow_finish(
     outcomes: AnyElement,
     now: TimestampWithTimeZone,
@@ -228,7 +210,25 @@ fn workflow_finish(
     max_tasks: Option<i32>,
     actions: Option<Vec<String>>,
     until: Option<TimestampWithTimeZone>,
-) -> Result<Answered, ErrorReport> {
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(task, Option<i64>),
+            name!(lease, Option<i64>),
+            name!(state, Option<String>),
+            name!(code, Option<String>),
+            name!(message, Option<String>),
+            name!(workflow_execution, Option<i64>),
+            name!(task_name, Option<String>),
+            name!(task_index, Option<i32>),
+            name!(action, Option<String>),
+            name!(input, Option<Jsonb>),
+            name!(attempt, Option<i32>),
+        ),
+    >,
+    ErrorReport,
+> {
     let mut asking = match (worker, until) {
         (Some(worker), Some(until)) => {
             Some(Asking { worker, wanted: max_tasks.unwrap_or(0).max(0) as usize, actions, until })

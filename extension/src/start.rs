@@ -195,7 +195,7 @@ fn insert_executions(
 }
 
 /// Starts executions of one workflow: `workflow.start` in `sql/start.sql`.
-#[pg_extern(sql = false, name = "start")]
+#[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn workflow_start(
     reference: &str,

@@ -14,6 +14,7 @@ pub mod functions;
 pub mod graph;
 mod items;
 pub mod ledger;
+pub mod language;
 pub mod limits;
 pub mod needs;
 pub mod parse;

@@ -8,6 +8,7 @@ pub mod name;
 mod next;
 mod task;
 mod walk;
+pub mod words;
 mod workflow;
 
 use std::collections::HashMap;

@@ -14,8 +14,10 @@ use conductor::validate::check;
 
 const USAGE: &str = "\
 Usage: workflow-check FILE...
+       workflow-check --schema
 
 Validates workflow definitions (YAML or JSON) without a database; - reads standard input.
+--schema prints the JSON Schema of the language, for editors.
 Exit status: 0 no errors, 1 errors found, 2 a file can't be read.
 ";
 
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
     let files: Vec<String> = std::env::args().skip(1).collect();
     if files.iter().any(|file| file == "--help" || file == "-h") {
         print(USAGE);
+        return ExitCode::SUCCESS;
+    }
+    if files == ["--schema"] {
+        print(&format!("{:#}\n", conductor::language::schema()));
         return ExitCode::SUCCESS;
     }
     if files.is_empty() {

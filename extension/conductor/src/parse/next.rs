@@ -1,6 +1,7 @@
 //! `next`, and the sugar that stands for it.
 
 use super::walk::{Fields, Walk};
+use super::words::{DECISION, TRANSITION};
 use crate::definition::{Assignment, Transition};
 use crate::finding::shorten;
 use crate::source::{Content, NodeId};
@@ -36,7 +37,7 @@ impl Walk<'_> {
 
     fn transition(&mut self, node: NodeId, path: &str) -> Transition {
         self.place(path.to_owned(), node);
-        let Some(fields) = self.fields(node, "a transition", &["when", "publish", "do"]) else {
+        let Some(fields) = self.fields(node, "a transition", TRANSITION) else {
             return Transition::default();
         };
         let when = fields.get("when");
@@ -87,7 +88,7 @@ impl Walk<'_> {
         for (i, entry) in entries.iter().enumerate() {
             let at = format!("{path}.next[{}]", next.len());
             self.place(at.clone(), *entry);
-            let Some(fields) = self.fields(*entry, "a decision's entry", &["when", "default", "next"]) else {
+            let Some(fields) = self.fields(*entry, "a decision's entry", DECISION) else {
                 continue;
             };
             let targets = match fields.get("next") {

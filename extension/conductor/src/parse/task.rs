@@ -4,38 +4,11 @@ use serde_json::Value;
 
 use super::name::is_ref;
 use super::walk::{Fields, Range, Walk};
-use crate::definition::{Backoff, Join, MaxFailures, OnItemFailure, Retry, Task, WaitFor, WithItems};
+use super::words::{BACKOFFS, ON_ITEM_FAILURE, RETRY, TASK, WAIT_FOR, WITH_ITEMS};
+use crate::definition::{Join, MaxFailures, OnItemFailure, Retry, Task, WaitFor, WithItems};
 use crate::finding::shorten;
 use crate::source::{Content, NodeId};
 use crate::template;
-
-const FIELDS: [&str; 19] = [
-    "name",
-    "action",
-    "input",
-    "when",
-    "delay",
-    "timeout",
-    "join",
-    "with_items",
-    "retry",
-    "wait_for",
-    "priority",
-    "next",
-    "publish",
-    "on_success",
-    "on_failure",
-    "on_complete",
-    "on_timeout",
-    "on_skipped",
-    "decision",
-];
-/// What belongs into `with_items`.
-const ITEM_FIELDS: [&str; 6] = ["items", "as", "concurrency", "batch_size", "on_item_failure", "max_failures"];
-const BACKOFFS: [(&str, Backoff); 3] =
-    [("constant", Backoff::Constant), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];
-const ON_ITEM_FAILURE: [(&str, OnItemFailure); 2] =
-    [("fail_fast", OnItemFailure::FailFast), ("continue", OnItemFailure::Continue)];
 
 impl Walk<'_> {
     /// One task. `key` is its name where tasks are a map.
@@ -91,16 +64,16 @@ impl Walk<'_> {
 
     fn fields_of_task(&mut self, node: NodeId) -> Option<Fields> {
         let with_items = self.source.get(node, "with_items").is_some();
-        let mut known = FIELDS.to_vec();
+        let mut known = TASK.to_vec();
         // They are known only for a better word than `unknown field`.
-        known.extend(ITEM_FIELDS);
+        known.extend(WITH_ITEMS);
         let Content::Map(entries) = self.source.content(node) else {
             self.wrong_type(node, "a task", "a map");
             return None;
         };
         for (key, _) in entries {
             let text = self.source.str(*key).unwrap_or_default();
-            if ITEM_FIELDS.contains(&text) {
+            if WITH_ITEMS.contains(&text) {
                 let message = match with_items {
                     true => format!("`{text}` stands beside `with_items`"),
                     false => format!("`{text}` without `with_items`"),
@@ -109,7 +82,7 @@ impl Walk<'_> {
                 self.report(203, *key, message, hint);
             }
         }
-        self.fields_but(node, "a task", &known, &FIELDS)
+        self.fields_but(node, "a task", &known, TASK)
     }
 
     fn task_name(&mut self, fields: &Fields, key: Option<NodeId>, path: &str) -> String {
@@ -202,7 +175,7 @@ impl Walk<'_> {
                 max_failures: None,
             });
         }
-        let fields = self.fields(node, "`with_items`", &ITEM_FIELDS)?;
+        let fields = self.fields(node, "`with_items`", WITH_ITEMS)?;
         let items = match fields.get("items") {
             Some(items) => self.items(items, format!("{path}.items")),
             None => {
@@ -218,7 +191,7 @@ impl Walk<'_> {
         let (concurrency, batch_size) = (count("concurrency"), count("batch_size"));
         let names = fields.get("as").map(|node| self.item_names(node));
         let on_item_failure =
-            fields.get("on_item_failure").and_then(|node| self.word(node, "`on_item_failure`", &ON_ITEM_FAILURE));
+            fields.get("on_item_failure").and_then(|node| self.word(node, "`on_item_failure`", ON_ITEM_FAILURE));
         let max_failures = fields.get("max_failures").and_then(|node| self.max_failures(node));
         Some(WithItems {
             items: items.unwrap_or(Value::Array(Vec::new())),
@@ -280,8 +253,7 @@ impl Walk<'_> {
 
     fn retry(&mut self, node: NodeId, path: &str) -> Option<Retry> {
         self.place(path.to_owned(), node);
-        let known = ["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed"];
-        let fields = self.fields(node, "`retry`", &known)?;
+        let fields = self.fields(node, "`retry`", RETRY)?;
         let at = |field: &str| format!("{path}.{field}");
         let count = match fields.get("count") {
             Some(node) => self.number_or_template(node, at("count"), "`count`", Range::whole(0, i32::MAX as u32)),
@@ -292,7 +264,7 @@ impl Walk<'_> {
         };
         let delay =
             fields.get("delay").and_then(|node| self.duration_or_template(node, at("delay"), "`delay`", Range::DELAY));
-        let backoff = fields.get("backoff").and_then(|node| self.word(node, "`backoff`", &BACKOFFS));
+        let backoff = fields.get("backoff").and_then(|node| self.word(node, "`backoff`", BACKOFFS));
         let factor = fields.get("factor").and_then(|node| self.real(node, "`factor`", Range::real(0.0, 1e6)));
         let max_delay = fields.get("max_delay").and_then(|node| self.duration(node, "`max_delay`", Range::DELAY));
         let jitter = fields.get("jitter").and_then(|node| self.real(node, "`jitter`", Range::real(0.0, 1.0)));
@@ -313,7 +285,7 @@ impl Walk<'_> {
 
     fn wait_for(&mut self, node: NodeId, path: &str) -> Option<WaitFor> {
         self.place(path.to_owned(), node);
-        let fields = self.fields(node, "`wait_for`", &["signal", "timeout"])?;
+        let fields = self.fields(node, "`wait_for`", WAIT_FOR)?;
         let Some(signal_node) = fields.get("signal") else {
             self.missing(node, "`wait_for`", "signal");
             return None;

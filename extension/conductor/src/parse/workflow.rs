@@ -3,48 +3,29 @@
 use serde_json::Value;
 
 use super::walk::{Fields, Range, Walk};
-use crate::definition::{CancellationPolicy, DEFAULT_MAX_VISITS, Definition, Task};
+use super::words::{POLICIES, WORKFLOW};
+use crate::definition::{DEFAULT_MAX_VISITS, Definition, Task};
 use crate::source::{Content, NodeId};
-
-const FIELDS: [&str; 15] = [
-    "ref",
-    "label",
-    "version",
-    "description",
-    "tags",
-    "enabled",
-    "parameters",
-    "output",
-    "vars",
-    "tasks",
-    "output_map",
-    "timeout",
-    "cancellation_policy",
-    "max_visits",
-    "finally",
-];
-const POLICIES: [(&str, CancellationPolicy); 2] =
-    [("allow_finish", CancellationPolicy::AllowFinish), ("cancel_running", CancellationPolicy::CancelRunning)];
 
 impl Walk<'_> {
     /// The whole document.
     pub fn workflow(&mut self, root: NodeId) -> Option<Definition> {
-        let fields = self.fields(root, "a workflow", &FIELDS)?;
+        let fields = self.fields(root, "a workflow", WORKFLOW)?;
         for field in ["ref", "label", "version", "tasks"] {
             if fields.get(field).is_none() {
                 self.missing(root, "the workflow", field);
             }
         }
-        for name in FIELDS {
+        for name in WORKFLOW {
             if let Some(node) = fields.get(name) {
-                self.place(name.to_owned(), node);
+                self.place((*name).to_owned(), node);
             }
         }
         let get = |name| fields.get(name);
         let reference = get("ref").and_then(|node| self.reference(node));
         let timeout = get("timeout").and_then(|node| self.duration(node, "`timeout`", Range::TIMEOUT));
         let visits = get("max_visits").and_then(|node| self.whole(node, "`max_visits`", Range::whole(1, u32::MAX)));
-        let policy = get("cancellation_policy").and_then(|node| self.word(node, "`cancellation_policy`", &POLICIES));
+        let policy = get("cancellation_policy").and_then(|node| self.word(node, "`cancellation_policy`", POLICIES));
         Some(Definition {
             reference: reference.unwrap_or_default(),
             label: get("label").and_then(|node| self.text(node, "`label`")).unwrap_or_default(),

@@ -59,9 +59,10 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
     for error in broken(schema) {
         sound = false;
         let message = format!("`{name}` is no valid JSON Schema: {}", error.message);
-        let hint = error.pointer.ends_with("/type").then(|| {
-            "types are string, number, integer, boolean, array, object and null".to_owned()
-        });
+        let hint = error
+            .pointer
+            .ends_with("/type")
+            .then(|| "types are string, number, integer, boolean, array, object and null".to_owned());
         check.at(name).node(at(&error.pointer)).error(code, message, hint);
     }
     if !sound {

@@ -1,0 +1,97 @@
+//! docs/language.md and docs/workflow.schema.json say what is true.
+
+mod support;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use conductor::language;
+use serde_json::Value;
+use support::{codes, valid, workflow};
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
+}
+
+/// The YAML blocks of docs/language.md.
+fn examples() -> Vec<String> {
+    let page = std::fs::read_to_string(docs().join("language.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+/// A source's JSON, as an editor sees it.
+fn json(source: &str) -> Value {
+    let (source, defects) = conductor::source::Source::read(source.as_bytes(), &Default::default());
+    assert!(defects.is_empty(), "{defects:?}");
+    source.value(source.root().unwrap())
+}
+
+#[test]
+fn every_example_is_a_valid_workflow() {
+    let examples = examples();
+    assert!(examples.len() > 20);
+    let refs: HashSet<String> = examples.iter().map(|example| valid(example).reference).collect();
+    assert_eq!(refs.len(), examples.len(), "each has a ref of its own");
+}
+
+#[test]
+fn the_schema_in_the_docs_is_the_one_of_the_parser() {
+    let kept: Value =
+        serde_json::from_str(&std::fs::read_to_string(docs().join("workflow.schema.json")).unwrap()).unwrap();
+    let remedy = "cargo run -p conductor --bin workflow-check -- --schema > docs/workflow.schema.json";
+    assert!(kept == language::schema(), "renew it: {remedy}");
+}
+
+#[test]
+fn the_schema_accepts_what_the_parser_accepts() {
+    let schema = jsonschema::validator_for(&language::schema()).unwrap();
+    let mut sources = examples();
+    sources.push(workflow(
+        "timeout: PT1H\ntasks:\n  - {name: a, action: '{{ vars.x }}', delay: '{{ 1 }}', timeout: 1h30m, join: 2, when: true}\n  \
+         - {name: b, next: [{when: false, do: 'a, fail'}], with_items: [1], retry: {count: '{{ 1 }}', delay: 0.5}}\n",
+    ));
+    for source in sources {
+        let errors: Vec<String> = schema.iter_errors(&json(&source)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}\n{source}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_parser_refuses() {
+    let schema = jsonschema::validator_for(&language::schema()).unwrap();
+    for rest in [
+        "tasks: []",
+        "tasks: {}",
+        "tasks: [{name: a b}]",
+        "tasks: [{action: ci.build}]",
+        "tasks: [{name: a, action: Build}]",
+        "tasks: [{name: a, acton: ci.build}]",
+        "tasks: [{name: a, input: [1]}]",
+        "tasks: [{name: a, when: succeeded()}]",
+        "tasks: [{name: a, join: 0}]",
+        "tasks: [{name: a, next: [], on_success: a}]",
+        "tasks: [{name: a, next: [{if: true}]}]",
+        "tasks: [{name: a, action: ci.a, retry: {delay: 1}}]",
+        "tasks: [{name: a, action: ci.a, with_items: text}]",
+        "tasks: [{name: a, decision: [{next: a}]}]",
+        "tasks: [{name: a, timeout: soon}]",
+        "tasks: [{name: a}]\nmax_visits: 0",
+        "tasks: [{name: a}]\ncancellation_policy: never",
+        "tasks: [{name: a}]\nunknown: 1",
+    ] {
+        let source = workflow(rest);
+        assert!(!codes(&source).is_empty(), "{source}");
+        assert!(!schema.is_valid(&json(&source)), "{source}");
+    }
+}
+
+#[test]
+fn every_code_is_in_the_table() {
+    let page = std::fs::read_to_string(docs().join("language.md")).unwrap();
+    for (first, last) in [(1, 9), (101, 114), (201, 206), (301, 307), (401, 404), (501, 508)] {
+        for code in first..=last {
+            assert!(page.contains(&format!("| WF{code:03} |")), "WF{code:03}");
+        }
+    }
+}
