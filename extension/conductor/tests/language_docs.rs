@@ -4,9 +4,15 @@ mod support;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use conductor::expression::data;
+use conductor::graph::Graph;
 use conductor::language;
-use serde_json::Value;
+use conductor::ledger::{Ledger, RowStatus};
+use conductor::limits::Limits;
+use conductor::state::{Status, TaskEnd};
+use serde_json::{Value, json};
 use support::{codes, valid, workflow};
 
 fn docs() -> PathBuf {
@@ -30,9 +36,27 @@ fn json(source: &str) -> Value {
 #[test]
 fn every_example_is_a_valid_workflow() {
     let examples = examples();
-    assert!(examples.len() > 20);
+    assert!(examples.len() >= 18);
     let refs: HashSet<String> = examples.iter().map(|example| valid(example).reference).collect();
     assert_eq!(refs.len(), examples.len(), "each has a ref of its own");
+}
+
+#[test]
+fn every_example_runs_to_its_end() {
+    let parameters = json!({"app": "shop", "copies": 2, "env": "prod", "regions": ["eu", "us"], "name": "ada"});
+    let result = json!({"image": "shop:1", "url": "http://shop", "load": 0.5, "done": true, "rows": [1, 2]});
+    for example in examples() {
+        let definition = valid(&example);
+        let graph = Graph::compile(&definition, Limits::default()).unwrap();
+        let mut run = Ledger::start(Arc::new(graph), data(&parameters));
+        for _ in 0..1000 {
+            let Some(row) = run.rows.iter().position(|row| matches!(row.status, RowStatus::Ready(_))) else { break };
+            run.claim(row).unwrap();
+            run.report(row, TaskEnd::Completed, Some(data(&result))).unwrap();
+        }
+        assert_eq!(run.status(), Status::Completed, "{}: {:?}", definition.reference, run.error_message);
+        assert_eq!(run.check(), Vec::<String>::new());
+    }
 }
 
 #[test]

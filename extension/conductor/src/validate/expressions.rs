@@ -15,6 +15,9 @@ use crate::parse::name::{list, nearest};
 use crate::source::NodeId;
 use crate::template::{self, FILTERS, FUNCTIONS, Named, Read, TESTS};
 
+/// Transitions that may be followed to tell which task comes after which.
+const MAX_STEPS: usize = 20_000_000;
+
 /// What the scope has.
 const ROOTS: [&str; 7] = ["parameters", "vars", "task", "item", "index", "batch", "system"];
 const SYSTEM: [&str; 4] = ["workflow_ref", "execution_id", "workflow_execution_id", "now"];
@@ -340,12 +343,16 @@ impl Expressions<'_> {
         }
     }
 
-    fn around(&mut self, here: usize) -> &(Vec<bool>, Vec<bool>) {
+    /// None if it would take too long to tell.
+    fn around(&mut self, here: usize) -> Option<&(Vec<bool>, Vec<bool>)> {
         let shape = self.shape;
-        self.ran.entry(here).or_insert_with(|| {
+        if !self.ran.contains_key(&here) && (self.ran.len() + 1) * shape.edges.len() > MAX_STEPS {
+            return None;
+        }
+        Some(self.ran.entry(here).or_insert_with(|| {
             let next: Vec<usize> = shape.outbound[here].iter().map(|edge| shape.edges[*edge].to).collect();
             (shape.reach(&shape.starts, Some(here)), shape.reach(&next, None))
-        })
+        }))
     }
 
     /// Every way to the task leads through here, and none back.
@@ -353,13 +360,11 @@ impl Expressions<'_> {
         if Some(task) == self.shape.finally {
             return true;
         }
-        let (without, after) = self.around(here);
-        let (without, again) = (without[task], after[here]);
-        !without && !again
+        self.around(here).is_some_and(|(without, after)| !without[task] && !after[here])
     }
 
     fn leads_to(&mut self, task: usize, here: usize) -> bool {
-        self.around(task).1[here]
+        self.around(task).is_none_or(|(_, after)| after[here])
     }
 
     fn function(&mut self, check: &mut Check<'_>, text: &Text<'_>, function: &Named) {
