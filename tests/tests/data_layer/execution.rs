@@ -175,7 +175,7 @@ async fn deleting_an_execution_takes_its_tree_along_and_no_other() {
         let child = ExecutionRepository::create(&db.pool, input).await.unwrap();
         let other = execution(db, 0).await;
         let children = ExecutionRepository::find_by_parent(&db.pool, run.execution, Page::default()).await.unwrap();
-        assert_eq!(children, [child.clone()]);
+        assert_eq!(children, std::slice::from_ref(&child));
         assert!(ExecutionRepository::delete(&db.pool, run.execution).await.unwrap());
         assert!(!ExecutionRepository::delete(&db.pool, run.execution).await.unwrap());
         assert_eq!(ExecutionRepository::find_by_id(&db.pool, child.id).await.unwrap(), None);

@@ -54,7 +54,7 @@ async fn a_function_gives_no_rights_that_its_caller_has_not() {
         .await;
         let mut session = db.connect_as(&role).await;
         assert_eq!(PackRepository::find_by_id(&mut session, made.id).await.unwrap(), Some(made.clone()));
-        assert_eq!(PackRepository::list(&mut session, Page::default()).await.unwrap(), [made.clone()]);
+        assert_eq!(PackRepository::list(&mut session, Page::default()).await.unwrap(), std::slice::from_ref(&made));
         let denied = async |result: pg_workflow_client::Result<()>| {
             let error = result.unwrap_err();
             assert!(matches!(error, Error::Privilege(_)), "{error}");

@@ -85,17 +85,14 @@ async fn a_task_that_cannot_be_is_refused_by_kind() {
         let far = execution(db, 1).await.id;
         let other = CreateWorkflowTaskExecutionInput { execution: Some(far), ..input() };
         assert_eq!(create(other).await, "Validation WF613 execution is of another part");
-        let negative: [(&str, fn(&mut CreateWorkflowTaskExecutionInput)); 6] = [
-            ("task_index", |input| input.task_index = Some(-1)),
-            ("task_batch", |input| input.task_batch = Some(-1)),
-            ("duration_ms", |input| input.duration_ms = Some(-1)),
-            ("retry_count", |input| input.retry_count = -1),
-            ("max_retries", |input| input.max_retries = i32::MIN),
-            ("timeout_seconds", |input| input.timeout_seconds = Some(-1)),
-        ];
-        for (name, spoil) in negative {
-            let mut input = input();
-            spoil(&mut input);
+        for (name, input) in [
+            ("task_index", CreateWorkflowTaskExecutionInput { task_index: Some(-1), ..input() }),
+            ("task_batch", CreateWorkflowTaskExecutionInput { task_batch: Some(-1), ..input() }),
+            ("duration_ms", CreateWorkflowTaskExecutionInput { duration_ms: Some(-1), ..input() }),
+            ("retry_count", CreateWorkflowTaskExecutionInput { retry_count: -1, ..input() }),
+            ("max_retries", CreateWorkflowTaskExecutionInput { max_retries: i32::MIN, ..input() }),
+            ("timeout_seconds", CreateWorkflowTaskExecutionInput { timeout_seconds: Some(-1), ..input() }),
+        ] {
             assert_eq!(create(input).await, format!("Validation WF613 {name} is negative"));
         }
     })

@@ -1,0 +1,203 @@
+//! What the extension consists of, read from the catalogs: the list of its members, and the rules all of them keep.
+
+use pg_workflow_tests::{Database, with_database};
+
+/// The members of the extension, one a line: what the API is. `UPDATE_API=1` writes the file anew.
+#[tokio::test]
+async fn the_members_are_those_of_api_txt() {
+    with_database(async |db| {
+        let members: Vec<String> = list(
+            db,
+            "SELECT line FROM (
+               SELECT 1 AS kind, p.oid::regprocedure::text AS name, format('function %s.%s(%s) returns %s',
+                   p.pronamespace::regnamespace, p.proname, pg_get_function_arguments(p.oid),
+                   pg_get_function_result(p.oid)) AS line
+               FROM pg_proc AS p JOIN members AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+               UNION ALL
+               SELECT 2, r.name, format('%s %s', r.kind, r.name) FROM relations AS r
+               UNION ALL
+               SELECT 2, format('%s.%s', r.name, a.attname), format('column %s.%s %s%s', r.name, a.attname,
+                   format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN ' not null' END)
+               FROM relations AS r JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+               WHERE r.kind <> 'sequence'
+               UNION ALL
+               SELECT 3, t.oid::regtype::text, format('type %s (%s)', t.oid::regtype,
+                   (SELECT string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid))
+               FROM pg_type AS t JOIN members AS m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid
+               WHERE t.typtype = 'e'
+             ) AS member ORDER BY kind, name COLLATE \"C\", line COLLATE \"C\"",
+        )
+        .await;
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/api.txt");
+        let found = members.join("\n") + "\n";
+        if std::env::var_os("UPDATE_API").is_some_and(|value| value == "1") {
+            std::fs::write(path, &found).unwrap();
+        }
+        let expected = std::fs::read_to_string(path).unwrap();
+        let missing: Vec<&str> = expected.lines().filter(|line| !members.iter().any(|member| member == line)).collect();
+        let new: Vec<&String> = members.iter().filter(|member| !expected.lines().any(|line| line == *member)).collect();
+        assert!(missing.is_empty() && new.is_empty(), "gone from the API: {missing:#?}\nnew in it: {new:#?}");
+        assert_eq!(expected, found, "tests/api.txt is in another order: write it with UPDATE_API=1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_member_and_column_says_what_it_is() {
+    with_database(async |db| {
+        nothing(
+            db,
+            "SELECT pg_describe_object(m.classid, m.objid, 0) FROM members AS m
+             WHERE m.classid IN ('pg_proc'::regclass, 'pg_namespace'::regclass)
+               AND coalesce(obj_description(m.objid, m.classid::regclass::name), '') = ''
+             UNION ALL
+             SELECT t.oid::regtype::text FROM pg_type AS t
+             JOIN members AS m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid
+             WHERE coalesce(obj_description(t.oid, 'pg_type'), '') = ''
+             UNION ALL
+             SELECT r.name FROM relations AS r
+             WHERE r.kind IN ('table', 'view') AND coalesce(obj_description(r.oid, 'pg_class'), '') = ''
+             UNION ALL
+             SELECT format('%s.%s', r.name, a.attname) FROM relations AS r
+             JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+             WHERE r.kind <> 'sequence' AND coalesce(col_description(a.attrelid, a.attnum), '') = ''",
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_granted_to_everybody() {
+    with_database(async |db| {
+        nothing(
+            db,
+            "SELECT format('%s on %s', privilege_type, subject) FROM (
+               SELECT p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner))
+               FROM pg_proc AS p JOIN members AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+               UNION ALL
+               SELECT c.oid::regclass::text, coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::\"char\", c.relowner))
+               FROM pg_class AS c JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
+               UNION ALL
+               SELECT n.nspname, coalesce(n.nspacl, acldefault('n', n.nspowner))
+               FROM pg_namespace AS n JOIN members AS m ON m.classid = 'pg_namespace'::regclass AND m.objid = n.oid
+               UNION ALL
+               -- The columns of all tables have none of their own.
+               SELECT format('%s.%s', a.attrelid::regclass, a.attname), a.attacl
+               FROM pg_attribute AS a JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = a.attrelid
+             ) AS object (subject, acl), aclexplode(acl) AS entry
+             WHERE entry.grantee = 0",
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_table_and_sequence_is_dumped() {
+    with_database(async |db| {
+        nothing(
+            db,
+            "SELECT c.oid::regclass::text FROM pg_class AS c
+             JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
+             WHERE c.relkind IN ('r', 'S', 'p')
+               AND c.oid <> ALL (SELECT unnest(e.extconfig) FROM pg_extension AS e WHERE e.extname = 'pg_workflow')",
+        )
+        .await;
+        nothing(
+            db,
+            "SELECT e.extname || ' dumps only some rows: ' || condition FROM pg_extension AS e, unnest(e.extcondition) AS condition
+             WHERE e.extname = 'pg_workflow' AND condition <> ''",
+        )
+        .await;
+    })
+    .await;
+}
+
+/// A function whose body was parsed when it was made means the same whatever the search_path; all others name theirs.
+#[tokio::test]
+async fn no_function_depends_on_its_callers_search_path() {
+    with_database(async |db| {
+        nothing(
+            db,
+            "SELECT p.oid::regprocedure::text FROM pg_proc AS p
+             JOIN members AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+             JOIN pg_language AS l ON l.oid = p.prolang
+             WHERE l.lanname <> 'c' AND NOT (l.lanname = 'sql' AND p.prosqlbody IS NOT NULL)
+               AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}'))",
+        )
+        .await;
+        nothing(
+            db,
+            "SELECT p.oid::regprocedure::text || ' runs with its owner''s rights and names no search_path' FROM pg_proc AS p
+             JOIN members AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+             WHERE p.prosecdef AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}'))",
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn members_are_where_they_belong() {
+    with_database(async |db| {
+        nothing(
+            db,
+            "SELECT p.oid::regprocedure::text FROM pg_proc AS p
+             JOIN members AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
+             WHERE NOT (p.pronamespace = 'pg_catalog'::regnamespace AND p.proname ~ '^workflow_')
+               AND p.pronamespace <> 'workflow'::regnamespace
+             UNION ALL
+             SELECT c.oid::regclass::text FROM pg_class AS c
+             JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
+             WHERE c.relnamespace <> 'workflow'::regnamespace
+             UNION ALL
+             -- A trigger on a table that is dumped would fire again at the restore.
+             SELECT format('trigger %s', t.tgname) FROM pg_trigger AS t
+             JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = t.tgrelid WHERE NOT t.tgisinternal
+             UNION ALL
+             -- part comes first in every key of what grows with work.
+             SELECT format('%s of %s', i.indexrelid::regclass, i.indrelid::regclass) FROM pg_index AS i
+             JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = i.indrelid
+             JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attname = 'part'
+             WHERE i.indisunique AND i.indkey[0] <> a.attnum",
+        )
+        .await;
+    })
+    .await;
+}
+
+/// The rows of a query over `members`, all that is the extension's, and `relations`, what of that has columns.
+async fn list(db: &Database, query: &'static str) -> Vec<String> {
+    let mut session = db.connect().await;
+    sqlx::query(
+        "CREATE TEMPORARY VIEW members AS
+         SELECT d.classid, d.objid FROM pg_depend AS d
+         JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+         WHERE e.extname = 'pg_workflow' AND d.deptype = 'e'",
+    )
+    .execute(&mut session)
+    .await
+    .unwrap();
+    sqlx::query(
+        "CREATE TEMPORARY VIEW relations AS
+         SELECT c.oid, c.oid::regclass::text AS name,
+           CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'composite'
+             WHEN 'i' THEN 'index' ELSE c.relkind::text END AS kind
+         FROM pg_class AS c JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
+         UNION ALL
+         SELECT c.oid, c.oid::regclass::text, 'composite' FROM pg_class AS c
+         JOIN pg_type AS t ON t.oid = c.reltype JOIN members AS m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid
+         WHERE c.relkind = 'c'",
+    )
+    .execute(&mut session)
+    .await
+    .unwrap();
+    sqlx::query_scalar(query).fetch_all(&mut session).await.unwrap()
+}
+
+/// A query that tells what breaks a rule must find nothing.
+async fn nothing(db: &Database, query: &'static str) {
+    let found = list(db, query).await;
+    assert!(found.is_empty(), "{found:#?}");
+}
