@@ -8,6 +8,7 @@ SET status = CASE WHEN next.turn > d.released OR d.delay > 0 THEN 'requested' EL
     next_retry_at = CASE WHEN d.is_retry AND next.turn <= d.released AND d.delay > 0
                          THEN $10 + d.delay * interval '1 second' END,
     retry_count = CASE WHEN d.is_retry THEN t.retry_count + CASE WHEN d.delay > 0 THEN 0 ELSE 1 END ELSE 0 END,
+    lease = CASE WHEN d.is_retry THEN t.lease END,
     attempt = CASE WHEN d.is_retry THEN t.attempt ELSE 0 END,
     timed_out = false, result = NULL, error = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL,
     updated = $10

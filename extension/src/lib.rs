@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 
 mod advance;
 mod clock;
+mod control;
 mod define;
 mod diagram;
 mod error;
@@ -38,6 +39,7 @@ extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks
 extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["work"]);
+extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work"]);
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 
 /// Runs once when the library is loaded.

@@ -32,7 +32,8 @@ pub async fn with_database(test: impl AsyncFnOnce(&Database)) {
 }
 
 impl Database {
-    async fn create() -> Database {
+    /// Makes one.
+    pub async fn create() -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut session = server().connect().await.expect("the server that DATABASE_URL names answers");
@@ -80,7 +81,7 @@ impl Database {
 
     /// Fails where an invariant of the engine is broken.
     pub async fn check(&self) {
-        let known: bool = sqlx::query_scalar("SELECT to_regprocedure('pg_catalog.workflow_check()') IS NOT NULL")
+        let known: bool = sqlx::query_scalar("SELECT to_regproc('pg_catalog.workflow_check') IS NOT NULL")
             .fetch_one(&self.pool)
             .await
             .unwrap();

@@ -2,6 +2,7 @@
 
 use crate::changes::{Hold, RerunTask};
 use crate::conductor::{Conductor, Trouble, Work};
+use crate::items::tolerated;
 use crate::state::{Context, Progress, Staged, Status, TaskKey};
 
 /// A task that a rerun runs again.
@@ -13,10 +14,6 @@ pub struct Rerun {
     pub context: Context,
     /// Its items in all, and those of them that keep their success; none: it has no items.
     pub items: Option<(u32, u32)>,
-    /// How many items may run at once; 0: any number.
-    pub concurrency: u32,
-    /// Failures tolerated among its items.
-    pub tolerated: u32,
     /// Items that succeeded run again too.
     pub reset_items: bool,
 }
@@ -79,13 +76,14 @@ impl Conductor<'_> {
     }
 
     fn rerun_task(&mut self, task: &Rerun) {
+        let (concurrency, tolerated) = self.item_bounds(task);
         let state = &mut self.execution.state;
         state.failures.retain(|key| *key != task.key);
         state.live += 1;
         let released = task.items.map(|(total, kept)| {
             let kept = if task.reset_items { 0 } else { kept };
             let open = total - kept;
-            let released = if task.concurrency == 0 { open } else { task.concurrency.min(open) };
+            let released = if concurrency == 0 { open } else { concurrency.min(open) };
             state.items.push(Progress {
                 key: task.key,
                 context: task.context.clone(),
@@ -95,14 +93,26 @@ impl Conductor<'_> {
                 failed: 0,
                 cancelled: 0,
                 withdrawn: 0,
-                concurrency: task.concurrency,
-                tolerated: task.tolerated,
+                concurrency,
+                tolerated,
                 retries: 0,
                 stopped: false,
             });
             released
         });
         self.changes.rerun_tasks.push(RerunTask { key: task.key, reset_items: task.reset_items, released });
+    }
+
+    fn item_bounds(&self, task: &Rerun) -> (u32, u32) {
+        let node = self.graph.node(task.key.node);
+        match (&node.items, task.items) {
+            (Some(items), Some((total, _))) => {
+                let vars = self.branch(&task.context);
+                let concurrency = self.count(node, "concurrency", &items.concurrency, vars).ok().flatten();
+                (concurrency.unwrap_or(0), tolerated(items, total))
+            }
+            _ => (0, 0),
+        }
     }
 
     /// The workflow fails for a reason outside its graph.

@@ -79,7 +79,7 @@ impl Conductor<'_> {
         })
     }
 
-    fn count(
+    pub(crate) fn count(
         &self,
         node: &Node,
         what: &str,
@@ -242,7 +242,8 @@ fn named(names: &[String], item: Data) -> Data {
     }
 }
 
-fn tolerated(items: &Items, total: u32) -> u32 {
+/// How many failures among its items a task tolerates.
+pub(crate) fn tolerated(items: &Items, total: u32) -> u32 {
     match (items.on_item_failure, items.max_failures) {
         (OnItemFailure::FailFast, _) => 0,
         (OnItemFailure::Continue, None) => u32::MAX,

@@ -208,7 +208,7 @@ impl Ledger {
             (rows.len() as u32, kept as u32)
         });
         let context = rows.first().map(|row| row.context.clone()).unwrap_or_default();
-        Rerun { key, context, items, concurrency: 0, tolerated: 0, reset_items }
+        Rerun { key, context, items, reset_items }
     }
 
     fn conduct(&mut self, mut event: impl FnMut(&mut Conductor)) {

@@ -25,6 +25,7 @@ impl Memory {
 
 impl Engine for Memory {
     fn start(&mut self, definition: &Value, parameters: &Value) -> Result<(), String> {
+        self.ledger = None;
         let limits = Limits::default();
         let parsed = parse(definition.to_string(), &limits);
         let definition = parsed.valid().ok_or_else(|| format!("{:?}", parsed.findings))?;

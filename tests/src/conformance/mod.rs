@@ -5,11 +5,12 @@
 
 pub mod engine;
 pub mod memory;
+pub mod sql;
 
 use engine::{Engine, ReadyTask};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A workflow and what must happen, step by step.
 #[derive(Debug, Clone, Deserialize)]
@@ -112,7 +113,7 @@ pub fn read(folder: &Path) -> std::io::Result<Option<Vec<Case>>> {
 }
 
 /// Plays a case on an engine.
-pub fn play(case: &Case, engine: &mut dyn Engine) -> Verdict {
+pub fn play<E: Engine>(case: &Case, engine: &mut E) -> Verdict {
     if let Some(reason) = departure(case) {
         return Verdict::Departs(reason.to_owned());
     }
@@ -150,7 +151,7 @@ fn departure(case: &Case) -> Option<&'static str> {
     case.steps.iter().any(offered).then_some("a routing task is done by the engine and never offered to a worker")
 }
 
-fn play_step(case: &Case, step: &Step, engine: &mut dyn Engine) -> Result<(), String> {
+fn play_step<E: Engine>(case: &Case, step: &Step, engine: &mut E) -> Result<(), String> {
     let mut task_status = None;
     match step.op.as_str() {
         "start" => engine.start(&case.definition, &case.parameters)?,
@@ -188,6 +189,46 @@ fn play_step(case: &Case, step: &Step, engine: &mut dyn Engine) -> Result<(), St
         same("output", expected.clone(), engine.output()?)?;
     }
     Ok(())
+}
+
+/// Plays all cases and prints each that does not hold, and how many do. Gives whether none fails.
+pub fn run<E: Engine>(name: &str, cases: &[Case], engine: &mut E) -> bool {
+    let (mut hold, mut depart) = (0, 0);
+    for case in cases {
+        match play(case, engine) {
+            Verdict::Holds => hold += 1,
+            Verdict::Departs(reason) => {
+                depart += 1;
+                println!("{name}: {} departs: {reason}", case.id);
+            }
+            Verdict::Fails(difference) => println!("{name}: {} FAILS: {difference}", case.id),
+        }
+    }
+    let departing = if depart > 0 { format!(", {depart} depart") } else { String::new() };
+    println!("conformance ({name}): {hold} of {} cases hold{departing}", cases.len());
+    !cases.is_empty() && hold + depart == cases.len()
+}
+
+/// The folder of cases: CONFORMANCE_DIR, or beside the project.
+pub fn folder() -> PathBuf {
+    std::env::var_os("CONFORMANCE_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"), PathBuf::from)
+}
+
+/// Plays all cases twice: on the pure conductor, and through SQL on the server that DATABASE_URL names. Gives whether
+/// none fails; none where there are no cases.
+pub fn run_all() -> std::io::Result<Option<bool>> {
+    let folder = folder();
+    let Some(cases) = read(&folder)? else {
+        println!("conformance: skipped, there is no folder {} (set CONFORMANCE_DIR)", folder.display());
+        return Ok(None);
+    };
+    let pure = run("conductor", &cases, &mut memory::Memory::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let database = runtime.block_on(crate::Database::create());
+    let mut connection = runtime.block_on(database.connect());
+    let served = run("sql", &cases, &mut sql::Sql::new(&runtime, &mut connection));
+    Ok(Some(pure && served))
 }
 
 fn same(what: &str, expected: Value, got: Value) -> Result<(), String> {
