@@ -19,6 +19,12 @@ CREATE TYPE workflow.outcome AS (
 );
 COMMENT ON TYPE workflow.outcome IS
   'What a worker reports of a task: its id, the lease token it was claimed with, completed, failed, timeout, abandoned or cancelled, a result, an error; may_retry false forbids a retry, retry_in says when the next one is due instead of the task''s rule.';
+COMMENT ON COLUMN workflow.outcome.task IS 'The task, by the id that the claim gave.';
+COMMENT ON COLUMN workflow.outcome.lease_token IS 'The lease token that the claim gave with it.';
+COMMENT ON COLUMN workflow.outcome.status IS 'How it ended: completed, failed, timeout, abandoned or cancelled.';
+COMMENT ON COLUMN workflow.outcome.result IS 'What came out.';
+COMMENT ON COLUMN workflow.outcome.error IS 'What went wrong.';
+COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the task''s rule.','retry_in':'When the next retry is due, from now; NULL: by the task''s rule.';
 
 CREATE FUNCTION workflow.finish(outcomes workflow.outcome[], now timestamptz, worker text, max_tasks int, actions text[], until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, state text, code text, message text, workflow_execution bigint, task_name text,

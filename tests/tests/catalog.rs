@@ -14,12 +14,18 @@ async fn the_members_are_those_of_api_txt() {
                    pg_get_function_result(p.oid)) AS line
                FROM pg_proc AS p JOIN members AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
                UNION ALL
-               SELECT 2, r.name, format('%s %s', r.kind, r.name) FROM relations AS r
+               SELECT 2, r.name, format('%s %s', r.kind, r.name) FROM relations AS r WHERE r.kind <> 'composite'
                UNION ALL
                SELECT 2, format('%s.%s', r.name, a.attname), format('column %s.%s %s%s', r.name, a.attname,
                    format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN ' not null' END)
                FROM relations AS r JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-               WHERE r.kind <> 'sequence'
+               WHERE r.kind IN ('table', 'view')
+               UNION ALL
+               -- Values of a composite type are written in the order of its columns.
+               SELECT 3, r.name, format('type %s (%s)', r.name,
+                   (SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+                    FROM pg_attribute AS a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped))
+               FROM relations AS r WHERE r.kind = 'composite'
                UNION ALL
                SELECT 3, t.oid::regtype::text, format('type %s (%s)', t.oid::regtype,
                    (SELECT string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid))
