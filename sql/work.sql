@@ -24,7 +24,8 @@ COMMENT ON COLUMN workflow.outcome.lease_token IS 'The lease token that the clai
 COMMENT ON COLUMN workflow.outcome.status IS 'How it ended: completed, failed, timeout, abandoned or cancelled.';
 COMMENT ON COLUMN workflow.outcome.result IS 'What came out.';
 COMMENT ON COLUMN workflow.outcome.error IS 'What went wrong.';
-COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the task''s rule.','retry_in':'When the next retry is due, from now; NULL: by the task''s rule.';
+COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the task''s rule.';
+COMMENT ON COLUMN workflow.outcome.retry_in IS 'When the next retry is due, from now; NULL: by the task''s rule.';
 
 CREATE FUNCTION workflow.finish(outcomes workflow.outcome[], now timestamptz, worker text, max_tasks int, actions text[], until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, state text, code text, message text, workflow_execution bigint, task_name text,
