@@ -3,6 +3,7 @@
 mod action;
 mod bad_input;
 mod definition;
+mod engine;
 mod execution;
 mod fixture;
 mod list;
