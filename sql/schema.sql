@@ -221,6 +221,7 @@ CREATE TABLE workflow.workflow_execution (
   version bigint,
   state jsonb,
   priority int NOT NULL DEFAULT 0,
+  due_at timestamptz,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (part, id),
@@ -228,6 +229,7 @@ CREATE TABLE workflow.workflow_execution (
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, execution) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
 ) WITH (fillfactor = 70);
 CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, created, id);
+CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (part, due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (part, id) WHERE paused;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
@@ -249,6 +251,7 @@ COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: made by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps.';
 COMMENT ON COLUMN workflow.workflow_execution.priority IS 'Higher goes first; added to each task''s own.';
+COMMENT ON COLUMN workflow.workflow_execution.due_at IS 'When workflow_tick lets it time out; NULL = never, or it has ended.';
 COMMENT ON COLUMN workflow.workflow_execution.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.workflow_execution.updated IS 'When the row last changed.';
 

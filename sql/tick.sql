@@ -45,6 +45,26 @@ COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
   'Up to max_rows tasks whose delay, retry delay or time limit is over; gives how many. Reads one index page where none is.';
 REVOKE ALL ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) FROM PUBLIC;
 
+CREATE FUNCTION workflow.time_out_runs(max_rows int, now timestamptz, parts int[]) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  late bigint;
+  counted int := 0;
+BEGIN
+  FOR late IN
+    SELECT w.execution FROM workflow.workflow_execution w
+    WHERE w.due_at <= now AND (parts IS NULL OR w.part = ANY (parts))
+    ORDER BY w.part, w.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED
+  LOOP
+    PERFORM workflow.control(late, 'time_out', now);
+    counted := counted + 1;
+  END LOOP;
+  RETURN counted;
+END $$;
+COMMENT ON FUNCTION workflow.time_out_runs(int, timestamptz, int[]) IS
+  'Stops up to max_rows executions that took longer than their workflow''s timeout; gives how many. Reads one index page where none did.';
+REVOKE ALL ON FUNCTION workflow.time_out_runs(int, timestamptz, int[]) FROM PUBLIC;
+
 CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -54,8 +74,9 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'max_rows is out of range', format('max_rows is %s', coalesce(max_rows::text, 'null')), 'give 1 to 10000');
   END IF;
   PERFORM workflow.check_parts(parts);
-  RETURN workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts);
+  RETURN workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts)
+    + workflow.time_out_runs(max_rows, now, parts);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
-  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
+  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks and of workflows. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tick(int, int[]) FROM PUBLIC;

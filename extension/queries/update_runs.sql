@@ -8,6 +8,7 @@ SET status = d.status::workflow.execution_status, paused = d.paused,
     completed_tasks = CASE WHEN d.ended THEN l.completed_tasks ELSE w.completed_tasks END,
     failed_tasks = CASE WHEN d.ended THEN l.failed_tasks ELSE w.failed_tasks END,
     skipped_tasks = CASE WHEN d.ended THEN l.skipped_tasks ELSE w.skipped_tasks END,
+    due_at = CASE WHEN NOT d.ended AND d.status = 'running' THEN w.due_at END,
     updated = $9
 FROM unnest($1::bigint[], $2::text[], $3::bool[], $4::text[], $5::text[], $6::text[], $7::bool[], $8::bool[])
        AS d(id, status, paused, state, variables, error, rerun, ended)

@@ -43,9 +43,11 @@ impl From<Error> for ErrorReport {
         let text = error.to_string();
         match error {
             Error::Refused { code, detail, hint, .. } => {
-                let mut report = ErrorReport::new(sqlstate(&code), text, "");
-                // Without a detail of our own pgrx would put a Rust backtrace there.
-                report = report.set_detail(detail.unwrap_or_default());
+                let report = ErrorReport::new(sqlstate(&code), text, "");
+                let report = match detail {
+                    Some(detail) => report.set_detail(detail),
+                    None => report,
+                };
                 match hint {
                     Some(hint) => report.set_hint(hint),
                     None => report,

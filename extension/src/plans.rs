@@ -9,10 +9,12 @@ use pgrx::pg_sys::{Oid, PgOid};
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiTupleTable};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
+#[derive(Clone)]
 struct Kept {
-    argument_types: Vec<Oid>,
-    statement: OwnedPreparedStatement,
+    argument_types: Rc<[Oid]>,
+    statement: Rc<OwnedPreparedStatement>,
 }
 
 thread_local! {
@@ -25,19 +27,19 @@ pub fn run<'conn>(
     sql: &'static str,
     arguments: &[DatumWithOid],
 ) -> Result<SpiTupleTable<'conn>, Error> {
-    KEPT.with_borrow_mut(|kept| {
-        let types = arguments.iter().map(|argument| argument.oid());
+    let types = || arguments.iter().map(|argument| argument.oid());
+    // Nothing is borrowed while the statement runs: a trigger of the user's may well call us again.
+    let kept = KEPT.with_borrow(|kept| kept.get(&sql.as_ptr()).cloned());
+    let statement = match kept {
         // A type of ours has another number after the extension was dropped and made again.
-        let current = kept.get(&sql.as_ptr()).is_some_and(|kept| kept.argument_types.iter().copied().eq(types.clone()));
-        if !current {
-            let argument_types: Vec<Oid> = types.collect();
-            let oids: Vec<PgOid> = argument_types.iter().map(|oid| PgOid::from(*oid)).collect();
-            let statement = client.prepare_mut(sql, &oids)?.keep();
-            kept.insert(sql.as_ptr(), Kept { argument_types, statement });
+        Some(kept) if kept.argument_types.iter().copied().eq(types()) => kept.statement,
+        _ => {
+            let oids: Vec<PgOid> = types().map(PgOid::from).collect();
+            let statement = Rc::new(client.prepare_mut(sql, &oids)?.keep());
+            let kept = Kept { argument_types: types().collect(), statement: statement.clone() };
+            KEPT.with_borrow_mut(|all| all.insert(sql.as_ptr(), kept));
+            statement
         }
-        match kept.get(&sql.as_ptr()) {
-            Some(kept) => Ok(client.select(&kept.statement, None, arguments)?),
-            None => Err(pgrx::spi::Error::NoTupleTable.into()),
-        }
-    })
+    };
+    Ok(client.select(&*statement, None, arguments)?)
 }

@@ -106,6 +106,7 @@ fn start(client: &SpiClient, workflow: &Startable, wanted: &[Wanted], terms: &Te
         workflow.version.into(),
         terms.priority.into(),
         terms.now.into(),
+        workflow.graph.timeout.map(|seconds| seconds as f64 + terms.delay).into(),
     ];
     let mut rows = plans::run(client, include_str!("../queries/insert_runs.sql"), &arguments)?;
     let mut runs = BTreeMap::new();

@@ -6,7 +6,7 @@
 
 use crate::functions;
 use crate::limits::Limits;
-use crate::template::bound;
+use crate::template::{self, bound};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Expression, Template, UndefinedBehavior};
 use self_cell::self_cell;
@@ -82,7 +82,7 @@ impl Sources {
     pub fn rendering(&mut self, value: &serde_json::Value) -> Rendering {
         use serde_json::Value as Json;
         match value {
-            Json::String(text) if is_template(text) => Rendering::Program(self.add(text)),
+            Json::String(text) if template::is_template(text) => Rendering::Program(self.add(text)),
             Json::Array(list) => {
                 let parts: Vec<_> = list.iter().map(|part| self.rendering(part)).collect();
                 if parts.iter().all(Rendering::is_literal) { literal(value) } else { Rendering::List(parts) }
@@ -193,11 +193,6 @@ impl Programs {
     }
 }
 
-/// Does a string hold a template?
-pub fn is_template(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%") || text.contains("{#")
-}
-
 /// The environment every template runs in: no loader, strict undefined, bounded fuel, our functions.
 pub fn environment(limits: &Limits) -> Environment<'static> {
     let mut environment = Environment::new();
@@ -211,9 +206,7 @@ pub fn environment(limits: &Limits) -> Environment<'static> {
 
 /// The expression of a string that is one pure `{{ … }}`.
 fn pure<'env>(environment: &'env Environment<'static>, source: &str) -> Option<Expression<'env, 'static>> {
-    let inner = source.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    let inner = inner.strip_prefix('-').unwrap_or(inner);
-    let inner = inner.strip_suffix('-').unwrap_or(inner);
+    let (_, inner) = template::pure(source)?;
     environment.compile_expression_owned(inner.trim().to_owned()).ok()
 }
 
