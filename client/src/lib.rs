@@ -4,6 +4,8 @@
 //! refuses. Every method takes any sqlx executor, a pool, a connection or a transaction, so that a caller's transaction
 //! covers what it does.
 //!
+//! * [`Engine`]: define, start, claim, finish and look at workflows;
+//! * [`worker`]: a loop that claims tasks, runs handlers and reports;
 //! * [`model`]: a row of each table, as the functions return it;
 //! * [`repository`]: find, list, create, update and delete them;
 //! * [`Page`] and [`walk`]: long lists, a page at a time;
@@ -25,12 +27,18 @@
 //! # }
 //! ```
 
+mod engine;
 mod error;
 pub mod model;
 mod page;
 mod patch;
 pub mod repository;
+pub mod worker;
 
+pub use engine::{
+    Answer, BrokenInvariant, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat, Heartbeat, LeaseState, Outcome,
+    Refused, RegisterActionInput, ReportedState, Severity, StartInput, StartManyInput, WorkflowStatus,
+};
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};
 pub use patch::Patch;

@@ -1,1 +1,0 @@
-//! The speed of pg_workflow beside a hand-written queue on the same server

@@ -1,0 +1,325 @@
+//! Defining, starting and working on workflows: one call of a SQL function each.
+
+use crate::Result;
+use crate::model::{Action, WorkflowDefinition};
+use serde_json::Value;
+use sqlx::postgres::PgRow;
+use sqlx::postgres::types::PgInterval;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgExecutor, Row, query, query_as, query_scalar};
+use std::time::Duration;
+
+mod definition;
+mod status;
+mod work;
+
+pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput};
+pub use status::{BrokenInvariant, WorkflowStatus};
+pub use work::{Answer, ClaimInput, ClaimedTask, Heartbeat, LeaseState, Outcome, Refused, ReportedState};
+
+/// A definition's columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+const DEFINE: &str = "SELECT id, ref, pack, pack_ref, label, description, version, param_schema, out_schema, definition, \
+     tags, enabled, current_version, created, updated FROM pg_catalog.workflow_define(source => $1)";
+
+const REGISTER_ACTION: &str = "SELECT id, ref, pack, pack_ref, label, description, entrypoint, runtime, param_schema, \
+     out_schema, is_workflow, workflow_def, created, updated \
+     FROM pg_catalog.workflow_register_action(ref => $1, label => $2, description => $3, entrypoint => $4, \
+     runtime => $5, param_schema => $6, out_schema => $7)";
+
+const CLAIM: &str = "SELECT task, lease_token, workflow_execution, task_name, task_index, action, input, attempt, \
+     lease_until FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
+
+/// The outcomes from seven parallel arrays, $1 to $7. One array of the composite type would need its OID.
+macro_rules! outcomes {
+    () => {
+        "outcomes => coalesce((SELECT array_agg(ROW(o.task, o.lease_token, o.status::workflow.execution_status, \
+         o.result, o.error, o.may_retry, o.retry_in)::workflow.outcome ORDER BY o.place) \
+         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::jsonb[], $5::jsonb[], $6::boolean[], $7::interval[]) \
+         WITH ORDINALITY AS o (task, lease_token, status, result, error, may_retry, retry_in, place)), '{}')"
+    };
+}
+
+const FINISH: &str =
+    concat!("SELECT task, lease_token, state, code, message FROM pg_catalog.workflow_finish(", outcomes!(), ")");
+
+const FINISH_AND_CLAIM: &str = concat!(
+    "SELECT task, lease_token, state, code, message, workflow_execution, task_name, task_index, action, input, attempt, \
+     lease_until FROM pg_catalog.workflow_finish_and_claim(worker => $8, ",
+    outcomes!(),
+    ", max_tasks => $9, actions => $10, lease => $11, parts => $12)"
+);
+
+/// The engine. As a repository, it is a name to call its functions by, with nothing in it.
+pub struct Engine;
+
+impl Engine {
+    /// Everything that is wrong with a definition, YAML or JSON text, in order of place.
+    pub async fn validate<'e>(executor: impl PgExecutor<'e>, source: &str) -> Result<Vec<Finding>> {
+        Ok(query_as(
+            "SELECT code, severity, category, message, hint, path, task, expression, line, \"column\" \
+             FROM pg_catalog.workflow_validate(source => $1)",
+        )
+        .bind(source)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Stores a definition as the new version of its workflow. An invalid one is refused with the code of its first
+    /// error, and all findings as JSON in the detail.
+    pub async fn define<'e>(executor: impl PgExecutor<'e>, source: &str) -> Result<WorkflowDefinition> {
+        Ok(query_as(DEFINE).bind(source).fetch_one(executor).await?)
+    }
+
+    /// Registers what a worker can do; of an action that is there already, everything is replaced.
+    pub async fn register_action<'e>(executor: impl PgExecutor<'e>, input: RegisterActionInput) -> Result<Action> {
+        Ok(query_as(REGISTER_ACTION)
+            .bind(input.r#ref)
+            .bind(input.label)
+            .bind(input.description)
+            .bind(input.entrypoint)
+            .bind(input.runtime)
+            .bind(input.param_schema)
+            .bind(input.out_schema)
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// Starts one execution of a workflow and gives its id. The same idempotency key gives the same execution.
+    pub async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<i64> {
+        Ok(query_scalar(
+            "SELECT pg_catalog.workflow_start(ref => $1, parameters => $2, idempotency_key => $3, priority => $4, \
+             run_at => $5, part => $6)",
+        )
+        .bind(input.r#ref)
+        .bind(Json(input.parameters))
+        .bind(input.idempotency_key)
+        .bind(input.priority)
+        .bind(input.run_at)
+        .bind(input.part)
+        .fetch_one(executor)
+        .await?)
+    }
+
+    /// Starts up to 10,000 executions of one workflow at once and gives their ids in order. Parameters that are invalid
+    /// start none.
+    pub async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<i64>> {
+        Ok(query_scalar(
+            "SELECT started.id FROM pg_catalog.workflow_start_many(ref => $1, parameters => $2, \
+             idempotency_keys => $3, priority => $4, run_at => $5, part => $6) \
+             WITH ORDINALITY AS started (id, place) ORDER BY started.place",
+        )
+        .bind(input.r#ref)
+        .bind(input.parameters.into_iter().map(Json).collect::<Vec<_>>())
+        .bind(input.idempotency_keys)
+        .bind(input.priority)
+        .bind(input.run_at)
+        .bind(input.part)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Takes tasks that are ready, each with a lease.
+    pub async fn claim<'e>(executor: impl PgExecutor<'e>, input: &ClaimInput) -> Result<Vec<ClaimedTask>> {
+        Ok(query_as(CLAIM)
+            .bind(&input.worker)
+            .bind(input.max_tasks)
+            .bind(&input.actions)
+            .bind(interval(input.lease))
+            .bind(&input.parts)
+            .fetch_all(executor)
+            .await?)
+    }
+
+    /// Reports a task done.
+    pub async fn complete<'e>(
+        executor: impl PgExecutor<'e>,
+        task: i64,
+        lease_token: i64,
+        result: Option<&Value>,
+    ) -> Result<ReportedState> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_complete(task => $1, lease_token => $2, result => $3)")
+            .bind(task)
+            .bind(lease_token)
+            .bind(result.map(Json))
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// Reports a task failed, or whatever the outcome says of how it ended badly.
+    pub async fn fail<'e>(executor: impl PgExecutor<'e>, outcome: &Outcome) -> Result<ReportedState> {
+        Ok(query_scalar(
+            "SELECT pg_catalog.workflow_fail(task => $1, lease_token => $2, error => $3, status => $4, result => $5, \
+             may_retry => $6, retry_in => $7)",
+        )
+        .bind(outcome.task)
+        .bind(outcome.lease_token)
+        .bind(outcome.error.as_ref().map(Json))
+        .bind(outcome.status.as_str())
+        .bind(outcome.result.as_ref().map(Json))
+        .bind(outcome.may_retry)
+        .bind(outcome.retry_in.map(interval))
+        .fetch_one(executor)
+        .await?)
+    }
+
+    /// Reports up to 10,000 tasks; an answer each, in their order. One that is refused does not touch the others.
+    pub async fn finish<'e>(executor: impl PgExecutor<'e>, outcomes: &[Outcome]) -> Result<Vec<Answer>> {
+        let columns = Columns::of(outcomes);
+        Ok(query_as(FINISH)
+            .bind(columns.tasks)
+            .bind(columns.lease_tokens)
+            .bind(columns.statuses)
+            .bind(columns.results)
+            .bind(columns.errors)
+            .bind(columns.may_retry)
+            .bind(columns.retry_in)
+            .fetch_all(executor)
+            .await?)
+    }
+
+    /// `finish` and `claim` in one round trip and one commit: what follows from the reports is handed over at once.
+    pub async fn finish_and_claim<'e>(
+        executor: impl PgExecutor<'e>,
+        outcomes: &[Outcome],
+        input: &ClaimInput,
+    ) -> Result<(Vec<Answer>, Vec<ClaimedTask>)> {
+        let columns = Columns::of(outcomes);
+        let rows = query(FINISH_AND_CLAIM)
+            .bind(columns.tasks)
+            .bind(columns.lease_tokens)
+            .bind(columns.statuses)
+            .bind(columns.results)
+            .bind(columns.errors)
+            .bind(columns.may_retry)
+            .bind(columns.retry_in)
+            .bind(&input.worker)
+            .bind(input.max_tasks)
+            .bind(&input.actions)
+            .bind(interval(input.lease))
+            .bind(&input.parts)
+            .fetch_all(executor)
+            .await?;
+        let (mut answers, mut claimed) = (Vec::new(), Vec::new());
+        for row in &rows {
+            match row.try_get::<Option<&str>, _>("state")? {
+                Some("claimed") => claimed.push(ClaimedTask::from_row(row)?),
+                _ => answers.push(Answer::from_row(row)?),
+            }
+        }
+        Ok((answers, claimed))
+    }
+
+    /// Prolongs the leases of tasks, each given with its lease token, and tells in their order which are still held.
+    pub async fn heartbeat<'e>(
+        executor: impl PgExecutor<'e>,
+        leases: &[(i64, i64)],
+        lease: Duration,
+    ) -> Result<Vec<Heartbeat>> {
+        let (tasks, tokens): (Vec<i64>, Vec<i64>) = leases.iter().copied().unzip();
+        Ok(query_as(
+            "SELECT task, state FROM pg_catalog.workflow_heartbeat(tasks => $1, lease_tokens => $2, lease => $3)",
+        )
+        .bind(tasks)
+        .bind(tokens)
+        .bind(interval(lease))
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Does what time has made due, up to `max_rows` (1 to 10,000) of each kind, in these parts or everywhere. Gives how
+    /// much it did: call it again while that is not 0.
+    pub async fn tick<'e>(executor: impl PgExecutor<'e>, max_rows: i32, parts: Option<&[i32]>) -> Result<i32> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_tick(max_rows => $1, parts => $2)")
+            .bind(max_rows)
+            .bind(parts)
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// Where an execution stands, by the id that `start` gave.
+    pub async fn status<'e>(executor: impl PgExecutor<'e>, execution_id: i64) -> Result<WorkflowStatus> {
+        Ok(query_as(
+            "SELECT execution, workflow_execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, \
+             completed_tasks, failed_tasks, skipped_tasks, variables, output, error_message, created, updated \
+             FROM pg_catalog.workflow_status(execution_id => $1)",
+        )
+        .bind(execution_id)
+        .fetch_one(executor)
+        .await?)
+    }
+
+    /// The current version of a workflow as a diagram.
+    pub async fn graph<'e>(executor: impl PgExecutor<'e>, r#ref: &str, format: GraphFormat) -> Result<String> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_graph(ref => $1, format => $2)")
+            .bind(r#ref)
+            .bind(format.as_str())
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// The graph that an execution runs as a diagram, coloured by how its tasks stand.
+    pub async fn execution_graph<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        format: GraphFormat,
+    ) -> Result<String> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_graph(execution_id => $1, format => $2)")
+            .bind(execution_id)
+            .bind(format.as_str())
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// Broken invariants, up to `max_rows`: none, when all is well. It reads everything.
+    pub async fn check<'e>(executor: impl PgExecutor<'e>, max_rows: i32) -> Result<Vec<BrokenInvariant>> {
+        Ok(query_as("SELECT invariant, subject, id, detail FROM pg_catalog.workflow_check(max_rows => $1)")
+            .bind(max_rows)
+            .fetch_all(executor)
+            .await?)
+    }
+}
+
+/// Outcomes, column by column.
+#[derive(Default)]
+struct Columns<'o> {
+    tasks: Vec<i64>,
+    lease_tokens: Vec<i64>,
+    statuses: Vec<&'static str>,
+    results: Vec<Option<Json<&'o Value>>>,
+    errors: Vec<Option<Json<&'o Value>>>,
+    may_retry: Vec<Option<bool>>,
+    retry_in: Vec<Option<PgInterval>>,
+}
+
+impl<'o> Columns<'o> {
+    fn of(outcomes: &'o [Outcome]) -> Columns<'o> {
+        let mut columns = Columns::default();
+        for outcome in outcomes {
+            columns.tasks.push(outcome.task);
+            columns.lease_tokens.push(outcome.lease_token);
+            columns.statuses.push(outcome.status.as_str());
+            columns.results.push(outcome.result.as_ref().map(Json));
+            columns.errors.push(outcome.error.as_ref().map(Json));
+            columns.may_retry.push(outcome.may_retry);
+            columns.retry_in.push(outcome.retry_in.map(interval));
+        }
+        columns
+    }
+}
+
+/// A while as PostgreSQL counts it. One that is too long for it becomes the longest, which the server refuses.
+fn interval(duration: Duration) -> PgInterval {
+    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    PgInterval { months: 0, days: 0, microseconds }
+}
+
+/// Reads a row by hand where a column decides what the others mean.
+impl FromRow<'_, PgRow> for Answer {
+    fn from_row(row: &PgRow) -> sqlx::Result<Answer> {
+        let state = match row.try_get::<Option<String>, _>("code")? {
+            Some(code) => Err(Refused { code, message: row.try_get("message")? }),
+            None => Ok(row.try_get("state")?),
+        };
+        Ok(Answer { task: row.try_get("task")?, lease_token: row.try_get("lease_token")?, state })
+    }
+}

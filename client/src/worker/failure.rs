@@ -1,0 +1,110 @@
+//! Why a handler failed.
+
+use crate::Outcome;
+use serde_json::{Map, Value, json};
+use std::any::Any;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a handler failed, and whether it is worth trying again. Any error turns into one by `?`.
+///
+/// Workflows see it as `error()`, an object with `type`, `message` and what was added by [`Failure::with`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    error: Map<String, Value>,
+    may_retry: Option<bool>,
+    retry_in: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of this type: one word for workflows to decide by.
+    pub fn new(r#type: impl Into<String>, message: impl Into<String>) -> Failure {
+        let error = [("type", r#type.into()), ("message", message.into())];
+        let error = error.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text))).collect();
+        Failure { error, may_retry: None, retry_in: None }
+    }
+
+    /// Adds something to the error.
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Failure {
+        self.error.insert(key.into(), value.into());
+        self
+    }
+
+    /// Trying again would not help.
+    pub fn do_not_retry(mut self) -> Failure {
+        self.may_retry = Some(false);
+        self
+    }
+
+    /// If it is tried again, then after this while, whatever the task's rule says.
+    pub fn retry_in(mut self, delay: Duration) -> Failure {
+        self.retry_in = Some(delay);
+        self
+    }
+
+    pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Failure::new("panic", message.unwrap_or("the handler panicked"))
+    }
+
+    pub(super) fn outcome(self, (task, lease_token): (i64, i64)) -> Outcome {
+        let Failure { error, may_retry, retry_in } = self;
+        Outcome { may_retry, retry_in, ..Outcome::failed(task, lease_token, json!(error)) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |key| self.error.get(key).and_then(Value::as_str).unwrap_or_default();
+        write!(f, "{}: {}", text("type"), text("message"))
+    }
+}
+
+/// Not an error itself, or this would clash with the conversion of an error into itself.
+impl<E: std::error::Error> From<E> for Failure {
+    /// The type is the error's name in Rust, without its path: `ParseIntError`. The message has its sources, too.
+    fn from(error: E) -> Failure {
+        let name = std::any::type_name::<E>();
+        let name = name.split('<').next().unwrap_or(name);
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            // Many print their source themselves.
+            if !message.ends_with(&text) {
+                message = format!("{message}: {text}");
+            }
+            source = error.source();
+        }
+        Failure::new(name.rsplit("::").next().unwrap_or(name), message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_error_becomes_a_failure_with_its_name() {
+        let failure = Failure::from("x".parse::<i32>().unwrap_err());
+        assert_eq!(failure.to_string(), "ParseIntError: invalid digit found in string");
+        let failed = failure.with("line", 3).outcome((1, 2));
+        let error = json!({"type": "ParseIntError", "message": "invalid digit found in string", "line": 3});
+        assert_eq!(failed, Outcome::failed(1, 2, error));
+    }
+
+    #[test]
+    fn a_failure_says_whether_and_when_to_retry() {
+        let failure = Failure::new("quota", "too many").retry_in(Duration::from_secs(5));
+        assert_eq!(failure.clone().outcome((1, 2)).retry_in, Some(Duration::from_secs(5)));
+        assert_eq!(failure.do_not_retry().outcome((1, 2)).may_retry, Some(false));
+    }
+
+    #[test]
+    fn a_panic_keeps_its_message() {
+        for panic in [Box::new("boom") as Box<dyn Any + Send>, Box::new("boom".to_owned())] {
+            assert_eq!(Failure::of_panic(panic.as_ref()).to_string(), "panic: boom");
+        }
+    }
+}
