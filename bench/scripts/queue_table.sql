@@ -1,0 +1,13 @@
+-- The yardstick's table: the columns that any queue needs, half-empty pages so that updates stay in their page where
+-- they can, and one index that holds nothing but what is ready.
+CREATE TABLE q (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  state smallint NOT NULL DEFAULT 0,
+  attempts smallint NOT NULL DEFAULT 0,
+  run_at timestamptz NOT NULL DEFAULT now(),
+  lease_until timestamptz,
+  done_at timestamptz,
+  payload jsonb,
+  result jsonb
+) WITH (fillfactor = 50);
+CREATE INDEX q_ready ON q (id) WHERE state = 0;
