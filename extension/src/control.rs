@@ -154,7 +154,8 @@ fn workflow_rerun_tasks(
 #[pg_extern(sql = false)]
 fn workflow_cancels_running(execution: i64) -> Result<bool, ErrorReport> {
     let policy = Spi::connect(|client| {
-        let runs = read_runs(client, plans::run(client, include_str!("../queries/lock_run.sql"), &[execution.into()])?)?;
+        let runs =
+            read_runs(client, plans::run(client, include_str!("../queries/lock_run.sql"), &[execution.into()])?)?;
         Ok::<_, Error>(runs.values().any(|run| run.graph.cancellation_policy == CancellationPolicy::CancelRunning))
     })?;
     Ok(policy)

@@ -81,7 +81,8 @@ fn unsupported(parsed: &Parsed, catalogue: &Database) -> Vec<Finding> {
     let tasks = parsed.definition.iter().flat_map(|definition| definition.tasks.iter().enumerate());
     let found = tasks.flat_map(|(number, task)| {
         let waits = task.wait_for.is_some().then_some(("wait_for", "`wait_for` is not supported yet"));
-        let is_workflow = task.action.as_deref().and_then(|action| catalogue.action(action)).is_some_and(|a| a.is_workflow);
+        let is_workflow =
+            task.action.as_deref().and_then(|action| catalogue.action(action)).is_some_and(|a| a.is_workflow);
         let calls = is_workflow.then_some(("action", "a workflow as a task's action is not supported yet"));
         waits.into_iter().chain(calls).map(move |(field, message)| (number, task, field, message))
     });
@@ -107,7 +108,9 @@ fn unsupported(parsed: &Parsed, catalogue: &Database) -> Vec<Finding> {
 
 /// A row a finding: `workflow_validate` in `sql/define.sql`.
 #[pg_extern(sql = false)]
-fn workflow_validate(source: Option<&str>) -> Result<
+fn workflow_validate(
+    source: Option<&str>,
+) -> Result<
     TableIterator<
         'static,
         (
@@ -162,7 +165,8 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
             (_, first) => return Err(refusal(first.copied(), errors.len(), &findings)),
         };
         Graph::compile(&definition, settings::limits()).map_err(|error| {
-            Error::refused("WF301", "the definition cannot be compiled", "mend the expression").with_detail(error.to_string())
+            Error::refused("WF301", "the definition cannot be compiled", "mend the expression")
+                .with_detail(error.to_string())
         })?;
         store(client, source, &definition, now)
     })?;
@@ -175,7 +179,8 @@ fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error
     };
     let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
     let place = if first.line > 0 { format!(" at line {} column {}", first.line, first.column) } else { String::new() };
-    let hint = first.hint.clone().unwrap_or_else(|| "select * from workflow_validate(source) shows every finding".to_owned());
+    let hint =
+        first.hint.clone().unwrap_or_else(|| "select * from workflow_validate(source) shows every finding".to_owned());
     Error::refused(&first.code.to_string(), format!("{}{place}{more}", first.message), hint)
         .with_detail(serde_json::to_string(findings).unwrap_or_default())
 }

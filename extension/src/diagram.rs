@@ -10,7 +10,8 @@ use pgrx::prelude::*;
 #[pg_extern(sql = false)]
 fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> Result<String, ErrorReport> {
     let definition: Definition = serde_json::from_str(definition).map_err(|error| {
-        Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again").with_detail(error.to_string())
+        Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again")
+            .with_detail(error.to_string())
     })?;
     let statuses: Option<Statuses> = statuses.and_then(|statuses| serde_json::from_str(statuses).ok());
     Ok(match format {

@@ -2,11 +2,11 @@
 
 use crate::advance::{Advance, ItemReports, read_runs};
 use crate::error::Error;
+use crate::jsonb::Jsonb;
+use crate::plans;
 use crate::report::{Answer, Outcome, Refusal};
 use crate::run::{Run, load_facts, readable};
 use crate::write::{Asking, Handed};
-use crate::jsonb::Jsonb;
-use crate::plans;
 use conductor::changes::Row;
 use conductor::conductor::Reported;
 use conductor::expression::Data;
@@ -35,7 +35,10 @@ fn finish(
     asking: Option<&mut Asking>,
 ) -> Result<(Vec<Answer>, Vec<Handed>), Error> {
     // First the lock, then the rows: what they say then stays true.
-    let runs = read_runs(client, plans::run(client, include_str!("../queries/lock_reported.sql"), &[outcome_array(outcomes)])?)?;
+    let runs = read_runs(
+        client,
+        plans::run(client, include_str!("../queries/lock_reported.sql"), &[outcome_array(outcomes)])?,
+    )?;
     let arguments = [outcome_array(outcomes), now.into()];
     let mut rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
     let mut outcomes = Vec::with_capacity(rows.len());

@@ -3,6 +3,9 @@
 //! The SQL of the extension is in `/sql`, one file a subject; what decides is in the `conductor` crate. This crate is
 //! the thin layer between: it loads what a decision needs and writes what was decided, set-wise.
 
+// ErrorReport and the types of table functions are pgrx's: they are as large as they are.
+#![allow(clippy::result_large_err, clippy::type_complexity)]
+
 use pgrx::prelude::*;
 
 mod advance;

@@ -121,14 +121,20 @@ impl Outcome {
         };
         let Some(end) = end else {
             let status = self.status.as_deref().unwrap_or("null");
-            return refuse("WF613", format!("a task cannot end as {status}: give completed, failed, timeout, abandoned or cancelled"));
+            return refuse(
+                "WF613",
+                format!("a task cannot end as {status}: give completed, failed, timeout, abandoned or cancelled"),
+            );
         };
         if row.lease != Some(lease) {
             return refuse("WF615", format!("lease is stale: task {task} is not held by it any more"));
         }
         if self.bytes > settings::max_result_bytes() {
             let most = settings::max_result_bytes();
-            return refuse("WF614", format!("the result of task {task} has {} bytes, at most {most} are taken", self.bytes));
+            return refuse(
+                "WF614",
+                format!("the result of task {task} has {} bytes, at most {most} are taken", self.bytes),
+            );
         }
         match row.status.as_str() {
             "running" => Ok(end),

@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::{graphs, plans};
-use conductor::conductor::Conductor;
 use conductor::changes::Changes;
+use conductor::conductor::Conductor;
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::needs::Needs;
@@ -44,9 +44,18 @@ impl Run {
         let Some(version) = row.get::<i64>(3)? else { return Ok(None) };
         let state = match row.get::<Jsonb>(6)? {
             None => State::default(),
-            Some(state) => state.data().ok().and_then(|data| serde_json::to_value(data).ok())
+            Some(state) => state
+                .data()
+                .ok()
+                .and_then(|data| serde_json::to_value(data).ok())
                 .and_then(|value| serde_json::from_value(value).ok())
-                .ok_or_else(|| Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state"))?,
+                .ok_or_else(|| {
+                    Error::refused(
+                        "WF619",
+                        "the stored state cannot be read",
+                        "report it with workflow_execution.state",
+                    )
+                })?,
         };
         Ok(Some(Run {
             id: row.get::<i64>(1)?.unwrap_or_default(),
@@ -80,7 +89,11 @@ impl Run {
         let mut conductor = Conductor::new(&self.graph, &all, self.before.clone());
         events(&mut conductor);
         conductor.done().ok_or_else(|| {
-            Error::refused("WF619", format!("workflow execution {} lacks something it needs", self.id), "report it with its definition")
+            Error::refused(
+                "WF619",
+                format!("workflow execution {} lacks something it needs", self.id),
+                "report it with its definition",
+            )
         })
     }
 
@@ -125,7 +138,8 @@ pub fn readable(value: Option<Jsonb>) -> Result<Data, Error> {
     match value {
         None => Ok(Data::from(())),
         Some(value) => value.data().map_err(|message| {
-            Error::refused("WF614", "a value is nested too deep for an expression", "store less deeply nested JSON").with_detail(message)
+            Error::refused("WF614", "a value is nested too deep for an expression", "store less deeply nested JSON")
+                .with_detail(message)
         }),
     }
 }

@@ -75,7 +75,12 @@ pub fn register() {
         (c"pg_workflow.max_source_bytes", c"Bytes of a definition's source.", &MAX_SOURCE_BYTES, 64 << 20),
         // The parsers recurse: deeper than this the stack of a backend would not be safe.
         (c"pg_workflow.max_depth", c"Nesting of a definition, and of what expressions yield.", &MAX_DEPTH, 100),
-        (c"pg_workflow.max_alias_nodes", c"Nodes that YAML aliases may add to a definition.", &MAX_ALIAS_NODES, 1_000_000),
+        (
+            c"pg_workflow.max_alias_nodes",
+            c"Nodes that YAML aliases may add to a definition.",
+            &MAX_ALIAS_NODES,
+            1_000_000,
+        ),
         (c"pg_workflow.max_tasks", c"Tasks in a workflow.", &MAX_TASKS, 10_000),
         (c"pg_workflow.max_items", c"Items of one with_items.", &MAX_ITEMS, 1_000_000),
         (c"pg_workflow.max_expression_bytes", c"Bytes of one expression.", &MAX_EXPRESSION_BYTES, 64 << 10),
@@ -83,7 +88,12 @@ pub fn register() {
         (c"pg_workflow.max_output_bytes", c"Bytes one expression may yield.", &MAX_OUTPUT_BYTES, 256 << 20),
         (c"pg_workflow.max_context_bytes", c"Bytes of all variables of an execution.", &MAX_CONTEXT_BYTES, 256 << 20),
         (c"pg_workflow.max_workflow_depth", c"Workflows within workflows.", &MAX_WORKFLOW_DEPTH, 100),
-        (c"pg_workflow.max_result_bytes", c"Bytes of one reported result or error, as stored.", &MAX_RESULT_BYTES, 256 << 20),
+        (
+            c"pg_workflow.max_result_bytes",
+            c"Bytes of one reported result or error, as stored.",
+            &MAX_RESULT_BYTES,
+            256 << 20,
+        ),
     ];
     for (name, about, setting, most) in limits {
         let context = GucContext::Suset;

@@ -44,15 +44,24 @@ struct Terms {
 
 fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     let rows = plans::run(client, include_str!("../queries/find_workflow.sql"), &[reference.into()])?.first();
-    let missing = || Error::refused("WF616", format!("there is no workflow {reference}"), "store one with workflow_define");
+    let missing =
+        || Error::refused("WF616", format!("there is no workflow {reference}"), "store one with workflow_define");
     if rows.is_empty() {
         return Err(missing());
     }
     if rows.get::<bool>(2)? == Some(false) {
-        return Err(Error::refused("WF611", format!("workflow {reference} is disabled"), "set enabled: true in its definition"));
+        return Err(Error::refused(
+            "WF611",
+            format!("workflow {reference} is disabled"),
+            "set enabled: true in its definition",
+        ));
     }
     let version = rows.get::<i64>(3)?.ok_or_else(|| {
-        Error::refused("WF618", format!("workflow {reference} is driven from outside"), "store it with workflow_define to let the engine run it")
+        Error::refused(
+            "WF618",
+            format!("workflow {reference} is driven from outside"),
+            "store it with workflow_define to let the engine run it",
+        )
     })?;
     Ok(Startable {
         reference: reference.to_owned(),

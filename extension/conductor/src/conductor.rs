@@ -178,7 +178,9 @@ impl<'a> Conductor<'a> {
             self.instant += 1;
             if self.instant > INSTANT_TASKS {
                 self.work.clear();
-                self.fail(Trouble { message: format!("WF609: more than {INSTANT_TASKS} tasks without work in between") });
+                self.fail(Trouble {
+                    message: format!("WF609: more than {INSTANT_TASKS} tasks without work in between"),
+                });
                 break;
             }
             match work {

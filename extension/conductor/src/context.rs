@@ -41,7 +41,11 @@ pub fn empty() -> Data {
 
 /// A map seen through changes, without copying it.
 pub fn seen_through(base: &Data, changes: &Changes) -> Data {
-    if changes.is_empty() { base.clone() } else { Value::from_object(Overlay { base: base.clone(), changes: changes.clone() }) }
+    if changes.is_empty() {
+        base.clone()
+    } else {
+        Value::from_object(Overlay { base: base.clone(), changes: changes.clone() })
+    }
 }
 
 /// A map with changes made to it: plain data.

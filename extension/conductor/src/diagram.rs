@@ -41,7 +41,9 @@ pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
             let _ = writeln!(text, "  classDef {status} fill:{colour},stroke:#333333,color:#000000");
         }
         for (id, task) in definition.tasks.iter().enumerate() {
-            if let Some(status) = statuses.get(&task.name).filter(|status| COLOURS.iter().any(|(known, _)| known == status)) {
+            if let Some(status) =
+                statuses.get(&task.name).filter(|status| COLOURS.iter().any(|(known, _)| known == status))
+            {
                 let _ = writeln!(text, "  class t{id} {status}");
             }
         }
@@ -59,7 +61,8 @@ pub fn dot(definition: &Definition, statuses: Option<&Statuses>) -> String {
             Shape::Join => "box3d",
         };
         let status = statuses.and_then(|statuses| statuses.get(&task.name));
-        let colour = COLOURS.iter().find(|(known, _)| Some(*known) == status.map(String::as_str)).map(|(_, colour)| *colour);
+        let colour =
+            COLOURS.iter().find(|(known, _)| Some(*known) == status.map(String::as_str)).map(|(_, colour)| *colour);
         let fill = colour.map(|colour| format!(", style=filled, fillcolor=\"{colour}\"")).unwrap_or_default();
         let _ = writeln!(text, "  t{id} [shape={shape}, label=\"{}\"{fill}];", quote(&label(task)));
     }
@@ -114,7 +117,11 @@ fn edges(definition: &Definition) -> Vec<(usize, String, Option<&str>)> {
 }
 
 fn commands(definition: &Definition) -> Vec<&'static str> {
-    let fails = definition.tasks.iter().flat_map(|task| &task.next).any(|next| next.targets.iter().any(|target| target == "fail"));
+    let fails = definition
+        .tasks
+        .iter()
+        .flat_map(|task| &task.next)
+        .any(|next| next.targets.iter().any(|target| target == "fail"));
     if fails { vec!["fail"] } else { Vec::new() }
 }
 

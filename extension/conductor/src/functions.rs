@@ -11,18 +11,8 @@ pub const OUTCOME: &str = "__outcome";
 pub const TASKS: &str = "task";
 
 /// Names of all functions, for messages that suggest one.
-pub const NAMES: [&str; 10] = [
-    "result",
-    "error",
-    "succeeded",
-    "failed",
-    "timed_out",
-    "completed",
-    "cancelled",
-    "skipped",
-    "zip",
-    "task_status",
-];
+pub const NAMES: [&str; 10] =
+    ["result", "error", "succeeded", "failed", "timed_out", "completed", "cancelled", "skipped", "zip", "task_status"];
 
 /// Makes them known to an environment.
 pub fn register(environment: &mut Environment<'static>) {
@@ -41,7 +31,10 @@ pub fn register(environment: &mut Environment<'static>) {
 fn outcome(state: &State, key: &str) -> Result<Value, Error> {
     match state.lookup(OUTCOME) {
         Some(outcome) if !outcome.is_none() && !outcome.is_undefined() => outcome.get_attr(key),
-        _ => Err(Error::new(ErrorKind::InvalidOperation, "no task has ended here: this function is for what follows a task")),
+        _ => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "no task has ended here: this function is for what follows a task",
+        )),
     }
 }
 

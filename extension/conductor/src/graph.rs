@@ -1,6 +1,8 @@
 //! A definition compiled to what the conductor walks: tasks by number, transitions, programs, and what each step needs.
 
-use crate::definition::{Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec};
+use crate::definition::{
+    Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec,
+};
 use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
 use crate::limits::Limits;
 use crate::needs::{self, Needs};

@@ -65,10 +65,11 @@ impl Conductor<'_> {
         let length = list.len().unwrap_or(usize::MAX);
         if length > self.graph.limits.items {
             let most = self.graph.limits.items;
-            return Err(Trouble { message: format!("WF614: task {} has {length} items, at most {most} are allowed", node.name) });
+            return Err(Trouble {
+                message: format!("WF614: task {} has {length} items, at most {most} are allowed", node.name),
+            });
         }
-        let single: Vec<Data> =
-            list.try_iter().into_iter().flatten().map(|item| named(&items.names, item)).collect();
+        let single: Vec<Data> = list.try_iter().into_iter().flatten().map(|item| named(&items.names, item)).collect();
         let size = self.count(node, "batch_size", &items.batch_size, vars)?;
         Ok(match size {
             None | Some(0) => (0..).zip(single).map(|(index, item)| Item { item, index, batch: None }).collect(),
@@ -185,7 +186,8 @@ impl Conductor<'_> {
 
     fn retry_items(&mut self, key: TaskKey, delay: f64) {
         let Some(progress) = self.execution.state.progress(key) else { return };
-        let released = if progress.concurrency == 0 { progress.total } else { progress.concurrency.min(progress.total) };
+        let released =
+            if progress.concurrency == 0 { progress.total } else { progress.concurrency.min(progress.total) };
         progress.released = released;
         (progress.ended, progress.failed, progress.cancelled, progress.withdrawn) = (0, 0, 0, 0);
         progress.retries += 1;

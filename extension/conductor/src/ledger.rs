@@ -106,7 +106,8 @@ impl Ledger {
         if self.execution.paused {
             return Vec::new();
         }
-        let mut ready: Vec<&TaskRow> = self.rows.iter().filter(|row| matches!(row.status, RowStatus::Ready(_))).collect();
+        let mut ready: Vec<&TaskRow> =
+            self.rows.iter().filter(|row| matches!(row.status, RowStatus::Ready(_))).collect();
         ready.sort_by_key(|row| (&self.graph.node(row.key.node).name, row.key.route, row.index));
         ready
     }

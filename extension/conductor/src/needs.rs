@@ -77,9 +77,8 @@ pub fn settle(graph: &mut Graph) {
     for node in &graph.starts {
         walk.schedule(*node, &mut start, &mut BTreeSet::new());
     }
-    let needs: Vec<(Needs, Needs)> = (0..graph.nodes.len() as NodeId)
-        .map(|node| (walk.after(node, true), walk.after(node, false)))
-        .collect();
+    let needs: Vec<(Needs, Needs)> =
+        (0..graph.nodes.len() as NodeId).map(|node| (walk.after(node, true), walk.after(node, false))).collect();
     for (node, (success, failure)) in graph.nodes.iter_mut().zip(needs) {
         node.success_needs = success;
         node.failure_needs = failure;
@@ -171,7 +170,9 @@ impl Walk<'_> {
         self.graph.node(node).next.iter().any(|next| {
             let sure = match next.when {
                 None => true,
-                Some(when) => matches!(self.graph.programs.source(when).trim(), "{{ succeeded() }}" | "{{ completed() }}"),
+                Some(when) => {
+                    matches!(self.graph.programs.source(when).trim(), "{{ succeeded() }}" | "{{ completed() }}")
+                }
             };
             sure && next.targets.iter().any(|target| matches!(target, Target::Task(..)))
         })

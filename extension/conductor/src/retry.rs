@@ -20,9 +20,7 @@ impl Conductor<'_> {
         let evaluating = |what: &str, error| Trouble::evaluating("WF604", what, Some(&node.name), &error);
         let wanted = match retry.when {
             None => reported.end.is_failure(),
-            Some(when) => {
-                self.holds(when, vars.clone(), task).map_err(|error| evaluating("retry condition", error))?
-            }
+            Some(when) => self.holds(when, vars.clone(), task).map_err(|error| evaluating("retry condition", error))?,
         };
         if !wanted {
             return Ok(None);

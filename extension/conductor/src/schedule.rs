@@ -90,7 +90,8 @@ impl Conductor<'_> {
             None => 0,
             Some(retry) => {
                 let count = self.render(&retry.count, vars.clone(), None, item);
-                count.map_err(|error| failed("retry count", error))?.as_i64().unwrap_or(0).clamp(0, i32::MAX.into()) as i32
+                count.map_err(|error| failed("retry count", error))?.as_i64().unwrap_or(0).clamp(0, i32::MAX.into())
+                    as i32
             }
         };
         Ok(NewTask {
@@ -127,7 +128,11 @@ impl Conductor<'_> {
     }
 
     /// Seconds from a number or a template; zero or less is none.
-    pub(crate) fn seconds(&self, rendering: &Option<Rendering>, vars: Option<Data>) -> Result<Option<f64>, ExpressionError> {
+    pub(crate) fn seconds(
+        &self,
+        rendering: &Option<Rendering>,
+        vars: Option<Data>,
+    ) -> Result<Option<f64>, ExpressionError> {
         let Some(rendering) = rendering else { return Ok(None) };
         let value = self.render(rendering, vars, None, None)?;
         let seconds = f64::try_from(value.clone()).ok().or_else(|| value.as_str().and_then(|text| text.parse().ok()));

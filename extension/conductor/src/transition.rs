@@ -17,7 +17,8 @@ struct Fired<'a> {
 impl<'a> Conductor<'a> {
     /// A task without items was reported.
     pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
-        let outcome = Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
+        let outcome =
+            Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
         match self.retry(reported, &outcome) {
             Ok(None) => {}
             Ok(Some(delay)) if self.execution.status == Status::Running => {
@@ -48,7 +49,8 @@ impl<'a> Conductor<'a> {
             if end.is_failure() && *verdict == Status::Completed {
                 *verdict = Status::Failed;
                 let name = &self.graph.node(key.node).name;
-                self.changes.error_message = Some(format!("task {name}, which runs at the end, ended as {}", end.name()));
+                self.changes.error_message =
+                    Some(format!("task {name}, which runs at the end, ended as {}", end.name()));
             }
             return self.stop_here(context);
         }
@@ -124,9 +126,18 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    fn follow(&mut self, key: TaskKey, context: &Context, end: TaskEnd, published: context::Changes, fired: Vec<Fired>) {
+    fn follow(
+        &mut self,
+        key: TaskKey,
+        context: &Context,
+        end: TaskEnd,
+        published: context::Changes,
+        fired: Vec<Fired>,
+    ) {
         let handled = !end.is_failure()
-            || fired.iter().any(|next| next.targets.iter().any(|target| matches!(target, Target::Task(..) | Target::Noop)));
+            || fired
+                .iter()
+                .any(|next| next.targets.iter().any(|target| matches!(target, Target::Task(..) | Target::Noop)));
         let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));
         let mut arrivals: Vec<(NodeId, Context)> = Vec::new();
         let mut leads_on: Vec<(NodeId, u32, Context, bool)> = Vec::new();
