@@ -344,6 +344,15 @@ BEGIN
   IF NOT EXISTS (SELECT FROM workflow.lease l WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))) THEN
     RETURN 0;
   END IF;
+  -- Most leases that end have nothing left to hold: their tasks were reported one by one.
+  DELETE FROM workflow.lease l
+  USING (SELECT n.part, n.id FROM workflow.lease n
+         WHERE n.until <= now AND (parts IS NULL OR n.part = ANY (parts))
+         ORDER BY n.until LIMIT max_rows FOR UPDATE SKIP LOCKED) AS due
+  WHERE l.part = due.part AND l.id = due.id
+    AND NOT EXISTS (SELECT FROM unnest(l.tasks) AS o(id)
+                    JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
+                    WHERE t.status = 'running' AND t.lease = l.token);
   FOR due IN
     SELECT l.part, l.id, l.token, l.tasks FROM workflow.lease l
     WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
