@@ -1,0 +1,220 @@
+//! The documents do what they say: their SQL runs, and their lists are those of the catalogs.
+
+use pg_workflow_client::worker::{self, Failure, Worker};
+use pg_workflow_client::{Engine, StartInput};
+use pg_workflow_tests::{Database, with_database};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
+use std::time::Duration;
+
+/// The role that documents grant things to.
+const ROLE: &str = "shop_worker";
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The fenced blocks of SQL: the line, what stands beside `sql`, and the text.
+fn blocks(document: &str) -> Vec<(usize, &str, String)> {
+    let mut blocks = Vec::new();
+    let mut fence: Option<Option<usize>> = None;
+    for (number, line) in document.lines().enumerate() {
+        fence = match (fence, line.strip_prefix("```")) {
+            (None, Some(info)) => Some(info.strip_prefix("sql").map(|mark| {
+                blocks.push((number + 1, mark.trim(), String::new()));
+                blocks.len() - 1
+            })),
+            (Some(_), Some(_)) => None,
+            (Some(Some(block)), None) => {
+                blocks[block].2 += line;
+                blocks[block].2 += "\n";
+                fence
+            }
+            (other, None) => other,
+        };
+    }
+    assert!(fence.is_none(), "a fence is not closed");
+    blocks
+}
+
+/// Runs a document from top to bottom, as one session. A block marked `error=WF615` must fail with that.
+async fn run(db: &Database, path: &str) {
+    let text = read(path);
+    let role = if text.contains(ROLE) { db.role().await } else { ROLE.to_owned() };
+    let mut session = db.connect().await;
+    for (line, mark, sql) in blocks(&text) {
+        let sql = sql.replace(ROLE, &role);
+        if sql.contains("CREATE EXTENSION pg_workflow;") {
+            db.run("DROP EXTENSION pg_workflow CASCADE").await;
+        }
+        let answer = session.execute(AssertSqlSafe(sql)).await;
+        match (mark.strip_prefix("error="), answer) {
+            (None, Ok(_)) => assert_eq!(mark, "", "{path}:{line}"),
+            (None, Err(error)) => panic!("{path}:{line}: {error}"),
+            (Some(code), Ok(_)) => panic!("{path}:{line} went well, not {code}"),
+            (Some(code), Err(error)) => {
+                let database = error.as_database_error().unwrap_or_else(|| panic!("{path}:{line}: {error}"));
+                let refused = database.message().starts_with(code) || database.code().as_deref() == Some(code);
+                assert!(refused, "{path}:{line}: {error}");
+            }
+        }
+    }
+}
+
+// README: begin
+async fn work(pool: PgPool) -> Result<(), Box<dyn std::error::Error>> {
+    Worker::builder(pool)
+        .concurrency(8)
+        .handler("shop.charge", |task, _context| async move {
+            let amount = task.input.as_ref().and_then(|input| input["amount"].as_f64());
+            match amount {
+                Some(amount) if amount <= 1000.0 => Ok(json!({"receipt": format!("R-{}", task.task)})),
+                _ => Err(Failure::new("limit", "too much for one card").do_not_retry()),
+            }
+        })
+        .handler("shop.ship", |_task, _context| async { Ok(json!({"parcel": 7})) })
+        .handler("shop.mail", |_task, _context| async { Ok(Value::Null) })
+        .build()
+        .run(worker::shutdown_signal()?)
+        .await?;
+    Ok(())
+}
+// README: next
+async fn order(pool: &PgPool, id: i32) -> Result<i64, Box<dyn std::error::Error>> {
+    let mut transaction = pool.begin().await?;
+    let input = StartInput {
+        r#ref: "shop.order".into(),
+        parameters: json!({"order": id, "amount": 9.9}),
+        idempotency_key: Some(format!("order {id}")),
+        ..Default::default()
+    };
+    let execution = Engine::start(&mut *transaction, input).await?;
+    sqlx::query("INSERT INTO orders VALUES ($1, $2)").bind(id).bind(execution).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(execution)
+}
+// README: end
+
+#[tokio::test]
+async fn the_readme_runs_in_sql_and_in_rust() {
+    let (readme, source) = (read("README.md"), include_str!("docs.rs"));
+    for (begin, end) in [("begin", "next"), ("next", "end")] {
+        let code = source.split(&format!("// README: {begin}\n")).nth(1).and_then(|rest| rest.split(&format!("// README: {end}\n")).next());
+        assert!(readme.contains(code.unwrap().trim()), "README.md shows other Rust than tests/tests/docs.rs");
+    }
+    with_database(async |db| {
+        run(db, "README.md").await;
+        let execution = order(&db.pool, 43).await.unwrap();
+        let ended = async {
+            while !Engine::status(&db.pool, execution).await.unwrap().ended {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            worked = work(db.pool.clone()) => worked.unwrap(),
+            ended = tokio::time::timeout(Duration::from_secs(60), ended) => ended.unwrap(),
+        }
+        let status = Engine::status(&db.pool, execution).await.unwrap();
+        assert_eq!(status.output, Some(json!({"receipt": "R-5"})), "{:?}", status.error_message);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_documents_sql_runs() {
+    for path in ["docs/concepts.md", "docs/functions.md", "docs/operations.md", "docs/decisions.md"] {
+        with_database(async |db| run(db, path).await).await;
+    }
+}
+
+/// A signature in the document's way of writing: types by their short names, `= …` where an argument has a default.
+fn signature(line: &str) -> Option<String> {
+    let signature = line.trim_start_matches(['#', '*', ' ']).strip_prefix('`')?;
+    let (signature, _) = signature.split_once('`')?;
+    let (call, result) = signature.split_once(" → ")?;
+    let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+    let arguments = arguments.split(", ").map(|argument| match argument.split_once(" = ") {
+        Some((declared, _)) => format!("{declared} = …"),
+        None => argument.to_owned(),
+    });
+    Some(format!("{name}({}) → {result}", arguments.collect::<Vec<_>>().join(", ")))
+}
+
+#[tokio::test]
+async fn the_functions_are_those_of_the_catalog() {
+    let document = read("docs/functions.md");
+    let mut written: Vec<String> = document.lines().filter_map(signature).collect();
+    written.sort();
+    with_database(async |db| {
+        let mut found: Vec<String> = sqlx::query_scalar(
+            r#"SELECT regexp_replace(regexp_replace(regexp_replace(format('%s(%s) → %s', p.proname,
+                 (SELECT string_agg(a.name || ' ' || format_type(a.type, NULL)
+                    || CASE WHEN a.place > p.pronargs - p.pronargdefaults THEN ' = …' ELSE '' END, ', ' ORDER BY a.place)
+                  FROM unnest(p.proargnames[1:p.pronargs], p.proargtypes::oid[]) WITH ORDINALITY AS a (name, type, place)),
+                 CASE WHEN 't' = ANY (p.proargmodes) THEN format('table(%s)',
+                   (SELECT string_agg(c.name, ', ' ORDER BY c.place)
+                    FROM unnest(p.proargnames, p.proargmodes) WITH ORDINALITY AS c (name, mode, place) WHERE c.mode = 't'))
+                 ELSE lower(pg_get_function_result(p.oid)) END),
+                 'timestamp with time zone', 'timestamptz', 'g'), '\minteger\M', 'int', 'g'), '\mboolean\M', 'bool', 'g')
+               FROM pg_proc AS p
+               JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+               JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'pg_workflow'
+               WHERE p.pronamespace = 'pg_catalog'::regnamespace"#,
+        )
+        .fetch_all(&db.pool)
+        .await
+        .unwrap();
+        found.sort();
+        same("docs/functions.md", &written, &found);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_settings_are_those_of_the_server() {
+    let document = read("docs/operations.md");
+    let mut written: Vec<String> = rows(&document, "`pg_workflow.").map(|cells| cells[..4].join(" | ")).collect();
+    written.sort();
+    with_database(async |db| {
+        let mut session = db.connect().await;
+        session.execute("SELECT workflow_tick()").await.unwrap();
+        let mut found: Vec<String> = sqlx::query_scalar(
+            "SELECT format('`%s` | %s | %s | %s', name, boot_val, min_val || ' to ' || max_val, context) FROM pg_settings
+             WHERE name LIKE 'pg\\_workflow.%'",
+        )
+        .fetch_all(&mut session)
+        .await
+        .unwrap();
+        found.sort();
+        same("docs/operations.md", &written, &found);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_errors_have_the_sqlstates_that_are_written() {
+    let document = read("docs/functions.md");
+    let codes: Vec<Vec<&str>> = rows(&document, "WF6").collect();
+    assert_eq!(codes.len(), 19);
+    with_database(async |db| {
+        for cells in codes {
+            let raised = sqlx::query("SELECT workflow.raise_error($1, 'a test')").bind(cells[0]).fetch_one(&db.pool).await;
+            let error = raised.map(|row| row.len()).unwrap_err();
+            let sqlstate = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+            assert_eq!(sqlstate, cells[1], "{}", cells[0]);
+        }
+    })
+    .await;
+}
+
+/// The cells of the rows of tables whose first cell begins so.
+fn rows<'d>(document: &'d str, first: &'d str) -> impl Iterator<Item = Vec<&'d str>> {
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    rows.filter(move |row| row.starts_with(first)).map(|row| row.split('|').map(str::trim).collect())
+}
+
+fn same(path: &str, written: &[String], found: &[String]) {
+    let gone: Vec<&String> = written.iter().filter(|line| !found.contains(line)).collect();
+    let new: Vec<&String> = found.iter().filter(|line| !written.contains(line)).collect();
+    assert!(gone.is_empty() && new.is_empty() && written.len() == found.len(), "{path} has {gone:#?}, the catalog {new:#?}");
+}
