@@ -1,6 +1,6 @@
 //! What people do to an execution: pause, resume, cancel, let it time out, rerun.
 
-use crate::changes::{Hold, RerunTask};
+use crate::changes::{Hold, RerunTask, Withdraw};
 use crate::conductor::{Conductor, Trouble, Work};
 use crate::items::tolerated;
 use crate::state::{Context, Progress, Staged, Status, TaskKey};
@@ -40,6 +40,10 @@ impl Conductor<'_> {
     pub fn cancel(&mut self) {
         self.execution.paused = false;
         self.stop(Status::Canceling);
+        if self.execution.status == Status::Failed && self.execution.state.live > 0 {
+            // It failed already, and keeps that verdict; what was to run all the same no longer is.
+            self.changes.withdraw = Withdraw::Everything;
+        }
         self.run();
     }
 
@@ -61,6 +65,7 @@ impl Conductor<'_> {
         }
         let state = &mut self.execution.state;
         state.live = 0;
+        state.reruns += 1;
         state.ended = state.ended.take().filter(|seen| !seen.is_empty());
         self.execution.status = Status::Running;
         self.changes.rerun = true;

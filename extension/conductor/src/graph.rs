@@ -85,6 +85,8 @@ pub struct Node {
     pub split: bool,
     /// It can come round again.
     pub in_cycle: bool,
+    /// It is in a cycle, or a cycle leads to it: it may run more than once by the same way.
+    pub repeats: bool,
     /// Higher goes first.
     pub priority: i32,
     /// What finishing it well may read.
@@ -291,6 +293,7 @@ fn compile_task(
         inbound: 0,
         split: false,
         in_cycle: false,
+        repeats: false,
         priority: task.priority,
         success_needs: Needs::default(),
         failure_needs: Needs::default(),
@@ -337,6 +340,12 @@ fn shape(nodes: &mut [Node], definition: &Definition) {
     for component in petgraph::algo::kosaraju_scc(&graph) {
         let cyclic = component.len() > 1 || graph.contains_edge(component[0], component[0]);
         component.iter().for_each(|index| nodes[index.index()].in_cycle = cyclic);
+    }
+    let mut cyclic: Vec<_> = indices.iter().copied().filter(|index| nodes[index.index()].in_cycle).collect();
+    while let Some(index) = cyclic.pop() {
+        if !std::mem::replace(&mut nodes[index.index()].repeats, true) {
+            cyclic.extend(graph.neighbors(index));
+        }
     }
     for (id, node) in nodes.iter_mut().enumerate() {
         node.join = definition.tasks[id].join.map(|join| match join {

@@ -130,7 +130,9 @@ impl Conductor<'_> {
 
     /// An item has ended: the next one's turn has come.
     fn release_next(&mut self, key: TaskKey) {
-        let running = self.execution.status == Status::Running;
+        // In a workflow that failed, what still has a turn to wait for began beside `fail`: the rest was withdrawn.
+        let running =
+            matches!(self.execution.status, Status::Running | Status::Failed) || self.execution.state.verdict.is_some();
         if let Some(progress) = self.execution.state.progress(key)
             && running
             && !progress.stopped

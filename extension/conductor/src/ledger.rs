@@ -373,15 +373,28 @@ impl Ledger {
         if self.over && live_rows > 0 {
             broken.push(format!("the execution is over and {live_rows} of its tasks live"));
         }
-        let mut live: Vec<(TaskKey, bool)> = self
+        let mut live: Vec<(TaskKey, Option<u32>)> = self
             .rows
             .iter()
             .filter(|row| !matches!(row.status, RowStatus::Ended(_)))
-            .map(|row| (row.key, row.index.is_some()))
+            .map(|row| (row.key, row.index))
             .collect();
+        live.sort_unstable();
+        let rows = live.len();
         live.dedup();
+        if live.len() < rows {
+            broken.push("a task lives twice at once".to_owned());
+        }
+        live.dedup_by_key(|(key, _)| *key);
         if !self.over && live.len() as u32 != self.execution.state.live {
             broken.push(format!("{} tasks live, the state says {}", live.len(), self.execution.state.live));
+        }
+        for progress in &self.execution.state.items {
+            let of_task = self.rows.iter().filter(|row| row.key == progress.key);
+            let active = of_task.filter(|row| matches!(row.status, RowStatus::Ready(_) | RowStatus::Running)).count();
+            if progress.concurrency > 0 && active as u32 > progress.concurrency {
+                broken.push(format!("{active} items of a task are active, {} may be", progress.concurrency));
+            }
         }
         broken
     }

@@ -16,11 +16,12 @@ impl Conductor<'_> {
             return;
         }
         let compiled = self.graph.node(node);
-        let visit = match compiled.in_cycle || compiled.split {
+        // What no cycle leads to runs once by each way, and once more after each rerun.
+        let visit = match compiled.repeats {
             true => self.execution.state.visit(node),
-            false => 0,
+            false => self.execution.state.reruns,
         };
-        if visit >= self.graph.max_visits {
+        if compiled.repeats && visit >= self.graph.max_visits {
             let message = format!("WF609: task {} ran {visit} times, which is max_visits", compiled.name);
             return self.refuse(node, route, context, Trouble { message });
         }

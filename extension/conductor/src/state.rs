@@ -144,6 +144,9 @@ pub struct State {
     /// How often tasks ran that may run again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub visits: Vec<(NodeId, u32)>,
+    /// How often it was rerun.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reruns: u32,
     /// Tasks with items that have not ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Progress>,
@@ -167,6 +170,10 @@ pub struct State {
     pub verdict: Option<Status>,
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 impl Default for State {
     fn default() -> Self {
         State {
@@ -174,6 +181,7 @@ impl Default for State {
             routes: Vec::new(),
             joins: Vec::new(),
             visits: Vec::new(),
+            reruns: 0,
             items: Vec::new(),
             base: None,
             deltas: Vec::new(),

@@ -171,6 +171,11 @@ impl<'a> Conductor<'a> {
         if leads_on.len() + arrivals.len() + ends.len() > 1 {
             leads_on.iter().for_each(|(_, _, context, _)| self.execution.state.share(context));
         }
+        if end.is_failure() && (told || !handled) {
+            // A rerun runs the task again, and what it then leads to: only what stands beside `fail` starts now.
+            leads_on.retain(|(.., beside_fail)| *beside_fail);
+            arrivals.clear();
+        }
         self.close(key, end, handled, told);
         for (node, route, context, beside_fail) in leads_on {
             self.lead_to(node, route, context, beside_fail && told);
@@ -255,11 +260,14 @@ impl<'a> Conductor<'a> {
     fn arrive(&mut self, node: NodeId, from: TaskKey, context: Context) {
         let needed = self.graph.node(node).join.unwrap_or(1);
         let inbound = self.graph.inbound(node);
+        let repeats = self.graph.node(node).repeats;
         let state = &mut self.execution.state;
         state.share(&context);
         let position = match state.joins.iter().position(|join| join.node == node && join.route == from.route) {
-            // Whoever comes a second time opens the next round.
-            Some(position) if state.joins[position].fired && state.joins[position].tasks.contains(&from.node) => {
+            // In a cycle whoever comes a second time opens the next round.
+            Some(position)
+                if repeats && state.joins[position].fired && state.joins[position].tasks.contains(&from.node) =>
+            {
                 state.joins[position].tasks.clear();
                 state.joins[position].context.clear();
                 state.joins[position].fired = false;
@@ -284,7 +292,11 @@ impl<'a> Conductor<'a> {
         let (route, seen) = (join.route, join.context.clone());
         join.fired |= fires;
         if all_here && join.fired {
-            state.joins.remove(position);
+            // A join that no cycle leads to stays, so that it fires once, whatever is rerun.
+            match repeats {
+                true => drop(state.joins.remove(position)),
+                false => state.joins[position].context.clear(),
+            }
         }
         if fires {
             state.live += 1;
