@@ -114,7 +114,8 @@ impl Conductor<'_> {
         }
         if reported.end == TaskEnd::Cancelled && !paused {
             self.stop(Status::Canceling);
-        } else if stop == Some(true) {
+        }
+        if stop == Some(true) {
             match &mut self.changes.withdraw {
                 Withdraw::Nothing => self.changes.withdraw = Withdraw::Items(vec![key]),
                 Withdraw::Items(keys) => keys.push(key),

@@ -171,12 +171,13 @@ impl<'a> Conductor<'a> {
         if leads_on.len() + arrivals.len() + ends.len() > 1 {
             leads_on.iter().for_each(|(_, _, context, _)| self.execution.state.share(context));
         }
+        self.close(key, end, handled, told);
         if end.is_failure() && (told || !handled) {
             // A rerun runs the task again, and what it then leads to: only what stands beside `fail` starts now.
-            leads_on.retain(|(.., beside_fail)| *beside_fail);
+            let failed = self.execution.status == Status::Failed;
+            leads_on.retain(|(.., beside_fail)| *beside_fail && failed);
             arrivals.clear();
         }
-        self.close(key, end, handled, told);
         for (node, route, context, beside_fail) in leads_on {
             self.lead_to(node, route, context, beside_fail && told);
         }
