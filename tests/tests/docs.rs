@@ -99,7 +99,10 @@ async fn order(pool: &PgPool, id: i32) -> Result<i64, Box<dyn std::error::Error>
 async fn the_readme_runs_in_sql_and_in_rust() {
     let (readme, source) = (read("README.md"), include_str!("docs.rs"));
     for (begin, end) in [("begin", "next"), ("next", "end")] {
-        let code = source.split(&format!("// README: {begin}\n")).nth(1).and_then(|rest| rest.split(&format!("// README: {end}\n")).next());
+        let code = source
+            .split(&format!("// README: {begin}\n"))
+            .nth(1)
+            .and_then(|rest| rest.split(&format!("// README: {end}\n")).next());
         assert!(readme.contains(code.unwrap().trim()), "README.md shows other Rust than tests/tests/docs.rs");
     }
     with_database(async |db| {
@@ -198,7 +201,8 @@ async fn the_errors_have_the_sqlstates_that_are_written() {
     assert_eq!(codes.len(), 19);
     with_database(async |db| {
         for cells in codes {
-            let raised = sqlx::query("SELECT workflow.raise_error($1, 'a test')").bind(cells[0]).fetch_one(&db.pool).await;
+            let raised =
+                sqlx::query("SELECT workflow.raise_error($1, 'a test')").bind(cells[0]).fetch_one(&db.pool).await;
             let error = raised.map(|row| row.len()).unwrap_err();
             let sqlstate = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
             assert_eq!(sqlstate, cells[1], "{}", cells[0]);
@@ -216,5 +220,8 @@ fn rows<'d>(document: &'d str, first: &'d str) -> impl Iterator<Item = Vec<&'d s
 fn same(path: &str, written: &[String], found: &[String]) {
     let gone: Vec<&String> = written.iter().filter(|line| !found.contains(line)).collect();
     let new: Vec<&String> = found.iter().filter(|line| !written.contains(line)).collect();
-    assert!(gone.is_empty() && new.is_empty() && written.len() == found.len(), "{path} has {gone:#?}, the catalog {new:#?}");
+    assert!(
+        gone.is_empty() && new.is_empty() && written.len() == found.len(),
+        "{path} has {gone:#?}, the catalog {new:#?}"
+    );
 }
