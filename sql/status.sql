@@ -159,7 +159,9 @@ BEGIN
     FROM workflow.workflow_task_execution t WHERE t.id >> 48 <> t.part
     UNION ALL
     SELECT 'a retry count stays within its bound', 'workflow_task_execution', t.id, format('%s of %s', t.retry_count, t.max_retries)
-    FROM workflow.workflow_task_execution t WHERE t.retry_count > t.max_retries AND t.task_index IS NULL
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE w.version IS NOT NULL AND t.retry_count > t.max_retries AND t.task_index IS NULL
   ) AS broken
   LIMIT max_rows;
 END $$;

@@ -302,6 +302,7 @@ async fn pending_retries_are_due_have_retries_left_and_come_oldest_first() {
             ("second", 0, 1, Some("2026-01-01T00:00:10Z")),
             ("first", 2, 3, Some("2026-01-01T00:00:05Z")),
             ("exhausted", 3, 3, Some("2026-01-01T00:00:05Z")),
+            ("beyond", 4, 3, Some("2026-01-01T00:00:05Z")),
             ("none", 0, 3, None),
         ] {
             let input = CreateWorkflowTaskExecutionInput {
