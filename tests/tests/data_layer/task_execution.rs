@@ -268,6 +268,9 @@ async fn a_task_is_overdue_past_its_timeout_until_it_is_marked_or_ends() {
         assert_eq!(overdue(&mut session, "2026-01-01 00:00:10Z").await, ["quick"]);
         assert_eq!(overdue(&mut session, "2026-01-01 00:00:20Z").await, ["quick", "slow"], "longest overdue first");
 
+        let ticked: i32 = sqlx::query_scalar("SELECT workflow_tick(1)").fetch_one(&mut session).await.unwrap();
+        assert_eq!(ticked, 0, "the engine leaves it to its master");
+
         let marked = UpdateWorkflowTaskExecutionInput { timed_out: Some(true), ..Default::default() };
         WorkflowTaskExecutionRepository::update(&mut session, ids[1], marked).await.unwrap();
         assert_eq!(overdue(&mut session, "2026-01-01 00:00:20Z").await, ["slow"]);
