@@ -111,7 +111,7 @@ fn rollout(number: usize) -> StartInput {
 async fn watch(pool: &PgPool, workers: &mut [Worker; 2]) -> Result<()> {
     let progress = Progress::new();
     loop {
-        let (ended, done, held): (i64, i64, i64) = sqlx::query_as(
+        let asked: sqlx::Result<(i64, i64, i64)> = sqlx::query_as(
             "SELECT (SELECT count(*) FROM workflow.execution WHERE workflow.is_end(status)), \
                (SELECT count(*) FROM workflow.workflow_task_execution WHERE status = 'completed' AND NOT skipped), \
                (SELECT count(*) FROM workflow.workflow_task_execution t \
@@ -120,7 +120,17 @@ async fn watch(pool: &PgPool, workers: &mut [Worker; 2]) -> Result<()> {
         )
         .bind(workers[1].name)
         .fetch_one(pool)
-        .await?;
+        .await;
+        let (ended, done, held) = match asked.map_err(pg_workflow_client::Error::from) {
+            Ok(asked) => asked,
+            // Somebody tries what happens when the server crashes.
+            Err(error) if error.is_transient() => {
+                progress.say(&format!("the server is away: {error}"));
+                sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         progress.show(ended, done);
         if ended == EXECUTIONS as i64 {
             progress.end();
@@ -169,7 +179,7 @@ async fn report(pool: &PgPool) -> Result<bool> {
     .fetch_one(pool)
     .await?;
     println!("{completed} of {EXECUTIONS} completed: {deployed} deployed, {held_back} held back by the scan");
-    println!("{retried} builds were tried again, and {taken_over} tasks taken over from the killed worker");
+    println!("{retried} builds were tried again, and {taken_over} tasks taken over when their leases had ended");
 
     // One that has something to show: production, and taken over if one was.
     let execution: i64 = sqlx::query_scalar(
@@ -207,7 +217,8 @@ async fn report(pool: &PgPool) -> Result<bool> {
     SELECT workflow_complete(:task, :lease_token, '{{\"image\": \"registry/shop:1\"}}');
     SELECT status, current_tasks, completed_tasks, variables FROM workflow_status(:execution);
     SELECT workflow_graph(:execution);
-    SELECT * FROM workflow.workflow_execution_summary ORDER BY execution DESC LIMIT 5;"
+    SELECT execution, status, completed_task_count, updated - created AS took
+      FROM workflow.workflow_execution_summary ORDER BY took DESC LIMIT 5;"
     );
     Ok(completed == EXECUTIONS as i64 && broken.is_empty())
 }
