@@ -1,0 +1,70 @@
+//! workflow_check finds what is broken. Each is broken by hand, in a transaction that is rolled back.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::json;
+
+#[tokio::test]
+async fn every_broken_invariant_is_found() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        // One that has ended, one with a running task, one with a waiting one, one that is paused.
+        session.define("tasks:\n  - {name: a, action: demo.a}\n").await;
+        let ended = session.start().await;
+        session.work("a", json!(null)).await;
+        let running = session.start().await;
+        session.claim_named(["a"]).await;
+        let waiting = session.start().await;
+        let paused = session.start().await;
+        session.run(format!("SELECT workflow_pause({paused})")).await;
+        let task = |execution: i64| {
+            format!("workflow_execution = (SELECT id FROM workflow.workflow_execution WHERE execution = {execution})")
+        };
+        let (tasks, runs) = ("UPDATE workflow.workflow_task_execution SET", "UPDATE workflow.workflow_execution SET");
+        for (broken, found) in [
+            (format!("{tasks} status = 'running' WHERE {}", task(ended)), "a finished execution has no live task"),
+            (
+                format!("{tasks} status = 'completed', queue_at = NULL WHERE {}", task(waiting)),
+                "an execution that goes on has a live task, or is paused",
+            ),
+            (
+                format!("DELETE FROM workflow.workflow_task_execution WHERE {}", task(waiting)),
+                "the conductor counts the live tasks",
+            ),
+            (format!("{runs} status = 'failed' WHERE execution = {ended}"), "an execution and its workflow end alike"),
+            (format!("{tasks} queue_at = now() WHERE {}", task(running)), "what is queued is claimable"),
+            (
+                format!("{tasks} queue_at = NULL WHERE {}", task(waiting)),
+                "what is claimable is queued, unless its execution is paused",
+            ),
+            (
+                format!("{tasks} queue_at = now() WHERE {}", task(paused)),
+                "what is claimable is queued, unless its execution is paused",
+            ),
+            (
+                format!("{runs} paused = true WHERE execution = {waiting}"),
+                "what is claimable is queued, unless its execution is paused",
+            ),
+            ("DELETE FROM workflow.lease".into(), "what runs is held by a lease"),
+            (format!("{tasks} lease = lease + 1 WHERE {}", task(running)), "what runs is held by a lease"),
+            (
+                format!("{tasks} status = 'requested', queue_at = NULL WHERE {}", task(waiting)),
+                "what waits has a reason",
+            ),
+            (format!("{tasks} id = id | (1::bigint << 50) WHERE {}", task(ended)), "an id names its part"),
+            (format!("{tasks} retry_count = 5 WHERE {}", task(ended)), "a retry count stays within its bound"),
+        ] {
+            session.run("BEGIN").await;
+            session.run(&broken).await;
+            let invariants: Vec<(String, String, i64, String)> = session.rows("SELECT * FROM workflow_check()").await;
+            assert!(invariants.iter().any(|(invariant, ..)| invariant == found), "{broken}: {invariants:#?}");
+            session.run("ROLLBACK").await;
+            assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow_check()").await, 0);
+        }
+        session.run("BEGIN").await;
+        session.run("DELETE FROM workflow.lease; UPDATE workflow.workflow_task_execution SET retry_count = 9").await;
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow_check(2)").await, 2);
+        session.run("ROLLBACK").await;
+    })
+    .await;
+}

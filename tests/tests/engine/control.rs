@@ -1,0 +1,393 @@
+//! Pause, resume, cancel, rerun.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+
+const LINEAR: &str = "tasks:
+  - {name: one, action: demo.a, on_success: two}
+  - {name: two, action: demo.b}
+";
+
+async fn control(session: &mut Session, call: String) -> String {
+    session.value(format!("SELECT workflow_{call}::text")).await
+}
+
+#[tokio::test]
+async fn nothing_of_a_paused_execution_can_be_claimed_and_what_runs_may_finish() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a, on_success: c}\n  - {name: b, action: demo.b}\n  - {name: c, action: demo.c, delay: 5}\n").await;
+        let id = session.start().await;
+        let a = session.rows::<Task>("SELECT * FROM workflow_claim('w1', 1, ARRAY['demo.a'])").await.remove(0);
+        assert_eq!(control(&mut session, format!("pause({id}, 'lunch')")).await, "running");
+        let status = session.status(id).await;
+        assert_eq!((&status["paused"], &status["pause_reason"], &status["status"]), (&json!(true), &json!("lunch"), &json!("running")));
+        assert!(session.claim(10).await.is_empty());
+        // Again: the same answer; the reason stays, or is the new one.
+        assert_eq!(control(&mut session, format!("pause({id})")).await, "running");
+        assert_eq!(session.status(id).await["pause_reason"], "lunch");
+        assert_eq!(control(&mut session, format!("pause({id}, 'dinner')")).await, "running");
+        assert_eq!(session.status(id).await["pause_reason"], "dinner");
+        assert_eq!(session.complete(&a, json!(null)).await, "completed");
+        // What becomes due meanwhile waits for the end of the pause.
+        session.at(5.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert!(session.claim(10).await.is_empty());
+        assert_eq!(control(&mut session, format!("resume({id})")).await, "running");
+        assert_eq!(session.status(id).await["pause_reason"], json!(null));
+        for task in session.claim_named(["b", "c"]).await {
+            session.complete(&task, json!(null)).await;
+        }
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_during_a_pause_frees_its_task_for_afterwards() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        let [one] = session.claim_named(["one"]).await;
+        control(&mut session, format!("pause({id})")).await;
+        session.at(30.0).await;
+        assert!(session.claim(10).await.is_empty());
+        let refusal = session.refused(format!("SELECT workflow_complete({}, {})", one.task, one.lease_token)).await;
+        assert_eq!(refusal.code(), ("55006", "WF615"));
+        control(&mut session, format!("resume({id})")).await;
+        session.work("one", json!(null)).await;
+        session.work("two", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn resuming_what_has_nothing_left_to_do_ends_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin("tasks: [{name: a, action: demo.a}]\n").await;
+        let [a] = session.claim_named(["a"]).await;
+        control(&mut session, format!("pause({id})")).await;
+        session.complete(&a, json!(null)).await;
+        let status = session.status(id).await;
+        if status["ended"] == false {
+            assert_eq!(control(&mut session, format!("resume({id})")).await, "completed");
+        }
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cancelled_execution_lets_its_tasks_finish_and_ends_cancelled_whatever_they_say() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a, retry: {count: 3}, on_complete: c}\n  - {name: b, action: demo.b}\n  - {name: c, action: demo.c}\n").await;
+        for fails in [false, true] {
+            let id = session.start().await;
+            let a = session.rows::<Task>("SELECT * FROM workflow_claim('w1', 1, ARRAY['demo.a'])").await.remove(0);
+            assert_eq!(control(&mut session, format!("cancel({id}, 'no more')")).await, "canceling");
+            assert!(session.claim(10).await.is_empty());
+            let status = session.status(id).await;
+            assert_eq!((&status["ended"], &status["error_message"]), (&json!(false), &json!("cancelled: no more")));
+            let before = session.contents().await;
+            assert_eq!(control(&mut session, format!("cancel({id})")).await, "canceling");
+            assert_eq!(session.contents().await, before);
+            if fails {
+                // The retry it would have had is not made any more.
+                session.fail(&a, json!(null)).await;
+            } else {
+                assert_eq!(session.complete(&a, json!(null)).await, "completed");
+            }
+            session.assert_ended(id, "cancelled", json!(null)).await;
+            let before = session.contents().await;
+            assert_eq!(control(&mut session, format!("cancel({id}, 'again')")).await, "cancelled");
+            assert_eq!(session.contents().await, before, "cancelling what is cancelled changes nothing");
+            assert!(session.claim(10).await.is_empty());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_cancel_running_leases_are_void_at_once() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(&format!("cancellation_policy: cancel_running\n{LINEAR}")).await;
+        let [one] = session.claim_named(["one"]).await;
+        assert_eq!(control(&mut session, format!("cancel({id})")).await, "cancelled");
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        let refusal = session.refused(format!("SELECT workflow_complete({}, {})", one.task, one.lease_token)).await;
+        assert_eq!(refusal.code(), ("55006", "WF615"));
+        let lost: String = session
+            .value(format!("SELECT state FROM workflow_heartbeat('{{{}}}', '{{{}}}')", one.task, one.lease_token))
+            .await;
+        assert_eq!(lost, "lost");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cancelling_what_waits_only_ends_it_at_once() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a}\n  - {name: b, action: demo.b, delay: 100}\n").await;
+        let id = session.start().await;
+        assert_eq!(control(&mut session, format!("cancel({id})")).await, "cancelled");
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        let id = session.start().await;
+        control(&mut session, format!("pause({id})")).await;
+        assert_eq!(control(&mut session, format!("cancel({id})")).await, "cancelled");
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        session.at(1000.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_while_its_execution_is_cancelled_ends_the_task() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        session.claim_named(["one"]).await;
+        assert_eq!(control(&mut session, format!("cancel({id})")).await, "canceling");
+        session.at(30.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_state_is_refused() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(LINEAR).await;
+        let running = session.start().await;
+        let completed = session.start().await;
+        let failed = session.start().await;
+        for id in [completed, failed] {
+            let run: i64 = session.value(format!("SELECT workflow_execution FROM workflow_status({id})")).await;
+            for name in ["one", "two"] {
+                let tasks = session.claim(10).await;
+                for task in tasks {
+                    if task.workflow_execution != run {
+                        continue;
+                    }
+                    assert_eq!(task.task_name, name);
+                    if id == completed {
+                        session.complete(&task, json!(null)).await;
+                    } else {
+                        session.fail(&task, json!(null)).await;
+                    }
+                }
+                // Give back what is not ours.
+                let late: f64 = session.value("SELECT extract(epoch FROM workflow.now() - '2026-01-01 00:00:00+00')::float8").await;
+                session.at(late + 30.0).await;
+                session.run("SELECT workflow_tick()").await;
+            }
+        }
+        session.assert_ended(completed, "completed", json!(null)).await;
+        session.assert_ended(failed, "failed", json!(null)).await;
+        let outside: i64 = session
+            .value(
+                "SELECT e.id FROM workflow_create_execution('demo.a') AS e,
+                   LATERAL workflow_create_workflow_execution(e.id, (SELECT id FROM workflow.workflow_definition)) AS w",
+            )
+            .await;
+        for (call, sqlstate, code) in [
+            (format!("pause({completed})"), "55000", "WF611"),
+            (format!("pause({failed})"), "55000", "WF611"),
+            (format!("resume({running})"), "55000", "WF611"),
+            (format!("resume({completed})"), "55000", "WF611"),
+            (format!("cancel({completed})"), "55000", "WF611"),
+            (format!("cancel({failed})"), "55000", "WF611"),
+            (format!("rerun({running})"), "55000", "WF612"),
+            (format!("rerun({completed})"), "55000", "WF612"),
+            (format!("rerun({failed}, ARRAY['two'])"), "55000", "WF612"),
+            (format!("rerun({failed}, ARRAY['nowhere'])"), "55000", "WF612"),
+            (format!("rerun({failed}, ARRAY['one'], routes => ARRAY[7])"), "55000", "WF612"),
+            (format!("rerun({failed}, ARRAY['one'], routes => ARRAY[0, 0])"), "22023", "WF613"),
+            (format!("rerun({failed}, ARRAY[NULL]::text[])"), "22023", "WF613"),
+            (format!("rerun({failed}, reset_items => NULL)"), "22023", "WF613"),
+            (format!("rerun({failed}, routes => ARRAY[0])"), "22023", "WF613"),
+        ] {
+            let refusal = session.refused(format!("SELECT workflow_{call}")).await;
+            assert_eq!(refusal.code(), (sqlstate, code), "{call}: {refusal:#?}");
+        }
+        for verb in ["pause", "resume", "cancel", "rerun"] {
+            for (id, sqlstate, code) in
+                [("999".to_owned(), "P0002", "WF616"), ("NULL".into(), "22023", "WF613"), (outside.to_string(), "55000", "WF618"), ("-1".into(), "P0002", "WF616")]
+            {
+                let refusal = session.refused(format!("SELECT workflow_{verb}({id})")).await;
+                assert_eq!(refusal.code(), (sqlstate, code), "{verb}({id}): {refusal:#?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_execution_runs_on_from_its_failed_task() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        session.work("one", json!(1)).await;
+        let [two] = session.claim_named(["two"]).await;
+        session.fail(&two, json!({"type": "x"})).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(control(&mut session, format!("rerun({id})")).await, "running");
+        let status = session.status(id).await;
+        assert_eq!((&status["ended"], &status["error_message"]), (&json!(false), &json!(null)), "{status:#}");
+        // It runs now: once more is refused.
+        assert_eq!(session.refused(format!("SELECT workflow_rerun({id})")).await.code(), ("55000", "WF612"));
+        session.work("two", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        // The report of the first run is stale, or answered as it was; in no case does it count.
+        let before = session.contents().await;
+        let answer = session.finish(&[(two.task, two.lease_token, "failed")]).await.remove(0);
+        assert!(["failed", "WF615"].contains(&answer.word()), "{answer:?}");
+        assert_eq!(session.contents().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cancelled_execution_can_be_rerun_from_named_tasks() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        session.work("one", json!(1)).await;
+        let [two] = session.claim_named(["two"]).await;
+        control(&mut session, format!("cancel({id})")).await;
+        session.fail(&two, json!(null)).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        assert_eq!(control(&mut session, format!("rerun({id}, ARRAY['one'])")).await, "running");
+        session.work("one", json!(2)).await;
+        session.work("two", json!(3)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_task_with_items_only_those_run_again_that_did_not_succeed_unless_reset() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define(
+                "tasks:
+  - name: each
+    action: demo.a
+    with_items: {items: [a, b, c, d], on_item_failure: continue, max_failures: 0}
+    input: {x: '{{ item }}'}
+    publish: {all: '{{ result() }}'}
+output_map: [{all: \"{{ vars.all | default('none') }}\"}]
+",
+            )
+            .await;
+        for (reset, again) in [(false, vec![1, 3]), (true, vec![0, 1, 2, 3])] {
+            let id = session.start().await;
+            let items = session.claim(10).await;
+            let outcomes: Vec<String> = items
+                .iter()
+                .map(|item| {
+                    let index = item.task_index.unwrap();
+                    let status = if index % 2 == 1 { "failed" } else { "completed" };
+                    format!(
+                        "ROW({}, {}, '{status}', '\"old {index}\"', NULL, NULL, NULL)::workflow.outcome",
+                        item.task, item.lease_token
+                    )
+                })
+                .collect();
+            session.run(format!("SELECT workflow_finish(ARRAY[{}])", outcomes.join(","))).await;
+            assert_eq!(session.status(id).await["status"], "failed");
+            control(&mut session, format!("rerun({id}, reset_items => {reset})")).await;
+            let mut items = session.claim(10).await;
+            if reset && items.len() == 2 {
+                // Without names all whose failure nothing handled; reset_items goes with names.
+                for item in &items {
+                    session.fail(item, json!(null)).await;
+                }
+                control(&mut session, format!("rerun({id}, ARRAY['each'], reset_items => true)")).await;
+                items = session.claim(10).await;
+            }
+            assert_eq!(items.iter().map(|item| item.task_index.unwrap()).collect::<Vec<_>>(), again);
+            for item in &items {
+                session.complete(item, json!(format!("new {}", item.task_index.unwrap()))).await;
+            }
+            let expected = if reset {
+                json!({"all": ["new 0", "new 1", "new 2", "new 3"]})
+            } else {
+                json!({"all": ["old 0", "new 1", "old 2", "new 3"]})
+            };
+            session.assert_ended(id, "completed", expected).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn control_and_reports_at_once_leave_a_sound_execution() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define(
+                "tasks:
+  - {name: each, action: demo.a, with_items: {items: '{{ range(30) | list }}', concurrency: 5}, input: {x: '{{ item }}'}, on_success: last}
+  - {name: last, action: demo.b}
+",
+            )
+            .await;
+        let ids: Vec<i64> = {
+            let mut ids = Vec::new();
+            for _ in 0..4 {
+                ids.push(session.start().await);
+            }
+            ids
+        };
+        let work = || async {
+            let mut session = Session::new(db).await;
+            let mut nothing = 0;
+            while nothing < 20 {
+                let tasks = session.claim(4).await;
+                nothing = if tasks.is_empty() { nothing + 1 } else { 0 };
+                let outcomes: Vec<_> = tasks.iter().map(|task| (task.task, task.lease_token, "completed")).collect();
+                session.finish(&outcomes).await;
+            }
+        };
+        let fiddle = |id: i64, last: &'static str| async move {
+            let mut session = Session::new(db).await;
+            for _ in 0..10 {
+                for verb in ["pause", "resume"] {
+                    // It may have ended by now.
+                    let call = format!("SELECT workflow_{verb}({id})");
+                    if let Err(error) = sqlx::query(sqlx::AssertSqlSafe(call.as_str())).execute(&mut session.connection).await {
+                        assert_eq!(Refusal::of(error).code(), ("55000", "WF611"));
+                    }
+                }
+            }
+            if last == "cancel" {
+                let call = format!("SELECT workflow_cancel({id})");
+                if let Err(error) = sqlx::query(sqlx::AssertSqlSafe(call.as_str())).execute(&mut session.connection).await {
+                    assert_eq!(Refusal::of(error).code(), ("55000", "WF611"));
+                }
+            }
+        };
+        tokio::join!(work(), work(), fiddle(ids[0], "resume"), fiddle(ids[1], "cancel"), fiddle(ids[2], "cancel"));
+        work().await;
+        for id in ids {
+            let status = session.status(id).await;
+            assert_eq!(status["ended"], true, "{status:#}");
+            assert!(["completed", "cancelled"].contains(&status["status"].as_str().unwrap()), "{status:#}");
+        }
+        let twice: Value = session
+            .value("SELECT coalesce(jsonb_agg(t), '[]') FROM (SELECT workflow_execution, task_name, task_index FROM workflow.workflow_task_execution GROUP BY 1, 2, 3 HAVING count(*) > 1) t")
+            .await;
+        assert_eq!(twice, json!([]));
+    })
+    .await;
+}

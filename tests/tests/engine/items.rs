@@ -1,0 +1,186 @@
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+
+fn indexes(tasks: &[Task]) -> Vec<i32> {
+    tasks.iter().map(|task| task.task_index.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn only_so_many_items_run_at_once_and_the_result_is_in_their_order() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define(
+                "parameters: {properties: {list: {type: array}}}
+tasks:
+  - name: each
+    action: demo.a
+    with_items: {items: '{{ parameters.list }}', concurrency: 2}
+    input: {item: '{{ item }}', number: '{{ index }}'}
+    publish: {all: '{{ result() }}'}
+    on_success: after
+  - {name: after, action: demo.b, input: {all: '{{ vars.all }}'}}
+",
+            )
+            .await;
+        let id = session.start_with(json!({"list": ["a", "b", "c", "d", "e"]})).await;
+        let first = session.claim(10).await;
+        assert_eq!(indexes(&first), [0, 1]);
+        assert_eq!(first[1].input, Some(json!({"item": "b", "number": 1})));
+        // The second is quicker than the first: the third follows it.
+        assert_eq!(session.complete(&first[1], json!("B")).await, "running");
+        let second = session.claim(10).await;
+        assert_eq!(indexes(&second), [2]);
+        assert!(session.claim(10).await.is_empty());
+        session.complete(&second[0], json!("C")).await;
+        session.complete(&first[0], json!("A")).await;
+        let last = session.claim(10).await;
+        assert_eq!(indexes(&last), [3, 4]);
+        session.complete(&last[1], json!("E")).await;
+        assert_eq!(session.status(id).await["current_tasks"], json!(["each"]));
+        assert_eq!(session.complete(&last[0], json!("D")).await, "completed");
+        let [after] = session.claim_named(["after"]).await;
+        assert_eq!(after.input, Some(json!({"all": ["A", "B", "C", "D", "E"]})));
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_list_completes_at_once_with_an_empty_result() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: each, action: demo.a, with_items: [], input: {x: '{{ item }}'}, publish: {all: '{{ result() }}'}, on_success: after}
+  - {name: after, action: demo.b, input: {all: '{{ vars.all }}'}}
+",
+            )
+            .await;
+        let [after] = session.claim_named(["after"]).await;
+        assert_eq!(after.input, Some(json!({"all": []})));
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_failed_item_no_new_one_starts_and_the_task_fails_when_none_is_active() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: each, action: demo.a, with_items: {items: [1, 2, 3, 4], concurrency: 2}, input: {x: '{{ item }}'}, on_failure: mend}
+  - {name: mend, action: demo.b}
+",
+            )
+            .await;
+        let items = session.claim(10).await;
+        assert_eq!(indexes(&items), [0, 1]);
+        assert_eq!(session.fail(&items[0], json!({"type": "x"})).await, "running");
+        assert!(session.claim(10).await.is_empty());
+        session.complete(&items[1], json!(null)).await;
+        session.work("mend", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        let statuses: Vec<String> = session
+            .value("SELECT array_agg(status::text ORDER BY task_index) FROM workflow.workflow_task_execution WHERE task_name = 'each'")
+            .await;
+        assert_eq!(statuses, ["failed", "completed", "cancelled", "cancelled"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_continue_all_items_run_unless_more_fail_than_may() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        for (failures, max_failures, run, word) in
+            [(1, "1", 4, "completed"), (2, "1", 2, "failed"), (2, "50%", 4, "completed"), (4, "100%", 4, "completed")]
+        {
+            let id = session
+                .begin(&format!(
+                    "tasks:
+  - name: each
+    action: demo.a
+    with_items: {{items: [1, 2, 3, 4], concurrency: 1, on_item_failure: continue, max_failures: {max_failures}}}
+    input: {{x: '{{{{ item }}}}'}}
+"
+                ))
+                .await;
+            for index in 0..run {
+                let [item] = session.claim_named(["each"]).await;
+                assert_eq!(item.task_index, Some(index));
+                if index < failures {
+                    session.fail(&item, json!(null)).await;
+                } else {
+                    session.complete(&item, json!(null)).await;
+                }
+            }
+            assert!(session.claim(1).await.is_empty());
+            session.assert_ended(id, word, json!(null)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn items_come_in_batches() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .begin(
+                "tasks:
+  - {name: each, action: demo.a, with_items: {items: '{{ range(5) | list }}', batch_size: 2}, input: {x: '{{ item }}', n: '{{ index }}'}}
+",
+            )
+            .await;
+        let inputs: Vec<Value> = session.claim(10).await.into_iter().map(|task| task.input.unwrap()).collect();
+        assert_eq!(
+            inputs,
+            [json!({"x": [0, 1], "n": 0}), json!({"x": [2, 3], "n": 1}), json!({"x": [4], "n": 2})]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thousand_items_are_reported_in_one_batch_and_counted_once() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: each, action: demo.a, with_items: '{{ range(1000) | list }}', input: {x: '{{ item }}'}, publish: {n: '{{ result() | length }}'}}
+output_map: [{n: '{{ vars.n }}'}]
+",
+            )
+            .await;
+        let tasks = session.claim(1000).await;
+        assert_eq!(indexes(&tasks), (0..1000).collect::<Vec<_>>());
+        let outcomes: Vec<_> = tasks.iter().map(|task| (task.task, task.lease_token, "completed")).collect();
+        let answers = session.finish(&outcomes).await;
+        assert_eq!(answers.len(), 1000);
+        assert!(answers.iter().all(|answer| answer.word() == "completed"), "{:?}", answers[0]);
+        session.assert_ended(id, "completed", json!({"n": 1000})).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn too_many_items_fail_the_workflow_with_the_bound() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin("tasks:\n  - {name: each, action: demo.a, with_items: '{{ range(10001) | list }}', input: {x: '{{ item }}'}}\n")
+            .await;
+        let status = session.status(id).await;
+        assert_eq!(status["status"], "failed");
+        assert!(status["error_message"].as_str().unwrap().starts_with("WF6"), "{status:#}");
+    })
+    .await;
+}

@@ -1,0 +1,387 @@
+//! Claims and leases: who has a task, for how long, and what a worker that has lost it is told.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const ONE: &str = "tasks: [{name: a, action: demo.a}]\n";
+
+/// Starts so many executions of one task.
+async fn start_many(session: &mut Session, count: usize) {
+    session.define(ONE).await;
+    session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))")).await;
+}
+
+/// What a heartbeat is told, in order.
+async fn heartbeat(session: &mut Session, tasks: &[&Task], lease: &str) -> Vec<String> {
+    let of = |field: fn(&Task) -> i64| {
+        let list: Vec<String> = tasks.iter().map(|task| field(task).to_string()).collect();
+        format!("'{{{}}}'", list.join(","))
+    };
+    let rows: Vec<(i64, String)> = session
+        .rows(format!(
+            "SELECT * FROM workflow_heartbeat({}, {}, '{lease}')",
+            of(|task| task.task),
+            of(|task| task.lease_token)
+        ))
+        .await;
+    assert_eq!(
+        rows.iter().map(|row| row.0).collect::<Vec<_>>(),
+        tasks.iter().map(|task| task.task).collect::<Vec<_>>()
+    );
+    rows.into_iter().map(|row| row.1).collect()
+}
+
+#[tokio::test]
+async fn a_claim_is_of_the_actions_asked_for_oldest_first() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define(
+                "tasks:\n  - {name: a, action: demo.a}\n  - {name: b, action: demo.b}\n  - {name: c, action: demo.c}\n",
+            )
+            .await;
+        for seconds in 0..3 {
+            session.at(f64::from(seconds)).await;
+            session.start().await;
+        }
+        let claim = async |session: &mut Session, max: i32, actions: &str| {
+            let mut tasks: Vec<Task> =
+                session.rows(format!("SELECT * FROM workflow_claim('w1', {max}, {actions})")).await;
+            tasks.sort_by_key(|task| task.task);
+            tasks.into_iter().map(|task| (task.task_name, task.workflow_execution)).collect::<Vec<_>>()
+        };
+        let named = |list: &[(&str, i64)]| list.iter().map(|(name, id)| (name.to_string(), *id)).collect::<Vec<_>>();
+        assert_eq!(claim(&mut session, 2, "ARRAY['demo.b']").await, named(&[("b", 1), ("b", 2)]));
+        assert_eq!(
+            claim(&mut session, 3, "ARRAY['demo.c', 'demo.a', 'demo.a']").await,
+            named(&[("a", 1), ("c", 1), ("a", 2)])
+        );
+        assert_eq!(claim(&mut session, 5, "ARRAY['demo.none', NULL]").await, []);
+        assert_eq!(claim(&mut session, 5, "'{}'").await, []);
+        assert_eq!(claim(&mut session, 5, "NULL").await, named(&[("c", 2), ("a", 3), ("b", 3), ("c", 3)]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(ONE).await;
+        let [old] = session.claim_named(["a"]).await;
+        session.at(29.0).await;
+        assert!(session.claim(1).await.is_empty());
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        session.at(30.0).await;
+        // A claim that finds nothing looks for it itself.
+        let [new] = session.claim_named(["a"]).await;
+        assert_eq!((new.task, new.attempt), (old.task, 2));
+        assert_ne!(new.lease_token, old.lease_token);
+        for call in ["workflow_complete", "workflow_fail"] {
+            let refusal = session.refused(format!("SELECT {call}({}, {})", old.task, old.lease_token)).await;
+            assert_eq!(refusal.code(), ("55006", "WF615"));
+            assert!(refusal.message.starts_with("WF615: lease is stale"), "{refusal:?}");
+        }
+        assert_eq!(session.finish(&[(old.task, old.lease_token, "completed")]).await[0].word(), "WF615");
+        assert_eq!(session.complete(&new, json!(1)).await, "completed");
+        session.assert_ended(id, "completed", json!(null)).await;
+        let refusal = session.refused(format!("SELECT workflow_complete({}, {})", old.task, old.lease_token)).await;
+        assert_eq!(refusal.code(), ("55006", "WF615"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tick_frees_ended_leases_too_and_a_late_report_is_refused_before_the_next_claim() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        start_many(&mut session, 3).await;
+        let tasks = session.claim(2).await;
+        let done = &tasks[0];
+        session.complete(done, json!(null)).await;
+        session.at(30.0).await;
+        // Until somebody frees it, the lease still holds: nobody else has it.
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        let late = &tasks[1];
+        let refusal = session.refused(format!("SELECT workflow_complete({}, {})", late.task, late.lease_token)).await;
+        assert_eq!(refusal.code(), ("55006", "WF615"));
+        let again: BTreeSet<i64> = session.claim(10).await.iter().map(|task| task.task).collect();
+        assert_eq!(again.len(), 2);
+        assert!(again.contains(&late.task) && !again.contains(&done.task));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_report_after_the_leases_end_counts_while_nobody_else_has_the_task() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(ONE).await;
+        let [task] = session.claim_named(["a"]).await;
+        session.at(1000.0).await;
+        assert_eq!(session.complete(&task, json!(null)).await, "completed");
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_prolongs_what_it_names_and_leaves_the_rest_to_end() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        start_many(&mut session, 4).await;
+        let tasks = session.claim(4).await;
+        let [a, b, c, d] = [&tasks[0], &tasks[1], &tasks[2], &tasks[3]];
+        session.at(20.0).await;
+        session.complete(d, json!(null)).await;
+        assert_eq!(heartbeat(&mut session, &[b, a, d], "30 seconds").await, ["held", "held", "lost"]);
+        session.at(30.0).await;
+        let freed = session.claim(10).await;
+        assert_eq!(freed.iter().map(|task| task.task).collect::<Vec<_>>(), [c.task]);
+        assert_eq!(heartbeat(&mut session, &[a, b, c], "30 seconds").await, ["held", "held", "lost"]);
+        session.at(59.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        assert_eq!(session.complete(a, json!(null)).await, "completed");
+        assert_eq!(session.complete(b, json!(null)).await, "completed");
+        let refusal = session.refused(format!("SELECT workflow_complete({}, {})", c.task, c.lease_token)).await;
+        assert_eq!(refusal.code(), ("55006", "WF615"));
+        session.complete(&freed[0], json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn heartbeats_may_name_the_tasks_of_a_claim_in_turns() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        start_many(&mut session, 3).await;
+        let tasks = session.claim(3).await;
+        let [a, b, c] = [&tasks[0], &tasks[1], &tasks[2]];
+        for round in 1..=5 {
+            session.at(f64::from(round) * 20.0).await;
+            for task in [a, b, c] {
+                assert_eq!(heartbeat(&mut session, &[task], "30 seconds").await, ["held"], "round {round}");
+            }
+            assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0, "round {round}");
+        }
+        session.at(129.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        session.at(130.0).await;
+        assert_eq!(session.claim(10).await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_can_also_shorten_a_lease() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.begin(ONE).await;
+        let [task] = session.claim_named(["a"]).await;
+        assert_eq!(heartbeat(&mut session, &[&task], "1 second").await, ["held"]);
+        session.at(1.0).await;
+        assert_eq!(session.claim(1).await[0].attempt, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_tells_what_is_to_stop() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(ONE).await;
+        let [task] = session.claim_named(["a"]).await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        assert_eq!(heartbeat(&mut session, &[&task], "30 seconds").await, ["stop"]);
+        session.complete(&task, json!(null)).await;
+        assert_eq!(heartbeat(&mut session, &[&task], "30 seconds").await, ["lost"]);
+        session.assert_ended(id, "cancelled", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_with_wrong_arguments_is_refused_and_with_unknown_tasks_says_lost() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.begin(ONE).await;
+        let [task] = session.claim_named(["a"]).await;
+        let (id, lease) = (task.task, task.lease_token);
+        for call in [
+            "NULL, '{1}'".to_owned(),
+            "'{1}', NULL".into(),
+            "'{1}', '{1, 2}'".into(),
+            "'{1}', '{1}', '0'".into(),
+            "'{1}', '{1}', '-1 second'".into(),
+            "'{1}', '{1}', '31 days'".into(),
+            "'{1}', '{1}', NULL".into(),
+        ] {
+            let refusal = session.refused(format!("SELECT * FROM workflow_heartbeat({call})")).await;
+            assert_eq!(refusal.code(), ("22023", "WF613"), "{call}");
+        }
+        let before = session.contents().await;
+        let rows: Vec<(Option<i64>, String)> = session
+            .rows(format!(
+                "SELECT * FROM workflow_heartbeat(ARRAY[NULL, {id}, {id}, 99, -1], ARRAY[{lease}, NULL, {lease} + 1, {lease}, {lease}])"
+            ))
+            .await;
+        assert!(rows.iter().all(|(_, state)| state == "lost"), "{rows:?}");
+        assert_eq!(rows.len(), 5);
+        assert_eq!(session.contents().await, before);
+        let none: Vec<(i64, String)> = session.rows("SELECT * FROM workflow_heartbeat('{}', '{}')").await;
+        assert!(none.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_out_of_range_is_refused() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.begin(ONE).await;
+        for (arguments, text) in [
+            ("'w1', 0", "max_tasks"),
+            ("'w1', -1", "max_tasks"),
+            ("'w1', 10001", "max_tasks"),
+            ("'w1', NULL", "max_tasks"),
+            ("NULL", "worker"),
+            ("'w1', 1, NULL, '0'", "lease"),
+            ("'w1', 1, NULL, '-5 seconds'", "lease"),
+            ("'w1', 1, NULL, '31 days'", "lease"),
+            ("'w1', 1, NULL, NULL", "lease"),
+            ("'w1', 1, NULL, '1 day', '{-1}'", "part"),
+        ] {
+            let refusal = session.refused(format!("SELECT * FROM workflow_claim({arguments})")).await;
+            assert_eq!(refusal.code(), ("22023", "WF613"), "{arguments}");
+            assert!(refusal.message.contains(text), "{arguments}: {refusal:?}");
+            assert!(!refusal.hint.is_empty() || text == "part", "{refusal:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn idle_calls_take_no_transaction_id_and_write_no_wal() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        start_many(&mut session, 1).await;
+        let [task] = session.claim_named(["a"]).await;
+        for call in [
+            "workflow_claim('w2', 10)",
+            "workflow_claim('w2', 10, ARRAY['demo.a', 'demo.none'])",
+            "workflow_claim('w2', 10, parts => '{0, 1}')",
+            "workflow_finish_and_claim('w2', '{}', 10)",
+            "workflow_tick()",
+            "workflow_finish('{}')",
+            &format!("workflow_finish_and_claim('w2', {}, 10)", outcome_array(&[(99, 1, "completed")])),
+            &format!("workflow_heartbeat('{{{}}}', '{{{}}}')", task.task, task.lease_token + 1),
+        ] {
+            // The first call of a session fills its caches and may tidy pages up.
+            session.run(format!("SELECT * FROM {call}")).await;
+            session.run("BEGIN").await;
+            let plan: Value = session.value(format!("EXPLAIN (ANALYZE, WAL, FORMAT json) SELECT * FROM {call}")).await;
+            let wal = &plan[0]["Plan"]["WAL Bytes"];
+            let xid: Option<String> = session.value("SELECT pg_current_xact_id_if_assigned()::text").await;
+            session.run("COMMIT").await;
+            assert_eq!((wal, xid), (&json!(0), None), "{call}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_that_claim_at_once_never_get_the_same_task() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .begin("tasks: [{name: each, action: demo.a, with_items: '{{ range(400) | list }}', input: {x: '{{ item }}'}}]\n")
+            .await;
+        let claim = |size: i32| async move {
+            let mut session = Session::new(db).await;
+            let mut claimed = Vec::new();
+            let mut nothing = 0;
+            while nothing < 2 {
+                let tasks = session.claim(size).await;
+                nothing = if tasks.is_empty() { nothing + 1 } else { 0 };
+                claimed.extend(tasks.iter().map(|task| task.task));
+            }
+            claimed
+        };
+        let (a, b, c, d) = tokio::join!(claim(1), claim(2), claim(3), claim(7));
+        let mut all = [a, b, c, d].concat();
+        all.extend(session.claim(1000).await.iter().map(|task| task.task));
+        assert_eq!(all.len(), 400);
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 400, "a task went to two workers");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_nobody() {
+    with_database(async |db| {
+        let (mut first, mut second) = (Session::new(db).await, Session::new(db).await);
+        start_many(&mut first, 4).await;
+        let reported = first.claim(1).await.remove(0);
+        second.run("SET lock_timeout = '10s'").await;
+        second.run("SET deadlock_timeout = '10ms'").await;
+        // Another claim, and a report, in transactions that are still open.
+        first.run("BEGIN").await;
+        let held = first.claim(1).await;
+        first.complete(&reported, json!(null)).await;
+        let others = second.claim(10).await;
+        assert_eq!(others.len(), 2);
+        assert!(others.iter().all(|task| task.task != held[0].task));
+        first.run("ROLLBACK").await;
+        // What was rolled back is there again.
+        let back = second.claim(10).await;
+        assert_eq!(back.iter().map(|task| task.task).collect::<Vec<_>>(), [held[0].task]);
+        assert_eq!(first.complete(&reported, json!(null)).await, "completed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn workers_that_vanish_again_and_again_lose_nothing() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a, on_success: b}\n  - {name: b, action: demo.b}\n").await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[10]))").await;
+        let mut now = 0.0;
+        loop {
+            let tasks = session.claim(3).await;
+            if tasks.is_empty() {
+                break;
+            }
+            // Of each claim the first is reported; the rest is lost with its worker.
+            session.complete(&tasks[0], json!(null)).await;
+            now += 30.0;
+            session.at(now).await;
+        }
+        let ended: i64 = session.value("SELECT count(*) FROM workflow.execution WHERE status = 'completed'").await;
+        assert_eq!(ended, 10);
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.lease").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_steps_wait_no_longer_than_those_of_executions_that_began_before() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a, on_success: b}\n  - {name: b, action: demo.a}\n").await;
+        session.start().await;
+        session.at(1.0).await;
+        session.start().await;
+        let first = session.claim(1).await.remove(0);
+        session.at(2.0).await;
+        session.complete(&first, json!(null)).await;
+        let names: Vec<String> =
+            [session.claim(1).await, session.claim(1).await].concat().into_iter().map(|task| task.task_name).collect();
+        assert_eq!(names, ["a", "b"]);
+    })
+    .await;
+}

@@ -1,0 +1,13 @@
+//! The engine through its SQL functions on a real server: definitions, executions, the work protocol, control.
+
+mod check;
+mod control;
+mod define;
+mod fixture;
+mod flow;
+mod items;
+mod lease;
+mod report;
+mod start;
+mod status;
+mod timer;
