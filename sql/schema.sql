@@ -352,6 +352,8 @@ CREATE TABLE workflow.lease (
   PRIMARY KEY (part, id)
 ) WITH (fillfactor = 50);
 CREATE INDEX lease_until_idx ON workflow.lease (part, until);
+-- Only what heartbeats have left behind: a claim's own row is found by its id.
+CREATE INDEX lease_left_behind_idx ON workflow.lease (part, token) WHERE id <> token;
 COMMENT ON TABLE workflow.lease IS
   'Who holds which tasks until when: one row a claim, so that a heartbeat writes one row whatever the claim''s size. Tasks carry its token; a row may outlive its tasks and is dropped at its end.';
 COMMENT ON COLUMN workflow.lease.part IS 'The part of its tasks.';

@@ -293,37 +293,41 @@ BEGIN
       format('%s tasks, %s lease tokens', cardinality(tasks), cardinality(lease_tokens)),
       'give each of at most 10000 tasks the lease token it was claimed with');
   END IF;
-  PERFORM 1 FROM workflow.lease l
-  WHERE (l.part, l.id) IN (SELECT (n.id >> 48)::int, n.id FROM unnest(lease_tokens) AS n(id))
-  ORDER BY l.part, l.id FOR NO KEY UPDATE;
-  -- Tasks of the same claim that still run and are not named keep the end they have, in a row of their own.
-  INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
-  SELECT l.part, workflow.make_id(l.part, nextval('workflow.lease_id_seq')), l.token, l.worker, l.until, rest.tasks, now, now
-  FROM (SELECT n.token, array_agg(n.task) AS tasks FROM unnest(tasks, lease_tokens) AS n(task, token) GROUP BY n.token) AS named
-  JOIN workflow.lease l ON l.part = (named.token >> 48)::int AND l.id = named.token
-  CROSS JOIN LATERAL (
-    SELECT array_agg(t.id) AS tasks FROM unnest(l.tasks) AS o(id)
-    JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
-    WHERE t.status = 'running' AND t.lease = l.token AND o.id <> ALL (named.tasks)) AS rest
-  WHERE NOT l.tasks <@ named.tasks AND rest.tasks IS NOT NULL;
+  PERFORM 1 FROM unnest(workflow_heartbeat.lease_tokens) AS n(token)
+  JOIN workflow.lease l ON l.part = (n.token >> 48)::int AND (l.id = n.token OR (l.token = n.token AND l.id <> l.token))
+  ORDER BY l.part, l.id FOR NO KEY UPDATE OF l;
+  -- One row of a claim, its first, is for what is named here. What else that row held, and still runs, goes to a row of
+  -- its own and keeps the end it has; from other such rows, left by earlier heartbeats, what is named here is taken out.
+  WITH named AS MATERIALIZED (
+    SELECT n.token, array_agg(DISTINCT n.task) AS tasks
+    FROM unnest(workflow_heartbeat.tasks, workflow_heartbeat.lease_tokens) AS n(task, token)
+    JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
+    WHERE t.status = 'running' AND t.lease = n.token GROUP BY n.token),
+  found AS MATERIALIZED (
+    SELECT l.part, l.id, l.token, l.worker, l.until, named.tasks AS named, rest.tasks AS rest,
+      row_number() OVER (PARTITION BY l.token ORDER BY l.id) = 1 AS is_first
+    FROM named
+    JOIN workflow.lease l ON l.part = (named.token >> 48)::int AND (l.id = named.token OR (l.token = named.token AND l.id <> l.token))
+    CROSS JOIN LATERAL (
+      SELECT array_agg(t.id ORDER BY t.id) AS tasks FROM unnest(l.tasks) AS o(id)
+      JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
+      WHERE t.status = 'running' AND t.lease = l.token AND t.id <> ALL (named.tasks)) AS rest),
+  left_behind AS (
+    INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
+    SELECT f.part, workflow.make_id(f.part, nextval('workflow.lease_id_seq')), f.token, f.worker, f.until, f.rest, now, now
+    FROM found f WHERE f.is_first AND f.rest IS NOT NULL),
+  emptied AS (
+    DELETE FROM workflow.lease l USING found f WHERE l.part = f.part AND l.id = f.id AND NOT f.is_first AND f.rest IS NULL)
   UPDATE workflow.lease l
-  SET until = now + workflow_heartbeat.lease, tasks = named.tasks, updated = now
-  FROM (SELECT n.token, array_agg(n.task) AS tasks
-        FROM unnest(tasks, lease_tokens) AS n(task, token)
-        JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
-        WHERE t.status = 'running' AND t.lease = n.token GROUP BY n.token) AS named
-  WHERE l.part = (named.token >> 48)::int AND l.id = named.token;
-  -- What an earlier heartbeat had left behind and this one names again.
-  UPDATE workflow.lease l
-  SET until = now + workflow_heartbeat.lease, updated = now
-  FROM unnest(tasks, lease_tokens) AS n(task, token)
-  WHERE l.part = (n.token >> 48)::int AND l.token = n.token AND l.id <> n.token AND l.tasks @> ARRAY[n.task];
+  SET tasks = CASE WHEN f.is_first THEN f.named ELSE f.rest END,
+      until = CASE WHEN f.is_first THEN now + workflow_heartbeat.lease ELSE l.until END, updated = now
+  FROM found f WHERE l.part = f.part AND l.id = f.id AND (f.is_first OR f.rest IS NOT NULL);
   RETURN QUERY
   SELECT n.task, CASE
     WHEN t.id IS NULL OR t.lease IS DISTINCT FROM n.token OR t.status <> 'running' THEN 'lost'
     WHEN w.status <> 'running' THEN 'stop'
     ELSE 'held' END
-  FROM unnest(tasks, lease_tokens) WITH ORDINALITY AS n(task, token, place)
+  FROM unnest(workflow_heartbeat.tasks, workflow_heartbeat.lease_tokens) WITH ORDINALITY AS n(task, token, place)
   LEFT JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
   LEFT JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
   ORDER BY n.place;

@@ -72,7 +72,12 @@ fn judge<'o>(
     for outcome in outcomes {
         let run = outcome.row.as_ref().and_then(|row| runs.get(&row.workflow_execution));
         let node = outcome.row.as_ref().zip(run).and_then(|(row, run)| run.graph.find(&row.task_name));
+        let outside = || {
+            let message = format!("task {} is driven from outside", outcome.task.unwrap_or_default());
+            Some(outcome.answer(Err(Refusal { code: "WF618", message })))
+        };
         answers.push(match (outcome.judge(), &outcome.row, run, node) {
+            (_, Some(_), None, _) => outside(),
             (Err(answer), ..) => Some(outcome.answer(answer)),
             (Ok(end), Some(row), Some(run), Some(node)) => {
                 let key = TaskKey { node, route: row.route, visit: row.visit };
@@ -86,10 +91,7 @@ fn judge<'o>(
                     Err(refusal) => Some(outcome.answer(Err(refusal))),
                 }
             }
-            (Ok(_), ..) => {
-                let message = format!("task {} is driven from outside", outcome.task.unwrap_or_default());
-                Some(outcome.answer(Err(Refusal { code: "WF618", message })))
-            }
+            (Ok(_), ..) => outside(),
         });
     }
     (answers, taken)

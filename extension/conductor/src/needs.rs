@@ -142,6 +142,8 @@ impl Walk<'_> {
         for to in self.graph.node(node).successors() {
             self.schedule(to, &mut needs, &mut seen);
         }
+        // Of the task itself, what was reported is what there is to read.
+        needs.result |= needs.tasks.remove(&self.graph.node(node).name) || needs.all_tasks;
         needs
     }
 
