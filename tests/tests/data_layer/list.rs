@@ -123,6 +123,9 @@ async fn lists_of_tasks_are_walked_to_their_end() {
         let runs = runs(db).await;
         let pool = &db.pool;
         let mut made = Vec::new();
+        // All at one time, so that their ids alone tell them apart.
+        let mut session = db.connect().await;
+        set_now(&mut session, "2020-01-01 00:00:00Z").await;
         for number in 0..7 {
             let input = CreateWorkflowTaskExecutionInput {
                 status: ExecutionStatus::Running,
@@ -133,7 +136,7 @@ async fn lists_of_tasks_are_walked_to_their_end() {
                 next_retry_at: Some(time("2020-01-02T00:00:00Z") - chrono::TimeDelta::hours(number / 2)),
                 ..task_input(&runs[0], "build")
             };
-            made.push(WorkflowTaskExecutionRepository::create(pool, input).await.unwrap().id);
+            made.push(WorkflowTaskExecutionRepository::create(&mut session, input).await.unwrap().id);
         }
         let id = runs[0].id;
         let by_age: Vec<i64> = [6, 4, 5, 2, 3, 0, 1].iter().map(|number: &usize| made[*number]).collect();

@@ -288,6 +288,9 @@ async fn a_task_is_overdue_past_its_timeout_until_it_is_marked_or_ends() {
         assert!(!task.timed_out, "its retry has not");
         assert_eq!(task.due_at, Some(time("2026-01-01T00:00:50Z")));
         assert_eq!(overdue(&mut session, "2026-01-01 00:00:50Z").await, ["slow"]);
+        db.run("UPDATE workflow.workflow_task_execution SET timed_out = true").await;
+        assert_eq!(overdue(&mut session, "2026-01-01 00:00:50Z").await, [""; 0], "marked by whomever");
+        db.run("UPDATE workflow.workflow_task_execution SET timed_out = false").await;
         let endless = UpdateWorkflowTaskExecutionInput { timeout_seconds: Patch::Null, ..Default::default() };
         WorkflowTaskExecutionRepository::update(&mut session, ids[0], endless).await.unwrap();
         assert_eq!(overdue(&mut session, "2026-01-02 00:00:00Z").await, [""; 0]);
