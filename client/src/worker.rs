@@ -34,12 +34,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 pub use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+mod builder;
 mod failure;
 
+pub use builder::WorkerBuilder;
 pub use failure::Failure;
 
 type Handler = Arc<dyn Fn(ClaimedTask, Context) -> BoxFuture<'static, Handled> + Send + Sync>;
@@ -58,6 +60,9 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 const TICK_ROWS: i32 = 1000;
 /// How many reports go into one call.
 const LARGEST_REPORT: usize = 1000;
+
+/// The least time to wait for an answer: a connection may be lost without anybody being told. The lease, if it is longer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a handler gets beside its task.
 #[derive(Debug, Clone)]
@@ -93,74 +98,6 @@ pub fn shutdown_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// What a worker is made of.
-#[must_use]
-pub struct WorkerBuilder {
-    worker: Worker,
-}
-
-impl WorkerBuilder {
-    /// What others know it by; by default made from the process id.
-    pub fn name(mut self, name: impl Into<String>) -> WorkerBuilder {
-        self.worker.name = name.into();
-        self
-    }
-
-    /// How many handlers run at once; 16 by default.
-    pub fn concurrency(mut self, handlers: usize) -> WorkerBuilder {
-        self.worker.concurrency = handlers.max(1);
-        self
-    }
-
-    /// How many tasks are claimed at once, 1 to 10,000; by default as many as there is room for.
-    pub fn batch_size(mut self, tasks: usize) -> WorkerBuilder {
-        self.worker.batch_size = tasks.clamp(1, 10_000);
-        self
-    }
-
-    /// How long a task stays ours without a heartbeat; 30 seconds by default. There is one each third of it.
-    pub fn lease(mut self, lease: Duration) -> WorkerBuilder {
-        self.worker.lease = lease;
-        self
-    }
-
-    /// How long after finding no work to look again; 100 milliseconds by default, and up to 8 times as long while there
-    /// is none.
-    pub fn poll_interval(mut self, interval: Duration) -> WorkerBuilder {
-        self.worker.poll_interval = interval.max(Duration::from_millis(1));
-        self
-    }
-
-    /// How long handlers may go on when the worker is asked to stop; 20 seconds by default.
-    pub fn grace(mut self, grace: Duration) -> WorkerBuilder {
-        self.worker.grace = grace;
-        self
-    }
-
-    /// Where to look for work; everywhere by default.
-    pub fn parts(mut self, parts: impl Into<Vec<i32>>) -> WorkerBuilder {
-        self.worker.parts = Some(parts.into());
-        self
-    }
-
-    /// What does the tasks of an action. Whatever it returns becomes the task's result; a [`Failure`], any error, or a
-    /// panic makes the task fail.
-    pub fn handler<F, Fut>(mut self, action: impl Into<String>, handler: F) -> WorkerBuilder
-    where
-        F: Fn(ClaimedTask, Context) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Handled> + Send + 'static,
-    {
-        let handler: Handler = Arc::new(move |task, context| handler(task, context).boxed());
-        self.worker.handlers.insert(action.into(), handler);
-        self
-    }
-
-    /// The worker.
-    pub fn build(self) -> Worker {
-        self.worker
-    }
-}
-
 /// Claims tasks of the actions that it has handlers for, runs them, and reports.
 pub struct Worker {
     pool: PgPool,
@@ -175,23 +112,6 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker on this database. It needs up to three connections at once; handlers should have a pool of their own.
-    pub fn builder(pool: PgPool) -> WorkerBuilder {
-        WorkerBuilder {
-            worker: Worker {
-                pool,
-                name: format!("worker {}", std::process::id()),
-                concurrency: 16,
-                batch_size: 10_000,
-                lease: Duration::from_secs(30),
-                poll_interval: Duration::from_millis(100),
-                grace: Duration::from_secs(20),
-                parts: None,
-                handlers: HashMap::new(),
-            },
-        }
-    }
-
     /// Works until it is asked to stop; then claims no more, lets its handlers finish for the time of grace, and reports
     /// what they have done. An error means that the server refused to give it work, or that reports could not be
     /// delivered in that time; lost connections are only waited for.
@@ -213,7 +133,7 @@ impl Worker {
             sleep(self.lease / 3).await;
             let leases: Vec<Lease> = held.lock().keys().copied().collect();
             for leases in leases.chunks(10_000) {
-                match Engine::heartbeat(&self.pool, leases, self.lease).await {
+                match self.answered(Engine::heartbeat(&self.pool, leases, self.lease)).await {
                     Ok(beats) => {
                         for (beat, lease) in beats.iter().zip(leases) {
                             held.heard(*lease, beat.state);
@@ -234,8 +154,14 @@ impl Worker {
     }
 
     async fn tick_once(&self) -> i32 {
-        let done = Engine::tick(&self.pool, TICK_ROWS, self.parts.as_deref()).await;
+        let done = self.answered(Engine::tick(&self.pool, TICK_ROWS, self.parts.as_deref())).await;
         done.inspect_err(|error| warn!(%error, "no tick")).unwrap_or(0)
+    }
+
+    /// Waits for a call, but not for ever.
+    async fn answered<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let lost = || Error::Database(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        timeout(self.lease.max(PATIENCE), call).await.unwrap_or_else(|_| Err(lost()))
     }
 }
 
@@ -382,13 +308,16 @@ impl<'w> Run<'w> {
         let room = if self.singly { 0 } else { room };
         self.claim.max_tasks = i32::try_from(room).unwrap_or(i32::MAX);
         let outcomes: Vec<Outcome> = self.outbox[..reports].iter().map(|report| report.outcome.clone()).collect();
-        let pool = &self.worker.pool;
-        let answered = match (reports, room) {
-            (0, 0) => Ok((Vec::new(), Vec::new())),
-            (0, _) => Engine::claim(pool, &self.claim).await.map(|claimed| (Vec::new(), claimed)),
-            (_, 0) => Engine::finish(pool, &outcomes).await.map(|answers| (answers, Vec::new())),
-            _ => Engine::finish_and_claim(pool, &outcomes, &self.claim).await,
+        let (pool, claim) = (&self.worker.pool, &self.claim);
+        let call = async {
+            match (reports, room) {
+                (0, 0) => Ok((Vec::new(), Vec::new())),
+                (0, _) => Engine::claim(pool, claim).await.map(|claimed| (Vec::new(), claimed)),
+                (_, 0) => Engine::finish(pool, &outcomes).await.map(|answers| (answers, Vec::new())),
+                _ => Engine::finish_and_claim(pool, &outcomes, claim).await,
+            }
         };
+        let answered = self.worker.answered(call).await;
         let (answers, claimed) = match answered {
             Err(error) if reports > 0 && is_indigestible(&error) => {
                 self.set_aside(&error);
