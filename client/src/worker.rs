@@ -352,7 +352,8 @@ impl<'w> Run<'w> {
             return warn!(%error, "a report is refused; reporting one by one");
         }
         let report = self.outbox.remove(0);
-        self.replace(report, error.code().unwrap_or("refused"), error.to_string());
+        let code = error.refusal().map_or("refused", |refusal| refusal.code.as_deref().unwrap_or(&refusal.sqlstate));
+        self.replace(report, code, error.to_string());
     }
 
     fn heard(&mut self, report: Report, answer: Answer) {

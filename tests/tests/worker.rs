@@ -231,28 +231,36 @@ async fn a_failure_says_whether_and_when_it_is_tried_again() {
 #[tokio::test]
 async fn a_result_that_cannot_be_stored_fails_its_task_and_no_other() {
     with_database(async |db| {
+        db.run(format!("ALTER DATABASE {} SET pg_workflow.max_result_bytes = 2000", db.name)).await;
         define(db, ONE_STEP.replace("retry: {count: 3, delay: 100000}", "priority: 0").as_str()).await;
-        let executions = start(db, "ci.single", 5).await;
-        let (all, bad) = (Arc::new(Barrier::new(5)), Arc::new(AtomicU32::new(0)));
+        let executions = start(db, "ci.single", 6).await;
+        let (all, count) = (Arc::new(Barrier::new(6)), Arc::new(AtomicU32::new(0)));
         let worker = worker(db, "w").handler("ci.first", move |_, _| {
-            let (all, bad) = (all.clone(), bad.clone());
+            let (all, count) = (all.clone(), count.clone());
             async move {
-                let first = bad.fetch_add(1, Ordering::SeqCst) == 0;
-                // All at once, so that the bad one is reported together with good ones.
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                // All at once, so that the bad ones are reported together with good ones.
                 all.wait().await;
-                Ok(if first { json!("a \0 is not for jsonb") } else { json!("good") })
+                Ok(match number {
+                    0 => json!("a \0 is not for jsonb"),
+                    1 => (0..1000).collect(),
+                    _ => json!("good"),
+                })
             }
         });
         let worker = Running::new(worker);
         let mut results = Vec::new();
         for execution in executions {
-            results.push(ended(db, execution).await.status);
-            if results.last() == Some(&ExecutionStatus::Failed) {
-                let error = tasks(db, execution).await[0].error.clone().unwrap();
-                assert_eq!(error["type"], "report");
-            }
+            let status = ended(db, execution).await.status;
+            let task = tasks(db, execution).await.remove(0);
+            let error = task.error.unwrap_or_default();
+            results.push((status, error["type"].to_string(), error["code"].to_string()));
         }
-        assert_eq!(results.iter().filter(|status| **status == ExecutionStatus::Completed).count(), 4, "{results:?}");
+        results.sort_by_key(|(_, _, code)| code.clone());
+        let failed = |code: &str| (ExecutionStatus::Failed, "\"report\"".to_owned(), code.to_owned());
+        assert_eq!(results[..2], [failed("\"22P05\""), failed("\"WF614\"")]);
+        let good = (ExecutionStatus::Completed, "null".to_owned(), "null".to_owned());
+        assert_eq!(results[2..], vec![good; 4]);
         worker.stop().await;
     })
     .await;
