@@ -2,28 +2,20 @@
 
 CREATE FUNCTION workflow.wake_tasks(max_rows int, now timestamptz, parts int[]) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 DECLARE
   due bigint[];
+  locked bigint[];
   late workflow.outcome[];
+  woken int;
 BEGIN
   SELECT array_agg(d.id) INTO due
   FROM (SELECT t.id FROM workflow.workflow_task_execution t
         WHERE t.due_at <= now AND (parts IS NULL OR t.part = ANY (parts))
-          -- What is driven from outside stays due until its master sees to it: it must not take the place of others.
-          AND EXISTS (SELECT FROM workflow.workflow_execution w
-                      WHERE w.part = t.part AND w.id = t.workflow_execution AND w.version IS NOT NULL)
         ORDER BY t.part, t.due_at, t.id LIMIT max_rows) AS d;
   IF due IS NULL THEN
     RETURN 0;
   END IF;
-  -- The order of locks: executions by id, then tasks. Who has locked one is at work on it, and a later tick looks again.
-  PERFORM 1 FROM workflow.workflow_execution w
-  WHERE (w.part, w.id) IN (SELECT t.part, t.workflow_execution FROM unnest(due) AS o(id)
-                           JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
-                           WHERE t.due_at <= now)
-    AND w.version IS NOT NULL
-  ORDER BY w.part, w.id FOR NO KEY UPDATE;
+  locked := workflow.lock_runs(due);
   -- A delay is over: claimable, unless the execution is paused. A retry counts now that it is dispatched.
   UPDATE workflow.workflow_task_execution t
   SET status = 'scheduled', due_at = NULL, next_retry_at = NULL, updated = now,
@@ -31,18 +23,19 @@ BEGIN
       queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END
   FROM unnest(due) AS o(id), workflow.workflow_execution w
   WHERE t.part = (o.id >> 48)::int AND t.id = o.id AND t.due_at <= now AND t.status = 'requested'
-    AND w.part = t.part AND w.id = t.workflow_execution AND w.version IS NOT NULL;
+    AND w.part = t.part AND w.id = t.workflow_execution AND w.id = ANY (locked);
+  GET DIAGNOSTICS woken = ROW_COUNT;
   -- A time limit is over: the task ends as timed out, whoever works on it.
   SELECT array_agg(ROW(t.id, t.lease, 'timeout', NULL, jsonb_build_object('type', 'timeout', 'message',
     format('the task ran longer than %s seconds', t.timeout_seconds)), NULL, NULL)::workflow.outcome) INTO late
   FROM unnest(due) AS o(id)
   JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
-  JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
-  WHERE t.due_at <= now AND t.status = 'running' AND w.version IS NOT NULL;
+  WHERE t.due_at <= now AND t.status = 'running' AND t.workflow_execution = ANY (locked);
   IF late IS NOT NULL THEN
     PERFORM workflow.finish(late, now, NULL, NULL, NULL, NULL);
+    woken := woken + cardinality(late);
   END IF;
-  RETURN cardinality(due);
+  RETURN woken;
 END $$;
 COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
   'Up to max_rows tasks whose delay, retry delay or time limit is over; gives how many. Reads one index page where none is.';

@@ -232,6 +232,12 @@ COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[
   'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) FROM PUBLIC;
 
+CREATE FUNCTION workflow.check_size(task bigint, bytes int) RETURNS void
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_size_wrapper';
+COMMENT ON FUNCTION workflow.check_size(bigint, int) IS
+  'Raises WF614 where a task''s result or error has more bytes than pg_workflow.max_result_bytes: before a large value is copied around.';
+REVOKE ALL ON FUNCTION workflow.check_size(bigint, int) FROM PUBLIC;
+
 CREATE FUNCTION workflow.finish_one(outcome workflow.outcome) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -256,6 +262,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 BEGIN
   PERFORM workflow.require('task', task);
   PERFORM workflow.require('lease_token', lease_token);
+  PERFORM workflow.check_size(task, pg_column_size(result));
   RETURN workflow.finish_one(ROW(task, lease_token, 'completed', result, NULL, NULL, NULL)::workflow.outcome);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) IS
@@ -272,6 +279,7 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'a failed task cannot end so', format('status is %s', coalesce(left(status, 100), 'null')),
       'give failed, timeout, abandoned or cancelled');
   END IF;
+  PERFORM workflow.check_size(task, greatest(pg_column_size(result), pg_column_size(error)));
   RETURN workflow.finish_one(ROW(task, lease_token, status, result, error, may_retry, retry_in)::workflow.outcome);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) IS
@@ -336,57 +344,64 @@ COMMENT ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) 
   'Prolongs leases: the tasks named, each with the lease token it was claimed with, are held for another while from now. A row a task, in order: held; stop: still held, but its workflow is to stop, so that its result matters no more; lost: somebody else has it, or it has ended. Errors: WF613 for null, for lists of different length, and for a lease out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) FROM PUBLIC;
 
+CREATE FUNCTION workflow.lock_runs(tasks bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT array_agg(locked.id) FROM (
+    SELECT w.id FROM workflow.workflow_execution w
+    WHERE (w.part, w.id) IN (SELECT t.part, t.workflow_execution FROM unnest(tasks) AS o(id)
+                             JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id)
+      AND w.version IS NOT NULL
+    FOR NO KEY UPDATE SKIP LOCKED) AS locked);
+END $$;
+COMMENT ON FUNCTION workflow.lock_runs(bigint[]) IS
+  'Locks the executions of tasks as far as nobody else has, and gives their ids. What time does never waits: it comes back.';
+REVOKE ALL ON FUNCTION workflow.lock_runs(bigint[]) FROM PUBLIC;
+
 CREATE FUNCTION workflow.expire_leases(max_rows int, now timestamptz, parts int[]) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 DECLARE
-  due record;
-  freed int := 0;
-  counted int;
-  lost workflow.outcome[];
+  due bigint[];
+  held workflow.outcome[];
+  locked bigint[];
+  freed int;
 BEGIN
-  IF NOT EXISTS (SELECT FROM workflow.lease l WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))) THEN
+  SELECT array_agg(d.id) INTO due
+  FROM (SELECT l.id FROM workflow.lease l
+        WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
+        ORDER BY l.part, l.until LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
+  IF due IS NULL THEN
     RETURN 0;
   END IF;
-  -- Most leases that end have nothing left to hold: their tasks were reported one by one.
+  SELECT array_agg(ROW(t.id, t.lease, 'abandoned', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY t.id) INTO held
+  FROM unnest(due) AS d(id)
+  JOIN workflow.lease l ON l.part = (d.id >> 48)::int AND l.id = d.id
+  CROSS JOIN LATERAL unnest(l.tasks) AS o(id)
+  JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
+  WHERE t.status = 'running' AND t.lease = l.token;
+  locked := workflow.lock_runs(ARRAY(SELECT o.task FROM unnest(held) AS o));
+  UPDATE workflow.workflow_task_execution t
+  SET status = 'scheduled', lease = NULL, due_at = NULL, started_at = NULL, updated = now,
+      queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END
+  FROM unnest(held) AS o, workflow.workflow_execution w
+  WHERE t.part = (o.task >> 48)::int AND t.id = o.task AND t.status = 'running' AND t.lease = o.lease_token
+    AND w.part = t.part AND w.id = t.workflow_execution AND w.id = ANY (locked) AND w.status = 'running';
+  GET DIAGNOSTICS freed = ROW_COUNT;
+  -- Where nothing new is to start, a task that nobody works on has ended.
+  SELECT array_agg(o::workflow.outcome) INTO held
+  FROM unnest(held) AS o
+  JOIN workflow.workflow_task_execution t ON t.part = (o.task >> 48)::int AND t.id = o.task
+  WHERE t.status = 'running' AND t.lease = o.lease_token AND t.workflow_execution = ANY (locked);
+  IF held IS NOT NULL THEN
+    PERFORM workflow.finish(held, now, NULL, NULL, NULL, NULL);
+  END IF;
+  -- What nothing runs under any more is of no use; most such leases are, their tasks having been reported one by one.
   DELETE FROM workflow.lease l
-  USING (SELECT n.part, n.id FROM workflow.lease n
-         WHERE n.until <= now AND (parts IS NULL OR n.part = ANY (parts))
-         ORDER BY n.until LIMIT max_rows FOR UPDATE SKIP LOCKED) AS due
-  WHERE l.part = due.part AND l.id = due.id
+  USING unnest(due) AS d(id)
+  WHERE l.part = (d.id >> 48)::int AND l.id = d.id
     AND NOT EXISTS (SELECT FROM unnest(l.tasks) AS o(id)
                     JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
                     WHERE t.status = 'running' AND t.lease = l.token);
-  FOR due IN
-    SELECT l.part, l.id, l.token, l.tasks FROM workflow.lease l
-    WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
-    ORDER BY l.until LIMIT max_rows FOR UPDATE SKIP LOCKED
-  LOOP
-    -- The order of locks: executions by id, then tasks.
-    PERFORM 1 FROM workflow.workflow_execution w
-    WHERE (w.part, w.id) IN (
-      SELECT t.part, t.workflow_execution FROM unnest(due.tasks) AS o(id)
-      JOIN workflow.workflow_task_execution t ON t.part = due.part AND t.id = o.id
-      WHERE t.status = 'running' AND t.lease = due.token)
-    ORDER BY w.part, w.id FOR NO KEY UPDATE;
-    UPDATE workflow.workflow_task_execution t
-    SET status = 'scheduled', lease = NULL, due_at = NULL, started_at = NULL, updated = now,
-        queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END
-    FROM unnest(due.tasks) AS o(id), workflow.workflow_execution w
-    WHERE t.part = due.part AND t.id = o.id AND t.status = 'running' AND t.lease = due.token
-      AND w.part = t.part AND w.id = t.workflow_execution AND w.status = 'running';
-    GET DIAGNOSTICS counted = ROW_COUNT;
-    freed := freed + counted;
-    -- Where nothing new is to start, a task that nobody works on has ended.
-    SELECT array_agg(ROW(t.id, t.lease, 'abandoned', NULL, NULL, NULL, NULL)::workflow.outcome) INTO lost
-    FROM unnest(due.tasks) AS o(id)
-    JOIN workflow.workflow_task_execution t ON t.part = due.part AND t.id = o.id
-    WHERE t.status = 'running' AND t.lease = due.token;
-    IF lost IS NOT NULL THEN
-      PERFORM workflow.finish(lost, now, NULL, NULL, NULL, NULL);
-    END IF;
-    DELETE FROM workflow.lease l WHERE l.part = due.part AND l.id = due.id;
-  END LOOP;
   RETURN freed;
 END $$;
 COMMENT ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) IS

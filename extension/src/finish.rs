@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::plans;
 use crate::report::{Answer, Outcome, Refusal};
-use crate::run::{Run, load_facts, readable};
+use crate::run::{Run, as_data, load_facts, readable};
 use crate::write::{Asking, Handed};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
@@ -119,20 +119,13 @@ fn report(advance: &mut Advance, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<Ha
     let mut states = HashMap::new();
     for ((id, reports), facts) in taken.iter().zip(facts) {
         let items = item_reports(reports);
-        let mut unread = None;
         let answers = advance.conduct(*id, facts, &items, |conductor| {
             let all = conductor.knows_all();
-            let answers = reports.iter().map(|report| {
-                let reported = reported(report, all).map_err(|error| unread = Some(error)).ok()?;
-                Some(conductor.finish(&reported))
-            });
+            let answers = reports.iter().map(|report| conductor.finish(&reported(report, all)));
             answers.collect::<Vec<_>>()
         })?;
-        if let Some(error) = unread {
-            return Err(error);
-        }
         let paused = advance.execution(*id).is_some_and(|execution| execution.paused);
-        for (report, answer) in reports.iter().zip(answers.into_iter().flatten().flatten()) {
+        for (report, answer) in reports.iter().zip(answers.into_iter().flatten()) {
             let outcome = report.outcome;
             let task = outcome.task.unwrap_or_default();
             match answer.row {
@@ -165,16 +158,16 @@ fn needs_of(run: &Run, key: TaskKey, end: TaskEnd) -> &Needs {
 }
 
 /// A report as the conductor takes it; with everything read where the estimate has failed.
-fn reported<'r>(report: &'r Taken, everything: bool) -> Result<Reported<'r>, Error> {
+fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
     let outcome = report.outcome;
     let read = match (&report.read, everything) {
         (Some(read), _) => Some(read.clone()),
-        (None, true) => Some((readable(outcome.result)?, readable(outcome.error)?)),
+        (None, true) => Some((as_data(outcome.result), as_data(outcome.error))),
         (None, false) => None,
     };
     let (result, error) = read.unzip();
     let row = outcome.row.as_ref();
-    Ok(Reported {
+    Reported {
         key: report.key,
         index: row.and_then(|row| row.task_index),
         context: row.map_or(&[], |row| &row.context),
@@ -186,7 +179,7 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Result<Reported<'r>, Err
         error,
         jitter: jitter(),
         advice: outcome.advice,
-    })
+    }
 }
 
 /// 0 to 1: chance comes in from outside the conductor.

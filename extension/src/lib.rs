@@ -43,6 +43,7 @@ extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);
 extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work"]);
+extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["checks"]);
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 
 /// Runs once when the library is loaded.

@@ -5,6 +5,8 @@ use crate::jsonb::Jsonb;
 use crate::settings;
 use conductor::conductor::Advice;
 use conductor::state::TaskEnd;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
 use pgrx::spi::SpiTupleTable;
 
 /// What was reported of one task, beside the task's row.
@@ -151,6 +153,22 @@ impl Outcome {
         };
         Answer { task: self.task, lease: self.lease, state, refusal }
     }
+}
+
+/// Refuses what is larger than may be.
+fn check_size(task: i64, bytes: i32) -> Result<(), Refusal> {
+    let most = settings::max_result_bytes();
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(Refusal::new("WF614", format!("the result of task {task} has {bytes} bytes, at most {most} are taken")))
+}
+
+/// `workflow.check_size` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_check_size(task: i64, bytes: Option<i32>) -> Result<(), ErrorReport> {
+    let checked = check_size(task, bytes.unwrap_or(0));
+    Ok(checked.map_err(|refusal| Error::refused(refusal.code, refusal.message, "mend the report and send it again"))?)
 }
 
 /// `{1,2}`

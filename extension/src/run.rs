@@ -5,7 +5,7 @@ use crate::jsonb::Jsonb;
 use crate::{graphs, plans};
 use conductor::changes::Changes;
 use conductor::conductor::Conductor;
-use conductor::expression::Data;
+use conductor::expression::{self, Data};
 use conductor::graph::Graph;
 use conductor::needs::Needs;
 use conductor::scope::Facts;
@@ -127,7 +127,7 @@ impl Run {
                 Some(result) => *result,
                 None => rows.get::<Jsonb>(5)?,
             };
-            lists.entry(key).or_default().push(readable(result)?);
+            lists.entry(key).or_default().push(as_data(result));
         }
         Ok(lists.into_iter().map(|(key, list)| (key, Data::from(list))).collect())
     }
@@ -142,6 +142,12 @@ pub fn readable(value: Option<Jsonb>) -> Result<Data, Error> {
                 .with_detail(message)
         }),
     }
+}
+
+/// A stored value as data. One that cannot be read fails those expressions that use it, and so their workflow, not the
+/// call: what was stored once must not keep an execution from ending.
+pub fn as_data(value: Option<Jsonb>) -> Data {
+    readable(value).unwrap_or_else(|error| expression::unreadable(error.to_string()))
 }
 
 /// Loads what a batch needs, in a number of statements that does not depend on its size.
@@ -187,7 +193,7 @@ fn load_parameters(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashM
     if !ids.is_empty() {
         let mut rows = plans::run(client, PARAMETERS, &[DatumWithOid::from(ids)])?;
         while rows.next().is_some() {
-            let value = readable(rows.get::<Jsonb>(2)?)?;
+            let value = as_data(rows.get::<Jsonb>(2)?);
             found.insert(rows.get::<i64>(1)?.unwrap_or_default(), value);
         }
     }
@@ -210,8 +216,8 @@ fn load_tasks(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i6
         let name = rows.get::<String>(2)?.unwrap_or_default();
         let view = Data::from_pairs([
             ("status", Data::from(rows.get::<String>(3)?.unwrap_or_default())),
-            ("result", readable(rows.get::<Jsonb>(4)?)?),
-            ("error", readable(rows.get::<Jsonb>(5)?)?),
+            ("result", as_data(rows.get::<Jsonb>(4)?)),
+            ("error", as_data(rows.get::<Jsonb>(5)?)),
         ]);
         found.entry(id).or_default().insert(name, view);
     }

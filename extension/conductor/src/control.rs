@@ -102,6 +102,7 @@ impl Conductor<'_> {
                 tolerated,
                 retries: 0,
                 stopped: false,
+                final_failure: false,
             });
             released
         });

@@ -167,7 +167,7 @@ impl Programs {
             Program::Text(template) => {
                 let mut text = Bounded { bytes: Vec::new(), limit: self.limits.output_bytes };
                 template.render_captured_to(scope.clone(), &mut text).map_err(|error| fail(explain(&error)))?;
-                Ok(Value::from(String::from_utf8_lossy(&text.bytes).into_owned()))
+                storable(&Value::from(String::from_utf8_lossy(&text.bytes).into_owned())).map_err(fail)
             }
         }
     }
@@ -227,6 +227,19 @@ pub fn parse_json(text: &str) -> Result<Data, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
+/// Stands for a stored value that cannot be read: an expression that uses it fails, and no other.
+pub fn unreadable(message: String) -> Data {
+    Value::from(minijinja::Error::new(minijinja::ErrorKind::BadSerialization, message))
+}
+
+/// A text as data, unless no database could hold it.
+fn storable(value: &Value) -> Result<Data, String> {
+    match value.as_str() {
+        Some(text) if text.contains('\0') => Err("a text has the character 0 in it".to_owned()),
+        _ => Ok(value.clone()),
+    }
+}
+
 fn literal(value: &serde_json::Value) -> Rendering {
     Rendering::Literal(data(value))
 }
@@ -235,7 +248,7 @@ fn literal(value: &serde_json::Value) -> Rendering {
 fn settle(value: &Value, limits: &Limits) -> Result<Data, String> {
     match value.kind() {
         ValueKind::None | ValueKind::Bool | ValueKind::Number => Ok(value.clone()),
-        ValueKind::String if value.as_str().is_some_and(|text| text.len() <= limits.output_bytes) => Ok(value.clone()),
+        ValueKind::String if value.as_str().is_some_and(|text| text.len() <= limits.output_bytes) => storable(value),
         _ => {
             let mut budget = limits.output_bytes;
             settle_within(value, limits.depth, &mut budget)
@@ -257,7 +270,10 @@ fn settle_within(value: &Value, depth: usize, budget: &mut usize) -> Result<Data
     match value.kind() {
         ValueKind::Undefined => Err("undefined value".to_owned()),
         ValueKind::None | ValueKind::Bool | ValueKind::Number => spend(8, budget).map(|()| value.clone()),
-        ValueKind::String => spend(value.as_str().map_or(0, str::len) + 8, budget).map(|()| value.clone()),
+        ValueKind::String => {
+            spend(value.as_str().map_or(0, str::len) + 8, budget)?;
+            storable(value)
+        }
         ValueKind::Seq | ValueKind::Iterable => {
             let mut list = Vec::new();
             for item in value.try_iter().map_err(|error| explain(&error))? {
@@ -274,6 +290,7 @@ fn settle_within(value: &Value, depth: usize, budget: &mut usize) -> Result<Data
                     Some(text) => text.to_owned(),
                     None => key.to_string(),
                 };
+                storable(&key)?;
                 spend(name.len() + 16, budget)?;
                 entries.push((name, settle_within(&entry, depth - 1, budget)?));
             }

@@ -1,7 +1,7 @@
 //! `with_items`: one row an item, so many at once, and one end for all of them.
 
 use crate::changes::{ItemsRetry, Report, Row, Start, Withdraw, Withdrawn};
-use crate::conductor::{Conductor, Reported, Trouble};
+use crate::conductor::{Advice, Conductor, Reported, Trouble};
 use crate::definition::{MaxFailures, OnItemFailure};
 use crate::expression::{Data, Rendering};
 use crate::graph::{Items, Node};
@@ -50,6 +50,7 @@ impl Conductor<'_> {
             tolerated: tolerated(items, total),
             retries: 0,
             stopped: false,
+            final_failure: false,
         });
         Ok(())
     }
@@ -105,6 +106,7 @@ impl Conductor<'_> {
         if let Some(progress) = self.execution.state.progress(key) {
             progress.ended += 1;
             progress.failed += u32::from(reported.end.is_failure());
+            progress.final_failure |= reported.advice == Advice::Never;
             progress.cancelled += u32::from(reported.end == TaskEnd::Cancelled);
             let failed = progress.failed > progress.tolerated;
             if !progress.stopped && (failed || progress.cancelled > 0) {
@@ -173,6 +175,7 @@ impl Conductor<'_> {
             result: self.facts.results.get(&key).cloned(),
             ..reported.clone()
         };
+        let whole = if progress.final_failure { Reported { advice: Advice::Never, ..whole } } else { whole };
         let outcome = Outcome { status: end.name(), result: whole.result.clone(), error: whole.error.clone() };
         match self.retry(&whole, &outcome) {
             Ok(Some(delay)) if self.execution.status == Status::Running => return self.retry_items(key, delay),
@@ -194,7 +197,7 @@ impl Conductor<'_> {
         progress.released = released;
         (progress.ended, progress.failed, progress.cancelled, progress.withdrawn) = (0, 0, 0, 0);
         progress.retries += 1;
-        progress.stopped = false;
+        (progress.stopped, progress.final_failure) = (false, false);
         self.changes.items_retried.push(ItemsRetry { key, delay, released });
         self.changes.whole_ends.push((key, "retrying"));
     }

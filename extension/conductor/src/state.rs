@@ -247,6 +247,9 @@ pub struct Progress {
     pub retries: u32,
     /// No new item starts.
     pub stopped: bool,
+    /// A worker has said that trying again is of no use.
+    #[serde(default)]
+    pub final_failure: bool,
 }
 
 /// What one branch has published.

@@ -322,6 +322,15 @@ impl Builder<'_> {
     ) -> Content {
         let known = self.check_tag(tag, tagged, &["str", "int", "float", "bool", "null"]);
         let is_text = tag.is_some_and(|tag| !known || tag.is_yaml_core_schema_tag("str"));
+        if value.contains('\0') {
+            self.report(Defect::new(
+                6,
+                None,
+                start,
+                "a text with the character 0, which no database text can hold".to_owned(),
+            ));
+            return Content::Text(value.replace('\0', "\u{fffd}"));
+        }
         if style != ScalarStyle::Plain || is_text {
             return Content::Text(value.into_owned());
         }
