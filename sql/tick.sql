@@ -11,6 +11,9 @@ BEGIN
   SELECT array_agg(d.id) INTO due
   FROM (SELECT t.id FROM workflow.workflow_task_execution t
         WHERE t.due_at <= now AND (parts IS NULL OR t.part = ANY (parts))
+          -- What is driven from outside stays due until its master sees to it: it must not take the place of others.
+          AND EXISTS (SELECT FROM workflow.workflow_execution w
+                      WHERE w.part = t.part AND w.id = t.workflow_execution AND w.version IS NOT NULL)
         ORDER BY t.part, t.due_at, t.id LIMIT max_rows) AS d;
   IF due IS NULL THEN
     RETURN 0;

@@ -50,4 +50,7 @@ extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
+    conductor::expression::before_evaluation(|| {
+        pgrx::check_for_interrupts!();
+    });
 }

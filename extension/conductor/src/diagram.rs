@@ -23,7 +23,7 @@ pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
         let label = escape(&label(task));
         let _ = match shape(task) {
             Shape::Work => writeln!(text, "  t{id}[\"{label}\"]"),
-            Shape::Routing => writeln!(text, "  t{id}{{\"{label}\"}}"),
+            Shape::Decision => writeln!(text, "  t{id}{{\"{label}\"}}"),
             Shape::Join => writeln!(text, "  t{id}[[\"{label}\"]]"),
         };
     }
@@ -57,7 +57,7 @@ pub fn dot(definition: &Definition, statuses: Option<&Statuses>) -> String {
     for (id, task) in definition.tasks.iter().enumerate() {
         let shape = match shape(task) {
             Shape::Work => "box",
-            Shape::Routing => "diamond",
+            Shape::Decision => "diamond",
             Shape::Join => "box3d",
         };
         let status = statuses.and_then(|statuses| statuses.get(&task.name));
@@ -76,14 +76,14 @@ pub fn dot(definition: &Definition, statuses: Option<&Statuses>) -> String {
 
 enum Shape {
     Work,
-    Routing,
+    Decision,
     Join,
 }
 
 fn shape(task: &Task) -> Shape {
-    match (task.join.is_some(), task.action.is_some()) {
-        (true, _) => Shape::Join,
-        (_, false) => Shape::Routing,
+    match (&task.action, task.next.len() > 1, task.join.is_some()) {
+        (None, true, _) => Shape::Decision,
+        (_, _, true) => Shape::Join,
         _ => Shape::Work,
     }
 }

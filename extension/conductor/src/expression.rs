@@ -13,6 +13,7 @@ use self_cell::self_cell;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::io;
+use std::sync::OnceLock;
 
 /// JSON as expressions see it: cheap to clone.
 pub type Data = Value;
@@ -158,6 +159,9 @@ impl Programs {
 
     /// Evaluates a program to data.
     pub fn evaluate(&self, id: ProgramId, scope: &Value) -> Result<Data, ExpressionError> {
+        if let Some(check) = BEFORE_EVALUATION.get() {
+            check();
+        }
         let fail = |message: String| ExpressionError { expression: self.source(id).to_owned(), message };
         match &self.compiled.borrow_dependent()[id.0 as usize] {
             Program::Expression(expression) => {
@@ -191,6 +195,15 @@ impl Programs {
             }
         })
     }
+}
+
+static BEFORE_EVALUATION: OnceLock<fn()> = OnceLock::new();
+
+/// Has something called before every evaluation: one is bounded by its fuel, a long row of them must be stoppable by
+/// whoever hosts the conductor. It may unwind.
+pub fn before_evaluation(check: fn()) {
+    // A second host in one process would bring the same check.
+    let _ = BEFORE_EVALUATION.set(check);
 }
 
 /// The environment every template runs in: no loader, strict undefined, bounded fuel, our functions.

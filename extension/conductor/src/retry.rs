@@ -6,6 +6,9 @@ use crate::graph::Retry;
 use crate::scope::Outcome;
 use crate::state::TaskEnd;
 
+/// The longest delay, in seconds: a hundred years is for ever, and still a time.
+const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
+
 impl Conductor<'_> {
     /// Seconds until the task runs again; none: it does not.
     pub(crate) fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Trouble> {
@@ -26,7 +29,7 @@ impl Conductor<'_> {
             return Ok(None);
         }
         let delay = match (reported.advice, &retry.delay) {
-            (Advice::After(seconds), _) => seconds.max(0.0),
+            (Advice::After(seconds), _) => seconds.clamp(0.0, LONGEST),
             (_, None) => 0.0,
             (_, delay) => {
                 let first = self.seconds(delay, vars).map_err(|error| evaluating("retry delay", error))?;
@@ -48,6 +51,5 @@ fn backoff(retry: &Retry, delay: f64, retries: u32, jitter: f64) -> f64 {
     };
     let bounded = grown.min(spec.max_delay.unwrap_or(f64::MAX));
     let varied = bounded * (1.0 + spec.jitter * (2.0 * jitter - 1.0));
-    // A hundred years is for ever, and still a time.
-    varied.clamp(0.0, 100.0 * 365.25 * 86_400.0)
+    varied.clamp(0.0, LONGEST)
 }
