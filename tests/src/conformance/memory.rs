@@ -42,11 +42,7 @@ impl Engine for Memory {
                 RowStatus::Ready(seconds) if seconds > 0.0 => Some(seconds.ceil() as i64),
                 _ => None,
             };
-            let action = ReadyAction {
-                action: row.action.clone(),
-                input: json!(row.input),
-                task_index: row.index,
-            };
+            let action = ReadyAction { action: row.action.clone(), input: json!(row.input), task_index: row.index };
             (ledger.name(row.key.node).to_owned(), row.key.route, delay, action)
         });
         Ok(together(rows.collect::<Vec<_>>()))

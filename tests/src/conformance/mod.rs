@@ -127,7 +127,9 @@ pub fn play<E: Engine>(case: &Case, engine: &mut E) -> Verdict {
                     && step.expect.workflow_status != "failed"
                     && engine.error().is_some_and(|error| error.starts_with("WF60"));
                 return match early {
-                    true => Verdict::Departs("an error of evaluation shows when it happens, not at the next look".to_owned()),
+                    true => Verdict::Departs(
+                        "an error of evaluation shows when it happens, not at the next look".to_owned(),
+                    ),
                     false => Verdict::Fails(format!("step {number} ({} {}): {difference}", step.op, step.task)),
                 };
             }
@@ -158,7 +160,8 @@ fn play_step<E: Engine>(case: &Case, step: &Step, engine: &mut E) -> Result<(), 
         "ready" => {}
         "claim" => engine.claim(&step.task, step.route, step.task_index)?,
         "complete" => {
-            let status = engine.complete(&step.task, step.route, step.task_index, &step.status, step.result.as_ref())?;
+            let status =
+                engine.complete(&step.task, step.route, step.task_index, &step.status, step.result.as_ref())?;
             task_status = Some(status);
         }
         "pause" => engine.pause()?,
@@ -170,8 +173,9 @@ fn play_step<E: Engine>(case: &Case, step: &Step, engine: &mut E) -> Result<(), 
     }
     let (status, paused) = engine.status()?;
     let expect = &step.expect;
-    same("workflow_status", json!(expect.workflow_status), json!(status))
-        .map_err(|difference| format!("{difference}{}", engine.error().map(|e| format!(" ({e})")).unwrap_or_default()))?;
+    same("workflow_status", json!(expect.workflow_status), json!(status)).map_err(|difference| {
+        format!("{difference}{}", engine.error().map(|e| format!(" ({e})")).unwrap_or_default())
+    })?;
     if let Some(expected) = expect.paused {
         same("paused", json!(expected), json!(paused))?;
     }

@@ -49,9 +49,16 @@ impl<'c> Sql<'c> {
     }
 
     fn find(&mut self, task: &str, route: u32, index: Option<u32>) -> Result<Option<Found>, String> {
-        let query = sqlx::query(TASK).bind(self.execution).bind(task).bind(route as i32).bind(index.map(|index| index as i32));
-        let row = self.runtime.block_on(query.fetch_optional(&mut *self.connection)).map_err(|error| error.to_string())?;
-        Ok(row.map(|row| Found { id: row.get("id"), lease: row.get("lease"), status: row.get("status"), due_at: row.get("due_at") }))
+        let query =
+            sqlx::query(TASK).bind(self.execution).bind(task).bind(route as i32).bind(index.map(|index| index as i32));
+        let row =
+            self.runtime.block_on(query.fetch_optional(&mut *self.connection)).map_err(|error| error.to_string())?;
+        Ok(row.map(|row| Found {
+            id: row.get("id"),
+            lease: row.get("lease"),
+            status: row.get("status"),
+            due_at: row.get("due_at"),
+        }))
     }
 
     fn run(&mut self, sql: String) -> Result<(), String> {
@@ -61,8 +68,12 @@ impl<'c> Sql<'c> {
 
     fn register(&mut self, definition: &Value) -> Result<(), String> {
         let tasks = definition["tasks"].as_array().cloned().unwrap_or_default();
-        let actions: BTreeSet<String> =
-            tasks.iter().filter_map(|task| task["action"].as_str()).filter(|action| !action.contains("{{")).map(str::to_owned).collect();
+        let actions: BTreeSet<String> = tasks
+            .iter()
+            .filter_map(|task| task["action"].as_str())
+            .filter(|action| !action.contains("{{"))
+            .map(str::to_owned)
+            .collect();
         for action in actions {
             let query = sqlx::query("SELECT 1 FROM workflow_register_action($1)").bind(action);
             self.runtime.block_on(query.execute(&mut *self.connection)).map_err(|error| error.to_string())?;
@@ -76,10 +87,13 @@ impl<'c> Sql<'c> {
             self.run(format!("SET pg_workflow.test_now = '{due}'"))?;
             self.run("SELECT workflow_tick()".to_owned())?;
         }
-        let head = sqlx::query("UPDATE workflow.workflow_task_execution SET queue_at = '-infinity' WHERE id = $1 AND queue_at IS NOT NULL");
+        let head = sqlx::query(
+            "UPDATE workflow.workflow_task_execution SET queue_at = '-infinity' WHERE id = $1 AND queue_at IS NOT NULL",
+        );
         self.runtime.block_on(head.bind(found.id).execute(&mut *self.connection)).map_err(|error| error.to_string())?;
         let claim = sqlx::query("SELECT task, lease_token FROM workflow_claim('conformance', 1, NULL, '1 day')");
-        let row = self.runtime.block_on(claim.fetch_optional(&mut *self.connection)).map_err(|error| error.to_string())?;
+        let row =
+            self.runtime.block_on(claim.fetch_optional(&mut *self.connection)).map_err(|error| error.to_string())?;
         match row {
             Some(row) if row.get::<i64, _>("task") == found.id => Ok(row.get("lease_token")),
             _ => Err(format!("the task cannot be claimed: it is {}", found.status)),
@@ -137,7 +151,8 @@ impl Engine for Sql<'_> {
         status: &str,
         result: Option<&Value>,
     ) -> Result<String, String> {
-        let found = self.find(task, route, index)?.ok_or_else(|| format!("there is no task {task} on route {route}"))?;
+        let found =
+            self.find(task, route, index)?.ok_or_else(|| format!("there is no task {task} on route {route}"))?;
         let lease = match found.lease {
             Some(lease) if found.status == "running" => lease,
             _ => self.take(&found)?,
@@ -170,7 +185,11 @@ impl Engine for Sql<'_> {
         let names: Vec<String> = tasks.iter().map(|task| task.task.clone()).collect();
         let routes: Vec<i32> = tasks.iter().map(|task| task.route as i32).collect();
         let reset = tasks.iter().any(|task| task.reset_items);
-        let query = sqlx::query("SELECT workflow_rerun($1, $2, $3, $4)").bind(self.execution).bind(names).bind(reset).bind(routes);
+        let query = sqlx::query("SELECT workflow_rerun($1, $2, $3, $4)")
+            .bind(self.execution)
+            .bind(names)
+            .bind(reset)
+            .bind(routes);
         self.runtime.block_on(query.execute(&mut *self.connection)).map(|_| ()).map_err(|error| error.to_string())
     }
 
@@ -192,7 +211,9 @@ impl Engine for Sql<'_> {
     }
 
     fn check(&mut self) -> Vec<String> {
-        let query = sqlx::query("SELECT format('%s: %s %s: %s', invariant, subject, id, detail) AS broken FROM workflow_check()");
+        let query = sqlx::query(
+            "SELECT format('%s: %s %s: %s', invariant, subject, id, detail) AS broken FROM workflow_check()",
+        );
         match self.runtime.block_on(query.fetch_all(&mut *self.connection)) {
             Ok(rows) => rows.iter().map(|row| row.get("broken")).collect(),
             Err(error) => vec![error.to_string()],
