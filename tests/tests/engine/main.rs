@@ -5,6 +5,7 @@ mod control;
 mod define;
 mod fixture;
 mod flow;
+mod hostile;
 mod items;
 mod lease;
 mod report;
