@@ -79,7 +79,8 @@ DECLARE
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
   PERFORM workflow.require('reset_items', reset_items);
-  IF array_position(named, NULL) IS NOT NULL OR array_position(routes, NULL) IS NOT NULL OR cardinality(routes) <> cardinality(named) THEN
+  PERFORM workflow.require_words('tasks', named);
+  IF array_ndims(routes) > 1 OR cardinality(routes) <> cardinality(named) OR EXISTS (SELECT FROM unnest(routes) AS r(route) WHERE r.route IS NULL) THEN
     PERFORM workflow.raise_error('WF613', 'tasks and routes do not match', NULL, 'give names of tasks, and with them no routes or one for each');
   END IF;
   RETURN workflow.rerun(execution_id, named, coalesce(routes, array_fill(0, ARRAY[cardinality(named)])),

@@ -209,10 +209,11 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_p
 #variable_conflict use_column
 DECLARE
   now timestamptz := workflow.now();
-  until timestamptz := now + workflow_finish_and_claim.lease;
+  until timestamptz;
   got int := 0;
 BEGIN
   PERFORM workflow.check_claim(worker, max_tasks, workflow_finish_and_claim.lease);
+  until := now + workflow_finish_and_claim.lease;
   PERFORM workflow.check_parts(parts);
   PERFORM workflow.check_outcomes(outcomes);
   IF cardinality(outcomes) > 0 THEN
@@ -362,7 +363,7 @@ CREATE FUNCTION workflow.expire_leases(max_rows int, now timestamptz, parts int[
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   due bigint[];
-  held workflow.outcome[];
+  lost workflow.outcome[];
   locked bigint[];
   freed int;
 BEGIN
@@ -373,27 +374,27 @@ BEGIN
   IF due IS NULL THEN
     RETURN 0;
   END IF;
-  SELECT array_agg(ROW(t.id, t.lease, 'abandoned', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY t.id) INTO held
+  SELECT array_agg(ROW(t.id, t.lease, 'abandoned', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY t.id) INTO lost
   FROM unnest(due) AS d(id)
   JOIN workflow.lease l ON l.part = (d.id >> 48)::int AND l.id = d.id
   CROSS JOIN LATERAL unnest(l.tasks) AS o(id)
   JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
   WHERE t.status = 'running' AND t.lease = l.token;
-  locked := workflow.lock_runs(ARRAY(SELECT o.task FROM unnest(held) AS o));
+  locked := workflow.lock_runs(ARRAY(SELECT o.task FROM unnest(lost) AS o));
   UPDATE workflow.workflow_task_execution t
   SET status = 'scheduled', lease = NULL, due_at = NULL, started_at = NULL, updated = now,
       queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END
-  FROM unnest(held) AS o, workflow.workflow_execution w
+  FROM unnest(lost) AS o, workflow.workflow_execution w
   WHERE t.part = (o.task >> 48)::int AND t.id = o.task AND t.status = 'running' AND t.lease = o.lease_token
     AND w.part = t.part AND w.id = t.workflow_execution AND w.id = ANY (locked) AND w.status = 'running';
   GET DIAGNOSTICS freed = ROW_COUNT;
   -- Where nothing new is to start, a task that nobody works on has ended.
-  SELECT array_agg(o::workflow.outcome) INTO held
-  FROM unnest(held) AS o
+  SELECT array_agg(o::workflow.outcome) INTO lost
+  FROM unnest(lost) AS o
   JOIN workflow.workflow_task_execution t ON t.part = (o.task >> 48)::int AND t.id = o.task
   WHERE t.status = 'running' AND t.lease = o.lease_token AND t.workflow_execution = ANY (locked);
-  IF held IS NOT NULL THEN
-    PERFORM workflow.finish(held, now, NULL, NULL, NULL, NULL);
+  IF lost IS NOT NULL THEN
+    PERFORM workflow.finish(lost, now, NULL, NULL, NULL, NULL);
   END IF;
   -- What nothing runs under any more is of no use; most such leases are, their tasks having been reported one by one.
   DELETE FROM workflow.lease l

@@ -206,7 +206,7 @@ fn workflow_finish(
     now: TimestampWithTimeZone,
     worker: Option<String>,
     max_tasks: Option<i32>,
-    actions: Option<Vec<String>>,
+    actions: Option<Vec<Option<String>>>,
     until: Option<TimestampWithTimeZone>,
 ) -> Result<
     TableIterator<
@@ -229,6 +229,7 @@ fn workflow_finish(
 > {
     let mut asking = match (worker, until) {
         (Some(worker), Some(until)) => {
+            let actions = actions.map(|actions| actions.into_iter().flatten().collect());
             Some(Asking { worker, wanted: max_tasks.unwrap_or(0).max(0) as usize, actions, until })
         }
         _ => None,
