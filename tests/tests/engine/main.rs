@@ -3,6 +3,7 @@
 mod check;
 mod control;
 mod define;
+mod durability;
 mod fixture;
 mod flow;
 mod hostile;
