@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// State, action, input, task and lease token of what workflow_finish_and_claim answers.
+type HandedRow = (String, Option<String>, Option<Value>, i64, i64);
+
 const WORKFLOW: &str = "vars: {n: 0}
 tasks:
   - {name: fork, on_success: [a, b]}
@@ -87,7 +90,10 @@ async fn work_off(session: &mut Session, now: &mut f64) -> BTreeMap<i64, usize> 
         session.run("SELECT workflow_tick()").await;
         let tasks = session.claim(7).await;
         for task in &tasks {
-            assert_eq!(session.complete(task, json!(task.task_index)).await.replace("running", "completed"), "completed");
+            assert_eq!(
+                session.complete(task, json!(task.task_index)).await.replace("running", "completed"),
+                "completed"
+            );
             *done.entry(task.task).or_default() += 1;
         }
         idle = if tasks.is_empty() { idle + 1 } else { 0 };
@@ -134,7 +140,9 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
             for key in ["k", "l"] {
                 ids.push(
                     session
-                        .value::<i64>(format!("SELECT workflow_start('demo.w', idempotency_key => '{key}', part => {part})"))
+                        .value::<i64>(format!(
+                            "SELECT workflow_start('demo.w', idempotency_key => '{key}', part => {part})"
+                        ))
                         .await,
                 );
             }
@@ -162,7 +170,10 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         let broken: Vec<(String,)> = there.rows("SELECT c::text FROM workflow_check() AS c").await;
         assert!(broken.is_empty(), "{broken:?}");
         // The lease goes on, the key is known, and new ids are new.
-        assert_eq!(there.complete(&held[0], json!(held[0].task_index)).await.replace("running", "completed"), "completed");
+        assert_eq!(
+            there.complete(&held[0], json!(held[0].task_index)).await.replace("running", "completed"),
+            "completed"
+        );
         let again: i64 = there.value("SELECT workflow_start('demo.w', idempotency_key => 'k', part => 7)").await;
         assert!(ids.contains(&again));
         let new: i64 = there.value("SELECT workflow_start('demo.w')").await;
@@ -213,18 +224,22 @@ async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_
         let broken: Vec<(String,)> = session.rows("SELECT c::text FROM workflow_check() AS c").await;
         assert!(broken.is_empty(), "{broken:?}");
         for (task, state) in &reported {
-            assert_eq!(&session.complete(task, json!("again")).await.replace("running", "completed"), &state.replace("running", "completed"));
+            assert_eq!(
+                &session.complete(task, json!("again")).await.replace("running", "completed"),
+                &state.replace("running", "completed")
+            );
         }
     }
     let mut now = 0.0;
     let done = work_off(&mut session, &mut now).await;
     assert!(done.values().all(|times| *times == 1));
     assert!(reported.iter().all(|(task, _)| !done.contains_key(&task.task)), "what was acknowledged ran again");
-    let ended: Value = session
-        .value("SELECT jsonb_agg(DISTINCT jsonb_build_array(status, result)) FROM workflow.execution")
-        .await;
+    let ended: Value =
+        session.value("SELECT jsonb_agg(DISTINCT jsonb_build_array(status, result)) FROM workflow.execution").await;
     assert_eq!(ended, json!([["completed", {"n": 1, "items": [0, 1, 2]}]]));
-    let rows: i64 = session.value("SELECT count(*) FROM workflow.workflow_task_execution WHERE task_name IN ('a', 'b', 'last')").await;
+    let rows: i64 = session
+        .value("SELECT count(*) FROM workflow.workflow_task_execution WHERE task_name IN ('a', 'b', 'last')")
+        .await;
     assert_eq!(rows, 20 * 5);
     assert_eq!(done.len() + reported.len(), 100);
     let broken: Vec<(String,)> = session.rows("SELECT c::text FROM workflow_check() AS c").await;
@@ -248,7 +263,7 @@ async fn a_dropped_extension_leaves_nothing_and_can_be_made_again_in_the_same_se
                 .await;
             let [one] = session.claim_named(["one"]).await;
             assert_eq!(one.action, first);
-            let rows: Vec<(String, Option<String>, Option<Value>, i64, i64)> = session
+            let rows: Vec<HandedRow> = session
                 .rows(format!(
                     "SELECT state, action, input, task, lease_token FROM workflow_finish_and_claim('w1', {})",
                     outcome_array(&[(one.task, one.lease_token, "completed")])
