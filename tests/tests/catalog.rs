@@ -180,7 +180,11 @@ async fn list(db: &Database, query: &'static str) -> Vec<String> {
         "CREATE TEMPORARY VIEW members AS
          SELECT d.classid, d.objid FROM pg_depend AS d
          JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-         WHERE e.extname = 'pg_workflow' AND d.deptype = 'e'",
+         WHERE e.extname = 'pg_workflow' AND d.deptype = 'e'
+           -- PostgreSQL 18 also lists the types that come with a table or a type by themselves.
+           AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (
+             SELECT FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+             WHERE t.oid = d.objid AND (t.typcategory = 'A' OR c.relkind <> 'c')))
     )
     .execute(&mut session)
     .await
