@@ -184,7 +184,7 @@ async fn list(db: &Database, query: &'static str) -> Vec<String> {
            -- PostgreSQL 18 also lists the types that come with a table or a type by themselves.
            AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (
              SELECT FROM pg_type AS t LEFT JOIN pg_class AS c ON c.oid = t.typrelid
-             WHERE t.oid = d.objid AND (t.typcategory = 'A' OR c.relkind <> 'c')))
+             WHERE t.oid = d.objid AND (t.typcategory = 'A' OR c.relkind <> 'c')))",
     )
     .execute(&mut session)
     .await
