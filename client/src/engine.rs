@@ -236,18 +236,6 @@ impl Engine {
             .await?)
     }
 
-    /// Where an execution stands, by the id that `start` gave.
-    pub async fn status<'e>(executor: impl PgExecutor<'e>, execution_id: i64) -> Result<WorkflowStatus> {
-        Ok(query_as(
-            "SELECT execution, workflow_execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, \
-             completed_tasks, failed_tasks, skipped_tasks, variables, output, error_message, created, updated \
-             FROM pg_catalog.workflow_status(execution_id => $1)",
-        )
-        .bind(execution_id)
-        .fetch_one(executor)
-        .await?)
-    }
-
     /// The current version of a workflow as a diagram.
     pub async fn graph<'e>(executor: impl PgExecutor<'e>, r#ref: &str, format: GraphFormat) -> Result<String> {
         Ok(query_scalar("SELECT pg_catalog.workflow_graph(ref => $1, format => $2)")

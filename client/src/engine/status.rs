@@ -1,9 +1,44 @@
 //! Where an execution stands, and whether all is well.
 
+use super::{Engine, interval};
+use crate::Result;
 use crate::model::ExecutionStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::{PgExecutor, query_as};
+use std::time::Duration;
+
+/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+macro_rules! select {
+    ($from:literal) => {
+        concat!(
+            "SELECT execution, workflow_execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, \
+             completed_tasks, failed_tasks, skipped_tasks, variables, output, error_message, created, updated \
+             FROM pg_catalog.",
+            $from
+        )
+    };
+}
+
+impl Engine {
+    /// Where an execution stands, by the id that `start` gave.
+    pub async fn status<'e>(executor: impl PgExecutor<'e>, execution_id: i64) -> Result<WorkflowStatus> {
+        let status = query_as(select!("workflow_status(execution_id => $1)"));
+        Ok(status.bind(execution_id).fetch_one(executor).await?)
+    }
+
+    /// Waits until an execution has ended, at most so long (up to 10 minutes): `ended` tells which of the two it was. A
+    /// transaction that has started or changed the execution cannot wait for it, nor can one above READ COMMITTED.
+    pub async fn wait<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        timeout: Duration,
+    ) -> Result<WorkflowStatus> {
+        let wait = query_as(select!("workflow_wait(execution_id => $1, timeout => $2)"));
+        Ok(wait.bind(execution_id).bind(interval(timeout)).fetch_one(executor).await?)
+    }
+}
 
 /// Where an execution stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]

@@ -13,3 +13,4 @@ mod report;
 mod start;
 mod status;
 mod timer;
+mod wait;

@@ -1,0 +1,58 @@
+-- Waiting for an execution to end, within one call.
+--
+-- Each look is a statement of its own in a volatile function, and so sees what others have committed since. It sleeps
+-- between two looks, longer and longer, on the process's latch: a cancel or the server's end wakes it at once. It writes
+-- nothing and locks no row. But its caller's statement has a snapshot, which keeps vacuum from removing what dies in the
+-- meantime: hence the bound. NOTIFY would spare the looks, but what LISTENs is told only between transactions.
+
+CREATE FUNCTION workflow.check_wait(timeout interval) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('timeout', timeout);
+  IF timeout < interval '0' OR timeout > interval '10 minutes' THEN
+    PERFORM workflow.raise_error('WF613', 'timeout is out of range', format('timeout is %s', timeout),
+      'give 0 to 10 minutes, and wait again while ended is false');
+  END IF;
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    PERFORM workflow.raise_error('WF611', format('a %s transaction cannot wait for an execution: it sees no progress',
+      current_setting('transaction_isolation')), NULL, 'wait at READ COMMITTED');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_wait(interval) IS
+  'Raises WF613 where a timeout is not 0 to 10 minutes, and WF611 where the transaction could not see an execution go on.';
+REVOKE ALL ON FUNCTION workflow.check_wait(interval) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_wait(execution_id bigint, timeout interval DEFAULT '1 minute')
+RETURNS TABLE (execution bigint, workflow_execution bigint, workflow_ref text, status workflow.execution_status, ended boolean,
+  paused boolean, pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[],
+  variables jsonb, output jsonb, error_message text, created timestamptz, updated timestamptz)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+  -- How long a caller waits is a matter of the real clock, whatever the engine's says.
+  give_up timestamptz := clock_timestamp() + timeout;
+  left_over float8;
+  nap float8 := 0.005;
+  is_over boolean;
+  is_ours boolean;
+BEGIN
+  PERFORM workflow.check_wait(timeout);
+  LOOP
+    SELECT workflow.is_end(e.status), pg_current_xact_id_if_assigned()::xid IN (e.xmin, w.xmin) INTO is_over, is_ours
+    FROM workflow.execution e JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
+    WHERE e.part = run.part AND e.id = run.execution;
+    left_over := extract(epoch FROM give_up - clock_timestamp());
+    EXIT WHEN is_over IS NOT FALSE OR left_over <= 0;
+    IF is_ours THEN
+      PERFORM workflow.raise_error('WF611', format('execution %s was changed in this transaction, and others cannot go on with it before that is committed', execution_id),
+        NULL, 'commit, then wait');
+    END IF;
+    PERFORM pg_sleep(least(nap, left_over));
+    nap := least(nap * 1.5, 0.25);
+  END LOOP;
+  RETURN QUERY SELECT s.* FROM pg_catalog.workflow_status(execution_id) AS s;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_wait(bigint, interval) IS
+  'Waits until an execution has ended, at most for the timeout (0 to 10 minutes), and gives its row as workflow_status does: ended tells which of the two it was. Locks no row and takes no transaction id. Errors: WF611 at an isolation above READ COMMITTED, and where the transaction itself has started or changed the execution; WF613 for null or a timeout out of range; WF616 where there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_wait(bigint, interval) FROM PUBLIC;
