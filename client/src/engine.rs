@@ -10,10 +10,12 @@ use sqlx::{FromRow, PgExecutor, Row, query, query_as, query_scalar};
 use std::time::Duration;
 
 mod definition;
+mod privilege;
 mod status;
 mod work;
 
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput};
+pub use privilege::Level;
 pub use status::{BrokenInvariant, WorkflowStatus};
 pub use work::{Answer, ClaimInput, ClaimedTask, Heartbeat, LeaseState, Outcome, Refused, ReportedState};
 

@@ -36,8 +36,8 @@ pub mod repository;
 pub mod worker;
 
 pub use engine::{
-    Answer, BrokenInvariant, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat, Heartbeat, LeaseState, Outcome,
-    Refused, RegisterActionInput, ReportedState, Severity, StartInput, StartManyInput, WorkflowStatus,
+    Answer, BrokenInvariant, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat, Heartbeat, LeaseState, Level,
+    Outcome, Refused, RegisterActionInput, ReportedState, Severity, StartInput, StartManyInput, WorkflowStatus,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

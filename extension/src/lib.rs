@@ -46,6 +46,7 @@ extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work
 extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["checks"]);
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 extension_sql_file!("../../sql/wait.sql", name = "wait", requires = ["status"]);
+extension_sql_file!("../../sql/grants.sql", name = "grants", requires = ["checks"]);
 
 /// Runs once when the library is loaded.
 #[pg_guard]

@@ -6,6 +6,7 @@ mod define;
 mod durability;
 mod fixture;
 mod flow;
+mod grant;
 mod hostile;
 mod items;
 mod lease;
