@@ -1,10 +1,11 @@
 -- What people do to an execution that runs or has failed. Each call locks its workflow execution, asks the conductor, and
 -- writes what follows; doing the same again gives the same answer.
 
-CREATE FUNCTION workflow.control(execution_id bigint, what text, now timestamptz) RETURNS text
+CREATE FUNCTION workflow.control(execution_id bigint, what text, reason text, now timestamptz) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_control_wrapper';
-COMMENT ON FUNCTION workflow.control(bigint, text, timestamptz) IS 'pause, resume, cancel or time_out of an execution; gives its status then.';
-REVOKE ALL ON FUNCTION workflow.control(bigint, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.control(bigint, text, text, timestamptz) IS
+  'pause (for a reason), resume or cancel of an execution and of those that it calls; gives its status then.';
+REVOKE ALL ON FUNCTION workflow.control(bigint, text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.rerun(execution_id bigint, tasks text[], routes int[], reset_items boolean[], now timestamptz) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_rerun_tasks_wrapper';
@@ -12,63 +13,39 @@ COMMENT ON FUNCTION workflow.rerun(bigint, text[], int[], boolean[], timestamptz
   'Runs tasks of an ended execution again, each by name and route; none: all whose failure nothing handled. Gives the status then.';
 REVOKE ALL ON FUNCTION workflow.rerun(bigint, text[], int[], boolean[], timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.cancels_running(execution_id bigint) RETURNS boolean
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_cancels_running_wrapper';
-COMMENT ON FUNCTION workflow.cancels_running(bigint) IS 'Whether the execution''s definition says cancellation_policy: cancel_running.';
-REVOKE ALL ON FUNCTION workflow.cancels_running(bigint) FROM PUBLIC;
-
 CREATE FUNCTION pg_catalog.workflow_pause(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  now timestamptz := workflow.now();
-  answer text;
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
-  answer := workflow.control(execution_id, 'pause', now);
-  UPDATE workflow.workflow_execution w SET pause_reason = coalesce(reason, w.pause_reason), updated = now
-  WHERE w.part = (execution_id >> 48)::int AND w.execution = execution_id AND w.paused;
-  RETURN answer;
+  RETURN workflow.control(execution_id, 'pause', reason, workflow.now());
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_pause(bigint, text) IS
-  'No task of the execution can be claimed until it is resumed; what runs may finish. Pausing what is paused changes at most the reason. Gives the status: running. Errors: WF611 where it is not running, WF613 null, WF616 no such execution, WF618 driven from outside.';
+  'No task of the execution can be claimed until it is resumed, nor of those that it calls; what runs may finish. An execution that calls it and does nothing else is paused too. Pausing what is paused changes at most the reason. Gives the status: running. Errors: WF611 where it is not running, WF613 null, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_pause(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_resume(execution_id bigint) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
-  RETURN workflow.control(execution_id, 'resume', workflow.now());
+  RETURN workflow.control(execution_id, 'resume', NULL, workflow.now());
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_resume(bigint) IS
-  'Ends a pause: tasks can be claimed again; with nothing left to do the execution ends. Gives the status. Errors: WF611 where it is not paused, WF613 null, WF616 no such execution, WF618 driven from outside.';
+  'Ends a pause, also that of the executions that it calls or is called by: tasks can be claimed again; with nothing left to do the execution ends. Gives the status. Errors: WF611 where it is not paused, WF613 null, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_cancel(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  now timestamptz := workflow.now();
   answer text;
-  void workflow.outcome[];
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
-  answer := workflow.control(execution_id, 'cancel', now);
+  answer := workflow.control(execution_id, 'cancel', NULL, workflow.now());
   UPDATE workflow.workflow_execution w SET error_message = coalesce(w.error_message, format('cancelled: %s', reason))
   WHERE w.part = (execution_id >> 48)::int AND w.execution = execution_id AND reason IS NOT NULL;
-  IF answer = 'canceling' AND workflow.cancels_running(execution_id) THEN
-    SELECT array_agg(ROW(t.id, t.lease, 'cancelled', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY t.id) INTO void
-    FROM workflow.workflow_execution w
-    JOIN workflow.workflow_task_execution t ON t.part = w.part AND t.workflow_execution = w.id
-    WHERE w.part = (execution_id >> 48)::int AND w.execution = execution_id AND t.status = 'running';
-    PERFORM workflow.finish(void, now, NULL, NULL, NULL, NULL);
-    UPDATE workflow.workflow_task_execution t SET lease = NULL
-    FROM unnest(void) AS o WHERE t.part = (o.task >> 48)::int AND t.id = o.task;
-    SELECT w.status::text INTO answer FROM workflow.workflow_execution w
-    WHERE w.part = (execution_id >> 48)::int AND w.execution = execution_id;
-  END IF;
   RETURN answer;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_cancel(bigint, text) IS
-  'Nothing of the execution starts any more. It is canceling while tasks run, and then cancelled, whatever they answer; with cancellation_policy cancel_running their leases are void at once. Cancelling what is cancelled changes nothing. Gives the status. Errors: WF611 where it has ended otherwise, WF613 null, WF616 no such execution, WF618 driven from outside.';
+  'Nothing of the execution starts any more, nor of those that it calls; when it has ended, an execution that calls it is cancelled too. It is canceling while tasks run, and then cancelled, whatever they answer; with cancellation_policy cancel_running their leases are void at once. Cancelling what is cancelled changes nothing. Gives the status. Errors: WF611 where it has ended otherwise, WF613 null, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_cancel(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_rerun(execution_id bigint, tasks text[] DEFAULT NULL, reset_items boolean DEFAULT false, routes int[] DEFAULT NULL)

@@ -5,7 +5,8 @@
 --     │        │ workflow_def                    │ 1:1, when its action is a workflow
 --     └── workflow_definition                workflow_execution
 --             └─< workflow_definition_version    ├─< workflow_task_execution   one row a task, one an item
---                     ^ pinned by workflow_execution.version
+--                     ^ pinned by workflow_execution.version                     (execution: the child that it called)
+--                                                └─< signal                  sent, for tasks that wait
 --                                            lease                           who holds which tasks until when
 --
 -- * Rows that grow with work carry `part` (0..1023), first in every key. An id is part << 48 | node << 40 | sequence
@@ -17,8 +18,11 @@
 -- * What a branch knows is in `workflow_execution.variables` while there is one branch; several branches keep their
 --   differences in `workflow_execution.state`, the conductor's own memory. It is NULL for a single branch of plain steps,
 --   so a linear workflow never writes its execution's row between start and end.
--- * Lock order: workflow_execution rows by (part, id), then their tasks, then leases. Claims and leases are taken with
---   SKIP LOCKED, so nothing ever waits for them while it holds the other.
+-- * What no worker does, the engine ends itself: a task without action, one that waits for a signal, and one whose action
+--   is a workflow. Such rows are never in the queue.
+-- * Lock order: workflow_execution rows by (depth, part, id), so that parents come before children; then their tasks, then
+--   leases. Claims and leases are taken with SKIP LOCKED, so nothing ever waits for them while it holds the other, and so
+--   is a parent or a child that a step comes upon: what is busy then is left to workflow_tick.
 -- * No triggers: they would fire again when a dump is restored. The functions keep `updated`.
 -- * Every table of users' data and its sequence is registered at the end, or a dump would leave it out.
 
@@ -41,6 +45,7 @@ CREATE SEQUENCE workflow.execution_id_seq;
 CREATE SEQUENCE workflow.workflow_execution_id_seq;
 CREATE SEQUENCE workflow.workflow_task_execution_id_seq;
 CREATE SEQUENCE workflow.lease_id_seq;
+CREATE SEQUENCE workflow.signal_id_seq;
 
 CREATE TABLE workflow.pack (
   id bigint PRIMARY KEY DEFAULT nextval('workflow.pack_id_seq'),
@@ -221,6 +226,7 @@ CREATE TABLE workflow.workflow_execution (
   version bigint,
   state jsonb,
   priority int NOT NULL DEFAULT 0,
+  depth int NOT NULL DEFAULT 0,
   due_at timestamptz,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
@@ -251,7 +257,9 @@ COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: made by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps.';
 COMMENT ON COLUMN workflow.workflow_execution.priority IS 'Higher goes first; added to each task''s own.';
-COMMENT ON COLUMN workflow.workflow_execution.due_at IS 'When workflow_tick lets it time out; NULL = never, or it has ended.';
+COMMENT ON COLUMN workflow.workflow_execution.depth IS 'How many workflows it is called through: 0 for one that workflow_start made.';
+COMMENT ON COLUMN workflow.workflow_execution.due_at IS
+  'When workflow_tick must look at it: the end of its time limit; or at once, where it ended or stopped while its parent or a child was busy.';
 COMMENT ON COLUMN workflow.workflow_execution.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.workflow_execution.updated IS 'When the row last changed.';
 
@@ -274,6 +282,7 @@ CREATE TABLE workflow.workflow_task_execution (
   timed_out boolean NOT NULL DEFAULT false,
   skipped boolean NOT NULL DEFAULT false,
   held boolean NOT NULL DEFAULT false,
+  calls boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   queue_at timestamptz,
@@ -284,6 +293,7 @@ CREATE TABLE workflow.workflow_task_execution (
   duration_ms bigint,
   task_name text NOT NULL,
   action_ref text,
+  signal text,
   context int[],
   input jsonb,
   result jsonb,
@@ -306,7 +316,7 @@ CREATE INDEX workflow_task_execution_retry_idx ON workflow.workflow_task_executi
 CREATE INDEX workflow_task_execution_timed_out_idx ON workflow.workflow_task_execution (id) WHERE timed_out;
 COMMENT ON TABLE workflow.workflow_task_execution IS 'One row a task, one an item: the work that workers claim and report.';
 COMMENT ON COLUMN workflow.workflow_task_execution.part IS 'The part of its workflow execution.';
-COMMENT ON COLUMN workflow.workflow_task_execution.attempt IS 'How often it was claimed.';
+COMMENT ON COLUMN workflow.workflow_task_execution.attempt IS 'How often it was claimed, called its workflow, or began to wait.';
 COMMENT ON COLUMN workflow.workflow_task_execution.id IS 'Key: part << 48 | node << 40 | sequence.';
 COMMENT ON COLUMN workflow.workflow_task_execution.workflow_execution IS 'The workflow execution it belongs to.';
 COMMENT ON COLUMN workflow.workflow_task_execution.execution IS 'A child execution that does the work; NULL: this row is the work.';
@@ -319,26 +329,56 @@ COMMENT ON COLUMN workflow.workflow_task_execution.priority IS 'Higher goes firs
 COMMENT ON COLUMN workflow.workflow_task_execution.retry_count IS 'Retries already dispatched.';
 COMMENT ON COLUMN workflow.workflow_task_execution.max_retries IS 'Retries allowed.';
 COMMENT ON COLUMN workflow.workflow_task_execution.status IS
-  'requested: waits for its time, its turn among items or its retry; scheduled: claimable; running: leased; the rest are ends.';
-COMMENT ON COLUMN workflow.workflow_task_execution.timeout_seconds IS 'How long one attempt may run.';
+  'requested: waits for its time, its turn among items or its retry; scheduled: claimable, or waiting for its signal; running: leased, or its child execution goes on; the rest are ends.';
+COMMENT ON COLUMN workflow.workflow_task_execution.timeout_seconds IS 'How long one attempt may run, or it may wait for its signal.';
 COMMENT ON COLUMN workflow.workflow_task_execution.timed_out IS 'It ran longer.';
 COMMENT ON COLUMN workflow.workflow_task_execution.skipped IS 'Its condition was false: it ended without having run.';
 COMMENT ON COLUMN workflow.workflow_task_execution.held IS 'An item that waits for its turn.';
+COMMENT ON COLUMN workflow.workflow_task_execution.calls IS 'Its action is a workflow: a child execution does the work, no worker can claim it.';
 COMMENT ON COLUMN workflow.workflow_task_execution.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.workflow_task_execution.updated IS 'When the row last changed.';
 COMMENT ON COLUMN workflow.workflow_task_execution.queue_at IS
   'Its place in the queue: when it became claimable, moved ahead by its priority; NULL = not claimable.';
 COMMENT ON COLUMN workflow.workflow_task_execution.due_at IS 'When workflow_tick must look at it: the end of its delay, wait, retry delay or timeout.';
 COMMENT ON COLUMN workflow.workflow_task_execution.next_retry_at IS 'When its next retry is due; NULL = none is.';
-COMMENT ON COLUMN workflow.workflow_task_execution.started_at IS 'When it was last claimed.';
+COMMENT ON COLUMN workflow.workflow_task_execution.started_at IS 'When it was last claimed, called its workflow, or began to wait for its signal.';
 COMMENT ON COLUMN workflow.workflow_task_execution.completed_at IS 'When it ended.';
 COMMENT ON COLUMN workflow.workflow_task_execution.duration_ms IS 'From started_at to completed_at, in milliseconds.';
 COMMENT ON COLUMN workflow.workflow_task_execution.task_name IS 'The task''s name in the definition.';
-COMMENT ON COLUMN workflow.workflow_task_execution.action_ref IS 'What a worker must do; NULL: a routing task, done by the engine.';
+COMMENT ON COLUMN workflow.workflow_task_execution.action_ref IS
+  'What a worker must do, or a workflow; NULL: a routing task, done by the engine, or one that waits for a signal.';
+COMMENT ON COLUMN workflow.workflow_task_execution.signal IS 'The signal that it waits for; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.context IS 'Which branches'' changes it sees, in order; NULL = the one branch there is.';
 COMMENT ON COLUMN workflow.workflow_task_execution.input IS 'The action''s input, rendered.';
 COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'What the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'What the worker reported of a failure.';
+
+CREATE TABLE workflow.signal (
+  part int NOT NULL CONSTRAINT signal_part_check CHECK (part BETWEEN 0 AND 1023),
+  id bigint NOT NULL,
+  workflow_execution bigint NOT NULL,
+  task bigint,
+  name text NOT NULL,
+  key text,
+  payload jsonb,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (part, id),
+  CONSTRAINT signal_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
+    REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX signal_key ON workflow.signal (part, workflow_execution, name, key) WHERE key IS NOT NULL;
+CREATE INDEX signal_workflow_execution_idx ON workflow.signal (part, workflow_execution, name, id);
+COMMENT ON TABLE workflow.signal IS 'Signals that were sent to executions, kept for tasks that will wait for them.';
+COMMENT ON COLUMN workflow.signal.part IS 'The part of its workflow execution.';
+COMMENT ON COLUMN workflow.signal.id IS 'Key: part << 48 | node << 40 | sequence.';
+COMMENT ON COLUMN workflow.signal.workflow_execution IS 'The workflow execution that it was sent to.';
+COMMENT ON COLUMN workflow.signal.task IS 'The task execution that it ended; NULL: no task has waited for it yet.';
+COMMENT ON COLUMN workflow.signal.name IS 'What tasks wait for.';
+COMMENT ON COLUMN workflow.signal.key IS 'Sending a signal of the same name with the same key again changes nothing.';
+COMMENT ON COLUMN workflow.signal.payload IS 'The result of the task that waited.';
+COMMENT ON COLUMN workflow.signal.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.signal.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.lease (
   part int NOT NULL CONSTRAINT lease_part_check CHECK (part BETWEEN 0 AND 1023),
@@ -380,5 +420,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.signal', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.signal_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease_id_seq', '');

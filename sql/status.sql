@@ -37,6 +37,44 @@ COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
   'Where an execution stands, by the id that workflow_start gave: one row. status is the verdict so far; ended tells whether the last task has ended too. The task lists hold names; output is there when it has ended. Errors: WF613 for null, WF616 where there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
+CREATE FUNCTION pg_catalog.workflow_tree(execution_id bigint, max_rows int DEFAULT 1000)
+RETURNS TABLE (execution bigint, parent bigint, depth int, tree text, workflow_ref text, task_name text, task_index int,
+  status workflow.execution_status, paused boolean, created timestamptz, updated timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+  members bigint[] := ARRAY[execution_id];
+  level bigint[] := members;
+BEGIN
+  PERFORM workflow.page_size(max_rows);
+  -- Level by level, so that no more is read than is given.
+  LOOP
+    level := ARRAY(
+      SELECT e.id FROM unnest(level) AS l(id) JOIN workflow.execution e ON e.part = run.part AND e.parent = l.id
+      ORDER BY e.id LIMIT workflow_tree.max_rows - cardinality(members));
+    EXIT WHEN level = '{}';
+    members := members || level;
+  END LOOP;
+  RETURN QUERY
+  WITH RECURSIVE member AS (
+    SELECT e.* FROM unnest(members) AS m(id) JOIN workflow.execution e ON e.part = run.part AND e.id = m.id),
+  tree AS (
+    SELECT m.id, 0 AS depth, ARRAY[m.id] AS path FROM member m WHERE m.id = run.execution
+    UNION ALL
+    SELECT m.id, t.depth + 1, t.path || m.id FROM tree t JOIN member m ON m.parent = t.id)
+  SELECT m.id, m.parent, t.depth, repeat('  ', t.depth) || m.action_ref, m.action_ref, k.task_name, k.task_index, m.status,
+    coalesce(w.paused, false), m.created, greatest(m.updated, w.updated)
+  FROM tree t
+  JOIN member m ON m.id = t.id
+  LEFT JOIN workflow.workflow_execution w ON w.part = run.part AND w.execution = t.id
+  LEFT JOIN workflow.workflow_task_execution k ON k.part = run.part AND k.execution = t.id
+  ORDER BY t.path;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_tree(bigint, int) IS
+  'An execution and all that it has called, in the order of the calls, up to max_rows (1 to 10000): each with its parent, how deep below the first it is, its workflow''s ref (tree: indented by depth), the task and item that called it (null: of a former attempt, or of none), and how it stands. Errors: WF613 for null or max_rows out of range, WF616 where there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_tree(bigint, int) FROM PUBLIC;
+
 CREATE FUNCTION workflow.diagram(definition text, statuses text, format text) RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_diagram_wrapper';
 COMMENT ON FUNCTION workflow.diagram(text, text, text) IS
@@ -142,18 +180,40 @@ BEGIN
     SELECT 'what is claimable is queued, unless its execution is paused', 'workflow_task_execution', t.id, format('task %s', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
-    WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND (t.queue_at IS NULL) <> w.paused
+    WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.action_ref IS NOT NULL AND NOT t.calls
+      AND (t.queue_at IS NULL) <> w.paused
     UNION ALL
     SELECT 'what runs is held by a lease', 'workflow_task_execution', t.id, format('task %s, lease %s', t.task_name, t.lease)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
-    WHERE w.version IS NOT NULL AND t.status = 'running'
+    WHERE w.version IS NOT NULL AND t.status = 'running' AND NOT t.calls
       AND NOT EXISTS (SELECT FROM workflow.lease l WHERE l.part = t.part AND l.token = t.lease AND t.id = ANY (l.tasks))
     UNION ALL
     SELECT 'what waits has a reason', 'workflow_task_execution', t.id, format('task %s waits for nothing', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'requested' AND t.due_at IS NULL AND NOT t.held
+    UNION ALL
+    SELECT 'what no worker does is gone on with, unless its execution is paused', 'workflow_task_execution', t.id, format('task %s', t.task_name)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.due_at IS NULL
+      AND CASE WHEN t.signal IS NULL THEN (t.calls OR t.action_ref IS NULL) AND NOT w.paused ELSE t.started_at IS NULL END
+    UNION ALL
+    SELECT 'what calls a workflow has a child that goes on, or is about to hear of its end', 'workflow_task_execution', t.id,
+      format('task %s, child execution %s', t.task_name, t.execution)
+    FROM workflow.workflow_task_execution t
+    WHERE t.calls AND t.status = 'running'
+      AND NOT EXISTS (SELECT FROM workflow.execution e
+                      JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
+                      WHERE e.part = t.part AND e.id = t.execution AND (w.due_at IS NOT NULL OR NOT workflow.is_end(e.status)))
+    UNION ALL
+    SELECT 'a child that goes on does the work of a task, or stops', 'workflow_execution', w.id, format('it is %s', w.status)
+    FROM workflow.workflow_execution w
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    WHERE w.depth > 0 AND w.status = 'running' AND NOT workflow.is_end(e.status)
+      AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
+                      WHERE t.part = w.part AND t.execution = w.execution AND t.status = 'running')
     UNION ALL
     SELECT 'an id names its part', 'workflow_task_execution', t.id, format('its part is %s', t.part)
     FROM workflow.workflow_task_execution t WHERE t.id >> 48 <> t.part

@@ -5,6 +5,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
   due bigint[];
   locked bigint[];
+  children bigint[];
+  own bigint[];
   late workflow.outcome[];
   woken int;
 BEGIN
@@ -19,23 +21,40 @@ BEGIN
     RETURN 0;
   END IF;
   locked := workflow.lock_runs(due);
-  -- A delay is over: claimable, unless the execution is paused. A retry counts now that it is dispatched.
-  UPDATE workflow.workflow_task_execution t
-  SET status = 'scheduled', due_at = NULL, next_retry_at = NULL, updated = now,
-      retry_count = t.retry_count + CASE WHEN t.next_retry_at IS NULL THEN 0 ELSE 1 END,
-      queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END
-  FROM unnest(due) AS o(id), workflow.workflow_execution w
-  WHERE t.part = (o.id >> 48)::int AND t.id = o.id AND t.due_at <= now AND t.status = 'requested'
-    AND w.part = t.part AND w.id = t.workflow_execution AND w.id = ANY (locked);
-  GET DIAGNOSTICS woken = ROW_COUNT;
-  -- A time limit is over: the task ends as timed out, whoever works on it.
+  -- A delay is over: claimable, unless the execution is paused. A retry counts now that it is dispatched. What no worker
+  -- does, the engine goes on with; also where a former call had too much of that.
+  WITH woken AS (
+    UPDATE workflow.workflow_task_execution t
+    SET status = 'scheduled', due_at = NULL, next_retry_at = NULL, updated = now,
+        retry_count = t.retry_count + CASE WHEN t.next_retry_at IS NULL THEN 0 ELSE 1 END,
+        queue_at = CASE WHEN NOT w.paused AND t.action_ref IS NOT NULL AND NOT t.calls THEN now - t.priority * interval '1 minute' END
+    FROM unnest(due) AS o(id), workflow.workflow_execution w
+    WHERE t.part = (o.id >> 48)::int AND t.id = o.id AND t.due_at <= now
+      AND (t.status = 'requested' OR (t.status = 'scheduled' AND t.started_at IS NULL))
+      AND w.part = t.part AND w.id = t.workflow_execution AND w.id = ANY (locked)
+    RETURNING t.id, t.calls OR t.action_ref IS NULL AS own)
+  SELECT count(*), array_agg(w.id) FILTER (WHERE w.own) INTO woken, own FROM woken w;
+  IF own IS NOT NULL THEN
+    PERFORM workflow.dispatch(own, locked, now);
+  END IF;
+  -- A time limit is over: the task ends as timed out, whoever works on it. A child that does its work must be free, too, to
+  -- be stopped.
+  children := ARRAY(
+    SELECT w.execution FROM workflow.workflow_execution w
+    WHERE (w.part, w.execution) IN (
+      SELECT t.part, t.execution FROM unnest(due) AS o(id)
+      JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
+      WHERE t.calls AND t.status = 'running' AND t.due_at <= now)
+    FOR NO KEY UPDATE SKIP LOCKED);
   SELECT array_agg(ROW(t.id, t.lease, 'timeout', NULL, jsonb_build_object('type', 'timeout', 'message',
-    format('the task ran longer than %s seconds', t.timeout_seconds)), NULL, NULL)::workflow.outcome) INTO late
+    format(CASE WHEN t.signal IS NULL THEN 'the task ran longer than %s seconds' ELSE 'no signal %2$s came within %1$s seconds' END,
+      t.timeout_seconds, t.signal)), NULL, NULL)::workflow.outcome) INTO late
   FROM unnest(due) AS o(id)
   JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
-  WHERE t.due_at <= now AND t.status = 'running' AND t.workflow_execution = ANY (locked);
+  WHERE t.due_at <= now AND (t.status = 'running' OR (t.status = 'scheduled' AND t.signal IS NOT NULL))
+    AND t.workflow_execution = ANY (locked) AND (NOT t.calls OR t.execution = ANY (children));
   IF late IS NOT NULL THEN
-    PERFORM workflow.finish(late, now, NULL, NULL, NULL, NULL);
+    PERFORM workflow.end_tasks(late, now);
     woken := woken + cardinality(late);
   END IF;
   RETURN woken;
@@ -44,25 +63,31 @@ COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
   'Up to max_rows tasks whose delay, retry delay or time limit is over; gives how many. Reads one index page where none is.';
 REVOKE ALL ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) FROM PUBLIC;
 
-CREATE FUNCTION workflow.time_out_runs(max_rows int, now timestamptz, parts int[]) RETURNS int
+CREATE FUNCTION workflow.do_due_run(execution_id bigint, now timestamptz) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_do_due_run_wrapper';
+COMMENT ON FUNCTION workflow.do_due_run(bigint, timestamptz) IS
+  'What is due of an execution, whose workflow execution is locked: it times out; or, where it has ended or stopped, its parent or its children hear of it. False: they are busy still.';
+REVOKE ALL ON FUNCTION workflow.do_due_run(bigint, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.do_due_runs(max_rows int, now timestamptz, parts int[]) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  late bigint;
-  counted int := 0;
+  due bigint[];
+  one bigint;
+  done int := 0;
 BEGIN
-  FOR late IN
+  due := ARRAY(
     SELECT w.execution FROM workflow.workflow_execution w
-    WHERE w.due_at <= now AND (parts IS NULL OR w.part = ANY (parts))
-    ORDER BY w.part, w.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED
-  LOOP
-    PERFORM workflow.control(late, 'time_out', now);
-    counted := counted + 1;
+    WHERE w.due_at <= now AND (parts IS NULL OR w.part = ANY (parts)) AND w.version IS NOT NULL
+    ORDER BY w.part, w.due_at, w.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
+  FOREACH one IN ARRAY due LOOP
+    done := done + workflow.do_due_run(one, now)::int;
   END LOOP;
-  RETURN counted;
+  RETURN done;
 END $$;
-COMMENT ON FUNCTION workflow.time_out_runs(int, timestamptz, int[]) IS
-  'Stops up to max_rows executions that took longer than their workflow''s timeout; gives how many. Reads one index page where none did.';
-REVOKE ALL ON FUNCTION workflow.time_out_runs(int, timestamptz, int[]) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.do_due_runs(int, timestamptz, int[]) IS
+  'Up to max_rows executions that took longer than their workflow''s timeout, or have yet to tell a parent or children that they stopped; gives how many. Reads one index page where there is none.';
+REVOKE ALL ON FUNCTION workflow.do_due_runs(int, timestamptz, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -74,8 +99,8 @@ BEGIN
   END IF;
   PERFORM workflow.check_parts(parts);
   RETURN workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts)
-    + workflow.time_out_runs(max_rows, now, parts);
+    + workflow.do_due_runs(max_rows, now, parts);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
-  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks and of workflows. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
+  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, and ends of sub-workflows that their parents were too busy to hear of. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tick(int, int[]) FROM PUBLIC;

@@ -71,7 +71,7 @@ BEGIN ATOMIC
     (run).variables,
     coalesce((run).task_graph, (SELECT v.graph FROM workflow.workflow_definition_version AS v WHERE v.id = (run).version)),
     (run).status, (run).error_message, (run).paused, (run).pause_reason, (run).version, (run).state, (run).priority,
-    (run).due_at, (run).created, (run).updated
+    (run).depth, (run).due_at, (run).created, (run).updated
   FROM (VALUES (NULL)) AS one (row) LEFT JOIN LATERAL (
     SELECT live.* FROM workflow.task_lists((run).part, (run).id) AS live
     WHERE (run).version IS NOT NULL AND NOT workflow.is_end(

@@ -35,6 +35,18 @@ COMMENT ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, 
   'Takes reports, advances their executions, and hands up to max_tasks of what follows to the worker: an answer a report, then a row a task. Without a worker nothing is handed out.';
 REVOKE ALL ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) FROM PUBLIC;
 
+CREATE FUNCTION workflow.end_tasks(outcomes workflow.outcome[], now timestamptz) RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_end_tasks_wrapper';
+COMMENT ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) IS
+  'What the engine itself reports of tasks that have not ended: no token is asked for.';
+REVOKE ALL ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.dispatch(tasks bigint[], runs bigint[], now timestamptz) RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_dispatch_wrapper';
+COMMENT ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) IS
+  'Goes on with tasks that no worker does: they route, wait for a signal, or call a workflow. Their workflow executions, runs, are locked.';
+REVOKE ALL ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) FROM PUBLIC;
+
 CREATE FUNCTION workflow.check_claim(worker text, max_tasks int, lease interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -233,11 +245,11 @@ COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[
   'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) FROM PUBLIC;
 
-CREATE FUNCTION workflow.check_size(task bigint, bytes int) RETURNS void
+CREATE FUNCTION workflow.check_size(what text, bytes int) RETURNS void
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_size_wrapper';
-COMMENT ON FUNCTION workflow.check_size(bigint, int) IS
-  'Raises WF614 where a task''s result or error has more bytes than pg_workflow.max_result_bytes: before a large value is copied around.';
-REVOKE ALL ON FUNCTION workflow.check_size(bigint, int) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.check_size(text, int) IS
+  'Raises WF614, saying what it is, where a result, an error or a payload has more bytes than pg_workflow.max_result_bytes: before a large value is copied around.';
+REVOKE ALL ON FUNCTION workflow.check_size(text, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.finish_one(outcome workflow.outcome) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -263,7 +275,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 BEGIN
   PERFORM workflow.require('task', task);
   PERFORM workflow.require('lease_token', lease_token);
-  PERFORM workflow.check_size(task, pg_column_size(result));
+  PERFORM workflow.check_size(format('the result of task %s', task), pg_column_size(result));
   RETURN workflow.finish_one(ROW(task, lease_token, 'completed', result, NULL, NULL, NULL)::workflow.outcome);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) IS
@@ -280,7 +292,7 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'a failed task cannot end so', format('status is %s', coalesce(left(status, 100), 'null')),
       'give failed, timeout, abandoned or cancelled');
   END IF;
-  PERFORM workflow.check_size(task, greatest(pg_column_size(result), pg_column_size(error)));
+  PERFORM workflow.check_size(format('the result of task %s', task), greatest(pg_column_size(result), pg_column_size(error)));
   RETURN workflow.finish_one(ROW(task, lease_token, status, result, error, may_retry, retry_in)::workflow.outcome);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) IS
@@ -394,7 +406,7 @@ BEGIN
   JOIN workflow.workflow_task_execution t ON t.part = (o.task >> 48)::int AND t.id = o.task
   WHERE t.status = 'running' AND t.lease = o.lease_token AND t.workflow_execution = ANY (locked);
   IF lost IS NOT NULL THEN
-    PERFORM workflow.finish(lost, now, NULL, NULL, NULL, NULL);
+    PERFORM workflow.end_tasks(lost, now);
   END IF;
   -- What nothing runs under any more is of no use; most such leases are, their tasks having been reported one by one.
   DELETE FROM workflow.lease l

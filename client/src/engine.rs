@@ -11,12 +11,14 @@ use std::time::Duration;
 
 mod definition;
 mod privilege;
+mod signal;
 mod status;
 mod work;
 
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput};
 pub use privilege::Level;
-pub use status::{BrokenInvariant, WorkflowStatus};
+pub use signal::{SignalInput, SignalState};
+pub use status::{BrokenInvariant, TreeRow, WorkflowStatus};
 pub use work::{Answer, ClaimInput, ClaimedTask, Heartbeat, LeaseState, Outcome, Refused, ReportedState};
 
 /// A definition's columns by name, so that one that an upgrade of the extension adds disturbs nobody.
@@ -234,6 +236,33 @@ impl Engine {
         Ok(query_scalar("SELECT pg_catalog.workflow_tick(max_rows => $1, parts => $2)")
             .bind(max_rows)
             .bind(parts)
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// An execution and those that it has called, up to `max_rows`, in the order of the calls.
+    pub async fn tree<'e>(executor: impl PgExecutor<'e>, execution_id: i64, max_rows: i32) -> Result<Vec<TreeRow>> {
+        Ok(query_as(
+            "SELECT execution, parent, depth, tree, workflow_ref, task_name, task_index, status, paused, created, \
+             updated FROM pg_catalog.workflow_tree(execution_id => $1, max_rows => $2)",
+        )
+        .bind(execution_id)
+        .bind(max_rows)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Sends a signal to an execution: the task that waits for it completes, with the payload as its result.
+    pub async fn signal<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        input: SignalInput,
+    ) -> Result<SignalState> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_signal(execution_id => $1, name => $2, payload => $3, key => $4)")
+            .bind(execution_id)
+            .bind(input.name)
+            .bind(input.payload.map(Json))
+            .bind(input.key)
             .fetch_one(executor)
             .await?)
     }

@@ -37,7 +37,8 @@ pub mod worker;
 
 pub use engine::{
     Answer, BrokenInvariant, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat, Heartbeat, LeaseState, Level,
-    Outcome, Refused, RegisterActionInput, ReportedState, Severity, StartInput, StartManyInput, WorkflowStatus,
+    Outcome, Refused, RegisterActionInput, ReportedState, Severity, SignalInput, SignalState, StartInput,
+    StartManyInput, TreeRow, WorkflowStatus,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

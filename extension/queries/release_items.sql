@@ -1,12 +1,15 @@
--- The turn of the next items of a task has come, lowest first.
-UPDATE workflow.workflow_task_execution t
-SET status = 'scheduled', held = false, updated = $7,
-    queue_at = CASE WHEN NOT d.paused THEN $7 - t.priority * interval '1 minute' END
-FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bool[])
-       AS d(workflow_execution, task_name, route, visit, count, paused)
-CROSS JOIN LATERAL (
-  SELECT n.part, n.id FROM workflow.workflow_task_execution n
-  WHERE n.held AND n.part = (d.workflow_execution >> 48)::int AND n.workflow_execution = d.workflow_execution
-    AND n.task_name = d.task_name AND n.route = d.route AND n.visit = d.visit
-  ORDER BY n.task_index LIMIT d.count) AS next
-WHERE t.part = next.part AND t.id = next.id
+-- The turn of the next items of a task has come, lowest first. Gives those that the engine goes on with.
+WITH released AS (
+  UPDATE workflow.workflow_task_execution t
+  SET status = 'scheduled', held = false, updated = $7,
+      queue_at = CASE WHEN t.action_ref IS NOT NULL AND NOT t.calls AND NOT d.paused THEN $7 - t.priority * interval '1 minute' END
+  FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bool[])
+         AS d(workflow_execution, task_name, route, visit, count, paused)
+  CROSS JOIN LATERAL (
+    SELECT n.part, n.id FROM workflow.workflow_task_execution n
+    WHERE n.held AND n.part = (d.workflow_execution >> 48)::int AND n.workflow_execution = d.workflow_execution
+      AND n.task_name = d.task_name AND n.route = d.route AND n.visit = d.visit
+    ORDER BY n.task_index LIMIT d.count) AS next
+  WHERE t.part = next.part AND t.id = next.id
+  RETURNING t.id, t.calls OR t.action_ref IS NULL AS own)
+SELECT released.id FROM released WHERE released.own

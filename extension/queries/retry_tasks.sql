@@ -1,10 +1,15 @@
--- Rows that failed run again: at once, or when their delay is over. A retry counts when it is dispatched.
-UPDATE workflow.workflow_task_execution t
-SET status = CASE WHEN d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
-    retry_count = t.retry_count + CASE WHEN d.delay > 0 THEN 0 ELSE 1 END,
-    next_retry_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
-    due_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
-    queue_at = CASE WHEN d.delay <= 0 AND NOT d.paused THEN $6 - t.priority * interval '1 minute' END,
-    result = d.result, error = d.error, updated = $6
-FROM unnest($1::bigint[], $2::float8[], $3::bool[], $4::jsonb[], $5::jsonb[]) AS d(id, delay, paused, result, error)
-WHERE t.part = (d.id >> 48)::int AND t.id = d.id
+-- Rows that failed run again: at once, or when their delay is over. A retry counts when it is dispatched. Gives those that
+-- the engine goes on with.
+WITH retried AS (
+  UPDATE workflow.workflow_task_execution t
+  SET status = CASE WHEN d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
+      retry_count = t.retry_count + CASE WHEN d.delay > 0 THEN 0 ELSE 1 END,
+      next_retry_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
+      due_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
+      queue_at = CASE WHEN d.delay <= 0 AND NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls
+                      THEN $6 - t.priority * interval '1 minute' END,
+      execution = NULL, result = d.result, error = d.error, updated = $6
+  FROM unnest($1::bigint[], $2::float8[], $3::bool[], $4::jsonb[], $5::jsonb[]) AS d(id, delay, paused, result, error)
+  WHERE t.part = (d.id >> 48)::int AND t.id = d.id
+  RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own)
+SELECT retried.id FROM retried WHERE retried.own

@@ -2,15 +2,20 @@
 
 use crate::error::Error;
 use crate::jsonb::Jsonb;
-use crate::plans;
 use crate::run::Run;
-use crate::write::{Asking, Batch, Handed, withdrawn};
+use crate::write::{Asking, Batch, Handed, Written, withdrawn};
+use crate::{dispatch, family, finish, plans};
+use conductor::changes::Withdrawn;
 use conductor::conductor::Conductor;
 use conductor::scope::Facts;
 use conductor::state::{Execution, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::{SpiClient, SpiTupleTable};
 use std::collections::{BTreeMap, HashMap};
+
+/// So many tasks that no worker does one call goes on with; the next tick goes on with the rest. Workflows that call
+/// workflows could keep a call busy for ever.
+const OWN_TASKS: usize = 10_000;
 
 /// Results of items that are being reported.
 pub type ItemReports = HashMap<(TaskKey, u32), Option<Jsonb>>;
@@ -21,12 +26,14 @@ pub struct Advance<'c, 'conn> {
     pub client: &'c SpiClient<'conn>,
     /// The call's time.
     pub now: TimestampWithTimeZone,
-    /// By id: the order of locks and of everything else.
+    /// By id.
     pub runs: BTreeMap<i64, Run>,
     /// What is to be written.
     pub batch: Batch,
     /// Tasks with items that ended as a whole, or run again.
     pub whole_ends: Vec<(i64, TaskKey, &'static str)>,
+    /// How many more tasks that no worker does this call goes on with.
+    pub own_tasks_left: usize,
 }
 
 /// Runs by id, from rows as [`Run::read`] takes them. Those that the engine does not own are left out.
@@ -43,7 +50,15 @@ pub fn read_runs(client: &SpiClient, mut rows: SpiTupleTable) -> Result<BTreeMap
 impl<'c, 'conn> Advance<'c, 'conn> {
     /// Takes up executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
-        Advance { client, now, runs, batch: Batch::default(), whole_ends: Vec::new() }
+        let (batch, whole_ends) = Default::default();
+        Advance { client, now, runs, batch, whole_ends, own_tasks_left: OWN_TASKS }
+    }
+
+    /// Reads executions that are locked as they stand now: what they have yet to write would be lost.
+    pub fn load(&mut self, ids: Vec<i64>) -> Result<(), Error> {
+        let rows = plans::run(self.client, include_str!("../queries/reload_runs.sql"), &[ids.into()])?;
+        self.runs.extend(read_runs(self.client, rows)?);
+        Ok(())
     }
 
     /// Lets events happen to one execution; gives what they answered.
@@ -64,24 +79,47 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         Ok(answer)
     }
 
-    /// Writes what was decided, tells the conductor what was withdrawn, and so on until nothing follows.
+    /// Lets an event happen that reads nothing but the execution.
+    pub fn tell(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
+        self.conduct(id, Facts::default(), &ItemReports::new(), |conductor| event(conductor))?;
+        Ok(())
+    }
+
+    /// Writes what was decided and goes on with what follows from it, until nothing does. One kind at a time: each sees
+    /// in the tables what the one before has done.
     pub fn settle(&mut self, mut asking: Option<&mut Asking>) -> Result<Vec<Handed>, Error> {
         let mut handed = Vec::new();
+        let mut open = Written::default();
         loop {
             let batch = std::mem::take(&mut self.batch);
-            let gone = batch.write(self.client, &self.now, asking.as_deref_mut(), &mut handed)?;
-            if gone.is_empty() {
+            open.add(batch.write(self.client, &self.now, asking.as_deref_mut(), &mut handed)?);
+            if !open.withdrawn.is_empty() {
+                self.take_back(std::mem::take(&mut open.withdrawn))?;
+            } else if !open.stopped.is_empty() {
+                family::cancel_children(self, &std::mem::take(&mut open.stopped))?;
+            } else if !open.left.is_empty() {
+                family::cancel_left(self, std::mem::take(&mut open.left))?;
+            } else if open.is_empty() {
                 return Ok(handed);
-            }
-            let ids: Vec<i64> = gone.keys().copied().collect();
-            let rows = plans::run(self.client, include_str!("../queries/reload_runs.sql"), &[ids.into()])?;
-            self.runs.extend(read_runs(self.client, rows)?);
-            for (id, tasks) in gone {
-                let Some(run) = self.runs.get(&id) else { continue };
-                let tasks = withdrawn(&run.graph, &tasks);
-                self.conduct(id, Facts::default(), &ItemReports::new(), |conductor| conductor.withdrawn(&tasks))?;
+            } else {
+                let written = std::mem::take(&mut open);
+                let mut reports = family::void(self, written.void)?;
+                reports.extend(dispatch::begin(self, &written.own)?);
+                reports.extend(family::ends(self, written.ended)?);
+                finish::report_own(self, &reports)?;
             }
         }
+    }
+
+    /// Tells the conductor what was withdrawn.
+    fn take_back(&mut self, gone: HashMap<i64, Vec<(String, u32, u32, u32)>>) -> Result<(), Error> {
+        self.load(gone.keys().copied().collect())?;
+        for (id, tasks) in gone {
+            let Some(run) = self.runs.get(&id) else { continue };
+            let tasks: Vec<Withdrawn> = withdrawn(&run.graph, &tasks);
+            self.tell(id, |conductor| conductor.withdrawn(&tasks))?;
+        }
+        Ok(())
     }
 
     /// How an execution stands.

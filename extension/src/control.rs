@@ -2,18 +2,17 @@
 
 use crate::advance::{Advance, ItemReports, read_runs};
 use crate::error::Error;
-use crate::plans;
 use crate::report::context;
 use crate::run::Run;
-use conductor::conductor::Conductor;
+use crate::{family, finish, plans};
 use conductor::control::Rerun;
-use conductor::definition::CancellationPolicy;
 use conductor::scope::Facts;
 use conductor::state::{Status, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
 
 /// A task that was named for a rerun.
 struct Named {
@@ -22,56 +21,150 @@ struct Named {
     reset_items: bool,
 }
 
-/// An execution under lock, and whether it is over.
+/// An execution under lock, with those that called it and those that it called.
+struct Family<'c, 'conn> {
+    advance: Advance<'c, 'conn>,
+    /// Its workflow execution.
+    id: i64,
+    /// It has ended.
+    over: bool,
+    /// The workflow executions that it is called through, the nearest first.
+    ancestors: Vec<i64>,
+    /// Those that it calls and that go on, the nearest first.
+    descendants: Vec<i64>,
+}
+
+/// Locks from above to below, which is the one order there is: an execution that is locked calls no new ones.
 fn lock<'c, 'conn>(
     client: &'c SpiClient<'conn>,
     now: TimestampWithTimeZone,
     execution: i64,
-) -> Result<(Advance<'c, 'conn>, i64, bool), Error> {
-    let rows = || plans::run(client, include_str!("../queries/lock_run.sql"), &[execution.into()]);
-    let runs = read_runs(client, rows()?)?;
-    let found = rows()?.first();
-    if found.is_empty() {
-        let message = format!("there is no workflow execution for execution {execution}");
-        return Err(Error::refused("WF616", message, "give the id that workflow_start gave"));
+) -> Result<Family<'c, 'conn>, Error> {
+    let mut rows = plans::run(client, include_str!("../queries/lock_ancestors.sql"), &[execution.into()])?;
+    let (mut id, mut ancestors) = (None, Vec::new());
+    while rows.next().is_some() {
+        match rows.get::<i64>(2)? == Some(execution) {
+            true => id = rows.get::<i64>(1)?,
+            false => ancestors.extend(rows.get::<i64>(1)?),
+        }
     }
-    let over = found.get::<bool>(9)?.unwrap_or_default();
-    let id = *runs.keys().next().ok_or_else(|| {
-        let message = format!("execution {execution} is driven from outside");
-        Error::refused("WF618", message, "use workflow_update_workflow_execution")
-    })?;
-    Ok((Advance::new(client, now, runs), id, over))
+    ancestors.reverse();
+    let ended = plans::run(client, include_str!("../queries/has_ended.sql"), &[execution.into()])?.first();
+    let id = match (id, ended.is_empty()) {
+        (Some(id), _) => id,
+        (None, true) => {
+            let message = format!("there is no workflow execution for execution {execution}");
+            return Err(Error::refused("WF616", message, "give the id that workflow_start gave"));
+        }
+        (None, false) => {
+            let message = format!("execution {execution} is driven from outside");
+            return Err(Error::refused("WF618", message, "use workflow_update_workflow_execution"));
+        }
+    };
+    let (mut descendants, mut level) = (Vec::new(), vec![execution]);
+    while !level.is_empty() {
+        let mut rows = plans::run(client, include_str!("../queries/lock_children.sql"), &[level.into()])?;
+        level = Vec::new();
+        while rows.next().is_some() {
+            descendants.extend(rows.get::<i64>(1)?);
+            level.extend(rows.get::<i64>(2)?);
+        }
+    }
+    let mut advance = Advance::new(client, now, BTreeMap::new());
+    advance.load([&[id], &ancestors[..], &descendants[..]].concat())?;
+    Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants })
 }
 
 fn wrong_state(execution: i64, wanted: &str, is: &str, hint: &str) -> Error {
     Error::refused("WF611", format!("execution {execution} cannot be {wanted}: it is {is}"), hint)
 }
 
-/// Pauses, resumes, cancels or lets time out; gives the workflow's status then.
-fn control(client: &SpiClient, execution: i64, what: &str, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
-    let (mut advance, id, over) = lock(client, now, execution)?;
-    let Some((status, paused)) = advance.execution(id).map(|run| (run.status, run.paused)) else { return Ok("") };
-    let cancelled = matches!(status, Status::Canceling | Status::Cancelled);
-    let event: fn(&mut Conductor) = match what {
-        "pause" if over || status != Status::Running => {
-            return Err(wrong_state(execution, "paused", status.name(), "pause what is running"));
+/// Pauses, resumes or cancels; gives the workflow's status then.
+fn control(
+    client: &SpiClient,
+    execution: i64,
+    what: &str,
+    reason: Option<&str>,
+    now: TimestampWithTimeZone,
+) -> Result<&'static str, Error> {
+    let mut family = lock(client, now, execution)?;
+    let Some((status, paused)) = family.state() else { return Ok("") };
+    let is = |what: &str, hint: &str, is: &str| Err(wrong_state(execution, what, is, hint));
+    match what {
+        "pause" if family.over || status != Status::Running => {
+            return is("paused", "pause what is running", status.name());
         }
-        "pause" => |conductor| conductor.pause(),
-        "resume" if !paused => {
-            return Err(wrong_state(execution, "resumed", "not paused", "resume what is paused"));
+        "pause" => family.pause(reason)?,
+        "resume" if !paused => return is("resumed", "resume what is paused", "not paused"),
+        "resume" => family.resume()?,
+        _ if matches!(status, Status::Canceling | Status::Cancelled) => {}
+        _ if family.over => return is("cancelled", "cancel what has not ended", status.name()),
+        _ => {
+            family.advance.tell(family.id, |conductor| conductor.cancel())?;
+            family.advance.settle(None)?;
         }
-        "resume" => |conductor| conductor.resume(),
-        "cancel" if cancelled => return Ok(status.name()),
-        "cancel" if over => {
-            return Err(wrong_state(execution, "cancelled", status.name(), "cancel what has not ended"));
+    }
+    Ok(family.state().map_or("", |(status, _)| status.name()))
+}
+
+impl Family<'_, '_> {
+    fn state(&self) -> Option<(Status, bool)> {
+        self.advance.execution(self.id).map(|execution| (execution.status, execution.paused))
+    }
+
+    /// It and what it calls pauses; and so does what calls it, where nothing else is going on there.
+    fn pause(&mut self, reason: Option<&str>) -> Result<(), Error> {
+        let mut paused = [&[self.id], &self.descendants[..]].concat();
+        for run in &paused {
+            self.advance.tell(*run, |conductor| conductor.pause())?;
         }
-        "cancel" => |conductor| conductor.cancel(),
-        _ if over => return Ok(status.name()),
-        _ => |conductor| conductor.time_out(),
-    };
-    advance.conduct(id, Facts::default(), &ItemReports::new(), event)?;
+        self.advance.settle(None)?;
+        for ancestor in &self.ancestors {
+            let query = include_str!("../queries/only_paused_children.sql");
+            let rows = plans::run(self.advance.client, query, &[(*ancestor).into()])?.first();
+            if rows.get::<bool>(1)? != Some(true) {
+                break;
+            }
+            self.advance.tell(*ancestor, |conductor| conductor.pause())?;
+            self.advance.settle(None)?;
+            paused.push(*ancestor);
+        }
+        let arguments = [paused.into(), reason.into(), self.advance.now.into()];
+        plans::run(self.advance.client, include_str!("../queries/explain_pause.sql"), &arguments)?;
+        Ok(())
+    }
+
+    /// It, what it calls and what calls it goes on.
+    fn resume(&mut self) -> Result<(), Error> {
+        for run in [&self.ancestors[..], &[self.id], &self.descendants[..]].concat() {
+            self.advance.tell(run, |conductor| conductor.resume())?;
+        }
+        self.advance.settle(None)?;
+        Ok(())
+    }
+}
+
+/// What time has made due of an execution: its time limit is over, or it has something to tell its parent or its
+/// children. True where something was done about it.
+fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result<bool, Error> {
+    let runs =
+        read_runs(client, plans::run(client, include_str!("../queries/load_due_run.sql"), &[execution.into()])?)?;
+    let Some(run) = runs.keys().next().copied() else { return Ok(false) };
+    let mut advance = Advance::new(client, now, runs);
+    let status = advance.execution(run).map_or(Status::Running, |execution| execution.status);
+    let over = plans::run(client, include_str!("../queries/has_ended.sql"), &[execution.into()])?.first();
+    plans::run(client, include_str!("../queries/forget_due_run.sql"), &[run.into()])?;
+    if over.get::<bool>(1)? == Some(true) {
+        let reports = family::ends(&mut advance, vec![execution])?;
+        finish::report_own(&mut advance, &reports)?;
+    } else if family::stops_children(status) {
+        family::cancel_children(&mut advance, &[execution])?;
+    } else {
+        advance.tell(run, |conductor| conductor.time_out())?;
+    }
     advance.settle(None)?;
-    Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
+    let still = plans::run(client, include_str!("../queries/is_due_run.sql"), &[run.into()])?.first();
+    Ok(still.is_empty())
 }
 
 fn rerun(
@@ -80,7 +173,7 @@ fn rerun(
     named: &[Named],
     now: TimestampWithTimeZone,
 ) -> Result<&'static str, Error> {
-    let (mut advance, id, over) = lock(client, now, execution)?;
+    let Family { mut advance, id, over, .. } = lock(client, now, execution)?;
     let refuse = |why: String, hint: &str| {
         Error::refused("WF612", format!("execution {execution} cannot be rerun: {why}"), hint)
     };
@@ -131,8 +224,19 @@ fn ended_tasks(client: &SpiClient, run: &Run) -> Result<Vec<Rerun>, Error> {
 
 /// `workflow.control` in `sql/control.sql`.
 #[pg_extern(sql = false)]
-fn workflow_control(execution: i64, what: &str, now: TimestampWithTimeZone) -> Result<String, ErrorReport> {
-    Ok(Spi::connect(|client| control(client, execution, what, now))?.to_owned())
+fn workflow_control(
+    execution: i64,
+    what: &str,
+    reason: Option<&str>,
+    now: TimestampWithTimeZone,
+) -> Result<String, ErrorReport> {
+    Ok(Spi::connect(|client| control(client, execution, what, reason, now))?.to_owned())
+}
+
+/// `workflow.do_due_run` in `sql/tick.sql`.
+#[pg_extern(sql = false)]
+fn workflow_do_due_run(execution: i64, now: TimestampWithTimeZone) -> Result<bool, ErrorReport> {
+    Ok(Spi::connect(|client| due(client, execution, now))?)
 }
 
 /// `workflow.rerun` in `sql/control.sql`.
@@ -148,15 +252,4 @@ fn workflow_rerun_tasks(
     let named: Vec<Named> =
         named.map(|((task, route), reset_items)| Named { task, route: route.max(0) as u32, reset_items }).collect();
     Ok(Spi::connect(|client| rerun(client, execution, &named, now))?.to_owned())
-}
-
-/// `workflow.cancels_running` in `sql/control.sql`: does cancelling this execution end what runs?
-#[pg_extern(sql = false)]
-fn workflow_cancels_running(execution: i64) -> Result<bool, ErrorReport> {
-    let policy = Spi::connect(|client| {
-        let runs =
-            read_runs(client, plans::run(client, include_str!("../queries/lock_run.sql"), &[execution.into()])?)?;
-        Ok::<_, Error>(runs.values().any(|run| run.graph.cancellation_policy == CancellationPolicy::CancelRunning))
-    })?;
-    Ok(policy)
 }

@@ -3,10 +3,10 @@
 use crate::error::Error;
 use crate::{plans, settings};
 use conductor::catalogue::{Action, Catalogue};
-use conductor::definition::{Definition, Task};
-use conductor::finding::{Code, Finding, Severity};
+use conductor::definition::Definition;
+use conductor::finding::{Finding, Severity};
 use conductor::graph::Graph;
-use conductor::parse::{Parsed, parse};
+use conductor::parse::parse;
 use conductor::validate::validate;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -61,49 +61,17 @@ impl Catalogue for Database<'_, '_> {
     }
 }
 
-/// A definition and all findings about it, what the engine cannot run yet included.
+/// A definition and all findings about it.
 fn checked(client: &SpiClient, source: &str) -> Result<(Option<Definition>, Vec<Finding>), Error> {
     let catalogue = Database { client, trouble: RefCell::new(None) };
     let limits = settings::limits();
     let parsed = parse(source, &limits);
-    let mut findings = validate(&parsed, &catalogue, &limits);
-    findings.extend(unsupported(&parsed, &catalogue));
-    findings.sort_by_key(|finding| (finding.line, finding.column, finding.code));
+    let findings = validate(&parsed, &catalogue, &limits);
     let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
     match catalogue.trouble.into_inner() {
         Some(error) => Err(error),
         None => Ok((parsed.definition.filter(|_| !broken), findings)),
     }
-}
-
-/// What the language has and the engine cannot run yet: refused with its place, never silently ignored.
-fn unsupported(parsed: &Parsed, catalogue: &Database) -> Vec<Finding> {
-    let tasks = parsed.definition.iter().flat_map(|definition| definition.tasks.iter().enumerate());
-    let found = tasks.flat_map(|(number, task)| {
-        let waits = task.wait_for.is_some().then_some(("wait_for", "`wait_for` is not supported yet"));
-        let is_workflow =
-            task.action.as_deref().and_then(|action| catalogue.action(action)).is_some_and(|a| a.is_workflow);
-        let calls = is_workflow.then_some(("action", "a workflow as a task's action is not supported yet"));
-        waits.into_iter().chain(calls).map(move |(field, message)| (number, task, field, message))
-    });
-    let finding = |(number, task, field, message): (usize, &Task, &str, &str)| {
-        let path = format!("tasks[{number}].{field}");
-        let source = parsed.places.source();
-        let place = parsed.places.find(&path).or_else(|| parsed.places.find(&format!("tasks[{number}]")));
-        let (line, column) = place.map_or((0, 0), |place| source.line_and_column(source.node(place.node).start));
-        Finding {
-            code: Code(6),
-            severity: Severity::Error,
-            message: message.to_owned(),
-            hint: Some("let a worker's action do it for now".to_owned()),
-            path,
-            task: Some(task.name.clone()),
-            expression: None,
-            line,
-            column,
-        }
-    };
-    found.map(finding).collect()
 }
 
 /// A row a finding: `workflow_validate` in `sql/define.sql`.

@@ -3,10 +3,10 @@
 use crate::advance::{Advance, ItemReports, read_runs};
 use crate::error::Error;
 use crate::jsonb::Jsonb;
-use crate::plans;
 use crate::report::{Answer, Outcome, Refusal};
 use crate::run::{Run, as_data, load_facts, readable};
 use crate::write::{Asking, Handed};
+use crate::{dispatch, plans};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
 use conductor::expression::Data;
@@ -15,8 +15,8 @@ use conductor::state::{TaskEnd, TaskKey};
 use pgrx::datum::{AnyElement, DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::SpiClient;
-use std::collections::{BTreeMap, HashMap};
+use pgrx::spi::{SpiClient, SpiTupleTable};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A report that the conductor is to hear of.
 struct Taken<'o> {
@@ -27,11 +27,33 @@ struct Taken<'o> {
     read: Option<(Data, Data)>,
 }
 
+/// A task that the engine itself ends: its signal came, its child ended, its time is over.
+pub struct OwnReport {
+    /// Its id.
+    pub task: i64,
+    /// How it ends.
+    pub end: TaskEnd,
+    /// JSON.
+    pub result: Option<String>,
+    /// JSON.
+    pub error: Option<String>,
+}
+
+/// Who reports.
+#[derive(Clone, Copy, PartialEq)]
+enum Reporter {
+    /// A worker, who must have the lease.
+    Worker,
+    /// The engine.
+    Engine,
+}
+
 /// Takes reports, advances their executions, and hands the asking worker what follows.
 fn finish(
     client: &SpiClient,
     outcomes: AnyElement,
     now: TimestampWithTimeZone,
+    reporter: Reporter,
     asking: Option<&mut Asking>,
 ) -> Result<(Vec<Answer>, Vec<Handed>), Error> {
     // First the lock, then the rows: what they say then stays true.
@@ -41,11 +63,8 @@ fn finish(
     )?;
     let arguments = [outcome_array(outcomes), now.into()];
     let mut rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
-    let mut outcomes = Vec::with_capacity(rows.len());
-    while rows.next().is_some() {
-        outcomes.push(Outcome::read(&rows)?);
-    }
-    let (answers, taken) = judge(&outcomes, &runs);
+    let outcomes = read_outcomes(&mut rows)?;
+    let (answers, taken) = judge(&outcomes, &runs, reporter);
     let mut advance = Advance::new(client, now, runs);
     let mut states = report(&mut advance, &taken)?;
     let handed = advance.settle(asking)?;
@@ -61,10 +80,41 @@ fn finish(
     Ok((answers.collect(), handed))
 }
 
+/// Ends tasks of executions that are locked.
+pub fn report_own(advance: &mut Advance, reports: &[OwnReport]) -> Result<(), Error> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let arguments = [
+        reports.iter().map(|report| report.task).collect::<Vec<_>>().into(),
+        reports.iter().map(|report| report.end.name()).collect::<Vec<_>>().into(),
+        reports.iter().map(|report| report.result.clone()).collect::<Vec<_>>().into(),
+        reports.iter().map(|report| report.error.clone()).collect::<Vec<_>>().into(),
+        advance.now.into(),
+    ];
+    let mut rows = plans::run(advance.client, include_str!("../queries/load_own_reports.sql"), &arguments)?;
+    let outcomes = read_outcomes(&mut rows)?;
+    let runs: BTreeSet<i64> =
+        outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
+    advance.load(runs.into_iter().collect())?;
+    let (_, taken) = judge(&outcomes, &advance.runs, Reporter::Engine);
+    report(advance, &taken)?;
+    Ok(())
+}
+
+fn read_outcomes(rows: &mut SpiTupleTable) -> Result<Vec<Outcome>, Error> {
+    let mut outcomes = Vec::with_capacity(rows.len());
+    while rows.next().is_some() {
+        outcomes.push(Outcome::read(rows)?);
+    }
+    Ok(outcomes)
+}
+
 /// Tells the reports that can be taken, by execution, from those that are answered at once.
 fn judge<'o>(
     outcomes: &'o [Outcome],
     runs: &BTreeMap<i64, Run>,
+    reporter: Reporter,
 ) -> (Vec<Option<Answer>>, BTreeMap<i64, Vec<Taken<'o>>>) {
     let mut taken: BTreeMap<i64, Vec<Taken>> = BTreeMap::new();
     let mut seen = std::collections::HashSet::new();
@@ -76,7 +126,11 @@ fn judge<'o>(
             let message = format!("task {} is driven from outside", outcome.task.unwrap_or_default());
             Some(outcome.answer(Err(Refusal { code: "WF618", message })))
         };
-        answers.push(match (outcome.judge(), &outcome.row, run, node) {
+        let judged = match reporter {
+            Reporter::Worker => outcome.judge(),
+            Reporter::Engine => outcome.judge_own().ok_or(Ok(String::new())),
+        };
+        answers.push(match (judged, &outcome.row, run, node) {
             (_, Some(_), None, _) => outside(),
             (Err(answer), ..) => Some(outcome.answer(answer)),
             (Ok(end), Some(row), Some(run), Some(node)) => {
@@ -128,6 +182,9 @@ fn report(advance: &mut Advance, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<Ha
         for (report, answer) in reports.iter().zip(answers.into_iter().flatten()) {
             let outcome = report.outcome;
             let task = outcome.task.unwrap_or_default();
+            if let (TaskEnd::Timeout, Some(child)) = (report.end, outcome.row.as_ref().and_then(|row| row.child)) {
+                advance.batch.leave_child(child);
+            }
             match answer.row {
                 Row::Ended(end) => advance.batch.end_task(task, end, outcome.result, outcome.error),
                 Row::Retry(delay) => advance.batch.retry_task(task, delay, paused, outcome.result, outcome.error),
@@ -234,7 +291,7 @@ fn workflow_finish(
         }
         _ => None,
     };
-    let (answers, handed) = Spi::connect(|client| finish(client, outcomes, now, asking.as_mut()))?;
+    let (answers, handed) = Spi::connect(|client| finish(client, outcomes, now, Reporter::Worker, asking.as_mut()))?;
     let answers = answers.into_iter().map(|answer| {
         let (code, message) = answer.refusal.map(|refusal| (refusal.code.to_owned(), refusal.message)).unzip();
         (answer.task, answer.lease, answer.state, code, message, None, None, None, None, None, None)
@@ -256,6 +313,26 @@ fn workflow_finish(
     });
     let rows: Vec<_> = answers.chain(handed).collect();
     Ok(TableIterator::new(rows))
+}
+
+/// What the engine itself reports: `workflow.end_tasks` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_end_tasks(outcomes: AnyElement, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
+    Spi::connect(|client| finish(client, outcomes, now, Reporter::Engine, None))?;
+    Ok(())
+}
+
+/// Goes on with tasks that no worker does: `workflow.dispatch` in `sql/work.sql`. Their executions are locked.
+#[pg_extern(sql = false)]
+fn workflow_dispatch(tasks: Vec<i64>, runs: Vec<i64>, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
+    Spi::connect(|client| {
+        let mut advance = Advance::new(client, now, BTreeMap::new());
+        advance.load(runs)?;
+        let reports = dispatch::begin(&mut advance, &tasks)?;
+        report_own(&mut advance, &reports)?;
+        advance.settle(None)
+    })?;
+    Ok(())
 }
 
 #[allow(unsafe_code)]

@@ -42,6 +42,8 @@ pub struct Row {
     pub max_retries: u32,
     pub context: Vec<u32>,
     pub elapsed: f64,
+    /// The child execution that does its work.
+    pub child: Option<i64>,
 }
 
 /// What a report is answered with.
@@ -95,6 +97,7 @@ impl Outcome {
                 max_retries: number(18)?,
                 context: row.get::<String>(19)?.map(|text| context(&text)).unwrap_or_default(),
                 elapsed: row.get::<f64>(20)?.unwrap_or_default(),
+                child: row.get::<i64>(21)?,
             }),
         };
         Ok(Outcome {
@@ -145,6 +148,13 @@ impl Outcome {
         }
     }
 
+    /// How it ended, as the engine itself reports it: no worker's token is asked for.
+    pub fn judge_own(&self) -> Option<TaskEnd> {
+        let row = self.row.as_ref()?;
+        let live = matches!(row.status.as_str(), "running" | "scheduled");
+        self.status.as_deref().and_then(TaskEnd::parse).filter(|_| live)
+    }
+
     /// The answer to it.
     pub fn answer(&self, judged: Result<String, Refusal>) -> Answer {
         let (state, refusal) = match judged {
@@ -155,20 +165,15 @@ impl Outcome {
     }
 }
 
-/// Refuses what is larger than may be.
-fn check_size(task: i64, bytes: i32) -> Result<(), Refusal> {
-    let most = settings::max_result_bytes();
+/// `workflow.check_size` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_check_size(what: &str, bytes: Option<i32>) -> Result<(), ErrorReport> {
+    let (bytes, most) = (bytes.unwrap_or(0), settings::max_result_bytes());
     if bytes <= most {
         return Ok(());
     }
-    Err(Refusal::new("WF614", format!("the result of task {task} has {bytes} bytes, at most {most} are taken")))
-}
-
-/// `workflow.check_size` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_check_size(task: i64, bytes: Option<i32>) -> Result<(), ErrorReport> {
-    let checked = check_size(task, bytes.unwrap_or(0));
-    Ok(checked.map_err(|refusal| Error::refused(refusal.code, refusal.message, "mend the report and send it again"))?)
+    let message = format!("{what} has {bytes} bytes, at most {most} are taken");
+    Err(Error::refused("WF614", message, "mend it and send it again"))?
 }
 
 /// `{1,2}`

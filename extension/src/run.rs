@@ -36,10 +36,12 @@ pub struct Run {
     pub variables: Option<Jsonb>,
     /// Added to each task's own.
     pub priority: i32,
+    /// Through how many workflows it is called.
+    pub depth: i32,
 }
 
 impl Run {
-    /// Reads one from a row of: id, execution, version, status, paused, state, variables, priority.
+    /// Reads one from a row of: id, execution, version, status, paused, state, variables, priority, depth.
     pub fn read(client: &SpiClient, row: &SpiTupleTable) -> Result<Option<Run>, Error> {
         let Some(version) = row.get::<i64>(3)? else { return Ok(None) };
         let state = match row.get::<Jsonb>(6)? {
@@ -68,6 +70,7 @@ impl Run {
             },
             variables: row.get::<Jsonb>(7)?,
             priority: row.get::<i32>(8)?.unwrap_or_default(),
+            depth: row.get::<i32>(9)?.unwrap_or_default(),
         }))
     }
 

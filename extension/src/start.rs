@@ -4,7 +4,7 @@ use crate::advance::{Advance, ItemReports};
 use crate::error::Error;
 use crate::run::{Run, system};
 use crate::{graphs, plans, settings};
-use conductor::expression::{self, Data};
+use conductor::expression;
 use conductor::graph::Graph;
 use conductor::scope::Facts;
 use conductor::state::Execution;
@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// A workflow that can be started.
-struct Startable {
+pub struct Startable {
     reference: String,
     definition: i64,
     version: i64,
@@ -27,22 +27,23 @@ struct Startable {
 }
 
 /// One execution that was asked for.
-struct Wanted {
-    parameters: Value,
-    key: Option<String>,
+pub struct Wanted {
+    /// Where its rows live.
+    pub part: i32,
+    /// The execution that calls it.
+    pub parent: Option<i64>,
+    /// Checked.
+    pub parameters: Value,
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// Added to each task's own.
+    pub priority: i32,
+    /// Through how many workflows it is called.
+    pub depth: i32,
 }
 
-/// How executions are started.
-struct Terms {
-    now: TimestampWithTimeZone,
-    part: i32,
-    priority: i32,
-    parent: Option<i64>,
-    /// Seconds until the first task can be claimed.
-    delay: f64,
-}
-
-fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
+/// The workflow of a ref.
+pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     let rows = plans::run(client, include_str!("../queries/find_workflow.sql"), &[reference.into()])?.first();
     let missing =
         || Error::refused("WF616", format!("there is no workflow {reference}"), "store one with workflow_define");
@@ -73,7 +74,7 @@ fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
 }
 
 /// The parameters with their defaults, or everything that is wrong with them.
-fn check(workflow: &Startable, given: Option<&str>) -> Result<Value, Error> {
+pub fn check(workflow: &Startable, given: Option<&str>) -> Result<Value, Error> {
     let given: Value = serde_json::from_str(given.unwrap_or("{}")).map_err(|error| {
         Error::refused("WF614", "the parameters are nested too deep", "nest them less").with_detail(error.to_string())
     })?;
@@ -98,57 +99,54 @@ fn check(workflow: &Startable, given: Option<&str>) -> Result<Value, Error> {
     Err(wrong(list.collect()))
 }
 
-/// Starts executions; gives their ids in the order asked for.
-fn start(client: &SpiClient, workflow: &Startable, wanted: &[Wanted], terms: &Terms) -> Result<Vec<i64>, Error> {
-    let (ids, fresh) = insert_executions(client, workflow, wanted, terms)?;
-    let executions: Vec<i64> = fresh.iter().map(|(id, _)| *id).collect();
-    if executions.is_empty() {
+/// Executions begin, their first tasks to be claimed in `delay` seconds; gives their ids in the order asked for. What
+/// follows is to be settled.
+pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], delay: f64) -> Result<Vec<i64>, Error> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (client, now) = (advance.client, advance.now);
+    let (ids, fresh) = insert_executions(client, workflow, wanted, now)?;
+    if fresh.is_empty() {
         return Ok(ids);
     }
-    let parameters: HashMap<i64, Data> =
-        fresh.iter().map(|(id, place)| (*id, expression::data(&wanted[*place].parameters))).collect();
-    let node = i64::from(settings::node()) << 40;
+    let places: HashMap<i64, &Wanted> = fresh.iter().map(|(id, place)| (*id, &wanted[*place])).collect();
+    let column = |value: fn(&Wanted) -> i32| fresh.iter().map(|(_, place)| value(&wanted[*place])).collect::<Vec<_>>();
     let arguments = [
-        executions.into(),
-        node.into(),
+        fresh.iter().map(|(id, _)| *id).collect::<Vec<_>>().into(),
+        column(|one| one.priority).into(),
+        column(|one| one.depth).into(),
+        (i64::from(settings::node()) << 40).into(),
         workflow.definition.into(),
         workflow.version.into(),
-        terms.priority.into(),
-        terms.now.into(),
-        workflow.graph.timeout.map(|seconds| seconds as f64 + terms.delay).into(),
+        now.into(),
+        workflow.graph.timeout.map(|seconds| seconds as f64 + delay).into(),
     ];
     let mut rows = plans::run(client, include_str!("../queries/insert_runs.sql"), &arguments)?;
-    let mut runs = BTreeMap::new();
     while rows.next().is_some() {
+        let execution_id = rows.get::<i64>(2)?.unwrap_or_default();
+        let Some(one) = places.get(&execution_id) else { continue };
         let run = Run {
             id: rows.get::<i64>(1)?.unwrap_or_default(),
-            execution_id: rows.get::<i64>(2)?.unwrap_or_default(),
+            execution_id,
             graph: workflow.graph.clone(),
             before: Execution::new(),
             variables: None,
-            priority: terms.priority,
+            priority: one.priority,
+            depth: one.depth,
         };
-        runs.insert(run.id, run);
+        let facts = Facts {
+            parameters: Some(expression::data(&one.parameters)),
+            variables: Some(conductor::context::empty()),
+            tasks: Arc::default(),
+            all_tasks: true,
+            results: BTreeMap::new(),
+            system: system(&run, &now),
+        };
+        let id = run.id;
+        advance.runs.insert(id, run);
+        advance.conduct(id, facts, &ItemReports::new(), |conductor| conductor.start(delay))?;
     }
-    let facts: Vec<(i64, Facts)> = runs
-        .values()
-        .map(|run| {
-            let facts = Facts {
-                parameters: parameters.get(&run.execution_id).cloned(),
-                variables: Some(conductor::context::empty()),
-                tasks: Arc::default(),
-                all_tasks: true,
-                results: BTreeMap::new(),
-                system: system(run, &terms.now),
-            };
-            (run.id, facts)
-        })
-        .collect();
-    let mut advance = Advance::new(client, terms.now, runs);
-    for (id, facts) in facts {
-        advance.conduct(id, facts, &ItemReports::new(), |conductor| conductor.start(terms.delay))?;
-    }
-    advance.settle(None)?;
     Ok(ids)
 }
 
@@ -157,19 +155,21 @@ fn insert_executions(
     client: &SpiClient,
     workflow: &Startable,
     wanted: &[Wanted],
-    terms: &Terms,
+    now: TimestampWithTimeZone,
 ) -> Result<(Vec<i64>, Vec<(i64, usize)>), Error> {
+    let parts: Vec<i32> = wanted.iter().map(|one| one.part).collect();
+    let parents: Vec<Option<i64>> = wanted.iter().map(|one| one.parent).collect();
     let configs: Vec<String> = wanted.iter().map(|one| one.parameters.to_string()).collect();
     let keys: Vec<Option<String>> = wanted.iter().map(|one| one.key.clone()).collect();
     let arguments = [
-        terms.part.into(),
         (i64::from(settings::node()) << 40).into(),
         workflow.action.into(),
         workflow.reference.as_str().into(),
-        terms.parent.into(),
+        now.into(),
+        parts.clone().into(),
+        parents.into(),
         configs.into(),
         keys.clone().into(),
-        terms.now.into(),
     ];
     let mut rows = plans::run(client, include_str!("../queries/insert_executions.sql"), &arguments)?;
     let mut keyless = wanted.iter().enumerate().filter(|(_, one)| one.key.is_none()).map(|(place, _)| place);
@@ -187,7 +187,7 @@ fn insert_executions(
     }
     let old: Vec<String> = keys.into_iter().flatten().filter(|key| !by_key.contains_key(key)).collect();
     if !old.is_empty() {
-        let arguments = [terms.part.into(), workflow.reference.as_str().into(), old.into()];
+        let arguments = [parts[0].into(), workflow.reference.as_str().into(), old.into()];
         let mut rows = plans::run(client, include_str!("../queries/find_by_keys.sql"), &arguments)?;
         while rows.next().is_some() {
             by_key.insert(rows.get::<String>(2)?.unwrap_or_default(), rows.get::<i64>(1)?.unwrap_or_default());
@@ -206,7 +206,6 @@ fn insert_executions(
 
 /// Starts executions of one workflow: `workflow.start` in `sql/start.sql`.
 #[pg_extern(sql = false)]
-#[allow(clippy::too_many_arguments)]
 fn workflow_start(
     reference: &str,
     parameters: Vec<Option<String>>,
@@ -214,18 +213,20 @@ fn workflow_start(
     now: TimestampWithTimeZone,
     part: i32,
     priority: i32,
-    parent: Option<i64>,
     delay: f64,
 ) -> Result<SetOfIterator<'static, i64>, ErrorReport> {
     let ids = Spi::connect(|client| {
         let workflow = find(client, reference)?;
-        let keys = keys.unwrap_or_default();
-        let wanted = parameters.into_iter().enumerate().map(|(place, given)| {
-            let key = keys.get(place).cloned().flatten();
-            Ok(Wanted { parameters: check(&workflow, given.as_deref())?, key })
+        let mut keys = keys.unwrap_or_default().into_iter();
+        let wanted = parameters.into_iter().map(|given| {
+            let parameters = check(&workflow, given.as_deref())?;
+            Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
         });
         let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
-        start(client, &workflow, &wanted, &Terms { now, part, priority, parent, delay })
+        let mut advance = Advance::new(client, now, BTreeMap::new());
+        let ids = begin(&mut advance, &workflow, &wanted, delay)?;
+        advance.settle(None)?;
+        Ok::<_, Error>(ids)
     })?;
     Ok(SetOfIterator::new(ids))
 }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::run::Run;
-use crate::{plans, settings};
+use crate::{family, plans, settings};
 use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw, Withdrawn};
 use conductor::expression::json_text;
 use conductor::graph::Graph;
@@ -111,6 +111,41 @@ struct RunRow {
     ended: bool,
 }
 
+/// What follows from what was written.
+#[derive(Default)]
+pub struct Written {
+    /// Tasks that were withdrawn, by execution: the conductor must hear of them.
+    pub withdrawn: HashMap<i64, Vec<(String, u32, u32, u32)>>,
+    /// Executions that stop, and whose children stop with them.
+    pub stopped: Vec<i64>,
+    /// Workflow executions for which what workers do counts no more.
+    pub void: Vec<i64>,
+    /// Tasks that no worker does, and whose turn has come.
+    pub own: Vec<i64>,
+    /// Executions that ended and that others have called.
+    pub ended: Vec<i64>,
+    /// Executions that nobody waits for any more.
+    pub left: Vec<i64>,
+}
+
+impl Written {
+    /// Both.
+    pub fn add(&mut self, more: Written) {
+        self.withdrawn.extend(more.withdrawn);
+        self.stopped.extend(more.stopped);
+        self.void.extend(more.void);
+        self.own.extend(more.own);
+        self.ended.extend(more.ended);
+        self.left.extend(more.left);
+    }
+
+    /// Nothing follows.
+    pub fn is_empty(&self) -> bool {
+        self.withdrawn.is_empty()
+            && [&self.stopped, &self.void, &self.own, &self.ended, &self.left].into_iter().all(|list| list.is_empty())
+    }
+}
+
 /// Everything a batch writes.
 #[derive(Default)]
 pub struct Batch {
@@ -124,6 +159,7 @@ pub struct Batch {
     tasks: Vec<FreshTask>,
     runs: Vec<RunRow>,
     executions: Vec<(i64, &'static str, Option<String>)>,
+    written: Written,
 }
 
 /// The values of one column.
@@ -143,6 +179,11 @@ impl Batch {
     /// A reported row runs again.
     pub fn retry_task(&mut self, id: i64, delay: f64, paused: bool, result: Option<Jsonb>, error: Option<Jsonb>) {
         self.retried.push(RetriedRow { id, delay, paused, result, error });
+    }
+
+    /// A task ended without waiting for its child execution, which is to stop.
+    pub fn leave_child(&mut self, execution: i64) {
+        self.written.left.push(execution);
     }
 
     /// What the conductor decided of one execution.
@@ -187,6 +228,15 @@ impl Batch {
             Hold::Pause => self.hold.push(run.id),
             Hold::Resume => self.unhold.push(run.id),
         }
+        if changes.void {
+            self.written.void.push(run.id);
+        }
+        if family::stops_children(execution.status) && !family::stops_children(run.before.status) {
+            self.written.stopped.push(run.execution_id);
+        }
+        if changes.end.is_some() && run.depth > 0 {
+            self.written.ended.push(run.execution_id);
+        }
         self.take_run(run, execution, &changes);
         self.tasks.extend(changes.scheduled.into_iter().map(|task| fresh(run, paused, task)));
     }
@@ -215,23 +265,32 @@ impl Batch {
         }
     }
 
-    /// Writes everything. Gives the tasks that were withdrawn, by execution: the conductor must hear of them.
+    /// Writes everything; gives what follows.
     pub fn write(
         mut self,
         client: &SpiClient,
         now: &TimestampWithTimeZone,
         asking: Option<&mut Asking>,
         handed: &mut Vec<Handed>,
-    ) -> Result<HashMap<i64, Vec<(String, u32, u32, u32)>>, Error> {
+    ) -> Result<Written, Error> {
         let now = *now;
         self.write_rows(client, now)?;
-        let withdrawn = self.withdraw(client, now)?;
+        self.written.withdrawn = self.withdraw(client, now)?;
         self.insert(client, now, asking, handed)?;
         self.write_runs(client, now)?;
-        Ok(withdrawn)
+        Ok(self.written)
     }
 
-    fn write_rows(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+    /// Runs a statement that gives tasks which the engine goes on with.
+    fn go_on(&mut self, client: &SpiClient, sql: &'static str, arguments: &[DatumWithOid]) -> Result<(), Error> {
+        let mut rows = plans::run(client, sql, arguments)?;
+        while rows.next().is_some() {
+            self.written.own.extend(rows.get::<i64>(1)?);
+        }
+        Ok(())
+    }
+
+    fn write_rows(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         if !self.ended.is_empty() {
             let rows = &self.ended;
             let arguments = [
@@ -253,7 +312,7 @@ impl Batch {
                 column(rows, |row| row.error),
                 now.into(),
             ];
-            plans::run(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
+            self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
         }
         if !self.released.is_empty() {
             let rows = &self.released;
@@ -266,7 +325,7 @@ impl Batch {
                 column(rows, |row| row.paused),
                 now.into(),
             ];
-            plans::run(client, include_str!("../queries/release_items.sql"), &arguments)?;
+            self.go_on(client, include_str!("../queries/release_items.sql"), &arguments)?;
         }
         if !self.renewed.is_empty() {
             let rows = &self.renewed;
@@ -282,7 +341,7 @@ impl Batch {
                 column(rows, |row| row.paused),
                 now.into(),
             ];
-            plans::run(client, include_str!("../queries/renew_tasks.sql"), &arguments)?;
+            self.go_on(client, include_str!("../queries/renew_tasks.sql"), &arguments)?;
         }
         if !self.hold.is_empty() {
             let arguments = [self.hold.clone().into(), now.into()];
@@ -290,7 +349,7 @@ impl Batch {
         }
         if !self.unhold.is_empty() {
             let arguments = [self.unhold.clone().into(), now.into()];
-            plans::run(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
+            self.go_on(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
         }
         Ok(())
     }
@@ -372,12 +431,18 @@ impl Batch {
             until.into(),
             (i64::from(settings::node()) << 40).into(),
             now.into(),
+            column(rows, |row| row.task.signal.clone()),
         ];
         let mut rows = plans::run(client, include_str!("../queries/insert_tasks.sql"), &arguments)?;
         while rows.next().is_some() {
+            let task = rows.get::<i64>(1)?.unwrap_or_default();
+            let Some(lease) = rows.get::<i64>(2)? else {
+                self.written.own.push(task);
+                continue;
+            };
             handed.push(Handed {
-                task: rows.get::<i64>(1)?.unwrap_or_default(),
-                lease: rows.get::<i64>(2)?.unwrap_or_default(),
+                task,
+                lease,
                 workflow_execution: rows.get::<i64>(3)?.unwrap_or_default(),
                 task_name: rows.get::<String>(4)?.unwrap_or_default(),
                 task_index: rows.get::<i32>(5)?,

@@ -77,6 +77,33 @@ pub struct WorkflowStatus {
     pub updated: DateTime<Utc>,
 }
 
+/// An execution in the tree of those that call each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct TreeRow {
+    /// The execution.
+    pub execution: i64,
+    /// The one that called it.
+    pub parent: Option<i64>,
+    /// How deep below the first.
+    pub depth: i32,
+    /// Its workflow's ref, indented by depth.
+    pub tree: String,
+    /// Its workflow.
+    pub workflow_ref: String,
+    /// The task that called it; none: of a former attempt, or of no task.
+    pub task_name: Option<String>,
+    /// Which item of that.
+    pub task_index: Option<i32>,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// No task of it can be claimed.
+    pub paused: bool,
+    /// When it was started.
+    pub created: DateTime<Utc>,
+    /// When it last changed.
+    pub updated: DateTime<Utc>,
+}
+
 /// Something that must never be and is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct BrokenInvariant {

@@ -23,6 +23,8 @@ pub struct Changes {
     pub rerun: bool,
     /// What is claimable is so no more, or again.
     pub hold: Hold,
+    /// Tasks that run are to be reported as cancelled: their workers' answers no longer count.
+    pub void: bool,
     /// The variables, all of them.
     pub variables: Option<Data>,
     /// Why the workflow failed.
@@ -97,13 +99,15 @@ pub struct NewTask {
     pub batch: Option<u32>,
     /// How it begins.
     pub start: Start,
-    /// What a worker must do.
+    /// What a worker must do; none: nothing, it is the engine's.
     pub action: Option<String>,
+    /// The signal that it waits for.
+    pub signal: Option<String>,
     /// The action's input.
     pub input: Option<Data>,
     /// What it sees.
     pub context: Context,
-    /// Seconds an attempt may run.
+    /// Seconds an attempt, or a wait, may take.
     pub timeout: Option<i32>,
     /// Retries allowed.
     pub max_retries: i32,
@@ -114,7 +118,7 @@ pub struct NewTask {
 /// How a new task begins.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
-    /// Claimable.
+    /// Claimable; without an action, to be ended by the engine or by its signal.
     Ready,
     /// Claimable in so many seconds.
     Delayed(f64),

@@ -2,6 +2,7 @@
 
 use crate::changes::{Hold, RerunTask, Withdraw};
 use crate::conductor::{Conductor, Trouble, Work};
+use crate::definition::CancellationPolicy;
 use crate::items::tolerated;
 use crate::state::{Context, Progress, Staged, Status, TaskKey};
 
@@ -36,14 +37,18 @@ impl Conductor<'_> {
         }
     }
 
-    /// Nothing new starts; cancelled when nothing runs.
+    /// Nothing new starts; cancelled when nothing runs. What has ended stays as it is.
     pub fn cancel(&mut self) {
+        if self.execution.status != Status::Running && self.execution.state.live == 0 {
+            return;
+        }
         self.execution.paused = false;
         self.stop(Status::Canceling);
         if self.execution.status == Status::Failed && self.execution.state.live > 0 {
             // It failed already, and keeps that verdict; what was to run all the same no longer is.
             self.changes.withdraw = Withdraw::Everything;
         }
+        self.changes.void = self.graph.cancellation_policy == CancellationPolicy::CancelRunning;
         self.run();
     }
 

@@ -59,15 +59,17 @@ pub struct Graph {
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// What a worker must do; none: a routing task.
+    /// What a worker must do; none: a routing task, or one that waits.
     pub action: Option<Rendering>,
+    /// The signal that it waits for.
+    pub signal: Option<Rendering>,
     /// The action's input.
     pub input: Option<Rendering>,
     /// False = skipped.
     pub when: Option<ProgramId>,
     /// Seconds before it can be claimed.
     pub delay: Option<Rendering>,
-    /// Seconds an attempt may run.
+    /// Seconds an attempt, or a wait, may take.
     pub timeout: Option<Rendering>,
     /// How many distinct inbound tasks it waits for; none: it is no join.
     pub join: Option<u32>,
@@ -218,6 +220,11 @@ impl Graph {
 }
 
 impl Node {
+    /// Has it neither work nor a signal to wait for?
+    pub fn is_routing(&self) -> bool {
+        self.action.is_none() && self.signal.is_none()
+    }
+
     /// The tasks its transitions lead to.
     pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.next.iter().flat_map(|next| &next.targets).filter_map(|target| match target {
@@ -271,13 +278,15 @@ fn compile_task(
             targets,
         });
     }
+    let timeout = task.wait_for.as_ref().and_then(|wait| wait.timeout.as_ref()).or(task.timeout.as_ref());
     Node {
         name: task.name.clone(),
         action: task.action.as_ref().map(|action| sources.rendering(&serde_json::Value::String(action.clone()))),
+        signal: task.wait_for.as_ref().map(|wait| sources.rendering(&serde_json::Value::String(wait.signal.clone()))),
         input: (!task.input.is_null()).then(|| sources.rendering(&task.input)),
         when: task.when.as_ref().map(|when| sources.add(when)),
         delay: task.delay.as_ref().map(|delay| sources.rendering(delay)),
-        timeout: task.timeout.as_ref().map(|timeout| sources.rendering(timeout)),
+        timeout: timeout.map(|timeout| sources.rendering(timeout)),
         join: None,
         items: task.with_items.as_ref().map(|items| Items {
             items: sources.rendering(&items.items),

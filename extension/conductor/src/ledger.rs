@@ -34,6 +34,8 @@ pub struct TaskRow {
     pub status: RowStatus,
     /// What a worker must do.
     pub action: Option<String>,
+    /// The signal that it waits for.
+    pub signal: Option<String>,
     /// The action's input.
     pub input: Option<Data>,
     /// What it sees.
@@ -230,6 +232,7 @@ impl Ledger {
         let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
         let report = event(&mut conductor);
         let mut ends = Vec::new();
+        let mut void = false;
         let mut done = conductor.done();
         if let (Some(row), Some(report)) = (row, report) {
             self.rows[row].status = match report.row {
@@ -243,6 +246,7 @@ impl Ledger {
         while let Some((execution, changes)) = done.take() {
             self.execution = execution;
             ends.extend(changes.whole_ends.iter().copied());
+            void |= changes.void;
             let withdraw = changes.withdraw.clone();
             self.update(&changes);
             let withdrawn = self.withdraw(&withdraw);
@@ -252,6 +256,11 @@ impl Ledger {
                 let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
                 conductor.withdrawn(&withdrawn);
                 done = conductor.done();
+            }
+        }
+        for row in 0..self.rows.len() {
+            if void && self.rows[row].status == RowStatus::Running {
+                let _ = self.report(row, TaskEnd::Cancelled, None);
             }
         }
         ends
@@ -355,6 +364,7 @@ impl Ledger {
                 index: task.index,
                 status,
                 action: task.action,
+                signal: task.signal,
                 input: task.input,
                 context: task.context,
                 retries: 0,

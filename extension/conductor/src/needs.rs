@@ -92,7 +92,10 @@ pub fn settle(graph: &mut Graph) {
 /// What it takes to make a task ready.
 fn scheduling(node: &Node, programs: &Programs) -> Needs {
     let mut needs = Needs::default();
-    needs.renderings(programs, [&node.action, &node.input, &node.delay, &node.timeout].into_iter().flatten());
+    needs.renderings(
+        programs,
+        [&node.action, &node.signal, &node.input, &node.delay, &node.timeout].into_iter().flatten(),
+    );
     if let Some(when) = node.when {
         needs.program(programs, when);
     }
@@ -157,7 +160,7 @@ impl Walk<'_> {
             }
             needs.merge(&self.scheduling[id as usize]);
             let node = self.graph.node(id);
-            if node.action.is_none() || node.when.is_some() || node.items.is_some() {
+            if node.is_routing() || node.when.is_some() || node.items.is_some() {
                 needs.merge(&self.finishing[id as usize]);
                 if !self.goes_on(id) {
                     needs.merge(self.output);

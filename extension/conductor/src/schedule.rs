@@ -54,7 +54,7 @@ impl Conductor<'_> {
         if node.items.is_some() {
             return self.prepare_items(node, key, context, vars, delay);
         }
-        if node.action.is_none() && delay.is_none() {
+        if node.is_routing() && delay.is_none() {
             self.end_at_once(key, context, TaskEnd::Completed, None);
             return Ok(());
         }
@@ -79,12 +79,15 @@ impl Conductor<'_> {
                 self.render(rendering, vars.clone(), None, item).map(Some).map_err(|error| failed(what, error))
             }
         };
-        let action = match rendered("action", &node.action)? {
-            None => None,
-            Some(value) => Some(value.as_str().map(str::to_owned).ok_or_else(|| Trouble {
-                message: format!("WF602: action of task {} is no text: {value}", node.name),
-            })?),
+        let text = |what: &str, rendering: &Option<Rendering>| match rendered(what, rendering)? {
+            None => Ok(None),
+            Some(value) => value
+                .as_str()
+                .map(|text| Some(text.to_owned()))
+                .ok_or_else(|| Trouble { message: format!("WF602: {what} of task {} is no text: {value}", node.name) }),
         };
+        let action = text("action", &node.action)?;
+        let signal = text("signal", &node.signal)?;
         let input = rendered("input", &node.input)?;
         let timeout = self.seconds(&node.timeout, vars.clone()).map_err(|error| failed("timeout", error))?;
         let max_retries = match &node.retry {
@@ -101,6 +104,7 @@ impl Conductor<'_> {
             batch: item.and_then(|item| item.batch),
             start,
             action,
+            signal,
             input,
             context: context.clone(),
             timeout: timeout.map(|seconds| seconds.ceil().clamp(1.0, f64::from(i32::MAX)) as i32),
@@ -117,6 +121,7 @@ impl Conductor<'_> {
             batch: None,
             start: Start::Ended(end, result.clone()),
             action: None,
+            signal: None,
             input: None,
             context: context.clone(),
             timeout: None,

@@ -209,3 +209,10 @@ fn all_mistakes_are_found_at_once_in_the_order_of_their_places() {
     let source = "ref: Test\nlable: It\nversion: 1.0.0\ntimeout: soon\ntasks:\n  - {name: a b, acton: x}\n  - 7\n";
     assert_eq!(codes(source), ["WF004", "WF007", "WF003", "WF006", "WF008", "WF003", "WF005"]);
 }
+
+#[test]
+fn wf006_a_task_that_waits_and_works() {
+    let finding = error("WF006", &workflow("tasks: [{name: a, action: ci.build, wait_for: §{signal: go}}]"));
+    assert_eq!(hint(&finding), "let one task do the work, and another wait");
+    valid(&workflow("tasks: [{name: a, wait_for: {signal: go}, input: {what: it}}]"));
+}

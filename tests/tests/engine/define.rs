@@ -223,24 +223,6 @@ async fn warnings_keep_no_definition_from_being_stored() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_yet_is_refused_at_its_place() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session.define_as("demo.child", LINEAR).await;
-        for (task, column) in [("wait_for: {signal: go}", 15), ("action: demo.child", 23)] {
-            let text = source("demo.w", &format!("tasks:\n  - {{name: a, {task}}}\n"));
-            let refusal = session.refused(format!("SELECT * FROM workflow_define($y${text}$y$)")).await;
-            assert_eq!(refusal.code(), ("22023", "WF006"), "{refusal:#?}");
-            assert!(refusal.message.contains("not supported yet"), "{refusal:#?}");
-            let finding = &refusal.json()[0];
-            assert_eq!((&finding["line"], &finding["task"]), (&json!(5), &json!("a")), "{task}");
-            assert!(finding["column"].as_i64().unwrap() >= column, "{finding:#}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn null_is_no_source() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

@@ -109,19 +109,13 @@ async fn work_off(session: &mut Session, now: &mut f64) -> BTreeMap<i64, usize> 
 /// All tables, row by row.
 async fn tables(session: &mut Session) -> Vec<String> {
     let mut all = Vec::new();
-    for table in [
-        "pack",
-        "action",
-        "workflow_definition",
-        "workflow_definition_version",
-        "execution",
-        "workflow_execution",
-        "workflow_task_execution",
-        "lease",
-    ] {
+    let names: Vec<(String,)> = session
+        .rows("SELECT relname::text FROM pg_class WHERE relnamespace = 'workflow'::regnamespace AND relkind = 'r' ORDER BY 1")
+        .await;
+    for (table,) in names {
         let rows: Option<String> =
             session.value(format!("SELECT jsonb_agg(t ORDER BY t.id)::text FROM workflow.{table} AS t")).await;
-        all.push(format!("{table}: {}", rows.expect(table)));
+        all.push(format!("{table}: {}", rows.expect(&table)));
         let next: String =
             session.value(format!("SELECT row(last_value, is_called)::text FROM workflow.{table}_id_seq")).await;
         all.push(next);
@@ -147,6 +141,14 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
                 );
             }
         }
+        session
+            .define_as(
+                "demo.family",
+                "tasks:\n  - {name: call, action: demo.w, on_success: wait}\n  - {name: wait, wait_for: {signal: go}}\n",
+            )
+            .await;
+        let family: i64 = session.value("SELECT workflow_start('demo.family')").await;
+        session.run(format!("SELECT workflow_signal({family}, 'go')")).await;
         // Some tasks done, some running, some waiting, one to be tried again.
         for task in session.claim(6).await {
             session.complete(&task, json!(task.task_index)).await;
@@ -185,6 +187,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         for id in ids.iter().chain([&new]) {
             there.assert_ended(*id, "completed", json!({"n": 1, "items": [0, 1, 2]})).await;
         }
+        there.assert_ended(family, "completed", json!(null)).await;
         let broken: Vec<(String,)> = there.rows("SELECT c::text FROM workflow_check() AS c").await;
         assert!(broken.is_empty(), "{broken:?}");
         there.connection.close().await.unwrap();
@@ -218,8 +221,10 @@ async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_
         if kill % 2 == 0 {
             session.run("INSERT INTO workflow.lease SELECT part, id + 1000000, token, worker, until, tasks FROM workflow.lease").await;
         }
+        // The server ends all sessions once it has noticed. One that came before that would be ended, too.
+        let mut bystander = server.session().await;
         assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
-        while session.connection.execute("SELECT 1").await.is_ok() {}
+        while bystander.connection.execute("SELECT 1").await.is_ok() {}
         session = server.session().await;
         let broken: Vec<(String,)> = session.rows("SELECT c::text FROM workflow_check() AS c").await;
         assert!(broken.is_empty(), "{broken:?}");

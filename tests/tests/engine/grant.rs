@@ -27,6 +27,7 @@ const CALLS: &[(Option<Level>, &[&str])] = &[
         &[
             "workflow_status({running})",
             "workflow_wait({running}, '0')",
+            "workflow_tree({running})",
             "workflow_graph({running})",
             "workflow_graph('demo.w')",
             "workflow_check()",
@@ -73,6 +74,7 @@ const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_resume({paused})",
             "workflow_cancel({running}, 'why')",
             "workflow_rerun({failed})",
+            "workflow_signal({waiting}, 'go')",
             "workflow_prune('0')",
         ],
     ),
@@ -116,6 +118,7 @@ const CONTAINED: [(Level, &[Level]); 4] = [
 /// What the calls name: something in each state, and what stands for it.
 async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     session.run("RESET pg_workflow.test_now").await;
+    session.define_as("demo.wait", "tasks: [{name: w, wait_for: {signal: go}}]").await;
     session.define("tasks: [{name: a, action: demo.a}]").await;
     let failed = session.start().await;
     let [task] = session.claim_named(["a"]).await;
@@ -133,6 +136,7 @@ async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
         ("lease", task.lease_token.to_string()),
     ];
     for (name, query) in [
+        ("waiting", "SELECT workflow_start('demo.wait')"),
         ("pack", "SELECT id FROM workflow_find_pack_by_ref('demo')"),
         ("empty_pack", "SELECT id FROM workflow_create_pack('empty', 'Empty', '1.0.0')"),
         ("action", "SELECT id FROM workflow_find_action_by_ref('demo.a')"),

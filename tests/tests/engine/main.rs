@@ -1,6 +1,7 @@
 //! The engine through its SQL functions on a real server: definitions, executions, the work protocol, control.
 
 mod check;
+mod children;
 mod control;
 mod define;
 mod durability;
@@ -11,6 +12,7 @@ mod hostile;
 mod items;
 mod lease;
 mod report;
+mod signal;
 mod start;
 mod status;
 mod timer;

@@ -298,8 +298,12 @@ impl Walk<'_> {
         Some(WaitFor { signal, timeout })
     }
 
-    /// A routing task is done at once: nothing that only an action can use has a meaning there.
+    /// A task waits or works; and a routing task is done at once: nothing that only an action can use has a meaning there.
     fn needs_action(&mut self, fields: &Fields) {
+        if let (Some(_), Some(wait)) = (fields.get("action"), fields.get("wait_for")) {
+            let hint = "let one task do the work, and another wait".to_owned();
+            self.report(6, wait, "`wait_for` beside `action`".to_owned(), hint);
+        }
         if fields.get("action").is_some() || fields.get("wait_for").is_some() {
             return;
         }

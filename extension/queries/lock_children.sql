@@ -1,0 +1,11 @@
+-- The workflow executions that executions have called and that go on, locked in the one order there is.
+SELECT w.id, w.execution
+FROM workflow.workflow_execution w
+WHERE (w.part, w.execution) IN (
+    SELECT c.part, c.id
+    FROM unnest($1::bigint[]) AS d(execution)
+    JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
+    WHERE NOT workflow.is_end(c.status))
+  AND w.version IS NOT NULL
+ORDER BY w.depth, w.part, w.id
+FOR NO KEY UPDATE OF w

@@ -1,0 +1,12 @@
+-- The executions that executions have called and that go on; with their workflow executions, locked, where nobody else
+-- has them.
+WITH live AS MATERIALIZED (
+  SELECT c.part, c.id, c.parent
+  FROM unnest($1::bigint[]) AS d(execution)
+  JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
+  WHERE NOT workflow.is_end(c.status)),
+free AS MATERIALIZED (
+  SELECT w.id, w.execution FROM workflow.workflow_execution w
+  WHERE (w.part, w.execution) IN (SELECT l.part, l.id FROM live l)
+  FOR NO KEY UPDATE OF w SKIP LOCKED)
+SELECT l.id, l.parent, f.id FROM live l LEFT JOIN free f ON f.execution = l.id

@@ -1,0 +1,16 @@
+-- The tasks that ended executions did the work of; with their workflow executions, locked, where nobody else has them.
+WITH called AS MATERIALIZED (
+  SELECT d.execution, t.part, t.id, t.workflow_execution
+  FROM unnest($1::bigint[]) AS d(execution)
+  JOIN workflow.workflow_task_execution t ON t.part = (d.execution >> 48)::int AND t.execution = d.execution
+  WHERE t.calls AND t.status = 'running'),
+free AS MATERIALIZED (
+  SELECT w.part, w.id FROM workflow.workflow_execution w
+  WHERE (w.part, w.id) IN (SELECT c.part, c.workflow_execution FROM called c)
+  FOR NO KEY UPDATE OF w SKIP LOCKED)
+SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, '')
+FROM called c
+JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution
+JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.execution
+LEFT JOIN free f ON f.part = c.part AND f.id = c.workflow_execution
+ORDER BY c.id

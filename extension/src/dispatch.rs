@@ -1,0 +1,130 @@
+//! Tasks that no worker does: those that route after a delay, wait for a signal, or call a workflow.
+
+use crate::advance::Advance;
+use crate::error::Error;
+use crate::finish::OwnReport;
+use crate::start::{self, Wanted};
+use crate::{plans, settings};
+use conductor::state::TaskEnd;
+use std::collections::BTreeMap;
+
+/// A task that calls a workflow.
+struct Call {
+    task: i64,
+    run: i64,
+    input: Option<String>,
+}
+
+/// Goes on with tasks whose turn has come. Gives what is to be reported of those that ended at once.
+pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Error> {
+    let (tasks, later) = tasks.split_at(tasks.len().min(advance.own_tasks_left));
+    advance.own_tasks_left -= tasks.len();
+    if !later.is_empty() {
+        let arguments = [later.to_vec().into(), advance.now.into()];
+        plans::run(advance.client, include_str!("../queries/postpone_tasks.sql"), &arguments)?;
+    }
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = plans::run(advance.client, include_str!("../queries/load_own_tasks.sql"), &[tasks.to_vec().into()])?;
+    let (mut reports, mut waiting) = (Vec::new(), Vec::new());
+    let mut calls: BTreeMap<String, Vec<Call>> = BTreeMap::new();
+    while rows.next().is_some() {
+        let task = rows.get::<i64>(1)?.unwrap_or_default();
+        let id = rows.get::<i64>(2)?.unwrap_or_default();
+        let Some(run) = advance.runs.get(&id) else { continue };
+        if rows.get::<bool>(4)?.unwrap_or_default() {
+            waiting.push(task);
+        } else if run.before.paused {
+            // The end of the pause brings it back.
+        } else if rows.get::<bool>(3)?.unwrap_or_default() {
+            let call = Call { task, run: id, input: rows.get::<String>(6)? };
+            calls.entry(rows.get::<String>(5)?.unwrap_or_default()).or_default().push(call);
+        } else {
+            reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None });
+        }
+    }
+    reports.extend(wait(advance, waiting)?);
+    for (reference, calls) in calls {
+        reports.extend(call(advance, &reference, calls)?);
+    }
+    Ok(reports)
+}
+
+/// Tasks begin to wait for their signals, and end at once where those are there already.
+fn wait(advance: &Advance, tasks: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+    let mut reports = Vec::new();
+    if tasks.is_empty() {
+        return Ok(reports);
+    }
+    plans::run(
+        advance.client,
+        include_str!("../queries/begin_waits.sql"),
+        &[tasks.clone().into(), advance.now.into()],
+    )?;
+    let arguments = [tasks.into(), advance.now.into()];
+    let mut taken = plans::run(advance.client, include_str!("../queries/take_signals.sql"), &arguments)?;
+    while taken.next().is_some() {
+        let task = taken.get::<i64>(1)?.unwrap_or_default();
+        reports.push(OwnReport { task, end: TaskEnd::Completed, result: taken.get::<String>(2)?, error: None });
+    }
+    Ok(reports)
+}
+
+/// Starts a child execution for each of the calls of one workflow. One that cannot start is a failure of its task.
+fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<OwnReport>, Error> {
+    let workflow = match start::find(advance.client, reference) {
+        Ok(workflow) => workflow,
+        Err(error) => {
+            let why = refusal(error)?;
+            return Ok(calls.iter().map(|call| failed(call.task, why.clone())).collect());
+        }
+    };
+    let (mut reports, mut wanted, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+    for call in calls {
+        let Some(caller) = advance.runs.get(&call.run) else { continue };
+        let depth = caller.depth + 1;
+        let parameters = match start::check(&workflow, call.input.as_deref()) {
+            _ if depth > settings::limits().workflow_depth as i32 => Err(too_deep(reference)),
+            checked => checked,
+        };
+        match parameters {
+            Ok(parameters) => {
+                tasks.push(call.task);
+                wanted.push(Wanted {
+                    part: (call.run >> 48) as i32,
+                    parent: Some(caller.execution_id),
+                    parameters,
+                    key: None,
+                    priority: caller.priority,
+                    depth,
+                });
+            }
+            Err(error) => reports.push(failed(call.task, refusal(error)?)),
+        }
+    }
+    let children = start::begin(advance, &workflow, &wanted, 0.0)?;
+    let arguments = [tasks.into(), children.into(), advance.now.into()];
+    plans::run(advance.client, include_str!("../queries/link_children.sql"), &arguments)?;
+    Ok(reports)
+}
+
+fn too_deep(reference: &str) -> Error {
+    let most = settings::limits().workflow_depth;
+    let message = format!("workflow {reference} is called through more than {most} workflows");
+    Error::refused("WF614", message, "call it through fewer, or set pg_workflow.max_workflow_depth")
+}
+
+fn failed(task: i64, why: String) -> OwnReport {
+    OwnReport { task, end: TaskEnd::Failed, result: None, error: Some(why) }
+}
+
+/// Why a workflow could not be called, as the error of the task.
+fn refusal(error: Error) -> Result<String, Error> {
+    match error {
+        Error::Refused { code, message, detail, .. } => {
+            Ok(serde_json::json!({"type": "workflow", "code": code, "message": message, "detail": detail}).to_string())
+        }
+        other => Err(other),
+    }
+}

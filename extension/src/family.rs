@@ -1,0 +1,110 @@
+//! Executions that call each other: ends go up, stops go down. Neither waits for a lock: what is busy now is left to the
+//! next tick.
+
+use crate::advance::Advance;
+use crate::error::Error;
+use crate::finish::OwnReport;
+use crate::plans;
+use conductor::state::{Status, TaskEnd};
+use pgrx::spi::SpiTupleTable;
+use std::collections::BTreeSet;
+
+/// Executions have ended: what is to be reported of the tasks that had called them.
+pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+    let mut reports = Vec::new();
+    if executions.is_empty() {
+        return Ok(reports);
+    }
+    let arguments = [executions.into()];
+    let mut rows = plans::run(advance.client, include_str!("../queries/try_lock_parents.sql"), &arguments)?;
+    let mut busy = Vec::new();
+    while rows.next().is_some() {
+        let execution = rows.get::<i64>(1)?.unwrap_or_default();
+        if rows.get::<i64>(3)?.is_none() {
+            busy.push(execution);
+            continue;
+        }
+        let status = rows.get::<String>(4)?.unwrap_or_default();
+        let end = TaskEnd::parse(&status).unwrap_or(TaskEnd::Failed);
+        let error = (end != TaskEnd::Completed).then(|| {
+            let message = rows.get::<String>(6)?.filter(|message| !message.is_empty());
+            let message = message.unwrap_or_else(|| format!("execution {execution} ended as {status}"));
+            let error = serde_json::json!({"type": "workflow", "message": message, "execution": execution});
+            Ok::<_, Error>(error.to_string())
+        });
+        let task = rows.get::<i64>(2)?.unwrap_or_default();
+        reports.push(OwnReport { task, end, result: rows.get::<String>(5)?, error: error.transpose()? });
+    }
+    postpone(advance, busy)?;
+    Ok(reports)
+}
+
+/// Executions have stopped: so do those that they have called.
+pub fn cancel_children(advance: &mut Advance, executions: &[i64]) -> Result<(), Error> {
+    let arguments = [executions.to_vec().into()];
+    let mut rows = plans::run(advance.client, include_str!("../queries/try_lock_children.sql"), &arguments)?;
+    let (mut free, mut busy) = (Vec::new(), BTreeSet::new());
+    while rows.next().is_some() {
+        match rows.get::<i64>(3)? {
+            Some(run) => free.push(run),
+            None => drop(busy.insert(rows.get::<i64>(2)?.unwrap_or_default())),
+        }
+    }
+    postpone(advance, busy.into_iter().collect())?;
+    cancel(advance, free)
+}
+
+/// Cancels executions whose callers have gone on without them.
+pub fn cancel_left(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Error> {
+    let rows = plans::run(advance.client, include_str!("../queries/try_lock_runs.sql"), &[executions.into()])?;
+    let runs = numbers(rows, 1)?;
+    cancel(advance, runs)
+}
+
+/// One column of all rows.
+pub fn numbers(mut rows: SpiTupleTable, ordinal: usize) -> Result<Vec<i64>, Error> {
+    let mut numbers = Vec::with_capacity(rows.len());
+    while rows.next().is_some() {
+        numbers.extend(rows.get::<i64>(ordinal)?);
+    }
+    Ok(numbers)
+}
+
+/// Cancels executions that are locked.
+fn cancel(advance: &mut Advance, runs: Vec<i64>) -> Result<(), Error> {
+    if !runs.is_empty() {
+        advance.load(runs.clone())?;
+        for run in runs {
+            advance.tell(run, |conductor| conductor.cancel())?;
+        }
+    }
+    Ok(())
+}
+
+/// What workers do for executions counts no more: it is reported as cancelled.
+pub fn void(advance: &Advance, runs: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+    let mut reports = Vec::new();
+    if !runs.is_empty() {
+        let arguments = [runs.into(), advance.now.into()];
+        let mut rows = plans::run(advance.client, include_str!("../queries/void_tasks.sql"), &arguments)?;
+        while rows.next().is_some() {
+            let task = rows.get::<i64>(1)?.unwrap_or_default();
+            reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error: None });
+        }
+        reports.sort_by_key(|report| report.task);
+    }
+    Ok(reports)
+}
+
+/// Does a stop of this kind reach children?
+pub fn stops_children(status: Status) -> bool {
+    matches!(status, Status::Canceling | Status::Cancelled | Status::Timeout)
+}
+
+fn postpone(advance: &Advance, executions: Vec<i64>) -> Result<(), Error> {
+    if !executions.is_empty() {
+        let arguments = [executions.into(), advance.now.into()];
+        plans::run(advance.client, include_str!("../queries/postpone_runs.sql"), &arguments)?;
+    }
+    Ok(())
+}

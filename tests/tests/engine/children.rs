@@ -1,0 +1,406 @@
+//! Workflows that call workflows: an end goes up, a stop goes down.
+
+use crate::fixture::*;
+use pg_workflow_tests::{Database, with_database};
+use serde_json::{Value, json};
+
+const CHILD: &str =
+    "parameters: {type: object, required: [n], properties: {n: {type: integer}, m: {type: integer, default: 1}}}
+tasks:
+  - {name: x, action: demo.a, input: {n: '{{ parameters.n }}', m: '{{ parameters.m }}'}, on_success: y}
+  - {name: y, action: demo.b}
+output_map: [{y: '{{ task.y.result }}'}]
+";
+
+/// demo.child, and demo.w that calls it.
+async fn family(db: &Database, rest: &str) -> Session {
+    let mut session = Session::new(db).await;
+    session.define_as("demo.child", CHILD).await;
+    session.define(rest).await;
+    session
+}
+
+/// Execution, depth, task, item and status of each of a tree.
+async fn tree(session: &mut Session, execution: i64) -> Vec<(i64, i32, Option<String>, Option<i32>, String)> {
+    session
+        .rows(format!("SELECT execution, depth, task_name, task_index, status::text FROM workflow_tree({execution})"))
+        .await
+}
+
+async fn statuses(session: &mut Session, execution: i64) -> Vec<String> {
+    tree(session, execution).await.into_iter().map(|row| row.4).collect()
+}
+
+async fn control(session: &mut Session, call: String) -> String {
+    session.value(format!("SELECT workflow_{call}::text")).await
+}
+
+const CALL: &str = "tasks:
+  - {name: call, action: demo.child, input: {n: 5}, on_success: after, on_failure: amend}
+  - {name: after, action: demo.c, input: {y: '{{ task.call.result.y }}'}}
+  - {name: amend, action: demo.d, input: {why: '{{ task.call.error.message }}'}}
+";
+
+#[tokio::test]
+async fn a_called_workflow_runs_as_a_child_and_its_output_is_the_tasks_result() {
+    with_database(async |db| {
+        let mut session = family(db, CALL).await;
+        let id: i64 = session.value("SELECT workflow_start('demo.w', part => 3, priority => 2)").await;
+        let [x] = session.claim_named(["x"]).await;
+        assert_eq!(x.input, Some(json!({"n": 5, "m": 1})));
+        let family = tree(&mut session, id).await;
+        let child = family[1].0;
+        assert_eq!(
+            family,
+            [(id, 0, None, None, "running".into()), (child, 1, Some("call".into()), None, "running".into())]
+        );
+        assert_eq!(child >> 48, 3, "a tree shares its part");
+        let call: Value = session
+            .value("SELECT to_jsonb(t) FROM workflow.workflow_task_execution AS t WHERE task_name = 'call'")
+            .await;
+        assert_eq!(
+            (&call["execution"], &call["status"], &call["attempt"]),
+            (&json!(child), &json!("running"), &json!(1))
+        );
+        let priority: i32 =
+            session.value(format!("SELECT priority FROM workflow.workflow_execution WHERE execution = {child}")).await;
+        assert_eq!(priority, 2);
+        session.complete(&x, json!(null)).await;
+        session.work("y", json!("done")).await;
+        let [after] = session.claim_named(["after"]).await;
+        assert_eq!(after.input, Some(json!({"y": "done"})));
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(statuses(&mut session, id).await, ["completed", "completed"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_worker_can_claim_or_report_a_call() {
+    with_database(async |db| {
+        let mut session = family(db, CALL).await;
+        session.start().await;
+        let (call, lease): (i64, i64) = session
+            .rows("SELECT id, coalesce(lease, 1) FROM workflow.workflow_task_execution WHERE task_name = 'call'")
+            .await
+            .remove(0);
+        let claimed: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 10, ARRAY['demo.child'])").await;
+        assert!(claimed.is_empty());
+        assert_eq!(
+            session.refused(format!("SELECT workflow_complete({call}, {lease})")).await.code(),
+            ("55006", "WF615")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_childs_failure_is_the_tasks_and_a_retry_or_rerun_calls_again() {
+    with_database(async |db| {
+        let mut session = family(
+            db,
+            "tasks:\n  - {name: call, action: demo.child, input: {n: 5}, retry: {count: 1, delay: 10}, on_success: after}\n  - {name: after, action: demo.c}\n",
+        )
+        .await;
+        let id = session.start().await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!({"message": "no"})).await;
+        assert_eq!(statuses(&mut session, id).await, ["running", "failed"]);
+        session.at(10.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!({"message": "no"})).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let error: Value =
+            session.value("SELECT error FROM workflow.workflow_task_execution WHERE task_name = 'call'").await;
+        let family = tree(&mut session, id).await;
+        assert_eq!((&error["type"], &error["execution"]), (&json!("workflow"), &json!(family[2].0)));
+        assert!(error["message"].as_str().unwrap().contains("task x ended as failed"), "{error}");
+        assert_eq!(control(&mut session, format!("rerun({id})")).await, "running");
+        session.work("x", json!(null)).await;
+        session.work("y", json!(null)).await;
+        session.work("after", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(statuses(&mut session, id).await, ["completed", "failed", "failed", "completed"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_workflow_that_cannot_be_called_fails_its_task() {
+    with_database(async |db| {
+        let mut session = family(
+            db,
+            "parameters: {type: object, properties: {ref: {type: string}, n: {}}}
+tasks:
+  - {name: call, action: '{{ parameters.ref }}', input: {n: '{{ parameters.n }}'}, on_failure: amend}
+  - {name: amend, action: demo.d, input: '{{ task.call.error }}'}
+",
+        )
+        .await;
+        session.define_as("demo.off", "enabled: false\ntasks: [{name: a, action: demo.a}]\n").await;
+        session.run("SELECT workflow_create_definition('demo.outside', (SELECT id FROM workflow.pack WHERE ref = 'demo'), 'Outside', '1', '{}')").await;
+        session.run("SELECT workflow_create_action('demo.outside', (SELECT id FROM workflow.pack WHERE ref = 'demo'), 'Outside')").await;
+        session.run("SELECT workflow_link_action((SELECT id FROM workflow.action WHERE ref = 'demo.outside'), (SELECT id FROM workflow.workflow_definition WHERE ref = 'demo.outside'))").await;
+        for (r#ref, n, code) in
+            [("demo.child", json!("five"), "WF601"), ("demo.off", json!(1), "WF611"), ("demo.outside", json!(1), "WF618")]
+        {
+            let id = session.start_with(json!({"ref": r#ref, "n": n})).await;
+            let [amend] = session.claim_named(["amend"]).await;
+            let why = amend.input.clone().unwrap();
+            assert_eq!((&why["type"], &why["code"]), (&json!("workflow"), &json!(code)), "{why}");
+            session.complete(&amend, json!(null)).await;
+            session.assert_ended(id, "completed", json!(null)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn workflows_call_each_other_only_so_deep() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: again, action: demo.w}]\n").await;
+        let id = session.start().await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(statuses(&mut session, id).await, vec!["failed"; 11]);
+        let message: String = session
+            .value("SELECT t.error ->> 'message' FROM workflow.workflow_task_execution t ORDER BY id DESC LIMIT 1")
+            .await;
+        assert_eq!(message, "workflow demo.w is called through more than 10 workflows");
+        session.run("SET pg_workflow.max_workflow_depth = 2").await;
+        let id = session.start().await;
+        assert_eq!(statuses(&mut session, id).await, vec!["failed"; 3]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn items_call_so_many_children_at_once_and_their_outputs_are_in_order() {
+    with_database(async |db| {
+        let mut session = family(
+            db,
+            "tasks: [{name: each, action: demo.child, with_items: {items: [7, 8, 9], concurrency: 2}, input: {n: '{{ item }}'}}]
+output_map: [{ys: \"{{ task.each.result | map(attribute='y') | list }}\"}]
+",
+        )
+        .await;
+        let id = session.start().await;
+        for expected in [vec![7, 8], vec![9]] {
+            let xs = session.claim(10).await;
+            let numbers: Vec<_> = xs.iter().map(|x| x.input.as_ref().unwrap()["n"].as_i64().unwrap()).collect();
+            assert_eq!(numbers, expected);
+            // The last comes first.
+            for (x, n) in xs.iter().zip(&numbers).rev() {
+                session.complete(x, json!(null)).await;
+                session.work("y", json!(n * 10)).await;
+                if *n == 8 {
+                    let next: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, ARRAY['demo.c'])").await;
+                    assert!(next.is_empty());
+                    break;
+                }
+            }
+            if expected.len() == 2 {
+                // One of two has ended: the third has its turn.
+                let [third] = session.claim_named(["x"]).await;
+                assert_eq!(third.input, Some(json!({"n": 9, "m": 1})));
+                session.complete(&xs[0], json!(null)).await;
+                session.complete(&third, json!(null)).await;
+                for y in session.claim(10).await {
+                    let n: i64 = session
+                        .value(format!("SELECT (e.config ->> 'n')::bigint FROM workflow.workflow_execution w JOIN workflow.execution e ON e.id = w.execution WHERE w.id = {}", y.workflow_execution))
+                        .await;
+                    session.complete(&y, json!(n * 10)).await;
+                }
+                break;
+            }
+        }
+        session.assert_ended(id, "completed", json!({"ys": [70, 80, 90]})).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pause_reaches_children_and_a_parent_that_does_nothing_else() {
+    with_database(async |db| {
+        let mut session = family(db, CALL).await;
+        let id = session.start().await;
+        let child = tree(&mut session, id).await[1].0;
+        let paused = "SELECT array_agg(paused ORDER BY execution) FROM workflow.workflow_execution";
+        for (first, second) in [(id, id), (child, child), (id, child), (child, id)] {
+            assert_eq!(control(&mut session, format!("pause({first}, 'lunch')")).await, "running");
+            assert_eq!(session.value::<Vec<bool>>(paused).await, [true, true]);
+            assert_eq!(session.status(id).await["pause_reason"], "lunch");
+            assert!(session.claim(10).await.is_empty());
+            assert_eq!(control(&mut session, format!("resume({second})")).await, "running");
+            assert_eq!(session.value::<Vec<bool>>(paused).await, [false, false]);
+        }
+        // A parent that has other things to do does them.
+        session
+            .define("tasks:\n  - {name: call, action: demo.child, input: {n: 1}}\n  - {name: e, action: demo.e}\n")
+            .await;
+        let busy = session.start().await;
+        let child = tree(&mut session, busy).await[1].0;
+        control(&mut session, format!("pause({child})")).await;
+        assert_eq!(session.status(busy).await["paused"], false);
+        let [e] = session.claim_named(["e", "x"]).await.into_iter().take(1).collect::<Vec<_>>().try_into().unwrap();
+        session.complete(&e, json!(null)).await;
+        assert_eq!(session.status(busy).await["ended"], false);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_becomes_ready_in_a_pause_is_made_at_its_end() {
+    with_database(async |db| {
+        let mut session = family(
+            db,
+            "tasks:\n  - {name: one, action: demo.e, on_success: call}\n  - {name: call, action: demo.child, input: {n: 1}}\n",
+        )
+        .await;
+        let id = session.start().await;
+        let [one] = session.claim_named(["one"]).await;
+        control(&mut session, format!("pause({id})")).await;
+        session.complete(&one, json!(null)).await;
+        assert_eq!(tree(&mut session, id).await.len(), 1);
+        control(&mut session, format!("resume({id})")).await;
+        assert_eq!(tree(&mut session, id).await.len(), 2);
+        session.work("x", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_children_and_their_parents() {
+    with_database(async |db| {
+        let twice =
+            "tasks: [{name: each, action: demo.child, with_items: {items: [1, 2]}, input: {n: '{{ item }}'}}]\n";
+        let mut session = family(db, twice).await;
+        for from_child in [false, true] {
+            let id = session.start().await;
+            let [x, other] = session.claim_named(["x", "x"]).await;
+            let cancelled = if from_child { tree(&mut session, id).await[1].0 } else { id };
+            assert_eq!(control(&mut session, format!("cancel({cancelled}, 'enough')")).await, "canceling");
+            session.complete(&x, json!(null)).await;
+            session.complete(&other, json!(null)).await;
+            if from_child {
+                // The other child was cancelled when the first was: nothing of it runs on.
+                assert!(session.claim(10).await.is_empty());
+            }
+            session.assert_ended(id, "cancelled", json!(null)).await;
+            assert_eq!(statuses(&mut session, id).await, ["cancelled", "cancelled", "cancelled"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_workflow_cancels_running_tasks_by_its_own_policy() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", &format!("cancellation_policy: cancel_running\n{CHILD}")).await;
+        session.define(CALL).await;
+        let id = session.start().await;
+        let [x] = session.claim_named(["x"]).await;
+        assert_eq!(control(&mut session, format!("cancel({id})")).await, "cancelled");
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        let late = session.refused(format!("SELECT workflow_complete({}, {})", x.task, x.lease_token)).await;
+        assert_eq!(late.code(), ("55006", "WF615"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_times_out_and_its_child_is_cancelled() {
+    with_database(async |db| {
+        let mut session = family(
+            db,
+            "tasks:\n  - {name: call, action: demo.child, input: {n: 1}, timeout: 60, on_timeout: after}\n  - {name: after, action: demo.c}\n",
+        )
+        .await;
+        let id = session.start().await;
+        session.at(60.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        assert_eq!(statuses(&mut session, id).await, ["running", "cancelled"]);
+        session.work("after", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_workflow_that_takes_too_long_stops_its_children() {
+    with_database(async |db| {
+        let mut session = family(db, &format!("timeout: 60\n{CALL}")).await;
+        let id = session.start().await;
+        session.at(60.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        session.assert_ended(id, "timeout", json!(null)).await;
+        assert_eq!(statuses(&mut session, id).await, ["timeout", "cancelled"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_that_finds_its_parent_busy_is_heard_of_at_the_next_tick() {
+    with_database(async |db| {
+        let mut session = family(db, CALL).await;
+        let id = session.start().await;
+        session.work("x", json!(null)).await;
+        let mut busy = Session::new(db).await;
+        busy.run(format!("BEGIN; SELECT FROM workflow.workflow_execution WHERE execution = {id} FOR UPDATE")).await;
+        session.work("y", json!(1)).await;
+        assert_eq!(statuses(&mut session, id).await, ["running", "completed"]);
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0, "it is busy still");
+        busy.run("COMMIT").await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        session.work("after", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_that_finds_a_child_busy_reaches_it_at_the_next_tick() {
+    with_database(async |db| {
+        let twice =
+            "tasks: [{name: each, action: demo.child, with_items: {items: [1, 2]}, input: {n: '{{ item }}'}}]\n";
+        let mut session = family(db, twice).await;
+        let id = session.start().await;
+        let family = tree(&mut session, id).await;
+        let mut busy = Session::new(db).await;
+        busy.run(format!(
+            "BEGIN; SELECT FROM workflow.workflow_execution WHERE execution = {} FOR UPDATE",
+            family[2].0
+        ))
+        .await;
+        // It ends at once, and so stops its parent; its sibling can't be told yet.
+        assert_eq!(control(&mut session, format!("cancel({})", family[1].0)).await, "cancelled");
+        assert_eq!(statuses(&mut session, id).await, ["running", "cancelled", "running"]);
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        busy.run("COMMIT").await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        assert_eq!(statuses(&mut session, id).await, vec!["cancelled"; 3]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn workflows_that_call_ever_more_of_themselves_do_so_in_bounded_steps() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: again, action: demo.w, with_items: {items: '{{ range(30) | list }}'}}]\n").await;
+        let id = session.start().await;
+        let started: i64 = session.value("SELECT count(*) FROM workflow.execution").await;
+        assert_eq!(started, 10_001);
+        assert!(session.value::<i32>("SELECT workflow_tick(100)").await >= 100);
+        let more: i64 = session.value("SELECT count(*) FROM workflow.execution").await;
+        assert!(more > started && more <= started + 10_000, "{more}");
+        assert_eq!(tree(&mut session, id).await.len(), 1000);
+        session.run("TRUNCATE workflow.execution CASCADE").await;
+    })
+    .await;
+}

@@ -1,0 +1,208 @@
+//! Tasks that wait for signals.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+
+const APPROVAL: &str = "tasks:
+  - {name: ask, action: demo.a, on_success: approved}
+  - {name: approved, wait_for: {signal: approval, timeout: 1h}, on_success: ship, on_timeout: remind}
+  - {name: ship, action: demo.b, input: {by: '{{ task.approved.result.by }}'}}
+  - {name: remind, action: demo.c}
+";
+
+async fn signal(session: &mut Session, execution: i64, rest: &str) -> String {
+    session.value(format!("SELECT workflow_signal({execution}, {rest})")).await
+}
+
+async fn row(session: &mut Session, task: &str) -> Value {
+    session
+        .value(format!(
+            "SELECT to_jsonb(t) FROM workflow.workflow_task_execution AS t WHERE task_name = '{task}' ORDER BY id DESC LIMIT 1"
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn a_signal_completes_the_task_that_waits_with_its_payload_as_result() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(APPROVAL).await;
+        session.work("ask", json!(null)).await;
+        assert!(session.claim(10).await.is_empty(), "no worker can take what waits");
+        let waiting = row(&mut session, "approved").await;
+        assert_eq!((&waiting["status"], &waiting["signal"]), (&json!("scheduled"), &json!("approval")));
+        assert_eq!(session.status(id).await["current_tasks"], json!(["approved"]));
+        session.at(90.5).await;
+        assert_eq!(signal(&mut session, id, r#"'approval', '{"by": "ann"}'"#).await, "delivered");
+        assert_eq!(row(&mut session, "approved").await["duration_ms"], 90_500);
+        let [ship] = session.claim_named(["ship"]).await;
+        assert_eq!(ship.input, Some(json!({"by": "ann"})));
+        session.complete(&ship, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signal_that_comes_early_is_kept_and_a_key_counts_once() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(APPROVAL).await;
+        for _ in 0..2 {
+            assert_eq!(signal(&mut session, id, r#"'approval', '{"by": "ann"}', 'k'"#).await, "kept");
+        }
+        let kept: i64 = session.value("SELECT count(*) FROM workflow.signal WHERE task IS NULL").await;
+        assert_eq!(kept, 1);
+        session.work("ask", json!(null)).await;
+        assert_eq!(signal(&mut session, id, r#"'approval', '{"by": "bob"}', 'k'"#).await, "delivered");
+        let [ship] = session.claim_named(["ship"]).await;
+        assert_eq!(ship.input, Some(json!({"by": "ann"})));
+        // Without a key each counts, but nobody waits any more.
+        assert_eq!(signal(&mut session, id, "'approval'").await, "kept");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_waited_first_is_served_first_and_each_signal_serves_one() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let wait = "tasks: [{name: w, wait_for: {signal: 'go-{{ item }}'}, with_items: {items: [a, b, a]}}]
+output_map: [{r: '{{ task.w.result }}'}]\n";
+        let id = session.begin(wait).await;
+        assert_eq!(signal(&mut session, id, "'go-a', '1'").await, "delivered");
+        assert_eq!(signal(&mut session, id, "'go-a', '2'").await, "delivered");
+        assert_eq!(signal(&mut session, id, "'go-a', '3'").await, "kept");
+        assert_eq!(signal(&mut session, id, "'go-b', '4'").await, "delivered");
+        session.assert_ended(id, "completed", json!({"r": [1, 4, 2]})).await;
+
+        // Kept signals, too, serve one task each.
+        let id = session
+            .begin("tasks:\n  - {name: a, action: demo.a, on_success: w}\n  - {name: w, wait_for: {signal: go}, with_items: {items: [0, 1, 2], concurrency: 2}}\noutput_map: [{r: '{{ task.w.result }}'}]\n")
+            .await;
+        for payload in 0..3 {
+            assert_eq!(signal(&mut session, id, &format!("'go', '{payload}'")).await, "kept");
+        }
+        session.work("a", json!(null)).await;
+        session.assert_ended(id, "completed", json!({"r": [0, 1, 2]})).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wait_times_out_and_waits_again_where_it_may_be_retried() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define("tasks:\n  - {name: w, wait_for: {signal: go, timeout: 60}, retry: {count: 1, delay: 10}, on_timeout: late}\n  - {name: late, action: demo.a, input: '{{ task.w.error.message }}'}\n")
+            .await;
+        let id = session.start().await;
+        session.at(59.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        session.at(60.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        let retried = row(&mut session, "w").await;
+        assert_eq!((&retried["status"], &retried["retry_count"]), (&json!("requested"), &json!(0)));
+        session.at(70.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        assert_eq!(row(&mut session, "w").await["retry_count"], 1);
+        session.at(130.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        let [late] = session.claim_named(["late"]).await;
+        assert_eq!(late.input, Some(json!("no signal go came within 60 seconds")));
+        assert_eq!(row(&mut session, "w").await["timed_out"], true);
+        assert_eq!(signal(&mut session, id, "'go'").await, "kept");
+        session.complete(&late, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waits_ends_with_its_workflow_and_a_rerun_waits_again() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let beside = "tasks:\n  - {name: w, wait_for: {signal: go}}\n  - {name: a, action: demo.a}\n";
+        let id = session.begin(beside).await;
+        let [a] = session.claim_named(["a"]).await;
+        session.fail(&a, json!({})).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(row(&mut session, "w").await["status"], "cancelled");
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.work("a", json!(null)).await;
+        assert_eq!(session.status(id).await["current_tasks"], json!(["w"]));
+        assert_eq!(signal(&mut session, id, "'go'").await, "delivered");
+        session.assert_ended(id, "completed", json!(null)).await;
+
+        let id = session.start().await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_paused_execution_takes_signals_and_what_follows_waits_for_the_end_of_the_pause() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(APPROVAL).await;
+        session.work("ask", json!(null)).await;
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        assert_eq!(signal(&mut session, id, r#"'approval', '{"by": "ann"}'"#).await, "delivered");
+        assert!(session.claim(10).await.is_empty());
+        session.run(format!("SELECT workflow_resume({id})")).await;
+        session.work("ship", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signal_that_nobody_can_take_is_refused() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(APPROVAL).await;
+        let refusal = session.refused(format!("SELECT workflow_signal({id}, 'aproval')")).await;
+        assert_eq!(refusal.code(), ("55000", "WF611"));
+        assert_eq!(refusal.hint, "it waits for: approval");
+        for (call, code) in [
+            ("12345, 'approval'".to_owned(), ("P0002", "WF616")),
+            (format!("{id}, NULL"), ("22023", "WF613")),
+            ("NULL, 'approval'".to_owned(), ("22023", "WF613")),
+            (format!("{id}, repeat('x', 1001)"), ("22023", "WF613")),
+            (format!("{id}, 'approval', NULL, repeat('x', 1001)"), ("22023", "WF613")),
+        ] {
+            assert_eq!(session.refused(format!("SELECT workflow_signal({call})")).await.code(), code, "{call}");
+        }
+        session.run("SET pg_workflow.max_result_bytes = 100").await;
+        let large = format!("SELECT workflow_signal({id}, 'approval', to_jsonb(repeat('x', 101)))");
+        assert_eq!(session.refused(large).await.code(), ("54000", "WF614"));
+        session.run(format!("SELECT workflow_cancel({id}, 'no')")).await;
+        let refusal = session.refused(format!("SELECT workflow_signal({id}, 'approval')")).await;
+        assert_eq!(refusal.code(), ("55000", "WF611"));
+        assert!(refusal.message.contains("it is cancelled"), "{refusal:?}");
+        let none = session.begin("tasks: [{name: a, action: demo.a}]\n").await;
+        let refusal = session.refused(format!("SELECT workflow_signal({none}, 'approval')")).await;
+        assert_eq!(refusal.hint, "no task of its workflow has wait_for");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_routing_task_with_a_delay_goes_on_when_the_delay_is_over() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id =
+            session.begin("tasks:\n  - {name: later, delay: 60, on_success: a}\n  - {name: a, action: demo.a}\n").await;
+        assert!(session.claim(10).await.is_empty());
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        session.at(60.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        assert_eq!(session.status(id).await["current_tasks"], json!(["later"]));
+        session.run(format!("SELECT workflow_resume({id})")).await;
+        session.work("a", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
