@@ -10,12 +10,14 @@ use sqlx::{FromRow, PgExecutor, Row, query, query_as, query_scalar};
 use std::time::Duration;
 
 mod definition;
+mod monitoring;
 mod privilege;
 mod signal;
 mod status;
 mod work;
 
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput};
+pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
 pub use privilege::Level;
 pub use signal::{SignalInput, SignalState};
 pub use status::{BrokenInvariant, TreeRow, WorkflowStatus};

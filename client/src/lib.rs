@@ -36,9 +36,9 @@ pub mod repository;
 pub mod worker;
 
 pub use engine::{
-    Answer, BrokenInvariant, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat, Heartbeat, LeaseState, Level,
-    Outcome, Refused, RegisterActionInput, ReportedState, Severity, SignalInput, SignalState, StartInput,
-    StartManyInput, TreeRow, WorkflowStatus,
+    ActionSummary, Answer, BrokenInvariant, ClaimDetail, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat,
+    Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Refused, RegisterActionInput, ReportedState,
+    Severity, SignalInput, SignalState, StartInput, StartManyInput, TreeRow, WorkerSummary, WorkflowStatus,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

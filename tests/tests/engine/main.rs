@@ -11,6 +11,7 @@ mod grant;
 mod hostile;
 mod items;
 mod lease;
+mod monitoring;
 mod report;
 mod signal;
 mod start;
