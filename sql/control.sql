@@ -15,44 +15,59 @@ REVOKE ALL ON FUNCTION workflow.rerun(bigint, text[], int[], boolean[], timestam
 
 CREATE FUNCTION pg_catalog.workflow_pause(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now timestamptz := workflow.now();
+  answer text;
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
-  RETURN workflow.control(execution_id, 'pause', reason, workflow.now());
+  answer := workflow.control(execution_id, 'pause', reason, now);
+  PERFORM workflow.log_control(execution_id, 'pause', reason, session_user::text, NULL, now);
+  RETURN answer;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_pause(bigint, text) IS
   'No task of the execution can be claimed until it is resumed, nor of those that it calls; what runs may finish. An execution that calls it and does nothing else is paused too. Pausing what is paused changes at most the reason. Gives the status: running. Errors: WF611 where it is not running, WF613 null, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_pause(bigint, text) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_resume(execution_id bigint) RETURNS workflow.execution_status
+CREATE FUNCTION pg_catalog.workflow_resume(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now timestamptz := workflow.now();
+  answer text;
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
-  RETURN workflow.control(execution_id, 'resume', NULL, workflow.now());
+  answer := workflow.control(execution_id, 'resume', NULL, now);
+  PERFORM workflow.log_control(execution_id, 'resume', reason, session_user::text, NULL, now);
+  RETURN answer;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_resume(bigint) IS
+COMMENT ON FUNCTION pg_catalog.workflow_resume(bigint, text) IS
   'Ends a pause, also that of the executions that it calls or is called by: tasks can be claimed again; with nothing left to do the execution ends. Gives the status. Errors: WF611 where it is not paused, WF613 null, WF616 no such execution, WF618 driven from outside.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_resume(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pg_catalog.workflow_resume(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_cancel(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  now timestamptz := workflow.now();
   answer text;
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
-  answer := workflow.control(execution_id, 'cancel', NULL, workflow.now());
+  answer := workflow.control(execution_id, 'cancel', NULL, now);
   UPDATE workflow.workflow_execution w SET error_message = coalesce(w.error_message, format('cancelled: %s', reason))
   WHERE w.part = (execution_id >> 48)::int AND w.execution = execution_id AND reason IS NOT NULL;
+  PERFORM workflow.log_control(execution_id, 'cancel', reason, session_user::text, NULL, now);
   RETURN answer;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_cancel(bigint, text) IS
   'Nothing of the execution starts any more, nor of those that it calls; when it has ended, an execution that calls it is cancelled too. It is canceling while tasks run, and then cancelled, whatever they answer; with cancellation_policy cancel_running their leases are void at once. Cancelling what is cancelled changes nothing. Gives the status. Errors: WF611 where it has ended otherwise, WF613 null, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_cancel(bigint, text) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_rerun(execution_id bigint, tasks text[] DEFAULT NULL, reset_items boolean DEFAULT false, routes int[] DEFAULT NULL)
+CREATE FUNCTION pg_catalog.workflow_rerun(execution_id bigint, tasks text[] DEFAULT NULL, reset_items boolean DEFAULT false,
+  routes int[] DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  now timestamptz := workflow.now();
   named text[] := coalesce(tasks, '{}');
+  answer text;
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
   PERFORM workflow.require('reset_items', reset_items);
@@ -60,9 +75,12 @@ BEGIN
   IF array_ndims(routes) > 1 OR cardinality(routes) <> cardinality(named) OR EXISTS (SELECT FROM unnest(routes) AS r(route) WHERE r.route IS NULL) THEN
     PERFORM workflow.raise_error('WF613', 'tasks and routes do not match', NULL, 'give names of tasks, and with them no routes or one for each');
   END IF;
-  RETURN workflow.rerun(execution_id, named, coalesce(routes, array_fill(0, ARRAY[cardinality(named)])),
-    array_fill(reset_items, ARRAY[cardinality(named)]), workflow.now());
+  answer := workflow.rerun(execution_id, named, coalesce(routes, array_fill(0, ARRAY[cardinality(named)])),
+    array_fill(reset_items, ARRAY[cardinality(named)]), now);
+  PERFORM workflow.log_control(execution_id, 'rerun', reason, session_user::text,
+    jsonb_strip_nulls(jsonb_build_object('tasks', tasks, 'routes', routes, 'reset_items', nullif(reset_items, false))), now);
+  RETURN answer;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[]) IS
+COMMENT ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[], text) IS
   'Runs an execution that ended without success on from where it stopped: the tasks named (the newest run of each; routes says which way led to it, default 0), or all whose failure nothing handled and all that would have started. Successful work is kept: of a task with items only those run again that did not succeed, unless reset_items. Gives the status: running. Errors: WF612 where it has not ended or has completed, WF613 null, WF616 no such execution, WF618 driven from outside.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[], text) FROM PUBLIC;

@@ -6,7 +6,8 @@
 --     └── workflow_definition                workflow_execution
 --             └─< workflow_definition_version    ├─< workflow_task_execution   one row a task, one an item
 --                     ^ pinned by workflow_execution.version                     (execution: the child that it called)
---                                                └─< signal                  sent, for tasks that wait
+--                                                ├─< signal                  sent, for tasks that wait
+--                                                └─< event                   what happened to it, for people
 --                                            lease                           who holds which tasks until when
 --
 -- * Rows that grow with work carry `part` (0..1023), first in every key. An id is part << 48 | node << 40 | sequence
@@ -44,6 +45,7 @@ CREATE SEQUENCE workflow.workflow_definition_version_id_seq;
 CREATE SEQUENCE workflow.execution_id_seq;
 CREATE SEQUENCE workflow.workflow_execution_id_seq;
 CREATE SEQUENCE workflow.workflow_task_execution_id_seq;
+CREATE SEQUENCE workflow.event_id_seq;
 CREATE SEQUENCE workflow.lease_id_seq;
 CREATE SEQUENCE workflow.signal_id_seq;
 
@@ -380,6 +382,40 @@ COMMENT ON COLUMN workflow.signal.payload IS 'The result of the task that waited
 COMMENT ON COLUMN workflow.signal.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.signal.updated IS 'When the row last changed.';
 
+CREATE TABLE workflow.event (
+  part int NOT NULL CONSTRAINT event_part_check CHECK (part BETWEEN 0 AND 1023),
+  id bigint NOT NULL,
+  workflow_execution bigint NOT NULL,
+  task bigint,
+  task_index int,
+  task_name text,
+  kind text NOT NULL,
+  message text,
+  author text,
+  detail jsonb,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (part, id),
+  CONSTRAINT event_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
+    REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
+);
+CREATE INDEX event_workflow_execution_idx ON workflow.event (part, workflow_execution, id);
+COMMENT ON TABLE workflow.event IS
+  'What happened to executions: what people did to them, failures, retries, time limits and ended leases; every step where pg_workflow.log_transitions is on. Nothing decides by it.';
+COMMENT ON COLUMN workflow.event.part IS 'The part of its workflow execution.';
+COMMENT ON COLUMN workflow.event.id IS 'Key: part << 48 | node << 40 | sequence. Orders the events of an execution.';
+COMMENT ON COLUMN workflow.event.workflow_execution IS 'The workflow execution it happened to.';
+COMMENT ON COLUMN workflow.event.task IS 'The task execution it is about; NULL: the whole, or all items of a task.';
+COMMENT ON COLUMN workflow.event.task_index IS 'Which item.';
+COMMENT ON COLUMN workflow.event.task_name IS 'That task''s name in the definition; NULL: it is about the whole.';
+COMMENT ON COLUMN workflow.event.kind IS
+  'pause, resume, cancel, rerun, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole; with pg_workflow.log_transitions also scheduled, started, completed, skipped, cancelled.';
+COMMENT ON COLUMN workflow.event.message IS 'The reason that was given, the signal''s name, or what went wrong; of a long one the first 1000 characters.';
+COMMENT ON COLUMN workflow.event.author IS 'Who did it: the role that called, or the worker that held the task; NULL: the engine.';
+COMMENT ON COLUMN workflow.event.detail IS 'What else is known, as an object: attempt, type of the error, next_retry_at; what was named for a rerun.';
+COMMENT ON COLUMN workflow.event.created IS 'When it happened.';
+COMMENT ON COLUMN workflow.event.updated IS 'When the row last changed.';
+
 CREATE TABLE workflow.lease (
   part int NOT NULL CONSTRAINT lease_part_check CHECK (part BETWEEN 0 AND 1023),
   id bigint NOT NULL,
@@ -422,5 +458,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution', '
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.signal', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.signal_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.event', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease_id_seq', '');

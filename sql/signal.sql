@@ -42,6 +42,8 @@ BEGIN
   INSERT INTO workflow.signal (part, id, workflow_execution, task, name, key, payload, created, updated)
   VALUES (run.part, workflow.make_id(run.part, nextval('workflow.signal_id_seq')), run.id, waiting, workflow_signal.name,
     workflow_signal.key, workflow_signal.payload, now, now);
+  PERFORM workflow.log_control(execution_id, 'signal', name, session_user::text,
+    jsonb_strip_nulls(jsonb_build_object('key', key, 'task', waiting)), now);
   IF waiting IS NULL THEN
     RETURN 'kept';
   END IF;

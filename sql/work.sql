@@ -113,6 +113,9 @@ BEGIN
     SELECT claim_part.part, token, token, claim_part.worker, claim_part.until, array_agg(c.id), claim_part.now, claim_part.now
     FROM claimed c HAVING count(*) > 0)
   SELECT c.id, token, c.workflow_execution, c.task_name, c.task_index, c.action_ref, c.input, c.attempt FROM claimed c;
+  IF current_setting('pg_workflow.log_transitions', true) = 'on' THEN
+    PERFORM workflow.log_claim(token, now);
+  END IF;
 END $$;
 COMMENT ON FUNCTION workflow.claim_part(int, text, int, text[], timestamptz, timestamptz) IS
   'Claims from one part: what waited longest first, across the actions asked for.';
@@ -393,6 +396,7 @@ BEGIN
   JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
   WHERE t.status = 'running' AND t.lease = l.token;
   locked := workflow.lock_runs(ARRAY(SELECT o.task FROM unnest(lost) AS o));
+  PERFORM workflow.log_expired(lost, locked, now);
   UPDATE workflow.workflow_task_execution t
   SET status = 'scheduled', lease = NULL, due_at = NULL, started_at = NULL, updated = now,
       queue_at = CASE WHEN NOT w.paused THEN now - t.priority * interval '1 minute' END

@@ -9,6 +9,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgExecutor, Row, query, query_as, query_scalar};
 use std::time::Duration;
 
+mod control;
 mod definition;
 mod monitoring;
 mod privilege;
@@ -16,6 +17,7 @@ mod signal;
 mod status;
 mod work;
 
+pub use control::RerunInput;
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput};
 pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
 pub use privilege::Level;

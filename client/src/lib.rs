@@ -38,7 +38,7 @@ pub mod worker;
 pub use engine::{
     ActionSummary, Answer, BrokenInvariant, ClaimDetail, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat,
     Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Refused, RegisterActionInput, ReportedState,
-    Severity, SignalInput, SignalState, StartInput, StartManyInput, TreeRow, WorkerSummary, WorkflowStatus,
+    RerunInput, Severity, SignalInput, SignalState, StartInput, StartManyInput, TreeRow, WorkerSummary, WorkflowStatus,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

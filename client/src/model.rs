@@ -4,6 +4,7 @@
 //! `..Default::default()`; in an `Update…Input` everything may, and only what is given is written.
 
 mod action;
+mod event;
 mod execution;
 mod pack;
 mod status;
@@ -12,6 +13,7 @@ mod workflow_execution;
 mod workflow_task_execution;
 
 pub use action::{Action, CreateActionInput, UpdateActionInput};
+pub use event::Event;
 pub use execution::{CreateExecutionInput, Execution, UpdateExecutionInput};
 pub use pack::{CreatePackInput, Pack, UpdatePackInput};
 pub use status::{ExecutionStatus, TaskStatus, UnknownStatus};

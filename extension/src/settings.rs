@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString};
 
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(64);
 static MAX_ALIAS_NODES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -27,6 +28,11 @@ pub fn node() -> i32 {
 /// The time that tests have set.
 pub fn test_now() -> Option<String> {
     TEST_NOW.get().and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty())
+}
+
+/// Is every step of an execution an event?
+pub fn log_transitions() -> bool {
+    LOG_TRANSITIONS.get()
 }
 
 /// Bytes of one reported result or error, as stored.
@@ -68,6 +74,14 @@ pub fn register() {
         c"The time that the functions go by, for tests.",
         c"A timestamp with time zone; empty = the clock.",
         &TEST_NOW,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_workflow.log_transitions",
+        c"Every step of an execution becomes an event.",
+        c"Off: only what people do, failures, retries, time limits and ended leases.",
+        &LOG_TRANSITIONS,
         GucContext::Suset,
         GucFlags::default(),
     );

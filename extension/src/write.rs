@@ -12,6 +12,8 @@ use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::HashMap;
 
+mod events;
+
 /// A task handed to the worker that asked, as `workflow_claim` would give it.
 pub struct Handed {
     /// Its id.
@@ -109,6 +111,8 @@ struct RunRow {
     error: Option<String>,
     rerun: bool,
     ended: bool,
+    /// Its status is another than before.
+    turned: bool,
 }
 
 /// What follows from what was written.
@@ -254,6 +258,7 @@ impl Batch {
                 error: changes.error_message.clone(),
                 rerun: changes.rerun,
                 ended: changes.end.is_some(),
+                turned: execution.status != run.before.status,
             });
         }
         match &changes.end {
@@ -278,6 +283,7 @@ impl Batch {
         self.written.withdrawn = self.withdraw(client, now)?;
         self.insert(client, now, asking, handed)?;
         self.write_runs(client, now)?;
+        self.log(client, now)?;
         Ok(self.written)
     }
 

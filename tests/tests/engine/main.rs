@@ -5,6 +5,7 @@ mod children;
 mod control;
 mod define;
 mod durability;
+mod event;
 mod fixture;
 mod flow;
 mod grant;

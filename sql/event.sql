@@ -1,0 +1,72 @@
+-- The log of an execution: what people did to it, and what went wrong. Nothing decides by it.
+--
+-- What the conductor decides is logged in Rust (extension/src/write/events.rs), in one statement a batch and none where
+-- all goes well. Here is what SQL decides: control, claims, and leases that end.
+
+CREATE FUNCTION workflow.log_control(execution_id bigint, kind text, reason text, author text, detail jsonb, now timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+  last workflow.event;
+BEGIN
+  -- The caller holds the execution locked: what was logged before is all there is. Doing the same again is no event.
+  IF log_control.kind IN ('pause', 'cancel') THEN
+    SELECT e.* INTO last FROM workflow.event e
+    WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind IN ('pause', 'resume', 'cancel', 'rerun')
+    ORDER BY e.id DESC LIMIT 1;
+    IF last.kind = log_control.kind AND (last.kind = 'cancel' OR coalesce(reason, last.message) IS NOT DISTINCT FROM last.message) THEN
+      RETURN;
+    END IF;
+  END IF;
+  INSERT INTO workflow.event (part, id, workflow_execution, kind, message, author, detail, created, updated)
+  VALUES (run.part, workflow.make_id(run.part, nextval('workflow.event_id_seq')), run.id, log_control.kind, left(reason, 1000),
+    log_control.author, nullif(log_control.detail, '{}'), now, now);
+END $$;
+COMMENT ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) IS
+  'Logs what somebody did to an execution that this transaction holds locked; a pause or cancel that repeats the last such event is not logged again.';
+REVOKE ALL ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.log_claim(lease bigint, now timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, author, detail, created, updated)
+  SELECT t.part, workflow.make_id(t.part, nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name, t.task_index,
+    'started', l.worker, jsonb_build_object('attempt', t.attempt), now, now
+  FROM workflow.lease l
+  CROSS JOIN LATERAL unnest(l.tasks) AS o(id)
+  JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
+  WHERE l.part = (log_claim.lease >> 48)::int AND l.id = log_claim.lease
+  ORDER BY t.id;
+END $$;
+COMMENT ON FUNCTION workflow.log_claim(bigint, timestamptz) IS 'Logs that the tasks of a new lease have started.';
+REVOKE ALL ON FUNCTION workflow.log_claim(bigint, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.log_expired(lost workflow.outcome[], locked bigint[], now timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, author, detail, created, updated)
+  SELECT t.part, workflow.make_id(t.part, nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name, t.task_index,
+    'lease_expired', l.worker, jsonb_build_object('attempt', t.attempt), now, now
+  FROM unnest(lost) AS o
+  JOIN workflow.workflow_task_execution t ON t.part = (o.task >> 48)::int AND t.id = o.task
+  LEFT JOIN workflow.lease l ON l.part = t.part AND l.id = t.lease
+  WHERE t.status = 'running' AND t.lease = o.lease_token AND t.workflow_execution = ANY (locked)
+  ORDER BY t.id;
+END $$;
+COMMENT ON FUNCTION workflow.log_expired(workflow.outcome[], bigint[], timestamptz) IS
+  'Logs that the leases of running tasks have ended, as far as their workflow executions are locked.';
+REVOKE ALL ON FUNCTION workflow.log_expired(workflow.outcome[], bigint[], timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_list_events(execution_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
+RETURNS SETOF workflow.event
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+BEGIN
+  RETURN QUERY SELECT e.* FROM workflow.event AS e
+    WHERE e.part = run.part AND e.workflow_execution = run.id AND e.id > coalesce(after, 0)
+    ORDER BY e.id LIMIT workflow.page_size(max_rows);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_list_events(bigint, int, bigint) IS
+  'What happened to an execution, oldest first: max_rows events (1 to 10000) behind the one whose id is after. What people did and what went wrong is always there; every step where pg_workflow.log_transitions is on. Errors: WF613 for null or max_rows out of range, WF616 where there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_list_events(bigint, int, bigint) FROM PUBLIC;

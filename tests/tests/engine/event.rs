@@ -1,0 +1,257 @@
+//! The log of an execution.
+
+use crate::fixture::*;
+use pg_workflow_client::model::{Event, ExecutionStatus};
+use pg_workflow_client::{Engine, Page, RerunInput};
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+
+/// Kind, task and item, message, author and detail of every event.
+async fn events(session: &mut Session, execution: i64) -> Value {
+    session
+        .value(format!(
+            "SELECT coalesce(jsonb_agg(jsonb_build_array(e.kind, concat(e.task_name, ' ' || e.task_index), e.message, e.author, e.detail)
+               ORDER BY e.id), '[]') FROM workflow_list_events({execution}, 1000) AS e"
+        ))
+        .await
+}
+
+async fn kinds(session: &mut Session, execution: i64) -> Vec<String> {
+    let rows: Vec<(String,)> = session
+        .rows(format!(
+            "SELECT concat(kind, ' ' || task_name, ' ' || task_index) FROM workflow_list_events({execution}, 1000)"
+        ))
+        .await;
+    rows.into_iter().map(|(kind,)| kind).collect()
+}
+
+const LINEAR: &str = "tasks:
+  - {name: one, action: demo.a, retry: {count: 1, delay: 10}, on_success: two}
+  - {name: two, action: demo.b}
+";
+
+#[tokio::test]
+async fn success_is_no_event() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        session.work("one", json!(null)).await;
+        session.work("two", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(events(&mut session, id).await, json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_told_in_order() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        let [one] = session.claim_named(["one"]).await;
+        session.fail(&one, json!({"type": "net", "message": "no route", "much": "more"})).await;
+        session.at(10.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.claim_named(["one"]).await;
+        // Its worker is gone: the lease ends.
+        session.at(40.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let [one] = session.claim_named(["one"]).await;
+        session.fail(&one, json!("just a word")).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let events = events(&mut session, id).await;
+        let verdict = events[3][2].clone();
+        assert_eq!(
+            events,
+            json!([
+                ["retrying", "one", "no route", "w1",
+                 {"type": "net", "attempt": 1, "next_retry_at": "2026-01-01T00:00:10+00:00"}],
+                ["lease_expired", "one", null, "w1", {"attempt": 2}],
+                ["failed", "one", "just a word", "w1", {"attempt": 3}],
+                ["failed", "", verdict, null, null],
+            ])
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn time_limits_are_told_of_tasks_and_of_the_whole() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "timeout: 100
+tasks:
+  - {name: a, action: demo.a, timeout: 20, on_timeout: b}
+  - {name: b, action: demo.b}
+",
+            )
+            .await;
+        session.run("SELECT workflow_claim('w1', lease => '1 hour')").await;
+        session.at(20.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.at(100.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let events = events(&mut session, id).await;
+        assert_eq!(
+            events[0],
+            json!(["timeout", "a", "the task ran longer than 20 seconds", "w1", {"attempt": 1, "type": "timeout"}])
+        );
+        assert_eq!((&events[1][0], &events[1][1], &events[1][3]), (&json!("timeout"), &json!(""), &json!(null)));
+        assert!(events[1][2].as_str().unwrap().contains("WF610"), "{events}");
+        assert_eq!(events.as_array().unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_people_do_is_told_once_with_reason_and_author() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        let me: String = session.value("SELECT session_user::text").await;
+        let connection = &mut session.connection;
+        for reason in [Some("lunch"), None, Some("lunch"), Some("dinner")] {
+            let status = Engine::pause(&mut *connection, id, reason).await.unwrap();
+            assert_eq!(status, ExecutionStatus::Running);
+        }
+        assert_eq!(Engine::resume(&mut *connection, id, Some("fed")).await.unwrap(), ExecutionStatus::Running);
+        for _ in 0..2 {
+            assert_eq!(Engine::cancel(&mut *connection, id, Some("no use")).await.unwrap(), ExecutionStatus::Cancelled);
+        }
+        let input =
+            RerunInput { tasks: Some(vec!["one".into()]), reason: Some("after all".into()), ..Default::default() };
+        assert_eq!(Engine::rerun(&mut *connection, id, input).await.unwrap(), ExecutionStatus::Running);
+        assert_eq!(Engine::cancel(&mut *connection, id, None).await.unwrap(), ExecutionStatus::Cancelled);
+        assert_eq!(
+            events(&mut session, id).await,
+            json!([
+                ["pause", "", "lunch", me, null],
+                ["pause", "", "dinner", me, null],
+                ["resume", "", "fed", me, null],
+                ["cancel", "", "no use", me, null],
+                ["rerun", "", "after all", me, {"tasks": ["one"]}],
+                ["cancel", "", null, me, null],
+            ])
+        );
+        // Whoever acts under another role is told by the role that logged in.
+        let other = session.start().await;
+        session.run("SET ROLE pg_read_all_data; RESET ROLE").await;
+        session.run(format!("SELECT workflow_pause({other}, repeat('x', 2000))")).await;
+        let told = Engine::list_events(&mut session.connection, other, Page::default()).await.unwrap();
+        assert_eq!((told[0].author.as_ref(), told[0].message.as_ref().unwrap().len()), (Some(&me), 1000));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failures_of_items_name_the_item_and_a_retry_of_all_is_one_event() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - name: each
+    action: demo.a
+    with_items: {items: [1, 2, 3], on_item_failure: continue, max_failures: 0}
+    input: {x: '{{ item }}'}
+    retry: {count: 1, delay: 5}
+",
+            )
+            .await;
+        let items = session.claim(3).await;
+        let report: Vec<_> = items
+            .iter()
+            .zip(["completed", "failed", "abandoned"])
+            .map(|(item, status)| (item.task, item.lease_token, status))
+            .collect();
+        session.finish(&report).await;
+        assert_eq!(kinds(&mut session, id).await, ["failed each 1", "abandoned each 2", "retrying each"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_step_is_told_where_that_is_asked_for() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SET pg_workflow.log_transitions = on").await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: a, action: demo.a, on_success: [b, c, each]}
+  - {name: b, action: demo.b, when: '{{ false }}'}
+  - {name: c}
+  - {name: each, action: demo.c, with_items: {items: [x, y], concurrency: 1}}
+",
+            )
+            .await;
+        let [a] = session.claim_named(["a"]).await;
+        session
+            .run(format!(
+                "SELECT workflow_finish_and_claim('w2', {}, 1)",
+                outcome_array(&[(a.task, a.lease_token, "completed")])
+            ))
+            .await;
+        let first: (i64, i64) = session
+            .rows("SELECT id, lease FROM workflow.workflow_task_execution WHERE status = 'running'")
+            .await
+            .remove(0);
+        session.finish(&[(first.0, first.1, "completed")]).await;
+        let [second] = session.claim_named(["each"]).await;
+        session.complete(&second, json!(null)).await;
+        assert_eq!(
+            kinds(&mut session, id).await,
+            [
+                "scheduled a",
+                "started a",
+                "completed a",
+                "skipped b",
+                "completed c",
+                "scheduled each 0",
+                "started each 0",
+                "scheduled each 1",
+                "completed each 0",
+                "started each 1",
+                "completed each 1",
+                "completed",
+            ]
+        );
+        let (mut walked, mut page) = (Vec::<Event>::new(), Some(Page::of(5)));
+        while let Some(next) = page {
+            let rows = Engine::list_events(&db.pool, id, next).await.unwrap();
+            page = next.next(&rows);
+            walked.extend(rows);
+        }
+        assert_eq!(walked.len(), 12);
+        assert!(walked.iter().take(11).all(|event| event.task.is_some()), "{walked:#?}");
+        assert_eq!(walked[6].author.as_deref(), Some("w2"));
+        // What never began is told too.
+        let id = session.start().await;
+        session.run(format!("SELECT workflow_cancel({id}, 'enough')")).await;
+        assert_eq!(kinds(&mut session, id).await, ["scheduled a", "cancelled a", "cancelled", "cancel"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn events_go_with_their_execution_and_bad_input_is_refused() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(LINEAR).await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        for (call, sqlstate, code) in [
+            ("workflow_list_events(NULL)".to_owned(), "22023", "WF613"),
+            ("workflow_list_events(99)".into(), "P0002", "WF616"),
+            (format!("workflow_list_events({id}, 0)"), "22023", "WF613"),
+            (format!("workflow_list_events({id}, NULL)"), "22023", "WF613"),
+        ] {
+            let refusal = session.refused(format!("SELECT * FROM {call}")).await;
+            assert_eq!(refusal.code(), (sqlstate, code), "{call}: {refusal:#?}");
+        }
+        assert_eq!(session.value::<i32>("SELECT workflow_prune('0')").await, 1);
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.event").await, 0);
+    })
+    .await;
+}
