@@ -22,7 +22,7 @@ pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartI
 pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
 pub use privilege::Level;
 pub use signal::{SignalInput, SignalState};
-pub use status::{BrokenInvariant, TreeRow, WorkflowStatus};
+pub use status::{BrokenInvariant, Reason, TreeRow, WorkflowStatus};
 pub use work::{Answer, ClaimInput, ClaimedTask, Heartbeat, LeaseState, Outcome, Refused, ReportedState};
 
 /// A definition's columns by name, so that one that an upgrade of the extension adds disturbs nobody.

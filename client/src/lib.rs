@@ -37,8 +37,9 @@ pub mod worker;
 
 pub use engine::{
     ActionSummary, Answer, BrokenInvariant, ClaimDetail, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat,
-    Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Refused, RegisterActionInput, ReportedState,
-    RerunInput, Severity, SignalInput, SignalState, StartInput, StartManyInput, TreeRow, WorkerSummary, WorkflowStatus,
+    Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused, RegisterActionInput,
+    ReportedState, RerunInput, Severity, SignalInput, SignalState, StartInput, StartManyInput, TreeRow, WorkerSummary,
+    WorkflowStatus,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

@@ -38,6 +38,15 @@ impl Engine {
         let wait = query_as(select!("workflow_wait(execution_id => $1, timeout => $2)"));
         Ok(wait.bind(execution_id).bind(interval(timeout)).fetch_one(executor).await?)
     }
+
+    /// What an execution waits for, in words: at least one sentence, at most `max_rows`.
+    pub async fn why<'e>(executor: impl PgExecutor<'e>, execution_id: i64, max_rows: i32) -> Result<Vec<Reason>> {
+        Ok(query_as("SELECT task, why, hint FROM pg_catalog.workflow_why(execution_id => $1, max_rows => $2)")
+            .bind(execution_id)
+            .bind(max_rows)
+            .fetch_all(executor)
+            .await?)
+    }
 }
 
 /// Where an execution stands.
@@ -102,6 +111,26 @@ pub struct TreeRow {
     pub created: DateTime<Utc>,
     /// When it last changed.
     pub updated: DateTime<Utc>,
+}
+
+/// Something that an execution waits for, or how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Reason {
+    /// The task that it is about, by name; none: the whole.
+    pub task: Option<String>,
+    /// What is the matter, as the rest of a sentence about it.
+    pub why: String,
+    /// What can be done.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(task) = &self.task {
+            write!(f, "task {task} ")?;
+        }
+        f.write_str(&self.why)
+    }
 }
 
 /// Something that must never be and is.

@@ -28,6 +28,7 @@ const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_status({running})",
             "workflow_wait({running}, '0')",
             "workflow_tree({running})",
+            "workflow_why({running})",
             "workflow_list_events({running})",
             "workflow_graph({running})",
             "workflow_graph('demo.w')",

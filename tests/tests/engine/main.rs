@@ -19,3 +19,4 @@ mod start;
 mod status;
 mod timer;
 mod wait;
+mod why;

@@ -1,0 +1,299 @@
+-- What an execution waits for, in words: a row each, with what can be done about it.
+
+CREATE FUNCTION workflow.say_time(moment timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN to_char(moment, 'YYYY-MM-DD HH24:MI:SSOF');
+COMMENT ON FUNCTION workflow.say_time(timestamptz) IS 'A time as a sentence has it, to the second, in the session''s time zone.';
+REVOKE ALL ON FUNCTION workflow.say_time(timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.say_error(error jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ' (' || left(coalesce(error ->> 'message', error #>> '{}'), 200) || ')';
+COMMENT ON FUNCTION workflow.say_error(jsonb) IS 'A reported error as a sentence has it, in brackets; null for none.';
+REVOKE ALL ON FUNCTION workflow.say_error(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION workflow.last_claim(part int, action_ref text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT max(n.started_at)
+    FROM (SELECT t.action_ref, t.started_at FROM workflow.workflow_task_execution t
+          WHERE t.part = last_claim.part ORDER BY t.id DESC LIMIT 1000) AS n
+    WHERE n.action_ref = last_claim.action_ref);
+END $$;
+COMMENT ON FUNCTION workflow.last_claim(int, text) IS
+  'When a worker last claimed a task of an action, as far as the newest 1000 tasks of a part show it; null: they show none.';
+REVOKE ALL ON FUNCTION workflow.last_claim(int, text) FROM PUBLIC;
+
+-- The sentences about time that nobody has acted on share their end and their remedy.
+CREATE FUNCTION workflow.why_late(what text, due timestamptz) RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT format('%s at %s, and nobody has called workflow_tick since', what, workflow.say_time(due)),
+    'SELECT workflow_tick(), or run a worker, whose loop does';
+END $$;
+COMMENT ON FUNCTION workflow.why_late(text, timestamptz) IS 'What was due then and has not been done.';
+REVOKE ALL ON FUNCTION workflow.why_late(text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_queued(part int, action_ref text, since timestamptz) RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  last timestamptz := workflow.last_claim(part, action_ref);
+BEGIN
+  IF last IS NULL THEN
+    RETURN QUERY SELECT format('no worker seems to serve action %s: the newest 1000 tasks show no claim of it', action_ref),
+      format('run a worker that serves %s', action_ref);
+  ELSE
+    RETURN QUERY SELECT format('action %s was last claimed at %s', action_ref, workflow.say_time(last)),
+      CASE WHEN last < since THEN format('see that workers that serve %s run, and enough of them', action_ref) END;
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_queued(int, text, timestamptz) IS 'Whether somebody serves the action of a task that is in the queue since then.';
+REVOKE ALL ON FUNCTION workflow.why_queued(int, text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_running(t workflow.workflow_task_execution, now timestamptz) RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  held workflow.lease;
+BEGIN
+  SELECT l.* INTO held FROM workflow.lease l
+  WHERE l.part = t.part AND (l.id = t.lease OR (l.token = t.lease AND l.id <> l.token)) AND t.id = ANY (l.tasks);
+  IF t.due_at <= now THEN
+    RETURN QUERY SELECT * FROM workflow.why_late(format('is being worked on by %s (attempt %s), and its time limit of %s seconds was over',
+      coalesce(held.worker, 'nobody'), t.attempt, t.timeout_seconds), t.due_at);
+  ELSIF held.until <= now THEN
+    RETURN QUERY SELECT * FROM workflow.why_late(format('was claimed by %s (attempt %s), whose lease ended', held.worker, t.attempt), held.until);
+  ELSE
+    RETURN QUERY SELECT format('is being worked on by %s (attempt %s) since %s, lease until %s', coalesce(held.worker, 'nobody'), t.attempt,
+      workflow.say_time(t.started_at), coalesce(workflow.say_time(held.until), 'never')), NULL;
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_running(workflow.workflow_task_execution, timestamptz) IS 'Who works on a task, and whether that is late.';
+REVOKE ALL ON FUNCTION workflow.why_running(workflow.workflow_task_execution, timestamptz) FROM PUBLIC;
+
+-- What a call waits for is what its child waits for, of which the first is told. `looks` is how many calls are looked into
+-- like that; within a child it is one, so that the work does not multiply with the depth.
+CREATE FUNCTION workflow.why_calling(t workflow.workflow_task_execution, looks int, now timestamptz) RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  child workflow.workflow_execution;
+  first record;
+BEGIN
+  IF looks > 0 THEN
+    SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = t.part AND w.execution = t.execution;
+    SELECT * INTO first FROM workflow.why_rows(child, 1, 1, now) AS w;
+    RETURN QUERY SELECT format('waits for execution %s (%s): %s%s', t.execution, t.action_ref, 'task ' || first.task || ' ', first.why),
+      coalesce(first.hint, format('SELECT * FROM workflow_why(%s)', t.execution));
+  ELSE
+    RETURN QUERY SELECT format('waits for execution %s (%s)', t.execution, t.action_ref), format('SELECT * FROM workflow_why(%s)', t.execution);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_calling(workflow.workflow_task_execution, int, timestamptz) IS
+  'Which execution a task waits for, and, where looks is not 0, what that waits for.';
+REVOKE ALL ON FUNCTION workflow.why_calling(workflow.workflow_task_execution, int, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_task(t workflow.workflow_task_execution, run workflow.workflow_execution, looks int, now timestamptz)
+RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  failed text := format('failed%s and', workflow.say_error(t.error));
+  waits boolean := t.signal IS NOT NULL AND t.status = 'scheduled' AND t.started_at IS NOT NULL;
+BEGIN
+  IF t.status = 'running' AND t.calls THEN
+    RETURN QUERY SELECT * FROM workflow.why_calling(t, looks, now);
+  ELSIF t.status = 'running' THEN
+    RETURN QUERY SELECT * FROM workflow.why_running(t, now);
+  ELSIF t.queue_at IS NOT NULL THEN
+    RETURN QUERY SELECT format('waits in the queue since %s; %s', workflow.say_time(t.updated), q.why), q.hint
+      FROM workflow.why_queued(t.part, t.action_ref, t.updated) AS q;
+  ELSIF t.due_at <= now THEN
+    RETURN QUERY SELECT * FROM workflow.why_late(CASE
+      WHEN waits THEN format('waited for signal %s, and its time was over', t.signal)
+      WHEN t.next_retry_at IS NOT NULL THEN format('%s was to be tried again', failed) ELSE 'was to start' END, t.due_at);
+  ELSIF waits THEN
+    RETURN QUERY SELECT format('waits for signal %s since %s%s', t.signal, workflow.say_time(t.started_at), ', until ' || workflow.say_time(t.due_at)),
+      format('SELECT workflow_signal(%s, %L)', run.execution, t.signal);
+  ELSIF t.status = 'scheduled' AND run.paused THEN
+    RETURN QUERY SELECT 'is ready, and waits for the end of the pause', NULL;
+  ELSIF t.next_retry_at IS NOT NULL THEN
+    RETURN QUERY SELECT format('%s is tried again at %s (retry %s of %s)', failed, workflow.say_time(t.next_retry_at),
+      t.retry_count + 1, t.max_retries), NULL;
+  ELSIF t.due_at IS NOT NULL THEN
+    RETURN QUERY SELECT format('starts at %s', workflow.say_time(t.due_at)), NULL;
+  ELSE
+    RETURN QUERY SELECT format('is %s, and waits for nothing, which must not be', t.status), 'SELECT * FROM workflow_check()';
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_task(workflow.workflow_task_execution, workflow.workflow_execution, int, timestamptz) IS
+  'What a task that has not ended waits for.';
+REVOKE ALL ON FUNCTION workflow.why_task(workflow.workflow_task_execution, workflow.workflow_execution, int, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_items(run workflow.workflow_execution, looks int, now timestamptz) RETURNS TABLE (place bigint, task text, why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH counted AS (
+    SELECT min(t.id) AS place, t.task_name, count(*) AS total,
+      count(*) FILTER (WHERE workflow.is_end(t.status)) AS ended,
+      count(*) FILTER (WHERE t.status IN ('failed', 'timeout', 'abandoned')) AS failed,
+      count(*) FILTER (WHERE t.status = 'running') AS running,
+      (array_agg(t.id ORDER BY t.due_at, t.id) FILTER (WHERE t.status = 'running'))[1] AS first_running,
+      count(*) FILTER (WHERE t.queue_at IS NOT NULL) AS queued,
+      min(t.updated) FILTER (WHERE t.queue_at IS NOT NULL) AS queued_since,
+      min(t.action_ref) FILTER (WHERE t.queue_at IS NOT NULL) AS action_ref,
+      count(*) FILTER (WHERE t.held) AS held,
+      count(*) FILTER (WHERE t.status = 'scheduled' AND t.queue_at IS NULL AND t.signal IS NULL) AS kept,
+      count(*) FILTER (WHERE t.status = 'requested' AND NOT t.held) AS waiting,
+      (array_agg(t.id ORDER BY t.due_at, t.id) FILTER (WHERE t.status = 'requested' AND NOT t.held))[1] AS first_waiting
+    FROM workflow.workflow_task_execution t
+    WHERE t.part = run.part AND t.workflow_execution = run.id AND t.task_index IS NOT NULL
+    GROUP BY t.task_name, t.route, t.visit
+    HAVING bool_or(NOT workflow.is_end(t.status)))
+  SELECT c.place, c.task_name, format('%s of %s items have ended', c.ended, c.total) || concat(
+      ' (' || nullif(c.failed, 0) || ' failed)',
+      '; running: ' || nullif(c.running, 0) || ', item ' || r.task_index || ' ' || running.why,
+      '; queued: ' || nullif(c.queued, 0) || ', the first since ' || workflow.say_time(c.queued_since) || '; ' || q.why,
+      '; later: ' || nullif(c.waiting, 0) || ', item ' || d.task_index || ' ' || waiting.why,
+      '; not their turn yet: ' || nullif(c.held, 0),
+      '; ready after the pause: ' || nullif(c.kept, 0)),
+    coalesce(running.hint, waiting.hint, q.hint)
+  FROM counted c
+  LEFT JOIN workflow.workflow_task_execution r ON r.part = run.part AND r.id = c.first_running
+  LEFT JOIN LATERAL workflow.why_task(r, run, looks, now) AS running ON c.running > 0
+  LEFT JOIN workflow.workflow_task_execution d ON d.part = run.part AND d.id = c.first_waiting
+  LEFT JOIN LATERAL workflow.why_task(d, run, 0, now) AS waiting ON c.waiting > 0
+  LEFT JOIN LATERAL workflow.why_queued(run.part, c.action_ref, c.queued_since) AS q ON c.queued > 0;
+END $$;
+COMMENT ON FUNCTION workflow.why_items(workflow.workflow_execution, int, timestamptz) IS
+  'How far the tasks with items are that have not ended, a row a task, and what the first of the items waits for.';
+REVOKE ALL ON FUNCTION workflow.why_items(workflow.workflow_execution, int, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_joins(run workflow.workflow_execution) RETURNS TABLE (task text, why text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  tasks jsonb;
+BEGIN
+  IF NOT run.state ? 'joins' THEN
+    RETURN;
+  END IF;
+  SELECT v.definition -> 'tasks' INTO tasks FROM workflow.workflow_definition_version v WHERE v.id = run.version;
+  RETURN QUERY
+  SELECT j.join ->> 'name', format('waits for %s%s; %s has arrived',
+      (j.join -> 'join' ->> 'count')::int - cardinality(j.arrived) || ' more of ', array_to_string(j.missing, ', '), array_to_string(j.arrived, ', '))
+  FROM (
+    SELECT tasks -> (a.arrivals ->> 'node')::int AS join, named.arrived,
+      ARRAY(SELECT t.task ->> 'name' FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
+            WHERE t.task ->> 'name' <> ALL (named.arrived) AND EXISTS (
+              SELECT FROM jsonb_array_elements(t.task -> 'next') AS n(next)
+              WHERE n.next -> 'do' ? (tasks -> (a.arrivals ->> 'node')::int ->> 'name'))
+            ORDER BY t.place) AS missing
+    FROM jsonb_array_elements(run.state -> 'joins') AS a(arrivals)
+    CROSS JOIN LATERAL (
+      SELECT ARRAY(SELECT tasks -> n.node::int ->> 'name'
+                   FROM jsonb_array_elements_text(a.arrivals -> 'tasks') WITH ORDINALITY AS n(node, place) ORDER BY n.place) AS arrived) AS named
+    WHERE NOT (a.arrivals ->> 'fired')::boolean) AS j;
+END $$;
+COMMENT ON FUNCTION workflow.why_joins(workflow.workflow_execution) IS 'The joins that something has arrived at, and what they wait for.';
+REVOKE ALL ON FUNCTION workflow.why_joins(workflow.workflow_execution) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_ended(run workflow.workflow_execution, status workflow.execution_status, since timestamptz)
+RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  last workflow.event;
+BEGIN
+  IF status = 'completed' THEN
+    RETURN QUERY SELECT format('it completed at %s', workflow.say_time(since)), NULL::text;
+  ELSIF status = 'cancelled' THEN
+    SELECT e.* INTO last FROM workflow.event e
+    WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
+    RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
+        ' (' || last.message || ')', workflow.say_time(since)),
+      format('to go on with it all the same: SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with', run.execution);
+  ELSE
+    RETURN QUERY SELECT concat(format('it %s at %s', CASE status WHEN 'timeout' THEN 'timed out' ELSE status::text END, workflow.say_time(since)),
+        ': ' || run.error_message),
+      format('mend the cause, then SELECT workflow_rerun(%s)', run.execution);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) IS 'How an execution ended, and how it can go on.';
+REVOKE ALL ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_whole(run workflow.workflow_execution, now timestamptz) RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  last workflow.event;
+  by_whom text;
+BEGIN
+  SELECT e.* INTO last FROM workflow.event e
+  WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind = CASE run.status WHEN 'canceling' THEN 'cancel' ELSE 'pause' END
+  ORDER BY e.id DESC LIMIT 1;
+  by_whom := concat(' since ' || workflow.say_time(last.created), ' by ' || last.author);
+  IF run.status = 'canceling' THEN
+    RETURN QUERY SELECT format('it is being cancelled%s%s; what runs may finish', by_whom, ' (' || last.message || ')'),
+      'workers hear of it by their next heartbeat';
+  ELSIF run.status IN ('failed', 'timeout') THEN
+    RETURN QUERY SELECT format('it has %s%s; what runs may finish', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
+      ' (' || run.error_message || ')'), format('then SELECT workflow_rerun(%s)', run.execution);
+  ELSIF run.paused THEN
+    RETURN QUERY SELECT concat(format('it is paused%s', by_whom), ': ' || run.pause_reason), format('SELECT workflow_resume(%s)', run.execution);
+  END IF;
+  IF run.status = 'running' AND run.due_at <= now THEN
+    RETURN QUERY SELECT l.* FROM workflow.workflow_definition_version v
+      CROSS JOIN LATERAL workflow.why_late(CASE WHEN v.definition ? 'timeout' THEN 'its time limit was over'
+        ELSE 'what calls it, or what it calls, was to hear of it' END, run.due_at) AS l WHERE v.id = run.version;
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_whole(workflow.workflow_execution, timestamptz) IS 'What holds an execution up as a whole; no row: nothing does.';
+REVOKE ALL ON FUNCTION workflow.why_whole(workflow.workflow_execution, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_rows(run workflow.workflow_execution, max_rows int, looks int, now timestamptz)
+RETURNS TABLE (task text, why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  whole workflow.execution;
+BEGIN
+  SELECT e.* INTO whole FROM workflow.execution e WHERE e.part = run.part AND e.id = run.execution;
+  IF run.version IS NULL THEN
+    RETURN QUERY SELECT NULL::text, format('it is driven from outside, and is %s', run.status),
+      'whoever made it goes on with it, by workflow_update_workflow_execution';
+  ELSIF workflow.is_end(whole.status) THEN
+    RETURN QUERY SELECT NULL::text, w.why, w.hint FROM workflow.why_ended(run, whole.status, whole.updated) AS w;
+  ELSE
+    RETURN QUERY
+    SELECT w.task, w.why, w.hint FROM (
+      SELECT 1 AS kind, 0::bigint AS place, NULL::text AS task, w.why, w.hint FROM workflow.why_whole(run, now) AS w
+      UNION ALL
+      SELECT 2, (live.task).id, (live.task).task_name, w.why, w.hint FROM (
+          SELECT t AS task, row_number() OVER (PARTITION BY t.calls ORDER BY t.id) AS number
+          FROM workflow.workflow_task_execution t
+          WHERE t.part = run.part AND t.workflow_execution = run.id AND t.task_index IS NULL AND NOT workflow.is_end(t.status)
+          ORDER BY t.id LIMIT max_rows) AS live
+        CROSS JOIN LATERAL workflow.why_task(live.task, run, CASE WHEN live.number <= looks THEN 1 ELSE 0 END, now) AS w
+      UNION ALL
+      SELECT 2, i.place, i.task, i.why, i.hint FROM workflow.why_items(run, looks, now) AS i
+      UNION ALL
+      SELECT 3, 0, j.task, j.why, NULL FROM workflow.why_joins(run) AS j) AS w
+    ORDER BY w.kind, w.place, w.task LIMIT max_rows;
+    IF NOT FOUND THEN
+      RETURN QUERY SELECT NULL::text, 'nothing of it is under way, which must not be', 'SELECT * FROM workflow_check()';
+    END IF;
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_rows(workflow.workflow_execution, int, int, timestamptz) IS
+  'What a workflow execution waits for, at least a row and at most max_rows; so many of its calls are looked into.';
+REVOKE ALL ON FUNCTION workflow.why_rows(workflow.workflow_execution, int, int, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_why(execution_id bigint, max_rows int DEFAULT 100) RETURNS TABLE (task text, why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+BEGIN
+  RETURN QUERY SELECT w.* FROM workflow.why_rows(run, workflow.page_size(max_rows), 10, workflow.now()) AS w;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_why(bigint, int) IS
+  'What an execution waits for, in words: a row each for the whole (task is null), for tasks that have not ended, and for joins, up to max_rows (1 to 10000), with what can be done about it as a hint. There is always a row. Errors: WF613 for null or max_rows out of range, WF616 where there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_why(bigint, int) FROM PUBLIC;

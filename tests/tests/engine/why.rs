@@ -1,0 +1,318 @@
+//! What an execution waits for, in words.
+
+use crate::fixture::*;
+use pg_workflow_client::Engine;
+use pg_workflow_tests::with_database;
+use serde_json::json;
+
+const TICK: &str = "SELECT workflow_tick(), or run a worker, whose loop does";
+
+/// Every reason as a sentence, and what can be done.
+async fn why(session: &mut Session, execution: i64) -> Vec<(String, String)> {
+    session.run("SET timezone = 'UTC'").await;
+    let reasons = Engine::why(&mut session.connection, execution, 100).await.unwrap();
+    assert!(!reasons.is_empty());
+    reasons.into_iter().map(|reason| (reason.to_string(), reason.hint.unwrap_or_default())).collect()
+}
+
+/// These reasons and no other, times being those of the first of January 2026.
+async fn assert_why(session: &mut Session, execution: i64, expected: &[(&str, &str)]) {
+    let found = why(session, execution).await;
+    let found: Vec<(String, &str)> =
+        found.iter().map(|(why, hint)| (why.replace("2026-01-01 ", "").replace("+00", ""), hint.as_str())).collect();
+    let found: Vec<(&str, &str)> = found.iter().map(|(why, hint)| (why.as_str(), *hint)).collect();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_task_waits_for_a_worker_that_serves_its_action() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin("tasks: [{name: a, action: demo.a}]\n").await;
+        let nobody = "task a waits in the queue since 00:00:00; \
+                      no worker seems to serve action demo.a: the newest 1000 tasks show no claim of it";
+        assert_why(&mut session, id, &[(nobody, "run a worker that serves demo.a")]).await;
+        session.at(5.0).await;
+        session.claim(1).await;
+        let other = session.start().await;
+        let served = "task a waits in the queue since 00:00:05; action demo.a was last claimed at 00:00:05";
+        assert_why(&mut session, other, &[(served, "")]).await;
+        session.at(8.0).await;
+        let other = session.start().await;
+        let served = "task a waits in the queue since 00:00:08; action demo.a was last claimed at 00:00:05";
+        assert_why(&mut session, other, &[(served, "see that workers that serve demo.a run, and enough of them")]).await;
+        let held = "task a is being worked on by w1 (attempt 1) since 00:00:05, lease until 00:00:35";
+        assert_why(&mut session, id, &[(held, "")]).await;
+        session.at(35.0).await;
+        let gone =
+            "task a was claimed by w1 (attempt 1), whose lease ended at 00:00:35, and nobody has called workflow_tick since";
+        assert_why(&mut session, id, &[(gone, TICK)]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_time_will_do_and_has_not_done_is_told() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "timeout: 100
+tasks:
+  - {name: a, action: demo.a, timeout: 20}
+  - {name: b, action: demo.b, retry: {count: 2, delay: 60}}
+  - {name: c, action: demo.c, delay: 70}
+",
+            )
+            .await;
+        let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 10, lease => '1 hour')").await;
+        let b = tasks.iter().find(|task| task.task_name == "b").unwrap();
+        session.fail(b, json!({"message": "no route"})).await;
+        session.at(10.0).await;
+        let expected = [
+            ("task a is being worked on by w1 (attempt 1) since 00:00:00, lease until 01:00:00", ""),
+            ("task b failed (no route) and is tried again at 00:01:00 (retry 1 of 2)", ""),
+            ("task c starts at 00:01:10", ""),
+        ];
+        assert_why(&mut session, id, &expected).await;
+        session.at(100.0).await;
+        let expected = [
+            ("its time limit was over at 00:01:40, and nobody has called workflow_tick since", TICK),
+            (
+                "task a is being worked on by w1 (attempt 1), and its time limit of 20 seconds was over at 00:00:20, \
+                 and nobody has called workflow_tick since",
+                TICK,
+            ),
+            (
+                "task b failed (no route) and was to be tried again at 00:01:00, and nobody has called workflow_tick since",
+                TICK,
+            ),
+            ("task c was to start at 00:01:10, and nobody has called workflow_tick since", TICK),
+        ];
+        assert_why(&mut session, id, &expected).await;
+        session.run("SELECT workflow_tick()").await;
+        let sentence = "it failed at 00:01:40: task a ended as timeout and no transition handles it";
+        let hint = format!("mend the cause, then SELECT workflow_rerun({id})");
+        assert_why(&mut session, id, &[(sentence, &hint)]).await;
+        let id = session.start().await;
+        session.at(200.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let [(sentence, _)] = &why(&mut session, id).await[..] else { panic!() };
+        assert!(sentence.starts_with("it timed out at 2026-01-01 00:03:20+00: WF610"), "{sentence}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_join_names_what_is_missing() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: a, action: demo.a, on_success: [all, two]}
+  - {name: b, action: demo.b, on_success: [all, two]}
+  - {name: c, action: demo.c, on_success: [all, two]}
+  - {name: all, join: all}
+  - {name: two, join: 2}
+",
+            )
+            .await;
+        let tasks = session.claim(3).await;
+        session.complete(&tasks[1], json!(null)).await;
+        let found = why(&mut session, id).await;
+        let joins: Vec<&str> =
+            found.iter().map(|(why, _)| why.as_str()).filter(|why| why.contains("arrived")).collect();
+        assert_eq!(
+            joins,
+            ["task all waits for a, c; b has arrived", "task two waits for 1 more of a, c; b has arrived"]
+        );
+        session.complete(&tasks[0], json!(null)).await;
+        let found = why(&mut session, id).await;
+        let joins: Vec<&str> =
+            found.iter().map(|(why, _)| why.as_str()).filter(|why| why.contains("arrived")).collect();
+        assert_eq!(joins, ["task all waits for c; b, a has arrived"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_with_items_is_one_sentence() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - name: deploy
+    action: demo.a
+    with_items: {items: [a, b, c, d, e, f, g], concurrency: 4, on_item_failure: continue}
+    input: {x: '{{ item }}'}
+",
+            )
+            .await;
+        let items = session.claim(3).await;
+        session
+            .finish(&[
+                (items[0].task, items[0].lease_token, "completed"),
+                (items[1].task, items[1].lease_token, "failed"),
+            ])
+            .await;
+        session.at(3.0).await;
+        let sentence = "task deploy 2 of 7 items have ended (1 failed); \
+             running: 1, item 2 is being worked on by w1 (attempt 1) since 00:00:00, lease until 00:00:30; \
+             queued: 3, the first since 00:00:00; action demo.a was last claimed at 00:00:00; not their turn yet: 1";
+        assert_why(&mut session, id, &[(sentence, "")]).await;
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        session.at(30.0).await;
+        let me: String = session.value("SELECT session_user::text").await;
+        let paused = format!("it is paused since 00:00:03 by {me}");
+        let resume = format!("SELECT workflow_resume({id})");
+        let sentence = "task deploy 2 of 7 items have ended (1 failed); \
+             running: 1, item 2 was claimed by w1 (attempt 1), whose lease ended at 00:00:30, \
+             and nobody has called workflow_tick since; not their turn yet: 1; ready after the pause: 3";
+        assert_why(&mut session, id, &[(&paused, &resume), (sentence, TICK)]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let me: String = session.value("SELECT session_user::text").await;
+        session
+            .define("tasks:\n  - {name: a, action: demo.a, on_success: c}\n  - {name: b, action: demo.b}\n  - {name: c, action: demo.c}\n")
+            .await;
+        let id = session.start().await;
+        session.run("SELECT workflow_claim('w1', 1, '{demo.a}')").await;
+        session.at(1.0).await;
+        session.run(format!("SELECT workflow_pause({id}, 'lunch')")).await;
+        let paused = format!("it is paused since 00:00:01 by {me}: lunch");
+        let running = "task a is being worked on by w1 (attempt 1) since 00:00:00, lease until 00:00:30";
+        let ready = "task b is ready, and waits for the end of the pause";
+        let resume = format!("SELECT workflow_resume({id})");
+        assert_why(&mut session, id, &[(&paused, &resume), (running, ""), (ready, "")]).await;
+        session.at(2.0).await;
+        session.run(format!("SELECT workflow_cancel({id}, 'no use')")).await;
+        let cancelling = format!("it is being cancelled since 00:00:02 by {me} (no use); what runs may finish");
+        assert_why(&mut session, id, &[(&cancelling, "workers hear of it by their next heartbeat"), (running, "")]).await;
+        session.at(30.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let rerun =
+            format!("to go on with it all the same: SELECT workflow_rerun({id}, ARRAY[…]) with the tasks to begin with");
+        let cancelled = format!("it was cancelled at 00:00:02 by {me} (no use), and ended at 00:00:30");
+        assert_why(&mut session, id, &[(&cancelled, &rerun)]).await;
+        // A failure that nothing handles: what runs may finish.
+        let id = session.start().await;
+        let tasks = session.claim(2).await;
+        session.fail(&tasks[0], json!({"message": "broken"})).await;
+        let (first, hint) = why(&mut session, id).await.remove(0);
+        assert!(first.starts_with("it has failed") && first.ends_with("; what runs may finish"), "{first}");
+        assert_eq!(hint, format!("then SELECT workflow_rerun({id})"));
+        session.complete(&tasks[1], json!(null)).await;
+        let [(ended, hint)] = &why(&mut session, id).await[..] else { panic!() };
+        assert!(ended.starts_with("it failed at 2026-01-01 00:00:30+00"), "{ended}");
+        assert_eq!(hint, &format!("mend the cause, then SELECT workflow_rerun({id})"));
+        let id = session.start().await;
+        for names in [&["a", "b"][..], &["c"]] {
+            for task in session.claim(2).await {
+                assert!(names.contains(&task.task_name.as_str()));
+                session.complete(&task, json!(null)).await;
+            }
+        }
+        assert_why(&mut session, id, &[("it completed at 00:00:30", "")]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signal_is_named_with_the_call_that_sends_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: approve, wait_for: {signal: it's approved, timeout: 60}}
+  - {name: check, wait_for: {signal: checked}}
+",
+            )
+            .await;
+        let approve = format!("SELECT workflow_signal({id}, 'it''s approved')");
+        let check = format!("SELECT workflow_signal({id}, 'checked')");
+        let expected = [
+            ("task approve waits for signal it's approved since 00:00:00, until 00:01:00", approve.as_str()),
+            ("task check waits for signal checked since 00:00:00", check.as_str()),
+        ];
+        assert_why(&mut session, id, &expected).await;
+        session.at(60.0).await;
+        let late =
+            "task approve waited for signal it's approved, and its time was over at 00:01:00, and nobody has called workflow_tick since";
+        assert_why(&mut session, id, &[(late, TICK), expected[1]]).await;
+        session.run(check.as_str()).await;
+        assert_why(&mut session, id, &[(late, TICK)]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_waits_for_what_its_execution_waits_for() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.leaf", "tasks: [{name: inner, action: demo.a}]\n").await;
+        session.define_as("demo.branch", "tasks: [{name: middle, action: demo.leaf}]\n").await;
+        session
+            .define("tasks:\n  - {name: call, action: demo.branch}\n  - {name: each, action: demo.leaf, with_items: [1, 2], input: {}}\n")
+            .await;
+        let id = session.start().await;
+        let child = async |session: &mut Session, task: &str| -> i64 {
+            session.value(format!("SELECT min(execution) FROM workflow.workflow_task_execution WHERE task_name = '{task}'")).await
+        };
+        let (branch, leaf) = (child(&mut session, "call").await, child(&mut session, "middle").await);
+        let item = child(&mut session, "each").await;
+        let queued = "task inner waits in the queue since 00:00:00; \
+                      no worker seems to serve action demo.a: the newest 1000 tasks show no claim of it";
+        let call = format!(
+            "task call waits for execution {branch} (demo.branch): task middle waits for execution {leaf} (demo.leaf): {queued}"
+        );
+        let each =
+            format!("task each 0 of 2 items have ended; running: 2, item 0 waits for execution {item} (demo.leaf): {queued}");
+        let serve = "run a worker that serves demo.a";
+        assert_why(&mut session, id, &[(&call, serve), (&each, serve)]).await;
+        let inner = session.rows::<Task>("SELECT * FROM workflow_claim('w1', 10)").await;
+        for task in inner {
+            session.complete(&task, json!(null)).await;
+        }
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn why_is_bounded_and_refuses_what_it_cannot_answer() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let tasks: Vec<String> = (0..20).map(|n| format!("  - {{name: t{n}, action: demo.a}}")).collect();
+        let id = session.begin(&format!("tasks:\n{}\n", tasks.join("\n"))).await;
+        assert_eq!(why(&mut session, id).await.len(), 20);
+        assert_eq!(Engine::why(&mut session.connection, id, 7).await.unwrap().len(), 7);
+        let outside: i64 = session
+            .value(
+                "SELECT e.id FROM workflow_create_execution('demo.a') AS e,
+                   LATERAL workflow_create_workflow_execution(e.id, (SELECT id FROM workflow.workflow_definition)) AS w",
+            )
+            .await;
+        let sentence = "it is driven from outside, and is requested";
+        let hint = "whoever made it goes on with it, by workflow_update_workflow_execution";
+        assert_why(&mut session, outside, &[(sentence, hint)]).await;
+        for (call, sqlstate, code) in [
+            ("workflow_why(NULL)".to_owned(), "22023", "WF613"),
+            ("workflow_why(99)".into(), "P0002", "WF616"),
+            (format!("workflow_why({id}, 0)"), "22023", "WF613"),
+            (format!("workflow_why({id}, NULL)"), "22023", "WF613"),
+        ] {
+            let refusal = session.refused(format!("SELECT * FROM {call}")).await;
+            assert_eq!(refusal.code(), (sqlstate, code), "{call}: {refusal:#?}");
+        }
+    })
+    .await;
+}
