@@ -19,7 +19,7 @@ BEGIN
     WHEN function_name IN ('workflow_claim', 'workflow_heartbeat', 'workflow_complete', 'workflow_fail', 'workflow_finish',
       'workflow_finish_and_claim', 'workflow_tick') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
-    WHEN function_name IN ('workflow_status', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph',
+    WHEN function_name IN ('workflow_status', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
       'workflow_check', 'workflow_validate') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
       'workflow_rerun', 'workflow_signal', 'workflow_prune') THEN 'operator'

@@ -1,8 +1,9 @@
-//! Graphs as text.
+//! Graphs and timelines as text.
 
 use crate::error::Error;
 use conductor::definition::Definition;
 use conductor::diagram::{Statuses, dot, mermaid};
+use conductor::timeline::{Bar, gantt};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -18,4 +19,13 @@ fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> R
         "dot" => dot(&definition, statuses.as_ref()),
         _ => mermaid(&definition, statuses.as_ref()),
     })
+}
+
+/// `workflow.gantt` in `sql/timeline.sql`.
+#[pg_extern(sql = false)]
+fn workflow_gantt(title: &str, bars: &str, left_out: i64) -> Result<String, ErrorReport> {
+    let bars: Vec<Bar> = serde_json::from_str(bars).map_err(|error| {
+        Error::refused("WF613", "the bars cannot be drawn", "give a list of bars").with_detail(error.to_string())
+    })?;
+    Ok(gantt(title, &bars, left_out))
 }

@@ -52,6 +52,7 @@ extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"
 extension_sql_file!("../../sql/wait.sql", name = "wait", requires = ["status"]);
 extension_sql_file!("../../sql/grants.sql", name = "grants", requires = ["checks"]);
 extension_sql_file!("../../sql/why.sql", name = "why", requires = ["status"]);
+extension_sql_file!("../../sql/timeline.sql", name = "timeline", requires = ["status"]);
 extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = ["views"]);
 
 /// Runs once when the library is loaded.

@@ -6,7 +6,7 @@ use crate::model::ExecutionStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgExecutor, query_as};
+use sqlx::{PgExecutor, query_as, query_scalar};
 use std::time::Duration;
 
 /// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
@@ -45,6 +45,15 @@ impl Engine {
             .bind(execution_id)
             .bind(max_rows)
             .fetch_all(executor)
+            .await?)
+    }
+
+    /// When the tasks of an execution ran, as Mermaid gantt text with up to `max_rows` bars.
+    pub async fn timeline<'e>(executor: impl PgExecutor<'e>, execution_id: i64, max_rows: i32) -> Result<String> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_timeline(execution_id => $1, max_rows => $2)")
+            .bind(execution_id)
+            .bind(max_rows)
+            .fetch_one(executor)
             .await?)
     }
 }

@@ -133,7 +133,7 @@ fn condition(when: &str) -> &str {
 }
 
 /// For Mermaid, which knows entities inside of quotes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -26,5 +26,6 @@ pub mod scope;
 pub mod source;
 pub mod state;
 pub mod template;
+pub mod timeline;
 mod transition;
 pub mod validate;

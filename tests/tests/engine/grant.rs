@@ -29,6 +29,7 @@ const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_wait({running}, '0')",
             "workflow_tree({running})",
             "workflow_why({running})",
+            "workflow_timeline({running})",
             "workflow_list_events({running})",
             "workflow_graph({running})",
             "workflow_graph('demo.w')",

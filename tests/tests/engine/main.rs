@@ -17,6 +17,7 @@ mod report;
 mod signal;
 mod start;
 mod status;
+mod timeline;
 mod timer;
 mod wait;
 mod why;
