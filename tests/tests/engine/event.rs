@@ -146,6 +146,22 @@ async fn what_people_do_is_told_once_with_reason_and_author() {
 }
 
 #[tokio::test]
+async fn a_signal_is_told_once_with_its_name_and_author() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let me: String = session.value("SELECT session_user::text").await;
+        let id = session.begin("tasks: [{name: approve, wait_for: {signal: approved}}]\n").await;
+        for _ in 0..2 {
+            session.run(format!("SELECT workflow_signal({id}, 'approved', '{{\"by\": \"mail\"}}', 'key 1')")).await;
+        }
+        let task: i64 = session.value("SELECT id FROM workflow.workflow_task_execution").await;
+        let expected = json!([["signal", "", "approved", me, {"key": "key 1", "task": task}]]);
+        assert_eq!(events(&mut session, id).await, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn failures_of_items_name_the_item_and_a_retry_of_all_is_one_event() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

@@ -158,6 +158,7 @@ tasks:
   - {name: a, action: demo.a, timeout: 10}
   - {name: b, action: demo.b, retry: {count: 1, delay: 20}}
   - {name: c, action: demo.c, delay: 30}
+  - {name: d, wait_for: {signal: go, timeout: 40}}
 ",
             )
             .await;
@@ -174,10 +175,11 @@ tasks:
                 row("retry", "00:00:20", "00:01:30"),
                 row("delay", "00:00:30", "00:01:20"),
                 row("lease", "00:00:30", "00:01:20"),
+                row("wait", "00:00:40", "00:01:10"),
                 row("workflow", "00:01:40", "00:00:10"),
             ])
         );
-        assert_eq!(Engine::overdue_summary(&mut session.connection).await.unwrap().len(), 5);
+        assert_eq!(Engine::overdue_summary(&mut session.connection).await.unwrap().len(), 6);
         while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
         assert_eq!(rows(&mut session, "workflow.overdue_summary").await, json!([]));
     })
