@@ -93,13 +93,22 @@ CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] 
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   now timestamptz := workflow.now();
+  queued text[];
+  done int;
 BEGIN
   IF max_rows IS NULL OR max_rows < 1 OR max_rows > 10000 THEN
     PERFORM workflow.raise_error('WF613', 'max_rows is out of range', format('max_rows is %s', coalesce(max_rows::text, 'null')), 'give 1 to 10000');
   END IF;
   PERFORM workflow.check_parts(parts);
-  RETURN workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts)
+  IF current_setting('pg_workflow.notify', true) = 'on' THEN
+    queued := workflow.queued_actions(parts);
+  END IF;
+  done := workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts)
     + workflow.do_due_runs(max_rows, now, parts);
+  IF queued IS NOT NULL AND done > 0 THEN
+    PERFORM workflow.notify_queued(queued, parts);
+  END IF;
+  RETURN done;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
   'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, and ends of sub-workflows that their parents were too busy to hear of. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';

@@ -33,6 +33,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 pub use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 mod builder;
 mod failure;
+mod listen;
 
 pub use builder::WorkerBuilder;
 pub use failure::Failure;
@@ -107,6 +109,7 @@ pub struct Worker {
     lease: Duration,
     poll_interval: Duration,
     grace: Duration,
+    listen: bool,
     parts: Option<Vec<i32>>,
     handlers: HashMap<String, Handler>,
 }
@@ -117,11 +120,11 @@ impl Worker {
     /// delivered in that time; lost connections are only waited for.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<()> {
         info!(worker = %self.name, actions = ?self.handlers.keys(), "worker runs");
-        let held = Held::default();
+        let (held, wake) = (Held::default(), Notify::new());
         // On one task, so that nothing goes on when this future is dropped.
         let result = tokio::select! {
-            result = Run::of(self, &held).work(&shutdown) => result,
-            never = async { tokio::join!(self.hold(&held), self.tick()) } => match never.0 {},
+            result = Run::of(self, &held, &wake).work(&shutdown) => result,
+            never = async { tokio::join!(self.hold(&held), self.tick(), self.listen(&wake)) } => match never.0 {},
         };
         info!(worker = %self.name, "worker ends");
         result
@@ -203,6 +206,8 @@ struct Report {
 struct Run<'w> {
     worker: &'w Worker,
     held: &'w Held,
+    /// There may be work.
+    wake: &'w Notify,
     running: JoinSet<Outcome>,
     outbox: Vec<Report>,
     /// How often in a row there was no work, or there was an error.
@@ -214,7 +219,7 @@ struct Run<'w> {
 }
 
 impl<'w> Run<'w> {
-    fn of(worker: &'w Worker, held: &'w Held) -> Run<'w> {
+    fn of(worker: &'w Worker, held: &'w Held, wake: &'w Notify) -> Run<'w> {
         let claim = ClaimInput {
             worker: worker.name.clone(),
             max_tasks: 0,
@@ -222,7 +227,17 @@ impl<'w> Run<'w> {
             lease: worker.lease,
             parts: worker.parts.clone(),
         };
-        Run { worker, held, running: JoinSet::new(), outbox: Vec::new(), idle: 0, errors: 0, singly: false, claim }
+        Run {
+            worker,
+            held,
+            wake,
+            running: JoinSet::new(),
+            outbox: Vec::new(),
+            idle: 0,
+            errors: 0,
+            singly: false,
+            claim,
+        }
     }
 
     /// Talks to the engine whenever something is done or it is time to look for work. What is done while a call is under
@@ -253,6 +268,7 @@ impl<'w> Run<'w> {
                 _ = shutdown.cancelled() => {}
                 Some(done) = self.running.join_next() => self.done(done),
                 _ = sleep_until(next_look), if has_room && self.outbox.is_empty() => {}
+                _ = self.wake.notified(), if has_room && self.outbox.is_empty() => next_look = Instant::now(),
                 _ = std::future::ready(()), if !self.outbox.is_empty() => {}
             }
         }

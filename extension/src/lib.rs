@@ -46,6 +46,7 @@ extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);
 extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work"]);
 extension_sql_file!("../../sql/signal.sql", name = "signal", requires = ["work", "status"]);
+extension_sql_file!("../../sql/notify.sql", name = "notify", requires = ["work"]);
 extension_sql_file!("../../sql/event.sql", name = "event", requires = ["work"]);
 extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["checks"]);
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);

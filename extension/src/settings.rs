@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString};
 
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(false);
 static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(64);
@@ -28,6 +29,11 @@ pub fn node() -> i32 {
 /// The time that tests have set.
 pub fn test_now() -> Option<String> {
     TEST_NOW.get().and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty())
+}
+
+/// Are workers told of queues that are empty no more?
+pub fn notify() -> bool {
+    NOTIFY.get()
 }
 
 /// Is every step of an execution an event?
@@ -74,6 +80,14 @@ pub fn register() {
         c"The time that the functions go by, for tests.",
         c"A timestamp with time zone; empty = the clock.",
         &TEST_NOW,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_workflow.notify",
+        c"Workers that listen are told when an empty queue is so no more.",
+        c"By NOTIFY on the channel pg_workflow: a hint, once for an action in a part.",
+        &NOTIFY,
         GucContext::Suset,
         GucFlags::default(),
     );

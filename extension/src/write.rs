@@ -13,6 +13,7 @@ use pgrx::spi::SpiClient;
 use std::collections::HashMap;
 
 mod events;
+mod wake;
 
 /// A task handed to the worker that asked, as `workflow_claim` would give it.
 pub struct Handed {
@@ -279,11 +280,13 @@ impl Batch {
         handed: &mut Vec<Handed>,
     ) -> Result<Written, Error> {
         let now = *now;
+        let wake = wake::Wake::look(&self, client)?;
         self.write_rows(client, now)?;
         self.written.withdrawn = self.withdraw(client, now)?;
         self.insert(client, now, asking, handed)?;
         self.write_runs(client, now)?;
         self.log(client, now)?;
+        wake.map_or(Ok(()), |wake| wake.tell(client))?;
         Ok(self.written)
     }
 

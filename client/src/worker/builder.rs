@@ -19,6 +19,7 @@ impl Worker {
             lease: Duration::from_secs(30),
             poll_interval: Duration::from_millis(100),
             grace: Duration::from_secs(20),
+            listen: false,
             parts: None,
             handlers: HashMap::new(),
         };
@@ -67,6 +68,14 @@ impl WorkerBuilder {
     /// How long handlers may go on when the worker is asked to stop; 20 seconds by default.
     pub fn grace(mut self, grace: Duration) -> WorkerBuilder {
         self.worker.grace = grace;
+        self
+    }
+
+    /// Whether to look for work as soon as the server says that there is some, where its setting `pg_workflow.notify` is
+    /// on; off by default. That takes a connection beside the pool's. A hint may be missing: the worker looks by itself
+    /// too, and may then do so less often.
+    pub fn listen(mut self, listen: bool) -> WorkerBuilder {
+        self.worker.listen = listen;
         self
     }
 

@@ -13,6 +13,7 @@ mod hostile;
 mod items;
 mod lease;
 mod monitoring;
+mod notify;
 mod report;
 mod signal;
 mod start;
