@@ -5,25 +5,40 @@
 
 CREATE FUNCTION workflow.log_control(execution_id bigint, kind text, reason text, author text, detail jsonb, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-  run workflow.workflow_execution := workflow.require_run(execution_id);
-  last workflow.event;
+  home int := execution_id >> 48;
+  what text := log_control.kind;
 BEGIN
-  -- The caller holds the execution locked: what was logged before is all there is. Doing the same again is no event.
-  IF log_control.kind IN ('pause', 'cancel') THEN
-    SELECT e.* INTO last FROM workflow.event e
-    WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind IN ('pause', 'resume', 'cancel', 'rerun')
-    ORDER BY e.id DESC LIMIT 1;
-    IF last.kind = log_control.kind AND (last.kind = 'cancel' OR coalesce(reason, last.message) IS NOT DISTINCT FROM last.message) THEN
-      RETURN;
-    END IF;
-  END IF;
+  -- What somebody does to an execution reaches those that it calls and those that call it. The caller holds all of them
+  -- locked that have changed, and what was logged before is all there is: where it says the same already, nothing has.
   INSERT INTO workflow.event (part, id, workflow_execution, kind, message, author, detail, created, updated)
-  VALUES (run.part, workflow.make_id(run.part, nextval('workflow.event_id_seq')), run.id, log_control.kind, left(reason, 1000),
-    log_control.author, nullif(log_control.detail, '{}'), now, now);
+  WITH RECURSIVE above AS (
+    SELECT e.id, e.parent FROM workflow.execution e WHERE e.part = home AND e.id = execution_id
+    UNION ALL
+    SELECT e.id, e.parent FROM above a JOIN workflow.execution e ON e.part = home AND e.id = a.parent),
+  below AS (
+    SELECT e.id FROM workflow.execution e WHERE e.part = home AND e.parent = execution_id
+    UNION ALL
+    SELECT e.id FROM below b JOIN workflow.execution e ON e.part = home AND e.parent = b.id)
+  SELECT w.part, workflow.make_id(w.part, nextval('workflow.event_id_seq')), w.id, what, left(reason, 1000), log_control.author,
+    nullif(log_control.detail, '{}'), now, now
+  FROM (SELECT a.id FROM above a UNION ALL SELECT b.id FROM below b) AS family
+  JOIN workflow.workflow_execution w ON w.part = home AND w.execution = family.id
+  LEFT JOIN LATERAL (
+    SELECT e.kind, e.message FROM workflow.event e
+    WHERE e.part = w.part AND e.workflow_execution = w.id AND e.kind IN ('pause', 'resume', 'cancel', 'rerun')
+    ORDER BY e.id DESC LIMIT 1) AS last ON true
+  WHERE CASE what
+    WHEN 'pause' THEN w.paused AND (last.kind IS DISTINCT FROM 'pause'
+      OR w.execution = execution_id AND reason IS NOT NULL AND left(reason, 1000) IS DISTINCT FROM last.message)
+    WHEN 'resume' THEN w.execution = execution_id OR NOT w.paused AND last.kind = 'pause'
+    WHEN 'cancel' THEN w.status IN ('canceling', 'cancelled') AND last.kind IS DISTINCT FROM 'cancel'
+    ELSE w.execution = execution_id END
+  ORDER BY w.id;
 END $$;
 COMMENT ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) IS
-  'Logs what somebody did to an execution that this transaction holds locked; a pause or cancel that repeats the last such event is not logged again.';
+  'Logs what somebody did to an execution that this transaction holds locked, and to those that it reached from there; a pause or cancel that changed nothing is not logged again.';
 REVOKE ALL ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.log_claim(lease bigint, now timestamptz) RETURNS void

@@ -162,6 +162,38 @@ async fn a_signal_is_told_once_with_its_name_and_author() {
 }
 
 #[tokio::test]
+async fn what_reaches_other_executions_is_told_of_them_too() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks: [{name: inner, action: demo.a}]\n").await;
+        session.define("tasks: [{name: call, action: demo.child}]\n").await;
+        let (parent, other) = (session.start().await, session.start().await);
+        let child: i64 = session.value(format!("SELECT id FROM workflow.execution WHERE parent = {parent}")).await;
+        for call in [
+            format!("workflow_pause({parent}, 'first')"),
+            format!("workflow_pause({child}, 'again')"),
+            format!("workflow_resume({child})"),
+            format!("workflow_pause({child}, 'again')"),
+            format!("workflow_resume({parent}, 'enough')"),
+            format!("workflow_cancel({parent}, 'no use')"),
+            format!("workflow_cancel({child}, 'no use')"),
+        ] {
+            session.run(format!("SELECT {call}")).await;
+        }
+        let told = async |session: &mut Session, execution: i64| -> Vec<String> {
+            let events = Engine::list_events(&mut session.connection, execution, Page::default()).await.unwrap();
+            events.iter().map(|event| format!("{} {}", event.kind, event.message.as_deref().unwrap_or("-"))).collect()
+        };
+        let expected = ["pause first", "resume -", "pause again", "resume enough", "cancel no use"];
+        assert_eq!(told(&mut session, parent).await, expected);
+        let expected = ["pause first", "pause again", "resume -", "pause again", "resume enough", "cancel no use"];
+        assert_eq!(told(&mut session, child).await, expected);
+        assert_eq!(told(&mut session, other).await, [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn failures_of_items_name_the_item_and_a_retry_of_all_is_one_event() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
