@@ -2,11 +2,11 @@
 --
 --   worker     claims, heartbeats, reports and ticks
 --   reader     sees everything
---   operator   is a reader who starts, controls and prunes executions
+--   operator   is a reader who starts, schedules, controls and prunes executions
 --   author     is an operator who defines workflows, registers actions, and writes through the data layer
 --
 -- A worker's functions run with the owner's rights, and a worker has no right on any table. All others run with the
--- caller's: an operator writes the tables of what grows with work, which have a part, an author all tables.
+-- caller's: an operator writes the tables that have a part (schedules, and what grows with work), an author all.
 --
 -- A level is a list of privileges read from the catalogs (workflow.privileges_of), and nothing else is kept anywhere:
 -- what was granted is what the catalogs say, and goes with a dump. A function of the API belongs to the level that
@@ -22,7 +22,8 @@ BEGIN
     WHEN function_name IN ('workflow_status', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
       'workflow_check', 'workflow_validate') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
-      'workflow_rerun', 'workflow_signal', 'workflow_prune') THEN 'operator'
+      'workflow_rerun', 'workflow_signal', 'workflow_prune', 'workflow_schedule', 'workflow_unschedule',
+      'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
     WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author' END;
 END $$;
@@ -103,7 +104,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_grant(name, text) IS
-  'Lets a role do what a level may. worker: claim, heartbeat, report and tick, without a right on any table; reader: see everything; operator: what a reader may, and start, control and prune executions; author: what an operator may, and define workflows, register actions and write through the data layer. Granting again changes nothing; after an update of the extension it adds what is new. For the owner of the extension. Errors: WF613 for null, an unknown level, and the owner''s own role; WF616 where there is no such role.';
+  'Lets a role do what a level may. worker: claim, heartbeat, report and tick, without a right on any table; reader: see everything; operator: what a reader may, and start, schedule, control and prune executions; author: what an operator may, and define workflows, register actions and write through the data layer. Granting again changes nothing; after an update of the extension it adds what is new. For the owner of the extension. Errors: WF613 for null, an unknown level, and the owner''s own role; WF616 where there is no such role.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_grant(name, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_revoke(role name, level text) RETURNS void

@@ -8,7 +8,7 @@
 --                     ^ pinned by workflow_execution.version                     (execution: the child that it called)
 --                                                ├─< signal                  sent, for tasks that wait
 --                                                └─< event                   what happened to it, for people
---                                            lease                           who holds which tasks until when
+--   schedule    recurring starts             lease                           who holds which tasks until when
 --
 -- * Rows that grow with work carry `part` (0..1023), first in every key. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A tree of
@@ -48,6 +48,7 @@ CREATE SEQUENCE workflow.workflow_task_execution_id_seq;
 CREATE SEQUENCE workflow.event_id_seq;
 CREATE SEQUENCE workflow.lease_id_seq;
 CREATE SEQUENCE workflow.signal_id_seq;
+CREATE SEQUENCE workflow.schedule_id_seq;
 
 CREATE TABLE workflow.pack (
   id bigint PRIMARY KEY DEFAULT nextval('workflow.pack_id_seq'),
@@ -442,6 +443,48 @@ COMMENT ON COLUMN workflow.lease.tasks IS 'What was claimed.';
 COMMENT ON COLUMN workflow.lease.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.lease.updated IS 'When the row last changed.';
 
+CREATE TABLE workflow.schedule (
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.schedule_id_seq'),
+  name text NOT NULL CONSTRAINT schedule_name_key UNIQUE,
+  cron text NOT NULL,
+  time_zone text NOT NULL,
+  workflow_ref text NOT NULL,
+  parameters jsonb NOT NULL,
+  missed text NOT NULL CONSTRAINT schedule_missed_check CHECK (missed IN ('skip', 'once', 'all')),
+  grace interval NOT NULL,
+  overlap boolean NOT NULL,
+  priority int NOT NULL,
+  part int NOT NULL CONSTRAINT schedule_part_check CHECK (part BETWEEN 0 AND 1023),
+  paused boolean NOT NULL DEFAULT false,
+  next_at timestamptz,
+  last_at timestamptz,
+  last_execution bigint,
+  last_error text,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX schedule_next_idx ON workflow.schedule (next_at, id) WHERE next_at IS NOT NULL;
+COMMENT ON TABLE workflow.schedule IS 'A recurring start of a workflow. workflow_tick starts what is due.';
+COMMENT ON COLUMN workflow.schedule.id IS 'Key.';
+COMMENT ON COLUMN workflow.schedule.name IS 'Unique name.';
+COMMENT ON COLUMN workflow.schedule.cron IS 'When: minute, hour, day of the month, month, day of the week.';
+COMMENT ON COLUMN workflow.schedule.time_zone IS 'By which clock, a name of the IANA''s list.';
+COMMENT ON COLUMN workflow.schedule.workflow_ref IS 'The workflow.';
+COMMENT ON COLUMN workflow.schedule.parameters IS 'What it is started with.';
+COMMENT ON COLUMN workflow.schedule.missed IS
+  'What becomes of times that nobody saw come. skip: nothing; once: one start for all of them; all: a start for each.';
+COMMENT ON COLUMN workflow.schedule.grace IS 'With missed skip: how late a start may be.';
+COMMENT ON COLUMN workflow.schedule.overlap IS 'False: nothing is started while the execution before goes on.';
+COMMENT ON COLUMN workflow.schedule.priority IS 'The priority of its executions.';
+COMMENT ON COLUMN workflow.schedule.part IS 'The part of its executions.';
+COMMENT ON COLUMN workflow.schedule.paused IS 'Nothing is started until it is resumed.';
+COMMENT ON COLUMN workflow.schedule.next_at IS 'When it is due next; NULL: paused, or never.';
+COMMENT ON COLUMN workflow.schedule.last_at IS 'The time for which it last started something.';
+COMMENT ON COLUMN workflow.schedule.last_execution IS 'What it last started.';
+COMMENT ON COLUMN workflow.schedule.last_error IS 'Why nothing was started when it was last due; NULL: something was.';
+COMMENT ON COLUMN workflow.schedule.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.schedule.updated IS 'When the row last changed.';
+
 SELECT pg_catalog.pg_extension_config_dump('workflow.pack', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.pack_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_definition', '');
@@ -462,3 +505,5 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.event', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.schedule', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.schedule_id_seq', '');

@@ -104,12 +104,12 @@ BEGIN
     queued := workflow.queued_actions(parts);
   END IF;
   done := workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts)
-    + workflow.do_due_runs(max_rows, now, parts);
+    + workflow.do_due_runs(max_rows, now, parts) + workflow.fire_schedules(max_rows, now, parts);
   IF queued IS NOT NULL AND done > 0 THEN
     PERFORM workflow.notify_queued(queued, parts);
   END IF;
   RETURN done;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
-  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, and ends of sub-workflows that their parents were too busy to hear of. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
+  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, starts by schedules, and ends of sub-workflows that their parents were too busy to hear of. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tick(int, int[]) FROM PUBLIC;

@@ -13,6 +13,7 @@ mod control;
 mod definition;
 mod monitoring;
 mod privilege;
+mod schedule;
 mod signal;
 mod status;
 mod work;

@@ -11,6 +11,7 @@ use pgrx::prelude::*;
 mod advance;
 mod clock;
 mod control;
+mod cron;
 mod define;
 mod diagram;
 mod dispatch;
@@ -43,6 +44,7 @@ extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", req
 extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks"]);
 extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
+extension_sql_file!("../../sql/schedule.sql", name = "schedule", requires = ["start"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);
 extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work"]);
 extension_sql_file!("../../sql/signal.sql", name = "signal", requires = ["work", "status"]);

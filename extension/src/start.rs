@@ -230,3 +230,10 @@ fn workflow_start(
     })?;
     Ok(SetOfIterator::new(ids))
 }
+
+/// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
+#[pg_extern(sql = false)]
+fn workflow_check_parameters(reference: &str, parameters: Option<&str>) -> Result<(), ErrorReport> {
+    Spi::connect(|client| check(&find(client, reference)?, parameters).map(drop))?;
+    Ok(())
+}

@@ -166,7 +166,8 @@ async fn members_are_where_they_belong() {
              SELECT format('%s of %s', i.indexrelid::regclass, i.indrelid::regclass) FROM pg_index AS i
              JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = i.indrelid
              JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attname = 'part'
-             WHERE i.indisunique AND i.indkey[0] <> a.attnum",
+             -- A schedule's part is where its executions go.
+             WHERE i.indisunique AND i.indkey[0] <> a.attnum AND i.indrelid <> 'workflow.schedule'::regclass",
         )
         .await;
     })

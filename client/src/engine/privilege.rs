@@ -13,7 +13,7 @@ pub enum Level {
     Worker,
     /// See everything.
     Reader,
-    /// What a reader may, and start, control and prune executions.
+    /// What a reader may, and start, schedule, control and prune executions.
     Operator,
     /// What an operator may, and define workflows, register actions and write through the data layer.
     Author,

@@ -6,6 +6,7 @@ pub mod changes;
 pub mod conductor;
 pub mod context;
 pub mod control;
+pub mod cron;
 pub mod definition;
 pub mod diagram;
 pub mod expression;

@@ -35,7 +35,8 @@ async fn contents(session: &mut PgConnection) -> Value {
            (SELECT jsonb_agg(t) FROM workflow.workflow_definition_version AS t),
            (SELECT jsonb_agg(t) FROM workflow.execution AS t), (SELECT jsonb_agg(t) FROM workflow.workflow_execution AS t),
            (SELECT jsonb_agg(t) FROM workflow.workflow_task_execution AS t), (SELECT jsonb_agg(t) FROM workflow.lease AS t),
-           (SELECT jsonb_agg(t) FROM workflow.event AS t))",
+           (SELECT jsonb_agg(t) FROM workflow.event AS t),
+           (SELECT jsonb_agg(t) FROM workflow.schedule AS t))",
     )
     .fetch_one(session)
     .await

@@ -155,6 +155,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         }
         let held = session.claim(3).await;
         session.run(format!("SELECT workflow_pause({}, 'moving')", ids[1])).await;
+        session.run("SELECT workflow_schedule('yearly', '@yearly', 'demo.w')").await;
 
         let other = format!("{}_restored", db.name);
         session.run(format!("CREATE DATABASE {other} TEMPLATE template0")).await;

@@ -157,7 +157,8 @@ impl Session {
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.workflow_execution AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.workflow_task_execution AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.lease AS t),
-               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.event AS t))",
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.event AS t),
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t))",
         )
         .await
     }

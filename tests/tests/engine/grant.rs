@@ -63,6 +63,8 @@ const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_find_task_executions_by_workflow_execution({outside_run})",
             "workflow_find_task_executions_by_task_name({outside_run}, 'x')",
             "workflow_find_task_executions_by_execution({running})",
+            "workflow_find_schedule('hourly')",
+            "workflow_list_schedules()",
             "workflow_find_pending_retries()",
             "workflow_find_timed_out()",
             "workflow_find_overdue()",
@@ -79,6 +81,10 @@ const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_rerun({failed})",
             "workflow_signal({waiting}, 'go')",
             "workflow_prune('0')",
+            "workflow_schedule('daily', '@daily', 'demo.w')",
+            "workflow_unschedule('hourly')",
+            "workflow_pause_schedule('hourly')",
+            "workflow_resume_schedule('hourly')",
         ],
     ),
     (
@@ -131,6 +137,7 @@ async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     let running = session.start().await;
     let [task] = session.claim_named(["a"]).await;
     session.start().await;
+    session.run("SELECT workflow_schedule('hourly', '@hourly', 'demo.w')").await;
     let mut names = vec![
         ("failed", failed.to_string()),
         ("paused", paused.to_string()),

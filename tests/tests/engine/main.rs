@@ -15,6 +15,7 @@ mod lease;
 mod monitoring;
 mod notify;
 mod report;
+mod schedule;
 mod signal;
 mod start;
 mod status;

@@ -1,0 +1,67 @@
+//! When schedules are due.
+
+use crate::error::Error;
+use chrono::{DateTime, TimeDelta, Utc};
+use conductor::cron::{Cron, Mistake};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// 2000-01-01, where PostgreSQL counts from, in microseconds since 1970.
+const EPOCH: i64 = 946_684_800_000_000;
+
+fn cron(line: &str, zone: &str) -> Result<Cron, Error> {
+    Cron::parse(line, zone).map_err(|mistake| match mistake {
+        Mistake::Line(why) => Error::refused(
+            "WF613",
+            "the cron line is wrong",
+            "write minute, hour, day of the month, month and day of the week: 30 3 * * 1-5",
+        )
+        .with_detail(format!("cron is '{}': {why}", shortened(line))),
+        Mistake::Zone => {
+            Error::refused("WF613", "there is no such time zone", "give a name of the IANA's list: Europe/Berlin")
+                .with_detail(format!("time_zone is '{}'", shortened(zone)))
+        }
+    })
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+fn time(name: &str, time: TimestampWithTimeZone) -> Result<DateTime<Utc>, Error> {
+    let since_1970 = time.into_inner().checked_add(EPOCH).filter(|_| time.is_finite());
+    since_1970.and_then(DateTime::from_timestamp_micros).ok_or_else(|| {
+        Error::refused(
+            "WF613",
+            format!("{name} is no time that a schedule can have"),
+            format!("give {name} a point in time"),
+        )
+    })
+}
+
+fn stored(time: DateTime<Utc>) -> Option<TimestampWithTimeZone> {
+    let micros = time - DateTime::from_timestamp_micros(EPOCH)?;
+    TimestampWithTimeZone::try_from(TimeDelta::num_microseconds(&micros)?).ok()
+}
+
+/// `workflow.next_due` in `sql/schedule.sql`.
+#[pg_extern(sql = false)]
+fn workflow_next_due(
+    line: &str,
+    zone: &str,
+    after: TimestampWithTimeZone,
+) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    Ok(cron(line, zone)?.next(time("after", after)?).and_then(stored))
+}
+
+/// `workflow.latest_due` in `sql/schedule.sql`.
+#[pg_extern(sql = false)]
+fn workflow_latest_due(
+    line: &str,
+    zone: &str,
+    due: TimestampWithTimeZone,
+    now: TimestampWithTimeZone,
+) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    Ok(stored(cron(line, zone)?.latest(time("due", due)?, time("now", now)?)))
+}
