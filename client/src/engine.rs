@@ -16,6 +16,7 @@ mod privilege;
 mod schedule;
 mod signal;
 mod status;
+mod ticker;
 mod work;
 
 pub use control::RerunInput;

@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod settings;
 mod start;
+mod ticker;
 mod write;
 
 ::pgrx::pg_module_magic!();
@@ -46,6 +47,7 @@ extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
 extension_sql_file!("../../sql/schedule.sql", name = "schedule", requires = ["start"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);
+extension_sql_file!("../../sql/ticker.sql", name = "ticker", requires = ["tick"]);
 extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work"]);
 extension_sql_file!("../../sql/signal.sql", name = "signal", requires = ["work", "status"]);
 extension_sql_file!("../../sql/notify.sql", name = "notify", requires = ["work"]);
@@ -58,10 +60,11 @@ extension_sql_file!("../../sql/why.sql", name = "why", requires = ["status"]);
 extension_sql_file!("../../sql/timeline.sql", name = "timeline", requires = ["status"]);
 extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = ["views"]);
 
-/// Runs once when the library is loaded.
+/// Runs once when the library is loaded: in the server's first process, where it is preloaded, or in a session's.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
+    ticker::register_launcher();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();
     });

@@ -3,7 +3,9 @@
 use conductor::limits::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::prelude::*;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -20,6 +22,8 @@ static MAX_OUTPUT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static MAX_CONTEXT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static MAX_WORKFLOW_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(10);
 static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1000);
 
 /// Which server of several makes the ids, 0 to 255.
 pub fn node() -> i32 {
@@ -39,6 +43,18 @@ pub fn notify() -> bool {
 /// Is every step of an execution an event?
 pub fn log_transitions() -> bool {
     LOG_TRANSITIONS.get()
+}
+
+/// The databases that the launcher keeps a ticker in.
+pub fn databases() -> BTreeSet<String> {
+    let list = DATABASES.get().and_then(|list| list.into_string().ok()).unwrap_or_default();
+    let names = list.split(',').map(|name| name.trim().trim_matches('"').to_owned());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// How long a ticker rests.
+pub fn tick_interval() -> Duration {
+    Duration::from_millis(TICK_INTERVAL.get().max(1) as u64)
 }
 
 /// Bytes of one reported result or error, as stored.
@@ -98,6 +114,24 @@ pub fn register() {
         &LOG_TRANSITIONS,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_workflow.databases",
+        c"The databases to tick in, where the library is preloaded.",
+        c"Names with commas between them; each takes a background worker.",
+        &DATABASES,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_workflow.tick_interval",
+        c"How long a background worker that ticks rests.",
+        c"Where there was more to do than one tick does, it does not rest.",
+        &TICK_INTERVAL,
+        10,
+        3_600_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
     );
     let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 11] = [
         (c"pg_workflow.max_source_bytes", c"Bytes of a definition's source.", &MAX_SOURCE_BYTES, 64 << 20),

@@ -2,5 +2,7 @@
 
 pub mod conformance;
 mod database;
+mod server;
 
 pub use database::{Database, with_database};
+pub use server::Server;

@@ -1,12 +1,10 @@
 //! What is left after a crash, a dump, and a drop of the extension.
 
 use crate::fixture::*;
-use pg_workflow_tests::with_database;
+use pg_workflow_tests::{Server, with_database};
 use serde_json::{Value, json};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// State, action, input, task and lease token of what workflow_finish_and_claim answers.
@@ -22,62 +20,17 @@ tasks:
 output_map: [{n: '{{ vars.n }}'}, {items: '{{ task.b.result }}'}]
 ";
 
-/// A server of the test's own. It goes with the test.
-struct Server {
-    dir: PathBuf,
-    options: PgConnectOptions,
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-fn script(arguments: &[&str], dir: &Path) -> String {
-    let [command, rest @ ..] = arguments else { panic!("no command") };
-    let output = Command::new(root().join("scripts/server"))
-        .arg(command)
-        .arg(dir)
-        .args(rest)
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("scripts/server runs");
-    assert!(output.status.success(), "scripts/server {command}: {}", output.status);
-    String::from_utf8(output.stdout).unwrap()
-}
-
-impl Server {
-    fn create(name: &str) -> Server {
-        let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned());
-        let dir = root().join(format!("target/test-{name}-{major}"));
-        script(&["create", &major, "fsync=off", "restart_after_crash=on"], &dir);
-        let environment = script(&["env"], &dir);
-        let url = environment.lines().find_map(|line| line.split_once("DATABASE_URL=")).expect("it says its URL").1;
-        let url = url.split_whitespace().next().unwrap().trim_matches(['\'', '"']);
-        let options = url.parse::<PgConnectOptions>().expect("a URL").application_name("pg_workflow_tests");
-        Server { dir, options }
-    }
-
-    /// A session, as soon as the server takes one again.
-    async fn session(&self) -> Session {
-        loop {
-            match sqlx::PgConnection::connect_with(&self.options).await {
-                Ok(connection) => {
-                    let mut session = Session { connection };
-                    session.at(0.0).await;
-                    return session;
-                }
-                // It is recovering.
-                Err(_) => tokio::task::yield_now().await,
+/// A session, as soon as the server takes one again.
+async fn session_of(server: &Server) -> Session {
+    loop {
+        match sqlx::PgConnection::connect_with(&server.options).await {
+            Ok(connection) => {
+                let mut session = Session { connection };
+                session.at(0.0).await;
+                return session;
             }
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let removed = Command::new(root().join("scripts/server")).arg("remove").arg(&self.dir).status();
-        if !removed.is_ok_and(|status| status.success()) && !std::thread::panicking() {
-            panic!("{} was not removed", self.dir.display());
+            // It is recovering.
+            Err(_) => tokio::task::yield_now().await,
         }
     }
 }
@@ -201,8 +154,8 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
 
 #[tokio::test]
 async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_twice() {
-    let server = Server::create("durability");
-    let mut session = server.session().await;
+    let server = Server::create("durability", &["restart_after_crash=on"]);
+    let mut session = session_of(&server).await;
     session.run("CREATE EXTENSION pg_workflow").await;
     session.define(WORKFLOW).await;
     session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[20]))").await;
@@ -223,10 +176,10 @@ async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_
             session.run("INSERT INTO workflow.lease SELECT part, id + 1000000, token, worker, until, tasks FROM workflow.lease").await;
         }
         // The server ends all sessions once it has noticed. One that came before that would be ended, too.
-        let mut bystander = server.session().await;
+        let mut bystander = session_of(&server).await;
         assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
         while bystander.connection.execute("SELECT 1").await.is_ok() {}
-        session = server.session().await;
+        session = session_of(&server).await;
         let broken: Vec<(String,)> = session.rows("SELECT c::text FROM workflow_check() AS c").await;
         assert!(broken.is_empty(), "{broken:?}");
         for (task, state) in &reported {

@@ -113,7 +113,15 @@ const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_delete_task_execution({outside_task})",
         ],
     ),
-    (None, &["workflow_grant('{role}', 'reader')", "workflow_revoke('{role}', 'reader')"]),
+    (
+        None,
+        &[
+            "workflow_grant('{role}', 'reader')",
+            "workflow_revoke('{role}', 'reader')",
+            "workflow_start_ticker()",
+            "workflow_stop_ticker()",
+        ],
+    ),
 ];
 
 /// Levels, and those that each contains.

@@ -19,6 +19,7 @@ mod schedule;
 mod signal;
 mod start;
 mod status;
+mod ticker;
 mod timeline;
 mod timer;
 mod wait;

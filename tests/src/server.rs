@@ -1,0 +1,67 @@
+//! A server of a test's own, for what a shared one cannot bear.
+
+use sqlx::postgres::PgConnectOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A server. It goes with the test.
+pub struct Server {
+    dir: PathBuf,
+    /// How to connect to it.
+    pub options: PgConnectOptions,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn script(arguments: &[&str], dir: &Path) -> String {
+    let [command, rest @ ..] = arguments else { panic!("no command") };
+    let output = Command::new(root().join("scripts/server"))
+        .arg(command)
+        .arg(dir)
+        .args(rest)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("scripts/server runs");
+    assert!(output.status.success(), "scripts/server {command}: {}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+impl Server {
+    /// Makes one, with these lines in its configuration.
+    pub fn create(name: &str, lines: &[&str]) -> Server {
+        let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned());
+        let dir = root().join(format!("target/test-{name}-{major}"));
+        script(&[&["create", &major, "fsync=off"], lines].concat(), &dir);
+        let environment = script(&["env"], &dir);
+        let url = environment.lines().find_map(|line| line.split_once("DATABASE_URL=")).expect("it says its URL").1;
+        let url = url.split_whitespace().next().unwrap().trim_matches(['\'', '"']);
+        let options = url.parse::<PgConnectOptions>().expect("a URL").application_name("pg_workflow_tests");
+        Server { dir, options }
+    }
+
+    /// Stops it, as `pg_ctl stop` does with this mode.
+    pub fn stop(&self, mode: &str) {
+        script(&["stop", mode], &self.dir);
+    }
+
+    /// Starts it again, on the same port.
+    pub fn start(&self) {
+        script(&["start"], &self.dir);
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).expect("a log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let removed = Command::new(root().join("scripts/server")).arg("remove").arg(&self.dir).status();
+        if !removed.is_ok_and(|status| status.success()) && !std::thread::panicking() {
+            panic!("{} was not removed", self.dir.display());
+        }
+    }
+}
