@@ -20,8 +20,10 @@ BEGIN
           AND NOT EXISTS (SELECT FROM workflow.execution child
                           WHERE child.part = e.part AND child.parent = e.id AND NOT workflow.is_end(child.status))
         ORDER BY w.part, w.id LIMIT max_rows FOR UPDATE OF w SKIP LOCKED) AS c;
+  -- Looked at once more under the lock: a rerun may have been quicker.
   DELETE FROM workflow.execution e
-  USING unnest(chosen) AS c(id) WHERE e.part = (c.id >> 48)::int AND e.id = c.id;
+  USING unnest(chosen) AS c(id)
+  WHERE e.part = (c.id >> 48)::int AND e.id = c.id AND workflow.is_end(e.status) AND e.updated <= now - older_than;
   GET DIAGNOSTICS pruned = ROW_COUNT;
   RETURN pruned;
 END $$;

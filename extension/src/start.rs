@@ -11,11 +11,14 @@ use conductor::state::Execution;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::SpiClient;
+use pgrx::spi::{SpiClient, SpiTupleTable};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// How often a key is tried whose execution is there when we insert and gone when we look.
+const KEY_ATTEMPTS: usize = 3;
 
 /// A workflow that can be started.
 pub struct Startable {
@@ -157,51 +160,67 @@ fn insert_executions(
     wanted: &[Wanted],
     now: TimestampWithTimeZone,
 ) -> Result<(Vec<i64>, Vec<(i64, usize)>), Error> {
-    let parts: Vec<i32> = wanted.iter().map(|one| one.part).collect();
-    let parents: Vec<Option<i64>> = wanted.iter().map(|one| one.parent).collect();
-    let configs: Vec<String> = wanted.iter().map(|one| one.parameters.to_string()).collect();
-    let keys: Vec<Option<String>> = wanted.iter().map(|one| one.key.clone()).collect();
+    let mut ids: Vec<Option<i64>> = vec![None; wanted.len()];
+    let mut fresh = Vec::new();
+    for _ in 0..KEY_ATTEMPTS {
+        let open: Vec<usize> = (0..wanted.len()).filter(|place| ids[*place].is_none()).collect();
+        for (id, place) in insert_open(client, workflow, wanted, now, &open)? {
+            ids[place] = Some(id);
+            fresh.push((id, place));
+        }
+        // The rest waited for whoever began before with its key. It sees now what that has become.
+        let old: Vec<usize> = open.into_iter().filter(|place| ids[*place].is_none()).collect();
+        if old.is_empty() {
+            break;
+        }
+        let parts: Vec<i32> = old.iter().map(|place| wanted[*place].part).collect();
+        let keys: Vec<Option<String>> = old.iter().map(|place| wanted[*place].key.clone()).collect();
+        let arguments = [parts.into(), workflow.reference.as_str().into(), keys.into()];
+        let mut rows = plans::run(client, include_str!("../queries/find_by_keys.sql"), &arguments)?;
+        while rows.next().is_some() {
+            ids[old[place(&rows, 2)?]] = rows.get::<i64>(1)?;
+        }
+    }
+    let ids = ids
+        .into_iter()
+        .collect::<Option<Vec<i64>>>()
+        .ok_or_else(|| Error::refused("WF617", "executions with this idempotency key come and go", "try again"))?;
+    Ok((ids, fresh))
+}
+
+/// Inserts those that are asked for at these places, as far as their keys are free. Gives ids and places.
+fn insert_open(
+    client: &SpiClient,
+    workflow: &Startable,
+    wanted: &[Wanted],
+    now: TimestampWithTimeZone,
+    open: &[usize],
+) -> Result<Vec<(i64, usize)>, Error> {
+    let parts: Vec<i32> = open.iter().map(|place| wanted[*place].part).collect();
+    let parents: Vec<Option<i64>> = open.iter().map(|place| wanted[*place].parent).collect();
+    let configs: Vec<String> = open.iter().map(|place| wanted[*place].parameters.to_string()).collect();
+    let keys: Vec<Option<String>> = open.iter().map(|place| wanted[*place].key.clone()).collect();
     let arguments = [
         (i64::from(settings::node()) << 40).into(),
         workflow.action.into(),
         workflow.reference.as_str().into(),
         now.into(),
-        parts.clone().into(),
+        parts.into(),
         parents.into(),
         configs.into(),
-        keys.clone().into(),
+        keys.into(),
     ];
     let mut rows = plans::run(client, include_str!("../queries/insert_executions.sql"), &arguments)?;
-    let mut keyless = wanted.iter().enumerate().filter(|(_, one)| one.key.is_none()).map(|(place, _)| place);
-    let mut by_key: HashMap<String, i64> = HashMap::new();
-    let mut fresh = Vec::new();
+    let mut inserted = Vec::with_capacity(rows.len());
     while rows.next().is_some() {
-        let id = rows.get::<i64>(1)?.unwrap_or_default();
-        match rows.get::<String>(2)? {
-            None => fresh.extend(keyless.next().map(|place| (id, place))),
-            Some(key) => {
-                fresh.extend(wanted.iter().position(|one| one.key.as_ref() == Some(&key)).map(|place| (id, place)));
-                by_key.insert(key, id);
-            }
-        }
+        inserted.push((rows.get::<i64>(1)?.unwrap_or_default(), open[place(&rows, 2)?]));
     }
-    let old: Vec<String> = keys.into_iter().flatten().filter(|key| !by_key.contains_key(key)).collect();
-    if !old.is_empty() {
-        let arguments = [parts[0].into(), workflow.reference.as_str().into(), old.into()];
-        let mut rows = plans::run(client, include_str!("../queries/find_by_keys.sql"), &arguments)?;
-        while rows.next().is_some() {
-            by_key.insert(rows.get::<String>(2)?.unwrap_or_default(), rows.get::<i64>(1)?.unwrap_or_default());
-        }
-    }
-    let places: HashMap<usize, i64> = fresh.iter().map(|(id, place)| (*place, *id)).collect();
-    let ids = wanted.iter().enumerate().map(|(place, one)| match &one.key {
-        None => places.get(&place).copied(),
-        Some(key) => by_key.get(key).copied(),
-    });
-    let ids = ids.collect::<Option<Vec<i64>>>().ok_or_else(|| {
-        Error::refused("WF617", "an execution with this idempotency key is just being started", "try again")
-    })?;
-    Ok((ids, fresh))
+    Ok(inserted)
+}
+
+/// A place as SQL counts it, from 1.
+fn place(row: &SpiTupleTable, column: usize) -> Result<usize, Error> {
+    Ok(row.get::<i64>(column)?.unwrap_or(1) as usize - 1)
 }
 
 /// Starts executions of one workflow: `workflow.start` in `sql/start.sql`.
