@@ -1,0 +1,95 @@
+-- What the specs are written with. Loaded into each spec's database, beside the extension.
+--
+-- Ids in a spec's output are the same each time: reset() empties what grows with work and lets its ids count anew, and
+-- is the teardown of every spec. The clock of every session stands still until the session calls at(). What gives no
+-- rows is a procedure, so that it prints nothing.
+
+-- What was claimed, by name: the memory of the spec's workers.
+CREATE TABLE held (worker text, task_name text, task_index int, task bigint, lease_token bigint, attempt int);
+
+CREATE PROCEDURE reset() LANGUAGE plpgsql AS $$
+DECLARE
+  name text;
+BEGIN
+  SET LOCAL client_min_messages = error;
+  TRUNCATE workflow.execution, workflow.lease, held CASCADE;
+  FOREACH name IN ARRAY '{execution, workflow_execution, workflow_task_execution, lease}'::text[] LOOP
+    PERFORM setval(format('workflow.%I_id_seq', name), 1, false);
+  END LOOP;
+END $$;
+
+-- Defines demo.w: what follows its ref, label and version. A spec ends its SQL at the first closing brace, so it is
+-- written in YAML without any.
+CREATE PROCEDURE define(rest text) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM workflow_register_action(ref) FROM unnest('{demo.a, demo.b, demo.c, demo.d}'::text[]) AS ref;
+  PERFORM workflow_define(E'ref: demo.w\nlabel: Test\nversion: 1.0.0\n' || rest);
+END $$;
+
+-- Defines a workflow of one task under a ref and a label.
+CREATE PROCEDURE define_as(ref text, label text) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM workflow_register_action('demo.a');
+  PERFORM workflow_define(format(E'ref: %s\nlabel: %s\nversion: 1.0.0\ntasks:\n  - name: one\n    action: demo.a\n', ref, label));
+END $$;
+
+-- Sets the session's clock to so many seconds after the start.
+CREATE PROCEDURE at(seconds float8) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('pg_workflow.test_now', ('2026-01-01 00:00:00+00'::timestamptz + seconds * interval '1 second')::text, false);
+END $$;
+
+-- Claims for 30 seconds, and remembers; gives what, by name.
+CREATE FUNCTION claim(worker text, max_tasks int DEFAULT 100) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  names text;
+BEGIN
+  WITH claimed AS MATERIALIZED (SELECT * FROM workflow_claim(worker, max_tasks)),
+  kept AS (
+    INSERT INTO held SELECT worker, c.task_name, c.task_index, c.task, c.lease_token, c.attempt FROM claimed c)
+  SELECT string_agg(concat_ws(' ', c.task_name, c.task_index), ', ' ORDER BY c.task_name, c.task_index, c.task) INTO names FROM claimed c;
+  RETURN coalesce(names, 'nothing');
+END $$;
+
+-- Reports what a worker holds under a name, of all executions, as one batch in the order of tasks or against it; gives
+-- the answers.
+CREATE FUNCTION report(worker text, name text, status text, backwards boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  outcomes workflow.outcome[];
+BEGIN
+  SELECT array_agg(ROW(h.task, h.lease_token, report.status, to_jsonb(h.worker), NULL, NULL, NULL)::workflow.outcome
+    ORDER BY CASE WHEN backwards THEN -h.task ELSE h.task END)
+  INTO outcomes FROM held h WHERE h.worker = report.worker AND h.task_name = report.name;
+  RETURN (SELECT string_agg(coalesce(f.state, f.code), ', ') FROM workflow_finish(outcomes) f);
+END $$;
+
+CREATE FUNCTION complete(worker text, name text, backwards boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN report(worker, name, 'completed', backwards);
+END $$;
+
+CREATE FUNCTION fail(worker text, name text, backwards boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN report(worker, name, 'failed', backwards);
+END $$;
+
+-- What a heartbeat says to all that a worker holds.
+CREATE FUNCTION heartbeat(worker text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT string_agg(b.state, ', ')
+          FROM (SELECT array_agg(h.task ORDER BY h.task) AS tasks, array_agg(h.lease_token ORDER BY h.task) AS tokens
+                FROM held h WHERE h.worker = heartbeat.worker) AS all_held
+          CROSS JOIN LATERAL workflow_heartbeat(all_held.tasks, all_held.tokens) AS b);
+END $$;
+
+-- Where every execution stands, with its tasks by name, what is claimable, and how many invariants are broken.
+CREATE VIEW truth AS
+SELECT e.id, w.status::text || CASE WHEN w.paused THEN ', paused' ELSE '' END AS workflow, e.status AS execution,
+  (SELECT string_agg(concat_ws(' ', t.task_name, t.task_index, t.status), ', ' ORDER BY t.task_name, t.task_index, t.id)
+   FROM workflow.workflow_task_execution t WHERE t.part = w.part AND t.workflow_execution = w.id) AS tasks,
+  (SELECT count(*) FROM workflow.workflow_task_execution t
+   WHERE t.part = w.part AND t.workflow_execution = w.id AND t.queue_at IS NOT NULL) AS queued,
+  (SELECT count(*) FROM workflow_check()) AS broken
+FROM workflow.execution e
+JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
+ORDER BY e.id;
