@@ -14,6 +14,7 @@ mod items;
 mod lease;
 mod monitoring;
 mod notify;
+mod process;
 mod report;
 mod schedule;
 mod signal;
