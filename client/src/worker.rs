@@ -26,6 +26,7 @@
 use crate::{Answer, ClaimInput, ClaimedTask, Engine, Error, LeaseState, Outcome, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use room::{Ask, Room};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -42,6 +43,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 mod builder;
 mod failure;
 mod listen;
+mod room;
 
 pub use builder::WorkerBuilder;
 pub use failure::Failure;
@@ -105,6 +107,7 @@ pub struct Worker {
     pool: PgPool,
     name: String,
     concurrency: usize,
+    bounds: HashMap<String, usize>,
     batch_size: usize,
     lease: Duration,
     poll_interval: Duration,
@@ -208,7 +211,9 @@ struct Run<'w> {
     held: &'w Held,
     /// There may be work.
     wake: &'w Notify,
-    running: JoinSet<Outcome>,
+    room: Room,
+    /// Each with its action.
+    running: JoinSet<(String, Outcome)>,
     outbox: Vec<Report>,
     /// How often in a row there was no work, or there was an error.
     idle: u32,
@@ -223,21 +228,13 @@ impl<'w> Run<'w> {
         let claim = ClaimInput {
             worker: worker.name.clone(),
             max_tasks: 0,
-            actions: Some(worker.handlers.keys().cloned().collect()),
+            actions: None,
             lease: worker.lease,
             parts: worker.parts.clone(),
         };
-        Run {
-            worker,
-            held,
-            wake,
-            running: JoinSet::new(),
-            outbox: Vec::new(),
-            idle: 0,
-            errors: 0,
-            singly: false,
-            claim,
-        }
+        let room = Room::new(worker.handlers.keys(), worker.concurrency, &worker.bounds);
+        let (running, outbox) = (JoinSet::new(), Vec::new());
+        Run { worker, held, wake, room, running, outbox, idle: 0, errors: 0, singly: false, claim }
     }
 
     /// Talks to the engine whenever something is done or it is time to look for work. What is done while a call is under
@@ -246,9 +243,9 @@ impl<'w> Run<'w> {
         let mut next_look = Instant::now();
         while !shutdown.is_cancelled() {
             self.collect();
-            let looking = self.room() > 0 && (next_look <= Instant::now() || !self.outbox.is_empty());
+            let looking = !self.room.is_full() && (next_look <= Instant::now() || !self.outbox.is_empty());
             if looking || !self.outbox.is_empty() {
-                let wait = match self.exchange(if looking { self.room() } else { 0 }).await {
+                let wait = match self.exchange(looking).await {
                     Ok(wait) => wait,
                     Err(error) if is_final(&error) => {
                         error!(%error, "no work is given");
@@ -262,7 +259,7 @@ impl<'w> Run<'w> {
                     continue;
                 }
             }
-            let has_room = self.room() > 0;
+            let has_room = !self.room.is_full();
             tokio::select! {
                 biased;
                 _ = shutdown.cancelled() => {}
@@ -287,7 +284,7 @@ impl<'w> Run<'w> {
             }
             let exchanged = match self.outbox.is_empty() {
                 true => Ok(Ok(Duration::ZERO)),
-                false => timeout_at(end, self.exchange(0)).await,
+                false => timeout_at(end, self.exchange(false)).await,
             };
             if let Ok(Err(error)) = exchanged {
                 let wait = self.backoff(&error);
@@ -312,21 +309,47 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn room(&self) -> usize {
-        let waiting = self.worker.concurrency.saturating_sub(self.running.len());
-        waiting.min(self.worker.batch_size)
-    }
-
-    /// One call: reports what is done and takes up to so many tasks. Gives how long to wait before looking for work again.
-    async fn exchange(&mut self, room: usize) -> Result<Duration> {
+    /// Reports what is done and, where it is time to look, takes what there is room for, in one call; where actions have
+    /// bounds of their own, with a further claim for each. Gives how long to wait before looking for work again.
+    async fn exchange(&mut self, looking: bool) -> Result<Duration> {
         let reports = self.outbox.len().min(if self.singly { 1 } else { LARGEST_REPORT });
         // When reports make trouble, that must not be confused with being refused work.
-        let room = if self.singly { 0 } else { room };
-        self.claim.max_tasks = i32::try_from(room).unwrap_or(i32::MAX);
+        let looking = looking && !self.singly;
+        let mut asks = if looking { self.room.next_asks() } else { Vec::new() }.into_iter();
+        let Some((mut claimed, mut full)) = self.call(reports, asks.next()).await? else { return Ok(Duration::ZERO) };
+        for ask in asks {
+            let ask = Ask { most: ask.most.min(self.room.left()), ..ask };
+            if ask.most > 0
+                && let Some((more, is_full)) = self.call(0, Some(ask)).await?
+            {
+                claimed += more;
+                full |= is_full;
+            }
+        }
+        debug!(reports, claimed, "exchanged");
+        if full || !looking {
+            self.idle = 0;
+            return Ok(Duration::ZERO);
+        }
+        let nothing = reports == 0 && claimed == 0;
+        if nothing && self.worker.tick_once().await > 0 {
+            return Ok(Duration::ZERO);
+        }
+        self.idle = if nothing && self.running.is_empty() { self.idle + 1 } else { 0 };
+        let factor = 1 << self.idle.saturating_sub(1).min(IDLE_FACTOR.ilog2());
+        Ok(jittered(self.worker.poll_interval * factor))
+    }
+
+    /// One call. Gives how many tasks came and whether those were all that could; none where a report stood in the way.
+    async fn call(&mut self, reports: usize, ask: Option<Ask>) -> Result<Option<(usize, bool)>> {
+        let ask = ask.unwrap_or(Ask { actions: Vec::new(), most: 0 });
+        let most = ask.most.min(self.worker.batch_size);
+        self.claim.max_tasks = i32::try_from(most).unwrap_or(i32::MAX);
+        self.claim.actions = Some(ask.actions);
         let outcomes: Vec<Outcome> = self.outbox[..reports].iter().map(|report| report.outcome.clone()).collect();
         let (pool, claim) = (&self.worker.pool, &self.claim);
         let call = async {
-            match (reports, room) {
+            match (reports, most) {
                 (0, 0) => Ok((Vec::new(), Vec::new())),
                 (0, _) => Engine::claim(pool, claim).await.map(|claimed| (Vec::new(), claimed)),
                 (_, 0) => Engine::finish(pool, &outcomes).await.map(|answers| (answers, Vec::new())),
@@ -337,7 +360,7 @@ impl<'w> Run<'w> {
         let (answers, claimed) = match answered {
             Err(error) if reports > 0 && is_indigestible(&error) => {
                 self.set_aside(&error);
-                return Ok(Duration::ZERO);
+                return Ok(None);
             }
             answered => answered?,
         };
@@ -347,19 +370,9 @@ impl<'w> Run<'w> {
         for (report, answer) in answered.into_iter().zip(answers) {
             self.heard(report, answer);
         }
-        let (full, nothing) = (claimed.len() >= room, reports == 0 && claimed.is_empty());
-        debug!(reports, claimed = claimed.len(), "exchanged");
+        let came = claimed.len();
         claimed.into_iter().for_each(|task| self.start(task));
-        if full {
-            self.idle = 0;
-            return Ok(Duration::ZERO);
-        }
-        if nothing && self.worker.tick_once().await > 0 {
-            return Ok(Duration::ZERO);
-        }
-        self.idle = if nothing && self.running.is_empty() { self.idle + 1 } else { 0 };
-        let factor = 1 << self.idle.saturating_sub(1).min(IDLE_FACTOR.ilog2());
-        Ok(jittered(self.worker.poll_interval * factor))
+        Ok(Some((came, came > 0 && came >= most)))
     }
 
     /// The server refused a whole call: finds out which report that was for, and reports a failure in its place.
@@ -399,6 +412,8 @@ impl<'w> Run<'w> {
             workflow_execution = task.workflow_execution, attempt = task.attempt);
         let stop = CancellationToken::new();
         self.held.lock().insert(lease, stop.clone());
+        self.room.take(&task.action);
+        let action = task.action.clone();
         let handler = self.worker.handlers.get(&task.action).cloned();
         let work = async move {
             let Some(handler) = handler else {
@@ -415,7 +430,7 @@ impl<'w> Run<'w> {
                 }
             }
         };
-        self.running.spawn(work.instrument(span));
+        self.running.spawn(async move { (action, work.await) }.instrument(span));
     }
 
     /// Takes in all handlers that are done by now.
@@ -425,9 +440,10 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn done(&mut self, done: std::result::Result<Outcome, tokio::task::JoinError>) {
+    fn done(&mut self, done: std::result::Result<(String, Outcome), tokio::task::JoinError>) {
         // Handlers' panics are caught, and nobody aborts them while we listen.
-        let Ok(outcome) = done else { return };
+        let Ok((action, outcome)) = done else { return };
+        self.room.free(&action);
         if self.held.lock().remove(&(outcome.task, outcome.lease_token)).is_some() {
             self.outbox.push(Report { outcome, substitute: false });
         }

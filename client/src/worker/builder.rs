@@ -15,6 +15,7 @@ impl Worker {
             pool,
             name: format!("worker {}", std::process::id()),
             concurrency: 16,
+            bounds: HashMap::new(),
             batch_size: 10_000,
             lease: Duration::from_secs(30),
             poll_interval: Duration::from_millis(100),
@@ -43,6 +44,13 @@ impl WorkerBuilder {
     /// How many handlers run at once; 16 by default.
     pub fn concurrency(mut self, handlers: usize) -> WorkerBuilder {
         self.worker.concurrency = handlers.max(1);
+        self
+    }
+
+    /// How many handlers of this action run at once, within those of all; by default as many as there is work for. For
+    /// what others can take only so much of: a slow service, a licence, memory.
+    pub fn action_concurrency(mut self, action: impl Into<String>, handlers: usize) -> WorkerBuilder {
+        self.worker.bounds.insert(action.into(), handlers.max(1));
         self
     }
 

@@ -1,6 +1,7 @@
 //! Why a handler failed.
 
 use crate::Outcome;
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::any::Any;
 use std::fmt;
@@ -40,6 +41,13 @@ impl Failure {
     pub fn retry_in(mut self, delay: Duration) -> Failure {
         self.retry_in = Some(delay);
         self
+    }
+
+    /// If it is tried again, then not before this time, by this machine's clock, whatever the task's rule says: what a
+    /// service asks for that is to be left alone until then.
+    pub fn retry_at(self, time: DateTime<Utc>) -> Failure {
+        let delay = time.signed_duration_since(Utc::now());
+        self.retry_in(delay.to_std().unwrap_or(Duration::ZERO))
     }
 
     pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
@@ -98,7 +106,11 @@ mod tests {
     fn a_failure_says_whether_and_when_to_retry() {
         let failure = Failure::new("quota", "too many").retry_in(Duration::from_secs(5));
         assert_eq!(failure.clone().outcome((1, 2)).retry_in, Some(Duration::from_secs(5)));
-        assert_eq!(failure.do_not_retry().outcome((1, 2)).may_retry, Some(false));
+        assert_eq!(failure.clone().do_not_retry().outcome((1, 2)).may_retry, Some(false));
+        let later = failure.clone().retry_at(Utc::now() + Duration::from_secs(60)).outcome((1, 2)).retry_in.unwrap();
+        assert!(later > Duration::from_secs(50) && later <= Duration::from_secs(60), "{later:?}");
+        let past = failure.retry_at(Utc::now() - Duration::from_secs(60));
+        assert_eq!(past.outcome((1, 2)).retry_in, Some(Duration::ZERO));
     }
 
     #[test]

@@ -1,0 +1,11 @@
+//! The client's worker against a real server: work, failures, lost connections, lost leases, bounds, and the end of a worker.
+
+mod bound;
+mod connection;
+mod end;
+mod failure;
+mod fixture;
+mod lease;
+mod listen;
+mod span;
+mod work;
