@@ -63,30 +63,50 @@ END $$;
 COMMENT ON FUNCTION workflow.check_claim(text, int, interval) IS 'Raises WF613 where a claim''s arguments are not what they must be.';
 REVOKE ALL ON FUNCTION workflow.check_claim(text, int, interval) FROM PUBLIC;
 
+CREATE FUNCTION workflow.ready_actions(part int, actions text[]) RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF actions IS NOT NULL THEN
+    RETURN (SELECT array_agg(DISTINCT a.ref) FROM unnest(ready_actions.actions) AS a(ref)
+            WHERE EXISTS (SELECT FROM workflow.workflow_task_execution t
+                          WHERE t.part = ready_actions.part AND t.queue_at IS NOT NULL AND t.action_ref = a.ref));
+  END IF;
+  RETURN (
+    WITH RECURSIVE queued AS (
+      (SELECT t.action_ref FROM workflow.workflow_task_execution t
+       WHERE t.part = ready_actions.part AND t.queue_at IS NOT NULL ORDER BY t.action_ref LIMIT 1)
+      UNION ALL
+      SELECT (SELECT t.action_ref FROM workflow.workflow_task_execution t
+              WHERE t.part = ready_actions.part AND t.queue_at IS NOT NULL AND t.action_ref > q.action_ref
+              ORDER BY t.action_ref LIMIT 1)
+      FROM queued q WHERE q.action_ref IS NOT NULL)
+    SELECT array_agg(q.action_ref) FROM queued q WHERE q.action_ref IS NOT NULL);
+END $$;
+COMMENT ON FUNCTION workflow.ready_actions(int, text[]) IS
+  'The actions that have something in the queue of a part, of those named or of all (null); null: none has. One index probe an action.';
+REVOKE ALL ON FUNCTION workflow.ready_actions(int, text[]) FROM PUBLIC;
+
+CREATE FUNCTION workflow.head_of_queue(part int, actions text[]) RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT min(head.queue_at) FROM unnest(workflow.ready_actions(head_of_queue.part, actions)) AS a(ref)
+          CROSS JOIN LATERAL (
+            SELECT t.queue_at FROM workflow.workflow_task_execution t
+            WHERE t.part = head_of_queue.part AND t.action_ref = a.ref AND t.queue_at IS NOT NULL
+            ORDER BY t.queue_at LIMIT 1) AS head);
+END $$;
+COMMENT ON FUNCTION workflow.head_of_queue(int, text[]) IS
+  'The first place in the queue of a part among tasks of these actions (null: of any); null: nothing is queued.';
+REVOKE ALL ON FUNCTION workflow.head_of_queue(int, text[]) FROM PUBLIC;
+
 CREATE FUNCTION workflow.claim_part(part int, worker text, max_tasks int, actions text[], now timestamptz, until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  ready text[];
+  ready text[] := workflow.ready_actions(part, actions);
   token bigint;
 BEGIN
-  -- The actions that have something in the queue: one index probe each.
-  IF actions IS NULL THEN
-    WITH RECURSIVE queued AS (
-      (SELECT t.action_ref FROM workflow.workflow_task_execution t
-       WHERE t.part = claim_part.part AND t.queue_at IS NOT NULL ORDER BY t.action_ref LIMIT 1)
-      UNION ALL
-      SELECT (SELECT t.action_ref FROM workflow.workflow_task_execution t
-              WHERE t.part = claim_part.part AND t.queue_at IS NOT NULL AND t.action_ref > q.action_ref
-              ORDER BY t.action_ref LIMIT 1)
-      FROM queued q WHERE q.action_ref IS NOT NULL)
-    SELECT array_agg(q.action_ref) INTO ready FROM queued q WHERE q.action_ref IS NOT NULL;
-  ELSE
-    SELECT array_agg(DISTINCT a.ref) INTO ready FROM unnest(claim_part.actions) AS a(ref)
-    WHERE EXISTS (SELECT FROM workflow.workflow_task_execution t
-                  WHERE t.part = claim_part.part AND t.queue_at IS NOT NULL AND t.action_ref = a.ref);
-  END IF;
   IF ready IS NULL THEN
     RETURN;
   END IF;
@@ -245,7 +265,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) IS
-  'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue.';
+  'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue; where others have waited for more than pg_workflow.hand_over_grace longer, at most half of max_tasks is.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_size(what text, bytes int) RETURNS void

@@ -287,7 +287,8 @@ fn workflow_finish(
     let mut asking = match (worker, until) {
         (Some(worker), Some(until)) => {
             let actions = actions.map(|actions| actions.into_iter().flatten().collect());
-            Some(Asking { worker, wanted: max_tasks.unwrap_or(0).max(0) as usize, actions, until })
+            let wanted = max_tasks.unwrap_or(0).max(0) as usize;
+            Some(Asking { worker, wanted, past_others: wanted / 2, actions, until })
         }
         _ => None,
     };

@@ -19,6 +19,7 @@ mod error;
 mod family;
 mod finish;
 mod graphs;
+mod hand_over;
 mod id;
 mod jsonb;
 mod plans;

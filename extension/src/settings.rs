@@ -21,6 +21,7 @@ static TEMPLATE_FUEL: GucSetting<i32> = GucSetting::<i32>::new(1_000_000);
 static MAX_OUTPUT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static MAX_CONTEXT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static MAX_WORKFLOW_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(10);
+static HAND_OVER_GRACE: GucSetting<i32> = GucSetting::<i32>::new(10);
 static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1000);
@@ -62,6 +63,11 @@ pub fn max_result_bytes() -> i32 {
     MAX_RESULT_BYTES.get()
 }
 
+/// Seconds that a task may wait longer than one that follows from a report before the latter has to queue, too.
+pub fn hand_over_grace() -> i32 {
+    HAND_OVER_GRACE.get()
+}
+
 /// The bounds that definitions and executions keep to.
 pub fn limits() -> Limits {
     let size = |setting: &GucSetting<i32>| setting.get().max(0) as usize;
@@ -90,6 +96,16 @@ pub fn register() {
         255,
         GucContext::Sighup,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_workflow.hand_over_grace",
+        c"How far ahead in the queue others may be of what is handed over to a worker that reports.",
+        c"Where they are further ahead, at most half of what the worker asks for is handed over, and the rest comes from the queue.",
+        &HAND_OVER_GRACE,
+        0,
+        86_400,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
     );
     GucRegistry::define_string_guc(
         c"pg_workflow.test_now",

@@ -1,6 +1,7 @@
 //! Writing what the conductor decided: every kind of change of a batch in one statement, whatever the batch's size.
 
 use crate::error::Error;
+use crate::hand_over::Front;
 use crate::jsonb::Jsonb;
 use crate::run::Run;
 use crate::{family, plans, settings};
@@ -41,6 +42,8 @@ pub struct Asking {
     pub worker: String,
     /// How many tasks it still takes.
     pub wanted: usize,
+    /// How many of these may still be handed over where others have waited too long.
+    pub past_others: usize,
     /// What it can do; none: anything.
     pub actions: Option<Vec<String>>,
     /// When its lease would end.
@@ -165,6 +168,11 @@ pub struct Batch {
     runs: Vec<RunRow>,
     executions: Vec<(i64, &'static str, Option<String>)>,
     written: Written,
+}
+
+/// The part that an id names.
+fn part(id: i64) -> i32 {
+    (id >> 48) as i32
 }
 
 /// The values of one column.
@@ -395,6 +403,26 @@ impl Batch {
         Ok(withdrawn)
     }
 
+    /// Chooses what goes to the worker that asks without passing through the queue.
+    fn hand_over(&mut self, client: &SpiClient, now: TimestampWithTimeZone, asking: &mut Asking) -> Result<(), Error> {
+        let takes = |task: &FreshTask| task.start == "ready" && !task.paused && asking.takes(&task.task.action);
+        let ready: Vec<&mut FreshTask> = self.tasks.iter_mut().filter(|task| takes(task)).collect();
+        if asking.wanted == 0 || ready.is_empty() {
+            return Ok(());
+        }
+        let parts = ready.iter().map(|task| part(task.run)).collect();
+        let front = Front::look(client, now, asking.actions.as_deref(), parts)?;
+        for task in ready {
+            let passes = front.goes_before(part(task.run), task.priority);
+            if asking.wanted > 0 && (!passes || asking.past_others > 0) {
+                asking.wanted -= 1;
+                asking.past_others -= usize::from(passes);
+                task.start = "leased";
+            }
+        }
+        Ok(())
+    }
+
     fn insert(
         &mut self,
         client: &SpiClient,
@@ -408,13 +436,7 @@ impl Batch {
         let (worker, until) = match asking {
             None => (None, None),
             Some(asking) => {
-                for task in &mut self.tasks {
-                    let takes = task.start == "ready" && !task.paused && asking.takes(&task.task.action);
-                    if asking.wanted > 0 && takes {
-                        asking.wanted -= 1;
-                        task.start = "leased";
-                    }
-                }
+                self.hand_over(client, now, asking)?;
                 (Some(asking.worker.clone()), Some(asking.until))
             }
         };

@@ -9,6 +9,7 @@ mod event;
 mod fixture;
 mod flow;
 mod grant;
+mod hand_over;
 mod hostile;
 mod items;
 mod lease;
