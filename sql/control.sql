@@ -68,12 +68,21 @@ DECLARE
   now timestamptz := workflow.now();
   named text[] := coalesce(tasks, '{}');
   answer text;
+  caller bigint;
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
   PERFORM workflow.require('reset_items', reset_items);
   PERFORM workflow.require_words('tasks', named);
   IF array_ndims(routes) > 1 OR cardinality(routes) <> cardinality(named) OR EXISTS (SELECT FROM unnest(routes) AS r(route) WHERE r.route IS NULL) THEN
     PERFORM workflow.raise_error('WF613', 'tasks and routes do not match', NULL, 'give names of tasks, and with them no routes or one for each');
+  END IF;
+  -- The task that called it has ended with it, and would never hear of another end.
+  SELECT e.parent INTO caller FROM workflow.execution e
+  JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
+  WHERE e.part = (execution_id >> 48)::int AND e.id = execution_id AND w.version IS NOT NULL;
+  IF caller IS NOT NULL THEN
+    PERFORM workflow.raise_error('WF612', format('execution %s cannot be rerun: execution %s calls it', execution_id, caller), NULL,
+      format('rerun execution %s, which calls it anew', caller));
   END IF;
   answer := workflow.rerun(execution_id, named, coalesce(routes, array_fill(0, ARRAY[cardinality(named)])),
     array_fill(reset_items, ARRAY[cardinality(named)]), now);
@@ -82,5 +91,5 @@ BEGIN
   RETURN answer;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[], text) IS
-  'Runs an execution that ended without success on from where it stopped: the tasks named (the newest run of each; routes says which way led to it, default 0), or all whose failure nothing handled and all that would have started. Successful work is kept: of a task with items only those run again that did not succeed, unless reset_items. Gives the status: running. Errors: WF612 where it has not ended or has completed, WF613 null, WF616 no such execution, WF618 driven from outside.';
+  'Runs an execution that ended without success on from where it stopped: the tasks named (the newest run of each; routes says which way led to it, default 0), or all whose failure nothing handled and all that would have started. Successful work is kept: of a task with items only those run again that did not succeed, unless reset_items. Gives the status: running. Errors: WF612 where it has not ended, has completed, or is called by another execution, WF613 null, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[], text) FROM PUBLIC;

@@ -13,17 +13,17 @@ DECLARE
 BEGIN
   SET LOCAL client_min_messages = error;
   TRUNCATE workflow.execution, workflow.lease, held CASCADE;
-  FOREACH name IN ARRAY '{execution, workflow_execution, workflow_task_execution, lease}'::text[] LOOP
+  FOREACH name IN ARRAY '{execution, workflow_execution, workflow_task_execution, signal, lease}'::text[] LOOP
     PERFORM setval(format('workflow.%I_id_seq', name), 1, false);
   END LOOP;
 END $$;
 
--- Defines demo.w: what follows its ref, label and version. A spec ends its SQL at the first closing brace, so it is
+-- Defines a workflow: what follows its ref, label and version. A spec ends its SQL at the first closing brace, so it is
 -- written in YAML without any.
-CREATE PROCEDURE define(rest text) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE define(rest text, ref text DEFAULT 'demo.w') LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM workflow_register_action(ref) FROM unnest('{demo.a, demo.b, demo.c, demo.d}'::text[]) AS ref;
-  PERFORM workflow_define(E'ref: demo.w\nlabel: Test\nversion: 1.0.0\n' || rest);
+  PERFORM workflow_register_action(a) FROM unnest('{demo.a, demo.b, demo.c, demo.d}'::text[]) AS a;
+  PERFORM workflow_define(format(E'ref: %s\nlabel: Test\nversion: 1.0.0\n%s', ref, rest));
 END $$;
 
 -- Defines a workflow of one task under a ref and a label.
