@@ -9,8 +9,8 @@ DECLARE
 BEGIN
   PERFORM workflow.require('older_than', older_than);
   PERFORM workflow.page_size(max_rows);
-  IF older_than < interval '0' THEN
-    PERFORM workflow.raise_error('WF613', 'older_than is negative', format('older_than is %s', older_than), 'give an interval of 0 or more');
+  IF older_than < interval '0' OR older_than > interval '1000 years' THEN
+    PERFORM workflow.raise_error('WF613', 'older_than is out of range', format('older_than is %s', older_than), 'give 0 to 1000 years');
   END IF;
   -- The workflow executions first: the order of locks. Those that somebody works on are left for another time.
   SELECT array_agg(c.execution) INTO chosen
@@ -28,5 +28,5 @@ BEGIN
   RETURN pruned;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_prune(interval, int) IS
-  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first, with their tasks and whatever else hangs on them. Gives how many: call again while it is max_rows. Safe at any time, also while others work. Errors: WF613 for null, a negative interval, or max_rows out of range.';
+  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first, with their tasks and whatever else hangs on them. Gives how many: call again while it is max_rows. Safe at any time, also while others work. Error: WF613 for null, for older_than out of range (0 to 1000 years), and for max_rows out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_prune(interval, int) FROM PUBLIC;

@@ -31,13 +31,14 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, p
 DECLARE
   run workflow.workflow_execution := workflow.require_run(execution_id);
   -- How long a caller waits is a matter of the real clock, whatever the engine's says.
-  give_up timestamptz := clock_timestamp() + timeout;
+  give_up timestamptz;
   left_over float8;
   nap float8 := 0.005;
   is_over boolean;
   is_ours boolean;
 BEGIN
   PERFORM workflow.check_wait(timeout);
+  give_up := clock_timestamp() + timeout;
   LOOP
     SELECT workflow.is_end(e.status), pg_current_xact_id_if_assigned()::xid IN (e.xmin, w.xmin) INTO is_over, is_ours
     FROM workflow.execution e JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id

@@ -9,6 +9,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiTupleTable;
 
+/// The longest time until a retry that may be asked for, in seconds: a hundred years.
+const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
+
 /// What was reported of one task, beside the task's row.
 pub struct Outcome {
     /// The task's id.
@@ -23,6 +26,8 @@ pub struct Outcome {
     pub error: Option<Jsonb>,
     /// The worker's word on a retry.
     pub advice: Advice,
+    /// Seconds until the retry that the worker asks for.
+    retry_in: Option<f64>,
     /// Bytes of the larger of the two, as stored.
     pub bytes: i32,
     /// The task's row, where there is one.
@@ -107,6 +112,7 @@ impl Outcome {
             result: row.get::<Jsonb>(4)?,
             error: row.get::<Jsonb>(5)?,
             advice,
+            retry_in,
             bytes: row.get::<i32>(8)?.unwrap_or_default(),
             row: task_row,
         })
@@ -133,6 +139,9 @@ impl Outcome {
         };
         if row.lease != Some(lease) {
             return refuse("WF615", format!("lease is stale: task {task} is not held by it any more"));
+        }
+        if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
+            return refuse("WF613", format!("retry_in of task {task} is out of range: give 0 to 100 years"));
         }
         if self.bytes > settings::max_result_bytes() {
             let most = settings::max_result_bytes();
