@@ -14,14 +14,26 @@ REVOKE ALL ON FUNCTION workflow.say_error(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.last_claim(part int, action_ref text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  head bigint;
 BEGIN
+  -- Tasks are claimed in the order in which they came, more or less: what was claimed last is just before the head of the
+  -- queue, which may be far from the newest where many items came at once.
+  SELECT t.id INTO head FROM workflow.workflow_task_execution t
+  WHERE t.part = last_claim.part AND t.action_ref = last_claim.action_ref AND t.queue_at IS NOT NULL
+  ORDER BY t.queue_at, t.id LIMIT 1;
   RETURN (SELECT max(n.started_at)
-    FROM (SELECT t.action_ref, t.started_at FROM workflow.workflow_task_execution t
-          WHERE t.part = last_claim.part ORDER BY t.id DESC LIMIT 1000) AS n
+    FROM (SELECT newest.* FROM (
+            SELECT t.action_ref, t.started_at FROM workflow.workflow_task_execution t
+            WHERE t.part = last_claim.part ORDER BY t.id DESC LIMIT 1000) AS newest
+          UNION ALL
+          SELECT before.* FROM (
+            SELECT t.action_ref, t.started_at FROM workflow.workflow_task_execution t
+            WHERE t.part = last_claim.part AND t.id < head ORDER BY t.id DESC LIMIT 1000) AS before) AS n
     WHERE n.action_ref = last_claim.action_ref);
 END $$;
 COMMENT ON FUNCTION workflow.last_claim(int, text) IS
-  'When a worker last claimed a task of an action, as far as the newest 1000 tasks of a part show it; null: they show none.';
+  'When a worker last claimed a task of an action, as far as the newest 1000 tasks of a part and the 1000 before the head of its queue show it; null: they show none.';
 REVOKE ALL ON FUNCTION workflow.last_claim(int, text) FROM PUBLIC;
 
 -- The sentences about time that nobody has acted on share their end and their remedy.
@@ -40,7 +52,7 @@ DECLARE
   last timestamptz := workflow.last_claim(part, action_ref);
 BEGIN
   IF last IS NULL THEN
-    RETURN QUERY SELECT format('no worker seems to serve action %s: the newest 1000 tasks show no claim of it', action_ref),
+    RETURN QUERY SELECT format('no worker seems to serve action %s: no recent task shows a claim of it', action_ref),
       format('run a worker that serves %s', action_ref);
   ELSE
     RETURN QUERY SELECT format('action %s was last claimed at %s', action_ref, workflow.say_time(last)),

@@ -30,7 +30,7 @@ async fn a_task_waits_for_a_worker_that_serves_its_action() {
         let mut session = Session::new(db).await;
         let id = session.begin("tasks: [{name: a, action: demo.a}]\n").await;
         let nobody = "task a waits in the queue since 00:00:00; \
-                      no worker seems to serve action demo.a: the newest 1000 tasks show no claim of it";
+                      no worker seems to serve action demo.a: no recent task shows a claim of it";
         assert_why(&mut session, id, &[(nobody, "run a worker that serves demo.a")]).await;
         session.at(5.0).await;
         session.claim(1).await;
@@ -176,6 +176,21 @@ async fn a_task_with_items_is_one_sentence() {
 }
 
 #[tokio::test]
+async fn of_very_many_items_those_before_the_queue_show_who_serves_them() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin("tasks: [{name: each, action: demo.a, with_items: '{{ range(2500) | list }}', input: {}}]\n")
+            .await;
+        session.run("SELECT workflow_claim('w1', 3)").await;
+        let (sentence, hint) = why(&mut session, id).await.remove(0);
+        assert!(sentence.ends_with("; action demo.a was last claimed at 2026-01-01 00:00:00+00"), "{sentence}");
+        assert_eq!(hint, "");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
@@ -270,7 +285,7 @@ async fn a_call_waits_for_what_its_execution_waits_for() {
         let (branch, leaf) = (child(&mut session, "call").await, child(&mut session, "middle").await);
         let item = child(&mut session, "each").await;
         let queued = "task inner waits in the queue since 00:00:00; \
-                      no worker seems to serve action demo.a: the newest 1000 tasks show no claim of it";
+                      no worker seems to serve action demo.a: no recent task shows a claim of it";
         let call = format!(
             "task call waits for execution {branch} (demo.branch): task middle waits for execution {leaf} (demo.leaf): {queued}"
         );
