@@ -149,7 +149,8 @@ BEGIN
       count(*) FILTER (WHERE workflow.is_end(t.status)) AS ended,
       count(*) FILTER (WHERE t.status IN ('failed', 'timeout', 'abandoned')) AS failed,
       count(*) FILTER (WHERE t.status = 'running') AS running,
-      (array_agg(t.id ORDER BY t.due_at, t.id) FILTER (WHERE t.status = 'running'))[1] AS first_running,
+      -- The one that is late first.
+      (array_agg(t.id ORDER BY least(t.due_at, l.until), t.id) FILTER (WHERE t.status = 'running'))[1] AS first_running,
       count(*) FILTER (WHERE t.queue_at IS NOT NULL) AS queued,
       min(t.updated) FILTER (WHERE t.queue_at IS NOT NULL) AS queued_since,
       min(t.action_ref) FILTER (WHERE t.queue_at IS NOT NULL) AS action_ref,
@@ -158,6 +159,7 @@ BEGIN
       count(*) FILTER (WHERE t.status = 'requested' AND NOT t.held) AS waiting,
       (array_agg(t.id ORDER BY t.due_at, t.id) FILTER (WHERE t.status = 'requested' AND NOT t.held))[1] AS first_waiting
     FROM workflow.workflow_task_execution t
+    LEFT JOIN workflow.lease l ON t.status = 'running' AND l.part = t.part AND l.id = t.lease
     WHERE t.part = run.part AND t.workflow_execution = run.id AND t.task_index IS NOT NULL
     GROUP BY t.task_name, t.route, t.visit
     HAVING bool_or(NOT workflow.is_end(t.status)))

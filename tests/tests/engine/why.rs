@@ -176,6 +176,22 @@ async fn a_task_with_items_is_one_sentence() {
 }
 
 #[tokio::test]
+async fn of_items_that_run_the_one_that_is_late_is_told() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin("tasks: [{name: each, action: demo.a, with_items: [a, b, c], input: {}}]\n").await;
+        for (worker, lease) in [("w1", "1 hour"), ("w2", "10 s"), ("w3", "1 hour")] {
+            session.run(format!("SELECT workflow_claim('{worker}', 1, lease => '{lease}')")).await;
+        }
+        session.at(20.0).await;
+        let sentence = "task each 0 of 3 items have ended; running: 3, item 1 was claimed by w2 (attempt 1), \
+             whose lease ended at 00:00:10, and nobody has called workflow_tick since";
+        assert_why(&mut session, id, &[(sentence, TICK)]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn of_very_many_items_those_before_the_queue_show_who_serves_them() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
