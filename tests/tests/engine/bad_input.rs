@@ -11,12 +11,13 @@ const NO_INTERVALS: [&str; 6] =
     ["infinity", "-infinity", "-1 microsecond", "-1 day", "-170000000 years", "170000000 years"];
 
 /// Calls with an interval argument, as `$`.
-const INTERVALS: [(&str, &str); 7] = [
+const INTERVALS: [(&str, &str); 8] = [
     ("workflow_claim", "workflow_claim('w1', 1, NULL, $)"),
     ("workflow_fail", "workflow_fail(1, 1, retry_in => $)"),
     ("workflow_finish_and_claim", "workflow_finish_and_claim('w1', '{}', 1, NULL, $)"),
     ("workflow_heartbeat", "workflow_heartbeat('{1}', '{1}', $)"),
     ("workflow_prune", "workflow_prune($)"),
+    ("workflow_schedule", "workflow_schedule('s', '0 9 * * *', 'demo.w', grace => $)"),
     ("workflow_wait", "workflow_wait(1, $)"),
     // In an array of outcomes it is answered, not raised: see below.
     ("workflow_finish", "workflow_finish(ARRAY[ROW(1, 1, 'failed', NULL, NULL, NULL, $)::workflow.outcome])"),
@@ -75,6 +76,7 @@ async fn a_part_out_of_range_is_refused_wherever_there_is_one() {
                 format!("workflow_start_many('demo.w', ARRAY['{{}}']::jsonb[], part => {part})"),
                 format!("workflow_claim('w1', 1, parts => ARRAY[0, {part}])"),
                 format!("workflow_finish_and_claim('w1', '{{}}', parts => ARRAY[{part}]::int[])"),
+                format!("workflow_schedule('s', '0 9 * * *', 'demo.w', part => {part})"),
                 format!("workflow_tick(10, ARRAY[{part}, 0])"),
             ] {
                 let refusal = session.refused(format!("SELECT * FROM {call}")).await;
