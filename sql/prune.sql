@@ -1,32 +1,55 @@
 -- Retention: what has ended long ago goes, in steps as small as one likes.
+--
+-- What ended before a time was also made before it: so the index of a workflow's executions by when they were made says
+-- where to stop looking, and where nothing is old it is all that is read. What is old and stays (it goes on, or ended in
+-- a way that is kept) is passed over each time.
 
-CREATE FUNCTION pg_catalog.workflow_prune(older_than interval DEFAULT '30 days', max_rows int DEFAULT 1000) RETURNS int
+CREATE FUNCTION workflow.check_prune(older_than interval, statuses workflow.execution_status[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('older_than', older_than);
+  IF older_than < interval '0' OR older_than > interval '1000 years' THEN
+    PERFORM workflow.raise_error('WF613', 'older_than is out of range', format('older_than is %s', older_than), 'give 0 to 1000 years');
+  ELSIF EXISTS (SELECT FROM unnest(statuses) AS s(status) WHERE workflow.is_end(s.status) IS NOT TRUE) THEN
+    PERFORM workflow.raise_error('WF613', 'a status is no end', format('statuses are %s', left(statuses::text, 200)),
+      'give completed, failed, cancelled, timeout or abandoned');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_prune(interval, workflow.execution_status[]) IS
+  'Raises WF613 where what is to be pruned is null or out of range, or has not ended.';
+REVOKE ALL ON FUNCTION workflow.check_prune(interval, workflow.execution_status[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_prune(older_than interval DEFAULT '30 days', max_rows int DEFAULT 1000,
+  statuses workflow.execution_status[] DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  now timestamptz := workflow.now();
+  ended_by timestamptz;
+  wanted workflow.execution_status[] := coalesce(statuses, '{completed,failed,cancelled,timeout,abandoned}');
   chosen bigint[];
   pruned int;
 BEGIN
-  PERFORM workflow.require('older_than', older_than);
+  PERFORM workflow.check_prune(older_than, statuses);
   PERFORM workflow.page_size(max_rows);
-  IF older_than < interval '0' OR older_than > interval '1000 years' THEN
-    PERFORM workflow.raise_error('WF613', 'older_than is out of range', format('older_than is %s', older_than), 'give 0 to 1000 years');
-  END IF;
+  ended_by := workflow.now() - older_than;
   -- The workflow executions first: the order of locks. Those that somebody works on are left for another time.
   SELECT array_agg(c.execution) INTO chosen
-  FROM (SELECT w.execution FROM workflow.workflow_execution w
-        JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
-        WHERE workflow.is_end(e.status) AND e.updated <= now - older_than AND e.parent IS NULL
-          AND NOT EXISTS (SELECT FROM workflow.execution child
-                          WHERE child.part = e.part AND child.parent = e.id AND NOT workflow.is_end(child.status))
-        ORDER BY w.part, w.id LIMIT max_rows FOR UPDATE OF w SKIP LOCKED) AS c;
+  FROM (SELECT old.execution FROM workflow.workflow_definition d
+        CROSS JOIN LATERAL (
+          SELECT w.execution FROM workflow.workflow_execution w
+          JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+          WHERE w.workflow_def = d.id AND w.created <= ended_by AND e.status = ANY (wanted) AND e.updated <= ended_by
+            AND e.parent IS NULL
+            AND NOT EXISTS (SELECT FROM workflow.execution child
+                            WHERE child.part = e.part AND child.parent = e.id AND NOT workflow.is_end(child.status))
+          ORDER BY w.created, w.id LIMIT max_rows FOR UPDATE OF w SKIP LOCKED) AS old
+        LIMIT max_rows) AS c;
   -- Looked at once more under the lock: a rerun may have been quicker.
   DELETE FROM workflow.execution e
   USING unnest(chosen) AS c(id)
-  WHERE e.part = (c.id >> 48)::int AND e.id = c.id AND workflow.is_end(e.status) AND e.updated <= now - older_than;
+  WHERE e.part = (c.id >> 48)::int AND e.id = c.id AND e.status = ANY (wanted) AND e.updated <= ended_by;
   GET DIAGNOSTICS pruned = ROW_COUNT;
   RETURN pruned;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_prune(interval, int) IS
-  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first, with their tasks and whatever else hangs on them. Gives how many: call again while it is max_rows. Safe at any time, also while others work. Error: WF613 for null, for older_than out of range (0 to 1000 years), and for max_rows out of range.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_prune(interval, int) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) IS
+  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, of each workflow the oldest first, with their tasks, signals, events, sub-workflows and whatever else hangs on them. statuses: only those that ended so (completed, failed, cancelled, timeout, abandoned); null: all. Gives how many: call again while it is max_rows. Safe at any time, also while others work. Error: WF613 for null, for older_than out of range (0 to 1000 years), for max_rows out of range, and for a status that is no end.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) FROM PUBLIC;

@@ -1,10 +1,11 @@
 //! What people do to an execution, and what happened to it.
 
-use super::Engine;
+use super::{Engine, interval};
 use crate::model::{Event, ExecutionStatus};
 use crate::{Page, Result};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, query_as, query_scalar};
+use std::time::Duration;
 
 impl Engine {
     /// No task of it can be claimed until it is resumed; what runs may finish.
@@ -75,6 +76,26 @@ impl Engine {
         .bind(page.max_rows)
         .bind(page.after)
         .fetch_all(executor)
+        .await?)
+    }
+
+    /// Deletes up to `max_rows` (1 to 10,000) executions of workflows that ended at least so long ago, in one of these
+    /// ways or in any, with all that hangs on them. Gives how many: call it again while that is `max_rows`.
+    pub async fn prune<'e>(
+        executor: impl PgExecutor<'e>,
+        older_than: Duration,
+        max_rows: i32,
+        statuses: Option<&[ExecutionStatus]>,
+    ) -> Result<i32> {
+        let statuses: Option<Vec<&str>> = statuses.map(|all| all.iter().map(|status| status.as_str()).collect());
+        Ok(query_scalar(
+            "SELECT pg_catalog.workflow_prune(older_than => $1, max_rows => $2, \
+             statuses => $3::text[]::workflow.execution_status[])",
+        )
+        .bind(interval(older_than))
+        .bind(max_rows)
+        .bind(statuses)
+        .fetch_one(executor)
         .await?)
     }
 }

@@ -17,6 +17,7 @@ mod lease;
 mod monitoring;
 mod notify;
 mod process;
+mod prune;
 mod report;
 mod schedule;
 mod signal;
