@@ -5,7 +5,7 @@ MAJORS ?= 15 16 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench check package conformance clean
+.PHONY: help demo test build psql bench check package conformance simulate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ package: ## a tarball of the extension for each PostgreSQL major under target/pa
 
 conformance: ## the conductor against the recorded cases of the engine whose semantics it follows
 	cargo run --release -p pg_workflow_tests --bin conformance
+
+simulate: ## millions of random workflows under random schedules on the conductor (SCHEDULES=5000000)
+	SCHEDULES=$${SCHEDULES:-5000000} cargo test --release -p conductor --test simulation every_schedule
 
 clean: ## remove all that was built, and the servers under target/
 	@scripts/clean

@@ -17,8 +17,8 @@
 --   never touched again once finished. `queue_at`, `due_at`, `next_retry_at`, `held` and `timed_out` are the only changing
 --   columns that an index knows: finishing a task changes none of them, and stays a HOT update.
 -- * What a branch knows is in `workflow_execution.variables` while there is one branch; several branches keep their
---   differences in `workflow_execution.state`, the conductor's own memory. It is NULL for a single branch of plain steps,
---   so a linear workflow never writes its execution's row between start and end.
+--   differences in `workflow_execution.state`, the conductor's own memory. It is NULL for a single branch of plain steps
+--   without variables. A linear workflow that publishes nothing never writes its execution's row between start and end.
 -- * What no worker does, the engine ends itself: a task without action, one that waits for a signal, and one whose action
 --   is a workflow. Such rows are never in the queue.
 -- * Lock order: workflow_execution rows by (depth, part, id), so that parents come before children; then their tasks, then
@@ -258,7 +258,7 @@ COMMENT ON COLUMN workflow.workflow_execution.paused IS 'No task of it can be cl
 COMMENT ON COLUMN workflow.workflow_execution.pause_reason IS 'Why it is paused.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: made by workflow_create_workflow_execution and driven from outside.';
-COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps.';
+COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps without variables.';
 COMMENT ON COLUMN workflow.workflow_execution.priority IS 'Higher goes first; added to each task''s own.';
 COMMENT ON COLUMN workflow.workflow_execution.depth IS 'How many workflows it is called through: 0 for one that workflow_start made.';
 COMMENT ON COLUMN workflow.workflow_execution.due_at IS
@@ -313,7 +313,9 @@ CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_t
 CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)
   WHERE queue_at IS NOT NULL;
 CREATE INDEX workflow_task_execution_due_idx ON workflow.workflow_task_execution (part, due_at, id) WHERE due_at IS NOT NULL;
-CREATE INDEX workflow_task_execution_held_idx ON workflow.workflow_task_execution (part, workflow_execution, task_index) WHERE held;
+-- By task, so that the next item of one is found whatever others wait.
+CREATE INDEX workflow_task_execution_held_idx
+  ON workflow.workflow_task_execution (part, workflow_execution, task_name, route, visit, task_index) WHERE held;
 CREATE INDEX workflow_task_execution_retry_idx ON workflow.workflow_task_execution (next_retry_at, id)
   WHERE next_retry_at IS NOT NULL;
 CREATE INDEX workflow_task_execution_timed_out_idx ON workflow.workflow_task_execution (id) WHERE timed_out;

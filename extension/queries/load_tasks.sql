@@ -1,6 +1,6 @@
 -- The newest ended run of each task, its items taken together.
 SELECT DISTINCT ON (run.workflow_execution, run.task_name)
-       run.workflow_execution, run.task_name, run.status, run.result, run.error
+       run.workflow_execution, run.task_name, run.status, run.result, run.error, run.items, run.failed
 FROM (SELECT t.workflow_execution, t.task_name, max(t.id) AS id,
              CASE WHEN bool_or(t.skipped) THEN 'skipped'
                   WHEN bool_or(t.status = 'cancelled') THEN 'cancelled'
@@ -10,7 +10,9 @@ FROM (SELECT t.workflow_execution, t.task_name, max(t.id) AS id,
                   ELSE 'completed' END AS status,
              CASE WHEN count(t.task_index) = 0 THEN (array_agg(t.result))[1]
                   ELSE jsonb_agg(t.result ORDER BY t.task_index) FILTER (WHERE t.attempt > 0) END AS result,
-             (array_agg(t.error ORDER BY t.id) FILTER (WHERE t.error IS NOT NULL))[1] AS error
+             (array_agg(t.error ORDER BY t.id) FILTER (WHERE t.error IS NOT NULL))[1] AS error,
+             count(t.task_index)::int AS items,
+             (count(*) FILTER (WHERE t.status IN ('failed', 'timeout', 'abandoned')))::int AS failed
       FROM unnest($1::bigint[]) AS wanted(id)
       JOIN workflow.workflow_task_execution t
         ON t.part = (wanted.id >> 48)::int AND t.workflow_execution = wanted.id

@@ -1,6 +1,7 @@
 //! Advancing executions: events to the conductor, its changes to the tables, until nothing more follows.
 
 use crate::error::Error;
+use crate::finish::OwnReport;
 use crate::jsonb::Jsonb;
 use crate::run::Run;
 use crate::write::{Asking, Batch, Handed, Written, withdrawn};
@@ -32,6 +33,8 @@ pub struct Advance<'c, 'conn> {
     pub batch: Batch,
     /// Tasks with items that ended as a whole, or run again.
     pub whole_ends: Vec<(i64, TaskKey, &'static str)>,
+    /// The engine's own reports that wait for what others have withdrawn.
+    pub unheard: Vec<OwnReport>,
     /// How many more tasks that no worker does this call goes on with.
     pub own_tasks_left: usize,
 }
@@ -50,8 +53,8 @@ pub fn read_runs(client: &SpiClient, mut rows: SpiTupleTable) -> Result<BTreeMap
 impl<'c, 'conn> Advance<'c, 'conn> {
     /// Takes up executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
-        let (batch, whole_ends) = Default::default();
-        Advance { client, now, runs, batch, whole_ends, own_tasks_left: OWN_TASKS }
+        let (batch, whole_ends, unheard) = Default::default();
+        Advance { client, now, runs, batch, whole_ends, unheard, own_tasks_left: OWN_TASKS }
     }
 
     /// Reads executions that are locked as they stand now: what they have yet to write would be lost.
@@ -99,14 +102,15 @@ impl<'c, 'conn> Advance<'c, 'conn> {
                 family::cancel_children(self, &std::mem::take(&mut open.stopped))?;
             } else if !open.left.is_empty() {
                 family::cancel_left(self, std::mem::take(&mut open.left))?;
-            } else if open.is_empty() {
+            } else if open.is_empty() && self.unheard.is_empty() {
                 return Ok(handed);
             } else {
                 let written = std::mem::take(&mut open);
-                let mut reports = family::void(self, written.void)?;
+                let mut reports = std::mem::take(&mut self.unheard);
+                reports.extend(family::void(self, written.void)?);
                 reports.extend(dispatch::begin(self, &written.own)?);
                 reports.extend(family::ends(self, written.ended)?);
-                finish::report_own(self, &reports)?;
+                finish::report_own(self, reports)?;
             }
         }
     }

@@ -156,7 +156,7 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
     plans::run(client, include_str!("../queries/forget_due_run.sql"), &[run.into()])?;
     if over.get::<bool>(1)? == Some(true) {
         let reports = family::ends(&mut advance, vec![execution])?;
-        finish::report_own(&mut advance, &reports)?;
+        finish::report_own(&mut advance, reports)?;
     } else if family::stops_children(status) {
         family::cancel_children(&mut advance, &[execution])?;
     } else {
@@ -217,6 +217,7 @@ fn ended_tasks(client: &SpiClient, run: &Run) -> Result<Vec<Rerun>, Error> {
             context: rows.get::<String>(4)?.map(|text| context(&text)).unwrap_or_default(),
             items: (items.0 > 0).then_some(items),
             reset_items: false,
+            ended_at_once: rows.get::<bool>(7)?.unwrap_or_default(),
         });
     }
     Ok(tasks)

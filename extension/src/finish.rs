@@ -66,8 +66,7 @@ fn finish(
     let outcomes = read_outcomes(&mut rows)?;
     let (answers, taken) = judge(&outcomes, &runs, reporter);
     let mut advance = Advance::new(client, now, runs);
-    let mut states = report(&mut advance, &taken)?;
-    let handed = advance.settle(asking)?;
+    let (mut states, handed) = report(&mut advance, &taken, asking)?;
     for (id, key, status) in &advance.whole_ends {
         for report in taken.get(id).into_iter().flatten().filter(|report| report.key == *key) {
             states.insert(report.outcome.task, (*status).to_owned());
@@ -80,8 +79,8 @@ fn finish(
     Ok((answers.collect(), handed))
 }
 
-/// Ends tasks of executions that are locked.
-pub fn report_own(advance: &mut Advance, reports: &[OwnReport]) -> Result<(), Error> {
+/// Ends tasks of executions that are locked; what must wait for what others have withdrawn, when that is written.
+pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<(), Error> {
     if reports.is_empty() {
         return Ok(());
     }
@@ -98,7 +97,11 @@ pub fn report_own(advance: &mut Advance, reports: &[OwnReport]) -> Result<(), Er
         outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
     advance.load(runs.into_iter().collect())?;
     let (_, taken) = judge(&outcomes, &advance.runs, Reporter::Engine);
-    report(advance, &taken)?;
+    let open = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
+    let left = report_round(advance, &open, &mut States::new())?;
+    let left: BTreeSet<Option<i64>> = left.values().copied().flatten().map(|report| report.outcome.task).collect();
+    reports.retain(|report| left.contains(&Some(report.task)));
+    advance.unheard = reports;
     Ok(())
 }
 
@@ -165,21 +168,56 @@ fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Resu
     Ok(Taken { outcome, end, key, read })
 }
 
-/// Tells the conductor; gives how each task stands then.
-fn report(advance: &mut Advance, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<HashMap<Option<i64>, String>, Error> {
+/// How tasks stand after their reports.
+type States = HashMap<Option<i64>, String>;
+
+/// Tells the conductor, in as many rounds as it takes: what one report has withdrawn counts before the next is heard. Gives
+/// how each task stands then, and what was handed out.
+fn report(
+    advance: &mut Advance,
+    taken: &BTreeMap<i64, Vec<Taken>>,
+    mut asking: Option<&mut Asking>,
+) -> Result<(States, Vec<Handed>), Error> {
+    let mut states = States::new();
+    let mut handed = Vec::new();
+    let mut open: BTreeMap<i64, &[Taken]> = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
+    while !open.is_empty() {
+        open = report_round(advance, &open, &mut states)?;
+        handed.extend(advance.settle(asking.as_deref_mut())?);
+        if !open.is_empty() {
+            advance.load(open.keys().copied().collect())?;
+        }
+    }
+    Ok((states, handed))
+}
+
+/// Tells the conductor of each execution what it can hear now; gives the rest.
+fn report_round<'t, 'o>(
+    advance: &mut Advance,
+    open: &BTreeMap<i64, &'t [Taken<'o>]>,
+    states: &mut States,
+) -> Result<BTreeMap<i64, &'t [Taken<'o>]>, Error> {
     let wanted: Vec<(&Run, Needs)> =
-        taken.iter().filter_map(|(id, reports)| advance.runs.get(id).map(|run| (run, needs(run, reports)))).collect();
+        open.iter().filter_map(|(id, reports)| advance.runs.get(id).map(|run| (run, needs(run, reports)))).collect();
     let facts = load_facts(advance.client, &advance.now, &wanted)?;
-    let mut states = HashMap::new();
-    for ((id, reports), facts) in taken.iter().zip(facts) {
+    let mut rest = BTreeMap::new();
+    for ((id, reports), facts) in open.iter().zip(facts) {
         let items = item_reports(reports);
         let answers = advance.conduct(*id, facts, &items, |conductor| {
             let all = conductor.knows_all();
-            let answers = reports.iter().map(|report| conductor.finish(&reported(report, all)));
-            answers.collect::<Vec<_>>()
+            let mut answers = Vec::with_capacity(reports.len());
+            for report in *reports {
+                answers.push(conductor.finish(&reported(report, all)));
+                if conductor.must_settle() {
+                    break;
+                }
+            }
+            answers
         })?;
+        let answers = answers.unwrap_or_default();
         let paused = advance.execution(*id).is_some_and(|execution| execution.paused);
-        for (report, answer) in reports.iter().zip(answers.into_iter().flatten()) {
+        let (heard, left) = reports.split_at(answers.len());
+        for (report, answer) in heard.iter().zip(answers) {
             let outcome = report.outcome;
             let task = outcome.task.unwrap_or_default();
             if let (TaskEnd::Timeout, Some(child)) = (report.end, outcome.row.as_ref().and_then(|row| row.child)) {
@@ -191,8 +229,11 @@ fn report(advance: &mut Advance, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<Ha
             }
             states.insert(outcome.task, answer.task_status.to_owned());
         }
+        if !heard.is_empty() && !left.is_empty() {
+            rest.insert(*id, left);
+        }
     }
-    Ok(states)
+    Ok(rest)
 }
 
 fn item_reports(reports: &[Taken]) -> ItemReports {
@@ -203,9 +244,21 @@ fn item_reports(reports: &[Taken]) -> ItemReports {
     items.collect()
 }
 
+/// What the reports of one execution may need. An item whose task goes on needs nothing: what follows the task is read
+/// when its last item ends, not at each.
 fn needs(run: &Run, reports: &[Taken]) -> Needs {
+    let mut items: HashMap<TaskKey, u32> = HashMap::new();
+    for report in reports {
+        *items.entry(report.key).or_default() += 1;
+    }
+    let goes_on = |key: &TaskKey, ended: u32| {
+        let progress = run.before.state.items.iter().find(|progress| progress.key == *key);
+        progress.is_some_and(|progress| progress.ended + ended < progress.total)
+    };
+    items.retain(|key, ended| !goes_on(key, *ended));
     let mut needs = Needs::default();
-    reports.iter().for_each(|report| needs.merge(needs_of(run, report.key, report.end)));
+    let telling = reports.iter().filter(|report| items.contains_key(&report.key));
+    telling.for_each(|report| needs.merge(needs_of(run, report.key, report.end)));
     needs
 }
 
@@ -330,7 +383,7 @@ fn workflow_dispatch(tasks: Vec<i64>, runs: Vec<i64>, now: TimestampWithTimeZone
         let mut advance = Advance::new(client, now, BTreeMap::new());
         advance.load(runs)?;
         let reports = dispatch::begin(&mut advance, &tasks)?;
-        report_own(&mut advance, &reports)?;
+        report_own(&mut advance, reports)?;
         advance.settle(None)
     })?;
     Ok(())

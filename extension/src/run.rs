@@ -7,6 +7,7 @@ use conductor::changes::Changes;
 use conductor::conductor::Conductor;
 use conductor::expression::{self, Data};
 use conductor::graph::Graph;
+use conductor::items;
 use conductor::needs::Needs;
 use conductor::scope::Facts;
 use conductor::state::{Execution, State, Status, TaskKey};
@@ -209,7 +210,8 @@ fn load_tasks(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i6
     if asked.is_empty() {
         return Ok(found);
     }
-    let ids: Vec<i64> = asked.iter().map(|(run, _)| run.id).collect();
+    let runs: HashMap<i64, &Run> = asked.iter().map(|(run, _)| (run.id, *run)).collect();
+    let ids: Vec<i64> = runs.keys().copied().collect();
     let everything = asked.iter().any(|(_, needs)| needs.all_tasks);
     let names: BTreeSet<&String> = asked.iter().flat_map(|(_, needs)| &needs.tasks).collect();
     let names: Option<Vec<String>> = (!everything).then(|| names.into_iter().cloned().collect());
@@ -217,12 +219,26 @@ fn load_tasks(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i6
     while rows.next().is_some() {
         let id = rows.get::<i64>(1)?.unwrap_or_default();
         let name = rows.get::<String>(2)?.unwrap_or_default();
+        let count = |ordinal| Ok::<u32, Error>(rows.get::<i32>(ordinal)?.unwrap_or_default() as u32);
+        let (total, failed) = (count(6)?, count(7)?);
+        let status = match rows.get::<String>(3)?.unwrap_or_default() {
+            status if failed > 0 && status != "cancelled" && tolerated(&runs, id, &name, total, failed) => {
+                "completed".to_owned()
+            }
+            status => status,
+        };
         let view = Data::from_pairs([
-            ("status", Data::from(rows.get::<String>(3)?.unwrap_or_default())),
+            ("status", Data::from(status)),
             ("result", as_data(rows.get::<Jsonb>(4)?)),
             ("error", as_data(rows.get::<Jsonb>(5)?)),
         ]);
         found.entry(id).or_default().insert(name, view);
     }
     Ok(found)
+}
+
+/// Did a task end well though some of its items failed?
+fn tolerated(runs: &HashMap<i64, &Run>, id: i64, name: &str, total: u32, failed: u32) -> bool {
+    let items = runs.get(&id).and_then(|run| run.graph.node(run.graph.find(name)?).items.as_ref());
+    total > 0 && items.is_some_and(|items| items::tolerates(items, total, failed))
 }

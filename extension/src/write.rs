@@ -164,6 +164,8 @@ pub struct Batch {
     withdraw: Vec<(i64, Option<(String, TaskKey)>)>,
     hold: Vec<i64>,
     unhold: Vec<i64>,
+    /// Tasks that fall to the withdrawal.
+    withdrawn_tasks: Vec<FreshTask>,
     tasks: Vec<FreshTask>,
     runs: Vec<RunRow>,
     executions: Vec<(i64, &'static str, Option<String>)>,
@@ -251,7 +253,9 @@ impl Batch {
             self.written.ended.push(run.execution_id);
         }
         self.take_run(run, execution, &changes);
-        self.tasks.extend(changes.scheduled.into_iter().map(|task| fresh(run, paused, task)));
+        let mut scheduled = changes.scheduled.into_iter().map(|task| fresh(run, paused, task));
+        self.withdrawn_tasks.extend(scheduled.by_ref().take(changes.scheduled_before));
+        self.tasks.extend(scheduled);
     }
 
     fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
@@ -290,8 +294,12 @@ impl Batch {
         let now = *now;
         let wake = wake::Wake::look(&self, client)?;
         self.write_rows(client, now)?;
+        let mut withdrawn = std::mem::take(&mut self.withdrawn_tasks);
+        self.insert(client, now, &mut withdrawn, None, handed)?;
         self.written.withdrawn = self.withdraw(client, now)?;
-        self.insert(client, now, asking, handed)?;
+        let mut tasks = std::mem::take(&mut self.tasks);
+        self.insert(client, now, &mut tasks, asking, handed)?;
+        (self.withdrawn_tasks, self.tasks) = (withdrawn, tasks);
         self.write_runs(client, now)?;
         self.log(client, now)?;
         wake.map_or(Ok(()), |wake| wake.tell(client))?;
@@ -403,44 +411,25 @@ impl Batch {
         Ok(withdrawn)
     }
 
-    /// Chooses what goes to the worker that asks without passing through the queue.
-    fn hand_over(&mut self, client: &SpiClient, now: TimestampWithTimeZone, asking: &mut Asking) -> Result<(), Error> {
-        let takes = |task: &FreshTask| task.start == "ready" && !task.paused && asking.takes(&task.task.action);
-        let ready: Vec<&mut FreshTask> = self.tasks.iter_mut().filter(|task| takes(task)).collect();
-        if asking.wanted == 0 || ready.is_empty() {
-            return Ok(());
-        }
-        let parts = ready.iter().map(|task| part(task.run)).collect();
-        let front = Front::look(client, now, asking.actions.as_deref(), parts)?;
-        for task in ready {
-            let passes = front.goes_before(part(task.run), task.priority);
-            if asking.wanted > 0 && (!passes || asking.past_others > 0) {
-                asking.wanted -= 1;
-                asking.past_others -= usize::from(passes);
-                task.start = "leased";
-            }
-        }
-        Ok(())
-    }
-
     fn insert(
         &mut self,
         client: &SpiClient,
         now: TimestampWithTimeZone,
+        tasks: &mut [FreshTask],
         asking: Option<&mut Asking>,
         handed: &mut Vec<Handed>,
     ) -> Result<(), Error> {
-        if self.tasks.is_empty() {
+        if tasks.is_empty() {
             return Ok(());
         }
         let (worker, until) = match asking {
             None => (None, None),
             Some(asking) => {
-                self.hand_over(client, now, asking)?;
+                hand_over(client, now, tasks, asking)?;
                 (Some(asking.worker.clone()), Some(asking.until))
             }
         };
-        let rows = &self.tasks;
+        let rows = &*tasks;
         let arguments = [
             column(rows, |row| row.run),
             column(rows, |row| row.task_name.clone()),
@@ -509,6 +498,31 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Chooses what goes to the worker that asks without passing through the queue.
+fn hand_over(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: &mut [FreshTask],
+    asking: &mut Asking,
+) -> Result<(), Error> {
+    let takes = |task: &FreshTask| task.start == "ready" && !task.paused && asking.takes(&task.task.action);
+    let ready: Vec<&mut FreshTask> = tasks.iter_mut().filter(|task| takes(task)).collect();
+    if asking.wanted == 0 || ready.is_empty() {
+        return Ok(());
+    }
+    let parts = ready.iter().map(|task| part(task.run)).collect();
+    let front = Front::look(client, now, asking.actions.as_deref(), parts)?;
+    for task in ready {
+        let passes = front.goes_before(part(task.run), task.priority);
+        if asking.wanted > 0 && (!passes || asking.past_others > 0) {
+            asking.wanted -= 1;
+            asking.past_others -= usize::from(passes);
+            task.start = "leased";
+        }
+    }
+    Ok(())
 }
 
 fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {

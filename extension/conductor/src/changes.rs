@@ -8,11 +8,13 @@ use crate::state::{Context, Status, TaskEnd, TaskKey};
 pub struct Changes {
     /// Tasks to insert.
     pub scheduled: Vec<NewTask>,
+    /// So many of them, the first, are inserted before anything is withdrawn.
+    pub scheduled_before: usize,
     /// So many more items of a task may be claimed, lowest first.
     pub released: Vec<(TaskKey, u32)>,
     /// All items of a task run again after so many seconds, so many of them claimable at first.
     pub items_retried: Vec<ItemsRetry>,
-    /// Tasks not claimed yet must not start: end them as cancelled before anything is inserted, and answer with
+    /// Tasks not claimed yet must not start: end them as cancelled before the rest is inserted, and answer with
     /// [`crate::conductor::Conductor::withdrawn`].
     pub withdraw: Withdraw,
     /// Tasks with items that ended, or run again, as a whole: what their last item's report answers.

@@ -86,6 +86,8 @@ pub struct Conductor<'a> {
     pub(crate) work: VecDeque<Work>,
     /// Tasks that ended in this batch, as expressions see them.
     pub(crate) ended: Arc<BTreeMap<String, Data>>,
+    /// How many tasks the events before this one have scheduled.
+    scheduled_before: usize,
     instant: u32,
 }
 
@@ -101,6 +103,7 @@ impl<'a> Conductor<'a> {
             variables: facts.variables.clone(),
             work: VecDeque::new(),
             ended: Arc::default(),
+            scheduled_before: 0,
             instant: 0,
         }
     }
@@ -120,17 +123,26 @@ impl<'a> Conductor<'a> {
         self.execution = Execution::new();
         self.execution.state.live = 0;
         let mut vars = context::Changes::new();
+        let mut bytes = 0;
         let nothing = context::empty();
         for (name, value) in &self.graph.vars {
             let seen = context::seen_through(&nothing, &vars);
-            match self.render(value, Some(seen), None, None) {
+            let value = self
+                .render(value, Some(seen), None, None)
+                .map_err(|error| Trouble::evaluating("WF605", &format!("variable {name}"), None, &error));
+            let bounded = value.and_then(|value| {
+                bytes += context::size_of(name, &value);
+                self.bound(bytes, None, name).map(|()| value)
+            });
+            match bounded {
                 Ok(value) => context::put(&mut vars, &vec![(name.clone(), value)]),
-                Err(error) => {
-                    self.fail(Trouble::evaluating("WF605", &format!("variable {name}"), None, &error));
+                Err(trouble) => {
+                    self.fail(trouble);
                     break;
                 }
             }
         }
+        self.execution.state.bytes = context::size(&vars);
         let vars = context::overlaid(&nothing, &vars);
         self.variables = Some(vars.clone());
         if !self.graph.vars.is_empty() {
@@ -153,8 +165,15 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// A row was reported.
+    /// Must the changes be written before it can go on? What is withdrawn counts before whatever is reported next.
+    pub fn must_settle(&self) -> bool {
+        self.changes.withdraw != Withdraw::Nothing
+    }
+
+    /// A row was reported. No other may be where [`Conductor::must_settle`]: only so it does not matter which reports come
+    /// together.
     pub fn finish(&mut self, reported: &Reported) -> Report {
+        self.scheduled_before = self.changes.scheduled.len();
         let report = match reported.index {
             Some(_) => self.finish_item(reported),
             None => self.finish_task(reported),
@@ -297,9 +316,11 @@ impl<'a> Conductor<'a> {
             return;
         }
         self.execution.status = status;
-        // What was scheduled in this very batch is not a row yet: it goes back to where a rerun finds it.
-        for task in std::mem::take(&mut self.changes.scheduled) {
-            if matches!(task.start, Start::Ended(..)) {
+        // What an earlier event has scheduled is withdrawn as if its row were there. What this one has scheduled never was:
+        // it goes back to where a rerun finds it.
+        self.changes.scheduled_before = self.scheduled_before;
+        for (place, task) in std::mem::take(&mut self.changes.scheduled).into_iter().enumerate() {
+            if place < self.scheduled_before || matches!(task.start, Start::Ended(..)) {
                 self.changes.scheduled.push(task);
             } else {
                 self.unschedule(task);

@@ -7,6 +7,7 @@
 use crate::expression::Data;
 use crate::state::{Context, Delta, State};
 use minijinja::value::{Enumerator, Object, Value};
+use std::io;
 use std::sync::Arc;
 
 /// Variables and their new values, in order.
@@ -79,21 +80,55 @@ pub fn join(context: &mut Context, other: &[u32]) {
     }
 }
 
+/// Bytes of variables, as JSON text.
+pub fn size(entries: &Changes) -> u64 {
+    entries.iter().map(|(name, value)| size_of(name, value)).sum()
+}
+
+/// Bytes of one variable, as JSON text.
+pub fn size_of(name: &str, value: &Data) -> u64 {
+    let mut counter = Counter(0);
+    // Counting fails as little as writing to memory does.
+    let _ = serde_json::to_writer(&mut counter, value);
+    // Quotes, colon and comma.
+    counter.0 + name.len() as u64 + 4
+}
+
+/// Bytes of a map of variables.
+fn size_of_all(variables: &Data) -> u64 {
+    let keys = variables.try_iter().into_iter().flatten();
+    keys.map(|key| size_of(key.as_str().unwrap_or_default(), &variables.get_item(&key).unwrap_or_default())).sum()
+}
+
+/// Takes any number of bytes and keeps none.
+struct Counter(u64);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl State {
     /// What a branch sees. A change that is gone has become part of the base.
     pub fn variables(&self, variables: &Data, context: &[u32]) -> Data {
         let Some(base) = &self.base else { return variables.clone() };
         let mut changes = Changes::new();
-        for delta in context.iter().filter_map(|id| self.deltas.iter().find(|delta| delta.id == *id)) {
-            put(&mut changes, &delta.vars);
+        for delta in context.iter().filter_map(|id| self.delta(*id)) {
+            put(&mut changes, &self.deltas[delta].vars);
         }
         if changes.is_empty() { base.clone() } else { overlaid(base, &changes) }
     }
 
     /// Notes that more than one may now build on the newest change of a context.
     pub fn share(&mut self, context: &[u32]) {
-        if let Some(delta) = context.last().and_then(|last| self.deltas.iter_mut().find(|delta| delta.id == *last)) {
-            delta.own = false;
+        if let Some(delta) = context.last().and_then(|last| self.delta(*last)) {
+            self.deltas[delta].own = false;
         }
     }
 
@@ -103,11 +138,14 @@ impl State {
         if self.base.is_none() {
             self.base = Some(variables.clone());
         }
-        let newest = context.last().copied();
-        match self.deltas.iter_mut().find(|delta| Some(delta.id) == newest && delta.own) {
-            Some(delta) => put(&mut delta.vars, changes),
+        self.bytes += size(changes);
+        match self.own_delta(&context) {
+            Some(delta) => {
+                self.bytes = self.bytes.saturating_sub(replaced(&self.deltas[delta].vars, changes));
+                put(&mut self.deltas[delta].vars, changes);
+            }
             None => {
-                let id = self.deltas.iter().map(|delta| delta.id).max().unwrap_or(0) + 1;
+                let id = self.deltas.last().map_or(0, |delta| delta.id) + 1;
                 self.deltas.push(Delta { id, vars: changes.clone(), own: true });
                 context.push(id);
             }
@@ -115,9 +153,46 @@ impl State {
         context
     }
 
-    /// Forgets the branches: what the last of them saw becomes the variables.
-    pub fn collapse(&mut self) {
+    /// The variables after one more change of the only branch there is, which sees `variables`.
+    pub fn publish_alone(&mut self, variables: &Data, changes: &Changes) -> Data {
+        self.bytes = self.bytes_after(variables, changes);
+        // The branches are forgotten: what the last of them saw is the variables.
         self.base = None;
         self.deltas.clear();
+        overlaid(variables, changes)
     }
+
+    /// Bytes of all variables, should the only branch there is publish `changes`.
+    pub fn bytes_after(&self, variables: &Data, changes: &Changes) -> u64 {
+        // After branches, what each has replaced no longer counts.
+        let before = if self.base.is_some() { size_of_all(variables) } else { self.bytes };
+        let replaced = changes.iter().filter_map(|(name, _)| Some(size_of(name, &known(variables, name)?)));
+        (before + size(changes)).saturating_sub(replaced.sum())
+    }
+
+    /// Bytes of all variables, should one of several branches publish `changes`.
+    pub fn bytes_beside(&self, context: &[u32], changes: &Changes) -> u64 {
+        let replaced = self.own_delta(context).map_or(0, |delta| replaced(&self.deltas[delta].vars, changes));
+        (self.bytes + size(changes)).saturating_sub(replaced)
+    }
+
+    /// Where a delta is: they are numbered in order.
+    fn delta(&self, id: u32) -> Option<usize> {
+        self.deltas.binary_search_by_key(&id, |delta| delta.id).ok()
+    }
+
+    /// The delta that only the branch of this context sees.
+    fn own_delta(&self, context: &[u32]) -> Option<usize> {
+        context.last().and_then(|last| self.delta(*last)).filter(|delta| self.deltas[*delta].own)
+    }
+}
+
+fn known(variables: &Data, name: &str) -> Option<Data> {
+    variables.get_item(&Value::from(name)).ok().filter(|value| !value.is_undefined())
+}
+
+/// Bytes of those entries that changes take the place of.
+fn replaced(entries: &Changes, changes: &Changes) -> u64 {
+    let gone = entries.iter().filter(|(name, _)| changes.iter().any(|(changed, _)| changed == name));
+    gone.map(|(name, value)| size_of(name, value)).sum()
 }

@@ -3,8 +3,10 @@
 use crate::changes::{Hold, RerunTask, Withdraw};
 use crate::conductor::{Conductor, Trouble, Work};
 use crate::definition::CancellationPolicy;
+use crate::expression::Data;
 use crate::items::tolerated;
-use crate::state::{Context, Progress, Staged, Status, TaskKey};
+use crate::scope::Outcome;
+use crate::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
 
 /// A task that a rerun runs again.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Rerun {
     pub items: Option<(u32, u32)>,
     /// Items that succeeded run again too.
     pub reset_items: bool,
+    /// The engine ended it at once: it was skipped, or had nothing to do. Its row is no work.
+    pub ended_at_once: bool,
 }
 
 impl Conductor<'_> {
@@ -86,10 +90,20 @@ impl Conductor<'_> {
     }
 
     fn rerun_task(&mut self, task: &Rerun) {
-        let (concurrency, tolerated) = self.item_bounds(task);
+        let (concurrency, tolerated, max_retries) = self.item_bounds(task);
         let state = &mut self.execution.state;
         state.failures.retain(|key| *key != task.key);
         state.live += 1;
+        if task.ended_at_once {
+            let (node, route, context) = (task.key.node, task.key.route, task.context.clone());
+            return self.work.push_back(Work::Ready { node, route, context });
+        }
+        if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
+            // All of its items keep their success: what is left to do is what follows them.
+            let result = self.facts.results.get(&task.key).cloned();
+            let outcome = Outcome { status: TaskEnd::Completed.name(), result, error: Some(Data::from(())) };
+            return self.end_task(task.key, &task.context, outcome, TaskEnd::Completed);
+        }
         let released = task.items.map(|(total, kept)| {
             let kept = if task.reset_items { 0 } else { kept };
             let open = total - kept;
@@ -106,6 +120,7 @@ impl Conductor<'_> {
                 concurrency,
                 tolerated,
                 retries: 0,
+                max_retries,
                 stopped: false,
                 final_failure: false,
             });
@@ -114,15 +129,17 @@ impl Conductor<'_> {
         self.changes.rerun_tasks.push(RerunTask { key: task.key, reset_items: task.reset_items, released });
     }
 
-    fn item_bounds(&self, task: &Rerun) -> (u32, u32) {
+    /// Concurrency, failures tolerated, and retries allowed.
+    fn item_bounds(&self, task: &Rerun) -> (u32, u32, u32) {
         let node = self.graph.node(task.key.node);
         match (&node.items, task.items) {
             (Some(items), Some((total, _))) => {
                 let vars = self.branch(&task.context);
-                let concurrency = self.count(node, "concurrency", &items.concurrency, vars).ok().flatten();
-                (concurrency.unwrap_or(0), tolerated(items, total))
+                let concurrency = self.count(node, "concurrency", &items.concurrency, vars.clone()).ok().flatten();
+                let max_retries = self.max_retries(node, vars, None).unwrap_or(0);
+                (concurrency.unwrap_or(0), tolerated(items, total), max_retries as u32)
             }
-            _ => (0, 0),
+            _ => (0, 0, 0),
         }
     }
 

@@ -36,6 +36,7 @@ impl Conductor<'_> {
             };
             tasks.push(self.new_task(node, key, context, vars.clone(), Some(&item), start)?);
         }
+        let max_retries = tasks.first().map_or(0, |task| task.max_retries as u32);
         self.changes.scheduled.extend(tasks);
         self.execution.state.items.push(Progress {
             key,
@@ -49,6 +50,7 @@ impl Conductor<'_> {
             concurrency,
             tolerated: tolerated(items, total),
             retries: 0,
+            max_retries,
             stopped: false,
             final_failure: false,
         });
@@ -171,6 +173,7 @@ impl Conductor<'_> {
             index: None,
             context: &progress.context,
             retries: progress.retries,
+            max_retries: progress.max_retries,
             end,
             result: self.facts.results.get(&key).cloned(),
             ..reported.clone()
@@ -228,11 +231,11 @@ impl Reported<'static> {
             index: None,
             context: &[],
             retries: 0,
-            max_retries: u32::MAX,
+            max_retries: 0,
             elapsed: 0.0,
             end: TaskEnd::Cancelled,
             result: None,
-            error: None,
+            error: Some(Data::from(())),
             jitter: 0.5,
             advice: Default::default(),
         }
@@ -248,6 +251,11 @@ fn named(names: &[String], item: Data) -> Data {
             Data::from_pairs(names.iter().cloned().zip(parts))
         }
     }
+}
+
+/// Does a task that ended with so many failures among its items count as done well?
+pub fn tolerates(items: &Items, total: u32, failed: u32) -> bool {
+    failed <= tolerated(items, total)
 }
 
 /// How many failures among its items a task tolerates.

@@ -16,10 +16,12 @@ impl Conductor<'_> {
             return;
         }
         let compiled = self.graph.node(node);
-        // What no cycle leads to runs once by each way, and once more after each rerun.
-        let visit = match compiled.repeats {
-            true => self.execution.state.visit(node),
-            false => self.execution.state.reruns,
+        // What no cycle leads to runs once by each way. After a rerun it may again, even twice: what had been about to start
+        // does, and what runs again leads to it as well.
+        let visit = match (compiled.repeats, self.execution.state.reruns) {
+            (false, 0) => 0,
+            (false, reruns) => self.execution.state.visit(node, reruns),
+            (true, _) => self.execution.state.visit(node, 0),
         };
         if compiled.repeats && visit >= self.graph.max_visits {
             let message = format!("WF609: task {} ran {visit} times, which is max_visits", compiled.name);
@@ -90,14 +92,7 @@ impl Conductor<'_> {
         let signal = text("signal", &node.signal)?;
         let input = rendered("input", &node.input)?;
         let timeout = self.seconds(&node.timeout, vars.clone()).map_err(|error| failed("timeout", error))?;
-        let max_retries = match &node.retry {
-            None => 0,
-            Some(retry) => {
-                let count = self.render(&retry.count, vars.clone(), None, item);
-                count.map_err(|error| failed("retry count", error))?.as_i64().unwrap_or(0).clamp(0, i32::MAX.into())
-                    as i32
-            }
-        };
+        let max_retries = self.max_retries(node, vars, item)?;
         Ok(NewTask {
             key,
             index: item.map(|item| item.index),
@@ -111,6 +106,13 @@ impl Conductor<'_> {
             max_retries,
             priority: node.priority,
         })
+    }
+
+    pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Trouble> {
+        let Some(retry) = &node.retry else { return Ok(0) };
+        let count = self.render(&retry.count, vars, None, item);
+        let count = count.map_err(|error| Trouble::evaluating("WF602", "retry count", Some(&node.name), &error))?;
+        Ok(count.as_i64().unwrap_or(0).clamp(0, i32::MAX.into()) as i32)
     }
 
     /// The engine itself ends a task: a row that was never claimable.

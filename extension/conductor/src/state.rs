@@ -1,7 +1,7 @@
 //! What the conductor remembers of an execution between events.
 //!
 //! [`State`] is stored as `workflow_execution.state`. It holds nothing that grows with finished tasks, and it is the
-//! default, stored as NULL, while a single branch walks plain steps.
+//! default, stored as NULL, while a single branch without variables walks plain steps.
 
 use crate::expression::Data;
 use crate::graph::{EdgeId, NodeId};
@@ -150,6 +150,9 @@ pub struct State {
     /// Tasks with items that have not ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Progress>,
+    /// Bytes of all variables, those of branches together: counted as they change, never measured anew.
+    #[serde(skip_serializing_if = "no_bytes")]
+    pub bytes: u64,
     /// The variables as they were when the branches parted; none: `variables` itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Data>,
@@ -174,6 +177,10 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+fn no_bytes(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Default for State {
     fn default() -> Self {
         State {
@@ -183,6 +190,7 @@ impl Default for State {
             visits: Vec::new(),
             reruns: 0,
             items: Vec::new(),
+            bytes: 0,
             base: None,
             deltas: Vec::new(),
             ended: None,
@@ -245,6 +253,9 @@ pub struct Progress {
     pub tolerated: u32,
     /// Retries of the whole so far.
     pub retries: u32,
+    /// Retries of the whole allowed.
+    #[serde(default)]
+    pub max_retries: u32,
     /// No new item starts.
     pub stopped: bool,
     /// A worker has said that trying again is of no use.
@@ -295,18 +306,15 @@ impl State {
         self.items.iter_mut().find(|progress| progress.key == key)
     }
 
-    /// One more visit: how many there were before.
-    pub fn visit(&mut self, node: NodeId) -> u32 {
-        match self.visits.iter_mut().find(|(visited, _)| *visited == node) {
-            Some((_, count)) => {
-                *count += 1;
-                *count - 1
-            }
-            None => {
-                self.visits.push((node, 1));
-                0
-            }
-        }
+    /// One more visit, and its number: they count from `first`.
+    pub fn visit(&mut self, node: NodeId, first: u32) -> u32 {
+        let position = self.visits.iter().position(|(visited, _)| *visited == node).unwrap_or_else(|| {
+            self.visits.push((node, first));
+            self.visits.len() - 1
+        });
+        let next = &mut self.visits[position].1;
+        *next = (*next).max(first) + 1;
+        *next - 1
     }
 
     /// The route by which `edge` leads on from `route` to a task that several ways lead to.

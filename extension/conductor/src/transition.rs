@@ -58,7 +58,11 @@ impl<'a> Conductor<'a> {
             self.execution.state.failures.push(key);
             return self.stop_here(context);
         }
-        match self.fire(key, context, outcome, end) {
+        let fired = self.fire(key, context, outcome, end).and_then(|(published, fired)| {
+            self.bound_variables(key, context, &published, &fired)?;
+            Ok((published, fired))
+        });
+        match fired {
             Ok((published, fired)) => self.follow(key, context, end, published, fired),
             Err(trouble) => {
                 self.stop_here(context);
@@ -88,8 +92,9 @@ impl<'a> Conductor<'a> {
         let task = (node.name.as_str(), outcome);
         let vars = self.branch(context);
         let mut published = context::Changes::new();
+        let mut bytes = 0;
         if end == TaskEnd::Completed {
-            self.publish_all(&node.publish, vars.as_ref(), &mut published, task)?;
+            self.publish_all(&node.publish, vars.as_ref(), &mut published, task, &mut bytes)?;
         }
         let mut fired = Vec::new();
         for next in &node.next {
@@ -102,7 +107,7 @@ impl<'a> Conductor<'a> {
             };
             if fires {
                 let mut changes = published.clone();
-                self.publish_all(&next.publish, vars.as_ref(), &mut changes, task)?;
+                self.publish_all(&next.publish, vars.as_ref(), &mut changes, task, &mut bytes)?;
                 fired.push(Fired { changes, targets: &next.targets });
             }
         }
@@ -115,15 +120,57 @@ impl<'a> Conductor<'a> {
         vars: Option<&Data>,
         changes: &mut context::Changes,
         task: (&str, &Outcome),
+        bytes: &mut u64,
     ) -> Result<(), Trouble> {
         for (name, value) in entries {
             let seen = vars.map(|vars| context::seen_through(vars, changes));
             let value = self
                 .render(value, seen, Some(task), None)
                 .map_err(|error| Trouble::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
+            // One task's end is held to the bound while it goes on, or it could take any memory before it is refused.
+            *bytes += context::size_of(name, &value);
+            self.bound(*bytes, Some(task.0), name)?;
             context::put(changes, &vec![(name.clone(), value)]);
         }
         Ok(())
+    }
+
+    /// Do all variables keep to their bound with what the task's end publishes?
+    fn bound_variables(
+        &self,
+        key: TaskKey,
+        context: &Context,
+        published: &context::Changes,
+        fired: &[Fired],
+    ) -> Result<(), Trouble> {
+        let state = &self.execution.state;
+        let mut all: Vec<&context::Changes> = fired.iter().map(|next| &next.changes).collect();
+        all.extend(fired.is_empty().then_some(published));
+        let changed = all.iter().copied().flatten();
+        let Some((_, name)) = changed.map(|(name, value)| (context::size_of(name, value), name)).max() else {
+            return Ok(());
+        };
+        let bytes = match all.as_slice() {
+            [changes] if state.is_single() => match self.branch(context) {
+                Some(seen) => state.bytes_after(&seen, changes),
+                None => 0,
+            },
+            [changes] => state.bytes_beside(context, changes),
+            all => state.bytes + all.iter().map(|changes| context::size(changes)).sum::<u64>(),
+        };
+        self.bound(bytes, Some(&self.graph.node(key.node).name), name)
+    }
+
+    /// So many bytes of variables: may they be?
+    pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Trouble> {
+        let most = self.graph.limits.context_bytes;
+        if bytes <= most as u64 {
+            return Ok(());
+        }
+        let by = task.map(|task| format!(" that task {task} publishes")).unwrap_or_default();
+        let message =
+            format!("WF614: with variable {variable}{by} the variables take {bytes} bytes, at most {most} are allowed");
+        Err(Trouble { message })
     }
 
     fn follow(
@@ -143,6 +190,10 @@ impl<'a> Conductor<'a> {
         let mut leads_on: Vec<(NodeId, u32, Context, bool)> = Vec::new();
         let mut ends: Vec<Context> = Vec::new();
         let alone = fired.len() <= 1;
+        if !alone {
+            // What one of the ways publishes, the others must not see.
+            self.execution.state.share(context);
+        }
         if fired.is_empty() {
             ends.push(self.carry(context, &published, alone));
         }
@@ -244,8 +295,7 @@ impl<'a> Conductor<'a> {
         };
         if single {
             let seen = self.execution.state.variables(&variables, context);
-            self.execution.state.collapse();
-            let merged = context::overlaid(&seen, changes);
+            let merged = self.execution.state.publish_alone(&seen, changes);
             self.variables = Some(merged.clone());
             self.changes.variables = Some(merged);
             return Context::new();

@@ -11,14 +11,14 @@ use conductor::validate::check;
 use proptest::prelude::*;
 use support::workflow;
 
-/// Checks a source on the stack a backend may have left, and within a second.
+/// Checks a source on the stack a backend may have left, and soon: on a quiet machine each
+/// takes less than a second, even unoptimised; this leaves room for a busy one.
 #[track_caller]
 fn answered_within(source: Vec<u8>, limits: Limits) -> Vec<Finding> {
     let started = Instant::now();
     let work = move || check(&source, &EmptyCatalogue, &limits).findings;
     let findings = std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
-    let limit = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
-    assert!(started.elapsed() < limit, "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     findings
 }
 

@@ -50,7 +50,10 @@ fn every_example_runs_to_its_end() {
         let graph = Graph::compile(&definition, Limits::default()).unwrap();
         let mut run = Ledger::start(Arc::new(graph), data(&parameters));
         for _ in 0..1000 {
-            let Some(row) = run.rows.iter().position(|row| matches!(row.status, RowStatus::Ready(_))) else { break };
+            if let Some(due) = run.rows.iter().find(|row| row.status == RowStatus::Delayed).and_then(|row| row.due) {
+                run.wait(due - run.now);
+            }
+            let Some(row) = run.rows.iter().position(|row| row.status == RowStatus::Ready) else { break };
             run.claim(row).unwrap();
             run.report(row, TaskEnd::Completed, Some(data(&result))).unwrap();
         }

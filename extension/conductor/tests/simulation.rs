@@ -2,225 +2,155 @@
 //!
 //! `SCHEDULES=1000000 cargo test -p conductor --release --test simulation` plays more of them; `SEED=…` plays one again.
 
-use conductor::definition::{Definition, Join, MaxFailures, OnItemFailure, Retry, Task, Transition, WithItems};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, RowStatus};
+use conductor::ledger::{Ledger, Outcome, RowStatus, TaskRow};
 use conductor::limits::Limits;
-use conductor::state::{Status, TaskEnd};
-use serde_json::json;
+use conductor::parse::parse;
+use conductor::simulation::{Chance, Step, workflow};
+use conductor::state::Status;
+use std::cell::RefCell;
 use std::sync::Arc;
 
-/// A small generator: the same seed gives the same run.
-struct Chance(u64);
+/// Schedules that are played of each workflow.
+const SCHEDULES_OF_ONE: u64 = 4;
 
-impl Chance {
-    fn next(&mut self) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() % most.max(1) as u64) as usize
-    }
-
-    fn one_in(&mut self, many: usize) -> bool {
-        self.below(many) == 0
-    }
+thread_local! {
+    /// The workflow that was compiled last, and its number.
+    static COMPILED: RefCell<Option<(u64, String, Arc<Graph>)>> = const { RefCell::new(None) };
 }
 
-fn workflow(chance: &mut Chance) -> Definition {
-    let count = 2 + chance.below(7);
-    let cyclic = chance.one_in(3);
-    let tasks: Vec<Task> = (0..count).map(|number| task(chance, number, count, cyclic)).collect();
-    Definition {
-        reference: "sim.flow".into(),
-        label: "simulated".into(),
-        version: "1".into(),
-        description: None,
-        tags: vec![],
-        enabled: true,
-        parameters: None,
-        output: None,
-        vars: vec![assignment("n", json!(0))],
-        tasks,
-        output_map: vec![assignment("n", json!("{{ vars.n }}"))],
-        timeout: None,
-        cancellation_policy: Default::default(),
-        max_visits: 4,
-        finally: None,
+/// The source of the workflow of that number, and its graph.
+fn compiled(number: u64) -> (String, Arc<Graph>) {
+    COMPILED.with_borrow_mut(|last| match last {
+        Some((known, source, graph)) if *known == number => (source.clone(), graph.clone()),
+        _ => {
+            let source = workflow(&mut Chance::new(number)).to_string();
+            let parsed = parse(&source, &Limits::default());
+            let definition = parsed.valid().unwrap_or_else(|| panic!("{:?} in {source}", parsed.findings));
+            let graph = Arc::new(Graph::compile(definition, Limits::default()).expect("compiles"));
+            *last = Some((number, source.clone(), graph.clone()));
+            (source, graph)
+        }
+    })
+}
+
+/// An execution and what has happened to it.
+struct Play {
+    ledger: Ledger,
+    story: Vec<String>,
+}
+
+impl Play {
+    fn begin(seed: u64) -> Play {
+        let (source, graph) = compiled(seed / SCHEDULES_OF_ONE);
+        let ledger = Ledger::start(graph, Data::from_pairs(Vec::<(String, Data)>::new()));
+        Play { ledger, story: vec![format!("SEED={seed}"), source] }
     }
-}
 
-fn assignment(name: &str, value: serde_json::Value) -> conductor::definition::Assignment {
-    conductor::definition::Assignment { name: name.into(), value }
-}
-
-fn task(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Task {
-    let next = (0..chance.below(4)).map(|_| transition(chance, number, count, cyclic)).collect();
-    let joins = number > 1 && chance.one_in(3);
-    Task {
-        name: format!("t{number}"),
-        action: (number == 0 || !chance.one_in(6)).then(|| "sim.work".to_owned()),
-        input: json!({"n": "{{ vars.n }}"}),
-        when: chance.one_in(8).then(|| "{{ vars.n is odd }}".to_owned()),
-        delay: chance.one_in(8).then(|| json!(5)),
-        timeout: None,
-        join: joins.then(|| if chance.one_in(2) { Join::All } else { Join::Count(1 + chance.below(2) as u32) }),
-        with_items: chance.one_in(5).then(|| items(chance)),
-        retry: chance.one_in(5).then(|| retry(chance)),
-        wait_for: None,
-        priority: 0,
-        publish: if chance.one_in(4) { vec![assignment("own", json!(number))] } else { vec![] },
-        next,
-    }
-}
-
-fn transition(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Transition {
-    let conditions = ["{{ succeeded() }}", "{{ failed() }}", "{{ completed() }}", "{{ vars.n is even }}"];
-    let mut targets = Vec::new();
-    for _ in 0..chance.below(4) {
-        let first = if cyclic { 1 } else { number + 1 };
-        if first < count {
-            let target = format!("t{}", first + chance.below(count - first));
-            if !targets.contains(&target) {
-                targets.push(target);
+    /// Takes a step. What cannot be done must change nothing; reports that come together must do what they do apart.
+    fn take(&mut self, step: Step) {
+        self.story.push(format!("{:?}", self.named(&step)));
+        let before = self.ledger.clone();
+        let taken = step.take(&mut self.ledger);
+        if taken.is_err() {
+            self.assert_same(&before, "what was refused has changed something");
+        }
+        match step {
+            Step::Report(outcomes) if outcomes.len() > 1 => {
+                taken.unwrap_or_else(|refused| panic!("{refused}: {:#?}", self.story));
+                self.assert_same(&apart(before, &outcomes), "reports do something else apart");
             }
+            Step::Stale(_) => assert!(taken.is_err(), "a report that is stale was taken: {:#?}", self.story),
+            _ => {}
         }
+        self.assert_sound();
     }
-    if chance.one_in(12) {
-        targets.push(["fail", "noop", "continue"][chance.below(3)].to_owned());
+
+    /// What must hold after every step.
+    fn assert_sound(&self) {
+        let broken = self.ledger.check();
+        assert!(broken.is_empty(), "{broken:?} after {:#?}", self.story);
     }
-    let publish = chance.one_in(2).then(|| assignment("n", json!("{{ vars.n + 1 }}")));
-    Transition {
-        when: chance.below(5).checked_sub(1).map(|which| conditions[which].to_owned()),
-        publish: publish.into_iter().collect(),
-        targets,
+
+    fn assert_same(&self, other: &Ledger, what: &str) {
+        let (mine, theirs) = (look(&self.ledger), look(other));
+        assert!(mine == theirs, "{what}:\n{mine:#?}\n{theirs:#?}\nafter {:#?}", self.story);
     }
-}
 
-fn items(chance: &mut Chance) -> WithItems {
-    WithItems {
-        items: json!((0..chance.below(6)).collect::<Vec<_>>()),
-        names: vec![],
-        concurrency: chance.one_in(2).then(|| json!(1 + chance.below(3))),
-        batch_size: chance.one_in(4).then(|| json!(2)),
-        on_item_failure: if chance.one_in(2) { OnItemFailure::FailFast } else { OnItemFailure::Continue },
-        max_failures: chance.one_in(3).then_some(MaxFailures::Count(1)),
-    }
-}
-
-fn retry(chance: &mut Chance) -> Retry {
-    Retry {
-        count: json!(1 + chance.below(2)),
-        delay: chance.one_in(2).then(|| json!(3)),
-        backoff: Default::default(),
-        factor: 2.0,
-        max_delay: None,
-        jitter: 0.0,
-        when: None,
-        max_elapsed: None,
-    }
-}
-
-/// What must hold after every event.
-fn hold(ledger: &Ledger, story: &[String]) {
-    let broken = ledger.check();
-    assert!(broken.is_empty(), "{broken:?} after {story:#?}");
-}
-
-fn rows(ledger: &Ledger, wanted: impl Fn(RowStatus) -> bool) -> Vec<usize> {
-    (0..ledger.rows.len()).filter(|row| wanted(ledger.rows[*row].status)).collect()
-}
-
-fn end(chance: &mut Chance) -> TaskEnd {
-    match chance.below(20) {
-        0..=12 => TaskEnd::Completed,
-        13..=16 => TaskEnd::Failed,
-        17 => TaskEnd::Timeout,
-        18 => TaskEnd::Abandoned,
-        _ => TaskEnd::Cancelled,
-    }
-}
-
-/// One thing that may happen. What cannot must change nothing.
-fn event(ledger: &mut Ledger, chance: &mut Chance, story: &mut Vec<String>) {
-    let ready = rows(ledger, |status| matches!(status, RowStatus::Ready(_)));
-    let running = rows(ledger, |status| status == RowStatus::Running);
-    match chance.below(24) {
-        0 => {
-            story.push("pause".into());
-            ledger.pause();
-        }
-        1 | 2 => {
-            story.push("resume".into());
-            ledger.resume();
-        }
-        3 if chance.one_in(3) && !ledger.over => {
-            story.push("cancel".into());
-            ledger.cancel();
-        }
-        4 if ledger.over => {
-            story.push("rerun".into());
-            let _ = ledger.rerun(&[]);
-        }
-        5 if !ledger.rows.is_empty() => {
-            // A report that comes late, or twice, or too early.
-            let row = chance.below(ledger.rows.len());
-            if ledger.rows[row].status != RowStatus::Running {
-                let before = (ledger.execution.clone(), ledger.rows.len());
-                assert!(ledger.report(row, end(chance), None).is_err());
-                assert_eq!(before, (ledger.execution.clone(), ledger.rows.len()));
+    /// A step in words: rows by the names of their tasks.
+    fn named(&self, step: &Step) -> String {
+        let name = |row: usize| match self.ledger.rows.get(row) {
+            Some(row) => {
+                let name = self.ledger.name(row.key.node);
+                format!("{name} route {} visit {} item {:?}", row.key.route, row.key.visit, row.index)
             }
+            None => String::new(),
+        };
+        match step {
+            Step::Claim(rows) => format!("claim {:?}", rows.iter().map(|row| name(*row)).collect::<Vec<_>>()),
+            Step::Report(outcomes) => {
+                let reports = outcomes.iter().map(|outcome| format!("{} {:?}", name(outcome.row), outcome.end));
+                format!("report {:?}", reports.collect::<Vec<_>>())
+            }
+            other => format!("{other:?}"),
         }
-        6..=13 if !ready.is_empty() => {
-            let row = ready[chance.below(ready.len())];
-            let claimed = ledger.claim(row);
-            story.push(format!("claim {} {:?}: {claimed:?}", ledger.name(ledger.rows[row].key.node), ledger.rows[row]));
-        }
-        _ if !running.is_empty() => {
-            let row = running[chance.below(running.len())];
-            let end = end(chance);
-            story.push(format!("report {} as {end:?}", ledger.name(ledger.rows[row].key.node)));
-            ledger.report(row, end, Some(Data::from(1))).expect("it runs");
-        }
-        _ => {}
     }
+}
+
+/// The same reports one by one.
+fn apart(mut ledger: Ledger, outcomes: &[Outcome]) -> Ledger {
+    for outcome in outcomes {
+        ledger.report_all(std::slice::from_ref(outcome)).expect("it runs");
+    }
+    ledger
+}
+
+/// All of a ledger that anybody sees.
+fn look(ledger: &Ledger) -> (String, Vec<String>) {
+    let row = |row: &TaskRow| {
+        let ended = matches!(row.status, RowStatus::Ended(_));
+        let place = (ledger.name(row.key.node), row.key.route, row.key.visit, row.index);
+        format!(
+            "{place:?} {:?} {:?} {:?} {:?} {:?}",
+            row.status,
+            row.due,
+            row.input,
+            row.result,
+            (row.error.clone(), ended)
+        )
+    };
+    let mut rows: Vec<String> = ledger.rows.iter().map(row).collect();
+    rows.sort();
+    let whole = format!(
+        "{:?} paused {} over {} variables {:?} output {:?}",
+        ledger.status(),
+        ledger.execution.paused,
+        ledger.over,
+        ledger.variables,
+        ledger.output
+    );
+    (whole, rows)
 }
 
 fn play(seed: u64) -> Vec<String> {
-    let mut chance = Chance(seed);
-    let definition = workflow(&mut chance);
-    let graph = Graph::compile(&definition, Limits::default()).expect("compiles");
-    let mut story = vec![format!("SEED={seed} {}", serde_json::to_string(&definition).expect("serialises"))];
-    let mut ledger = Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()));
-    hold(&ledger, &story);
+    let mut chance = Chance::new(!seed);
+    let mut play = Play::begin(seed);
+    play.assert_sound();
     for _ in 0..40 {
-        event(&mut ledger, &mut chance, &mut story);
-        hold(&ledger, &story);
+        if let Some(step) = Step::draw(&mut chance, &play.ledger) {
+            play.take(step);
+        }
     }
-    drain(&mut ledger, &mut story);
-    story.push(format!("{:?} {:?} {:?}", ledger.status(), ledger.output, ledger.rows.len()));
-    story
-}
-
-/// Everything is done well from here on: the end must come.
-fn drain(ledger: &mut Ledger, story: &mut Vec<String>) {
-    story.push("drain".into());
-    ledger.resume();
-    for _ in 0..100_000 {
-        let live = rows(ledger, |status| !matches!(status, RowStatus::Ended(_)));
-        let Some(row) = live.iter().find(|row| !matches!(ledger.rows[**row].status, RowStatus::Held)) else { break };
-        let _ = ledger.claim(*row);
-        ledger.report(*row, TaskEnd::Completed, None).expect("it runs");
-        hold(ledger, story);
+    // Everything is done well from here on: the end must come.
+    for _ in 0..10_000 {
+        let Some(step) = Step::towards_the_end(&play.ledger) else { break };
+        play.take(step);
     }
-    assert!(ledger.over, "{:?} has not ended: {:#?} {story:#?}", ledger.status(), ledger.execution);
-    assert_ne!(ledger.status(), Status::Running, "{story:#?}");
+    assert!(play.ledger.over, "it has not ended: {:#?} {:#?}", play.ledger.execution, play.story);
+    assert_ne!(play.ledger.status(), Status::Running, "{:#?}", play.story);
+    play.story.push(format!("{:#?}", look(&play.ledger)));
+    play.story
 }
 
 #[test]

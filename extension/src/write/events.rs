@@ -83,7 +83,7 @@ impl Batch {
                 ..Event::default()
             }));
         }
-        for task in &self.tasks {
+        for task in self.withdrawn_tasks.iter().chain(&self.tasks) {
             let begun = match &task.task.start {
                 Start::Ended(end, _) => end.name(),
                 _ => "scheduled",

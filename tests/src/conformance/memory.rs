@@ -38,10 +38,8 @@ impl Engine for Memory {
     fn ready(&mut self) -> Result<Vec<ReadyTask>, String> {
         let ledger = self.ledger()?;
         let rows = ledger.ready().into_iter().map(|row| {
-            let delay = match row.status {
-                RowStatus::Ready(seconds) if seconds > 0.0 => Some(seconds.ceil() as i64),
-                _ => None,
-            };
+            let due = row.due.filter(|_| row.status == RowStatus::Delayed);
+            let delay = due.map(|due| (due - ledger.now).ceil() as i64);
             let action = ReadyAction { action: row.action.clone(), input: json!(row.input), task_index: row.index };
             (ledger.name(row.key.node).to_owned(), row.key.route, delay, action)
         });
@@ -51,7 +49,7 @@ impl Engine for Memory {
     fn claim(&mut self, task: &str, route: u32, index: Option<u32>) -> Result<(), String> {
         let ledger = self.ledger()?;
         match ledger.find(task, route, index) {
-            Some(row) => ledger.claim(row).map_err(|refused| refused.0),
+            Some(row) => take(ledger, row),
             // A task with items as a whole: its items are claimed one by one.
             None if index.is_none() && ledger.find(task, route, Some(0)).is_some() => Ok(()),
             None => Err(format!("there is no task {task} on route {route}")),
@@ -69,7 +67,7 @@ impl Engine for Memory {
         let ledger = self.ledger()?;
         let row = ledger.find(task, route, index).ok_or_else(|| format!("there is no task {task} on route {route}"))?;
         // The recorded suite sometimes reports what it has not claimed.
-        ledger.claim(row).map_err(|refused| refused.0)?;
+        take(ledger, row)?;
         let end = TaskEnd::parse(status).ok_or_else(|| format!("unknown status {status}"))?;
         let answer = ledger.report(row, end, result.map(expression::data)).map_err(|refused| refused.0)?;
         Ok(answer.to_owned())
@@ -111,6 +109,14 @@ impl Engine for Memory {
     fn check(&mut self) -> Vec<String> {
         self.ledger.as_ref().map(Ledger::check).unwrap_or_default()
     }
+}
+
+/// Claims a row, its delay waited for.
+fn take(ledger: &mut Ledger, row: usize) -> Result<(), String> {
+    if let (RowStatus::Delayed, Some(due)) = (ledger.rows[row].status, ledger.rows[row].due) {
+        ledger.wait(due - ledger.now);
+    }
+    ledger.claim(row).map_err(|refused| refused.0)
 }
 
 /// The defaults of a schema's properties, under what was given.

@@ -256,6 +256,37 @@ async fn a_failed_execution_runs_on_from_its_failed_task() {
 }
 
 #[tokio::test]
+async fn a_rerun_looks_anew_at_what_was_skipped_and_goes_on_from_items_that_all_succeeded() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "parameters: {properties: {wanted: {}}}
+tasks:
+  - {name: maybe, action: demo.a, when: '{{ parameters.wanted is defined }}', on_success: after}
+  - {name: after, action: demo.a}
+  - {name: each, action: demo.b, with_items: [1, 2], on_success: next}
+  - {name: next, action: demo.c}
+",
+            )
+            .await;
+        for item in session.claim_named(["each", "each"]).await {
+            session.complete(&item, json!(null)).await;
+        }
+        let [next] = session.claim_named(["next"]).await;
+        session.fail(&next, json!(null)).await;
+        assert_eq!(control(&mut session, format!("rerun({id}, ARRAY['maybe', 'each'])")).await, "running");
+        session.work("next", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        let skipped: i64 = session
+            .value("SELECT count(*) FROM workflow.workflow_task_execution WHERE task_name = 'maybe' AND skipped")
+            .await;
+        assert_eq!(skipped, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_cancelled_execution_can_be_rerun_from_named_tasks() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

@@ -126,6 +126,38 @@ async fn a_deep_result_that_is_only_read_later_fails_its_workflow_and_holds_up_n
 }
 
 #[tokio::test]
+async fn variables_fill_their_bound_and_no_more() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SET pg_workflow.max_context_bytes = 1000").await;
+        // Beside its value the variable takes 10 bytes.
+        session
+            .define(
+                "tasks:
+  - {name: one, action: demo.a, publish: [{text: '{{ result() }}'}], on_success: two}
+  - {name: two, action: demo.b}
+output_map: [{text: '{{ vars.text }}'}]
+",
+            )
+            .await;
+        let full = session.start().await;
+        session.work("one", json!("x".repeat(990))).await;
+        session.work("two", json!(null)).await;
+        session.assert_ended(full, "completed", json!({"text": "x".repeat(990)})).await;
+        let over = session.start().await;
+        session.work("one", json!("x".repeat(991))).await;
+        let status = session.status(over).await;
+        assert_eq!((&status["status"], &status["ended"]), (&json!("failed"), &json!(true)), "{status:#}");
+        assert_eq!(
+            status["error_message"],
+            "WF614: with variable text that task one publishes the variables take 1001 bytes, at most 1000 are allowed"
+        );
+        assert_eq!(status["variables"], json!({}));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn definitions_that_are_bombs_are_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

@@ -129,6 +129,67 @@ async fn with_continue_all_items_run_unless_more_fail_than_may() {
 }
 
 #[tokio::test]
+async fn what_follows_items_that_were_withdrawn_may_ask_for_their_error() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - name: each
+    action: demo.a
+    with_items: [1, 2, 3]
+    next: [{when: '{{ failed() and error() is defined }}', do: mend}]
+  - {name: mend, action: demo.b}
+",
+            )
+            .await;
+        let [item] = session.claim(1).await.try_into().unwrap();
+        session.fail(&item, json!({"type": "x"})).await;
+        session.work("mend", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn items_that_were_withdrawn_are_retried_as_often_as_their_task_says() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id =
+            session.begin("tasks:\n  - {name: each, action: demo.a, with_items: [1, 2, 3], retry: {count: 2}}\n").await;
+        for _ in 0..3 {
+            let [item] = session.claim(1).await.try_into().unwrap();
+            session.fail(&item, json!(null)).await;
+        }
+        session.assert_ended(id, "failed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_tolerates_its_failures_is_completed_for_whoever_reads_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .begin(
+                "tasks:
+  - {name: each, action: demo.a, with_items: {items: [1, 2], on_item_failure: continue, max_failures: 1}, on_success: then}
+  - {name: then, action: demo.b, on_success: last}
+  - {name: last, action: demo.c, input: {was: '{{ task.each.status }}'}}
+",
+            )
+            .await;
+        let items = session.claim(10).await;
+        session.fail(&items[0], json!(null)).await;
+        session.complete(&items[1], json!(null)).await;
+        session.work("then", json!(null)).await;
+        let [last] = session.claim_named(["last"]).await;
+        assert_eq!(last.input, Some(json!({"was": "completed"})));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn items_come_in_batches() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

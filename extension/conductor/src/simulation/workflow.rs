@@ -1,0 +1,163 @@
+//! A random workflow: forks in forks, joins, cycles, items, retries, delays, timeouts, decisions, a last task.
+
+use super::Chance;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The source of a workflow. It can be compiled; validation may still find something in it.
+pub fn workflow(chance: &mut Chance) -> Value {
+    let count = 2 + chance.below(7);
+    let cyclic = chance.one_in(3);
+    let mut tasks: Vec<Value> = (0..count).map(|number| task(chance, number, count, cyclic)).collect();
+    join(chance, &mut tasks);
+    let mut source = json!({
+        "ref": "sim.flow", "label": "Simulated", "version": "1", "max_visits": 4,
+        "vars": [{"n": 0}, {"own": null}, {"last": null}],
+        "output_map": [{"n": "{{ vars.n }}"}, {"own": "{{ vars.own }}"}, {"last": "{{ vars.last }}"}],
+    });
+    if chance.one_in(6) {
+        tasks.push(json!({"name": "last", "action": "sim.work", "input": {"n": "{{ vars.n }}"}}));
+        source["finally"] = json!("last");
+    }
+    if chance.one_in(6) {
+        source["timeout"] = json!(20 + chance.below(40));
+    }
+    source["tasks"] = json!(tasks);
+    source
+}
+
+fn task(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Value {
+    let mut task = json!({"name": format!("t{number}")});
+    let works = number == 0 || !chance.one_in(6);
+    if chance.one_in(8) {
+        task["when"] = json!("{{ vars.n is odd }}");
+    }
+    if chance.one_in(8) {
+        task["delay"] = json!(5);
+    }
+    if works {
+        task["action"] = json!("sim.work");
+        task["input"] = json!({"n": "{{ vars.n }}", "own": "{{ vars.own }}"});
+        work(chance, &mut task);
+    }
+    match chance.below(4) {
+        0 => sugar(chance, &mut task, number, count, cyclic),
+        _ => {
+            let next: Vec<Value> = (0..chance.below(4)).map(|_| transition(chance, number, count, cyclic)).collect();
+            task["next"] = json!(next);
+        }
+    }
+    task
+}
+
+/// What only a task with an action has.
+fn work(chance: &mut Chance, task: &mut Value) {
+    if chance.one_in(5) {
+        task["timeout"] = json!(7);
+    }
+    if chance.one_in(5) {
+        let mut retry = json!({"count": 1 + chance.below(2)});
+        if chance.one_in(2) {
+            retry["delay"] = json!(3);
+            retry["backoff"] = json!(chance.pick(&["constant", "linear", "exponential"]));
+        }
+        if chance.one_in(4) {
+            retry["max_elapsed"] = json!(10);
+        }
+        if chance.one_in(4) {
+            retry["when"] = json!("{{ failed() and error() is defined }}");
+        }
+        task["retry"] = retry;
+    }
+    if chance.one_in(4) {
+        let mut items = json!({"items": (0..chance.below(6)).collect::<Vec<_>>()});
+        if chance.one_in(2) {
+            items["concurrency"] = json!(1 + chance.below(3));
+        }
+        if chance.one_in(4) {
+            items["batch_size"] = json!(2);
+        }
+        if chance.one_in(2) {
+            items["on_item_failure"] = json!("continue");
+            if chance.one_in(2) {
+                items["max_failures"] = json!(1);
+            }
+        }
+        task["with_items"] = items;
+        task["input"]["item"] = json!("{{ item }}");
+    }
+}
+
+fn transition(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Value {
+    let conditions = [
+        "{{ succeeded() }}",
+        "{{ failed() }}",
+        "{{ timed_out() }}",
+        "{{ completed() }}",
+        "{{ vars.n is even }}",
+        "{{ result() != 1 }}",
+        "{{ task.t0 is defined and task.t0.status == 'completed' }}",
+    ];
+    let mut targets: Vec<String> = Vec::new();
+    for _ in 0..chance.below(4) {
+        targets.extend(target(chance, number, count, cyclic).filter(|target| !targets.contains(target)));
+    }
+    if chance.one_in(12) {
+        targets.push(chance.pick(&["fail", "noop", "continue"]).to_string());
+    }
+    let mut transition = json!({});
+    if chance.below(5) > 0 {
+        transition["when"] = json!(chance.pick(&conditions));
+    }
+    match chance.below(4) {
+        0 => transition["publish"] = json!([{"n": "{{ vars.n + 1 }}"}]),
+        1 => transition["publish"] = json!([{"n": "{{ vars.n + 1 }}"}, {"last": "{{ result() }}"}]),
+        _ => {}
+    }
+    if !targets.is_empty() {
+        transition["do"] = json!(targets);
+    }
+    transition
+}
+
+/// What stands for transitions.
+fn sugar(chance: &mut Chance, task: &mut Value, number: usize, count: usize, cyclic: bool) {
+    if chance.one_in(2) {
+        task["publish"] = json!([{"own": number}, {"last": "{{ result() }}"}]);
+    }
+    let [first, second] = [(); 2].map(|()| target(chance, number, count, cyclic));
+    let (Some(first), Some(second)) = (first, second) else { return };
+    match chance.below(4) {
+        0 => task["on_complete"] = json!(first),
+        1 => (task["on_success"], task["on_failure"]) = (json!(first), json!(second)),
+        2 => (task["on_success"], task["on_timeout"]) = (json!(first), json!(second)),
+        _ => {
+            let when = chance.pick(&["{{ vars.n is odd }}", "{{ failed() }}", "{{ result() == 1 }}"]);
+            task["decision"] = json!([{"when": when, "next": first}, {"default": true, "next": second}]);
+        }
+    }
+}
+
+/// Some task further on or, where there are cycles, any but the first.
+fn target(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Option<String> {
+    let first = if cyclic && chance.one_in(3) { 1 } else { number + 1 };
+    (first < count).then(|| format!("t{}", first + chance.below(count - first)))
+}
+
+/// Lets some of the tasks that several lead to wait for them.
+fn join(chance: &mut Chance, tasks: &mut [Value]) {
+    let mut inbound: BTreeMap<String, usize> = BTreeMap::new();
+    for task in tasks.iter() {
+        let text = task.to_string();
+        let leads_to = |name: &str| text.contains(&format!("\"{name}\"")) && task["name"] != name;
+        for name in tasks.iter().filter_map(|task| task["name"].as_str()).filter(|name| leads_to(name)) {
+            *inbound.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+    for (name, ways) in inbound {
+        let task = tasks.iter_mut().find(|task| task["name"] == name.as_str() && ways > 1);
+        if let Some(task) = task.filter(|_| chance.one_in(2)) {
+            task["join"] = if chance.one_in(2) { json!("all") } else { json!(1 + chance.below(ways)) };
+        }
+    }
+}

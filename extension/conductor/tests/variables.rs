@@ -1,0 +1,143 @@
+//! Variables while branches live: who sees what, and how large all of them may be.
+
+mod support;
+
+use conductor::expression::{Data, json_text};
+use conductor::graph::Graph;
+use conductor::ledger::Ledger;
+use conductor::limits::Limits;
+use conductor::state::{Status, TaskEnd};
+use std::sync::Arc;
+use support::{valid, workflow};
+
+fn start(rest: &str, context_bytes: usize) -> Ledger {
+    let limits = Limits { context_bytes, ..Limits::default() };
+    let graph = Graph::compile(&valid(&workflow(rest)), limits).expect("compiles");
+    Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()))
+}
+
+#[track_caller]
+fn complete(ledger: &mut Ledger, task: &str, result: &str) {
+    let row = ledger.find(task, 0, None).unwrap_or_else(|| panic!("{task} has not begun"));
+    ledger.claim(row).expect("it can be claimed");
+    ledger.report(row, TaskEnd::Completed, Some(Data::from(result))).expect("it runs");
+    assert_eq!(ledger.check(), Vec::<String>::new());
+}
+
+fn input(ledger: &Ledger, task: &str) -> String {
+    let row = ledger.find(task, 0, None).unwrap_or_else(|| panic!("{task} has not begun"));
+    json_text(ledger.rows[row].input.as_ref().expect("it has input"))
+}
+
+#[test]
+fn what_one_way_publishes_the_other_does_not_see() {
+    // `b` has published in a branch of its own before it forks: what it then adds goes to each way apart.
+    let mut ledger = start(
+        "vars: [{x: 0}]
+tasks:
+  - {name: a, action: test.a}
+  - {name: b, action: test.a, publish: [{x: 1}], on_success: c}
+  - name: c
+    action: test.a
+    next:
+      - {publish: [{x: 2}], do: d}
+      - {publish: [{y: 3}], do: e}
+  - {name: d, action: test.a, input: {x: '{{ vars.x }}', y: \"{{ vars.y | default('none') }}\"}}
+  - {name: e, action: test.a, input: {x: '{{ vars.x }}', y: \"{{ vars.y | default('none') }}\"}}
+",
+        1000,
+    );
+    complete(&mut ledger, "b", "");
+    complete(&mut ledger, "c", "");
+    assert_eq!(input(&ledger, "d"), r#"{"x":2,"y":"none"}"#);
+    assert_eq!(input(&ledger, "e"), r#"{"x":1,"y":3}"#);
+}
+
+/// A line of two tasks, the first of which publishes what it is told.
+const LINE: &str = "
+vars: [{kept: abcdef}]
+tasks:
+  - {name: a, action: test.a, publish: [{text: '{{ result() }}'}], on_success: b}
+  - {name: b, action: test.a, publish: [{text: '{{ result() }}'}]}
+";
+
+/// Two branches that publish what they are told, and their join.
+const FORK: &str = "
+vars: [{kept: abcdef}]
+tasks:
+  - {name: a, action: test.a, publish: [{text: '{{ result() }}'}], on_success: c}
+  - {name: b, action: test.a, publish: [{text: '{{ result() }}'}], on_success: c}
+  - {name: c, action: test.a, join: all, publish: [{text: '{{ result() }}'}], on_success: d}
+  - {name: d, action: test.a}
+";
+
+/// Bytes of `kept`, and of `text` beside its value.
+const KEPT: usize = r#""kept":"abcdef","#.len();
+const NAME: usize = r#""text":"","#.len();
+
+fn text(bytes: usize) -> String {
+    "x".repeat(bytes)
+}
+
+#[track_caller]
+fn failed(ledger: &Ledger, message: &str) {
+    assert_eq!(ledger.status(), Status::Failed);
+    assert_eq!(ledger.error_message.as_deref(), Some(message));
+}
+
+#[test]
+fn variables_may_fill_their_bound_and_no_more() {
+    let limit = KEPT + NAME + 100;
+    let mut ledger = start(LINE, limit);
+    complete(&mut ledger, "a", &text(100));
+    assert_eq!((ledger.status(), ledger.execution.state.bytes), (Status::Running, limit as u64));
+    // What takes the place of a value counts instead of it.
+    complete(&mut ledger, "b", &text(100));
+    assert_eq!(ledger.status(), Status::Completed, "{:?}", ledger.error_message);
+
+    let mut ledger = start(LINE, limit);
+    complete(&mut ledger, "a", &text(101));
+    failed(
+        &ledger,
+        "WF614: with variable text that task a publishes the variables take 127 bytes, at most 126 are allowed",
+    );
+    // What was too much is not kept.
+    assert_eq!(json_text(&ledger.variables), r#"{"kept":"abcdef"}"#);
+}
+
+#[test]
+fn the_variables_of_branches_count_together() {
+    let limit = KEPT + 2 * NAME + 100;
+    let mut ledger = start(FORK, limit);
+    complete(&mut ledger, "a", &text(50));
+    complete(&mut ledger, "b", &text(50));
+    assert_eq!(ledger.execution.state.bytes, limit as u64);
+    // Where the branches have met, what one of them has replaced counts no more.
+    complete(&mut ledger, "c", &text(100 + NAME));
+    assert_eq!((ledger.status(), ledger.execution.state.bytes), (Status::Running, limit as u64));
+
+    let mut ledger = start(FORK, limit);
+    complete(&mut ledger, "a", &text(50));
+    complete(&mut ledger, "b", &text(51));
+    assert_eq!(ledger.status(), Status::Failed);
+    assert!(ledger.error_message.unwrap().contains("variable text that task b publishes"));
+}
+
+#[test]
+fn one_report_cannot_publish_more_than_the_bound_before_it_is_refused() {
+    let entries: String = (0..100).map(|number| format!("{{v{number}: '{{{{ result() }}}}'}}, ")).collect();
+    let mut ledger = start(&format!("tasks: [{{name: a, action: test.a, publish: [{entries}]}}]"), 1000);
+    complete(&mut ledger, "a", &text(100));
+    let message = ledger.error_message.unwrap();
+    assert!(message.contains("variable v9 that task a publishes"), "{message}");
+}
+
+#[test]
+fn the_variables_at_the_start_keep_to_the_bound_too() {
+    let rest = "vars: [{a: abc}, {b: '{{ vars.a * 10 }}'}]\ntasks: [{name: t, action: test.a}]\n";
+    let used = r#""a":"abc","b":"abcabcabcabcabcabcabcabcabcabc","#.len();
+    assert_eq!(start(rest, used).status(), Status::Running);
+    let ledger = start(rest, used - 1);
+    failed(&ledger, "WF614: with variable b the variables take 47 bytes, at most 46 are allowed");
+    assert!(ledger.over && ledger.rows.is_empty());
+}
