@@ -1,0 +1,313 @@
+//! Random workflows under random schedules, on the conductor in memory and through SQL on a server: after every step both
+//! stand the same. `SCHEDULES=…` plays more of them; `SEED=…` plays one again.
+
+use conductor::catalogue::EmptyCatalogue;
+use conductor::expression::Data;
+use conductor::graph::Graph;
+use conductor::ledger::{Ledger, Outcome, RowStatus, TaskRow};
+use conductor::limits::Limits;
+use conductor::simulation::{Chance, Step, workflow};
+use conductor::state::TaskEnd;
+use conductor::validate::check;
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const START: &str = "2026-01-01 00:00:00+00";
+
+/// Which row of which task: name, route, visit, item.
+type Place = (String, u32, u32, Option<u32>);
+
+/// How a row stands, in the words of the table.
+#[derive(Debug, Clone, PartialEq)]
+struct Look {
+    status: String,
+    skipped: bool,
+    held: bool,
+    due: Option<f64>,
+    input: Value,
+    result: Value,
+    error: Value,
+}
+
+/// How an execution stands.
+#[derive(Debug, PartialEq)]
+struct Whole {
+    status: String,
+    paused: bool,
+    ended: bool,
+    variables: Value,
+    output: Value,
+    error_message: Option<String>,
+    rows: BTreeMap<Place, Look>,
+}
+
+fn json_of(data: &Option<Data>) -> Value {
+    json!(data)
+}
+
+fn in_memory(ledger: &Ledger) -> Whole {
+    let look = |row: &TaskRow| {
+        let (status, skipped) = match row.status {
+            RowStatus::Held | RowStatus::Delayed => ("requested", false),
+            RowStatus::Ready => ("scheduled", false),
+            RowStatus::Running => ("running", false),
+            RowStatus::Ended(TaskEnd::Skipped) => ("completed", true),
+            RowStatus::Ended(end) => (end.name(), false),
+        };
+        Look {
+            status: status.to_owned(),
+            skipped,
+            held: row.status == RowStatus::Held,
+            due: row.due,
+            input: json_of(&row.input),
+            result: json_of(&row.result),
+            error: json_of(&row.error),
+        }
+    };
+    let place = |row: &TaskRow| (ledger.name(row.key.node).to_owned(), row.key.route, row.key.visit, row.index);
+    Whole {
+        status: ledger.status().name().to_owned(),
+        paused: ledger.execution.paused,
+        ended: ledger.over,
+        variables: json!(ledger.variables),
+        output: json_of(&ledger.output),
+        error_message: ledger.error_message.clone(),
+        rows: ledger.rows.iter().map(|row| (place(row), look(row))).collect(),
+    }
+}
+
+impl Whole {
+    /// Where they differ, in words; none: nowhere.
+    fn difference(&self, other: &Whole) -> Option<String> {
+        let mut found = Vec::new();
+        let mut note = |what: &str, mine: String, theirs: String| {
+            if mine != theirs {
+                found.push(format!("{what}: {mine} on the server, {theirs} in memory"));
+            }
+        };
+        let head = |whole: &Whole| format!("{} paused {} ended {}", whole.status, whole.paused, whole.ended);
+        note("status", head(self), head(other));
+        note("variables", self.variables.to_string(), other.variables.to_string());
+        note("output", self.output.to_string(), other.output.to_string());
+        note("error_message", format!("{:?}", self.error_message), format!("{:?}", other.error_message));
+        let places: BTreeSet<&Place> = self.rows.keys().chain(other.rows.keys()).collect();
+        for place in places {
+            let look = |whole: &Whole| format!("{:?}", whole.rows.get(place));
+            note(&format!("{place:?}"), look(self), look(other));
+        }
+        (!found.is_empty()).then(|| found.join("\n"))
+    }
+}
+
+/// An execution on the server.
+struct Served<'c> {
+    connection: &'c mut PgConnection,
+    execution: i64,
+    /// Ids and leases.
+    ids: BTreeMap<Place, (i64, Option<i64>)>,
+}
+
+impl Served<'_> {
+    async fn run(&mut self, sql: String) -> Result<(), sqlx::Error> {
+        self.connection.execute(AssertSqlSafe(sql)).await.map(drop)
+    }
+
+    async fn at(&mut self, seconds: f64) {
+        let now = format!("('{START}'::timestamptz + {seconds} * interval '1 s')::text");
+        self.run(format!("SELECT set_config('pg_workflow.test_now', {now}, false)")).await.expect("the clock is set");
+    }
+
+    async fn look(&mut self) -> Whole {
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT t.id, t.lease, t.task_name, t.route, t.visit, t.task_index, t.status::text, t.skipped, t.held,
+                    extract(epoch FROM t.due_at - '{START}')::float8 AS due, t.input, t.result, t.error
+             FROM workflow.workflow_task_execution t
+             JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+             WHERE w.execution = {}",
+            self.execution
+        )));
+        let found = rows.fetch_all(&mut *self.connection).await.expect("its tasks");
+        let number = |row: &sqlx::postgres::PgRow, name: &str| row.get::<i32, _>(name) as u32;
+        let value = |row: &sqlx::postgres::PgRow, name: &str| row.get::<Option<Value>, _>(name).unwrap_or_default();
+        let mut rows = BTreeMap::new();
+        self.ids.clear();
+        for row in &found {
+            let index = row.get::<Option<i32>, _>("task_index").map(|index| index as u32);
+            let place = (row.get("task_name"), number(row, "route"), number(row, "visit"), index);
+            self.ids.insert(place.clone(), (row.get("id"), row.get("lease")));
+            let look = Look {
+                status: row.get("status"),
+                skipped: row.get("skipped"),
+                held: row.get("held"),
+                due: row.get("due"),
+                input: value(row, "input"),
+                result: value(row, "result"),
+                error: value(row, "error"),
+            };
+            rows.insert(place, look);
+        }
+        let whole = sqlx::query(
+            "SELECT status::text, paused, ended, variables, output, error_message FROM workflow_status($1)",
+        );
+        let whole = whole.bind(self.execution).fetch_one(&mut *self.connection).await.expect("its status");
+        Whole {
+            status: whole.get("status"),
+            paused: whole.get("paused"),
+            ended: whole.get("ended"),
+            variables: value(&whole, "variables"),
+            output: value(&whole, "output"),
+            error_message: whole.get("error_message"),
+            rows,
+        }
+    }
+
+    fn id(&self, ledger: &Ledger, row: usize) -> (i64, Option<i64>) {
+        let row = &ledger.rows[row];
+        self.ids[&(ledger.name(row.key.node).to_owned(), row.key.route, row.key.visit, row.index)]
+    }
+
+    /// Claims exactly these rows: they are moved to the head of the queue.
+    async fn claim(&mut self, ids: Vec<i64>) -> Result<(), String> {
+        let first = "UPDATE workflow.workflow_task_execution SET queue_at = '-infinity' WHERE id = ANY ($1)";
+        sqlx::query(first).bind(&ids).execute(&mut *self.connection).await.expect("moved ahead");
+        let claim = sqlx::query("SELECT task FROM workflow_claim('sim', $1, NULL, '1 day')").bind(ids.len() as i32);
+        let rows = claim.fetch_all(&mut *self.connection).await.expect("claimed");
+        let mut got: Vec<i64> = rows.iter().map(|row| row.get("task")).collect();
+        let mut wanted = ids;
+        (got.sort_unstable(), wanted.sort_unstable());
+        (got == wanted)
+            .then_some(())
+            .ok_or_else(|| format!("rows {wanted:?} are to be claimed and {got:?} on the server were"))
+    }
+
+    async fn report(&mut self, ledger: &Ledger, outcomes: &[Outcome]) -> Vec<Option<String>> {
+        let text = |data: &Option<Data>| data.as_ref().map_or("NULL".to_owned(), |data| format!("'{}'", json!(data)));
+        let list = outcomes.iter().map(|outcome| {
+            let (id, lease) = self.id(ledger, outcome.row);
+            let (lease, end) = (lease.unwrap_or(1), outcome.end.name());
+            format!(
+                "({id}, {lease}, '{end}', {}, {}, NULL, NULL)::workflow.outcome",
+                text(&outcome.result),
+                text(&outcome.error)
+            )
+        });
+        let sql = format!("SELECT state FROM workflow_finish(ARRAY[{}])", list.collect::<Vec<_>>().join(", "));
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *self.connection).await.expect("reported");
+        rows.iter().map(|row| row.get("state")).collect()
+    }
+
+    /// Lets the same happen as in the ledger, which has not taken the step yet. What is refused must not have changed
+    /// anything: that shows when both are compared.
+    async fn take(&mut self, step: &Step, ledger: &Ledger) -> Result<(), String> {
+        let execution = self.execution;
+        match step {
+            Step::Claim(rows) => self.claim(rows.iter().map(|row| self.id(ledger, *row).0).collect()).await?,
+            Step::Report(outcomes) => {
+                let answers = self.report(ledger, outcomes).await;
+                if answers.iter().any(Option::is_none) {
+                    return Err(format!("reports are refused on the server: {answers:?}"));
+                }
+            }
+            Step::Stale(outcome) => drop(self.report(ledger, std::slice::from_ref(outcome)).await),
+            Step::Wait(seconds) => {
+                self.at(ledger.now + seconds).await;
+                while sqlx::query("SELECT workflow_tick() AS done")
+                    .fetch_one(&mut *self.connection)
+                    .await
+                    .expect("ticked")
+                    .get::<i32, _>("done")
+                    > 0
+                {}
+            }
+            Step::Pause => drop(self.run(format!("SELECT workflow_pause({execution})")).await),
+            Step::Resume => drop(self.run(format!("SELECT workflow_resume({execution})")).await),
+            Step::Cancel => drop(self.run(format!("SELECT workflow_cancel({execution})")).await),
+            Step::Rerun(tasks, reset_items) => {
+                let (names, routes): (Vec<String>, Vec<i32>) =
+                    tasks.iter().map(|(name, route)| (name.clone(), *route as i32)).unzip();
+                let rerun = sqlx::query("SELECT workflow_rerun($1, $2, $3, $4)");
+                let rerun = rerun.bind(execution).bind(names).bind(reset_items).bind(routes);
+                drop(rerun.execute(&mut *self.connection).await);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A workflow in which validation finds nothing wrong, and its graph.
+fn valid(seed: u64) -> Option<(String, Arc<Graph>)> {
+    let source = workflow(&mut Chance::new(seed)).to_string();
+    let definition = check(&source, &EmptyCatalogue, &Limits::default()).definition?;
+    Some((source, Arc::new(Graph::compile(&definition, Limits::default()).expect("compiles"))))
+}
+
+/// The first difference, and what led to it.
+async fn play(connection: &mut PgConnection, seed: u64, source: &str, graph: Arc<Graph>) -> Result<(), String> {
+    let mut chance = Chance::new(!seed);
+    let mut served = Served { connection, execution: 0, ids: BTreeMap::new() };
+    served.at(0.0).await;
+    sqlx::query("SELECT ref FROM workflow_define($1)")
+        .bind(source)
+        .execute(&mut *served.connection)
+        .await
+        .expect("defined");
+    let start = sqlx::query("SELECT workflow_start('sim.flow') AS id").fetch_one(&mut *served.connection).await;
+    served.execution = start.expect("started").get("id");
+    let mut ledger = Ledger::start(graph, Data::from_pairs(Vec::<(String, Data)>::new()));
+    let mut story = vec![format!("SEED={seed}"), source.to_owned()];
+    let mut drawn = 0;
+    loop {
+        let (stored, kept) = (served.look().await, in_memory(&ledger));
+        if let Some(difference) = stored.difference(&kept) {
+            return Err(format!("{difference}\nafter {story:#?}"));
+        }
+        drawn += 1;
+        let step = match drawn {
+            0..=30 => Step::draw(&mut chance, &ledger),
+            _ => Step::towards_the_end(&ledger),
+        };
+        match step {
+            None if drawn > 30 => break,
+            None => {}
+            Some(step) => {
+                story.push(format!("{step:?}"));
+                served.take(&step, &ledger).await.map_err(|failure| format!("{failure}\nafter {story:#?}"))?;
+                // What is refused shows when both are compared.
+                let _ = step.take(&mut ledger);
+            }
+        }
+    }
+    assert!(ledger.over, "{story:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_server_does_what_the_conductor_does() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let seeds = match number("SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let valid = (0..).filter(|seed| valid(*seed).is_some());
+            valid.take(number("SCHEDULES").unwrap_or(300) as usize).collect()
+        }
+    };
+    with_database(async |db| {
+        let mut connection = db.connect().await;
+        connection.execute("SELECT workflow_register_action('sim.work')").await.expect("registered");
+        let mut failures = Vec::new();
+        for seed in seeds {
+            let (source, graph) = valid(seed).expect("a valid workflow");
+            if let Err(failure) = play(&mut connection, seed, &source, graph).await {
+                failures.push(failure);
+                // What it leaves could be claimed by the next.
+                connection.execute("DELETE FROM workflow.execution").await.expect("removed");
+            }
+        }
+        let shown = failures.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("\n\n");
+        assert!(failures.is_empty(), "{} schedules end in a difference: {shown}", failures.len());
+    })
+    .await;
+}
