@@ -1,0 +1,197 @@
+//! What one event costs, in graphs of different sizes and at different times of an execution. `docs/performance.md` shows
+//! the curves.
+
+use conductor::catalogue::EmptyCatalogue;
+use conductor::changes::Changes;
+use conductor::conductor::{Advice, Conductor, Reported};
+use conductor::expression::Data;
+use conductor::graph::Graph;
+use conductor::limits::Limits;
+use conductor::scope::Facts;
+use conductor::state::{Execution, TaskEnd, TaskKey};
+use conductor::validate::check;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+
+const HEAD: &str = "ref: bench.it\nlabel: It\nversion: 1.0.0\nvars: [{n: 0}]\noutput_map: [{n: '{{ vars.n }}'}]\n";
+
+/// Tasks one after the other.
+fn line(tasks: usize) -> String {
+    let task = |n: usize| {
+        let next = if n + 1 < tasks { format!(", do: t{}", n + 1) } else { String::new() };
+        format!(
+            "  - {{name: t{n}, action: bench.work, input: {{n: '{{{{ vars.n }}}}'}}, \
+             next: [{{when: '{{{{ succeeded() }}}}', publish: [{{n: '{{{{ vars.n + 1 }}}}'}}]{next}}}]}}\n"
+        )
+    };
+    format!("{HEAD}tasks:\n{}", (0..tasks).map(task).collect::<String>())
+}
+
+/// Tasks side by side, and one where they meet.
+fn fan(tasks: usize) -> String {
+    let task = |n: usize| format!("  - {{name: t{n}, action: bench.work, on_success: meet}}\n");
+    let tasks: String = (0..tasks).map(task).collect();
+    format!("{HEAD}tasks:\n{tasks}  - {{name: meet, action: bench.work, join: all}}\n")
+}
+
+/// One task of so many items, and one after it.
+fn items(count: usize) -> String {
+    format!(
+        "{HEAD}tasks:\n  - {{name: each, action: bench.work, with_items: {{items: '{{{{ range({count}) | list }}}}', \
+         concurrency: 10}}, input: {{n: '{{{{ item }}}}'}}, on_success: meet}}\n  - {{name: meet, action: bench.work}}\n"
+    )
+}
+
+fn compile(source: &str) -> Graph {
+    let limits = Limits { tasks: 10_000, ..Limits::default() };
+    let checked = check(source, &EmptyCatalogue, &limits);
+    let definition = checked.definition.unwrap_or_else(|| panic!("{:?}", checked.findings));
+    Graph::compile(&definition, limits).expect("compiles")
+}
+
+fn facts() -> Facts {
+    let nothing = || Some(conductor::context::empty());
+    Facts { parameters: nothing(), variables: nothing(), all_tasks: true, ..Facts::default() }
+}
+
+/// One event.
+fn conduct(
+    graph: &Graph,
+    facts: &Facts,
+    before: Execution,
+    event: impl FnOnce(&mut Conductor),
+) -> (Execution, Changes) {
+    let mut conductor = Conductor::new(graph, facts, before);
+    event(&mut conductor);
+    conductor.done().expect("all facts are there")
+}
+
+fn start(graph: &Graph) -> (Execution, Facts) {
+    let mut facts = facts();
+    let (execution, changes) = conduct(graph, &facts, Execution::new(), |conductor| conductor.start(0.0));
+    facts.variables = changes.variables;
+    (execution, facts)
+}
+
+fn completed(graph: &Graph, task: &str, index: Option<u32>) -> Reported<'static> {
+    Reported {
+        key: TaskKey { node: graph.find(task).expect("the task is there"), route: 0, visit: 0 },
+        index,
+        context: &[],
+        retries: 0,
+        max_retries: 0,
+        elapsed: 0.0,
+        end: TaskEnd::Completed,
+        result: Some(Data::from(1)),
+        error: Some(Data::from(())),
+        jitter: 0.5,
+        advice: Advice::None,
+    }
+}
+
+/// The execution after items 0 to `count - 1` have ended, reported by hundreds.
+fn after_items(graph: &Graph, count: u32) -> (Execution, Facts) {
+    let (mut execution, facts) = start(graph);
+    for hundred in (0..count).collect::<Vec<_>>().chunks(100) {
+        execution = conduct(graph, &facts, execution, |conductor| {
+            hundred.iter().for_each(|index| drop(conductor.finish(&completed(graph, "each", Some(*index)))));
+        })
+        .0;
+    }
+    (execution, facts)
+}
+
+/// Measures one event, from the same state each time.
+fn event(
+    group: &mut criterion::BenchmarkGroup<criterion::measurement::WallTime>,
+    id: BenchmarkId,
+    graph: &Graph,
+    (before, facts): (Execution, Facts),
+    reported: &Reported,
+) {
+    group.bench_function(id, |bencher| {
+        bencher.iter_batched(
+            || before.clone(),
+            |before| black_box(conduct(graph, &facts, before, |conductor| drop(conductor.finish(reported)))),
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+fn definitions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("define");
+    for tasks in [3, 10, 100, 1000] {
+        let source = line(tasks);
+        group.throughput(Throughput::Elements(tasks as u64));
+        group
+            .bench_function(BenchmarkId::from_parameter(tasks), |bencher| bencher.iter(|| compile(black_box(&source))));
+    }
+    group.finish();
+}
+
+fn starts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("start");
+    for tasks in [3, 10, 100, 1000] {
+        let graph = compile(&line(tasks));
+        group.bench_function(BenchmarkId::from_parameter(tasks), |bencher| bencher.iter(|| start(black_box(&graph))));
+    }
+    group.finish();
+}
+
+fn completions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("completion");
+    for tasks in [3, 10, 100, 1000] {
+        let graph = compile(&line(tasks));
+        let task = format!("t{}", tasks / 2);
+        event(&mut group, BenchmarkId::from_parameter(tasks), &graph, start(&graph), &completed(&graph, &task, None));
+    }
+    group.finish();
+}
+
+/// The last arrival at a join of so many tasks.
+fn arrivals(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("arrival");
+    for tasks in [3, 10, 100, 1000] {
+        let graph = compile(&fan(tasks));
+        let (execution, facts) = start(&graph);
+        let before = conduct(&graph, &facts, execution, |conductor| {
+            (1..tasks).for_each(|n| drop(conductor.finish(&completed(&graph, &format!("t{n}"), None))));
+        });
+        event(
+            &mut group,
+            BenchmarkId::from_parameter(tasks),
+            &graph,
+            (before.0, facts),
+            &completed(&graph, "t0", None),
+        );
+    }
+    group.finish();
+}
+
+/// An item among 10,000, early and late.
+fn item_completions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("item");
+    let graph = compile(&items(10_000));
+    for done in [10, 100, 1000, 9_990] {
+        let before = after_items(&graph, done);
+        event(&mut group, BenchmarkId::from_parameter(done), &graph, before, &completed(&graph, "each", Some(done)));
+    }
+    group.finish();
+}
+
+/// All items of a task by hundreds, from the start to what follows it.
+fn item_joins(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("items");
+    group.sample_size(20);
+    for count in [100, 1000, 10_000] {
+        let graph = compile(&items(count));
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter(|| after_items(black_box(&graph), count as u32));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, definitions, starts, completions, arrivals, item_completions, item_joins);
+criterion_main!(benches);
