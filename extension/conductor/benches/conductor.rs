@@ -1,5 +1,4 @@
-//! What one event costs, in graphs of different sizes and at different times of an execution. `docs/performance.md` shows
-//! the curves.
+//! What one event costs, in graphs of different sizes and at different times of an execution: `cargo bench -p conductor`.
 
 use conductor::catalogue::EmptyCatalogue;
 use conductor::changes::Changes;
