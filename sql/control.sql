@@ -2,13 +2,15 @@
 -- writes what follows; doing the same again gives the same answer.
 
 CREATE FUNCTION workflow.control(execution_id bigint, what text, reason text, now timestamptz) RETURNS text
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_control_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_control_wrapper';
 COMMENT ON FUNCTION workflow.control(bigint, text, text, timestamptz) IS
   'pause (for a reason), resume or cancel of an execution and of those that it calls; gives its status then.';
 REVOKE ALL ON FUNCTION workflow.control(bigint, text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.rerun(execution_id bigint, tasks text[], routes int[], reset_items boolean[], now timestamptz) RETURNS text
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_rerun_tasks_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_rerun_tasks_wrapper';
 COMMENT ON FUNCTION workflow.rerun(bigint, text[], int[], boolean[], timestamptz) IS
   'Runs tasks of an ended execution again, each by name and route; none: all whose failure nothing handled. Gives the status then.';
 REVOKE ALL ON FUNCTION workflow.rerun(bigint, text[], int[], boolean[], timestamptz) FROM PUBLIC;

@@ -12,7 +12,7 @@
 --
 -- * Rows that grow with work carry `part` (0..1023), first in every key. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A tree of
---   executions shares one part.
+--   executions shares one part. execution checks its range; what refers to it can have no other.
 -- * A task's row is the work itself. It is claimable while `queue_at` is set, running while its `lease` holds, and
 --   never touched again once finished. `queue_at`, `due_at`, `next_retry_at`, `held` and `timed_out` are the only changing
 --   columns that an index knows: finishing a task changes none of them, and stays a HOT update.
@@ -212,7 +212,7 @@ COMMENT ON COLUMN workflow.execution.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.execution.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.workflow_execution (
-  part int NOT NULL CONSTRAINT workflow_execution_part_check CHECK (part BETWEEN 0 AND 1023),
+  part int NOT NULL,
   id bigint NOT NULL,
   execution bigint NOT NULL,
   workflow_def bigint NOT NULL REFERENCES workflow.workflow_definition,
@@ -267,7 +267,7 @@ COMMENT ON COLUMN workflow.workflow_execution.created IS 'When the row was made.
 COMMENT ON COLUMN workflow.workflow_execution.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.workflow_task_execution (
-  part int NOT NULL CONSTRAINT workflow_task_execution_part_check CHECK (part BETWEEN 0 AND 1023),
+  part int NOT NULL,
   attempt int NOT NULL DEFAULT 0,
   id bigint NOT NULL,
   workflow_execution bigint NOT NULL,
@@ -359,7 +359,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'What the worker re
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'What the worker reported of a failure.';
 
 CREATE TABLE workflow.signal (
-  part int NOT NULL CONSTRAINT signal_part_check CHECK (part BETWEEN 0 AND 1023),
+  part int NOT NULL,
   id bigint NOT NULL,
   workflow_execution bigint NOT NULL,
   task bigint,
@@ -386,7 +386,7 @@ COMMENT ON COLUMN workflow.signal.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.signal.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.event (
-  part int NOT NULL CONSTRAINT event_part_check CHECK (part BETWEEN 0 AND 1023),
+  part int NOT NULL,
   id bigint NOT NULL,
   workflow_execution bigint NOT NULL,
   task bigint,
@@ -420,7 +420,7 @@ COMMENT ON COLUMN workflow.event.created IS 'When it happened.';
 COMMENT ON COLUMN workflow.event.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.lease (
-  part int NOT NULL CONSTRAINT lease_part_check CHECK (part BETWEEN 0 AND 1023),
+  part int NOT NULL,
   id bigint NOT NULL,
   token bigint NOT NULL,
   worker text NOT NULL,

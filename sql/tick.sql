@@ -1,7 +1,8 @@
 -- Time: what becomes due by itself. Any worker's loop calls workflow_tick; nothing else needs a clock.
 
 CREATE FUNCTION workflow.wake_tasks(max_rows int, now timestamptz, parts int[]) RETURNS int
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   due bigint[];
   locked bigint[];
@@ -64,7 +65,8 @@ COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
 REVOKE ALL ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.do_due_run(execution_id bigint, now timestamptz) RETURNS boolean
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_do_due_run_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_do_due_run_wrapper';
 COMMENT ON FUNCTION workflow.do_due_run(bigint, timestamptz) IS
   'What is due of an execution, whose workflow execution is locked: it times out; or, where it has ended or stopped, its parent or its children hear of it. False: they are busy still.';
 REVOKE ALL ON FUNCTION workflow.do_due_run(bigint, timestamptz) FROM PUBLIC;

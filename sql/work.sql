@@ -5,6 +5,10 @@
 -- (WF615) and changes nothing. A report that is repeated with its own token is answered as the first time. So work is
 -- done at least once, and counts exactly once.
 --
+-- Whatever runs kept statements asks for generic plans that go by indexes (plan_cache_mode, enable_seqscan). Their arrays
+-- have any number of elements, and PostgreSQL would plan each call anew for the number at hand, which costs more than the
+-- call; and a plan that is kept must serve a table that was empty when it was made.
+--
 -- workflow.finish, in Rust, locks the executions of the reported tasks in the order of their ids, then reads the tasks:
 -- from then on nobody else changes them. Claims take no such lock. They skip what others have locked, and so never wait.
 
@@ -30,19 +34,22 @@ COMMENT ON COLUMN workflow.outcome.retry_in IS 'When the next retry is due, from
 CREATE FUNCTION workflow.finish(outcomes workflow.outcome[], now timestamptz, worker text, max_tasks int, actions text[], until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, state text, code text, message text, workflow_execution bigint, task_name text,
   task_index int, action text, input jsonb, attempt int)
-LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
 COMMENT ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) IS
   'Takes reports, advances their executions, and hands up to max_tasks of what follows to the worker: an answer a report, then a row a task. Without a worker nothing is handed out.';
 REVOKE ALL ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.end_tasks(outcomes workflow.outcome[], now timestamptz) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_end_tasks_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_end_tasks_wrapper';
 COMMENT ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) IS
   'What the engine itself reports of tasks that have not ended: no token is asked for.';
 REVOKE ALL ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.dispatch(tasks bigint[], runs bigint[], now timestamptz) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_dispatch_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_dispatch_wrapper';
 COMMENT ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) IS
   'Goes on with tasks that no worker does: they route, wait for a signal, or call a workflow. Their workflow executions, runs, are locked.';
 REVOKE ALL ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) FROM PUBLIC;
@@ -101,7 +108,8 @@ REVOKE ALL ON FUNCTION workflow.head_of_queue(int, text[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.claim_part(part int, worker text, max_tasks int, actions text[], now timestamptz, until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   ready text[] := workflow.ready_actions(part, actions);
@@ -395,7 +403,8 @@ COMMENT ON FUNCTION workflow.lock_runs(bigint[]) IS
 REVOKE ALL ON FUNCTION workflow.lock_runs(bigint[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.expire_leases(max_rows int, now timestamptz, parts int[]) RETURNS int
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   due bigint[];
   lost workflow.outcome[];

@@ -301,8 +301,9 @@ fn jitter() -> f64 {
 
 fn drop_leases(client: &SpiClient, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<(), Error> {
     let reports = || taken.values().flatten().map(|report| report.outcome);
-    let leases: Vec<i64> = reports().filter_map(|outcome| outcome.lease).collect();
+    let leases: BTreeSet<i64> = reports().filter_map(|outcome| outcome.lease).collect();
     if !leases.is_empty() {
+        let leases: Vec<i64> = leases.into_iter().collect();
         let tasks: Vec<i64> = reports().filter_map(|outcome| outcome.task).collect();
         plans::run(client, include_str!("../queries/drop_leases.sql"), &[leases.into(), tasks.into()])?;
     }
