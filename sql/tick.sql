@@ -1,8 +1,7 @@
 -- Time: what becomes due by itself. Any worker's loop calls workflow_tick; nothing else needs a clock.
 
 CREATE FUNCTION workflow.wake_tasks(max_rows int, now timestamptz, parts int[]) RETURNS int
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   due bigint[];
   locked bigint[];

@@ -7,7 +7,7 @@
 --
 -- Whatever runs kept statements asks for generic plans that go by indexes (plan_cache_mode, enable_seqscan). Their arrays
 -- have any number of elements, and PostgreSQL would plan each call anew for the number at hand, which costs more than the
--- call; and a plan that is kept must serve a table that was empty when it was made.
+-- call; and a plan that is kept must serve a table that was empty when it was made. (They are made anew now and then.)
 --
 -- workflow.finish, in Rust, locks the executions of the reported tasks in the order of their ids, then reads the tasks:
 -- from then on nobody else changes them. Claims take no such lock. They skip what others have locked, and so never wait.
@@ -108,8 +108,7 @@ REVOKE ALL ON FUNCTION workflow.head_of_queue(int, text[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.claim_part(part int, worker text, max_tasks int, actions text[], now timestamptz, until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   ready text[] := workflow.ready_actions(part, actions);
@@ -403,8 +402,7 @@ COMMENT ON FUNCTION workflow.lock_runs(bigint[]) IS
 REVOKE ALL ON FUNCTION workflow.lock_runs(bigint[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.expire_leases(max_rows int, now timestamptz, parts int[]) RETURNS int
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   due bigint[];
   lost workflow.outcome[];

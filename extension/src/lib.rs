@@ -33,6 +33,7 @@ mod write;
 ::pgrx::pg_module_magic!();
 
 extension_sql_file!("../../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../../sql/statistics.sql", name = "statistics", finalize);
 extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["schema"]);
 extension_sql_file!("../../sql/checks.sql", name = "checks", requires = ["functions"]);
 extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions"]);

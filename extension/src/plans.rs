@@ -7,7 +7,7 @@ use crate::error::Error;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::{Oid, PgOid};
 use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiTupleTable};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -15,6 +15,12 @@ use std::rc::Rc;
 struct Kept {
     argument_types: Rc<[Oid]>,
     statement: Rc<OwnedPreparedStatement>,
+    uses: Rc<Cell<u32>>,
+}
+
+/// A plan is made for tables as they are then, and tables grow: it is made anew after 16, 256 and 4096 uses, and so on.
+fn is_stale(uses: u32) -> bool {
+    matches!(uses, 16 | 256 | 4096)
 }
 
 thread_local! {
@@ -32,11 +38,16 @@ pub fn run<'conn>(
     let kept = KEPT.with_borrow(|kept| kept.get(&sql.as_ptr()).cloned());
     let statement = match kept {
         // A type of ours has another number after the extension was dropped and made again.
-        Some(kept) if kept.argument_types.iter().copied().eq(types()) => kept.statement,
-        _ => {
+        Some(kept) if kept.argument_types.iter().copied().eq(types()) && !is_stale(kept.uses.get()) => {
+            kept.uses.set(kept.uses.get() + 1);
+            kept.statement
+        }
+        kept => {
+            let uses = kept.map_or(0, |kept| kept.uses.get() % 4096) + 1;
             let oids: Vec<PgOid> = types().map(PgOid::from).collect();
             let statement = Rc::new(client.prepare_mut(sql, &oids)?.keep());
-            let kept = Kept { argument_types: types().collect(), statement: statement.clone() };
+            let uses = Rc::new(Cell::new(uses));
+            let kept = Kept { argument_types: types().collect(), statement: statement.clone(), uses };
             KEPT.with_borrow_mut(|all| all.insert(sql.as_ptr(), kept));
             statement
         }

@@ -1,0 +1,33 @@
+-- What the planner knows before there is anything to know.
+--
+-- Every key of a runtime table begins with part, and most databases have one part. A table without statistics looks to
+-- the planner as if part alone found a row, so that any index that begins with it seems as good as the right one; and a
+-- plan that is kept stays with it while the table grows, until autovacuum has analysed it. So each table is given rows
+-- of the usual kind, of one part and mostly finished, is analysed, and is emptied again: the statistics stay.
+
+INSERT INTO workflow.pack (id, ref, label, version) VALUES (-1, 'statistics', '', '');
+INSERT INTO workflow.workflow_definition (id, ref, pack, pack_ref, label, version, definition)
+VALUES (-1, 'statistics.w', -1, 'statistics', '', '', '{}');
+INSERT INTO workflow.execution (part, id, action_ref, parent, status)
+SELECT 0, n, 'statistics.w', CASE WHEN n % 10 = 0 THEN n - 1 END, 'completed' FROM generate_series(1, 400) AS n;
+INSERT INTO workflow.workflow_execution (part, id, execution, workflow_def, status)
+SELECT 0, n, n, -1, 'completed' FROM generate_series(1, 400) AS n;
+INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, task_name, action_ref, status, lease, queue_at, due_at)
+SELECT 0, n, (n + 4) / 5, format('t%s', n % 5), format('statistics.a%s', n % 5), 'completed', (n + 9) / 10,
+  CASE WHEN n % 100 = 0 THEN now() - n * interval '1 second' END, CASE WHEN n % 100 = 50 THEN now() + n * interval '1 second' END
+FROM generate_series(1, 2000) AS n;
+INSERT INTO workflow.signal (part, id, workflow_execution, task, name)
+SELECT 0, n, n, n, format('s%s', n % 5) FROM generate_series(1, 400) AS n;
+INSERT INTO workflow.event (part, id, workflow_execution, task, kind)
+SELECT 0, n, n, n, 'failed' FROM generate_series(1, 400) AS n;
+INSERT INTO workflow.lease (part, id, token, worker, until, tasks)
+SELECT 0, n, n, format('w%s', n % 10), now() + n * interval '1 second', ARRAY[n] FROM generate_series(1, 400) AS n;
+
+ANALYZE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease;
+
+TRUNCATE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease;
+DELETE FROM workflow.pack WHERE id = -1;
+
+-- And of a size that is not known, rather than known to be none: as if it had never been analysed.
+UPDATE pg_catalog.pg_class SET relpages = 0, reltuples = -1
+WHERE oid = ANY ('{workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease}'::regclass[]);
