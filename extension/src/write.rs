@@ -3,18 +3,21 @@
 use crate::error::Error;
 use crate::hand_over::Front;
 use crate::jsonb::Jsonb;
-use crate::run::Run;
-use crate::{family, plans, settings};
-use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw, Withdrawn};
+use crate::{plans, settings};
+use conductor::changes::Withdrawn;
 use conductor::expression::json_text;
 use conductor::graph::Graph;
-use conductor::state::{Execution, Status, TaskEnd, TaskKey};
+use conductor::state::TaskKey;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::HashMap;
 
+mod batch;
 mod events;
 mod wake;
+
+pub use batch::Batch;
+use batch::FreshTask;
 
 /// A task handed to the worker that asked, as `workflow_claim` would give it.
 pub struct Handed {
@@ -60,65 +63,6 @@ impl Asking {
     }
 }
 
-/// A row that was reported.
-struct EndedRow {
-    id: i64,
-    end: TaskEnd,
-    result: Option<Jsonb>,
-    error: Option<Jsonb>,
-}
-
-struct RetriedRow {
-    id: i64,
-    delay: f64,
-    paused: bool,
-    result: Option<Jsonb>,
-    error: Option<Jsonb>,
-}
-
-struct ReleasedItems {
-    run: i64,
-    task_name: String,
-    key: TaskKey,
-    count: i32,
-    paused: bool,
-}
-
-struct RenewedTask {
-    run: i64,
-    task_name: String,
-    key: TaskKey,
-    released: i32,
-    delay: f64,
-    is_retry: bool,
-    everything: bool,
-    paused: bool,
-}
-
-struct FreshTask {
-    run: i64,
-    task_name: String,
-    start: &'static str,
-    delay: Option<f64>,
-    paused: bool,
-    priority: i32,
-    result: Option<String>,
-    task: NewTask,
-}
-
-struct RunRow {
-    id: i64,
-    status: Status,
-    paused: bool,
-    state: Option<String>,
-    variables: Option<String>,
-    error: Option<String>,
-    rerun: bool,
-    ended: bool,
-    /// Its status is another than before.
-    turned: bool,
-}
-
 /// What follows from what was written.
 #[derive(Default)]
 pub struct Written {
@@ -154,24 +98,6 @@ impl Written {
     }
 }
 
-/// Everything a batch writes.
-#[derive(Default)]
-pub struct Batch {
-    ended: Vec<EndedRow>,
-    retried: Vec<RetriedRow>,
-    released: Vec<ReleasedItems>,
-    renewed: Vec<RenewedTask>,
-    withdraw: Vec<(i64, Option<(String, TaskKey)>)>,
-    hold: Vec<i64>,
-    unhold: Vec<i64>,
-    /// Tasks that fall to the withdrawal.
-    withdrawn_tasks: Vec<FreshTask>,
-    tasks: Vec<FreshTask>,
-    runs: Vec<RunRow>,
-    executions: Vec<(i64, &'static str, Option<String>)>,
-    written: Written,
-}
-
 /// The part that an id names.
 fn part(id: i64) -> i32 {
     (id >> 48) as i32
@@ -186,103 +112,6 @@ where
 }
 
 impl Batch {
-    /// A reported row has ended.
-    pub fn end_task(&mut self, id: i64, end: TaskEnd, result: Option<Jsonb>, error: Option<Jsonb>) {
-        self.ended.push(EndedRow { id, end, result, error });
-    }
-
-    /// A reported row runs again.
-    pub fn retry_task(&mut self, id: i64, delay: f64, paused: bool, result: Option<Jsonb>, error: Option<Jsonb>) {
-        self.retried.push(RetriedRow { id, delay, paused, result, error });
-    }
-
-    /// A task ended without waiting for its child execution, which is to stop.
-    pub fn leave_child(&mut self, execution: i64) {
-        self.written.left.push(execution);
-    }
-
-    /// What the conductor decided of one execution.
-    pub fn take(&mut self, run: &Run, execution: &Execution, changes: Changes) {
-        let name = |key: &TaskKey| run.graph.node(key.node).name.clone();
-        let paused = execution.paused;
-        for (key, count) in &changes.released {
-            let (task_name, count) = (name(key), *count as i32);
-            self.released.push(ReleasedItems { run: run.id, task_name, key: *key, count, paused });
-        }
-        for retry in &changes.items_retried {
-            self.renewed.push(RenewedTask {
-                run: run.id,
-                task_name: name(&retry.key),
-                key: retry.key,
-                released: retry.released as i32,
-                delay: retry.delay,
-                is_retry: true,
-                everything: true,
-                paused,
-            });
-        }
-        for rerun in &changes.rerun_tasks {
-            self.renewed.push(RenewedTask {
-                run: run.id,
-                task_name: name(&rerun.key),
-                key: rerun.key,
-                released: rerun.released.map_or(1, |count| count as i32),
-                delay: 0.0,
-                is_retry: false,
-                everything: rerun.reset_items || rerun.released.is_none(),
-                paused,
-            });
-        }
-        match &changes.withdraw {
-            Withdraw::Nothing => {}
-            Withdraw::Everything => self.withdraw.push((run.id, None)),
-            Withdraw::Items(keys) => self.withdraw.extend(keys.iter().map(|key| (run.id, Some((name(key), *key))))),
-        }
-        match changes.hold {
-            Hold::Nothing => {}
-            Hold::Pause => self.hold.push(run.id),
-            Hold::Resume => self.unhold.push(run.id),
-        }
-        if changes.void {
-            self.written.void.push(run.id);
-        }
-        if family::stops_children(execution.status) && !family::stops_children(run.before.status) {
-            self.written.stopped.push(run.execution_id);
-        }
-        if changes.end.is_some() && run.depth > 0 {
-            self.written.ended.push(run.execution_id);
-        }
-        self.take_run(run, execution, &changes);
-        let mut scheduled = changes.scheduled.into_iter().map(|task| fresh(run, paused, task));
-        self.withdrawn_tasks.extend(scheduled.by_ref().take(changes.scheduled_before));
-        self.tasks.extend(scheduled);
-    }
-
-    fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
-        let touched = *execution != run.before || changes.variables.is_some() || changes.error_message.is_some();
-        if touched || changes.end.is_some() {
-            let state = (!execution.state.is_default()).then(|| serde_json::to_string(&execution.state));
-            self.runs.push(RunRow {
-                id: run.id,
-                status: execution.status,
-                paused: execution.paused,
-                state: state.and_then(Result::ok),
-                variables: changes.variables.as_ref().map(json_text),
-                error: changes.error_message.clone(),
-                rerun: changes.rerun,
-                ended: changes.end.is_some(),
-                turned: execution.status != run.before.status,
-            });
-        }
-        match &changes.end {
-            Some(end) => {
-                self.executions.push((run.execution_id, end.status.name(), end.output.as_ref().map(json_text)));
-            }
-            None if changes.rerun => self.executions.push((run.execution_id, Status::Running.name(), None)),
-            None => {}
-        }
-    }
-
     /// Writes everything; gives what follows.
     pub fn write(
         mut self,
@@ -523,18 +352,6 @@ fn hand_over(
         }
     }
     Ok(())
-}
-
-fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
-    let (start, delay, result) = match &task.start {
-        Start::Ready => ("ready", None, None),
-        Start::Delayed(seconds) => ("delayed", Some(*seconds), None),
-        Start::Held => ("held", None, None),
-        Start::Ended(end, result) => (end.name(), None, result.as_ref().map(json_text)),
-    };
-    let task_name = run.graph.node(task.key.node).name.clone();
-    let priority = run.priority.saturating_add(task.priority);
-    FreshTask { run: run.id, task_name, start, delay, paused, priority, result, task }
 }
 
 /// As an array literal; none for the one branch there is.

@@ -177,7 +177,8 @@ impl Served<'_> {
         let rows = claim.fetch_all(&mut *self.connection).await.expect("claimed");
         let mut got: Vec<i64> = rows.iter().map(|row| row.get("task")).collect();
         let mut wanted = ids;
-        (got.sort_unstable(), wanted.sort_unstable());
+        got.sort_unstable();
+        wanted.sort_unstable();
         (got == wanted)
             .then_some(())
             .ok_or_else(|| format!("rows {wanted:?} are to be claimed and {got:?} on the server were"))

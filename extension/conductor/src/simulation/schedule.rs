@@ -73,18 +73,19 @@ impl Step {
     /// Lets it happen.
     pub fn take(&self, ledger: &mut Ledger) -> Result<(), Refused> {
         match self {
-            Step::Claim(rows) => rows.iter().try_for_each(|row| ledger.claim(*row)),
-            Step::Report(outcomes) => ledger.report_all(outcomes).map(|_| ()),
-            Step::Stale(outcome) => ledger.report_all(std::slice::from_ref(outcome)).map(|_| ()),
-            Step::Wait(seconds) => Ok(ledger.wait(*seconds)),
-            Step::Pause => Ok(ledger.pause()),
-            Step::Resume => Ok(ledger.resume()),
-            Step::Cancel => Ok(ledger.cancel()),
+            Step::Claim(rows) => rows.iter().try_for_each(|row| ledger.claim(*row))?,
+            Step::Report(outcomes) => drop(ledger.report_all(outcomes)?),
+            Step::Stale(outcome) => drop(ledger.report_all(std::slice::from_ref(outcome))?),
+            Step::Wait(seconds) => ledger.wait(*seconds),
+            Step::Pause => ledger.pause(),
+            Step::Resume => ledger.resume(),
+            Step::Cancel => ledger.cancel(),
             Step::Rerun(tasks, reset_items) => {
                 let tasks: Vec<_> = tasks.iter().map(|(name, route)| (name.clone(), *route, *reset_items)).collect();
-                ledger.rerun(&tasks)
+                ledger.rerun(&tasks)?;
             }
         }
+        Ok(())
     }
 }
 
