@@ -93,7 +93,9 @@ fn after_items(graph: &Graph, count: u32) -> (Execution, Facts) {
     let (mut execution, facts) = start(graph);
     for hundred in (0..count).collect::<Vec<_>>().chunks(100) {
         execution = conduct(graph, &facts, execution, |conductor| {
-            hundred.iter().for_each(|index| drop(conductor.finish(&completed(graph, "each", Some(*index)))));
+            for index in hundred {
+                conductor.finish(&completed(graph, "each", Some(*index)));
+            }
         })
         .0;
     }
@@ -111,7 +113,11 @@ fn event(
     group.bench_function(id, |bencher| {
         bencher.iter_batched(
             || before.clone(),
-            |before| black_box(conduct(graph, &facts, before, |conductor| drop(conductor.finish(reported)))),
+            |before| {
+                black_box(conduct(graph, &facts, before, |conductor| {
+                    conductor.finish(reported);
+                }))
+            },
             BatchSize::SmallInput,
         );
     });
@@ -154,7 +160,9 @@ fn arrivals(criterion: &mut Criterion) {
         let graph = compile(&fan(tasks));
         let (execution, facts) = start(&graph);
         let before = conduct(&graph, &facts, execution, |conductor| {
-            (1..tasks).for_each(|n| drop(conductor.finish(&completed(&graph, &format!("t{n}"), None))));
+            for n in 1..tasks {
+                conductor.finish(&completed(&graph, &format!("t{n}"), None));
+            }
         });
         event(
             &mut group,
