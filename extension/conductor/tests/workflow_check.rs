@@ -46,6 +46,64 @@ fn each_finding_is_shown_in_its_source() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 
+/// A workflow with a mistake of each sort: a parameter, a field, a transition, a value and a filter that are not there.
+const FIVE_MISTAKES: &str = r#"ref: shop.order
+label: Order
+version: 1.0.0
+parameters:
+  type: object
+  required: [order]
+  properties:
+    order: {type: integer}
+vars: [{receipt: none}]
+tasks:
+  - name: charge
+    action: shop.charge
+    input: {order: "{{ parameters.oder }}"}
+    tiemout: 5m
+    publish: [{receipt: "{{ result().receipt }}"}]
+    on_success: shipp
+  - name: ship
+    action: shop.ship
+    with_items: {items: [1, 2], on_item_failure: ignore}
+    input: {parcel: "{{ item }}", receipt: "{{ vars.receipt | lowercase }}"}
+"#;
+
+#[test]
+fn what_is_printed_suffices_to_mend_a_workflow_with_five_mistakes() {
+    let path = file("mistakes.yaml", FIVE_MISTAKES.as_bytes());
+    let output = run(&[&path]);
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut findings: Vec<&str> = printed.trim_end().split("\n\n").collect();
+    assert_eq!(findings.pop(), Some(format!("{path}: 5 errors").as_str()));
+    assert_eq!(findings.len(), 5, "{printed}");
+
+    // Nothing is taken but from the output: the place, what is marked there, and a word that the help offers.
+    let mut lines: Vec<String> = FIVE_MISTAKES.lines().map(str::to_owned).collect();
+    for (finding, (code, choice)) in findings.iter().zip([
+        ("WF303", "order"),
+        ("WF003", "timeout"),
+        ("WF104", "ship"),
+        ("WF006", "continue"),
+        ("WF305", "lower"),
+    ]) {
+        assert!(finding.starts_with(&format!("error[{code}]: ")), "{finding}");
+        let after = |mark: &str| finding.split_once(mark).unwrap_or_else(|| panic!("no {mark} in {finding}")).1;
+        let (line, column) = after(&format!("--> {path}:")).lines().next().unwrap().split_once(':').unwrap();
+        let (line, column): (usize, usize) = (line.parse().unwrap(), column.parse().unwrap());
+        let marked = column - 1..column - 1 + finding.matches('^').count();
+        let help = after("= help: ");
+        assert!(help.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == choice), "{finding}");
+        lines[line - 1].replace_range(marked, choice);
+    }
+
+    let path = file("mended.yaml", lines.join("\n").as_bytes());
+    let output = run(&[&path]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{path}: valid\n"));
+    assert_eq!(output.status.code(), Some(0));
+}
+
 #[test]
 fn warnings_alone_are_no_failure() {
     let path = file("warning.yaml", GOOD.replace("name: a", "name: a, join: all").as_bytes());
