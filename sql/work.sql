@@ -106,6 +106,53 @@ COMMENT ON FUNCTION workflow.head_of_queue(int, text[]) IS
   'The first place in the queue of a part among tasks of these actions (null: of any); null: nothing is queued.';
 REVOKE ALL ON FUNCTION workflow.head_of_queue(int, text[]) FROM PUBLIC;
 
+CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, state jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- What goes on in a workflow that failed began beside `fail`; what goes on when there is a verdict is its last task.
+RETURN paused OR (status NOT IN ('running', 'failed') AND NOT coalesce(state ? 'verdict', false));
+COMMENT ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, jsonb) IS
+  'Whether no task of a workflow execution that stands so may be claimed.';
+REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION workflow.put_back(part int, actions text[], now timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  strays bigint[];
+  locked bigint[];
+  ended workflow.outcome[];
+BEGIN
+  strays := ARRAY(
+    SELECT t.id FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE t.part = put_back.part AND t.action_ref = ANY (actions) AND t.queue_at IS NOT NULL AND workflow.keeps_out(w.status, w.paused, w.state)
+    LIMIT 1000);
+  IF strays = '{}' THEN
+    RETURN;
+  END IF;
+  locked := workflow.lock_runs(strays);
+  strays := ARRAY(
+    SELECT t.id FROM workflow.workflow_task_execution t
+    WHERE (t.part, t.id) IN (SELECT put_back.part, s.id FROM unnest(strays) AS s(id)) AND t.workflow_execution = ANY (locked)
+      AND t.queue_at IS NOT NULL
+    FOR NO KEY UPDATE SKIP LOCKED);
+  UPDATE workflow.workflow_task_execution t SET queue_at = NULL, updated = now
+  FROM unnest(strays) AS s(id), workflow.workflow_execution w
+  WHERE t.part = put_back.part AND t.id = s.id AND w.part = t.part AND w.id = t.workflow_execution AND w.paused;
+  SELECT array_agg(ROW(t.id, NULL, 'cancelled', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY t.id) INTO ended
+  FROM unnest(strays) AS s(id)
+  JOIN workflow.workflow_task_execution t ON t.part = put_back.part AND t.id = s.id
+  JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+  WHERE NOT w.paused AND workflow.keeps_out(w.status, w.paused, w.state);
+  IF ended IS NOT NULL THEN
+    UPDATE workflow.workflow_task_execution t SET queue_at = NULL
+    FROM unnest(ended) AS o WHERE t.part = put_back.part AND t.id = o.task;
+    PERFORM workflow.end_tasks(ended, now);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.put_back(int, text[], timestamptz) IS
+  'Takes tasks out of the queue whose execution was paused or stopped while somebody claimed them who then rolled back: they wait for the end of the pause, or have ended as cancelled. Up to 1000; what others have locked is left.';
+REVOKE ALL ON FUNCTION workflow.put_back(int, text[], timestamptz) FROM PUBLIC;
+
 CREATE FUNCTION workflow.claim_part(part int, worker text, max_tasks int, actions text[], now timestamptz, until timestamptz)
 RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
@@ -113,6 +160,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog,
 DECLARE
   ready text[] := workflow.ready_actions(part, actions);
   token bigint;
+  got int;
 BEGIN
   IF ready IS NULL THEN
     RETURN;
@@ -120,19 +168,21 @@ BEGIN
   token := workflow.make_id(part, nextval('workflow.lease_id_seq'));
   RETURN QUERY
   WITH candidate AS MATERIALIZED (
-    SELECT c.id, c.queue_at
+    SELECT c.id, c.queue_at, c.strays
     FROM unnest(ready) AS a(ref)
     CROSS JOIN LATERAL (
-      SELECT t.id, t.queue_at FROM workflow.workflow_task_execution t
+      SELECT t.id, t.queue_at, workflow.keeps_out(w.status, w.paused, w.state) AS strays
+      FROM workflow.workflow_task_execution t
+      JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
       WHERE t.part = claim_part.part AND t.action_ref = a.ref AND t.queue_at IS NOT NULL
       ORDER BY t.queue_at, t.id LIMIT claim_part.max_tasks
-      FOR NO KEY UPDATE SKIP LOCKED) AS c),
+      FOR NO KEY UPDATE OF t SKIP LOCKED) AS c),
   claimed AS (
     UPDATE workflow.workflow_task_execution t
     SET status = 'running', lease = token, attempt = t.attempt + 1, queue_at = NULL, started_at = claim_part.now,
         updated = claim_part.now,
         due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN claim_part.now + t.timeout_seconds * interval '1 second' END
-    FROM (SELECT c.id FROM candidate c ORDER BY c.queue_at, c.id LIMIT claim_part.max_tasks) AS first
+    FROM (SELECT c.id FROM candidate c WHERE NOT c.strays ORDER BY c.queue_at, c.id LIMIT claim_part.max_tasks) AS first
     WHERE t.part = claim_part.part AND t.id = first.id
     RETURNING t.id, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt),
   held AS (
@@ -140,6 +190,10 @@ BEGIN
     SELECT claim_part.part, token, token, claim_part.worker, claim_part.until, array_agg(c.id), claim_part.now, claim_part.now
     FROM claimed c HAVING count(*) > 0)
   SELECT c.id, token, c.workflow_execution, c.task_name, c.task_index, c.action_ref, c.input, c.attempt FROM claimed c;
+  GET DIAGNOSTICS got = ROW_COUNT;
+  IF got < max_tasks THEN
+    PERFORM workflow.put_back(part, ready, now);
+  END IF;
   IF current_setting('pg_workflow.log_transitions', true) = 'on' THEN
     PERFORM workflow.log_claim(token, now);
   END IF;
