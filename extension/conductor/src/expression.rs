@@ -6,13 +6,13 @@
 
 use crate::functions;
 use crate::limits::Limits;
-use crate::template::{self, bound};
+use crate::template::{self, bound, metered};
+use minijinja::machinery::{self, Instructions};
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, Expression, Template, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use self_cell::self_cell;
 use serde::Deserialize;
-use std::collections::HashSet;
-use std::io;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
 /// JSON as expressions see it: cheap to clone.
@@ -46,13 +46,13 @@ pub enum Rendering {
 }
 
 enum Program<'env> {
-    Expression(Expression<'env, 'static>),
-    Text(Template<'env, 'env>),
+    Expression(Instructions<'env>),
+    Text(Instructions<'env>),
 }
 
 self_cell!(
     struct Compiled {
-        owner: Environment<'static>,
+        owner: Vec<String>,
         #[covariant]
         dependent: ProgramList,
     }
@@ -62,7 +62,7 @@ type ProgramList<'env> = Vec<Program<'env>>;
 /// All programs of a graph.
 pub struct Programs {
     compiled: Compiled,
-    sources: Vec<String>,
+    environment: Environment<'static>,
     limits: Limits,
 }
 
@@ -103,27 +103,10 @@ impl Sources {
             bound(source, &limits)
                 .map_err(|error| ExpressionError { expression: source.clone(), message: error.message })?;
         }
-        let mut environment = environment(&limits);
-        for (index, source) in self.list.iter().enumerate() {
-            if pure(&environment, source).is_none() {
-                let added = environment.add_template_owned(index.to_string(), source.clone());
-                added.map_err(|error| ExpressionError { expression: source.clone(), message: explain(&error) })?;
-            }
-        }
-        let compiled =
-            Compiled::try_new(environment, |environment| {
-                let mut programs = Vec::with_capacity(self.list.len());
-                for (index, source) in self.list.iter().enumerate() {
-                    programs.push(match pure(environment, source) {
-                        Some(expression) => Program::Expression(expression),
-                        None => Program::Text(environment.get_template(&index.to_string()).map_err(|error| {
-                            ExpressionError { expression: source.clone(), message: explain(&error) }
-                        })?),
-                    });
-                }
-                Ok(programs)
-            })?;
-        Ok(Programs { compiled, sources: self.list, limits })
+        let compiled = Compiled::try_new(self.list, |sources| {
+            sources.iter().map(|source| program(source)).collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(Programs { compiled, environment: environment(&limits), limits })
     }
 }
 
@@ -146,32 +129,40 @@ impl Rendering {
 impl Programs {
     /// The source of a program.
     pub fn source(&self, id: ProgramId) -> &str {
-        &self.sources[id.0 as usize]
+        &self.compiled.borrow_owner()[id.0 as usize]
     }
 
-    /// The names a program reads, dotted: `vars.image`, `task.scan.result`, `result`.
+    /// The names a program reads, with the member that is read of it: `vars.image`, `task.scan`, `result`.
     pub fn names(&self, id: ProgramId) -> HashSet<String> {
-        match &self.compiled.borrow_dependent()[id.0 as usize] {
-            Program::Expression(expression) => expression.undeclared_variables(true),
-            Program::Text(template) => template.undeclared_variables(true),
-        }
+        // What was compiled can be read.
+        let Ok(references) = template::references(self.source(id), &self.limits) else { return HashSet::new() };
+        let reads = references.reads.into_iter().map(|read| match read.member {
+            Some(member) => format!("{}.{member}", read.root),
+            None => read.root,
+        });
+        reads.chain(references.functions.into_iter().map(|function| function.name)).collect()
     }
 
     /// Evaluates a program to data.
     pub fn evaluate(&self, id: ProgramId, scope: &Value) -> Result<Data, ExpressionError> {
-        if let Some(check) = BEFORE_EVALUATION.get() {
-            check();
-        }
+        check_host();
         let fail = |message: String| ExpressionError { expression: self.source(id).to_owned(), message };
+        let mut text = String::new();
+        let mut run = |instructions: &Instructions<'_>| {
+            let (blocks, mut out) = (BTreeMap::new(), machinery::make_string_output(&mut text));
+            let ended =
+                machinery::eval(&self.environment, instructions, scope.clone(), &blocks, &mut out, AutoEscape::None);
+            ended.map(|(value, _)| value.unwrap_or_default()).map_err(|error| fail(explain(&error)))
+        };
         match &self.compiled.borrow_dependent()[id.0 as usize] {
-            Program::Expression(expression) => {
-                let value = expression.eval(scope.clone()).map_err(|error| fail(explain(&error)))?;
-                settle(&value, &self.limits).map_err(fail)
-            }
-            Program::Text(template) => {
-                let mut text = Bounded { bytes: Vec::new(), limit: self.limits.output_bytes };
-                template.render_captured_to(scope.clone(), &mut text).map_err(|error| fail(explain(&error)))?;
-                storable(&Value::from(String::from_utf8_lossy(&text.bytes).into_owned())).map_err(fail)
+            Program::Expression(instructions) => settle(&run(instructions)?, &self.limits).map_err(fail),
+            Program::Text(instructions) => {
+                // What is written is paid for with fuel; it cannot get much longer than this before it ends.
+                run(instructions)?;
+                if text.len() > self.limits.output_bytes {
+                    return Err(fail("the text is too long".to_owned()));
+                }
+                storable(&Value::from(text)).map_err(fail)
             }
         }
     }
@@ -206,6 +197,13 @@ pub fn before_evaluation(check: fn()) {
     let _ = BEFORE_EVALUATION.set(check);
 }
 
+/// Lets the host stop a long row of evaluations, or a long one.
+fn check_host() {
+    if let Some(check) = BEFORE_EVALUATION.get() {
+        check();
+    }
+}
+
 /// The environment every template runs in: no loader, strict undefined, bounded fuel, our functions.
 pub fn environment(limits: &Limits) -> Environment<'static> {
     let mut environment = Environment::new();
@@ -214,13 +212,19 @@ pub fn environment(limits: &Limits) -> Environment<'static> {
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_recursion_limit(limits.depth);
     functions::register(&mut environment);
+    metered::register(&mut environment, limits.depth, check_host);
     environment
 }
 
-/// The expression of a string that is one pure `{{ … }}`.
-fn pure<'env>(environment: &'env Environment<'static>, source: &str) -> Option<Expression<'env, 'static>> {
-    let (_, inner) = template::pure(source)?;
-    environment.compile_expression_owned(inner.trim().to_owned()).ok()
+/// Compiles a template: as an expression, if it is one pure `{{ … }}`.
+fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
+    if let Some((_, inner)) = template::pure(source)
+        && let Ok(expression) = metered::expression(inner.trim())
+    {
+        return Ok(Program::Expression(expression));
+    }
+    let text = metered::template(source).map(Program::Text);
+    text.map_err(|error| ExpressionError { expression: source.to_owned(), message: explain(&error) })
 }
 
 /// JSON as data.
@@ -318,25 +322,5 @@ pub fn explain(error: &minijinja::Error) -> String {
     match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
-    }
-}
-
-/// Takes so many bytes and no more.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.limit {
-            return Err(io::Error::other("the text is too long"));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

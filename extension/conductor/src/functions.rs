@@ -26,6 +26,7 @@ pub fn register(environment: &mut Environment<'static>) {
     environment.add_function("completed", |state: &State| outcome(state, "status").map(|_| true));
     environment.add_function("zip", zip);
     environment.add_function("task_status", task_status);
+    environment.add_function("debug", debug);
 }
 
 fn outcome(state: &State, key: &str) -> Result<Value, Error> {
@@ -41,6 +42,14 @@ fn outcome(state: &State, key: &str) -> Result<Value, Error> {
 fn status_in(state: &State, wanted: &[&str]) -> Result<bool, Error> {
     let status = outcome(state, "status")?;
     Ok(status.as_str().is_some_and(|status| wanted.contains(&status)))
+}
+
+/// `debug(a, …)`: MiniJinja's, of what it is given. All that a template has set has no bound.
+fn debug(state: &State, values: minijinja::value::Rest<Value>) -> Result<String, Error> {
+    if values.is_empty() {
+        return Err(Error::new(ErrorKind::MissingArgument, "debug() shows the values it is given, and got none"));
+    }
+    Ok(minijinja::functions::debug(state, values))
 }
 
 /// `zip(a, b, …)`: the lists side by side, as long as the shortest.

@@ -1,5 +1,6 @@
 //! Strings with templates in them: told apart, bounded before they are parsed, and what they read.
 
+pub(crate) mod metered;
 mod names;
 mod references;
 
