@@ -122,10 +122,8 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
             Expr::Slice(Spanned::new(Slice { expr: copy(&it.expr), start, stop, step }, it.span()))
         }
         Expr::UnaryOp(it) => {
-            let op = match it.op {
-                UnaryOpKind::Not => UnaryOpKind::Not,
-                UnaryOpKind::Neg => UnaryOpKind::Neg,
-            };
+            // It can't be copied.
+            let op = if matches!(it.op, UnaryOpKind::Not) { UnaryOpKind::Not } else { UnaryOpKind::Neg };
             Expr::UnaryOp(Spanned::new(UnaryOp { op, expr: copy(&it.expr) }, it.span()))
         }
         Expr::BinOp(it) => {
