@@ -1,6 +1,7 @@
 //! A workflow, its workers, and the demo.
 //!
-//! * `deploy.yaml`: the workflow;
+//! * `rollout.yaml`: a larger workflow, to read;
+//! * `deploy.yaml`: the workflow of the demo;
 //! * `src/bin/worker.rs`, `worker.py`, `worker.mjs`: workers for its actions, in Rust, Python and Node;
 //! * `src/bin/demo.rs`: runs fifty of them on a private server, as `make demo`.
 

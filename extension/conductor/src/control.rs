@@ -130,7 +130,7 @@ impl Conductor<'_> {
     }
 
     /// Concurrency, failures tolerated, and retries allowed.
-    fn item_bounds(&self, task: &Rerun) -> (u32, u32, u32) {
+    fn item_bounds(&self, task: &Rerun) -> (u32, Option<u32>, u32) {
         let node = self.graph.node(task.key.node);
         match (&node.items, task.items) {
             (Some(items), Some((total, _))) => {
@@ -139,7 +139,7 @@ impl Conductor<'_> {
                 let max_retries = self.max_retries(node, vars, None).unwrap_or(0);
                 (concurrency.unwrap_or(0), tolerated(items, total), max_retries as u32)
             }
-            _ => (0, 0, 0),
+            _ => (0, None, 0),
         }
     }
 

@@ -110,7 +110,7 @@ impl Conductor<'_> {
             progress.failed += u32::from(reported.end.is_failure());
             progress.final_failure |= reported.advice == Advice::Never;
             progress.cancelled += u32::from(reported.end == TaskEnd::Cancelled);
-            let failed = progress.failed > progress.tolerated;
+            let failed = progress.tolerated.is_some_and(|tolerated| progress.failed > tolerated);
             if !progress.stopped && (failed || progress.cancelled > 0) {
                 progress.stopped = true;
                 stop = Some(progress.ended < progress.total);
@@ -159,7 +159,7 @@ impl Conductor<'_> {
             return;
         }
         let progress = progress.clone();
-        let failed = progress.failed > progress.tolerated;
+        let failed = progress.failed > progress.tolerated.unwrap_or(0);
         let end = if progress.cancelled > 0 || (canceling && failed) {
             TaskEnd::Cancelled
         } else if failed {
@@ -255,17 +255,17 @@ fn named(names: &[String], item: Data) -> Data {
 
 /// Does a task that ended with so many failures among its items count as done well?
 pub fn tolerates(items: &Items, total: u32, failed: u32) -> bool {
-    failed <= tolerated(items, total)
+    failed <= tolerated(items, total).unwrap_or(0)
 }
 
-/// How many failures among its items a task tolerates.
-pub(crate) fn tolerated(items: &Items, total: u32) -> u32 {
+/// How many failures among its items a task tolerates; with more, no new item starts. None: all run, and none may fail.
+pub(crate) fn tolerated(items: &Items, total: u32) -> Option<u32> {
     match (items.on_item_failure, items.max_failures) {
-        (OnItemFailure::FailFast, _) => 0,
-        (OnItemFailure::Continue, None) => u32::MAX,
-        (OnItemFailure::Continue, Some(MaxFailures::Count(count))) => count,
+        (OnItemFailure::FailFast, _) => Some(0),
+        (OnItemFailure::Continue, None) => None,
+        (OnItemFailure::Continue, Some(MaxFailures::Count(count))) => Some(count),
         (OnItemFailure::Continue, Some(MaxFailures::Percent(percent))) => {
-            (f64::from(total) * percent / 100.0).floor() as u32
+            Some((f64::from(total) * percent / 100.0).floor() as u32)
         }
     }
 }

@@ -225,7 +225,7 @@ fn with_items() -> Value {
                 "enum": words(ON_ITEM_FAILURE), "default": "fail_fast", "description": "What a failed item does to the rest.",
             },
             "max_failures": {
-                "description": "How many failures continue tolerates: a number, or a percentage.",
+                "description": "How many failures continue tolerates: a number, or a percentage; none if not given.",
                 "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%$"}],
             },
         },

@@ -249,8 +249,8 @@ pub struct Progress {
     pub withdrawn: u32,
     /// How many may be claimable or running; 0: any number.
     pub concurrency: u32,
-    /// Failures tolerated.
-    pub tolerated: u32,
+    /// Failures tolerated; with more, no new item starts. None: all run, and none may fail.
+    pub tolerated: Option<u32>,
     /// Retries of the whole so far.
     pub retries: u32,
     /// Retries of the whole allowed.

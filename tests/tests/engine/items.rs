@@ -99,15 +99,21 @@ async fn after_a_failed_item_no_new_one_starts_and_the_task_fails_when_none_is_a
 async fn with_continue_all_items_run_unless_more_fail_than_may() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
-        for (failures, max_failures, run, word) in
-            [(1, "1", 4, "completed"), (2, "1", 2, "failed"), (2, "50%", 4, "completed"), (4, "100%", 4, "completed")]
-        {
+        for (failures, max_failures, run, word) in [
+            (1, ", max_failures: 1", 4, "completed"),
+            (2, ", max_failures: 1", 2, "failed"),
+            (2, ", max_failures: 50%", 4, "completed"),
+            (4, ", max_failures: 100%", 4, "completed"),
+            (0, "", 4, "completed"),
+            (1, "", 4, "failed"),
+            (4, "", 4, "failed"),
+        ] {
             let id = session
                 .begin(&format!(
                     "tasks:
   - name: each
     action: demo.a
-    with_items: {{items: [1, 2, 3, 4], concurrency: 1, on_item_failure: continue, max_failures: {max_failures}}}
+    with_items: {{items: [1, 2, 3, 4], concurrency: 1, on_item_failure: continue{max_failures}}}
     input: {{x: '{{{{ item }}}}'}}
 "
                 ))

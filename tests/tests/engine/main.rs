@@ -19,6 +19,7 @@ mod notify;
 mod process;
 mod prune;
 mod report;
+mod rollout;
 mod schedule;
 mod signal;
 mod start;

@@ -142,7 +142,11 @@ async fn every_action_may_have_a_bound_and_all_of_them_are_worked_off() {
 #[tokio::test]
 async fn a_handler_that_panics_leaves_its_room_to_the_next() {
     with_database(async |db| {
-        define(db, &MANY.replace("with_items: {items", "with_items: {on_item_failure: continue, items")).await;
+        define(
+            db,
+            &MANY.replace("with_items: {items", "with_items: {on_item_failure: continue, max_failures: 100%, items"),
+        )
+        .await;
         let [execution] = start(db, "ci.many", 1).await[..] else { panic!() };
         let worker = worker(db, "w")
             .concurrency(2)
