@@ -1,0 +1,48 @@
+//! What is fuzzed. An input is survived when neither of these panics, hangs or grows.
+
+use conductor::catalogue::EmptyCatalogue;
+use conductor::expression::{Data, Sources, json_text};
+use conductor::graph::Graph;
+use conductor::limits::Limits;
+use conductor::validate::check;
+
+/// Small bounds, so that going over them is found soon.
+fn limits() -> Limits {
+    Limits {
+        source_bytes: 16 << 10,
+        tasks: 100,
+        expression_bytes: 2 << 10,
+        template_fuel: 20_000,
+        output_bytes: 64 << 10,
+        ..Limits::default()
+    }
+}
+
+/// A definition's text: parsed, validated and, where nothing is wrong, compiled.
+pub fn definition(bytes: &[u8]) {
+    let limits = limits();
+    let checked = check(bytes, &EmptyCatalogue, &limits);
+    for finding in &checked.findings {
+        assert!(finding.line >= 1 && finding.column >= 1, "{finding:?}");
+    }
+    if let Some(definition) = checked.definition {
+        let compiled = Graph::compile(&definition, limits);
+        assert!(compiled.is_ok(), "what validation passes must compile: {:?}", compiled.err());
+    }
+}
+
+/// An expression: compiled, and evaluated within bounds.
+pub fn expression(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let limits = limits();
+    let mut sources = Sources::default();
+    let program = sources.add(text);
+    let Ok(programs) = sources.compile(limits) else { return };
+    let list = Data::from(vec![Data::from(1), Data::from("two"), Data::from(())]);
+    let vars = Data::from_pairs([("n", Data::from(1)), ("text", Data::from("text")), ("list", list)]);
+    let scope = Data::from_pairs([("vars", vars.clone()), ("parameters", vars), ("item", Data::from(7))]);
+    if let Ok(value) = programs.evaluate(program, &scope) {
+        // Escapes may take six bytes for one, and a bound may be gone over by what a value takes beside its text.
+        assert!(json_text(&value).len() <= 8 * limits.output_bytes, "{text}");
+    }
+}
