@@ -5,10 +5,10 @@ MAJORS ?= 15 16 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench check package conformance simulate clean
+.PHONY: help demo test build psql bench bench-quick bench-report check package conformance simulate clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## build everything and watch 50 workflows run on a private PostgreSQL 15
 	@cargo run --release --quiet -p pg_workflow_examples --bin demo -- target/demo
@@ -25,8 +25,14 @@ psql: ## psql on the demo's server; takes SQL on standard input, stops at the fi
 	@[ -e target/demo/major ] || { echo "there is no demo yet: run make demo first" >&2; exit 1; }
 	@scripts/server psql target/demo
 
-bench: build ## the speed beside a hand-written queue, as a table and target/bench/report.json
-	cargo run --release -p pg_workflow_bench
+bench: build ## the speed beside a hand-written queue and chain, in 40 minutes: target/bench/report.json
+	cargo run --release -p pg_workflow_bench -- measure
+
+bench-quick: build ## the main ratios in 3 minutes
+	cargo run --release -p pg_workflow_bench -- quick
+
+bench-report: ## what `make bench` has measured into docs/performance.md
+	cargo run --release -p pg_workflow_bench -- publish
 
 check: ## format, lints, licences, and a build for PostgreSQL 17
 	@scripts/prepare 15 17

@@ -1,6 +1,6 @@
 -- The yardstick's table: the columns that any queue needs, half-empty pages so that updates stay in their page where
 -- they can, and one index that holds nothing but what is ready.
-CREATE TABLE q (
+CREATE TABLE IF NOT EXISTS q (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   state smallint NOT NULL DEFAULT 0,
   attempts smallint NOT NULL DEFAULT 0,
@@ -10,4 +10,4 @@ CREATE TABLE q (
   payload jsonb,
   result jsonb
 ) WITH (fillfactor = 50);
-CREATE INDEX q_ready ON q (id) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS q_ready ON q (id) WHERE state = 0;

@@ -1,22 +1,44 @@
-//! `make bench`: the speed of pg_workflow beside a hand-written queue, on one server, in turn. README.md says how to
+//! `make bench`: the speed of pg_workflow beside what is written by hand, on one server, in turn. README.md says how to
 //! read the figures.
 
+mod definition;
+mod figures;
+mod goals;
+mod idle;
+mod latency;
+mod matrix;
+mod page;
+mod pgbench;
+mod plot;
+mod progress;
 mod report;
 mod server;
+mod setting;
+mod spread;
+mod stage;
+mod table;
+mod throughput;
 mod workload;
 
-use report::{Row, Sample};
-use server::{Load, Server};
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use matrix::Experiment;
+use progress::Progress;
+use report::{Circumstances, IdleRow, LatencyRow, Report, Row};
+use server::Server;
+use setting::Settings;
+use stage::Stage;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
-use workload::{Bench, Workload};
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
 enum Error {
+    #[error("{0:?} is not a command: measure, quick or publish is")]
+    Command(String),
     #[error("{variable} is {value:?}: give a whole number from 1 on")]
     Setting { variable: &'static str, value: String },
+    #[error("BENCH_ONLY names {name:?}: what can be measured is {names}")]
+    Name { name: String, names: String },
     #[error("{program} failed: {output}")]
     Program { program: String, output: String },
     #[error("{program} answered what is not understood: {output}")]
@@ -25,17 +47,17 @@ enum Error {
     Undone { workload: String, problems: String },
     #[error("{what}: {source}")]
     Io { what: String, source: std::io::Error },
-    #[error("the report can't be written: {0}")]
+    #[error("the report is not one, or can't be written: {0}")]
     Report(#[from] serde_json::Error),
+    #[error("a plot can't be drawn: {0}")]
+    Plot(String),
+    #[error("{page} has no place for what was measured: put {line} there, and the line that ends it")]
+    Page { page: String, line: &'static str },
+    #[error("{0} runs failed: see above, and `failures` of the report")]
+    Failures(usize),
 }
 
 type Result<T> = std::result::Result<T, Error>;
-
-const BATCHES: [u32; 3] = [1, 10, 100];
-const CLIENTS: [u32; 2] = [1, 8];
-const SYNCHRONOUS_COMMIT: [bool; 2] = [true, false];
-/// In this order in each round: the queue runs next to both of ours.
-const WORKLOADS: [Workload; 3] = [Workload::Linear { steps: 3 }, Workload::Queue, Workload::Linear { steps: 10 }];
 
 fn main() -> ExitCode {
     match run() {
@@ -48,58 +70,97 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let seconds = setting("BENCH_SECONDS", 4)?;
-    let rounds = setting("BENCH_ROUNDS", 3)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository has this crate in it");
     let folder = root.join("target/bench");
     fs::create_dir_all(&folder).map_err(|source| Error::Io { what: folder.display().to_string(), source })?;
-
-    let server = Server::create(root, &folder.join("server"))?;
-    eprintln!("bench: preparing");
-    let bench = Bench::prepare(&server, &folder, &WORKLOADS)?;
-    let rows = measure_all(&bench, seconds, rounds)?;
-    drop(server);
-
-    let path = write(&rows, &folder)?;
-    println!("{}", report::table(&rows));
-    println!("{} rounds of {seconds} s each, medians; the rows are in {}", rounds, path.display());
-    Ok(())
+    let command = std::env::args().nth(1).unwrap_or_default();
+    match command.as_str() {
+        "measure" => full(root, &folder),
+        "quick" => quick(root, &folder),
+        "publish" => page::publish(&Report::read(&folder.join("report.json"))?, &root.join("docs")),
+        _ => Err(Error::Command(command)),
+    }
 }
 
-fn measure_all(bench: &Bench<'_>, seconds: u32, rounds: u32) -> Result<Vec<Row>> {
-    let total = SYNCHRONOUS_COMMIT.len() * CLIENTS.len() * BATCHES.len() * WORKLOADS.len() * rounds as usize;
-    let mut count = 0;
-    let mut rows = Vec::new();
-    for synchronous_commit in SYNCHRONOUS_COMMIT {
-        for clients in CLIENTS {
-            for batch in BATCHES {
-                let load = Load { batch, clients, synchronous_commit };
-                let mut samples = WORKLOADS.map(|_| Vec::<Sample>::new());
-                for round in 1..=rounds {
-                    for (workload, samples) in WORKLOADS.iter().zip(&mut samples) {
-                        let sample = bench.measure(workload, &load, seconds)?;
-                        count += 1;
-                        let (name, rate, left) = (workload.name(), sample.rate, sample.left);
-                        eprintln!("[{count:3}/{total}] {load}, round {round}: {name:8} {rate:9.0} /s, {left} left");
-                        samples.push(sample);
-                    }
-                }
-                rows.extend(report::rows(&load, &WORKLOADS, &samples));
-            }
+fn full(root: &Path, folder: &Path) -> Result<()> {
+    let settings = Settings::from_environment(3, 3)?;
+    let experiments = matrix::select(matrix::full(), &settings.only)?;
+    // A part of it is not put in place of all that was measured.
+    let path = folder.join(if settings.only.is_empty() { "report.json" } else { "part.json" });
+    let report = measure(root, folder, &path, &experiments, &settings)?;
+    page::write(&report, folder)?;
+    println!("{}", table::rows(&report.rows).terminal());
+    println!("{}", table::latencies(&report.latencies).terminal());
+    println!("{}", table::idle(&report.idle).terminal());
+    println!("{}", table::goals(&goals::of(&report)).terminal());
+    println!("The rows are in {}, the page in {}", path.display(), folder.join("performance.md").display());
+    ended(&report)
+}
+
+fn quick(root: &Path, folder: &Path) -> Result<()> {
+    let settings = Settings::from_environment(1, 3)?;
+    let experiments = matrix::select(matrix::quick(), &settings.only)?;
+    let path = folder.join("quick.json");
+    let report = measure(root, folder, &path, &experiments, &settings)?;
+    println!("{}", table::rows(&report.rows).terminal());
+    println!("{}", table::idle(&report.idle).terminal());
+    println!("The rows are in {}", path.display());
+    ended(&report)
+}
+
+fn ended(report: &Report) -> Result<()> {
+    if report.failures.is_empty() { Ok(()) } else { Err(Error::Failures(report.failures.len())) }
+}
+
+/// Runs everything, and writes the report anew after each experiment: what was measured is there, whatever comes after.
+fn measure(root: &Path, folder: &Path, path: &Path, experiments: &[Experiment], settings: &Settings) -> Result<Report> {
+    let server = Server::create(root, &folder.join("server"))?;
+    let mut report = Report::new(Circumstances::new(&server, settings.seconds, settings.rounds)?);
+    eprintln!("bench: preparing");
+    let (workloads, scenes) = matrix::needs(experiments);
+    let stage = Stage::prepare(&server, folder, &workloads, &scenes)?;
+
+    let runs = |e: &Experiment| vec![e.seconds(settings.seconds); e.runs() * settings.rounds as usize];
+    let mut progress = Progress::new(experiments.iter().flat_map(runs));
+    for experiment in experiments {
+        add(&mut report, experiment, &stage, &mut progress, settings);
+        report.failures.clone_from(&progress.failures);
+        write(path, &report.json()?)?;
+    }
+    Ok(report)
+}
+
+/// What an experiment comes to.
+fn add(report: &mut Report, experiment: &Experiment, stage: &Stage<'_>, progress: &mut Progress, settings: &Settings) {
+    let seconds = experiment.seconds(settings.seconds);
+    match experiment {
+        Experiment::Throughput(contest) => {
+            let sides = contest.sides();
+            eprintln!("bench: {}", contest.load);
+            let samples = progress.rounds(settings.rounds, seconds, &sides, |side| {
+                throughput::measure(stage, side, contest.load, seconds)
+            });
+            let of = |side| sides.iter().position(|s| s == side).expect("the sides are those of the pairs");
+            report.rows.extend(contest.pairs.iter().filter_map(|(ours, yardstick)| {
+                Row::new((ours, yardstick), contest.load, [&samples[of(ours)], &samples[of(yardstick)]])
+            }));
+        }
+        Experiment::Latency(callers) => {
+            let samples =
+                progress.rounds(settings.rounds, seconds, callers, |caller| latency::measure(stage, caller, seconds));
+            report.latencies.extend(callers.iter().zip(&samples).filter_map(|(c, s)| LatencyRow::new(c, s)));
+        }
+        Experiment::Idle(sides) => {
+            let samples = progress.rounds(settings.rounds, seconds, sides, |side| idle::measure(stage, side, seconds));
+            report.idle.extend(sides.iter().zip(&samples).filter_map(|(side, s)| IdleRow::new(side, s)));
         }
     }
-    report::sort(&mut rows);
-    Ok(rows)
 }
 
-fn write(rows: &[Row], folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("report.json");
-    let file = File::create(&path).map_err(|source| Error::Io { what: path.display().to_string(), source })?;
-    serde_json::to_writer_pretty(file, rows)?;
-    Ok(path)
-}
-
-fn setting(variable: &'static str, default: u32) -> Result<u32> {
-    let Ok(value) = std::env::var(variable) else { return Ok(default) };
-    value.parse().ok().filter(|n| *n > 0).ok_or(Error::Setting { variable, value })
+/// Whole or not at all: an interrupted run leaves the report before.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let io = |source| Error::Io { what: path.display().to_string(), source };
+    let draft = path.with_extension("draft");
+    fs::write(&draft, text).map_err(io)?;
+    fs::rename(&draft, path).map_err(io)
 }

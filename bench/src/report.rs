@@ -1,150 +1,303 @@
-//! From the runs to the rows: medians, ratios, the table.
+//! What was measured: report.json, and how rows come of runs.
 
-use crate::server::Load;
-use crate::workload::Workload;
-use serde::Serialize;
-use tabled::builder::Builder;
-use tabled::settings::object::Columns;
-use tabled::settings::{Alignment, Style};
+use crate::idle::Idle;
+use crate::latency::{Caller, Latencies};
+use crate::pgbench::Load;
+use crate::server::Server;
+use crate::spread::{Spread, round};
+use crate::stage::Scene;
+use crate::throughput::{Sample, Side};
+use crate::{Error, Result, goals};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
 
-/// One run.
-pub struct Sample {
-    /// Steps, or tasks of the queue, completed a second.
-    pub rate: f64,
-    /// Bytes of log for each.
-    pub wal: f64,
-    /// Bytes of tables and indexes for each.
-    pub bytes: f64,
-    /// Steps, or tasks, that were put in and not completed when time was up.
-    pub left: u64,
+/// All of it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub circumstances: Circumstances,
+    pub rows: Vec<Row>,
+    pub latencies: Vec<LatencyRow>,
+    pub idle: Vec<IdleRow>,
+    /// Runs that failed, and why. No figure comes of them.
+    pub failures: Vec<String>,
 }
 
-/// A workload under a load beside the queue under the same load: a row of report.json.
-#[derive(Debug, Serialize)]
+/// When, where and how long.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Circumstances {
+    pub date: String,
+    pub postgres: String,
+    pub processors: usize,
+    pub processor: String,
+    pub seconds: u32,
+    pub rounds: u32,
+}
+
+/// A workload under a load beside another under the same load: medians, and ratios of the single rounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    workload: String,
-    batch: u32,
-    clients: u32,
-    sync: &'static str,
+    pub workload: String,
+    pub scene: Scene,
+    pub against: String,
+    pub against_scene: Scene,
+    pub batch: u32,
+    pub clients: u32,
+    pub sync: String,
     /// Steps a second.
-    ours: f64,
-    /// Tasks a second.
-    yardstick: f64,
-    ratio: f64,
-    /// The ratios of the single rounds: how much to make of the above.
-    ratio_min: f64,
-    ratio_max: f64,
-    wal_bytes_per_step: f64,
-    yardstick_wal_bytes: f64,
-    bytes_per_step: f64,
-    yardstick_bytes: f64,
+    pub ours: f64,
+    /// Tasks, or steps, a second of what it is beside.
+    pub yardstick: f64,
+    pub ratio: f64,
+    /// How much to make of the ratio.
+    pub ratio_min: f64,
+    pub ratio_max: f64,
+    pub wal_bytes_per_step: f64,
+    pub yardstick_wal_bytes: f64,
+    pub wal_ratio: f64,
+    pub wal_ratio_min: f64,
+    pub wal_ratio_max: f64,
+    pub bytes_per_step: f64,
+    pub yardstick_bytes: f64,
 }
 
-/// The rows of one load: each workload's samples, in rounds, against the queue's of the same rounds.
-pub fn rows(load: &Load, workloads: &[Workload], samples: &[Vec<Sample>]) -> Vec<Row> {
-    let queue = workloads.iter().position(|w| *w == Workload::Queue).expect("the yardstick is one of them");
-    let queue = &samples[queue];
-    let sides = workloads.iter().zip(samples).filter(|(workload, _)| **workload != Workload::Queue);
-    sides.map(|(workload, ours)| row(load, workload, ours, queue)).collect()
+/// Milliseconds of a claim and of a report: medians of what the rounds gave. The values of the rounds are there so that two
+/// rows can be compared round by round; null where one failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatencyRow {
+    pub workload: String,
+    pub batch: u32,
+    pub clients: u32,
+    pub sync: String,
+    pub paced: bool,
+    pub claim_p50_ms: f64,
+    pub claim_p95_ms: f64,
+    pub finish_p50_ms: f64,
+    pub finish_p95_ms: f64,
+    pub claim_p95_ms_rounds: Vec<Option<f64>>,
+    pub finish_p95_ms_rounds: Vec<Option<f64>>,
 }
 
-fn row(load: &Load, workload: &Workload, ours: &[Sample], queue: &[Sample]) -> Row {
-    let (rate, yardstick) = (median(ours, |s| s.rate), median(queue, |s| s.rate));
-    let ratios: Vec<f64> = ours.iter().zip(queue).map(|(ours, queue)| ours.rate / queue.rate).collect();
-    Row {
-        workload: workload.name(),
-        batch: load.batch,
-        clients: load.clients,
-        sync: if load.synchronous_commit { "on" } else { "off" },
-        ours: round(rate, 1),
-        yardstick: round(yardstick, 1),
-        ratio: round(rate / yardstick, 3),
-        ratio_min: round(ratios.iter().copied().fold(f64::INFINITY, f64::min), 3),
-        ratio_max: round(ratios.iter().copied().fold(0.0, f64::max), 3),
-        wal_bytes_per_step: round(median(ours, |s| s.wal), 1),
-        yardstick_wal_bytes: round(median(queue, |s| s.wal), 1),
-        bytes_per_step: round(median(ours, |s| s.bytes), 1),
-        yardstick_bytes: round(median(queue, |s| s.bytes), 1),
+/// What a client that finds nothing costs: medians.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdleRow {
+    pub workload: String,
+    pub scene: Scene,
+    pub microseconds_per_poll: f64,
+    pub microseconds_min: f64,
+    pub microseconds_max: f64,
+    pub xids: f64,
+    pub wal_bytes: f64,
+}
+
+impl Circumstances {
+    /// Those of now.
+    pub fn new(server: &Server, seconds: u32, rounds: u32) -> Result<Circumstances> {
+        let text = server.sql("postgres", "SELECT current_date, current_setting('server_version')")?;
+        let (date, postgres) = text.trim().split_once('|').unwrap_or((text.trim(), ""));
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+        Ok(Circumstances {
+            date: date.into(),
+            postgres: postgres.split(' ').next().unwrap_or_default().into(),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            processor: model.trim_start_matches(['\t', ' ', ':']).into(),
+            seconds,
+            rounds,
+        })
     }
 }
 
-/// By workload, its loads as they were run.
-pub fn sort(rows: &mut [Row]) {
-    // By length first, or linear10 comes before linear3. The sort is stable.
-    rows.sort_by(|a, b| (a.workload.len(), &a.workload).cmp(&(b.workload.len(), &b.workload)));
-}
-
-/// What people read.
-pub fn table(rows: &[Row]) -> String {
-    let mut builder = Builder::default();
-    builder.push_record([
-        "workload",
-        "batch",
-        "clients",
-        "sync",
-        "steps/s",
-        "queue/s",
-        "ratio",
-        "min–max",
-        "WAL/step",
-        "queue",
-        "bytes/step",
-        "queue",
-    ]);
-    for row in rows {
-        builder.push_record([
-            row.workload.clone(),
-            row.batch.to_string(),
-            row.clients.to_string(),
-            row.sync.to_string(),
-            format!("{:.0}", row.ours),
-            format!("{:.0}", row.yardstick),
-            format!("{:.2}", row.ratio),
-            format!("{:.2}–{:.2}", row.ratio_min, row.ratio_max),
-            format!("{:.0}", row.wal_bytes_per_step),
-            format!("{:.0}", row.yardstick_wal_bytes),
-            format!("{:.0}", row.bytes_per_step),
-            format!("{:.0}", row.yardstick_bytes),
-        ]);
+impl Report {
+    /// With nothing in it yet.
+    pub fn new(circumstances: Circumstances) -> Report {
+        Report { circumstances, rows: Vec::new(), latencies: Vec::new(), idle: Vec::new(), failures: Vec::new() }
     }
-    let mut table = builder.build();
-    table.with(Style::psql()).modify(Columns::new(1..), Alignment::right());
-    table.to_string()
+
+    /// One that was written.
+    pub fn read(path: &Path) -> Result<Report> {
+        let text = fs::read_to_string(path).map_err(|source| Error::Io { what: path.display().to_string(), source })?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// As JSON, with the goals that follow from it.
+    pub fn json(&self) -> Result<String> {
+        let mut json = serde_json::to_value(self)?;
+        json["goals"] = serde_json::to_value(goals::of(self))?;
+        Ok(serde_json::to_string_pretty(&json)? + "\n")
+    }
+
+    /// The row of these sides under this load.
+    pub fn row(&self, workload: &str, scene: Scene, against: &str, against_scene: Scene, load: Load) -> Option<&Row> {
+        self.rows.iter().find(|row| {
+            (row.workload.as_str(), row.scene, row.against.as_str(), row.against_scene)
+                == (workload, scene, against, against_scene)
+                && row.load() == load
+        })
+    }
+
+    /// The latencies of a workload with so many clients.
+    pub fn latency(&self, workload: &str, clients: u32, paced: bool) -> Option<&LatencyRow> {
+        self.latencies.iter().find(|row| row.workload == workload && row.clients == clients && row.paced == paced)
+    }
 }
 
-fn median(samples: &[Sample], value: impl Fn(&Sample) -> f64) -> f64 {
-    let mut values: Vec<f64> = samples.iter().map(value).collect();
-    values.sort_by(f64::total_cmp);
-    let (below, above) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-    (below + above) / 2.0
+impl Row {
+    /// Of the rounds in which both were measured. None where there are none.
+    pub fn new((ours, yardstick): (&Side, &Side), load: Load, samples: [&[Option<Sample>]; 2]) -> Option<Row> {
+        let rounds: Vec<[&Sample; 2]> = samples[0]
+            .iter()
+            .zip(samples[1])
+            .filter_map(|(ours, yardstick)| Some([ours.as_ref()?, yardstick.as_ref()?]))
+            .collect();
+        let median =
+            |side: usize, value: fn(&Sample) -> f64| Some(Spread::of(rounds.iter().map(|r| value(r[side])))?.median);
+        let ratios = |value: fn(&Sample) -> f64| {
+            Spread::of_ratios(rounds.iter().map(|r| value(r[0])), rounds.iter().map(|r| value(r[1])))
+        };
+        let (ratio, wal_ratio) = (ratios(|s| s.rate)?, ratios(|s| s.wal)?);
+        Some(Row {
+            workload: ours.workload.name(),
+            scene: ours.scene,
+            against: yardstick.workload.name(),
+            against_scene: yardstick.scene,
+            batch: load.batch,
+            clients: load.clients,
+            sync: load.sync().into(),
+            ours: round(median(0, |s| s.rate)?, 1),
+            yardstick: round(median(1, |s| s.rate)?, 1),
+            ratio: round(ratio.median, 3),
+            ratio_min: round(ratio.min, 3),
+            ratio_max: round(ratio.max, 3),
+            wal_bytes_per_step: round(median(0, |s| s.wal)?, 1),
+            yardstick_wal_bytes: round(median(1, |s| s.wal)?, 1),
+            wal_ratio: round(wal_ratio.median, 3),
+            wal_ratio_min: round(wal_ratio.min, 3),
+            wal_ratio_max: round(wal_ratio.max, 3),
+            bytes_per_step: round(median(0, |s| s.bytes)?, 1),
+            yardstick_bytes: round(median(1, |s| s.bytes)?, 1),
+        })
+    }
+
+    /// Under what it was measured.
+    pub fn load(&self) -> Load {
+        Load { batch: self.batch, clients: self.clients, synchronous_commit: self.sync == "on" }
+    }
+
+    /// Of its speed.
+    pub fn ratio(&self) -> Spread {
+        Spread { median: self.ratio, min: self.ratio_min, max: self.ratio_max }
+    }
+
+    /// Of its log.
+    pub fn wal_ratio(&self) -> Spread {
+        Spread { median: self.wal_ratio, min: self.wal_ratio_min, max: self.wal_ratio_max }
+    }
 }
 
-fn round(value: f64, digits: i32) -> f64 {
-    let scale = 10f64.powi(digits);
-    (value * scale).round() / scale
+impl LatencyRow {
+    /// Of the rounds that were measured. None where there are none.
+    pub fn new(caller: &Caller, samples: &[Option<Latencies>]) -> Option<LatencyRow> {
+        let median =
+            |value: fn(&Latencies) -> f64| Some(round(Spread::of(samples.iter().flatten().map(value))?.median, 3));
+        let rounds = |value: fn(&Latencies) -> f64| samples.iter().map(|s| s.as_ref().map(value)).collect();
+        Some(LatencyRow {
+            workload: caller.workload.name(),
+            batch: caller.load.batch,
+            clients: caller.load.clients,
+            sync: caller.load.sync().into(),
+            paced: caller.paced,
+            claim_p50_ms: median(|l| l.claim[0])?,
+            claim_p95_ms: median(|l| l.claim[1])?,
+            finish_p50_ms: median(|l| l.finish[0])?,
+            finish_p95_ms: median(|l| l.finish[1])?,
+            claim_p95_ms_rounds: rounds(|l| l.claim[1]),
+            finish_p95_ms_rounds: rounds(|l| l.finish[1]),
+        })
+    }
+
+    /// How many times as long as with those clients a claim takes, round by round.
+    pub fn claims_beside(&self, other: &LatencyRow) -> Option<Spread> {
+        let rounds = self.claim_p95_ms_rounds.iter().zip(&other.claim_p95_ms_rounds);
+        Spread::of(rounds.filter_map(|(ours, theirs)| Some((*ours)? / (*theirs)?)))
+    }
+}
+
+impl IdleRow {
+    /// Of the rounds that were measured. None where there are none.
+    pub fn new(side: &Side, samples: &[Option<Idle>]) -> Option<IdleRow> {
+        let spread = |value: fn(&Idle) -> f64| Spread::of(samples.iter().flatten().map(value));
+        let microseconds = spread(|s| s.microseconds)?;
+        Some(IdleRow {
+            workload: side.workload.name(),
+            scene: side.scene,
+            microseconds_per_poll: microseconds.median,
+            microseconds_min: microseconds.min,
+            microseconds_max: microseconds.max,
+            xids: spread(|s| s.xids as f64)?.median,
+            wal_bytes: spread(|s| s.wal as f64)?.median,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Workload;
 
-    fn samples(rates: &[f64]) -> Vec<Sample> {
-        rates.iter().map(|rate| Sample { rate: *rate, wal: 500.0, bytes: 200.0, left: 0 }).collect()
+    const LOAD: Load = Load { batch: 10, clients: 8, synchronous_commit: true };
+
+    fn samples(rates: &[Option<f64>]) -> Vec<Option<Sample>> {
+        let sample = |rate| Sample { rate, wal: 1000.0 / rate, bytes: 200.0, left: 0 };
+        rates.iter().map(|rate| rate.map(sample)).collect()
+    }
+
+    fn row(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Row> {
+        let side = |workload| Side { workload, scene: Scene::Fresh };
+        let (linear, queue) = (side(Workload::Linear { steps: 3 }), side(Workload::Queue { bulk: None }));
+        Row::new((&linear, &queue), LOAD, [&samples(ours), &samples(theirs)])
     }
 
     #[test]
-    fn a_row_compares_medians_and_shows_the_spread() {
-        let load = Load { batch: 10, clients: 8, synchronous_commit: true };
-        let workloads = [Workload::Queue, Workload::Linear { steps: 3 }];
-        let rows = rows(&load, &workloads, &[samples(&[100.0, 200.0, 300.0]), samples(&[400.0, 100.0, 150.0])]);
-        assert_eq!(rows.len(), 1);
-        let row = &rows[0];
-        assert_eq!((row.ours, row.yardstick, row.ratio), (150.0, 200.0, 0.75));
-        assert_eq!((row.ratio_min, row.ratio_max), (0.5, 4.0));
+    fn a_row_has_medians_and_the_ratios_of_rounds() {
+        let row = row(&[Some(400.0), Some(100.0), Some(150.0)], &[Some(100.0), Some(200.0), Some(300.0)]).unwrap();
+        assert_eq!((row.ours, row.yardstick), (150.0, 200.0));
+        assert_eq!(row.ratio(), Spread { median: 0.5, min: 0.5, max: 4.0 });
+        assert_eq!(row.wal_ratio(), Spread { median: 2.0, min: 0.25, max: 2.0 });
+        assert_eq!(row.load(), LOAD);
     }
 
     #[test]
-    fn the_median_of_an_even_number_is_in_the_middle() {
-        assert_eq!(median(&samples(&[4.0, 1.0, 2.0, 9.0]), |s| s.rate), 3.0);
+    fn a_round_counts_where_both_sides_were_measured() {
+        let row = row(&[Some(400.0), None, Some(150.0)], &[None, Some(200.0), Some(300.0)]);
+        assert_eq!(row.map(|row| (row.ours, row.yardstick, row.ratio)), Some((150.0, 300.0, 0.5)));
+        assert_eq!(super::tests::row(&[None], &[Some(1.0)]), None);
+    }
+
+    #[test]
+    fn claims_are_compared_round_by_round() {
+        let caller =
+            |clients| Caller { workload: Workload::Linear { steps: 3 }, load: Load { clients, ..LOAD }, paced: true };
+        let sample = |p95| Some(Latencies { claim: [0.5, p95], finish: [1.0, 2.0] });
+        let one = LatencyRow::new(&caller(1), &[sample(1.0), sample(2.0), None]).unwrap();
+        let many = LatencyRow::new(&caller(16), &[sample(2.0), sample(2.0), sample(9.0)]).unwrap();
+        assert_eq!(many.claims_beside(&one), Some(Spread { median: 1.5, min: 1.0, max: 2.0 }));
+        assert_eq!((one.claim_p50_ms, one.claim_p95_ms), (0.5, 1.5));
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let circumstances = Circumstances {
+            date: "2026-01-01".into(),
+            postgres: "15.1".into(),
+            processors: 2,
+            processor: "some".into(),
+            seconds: 3,
+            rounds: 3,
+        };
+        let mut report = Report::new(circumstances);
+        report.rows.extend(row(&[Some(400.0)], &[Some(100.0)]));
+        let read: Report = serde_json::from_str(&report.json().unwrap()).unwrap();
+        assert_eq!(read, report);
     }
 }

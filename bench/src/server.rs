@@ -1,47 +1,14 @@
-//! The server that all is measured on, and the two programs that talk to it: psql and pgbench.
+//! The server that all is measured on, and psql, which talks to it.
 
 use crate::{Error, Result};
-use std::fmt;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A PostgreSQL 15 of its own, gone when this is dropped.
 pub struct Server {
     environment: Vec<(String, String)>,
     _remover: Remover,
-}
-
-/// Who asks for how much at once.
-pub struct Load {
-    /// Tasks, or executions, a statement.
-    pub batch: u32,
-    /// Connections, each with a script of its own going round.
-    pub clients: u32,
-    /// Whether a commit waits for the disk.
-    pub synchronous_commit: bool,
-}
-
-impl fmt::Display for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sync = if self.synchronous_commit { "on" } else { "off" };
-        write!(f, "batch {:3}, clients {}, sync {sync:3}", self.batch, self.clients)
-    }
-}
-
-/// When a run ends.
-pub enum Until {
-    Seconds(u32),
-    Transactions(u32),
-}
-
-/// What pgbench says of a run.
-#[derive(Debug, PartialEq)]
-pub struct Run {
-    /// How often a client has gone through the script.
-    pub transactions: u64,
-    /// From the last client's connecting to the last client's end.
-    pub seconds: f64,
 }
 
 impl Server {
@@ -59,9 +26,7 @@ impl Server {
 
     /// Runs statements, each in a transaction of its own; gives the rows, columns parted by `|`.
     pub fn sql(&self, database: &str, sql: &str) -> Result<String> {
-        let mut command = self.command("psql");
-        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]);
-        output(&mut command, sql)
+        output(&mut self.psql(database), sql)
     }
 
     /// Runs a statement that gives one row of numbers.
@@ -79,34 +44,32 @@ impl Server {
         Ok(bytes)
     }
 
-    /// Has clients go through a script. An error in it ends the run.
-    pub fn pgbench(
-        &self,
-        database: &str,
-        script: &Path,
-        load: &Load,
-        variables: &[(&str, &str)],
-        until: &Until,
-    ) -> Result<Run> {
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32).min(load.clients);
-        let mut command = self.command("pgbench");
-        command.args(["--no-vacuum", "--protocol=prepared"]).arg("-f").arg(script);
-        command.args(["-c", &load.clients.to_string(), "-j", &threads.to_string()]);
-        match until {
-            Until::Seconds(n) => command.args(["-T", &n.to_string()]),
-            Until::Transactions(n) => command.args(["-t", &n.to_string()]),
-        };
-        command.args(["-D", &format!("n={}", load.batch)]);
-        for (name, value) in variables {
-            command.args(["-D", &format!("{name}={value}")]);
-        }
-        let sync = if load.synchronous_commit { "on" } else { "off" };
-        command.env("PGOPTIONS", format!("-c synchronous_commit={sync}")).arg(database);
-        let text = output(&mut command, "")?;
-        parse(&text).ok_or(Error::Answer { program: "pgbench".into(), output: text })
+    /// The next transaction id. Asking takes none.
+    pub fn next_xid(&self) -> Result<u64> {
+        let [xid] = self.numbers("postgres", "SELECT pg_snapshot_xmax(pg_current_snapshot())")?;
+        Ok(xid)
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// Opens a session that has read something in a transaction, and sees from then on what it saw.
+    pub fn hold_snapshot(&self, database: &str) -> Result<Snapshot> {
+        let io = |source| Error::Io { what: "psql".into(), source };
+        let mut session = self.psql(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(io)?;
+        let answers = BufReader::new(session.stdout.take().expect("piped"));
+        let mut snapshot = Snapshot { session, answers };
+        snapshot.ask("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class;")?;
+        Ok(snapshot)
+    }
+
+    fn psql(&self, database: &str) -> Command {
+        let mut command = self.command("psql");
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]);
+        // What hangs is given up.
+        command.env("PGOPTIONS", "-c statement_timeout=10min");
+        command
+    }
+
+    /// A program of PostgreSQL's, told where the server is.
+    pub fn command(&self, program: &str) -> Command {
         // Found on the server's own PATH: Rust looks where the environment that is given says.
         let mut command = Command::new(program);
         command.envs(self.environment.iter().map(|(k, v)| (k, v)));
@@ -114,14 +77,36 @@ impl Server {
     }
 }
 
-/// Reads what pgbench prints at the end. None where a transaction has failed, or none was made.
-fn parse(text: &str) -> Option<Run> {
-    let after = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
-    let first = |rest: &str| rest.split([' ', '/']).next().map(str::to_owned);
-    let transactions: u64 = first(after("number of transactions actually processed: ")?)?.parse().ok()?;
-    let failed: u64 = first(after("number of failed transactions: ")?)?.parse().ok()?;
-    let per_second: f64 = first(after("tps = ")?)?.parse().ok()?;
-    (failed == 0 && transactions > 0).then(|| Run { transactions, seconds: transactions as f64 / per_second })
+/// A session with a snapshot, until this is dropped.
+pub struct Snapshot {
+    session: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Snapshot {
+    /// Ends it; an error where it was not held to this moment.
+    pub fn end(mut self) -> Result<()> {
+        self.ask("SELECT count(*) FROM pg_class; COMMIT;")
+    }
+
+    /// Runs statements of which one gives one number.
+    fn ask(&mut self, sql: &str) -> Result<()> {
+        let io = |source| Error::Io { what: "the session with a snapshot".into(), source };
+        writeln!(self.session.stdin.as_mut().expect("piped"), "{sql}").map_err(io)?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line).map_err(io)?;
+        match line.trim().parse::<u64>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::Answer { program: "the session with a snapshot".into(), output: line }),
+        }
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        drop(self.session.stdin.take());
+        let _ = self.session.wait();
+    }
 }
 
 /// Removes the server as soon as this process lets go of its pipe: at the end, and when it is killed too.
@@ -144,7 +129,7 @@ impl Drop for Remover {
 }
 
 /// Runs a program with this as its input; gives what it prints.
-fn output(command: &mut Command, input: &str) -> Result<String> {
+pub fn output(command: &mut Command, input: &str) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let io = |source| Error::Io { what: program.clone(), source };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -157,27 +142,5 @@ fn output(command: &mut Command, input: &str) -> Result<String> {
         Ok(text)
     } else {
         Err(Error::Program { program, output: format!("{text}{}", String::from_utf8_lossy(&done.stderr)) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PRINTED: &str = "transaction type: linear3.sql\n\
-        number of transactions actually processed: 5000\n\
-        number of failed transactions: 0 (0.000%)\n\
-        tps = 1250.000000 (without initial connection time)\n";
-
-    #[test]
-    fn a_run_lasts_as_long_as_pgbench_worked() {
-        assert_eq!(parse(PRINTED), Some(Run { transactions: 5000, seconds: 4.0 }));
-        assert_eq!(parse(&PRINTED.replace("5000\n", "5000/5000\n")), Some(Run { transactions: 5000, seconds: 4.0 }));
-    }
-
-    #[test]
-    fn a_run_with_a_failed_transaction_is_none() {
-        assert_eq!(parse(&PRINTED.replace("failed transactions: 0", "failed transactions: 1")), None);
-        assert_eq!(parse("pgbench: error"), None);
     }
 }

@@ -1,64 +1,147 @@
-//! What is run: the hand-written queue, and linear workflows. Their SQL is in scripts/.
+//! What is run: workflows of several shapes, and what a good engineer writes by hand instead. Their SQL is in scripts/.
 
-use crate::report::Sample;
-use crate::server::{Load, Run, Server, Until};
-use crate::{Error, Result};
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::definition;
 
-/// What a task gets, and what comes of it; the queue's tasks as well as ours.
-const PAYLOAD: &str = r#"{"order": 12345, "note": "pack and send it"}"#;
-const RESULT: &str = r#"{"order": 12345, "note": "packed and sent."}"#;
-/// Where everything is prepared, and where it is run.
-const TEMPLATE: &str = "bench_template";
-const DATABASE: &str = "bench";
+/// What a task gets, and what comes of it; the same on both sides.
+pub const PAYLOAD: &str = r#"{"order": 12345, "note": "pack and send it"}"#;
+pub const RESULT: &str = r#"{"order": 12345, "note": "packed and sent."}"#;
+
+/// The SQL of scripts/.
+macro_rules! script {
+    ($name:literal) => {
+        include_str!(concat!("../scripts/", $name, ".sql"))
+    };
+}
 
 /// One side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Workload {
-    /// The yardstick: tasks in a table, written by hand.
-    Queue,
-    /// Workflow executions of so many steps, one after the other.
+    /// The yardstick: tasks in a table. They are put in by batches, or so many at once.
+    Queue { bulk: Option<u32> },
+    /// Executions of so many steps in a row by hand: the queue again for each step.
+    Chain { steps: u32 },
+    /// The same, where each step's successor is put in as claimed already.
+    EagerChain { steps: u32 },
+    /// Workflow executions of so many steps in a row.
     Linear { steps: u32 },
+    /// Workflow executions of one task, then two, then one.
+    Diamond,
+    /// Workflow executions of so many items at once, then one task.
+    FanOut { items: u32 },
 }
 
+use Workload::{Chain, Diamond, EagerChain, FanOut, Linear, Queue};
+
 impl Workload {
+    /// What it is called in the report.
     pub fn name(&self) -> String {
         match self {
-            Workload::Queue => "queue".into(),
-            Workload::Linear { steps } => format!("linear{steps}"),
+            Queue { bulk: None } => "queue".into(),
+            Queue { bulk: Some(tasks) } => format!("queue{tasks}"),
+            Chain { steps } => format!("chain{steps}"),
+            EagerChain { steps } => format!("eager{steps}"),
+            Linear { steps } => format!("linear{steps}"),
+            Diamond => "diamond".into(),
+            FanOut { items } => format!("fanout{items}"),
         }
     }
 
-    /// What pgbench goes through.
-    fn script(&self) -> String {
+    /// Whether it is this extension's, and not written by hand.
+    pub fn is_workflow(&self) -> bool {
+        matches!(self, Linear { .. } | Diamond | FanOut { .. })
+    }
+
+    /// How many rows (executions, tasks of the queue) a client puts in each time it goes through the script.
+    pub fn rows(&self, batch: u32) -> u32 {
         match self {
-            Workload::Queue => include_str!("../scripts/queue.sql").into(),
-            Workload::Linear { steps } => {
-                let step = include_str!("../scripts/linear_step.sql").repeat(*steps as usize);
-                [include_str!("../scripts/linear_start.sql"), &step, include_str!("../scripts/linear_finish.sql")]
-                    .concat()
-            }
+            Queue { bulk: Some(tasks) } => *tasks,
+            FanOut { .. } => 1,
+            _ => batch,
         }
+    }
+
+    /// How many tasks each row that is put in comes to.
+    pub fn steps(&self) -> u32 {
+        match self {
+            Queue { .. } => 1,
+            Chain { steps } | EagerChain { steps } | Linear { steps } => *steps,
+            Diamond => 4,
+            FanOut { items } => items + 1,
+        }
+    }
+
+    /// What pgbench goes through, so many tasks a call.
+    pub fn script(&self, batch: u32) -> String {
+        let workflow = |calls: u32| {
+            let step = script!("workflow_step").repeat(calls as usize);
+            [script!("workflow_start"), &step, script!("workflow_finish")].concat()
+        };
+        let claimed =
+            |rows: u32| [script!("queue_claim"), script!("queue_complete")].concat().repeat(calls(rows, batch));
+        let chained = |steps: u32| [script!("chain_claim"), script!("chain_complete")].concat().repeat(steps as usize);
+        let handed = |steps: u32| script!("chain_hand_over").repeat(steps as usize);
+        match self {
+            Queue { .. } => [script!("queue_insert"), &claimed(self.rows(batch))].concat(),
+            Chain { steps } => [script!("chain_start"), &chained(*steps)].concat(),
+            EagerChain { steps } => [script!("chain_start"), script!("chain_claim"), &handed(*steps)].concat(),
+            Linear { steps } => workflow(*steps),
+            Diamond => workflow(self.steps()),
+            FanOut { items } => workflow(calls(*items, batch) as u32 + 1),
+        }
+    }
+
+    /// What pgbench goes through where each call is a transaction of its own in its log. It begins with something to put
+    /// in; then come claims and reports in turn. `phase` is 0 at first.
+    pub fn call_by_call(&self) -> String {
+        let [start, claim, finish] = match self {
+            Queue { .. } => [script!("queue_insert"), script!("queue_claim"), script!("queue_complete")],
+            _ => [script!("workflow_start"), script!("workflow_claim"), script!("workflow_finish")],
+        };
+        format!(
+            "\\if :phase = 0\n{start}\\elif :phase % 2 = 1\n{claim}\\else\n{finish}\\endif\n\
+             \\set phase (:phase + 1) % {}\n",
+            self.calls_a_row()
+        )
+    }
+
+    /// How many calls that takes before it begins anew.
+    pub fn calls_a_row(&self) -> u32 {
+        1 + 2 * self.steps()
+    }
+
+    /// A claim and nothing else.
+    pub fn claim(&self) -> &'static str {
+        if self.is_workflow() { script!("workflow_claim") } else { script!("queue_claim") }
     }
 
     /// What has to be in the database for it.
-    fn setup(&self) -> String {
-        match self {
-            Workload::Queue => include_str!("../scripts/queue_table.sql").into(),
-            Workload::Linear { steps } => format!(
-                "SELECT count(*) FROM workflow_register_action('bench.step');\n\
-                 SELECT count(*) FROM workflow_define($yaml$\n{}$yaml$);\n",
-                linear(&self.name(), *steps)
-            ),
-        }
+    pub fn setup(&self) -> String {
+        let (name, steps) = (self.name(), self.steps());
+        let (yaml, last, items) = match self {
+            Queue { .. } => return script!("queue_table").into(),
+            Chain { .. } | EagerChain { .. } => return script!("chain_table").into(),
+            Linear { .. } => (definition::linear(&name, steps), format!("step{steps}"), "NULL".into()),
+            Diamond => (definition::diamond(&name), "meet".into(), "NULL".into()),
+            FanOut { items } => (definition::fan_out(&name, *items), "meet".into(), items.to_string()),
+        };
+        [
+            "SELECT count(*) FROM workflow_register_action('bench.step');\n",
+            &format!("SELECT count(*) FROM workflow_define($yaml$\n{yaml}$yaml$);\n"),
+            script!("workflow_expected"),
+            &format!("INSERT INTO expected VALUES ('bench.{name}', {steps}, '{last}', {items});\n"),
+        ]
+        .concat()
     }
 
-    /// Rows put in (tasks, executions), tasks completed, bytes of tables and indexes.
-    fn state(&self) -> &'static str {
+    /// Asks for the rows put in, the tasks completed, and the bytes of tables and indexes.
+    pub fn state(&self) -> &'static str {
         match self {
-            Workload::Queue => "SELECT count(*), count(*) FILTER (WHERE state = 2), pg_total_relation_size('q') FROM q",
-            Workload::Linear { .. } => {
+            Queue { .. } => "SELECT count(*), count(*) FILTER (WHERE state = 2), pg_total_relation_size('q') FROM q",
+            Chain { .. } | EagerChain { .. } => {
+                "SELECT (SELECT count(*) FROM ex), (SELECT count(*) FROM tk WHERE state = 2),
+                   pg_total_relation_size('ex') + pg_total_relation_size('tk')"
+            }
+            Linear { .. } | Diamond | FanOut { .. } => {
                 "SELECT (SELECT count(*) FROM workflow.workflow_execution),
                    (SELECT count(*) FROM workflow.workflow_task_execution WHERE status = 'completed'),
                    (SELECT sum(pg_total_relation_size(oid)) FROM pg_class
@@ -68,119 +151,27 @@ impl Workload {
     }
 
     /// Works off what a run has left, so that it can be seen whether all comes to its end.
-    fn drain(&self) -> &'static str {
+    pub fn drain(&self) -> String {
         match self {
-            Workload::Queue => "",
-            Workload::Linear { .. } => include_str!("../scripts/linear_drain.sql"),
+            Queue { .. } => script!("queue_drain").into(),
+            Chain { steps } | EagerChain { steps } => format!("SET bench.steps = {steps};\n{}", script!("chain_drain")),
+            Linear { .. } | Diamond | FanOut { .. } => script!("workflow_drain").into(),
         }
     }
 
     /// Gives what is wrong, a line each.
-    fn check(&self) -> &'static str {
+    pub fn check(&self) -> &'static str {
         match self {
-            Workload::Queue => include_str!("../scripts/queue_check.sql"),
-            Workload::Linear { .. } => include_str!("../scripts/linear_check.sql"),
-        }
-    }
-
-    /// Tasks that each row put in comes to.
-    fn steps(&self) -> u64 {
-        match self {
-            Workload::Queue => 1,
-            Workload::Linear { steps } => (*steps).into(),
+            Queue { .. } => script!("queue_check"),
+            Chain { .. } | EagerChain { .. } => script!("chain_check"),
+            Linear { .. } | Diamond | FanOut { .. } => script!("workflow_check"),
         }
     }
 }
 
-/// A workflow whose every step gets the result of the one before.
-fn linear(name: &str, steps: u32) -> String {
-    let mut yaml = format!(
-        "ref: bench.{name}\nlabel: {steps} steps in a row\nversion: 1.0.0\n\
-         parameters: {{type: object, required: [order], properties: {{order: {{type: integer}}, note: {{type: string}}}}}}\n\
-         tasks:\n"
-    );
-    for step in 1..=steps {
-        let input = if step == 1 { "parameters".into() } else { format!("task.step{}.result", step - 1) };
-        let next = if step == steps { String::new() } else { format!(", on_success: step{}", step + 1) };
-        yaml += &format!("  - {{name: step{step}, action: bench.step, input: \"{{{{ {input} }}}}\"{next}}}\n");
-    }
-    yaml + &format!("output_map:\n  - result: \"{{{{ task.step{steps}.result }}}}\"\n")
-}
-
-/// A server with everything prepared on it.
-pub struct Bench<'a> {
-    server: &'a Server,
-    folder: PathBuf,
-}
-
-impl<'a> Bench<'a> {
-    /// Makes the database that each run gets a copy of. In it every workload has already run a little, and been vacuumed
-    /// and analysed, as in any database that is not new: with plans made for empty tables, chance would decide.
-    pub fn prepare(server: &'a Server, folder: &Path, workloads: &[Workload]) -> Result<Bench<'a>> {
-        server.sql("postgres", &format!("CREATE DATABASE {TEMPLATE} TEMPLATE template0"))?;
-        server.sql(TEMPLATE, "CREATE EXTENSION pg_workflow")?;
-        let bench = Bench { server, folder: folder.to_owned() };
-        for workload in workloads {
-            let script = bench.script(workload);
-            fs::write(&script, workload.script())
-                .map_err(|source| Error::Io { what: script.display().to_string(), source })?;
-            server.sql(TEMPLATE, &workload.setup())?;
-            let load = Load { batch: 100, clients: 1, synchronous_commit: false };
-            bench.pgbench(TEMPLATE, workload, &load, &Until::Transactions((60 / workload.steps()) as u32))?;
-            bench.verify(TEMPLATE, workload)?;
-        }
-        // FULL leaves no free space behind, so that what a run writes is seen in the size of the tables. It leaves the
-        // visibility maps empty too: hence once more.
-        server.sql(TEMPLATE, "VACUUM (FULL); VACUUM (ANALYZE);")?;
-        Ok(bench)
-    }
-
-    /// One run in a fresh database, checked.
-    pub fn measure(&self, workload: &Workload, load: &Load, seconds: u32) -> Result<Sample> {
-        let server = self.server;
-        let fresh = format!(
-            "DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE); CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}; CHECKPOINT;"
-        );
-        server.sql("postgres", &fresh)?;
-        let [rows_before, done_before, bytes_before] = server.numbers(DATABASE, workload.state())?;
-        let wal_before = server.wal()?;
-        let run = self.pgbench(DATABASE, workload, load, &Until::Seconds(seconds))?;
-        // First of all, since reading the tables tidies up in them, and that is logged.
-        let wal = server.wal()? - wal_before;
-        let [rows, done, bytes] = server.numbers(DATABASE, workload.state())?;
-
-        let (rows, done) = (rows - rows_before, done - done_before);
-        let wanted = run.transactions * u64::from(load.batch);
-        if rows != wanted {
-            let problems = format!("{wanted} were put in, {rows} are there");
-            return Err(Error::Undone { workload: workload.name(), problems });
-        }
-        self.verify(DATABASE, workload)?;
-        Ok(Sample {
-            rate: done as f64 / run.seconds,
-            wal: wal as f64 / done as f64,
-            // Vacuum may have given pages back.
-            bytes: bytes.saturating_sub(bytes_before) as f64 / done as f64,
-            left: rows * workload.steps() - done,
-        })
-    }
-
-    /// Works off what is left, and asks whether everything has come to its end as it should.
-    fn verify(&self, database: &str, workload: &Workload) -> Result<()> {
-        self.server.sql(database, workload.drain())?;
-        let problems = self.server.sql(database, workload.check())?;
-        if problems.is_empty() { Ok(()) } else { Err(Error::Undone { workload: workload.name(), problems }) }
-    }
-
-    fn pgbench(&self, database: &str, workload: &Workload, load: &Load, until: &Until) -> Result<Run> {
-        let reference = format!("bench.{}", workload.name());
-        let variables = [("payload", PAYLOAD), ("result", RESULT), ("ref", &reference)];
-        self.server.pgbench(database, &self.script(workload), load, &variables, until)
-    }
-
-    fn script(&self, workload: &Workload) -> PathBuf {
-        self.folder.join(format!("{}.sql", workload.name()))
-    }
+/// How many calls so many tasks are claimed by.
+fn calls(tasks: u32, batch: u32) -> usize {
+    tasks.div_ceil(batch) as usize
 }
 
 #[cfg(test)]
@@ -189,18 +180,35 @@ mod tests {
 
     #[test]
     fn a_linear_script_has_a_commit_a_step_and_two_around() {
-        let script = Workload::Linear { steps: 3 }.script();
+        let script = Linear { steps: 3 }.script(10);
         assert_eq!(script.matches("\\gset").count(), 5);
         assert_eq!(script.matches("workflow_finish_and_claim").count(), 3);
     }
 
     #[test]
-    fn a_linear_workflow_passes_results_on() {
-        let yaml = linear("linear2", 2);
-        assert!(
-            yaml.contains(r#"name: step1, action: bench.step, input: "{{ parameters }}", on_success: step2}"#),
-            "{yaml}"
-        );
-        assert!(yaml.contains(r#"name: step2, action: bench.step, input: "{{ task.step1.result }}"}"#), "{yaml}");
+    fn a_chain_has_two_commits_a_step_and_an_eager_one_one() {
+        let commits =
+            |w: Workload| w.script(10).lines().filter(|line| line.ends_with(';') || line.contains("\\gset")).count();
+        assert_eq!(commits(Chain { steps: 10 }), 1 + 2 * 10);
+        assert_eq!(commits(EagerChain { steps: 10 }), 2 + 10);
+    }
+
+    #[test]
+    fn a_fan_out_is_claimed_by_batches_and_then_joined() {
+        let fan_out = FanOut { items: 100 };
+        assert_eq!(fan_out.script(10).matches("workflow_finish_and_claim").count(), 11);
+        assert_eq!((fan_out.rows(10), fan_out.steps()), (1, 101));
+        let queue = Queue { bulk: Some(100) };
+        assert_eq!(queue.script(10).matches("SKIP LOCKED").count(), 10);
+        assert_eq!((queue.rows(10), queue.steps()), (100, 1));
+    }
+
+    #[test]
+    fn what_is_claimed_is_what_was_put_in() {
+        for workload in [Queue { bulk: None }, Linear { steps: 3 }, Diamond] {
+            let script = workload.script(10);
+            let claims = script.matches("SKIP LOCKED").count() + script.matches("workflow_finish_and_claim").count();
+            assert_eq!(claims as u32, workload.steps(), "{}", workload.name());
+        }
     }
 }

@@ -1,3 +1,0 @@
--- :n executions, and no task in hand yet.
-SELECT count(*) AS np, '{}' AS tasks, '{}' AS leases
-FROM workflow_start_many(:ref, array_fill(:payload::jsonb, ARRAY[:n::int])) \gset

@@ -1,0 +1,154 @@
+//! What is aimed at, and how far it is.
+
+use crate::pgbench::Load;
+use crate::report::Report;
+use crate::spread::{Spread, round};
+use crate::stage::Scene;
+use serde::Serialize;
+
+/// Where the goals are measured.
+const BASE: Load = Load { batch: 100, clients: 8, synchronous_commit: true };
+/// What still counts as the same: of times, where the goal is that they don't grow.
+const FLAT: f64 = 1.25;
+
+/// One goal.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Goal {
+    pub what: String,
+    pub bound: Bound,
+    /// None where it was not measured.
+    pub measured: Option<Spread>,
+    pub reached: Option<bool>,
+}
+
+/// What the median must keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goal {
+    fn new(what: impl Into<String>, bound: Bound, measured: Option<Spread>) -> Goal {
+        let reached = measured.map(|spread| match bound {
+            Bound::AtLeast(least) => spread.median >= least,
+            Bound::AtMost(most) => spread.median <= most,
+        });
+        Goal { what: what.into(), bound, measured, reached }
+    }
+
+    /// In words: whether it is reached, and how far it is if not.
+    pub fn verdict(&self) -> String {
+        let Some(spread) = self.measured else { return "not measured".into() };
+        match (self.reached, self.bound) {
+            (Some(true), _) => "reached".into(),
+            (_, Bound::AtLeast(least)) => format!("{:.0} % short", round((1.0 - spread.median / least) * 100.0, 0)),
+            (_, Bound::AtMost(0.0)) => "not reached".into(),
+            (_, Bound::AtMost(most)) => format!("{:.0} % over", round((spread.median / most - 1.0) * 100.0, 0)),
+        }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Bound::AtLeast(least) => write!(f, "≥ {least}"),
+            Bound::AtMost(0.0) => f.write_str("0"),
+            Bound::AtMost(most) => write!(f, "≤ {most}"),
+        }
+    }
+}
+
+/// All goals, as this report has them.
+pub fn of(report: &Report) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for (batch, least) in [(100, 1.0), (1, 1.2)] {
+        for workload in ["linear3", "linear10", "diamond", "fanout100", "fanout10000"] {
+            // A client of 10,000 items takes one batch size.
+            if workload == "fanout10000" && batch == 1 {
+                continue;
+            }
+            let queue = workload.strip_prefix("fanout").map_or("queue".into(), |items| format!("queue{items}"));
+            let what = format!("steps/s of {workload} by the queue's tasks/s, batch {batch}");
+            goals.push(Goal::new(what, Bound::AtLeast(least), beside(report, workload, &queue, batch)));
+        }
+    }
+    for steps in [3, 10] {
+        let measured = beside(report, &format!("linear{steps}"), &format!("eager{steps}"), BASE.batch);
+        let what = format!("steps/s of linear{steps} by those of the chain with eager hand-off, batch 100");
+        goals.push(Goal::new(what, Bound::AtLeast(0.6), measured));
+    }
+    for batch in [100, 1] {
+        let what = format!("steps/s of linear10 with 1,000,000 finished tasks by those without, batch {batch}");
+        goals.push(Goal::new(what, Bound::AtLeast(0.9), within(report, Scene::Finished, batch)));
+    }
+    let what = "time an item of 10,000 by that of 1,000, join included";
+    goals.push(Goal::new(what, Bound::AtMost(FLAT), items(report)));
+    let what = "steps/s of linear10 under a held snapshot by those without, batch 100";
+    goals.push(Goal::new(what, Bound::AtLeast(0.9), within(report, Scene::Snapshot, BASE.batch)));
+    for batch in [100, 1] {
+        for workload in ["linear3", "linear10"] {
+            let row = report.row(workload, Scene::Fresh, "queue", Scene::Fresh, Load { batch, ..BASE });
+            let what = format!("bytes of log a step of {workload} by the queue's a task, batch {batch}");
+            goals.push(Goal::new(what, Bound::AtMost(1.0), row.map(|row| row.wal_ratio())));
+        }
+    }
+    let claims = || report.latency("linear3", 16, true)?.claims_beside(report.latency("linear3", 1, true)?);
+    goals.push(Goal::new("95th percentile of a claim with 16 clients by that with one", Bound::AtMost(FLAT), claims()));
+    let idle = report.idle.iter().find(|row| row.workload == "linear10" && row.scene == Scene::Fresh);
+    let exactly = |value| Spread { median: value, min: value, max: value };
+    goals.push(Goal::new(
+        "transaction ids that an idle worker takes",
+        Bound::AtMost(0.0),
+        idle.map(|row| exactly(row.xids)),
+    ));
+    goals.push(Goal::new(
+        "bytes of log that an idle worker writes",
+        Bound::AtMost(0.0),
+        idle.map(|row| exactly(row.wal_bytes)),
+    ));
+    goals
+}
+
+fn beside(report: &Report, workload: &str, yardstick: &str, batch: u32) -> Option<Spread> {
+    let row = report.row(workload, Scene::Fresh, yardstick, Scene::Fresh, Load { batch, ..BASE });
+    row.map(|row| row.ratio())
+}
+
+fn within(report: &Report, scene: Scene, batch: u32) -> Option<Spread> {
+    let row = report.row("linear10", scene, "linear10", Scene::Fresh, Load { batch, ..BASE });
+    row.map(|row| row.ratio())
+}
+
+/// Time is one by speed.
+fn items(report: &Report) -> Option<Spread> {
+    let load = Load { clients: 1, synchronous_commit: false, ..BASE };
+    let row = report.row("fanout10000", Scene::Fresh, "fanout1000", Scene::Fresh, load)?;
+    Some(Spread { median: 1.0 / row.ratio, min: 1.0 / row.ratio_max, max: 1.0 / row.ratio_min })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(bound: Bound, median: f64) -> (Option<bool>, String) {
+        let goal = Goal::new("speed", bound, Some(Spread { median, min: 0.1, max: 9.0 }));
+        (goal.reached, goal.verdict())
+    }
+
+    #[test]
+    fn a_goal_is_reached_by_its_median_or_says_how_far_it_is() {
+        assert_eq!(verdict(Bound::AtLeast(1.2), 1.2), (Some(true), "reached".into()));
+        assert_eq!(verdict(Bound::AtLeast(1.2), 0.9), (Some(false), "25 % short".into()));
+        assert_eq!(verdict(Bound::AtMost(1.0), 1.1), (Some(false), "10 % over".into()));
+        assert_eq!(verdict(Bound::AtMost(0.0), 0.0), (Some(true), "reached".into()));
+        assert_eq!(verdict(Bound::AtMost(0.0), 56.0), (Some(false), "not reached".into()));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_neither_reached_nor_missed() {
+        let goal = Goal::new("speed", Bound::AtLeast(1.0), None);
+        assert_eq!((goal.reached, goal.verdict()), (None, "not measured".into()));
+    }
+}

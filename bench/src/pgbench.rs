@@ -1,0 +1,168 @@
+//! pgbench, which drives both sides: clients that go through a script, and what it says of them.
+
+use crate::server::{Server, output};
+use crate::{Error, Result};
+use std::path::Path;
+use std::{fmt, fs};
+
+/// After so many seconds a run hangs: it is given up, and the others go on.
+const PATIENCE: &str = "600";
+
+/// Who asks for how much at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// Tasks, or executions, a statement.
+    pub batch: u32,
+    /// Connections, each with a script of its own going round.
+    pub clients: u32,
+    /// Whether a commit waits for the disk.
+    pub synchronous_commit: bool,
+}
+
+impl Load {
+    /// What synchronous_commit is set to.
+    pub fn sync(&self) -> &'static str {
+        if self.synchronous_commit { "on" } else { "off" }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch {:3}, clients {:2}, sync {:3}", self.batch, self.clients, self.sync())
+    }
+}
+
+/// When a run ends.
+pub enum Until {
+    /// When a client comes to the end of its script after so many seconds.
+    Seconds(u32),
+    /// When each client has gone through its script so many times.
+    Transactions(u32),
+}
+
+/// A run of pgbench.
+pub struct Pgbench<'a> {
+    /// Where.
+    pub database: &'a str,
+    /// What each client goes through.
+    pub script: &'a Path,
+    /// How many clients; and the batch, which the script knows as `n`.
+    pub load: Load,
+    /// What else the script knows by name.
+    pub variables: Vec<(&'static str, String)>,
+    /// How long.
+    pub until: Until,
+    /// How many transactions a second all clients together begin; None: as many as they can.
+    pub rate: Option<u32>,
+    /// Where each transaction is logged: files with this in front of their names.
+    pub log: Option<&'a Path>,
+}
+
+/// What pgbench says of a run.
+#[derive(Debug, PartialEq)]
+pub struct Run {
+    /// How often a client has gone through the script.
+    pub transactions: u64,
+    /// From the last client's connecting to the last client's end.
+    pub seconds: f64,
+}
+
+/// One line of its log.
+#[derive(Debug, PartialEq)]
+pub struct Logged {
+    /// How many its client had made before.
+    pub number: u32,
+    /// How long it took, without waiting for its turn.
+    pub milliseconds: f64,
+}
+
+impl Pgbench<'_> {
+    /// Has clients go through a script. An error in it ends the run.
+    pub fn run(&self, server: &Server) -> Result<Run> {
+        let Load { batch, clients, .. } = self.load;
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32).min(clients);
+        let mut command = server.command("timeout");
+        command.args([PATIENCE, "pgbench", "--no-vacuum", "--protocol=prepared"]).arg("-f").arg(self.script);
+        command.args(["-c", &clients.to_string(), "-j", &threads.to_string()]);
+        match self.until {
+            Until::Seconds(n) => command.args(["-T", &n.to_string()]),
+            Until::Transactions(n) => command.args(["-t", &n.to_string()]),
+        };
+        if let Some(rate) = self.rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
+        if let Some(prefix) = self.log {
+            command.arg("--log").arg("--log-prefix").arg(prefix);
+        }
+        command.args(["-D", &format!("n={batch}")]);
+        for (name, value) in &self.variables {
+            command.args(["-D", &format!("{name}={value}")]);
+        }
+        command.env("PGOPTIONS", format!("-c synchronous_commit={}", self.load.sync())).arg(self.database);
+        let text = output(&mut command, "")?;
+        parse(&text).ok_or(Error::Answer { program: "pgbench".into(), output: text })
+    }
+}
+
+/// Reads what pgbench prints at the end. None where a transaction has failed, or none was made.
+fn parse(text: &str) -> Option<Run> {
+    let after = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
+    let first = |rest: &str| rest.split([' ', '/']).next().map(str::to_owned);
+    let transactions: u64 = first(after("number of transactions actually processed: ")?)?.parse().ok()?;
+    let failed: u64 = first(after("number of failed transactions: ")?)?.parse().ok()?;
+    let per_second: f64 = first(after("tps = ")?)?.parse().ok()?;
+    (failed == 0 && transactions > 0).then(|| Run { transactions, seconds: transactions as f64 / per_second })
+}
+
+/// Reads all logs in a folder.
+pub fn read_logs(folder: &Path) -> Result<Vec<Logged>> {
+    let io = |source| Error::Io { what: folder.display().to_string(), source };
+    let mut logged = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let text = fs::read_to_string(entry.map_err(io)?.path()).map_err(io)?;
+        for line in text.lines() {
+            let read = parse_logged(line);
+            logged.push(read.ok_or_else(|| Error::Answer { program: "pgbench's log".into(), output: line.into() })?);
+        }
+    }
+    Ok(logged)
+}
+
+/// client, number from 1 on, microseconds, script, two of the time of day; where clients are paced, the microseconds that
+/// it was late too, which count in the first.
+fn parse_logged(line: &str) -> Option<Logged> {
+    let fields: Vec<f64> = line.split(' ').map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let late = fields.get(6).copied().unwrap_or(0.0);
+    Some(Logged { number: *fields.get(1)? as u32 - 1, milliseconds: (fields.get(2)? - late) / 1000.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRINTED: &str = "transaction type: linear3.sql\n\
+        number of transactions actually processed: 5000\n\
+        number of failed transactions: 0 (0.000%)\n\
+        tps = 1250.000000 (without initial connection time)\n";
+
+    #[test]
+    fn a_run_lasts_as_long_as_pgbench_worked() {
+        assert_eq!(parse(PRINTED), Some(Run { transactions: 5000, seconds: 4.0 }));
+        assert_eq!(parse(&PRINTED.replace("5000\n", "5000/5000\n")), Some(Run { transactions: 5000, seconds: 4.0 }));
+    }
+
+    #[test]
+    fn a_run_with_a_failed_transaction_is_none() {
+        assert_eq!(parse(&PRINTED.replace("failed transactions: 0", "failed transactions: 1")), None);
+        assert_eq!(parse("pgbench: error"), None);
+    }
+
+    #[test]
+    fn waiting_for_its_turn_is_no_part_of_a_call() {
+        let logged = |milliseconds| Some(Logged { number: 8, milliseconds });
+        assert_eq!(parse_logged("0 9 2500 0 1700000000 123456"), logged(2.5));
+        assert_eq!(parse_logged("0 9 2500 0 1700000000 123456 500"), logged(2.0));
+        assert_eq!(parse_logged("0 9"), None);
+        assert_eq!(parse_logged("0 9 failed 0 1700000000 123456"), None);
+    }
+}
