@@ -132,11 +132,13 @@ FROM (
   WHERE t.due_at <= (SELECT workflow.now()) AND w.version IS NOT NULL
   UNION ALL
   SELECT 'workflow', w.due_at FROM workflow.workflow_execution AS w WHERE w.due_at <= (SELECT workflow.now()) AND w.version IS NOT NULL
+  UNION ALL
+  SELECT 'schedule', s.next_at FROM workflow.schedule AS s WHERE s.next_at <= (SELECT workflow.now())
 ) AS o
 GROUP BY o.kind;
 COMMENT ON VIEW workflow.overdue_summary IS
   'What time has made due and no workflow_tick has done yet, a kind a row. Where something is late by more than moments, nobody ticks. Reads what has a time to be done at.';
-COMMENT ON COLUMN workflow.overdue_summary.kind IS 'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or what one that calls or is called is to hear.';
+COMMENT ON COLUMN workflow.overdue_summary.kind IS 'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or what one that calls or is called is to hear; schedule: a start.';
 COMMENT ON COLUMN workflow.overdue_summary.rows IS 'How many are due.';
 COMMENT ON COLUMN workflow.overdue_summary.oldest IS 'Since when the first of them is.';
 COMMENT ON COLUMN workflow.overdue_summary.late IS 'How long that is.';

@@ -138,7 +138,7 @@ pub struct ActionSummary {
 /// What is overdue of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct OverdueSummary {
-    /// `lease`, `retry`, `delay`, `wait`, `task timeout` or `workflow`.
+    /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow` or `schedule`.
     pub kind: String,
     /// How many are due.
     pub rows: i64,

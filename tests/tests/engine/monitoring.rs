@@ -165,6 +165,7 @@ tasks:
         session.start().await;
         let tasks = session.claim(10).await;
         session.fail(&tasks[1], json!(null)).await;
+        session.run("SELECT workflow_schedule('minutely', '* * * * *', 'demo.w')").await;
         assert_eq!(rows(&mut session, "workflow.overdue_summary").await, json!([]));
         session.at(110.0).await;
         let row = |kind: &str, oldest: &str, late: &str| json!({"kind": kind, "rows": 1, "oldest": format!("2026-01-01T{oldest}+00:00"), "late": late});
@@ -176,10 +177,11 @@ tasks:
                 row("delay", "00:00:30", "00:01:20"),
                 row("lease", "00:00:30", "00:01:20"),
                 row("wait", "00:00:40", "00:01:10"),
+                row("schedule", "00:01:00", "00:00:50"),
                 row("workflow", "00:01:40", "00:00:10"),
             ])
         );
-        assert_eq!(Engine::overdue_summary(&mut session.connection).await.unwrap().len(), 6);
+        assert_eq!(Engine::overdue_summary(&mut session.connection).await.unwrap().len(), 7);
         while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
         assert_eq!(rows(&mut session, "workflow.overdue_summary").await, json!([]));
     })
