@@ -12,6 +12,29 @@ RETURN ' (' || left(coalesce(error ->> 'message', error #>> '{}'), 200) || ')';
 COMMENT ON FUNCTION workflow.say_error(jsonb) IS 'A reported error as a sentence has it, in brackets; null for none.';
 REVOKE ALL ON FUNCTION workflow.say_error(jsonb) FROM PUBLIC;
 
+-- Below what a task called is the cause; so deep as workflows call each other.
+CREATE FUNCTION workflow.say_cause(run workflow.workflow_execution) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  broken workflow.workflow_task_execution;
+  child workflow.workflow_execution;
+  place text;
+BEGIN
+  SELECT t.* INTO broken FROM workflow.workflow_task_execution t
+  WHERE t.part = run.part AND t.workflow_execution = run.id AND t.status IN ('failed', 'timeout', 'abandoned')
+    AND starts_with(run.error_message, format('task %s ', t.task_name))
+  ORDER BY t.completed_at DESC, t.id DESC LIMIT 1;
+  IF broken.calls THEN
+    SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = broken.part AND w.execution = broken.execution;
+  END IF;
+  place := nullif(concat_ws(', ', 'item ' || broken.task_index, 'execution ' || child.execution), '') || ': ';
+  RETURN ' (' || coalesce(place, '') || coalesce(child.error_message || coalesce(workflow.say_cause(child), ''),
+    left(coalesce(broken.error ->> 'message', broken.error #>> '{}'), 200)) || ')';
+END $$;
+COMMENT ON FUNCTION workflow.say_cause(workflow.workflow_execution) IS
+  'What broke the task that a workflow failed of, as a sentence has it, in brackets; null: it failed of something else, or nothing was said.';
+REVOKE ALL ON FUNCTION workflow.say_cause(workflow.workflow_execution) FROM PUBLIC;
+
 CREATE FUNCTION workflow.last_claim(part int, action_ref text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -224,10 +247,11 @@ BEGIN
     WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
     RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
         ' (' || last.message || ')', workflow.say_time(since)),
-      format('to go on with it all the same: SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with', run.execution);
+      'to go on with it all the same: ' || format(CASE WHEN run.state ?| '{failures, staged}' THEN 'SELECT workflow_rerun(%s)'
+        ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with' END, run.execution);
   ELSE
     RETURN QUERY SELECT concat(format('it %s at %s', CASE status WHEN 'timeout' THEN 'timed out' ELSE status::text END, workflow.say_time(since)),
-        ': ' || run.error_message),
+        ': ' || run.error_message, workflow.say_cause(run)),
       format('mend the cause, then SELECT workflow_rerun(%s)', run.execution);
   END IF;
 END $$;
@@ -249,7 +273,7 @@ BEGIN
       'workers hear of it by their next heartbeat';
   ELSIF run.status IN ('failed', 'timeout') THEN
     RETURN QUERY SELECT format('it has %s%s; what runs may finish', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
-      ' (' || run.error_message || ')'), format('then SELECT workflow_rerun(%s)', run.execution);
+      ' (' || concat(run.error_message, workflow.say_cause(run)) || ')'), format('then SELECT workflow_rerun(%s)', run.execution);
   ELSIF run.paused THEN
     RETURN QUERY SELECT concat(format('it is paused%s', by_whom), ': ' || run.pause_reason), format('SELECT workflow_resume(%s)', run.execution);
   END IF;

@@ -91,7 +91,8 @@ tasks:
         ];
         assert_why(&mut session, id, &expected).await;
         session.run("SELECT workflow_tick()").await;
-        let sentence = "it failed at 00:01:40: task a ended as timeout and no transition handles it";
+        let sentence = "it failed at 00:01:40: task a ended as timeout and no transition handles it \
+            (the task ran longer than 20 seconds)";
         let hint = format!("mend the cause, then SELECT workflow_rerun({id})");
         assert_why(&mut session, id, &[(sentence, &hint)]).await;
         let id = session.start().await;
@@ -229,8 +230,7 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         assert_why(&mut session, id, &[(&cancelling, "workers hear of it by their next heartbeat"), (running, "")]).await;
         session.at(30.0).await;
         session.run("SELECT workflow_tick()").await;
-        let rerun =
-            format!("to go on with it all the same: SELECT workflow_rerun({id}, ARRAY[…]) with the tasks to begin with");
+        let rerun = format!("to go on with it all the same: SELECT workflow_rerun({id})");
         let cancelled = format!("it was cancelled at 00:00:02 by {me} (no use), and ended at 00:00:30");
         assert_why(&mut session, id, &[(&cancelled, &rerun)]).await;
         // A failure that nothing handles: what runs may finish.
@@ -243,6 +243,7 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         session.complete(&tasks[1], json!(null)).await;
         let [(ended, hint)] = &why(&mut session, id).await[..] else { panic!() };
         assert!(ended.starts_with("it failed at 2026-01-01 00:00:30+00"), "{ended}");
+        assert!(ended.ends_with("ended as failed and no transition handles it (broken)"), "{ended}");
         assert_eq!(hint, &format!("mend the cause, then SELECT workflow_rerun({id})"));
         let id = session.start().await;
         for names in [&["a", "b"][..], &["c"]] {
@@ -252,6 +253,27 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
             }
         }
         assert_why(&mut session, id, &[("it completed at 00:00:30", "")]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failure_is_explained_down_to_what_was_called() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks: [{name: x, action: demo.a, with_items: [1, 2], input: {}}]\n").await;
+        let id = session.begin("tasks: [{name: call, action: demo.child}]\n").await;
+        let [first, second] = session.claim_named(["x", "x"]).await;
+        session.complete(&first, json!(null)).await;
+        session.fail(&second, json!({"message": "no quota"})).await;
+        let child = "task x ended as failed and no transition handles it (item 1: no quota)";
+        let sentence = format!(
+            "it failed at 00:00:00: task call ended as failed and no transition handles it (execution {}: {child})",
+            id + 1
+        );
+        let hint = |id: i64| format!("mend the cause, then SELECT workflow_rerun({id})");
+        assert_why(&mut session, id, &[(&sentence, &hint(id))]).await;
+        assert_why(&mut session, id + 1, &[(&format!("it failed at 00:00:00: {child}"), &hint(id + 1))]).await;
     })
     .await;
 }
