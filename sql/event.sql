@@ -17,13 +17,15 @@ BEGIN
     SELECT e.id, e.parent FROM workflow.execution e WHERE e.part = home AND e.id = execution_id
     UNION ALL
     SELECT e.id, e.parent FROM above a JOIN workflow.execution e ON e.part = home AND e.id = a.parent),
+  -- A cancel that goes up stops the others that are called there.
   below AS (
-    SELECT e.id FROM workflow.execution e WHERE e.part = home AND e.parent = execution_id
-    UNION ALL
+    SELECT e.id FROM above a JOIN workflow.execution e ON e.part = home AND e.parent = a.id
+    WHERE a.id = execution_id OR what = 'cancel'
+    UNION
     SELECT e.id FROM below b JOIN workflow.execution e ON e.part = home AND e.parent = b.id)
   SELECT w.part, workflow.make_id(w.part, nextval('workflow.event_id_seq')), w.id, what, left(reason, 1000), log_control.author,
     nullif(log_control.detail, '{}'), now, now
-  FROM (SELECT a.id FROM above a UNION ALL SELECT b.id FROM below b) AS family
+  FROM (SELECT a.id FROM above a UNION SELECT b.id FROM below b) AS family
   JOIN workflow.workflow_execution w ON w.part = home AND w.execution = family.id
   LEFT JOIN LATERAL (
     SELECT e.kind, e.message FROM workflow.event e
@@ -34,6 +36,7 @@ BEGIN
       OR w.execution = execution_id AND reason IS NOT NULL AND left(reason, 1000) IS DISTINCT FROM last.message)
     WHEN 'resume' THEN w.execution = execution_id OR NOT w.paused AND last.kind = 'pause'
     WHEN 'cancel' THEN w.status IN ('canceling', 'cancelled') AND last.kind IS DISTINCT FROM 'cancel'
+      AND (w.execution = execution_id OR w.updated = now)
     ELSE w.execution = execution_id END
   ORDER BY w.id;
 END $$;

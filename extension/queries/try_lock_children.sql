@@ -1,5 +1,5 @@
 -- The executions that executions have called and that go on; with their workflow executions, locked, where nobody else
--- has them.
+-- has them, and with those of their callers.
 WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
   FROM unnest($1::bigint[]) AS d(execution)
@@ -9,4 +9,7 @@ free AS MATERIALIZED (
   SELECT w.id, w.execution FROM workflow.workflow_execution w
   WHERE (w.part, w.execution) IN (SELECT l.part, l.id FROM live l)
   FOR NO KEY UPDATE OF w SKIP LOCKED)
-SELECT l.id, l.parent, f.id FROM live l LEFT JOIN free f ON f.execution = l.id
+SELECT l.id, l.parent, f.id, caller.id
+FROM live l
+JOIN workflow.workflow_execution caller ON caller.part = l.part AND caller.execution = l.parent
+LEFT JOIN free f ON f.execution = l.id

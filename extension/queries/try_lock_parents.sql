@@ -8,7 +8,7 @@ free AS MATERIALIZED (
   SELECT w.part, w.id FROM workflow.workflow_execution w
   WHERE (w.part, w.id) IN (SELECT c.part, c.workflow_execution FROM called c)
   FOR NO KEY UPDATE OF w SKIP LOCKED)
-SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, '')
+SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, ''), w.id
 FROM called c
 JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution
 JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.execution

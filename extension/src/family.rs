@@ -4,10 +4,10 @@
 use crate::advance::Advance;
 use crate::error::Error;
 use crate::finish::OwnReport;
-use crate::plans;
+use crate::{plans, settings};
 use conductor::state::{Status, TaskEnd};
 use pgrx::spi::SpiTupleTable;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions have ended: what is to be reported of the tasks that had called them.
 pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
@@ -17,13 +17,13 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
     }
     let arguments = [executions.into()];
     let mut rows = plans::run(advance.client, include_str!("../queries/try_lock_parents.sql"), &arguments)?;
-    let mut busy = Vec::new();
+    let (mut busy, mut cancelled) = (Vec::new(), BTreeMap::new());
     while rows.next().is_some() {
         let execution = rows.get::<i64>(1)?.unwrap_or_default();
-        if rows.get::<i64>(3)?.is_none() {
+        let Some(caller) = rows.get::<i64>(3)? else {
             busy.push(execution);
             continue;
-        }
+        };
         let status = rows.get::<String>(4)?.unwrap_or_default();
         let end = TaskEnd::parse(&status).unwrap_or(TaskEnd::Failed);
         let error = (end != TaskEnd::Completed).then(|| {
@@ -32,10 +32,15 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
             let error = serde_json::json!({"type": "workflow", "message": message, "execution": execution});
             Ok::<_, Error>(error.to_string())
         });
+        if end == TaskEnd::Cancelled {
+            cancelled.entry(caller).or_insert(rows.get::<i64>(7)?.unwrap_or_default());
+        }
         let task = rows.get::<i64>(2)?.unwrap_or_default();
         reports.push(OwnReport { task, end, result: rows.get::<String>(5)?, error: error.transpose()? });
     }
     postpone(advance, busy)?;
+    // Who calls what was cancelled is cancelled, too.
+    log_reached(advance, "cancel", cancelled.into_iter().collect())?;
     Ok(reports)
 }
 
@@ -46,12 +51,14 @@ pub fn cancel_children(advance: &mut Advance, executions: &[i64]) -> Result<(), 
     let (mut free, mut busy) = (Vec::new(), BTreeSet::new());
     while rows.next().is_some() {
         match rows.get::<i64>(3)? {
-            Some(run) => free.push(run),
+            Some(run) => free.push((run, rows.get::<i64>(4)?.unwrap_or_default())),
             None => drop(busy.insert(rows.get::<i64>(2)?.unwrap_or_default())),
         }
     }
     postpone(advance, busy.into_iter().collect())?;
-    cancel(advance, free)
+    let reached = free.iter().map(|(run, caller)| (*run, *caller)).collect();
+    cancel(advance, free.into_iter().map(|(run, _)| run).collect())?;
+    log_reached(advance, "cancel", reached)
 }
 
 /// Cancels executions whose callers have gone on without them.
@@ -94,6 +101,17 @@ pub fn void(advance: &Advance, runs: Vec<i64>) -> Result<Vec<OwnReport>, Error> 
         reports.sort_by_key(|report| report.task);
     }
     Ok(reports)
+}
+
+/// What somebody did to workflow executions, the second of each pair, has reached others, the first.
+pub fn log_reached(advance: &Advance, kind: &str, reached: Vec<(i64, i64)>) -> Result<(), Error> {
+    if !reached.is_empty() {
+        let (reached, sources): (Vec<i64>, Vec<i64>) = reached.into_iter().unzip();
+        let node = i64::from(settings::node()) << 40;
+        let arguments = [reached.into(), sources.into(), kind.into(), node.into(), advance.now.into()];
+        plans::run(advance.client, include_str!("../queries/log_reached.sql"), &arguments)?;
+    }
+    Ok(())
 }
 
 /// Does a stop of this kind reach children?

@@ -194,6 +194,47 @@ async fn what_reaches_other_executions_is_told_of_them_too() {
 }
 
 #[tokio::test]
+async fn a_cancel_that_reaches_others_later_is_told_of_them_too() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.leaf", "tasks: [{name: inner, action: demo.a}]\n").await;
+        session.define_as("demo.child", "tasks: [{name: call, action: demo.leaf}]\n").await;
+        session.define("tasks: [{name: each, action: demo.child, with_items: [1, 2], input: {}}]\n").await;
+        let told = async |session: &mut Session, execution: i64| -> Vec<String> {
+            let events = Engine::list_events(&mut session.connection, execution, Page::default()).await.unwrap();
+            let told = events.iter().map(|event| format!("{} {}", event.kind, event.message.as_deref().unwrap_or("-")));
+            told.collect()
+        };
+        let family = "SELECT array_agg(execution ORDER BY execution) FROM workflow_tree";
+        for when in ["at once", "at a report", "at a tick"] {
+            let id = session.start().await;
+            let family: Vec<i64> = session.value(format!("{family}({id})")).await;
+            let leaf = family[3];
+            let mut busy = Session::new(db).await;
+            let held: Vec<Task> = match when {
+                "at a report" => session.claim(1).await,
+                _ => Vec::new(),
+            };
+            if when == "at a tick" {
+                let other = "SELECT FROM workflow.workflow_execution WHERE execution";
+                busy.run(format!("BEGIN; {other} = {} FOR UPDATE", family[2])).await;
+            }
+            session.run(format!("SELECT workflow_cancel({leaf}, 'no use')")).await;
+            for task in &held {
+                session.complete(task, json!(null)).await;
+            }
+            busy.run("COMMIT").await;
+            session.run("SELECT workflow_tick()").await;
+            session.assert_ended(id, "cancelled", json!(null)).await;
+            for execution in family {
+                assert_eq!(told(&mut session, execution).await, ["cancel no use"], "{when}: {execution}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn failures_of_items_name_the_item_and_a_retry_of_all_is_one_event() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
