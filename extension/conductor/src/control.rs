@@ -4,6 +4,7 @@ use crate::changes::{Hold, RerunTask, Withdraw};
 use crate::conductor::{Conductor, Trouble, Work};
 use crate::definition::CancellationPolicy;
 use crate::expression::Data;
+use crate::graph::NodeId;
 use crate::items::tolerated;
 use crate::scope::Outcome;
 use crate::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
@@ -72,16 +73,20 @@ impl Conductor<'_> {
         if tasks.is_empty() && staged.is_empty() {
             return Err("nothing in it failed".to_owned());
         }
+        // The last task runs at this end too, whatever became of it at the one before.
+        let is_last = |node: NodeId| self.graph.finally == Some(node);
         let state = &mut self.execution.state;
+        state.failures.retain(|key| !is_last(key.node));
+        state.verdict = None;
         state.live = 0;
         state.reruns += 1;
         state.ended = state.ended.take().filter(|seen| !seen.is_empty());
         self.execution.status = Status::Running;
         self.changes.rerun = true;
-        for task in tasks {
+        for task in tasks.iter().filter(|task| !is_last(task.key.node)) {
             self.rerun_task(task);
         }
-        for Staged { node, route, context } in staged {
+        for Staged { node, route, context } in staged.into_iter().filter(|staged| !is_last(staged.node)) {
             self.execution.state.live += 1;
             self.work.push_back(Work::Ready { node, route, context });
         }

@@ -48,6 +48,7 @@ impl<'a> Conductor<'a> {
         if let Some(verdict) = &mut self.execution.state.verdict {
             if end.is_failure() && *verdict == Status::Completed {
                 *verdict = Status::Failed;
+                self.execution.state.failures.push(key);
                 let name = &self.graph.node(key.node).name;
                 self.changes.error_message =
                     Some(format!("task {name}, which runs at the end, ended as {}", end.name()));
