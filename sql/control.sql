@@ -8,12 +8,13 @@ COMMENT ON FUNCTION workflow.control(bigint, text, text, timestamptz) IS
   'pause (for a reason), resume or cancel of an execution and of those that it calls; gives its status then.';
 REVOKE ALL ON FUNCTION workflow.control(bigint, text, text, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.rerun(execution_id bigint, tasks text[], routes int[], reset_items boolean[], now timestamptz) RETURNS text
+CREATE FUNCTION workflow.rerun(execution_id bigint, tasks text[], routes int[], reset_items boolean, reason text, author text,
+  detail text, now timestamptz) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_rerun_tasks_wrapper';
-COMMENT ON FUNCTION workflow.rerun(bigint, text[], int[], boolean[], timestamptz) IS
-  'Runs tasks of an ended execution again, each by name and route; none: all whose failure nothing handled. Gives the status then.';
-REVOKE ALL ON FUNCTION workflow.rerun(bigint, text[], int[], boolean[], timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.rerun(bigint, text[], int[], boolean, text, text, text, timestamptz) IS
+  'Runs tasks of an ended execution again, each by name and route; none: all whose failure nothing handled. What they had called runs on, and so does what called it. Logs that, with reason, author and detail (JSON). Gives the status then.';
+REVOKE ALL ON FUNCTION workflow.rerun(bigint, text[], int[], boolean, text, text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_pause(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -67,10 +68,7 @@ CREATE FUNCTION pg_catalog.workflow_rerun(execution_id bigint, tasks text[] DEFA
 RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  now timestamptz := workflow.now();
   named text[] := coalesce(tasks, '{}');
-  answer text;
-  caller bigint;
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
   PERFORM workflow.require('reset_items', reset_items);
@@ -78,20 +76,11 @@ BEGIN
   IF array_ndims(routes) > 1 OR cardinality(routes) <> cardinality(named) OR EXISTS (SELECT FROM unnest(routes) AS r(route) WHERE r.route IS NULL) THEN
     PERFORM workflow.raise_error('WF613', 'tasks and routes do not match', NULL, 'give names of tasks, and with them no routes or one for each');
   END IF;
-  -- The task that called it has ended with it, and would never hear of another end.
-  SELECT e.parent INTO caller FROM workflow.execution e
-  JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
-  WHERE e.part = (execution_id >> 48)::int AND e.id = execution_id AND w.version IS NOT NULL;
-  IF caller IS NOT NULL THEN
-    PERFORM workflow.raise_error('WF612', format('execution %s cannot be rerun: execution %s calls it', execution_id, caller), NULL,
-      format('rerun execution %s, which calls it anew', caller));
-  END IF;
-  answer := workflow.rerun(execution_id, named, coalesce(routes, array_fill(0, ARRAY[cardinality(named)])),
-    array_fill(reset_items, ARRAY[cardinality(named)]), now);
-  PERFORM workflow.log_control(execution_id, 'rerun', reason, session_user::text,
-    jsonb_strip_nulls(jsonb_build_object('tasks', tasks, 'routes', routes, 'reset_items', nullif(reset_items, false))), now);
-  RETURN answer;
+  RETURN workflow.rerun(execution_id, named, coalesce(routes, array_fill(0, ARRAY[cardinality(named)])), reset_items,
+    reason, session_user::text,
+    jsonb_strip_nulls(jsonb_build_object('tasks', tasks, 'routes', routes, 'reset_items', nullif(reset_items, false)))::text,
+    workflow.now());
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[], text) IS
-  'Runs an execution that ended without success on from where it stopped: the tasks named (the newest run of each; routes says which way led to it, default 0), or all whose failure nothing handled and all that would have started. Successful work is kept: of a task with items only those run again that did not succeed, unless reset_items. Gives the status: running. Errors: WF612 where it has not ended, has completed, or is called by another execution, WF613 null, WF616 no such execution, WF618 driven from outside.';
+  'Runs an execution that ended without success on from where it stopped: the tasks named (the newest run of each; routes says which way led to it, default 0), or all whose failure nothing handled and all that would have started. Successful work is kept: of a task with items only those run again that did not succeed, and what a task had called runs on from where it stopped itself; with reset_items all items run again, and what was called is called anew. Where another execution calls it, the task there runs again with it, and that execution goes on, too. Gives the status: running. Errors: WF612 where it has not ended or has completed, where that is so of an execution that calls it, or where the task that had called it has gone on without it, WF613 null, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_rerun(bigint, text[], boolean, int[], text) FROM PUBLIC;

@@ -1,5 +1,5 @@
--- Rows of a task begin anew: all of its items, or those that did not succeed, so many of them claimable at first. Gives
--- those that the engine goes on with.
+-- Rows of a task begin anew: all of its items, or those that did not succeed, so many of them claimable at first; of a call
+-- that keeps its child, that one goes on. Gives those that the engine goes on with.
 WITH renewed AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN next.turn > d.released OR d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
@@ -10,14 +10,16 @@ WITH renewed AS (
       next_retry_at = CASE WHEN d.is_retry AND next.turn <= d.released AND d.delay > 0
                            THEN $10 + d.delay * interval '1 second' END,
       retry_count = CASE WHEN d.is_retry THEN t.retry_count + CASE WHEN d.delay > 0 THEN 0 ELSE 1 END ELSE 0 END,
-      lease = CASE WHEN d.is_retry THEN t.lease END, execution = NULL,
+      lease = CASE WHEN d.is_retry THEN t.lease END, execution = CASE WHEN d.keeps_child THEN t.execution END,
       attempt = CASE WHEN d.is_retry THEN t.attempt ELSE 0 END,
       timed_out = false, result = NULL, error = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL,
       updated = $10
-  FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::float8[], $7::bool[], $8::bool[], $9::bool[])
-         AS d(workflow_execution, task_name, route, visit, released, delay, is_retry, everything, paused)
+  FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::float8[], $7::bool[], $8::bool[], $9::bool[], $11::int[],
+              $12::bool[])
+         AS d(workflow_execution, task_name, route, visit, released, delay, is_retry, everything, paused, first, keeps_child)
   CROSS JOIN LATERAL (
-    SELECT n.part, n.id, row_number() OVER (ORDER BY n.task_index) AS turn FROM workflow.workflow_task_execution n
+    SELECT n.part, n.id, row_number() OVER (ORDER BY n.task_index IS DISTINCT FROM d.first, n.task_index) AS turn
+    FROM workflow.workflow_task_execution n
     WHERE n.part = (d.workflow_execution >> 48)::int AND n.workflow_execution = d.workflow_execution
       AND n.task_name = d.task_name AND n.route = d.route AND n.visit = d.visit
       AND (d.everything OR n.status <> 'completed')) AS next

@@ -8,6 +8,7 @@ use crate::write::{Asking, Batch, Handed, Written, withdrawn};
 use crate::{dispatch, family, finish, plans};
 use conductor::changes::Withdrawn;
 use conductor::conductor::Conductor;
+use conductor::control::Rerun;
 use conductor::scope::Facts;
 use conductor::state::{Execution, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
@@ -35,6 +36,8 @@ pub struct Advance<'c, 'conn> {
     pub whole_ends: Vec<(i64, TaskKey, &'static str)>,
     /// The engine's own reports that wait for what others have withdrawn.
     pub unheard: Vec<OwnReport>,
+    /// By task that calls a workflow again: the tasks that its child is to run again, where these were chosen.
+    pub run_on: BTreeMap<i64, Vec<Rerun>>,
     /// How many more tasks that no worker does this call goes on with.
     pub own_tasks_left: usize,
 }
@@ -53,8 +56,8 @@ pub fn read_runs(client: &SpiClient, mut rows: SpiTupleTable) -> Result<BTreeMap
 impl<'c, 'conn> Advance<'c, 'conn> {
     /// Takes up executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
-        let (batch, whole_ends, unheard) = Default::default();
-        Advance { client, now, runs, batch, whole_ends, unheard, own_tasks_left: OWN_TASKS }
+        let (batch, whole_ends, unheard, run_on) = Default::default();
+        Advance { client, now, runs, batch, whole_ends, unheard, run_on, own_tasks_left: OWN_TASKS }
     }
 
     /// Reads executions that are locked as they stand now: what they have yet to write would be lost.

@@ -1,41 +1,31 @@
-//! What people do to an execution: pause, resume, cancel, rerun.
+//! What people do to an execution that goes on: pause, resume, cancel.
 
-use crate::advance::{Advance, ItemReports, read_runs};
+use crate::advance::{Advance, read_runs};
 use crate::error::Error;
-use crate::report::context;
-use crate::run::Run;
 use crate::{family, finish, plans};
-use conductor::control::Rerun;
-use conductor::scope::Facts;
-use conductor::state::{Status, TaskKey};
+use conductor::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// A task that was named for a rerun.
-struct Named {
-    task: String,
-    route: u32,
-    reset_items: bool,
-}
-
 /// An execution under lock, with those that called it and those that it called.
-struct Family<'c, 'conn> {
-    advance: Advance<'c, 'conn>,
+pub struct Family<'c, 'conn> {
+    /// All of them, to be advanced.
+    pub advance: Advance<'c, 'conn>,
     /// Its workflow execution.
-    id: i64,
+    pub id: i64,
     /// It has ended.
     over: bool,
     /// The workflow executions that it is called through, the nearest first.
-    ancestors: Vec<i64>,
+    pub ancestors: Vec<i64>,
     /// Those that it calls and that go on, the nearest first.
     descendants: Vec<i64>,
 }
 
 /// Locks from above to below, which is the one order there is: an execution that is locked calls no new ones.
-fn lock<'c, 'conn>(
+pub fn lock<'c, 'conn>(
     client: &'c SpiClient<'conn>,
     now: TimestampWithTimeZone,
     execution: i64,
@@ -167,62 +157,6 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
     Ok(still.is_empty())
 }
 
-fn rerun(
-    client: &SpiClient,
-    execution: i64,
-    named: &[Named],
-    now: TimestampWithTimeZone,
-) -> Result<&'static str, Error> {
-    let Family { mut advance, id, over, .. } = lock(client, now, execution)?;
-    let refuse = |why: String, hint: &str| {
-        Error::refused("WF612", format!("execution {execution} cannot be rerun: {why}"), hint)
-    };
-    let Some(run) = advance.runs.get(&id) else { return Ok("") };
-    if !over || run.before.status == Status::Completed {
-        let why = if over { "it completed" } else { "it has not ended" };
-        return Err(refuse(why.to_owned(), "rerun what ended without success"));
-    }
-    let known = ended_tasks(client, run)?;
-    let mut tasks = Vec::new();
-    if named.is_empty() {
-        tasks.extend(known.iter().filter(|task| run.before.state.failures.contains(&task.key)).cloned());
-    }
-    for wanted in named {
-        let node = run.graph.find(&wanted.task);
-        let newest = known.iter().rev().find(|task| Some(task.key.node) == node && task.key.route == wanted.route);
-        let Some(newest) = newest else {
-            let why = format!("task {} has not run on route {}", wanted.task, wanted.route);
-            return Err(refuse(why, "name a task that has run"));
-        };
-        tasks.push(Rerun { reset_items: wanted.reset_items, ..newest.clone() });
-    }
-    let answer = advance.conduct(id, Facts::default(), &ItemReports::new(), |conductor| conductor.rerun(&tasks))?;
-    if let Some(Err(why)) = answer {
-        return Err(refuse(why, "name the tasks to run again"));
-    }
-    advance.settle(None)?;
-    Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
-}
-
-/// Every run of every task, oldest first.
-fn ended_tasks(client: &SpiClient, run: &Run) -> Result<Vec<Rerun>, Error> {
-    let mut rows = plans::run(client, include_str!("../queries/load_ended_tasks.sql"), &[run.id.into()])?;
-    let mut tasks = Vec::new();
-    while rows.next().is_some() {
-        let number = |ordinal| Ok::<u32, Error>(rows.get::<i32>(ordinal)?.unwrap_or_default() as u32);
-        let Some(node) = rows.get::<String>(1)?.and_then(|name| run.graph.find(&name)) else { continue };
-        let items = (number(5)?, number(6)?);
-        tasks.push(Rerun {
-            key: TaskKey { node, route: number(2)?, visit: number(3)? },
-            context: rows.get::<String>(4)?.map(|text| context(&text)).unwrap_or_default(),
-            items: (items.0 > 0).then_some(items),
-            reset_items: false,
-            ended_at_once: rows.get::<bool>(7)?.unwrap_or_default(),
-        });
-    }
-    Ok(tasks)
-}
-
 /// `workflow.control` in `sql/control.sql`.
 #[pg_extern(sql = false)]
 fn workflow_control(
@@ -238,19 +172,4 @@ fn workflow_control(
 #[pg_extern(sql = false)]
 fn workflow_do_due_run(execution: i64, now: TimestampWithTimeZone) -> Result<bool, ErrorReport> {
     Ok(Spi::connect(|client| due(client, execution, now))?)
-}
-
-/// `workflow.rerun` in `sql/control.sql`.
-#[pg_extern(sql = false)]
-fn workflow_rerun_tasks(
-    execution: i64,
-    tasks: Vec<String>,
-    routes: Vec<i32>,
-    reset_items: Vec<bool>,
-    now: TimestampWithTimeZone,
-) -> Result<String, ErrorReport> {
-    let named = tasks.into_iter().zip(routes).zip(reset_items);
-    let named: Vec<Named> =
-        named.map(|((task, route), reset_items)| Named { task, route: route.max(0) as u32, reset_items }).collect();
-    Ok(Spi::connect(|client| rerun(client, execution, &named, now))?.to_owned())
 }

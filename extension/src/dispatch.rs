@@ -3,32 +3,34 @@
 use crate::advance::Advance;
 use crate::error::Error;
 use crate::finish::OwnReport;
+use crate::rerun::{self, Recall};
 use crate::start::{self, Wanted};
 use crate::{plans, settings};
 use conductor::state::TaskEnd;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A task that calls a workflow.
 struct Call {
     task: i64,
     run: i64,
+    workflow: String,
     input: Option<String>,
 }
 
 /// Goes on with tasks whose turn has come. Gives what is to be reported of those that ended at once.
 pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Error> {
-    let (tasks, later) = tasks.split_at(tasks.len().min(advance.own_tasks_left));
-    advance.own_tasks_left -= tasks.len();
-    if !later.is_empty() {
-        let arguments = [later.to_vec().into(), advance.now.into()];
-        plans::run(advance.client, include_str!("../queries/postpone_tasks.sql"), &arguments)?;
-    }
+    // What leads to an execution that was named for a rerun is not left for later.
+    let (named, others): (Vec<i64>, _) = tasks.iter().copied().partition(|task| advance.run_on.contains_key(task));
+    let (now, later) = others.split_at(others.len().min(advance.own_tasks_left));
+    advance.own_tasks_left -= now.len();
+    postpone(advance, later.to_vec())?;
+    let tasks = [&named, now].concat();
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    let mut rows = plans::run(advance.client, include_str!("../queries/load_own_tasks.sql"), &[tasks.to_vec().into()])?;
+    let mut rows = plans::run(advance.client, include_str!("../queries/load_own_tasks.sql"), &[tasks.into()])?;
     let (mut reports, mut waiting) = (Vec::new(), Vec::new());
-    let mut calls: BTreeMap<String, Vec<Call>> = BTreeMap::new();
+    let (mut calls, mut again) = (Vec::new(), Vec::new());
     while rows.next().is_some() {
         let task = rows.get::<i64>(1)?.unwrap_or_default();
         let id = rows.get::<i64>(2)?.unwrap_or_default();
@@ -38,17 +40,76 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         } else if run.before.paused {
             // The end of the pause brings it back.
         } else if rows.get::<bool>(3)?.unwrap_or_default() {
-            let call = Call { task, run: id, input: rows.get::<String>(6)? };
-            calls.entry(rows.get::<String>(5)?.unwrap_or_default()).or_default().push(call);
+            let workflow = rows.get::<String>(5)?.unwrap_or_default();
+            let call = Call { task, run: id, workflow, input: rows.get::<String>(6)? };
+            match rows.get::<i64>(7)? {
+                Some(child) => again.push((call, child)),
+                None => calls.push(call),
+            }
         } else {
             reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None });
         }
     }
     reports.extend(wait(advance, waiting)?);
-    for (reference, calls) in calls {
+    calls.extend(call_again(advance, again)?);
+    let mut by_workflow: BTreeMap<String, Vec<Call>> = BTreeMap::new();
+    for call in calls {
+        by_workflow.entry(call.workflow.clone()).or_default().push(call);
+    }
+    for (reference, calls) in by_workflow {
         reports.extend(call(advance, &reference, calls)?);
     }
     Ok(reports)
+}
+
+/// The next tick goes on with them.
+fn postpone(advance: &Advance, tasks: Vec<i64>) -> Result<(), Error> {
+    if !tasks.is_empty() {
+        let arguments = [tasks.into(), advance.now.into()];
+        plans::run(advance.client, include_str!("../queries/postpone_tasks.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Children do the work of tasks.
+fn link(advance: &Advance, tasks: Vec<i64>, children: Vec<i64>) -> Result<(), Error> {
+    if !tasks.is_empty() {
+        let arguments = [tasks.into(), children.into(), advance.now.into()];
+        plans::run(advance.client, include_str!("../queries/link_children.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Calls that kept their children run on through them; a child that somebody looks at now is left to the next tick. Gives
+/// the calls whose children cannot: they are made anew.
+fn call_again(advance: &mut Advance, calls: Vec<(Call, i64)>) -> Result<Vec<Call>, Error> {
+    if calls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let children: Vec<i64> = calls.iter().map(|(_, child)| *child).collect();
+    let mut rows = plans::run(advance.client, include_str!("../queries/try_lock_runs.sql"), &[children.into()])?;
+    let mut runs: HashMap<i64, i64> = HashMap::new();
+    while rows.next().is_some() {
+        runs.insert(rows.get::<i64>(2)?.unwrap_or_default(), rows.get::<i64>(1)?.unwrap_or_default());
+    }
+    advance.load(runs.values().copied().collect())?;
+    let recall = |(call, child): &(Call, i64)| {
+        runs.get(child).map(|child| Recall { task: call.task, run: call.run, child: *child })
+    };
+    let recalls: Vec<Recall> = calls.iter().filter_map(recall).collect();
+    let going = rerun::children(advance, &recalls)?;
+    let (mut anew, mut busy, mut linked) = (Vec::new(), Vec::new(), Vec::new());
+    for (call, child) in calls {
+        match runs.get(&child) {
+            None => busy.push(call.task),
+            Some(run) if going.contains(run) => linked.push((call.task, child)),
+            Some(_) => anew.push(call),
+        }
+    }
+    postpone(advance, busy)?;
+    let (tasks, children) = linked.into_iter().unzip();
+    link(advance, tasks, children)?;
+    Ok(anew)
 }
 
 /// Tasks begin to wait for their signals, and end at once where those are there already.
@@ -104,8 +165,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
         }
     }
     let children = start::begin(advance, &workflow, &wanted, 0.0)?;
-    let arguments = [tasks.into(), children.into(), advance.now.into()];
-    plans::run(advance.client, include_str!("../queries/link_children.sql"), &arguments)?;
+    link(advance, tasks, children)?;
     Ok(reports)
 }
 

@@ -24,6 +24,7 @@ mod id;
 mod jsonb;
 mod plans;
 mod report;
+mod rerun;
 mod run;
 mod settings;
 mod start;

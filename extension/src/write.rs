@@ -194,6 +194,8 @@ impl Batch {
                 column(rows, |row| row.everything),
                 column(rows, |row| row.paused),
                 now.into(),
+                column(rows, |row| row.first),
+                column(rows, |row| row.keeps_child),
             ];
             self.go_on(client, include_str!("../queries/renew_tasks.sql"), &arguments)?;
         }

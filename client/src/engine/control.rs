@@ -47,7 +47,7 @@ impl Engine {
             .await?)
     }
 
-    /// Runs one that ended without success on from where it stopped.
+    /// Runs one that ended without success on from where it stopped, with what it had called and what called it.
     pub async fn rerun<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -108,7 +108,7 @@ pub struct RerunInput {
     pub tasks: Option<Vec<String>>,
     /// Which way led to each of them; none: 0.
     pub routes: Option<Vec<i32>>,
-    /// Of a task with items, also those that succeeded.
+    /// Of a task with items, also those that succeeded; and workflows that they had called are called anew.
     pub reset_items: bool,
     /// Why.
     pub reason: Option<String>,

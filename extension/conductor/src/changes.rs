@@ -64,8 +64,10 @@ pub enum Hold {
 pub struct RerunTask {
     /// Which task.
     pub key: TaskKey,
-    /// Successful items too.
+    /// Successful items too, and what it called is called anew: otherwise a row keeps its child.
     pub reset_items: bool,
+    /// The item whose turn comes first.
+    pub first: Option<u32>,
     /// How many items are claimable at first; none: it has no items.
     pub released: Option<u32>,
 }

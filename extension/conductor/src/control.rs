@@ -18,8 +18,10 @@ pub struct Rerun {
     pub context: Context,
     /// Its items in all, and those of them that keep their success; none: it has no items.
     pub items: Option<(u32, u32)>,
-    /// Items that succeeded run again too.
+    /// Items that succeeded run again too, and what it called is called anew.
     pub reset_items: bool,
+    /// The item whose turn comes first; none: the order of items.
+    pub first: Option<u32>,
     /// The engine ended it at once: it was skipped, or had nothing to do. Its row is no work.
     pub ended_at_once: bool,
 }
@@ -131,7 +133,8 @@ impl Conductor<'_> {
             });
             released
         });
-        self.changes.rerun_tasks.push(RerunTask { key: task.key, reset_items: task.reset_items, released });
+        let Rerun { key, reset_items, first, .. } = *task;
+        self.changes.rerun_tasks.push(RerunTask { key, reset_items, first, released });
     }
 
     /// Concurrency, failures tolerated, and retries allowed.

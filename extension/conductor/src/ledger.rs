@@ -301,23 +301,23 @@ impl Ledger {
         self.control(|conductor| conductor.cancel());
     }
 
-    /// Runs failed tasks again: those named with their route and whether all items begin anew, or all that failed.
-    pub fn rerun(&mut self, tasks: &[(String, u32, bool)]) -> Result<(), Refused> {
+    /// Runs tasks again: those named with their route, or all that failed; with `reset_items` also items that succeeded.
+    pub fn rerun(&mut self, tasks: &[(String, u32)], reset_items: bool) -> Result<(), Refused> {
         if !self.over || self.status() == Status::Completed {
             return Err(Refused("only an execution that ended without success can be rerun".to_owned()));
         }
-        let chosen: Vec<(TaskKey, bool)> = match tasks {
-            [] => self.execution.state.failures.iter().map(|key| (*key, false)).collect(),
+        let chosen: Vec<TaskKey> = match tasks {
+            [] => self.execution.state.failures.clone(),
             tasks => {
-                let found = tasks.iter().map(|(name, route, reset)| {
+                let found = tasks.iter().map(|(name, route)| {
                     let node = self.graph.find(name).ok_or_else(|| Refused(format!("there is no task {name}")))?;
                     let newest = self.rows.iter().rev().find(|row| row.key.node == node && row.key.route == *route);
-                    newest.map(|row| (row.key, *reset)).ok_or_else(|| Refused(format!("task {name} has not run")))
+                    newest.map(|row| row.key).ok_or_else(|| Refused(format!("task {name} has not run")))
                 });
                 found.collect::<Result<_, _>>()?
             }
         };
-        let reruns: Vec<Rerun> = chosen.iter().map(|(key, reset)| self.rerun_of(*key, *reset)).collect();
+        let reruns: Vec<Rerun> = chosen.iter().map(|key| self.rerun_of(*key, reset_items)).collect();
         let mut answer = Ok(());
         self.over = false;
         self.conduct(|conductor| {
@@ -336,7 +336,7 @@ impl Ledger {
         });
         let context = rows.first().map(|row| row.context.clone()).unwrap_or_default();
         let ended_at_once = rows.first().is_some_and(|row| row.action.is_none() && row.signal.is_none());
-        Rerun { key, context, items, reset_items, ended_at_once }
+        Rerun { key, context, items, reset_items, first: None, ended_at_once }
     }
 
     fn control(&mut self, event: impl Fn(&mut Conductor)) {

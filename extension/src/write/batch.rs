@@ -41,6 +41,8 @@ pub(super) struct RenewedTask {
     pub(super) is_retry: bool,
     pub(super) everything: bool,
     pub(super) paused: bool,
+    pub(super) first: Option<i32>,
+    pub(super) keeps_child: bool,
 }
 
 pub(super) struct FreshTask {
@@ -119,6 +121,8 @@ impl Batch {
                 is_retry: true,
                 everything: true,
                 paused,
+                first: None,
+                keeps_child: false,
             });
         }
         for rerun in &changes.rerun_tasks {
@@ -131,6 +135,8 @@ impl Batch {
                 is_retry: false,
                 everything: rerun.reset_items || rerun.released.is_none(),
                 paused,
+                first: rerun.first.map(|index| index as i32),
+                keeps_child: !rerun.reset_items,
             });
         }
         match &changes.withdraw {

@@ -89,8 +89,9 @@ impl Engine for Memory {
     }
 
     fn rerun(&mut self, tasks: &[RerunTask]) -> Result<(), String> {
-        let tasks: Vec<_> = tasks.iter().map(|task| (task.task.clone(), task.route, task.reset_items)).collect();
-        self.ledger()?.rerun(&tasks).map_err(|refused| refused.0)
+        let reset_items = tasks.iter().any(|task| task.reset_items);
+        let tasks: Vec<_> = tasks.iter().map(|task| (task.task.clone(), task.route)).collect();
+        self.ledger()?.rerun(&tasks, reset_items).map_err(|refused| refused.0)
     }
 
     fn output(&mut self) -> Result<Value, String> {

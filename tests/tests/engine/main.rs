@@ -19,6 +19,8 @@ mod notify;
 mod process;
 mod prune;
 mod report;
+mod rerun;
+mod rerun_family;
 mod rollout;
 mod schedule;
 mod signal;

@@ -80,10 +80,7 @@ impl Step {
             Step::Pause => ledger.pause(),
             Step::Resume => ledger.resume(),
             Step::Cancel => ledger.cancel(),
-            Step::Rerun(tasks, reset_items) => {
-                let tasks: Vec<_> = tasks.iter().map(|(name, route)| (name.clone(), *route, *reset_items)).collect();
-                ledger.rerun(&tasks)?;
-            }
+            Step::Rerun(tasks, reset_items) => ledger.rerun(tasks, *reset_items)?,
         }
         Ok(())
     }
