@@ -20,6 +20,7 @@ mod table;
 mod throughput;
 mod workload;
 
+use goals::Goal;
 use matrix::Experiment;
 use progress::Progress;
 use report::{Circumstances, IdleRow, LatencyRow, Report, Row};
@@ -29,6 +30,7 @@ use stage::Stage;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use table::Table;
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +91,13 @@ fn full(root: &Path, folder: &Path) -> Result<()> {
     let path = folder.join(if settings.only.is_empty() { "report.json" } else { "part.json" });
     let report = measure(root, folder, &path, &experiments, &settings)?;
     page::write(&report, folder)?;
-    println!("{}", table::rows(&report.rows).terminal());
-    println!("{}", table::latencies(&report.latencies).terminal());
-    println!("{}", table::idle(&report.idle).terminal());
-    println!("{}", table::goals(&goals::of(&report)).terminal());
+    let measured: Vec<Goal> = goals::of(&report).into_iter().filter(|goal| goal.measured.is_some()).collect();
+    print(&[
+        table::rows(&report.rows),
+        table::latencies(&report.latencies),
+        table::idle(&report.idle),
+        table::goals(&measured),
+    ]);
     println!("The rows are in {}, the page in {}", path.display(), folder.join("performance.md").display());
     ended(&report)
 }
@@ -102,10 +107,13 @@ fn quick(root: &Path, folder: &Path) -> Result<()> {
     let experiments = matrix::select(matrix::quick(), &settings.only)?;
     let path = folder.join("quick.json");
     let report = measure(root, folder, &path, &experiments, &settings)?;
-    println!("{}", table::rows(&report.rows).terminal());
-    println!("{}", table::idle(&report.idle).terminal());
+    print(&[table::rows(&report.rows), table::idle(&report.idle)]);
     println!("The rows are in {}", path.display());
     ended(&report)
+}
+
+fn print(tables: &[Table]) {
+    tables.iter().filter(|table| !table.is_empty()).for_each(|table| println!("{}\n", table.terminal()));
 }
 
 fn ended(report: &Report) -> Result<()> {
