@@ -11,7 +11,7 @@ use std::{fmt, fs};
 /// how they are in each other's way, and not how they wait for a processor.
 pub const PACE: u32 = 100;
 /// How many calls for each second of a run all clients together make where they are not.
-const CALLS: u32 = 3000;
+const CALLS: u32 = 2000;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -123,7 +123,7 @@ fn ended(report: &Report) -> Result<()> {
 /// Runs everything, and writes the report anew after each experiment: what was measured is there, whatever comes after.
 fn measure(root: &Path, folder: &Path, path: &Path, experiments: &[Experiment], settings: &Settings) -> Result<Report> {
     let server = Server::create(root, &folder.join("server"))?;
-    let mut report = Report::new(Circumstances::new(&server, settings.seconds, settings.rounds)?);
+    let mut report = Report::new(Circumstances::new(&server, root, settings.seconds, settings.rounds)?);
     eprintln!("bench: preparing");
     let (workloads, scenes) = matrix::needs(experiments);
     let stage = Stage::prepare(&server, folder, &workloads, &scenes)?;

@@ -76,9 +76,10 @@ fn measured(report: &Report, drawn: &[&str]) -> String {
 }
 
 fn circumstances(report: &Report) -> String {
-    let report::Circumstances { date, postgres, processors, processor, seconds, rounds } = &report.circumstances;
+    let report::Circumstances { date, commit, postgres, processors, processor, seconds, rounds } =
+        &report.circumstances;
     format!(
-        "Measured on {date} with PostgreSQL {postgres} on {processors} processors ({processor}): {rounds} rounds, \
+        "Measured on {date} at commit {commit} with PostgreSQL {postgres} on {processors} processors ({processor}): {rounds} rounds, \
          {seconds} s a run."
     )
 }

@@ -3,7 +3,7 @@
 use crate::idle::Idle;
 use crate::latency::{Caller, Latencies};
 use crate::pgbench::Load;
-use crate::server::Server;
+use crate::server::{Server, output};
 use crate::spread::{Spread, round};
 use crate::stage::Scene;
 use crate::throughput::{Sample, Side};
@@ -11,6 +11,7 @@ use crate::{Error, Result, goals};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// All of it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Report {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Circumstances {
     pub date: String,
+    /// What was measured: the commit that the repository was at.
+    pub commit: String,
     pub postgres: String,
     pub processors: usize,
     pub processor: String,
@@ -92,13 +95,16 @@ pub struct IdleRow {
 
 impl Circumstances {
     /// Those of now.
-    pub fn new(server: &Server, seconds: u32, rounds: u32) -> Result<Circumstances> {
+    pub fn new(server: &Server, root: &Path, seconds: u32, rounds: u32) -> Result<Circumstances> {
         let text = server.sql("postgres", "SELECT current_date, current_setting('server_version')")?;
         let (date, postgres) = text.trim().split_once('|').unwrap_or((text.trim(), ""));
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+        // A tarball has no commits.
+        let commit = output(Command::new("git").arg("-C").arg(root).args(["describe", "--always", "--dirty"]), "");
         Ok(Circumstances {
             date: date.into(),
+            commit: commit.map_or_else(|_| "unknown".into(), |text| text.trim().into()),
             postgres: postgres.split(' ').next().unwrap_or_default().into(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             processor: model.trim_start_matches(['\t', ' ', ':']).into(),
@@ -289,6 +295,7 @@ mod tests {
     fn a_report_is_read_as_it_was_written() {
         let circumstances = Circumstances {
             date: "2026-01-01".into(),
+            commit: "abc".into(),
             postgres: "15.1".into(),
             processors: 2,
             processor: "some".into(),
