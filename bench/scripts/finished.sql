@@ -1,13 +1,6 @@
 -- A million finished tasks on both sides. Ours are 500 executions of bench.linear10 that have run here, 200 times over with
 -- other ids: rows as the engine has made them, whatever their columns are.
---
--- Pages are filled up. In a table that has been worked on, rows have grown since they were put in, and leave no room below
--- the fillfactor; copies of ended rows would leave some in each page, and new tasks would go there one by one.
 SET session_replication_role = replica;
-CREATE TEMP TABLE filled AS SELECT oid::regclass AS name, reloptions FROM pg_class
-WHERE oid = ANY ('{q, workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution}'::regclass[]);
-SELECT format('ALTER TABLE %s SET (fillfactor = 100)', name) FROM filled \gexec
-
 CREATE TEMP TABLE original AS
 SELECT w.part, w.execution, w.id FROM workflow.workflow_execution w
 JOIN workflow.workflow_definition d ON d.id = w.workflow_def
@@ -42,11 +35,8 @@ RESET session_replication_role;
 INSERT INTO q (state, attempts, lease_until, done_at, payload, result)
 SELECT 2, 1, now(), now(), one.payload, one.result
 FROM (SELECT payload, result FROM q WHERE state = 2 LIMIT 1) AS one, generate_series(1, 1000000);
-SELECT format('ALTER TABLE %s RESET (fillfactor)', name) FROM filled \gexec
-SELECT format('ALTER TABLE %s SET (%s)', name, array_to_string(reloptions, ', ')) FROM filled WHERE reloptions IS NOT NULL \gexec
 
 -- Of ours exactly that many; of executions without originals there would be none.
 DO $$ BEGIN
   ASSERT (SELECT count(*) FROM workflow.workflow_task_execution WHERE id > 1000000) = 1000000, 'these are not a million tasks';
 END $$;
-VACUUM (ANALYZE);

@@ -69,14 +69,20 @@ impl<'a> Stage<'a> {
             stage.pgbench(TEMPLATE, workload, load, &script, Until::Transactions(times)).run(server)?;
             stage.verify(TEMPLATE, workload, &before)?;
         }
-        // FULL leaves no free space behind, so that what a run writes is seen in the size of the tables. It leaves the
-        // visibility maps empty too: hence once more.
-        server.sql(TEMPLATE, "VACUUM (FULL); VACUUM (ANALYZE);")?;
+        // FULL leaves no free space behind, so that what a run writes is seen in the size of the tables.
+        stage.fill(TEMPLATE, "VACUUM (FULL);")?;
         if scenes.contains(&Scene::Finished) {
             server.sql("postgres", &format!("CREATE DATABASE {FINISHED} TEMPLATE {TEMPLATE}"))?;
-            server.sql(FINISHED, include_str!("../scripts/finished.sql"))?;
+            stage.fill(FINISHED, include_str!("../scripts/finished.sql"))?;
         }
         Ok(stage)
+    }
+
+    /// Writes rows that have ended, and makes known what is there then.
+    fn fill(&self, database: &str, sql: &str) -> Result<()> {
+        let (fill_up, room) = (include_str!("../scripts/fill_up.sql"), include_str!("../scripts/room.sql"));
+        self.server.sql(database, &[fill_up, sql, room, "VACUUM (ANALYZE);"].concat())?;
+        Ok(())
     }
 
     /// Makes the database anew, with nothing left to write to disk. The snapshot is there for a scene that has one.
