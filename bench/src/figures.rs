@@ -1,7 +1,7 @@
 //! The plots of a report: which figures they show.
 
 use crate::pgbench::Load;
-use crate::plot::{Line, Plot};
+use crate::plot::{Line, Plot, number};
 use crate::report::{LatencyRow, Report, Row};
 use crate::spread::Spread;
 use crate::stage::Scene;
@@ -43,7 +43,7 @@ fn beside_the_queue(report: &Report) -> Plot {
         y: "ratio",
         places: BATCHES.map(|n| n.to_string()).into(),
         lines: lines.into(),
-        goal: Some(1.0),
+        mark: Some(("the queue", 1.0)),
     }
 }
 
@@ -57,7 +57,7 @@ fn beside_the_chains(report: &Report) -> Plot {
         y: "ratio",
         places: BATCHES.map(|n| n.to_string()).into(),
         lines: lines.into(),
-        goal: Some(0.6),
+        mark: Some(("goal beside eager", 0.6)),
     }
 }
 
@@ -73,7 +73,7 @@ fn log(report: &Report) -> Plot {
         y: "bytes",
         places: BATCHES.map(|n| n.to_string()).into(),
         lines,
-        goal: None,
+        mark: None,
     }
 }
 
@@ -93,7 +93,7 @@ fn clients(report: &Report, batch: u32, title: &'static str) -> Plot {
             by("linear10", "linear10", |row| row.ours),
             by("queue", "linear10", |row| row.yardstick),
         ],
-        goal: None,
+        mark: None,
     }
 }
 
@@ -108,9 +108,9 @@ fn items(report: &Report) -> Plot {
         title: "Time an item, start and join included: one client, batch 100",
         x: "items of an execution",
         y: "microseconds",
-        places: ITEMS.map(|n| n.to_string()).into(),
+        places: ITEMS.map(|n| number(&n.into())).into(),
         lines: vec![Line { name: "fan-out".into(), points: ITEMS.map(point).into() }],
-        goal: None,
+        mark: None,
     }
 }
 
@@ -135,7 +135,7 @@ fn claims(report: &Report) -> Plot {
             by("linear3, median", "linear3", |row| row.claim_p50_ms, false),
             by("queue, median", "queue", |row| row.claim_p50_ms, false),
         ],
-        goal: None,
+        mark: None,
     }
 }
 

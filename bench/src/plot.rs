@@ -33,8 +33,8 @@ pub struct Plot {
     /// The places on the axis, at equal distances.
     pub places: Vec<String>,
     pub lines: Vec<Line>,
-    /// Where a goal is, if there is one.
-    pub goal: Option<f64>,
+    /// What to compare with, by name, if there is something.
+    pub mark: Option<(&'static str, f64)>,
 }
 
 /// A point for each place where there is one.
@@ -91,8 +91,8 @@ impl Plot {
             .label_style(("sans-serif", 13))
             .axis_desc_style(("sans-serif", 14))
             .draw()?;
-        if let Some(goal) = self.goal {
-            chart.draw_series([PathElement::new([(first, goal), (last, goal)], BLACK)])?;
+        if let Some((_, mark)) = self.mark {
+            chart.draw_series([PathElement::new([(first, mark), (last, mark)], BLACK)])?;
         }
         for (line, colour) in self.drawn() {
             let places = (0..).step_by(DISTANCE as usize).zip(&line.points);
@@ -108,8 +108,8 @@ impl Plot {
 
     fn draw_legend(&self, area: &Area<'_>) -> Drawn<'_> {
         let lines = self.drawn().map(|(line, colour)| (line.name.as_str(), colour.stroke_width(3)));
-        let goal = self.goal.map(|_| ("goal", BLACK.stroke_width(1)));
-        for (y, (name, style)) in (60..).step_by(22).zip(lines.chain(goal)) {
+        let mark = self.mark.map(|(name, _)| (name, BLACK.stroke_width(1)));
+        for (y, (name, style)) in (60..).step_by(22).zip(lines.chain(mark)) {
             area.draw(&PathElement::new([(0, y), (18, y)], style))?;
             area.draw(&Text::new(name, (24, y - 7), ("sans-serif", 13)))?;
         }
@@ -124,12 +124,12 @@ impl Plot {
     /// The highest there is to show.
     fn top(&self) -> f64 {
         let points = self.lines.iter().flat_map(|line| line.points.iter().flatten()).map(|point| point.max);
-        points.chain(self.goal).fold(0.0, f64::max)
+        points.chain(self.mark.map(|(_, mark)| mark)).fold(0.0, f64::max)
     }
 }
 
 /// With commas, and decimals where it is small.
-fn number(value: &f64) -> String {
+pub fn number(value: &f64) -> String {
     let plain = if *value < 10.0 && value.fract() != 0.0 { format!("{value:.2}") } else { format!("{value:.0}") };
     if *value < 1000.0 {
         return plain;
@@ -152,7 +152,7 @@ mod tests {
             y: "steps/s",
             places: vec!["1".into(), "8".into()],
             lines: vec![line],
-            goal: Some(1.0),
+            mark: Some(("the queue", 1.0)),
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
     fn a_plot_names_its_axes_and_its_lines() {
         let point = Some(Spread { median: 2.0, min: 1.0, max: 3.0 });
         let svg = plot(vec![point, None]).svg().unwrap().unwrap();
-        for word in ["Speed", "clients", "steps/s", "linear10", "goal", ">\n8\n<"] {
+        for word in ["Speed", "clients", "steps/s", "linear10", "the queue", ">\n8\n<"] {
             assert!(svg.contains(word), "{word}: {svg}");
         }
     }
