@@ -12,12 +12,15 @@ use std::path::Path;
 const BEGIN: &str = "<!-- measured: written by `make bench-report` from performance/report.json -->\n";
 const END: &str = "<!-- measured: end -->\n";
 
-/// A part of the page: its head, a table, and the plots below.
+/// A part of the page: its head, plots, and a table below.
 struct Section {
     head: &'static str,
     table: Table,
     figures: &'static [&'static str],
 }
+
+/// The name of a plot, and its title.
+type Drawn = (&'static str, &'static str);
 
 /// Writes the page's measured part and its plots into a folder: for looking at before anything is published.
 pub fn write(report: &Report, folder: &Path) -> Result<()> {
@@ -45,20 +48,20 @@ fn replace(text: &str, measured: &str) -> Option<String> {
     Some([before, BEGIN, measured, END, after].concat())
 }
 
-/// Draws what was measured; gives the names of what there is.
-fn draw(report: &Report, folder: &Path) -> Result<Vec<&'static str>> {
+/// Draws what was measured; gives the names and titles of what there is.
+fn draw(report: &Report, folder: &Path) -> Result<Vec<Drawn>> {
     fs::create_dir_all(folder).map_err(|source| Error::Io { what: folder.display().to_string(), source })?;
     let mut drawn = Vec::new();
     for Figure { name, plot } in figures::of(report) {
         if let Some(svg) = plot.svg()? {
             put(&folder.join(format!("{name}.svg")), &svg)?;
-            drawn.push(name);
+            drawn.push((name, plot.title));
         }
     }
     Ok(drawn)
 }
 
-fn measured(report: &Report, drawn: &[&str]) -> String {
+fn measured(report: &Report, drawn: &[Drawn]) -> String {
     let mut text = format!("\n{}\n", circumstances(report));
     for failure in &report.failures {
         text += &format!("\nNot measured, {failure}\n");
@@ -67,10 +70,11 @@ fn measured(report: &Report, drawn: &[&str]) -> String {
         if table.is_empty() {
             continue;
         }
-        text += &format!("\n### {head}\n\n{}", table.markdown());
-        for name in figures.iter().filter(|name| drawn.contains(name)) {
-            text += &format!("\n![{name}](performance/{name}.svg)\n");
+        text += &format!("\n### {head}\n");
+        for (name, title) in drawn.iter().filter(|(name, _)| figures.contains(name)) {
+            text += &format!("\n![{title}](performance/{name}.svg)\n");
         }
+        text += &format!("\n{}", table.markdown());
     }
     text + "\n"
 }
@@ -145,12 +149,12 @@ mod tests {
             assert_eq!(replace(&page, ""), Some(page));
             return;
         };
-        let drawn: Vec<&str> = figures::of(&report)
+        let drawn: Vec<Drawn> = figures::of(&report)
             .into_iter()
             .filter_map(|Figure { name, plot }| {
                 let svg = plot.svg().unwrap()?;
                 assert_eq!(get(&documents.join(format!("performance/{name}.svg"))).unwrap(), svg, "{name}");
-                Some(name)
+                Some((name, plot.title))
             })
             .collect();
         assert_eq!(replace(&page, &measured(&report, &drawn)).unwrap(), page);

@@ -98,7 +98,7 @@ pub fn rows<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
 
 /// How long calls take.
 pub fn latencies<'a>(rows: impl IntoIterator<Item = &'a LatencyRow>) -> Table {
-    let heads = vec!["workload", "calls", "clients", "claim p50", "claim p95", "report p50", "report p95"];
+    let heads = vec!["workload", "calls", "clients", "claim p50, ms", "p95", "report p50, ms", "p95"];
     let lines = rows.into_iter().map(|row| {
         let times = [row.claim_p50_ms, row.claim_p95_ms, row.finish_p50_ms, row.finish_p95_ms];
         let mut line = vec![row.workload.clone(), pace(row.paced).into(), row.clients.to_string()];
