@@ -5,7 +5,7 @@ MAJORS ?= 15 16 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report check package conformance simulate clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check package conformance simulate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ bench-quick: build ## the main ratios in 3 minutes
 
 bench-report: ## what `make bench` has measured into docs/performance.md
 	cargo run --release -p pg_workflow_bench -- publish
+
+bench-peers: build ## the speed beside other job and workflow systems, in 10 minutes: target/bench/peers.json
+	cargo build --release -p pg_workflow_bench
+	@target/release/peers
 
 check: ## format, lints, licences, and a build for PostgreSQL 17
 	@scripts/prepare 15 17

@@ -1,7 +1,6 @@
 //! `make bench`: the speed of pg_workflow beside what is written by hand, on one server, in turn. README.md says how to
 //! read the figures.
 
-mod definition;
 mod figures;
 mod goals;
 mod idle;
@@ -12,9 +11,6 @@ mod pgbench;
 mod plot;
 mod progress;
 mod report;
-mod server;
-mod setting;
-mod spread;
 mod stage;
 mod table;
 mod throughput;
@@ -22,6 +18,7 @@ mod workload;
 
 use goals::Goal;
 use matrix::Experiment;
+use pg_workflow_bench::{Error, Result, definition, server, setting, spread};
 use progress::Progress;
 use report::{Circumstances, IdleRow, LatencyRow, Report, Row};
 use server::Server;
@@ -31,35 +28,6 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use table::Table;
-
-/// Why there are no figures.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("{0:?} is not a command: measure, quick or publish is")]
-    Command(String),
-    #[error("{variable} is {value:?}: give a whole number from 1 on")]
-    Setting { variable: &'static str, value: String },
-    #[error("BENCH_ONLY names {name:?}: what can be measured is {names}")]
-    Name { name: String, names: String },
-    #[error("{program} failed: {output}")]
-    Program { program: String, output: String },
-    #[error("{program} answered what is not understood: {output}")]
-    Answer { program: String, output: String },
-    #[error("the work of {workload} was not all done:\n{problems}")]
-    Undone { workload: String, problems: String },
-    #[error("{what}: {source}")]
-    Io { what: String, source: std::io::Error },
-    #[error("the report is not one, or can't be written: {0}")]
-    Report(#[from] serde_json::Error),
-    #[error("a plot can't be drawn: {0}")]
-    Plot(String),
-    #[error("{page} has no place for what was measured: put {line} there, and the line that ends it")]
-    Page { page: String, line: &'static str },
-    #[error("{0} runs failed: see above, and `failures` of the report")]
-    Failures(usize),
-}
-
-type Result<T> = std::result::Result<T, Error>;
 
 fn main() -> ExitCode {
     match run() {

@@ -60,6 +60,12 @@ impl Server {
         Ok(snapshot)
     }
 
+    /// Where a database is, as programs take it that are not PostgreSQL's own.
+    pub fn url(&self, database: &str) -> String {
+        let value = |name| self.environment.iter().find(|(k, _)| k == name).map_or("", |(_, v)| v);
+        format!("postgresql://{}@{}:{}/{database}", value("PGUSER"), value("PGHOST"), value("PGPORT"))
+    }
+
     fn psql(&self, database: &str) -> Command {
         let mut command = self.command("psql");
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]);

@@ -24,7 +24,8 @@ impl Settings {
     }
 }
 
-fn number(variable: &'static str, default: u32) -> Result<u32> {
+/// A number that is set, or else as given.
+pub fn number(variable: &'static str, default: u32) -> Result<u32> {
     let Ok(value) = std::env::var(variable) else { return Ok(default) };
     value.parse().ok().filter(|n| *n > 0).ok_or(Error::Setting { variable, value })
 }

@@ -1,0 +1,40 @@
+// graphile-worker, with the settings that its documentation has its own figures from
+// (https://worker.graphile.org/docs/performance): batches of 500, and completions in batches without delay.
+import { drive, inThousands, payload, url } from './protocol.mjs';
+
+process.env.NO_LOG_SUCCESS = '1'; // read when the library is loaded
+const { Logger, makeWorkerUtils, run, runMigrations } = await import('graphile-worker');
+
+const options = {
+  preset: {
+    worker: {
+      connectionString: url,
+      concurrentJobs: 24,
+      maxPoolSize: 25,
+      localQueue: { size: 500 },
+      completeJobBatchDelay: 0,
+      failJobBatchDelay: 0,
+    },
+  },
+  logger: new Logger(() => (level, message) => level === 'error' && console.error(message)),
+  noHandleSignals: true,
+};
+
+await drive({
+  prepare: () => runMigrations(options),
+
+  async enqueue(jobs, _steps, clock) {
+    const utils = await makeWorkerUtils(options);
+    await clock(() => inThousands(jobs, (n) => utils.addJobs(Array(n).fill({ identifier: 'job', payload }))));
+    await utils.release();
+  },
+
+  async work(started, stopped) {
+    let done = 0;
+    await started();
+    const runner = await run({ ...options, taskList: { job: async () => void done++ }, parsedCronItems: [] });
+    await stopped;
+    await runner.stop();
+    return done;
+  },
+});

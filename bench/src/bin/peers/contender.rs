@@ -1,0 +1,171 @@
+//! Who takes part, and how each system's own tables say what has been done.
+
+use crate::Result;
+use std::fmt;
+
+/// The system that all others are compared with.
+pub const OURS: &str = "pg_workflow";
+
+/// What a driver is written in.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub enum Language {
+    Rust,
+    Node,
+    Python,
+}
+
+/// A system with a worker in one language.
+#[derive(Debug, PartialEq)]
+pub struct Contender {
+    /// Its name, which is also that of its package.
+    pub system: &'static str,
+    pub language: Language,
+    /// Its driver, a file in bench/peers/.
+    pub driver: &'static str,
+    /// The workloads it can do, by their steps: 1 is a job.
+    pub steps: &'static [u32],
+    /// Is there anything left to do?
+    pub left: &'static str,
+    /// How many steps have been done, ever. Some forget what they have done.
+    pub done: Option<&'static str>,
+}
+
+/// In this order in each round.
+pub static CONTENDERS: [Contender; 8] = [
+    ours(Language::Rust, "pg_workflow.rs"),
+    ours(Language::Node, "pg_workflow.mjs"),
+    Contender {
+        system: "graphile-worker",
+        language: Language::Node,
+        driver: "graphile_worker.mjs",
+        steps: &[1],
+        left: "SELECT EXISTS (SELECT FROM graphile_worker._private_jobs)",
+        done: None,
+    },
+    Contender {
+        system: "pg-boss",
+        language: Language::Node,
+        driver: "pg_boss.mjs",
+        steps: &[1],
+        left: "SELECT EXISTS (SELECT FROM pgboss.job WHERE name = 'job' AND state < 'completed')",
+        done: Some("SELECT count(*) FROM pgboss.job WHERE name = 'job' AND state = 'completed'"),
+    },
+    ours(Language::Python, "pg_workflow.py"),
+    Contender {
+        system: "pgqueuer",
+        language: Language::Python,
+        driver: "pgqueuer_jobs.py",
+        steps: &[1],
+        left: "SELECT EXISTS (SELECT FROM pgqueuer)",
+        done: Some("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'"),
+    },
+    Contender {
+        system: "procrastinate",
+        language: Language::Python,
+        driver: "procrastinate_jobs.py",
+        steps: &[1],
+        left: "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))",
+        done: Some("SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"),
+    },
+    Contender {
+        system: "dbos",
+        language: Language::Python,
+        driver: "dbos_workflows.py",
+        steps: &[3, 10],
+        left: "SELECT EXISTS (SELECT FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING'))",
+        done: Some(
+            "SELECT count(*) FROM dbos.operation_outputs JOIN dbos.workflow_status USING (workflow_uuid) \
+             WHERE status = 'SUCCESS'",
+        ),
+    },
+];
+
+const fn ours(language: Language, driver: &'static str) -> Contender {
+    Contender {
+        system: OURS,
+        language,
+        driver,
+        steps: &[1, 3, 10],
+        left: "SELECT EXISTS (SELECT FROM workflow.execution WHERE status NOT IN ('completed', 'failed'))",
+        done: Some(
+            "SELECT count(*) FROM workflow.workflow_task_execution AS t \
+             JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution \
+             WHERE t.status = 'completed' AND w.status = 'completed' AND NOT EXISTS (SELECT FROM workflow_check())",
+        ),
+    }
+}
+
+/// Those of these names; of no names, all.
+pub fn select(only: &[String]) -> Result<Vec<&'static Contender>> {
+    if let Some(name) = only.iter().find(|name| CONTENDERS.iter().all(|contender| contender.system != *name)) {
+        let mut names: Vec<&str> = CONTENDERS.iter().map(|contender| contender.system).collect();
+        names.sort_unstable();
+        names.dedup();
+        return Err(pg_workflow_bench::Error::Name { name: name.clone(), names: names.join(", ") }.into());
+    }
+    let wanted = |contender: &&Contender| only.is_empty() || only.iter().any(|name| contender.system == name);
+    Ok(CONTENDERS.iter().filter(wanted).collect())
+}
+
+impl Contender {
+    pub fn is_ours(&self) -> bool {
+        self.system == OURS
+    }
+
+    /// The database that its runs get copies of.
+    pub fn template(&self) -> String {
+        format!("peers_{}", self.system.replace('-', "_"))
+    }
+
+    /// The version that is installed, as its package's file pins it.
+    pub fn version(&self) -> &'static str {
+        let pinned = match self.language {
+            _ if self.is_ours() => return env!("CARGO_PKG_VERSION"),
+            Language::Node => {
+                include_str!("../../../peers/package.json").split_once(&format!("\"{}\": \"", self.system))
+            }
+            Language::Python => {
+                include_str!("../../../peers/requirements.txt").split_once(&format!("\n{}==", self.system))
+            }
+            Language::Rust => None,
+        };
+        let (_, version) = pinned.expect("every peer is pinned");
+        version.split(['"', '\n']).next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} ({})", self.system, self.language))
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_is_pinned() {
+        for contender in &CONTENDERS {
+            let version = contender.version();
+            assert!(
+                version.split('.').count() == 3 && version.split('.').all(|n| n.parse::<u32>().is_ok()),
+                "{version}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_peer_has_one_of_ours_in_its_language_that_does_the_same() {
+        for peer in CONTENDERS.iter().filter(|c| !c.is_ours()) {
+            let ours = CONTENDERS.iter().find(|c| c.is_ours() && c.language == peer.language).expect("one of ours");
+            assert!(peer.steps.iter().all(|steps| ours.steps.contains(steps)), "{peer}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Tells drivers what to do. They understand three words:
+//!
+//! `prepare` makes what the system needs in the database of DATABASE_URL. `enqueue JOBS STEPS` puts jobs in, and answers
+//! how many and how many seconds that took, without connecting. `work` is a worker: when it has prepared itself, it
+//! says `ready`; with a line on its standard input it begins, with the end of the input it stops in an orderly way and
+//! answers how many steps it has done. Answers are a line of JSON.
+
+use crate::contender::Contender;
+use crate::install::Tools;
+use crate::{Error, Result, Workload};
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// The driver of a system.
+pub struct Driver<'a> {
+    pub contender: &'a Contender,
+    pub tools: &'a Tools,
+    /// Where it says what is wrong.
+    pub log: &'a Path,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    done: u64,
+    #[serde(default)]
+    seconds: f64,
+}
+
+impl Driver<'_> {
+    pub fn prepare(&self, url: &str) -> Result<()> {
+        self.start(url, &["prepare"])?.finish().map(drop)
+    }
+
+    /// Gives the seconds it took.
+    pub fn enqueue(&self, url: &str, workload: Workload) -> Result<f64> {
+        let (jobs, steps) = (workload.jobs.to_string(), workload.steps.to_string());
+        let answer = self.start(url, &["enqueue", &jobs, &steps])?.answer()?;
+        if answer.done == u64::from(workload.jobs) {
+            Ok(answer.seconds)
+        } else {
+            Err(self.error(format!("it put in {} of {jobs}", answer.done)))
+        }
+    }
+
+    /// A worker that has yet to be told to begin.
+    pub fn worker(&self, url: &str) -> Result<Worker<'_>> {
+        self.start(url, &["work"]).map(Worker)
+    }
+
+    fn start(&self, url: &str, words: &[&str]) -> Result<Process<'_>> {
+        let io = |error: io::Error| self.error(error.to_string());
+        let mut command: Command = self.tools.command(self.contender.language, self.contender.driver)?;
+        let log = File::options().append(true).create(true).open(self.log).map_err(io)?;
+        command.args(words).env("DATABASE_URL", url);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().map_err(io)?;
+        let says = BufReader::new(child.stdout.take().expect("piped"));
+        Ok(Process { driver: self, child, says })
+    }
+
+    fn error(&self, problem: String) -> Error {
+        Error::Driver { driver: self.contender.driver.into(), problem, log: self.log.display().to_string() }
+    }
+}
+
+/// A worker of a system, a process of its own.
+pub struct Worker<'a>(Process<'a>);
+
+impl Worker<'_> {
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        let line = self.0.line()?;
+        if line == "ready" { Ok(()) } else { Err(self.0.driver.error(format!("instead of ready it says {line:?}"))) }
+    }
+
+    pub fn begin(&mut self) -> Result<()> {
+        let Process { driver, child, .. } = &mut self.0;
+        let input = child.stdin.as_mut().expect("piped");
+        input.write_all(b"begin\n").map_err(|error| driver.error(error.to_string()))
+    }
+
+    /// A worker that ends by itself has failed.
+    pub fn must_live(&mut self) -> Result<()> {
+        match self.0.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.0.driver.error(format!("it ended in the middle of its work, {status}"))),
+            Err(error) => Err(self.0.driver.error(error.to_string())),
+        }
+    }
+
+    /// Gives how many steps it has done.
+    pub fn stop(self) -> Result<u64> {
+        Ok(self.0.answer()?.done)
+    }
+}
+
+/// A driver at work. It ends with this, one way or another.
+struct Process<'a> {
+    driver: &'a Driver<'a>,
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Process<'_> {
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.says.read_line(&mut line).map_err(|error| self.driver.error(error.to_string()))?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Lets it come to its end; gives the last line it says.
+    fn finish(mut self) -> Result<String> {
+        drop(self.child.stdin.take());
+        let said: io::Result<Vec<String>> = (&mut self.says).lines().collect();
+        let status = self.child.wait();
+        match (said, status) {
+            (Ok(mut lines), Ok(status)) if status.success() => Ok(lines.pop().unwrap_or_default()),
+            (Ok(_), Ok(status)) => Err(self.driver.error(format!("it failed, {status}"))),
+            (Err(error), _) | (_, Err(error)) => Err(self.driver.error(error.to_string())),
+        }
+    }
+
+    fn answer(self) -> Result<Answer> {
+        let driver = self.driver;
+        let line = self.finish()?;
+        serde_json::from_str(&line).map_err(|_| driver.error(format!("it answers {line:?}")))
+    }
+}
+
+impl Drop for Process<'_> {
+    fn drop(&mut self) {
+        // Only after an error is there anything left to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,107 @@
+//! `make bench-peers`: pg_workflow beside other job and workflow systems, on one server, in turn. README.md says how to
+//! read the figures, and why they are fair.
+
+mod contender;
+mod driver;
+mod install;
+mod report;
+mod stage;
+
+use install::Tools;
+use pg_workflow_bench::server::Server;
+use pg_workflow_bench::setting::{Settings, number};
+use report::Series;
+use stage::Stage;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Bench(#[from] pg_workflow_bench::Error),
+    #[error("{what}: {source}")]
+    Io { what: String, source: std::io::Error },
+    #[error("{driver}: {problem}; what else it has to say is in {log}")]
+    Driver { driver: String, problem: String, log: String },
+    #[error("the work of {contender} was not all done: {problem}")]
+    Undone { contender: String, problem: String },
+    #[error("the server: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("the report can't be written: {0}")]
+    Report(#[from] serde_json::Error),
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Jobs, or workflows of so many steps in a row. To whom everything is a workflow, a job is one of a single step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Workload {
+    jobs: u32,
+    steps: u32,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.steps {
+            1 => f.write_str("jobs"),
+            steps => write!(f, "{steps} steps"),
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let Settings { rounds, only, .. } = Settings::from_environment(1, 3)?;
+    let (jobs, workflows) = (number("PEERS_JOBS", 20_000)?, number("PEERS_WORKFLOWS", 2_000)?);
+    let workers = number("PEERS_WORKERS", 2)?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository has this crate in it");
+    let folder = root.join("target/bench");
+    fs::create_dir_all(&folder).map_err(|source| Error::Io { what: folder.display().to_string(), source })?;
+
+    let mut contenders = contender::select(&only)?;
+    let tools = Tools::install(root)?;
+    let server = Server::create(root, &folder.join("peers-server"))?;
+    let log = folder.join("peers.log");
+    fs::write(&log, "").map_err(|source| Error::Io { what: log.display().to_string(), source })?;
+    let stage = Stage { server, tools, workers, log };
+    contenders.retain(|contender| stage.tools.has(contender.language));
+    stage.rehearse(&contenders).await?;
+
+    let mut all = Vec::new();
+    for steps in [1, 3, 10] {
+        let workload = Workload { jobs: if steps == 1 { jobs } else { workflows }, steps };
+        let able = contenders.iter().filter(|contender| contender.steps.contains(&steps));
+        let mut series: Vec<Series> = able.map(|contender| Series::new(contender, workload)).collect();
+        for round in 1..=rounds {
+            for Series { contender, samples, .. } in &mut series {
+                let sample = stage.measure(contender, workload).await?;
+                eprintln!("[{workload}, round {round} of {rounds}] {contender:24} {}", sample.line(workload));
+                samples.push(sample);
+            }
+            // Every other round backwards: nobody is always the one after the slowest.
+            series.reverse();
+        }
+        series.sort_by_key(|series| contenders.iter().position(|contender| *contender == series.contender));
+        all.extend(series);
+    }
+    drop(stage.server);
+
+    let rows = report::rows(&all);
+    report::write(&rows, stage.tools.missing(), &folder)?;
+    println!("{}\n{}", report::terminal(&rows), report::left_out(stage.tools.missing()));
+    println!("{rounds} rounds, {workers} workers each; the rows are in {}", folder.join("peers.json").display());
+    Ok(())
+}
