@@ -19,7 +19,7 @@ pub enum Error {
     Program { program: String, output: String },
     #[error("{program} answered what is not understood: {output}")]
     Answer { program: String, output: String },
-    #[error("the work of {workload} was not all done:\n{problems}")]
+    #[error("the work of {workload} was not all done: {problems}")]
     Undone { workload: String, problems: String },
     #[error("{what}: {source}")]
     Io { what: String, source: std::io::Error },

@@ -99,7 +99,12 @@ impl Pgbench<'_> {
             command.args(["-D", &format!("{name}={value}")]);
         }
         command.env("PGOPTIONS", format!("-c synchronous_commit={}", self.load.sync())).arg(self.database);
-        let text = output(&mut command, "")?;
+        let text = output(&mut command, "").map_err(|error| match error {
+            Error::Program { output, .. } => {
+                Error::Program { program: format!("pgbench, given {PATIENCE} s,"), output }
+            }
+            error => error,
+        })?;
         parse(&text).ok_or(Error::Answer { program: "pgbench".into(), output: text })
     }
 }

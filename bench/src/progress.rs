@@ -57,7 +57,7 @@ impl Progress {
                     }
                     Err(error) => {
                         eprintln!("{head}: FAILED: {error}");
-                        self.failures.push(format!("round {round}, {subject}: {error}"));
+                        self.failures.push(format!("round {round}, {subject}: {}", brief(&error.to_string())));
                         None
                     }
                 });
@@ -75,6 +75,12 @@ impl Progress {
         let left = remaining(self.started.elapsed(), self.passed, self.planned);
         format!("[{:3}/{}, {} left]", self.count, self.total, minutes(left))
     }
+}
+
+/// The line that says what went wrong, of many that programs print.
+fn brief(text: &str) -> &str {
+    let says = |line: &&str| ["error: ", "ERROR: ", "FATAL: "].iter().any(|word| line.contains(word));
+    text.lines().find(says).or(text.lines().next()).unwrap_or_default()
 }
 
 /// What is left takes as much longer than was guessed as what has passed.
@@ -96,6 +102,18 @@ mod tests {
     fn time_left_is_guessed_from_time_passed() {
         let left = remaining(Duration::from_secs(60), 40.0, 100.0);
         assert_eq!((left, minutes(left)), (Duration::from_secs(90), "1:30 min".into()));
+    }
+
+    #[test]
+    fn a_failure_is_told_in_a_line() {
+        assert_eq!(
+            brief("pgbench failed: pgbench (15.1)\nclients: 8\npgbench: error: client 0 aborted\nHINT"),
+            "pgbench: error: client 0 aborted"
+        );
+        assert_eq!(
+            brief("the work of queue was not all done: 3 tasks\n2 tasks"),
+            "the work of queue was not all done: 3 tasks"
+        );
     }
 
     #[test]

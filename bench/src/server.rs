@@ -4,6 +4,10 @@ use crate::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to come back after a crash.
+const RECOVERY: Duration = Duration::from_secs(120);
 
 /// A PostgreSQL 15 of its own, gone when this is dropped.
 pub struct Server {
@@ -22,6 +26,18 @@ impl Server {
         let text = output(Command::new("bash").args(["-euc", variables]).arg(&script).arg(dir), "")?;
         let environment = text.lines().filter_map(|line| line.split_once('='));
         Ok(Server { environment: environment.map(|(k, v)| (k.into(), v.into())).collect(), _remover: remover })
+    }
+
+    /// Waits until it answers: after a crash it is in recovery for a while.
+    pub fn wait(&self) -> Result<()> {
+        let started = Instant::now();
+        while let Err(error) = output(&mut self.command("pg_isready"), "") {
+            if started.elapsed() > RECOVERY {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
     }
 
     /// Runs statements, each in a transaction of its own; gives the rows, columns parted by `|`.

@@ -93,6 +93,7 @@ impl<'a> Stage<'a> {
             "DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE);
              CREATE DATABASE {DATABASE} TEMPLATE {template} STRATEGY file_copy; CHECKPOINT;"
         );
+        self.server.wait()?;
         self.server.sql("postgres", &sql)?;
         (scene == Scene::Snapshot).then(|| self.server.hold_snapshot(DATABASE)).transpose()
     }
