@@ -86,6 +86,7 @@ fn wf005_a_wrong_type() {
     error("WF005", &workflow("tasks: [{name: a}]\nmax_visits: §[1]\n"));
     error("WF005", &workflow("tasks: [{name: a, action: ci.build, input: §[1]}]"));
     error("WF005", &workflow("tasks: [{name: a, action: ci.build, with_items: §7}]"));
+    assert_eq!(hint(&error("WF005", &workflow("tasks: [{name: a, action: ci.build, retry: §3}]"))), "write {count: …}");
     error("WF005", &workflow("tasks: [{name: a, on_success: §7}, {name: b}]"));
     error("WF005", &workflow("tasks: [{name: a, next: §b}]"));
     error("WF005", &workflow("tasks: [{name: a, publish: [§x]}]"));
@@ -107,8 +108,20 @@ fn wf005_text_where_a_boolean_or_number_must_be_and_the_other_way_round() {
 
 #[test]
 fn wf005_an_expression_without_quotes_says_what_is_missing() {
-    let finding = error("WF005", &workflow("tasks: [{name: a, action: ci.build, input: {x: §{{ parameters.x }}}}]"));
+    let with = |value: &str| {
+        workflow(&format!(
+            "parameters: {{properties: {{x: {{}}}}}}\ntasks: [{{name: a, action: ci.build, input: {{x: {value}}}}}]"
+        ))
+    };
+    let finding = error("WF005", &with("§{{ parameters.x }}"));
     assert!(hint(&finding).contains("in quotes"), "{finding:?}");
+    valid(&with("'{{ parameters.x }}'"));
+    // What else is wrong is found all the same, in the expression too.
+    let findings =
+        support::checked(workflow("tasks:\n  - name: a\n    actoin: ci.build\n    when: {{ vars.x }}\n")).findings;
+    let found: Vec<_> = findings.iter().map(|found| (found.code.to_string(), found.line, found.column)).collect();
+    let expected = [("WF003", 6, 5), ("WF005", 7, 11), ("WF302", 7, 19)];
+    assert_eq!(found, expected.map(|(code, line, column)| (code.to_owned(), line, column)));
 }
 
 #[test]

@@ -139,7 +139,8 @@ impl<'a> Walk<'a> {
         suggested: &[&'static str],
     ) -> Option<Fields> {
         let Content::Map(entries) = self.source.content(node) else {
-            self.wrong_type(node, what, "a map");
+            let message = format!("{what} must be a map, not {}", self.source.content(node).kind());
+            self.report(5, node, message, suggested.first().map(|field| format!("write {{{field}: …}}")));
             return None;
         };
         let mut given = Vec::new();

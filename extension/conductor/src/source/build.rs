@@ -115,6 +115,8 @@ struct Open {
     start: usize,
     anchor: usize,
     children: Children,
+    /// It is `{{ … }}` without quotes, which YAML takes for a map in a map.
+    is_template: bool,
 }
 
 enum Children {
@@ -162,13 +164,15 @@ impl Builder<'_> {
         if self.open.len() >= self.limits.depth {
             return Err(Box::new(too_deep(start, self.limits)));
         }
-        self.open.push(Open { start, anchor, children });
+        self.open.push(Open { start, anchor, children, is_template: false });
         Ok(())
     }
 
     fn end(&mut self, end: usize) -> Progress {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let content = match open.children {
+            // Read on as if the quotes were there: what else is wrong is to be found, too.
+            Children::Map { .. } if open.is_template => Content::Text(self.text[open.start..end].to_owned()),
             Children::List(items) => Content::List(items),
             Children::Map { entries, .. } => Content::Map(self.merged(self.distinct(&entries))),
         };
@@ -235,12 +239,17 @@ impl Builder<'_> {
         match node.content {
             Content::Text(_) => Ok(id),
             Content::List(_) | Content::Map(_) => {
-                let mut defect = Defect::new(5, None, start, "a list or map can't be a key".to_owned());
-                if self.text[start..].starts_with('{') && self.text[..start].ends_with('{') {
-                    defect.at = start - 1;
-                    defect = defect.with_hint("put the expression in quotes: \"{{ … }}\"".to_owned());
+                let is_template = self.text[start..].starts_with('{') && self.text[..start].ends_with('{');
+                let outer = self.open.last_mut().filter(|_| is_template);
+                let Some(outer) = outer else {
+                    return Err(Box::new(Defect::new(5, None, start, "a list or map can't be a key".to_owned())));
+                };
+                if !std::mem::replace(&mut outer.is_template, true) {
+                    let message = "an expression without quotes, which YAML takes for a map in a map".to_owned();
+                    let defect = Defect::new(5, None, start - 1, message);
+                    self.report(defect.with_hint("put it in quotes: \"{{ … }}\"".to_owned()));
                 }
-                Err(Box::new(defect))
+                self.add(Content::Text(String::new()), start, start, Style::Plain)
             }
             _ => {
                 let literal = self.text.get(from..to).unwrap_or_default().trim().to_owned();
