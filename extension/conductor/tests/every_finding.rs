@@ -1,0 +1,216 @@
+//! Every code of the table in `docs/language.md`, WF001 to WF508, with a source in which it is all that is found, and one
+//! beside it in which nothing is. What else each code says of its place, its words and its hint is in the other tests.
+
+mod support;
+
+use conductor::catalogue::{Action, Catalogue};
+use conductor::limits::Limits;
+use conductor::template::MAX_BRACKETS;
+use conductor::validate::check;
+use serde_json::json;
+use std::collections::BTreeSet;
+use support::workflow;
+
+/// A small world to look actions up in.
+struct World;
+
+impl Catalogue for World {
+    fn action(&self, reference: &str) -> Option<Action> {
+        let action = Action { enabled: true, ..Action::default() };
+        let schema = json!({
+            "type": "object", "required": ["app"], "additionalProperties": false,
+            "properties": {"app": {"type": "string"}}
+        });
+        match reference {
+            "ci.any" => Some(action),
+            "ci.strict" => Some(Action { param_schema: Some(schema), ..action }),
+            "ci.off" => Some(Action { enabled: false, is_workflow: true, ..action }),
+            "ci.there" => Some(Action { is_workflow: true, calls: vec!["ci.any".to_owned()], ..action }),
+            "ci.back" => Some(Action { is_workflow: true, calls: vec!["test.it".to_owned()], ..action }),
+            _ => None,
+        }
+    }
+
+    fn has_pack(&self, pack: &str) -> bool {
+        pack == "ci"
+    }
+
+    fn target_pack(&self) -> Option<String> {
+        Some("test".to_owned())
+    }
+}
+
+fn found(source: &str) -> Vec<String> {
+    let whole = if source.starts_with("ref:") { source.to_owned() } else { workflow(source) };
+    check(&whole, &World, &Limits::default()).findings.iter().map(|finding| finding.code.to_string()).collect()
+}
+
+/// Code, a source that has it, and one that just has not.
+const FINDINGS: &[(&str, &str, &str)] = &[
+    ("WF001", "tasks: [{name: a}", "tasks: [{name: a}]"),
+    ("WF002", "tasks: [{name: a}]\nlabel: Other", "tasks: [{name: a}]\ndescription: Other"),
+    ("WF003", "tasks: [{name: a, actoin: ci.any}]", "tasks: [{name: a, action: ci.any}]"),
+    ("WF004", "tasks: [{action: ci.any}]", "tasks: [{name: a, action: ci.any}]"),
+    ("WF005", "tasks: [{name: a, priority: '5'}]", "tasks: [{name: a, priority: 5}]"),
+    ("WF006", "tasks: [{name: a}]\nmax_visits: 0", "tasks: [{name: a}]\nmax_visits: 1"),
+    ("WF007", "tasks: [{name: a, action: any}]", "tasks: [{name: a, action: ci.any}]"),
+    ("WF008", "tasks: [{name: a.b}]", "tasks: [{name: a-b}]"),
+    ("WF101", "tasks: []", "tasks: [{name: a}]"),
+    ("WF102", "tasks: [{name: a}, {name: a}]", "tasks: [{name: a}, {name: b}]"),
+    ("WF103", "tasks: [{name: retry}]", "tasks: [{name: Retry}]"),
+    ("WF104", "tasks: [{name: a, on_success: c}, {name: b}]", "tasks: [{name: a, on_success: b}, {name: b}]"),
+    (
+        "WF105",
+        "tasks: [{name: a, on_success: b}, {name: b, next: [{when: '{{ result() }}', do: a}]}]",
+        "tasks: [{name: s, on_success: a}, {name: a, on_success: b}, {name: b, next: [{when: '{{ result() }}', do: a}]}]",
+    ),
+    (
+        "WF106",
+        "tasks: [{name: a}, {name: b, next: [{when: '{{ result() }}', do: b}]}]",
+        "tasks: [{name: a, on_success: b}, {name: b, next: [{when: '{{ result() }}', do: b}]}]",
+    ),
+    (
+        "WF107",
+        "tasks: [{name: a, on_success: j}, {name: b, on_success: j}, {name: j, join: 3}]",
+        "tasks: [{name: a, on_success: j}, {name: b, on_success: j}, {name: j, join: 2}]",
+    ),
+    (
+        "WF108",
+        "tasks: [{name: a, on_success: j}, {name: j, join: all}]",
+        "tasks: [{name: a, on_success: j}, {name: b, on_success: j}, {name: j, join: all}]",
+    ),
+    (
+        "WF109",
+        "tasks: [{name: a, on_success: [b, c, x]}, {name: b, on_success: d}, {name: c, on_success: d}, \
+         {name: x, on_success: j}, {name: d, on_success: j}, {name: j, join: all}]",
+        "tasks: [{name: a, on_success: [b, c, x]}, {name: b, on_success: d}, {name: c, on_success: d}, \
+         {name: x, on_success: j}, {name: d, join: all, on_success: j}, {name: j, join: all}]",
+    ),
+    (
+        "WF110",
+        "tasks: [{name: s, on_success: a}, {name: a, on_success: b}, {name: b, on_complete: a}]",
+        "tasks: [{name: s, on_success: a}, {name: a, on_success: b}, {name: b, next: [{when: '{{ result() }}', do: a}]}]",
+    ),
+    (
+        "WF111",
+        "tasks: [{name: a, next: [{do: b}], on_success: b}, {name: b}]",
+        "tasks: [{name: a, publish: {x: 1}, on_success: b}, {name: b}]",
+    ),
+    (
+        "WF112",
+        "tasks: [{name: a, decision: [{default: true, next: b}, {when: '{{ result() }}', next: b}]}, {name: b}]",
+        "tasks: [{name: a, decision: [{when: '{{ result() }}', next: b}, {default: true, next: b}]}, {name: b}]",
+    ),
+    (
+        "WF113",
+        "tasks: [{name: a, action: ci.any, retry: {count: 1}, next: [{when: '{{ failed() }}', do: retry}]}]",
+        "tasks: [{name: a, action: ci.any, next: [{when: '{{ failed() }}', do: retry}]}]",
+    ),
+    (
+        "WF114",
+        "tasks: [{name: a, next: [{when: false, do: b}]}, {name: b}]",
+        "tasks: [{name: a, next: [{when: true, do: b}]}, {name: b}]",
+    ),
+    ("WF201", "tasks: [{name: a, input: {x: 1}}]", "tasks: [{name: a, action: ci.any, input: {x: 1}}]"),
+    ("WF202", "tasks: [{name: a, when: ''}]", "tasks: [{name: a, when: true}]"),
+    (
+        "WF203",
+        "tasks: [{name: a, action: ci.any, with_items: [1], concurrency: 2}]",
+        "tasks: [{name: a, action: ci.any, with_items: {items: [1], concurrency: 2}}]",
+    ),
+    (
+        "WF204",
+        "tasks: [{name: a, action: ci.any, input: {x: '{{ item }}'}}]",
+        "tasks: [{name: a, action: ci.any, with_items: [1], input: {x: '{{ item }}'}}]",
+    ),
+    (
+        "WF205",
+        "tasks: [{name: a, action: ci.any, input: {x: '{{ result() }}'}}]",
+        "tasks: [{name: a, action: ci.any, publish: {x: '{{ result() }}'}}]",
+    ),
+    ("WF206", "vars: [{x: 1}, {x: 2}]\ntasks: [{name: a}]", "vars: [{x: 1}, {y: 2}]\ntasks: [{name: a}]"),
+    ("WF301", "tasks: [{name: a, when: '{{ 1 < }}'}]", "tasks: [{name: a, when: '{{ 1 < 2 }}'}]"),
+    (
+        "WF302",
+        "tasks: [{name: a}]\noutput_map: [{x: '{{ vars.x }}'}]",
+        "tasks: [{name: a, publish: {x: 1}}]\noutput_map: [{x: '{{ vars.x }}'}]",
+    ),
+    (
+        "WF303",
+        "parameters: {properties: {y: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
+        "parameters: {properties: {x: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
+    ),
+    (
+        "WF304",
+        "tasks: [{name: a, action: ci.any, input: {x: '{{ task.b.result }}'}, on_success: b}, {name: b}]",
+        "tasks: [{name: b, on_success: a}, {name: a, action: ci.any, input: {x: '{{ task.b.result }}'}}]",
+    ),
+    ("WF305", "tasks: [{name: a, when: '{{ 1 | abz }}'}]", "tasks: [{name: a, when: '{{ 1 | abs }}'}]"),
+    ("WF306", "vars: [{__x: 1}]\ntasks: [{name: a}]", "vars: [{_x: 1}]\ntasks: [{name: a}]"),
+    (
+        "WF307",
+        "tasks: [{name: a, action: ci.any, input: {x: '<% ctx().x %>'}}]",
+        "tasks: [{name: a, action: ci.any, input: {x: '1 <% 2'}}]",
+    ),
+    ("WF401", "parameters: {type: objekt}\ntasks: [{name: a}]", "parameters: {type: object}\ntasks: [{name: a}]"),
+    ("WF402", "output: {type: objekt}\ntasks: [{name: a}]", "output: {type: object}\ntasks: [{name: a}]"),
+    (
+        "WF403",
+        "parameters: {properties: {x: {$ref: 'x.json'}}, $defs: {x: {}}}\ntasks: [{name: a}]",
+        "parameters: {properties: {x: {$ref: '#/$defs/x'}}, $defs: {x: {}}}\ntasks: [{name: a}]",
+    ),
+    (
+        "WF404",
+        "parameters: {properties: {n: {type: integer, default: many}}}\ntasks: [{name: a}]",
+        "parameters: {properties: {n: {type: integer, default: 1}}}\ntasks: [{name: a}]",
+    ),
+    ("WF501", "tasks: [{name: a, action: ci.none}]", "tasks: [{name: a, action: ci.any}]"),
+    ("WF502", "tasks: [{name: a, action: no.any}]", "tasks: [{name: a, action: ci.any}]"),
+    ("WF503", "tasks: [{name: a, action: ci.strict}]", "tasks: [{name: a, action: ci.strict, input: {app: x}}]"),
+    (
+        "WF504",
+        "tasks: [{name: a, action: ci.strict, input: {app: x, b: 1}}]",
+        "tasks: [{name: a, action: ci.strict, input: {app: x}}]",
+    ),
+    (
+        "WF505",
+        "tasks: [{name: a, action: ci.strict, input: {app: 1}}]",
+        "tasks: [{name: a, action: ci.strict, input: {app: '1'}}]",
+    ),
+    ("WF506", "tasks: [{name: a, action: ci.off}]", "tasks: [{name: a, action: ci.there}]"),
+    ("WF507", "tasks: [{name: a, action: ci.back}]", "tasks: [{name: a, action: ci.there}]"),
+    (
+        "WF508",
+        "ref: other.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a}]",
+        "ref: test.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a}]",
+    ),
+];
+
+/// So many brackets in an expression.
+fn brackets(count: usize) -> String {
+    let expression = format!("{}1{}", "(".repeat(count), ")".repeat(count));
+    format!("tasks: [{{name: a, action: ci.any, input: {{x: '{{{{ {expression} }}}}'}}}}]")
+}
+
+#[test]
+fn every_code_is_found_alone_and_not_found_beside_it() {
+    let none: [&str; 0] = [];
+    for (code, with, without) in FINDINGS {
+        assert_eq!(found(with), [*code], "{with}");
+        assert_eq!(found(without), none, "{code} is not in {without}");
+    }
+    assert_eq!(found(&brackets(MAX_BRACKETS + 1)), ["WF009"]);
+    assert_eq!(found(&brackets(MAX_BRACKETS)), none);
+}
+
+#[test]
+fn no_code_is_left_out() {
+    let tried: BTreeSet<&str> = FINDINGS.iter().map(|(code, ..)| *code).chain(["WF009"]).collect();
+    let documented = include_str!("../../../docs/language.md").lines();
+    let documented: BTreeSet<&str> =
+        documented.filter(|line| line.starts_with("| WF")).map(|line| &line[2..7]).collect();
+    assert_eq!(tried, documented);
+    let ranges = [1..=9, 101..=114, 201..=206, 301..=307, 401..=404, 501..=508];
+    let all = ranges.into_iter().flatten().map(|code| format!("WF{code:03}")).collect::<Vec<_>>();
+    assert_eq!(tried.into_iter().collect::<Vec<_>>(), all);
+}
