@@ -19,6 +19,7 @@ fn answered_within(source: Vec<u8>, limits: Limits) -> Vec<Finding> {
     let started = Instant::now();
     let work = move || check(&source, &EmptyCatalogue, &limits).findings;
     let findings = std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+    println!("{:?} {:?}", started.elapsed(), std::panic::Location::caller());
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     findings
 }
@@ -337,6 +338,24 @@ fn what_is_written_out_without_end_is_refused() {
 }
 
 #[test]
+fn what_is_walked_through_with_each_item_is_paid_for_each_time() {
+    // Lists that differ in their last item: each comparison walks through all of it.
+    let lists = "{% set a = [1] * 2000 %}{% set items = [a + [2]] * 1000 %}{% set others = [a + [3]] * 1000 %}";
+    let refused = |expression: &str| {
+        let source = format!("{lists}{{{{ {expression} }}}}");
+        assert_eq!(evaluated_within(&source), Err("engine ran out of fuel".to_owned()), "{expression}");
+    };
+    refused("items | select('in', others) | list | length");
+    refused("items | reject('in', others) | list | length");
+    refused("items | map('select', 'in', others) | list | length");
+    // What is no text is made text for each item.
+    refused("range(100000) | select('startingwith', others) | list | length");
+    refused("([{'a': 'x'}] * 1000) | selectattr('a', 'startingwith', others) | list | length");
+    refused("([{'a': 'x'}] * 1000) | rejectattr('a', 'startingwith', others) | list | length");
+    refused("range(1000) | map('replace', 'x', others) | list | length");
+}
+
+#[test]
 fn what_grows_deeper_with_each_turn_is_refused() {
     let deeper = "{% set ns = namespace(a=[]) %}{% for i in range(100000) %}{% set ns.a = [ns.a] %}{% endfor %}";
     assert_eq!(
@@ -354,6 +373,11 @@ fn what_is_large_but_bounded_is_allowed() {
     assert_eq!(length("{{ ([1] * 10000) | join }}"), Ok(10_000));
     assert_eq!(length("{{ ([1] * 10000) ~ '' }}"), Ok(30_000));
     assert_eq!(length("{{ ([1] * 10000) | tojson }}A"), Ok(30_001));
+    assert_eq!(length("{{ range(10000) | select('in', range(100) | list) | list }}"), Ok(100));
+    assert_eq!(
+        length("{{ ([{'a': 'ok'}] * 10000) | selectattr('a', 'equalto', 'ok') | map(attribute='a') | list }}"),
+        Ok(10_000)
+    );
     let gathered = "{% set ns = namespace(l=[]) %}{% for i in range(1000) %}{% set ns.l = ns.l + [i] %}{% endfor %}";
     assert_eq!(evaluated_within(&format!("{gathered}{{{{ ns.l | length }}}}")), Ok(Data::from("1000")));
     assert_eq!(evaluated_within("{{ 1 < vars.n <= 100000000 and 2 in vars.few }}"), Ok(Data::from(true)));

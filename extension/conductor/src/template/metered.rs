@@ -3,7 +3,8 @@
 //! MiniJinja meters its instructions and loops, but `~`, comparisons, and what turns a list to text walk through a value
 //! for nothing, and folding constants does that while compiling. A list may be repeated, or hold another many times: a
 //! short expression makes one that takes years to walk through. So the tree of a template is copied with a filter around
-//! every operand that may be walked through: it takes the fuel, or fails, before the walk.
+//! every operand that may be walked through: it takes the fuel, or fails, before the walk. `map`, `select` and their like,
+//! which walk through their arguments with each item, are registered anew, to take it each time.
 
 use minijinja::machinery::ast::{
     AutoEscape, BinOp, BinOpKind, Call, CallArg, CallBlock, Compare, CompareOp, Const, Do, EmitExpr, EmitRaw, Expr,
@@ -11,8 +12,9 @@ use minijinja::machinery::ast::{
     Stmt, Template, Test, Tuple, UnaryOp, UnaryOpKind, Var, WithBlock,
 };
 use minijinja::machinery::{CodeGenerator, Instructions, parse, parse_expr};
-use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State};
+use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State, filters};
+use std::borrow::Cow;
 
 /// The filter around operands. Private names are refused in users' templates.
 const FILTER: &str = "__metered";
@@ -27,13 +29,52 @@ const UNITS_PER_FUEL: u64 = 8;
 /// How often a long walk asks its host whether it is to stop.
 const UNITS_BETWEEN_CHECKS: u64 = 1 << 16;
 
+/// The name of a test.
+type Name<'a> = Option<Cow<'a, str>>;
+/// What `map` and its like give their filter or test with each item.
+type Others = Rest<ValueOrKwargs>;
+type Listed = Result<Vec<Value>, Error>;
+
 /// Makes the meter known to an environment: what is written out passes it too.
 pub fn register(environment: &mut Environment<'static>, depth: usize, check: fn()) {
-    environment.add_filter(FILTER, move |state: &State, value: Value| pay(state, &value, depth, check).map(|()| value));
+    let meter = Meter { depth, check };
+    environment.add_filter(FILTER, move |state: &State, value: Value| meter.pay(state, &value).map(|_| value));
     environment.set_formatter(move |out, state, value| {
-        pay(state, value, depth, check)?;
+        meter.pay(state, value)?;
         minijinja::escape_formatter(out, state, value)
     });
+    environment.add_filter("map", move |state: &mut State, items: Value, others: Others| -> Listed {
+        meter.pay_for_each(state, &items, &others)?;
+        filters::map(state, items, others)
+    });
+    environment.add_filter(
+        "select",
+        move |state: &mut State, items: Value, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::select(state, items, test, others)
+        },
+    );
+    environment.add_filter(
+        "reject",
+        move |state: &mut State, items: Value, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::reject(state, items, test, others)
+        },
+    );
+    environment.add_filter(
+        "selectattr",
+        move |state: &mut State, items: Value, attribute: Cow<'_, str>, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::selectattr(state, items, attribute, test, others)
+        },
+    );
+    environment.add_filter(
+        "rejectattr",
+        move |state: &mut State, items: Value, attribute: Cow<'_, str>, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::rejectattr(state, items, attribute, test, others)
+        },
+    );
 }
 
 /// Compiles an expression.
@@ -52,24 +93,52 @@ pub fn template(source: &str) -> Result<Instructions<'_>, Error> {
     Ok(code.finish().0)
 }
 
-/// Takes the fuel for one walk through a value.
-fn pay(state: &State, value: &Value, depth: usize, check: fn()) -> Result<(), Error> {
-    let mut meter = Meter { state, units: 0, checked: 0, check };
-    meter.walk(value, depth)
-}
-
-struct Meter<'a> {
-    state: &'a State<'a, 'a>,
-    /// Not yet paid.
-    units: u64,
-    /// Since the host was asked.
-    checked: u64,
+/// Takes fuel for walks through values.
+#[derive(Clone, Copy)]
+struct Meter {
+    /// How deep a value may be nested.
+    depth: usize,
+    /// Asks the host whether a long walk is to stop.
     check: fn(),
 }
 
-impl Meter<'_> {
+impl Meter {
+    /// Takes the fuel for one walk through a value; gives the units that it is worth.
+    fn pay(self, state: &State, value: &Value) -> Result<u64, Error> {
+        let mut walk = Walk { state, check: self.check, units: 0, total: 0, checked: 0 };
+        walk.through(value, self.depth)?;
+        Ok(walk.total)
+    }
+
+    /// Takes the fuel for walking through others with each of some items.
+    fn pay_for_each(self, state: &State, items: &Value, others: &[ValueOrKwargs]) -> Result<(), Error> {
+        let count = match items.len() {
+            Some(count) => count,
+            None => items.try_iter().map_or(0, Iterator::count),
+        };
+        for other in others {
+            let units = self.pay(state, other)?;
+            state.consume_fuel(units.saturating_mul(count as u64) / UNITS_PER_FUEL)?;
+        }
+        Ok(())
+    }
+}
+
+struct Walk<'a> {
+    state: &'a State<'a, 'a>,
+    check: fn(),
+    /// Not yet paid.
+    units: u64,
+    /// Paid or not.
+    total: u64,
+    /// Since the host was asked.
+    checked: u64,
+}
+
+impl Walk<'_> {
     fn spend(&mut self, units: u64) -> Result<(), Error> {
         self.units += units;
+        self.total += units;
         self.checked += units;
         if self.checked >= UNITS_BETWEEN_CHECKS {
             self.checked = 0;
@@ -81,7 +150,7 @@ impl Meter<'_> {
         self.state.consume_fuel(std::mem::take(&mut self.units) / UNITS_PER_FUEL)
     }
 
-    fn walk(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+    fn through(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         let is_map = match value.kind() {
             ValueKind::String => return self.spend(value.as_str().map_or(0, str::len) as u64 / 8),
             ValueKind::Seq | ValueKind::Iterable => false,
@@ -93,9 +162,9 @@ impl Meter<'_> {
         }
         for item in value.try_iter()? {
             self.spend(1)?;
-            self.walk(&item, depth - 1)?;
+            self.through(&item, depth - 1)?;
             if is_map {
-                self.walk(&value.get_item(&item)?, depth - 1)?;
+                self.through(&value.get_item(&item)?, depth - 1)?;
             }
         }
         Ok(())
