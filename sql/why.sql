@@ -226,9 +226,11 @@ BEGIN
               WHERE n.next -> 'do' ? (tasks -> (a.arrivals ->> 'node')::int ->> 'name'))
             ORDER BY t.place) AS missing
     FROM jsonb_array_elements(run.state -> 'joins') AS a(arrivals)
+    -- A bit a task.
     CROSS JOIN LATERAL (
-      SELECT ARRAY(SELECT tasks -> n.node::int ->> 'name'
-                   FROM jsonb_array_elements_text(a.arrivals -> 'tasks') WITH ORDINALITY AS n(node, place) ORDER BY n.place) AS arrived) AS named
+      SELECT ARRAY(SELECT t.task ->> 'name' FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
+                   WHERE coalesce((a.arrivals -> 'tasks' ->> ((t.place - 1) / 32)::int)::bigint, 0) >> ((t.place - 1) % 32)::int & 1 = 1
+                   ORDER BY t.place) AS arrived) AS named
     WHERE NOT (a.arrivals ->> 'fired')::boolean) AS j;
 END $$;
 COMMENT ON FUNCTION workflow.why_joins(workflow.workflow_execution) IS 'The joins that something has arrived at, and what they wait for.';

@@ -23,6 +23,8 @@ const TASKS: &str = include_str!("../queries/load_tasks.sql");
 
 const ITEM_RESULTS: &str = include_str!("../queries/load_item_results.sql");
 
+const OPEN_ITEM_RESULTS: &str = include_str!("../queries/load_open_item_results.sql");
+
 /// A workflow execution under lock.
 pub struct Run {
     /// Its id.
@@ -75,12 +77,13 @@ impl Run {
         }))
     }
 
-    /// Lets events happen on loaded facts, and once more on all facts where some were missing.
+    /// Lets events happen on loaded facts, and once more on more facts where some were missing: on what items have yielded,
+    /// which is wanted when the last of them ends; on all that there is.
     pub fn conduct(
         &self,
         client: &SpiClient,
         now: &TimestampWithTimeZone,
-        facts: Facts,
+        mut facts: Facts,
         reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
         mut events: impl FnMut(&mut Conductor),
     ) -> Result<(Execution, Changes), Error> {
@@ -88,6 +91,14 @@ impl Run {
         events(&mut conductor);
         if let Some(done) = conductor.done() {
             return Ok(done);
+        }
+        if !self.before.state.items.is_empty() {
+            facts.results = self.open_item_results(client, reported)?;
+            let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
+            events(&mut conductor);
+            if let Some(done) = conductor.done() {
+                return Ok(done);
+            }
         }
         let all = self.all_facts(client, now, reported)?;
         let mut conductor = Conductor::new(&self.graph, &all, self.before.clone());
@@ -109,18 +120,31 @@ impl Run {
     ) -> Result<Facts, Error> {
         let needs = Needs { parameters: true, variables: true, result: true, tasks: BTreeSet::new(), all_tasks: true };
         let mut facts = load_facts(client, now, &[(self, needs)])?.pop().unwrap_or_default();
-        facts.results = self.item_results(client, reported)?;
+        let rows = plans::run(client, ITEM_RESULTS, &[DatumWithOid::from(self.id)])?;
+        facts.results = self.item_results(rows, reported)?;
         Ok(facts)
     }
 
     /// Results of the tasks with items that have not ended, what is being reported included.
-    fn item_results(
+    fn open_item_results(
         &self,
         client: &SpiClient,
         reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
     ) -> Result<BTreeMap<TaskKey, Data>, Error> {
+        let keys = || self.before.state.items.iter().map(|progress| progress.key);
+        let names: Vec<String> = keys().map(|key| self.graph.node(key.node).name.clone()).collect();
+        let routes: Vec<i32> = keys().map(|key| key.route as i32).collect();
+        let visits: Vec<i32> = keys().map(|key| key.visit as i32).collect();
+        let arguments = [DatumWithOid::from(self.id), names.into(), routes.into(), visits.into()];
+        self.item_results(plans::run(client, OPEN_ITEM_RESULTS, &arguments)?, reported)
+    }
+
+    fn item_results(
+        &self,
+        mut rows: SpiTupleTable,
+        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
+    ) -> Result<BTreeMap<TaskKey, Data>, Error> {
         let mut lists: BTreeMap<TaskKey, Vec<Data>> = BTreeMap::new();
-        let mut rows = plans::run(client, ITEM_RESULTS, &[DatumWithOid::from(self.id)])?;
         while rows.next().is_some() {
             let Some(node) = rows.get::<String>(1)?.and_then(|name| self.graph.find(&name)) else { continue };
             let route = rows.get::<i32>(2)?.unwrap_or_default() as u32;

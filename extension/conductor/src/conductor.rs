@@ -135,7 +135,7 @@ impl<'a> Conductor<'a> {
                 self.bound(bytes, None, name).map(|()| value)
             });
             match bounded {
-                Ok(value) => context::put(&mut vars, &vec![(name.clone(), value)]),
+                Ok(value) => drop(vars.insert(name.clone(), value)),
                 Err(trouble) => {
                     self.fail(trouble);
                     break;
@@ -232,7 +232,7 @@ impl<'a> Conductor<'a> {
                 None => Status::Completed,
                 Some(join) => {
                     let name = self.graph.node(join.node).name.clone();
-                    let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(*task).name.as_str()).collect();
+                    let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(task).name.as_str()).collect();
                     let message = format!(
                         "WF608: join {name} can no longer be reached: only {} of {} inbound tasks arrived ({})",
                         arrived.len(),
@@ -269,7 +269,7 @@ impl<'a> Conductor<'a> {
             // Like every list of assignments: each entry sees those before it.
             let seen = vars.as_ref().map(|vars| context::seen_through(vars, &output));
             match self.render(value, seen, None, None) {
-                Ok(value) => context::put(&mut output, &vec![(name.clone(), value)]),
+                Ok(value) => drop(output.insert(name.clone(), value)),
                 // What was rendered before stays: it may be what one needs to see why.
                 Err(error) => {
                     let trouble = Trouble::evaluating("WF606", &format!("output {name}"), None, &error);

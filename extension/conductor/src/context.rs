@@ -6,12 +6,13 @@
 
 use crate::expression::Data;
 use crate::state::{Context, Delta, State};
+use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, Value};
 use std::io;
 use std::sync::Arc;
 
 /// Variables and their new values, in order.
-pub type Changes = Vec<(String, Data)>;
+pub type Changes = IndexMap<String, Data>;
 
 /// A map with changes over it.
 #[derive(Debug)]
@@ -23,15 +24,13 @@ struct Overlay {
 impl Object for Overlay {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
-        match self.changes.iter().rev().find(|(changed, _)| changed == name) {
-            Some((_, value)) => Some(value.clone()),
-            None => self.base.get_item(key).ok().filter(|value| !value.is_undefined()),
-        }
+        self.changes.get(name).cloned().or_else(|| known(&self.base, name))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let merged = overlaid(&self.base, &self.changes);
-        Enumerator::Values(merged.try_iter().map(Iterator::collect).unwrap_or_default())
+        let fresh = self.changes.keys().filter(|name| known(&self.base, name).is_none());
+        let fresh = fresh.map(|name| Value::from(name.as_str()));
+        Enumerator::Values(self.base.try_iter().into_iter().flatten().chain(fresh).collect())
     }
 }
 
@@ -51,10 +50,10 @@ pub fn seen_through(base: &Data, changes: &Changes) -> Data {
 
 /// A map with changes made to it: plain data.
 pub fn overlaid(base: &Data, changes: &Changes) -> Data {
-    let mut entries: Changes = Vec::new();
+    let mut entries = Changes::new();
     for key in base.try_iter().into_iter().flatten() {
         if let (Some(name), Ok(value)) = (key.as_str(), base.get_item(&key)) {
-            entries.push((name.to_owned(), value));
+            entries.insert(name.to_owned(), value);
         }
     }
     put(&mut entries, changes);
@@ -63,12 +62,7 @@ pub fn overlaid(base: &Data, changes: &Changes) -> Data {
 
 /// Lays changes over changes.
 pub fn put(entries: &mut Changes, changes: &Changes) {
-    for (name, value) in changes {
-        match entries.iter_mut().find(|(known, _)| known == name) {
-            Some(entry) => entry.1 = value.clone(),
-            None => entries.push((name.clone(), value.clone())),
-        }
-    }
+    entries.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
 }
 
 /// Adds what another branch has seen, each change once, in order.
@@ -87,11 +81,16 @@ pub fn size(entries: &Changes) -> u64 {
 
 /// Bytes of one variable, as JSON text.
 pub fn size_of(name: &str, value: &Data) -> u64 {
+    // Quotes, colon and comma.
+    bytes(value) + name.len() as u64 + 4
+}
+
+/// Bytes of a value, as JSON text.
+pub fn bytes(value: &Data) -> u64 {
     let mut counter = Counter(0);
     // Counting fails as little as writing to memory does.
     let _ = serde_json::to_writer(&mut counter, value);
-    // Quotes, colon and comma.
-    counter.0 + name.len() as u64 + 4
+    counter.0
 }
 
 /// Bytes of a map of variables.
@@ -122,7 +121,7 @@ impl State {
         for delta in context.iter().filter_map(|id| self.delta(*id)) {
             put(&mut changes, &self.deltas[delta].vars);
         }
-        if changes.is_empty() { base.clone() } else { overlaid(base, &changes) }
+        seen_through(base, &changes)
     }
 
     /// Notes that more than one may now build on the newest change of a context.
@@ -193,6 +192,6 @@ fn known(variables: &Data, name: &str) -> Option<Data> {
 
 /// Bytes of those entries that changes take the place of.
 fn replaced(entries: &Changes, changes: &Changes) -> u64 {
-    let gone = entries.iter().filter(|(name, _)| changes.iter().any(|(changed, _)| changed == name));
+    let gone = entries.iter().filter(|(name, _)| changes.contains_key(*name));
     gone.map(|(name, value)| size_of(name, value)).sum()
 }

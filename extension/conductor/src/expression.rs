@@ -132,7 +132,8 @@ impl Programs {
         &self.compiled.borrow_owner()[id.0 as usize]
     }
 
-    /// The names a program reads, with the member that is read of it: `vars.image`, `task.scan`, `result`.
+    /// The names a program reads, with the member that is read of it: `vars.image`, `task.scan`, `result`. A task that
+    /// `task_status('scan')` names is read.
     pub fn names(&self, id: ProgramId) -> HashSet<String> {
         // What was compiled can be read.
         let Ok(references) = template::references(self.source(id), &self.limits) else { return HashSet::new() };
@@ -140,7 +141,11 @@ impl Programs {
             Some(member) => format!("{}.{member}", read.root),
             None => read.root,
         });
-        reads.chain(references.functions.into_iter().map(|function| function.name)).collect()
+        let functions = references.functions.into_iter().map(|function| match function.argument {
+            Some((task, _)) if function.name == "task_status" => format!("task.{task}"),
+            _ => function.name,
+        });
+        reads.chain(functions).collect()
     }
 
     /// Evaluates a program to data.

@@ -15,8 +15,6 @@ const RETRY_COMMAND_COUNT: u64 = 3;
 
 /// A task's number in its graph.
 pub type NodeId = u32;
-/// A transition's target, numbered through the whole graph: what routes are made of.
-pub type EdgeId = u32;
 
 /// A compiled definition.
 pub struct Graph {
@@ -110,8 +108,8 @@ pub struct Transition {
 /// Where a transition leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// To a task, by this edge.
-    Task(NodeId, EdgeId),
+    /// To a task.
+    Task(NodeId),
     /// On; a failure stays a failure.
     Continue,
     /// Nowhere; a failure counts as handled.
@@ -154,9 +152,8 @@ impl Graph {
         let by_name: HashMap<String, NodeId> =
             definition.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id as NodeId)).collect();
         let mut sources = Sources::default();
-        let mut edge = 0;
         let mut nodes: Vec<Node> =
-            definition.tasks.iter().map(|task| compile_task(task, &by_name, &mut sources, &mut edge)).collect();
+            definition.tasks.iter().map(|task| compile_task(task, &by_name, &mut sources)).collect();
         let vars = assignments(&definition.vars, &mut sources);
         let output = assignments(&definition.output_map, &mut sources);
         shape(&mut nodes, definition);
@@ -228,7 +225,7 @@ impl Node {
     /// The tasks its transitions lead to.
     pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.next.iter().flat_map(|next| &next.targets).filter_map(|target| match target {
-            Target::Task(node, _) => Some(*node),
+            Target::Task(node) => Some(*node),
             _ => None,
         })
     }
@@ -239,12 +236,7 @@ fn schema(name: &str, source: &Option<serde_json::Value>) -> Result<Option<Schem
     compiled.map_err(|message| ExpressionError { expression: format!("the schema of the {name}"), message })
 }
 
-fn compile_task(
-    task: &crate::definition::Task,
-    by_name: &HashMap<String, NodeId>,
-    sources: &mut Sources,
-    edge: &mut EdgeId,
-) -> Node {
+fn compile_task(task: &crate::definition::Task, by_name: &HashMap<String, NodeId>, sources: &mut Sources) -> Node {
     let mut retry = task.retry.as_ref().map(|spec| Retry {
         count: sources.rendering(&spec.count),
         delay: spec.delay.as_ref().map(|delay| sources.rendering(delay)),
@@ -261,12 +253,7 @@ fn compile_task(
                 "fail" => targets.push(Target::Fail),
                 // The command is a retry under the transition's condition.
                 "retry" => retry = Some(retry_command(transition.when.as_deref(), sources)),
-                name => {
-                    if let Some(node) = by_name.get(name) {
-                        targets.push(Target::Task(*node, *edge));
-                        *edge += 1;
-                    }
-                }
+                name => targets.extend(by_name.get(name).map(|node| Target::Task(*node))),
             }
         }
         if transition.targets.len() == 1 && transition.targets[0] == "retry" {

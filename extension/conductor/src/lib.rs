@@ -18,6 +18,7 @@ pub mod language;
 pub mod ledger;
 pub mod limits;
 pub mod needs;
+pub mod node_set;
 pub mod parse;
 mod retry;
 mod schedule;

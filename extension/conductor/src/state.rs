@@ -1,10 +1,13 @@
 //! What the conductor remembers of an execution between events.
 //!
-//! [`State`] is stored as `workflow_execution.state`. It holds nothing that grows with finished tasks, and it is the
-//! default, stored as NULL, while a single branch without variables walks plain steps.
+//! [`State`] is stored as `workflow_execution.state`. Reading and writing it is part of every event, so it holds nothing
+//! that grows with finished tasks but a bit a join. It is the default, stored as NULL, while a single branch without
+//! variables walks plain steps.
 
+use crate::context::Changes;
 use crate::expression::Data;
-use crate::graph::{EdgeId, NodeId};
+use crate::graph::NodeId;
+use crate::node_set::NodeSet;
 use serde::{Deserialize, Serialize};
 
 /// Where a workflow stands.
@@ -135,12 +138,15 @@ pub type Context = Vec<u32>;
 pub struct State {
     /// Tasks ready or running, one with items counting once.
     pub live: u32,
-    /// Ways that led to a task reached by several: route n is `routes[n - 1]`, route 0 the way from the start.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub routes: Vec<Vec<EdgeId>>,
+    /// Routes opened so far, at tasks that several ways lead to. Route 0 is the way from the start.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub routes: u32,
     /// Joins that something has arrived at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub joins: Vec<Arrivals>,
+    /// Joins that have fired and that no cycle leads to, by route: they fire once, whoever arrives later or is rerun.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fired: Vec<(u32, NodeSet)>,
     /// How often tasks ran that may run again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub visits: Vec<(NodeId, u32)>,
@@ -185,8 +191,9 @@ impl Default for State {
     fn default() -> Self {
         State {
             live: 1,
-            routes: Vec::new(),
+            routes: 0,
             joins: Vec::new(),
+            fired: Vec::new(),
             visits: Vec::new(),
             reruns: 0,
             items: Vec::new(),
@@ -212,19 +219,26 @@ pub struct TaskKey {
     pub visit: u32,
 }
 
-/// A join that waits, or that has fired and may still be reached by the rest.
+/// A join that waits; or one in a cycle that has fired and may still be reached by the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Arrivals {
     /// The join.
     pub node: NodeId,
     /// Its route.
     pub route: u32,
-    /// Inbound tasks, in order of arrival.
-    pub tasks: Vec<NodeId>,
-    /// What they saw, merged in that order.
+    /// Inbound tasks that have arrived.
+    pub tasks: NodeSet,
+    /// What they saw, merged in order of arrival.
     pub context: Context,
     /// It has fired.
     pub fired: bool,
+}
+
+impl Arrivals {
+    /// Nothing has arrived.
+    pub fn none(node: NodeId, route: u32) -> Arrivals {
+        Arrivals { node, route, tasks: NodeSet::default(), context: Context::new(), fired: false }
+    }
 }
 
 /// How far a task with items is.
@@ -269,7 +283,7 @@ pub struct Delta {
     /// Its number.
     pub id: u32,
     /// Variables and their values.
-    pub vars: Vec<(String, Data)>,
+    pub vars: Changes,
     /// Only one branch sees it, which may add to it.
     pub own: bool,
 }
@@ -301,6 +315,15 @@ impl State {
         self.joins.iter().find(|join| !join.fired)
     }
 
+    /// Where what has arrived at a join is.
+    pub fn arrivals(&mut self, node: NodeId, route: u32) -> usize {
+        let place = self.joins.iter().position(|join| join.node == node && join.route == route);
+        place.unwrap_or_else(|| {
+            self.joins.push(Arrivals::none(node, route));
+            self.joins.len() - 1
+        })
+    }
+
     /// The progress of a task with items.
     pub fn progress(&mut self, key: TaskKey) -> Option<&mut Progress> {
         self.items.iter_mut().find(|progress| progress.key == key)
@@ -317,17 +340,24 @@ impl State {
         *next - 1
     }
 
-    /// The route by which `edge` leads on from `route` to a task that several ways lead to.
-    pub fn branch_route(&mut self, route: u32, edge: EdgeId) -> u32 {
-        let mut way = match route {
-            0 => Vec::new(),
-            n => self.routes[n as usize - 1].clone(),
-        };
-        if way.contains(&edge) {
-            return route;
-        }
-        way.push(edge);
-        self.routes.push(way);
-        self.routes.len() as u32
+    /// One more route.
+    pub fn open_route(&mut self) -> u32 {
+        self.routes += 1;
+        self.routes
+    }
+
+    /// Has a join that no cycle leads to fired?
+    pub fn has_fired(&self, node: NodeId, route: u32) -> bool {
+        let place = self.fired.binary_search_by_key(&route, |(route, _)| *route);
+        place.is_ok_and(|place| self.fired[place].1.contains(node))
+    }
+
+    /// Notes that it has.
+    pub fn note_fired(&mut self, node: NodeId, route: u32) {
+        let place = self.fired.binary_search_by_key(&route, |(route, _)| *route).unwrap_or_else(|place| {
+            self.fired.insert(place, (route, NodeSet::default()));
+            place
+        });
+        self.fired[place].1.insert(node);
     }
 }

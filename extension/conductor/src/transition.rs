@@ -131,7 +131,7 @@ impl<'a> Conductor<'a> {
             // One task's end is held to the bound while it goes on, or it could take any memory before it is refused.
             *bytes += context::size_of(name, &value);
             self.bound(*bytes, Some(task.0), name)?;
-            context::put(changes, &vec![(name.clone(), value)]);
+            changes.insert(name.clone(), value);
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl<'a> Conductor<'a> {
             let beside_fail = next.targets.contains(&Target::Fail);
             let mut led = false;
             for target in next.targets {
-                if let Target::Task(to, edge) = *target {
+                if let Target::Task(to) = *target {
                     led = true;
                     if self.graph.node(to).join.is_some() {
                         match arrivals.iter_mut().find(|(join, _)| *join == to) {
@@ -211,7 +211,7 @@ impl<'a> Conductor<'a> {
                             None => arrivals.push((to, carried.clone())),
                         }
                     } else {
-                        let route = self.route_to(to, edge, key.route);
+                        let route = self.route_to(to, key.route);
                         leads_on.push((to, route, carried.clone(), beside_fail));
                     }
                 }
@@ -263,7 +263,7 @@ impl<'a> Conductor<'a> {
 
     /// One branch more: a task begins, also beside `fail` in a workflow that has just failed.
     fn lead_to(&mut self, node: NodeId, route: u32, context: Context, beside_fail: bool) {
-        if self.execution.state.routes.len() as u32 > self.graph.max_visits {
+        if self.execution.state.routes > self.graph.max_visits {
             let message = format!("WF609: more ways lead to task {} than max_visits", self.graph.node(node).name);
             return self.fail(Trouble { message });
         }
@@ -277,9 +277,9 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    fn route_to(&mut self, node: NodeId, edge: u32, route: u32) -> u32 {
+    fn route_to(&mut self, node: NodeId, route: u32) -> u32 {
         match self.graph.node(node).split {
-            true => self.execution.state.branch_route(route, edge),
+            true => self.execution.state.open_route(),
             false => route,
         }
     }
@@ -315,44 +315,33 @@ impl<'a> Conductor<'a> {
         let repeats = self.graph.node(node).repeats;
         let state = &mut self.execution.state;
         state.share(&context);
-        let position = match state.joins.iter().position(|join| join.node == node && join.route == from.route) {
-            // In a cycle whoever comes a second time opens the next round.
-            Some(position)
-                if repeats && state.joins[position].fired && state.joins[position].tasks.contains(&from.node) =>
-            {
-                state.joins[position].tasks.clear();
-                state.joins[position].context.clear();
-                state.joins[position].fired = false;
-                position
-            }
-            Some(position) => position,
-            None => {
-                let fresh = Arrivals { node, route: from.route, tasks: vec![], context: vec![], fired: false };
-                state.joins.push(fresh);
-                state.joins.len() - 1
-            }
-        };
-        let join = &mut state.joins[position];
-        if !join.tasks.contains(&from.node) {
-            join.tasks.push(from.node);
+        if !repeats && state.has_fired(node, from.route) {
+            return;
         }
-        let fires = !join.fired && join.tasks.len() as u32 >= needed;
+        let place = state.arrivals(node, from.route);
+        let join = &mut state.joins[place];
+        // In a cycle whoever comes a second time opens the next round.
+        if join.fired && join.tasks.contains(from.node) {
+            *join = Arrivals::none(node, from.route);
+        }
+        join.tasks.insert(from.node);
+        let arrived = join.tasks.len();
+        let fires = !join.fired && arrived >= needed;
         if !join.fired {
             context::join(&mut join.context, &context);
         }
-        let all_here = join.tasks.len() as u32 >= inbound;
-        let (route, seen) = (join.route, join.context.clone());
-        join.fired |= fires;
-        if all_here && join.fired {
-            // A join that no cycle leads to stays, so that it fires once, whatever is rerun.
-            match repeats {
-                true => drop(state.joins.remove(position)),
-                false => state.joins[position].context.clear(),
+        if fires {
+            join.fired = true;
+            let context = std::mem::take(&mut join.context);
+            state.live += 1;
+            self.work.push_back(Work::Ready { node, route: from.route, context });
+            if !repeats {
+                state.joins.remove(place);
+                return state.note_fired(node, from.route);
             }
         }
-        if fires {
-            state.live += 1;
-            self.work.push_back(Work::Ready { node, route, context: seen });
+        if state.joins[place].fired && arrived >= inbound {
+            state.joins.remove(place);
         }
     }
 }

@@ -132,7 +132,7 @@ async fn a_join_names_what_is_missing() {
         let found = why(&mut session, id).await;
         let joins: Vec<&str> =
             found.iter().map(|(why, _)| why.as_str()).filter(|why| why.contains("arrived")).collect();
-        assert_eq!(joins, ["task all waits for c; b, a has arrived"]);
+        assert_eq!(joins, ["task all waits for c; a, b has arrived"]);
     })
     .await;
 }

@@ -1,0 +1,87 @@
+//! What the conductor remembers between events is read and written with each of them: it must not grow with what is done.
+
+mod support;
+
+use conductor::expression::Data;
+use conductor::graph::Graph;
+use conductor::ledger::{Ledger, RowStatus};
+use conductor::limits::Limits;
+use conductor::state::{Status, TaskEnd};
+use std::sync::Arc;
+use support::{valid, workflow};
+
+fn start(tasks: &str) -> Ledger {
+    let definition = valid(&workflow(&format!("tasks:\n{tasks}")));
+    let graph = Graph::compile(&definition, Limits::default()).expect("compiles");
+    Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()))
+}
+
+/// Works everything off, the first ready task at a time; gives the most bytes that its state had as JSON.
+fn most_bytes(mut ledger: Ledger) -> usize {
+    let mut most = 0;
+    while let Some(row) = (0..ledger.rows.len()).find(|row| ledger.rows[*row].status == RowStatus::Ready) {
+        ledger.claim(row).expect("it is ready");
+        ledger.report(row, TaskEnd::Completed, None).expect("it runs");
+        most = most.max(serde_json::to_string(&ledger.execution.state).expect("it can be stored").len());
+    }
+    assert_eq!(ledger.status(), Status::Completed);
+    most
+}
+
+/// Forks one after the other, whose two sides meet in a join.
+fn diamonds(count: usize) -> String {
+    let diamond = |n: usize| {
+        let next = if n + 1 < count { format!(", on_success: fork{}", n + 1) } else { String::new() };
+        format!(
+            "  - {{name: fork{n}, on_success: [left{n}, right{n}]}}\n  - {{name: left{n}, action: test.a, on_success: meet{n}}}\n  \
+             - {{name: right{n}, action: test.a, on_success: meet{n}}}\n  - {{name: meet{n}, join: all{next}}}\n"
+        )
+    };
+    (0..count).map(diamond).collect()
+}
+
+#[test]
+fn joins_that_have_fired_take_a_bit_each() {
+    let (few, many) = (most_bytes(start(&diamonds(10))), most_bytes(start(&diamonds(250))));
+    // Those that have fired and those that wait; a word of 32 bits has at most ten digits and a comma.
+    assert!(many <= few + 2 * (1000 / 32 * 11), "{few} bytes with 10 diamonds, {many} with 250");
+}
+
+#[test]
+fn routes_that_were_left_behind_take_nothing() {
+    // One of two ways each time, which meet without a join.
+    let choices = |count: usize| {
+        let choice = |n: usize| {
+            let next = if n + 1 < count { format!(", on_success: choose{}", n + 1) } else { String::new() };
+            format!(
+                "  - {{name: choose{n}, decision: [{{when: '{{{{ result() }}}}', next: left{n}}}, {{default: true, next: right{n}}}]}}\n  \
+                 - {{name: left{n}, action: test.a, on_success: meet{n}}}\n  - {{name: right{n}, action: test.a, on_success: meet{n}}}\n  \
+                 - {{name: meet{n}{next}}}\n"
+            )
+        };
+        (0..count).map(choice).collect::<String>()
+    };
+    let (few, many) = (most_bytes(start(&choices(10))), most_bytes(start(&choices(250))));
+    assert!(many <= few + 5, "{few} bytes with 10 choices, {many} with 250");
+}
+
+#[test]
+fn a_join_of_a_thousand_knows_who_has_arrived_by_a_bit_each() {
+    let fan = |count: usize| {
+        let tasks: String =
+            (0..count).map(|n| format!("  - {{name: t{n}, action: test.a, on_success: meet}}\n")).collect();
+        format!("{tasks}  - {{name: meet, join: all}}\n")
+    };
+    let (few, many) = (most_bytes(start(&fan(10))), most_bytes(start(&fan(999))));
+    assert!(many <= few + 1000 / 32 * 11, "{few} bytes with 10 tasks, {many} with 999");
+}
+
+#[test]
+fn items_that_have_ended_take_nothing() {
+    let items = |count: usize| {
+        let range = format!("'{{{{ range({count}) | list }}}}'");
+        start(&format!("  - {{name: each, action: test.a, with_items: {{items: {range}, concurrency: 3}}}}\n"))
+    };
+    let (few, many) = (most_bytes(items(10)), most_bytes(items(2000)));
+    assert!(many <= few + 10, "{few} bytes with 10 items, {many} with 2000");
+}
