@@ -7,10 +7,12 @@ use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::limits::Limits;
 use conductor::scope::Facts;
-use conductor::state::{Execution, TaskEnd, TaskKey};
+use conductor::state::{Execution, State, TaskEnd, TaskKey};
 use conductor::validate::check;
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use std::hint::black_box;
+
+mod curves;
 
 const HEAD: &str = "ref: bench.it\nlabel: It\nversion: 1.0.0\nvars: [{n: 0}]\noutput_map: [{n: '{{ vars.n }}'}]\n";
 
@@ -27,8 +29,8 @@ fn line(tasks: usize) -> String {
 }
 
 /// Tasks side by side, and one where they meet.
-fn fan(tasks: usize) -> String {
-    let task = |n: usize| format!("  - {{name: t{n}, action: bench.work, on_success: meet}}\n");
+fn fan(tasks: usize, publish: &str) -> String {
+    let task = |n: usize| format!("  - {{name: t{n}, action: bench.work{publish}, on_success: meet}}\n");
     let tasks: String = (0..tasks).map(task).collect();
     format!("{HEAD}tasks:\n{tasks}  - {{name: meet, action: bench.work, join: all}}\n")
 }
@@ -157,22 +159,41 @@ fn completions(criterion: &mut Criterion) {
 fn arrivals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("arrival");
     for tasks in [3, 10, 100, 1000] {
-        let graph = compile(&fan(tasks));
-        let (execution, facts) = start(&graph);
-        let before = conduct(&graph, &facts, execution, |conductor| {
-            for n in 1..tasks {
-                conductor.finish(&completed(&graph, &format!("t{n}"), None));
-            }
-        });
-        event(
-            &mut group,
-            BenchmarkId::from_parameter(tasks),
-            &graph,
-            (before.0, facts),
-            &completed(&graph, "t0", None),
-        );
+        let graph = compile(&fan(tasks, ""));
+        let before = before_the_last(&graph, tasks);
+        event(&mut group, BenchmarkId::from_parameter(tasks), &graph, before, &completed(&graph, "t0", None));
     }
     group.finish();
+}
+
+/// All but one of the tasks of a fan have ended.
+fn before_the_last(graph: &Graph, tasks: usize) -> (Execution, Facts) {
+    let (execution, mut facts) = start(graph);
+    let (execution, changes) = conduct(graph, &facts, execution, |conductor| {
+        for n in 1..tasks {
+            conductor.finish(&completed(graph, &format!("t{n}"), None));
+        }
+    });
+    facts.variables = changes.variables.or(facts.variables);
+    (execution, facts)
+}
+
+/// What is remembered between events, written and read: of a join that all but one have arrived at, and of one whose tasks
+/// have each published a value.
+fn memories(criterion: &mut Criterion) {
+    for (name, publish) in [("remember", ""), ("remember_values", ", publish: [{n: '{{ result() }}'}]")] {
+        let mut group = criterion.benchmark_group(name);
+        for tasks in [3, 10, 100, 1000] {
+            let state = before_the_last(&compile(&fan(tasks, publish)), tasks).0.state;
+            group.bench_function(BenchmarkId::from_parameter(tasks), |bencher| {
+                bencher.iter(|| {
+                    let text = serde_json::to_string(black_box(&state)).expect("it can be written");
+                    serde_json::from_str::<State>(&text).expect("it can be read")
+                });
+            });
+        }
+        group.finish();
+    }
 }
 
 /// An item among 10,000, early and late.
@@ -200,5 +221,10 @@ fn item_joins(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, definitions, starts, completions, arrivals, item_completions, item_joins);
-criterion_main!(benches);
+criterion_group!(benches, definitions, starts, completions, arrivals, item_completions, item_joins, memories);
+
+fn main() -> std::io::Result<()> {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    curves::write()
+}
