@@ -163,7 +163,12 @@ pub fn register() {
         (c"pg_workflow.max_items", c"Items of one with_items.", &MAX_ITEMS, 1_000_000),
         (c"pg_workflow.max_expression_bytes", c"Bytes of one expression.", &MAX_EXPRESSION_BYTES, 64 << 10),
         (c"pg_workflow.template_fuel", c"Steps one expression may take.", &TEMPLATE_FUEL, 1_000_000_000),
-        (c"pg_workflow.max_output_bytes", c"Bytes one expression may yield.", &MAX_OUTPUT_BYTES, 256 << 20),
+        (
+            c"pg_workflow.max_output_bytes",
+            c"Bytes one expression may yield, and all inputs of the tasks that start at once.",
+            &MAX_OUTPUT_BYTES,
+            256 << 20,
+        ),
         (c"pg_workflow.max_context_bytes", c"Bytes of all variables of an execution.", &MAX_CONTEXT_BYTES, 256 << 20),
         (c"pg_workflow.max_workflow_depth", c"Workflows within workflows.", &MAX_WORKFLOW_DEPTH, 100),
         (

@@ -5,7 +5,7 @@
 //! [`Changes`]. Where a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
 //! taken again with all facts: being pure, the second time is as good as the first.
 
-use crate::changes::{Changes, End, Report, Start, Withdraw, Withdrawn};
+use crate::changes::{Changes, End, NewTask, Report, Start, Withdraw, Withdrawn};
 use crate::context;
 use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
 use crate::graph::{Graph, NodeId};
@@ -88,6 +88,8 @@ pub struct Conductor<'a> {
     pub(crate) ended: Arc<BTreeMap<String, Data>>,
     /// How many tasks the events before this one have scheduled.
     scheduled_before: usize,
+    /// Bytes of what the tasks that this event has scheduled are given.
+    input_bytes: u64,
     instant: u32,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Conductor<'a> {
             work: VecDeque::new(),
             ended: Arc::default(),
             scheduled_before: 0,
+            input_bytes: 0,
             instant: 0,
         }
     }
@@ -173,7 +176,7 @@ impl<'a> Conductor<'a> {
     /// A row was reported. No other may be where [`Conductor::must_settle`]: only so it does not matter which reports come
     /// together.
     pub fn finish(&mut self, reported: &Reported) -> Report {
-        self.scheduled_before = self.changes.scheduled.len();
+        (self.scheduled_before, self.input_bytes) = (self.changes.scheduled.len(), 0);
         let report = match reported.index {
             Some(_) => self.finish_item(reported),
             None => self.finish_task(reported),
@@ -265,14 +268,21 @@ impl<'a> Conductor<'a> {
         let context = self.execution.state.ended.clone().unwrap_or_default();
         let vars = self.branch(&context);
         let mut output = context::Changes::new();
+        let mut bytes = 0;
         for (name, value) in &self.graph.output {
             // Like every list of assignments: each entry sees those before it.
             let seen = vars.as_ref().map(|vars| context::seen_through(vars, &output));
-            match self.render(value, seen, None, None) {
+            let rendered = self
+                .render(value, seen, None, None)
+                .map_err(|error| Trouble::evaluating("WF606", &format!("output {name}"), None, &error));
+            let bounded = rendered.and_then(|value| {
+                bytes += context::size_of(name, &value);
+                self.bound_output(bytes, || format!("with output {name} the output takes")).map(|()| value)
+            });
+            match bounded {
                 Ok(value) => drop(output.insert(name.clone(), value)),
                 // What was rendered before stays: it may be what one needs to see why.
-                Err(error) => {
-                    let trouble = Trouble::evaluating("WF606", &format!("output {name}"), None, &error);
+                Err(trouble) => {
                     if status == Status::Completed {
                         status = Status::Failed;
                         self.changes.error_message = Some(trouble.message);
@@ -289,6 +299,23 @@ impl<'a> Conductor<'a> {
         self.execution.status = status;
         self.execution.paused = false;
         self.changes.end = Some(End { status, output });
+    }
+
+    /// So much may be rendered: may it be? A template is bounded by itself; many of them must not take any memory.
+    fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Trouble> {
+        let most = self.graph.limits.output_bytes;
+        if bytes <= most as u64 {
+            return Ok(());
+        }
+        Err(Trouble { message: format!("WF614: {} {bytes} bytes, at most {most} are allowed", what()) })
+    }
+
+    /// Counts what a task is given that this event schedules. What one event schedules is written at once.
+    pub(crate) fn count_input(&mut self, task: &NewTask) -> Result<(), Trouble> {
+        let texts = [&task.action, &task.signal].into_iter().flatten().map(|text| text.len() as u64);
+        self.input_bytes += task.input.as_ref().map_or(0, context::bytes) + texts.sum::<u64>();
+        let name = &self.graph.node(task.key.node).name;
+        self.bound_output(self.input_bytes, || format!("with task {name} the inputs of what starts at once take"))
     }
 
     /// Why the output's schema does not take it.

@@ -150,6 +150,12 @@ impl Programs {
 
     /// Evaluates a program to data.
     pub fn evaluate(&self, id: ProgramId, scope: &Value) -> Result<Data, ExpressionError> {
+        let mut budget = self.limits.output_bytes;
+        self.evaluate_within(id, scope, &mut budget)
+    }
+
+    /// `budget` is how many bytes it may still yield.
+    fn evaluate_within(&self, id: ProgramId, scope: &Value, budget: &mut usize) -> Result<Data, ExpressionError> {
         check_host();
         let fail = |message: String| ExpressionError { expression: self.source(id).to_owned(), message };
         let mut text = String::new();
@@ -160,13 +166,11 @@ impl Programs {
             ended.map(|(value, _)| value.unwrap_or_default()).map_err(|error| fail(explain(&error)))
         };
         match &self.compiled.borrow_dependent()[id.0 as usize] {
-            Program::Expression(instructions) => settle(&run(instructions)?, &self.limits).map_err(fail),
+            Program::Expression(instructions) => settle(&run(instructions)?, self.limits.depth, budget).map_err(fail),
             Program::Text(instructions) => {
                 // What is written is paid for with fuel; it cannot get much longer than this before it ends.
                 run(instructions)?;
-                if text.len() > self.limits.output_bytes {
-                    return Err(fail("the text is too long".to_owned()));
-                }
+                *budget = budget.checked_sub(text.len()).ok_or_else(|| fail("the text is too long".to_owned()))?;
                 storable(&Value::from(text)).map_err(fail)
             }
         }
@@ -177,16 +181,23 @@ impl Programs {
         Ok(self.evaluate(id, scope)?.is_true())
     }
 
-    /// Renders any JSON value to data.
+    /// Renders any JSON value to data. All templates in it together may yield as much as one.
     pub fn render(&self, rendering: &Rendering, scope: &Value) -> Result<Data, ExpressionError> {
+        let mut budget = self.limits.output_bytes;
+        self.render_within(rendering, scope, &mut budget)
+    }
+
+    fn render_within(&self, rendering: &Rendering, scope: &Value, budget: &mut usize) -> Result<Data, ExpressionError> {
         Ok(match rendering {
             Rendering::Literal(value) => value.clone(),
-            Rendering::Program(id) => self.evaluate(*id, scope)?,
+            Rendering::Program(id) => self.evaluate_within(*id, scope, budget)?,
             Rendering::List(parts) => {
-                Value::from(parts.iter().map(|part| self.render(part, scope)).collect::<Result<Vec<_>, _>>()?)
+                let rendered = parts.iter().map(|part| self.render_within(part, scope, budget));
+                Value::from(rendered.collect::<Result<Vec<_>, _>>()?)
             }
             Rendering::Map(parts) => {
-                let rendered = parts.iter().map(|(key, part)| Ok((key.as_str(), self.render(part, scope)?)));
+                let rendered =
+                    parts.iter().map(|(key, part)| Ok((key.as_str(), self.render_within(part, scope, budget)?)));
                 Value::from_pairs(rendered.collect::<Result<Vec<_>, ExpressionError>>()?)
             }
         })
@@ -267,18 +278,7 @@ fn literal(value: &serde_json::Value) -> Rendering {
 }
 
 /// What an expression yielded as plain data, within bounds: no lazy sequence, no function, nothing undefined.
-fn settle(value: &Value, limits: &Limits) -> Result<Data, String> {
-    match value.kind() {
-        ValueKind::None | ValueKind::Bool | ValueKind::Number => Ok(value.clone()),
-        ValueKind::String if value.as_str().is_some_and(|text| text.len() <= limits.output_bytes) => storable(value),
-        _ => {
-            let mut budget = limits.output_bytes;
-            settle_within(value, limits.depth, &mut budget)
-        }
-    }
-}
-
-fn settle_within(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, String> {
+fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, String> {
     let spend = |cost: usize, budget: &mut usize| match budget.checked_sub(cost) {
         Some(rest) => {
             *budget = rest;
@@ -300,7 +300,7 @@ fn settle_within(value: &Value, depth: usize, budget: &mut usize) -> Result<Data
             let mut list = Vec::new();
             for item in value.try_iter().map_err(|error| explain(&error))? {
                 spend(16, budget)?;
-                list.push(settle_within(&item, depth - 1, budget)?);
+                list.push(settle(&item, depth - 1, budget)?);
             }
             Ok(Value::from(list))
         }
@@ -314,7 +314,7 @@ fn settle_within(value: &Value, depth: usize, budget: &mut usize) -> Result<Data
                 };
                 storable(&key)?;
                 spend(name.len() + 16, budget)?;
-                entries.push((name, settle_within(&entry, depth - 1, budget)?));
+                entries.push((name, settle(&entry, depth - 1, budget)?));
             }
             Ok(Value::from_pairs(entries))
         }

@@ -4,10 +4,14 @@ use crate::changes::{ItemsRetry, Report, Row, Start, Withdraw, Withdrawn};
 use crate::conductor::{Advice, Conductor, Reported, Trouble};
 use crate::definition::{MaxFailures, OnItemFailure};
 use crate::expression::{Data, Rendering};
+use crate::finding::shorten;
 use crate::graph::{Items, Node};
 use crate::scope::{Item, Outcome};
 use crate::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use minijinja::value::ValueKind;
+
+/// Characters of a wrong value that a message shows.
+pub(crate) const SHOWN: usize = 100;
 
 impl Conductor<'_> {
     pub(crate) fn prepare_items(
@@ -96,7 +100,11 @@ impl Conductor<'_> {
             .map_err(|error| Trouble::evaluating("WF603", what, Some(&node.name), &error))?;
         match value.as_i64() {
             Some(count) if count >= 1 => Ok(Some(u32::try_from(count).unwrap_or(u32::MAX))),
-            _ => Err(Trouble { message: format!("WF603: {what} of task {} is no count: {value}", node.name) }),
+            _ => {
+                let value = value.to_string();
+                let message = format!("WF603: {what} of task {} is no count: {}", node.name, shorten(&value, SHOWN));
+                Err(Trouble { message })
+            }
         }
     }
 

@@ -3,7 +3,9 @@
 use crate::changes::{NewTask, Start};
 use crate::conductor::{Conductor, Trouble, Work};
 use crate::expression::{Data, ExpressionError, Rendering};
+use crate::finding::shorten;
 use crate::graph::{Node, NodeId};
+use crate::items::SHOWN;
 use crate::scope::{Item, Outcome};
 use crate::state::{Context, Staged, Status, TaskEnd, TaskKey};
 
@@ -66,7 +68,7 @@ impl Conductor<'_> {
     }
 
     pub(crate) fn new_task(
-        &self,
+        &mut self,
         node: &Node,
         key: TaskKey,
         context: &Context,
@@ -83,17 +85,19 @@ impl Conductor<'_> {
         };
         let text = |what: &str, rendering: &Option<Rendering>| match rendered(what, rendering)? {
             None => Ok(None),
-            Some(value) => value
-                .as_str()
-                .map(|text| Some(text.to_owned()))
-                .ok_or_else(|| Trouble { message: format!("WF602: {what} of task {} is no text: {value}", node.name) }),
+            Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| {
+                let value = value.to_string();
+                Trouble {
+                    message: format!("WF602: {what} of task {} is no text: {}", node.name, shorten(&value, SHOWN)),
+                }
+            }),
         };
         let action = text("action", &node.action)?;
         let signal = text("signal", &node.signal)?;
         let input = rendered("input", &node.input)?;
         let timeout = self.seconds(&node.timeout, vars.clone()).map_err(|error| failed("timeout", error))?;
         let max_retries = self.max_retries(node, vars, item)?;
-        Ok(NewTask {
+        let task = NewTask {
             key,
             index: item.map(|item| item.index),
             batch: item.and_then(|item| item.batch),
@@ -105,7 +109,9 @@ impl Conductor<'_> {
             timeout: timeout.map(|seconds| seconds.ceil().clamp(1.0, f64::from(i32::MAX)) as i32),
             max_retries,
             priority: node.priority,
-        })
+        };
+        self.count_input(&task)?;
+        Ok(task)
     }
 
     pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Trouble> {
@@ -147,7 +153,10 @@ impl Conductor<'_> {
         match seconds {
             Some(seconds) if seconds.is_finite() => Ok((seconds > 0.0).then_some(seconds)),
             _ if value.is_none() => Ok(None),
-            _ => Err(ExpressionError { expression: value.to_string(), message: "no number of seconds".to_owned() }),
+            _ => {
+                let expression = shorten(&value.to_string(), SHOWN).into_owned();
+                Err(ExpressionError { expression, message: "no number of seconds".to_owned() })
+            }
         }
     }
 
