@@ -25,7 +25,11 @@ BEGIN
   IF sent.id IS NOT NULL THEN
     RETURN CASE WHEN sent.task IS NULL THEN 'kept' ELSE 'delivered' END;
   END IF;
-  IF run.status <> 'running' THEN
+  SELECT t.id INTO waiting FROM workflow.workflow_task_execution t
+  WHERE t.part = run.part AND t.workflow_execution = run.id AND t.signal = workflow_signal.name AND t.status = 'scheduled'
+  ORDER BY t.id LIMIT 1;
+  -- In one that has failed or is cancelled a task may wait all the same: one beside fail, or the last.
+  IF waiting IS NULL AND run.status <> 'running' THEN
     PERFORM workflow.raise_error('WF611', format('execution %s takes no signals: it is %s', execution_id, run.status), NULL, 'send it to one that runs');
   END IF;
   SELECT array_agg(DISTINCT task #>> '{wait_for,signal}') INTO waits
@@ -36,9 +40,6 @@ BEGIN
     PERFORM workflow.raise_error('WF611', format('execution %s does not wait for a signal %s', execution_id, left(name, 200)), NULL,
       coalesce('it waits for: ' || array_to_string(waits, ', '), 'no task of its workflow has wait_for'));
   END IF;
-  SELECT t.id INTO waiting FROM workflow.workflow_task_execution t
-  WHERE t.part = run.part AND t.workflow_execution = run.id AND t.signal = workflow_signal.name AND t.status = 'scheduled'
-  ORDER BY t.id LIMIT 1;
   INSERT INTO workflow.signal (part, id, workflow_execution, task, name, key, payload, created, updated)
   VALUES (run.part, workflow.make_id(run.part, nextval('workflow.signal_id_seq')), run.id, waiting, workflow_signal.name,
     workflow_signal.key, workflow_signal.payload, now, now);
@@ -51,7 +52,7 @@ BEGIN
   RETURN 'delivered';
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text) IS
-  'Sends a signal to an execution: the oldest task that waits for this name completes, with the payload as its result. Answers delivered; or kept, where no task waits for it yet: the next that does has it at once. key: sending a signal of this name with the same key again changes nothing, and is answered as the first time, or as it stands by now. Errors: WF611 where the execution has ended or stops, or no task of its workflow ever waits for that name; WF613 null or a name or key that is too long; WF614 a payload too large; WF616 no such execution; WF618 driven from outside.';
+  'Sends a signal to an execution: the oldest task that waits for this name completes, with the payload as its result. Answers delivered; or kept, where no task waits for it yet: the next that does has it at once. key: sending a signal of this name with the same key again changes nothing, and is answered as the first time, or as it stands by now. Errors: WF611 where the execution has ended, or stops and no task waits for that name, or no task of its workflow ever does; WF613 null or a name or key that is too long; WF614 a payload too large; WF616 no such execution; WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_signal(name text, payload jsonb, key text) RETURNS void

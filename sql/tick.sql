@@ -37,8 +37,8 @@ BEGIN
   IF own IS NOT NULL THEN
     PERFORM workflow.dispatch(own, locked, now);
   END IF;
-  -- A time limit is over: the task ends as timed out, whoever works on it. A child that does its work must be free, too, to
-  -- be stopped.
+  -- A time limit is over: the task ends as timed out, whoever works on it; what was due first, first. A child that does its
+  -- work must be free, too, to be stopped.
   children := ARRAY(
     SELECT w.execution FROM workflow.workflow_execution w
     WHERE (w.part, w.execution) IN (
@@ -48,7 +48,7 @@ BEGIN
     FOR NO KEY UPDATE SKIP LOCKED);
   SELECT array_agg(ROW(t.id, t.lease, 'timeout', NULL, jsonb_build_object('type', 'timeout', 'message',
     format(CASE WHEN t.signal IS NULL THEN 'the task ran longer than %s seconds' ELSE 'no signal %2$s came within %1$s seconds' END,
-      t.timeout_seconds, t.signal)), NULL, NULL)::workflow.outcome) INTO late
+      t.timeout_seconds, t.signal)), NULL, NULL)::workflow.outcome ORDER BY t.due_at, t.id) INTO late
   FROM unnest(due) AS o(id)
   JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
   WHERE t.due_at <= now AND (t.status = 'running' OR (t.status = 'scheduled' AND t.signal IS NOT NULL))

@@ -16,6 +16,7 @@ use pgrx::datum::{AnyElement, DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, SpiTupleTable};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A report that the conductor is to hear of.
@@ -25,6 +26,8 @@ struct Taken<'o> {
     key: TaskKey,
     /// What was reported, where the estimate says that somebody reads it.
     read: Option<(Data, Data)>,
+    /// Its task has ended by now: what was reported before it has withdrawn it.
+    withdrawn: Cell<bool>,
 }
 
 /// A task that the engine itself ends: its signal came, its child ended, its time is over.
@@ -165,7 +168,7 @@ fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Resu
             }
         },
     };
-    Ok(Taken { outcome, end, key, read })
+    Ok(Taken { outcome, end, key, read, withdrawn: Cell::new(false) })
 }
 
 /// How tasks stand after their reports.
@@ -186,9 +189,28 @@ fn report(
         handed.extend(advance.settle(asking.as_deref_mut())?);
         if !open.is_empty() {
             advance.load(open.keys().copied().collect())?;
+            note_withdrawn(advance, &open)?;
         }
     }
     Ok((states, handed))
+}
+
+/// What waits for a signal can be withdrawn until it is heard of; what a worker has, cannot.
+fn note_withdrawn(advance: &Advance, open: &BTreeMap<i64, &[Taken]>) -> Result<(), Error> {
+    let waits = |report: &&Taken| report.outcome.row.as_ref().is_some_and(|row| row.status == "scheduled");
+    let waiting: Vec<&Taken> = open.values().copied().flatten().filter(waits).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = waiting.iter().filter_map(|report| report.outcome.task).collect();
+    let arguments = [ids.into(), advance.now.into()];
+    let mut rows = plans::run(advance.client, include_str!("../queries/find_withdrawn.sql"), &arguments)?;
+    let mut gone = BTreeSet::new();
+    while rows.next().is_some() {
+        gone.insert(rows.get::<i64>(1)?);
+    }
+    waiting.iter().for_each(|report| report.withdrawn.set(gone.contains(&report.outcome.task)));
+    Ok(())
 }
 
 /// Tells the conductor of each execution what it can hear now; gives the rest.
@@ -207,7 +229,7 @@ fn report_round<'t, 'o>(
             let all = conductor.knows_all();
             let mut answers = Vec::with_capacity(reports.len());
             for report in *reports {
-                answers.push(conductor.finish(&reported(report, all)));
+                answers.push((!report.withdrawn.get()).then(|| conductor.finish(&reported(report, all))));
                 if conductor.must_settle() {
                     break;
                 }
@@ -218,6 +240,7 @@ fn report_round<'t, 'o>(
         let paused = advance.execution(*id).is_some_and(|execution| execution.paused);
         let (heard, left) = reports.split_at(answers.len());
         for (report, answer) in heard.iter().zip(answers) {
+            let Some(answer) = answer else { continue };
             let outcome = report.outcome;
             let task = outcome.task.unwrap_or_default();
             if let (TaskEnd::Timeout, Some(child)) = (report.end, outcome.row.as_ref().and_then(|row| row.child)) {

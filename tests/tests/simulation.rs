@@ -4,7 +4,7 @@
 use conductor::catalogue::EmptyCatalogue;
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, Outcome, RowStatus, TaskRow};
+use conductor::ledger::{Ledger, Outcome, RowStatus, Signal, TaskRow};
 use conductor::limits::Limits;
 use conductor::simulation::{Chance, Step, workflow};
 use conductor::state::TaskEnd;
@@ -19,6 +19,9 @@ const START: &str = "2026-01-01 00:00:00+00";
 
 /// Which row of which task: name, route, visit, item.
 type Place = (String, u32, u32, Option<u32>);
+
+/// A signal: name, key, payload, and who took it.
+type Sent = (String, Option<String>, Value, Option<Place>);
 
 /// How a row stands, in the words of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,8 @@ struct Whole {
     output: Value,
     error_message: Option<String>,
     rows: BTreeMap<Place, Look>,
+    /// The oldest first.
+    signals: Vec<Sent>,
 }
 
 fn json_of(data: &Option<Data>) -> Value {
@@ -68,6 +73,10 @@ fn in_memory(ledger: &Ledger) -> Whole {
         }
     };
     let place = |row: &TaskRow| (ledger.name(row.key.node).to_owned(), row.key.route, row.key.visit, row.index);
+    let signal = |sent: &Signal| {
+        let taken_by = sent.taken_by.map(|row| place(&ledger.rows[row]));
+        (sent.name.clone(), sent.key.clone(), json_of(&sent.payload), taken_by)
+    };
     Whole {
         status: ledger.status().name().to_owned(),
         paused: ledger.execution.paused,
@@ -76,6 +85,7 @@ fn in_memory(ledger: &Ledger) -> Whole {
         output: json_of(&ledger.output),
         error_message: ledger.error_message.clone(),
         rows: ledger.rows.iter().map(|row| (place(row), look(row))).collect(),
+        signals: ledger.signals.iter().map(signal).collect(),
     }
 }
 
@@ -93,6 +103,7 @@ impl Whole {
         note("variables", self.variables.to_string(), other.variables.to_string());
         note("output", self.output.to_string(), other.output.to_string());
         note("error_message", format!("{:?}", self.error_message), format!("{:?}", other.error_message));
+        note("signals", format!("{:?}", self.signals), format!("{:?}", other.signals));
         let places: BTreeSet<&Place> = self.rows.keys().chain(other.rows.keys()).collect();
         for place in places {
             let look = |whole: &Whole| format!("{:?}", whole.rows.get(place));
@@ -133,11 +144,13 @@ impl Served<'_> {
         let number = |row: &sqlx::postgres::PgRow, name: &str| row.get::<i32, _>(name) as u32;
         let value = |row: &sqlx::postgres::PgRow, name: &str| row.get::<Option<Value>, _>(name).unwrap_or_default();
         let mut rows = BTreeMap::new();
+        let mut places = BTreeMap::new();
         self.ids.clear();
         for row in &found {
             let index = row.get::<Option<i32>, _>("task_index").map(|index| index as u32);
             let place = (row.get("task_name"), number(row, "route"), number(row, "visit"), index);
             self.ids.insert(place.clone(), (row.get("id"), row.get("lease")));
+            places.insert(row.get::<i64, _>("id"), place.clone());
             let look = Look {
                 status: row.get("status"),
                 skipped: row.get("skipped"),
@@ -161,7 +174,23 @@ impl Served<'_> {
             output: value(&whole, "output"),
             error_message: whole.get("error_message"),
             rows,
+            signals: self.signals(&places).await,
         }
+    }
+
+    async fn signals(&mut self, places: &BTreeMap<i64, Place>) -> Vec<Sent> {
+        let rows = sqlx::query(
+            "SELECT s.name, s.key, s.payload, s.task FROM workflow.signal s
+             JOIN workflow.workflow_execution w ON w.part = s.part AND w.id = s.workflow_execution
+             WHERE w.execution = $1 ORDER BY s.id",
+        );
+        let rows = rows.bind(self.execution).fetch_all(&mut *self.connection).await.expect("its signals");
+        let signal = |row: &sqlx::postgres::PgRow| {
+            let payload = row.get::<Option<Value>, _>("payload").unwrap_or_default();
+            let taken_by = row.get::<Option<i64>, _>("task").map(|task| places[&task].clone());
+            (row.get("name"), row.get("key"), payload, taken_by)
+        };
+        rows.iter().map(signal).collect()
     }
 
     fn id(&self, ledger: &Ledger, row: usize) -> (i64, Option<i64>) {
@@ -225,6 +254,16 @@ impl Served<'_> {
             }
             Step::Pause => drop(self.run(format!("SELECT workflow_pause({execution})")).await),
             Step::Resume => drop(self.run(format!("SELECT workflow_resume({execution})")).await),
+            Step::Signal(name, key, payload) => {
+                let signal = sqlx::query("SELECT workflow_signal($1, $2, $3, $4)").bind(execution).bind(name);
+                drop(
+                    signal
+                        .bind(payload.as_ref().map(|data| json!(data)))
+                        .bind(key)
+                        .execute(&mut *self.connection)
+                        .await,
+                );
+            }
             Step::Cancel => drop(self.run(format!("SELECT workflow_cancel({execution})")).await),
             Step::Rerun(tasks, reset_items) => {
                 let (names, routes): (Vec<String>, Vec<i32>) =

@@ -90,6 +90,8 @@ pub struct Conductor<'a> {
     scheduled_before: usize,
     /// Bytes of what the tasks that this event has scheduled are given.
     input_bytes: u64,
+    /// Something begins to wait for a signal.
+    pub(crate) wait_begins: bool,
     instant: u32,
 }
 
@@ -107,6 +109,7 @@ impl<'a> Conductor<'a> {
             ended: Arc::default(),
             scheduled_before: 0,
             input_bytes: 0,
+            wait_begins: false,
             instant: 0,
         }
     }
@@ -168,9 +171,10 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Must the changes be written before it can go on? What is withdrawn counts before whatever is reported next.
+    /// Must the changes be written before it can go on? What is withdrawn, and what a signal that was kept leads to, counts
+    /// before whatever is reported next.
     pub fn must_settle(&self) -> bool {
-        self.changes.withdraw != Withdraw::Nothing
+        self.changes.withdraw != Withdraw::Nothing || self.wait_begins
     }
 
     /// A row was reported. No other may be where [`Conductor::must_settle`]: only so it does not matter which reports come

@@ -152,6 +152,7 @@ impl Conductor<'_> {
             && progress.released < progress.total
         {
             progress.released += 1;
+            self.wait_begins |= self.graph.node(key.node).signal.is_some();
             match self.changes.released.iter_mut().find(|(released, _)| *released == key) {
                 Some((_, count)) => *count += 1,
                 None => self.changes.released.push((key, 1)),
@@ -208,6 +209,7 @@ impl Conductor<'_> {
         progress.released = released;
         (progress.ended, progress.failed, progress.cancelled, progress.withdrawn) = (0, 0, 0, 0);
         progress.retries += 1;
+        self.wait_begins |= self.graph.node(key.node).signal.is_some() && delay <= 0.0;
         (progress.stopped, progress.final_failure) = (false, false);
         self.changes.items_retried.push(ItemsRetry { key, delay, released });
         self.changes.whole_ends.push((key, "retrying"));

@@ -6,11 +6,12 @@ use crate::conductor::{Advice, Conductor, Reported};
 use crate::control::Rerun;
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
-use crate::items::tolerates;
-use crate::scope::Facts;
 use crate::state::{Context, Execution, Status, TaskEnd, TaskKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+mod facts;
+mod own_tasks;
 
 /// How a row stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +41,8 @@ pub struct TaskRow {
     pub action: Option<String>,
     /// The signal that it waits for.
     pub signal: Option<String>,
+    /// What no worker does has begun: the engine goes on with it, or it waits for its signal.
+    pub begun: bool,
     /// The action's input.
     pub input: Option<Data>,
     /// What it sees.
@@ -65,12 +68,18 @@ pub struct TaskRow {
 }
 
 impl TaskRow {
-    fn is_waiting(&self) -> bool {
+    /// Can a worker claim it?
+    pub fn is_claimable(&self) -> bool {
+        self.status == RowStatus::Ready && self.action.is_some()
+    }
+
+    fn is_pending(&self) -> bool {
         matches!(self.status, RowStatus::Held | RowStatus::Delayed | RowStatus::Ready)
     }
 
     /// It begins, or begins anew, when its time has come.
     fn await_time(&mut self, now: f64, delay: f64) {
+        self.begun = false;
         (self.status, self.due) = match delay > 0.0 {
             true => (RowStatus::Delayed, Some(now + delay)),
             false => (RowStatus::Ready, None),
@@ -97,6 +106,19 @@ pub struct Outcome {
     pub error: Option<Data>,
 }
 
+/// What came from outside for tasks that wait for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// What tasks wait for.
+    pub name: String,
+    /// Another of the same name with the same key is the same one.
+    pub key: Option<String>,
+    /// The result of the task that takes it.
+    pub payload: Option<Data>,
+    /// The row that took it; none: it is kept.
+    pub taken_by: Option<usize>,
+}
+
 /// An execution and its rows.
 #[derive(Clone)]
 pub struct Ledger {
@@ -106,6 +128,8 @@ pub struct Ledger {
     pub execution: Execution,
     /// Every row there ever was.
     pub rows: Vec<TaskRow>,
+    /// Every signal there ever was, the oldest first.
+    pub signals: Vec<Signal>,
     /// The variables, all branches merged.
     pub variables: Data,
     /// Why it failed.
@@ -135,6 +159,7 @@ impl Ledger {
             parameters,
             execution: Execution::new(),
             rows: Vec::new(),
+            signals: Vec::new(),
             variables: crate::context::empty(),
             error_message: None,
             output: None,
@@ -171,7 +196,7 @@ impl Ledger {
     pub fn claim(&mut self, row: usize) -> Result<(), Refused> {
         match self.rows[row].status {
             RowStatus::Running => Ok(()),
-            RowStatus::Ready if !self.execution.paused => {
+            RowStatus::Ready if self.rows[row].is_claimable() && !self.execution.paused => {
                 let due = self.rows[row].timeout.map(|seconds| self.now + f64::from(seconds));
                 (self.rows[row].status, self.rows[row].due) = (RowStatus::Running, due);
                 Ok(())
@@ -195,11 +220,12 @@ impl Ledger {
         let mut answers = Vec::with_capacity(outcomes.len());
         while answers.len() < outcomes.len() {
             answers.extend(self.report_some(&outcomes[answers.len()..]));
+            self.go_on();
         }
         Ok(answers)
     }
 
-    /// Reports the first of these rows, and those after it until something is withdrawn.
+    /// Reports the first of these rows, and those after it until the changes must be settled.
     fn report_some(&mut self, outcomes: &[Outcome]) -> Vec<&'static str> {
         let rows: Vec<TaskRow> = outcomes.iter().map(|outcome| self.rows[outcome.row].clone()).collect();
         for outcome in outcomes {
@@ -235,56 +261,6 @@ impl Ledger {
         reports.iter().zip(&rows).map(|((_, report), row)| whole(row.key).unwrap_or(report.task_status)).collect()
     }
 
-    /// Lets time pass, and does what becomes due: delays, retries, timeouts of tasks, the workflow's own.
-    pub fn wait(&mut self, seconds: f64) {
-        self.now += seconds;
-        let now = self.now;
-        let mut due: Vec<usize> =
-            (0..self.rows.len()).filter(|row| self.rows[*row].due.is_some_and(|due| due <= now)).collect();
-        due.sort_by(|a, b| self.rows[*a].due.partial_cmp(&self.rows[*b].due).unwrap_or(std::cmp::Ordering::Equal));
-        let late: Vec<usize> = due.iter().copied().filter(|row| self.rows[*row].status == RowStatus::Running).collect();
-        for row in due {
-            let task = &mut self.rows[row];
-            if task.status == RowStatus::Delayed {
-                (task.status, task.due) = (RowStatus::Ready, None);
-                task.retries += u32::from(std::mem::take(&mut task.awaits_retry));
-            }
-        }
-        let late = late.iter().map(|row| {
-            let seconds = self.rows[*row].timeout.unwrap_or_default();
-            let message = format!("the task ran longer than {seconds} seconds");
-            let error = Data::from_pairs([("type", Data::from("timeout")), ("message", Data::from(message))]);
-            Outcome { row: *row, end: TaskEnd::Timeout, result: None, error: Some(error) }
-        });
-        let late: Vec<Outcome> = late.collect();
-        self.route();
-        // They run, but for what the others may have stopped.
-        late.into_iter().for_each(|outcome| drop(self.report_all(&[outcome])));
-        if self.due.is_some_and(|due| due <= now) && !self.over {
-            self.due = None;
-            self.conduct(|conductor| {
-                conductor.time_out();
-                Vec::new()
-            });
-        }
-    }
-
-    /// What no worker does, and waits for nothing, the engine goes on with.
-    fn route(&mut self) {
-        if self.execution.paused {
-            return;
-        }
-        let is_routing = |row: &TaskRow| row.status == RowStatus::Ready && row.action.is_none() && row.signal.is_none();
-        let rows: Vec<usize> = (0..self.rows.len()).filter(|row| is_routing(&self.rows[*row])).collect();
-        for row in rows {
-            if self.rows[row].status == RowStatus::Ready {
-                self.rows[row].status = RowStatus::Running;
-                // It runs: it was just made to.
-                let _ = self.report(row, TaskEnd::Completed, None);
-            }
-        }
-    }
-
     /// No new claims.
     pub fn pause(&mut self) {
         self.control(|conductor| conductor.pause());
@@ -293,7 +269,6 @@ impl Ledger {
     /// Claims again.
     pub fn resume(&mut self) {
         self.control(|conductor| conductor.resume());
-        self.route();
     }
 
     /// Nothing new starts.
@@ -325,6 +300,7 @@ impl Ledger {
             Vec::new()
         });
         self.over |= answer.is_err();
+        self.go_on();
         answer
     }
 
@@ -339,11 +315,13 @@ impl Ledger {
         Rerun { key, context, items, reset_items, first: None, ended_at_once }
     }
 
+    /// What reads nothing but the execution, and what follows from it.
     fn control(&mut self, event: impl Fn(&mut Conductor)) {
         self.conduct(|conductor| {
             event(conductor);
             Vec::new()
         });
+        self.go_on();
     }
 
     /// Lets events happen, and what they lead to; gives the ends of tasks with items.
@@ -393,43 +371,6 @@ impl Ledger {
         ends
     }
 
-    fn facts(&self) -> Facts {
-        let mut runs: BTreeMap<TaskKey, (usize, Vec<&TaskRow>)> = BTreeMap::new();
-        for (place, row) in self.rows.iter().enumerate() {
-            let run = runs.entry(row.key).or_default();
-            run.0 = place;
-            run.1.push(row);
-        }
-        let mut results = BTreeMap::new();
-        let mut ended: Vec<(usize, String, Data)> = Vec::new();
-        for (key, (place, rows)) in runs {
-            let list = rows.iter().filter(|row| !row.withdrawn).map(|row| row.result.clone().unwrap_or(Data::from(())));
-            let list: Vec<Data> = list.collect();
-            let result = match rows[0].index {
-                None => list.first().cloned().unwrap_or(Data::from(())),
-                Some(_) => Data::from(list),
-            };
-            if rows[0].index.is_some() {
-                results.insert(key, result.clone());
-            }
-            if let Some(status) = self.whole_end(key, &rows) {
-                let error = rows.iter().find_map(|row| row.error.clone()).unwrap_or(Data::from(()));
-                let view = [("status", Data::from(status)), ("result", result), ("error", error)];
-                ended.push((place, self.name(key.node).to_owned(), Data::from_pairs(view)));
-            }
-        }
-        // The newest run of each name.
-        ended.sort_by_key(|(place, ..)| *place);
-        Facts {
-            parameters: Some(self.parameters.clone()),
-            variables: Some(self.variables.clone()),
-            tasks: Arc::new(ended.into_iter().map(|(_, name, view)| (name, view)).collect()),
-            all_tasks: true,
-            results,
-            system: Data::from_pairs([("workflow_ref", self.graph.reference.as_str())]),
-        }
-    }
-
     fn update(&mut self, changes: &Changes) {
         for (key, count) in &changes.released {
             let held = self.rows.iter_mut().filter(|row| row.key == *key && row.status == RowStatus::Held);
@@ -451,7 +392,7 @@ impl Ledger {
             for row in self.rows.iter_mut().filter(|row| row.key == rerun.key) {
                 if rerun.reset_items || row.status != RowStatus::Ended(TaskEnd::Completed) || rerun.released.is_none() {
                     row.retries = 0;
-                    row.withdrawn = false;
+                    (row.withdrawn, row.begun) = (false, false);
                     (row.result, row.error) = (None, None);
                     row.status = if open > 0 { RowStatus::Ready } else { RowStatus::Held };
                     open = open.saturating_sub(1);
@@ -478,7 +419,7 @@ impl Ledger {
 
     fn withdraw(&mut self, withdraw: &Withdraw) -> Vec<Withdrawn> {
         let mut withdrawn: BTreeMap<TaskKey, u32> = BTreeMap::new();
-        for row in self.rows.iter_mut().filter(|row| row.is_waiting()) {
+        for row in self.rows.iter_mut().filter(|row| row.is_pending()) {
             let meant = match withdraw {
                 Withdraw::Nothing => false,
                 Withdraw::Items(keys) => keys.contains(&row.key),
@@ -507,6 +448,7 @@ impl Ledger {
                 status,
                 action: task.action,
                 signal: task.signal,
+                begun: false,
                 input: task.input,
                 context: task.context,
                 due,
@@ -541,6 +483,14 @@ impl Ledger {
         if !self.over && live.len() as u32 != self.execution.state.live {
             broken.push(format!("{} tasks live, the state says {}", live.len(), self.execution.state.live));
         }
+        let waits_for = |row: &TaskRow, name: &str| {
+            row.begun && row.status == RowStatus::Ready && row.signal.as_deref() == Some(name)
+        };
+        for signal in self.signals.iter().filter(|signal| signal.taken_by.is_none()) {
+            if self.rows.iter().any(|row| waits_for(row, &signal.name)) {
+                broken.push(format!("signal {} is kept while a task waits for it", signal.name));
+            }
+        }
         for progress in &self.execution.state.items {
             let of_task = self.rows.iter().filter(|row| row.key == progress.key);
             let active = of_task
@@ -561,20 +511,5 @@ impl Ledger {
     /// The name of a task.
     pub fn name(&self, node: NodeId) -> &str {
         &self.graph.node(node).name
-    }
-
-    /// How a task ended, its items taken together; none: it has not.
-    fn whole_end(&self, key: TaskKey, rows: &[&TaskRow]) -> Option<&'static str> {
-        let end = |row: &&TaskRow| match row.status {
-            RowStatus::Ended(end) => Some(end),
-            _ => None,
-        };
-        let ends = rows.iter().map(end).collect::<Option<Vec<TaskEnd>>>()?;
-        let worst = [TaskEnd::Skipped, TaskEnd::Cancelled, TaskEnd::Failed, TaskEnd::Timeout, TaskEnd::Abandoned];
-        let worst = worst.into_iter().find(|end| ends.contains(end)).unwrap_or(TaskEnd::Completed);
-        let failed = ends.iter().filter(|end| end.is_failure()).count() as u32;
-        let tolerates = |items| tolerates(items, ends.len() as u32, failed);
-        let tolerated = rows[0].index.is_some() && self.graph.node(key.node).items.as_ref().is_some_and(tolerates);
-        Some(if worst.is_failure() && tolerated { TaskEnd::Completed.name() } else { worst.name() })
     }
 }

@@ -110,6 +110,7 @@ impl Conductor<'_> {
             max_retries,
             priority: node.priority,
         };
+        self.wait_begins |= task.signal.is_some() && task.start == Start::Ready;
         self.count_input(&task)?;
         Ok(task)
     }

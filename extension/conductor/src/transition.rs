@@ -22,6 +22,7 @@ impl<'a> Conductor<'a> {
         match self.retry(reported, &outcome) {
             Ok(None) => {}
             Ok(Some(delay)) if self.execution.status == Status::Running => {
+                self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && delay <= 0.0;
                 return Report { row: Row::Retry(delay), task_status: "retrying" };
             }
             // A retry that a stopping workflow no longer makes.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use conductor::expression::data;
 use conductor::graph::Graph;
 use conductor::language;
-use conductor::ledger::{Ledger, RowStatus};
+use conductor::ledger::{Ledger, RowStatus, TaskRow};
 use conductor::limits::Limits;
 use conductor::state::{Status, TaskEnd};
 use serde_json::{Value, json};
@@ -53,7 +53,15 @@ fn every_example_runs_to_its_end() {
             if let Some(due) = run.rows.iter().find(|row| row.status == RowStatus::Delayed).and_then(|row| row.due) {
                 run.wait(due - run.now);
             }
-            let Some(row) = run.rows.iter().position(|row| row.status == RowStatus::Ready) else { break };
+            if let Some(name) = run
+                .rows
+                .iter()
+                .find(|row| row.begun && row.status == RowStatus::Ready)
+                .and_then(|row| row.signal.clone())
+            {
+                run.signal(&name, None, Some(data(&result))).unwrap();
+            }
+            let Some(row) = run.rows.iter().position(TaskRow::is_claimable) else { break };
             run.claim(row).unwrap();
             run.report(row, TaskEnd::Completed, Some(data(&result))).unwrap();
         }

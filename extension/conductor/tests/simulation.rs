@@ -4,11 +4,11 @@
 
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, Outcome, RowStatus, TaskRow};
+use conductor::ledger::{Ledger, Outcome, RowStatus, Signal, TaskRow};
 use conductor::limits::Limits;
 use conductor::parse::parse;
 use conductor::simulation::{Chance, Step, workflow};
-use conductor::state::Status;
+use conductor::state::{Status, TaskEnd};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -61,6 +61,9 @@ impl Play {
                 taken.unwrap_or_else(|refused| panic!("{refused}: {:#?}", self.story));
                 self.assert_same(&apart(before, &outcomes), "reports do something else apart");
             }
+            Step::Signal(name, Some(key), _) if before.signals.iter().any(|sent| is_same(sent, &name, &key)) => {
+                self.assert_same(&before, "a signal that came before has changed something");
+            }
             Step::Stale(_) => assert!(taken.is_err(), "a report that is stale was taken: {:#?}", self.story),
             _ => {}
         }
@@ -98,6 +101,10 @@ impl Play {
     }
 }
 
+fn is_same(sent: &Signal, name: &str, key: &str) -> bool {
+    sent.name == name && sent.key.as_deref() == Some(key)
+}
+
 /// The same reports one by one.
 fn apart(mut ledger: Ledger, outcomes: &[Outcome]) -> Ledger {
     for outcome in outcomes {
@@ -123,12 +130,13 @@ fn look(ledger: &Ledger) -> (String, Vec<String>) {
     let mut rows: Vec<String> = ledger.rows.iter().map(row).collect();
     rows.sort();
     let whole = format!(
-        "{:?} paused {} over {} variables {:?} output {:?}",
+        "{:?} paused {} over {} variables {:?} output {:?} signals {:?}",
         ledger.status(),
         ledger.execution.paused,
         ledger.over,
         ledger.variables,
-        ledger.output
+        ledger.output,
+        ledger.signals
     );
     (whole, rows)
 }
@@ -162,6 +170,35 @@ fn every_schedule_ends_and_breaks_nothing() {
     }
     let schedules = number("SCHEDULES").unwrap_or(if cfg!(debug_assertions) { 5_000 } else { 100_000 });
     (0..schedules).for_each(|seed| drop(play(seed)));
+}
+
+#[test]
+fn signals_come_early_late_twice_and_too_late() {
+    let mut seen = [0; 5];
+    for seed in 0..2_000 {
+        let mut play = Play::begin(seed);
+        let mut chance = Chance::new(!seed);
+        for _ in 0..40 {
+            let before = play.ledger.clone();
+            let Some(step) = Step::draw(&mut chance, &play.ledger) else { continue };
+            play.take(step.clone());
+            let taken = |ledger: &Ledger| ledger.signals.iter().filter(|signal| signal.taken_by.is_some()).count();
+            let timeouts = |ledger: &Ledger| {
+                let late = |row: &&TaskRow| row.signal.is_some() && row.status == RowStatus::Ended(TaskEnd::Timeout);
+                ledger.rows.iter().filter(late).count()
+            };
+            let more = play.ledger.signals.len() > before.signals.len();
+            let took = taken(&play.ledger) > taken(&before);
+            let is_signal = matches!(step, Step::Signal(..));
+            seen[0] += u32::from(is_signal && more && took);
+            seen[1] += u32::from(is_signal && more && !took);
+            seen[2] += u32::from(is_signal && !more);
+            seen[3] += u32::from(!is_signal && took);
+            seen[4] += u32::from(timeouts(&play.ledger) > timeouts(&before));
+        }
+    }
+    let [delivered, kept, refused_or_known, taken_later, timed_out] = seen;
+    assert!(seen.iter().all(|count| *count > 10), "{delivered} {kept} {refused_or_known} {taken_later} {timed_out}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Chance;
 use crate::expression::Data;
-use crate::ledger::{Ledger, Outcome, Refused, RowStatus};
+use crate::ledger::{Ledger, Outcome, Refused, RowStatus, TaskRow};
 use crate::state::TaskEnd;
 
 /// One thing that happens. Rows are those of the ledger it was drawn for.
@@ -22,6 +22,8 @@ pub enum Step {
     Resume,
     /// Nothing new starts.
     Cancel,
+    /// A signal comes: its name, its key, its payload.
+    Signal(String, Option<String>, Option<Data>),
     /// Tasks run again, by name and route; none named: all that failed. True: successful items too.
     Rerun(Vec<(String, u32)>, bool),
 }
@@ -29,8 +31,8 @@ pub enum Step {
 impl Step {
     /// Something that may happen now; none where that would be nothing.
     pub fn draw(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
-        let running = rows(ledger, |status| status == RowStatus::Running);
-        match chance.below(24) {
+        let running = rows(ledger, |row| row.status == RowStatus::Running);
+        match chance.below(27) {
             0 if !ledger.over => Some(Step::Pause),
             1 | 2 if ledger.execution.paused => Some(Step::Resume),
             3 if !ledger.over && chance.one_in(3) => Some(Step::Cancel),
@@ -42,10 +44,11 @@ impl Step {
                 stale.then(|| Step::Stale(outcome(chance, row)))
             }
             8..=14 => {
-                let mut ready = rows(ledger, |status| status == RowStatus::Ready);
+                let mut ready = rows(ledger, TaskRow::is_claimable);
                 let claimed = some_of(chance, &mut ready);
                 (!claimed.is_empty() && !ledger.execution.paused).then_some(Step::Claim(claimed))
             }
+            15..=17 => signal(chance, ledger),
             _ => {
                 let reported = some_of(chance, &mut running.clone());
                 let outcomes: Vec<Outcome> = reported.into_iter().map(|row| outcome(chance, row)).collect();
@@ -56,16 +59,19 @@ impl Step {
 
     /// The next step towards the end when all goes well; none: it has come.
     pub fn towards_the_end(ledger: &Ledger) -> Option<Step> {
-        let running = rows(ledger, |status| status == RowStatus::Running);
-        let ready = rows(ledger, |status| status == RowStatus::Ready);
+        let running = rows(ledger, |row| row.status == RowStatus::Running);
+        let ready = rows(ledger, TaskRow::is_claimable);
+        let wanted = ledger.rows.iter().filter(|row| row.begun && row.status == RowStatus::Ready);
+        let wanted = wanted.filter_map(|row| row.signal.clone()).next();
         let times = ledger.rows.iter().filter(|row| row.status == RowStatus::Delayed).filter_map(|row| row.due);
         let first = times.reduce(f64::min);
         let well = |row: usize| Outcome { row, end: TaskEnd::Completed, result: Some(Data::from(1)), error: None };
-        match (running.is_empty(), ready.is_empty(), first) {
+        match (running.is_empty(), ready.is_empty(), wanted, first) {
             _ if ledger.execution.paused => Some(Step::Resume),
             (false, ..) => Some(Step::Report(running.into_iter().map(well).collect())),
-            (_, false, _) => Some(Step::Claim(ready)),
-            (_, _, Some(due)) => Some(Step::Wait(due - ledger.now)),
+            (_, false, ..) => Some(Step::Claim(ready)),
+            (_, _, Some(name), _) => Some(Step::Signal(name, None, Some(Data::from(1)))),
+            (.., Some(due)) => Some(Step::Wait(due - ledger.now)),
             _ => None,
         }
     }
@@ -80,14 +86,29 @@ impl Step {
             Step::Pause => ledger.pause(),
             Step::Resume => ledger.resume(),
             Step::Cancel => ledger.cancel(),
+            Step::Signal(name, key, payload) => ledger.signal(name, key.as_deref(), payload.clone())?,
             Step::Rerun(tasks, reset_items) => ledger.rerun(tasks, *reset_items)?,
         }
         Ok(())
     }
 }
 
-fn rows(ledger: &Ledger, wanted: impl Fn(RowStatus) -> bool) -> Vec<usize> {
-    (0..ledger.rows.len()).filter(|row| wanted(ledger.rows[*row].status)).collect()
+fn rows(ledger: &Ledger, wanted: impl Fn(&TaskRow) -> bool) -> Vec<usize> {
+    (0..ledger.rows.len()).filter(|row| wanted(&ledger.rows[*row])).collect()
+}
+
+/// One that is waited for, or that may come too early or for nobody; now and then one that came before.
+fn signal(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
+    let waits = ledger.graph().nodes.iter().any(|node| node.signal.is_some());
+    let wanted: Vec<&String> =
+        ledger.rows.iter().filter(|row| row.begun).filter_map(|row| row.signal.as_ref()).collect();
+    let name = match wanted.is_empty() || chance.one_in(2) {
+        true => (*chance.pick(&["go", "go 0", "go 1"])).to_owned(),
+        false => (*chance.pick(&wanted)).clone(),
+    };
+    let key = chance.one_in(3).then(|| (*chance.pick(&["a", "b"])).to_owned());
+    let payload = chance.one_in(2).then(|| Data::from(chance.below(3)));
+    waits.then_some(Step::Signal(name, key, payload))
 }
 
 /// One to four of a list, in any order.

@@ -1,4 +1,4 @@
-//! A random workflow: forks in forks, joins, cycles, items, retries, delays, timeouts, decisions, a last task.
+//! A random workflow: forks in forks, joins, cycles, items, retries, delays, timeouts, signals, decisions, a last task.
 
 use super::Chance;
 use serde_json::{Value, json};
@@ -29,13 +29,21 @@ pub fn workflow(chance: &mut Chance) -> Value {
 fn task(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Value {
     let mut task = json!({"name": format!("t{number}")});
     let works = number == 0 || !chance.one_in(6);
+    let waits = number > 0 && chance.one_in(6);
     if chance.one_in(8) {
         task["when"] = json!("{{ vars.n is odd }}");
     }
     if chance.one_in(8) {
         task["delay"] = json!(5);
     }
-    if works {
+    if waits {
+        let mut wait = json!({"signal": chance.pick(&["go", "go {{ vars.n }}"])});
+        if chance.one_in(3) {
+            wait["timeout"] = json!(6);
+        }
+        task["wait_for"] = wait;
+        work(chance, &mut task);
+    } else if works {
         task["action"] = json!("sim.work");
         task["input"] = json!({"n": "{{ vars.n }}", "own": "{{ vars.own }}"});
         work(chance, &mut task);
@@ -50,7 +58,7 @@ fn task(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Value
     task
 }
 
-/// What only a task with an action has.
+/// What only a task has that works or waits.
 fn work(chance: &mut Chance, task: &mut Value) {
     if chance.one_in(5) {
         task["timeout"] = json!(7);
@@ -85,6 +93,9 @@ fn work(chance: &mut Chance, task: &mut Value) {
         }
         task["with_items"] = items;
         task["input"]["item"] = json!("{{ item }}");
+        if task["wait_for"].is_object() && chance.one_in(2) {
+            task["wait_for"]["signal"] = json!("go {{ index }}");
+        }
     }
 }
 
