@@ -29,38 +29,41 @@ COMMENT ON FUNCTION workflow.task_summary(workflow.workflow_task_execution) IS
   'A task in one word: timeout and abandoned are failed, canceling is running, whatever has not begun is pending.';
 REVOKE ALL ON FUNCTION workflow.task_summary(workflow.workflow_task_execution) FROM PUBLIC;
 
-CREATE FUNCTION workflow.task_lists(part int, workflow_execution bigint)
-RETURNS TABLE (current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[])
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+CREATE FUNCTION workflow.task_lists(workflow_executions bigint[])
+RETURNS TABLE (workflow_execution bigint, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[])
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
 BEGIN ATOMIC
-  SELECT
-    coalesce(array_agg(name.task_name ORDER BY name.first) FILTER (WHERE name.list = 'current'), '{}'),
-    coalesce(array_agg(name.task_name ORDER BY name.first) FILTER (WHERE name.list = 'completed'), '{}'),
-    coalesce(array_agg(name.task_name ORDER BY name.first) FILTER (WHERE name.list = 'failed'), '{}'),
-    coalesce(array_agg(name.task_name ORDER BY name.first) FILTER (WHERE name.list = 'skipped'), '{}')
+  SELECT name.run,
+    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'current'), '{}'),
+    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'completed'), '{}'),
+    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'failed'), '{}'),
+    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'skipped'), '{}')
   FROM (
     -- A task that ran more than once, by several ways or in a cycle, may stand in several lists, but once in each.
-    SELECT visit.task_name, visit.list, min(visit.first) AS first
+    SELECT visit.run, visit.task_name, visit.list, min(visit.first) AS first
     FROM (
       -- The items of a task are one: it has not ended before the last of them, and has failed where one has.
-      SELECT task.task_name, min(task.id) AS first,
+      SELECT run.id AS run, task.task_name, min(task.id) AS first,
         CASE
           WHEN bool_or(NOT workflow.is_end(task.status)) THEN 'current'
-          WHEN bool_or(workflow.task_summary(task) = 'failed') THEN 'failed'
-          WHEN bool_or(workflow.task_summary(task) = 'cancelled') THEN 'cancelled'
+          WHEN bool_or(task.status IN ('failed', 'timeout', 'abandoned')) THEN 'failed'
+          WHEN bool_or(task.status = 'cancelled') THEN 'cancelled'
           WHEN bool_and(task.skipped) THEN 'skipped'
-          ELSE 'completed'
+          WHEN bool_and(task.status = 'completed') THEN 'completed'
         END AS list
-      FROM workflow.workflow_task_execution AS task
-      WHERE task.part = task_lists.part AND task.workflow_execution = task_lists.workflow_execution
-      GROUP BY task.task_name, task.route, task.visit
+      FROM unnest(task_lists.workflow_executions) AS run(id)
+      LEFT JOIN workflow.workflow_task_execution AS task
+        ON task.part = (run.id >> 48)::int AND task.workflow_execution = run.id
+      GROUP BY run.id, task.task_name, task.route, task.visit
     ) AS visit
-    GROUP BY visit.task_name, visit.list
-  ) AS name;
+    GROUP BY visit.run, visit.task_name, visit.list
+    ORDER BY visit.run, first
+  ) AS name
+  GROUP BY name.run;
 END;
-COMMENT ON FUNCTION workflow.task_lists(int, bigint) IS
-  'The tasks of a workflow execution by name, as their rows say: those that have not ended, have ended well, badly, or were skipped; each name once a list, in the order in which the tasks appeared. One row, whether there are tasks or not.';
-REVOKE ALL ON FUNCTION workflow.task_lists(int, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.task_lists(bigint[]) IS
+  'The tasks of workflow executions by name, as their rows say: those that have not ended, have ended well, badly, or were skipped; each name once a list, in the order in which the tasks appeared. A row for each of them, whether it has tasks or not.';
+REVOKE ALL ON FUNCTION workflow.task_lists(bigint[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.readable(run workflow.workflow_execution) RETURNS SETOF workflow.workflow_execution
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
@@ -73,7 +76,7 @@ BEGIN ATOMIC
     (run).status, (run).error_message, (run).paused, (run).pause_reason, (run).version, (run).state, (run).priority,
     (run).depth, (run).due_at, (run).created, (run).updated
   FROM (VALUES (NULL)) AS one (row) LEFT JOIN LATERAL (
-    SELECT live.* FROM workflow.task_lists((run).part, (run).id) AS live
+    SELECT live.* FROM workflow.task_lists(ARRAY[(run).id]) AS live
     WHERE (run).version IS NOT NULL AND NOT workflow.is_end(
       (SELECT e.status FROM workflow.execution AS e WHERE e.part = (run).part AND e.id = (run).execution))
   ) AS list ON true;

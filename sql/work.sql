@@ -31,14 +31,20 @@ COMMENT ON COLUMN workflow.outcome.error IS 'What went wrong.';
 COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the task''s rule.';
 COMMENT ON COLUMN workflow.outcome.retry_in IS 'When the next retry is due, from now; NULL: by the task''s rule.';
 
-CREATE FUNCTION workflow.finish(outcomes workflow.outcome[], now timestamptz, worker text, max_tasks int, actions text[], until timestamptz)
-RETURNS TABLE (task bigint, lease bigint, state text, code text, message text, workflow_execution bigint, task_name text,
-  task_index int, action text, input jsonb, attempt int)
-LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
-COMMENT ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) IS
-  'Takes reports, advances their executions, and hands up to max_tasks of what follows to the worker: an answer a report, then a row a task. Without a worker nothing is handed out.';
-REVOKE ALL ON FUNCTION workflow.finish(workflow.outcome[], timestamptz, text, int, text[], timestamptz) FROM PUBLIC;
+CREATE FUNCTION workflow.finish(outcomes workflow.outcome[])
+RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
+COMMENT ON FUNCTION workflow.finish(workflow.outcome[]) IS
+  'Takes reports and advances their executions: an answer a report. For callers that see to the planner''s settings.';
+REVOKE ALL ON FUNCTION workflow.finish(workflow.outcome[]) FROM PUBLIC;
+
+CREATE FUNCTION workflow.finish_and_claim(worker text, outcomes workflow.outcome[], max_tasks int, actions text[], lease interval, parts int[])
+RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, workflow_execution bigint, task_name text,
+  task_index int, action text, input jsonb, attempt int, lease_until timestamptz)
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_finish_and_claim_wrapper';
+COMMENT ON FUNCTION workflow.finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) IS
+  'Takes reports, advances their executions, and gives the worker up to max_tasks of what follows or waits: an answer a report, then a row a task. For callers that see to the planner''s settings.';
+REVOKE ALL ON FUNCTION workflow.finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.end_tasks(outcomes workflow.outcome[], now timestamptz) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -55,20 +61,14 @@ COMMENT ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) IS
 REVOKE ALL ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_claim(worker text, max_tasks int, lease interval) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM workflow.require('worker', worker);
-  IF max_tasks IS NULL OR max_tasks < 1 OR max_tasks > 10000 THEN
-    PERFORM workflow.raise_error('WF613', 'max_tasks is out of range', format('max_tasks is %s', coalesce(max_tasks::text, 'null')),
-      'ask for 1 to 10000 tasks');
-  END IF;
-  IF lease IS NULL OR lease <= interval '0' OR lease > interval '30 days' THEN
-    PERFORM workflow.raise_error('WF613', 'lease is out of range', format('lease is %s', coalesce(lease::text, 'null')),
-      'give a lease that is longer than nothing and at most 30 days: interval ''30 seconds''');
-  END IF;
-END $$;
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_claim_wrapper';
 COMMENT ON FUNCTION workflow.check_claim(text, int, interval) IS 'Raises WF613 where a claim''s arguments are not what they must be.';
 REVOKE ALL ON FUNCTION workflow.check_claim(text, int, interval) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_parts(parts int[]) RETURNS void
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_wrapper';
+COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
+REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.ready_actions(part int, actions text[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -187,7 +187,7 @@ BEGIN
     RETURNING t.id, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt),
   held AS (
     INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
-    SELECT claim_part.part, token, token, claim_part.worker, claim_part.until, array_agg(c.id), claim_part.now, claim_part.now
+    SELECT claim_part.part, token, token, claim_part.worker, claim_part.until, array_agg(c.id ORDER BY c.id), claim_part.now, claim_part.now
     FROM claimed c HAVING count(*) > 0)
   SELECT c.id, token, c.workflow_execution, c.task_name, c.task_index, c.action_ref, c.input, c.attempt FROM claimed c;
   GET DIAGNOSTICS got = ROW_COUNT;
@@ -275,55 +275,24 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, in
 
 CREATE FUNCTION pg_catalog.workflow_finish(outcomes workflow.outcome[])
 RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-  PERFORM workflow.check_outcomes(outcomes);
-  RETURN QUERY SELECT f.task, f.lease, f.state, f.code, f.message
-    FROM workflow.finish(outcomes, workflow.now(), NULL, NULL, NULL, NULL) f;
+  RETURN QUERY SELECT f.task, f.lease_token, f.state, f.code, f.message FROM workflow.finish(outcomes) f;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) IS
   'Takes the reports of up to 10000 tasks, advances each execution once, and answers each report in its place: the task, the lease, and either its state now (completed, failed, timeout, abandoned, cancelled, retrying; running where other items of the task still are) or the code and message of its refusal: WF613 a value that cannot be, WF614 a result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside. A refused report changes nothing and does not touch the others.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) FROM PUBLIC;
 
-CREATE FUNCTION workflow.check_outcomes(outcomes workflow.outcome[]) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM workflow.require('outcomes', outcomes);
-  IF cardinality(outcomes) > 10000 THEN
-    PERFORM workflow.raise_error('WF614', 'too many outcomes', format('there are %s', cardinality(outcomes)), 'report at most 10000 at once');
-  END IF;
-END $$;
-COMMENT ON FUNCTION workflow.check_outcomes(workflow.outcome[]) IS 'Raises WF613 or WF614 where a batch of reports is null or too large.';
-REVOKE ALL ON FUNCTION workflow.check_outcomes(workflow.outcome[]) FROM PUBLIC;
-
 CREATE FUNCTION pg_catalog.workflow_finish_and_claim(worker text, outcomes workflow.outcome[], max_tasks int DEFAULT 1,
   actions text[] DEFAULT NULL, lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
 RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, workflow_execution bigint, task_name text,
   task_index int, action text, input jsonb, attempt int, lease_until timestamptz)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  now timestamptz := workflow.now();
-  until timestamptz;
-  got int := 0;
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-  PERFORM workflow.check_claim(worker, max_tasks, workflow_finish_and_claim.lease);
-  until := now + workflow_finish_and_claim.lease;
-  PERFORM workflow.check_parts(parts);
-  PERFORM workflow.check_outcomes(outcomes);
-  IF cardinality(outcomes) > 0 THEN
-    RETURN QUERY SELECT f.task, f.lease, f.state, f.code, f.message, f.workflow_execution, f.task_name, f.task_index, f.action,
-      f.input, f.attempt, CASE WHEN f.state = 'claimed' THEN until END
-      FROM workflow.finish(outcomes, now, worker, max_tasks, actions, until) f;
-    GET DIAGNOSTICS got = ROW_COUNT;
-    got := got - cardinality(outcomes);
-  END IF;
-  IF got < max_tasks THEN
-    RETURN QUERY SELECT c.task, c.lease_token, 'claimed', NULL, NULL, c.workflow_execution, c.task_name, c.task_index, c.action,
-      c.input, c.attempt, c.lease_until
-      FROM pg_catalog.workflow_claim(worker, max_tasks - got, actions, workflow_finish_and_claim.lease, parts) c;
-  END IF;
+  RETURN QUERY SELECT f.task, f.lease_token, f.state, f.code, f.message, f.workflow_execution, f.task_name, f.task_index, f.action,
+    f.input, f.attempt, f.lease_until FROM workflow.finish_and_claim(worker, outcomes, max_tasks, actions, lease, parts) f;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) IS
   'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue; where others have waited for more than pg_workflow.hand_over_grace longer, at most half of max_tasks is.';
@@ -336,12 +305,12 @@ COMMENT ON FUNCTION workflow.check_size(text, int) IS
 REVOKE ALL ON FUNCTION workflow.check_size(text, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.finish_one(outcome workflow.outcome) RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   answer record;
 BEGIN
-  SELECT f.state, f.code, f.message INTO answer
-  FROM workflow.finish(ARRAY[outcome], workflow.now(), NULL, NULL, NULL, NULL) f;
+  SELECT f.state, f.code, f.message INTO answer FROM workflow.finish(ARRAY[outcome]) f;
   IF answer.code IS NOT NULL THEN
     PERFORM workflow.raise_error(answer.code, answer.message, NULL, CASE answer.code
       WHEN 'WF615' THEN 'stop working on it: it was given to another worker, or has ended'
@@ -506,12 +475,3 @@ COMMENT ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) IS
   'Makes the tasks of up to max_rows leases that have ended claimable again; gives how many tasks that were. Reads one index page where no lease has ended.';
 REVOKE ALL ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) FROM PUBLIC;
 
-CREATE FUNCTION workflow.check_parts(parts int[]) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF EXISTS (SELECT FROM unnest(parts) AS p(part) WHERE p.part IS NULL OR p.part NOT BETWEEN 0 AND 1023) THEN
-    PERFORM workflow.raise_error('WF613', 'a part is out of range', format('parts are %s', left(parts::text, 100)), 'parts are 0 to 1023');
-  END IF;
-END $$;
-COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
-REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;

@@ -242,7 +242,7 @@ impl<'w> Run<'w> {
     async fn work(mut self, shutdown: &CancellationToken) -> Result<()> {
         let mut next_look = Instant::now();
         while !shutdown.is_cancelled() {
-            self.collect();
+            self.gather().await;
             let looking = !self.room.is_full() && (next_look <= Instant::now() || !self.outbox.is_empty());
             if looking || !self.outbox.is_empty() {
                 let wait = match self.exchange(looking).await {
@@ -431,6 +431,17 @@ impl<'w> Run<'w> {
             }
         };
         self.running.spawn(async move { (action, work.await) }.instrument(span));
+    }
+
+    /// Collects what is done, as long as more is done in the meantime: quick tasks that came together go together.
+    async fn gather(&mut self) {
+        self.collect();
+        let mut before = 0;
+        while self.outbox.len() > before {
+            before = self.outbox.len();
+            tokio::task::yield_now().await;
+            self.collect();
+        }
     }
 
     /// Takes in all handlers that are done by now.

@@ -1,3 +1,2 @@
--- By how many seconds the first place in the queue is ahead of now, for each of these parts, among tasks of these actions.
-SELECT p.part, extract(epoch FROM $3 - workflow.head_of_queue(p.part, $2))::float8
-FROM unnest($1::int[]) AS p(part)
+-- By how many seconds the first place in the queue of a part is ahead of now, among tasks of these actions.
+SELECT extract(epoch FROM $3 - workflow.head_of_queue($1, $2))::float8

@@ -1,10 +1,12 @@
 //! Advancing executions: events to the conductor, its changes to the tables, until nothing more follows.
 
+use crate::claim::Asking;
 use crate::error::Error;
 use crate::finish::OwnReport;
 use crate::jsonb::Jsonb;
+use crate::rows::Rows;
 use crate::run::Run;
-use crate::write::{Asking, Batch, Handed, Written, withdrawn};
+use crate::write::{Batch, Handed, Written, withdrawn};
 use crate::{dispatch, family, finish, plans};
 use conductor::changes::Withdrawn;
 use conductor::conductor::Conductor;
@@ -12,7 +14,7 @@ use conductor::control::Rerun;
 use conductor::scope::Facts;
 use conductor::state::{Execution, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::spi::{SpiClient, SpiTupleTable};
+use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, HashMap};
 
 /// So many tasks that no worker does one call goes on with; the next tick goes on with the rest. Workflows that call
@@ -43,7 +45,7 @@ pub struct Advance<'c, 'conn> {
 }
 
 /// Runs by id, from rows as [`Run::read`] takes them. Those that the engine does not own are left out.
-pub fn read_runs(client: &SpiClient, mut rows: SpiTupleTable) -> Result<BTreeMap<i64, Run>, Error> {
+pub fn read_runs(client: &SpiClient, mut rows: Rows) -> Result<BTreeMap<i64, Run>, Error> {
     let mut runs = BTreeMap::new();
     while rows.next().is_some() {
         if let Some(run) = Run::read(client, &rows)? {

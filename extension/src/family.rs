@@ -4,9 +4,9 @@
 use crate::advance::Advance;
 use crate::error::Error;
 use crate::finish::OwnReport;
+use crate::rows::Rows;
 use crate::{plans, settings};
 use conductor::state::{Status, TaskEnd};
-use pgrx::spi::SpiTupleTable;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions have ended: what is to be reported of the tasks that had called them.
@@ -69,7 +69,7 @@ pub fn cancel_left(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Er
 }
 
 /// One column of all rows.
-pub fn numbers(mut rows: SpiTupleTable, ordinal: usize) -> Result<Vec<i64>, Error> {
+pub fn numbers(mut rows: Rows, ordinal: usize) -> Result<Vec<i64>, Error> {
     let mut numbers = Vec::with_capacity(rows.len());
     while rows.next().is_some() {
         numbers.extend(rows.get::<i64>(ordinal)?);

@@ -1,21 +1,21 @@
 //! Reports of tasks: a batch in, every execution advanced once, the next tasks out.
 
 use crate::advance::{Advance, ItemReports, read_runs};
+use crate::claim::Asking;
 use crate::error::Error;
-use crate::jsonb::Jsonb;
-use crate::report::{Answer, Outcome, Refusal};
+use crate::family::numbers;
+use crate::plans;
+use crate::report::{Answer, Outcome, Refusal, by_part, find_rows};
 use crate::run::{Run, as_data, load_facts, readable};
-use crate::write::{Asking, Handed};
-use crate::{dispatch, plans};
+use crate::write::{Handed, turn_leases};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
 use conductor::expression::Data;
 use conductor::needs::Needs;
 use conductor::state::{TaskEnd, TaskKey};
-use pgrx::datum::{AnyElement, DatumWithOid, TimestampWithTimeZone};
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
-use pgrx::spi::{SpiClient, SpiTupleTable};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -44,7 +44,7 @@ pub struct OwnReport {
 
 /// Who reports.
 #[derive(Clone, Copy, PartialEq)]
-enum Reporter {
+pub enum Reporter {
     /// A worker, who must have the lease.
     Worker,
     /// The engine.
@@ -52,34 +52,46 @@ enum Reporter {
 }
 
 /// Takes reports, advances their executions, and hands the asking worker what follows.
-fn finish(
+pub fn finish(
     client: &SpiClient,
-    outcomes: AnyElement,
+    mut outcomes: Vec<Outcome>,
     now: TimestampWithTimeZone,
     reporter: Reporter,
     asking: Option<&mut Asking>,
 ) -> Result<(Vec<Answer>, Vec<Handed>), Error> {
-    // First the lock, then the rows: what they say then stays true.
-    let runs = read_runs(
-        client,
-        plans::run(client, include_str!("../queries/lock_reported.sql"), &[outcome_array(outcomes)])?,
-    )?;
-    let arguments = [outcome_array(outcomes), now.into()];
-    let mut rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
-    let outcomes = read_outcomes(&mut rows)?;
+    let runs = load(client, now, &mut outcomes)?;
     let (answers, taken) = judge(&outcomes, &runs, reporter);
     let mut advance = Advance::new(client, now, runs);
-    let (mut states, handed) = report(&mut advance, &taken, asking)?;
+    let (mut asking, mut handed) = (asking, Vec::new());
+    let mut states = report(&mut advance, &taken, asking.as_deref_mut(), &mut handed)?;
     for (id, key, status) in &advance.whole_ends {
         for report in taken.get(id).into_iter().flatten().filter(|report| report.key == *key) {
             states.insert(report.outcome.task, (*status).to_owned());
         }
     }
-    drop_leases(client, &taken)?;
+    // What time does never waits, not for a heartbeat either: it leaves leases to their end.
+    let done = if reporter == Reporter::Worker { leases(&taken) } else { BTreeMap::new() };
+    turn_leases(client, now, &done, &handed, asking.as_deref())?;
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
     });
     Ok((answers.collect(), handed))
+}
+
+/// Locks the executions of the reported tasks, then finds these: what their rows say stays true. One part after the other,
+/// in each from callers to called.
+fn load(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<BTreeMap<i64, Run>, Error> {
+    let mut runs = BTreeMap::new();
+    for (part, tasks) in by_part(outcomes.iter().filter_map(|outcome| outcome.task)) {
+        let found = plans::run(client, include_str!("../queries/find_runs.sql"), &[part.into(), tasks.into()])?;
+        let mut ids = numbers(found, 1)?;
+        ids.sort_unstable();
+        ids.dedup();
+        let locked = plans::run(client, include_str!("../queries/lock_runs.sql"), &[part.into(), ids.into()])?;
+        runs.extend(read_runs(client, locked)?);
+    }
+    find_rows(client, now, outcomes)?;
+    Ok(runs)
 }
 
 /// Ends tasks of executions that are locked; what must wait for what others have withdrawn, when that is written.
@@ -87,15 +99,8 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
     if reports.is_empty() {
         return Ok(());
     }
-    let arguments = [
-        reports.iter().map(|report| report.task).collect::<Vec<_>>().into(),
-        reports.iter().map(|report| report.end.name()).collect::<Vec<_>>().into(),
-        reports.iter().map(|report| report.result.clone()).collect::<Vec<_>>().into(),
-        reports.iter().map(|report| report.error.clone()).collect::<Vec<_>>().into(),
-        advance.now.into(),
-    ];
-    let mut rows = plans::run(advance.client, include_str!("../queries/load_own_reports.sql"), &arguments)?;
-    let outcomes = read_outcomes(&mut rows)?;
+    let mut outcomes: Vec<Outcome> = reports.iter().map(Outcome::own).collect();
+    find_rows(advance.client, advance.now, &mut outcomes)?;
     let runs: BTreeSet<i64> =
         outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
     advance.load(runs.into_iter().collect())?;
@@ -106,14 +111,6 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
     reports.retain(|report| left.contains(&Some(report.task)));
     advance.unheard = reports;
     Ok(())
-}
-
-fn read_outcomes(rows: &mut SpiTupleTable) -> Result<Vec<Outcome>, Error> {
-    let mut outcomes = Vec::with_capacity(rows.len());
-    while rows.next().is_some() {
-        outcomes.push(Outcome::read(rows)?);
-    }
-    Ok(outcomes)
 }
 
 /// Tells the reports that can be taken, by execution, from those that are answered at once.
@@ -175,14 +172,14 @@ fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Resu
 type States = HashMap<Option<i64>, String>;
 
 /// Tells the conductor, in as many rounds as it takes: what one report has withdrawn counts before the next is heard. Gives
-/// how each task stands then, and what was handed out.
+/// how each task stands then.
 fn report(
     advance: &mut Advance,
     taken: &BTreeMap<i64, Vec<Taken>>,
     mut asking: Option<&mut Asking>,
-) -> Result<(States, Vec<Handed>), Error> {
+    handed: &mut Vec<Handed>,
+) -> Result<States, Error> {
     let mut states = States::new();
-    let mut handed = Vec::new();
     let mut open: BTreeMap<i64, &[Taken]> = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
     while !open.is_empty() {
         open = report_round(advance, &open, &mut states)?;
@@ -192,7 +189,7 @@ fn report(
             note_withdrawn(advance, &open)?;
         }
     }
-    Ok((states, handed))
+    Ok(states)
 }
 
 /// What waits for a signal can be withdrawn until it is heard of; what a worker has, cannot.
@@ -322,99 +319,13 @@ fn jitter() -> f64 {
     unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) }
 }
 
-fn drop_leases(client: &SpiClient, taken: &BTreeMap<i64, Vec<Taken>>) -> Result<(), Error> {
-    let reports = || taken.values().flatten().map(|report| report.outcome);
-    let leases: BTreeSet<i64> = reports().filter_map(|outcome| outcome.lease).collect();
-    if !leases.is_empty() {
-        let leases: Vec<i64> = leases.into_iter().collect();
-        let tasks: Vec<i64> = reports().filter_map(|outcome| outcome.task).collect();
-        plans::run(client, include_str!("../queries/drop_leases.sql"), &[leases.into(), tasks.into()])?;
-    }
-    Ok(())
-}
-
-/// Reports, and what the worker is handed for them: `workflow.finish` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_finish(
-    outcomes: AnyElement,
-    now: TimestampWithTimeZone,
-    worker: Option<String>,
-    max_tasks: Option<i32>,
-    actions: Option<Vec<Option<String>>>,
-    until: Option<TimestampWithTimeZone>,
-) -> Result<
-    TableIterator<
-        'static,
-        (
-            name!(task, Option<i64>),
-            name!(lease, Option<i64>),
-            name!(state, Option<String>),
-            name!(code, Option<String>),
-            name!(message, Option<String>),
-            name!(workflow_execution, Option<i64>),
-            name!(task_name, Option<String>),
-            name!(task_index, Option<i32>),
-            name!(action, Option<String>),
-            name!(input, Option<Jsonb>),
-            name!(attempt, Option<i32>),
-        ),
-    >,
-    ErrorReport,
-> {
-    let mut asking = match (worker, until) {
-        (Some(worker), Some(until)) => {
-            let actions = actions.map(|actions| actions.into_iter().flatten().collect());
-            let wanted = max_tasks.unwrap_or(0).max(0) as usize;
-            Some(Asking { worker, wanted, past_others: wanted / 2, actions, until })
+/// The leases that were reported with, and the tasks of each.
+fn leases(taken: &BTreeMap<i64, Vec<Taken>>) -> BTreeMap<i64, Vec<i64>> {
+    let mut leases: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for outcome in taken.values().flatten().map(|report| report.outcome) {
+        if let (Some(lease), Some(task)) = (outcome.lease, outcome.task) {
+            leases.entry(lease).or_default().push(task);
         }
-        _ => None,
-    };
-    let (answers, handed) = Spi::connect(|client| finish(client, outcomes, now, Reporter::Worker, asking.as_mut()))?;
-    let answers = answers.into_iter().map(|answer| {
-        let (code, message) = answer.refusal.map(|refusal| (refusal.code.to_owned(), refusal.message)).unzip();
-        (answer.task, answer.lease, answer.state, code, message, None, None, None, None, None, None)
-    });
-    let handed = handed.into_iter().map(|task| {
-        (
-            Some(task.task),
-            Some(task.lease),
-            Some("claimed".to_owned()),
-            None,
-            None,
-            Some(task.workflow_execution),
-            Some(task.task_name),
-            task.task_index,
-            task.action,
-            task.input,
-            Some(task.attempt),
-        )
-    });
-    let rows: Vec<_> = answers.chain(handed).collect();
-    Ok(TableIterator::new(rows))
-}
-
-/// What the engine itself reports: `workflow.end_tasks` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_end_tasks(outcomes: AnyElement, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
-    Spi::connect(|client| finish(client, outcomes, now, Reporter::Engine, None))?;
-    Ok(())
-}
-
-/// Goes on with tasks that no worker does: `workflow.dispatch` in `sql/work.sql`. Their executions are locked.
-#[pg_extern(sql = false)]
-fn workflow_dispatch(tasks: Vec<i64>, runs: Vec<i64>, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
-    Spi::connect(|client| {
-        let mut advance = Advance::new(client, now, BTreeMap::new());
-        advance.load(runs)?;
-        let reports = dispatch::begin(&mut advance, &tasks)?;
-        report_own(&mut advance, reports)?;
-        advance.settle(None)
-    })?;
-    Ok(())
-}
-
-#[allow(unsafe_code)]
-fn outcome_array(outcomes: AnyElement) -> DatumWithOid<'static> {
-    // SAFETY: the datum and its type came in together and go back to SQL together, within this call.
-    unsafe { DatumWithOid::new(outcomes.datum(), outcomes.oid()) }
+    }
+    leases
 }

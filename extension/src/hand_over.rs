@@ -4,32 +4,35 @@ use crate::error::Error;
 use crate::{plans, settings};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The front of the queue, of what the worker could do instead.
 #[derive(Default)]
 pub struct Front {
-    /// By how many seconds the first place is ahead of now, in parts that have something queued.
+    /// By how many seconds the first place is ahead of now, in parts where that matters.
     ahead: BTreeMap<i32, f64>,
 }
 
 impl Front {
-    /// Looks at the queues of these parts: one index probe for each action.
+    /// Looks at the queues of these parts. Of each the lowest priority among the new tasks is given: where nothing should go
+    /// before that, which is one index probe for each action, nothing should go before any.
     pub fn look(
         client: &SpiClient,
         now: TimestampWithTimeZone,
         actions: Option<&[String]>,
-        parts: BTreeSet<i32>,
+        parts: BTreeMap<i32, i32>,
     ) -> Result<Front, Error> {
         let mut front = Front::default();
-        if parts.is_empty() {
-            return Ok(front);
-        }
-        let parts: Vec<i32> = parts.into_iter().collect();
-        let arguments = [parts.into(), actions.map(<[String]>::to_vec).into(), now.into()];
-        let mut rows = plans::run(client, include_str!("../queries/find_front.sql"), &arguments)?;
-        while rows.next().is_some() {
-            if let (Some(part), Some(seconds)) = (rows.get::<i32>(1)?, rows.get::<f64>(2)?) {
+        let actions = actions.map(<[String]>::to_vec);
+        for (part, lowest) in parts {
+            let seconds = f64::from(lowest) * 60.0 + f64::from(settings::hand_over_grace());
+            let arguments = [part.into(), actions.clone().into(), now.into(), seconds.into()];
+            if plans::run(client, include_str!("../queries/find_waiting.sql"), &arguments)?.is_empty() {
+                continue;
+            }
+            let arguments = [part.into(), actions.clone().into(), now.into()];
+            let first = plans::run(client, include_str!("../queries/find_front.sql"), &arguments)?.first();
+            if let Some(seconds) = first.get::<f64>(1)? {
                 front.ahead.insert(part, seconds);
             }
         }

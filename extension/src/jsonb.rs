@@ -4,19 +4,43 @@
 use conductor::expression::{self, Data};
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::{Datum, FromDatum, IntoDatum};
+use pgrx::fcinfo::direct_function_call_as_datum;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::nullable::Nullable;
 use pgrx::pg_sys;
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A jsonb datum.
 #[derive(Debug, Clone, Copy)]
 pub struct Jsonb(pg_sys::Datum);
 
 impl Jsonb {
+    /// A value that lives as long as the transaction.
+    pub fn new(data: &Data) -> Jsonb {
+        Jsonb::from_text(&expression::json_text(data))
+    }
+
+    /// JSON text, which lives as long as the transaction. A text that is no JSON is an error of PostgreSQL's.
+    pub fn from_text(text: &str) -> Jsonb {
+        let text = CString::new(text).unwrap_or_default();
+        // SAFETY: the function takes C text.
+        let datum = unsafe {
+            PgMemoryContexts::TopTransactionContext.switch_to(|_| {
+                direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(pg_sys::Datum::from(text.as_ptr()))])
+            })
+        };
+        Jsonb(datum.expect("a value is not null"))
+    }
+
+    /// How much room it takes as stored.
+    pub fn bytes(self) -> usize {
+        // SAFETY: the datum is a live jsonb.
+        unsafe { pg_sys::toast_datum_size(self.0) as usize }
+    }
+
     /// The value as expressions see it; the error says why it cannot be read: it is nested too deep.
     pub fn data(self) -> Result<Data, String> {
         // SAFETY: the datum is a live jsonb: it came from a row or an argument and was copied to where the call lives.

@@ -9,6 +9,7 @@
 use pgrx::prelude::*;
 
 mod advance;
+mod claim;
 mod clock;
 mod control;
 mod cron;
@@ -25,10 +26,13 @@ mod jsonb;
 mod plans;
 mod report;
 mod rerun;
+mod row_array;
+mod rows;
 mod run;
 mod settings;
 mod start;
 mod ticker;
+mod work;
 mod write;
 
 ::pgrx::pg_module_magic!();

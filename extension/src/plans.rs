@@ -4,9 +4,10 @@
 //! transaction id only when it really writes.
 
 use crate::error::Error;
+use crate::rows::Rows;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::{Oid, PgOid};
-use pgrx::spi::{OwnedPreparedStatement, SpiClient, SpiTupleTable};
+use pgrx::spi::{OwnedPreparedStatement, SpiClient};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -32,7 +33,7 @@ pub fn run<'conn>(
     client: &SpiClient<'conn>,
     sql: &'static str,
     arguments: &[DatumWithOid],
-) -> Result<SpiTupleTable<'conn>, Error> {
+) -> Result<Rows<'conn>, Error> {
     let types = || arguments.iter().map(|argument| argument.oid());
     // Nothing is borrowed while the statement runs: a trigger of the user's may well call us again.
     let kept = KEPT.with_borrow(|kept| kept.get(&sql.as_ptr()).cloned());
@@ -52,5 +53,6 @@ pub fn run<'conn>(
             statement
         }
     };
-    Ok(client.select(&*statement, None, arguments)?)
+    client.select(&*statement, None, arguments)?;
+    Ok(Rows::of_last_statement())
 }

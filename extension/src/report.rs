@@ -1,13 +1,18 @@
 //! A reported task: what came in, and what may be said of it before the conductor is asked.
 
 use crate::error::Error;
+use crate::finish::OwnReport;
 use crate::jsonb::Jsonb;
-use crate::settings;
+use crate::rows::Rows;
+use crate::{id, plans, settings};
 use conductor::conductor::Advice;
 use conductor::state::TaskEnd;
+use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::SpiTupleTable;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 /// The longest time until a retry that may be asked for, in seconds: a hundred years.
 const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
@@ -29,9 +34,9 @@ pub struct Outcome {
     /// Seconds until the retry that the worker asks for.
     retry_in: Option<f64>,
     /// Bytes of the larger of the two, as stored.
-    pub bytes: i32,
+    pub bytes: usize,
     /// The task's row, where there is one.
-    pub row: Option<Row>,
+    pub row: Option<Rc<Row>>,
 }
 
 /// A task's row.
@@ -79,43 +84,47 @@ impl Refusal {
 }
 
 impl Outcome {
-    /// Reads a row of `load_reported`.
-    pub fn read(row: &SpiTupleTable) -> Result<Outcome, Error> {
-        let retry_in = row.get::<f64>(7)?;
-        let advice = match (row.get::<bool>(6)?, retry_in) {
-            (Some(false), _) => Advice::Never,
-            (_, Some(seconds)) => Advice::After(seconds),
-            _ => Advice::None,
-        };
-        let number = |ordinal| Ok::<u32, Error>(row.get::<i32>(ordinal)?.unwrap_or_default() as u32);
-        let task_row = match row.get::<i64>(9)? {
-            None => None,
-            Some(workflow_execution) => Some(Row {
-                workflow_execution,
-                status: row.get::<String>(10)?.unwrap_or_default(),
-                lease: row.get::<i64>(12)?,
-                task_name: row.get::<String>(13)?.unwrap_or_default(),
-                task_index: row.get::<i32>(14)?.map(|index| index as u32),
-                route: number(15)?,
-                visit: number(16)?,
-                retries: number(17)?,
-                max_retries: number(18)?,
-                context: row.get::<String>(19)?.map(|text| context(&text)).unwrap_or_default(),
-                elapsed: row.get::<f64>(20)?.unwrap_or_default(),
-                child: row.get::<i64>(21)?,
-            }),
-        };
-        Ok(Outcome {
-            task: row.get::<i64>(1)?,
-            lease: row.get::<i64>(2)?,
-            status: row.get::<String>(3)?,
-            result: row.get::<Jsonb>(4)?,
-            error: row.get::<Jsonb>(5)?,
-            advice,
-            retry_in,
-            bytes: row.get::<i32>(8)?.unwrap_or_default(),
-            row: task_row,
-        })
+    /// What a worker reports, in order: an array of `workflow.outcome`. The rows are still to be found.
+    pub fn read_all(outcomes: AnyElement) -> Result<Vec<Outcome>, Error> {
+        let mut rows = Rows::of_array(outcomes);
+        let mut all = Vec::with_capacity(rows.len());
+        while rows.next().is_some() {
+            let retry_in = rows.get::<Interval>(7)?.map(|interval| interval.as_micros() as f64 / 1e6);
+            let advice = match (rows.get::<bool>(6)?, retry_in) {
+                (Some(false), _) => Advice::Never,
+                (_, Some(seconds)) => Advice::After(seconds),
+                _ => Advice::None,
+            };
+            let (result, error) = (rows.get::<Jsonb>(4)?, rows.get::<Jsonb>(5)?);
+            all.push(Outcome {
+                task: rows.get::<i64>(1)?,
+                lease: rows.get::<i64>(2)?,
+                status: rows.label(3),
+                result,
+                error,
+                advice,
+                retry_in,
+                bytes: result.into_iter().chain(error).map(Jsonb::bytes).max().unwrap_or_default(),
+                row: None,
+            });
+        }
+        Ok(all)
+    }
+
+    /// What the engine itself reports.
+    pub fn own(report: &OwnReport) -> Outcome {
+        let json = |text: &Option<String>| text.as_deref().map(Jsonb::from_text);
+        Outcome {
+            task: Some(report.task),
+            lease: None,
+            status: Some(report.end.name().to_owned()),
+            result: json(&report.result),
+            error: json(&report.error),
+            advice: Advice::None,
+            retry_in: None,
+            bytes: 0,
+            row: None,
+        }
     }
 
     /// How it ended, if the report can be taken; what it is answered with, if the row alone says so.
@@ -143,7 +152,7 @@ impl Outcome {
         if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
             return refuse("WF613", format!("retry_in of task {task} is out of range: give 0 to 100 years"));
         }
-        if self.bytes > settings::max_result_bytes() {
+        if self.bytes > settings::max_result_bytes() as usize {
             let most = settings::max_result_bytes();
             return refuse(
                 "WF614",
@@ -171,6 +180,50 @@ impl Outcome {
             Err(refusal) => (None, Some(refusal)),
         };
         Answer { task: self.task, lease: self.lease, state, refusal }
+    }
+}
+
+/// Finds the tasks' rows, with kept statements for each part.
+pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
+    let mut found: HashMap<i64, Rc<Row>> = HashMap::new();
+    for (part, tasks) in by_part(outcomes.iter().filter_map(|outcome| outcome.task)) {
+        let arguments = [part.into(), tasks.into(), now.into()];
+        let mut rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
+        while rows.next().is_some() {
+            found.insert(rows.get::<i64>(1)?.unwrap_or_default(), Rc::new(Row::read(&rows)?));
+        }
+    }
+    for outcome in outcomes {
+        outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
+    }
+    Ok(())
+}
+
+/// Ids by the part that they name.
+pub fn by_part(ids: impl Iterator<Item = i64>) -> BTreeMap<i32, Vec<i64>> {
+    let mut parts: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    ids.for_each(|id| parts.entry(id::part(id)).or_default().push(id));
+    parts
+}
+
+impl Row {
+    /// Reads a row of `load_reported`.
+    fn read(row: &Rows) -> Result<Row, Error> {
+        let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
+        Ok(Row {
+            workflow_execution: row.get::<i64>(2)?.unwrap_or_default(),
+            status: row.label(3).unwrap_or_default(),
+            lease: row.get::<i64>(4)?,
+            task_name: row.get::<String>(5)?.unwrap_or_default(),
+            task_index: row.get::<i32>(6)?.map(|index| index as u32),
+            route: number(7)?,
+            visit: number(8)?,
+            retries: number(9)?,
+            max_retries: number(10)?,
+            context: row.get::<Vec<i32>>(11)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
+            elapsed: row.get::<f64>(12)?.unwrap_or_default(),
+            child: row.get::<i64>(13)?,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::jsonb::Jsonb;
+use crate::rows::Rows;
 use crate::{graphs, plans};
 use conductor::changes::Changes;
 use conductor::conductor::Conductor;
@@ -12,7 +13,7 @@ use conductor::needs::Needs;
 use conductor::scope::Facts;
 use conductor::state::{Execution, State, Status, TaskKey};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, ToIsoString};
-use pgrx::spi::{SpiClient, SpiTupleTable};
+use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub struct Run {
 
 impl Run {
     /// Reads one from a row of: id, execution, version, status, paused, state, variables, priority, depth.
-    pub fn read(client: &SpiClient, row: &SpiTupleTable) -> Result<Option<Run>, Error> {
+    pub fn read(client: &SpiClient, row: &Rows) -> Result<Option<Run>, Error> {
         let Some(version) = row.get::<i64>(3)? else { return Ok(None) };
         let state = match row.get::<Jsonb>(6)? {
             None => State::default(),
@@ -141,7 +142,7 @@ impl Run {
 
     fn item_results(
         &self,
-        mut rows: SpiTupleTable,
+        mut rows: Rows,
         reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
     ) -> Result<BTreeMap<TaskKey, Data>, Error> {
         let mut lists: BTreeMap<TaskKey, Vec<Data>> = BTreeMap::new();

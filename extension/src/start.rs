@@ -2,6 +2,7 @@
 
 use crate::advance::{Advance, ItemReports};
 use crate::error::Error;
+use crate::rows::Rows;
 use crate::run::{Run, system};
 use crate::{graphs, plans, settings};
 use conductor::expression;
@@ -11,7 +12,7 @@ use conductor::state::Execution;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::{SpiClient, SpiTupleTable};
+use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -219,7 +220,7 @@ fn insert_open(
 }
 
 /// A place as SQL counts it, from 1.
-fn place(row: &SpiTupleTable, column: usize) -> Result<usize, Error> {
+fn place(row: &Rows, column: usize) -> Result<usize, Error> {
     Ok(row.get::<i64>(column)?.unwrap_or(1) as usize - 1)
 }
 

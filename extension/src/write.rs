@@ -1,11 +1,11 @@
 //! Writing what the conductor decided: every kind of change of a batch in one statement, whatever the batch's size.
 
+use crate::claim::Asking;
 use crate::error::Error;
-use crate::hand_over::Front;
 use crate::jsonb::Jsonb;
-use crate::{plans, settings};
+use crate::plans;
+use crate::row_array::{self, Value, value};
 use conductor::changes::Withdrawn;
-use conductor::expression::json_text;
 use conductor::graph::Graph;
 use conductor::state::TaskKey;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
@@ -14,54 +14,12 @@ use std::collections::HashMap;
 
 mod batch;
 mod events;
+mod insert;
 mod wake;
 
 pub use batch::Batch;
-use batch::FreshTask;
-
-/// A task handed to the worker that asked, as `workflow_claim` would give it.
-pub struct Handed {
-    /// Its id.
-    pub task: i64,
-    /// The token its report must carry.
-    pub lease: i64,
-    /// Its workflow execution.
-    pub workflow_execution: i64,
-    /// Its name.
-    pub task_name: String,
-    /// Which item.
-    pub task_index: Option<i32>,
-    /// What to do.
-    pub action: Option<String>,
-    /// With what.
-    pub input: Option<Jsonb>,
-    /// How often it was claimed.
-    pub attempt: i32,
-}
-
-/// Who asks for more work while it reports.
-pub struct Asking {
-    /// The worker's name.
-    pub worker: String,
-    /// How many tasks it still takes.
-    pub wanted: usize,
-    /// How many of these may still be handed over where others have waited too long.
-    pub past_others: usize,
-    /// What it can do; none: anything.
-    pub actions: Option<Vec<String>>,
-    /// When its lease would end.
-    pub until: TimestampWithTimeZone,
-}
-
-impl Asking {
-    fn takes(&self, action: &Option<String>) -> bool {
-        match (&self.actions, action) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(actions), Some(action)) => actions.contains(action),
-        }
-    }
-}
+use batch::RunRow;
+pub use insert::{Handed, turn_leases};
 
 /// What follows from what was written.
 #[derive(Default)]
@@ -98,11 +56,6 @@ impl Written {
     }
 }
 
-/// The part that an id names.
-fn part(id: i64) -> i32 {
-    (id >> 48) as i32
-}
-
 /// The values of one column.
 fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> DatumWithOid<'static>
 where
@@ -121,6 +74,7 @@ impl Batch {
         handed: &mut Vec<Handed>,
     ) -> Result<Written, Error> {
         let now = *now;
+        let worker = asking.as_deref().map(|asking| asking.worker.clone());
         let wake = wake::Wake::look(&self, client)?;
         self.write_rows(client, now)?;
         let mut withdrawn = std::mem::take(&mut self.withdrawn_tasks);
@@ -130,7 +84,7 @@ impl Batch {
         self.insert(client, now, &mut tasks, asking, handed)?;
         (self.withdrawn_tasks, self.tasks) = (withdrawn, tasks);
         self.write_runs(client, now)?;
-        self.log(client, now)?;
+        self.log(client, now, worker)?;
         wake.map_or(Ok(()), |wake| wake.tell(client))?;
         Ok(self.written)
     }
@@ -146,15 +100,15 @@ impl Batch {
 
     fn write_rows(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         if !self.ended.is_empty() {
-            let rows = &self.ended;
-            let arguments = [
-                column(rows, |row| row.id),
-                column(rows, |row| row.end.name()),
-                column(rows, |row| row.result),
-                column(rows, |row| row.error),
-                now.into(),
-            ];
-            plans::run(client, include_str!("../queries/end_tasks.sql"), &arguments)?;
+            let ends = row_array::array(c"outcome", &self.ended, |row| {
+                [
+                    ("task", value(row.id)),
+                    ("status", Value::Label(row.end.name())),
+                    ("result", value(row.result)),
+                    ("error", value(row.error)),
+                ]
+            });
+            plans::run(client, include_str!("../queries/end_tasks.sql"), &[ends, now.into()])?;
         }
         if !self.retried.is_empty() {
             let rows = &self.retried;
@@ -242,124 +196,57 @@ impl Batch {
         Ok(withdrawn)
     }
 
-    fn insert(
-        &mut self,
-        client: &SpiClient,
-        now: TimestampWithTimeZone,
-        tasks: &mut [FreshTask],
-        asking: Option<&mut Asking>,
-        handed: &mut Vec<Handed>,
-    ) -> Result<(), Error> {
-        if tasks.is_empty() {
-            return Ok(());
-        }
-        let (worker, until) = match asking {
-            None => (None, None),
-            Some(asking) => {
-                hand_over(client, now, tasks, asking)?;
-                (Some(asking.worker.clone()), Some(asking.until))
+    /// The tasks of executions that end: current, completed, failed and skipped.
+    fn task_lists(&self, client: &SpiClient) -> Result<HashMap<i64, [Vec<String>; 4]>, Error> {
+        let ended: Vec<i64> = self.runs.iter().filter(|run| run.ended).map(|run| run.id).collect();
+        let mut lists = HashMap::with_capacity(ended.len());
+        if !ended.is_empty() {
+            let mut rows = plans::run(client, include_str!("../queries/list_tasks.sql"), &[ended.into()])?;
+            while rows.next().is_some() {
+                let list = |column| Ok::<_, Error>(rows.get::<Vec<String>>(column)?.unwrap_or_default());
+                let run = rows.get::<i64>(1)?.unwrap_or_default();
+                lists.insert(run, [list(2)?, list(3)?, list(4)?, list(5)?]);
             }
-        };
-        let rows = &*tasks;
-        let arguments = [
-            column(rows, |row| row.run),
-            column(rows, |row| row.task_name.clone()),
-            column(rows, |row| row.task.action.clone()),
-            column(rows, |row| row.task.key.route as i32),
-            column(rows, |row| row.task.key.visit as i32),
-            column(rows, |row| row.task.index.map(|index| index as i32)),
-            column(rows, |row| row.task.batch.map(|batch| batch as i32)),
-            column(rows, |row| row.start),
-            column(rows, |row| row.delay),
-            column(rows, |row| row.priority),
-            column(rows, |row| row.task.max_retries),
-            column(rows, |row| row.task.timeout),
-            column(rows, |row| context_text(&row.task.context)),
-            column(rows, |row| row.task.input.as_ref().map(json_text)),
-            column(rows, |row| row.result.clone()),
-            column(rows, |row| row.paused),
-            worker.into(),
-            until.into(),
-            (i64::from(settings::node()) << 40).into(),
-            now.into(),
-            column(rows, |row| row.task.signal.clone()),
-        ];
-        let mut rows = plans::run(client, include_str!("../queries/insert_tasks.sql"), &arguments)?;
-        while rows.next().is_some() {
-            let task = rows.get::<i64>(1)?.unwrap_or_default();
-            let Some(lease) = rows.get::<i64>(2)? else {
-                self.written.own.push(task);
-                continue;
-            };
-            handed.push(Handed {
-                task,
-                lease,
-                workflow_execution: rows.get::<i64>(3)?.unwrap_or_default(),
-                task_name: rows.get::<String>(4)?.unwrap_or_default(),
-                task_index: rows.get::<i32>(5)?,
-                action: rows.get::<String>(6)?,
-                input: rows.get::<Jsonb>(7)?,
-                attempt: rows.get::<i32>(8)?.unwrap_or_default(),
-            });
         }
-        Ok(())
+        Ok(lists)
     }
 
     fn write_runs(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
-        if !self.runs.is_empty() {
-            let rows = &self.runs;
-            let arguments = [
-                column(rows, |row| row.id),
-                column(rows, |row| row.status.name()),
-                column(rows, |row| row.paused),
-                column(rows, |row| row.state.clone()),
-                column(rows, |row| row.variables.clone()),
-                column(rows, |row| row.error.clone()),
-                column(rows, |row| row.rerun),
-                column(rows, |row| row.ended),
-                now.into(),
-            ];
-            plans::run(client, include_str!("../queries/update_runs.sql"), &arguments)?;
+        let lists = self.task_lists(client)?;
+        for rerun in [false, true] {
+            let runs: Vec<_> = self.runs.iter().filter(|run| run.rerun == rerun).collect();
+            if !runs.is_empty() {
+                let arguments = [run_rows(&runs, &lists), now.into(), rerun.into()];
+                plans::run(client, include_str!("../queries/update_runs.sql"), &arguments)?;
+            }
         }
         if !self.executions.is_empty() {
-            let rows = &self.executions;
-            let arguments =
-                [column(rows, |row| row.0), column(rows, |row| row.1), column(rows, |row| row.2.clone()), now.into()];
-            plans::run(client, include_str!("../queries/update_executions.sql"), &arguments)?;
+            let rows = row_array::array(c"execution", &self.executions, |(id, status, result)| {
+                let result = result.as_deref().map(Jsonb::from_text);
+                [("id", value(*id)), ("status", Value::Label(status)), ("result", value(result))]
+            });
+            plans::run(client, include_str!("../queries/update_executions.sql"), &[rows, now.into()])?;
         }
         Ok(())
     }
 }
 
-/// Chooses what goes to the worker that asks without passing through the queue.
-fn hand_over(
-    client: &SpiClient,
-    now: TimestampWithTimeZone,
-    tasks: &mut [FreshTask],
-    asking: &mut Asking,
-) -> Result<(), Error> {
-    let takes = |task: &FreshTask| task.start == "ready" && !task.paused && asking.takes(&task.task.action);
-    let ready: Vec<&mut FreshTask> = tasks.iter_mut().filter(|task| takes(task)).collect();
-    if asking.wanted == 0 || ready.is_empty() {
-        return Ok(());
-    }
-    let parts = ready.iter().map(|task| part(task.run)).collect();
-    let front = Front::look(client, now, asking.actions.as_deref(), parts)?;
-    for task in ready {
-        let passes = front.goes_before(part(task.run), task.priority);
-        if asking.wanted > 0 && (!passes || asking.past_others > 0) {
-            asking.wanted -= 1;
-            asking.past_others -= usize::from(passes);
-            task.start = "leased";
-        }
-    }
-    Ok(())
-}
-
-/// As an array literal; none for the one branch there is.
-fn context_text(context: &[u32]) -> Option<String> {
-    let ids: Vec<String> = context.iter().map(u32::to_string).collect();
-    (!ids.is_empty()).then(|| format!("{{{}}}", ids.join(",")))
+fn run_rows(runs: &[&RunRow], lists: &HashMap<i64, [Vec<String>; 4]>) -> DatumWithOid<'static> {
+    row_array::array(c"workflow_execution", runs, |run| {
+        let list = |place: usize| value(lists.get(&run.id).map(|lists| lists[place].clone()));
+        [
+            ("id", value(run.id)),
+            ("status", Value::Label(run.status.name())),
+            ("paused", value(run.paused)),
+            ("state", value(run.state.as_deref().map(Jsonb::from_text))),
+            ("variables", value(run.variables.as_deref().map(Jsonb::from_text))),
+            ("error_message", value(run.error.as_deref())),
+            ("current_tasks", list(0)),
+            ("completed_tasks", list(1)),
+            ("failed_tasks", list(2)),
+            ("skipped_tasks", list(3)),
+        ]
+    })
 }
 
 /// What was withdrawn, as the conductor takes it.

@@ -21,14 +21,21 @@ struct Event {
     inserted: Option<(TaskKey, Option<u32>)>,
     message: Option<String>,
     error: Option<Jsonb>,
+    /// Its worker, where the row doesn't say.
+    author: Option<String>,
 }
 
 impl Batch {
-    /// Writes the batch's events, in one statement; none, where there is nothing to tell.
-    pub(super) fn log(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+    /// Writes the batch's events, in one statement; none, where there is nothing to tell. `worker` got what was handed over.
+    pub(super) fn log(
+        &self,
+        client: &SpiClient,
+        now: TimestampWithTimeZone,
+        worker: Option<String>,
+    ) -> Result<(), Error> {
         let mut events = self.setbacks();
         if settings::log_transitions() {
-            self.add_steps(&mut events);
+            self.add_steps(&mut events, worker);
         }
         events.extend(self.verdicts(settings::log_transitions()));
         if events.is_empty() {
@@ -47,6 +54,7 @@ impl Batch {
             column(&events, |event| event.error),
             (i64::from(settings::node()) << 40).into(),
             now.into(),
+            column(&events, |event| event.author.clone()),
         ];
         plans::run(client, include_str!("../../queries/log_events.sql"), &arguments)?;
         Ok(())
@@ -71,7 +79,7 @@ impl Batch {
     }
 
     /// All else that happened to tasks.
-    fn add_steps(&self, events: &mut Vec<Event>) {
+    fn add_steps(&self, events: &mut Vec<Event>, worker: Option<String>) {
         let ended = self.ended.iter().filter(|row| !row.end.is_failure());
         events.extend(ended.map(|row| Event { kind: row.end.name(), task: Some(row.id), ..Event::default() }));
         for (run, tasks) in &self.written.withdrawn {
@@ -94,6 +102,7 @@ impl Batch {
                 run: Some(task.run),
                 task_name: Some(task.task_name.clone()),
                 inserted: Some((task.task.key, task.task.index)),
+                author: worker.clone().filter(|_| kind == "started"),
                 ..Event::default()
             }));
         }

@@ -545,7 +545,7 @@ async fn a_role_that_may_only_work_needs_no_right_on_a_table() {
             "SELECT workflow_start('demo.w')",
             "SELECT * FROM workflow_define('x')",
             "SELECT workflow_cancel(1)",
-            "SELECT workflow.finish(NULL, now(), NULL, NULL, NULL, NULL)",
+            "SELECT workflow.finish(NULL)",
             "SELECT workflow.claim_part(0, 'w', 1, NULL, now(), now())",
             "SELECT workflow.make_id(0, 1)",
             "SET pg_workflow.test_now = '2020-01-01'",

@@ -35,10 +35,11 @@ async fn assert_ticked(session: &mut Session) {
     session.run(format!("SELECT workflow_cancel({id})")).await;
 }
 
-/// The databases that have a ticker.
+/// The databases that have a ticker. One that is about to start has no database yet.
 async fn tickers(session: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
-        "SELECT datname::text FROM pg_stat_activity WHERE backend_type = 'pg_workflow ticker' ORDER BY 1",
+        "SELECT datname::text FROM pg_stat_activity
+         WHERE backend_type = 'pg_workflow ticker' AND datname IS NOT NULL ORDER BY 1",
     )
     .fetch_all(session)
     .await

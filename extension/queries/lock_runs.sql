@@ -1,0 +1,6 @@
+-- Locks workflow executions of a part, in the one order there is.
+SELECT w.id, w.execution, w.version, w.status::text, w.paused, w.state, w.variables, w.priority, w.depth
+FROM workflow.workflow_execution w
+WHERE w.part = $1 AND w.id = ANY ($2)
+ORDER BY w.depth, w.id
+FOR NO KEY UPDATE OF w
