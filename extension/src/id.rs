@@ -1,5 +1,6 @@
 //! Ids that carry their part.
 
+use crate::error::Error;
 use crate::settings;
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
@@ -17,14 +18,28 @@ pub fn part(id: i64) -> i32 {
     (id >> 48) as i32
 }
 
-/// A new id, from a sequence in schema workflow.
-#[allow(unsafe_code)]
-pub fn next(sequence: &CStr, part: i32) -> i64 {
-    // SAFETY: look-ups by constant names, and a call of nextval with the sequence that they find.
-    let sequence = unsafe {
-        let schema = pg_sys::get_namespace_oid(c"workflow".as_ptr(), false);
-        let sequence = pg_sys::get_relname_relid(sequence.as_ptr(), schema);
-        direct_function_call::<i64>(pg_sys::nextval_oid, &[sequence.into_datum()])
-    };
-    make_id(part, sequence.expect("nextval gives a number"))
+/// A sequence in schema workflow.
+#[derive(Clone, Copy)]
+pub struct Sequence(pg_sys::Oid);
+
+impl Sequence {
+    /// The one of that name.
+    #[allow(unsafe_code)]
+    pub fn find(name: &CStr) -> Sequence {
+        // SAFETY: look-ups by constant names.
+        Sequence(unsafe {
+            let schema = pg_sys::get_namespace_oid(c"workflow".as_ptr(), false);
+            pg_sys::get_relname_relid(name.as_ptr(), schema)
+        })
+    }
+
+    /// A new id.
+    #[allow(unsafe_code)]
+    pub fn next(self, part: i32) -> Result<i64, Error> {
+        // SAFETY: the argument is what nextval takes. A number that is no sequence is an error of its own.
+        let next = unsafe { direct_function_call::<i64>(pg_sys::nextval_oid, &[self.0.into_datum()]) };
+        let missing =
+            || Error::refused("WF619", "a sequence gives no number", "look at the sequences of schema workflow");
+        Ok(make_id(part, next.ok_or_else(missing)?))
+    }
 }

@@ -19,12 +19,12 @@ pub struct Jsonb(pg_sys::Datum);
 
 impl Jsonb {
     /// A value that lives as long as the transaction.
-    pub fn new(data: &Data) -> Jsonb {
+    pub fn new(data: &Data) -> Option<Jsonb> {
         Jsonb::from_text(&expression::json_text(data))
     }
 
     /// JSON text, which lives as long as the transaction. A text that is no JSON is an error of PostgreSQL's.
-    pub fn from_text(text: &str) -> Jsonb {
+    pub fn from_text(text: &str) -> Option<Jsonb> {
         let text = CString::new(text).unwrap_or_default();
         // SAFETY: the function takes C text.
         let datum = unsafe {
@@ -32,7 +32,7 @@ impl Jsonb {
                 direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(pg_sys::Datum::from(text.as_ptr()))])
             })
         };
-        Jsonb(datum.expect("a value is not null"))
+        datum.map(Jsonb)
     }
 
     /// How much room it takes as stored.

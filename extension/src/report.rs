@@ -113,7 +113,7 @@ impl Outcome {
 
     /// What the engine itself reports.
     pub fn own(report: &OwnReport) -> Outcome {
-        let json = |text: &Option<String>| text.as_deref().map(Jsonb::from_text);
+        let json = |text: &Option<String>| text.as_deref().and_then(Jsonb::from_text);
         Outcome {
             task: Some(report.task),
             lease: None,
@@ -236,9 +236,4 @@ fn workflow_check_size(what: &str, bytes: Option<i32>) -> Result<(), ErrorReport
     }
     let message = format!("{what} has {bytes} bytes, at most {most} are taken");
     Err(Error::refused("WF614", message, "mend it and send it again"))?
-}
-
-/// `{1,2}`
-pub fn context(text: &str) -> Vec<u32> {
-    text.trim_matches(['{', '}']).split(',').filter_map(|id| id.parse().ok()).collect()
 }

@@ -3,7 +3,6 @@
 use crate::advance::{Advance, ItemReports};
 use crate::control::{self, Family};
 use crate::error::Error;
-use crate::report::context;
 use crate::run::Run;
 use crate::{family, plans};
 use conductor::control::Rerun;
@@ -197,6 +196,11 @@ fn ended_tasks(client: &SpiClient, runs: &[&Run]) -> Result<HashMap<i64, Vec<Rer
         });
     }
     Ok(tasks)
+}
+
+/// `{1,2}`
+fn context(text: &str) -> Vec<u32> {
+    text.trim_matches(['{', '}']).split(',').filter_map(|id| id.parse().ok()).collect()
 }
 
 /// `workflow.rerun` in `sql/control.sql`.

@@ -2,6 +2,7 @@
 //! columns. (An array for each column costs a small statement more than all else it does.)
 #![allow(unsafe_code)]
 
+use crate::error::Error;
 use pgrx::PgTupleDesc;
 use pgrx::datum::{DatumWithOid, IntoDatum};
 use pgrx::fcinfo::direct_function_call_as_datum;
@@ -26,20 +27,22 @@ pub fn array<R, const N: usize>(
     name: &CStr,
     rows: &[R],
     columns: impl Fn(&R) -> [(&'static str, Value); N],
-) -> DatumWithOid<'static> {
+) -> Result<DatumWithOid<'static>, Error> {
     // SAFETY: the row type is looked up by its name and held until its last use. That each datum is of the type of the
     // column it is named for is for the caller to see to, as with every value that goes to SQL.
     unsafe {
         let schema = pg_sys::get_namespace_oid(c"workflow".as_ptr(), false);
         let row_type = pg_sys::get_rel_type_id(pg_sys::get_relname_relid(name.as_ptr(), schema));
         let descriptor = PgTupleDesc::from_pg(pg_sys::lookup_rowtype_tupdesc(row_type, -1));
-        let mut places = None;
+        let mut places: Vec<(usize, Oid)> = Vec::new();
         let mut elements = Vec::with_capacity(rows.len());
         for row in rows {
             let columns = columns(row);
-            let places = places.get_or_insert_with(|| columns.each_ref().map(|(column, _)| place(&descriptor, column)));
+            if places.is_empty() {
+                places = columns.iter().map(|(column, _)| place(&descriptor, column)).collect::<Result<_, _>>()?;
+            }
             let (mut values, mut nulls) = (vec![Datum::from(0); descriptor.len()], vec![true; descriptor.len()]);
-            for ((_, value), (place, column_type)) in columns.into_iter().zip(*places) {
+            for ((_, value), (place, column_type)) in columns.into_iter().zip(places.iter().copied()) {
                 let datum = match value {
                     Value::Datum(datum) => datum,
                     Value::Label(label) => enum_value(label, column_type),
@@ -52,19 +55,26 @@ pub fn array<R, const N: usize>(
         }
         let count = elements.len() as i32;
         let array = pg_sys::construct_array(elements.as_mut_ptr(), count, row_type, -1, false, b'd' as _);
-        DatumWithOid::new(Datum::from(array), pg_sys::get_array_type(row_type))
+        Ok(DatumWithOid::new(Datum::from(array), pg_sys::get_array_type(row_type)))
     }
 }
 
 /// Where a column is, and its type.
-fn place(descriptor: &PgTupleDesc, column: &str) -> (usize, Oid) {
+fn place(descriptor: &PgTupleDesc, column: &str) -> Result<(usize, Oid), Error> {
     let named = |attribute: &pg_sys::FormData_pg_attribute| {
         // SAFETY: a name ends with a zero byte.
         let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) };
         name.to_bytes() == column.as_bytes()
     };
     let found = descriptor.iter().position(named).and_then(|place| Some((place, descriptor.get(place)?.atttypid)));
-    found.unwrap_or_else(|| panic!("there is no column {column}"))
+    found.ok_or_else(|| {
+        let message = format!("a table of schema workflow has no column {column}");
+        Error::refused(
+            "WF619",
+            message,
+            "bring the schema to the library's version: ALTER EXTENSION pg_workflow UPDATE",
+        )
+    })
 }
 
 fn enum_value(label: &str, enum_type: Oid) -> Option<Datum> {

@@ -107,7 +107,7 @@ impl Batch {
                     ("result", value(row.result)),
                     ("error", value(row.error)),
                 ]
-            });
+            })?;
             plans::run(client, include_str!("../queries/end_tasks.sql"), &[ends, now.into()])?;
         }
         if !self.retried.is_empty() {
@@ -216,30 +216,30 @@ impl Batch {
         for rerun in [false, true] {
             let runs: Vec<_> = self.runs.iter().filter(|run| run.rerun == rerun).collect();
             if !runs.is_empty() {
-                let arguments = [run_rows(&runs, &lists), now.into(), rerun.into()];
+                let arguments = [run_rows(&runs, &lists)?, now.into(), rerun.into()];
                 plans::run(client, include_str!("../queries/update_runs.sql"), &arguments)?;
             }
         }
         if !self.executions.is_empty() {
             let rows = row_array::array(c"execution", &self.executions, |(id, status, result)| {
-                let result = result.as_deref().map(Jsonb::from_text);
+                let result = result.as_deref().and_then(Jsonb::from_text);
                 [("id", value(*id)), ("status", Value::Label(status)), ("result", value(result))]
-            });
+            })?;
             plans::run(client, include_str!("../queries/update_executions.sql"), &[rows, now.into()])?;
         }
         Ok(())
     }
 }
 
-fn run_rows(runs: &[&RunRow], lists: &HashMap<i64, [Vec<String>; 4]>) -> DatumWithOid<'static> {
+fn run_rows(runs: &[&RunRow], lists: &HashMap<i64, [Vec<String>; 4]>) -> Result<DatumWithOid<'static>, Error> {
     row_array::array(c"workflow_execution", runs, |run| {
         let list = |place: usize| value(lists.get(&run.id).map(|lists| lists[place].clone()));
         [
             ("id", value(run.id)),
             ("status", Value::Label(run.status.name())),
             ("paused", value(run.paused)),
-            ("state", value(run.state.as_deref().map(Jsonb::from_text))),
-            ("variables", value(run.variables.as_deref().map(Jsonb::from_text))),
+            ("state", value(run.state.as_deref().and_then(Jsonb::from_text))),
+            ("variables", value(run.variables.as_deref().and_then(Jsonb::from_text))),
             ("error_message", value(run.error.as_deref())),
             ("current_tasks", list(0)),
             ("completed_tasks", list(1)),

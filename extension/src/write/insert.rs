@@ -58,8 +58,9 @@ impl Batch {
             hand_over(client, now, tasks, asking)?;
         }
         let mut tokens: BTreeMap<i32, i64> = BTreeMap::new();
-        let rows: Vec<NewRow> = tasks.iter().map(|task| new_row(task, &mut tokens)).collect();
-        let array = row_array::array(c"workflow_task_execution", &rows, |row| columns(row, now));
+        let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
+        let rows = tasks.iter().map(|task| new_row(task, ids, &mut tokens)).collect::<Result<Vec<_>, _>>()?;
+        let array = row_array::array(c"workflow_task_execution", &rows, |row| columns(row, now))?;
         let mut inserted = plans::run(client, include_str!("../../queries/insert_tasks.sql"), &[array])?;
         let mut calls = HashSet::new();
         while inserted.next().is_some() {
@@ -95,12 +96,20 @@ impl Batch {
     }
 }
 
-fn new_row<'t>(task: &'t FreshTask, tokens: &mut BTreeMap<i32, i64>) -> NewRow<'t> {
+/// With an id, and with the token of its part where it is handed over.
+fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, tokens: &mut BTreeMap<i32, i64>) -> Result<NewRow<'t>, Error> {
     let part = id::part(task.run);
-    let lease =
-        (task.start == "leased").then(|| *tokens.entry(part).or_insert_with(|| id::next(c"lease_id_seq", part)));
-    let input = task.task.input.as_ref().map(Jsonb::new);
-    NewRow { id: id::next(c"workflow_task_execution_id_seq", part), task, input, lease }
+    let lease = match (task.start, tokens.get(&part)) {
+        ("leased", Some(token)) => Some(*token),
+        ("leased", None) => {
+            let token = id::Sequence::find(c"lease_id_seq").next(part)?;
+            tokens.insert(part, token);
+            Some(token)
+        }
+        _ => None,
+    };
+    let input = task.task.input.as_ref().and_then(Jsonb::new);
+    Ok(NewRow { id: ids.next(part)?, task, input, lease })
 }
 
 /// Priority moves a task ahead in the queue by as many minutes: one that waits overtakes in time, so none starves.
@@ -137,7 +146,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("timeout_seconds", value(task.timeout)),
         ("context", value((!task.context.is_empty()).then(|| numbers(&task.context)))),
         ("input", value(row.input)),
-        ("result", value(fresh.result.as_deref().map(Jsonb::from_text))),
+        ("result", value(fresh.result.as_deref().and_then(Jsonb::from_text))),
         ("created", value(now)),
         ("queue_at", value(queued.then(|| after(now, f64::from(fresh.priority) * -60.0)))),
         ("due_at", value(due.map(|seconds| after(now, seconds)))),
@@ -207,7 +216,7 @@ pub fn turn_leases(
     let gone: Vec<_> = reported.iter().collect();
     let gone = row_array::array(c"lease", &gone, |(lease, tasks)| {
         [("part", value(id::part(**lease))), ("id", value(**lease)), ("tasks", value(sorted(tasks)))]
-    });
+    })?;
     let fresh: Vec<_> = fresh.iter().zip(asking.into_iter().cycle()).collect();
     let fresh = row_array::array(c"lease", &fresh, |((lease, tasks), asking)| {
         [
@@ -218,7 +227,7 @@ pub fn turn_leases(
             ("tasks", value(sorted(tasks))),
             ("created", value(now)),
         ]
-    });
+    })?;
     plans::run(client, include_str!("../../queries/turn_leases.sql"), &[gone, fresh])?;
     Ok(())
 }
