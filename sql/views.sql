@@ -31,36 +31,9 @@ REVOKE ALL ON FUNCTION workflow.task_summary(workflow.workflow_task_execution) F
 
 CREATE FUNCTION workflow.task_lists(workflow_executions bigint[])
 RETURNS TABLE (workflow_execution bigint, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[])
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
-BEGIN ATOMIC
-  SELECT name.run,
-    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'current'), '{}'),
-    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'completed'), '{}'),
-    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'failed'), '{}'),
-    coalesce(array_agg(name.task_name) FILTER (WHERE name.list = 'skipped'), '{}')
-  FROM (
-    -- A task that ran more than once, by several ways or in a cycle, may stand in several lists, but once in each.
-    SELECT visit.run, visit.task_name, visit.list, min(visit.first) AS first
-    FROM (
-      -- The items of a task are one: it has not ended before the last of them, and has failed where one has.
-      SELECT run.id AS run, task.task_name, min(task.id) AS first,
-        CASE
-          WHEN bool_or(NOT workflow.is_end(task.status)) THEN 'current'
-          WHEN bool_or(task.status IN ('failed', 'timeout', 'abandoned')) THEN 'failed'
-          WHEN bool_or(task.status = 'cancelled') THEN 'cancelled'
-          WHEN bool_and(task.skipped) THEN 'skipped'
-          WHEN bool_and(task.status = 'completed') THEN 'completed'
-        END AS list
-      FROM unnest(task_lists.workflow_executions) AS run(id)
-      LEFT JOIN workflow.workflow_task_execution AS task
-        ON task.part = (run.id >> 48)::int AND task.workflow_execution = run.id
-      GROUP BY run.id, task.task_name, task.route, task.visit
-    ) AS visit
-    GROUP BY visit.run, visit.task_name, visit.list
-    ORDER BY visit.run, first
-  ) AS name
-  GROUP BY name.run;
-END;
+LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+AS 'MODULE_PATHNAME', 'workflow_task_lists_wrapper';
 COMMENT ON FUNCTION workflow.task_lists(bigint[]) IS
   'The tasks of workflow executions by name, as their rows say: those that have not ended, have ended well, badly, or were skipped; each name once a list, in the order in which the tasks appeared. A row for each of them, whether it has tasks or not.';
 REVOKE ALL ON FUNCTION workflow.task_lists(bigint[]) FROM PUBLIC;
@@ -68,13 +41,13 @@ REVOKE ALL ON FUNCTION workflow.task_lists(bigint[]) FROM PUBLIC;
 CREATE FUNCTION workflow.readable(run workflow.workflow_execution) RETURNS SETOF workflow.workflow_execution
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-  SELECT (run).part, (run).id, (run).execution, (run).workflow_def,
+  SELECT (run).part, (run).status, (run).id, (run).execution, (run).workflow_def, (run).priority, (run).depth, (run).paused,
+    (run).created, (run).updated, (run).version, (run).due_at,
     coalesce(list.current_tasks, (run).current_tasks), coalesce(list.completed_tasks, (run).completed_tasks),
     coalesce(list.failed_tasks, (run).failed_tasks), coalesce(list.skipped_tasks, (run).skipped_tasks),
-    (run).variables,
+    (run).variables, (run).state,
     coalesce((run).task_graph, (SELECT v.graph FROM workflow.workflow_definition_version AS v WHERE v.id = (run).version)),
-    (run).status, (run).error_message, (run).paused, (run).pause_reason, (run).version, (run).state, (run).priority,
-    (run).depth, (run).due_at, (run).created, (run).updated
+    (run).error_message, (run).pause_reason
   FROM (VALUES (NULL)) AS one (row) LEFT JOIN LATERAL (
     SELECT live.* FROM workflow.task_lists(ARRAY[(run).id]) AS live
     WHERE (run).version IS NOT NULL AND NOT workflow.is_end(

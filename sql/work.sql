@@ -9,7 +9,7 @@
 -- have any number of elements, and PostgreSQL would plan each call anew for the number at hand, which costs more than the
 -- call; and a plan that is kept must serve a table that was empty when it was made. (They are made anew now and then.)
 --
--- workflow.finish, in Rust, locks the executions of the reported tasks in the one order there is, then reads the tasks: from
+-- workflow_finish, in Rust, locks the executions of the reported tasks in the one order there is, then reads the tasks: from
 -- then on nobody else changes them. Claims take no such lock. They skip what others have locked, and so never wait.
 
 CREATE TYPE workflow.outcome AS (
@@ -30,21 +30,6 @@ COMMENT ON COLUMN workflow.outcome.result IS 'What came out.';
 COMMENT ON COLUMN workflow.outcome.error IS 'What went wrong.';
 COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the task''s rule.';
 COMMENT ON COLUMN workflow.outcome.retry_in IS 'When the next retry is due, from now; NULL: by the task''s rule.';
-
-CREATE FUNCTION workflow.finish(outcomes workflow.outcome[])
-RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text)
-LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
-COMMENT ON FUNCTION workflow.finish(workflow.outcome[]) IS
-  'Takes reports and advances their executions: an answer a report. For callers that see to the planner''s settings.';
-REVOKE ALL ON FUNCTION workflow.finish(workflow.outcome[]) FROM PUBLIC;
-
-CREATE FUNCTION workflow.finish_and_claim(worker text, outcomes workflow.outcome[], max_tasks int, actions text[], lease interval, parts int[])
-RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, workflow_execution bigint, task_name text,
-  task_index int, action text, input jsonb, attempt int, lease_until timestamptz)
-LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'workflow_finish_and_claim_wrapper';
-COMMENT ON FUNCTION workflow.finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) IS
-  'Takes reports, advances their executions, and gives the worker up to max_tasks of what follows or waits: an answer a report, then a row a task. For callers that see to the planner''s settings.';
-REVOKE ALL ON FUNCTION workflow.finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.end_tasks(outcomes workflow.outcome[], now timestamptz) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -153,55 +138,6 @@ COMMENT ON FUNCTION workflow.put_back(int, text[], timestamptz) IS
   'Takes tasks out of the queue whose execution was paused or stopped while somebody claimed them who then rolled back: they wait for the end of the pause, or have ended as cancelled. Up to 1000; what others have locked is left.';
 REVOKE ALL ON FUNCTION workflow.put_back(int, text[], timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.claim_part(part int, worker text, max_tasks int, actions text[], now timestamptz, until timestamptz)
-RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  ready text[] := workflow.ready_actions(part, actions);
-  token bigint;
-  got int;
-BEGIN
-  IF ready IS NULL THEN
-    RETURN;
-  END IF;
-  token := workflow.make_id(part, nextval('workflow.lease_id_seq'));
-  RETURN QUERY
-  WITH candidate AS MATERIALIZED (
-    SELECT c.id, c.queue_at, c.strays
-    FROM unnest(ready) AS a(ref)
-    CROSS JOIN LATERAL (
-      SELECT t.id, t.queue_at, workflow.keeps_out(w.status, w.paused, w.state) AS strays
-      FROM workflow.workflow_task_execution t
-      JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
-      WHERE t.part = claim_part.part AND t.action_ref = a.ref AND t.queue_at IS NOT NULL
-      ORDER BY t.queue_at, t.id LIMIT claim_part.max_tasks
-      FOR NO KEY UPDATE OF t SKIP LOCKED) AS c),
-  claimed AS (
-    UPDATE workflow.workflow_task_execution t
-    SET status = 'running', lease = token, attempt = t.attempt + 1, queue_at = NULL, started_at = claim_part.now,
-        updated = claim_part.now,
-        due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN claim_part.now + t.timeout_seconds * interval '1 second' END
-    FROM (SELECT c.id FROM candidate c WHERE NOT c.strays ORDER BY c.queue_at, c.id LIMIT claim_part.max_tasks) AS first
-    WHERE t.part = claim_part.part AND t.id = first.id
-    RETURNING t.id, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt),
-  held AS (
-    INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
-    SELECT claim_part.part, token, token, claim_part.worker, claim_part.until, array_agg(c.id ORDER BY c.id), claim_part.now, claim_part.now
-    FROM claimed c HAVING count(*) > 0)
-  SELECT c.id, token, c.workflow_execution, c.task_name, c.task_index, c.action_ref, c.input, c.attempt FROM claimed c;
-  GET DIAGNOSTICS got = ROW_COUNT;
-  IF got < max_tasks THEN
-    PERFORM workflow.put_back(part, ready, now);
-  END IF;
-  IF current_setting('pg_workflow.log_transitions', true) = 'on' THEN
-    PERFORM workflow.log_claim(token, now);
-  END IF;
-END $$;
-COMMENT ON FUNCTION workflow.claim_part(int, text, int, text[], timestamptz, timestamptz) IS
-  'Claims from one part: what waited longest first, across the actions asked for.';
-REVOKE ALL ON FUNCTION workflow.claim_part(int, text, int, text[], timestamptz, timestamptz) FROM PUBLIC;
-
 CREATE FUNCTION workflow.next_part(after int) RETURNS int
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -211,75 +147,22 @@ END $$;
 COMMENT ON FUNCTION workflow.next_part(int) IS 'The next part after this one that has something in the queue; null: none has.';
 REVOKE ALL ON FUNCTION workflow.next_part(int) FROM PUBLIC;
 
-CREATE FUNCTION workflow.claim(worker text, max_tasks int, actions text[], now timestamptz, until timestamptz, parts int[])
-RETURNS TABLE (task bigint, lease bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb, attempt int)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  wanted int := max_tasks;
-  got int;
-  -- Starting anywhere, so that a full part does not starve those after it.
-  first int := floor(random() * 1024) - 1;
-  this int;
-  round int := 0;
-BEGIN
-  LOOP
-    IF parts IS NOT NULL THEN
-      round := round + 1;
-      EXIT WHEN round > cardinality(parts);
-      this := parts[round];
-    ELSIF round = 0 THEN
-      this := workflow.next_part(coalesce(this, first));
-      IF this IS NULL THEN
-        round := 1;
-        CONTINUE;
-      END IF;
-    ELSE
-      this := workflow.next_part(coalesce(this, -1));
-      EXIT WHEN this IS NULL OR this > first;
-    END IF;
-    RETURN QUERY SELECT * FROM workflow.claim_part(this, worker, wanted, actions, now, until);
-    GET DIAGNOSTICS got = ROW_COUNT;
-    wanted := wanted - got;
-    EXIT WHEN wanted <= 0;
-  END LOOP;
-END $$;
-COMMENT ON FUNCTION workflow.claim(text, int, text[], timestamptz, timestamptz, int[]) IS
-  'Claims from the parts given, in their order, or from every part that has something in the queue.';
-REVOKE ALL ON FUNCTION workflow.claim(text, int, text[], timestamptz, timestamptz, int[]) FROM PUBLIC;
-
 CREATE FUNCTION pg_catalog.workflow_claim(worker text, max_tasks int DEFAULT 1, actions text[] DEFAULT NULL,
   lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
 RETURNS TABLE (task bigint, lease_token bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb,
   attempt int, lease_until timestamptz)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  now timestamptz := workflow.now();
-  got int;
-BEGIN
-  PERFORM workflow.check_claim(worker, max_tasks, workflow_claim.lease);
-  PERFORM workflow.check_parts(parts);
-  RETURN QUERY SELECT c.task, c.lease, c.workflow_execution, c.task_name, c.task_index, c.action, c.input, c.attempt,
-    now + workflow_claim.lease FROM workflow.claim(worker, max_tasks, actions, now, now + workflow_claim.lease, parts) c;
-  GET DIAGNOSTICS got = ROW_COUNT;
-  -- With nothing left to do, look whether somebody has let go of something.
-  IF got < max_tasks AND workflow.expire_leases(max_tasks, now, parts) > 0 THEN
-    RETURN QUERY SELECT c.task, c.lease, c.workflow_execution, c.task_name, c.task_index, c.action, c.input, c.attempt,
-      now + workflow_claim.lease FROM workflow.claim(worker, max_tasks - got, actions, now, now + workflow_claim.lease, parts) c;
-  END IF;
-END $$;
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+AS 'MODULE_PATHNAME', 'workflow_claim_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) IS
   'Gives a worker up to max_tasks (1 to 10000) tasks that are ready, of the actions it names (null: any), what waited longest first; priority counts as minutes of waiting. lease: how long it may work on them without a word (longer than nothing, at most 30 days). parts: where to look, null: everywhere. A row a task: its id, the lease token that its report must carry, its workflow execution, name, item number, action, rendered input, how often it was claimed, and when the lease ends. Never waits for others. Errors: WF613 for an argument out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_finish(outcomes workflow.outcome[])
 RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-BEGIN
-  RETURN QUERY SELECT f.task, f.lease_token, f.state, f.code, f.message FROM workflow.finish(outcomes) f;
-END $$;
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) IS
   'Takes the reports of up to 10000 tasks, advances each execution once, and answers each report in its place: the task, the lease, and either its state now (completed, failed, timeout, abandoned, cancelled, retrying; running where other items of the task still are) or the code and message of its refusal: WF613 a value that cannot be, WF614 a result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside. A refused report changes nothing and does not touch the others.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) FROM PUBLIC;
@@ -288,12 +171,9 @@ CREATE FUNCTION pg_catalog.workflow_finish_and_claim(worker text, outcomes workf
   actions text[] DEFAULT NULL, lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
 RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, workflow_execution bigint, task_name text,
   task_index int, action text, input jsonb, attempt int, lease_until timestamptz)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-BEGIN
-  RETURN QUERY SELECT f.task, f.lease_token, f.state, f.code, f.message, f.workflow_execution, f.task_name, f.task_index, f.action,
-    f.input, f.attempt, f.lease_until FROM workflow.finish_and_claim(worker, outcomes, max_tasks, actions, lease, parts) f;
-END $$;
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+AS 'MODULE_PATHNAME', 'workflow_finish_and_claim_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) IS
   'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue; where others have waited for more than pg_workflow.hand_over_grace longer, at most half of max_tasks is.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) FROM PUBLIC;
@@ -306,11 +186,11 @@ REVOKE ALL ON FUNCTION workflow.check_size(text, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.finish_one(outcome workflow.outcome) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   answer record;
 BEGIN
-  SELECT f.state, f.code, f.message INTO answer FROM workflow.finish(ARRAY[outcome]) f;
+  SELECT f.state, f.code, f.message INTO answer FROM pg_catalog.workflow_finish(ARRAY[outcome]) f;
   IF answer.code IS NOT NULL THEN
     PERFORM workflow.raise_error(answer.code, answer.message, NULL, CASE answer.code
       WHEN 'WF615' THEN 'stop working on it: it was given to another worker, or has ended'
@@ -354,7 +234,8 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jso
 
 CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds')
 RETURNS TABLE (task bigint, state text)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   now timestamptz := workflow.now();

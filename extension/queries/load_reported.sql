@@ -1,5 +1,5 @@
 -- The rows of reported tasks of a part. Their executions are locked: what they say stays true.
-SELECT t.id, t.workflow_execution, t.status, t.lease, t.task_name, t.task_index, t.route, t.visit, t.retry_count, t.max_retries,
-       t.context, date_part('epoch', $3 - t.created), t.execution
+SELECT t.id, t.workflow_execution, t.lease, t.task_name, t.task_index, t.route, t.visit, t.retry_count, t.max_retries, t.context,
+       t.created, t.status, t.execution
 FROM workflow.workflow_task_execution t
 WHERE t.part = $1 AND t.id = ANY ($2)

@@ -1,4 +1,4 @@
--- The newest ended run of each task, its items taken together.
+-- The newest ended run of each task, its items taken together. What is being reported ($3) has not ended.
 SELECT DISTINCT ON (run.workflow_execution, run.task_name)
        run.workflow_execution, run.task_name, run.status, run.result, run.error, run.items, run.failed
 FROM (SELECT t.workflow_execution, t.task_name, max(t.id) AS id,
@@ -18,5 +18,5 @@ FROM (SELECT t.workflow_execution, t.task_name, max(t.id) AS id,
         ON t.part = (wanted.id >> 48)::int AND t.workflow_execution = wanted.id
       WHERE $2::text[] IS NULL OR t.task_name = ANY ($2)
       GROUP BY t.workflow_execution, t.task_name, t.route, t.visit
-      HAVING every(t.completed_at IS NOT NULL)) AS run
+      HAVING every(t.completed_at IS NOT NULL AND t.id NOT IN (SELECT r.id FROM unnest($3::bigint[]) AS r(id)))) AS run
 ORDER BY run.workflow_execution, run.task_name, run.id DESC

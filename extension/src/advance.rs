@@ -15,14 +15,20 @@ use conductor::scope::Facts;
 use conductor::state::{Execution, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// So many tasks that no worker does one call goes on with; the next tick goes on with the rest. Workflows that call
 /// workflows could keep a call busy for ever.
 const OWN_TASKS: usize = 10_000;
 
-/// Results of items that are being reported.
-pub type ItemReports = HashMap<(TaskKey, u32), Option<Jsonb>>;
+/// What is being reported, whatever the tables say of it by now.
+#[derive(Default)]
+pub struct Reports {
+    /// The ids of its rows.
+    pub tasks: Vec<i64>,
+    /// The results of items.
+    pub items: BTreeMap<(TaskKey, u32), Option<Jsonb>>,
+}
 
 /// The executions one call advances. They are locked.
 pub struct Advance<'c, 'conn> {
@@ -74,13 +80,13 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         &mut self,
         id: i64,
         facts: Facts,
-        items: &ItemReports,
+        reports: &Reports,
         mut events: impl FnMut(&mut Conductor) -> T,
     ) -> Result<Option<T>, Error> {
         let Some(run) = self.runs.get_mut(&id) else { return Ok(None) };
         let mut answer = None;
         let (execution, changes) =
-            run.conduct(self.client, &self.now, facts, items, |conductor| answer = Some(events(conductor)))?;
+            run.conduct(self.client, &self.now, facts, reports, |conductor| answer = Some(events(conductor)))?;
         self.whole_ends.extend(changes.whole_ends.iter().map(|(key, status)| (id, *key, *status)));
         self.batch.take(run, &execution, changes);
         run.before = execution;
@@ -89,7 +95,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
 
     /// Lets an event happen that reads nothing but the execution.
     pub fn tell(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
-        self.conduct(id, Facts::default(), &ItemReports::new(), |conductor| event(conductor))?;
+        self.conduct(id, Facts::default(), &Reports::default(), |conductor| event(conductor))?;
         Ok(())
     }
 
@@ -121,7 +127,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
     }
 
     /// Tells the conductor what was withdrawn.
-    fn take_back(&mut self, gone: HashMap<i64, Vec<(String, u32, u32, u32)>>) -> Result<(), Error> {
+    fn take_back(&mut self, gone: BTreeMap<i64, Vec<(String, u32, u32, u32)>>) -> Result<(), Error> {
         self.load(gone.keys().copied().collect())?;
         for (id, tasks) in gone {
             let Some(run) = self.runs.get(&id) else { continue };

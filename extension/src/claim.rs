@@ -1,12 +1,21 @@
-//! What a worker asks for when it claims: checked, and kept while it is given.
+//! Claims: what a worker asks for, checked, and what it is given.
 
 use crate::error::Error;
+use crate::jsonb::Jsonb;
+use crate::queue_head::{self, Look, Place};
+use crate::write::{FreshTask, Handed};
+use crate::{plans, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use std::collections::BTreeSet;
 use std::ffi::CStr;
+
+/// Parts are numbered from 0.
+const PARTS: i32 = 1024;
 
 /// The longest lease, in microseconds: 30 days.
 const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
@@ -43,16 +52,26 @@ impl Asking {
         })? as usize;
         let lease = check_lease(lease)?;
         check_parts(parts.as_deref())?;
-        let actions = actions.map(|actions| actions.into_iter().flatten().collect());
+        let actions =
+            actions.map(|actions| actions.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect());
         Ok(Asking { worker, wanted, past_others: wanted / 2, actions, lease, parts })
     }
 
-    /// Can it do this?
-    pub fn takes(&self, action: &Option<String>) -> bool {
-        match (&self.actions, action) {
+    /// Is there room for this task, and can the worker do it?
+    pub fn may_take(&self, task: &FreshTask) -> bool {
+        let can_do = match (&self.actions, &task.task.action) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(actions), Some(action)) => actions.contains(action),
+        };
+        self.wanted > 0 && task.start == "ready" && !task.paused && can_do
+    }
+
+    /// The actions to look for in a part; none: nothing is queued there.
+    pub fn actions_in(&self, client: &SpiClient, part: i32) -> Result<Option<Vec<String>>, Error> {
+        match &self.actions {
+            Some(actions) => Ok(Some(actions.clone())),
+            None => plans::run(client, include_str!("../queries/list_ready.sql"), &[part.into()])?.first().get(1),
         }
     }
 
@@ -61,6 +80,121 @@ impl Asking {
         let until = now.into_inner().saturating_add(self.lease.as_micros() as i64);
         TimestampWithTimeZone::try_from(until).unwrap_or(now)
     }
+}
+
+/// Gives a worker what there is room for: from the parts that it names, in their order, or from every part that has something
+/// in the queue.
+pub fn claim(client: &SpiClient, now: TimestampWithTimeZone, asking: &Asking) -> Result<Vec<Handed>, Error> {
+    let mut claimed = Vec::new();
+    claim_parts(client, now, asking, &mut claimed)?;
+    // With nothing left to do, look whether somebody has let go of something.
+    if claimed.len() < asking.wanted {
+        let arguments = [(asking.wanted as i32).into(), now.into(), asking.parts.clone().into()];
+        let freed = plans::run(client, include_str!("../queries/expire_leases.sql"), &arguments)?.first();
+        if freed.get::<i32>(1)? > Some(0) {
+            claim_parts(client, now, asking, &mut claimed)?;
+        }
+    }
+    Ok(claimed)
+}
+
+fn claim_parts(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    asking: &Asking,
+    claimed: &mut Vec<Handed>,
+) -> Result<(), Error> {
+    let is_full = |claimed: &Vec<Handed>| claimed.len() >= asking.wanted;
+    if let Some(parts) = &asking.parts {
+        for part in parts.iter().flatten() {
+            if !is_full(claimed) {
+                claim_part(client, now, asking, *part, claimed)?;
+            }
+        }
+        return Ok(());
+    }
+    // What is known is not looked for.
+    if let Some(part) = asking.actions.as_ref().and_then(|actions| queue_head::known_part(actions, now)) {
+        claim_part(client, now, asking, part, claimed)?;
+    }
+    // Starting anywhere, so that a full part does not starve those after it, and once round.
+    let start = (random::fraction() * f64::from(PARTS)) as i32;
+    let mut distance = -1;
+    while !is_full(claimed) {
+        let after = (start + distance).rem_euclid(PARTS);
+        let next = plans::run(client, include_str!("../queries/next_part.sql"), &[after.into()])?.first();
+        let Some(part) = next.get::<i32>(1)? else { break };
+        if (part - start).rem_euclid(PARTS) <= distance {
+            break;
+        }
+        distance = (part - start).rem_euclid(PARTS);
+        claim_part(client, now, asking, part, claimed)?;
+    }
+    Ok(())
+}
+
+fn claim_part(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    asking: &Asking,
+    part: i32,
+    claimed: &mut Vec<Handed>,
+) -> Result<(), Error> {
+    let Some(actions) = asking.actions_in(client, part)? else { return Ok(()) };
+    let before = claimed.len();
+    let look = Look::begin(part, &actions, now);
+    claim_from(client, now, asking, (part, look.place()), &actions, claimed)?;
+    if claimed.len() < asking.wanted && look.forget() {
+        claim_from(client, now, asking, (part, look.place()), &actions, claimed)?;
+    }
+    // Those that others claim this very moment are there, too.
+    look.end(client, 10 * (asking.wanted - before))?;
+    if claimed.len() < asking.wanted {
+        let arguments = [part.into(), actions.into(), now.into()];
+        plans::run(client, include_str!("../queries/put_back.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Claims from a place in the queue of a part on.
+fn claim_from(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    asking: &Asking,
+    (part, (time, id)): (i32, Place),
+    actions: &[String],
+    claimed: &mut Vec<Handed>,
+) -> Result<(), Error> {
+    let arguments = [
+        part.into(),
+        actions.to_vec().into(),
+        ((asking.wanted - claimed.len()) as i64).into(),
+        (i64::from(settings::node()) << 40).into(),
+        now.into(),
+        asking.worker.as_str().into(),
+        asking.until(now).into(),
+        time.into(),
+        id.into(),
+    ];
+    let mut rows = plans::run(client, include_str!("../queries/claim.sql"), &arguments)?;
+    let mut token = None;
+    while rows.next().is_some() {
+        token = rows.get::<i64>(2)?;
+        claimed.push(Handed {
+            task: rows.get::<i64>(1)?.unwrap_or_default(),
+            lease: token.unwrap_or_default(),
+            workflow_execution: rows.get::<i64>(3)?.unwrap_or_default(),
+            task_name: rows.get::<String>(4)?.unwrap_or_default(),
+            task_index: rows.get::<i32>(5)?,
+            action: rows.get::<String>(6)?,
+            input: rows.get::<Jsonb>(7)?,
+            attempt: rows.get::<i32>(8)?.unwrap_or_default(),
+        });
+    }
+    if token.is_some() && settings::log_transitions() {
+        plans::run(client, include_str!("../queries/log_claim.sql"), &[token.into(), now.into()])?;
+    }
+    Ok(())
 }
 
 /// A lease, if it is longer than nothing and no longer than it may be.
@@ -77,7 +211,7 @@ fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
 
 fn check_parts(parts: Option<&[Option<i32>]>) -> Result<(), Error> {
     let parts = parts.unwrap_or_default();
-    if parts.iter().all(|part| part.is_some_and(|part| (0..=1023).contains(&part))) {
+    if parts.iter().all(|part| part.is_some_and(|part| (0..PARTS).contains(&part))) {
         return Ok(());
     }
     let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();

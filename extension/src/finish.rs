@@ -1,23 +1,22 @@
 //! Reports of tasks: a batch in, every execution advanced once, the next tasks out.
 
-use crate::advance::{Advance, ItemReports, read_runs};
+use crate::advance::{Advance, Reports, read_runs};
 use crate::claim::Asking;
 use crate::error::Error;
-use crate::family::numbers;
-use crate::plans;
-use crate::report::{Answer, Outcome, Refusal, by_part, find_rows};
+use crate::jsonb::Jsonb;
+use crate::report::{Answer, Outcome, Refusal, by_part, complete, find_rows};
 use crate::run::{Run, as_data, load_facts, readable};
-use crate::write::{Handed, turn_leases};
+use crate::write::{EndedRow, Handed, turn_leases};
+use crate::{plans, random};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
 use conductor::expression::Data;
 use conductor::needs::Needs;
 use conductor::state::{TaskEnd, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A report that the conductor is to hear of.
 struct Taken<'o> {
@@ -59,7 +58,7 @@ pub fn finish(
     reporter: Reporter,
     asking: Option<&mut Asking>,
 ) -> Result<(Vec<Answer>, Vec<Handed>), Error> {
-    let runs = load(client, now, &mut outcomes)?;
+    let runs = load(client, now, &mut outcomes, reporter)?;
     let (answers, taken) = judge(&outcomes, &runs, reporter);
     let mut advance = Advance::new(client, now, runs);
     let (mut asking, mut handed) = (asking, Vec::new());
@@ -71,7 +70,7 @@ pub fn finish(
     }
     // What time does never waits, not for a heartbeat either: it leaves leases to their end.
     let done = if reporter == Reporter::Worker { leases(&taken) } else { BTreeMap::new() };
-    turn_leases(client, now, &done, &handed, asking.as_deref())?;
+    turn_leases(client, now, done, &handed, asking.as_deref())?;
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
     });
@@ -79,16 +78,27 @@ pub fn finish(
 }
 
 /// Locks the executions of the reported tasks, then finds these: what their rows say stays true. One part after the other,
-/// in each from callers to called.
-fn load(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<BTreeMap<i64, Run>, Error> {
+/// in each from callers to called. What a worker has done is written by the statement that finds it.
+fn load(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    outcomes: &mut [Outcome],
+    reporter: Reporter,
+) -> Result<BTreeMap<i64, Run>, Error> {
     let mut runs = BTreeMap::new();
     for (part, tasks) in by_part(outcomes.iter().filter_map(|outcome| outcome.task)) {
-        let found = plans::run(client, include_str!("../queries/find_runs.sql"), &[part.into(), tasks.into()])?;
-        let mut ids = numbers(found, 1)?;
-        ids.sort_unstable();
-        ids.dedup();
-        let locked = plans::run(client, include_str!("../queries/lock_runs.sql"), &[part.into(), ids.into()])?;
+        let locked = match tasks[..] {
+            [task] => plans::run(client, include_str!("../queries/lock_run.sql"), &[part.into(), task.into()])?,
+            _ => plans::run(client, include_str!("../queries/lock_runs.sql"), &[part.into(), tasks.into()])?,
+        };
         runs.extend(read_runs(client, locked)?);
+    }
+    if reporter == Reporter::Worker {
+        complete(client, now, outcomes)?;
+        let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
+        if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !runs.contains_key(&run))) {
+            return Err(Error::refused("WF616", "a task was not there when the call began", "report it again"));
+        }
     }
     find_rows(client, now, outcomes)?;
     Ok(runs)
@@ -120,7 +130,7 @@ fn judge<'o>(
     reporter: Reporter,
 ) -> (Vec<Option<Answer>>, BTreeMap<i64, Vec<Taken<'o>>>) {
     let mut taken: BTreeMap<i64, Vec<Taken>> = BTreeMap::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut answers = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
         let run = outcome.row.as_ref().and_then(|row| runs.get(&row.workflow_execution));
@@ -169,7 +179,7 @@ fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Resu
 }
 
 /// How tasks stand after their reports.
-type States = HashMap<Option<i64>, String>;
+type States = BTreeMap<Option<i64>, String>;
 
 /// Tells the conductor, in as many rounds as it takes: what one report has withdrawn counts before the next is heard. Gives
 /// how each task stands then.
@@ -218,11 +228,13 @@ fn report_round<'t, 'o>(
 ) -> Result<BTreeMap<i64, &'t [Taken<'o>]>, Error> {
     let wanted: Vec<(&Run, Needs)> =
         open.iter().filter_map(|(id, reports)| advance.runs.get(id).map(|run| (run, needs(run, reports)))).collect();
-    let facts = load_facts(advance.client, &advance.now, &wanted)?;
+    let unheard = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
+    let mut current = Reports { tasks: unheard, ..Reports::default() };
+    let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
     let mut rest = BTreeMap::new();
     for ((id, reports), facts) in open.iter().zip(facts) {
-        let items = item_reports(reports);
-        let answers = advance.conduct(*id, facts, &items, |conductor| {
+        current.items = item_results(reports);
+        let answers = advance.conduct(*id, facts, &current, |conductor| {
             let all = conductor.knows_all();
             let mut answers = Vec::with_capacity(reports.len());
             for report in *reports {
@@ -244,7 +256,16 @@ fn report_round<'t, 'o>(
                 advance.batch.leave_child(child);
             }
             match answer.row {
-                Row::Ended(end) => advance.batch.end_task(task, end, outcome.result, outcome.error),
+                Row::Ended(end) => {
+                    let written = outcome.completed && end == TaskEnd::Completed;
+                    advance.batch.end_task(EndedRow {
+                        id: task,
+                        end,
+                        result: outcome.result,
+                        error: outcome.error,
+                        written,
+                    });
+                }
                 Row::Retry(delay) => advance.batch.retry_task(task, delay, paused, outcome.result, outcome.error),
             }
             states.insert(outcome.task, answer.task_status.to_owned());
@@ -256,7 +277,7 @@ fn report_round<'t, 'o>(
     Ok(rest)
 }
 
-fn item_reports(reports: &[Taken]) -> ItemReports {
+fn item_results(reports: &[Taken]) -> BTreeMap<(TaskKey, u32), Option<Jsonb>> {
     let items = reports.iter().filter_map(|report| {
         let index = report.outcome.row.as_ref()?.task_index?;
         Some(((report.key, index), report.outcome.result))
@@ -267,7 +288,7 @@ fn item_reports(reports: &[Taken]) -> ItemReports {
 /// What the reports of one execution may need. An item whose task goes on needs nothing: what follows the task is read
 /// when its last item ends, not at each.
 fn needs(run: &Run, reports: &[Taken]) -> Needs {
-    let mut items: HashMap<TaskKey, u32> = HashMap::new();
+    let mut items: BTreeMap<TaskKey, u32> = BTreeMap::new();
     for report in reports {
         *items.entry(report.key).or_default() += 1;
     }
@@ -307,16 +328,9 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
         end: report.end,
         result,
         error,
-        jitter: jitter(),
+        jitter: random::fraction(),
         advice: outcome.advice,
     }
-}
-
-/// 0 to 1: chance comes in from outside the conductor.
-#[allow(unsafe_code)]
-fn jitter() -> f64 {
-    // SAFETY: the generator is the backend's own, and is seeded when the backend starts.
-    unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) }
 }
 
 /// The leases that were reported with, and the tasks of each.

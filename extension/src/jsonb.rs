@@ -41,6 +41,12 @@ impl Jsonb {
         unsafe { pg_sys::toast_datum_size(self.0) as usize }
     }
 
+    /// How much room it takes where it is not compressed.
+    pub fn bytes_unpacked(self) -> usize {
+        // SAFETY: the datum is a live jsonb.
+        unsafe { pg_sys::toast_raw_datum_size(self.0) }
+    }
+
     /// The value as expressions see it; the error says why it cannot be read: it is nested too deep.
     pub fn data(self) -> Result<Data, String> {
         // SAFETY: the datum is a live jsonb: it came from a row or an argument and was copied to where the call lives.

@@ -24,18 +24,26 @@ mod hand_over;
 mod id;
 mod jsonb;
 mod plans;
+mod queue_head;
+mod random;
 mod report;
 mod rerun;
 mod row_array;
+mod row_set;
 mod rows;
 mod run;
 mod settings;
 mod start;
+mod task_lists;
 mod ticker;
 mod work;
 mod write;
 
 ::pgrx::pg_module_magic!();
+
+/// What a step is decided from is many small values.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 extension_sql_file!("../../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../../sql/statistics.sql", name = "statistics", finalize);

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::finish::OwnReport;
 use crate::jsonb::Jsonb;
+use crate::row_array::{self, value};
 use crate::rows::Rows;
 use crate::{id, plans, settings};
 use conductor::conductor::Advice;
@@ -11,11 +12,14 @@ use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// The longest time until a retry that may be asked for, in seconds: a hundred years.
 const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
+
+/// In fewer bytes than this, nothing is nested too deep to be read: a level takes eight, and 127 levels can be read.
+const SHALLOW: usize = 1000;
 
 /// What was reported of one task, beside the task's row.
 pub struct Outcome {
@@ -37,6 +41,8 @@ pub struct Outcome {
     pub bytes: usize,
     /// The task's row, where there is one.
     pub row: Option<Rc<Row>>,
+    /// The row has been ended as this says: completed.
+    pub completed: bool,
 }
 
 /// A task's row.
@@ -106,6 +112,7 @@ impl Outcome {
                 retry_in,
                 bytes: result.into_iter().chain(error).map(Jsonb::bytes).max().unwrap_or_default(),
                 row: None,
+                completed: false,
             });
         }
         Ok(all)
@@ -124,6 +131,7 @@ impl Outcome {
             retry_in: None,
             bytes: 0,
             row: None,
+            completed: false,
         }
     }
 
@@ -149,21 +157,35 @@ impl Outcome {
         if row.lease != Some(lease) {
             return refuse("WF615", format!("lease is stale: task {task} is not held by it any more"));
         }
-        if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
-            return refuse("WF613", format!("retry_in of task {task} is out of range: give 0 to 100 years"));
-        }
-        if self.bytes > settings::max_result_bytes() as usize {
-            let most = settings::max_result_bytes();
-            return refuse(
-                "WF614",
-                format!("the result of task {task} has {} bytes, at most {most} are taken", self.bytes),
-            );
+        if let Some(refusal) = self.is_out_of_bounds(task) {
+            return Err(Err(refusal));
         }
         match row.status.as_str() {
             "running" => Ok(end),
             "requested" | "scheduled" => Err(Ok("retrying".to_owned())),
             ended => Err(Ok(ended.to_owned())),
         }
+    }
+
+    fn is_out_of_bounds(&self, task: i64) -> Option<Refusal> {
+        let (bytes, most) = (self.bytes, settings::max_result_bytes());
+        if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
+            let message = format!("retry_in of task {task} is out of range: give 0 to 100 years");
+            Some(Refusal::new("WF613", message))
+        } else if bytes > most as usize {
+            let message = format!("the result of task {task} has {bytes} bytes, at most {most} are taken");
+            Some(Refusal::new("WF614", message))
+        } else {
+            None
+        }
+    }
+
+    /// Does it say completed, so that only the row can still speak against it? What it yielded can be read, then.
+    fn is_done(&self) -> bool {
+        let can_be_read = |value: Jsonb| value.bytes_unpacked() < SHALLOW || value.data().is_ok();
+        self.status.as_deref() == Some("completed")
+            && self.task.zip(self.lease).is_some_and(|(task, _)| self.is_out_of_bounds(task).is_none())
+            && self.result.into_iter().chain(self.error).all(can_be_read)
     }
 
     /// How it ended, as the engine itself reports it: no worker's token is asked for.
@@ -183,20 +205,77 @@ impl Outcome {
     }
 }
 
-/// Finds the tasks' rows, with kept statements for each part.
-pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
-    let mut found: HashMap<i64, Rc<Row>> = HashMap::new();
-    for (part, tasks) in by_part(outcomes.iter().filter_map(|outcome| outcome.task)) {
-        let arguments = [part.into(), tasks.into(), now.into()];
-        let mut rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
-        while rows.next().is_some() {
-            found.insert(rows.get::<i64>(1)?.unwrap_or_default(), Rc::new(Row::read(&rows)?));
-        }
+/// Ends what is reported as done, in the statement that reads its rows: the rows are as they were before. Most reports are
+/// of this kind, and most workflows agree; where one does not, because it retries what is done, the row is written once more.
+pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for outcome in outcomes.iter_mut() {
+        // Of reports alike the first counts, whatever it says.
+        outcome.completed = seen.insert((outcome.task, outcome.lease)) && outcome.is_done();
     }
+    let done: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.completed).collect();
+    if done.is_empty() {
+        return Ok(());
+    }
+    let ended = match done[..] {
+        [Outcome { task: Some(task), lease, result, error, .. }] => {
+            let arguments = [
+                id::part(*task).into(),
+                (*task).into(),
+                (*lease).into(),
+                (*result).into(),
+                (*error).into(),
+                now.into(),
+            ];
+            plans::run(client, include_str!("../queries/complete_task.sql"), &arguments)?
+        }
+        _ => {
+            let reports = row_array::array(c"outcome", &done, |outcome| {
+                [
+                    ("task", value(outcome.task)),
+                    ("lease_token", value(outcome.lease)),
+                    ("result", value(outcome.result)),
+                    ("error", value(outcome.error)),
+                ]
+            })?;
+            plans::run(client, include_str!("../queries/complete_tasks.sql"), &[reports, now.into()])?
+        }
+    };
+    let found = read_rows(ended, now, |_| Ok(("running".to_owned(), None)))?;
     for outcome in outcomes {
+        outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
+        outcome.completed &= outcome.row.as_ref().is_some_and(|row| row.lease == outcome.lease);
+    }
+    Ok(())
+}
+
+/// Finds the rows that are not known yet, with kept statements for each part.
+pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
+    let unknown = outcomes.iter().filter(|outcome| outcome.row.is_none()).filter_map(|outcome| outcome.task);
+    let mut found = BTreeMap::new();
+    for (part, tasks) in by_part(unknown) {
+        let arguments = [part.into(), tasks.into()];
+        let rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
+        found.extend(read_rows(rows, now, |row| Ok((row.label(12).unwrap_or_default(), row.get::<i64>(13)?)))?);
+    }
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.row.is_none()) {
         outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
     }
     Ok(())
+}
+
+/// Reads rows as `load_reported` and `complete_tasks` give them; `standing` gives their status and child, which the latter leave out.
+fn read_rows(
+    mut rows: Rows,
+    now: TimestampWithTimeZone,
+    standing: impl Fn(&Rows) -> Result<(String, Option<i64>), Error>,
+) -> Result<BTreeMap<i64, Rc<Row>>, Error> {
+    let mut found = BTreeMap::new();
+    while rows.next().is_some() {
+        let (status, child) = standing(&rows)?;
+        found.insert(rows.get::<i64>(1)?.unwrap_or_default(), Rc::new(Row::read(&rows, now, status, child)?));
+    }
+    Ok(found)
 }
 
 /// Ids by the part that they name.
@@ -207,22 +286,22 @@ pub fn by_part(ids: impl Iterator<Item = i64>) -> BTreeMap<i32, Vec<i64>> {
 }
 
 impl Row {
-    /// Reads a row of `load_reported`.
-    fn read(row: &Rows) -> Result<Row, Error> {
+    fn read(row: &Rows, now: TimestampWithTimeZone, status: String, child: Option<i64>) -> Result<Row, Error> {
         let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
+        let created = row.get::<TimestampWithTimeZone>(11)?.unwrap_or(now);
         Ok(Row {
             workflow_execution: row.get::<i64>(2)?.unwrap_or_default(),
-            status: row.label(3).unwrap_or_default(),
-            lease: row.get::<i64>(4)?,
-            task_name: row.get::<String>(5)?.unwrap_or_default(),
-            task_index: row.get::<i32>(6)?.map(|index| index as u32),
-            route: number(7)?,
-            visit: number(8)?,
-            retries: number(9)?,
-            max_retries: number(10)?,
-            context: row.get::<Vec<i32>>(11)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
-            elapsed: row.get::<f64>(12)?.unwrap_or_default(),
-            child: row.get::<i64>(13)?,
+            status,
+            lease: row.get::<i64>(3)?,
+            task_name: row.get::<String>(4)?.unwrap_or_default(),
+            task_index: row.get::<i32>(5)?.map(|index| index as u32),
+            route: number(6)?,
+            visit: number(7)?,
+            retries: number(8)?,
+            max_retries: number(9)?,
+            context: row.get::<Vec<i32>>(10)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
+            elapsed: (now.into_inner() - created.into_inner()) as f64 / 1e6,
+            child,
         })
     }
 }

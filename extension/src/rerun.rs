@@ -1,6 +1,6 @@
 //! Running on what ended without success. A call runs on through its child; what called it runs on with it.
 
-use crate::advance::{Advance, ItemReports};
+use crate::advance::{Advance, Reports};
 use crate::control::{self, Family};
 use crate::error::Error;
 use crate::run::Run;
@@ -80,7 +80,7 @@ fn run_on(advance: &mut Advance, execution: i64, run: i64, tasks: &[Rerun]) -> R
 }
 
 fn conduct(advance: &mut Advance, run: i64, tasks: &[Rerun]) -> Result<Result<(), String>, Error> {
-    let answer = advance.conduct(run, Facts::default(), &ItemReports::new(), |conductor| conductor.rerun(tasks))?;
+    let answer = advance.conduct(run, Facts::default(), &Reports::default(), |conductor| conductor.rerun(tasks))?;
     Ok(answer.unwrap_or(Ok(())))
 }
 

@@ -36,22 +36,25 @@ pub fn array<R, const N: usize>(
         let descriptor = PgTupleDesc::from_pg(pg_sys::lookup_rowtype_tupdesc(row_type, -1));
         let mut places: Vec<(usize, Oid)> = Vec::new();
         let mut elements = Vec::with_capacity(rows.len());
+        let mut labels = Labels::default();
         for row in rows {
             let columns = columns(row);
             if places.is_empty() {
-                places = columns.iter().map(|(column, _)| place(&descriptor, column)).collect::<Result<_, _>>()?;
+                let named = columns.iter().enumerate();
+                places =
+                    named.map(|(guess, (column, _))| place(&descriptor, column, guess)).collect::<Result<_, _>>()?;
             }
             let (mut values, mut nulls) = (vec![Datum::from(0); descriptor.len()], vec![true; descriptor.len()]);
             for ((_, value), (place, column_type)) in columns.into_iter().zip(places.iter().copied()) {
                 let datum = match value {
                     Value::Datum(datum) => datum,
-                    Value::Label(label) => enum_value(label, column_type),
+                    Value::Label(label) => labels.value(label, column_type),
                 };
                 nulls[place] = datum.is_none();
                 values[place] = datum.unwrap_or(Datum::from(0));
             }
             let tuple = pg_sys::heap_form_tuple(descriptor.as_ptr(), values.as_mut_ptr(), nulls.as_mut_ptr());
-            elements.push(pg_sys::heap_copy_tuple_as_datum(tuple, descriptor.as_ptr()));
+            elements.push(pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data));
         }
         let count = elements.len() as i32;
         let array = pg_sys::construct_array(elements.as_mut_ptr(), count, row_type, -1, false, b'd' as _);
@@ -59,14 +62,16 @@ pub fn array<R, const N: usize>(
     }
 }
 
-/// Where a column is, and its type.
-fn place(descriptor: &PgTupleDesc, column: &str) -> Result<(usize, Oid), Error> {
+/// Where a column is, and its type. Where columns are named in their order, the guess is right.
+fn place(descriptor: &PgTupleDesc, column: &str, guess: usize) -> Result<(usize, Oid), Error> {
     let named = |attribute: &pg_sys::FormData_pg_attribute| {
         // SAFETY: a name ends with a zero byte.
         let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) };
         name.to_bytes() == column.as_bytes()
     };
-    let found = descriptor.iter().position(named).and_then(|place| Some((place, descriptor.get(place)?.atttypid)));
+    let is_there = descriptor.get(guess).is_some_and(named);
+    let place = if is_there { Some(guess) } else { descriptor.iter().position(named) };
+    let found = place.and_then(|place| Some((place, descriptor.get(place)?.atttypid)));
     found.ok_or_else(|| {
         let message = format!("a table of schema workflow has no column {column}");
         Error::refused(
@@ -75,6 +80,24 @@ fn place(descriptor: &PgTupleDesc, column: &str) -> Result<(usize, Oid), Error> 
             "bring the schema to the library's version: ALTER EXTENSION pg_workflow UPDATE",
         )
     })
+}
+
+/// The labels that were looked up last: in most columns the same.
+#[derive(Default)]
+struct Labels(Vec<(&'static str, Oid, Option<Datum>)>);
+
+impl Labels {
+    fn value(&mut self, label: &'static str, enum_type: Oid) -> Option<Datum> {
+        let known = self.0.iter().find(|(known, of, _)| *known == label && *of == enum_type);
+        match known {
+            Some((_, _, value)) => *value,
+            None => {
+                let value = enum_value(label, enum_type);
+                self.0.push((label, enum_type, value));
+                value
+            }
+        }
+    }
 }
 
 fn enum_value(label: &str, enum_type: Oid) -> Option<Datum> {

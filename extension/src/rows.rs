@@ -12,7 +12,7 @@ use std::ptr;
 
 /// Rows, each taken apart once when its turn comes.
 pub struct Rows<'conn> {
-    /// None: there are no rows, and no columns.
+    /// None: there are no columns.
     descriptor: Option<PgTupleDesc<'conn>>,
     rows: Source,
     count: usize,
@@ -30,12 +30,12 @@ enum Source {
 }
 
 impl<'conn> Rows<'conn> {
-    /// What the statement that has just run gave. A statement without RETURNING gives nothing.
+    /// What the statement that has just run gave. Of one without RETURNING it is the rows that it wrote, without columns.
     pub fn of_last_statement() -> Rows<'conn> {
         // SAFETY: SPI sets both after each statement, and the table lives as long as the connection: 'conn.
         unsafe {
             match pg_sys::SPI_tuptable.as_ref() {
-                None => Rows::new(None, Source::Statement(ptr::null_mut()), 0),
+                None => Rows::new(None, Source::Statement(ptr::null_mut()), pg_sys::SPI_processed as usize),
                 Some(table) => Rows::new(
                     Some(PgTupleDesc::from_pg_unchecked(table.tupdesc)),
                     Source::Statement(table.vals),

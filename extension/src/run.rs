@@ -1,5 +1,6 @@
 //! An execution in the hands of one call: locked, loaded, conducted.
 
+use crate::advance::Reports;
 use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::rows::Rows;
@@ -14,7 +15,7 @@ use conductor::scope::Facts;
 use conductor::state::{Execution, State, Status, TaskKey};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, ToIsoString};
 use pgrx::spi::SpiClient;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ impl Run {
             execution_id: row.get::<i64>(2)?.unwrap_or_default(),
             graph: graphs::graph(client, version)?,
             before: Execution {
-                status: row.get::<String>(4)?.and_then(|name| Status::parse(&name)).unwrap_or(Status::Running),
+                status: row.label(4).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running),
                 paused: row.get::<bool>(5)?.unwrap_or_default(),
                 state,
             },
@@ -85,7 +86,7 @@ impl Run {
         client: &SpiClient,
         now: &TimestampWithTimeZone,
         mut facts: Facts,
-        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
+        reports: &Reports,
         mut events: impl FnMut(&mut Conductor),
     ) -> Result<(Execution, Changes), Error> {
         let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
@@ -94,14 +95,14 @@ impl Run {
             return Ok(done);
         }
         if !self.before.state.items.is_empty() {
-            facts.results = self.open_item_results(client, reported)?;
+            facts.results = self.open_item_results(client, reports)?;
             let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
             events(&mut conductor);
             if let Some(done) = conductor.done() {
                 return Ok(done);
             }
         }
-        let all = self.all_facts(client, now, reported)?;
+        let all = self.all_facts(client, now, reports)?;
         let mut conductor = Conductor::new(&self.graph, &all, self.before.clone());
         events(&mut conductor);
         conductor.done().ok_or_else(|| {
@@ -113,38 +114,32 @@ impl Run {
         })
     }
 
-    fn all_facts(
-        &self,
-        client: &SpiClient,
-        now: &TimestampWithTimeZone,
-        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
-    ) -> Result<Facts, Error> {
-        let needs = Needs { parameters: true, variables: true, result: true, tasks: BTreeSet::new(), all_tasks: true };
-        let mut facts = load_facts(client, now, &[(self, needs)])?.pop().unwrap_or_default();
+    fn all_facts(&self, client: &SpiClient, now: &TimestampWithTimeZone, reports: &Reports) -> Result<Facts, Error> {
+        let needs = Needs {
+            parameters: true,
+            variables: true,
+            result: true,
+            system: true,
+            tasks: BTreeSet::new(),
+            all_tasks: true,
+        };
+        let mut facts = load_facts(client, now, &[(self, needs)], &reports.tasks)?.pop().unwrap_or_default();
         let rows = plans::run(client, ITEM_RESULTS, &[DatumWithOid::from(self.id)])?;
-        facts.results = self.item_results(rows, reported)?;
+        facts.results = self.item_results(rows, reports)?;
         Ok(facts)
     }
 
     /// Results of the tasks with items that have not ended, what is being reported included.
-    fn open_item_results(
-        &self,
-        client: &SpiClient,
-        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
-    ) -> Result<BTreeMap<TaskKey, Data>, Error> {
+    fn open_item_results(&self, client: &SpiClient, reports: &Reports) -> Result<BTreeMap<TaskKey, Data>, Error> {
         let keys = || self.before.state.items.iter().map(|progress| progress.key);
         let names: Vec<String> = keys().map(|key| self.graph.node(key.node).name.clone()).collect();
         let routes: Vec<i32> = keys().map(|key| key.route as i32).collect();
         let visits: Vec<i32> = keys().map(|key| key.visit as i32).collect();
         let arguments = [DatumWithOid::from(self.id), names.into(), routes.into(), visits.into()];
-        self.item_results(plans::run(client, OPEN_ITEM_RESULTS, &arguments)?, reported)
+        self.item_results(plans::run(client, OPEN_ITEM_RESULTS, &arguments)?, reports)
     }
 
-    fn item_results(
-        &self,
-        mut rows: Rows,
-        reported: &HashMap<(TaskKey, u32), Option<Jsonb>>,
-    ) -> Result<BTreeMap<TaskKey, Data>, Error> {
+    fn item_results(&self, mut rows: Rows, reports: &Reports) -> Result<BTreeMap<TaskKey, Data>, Error> {
         let mut lists: BTreeMap<TaskKey, Vec<Data>> = BTreeMap::new();
         while rows.next().is_some() {
             let Some(node) = rows.get::<String>(1)?.and_then(|name| self.graph.find(&name)) else { continue };
@@ -152,7 +147,7 @@ impl Run {
             let visit = rows.get::<i32>(3)?.unwrap_or_default() as u32;
             let key = TaskKey { node, route, visit };
             let index = rows.get::<i32>(4)?.unwrap_or_default() as u32;
-            let result = match reported.get(&(key, index)) {
+            let result = match reports.items.get(&(key, index)) {
                 Some(result) => *result,
                 None => rows.get::<Jsonb>(5)?,
             };
@@ -179,14 +174,16 @@ pub fn as_data(value: Option<Jsonb>) -> Data {
     readable(value).unwrap_or_else(|error| expression::unreadable(error.to_string()))
 }
 
-/// Loads what a batch needs, in a number of statements that does not depend on its size.
+/// Loads what a batch needs, in a number of statements that does not depend on its size. Tasks that are `reported` have not
+/// ended.
 pub fn load_facts(
     client: &SpiClient,
     now: &TimestampWithTimeZone,
     wanted: &[(&Run, Needs)],
+    reported: &[i64],
 ) -> Result<Vec<Facts>, Error> {
     let parameters = load_parameters(client, wanted)?;
-    let mut tasks = load_tasks(client, wanted)?;
+    let mut tasks = load_tasks(client, wanted, reported)?;
     let mut all = Vec::with_capacity(wanted.len());
     for (run, needs) in wanted {
         let variables = if needs.variables { Some(readable(run.variables)?) } else { None };
@@ -200,7 +197,7 @@ pub fn load_facts(
             tasks: Arc::new(found),
             all_tasks: needs.all_tasks,
             results: BTreeMap::new(),
-            system: system(run, now),
+            system: needs.system.then(|| system(run, now)),
         });
     }
     Ok(all)
@@ -216,9 +213,9 @@ pub fn system(run: &Run, now: &TimestampWithTimeZone) -> Data {
     ])
 }
 
-fn load_parameters(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i64, Data>, Error> {
+fn load_parameters(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<BTreeMap<i64, Data>, Error> {
     let ids: Vec<i64> = wanted.iter().filter(|(_, needs)| needs.parameters).map(|(run, _)| run.execution_id).collect();
-    let mut found = HashMap::new();
+    let mut found = BTreeMap::new();
     if !ids.is_empty() {
         let mut rows = plans::run(client, PARAMETERS, &[DatumWithOid::from(ids)])?;
         while rows.next().is_some() {
@@ -229,18 +226,22 @@ fn load_parameters(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashM
     Ok(found)
 }
 
-fn load_tasks(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i64, BTreeMap<String, Data>>, Error> {
+fn load_tasks(
+    client: &SpiClient,
+    wanted: &[(&Run, Needs)],
+    reported: &[i64],
+) -> Result<BTreeMap<i64, BTreeMap<String, Data>>, Error> {
     let asked: Vec<_> = wanted.iter().filter(|(_, needs)| needs.any_task()).collect();
-    let mut found: HashMap<i64, BTreeMap<String, Data>> = HashMap::new();
+    let mut found: BTreeMap<i64, BTreeMap<String, Data>> = BTreeMap::new();
     if asked.is_empty() {
         return Ok(found);
     }
-    let runs: HashMap<i64, &Run> = asked.iter().map(|(run, _)| (run.id, *run)).collect();
+    let runs: BTreeMap<i64, &Run> = asked.iter().map(|(run, _)| (run.id, *run)).collect();
     let ids: Vec<i64> = runs.keys().copied().collect();
     let everything = asked.iter().any(|(_, needs)| needs.all_tasks);
     let names: BTreeSet<&String> = asked.iter().flat_map(|(_, needs)| &needs.tasks).collect();
     let names: Option<Vec<String>> = (!everything).then(|| names.into_iter().cloned().collect());
-    let mut rows = plans::run(client, TASKS, &[DatumWithOid::from(ids), DatumWithOid::from(names)])?;
+    let mut rows = plans::run(client, TASKS, &[ids.into(), names.into(), reported.to_vec().into()])?;
     while rows.next().is_some() {
         let id = rows.get::<i64>(1)?.unwrap_or_default();
         let name = rows.get::<String>(2)?.unwrap_or_default();
@@ -263,7 +264,7 @@ fn load_tasks(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<HashMap<i6
 }
 
 /// Did a task end well though some of its items failed?
-fn tolerated(runs: &HashMap<i64, &Run>, id: i64, name: &str, total: u32, failed: u32) -> bool {
+fn tolerated(runs: &BTreeMap<i64, &Run>, id: i64, name: &str, total: u32, failed: u32) -> bool {
     let items = runs.get(&id).and_then(|run| run.graph.node(run.graph.find(name)?).items.as_ref());
     total > 0 && items.is_some_and(|items| items::tolerates(items, total, failed))
 }

@@ -1,10 +1,15 @@
 //! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
 
-use crate::advance::{Advance, ItemReports};
+use crate::advance::{Advance, Reports};
+use crate::clock::after;
 use crate::error::Error;
+use crate::family::numbers;
+use crate::id::{self, Sequence};
+use crate::jsonb::Jsonb;
+use crate::row_array::{self, Value as Cell, value};
 use crate::rows::Rows;
 use crate::run::{Run, system};
-use crate::{graphs, plans, settings};
+use crate::{graphs, plans};
 use conductor::expression;
 use conductor::graph::Graph;
 use conductor::scope::Facts;
@@ -14,7 +19,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -114,44 +119,69 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
     if fresh.is_empty() {
         return Ok(ids);
     }
-    let places: HashMap<i64, &Wanted> = fresh.iter().map(|(id, place)| (*id, &wanted[*place])).collect();
-    let column = |value: fn(&Wanted) -> i32| fresh.iter().map(|(_, place)| value(&wanted[*place])).collect::<Vec<_>>();
-    let arguments = [
-        fresh.iter().map(|(id, _)| *id).collect::<Vec<_>>().into(),
-        column(|one| one.priority).into(),
-        column(|one| one.depth).into(),
-        (i64::from(settings::node()) << 40).into(),
-        workflow.definition.into(),
-        workflow.version.into(),
-        now.into(),
-        workflow.graph.timeout.map(|seconds| seconds as f64 + delay).into(),
-    ];
-    let mut rows = plans::run(client, include_str!("../queries/insert_runs.sql"), &arguments)?;
-    while rows.next().is_some() {
-        let execution_id = rows.get::<i64>(2)?.unwrap_or_default();
-        let Some(one) = places.get(&execution_id) else { continue };
-        let run = Run {
-            id: rows.get::<i64>(1)?.unwrap_or_default(),
-            execution_id,
+    let due = workflow.graph.timeout.map(|seconds| after(now, seconds as f64 + delay));
+    let sequence = Sequence::find(c"workflow_execution_id_seq");
+    let run = |(execution, place): &(i64, usize)| {
+        let one = &wanted[*place];
+        Ok(Run {
+            id: sequence.next(one.part)?,
+            execution_id: *execution,
             graph: workflow.graph.clone(),
             before: Execution::new(),
             variables: None,
             priority: one.priority,
             depth: one.depth,
-        };
+        })
+    };
+    let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
+    let rows = row_array::array(c"workflow_execution", &runs, |run| run_columns(workflow, run, now, due))?;
+    plans::run(client, include_str!("../queries/insert_runs.sql"), &[rows])?;
+    for (run, (_, place)) in runs.into_iter().zip(fresh) {
         let facts = Facts {
-            parameters: Some(expression::data(&one.parameters)),
+            parameters: Some(expression::data(&wanted[place].parameters)),
             variables: Some(conductor::context::empty()),
             tasks: Arc::default(),
             all_tasks: true,
             results: BTreeMap::new(),
-            system: system(&run, &now),
+            system: Some(system(&run, &now)),
         };
         let id = run.id;
         advance.runs.insert(id, run);
-        advance.conduct(id, facts, &ItemReports::new(), |conductor| conductor.start(delay))?;
+        advance.conduct(id, facts, &Reports::default(), |conductor| conductor.start(delay))?;
     }
     Ok(ids)
+}
+
+fn run_columns(
+    workflow: &Startable,
+    run: &Run,
+    now: TimestampWithTimeZone,
+    due: Option<TimestampWithTimeZone>,
+) -> [(&'static str, Cell); 21] {
+    let empty = || value(Vec::<String>::new());
+    [
+        ("part", value(id::part(run.id))),
+        ("status", Cell::Label("running")),
+        ("id", value(run.id)),
+        ("execution", value(run.execution_id)),
+        ("workflow_def", value(workflow.definition)),
+        ("priority", value(run.priority)),
+        ("depth", value(run.depth)),
+        ("paused", value(false)),
+        ("created", value(now)),
+        ("updated", value(now)),
+        ("version", value(workflow.version)),
+        ("due_at", value(due)),
+        ("current_tasks", empty()),
+        ("completed_tasks", empty()),
+        ("failed_tasks", empty()),
+        ("skipped_tasks", empty()),
+        ("variables", value(Jsonb::from_text("{}"))),
+        ("state", Cell::Datum(None)),
+        ("task_graph", Cell::Datum(None)),
+        ("error_message", Cell::Datum(None)),
+        ("pause_reason", Cell::Datum(None)),
+    ]
 }
 
 /// Inserts what is not there yet under its key. Gives all ids in order, and the new ones with their places.
@@ -197,25 +227,33 @@ fn insert_open(
     now: TimestampWithTimeZone,
     open: &[usize],
 ) -> Result<Vec<(i64, usize)>, Error> {
-    let parts: Vec<i32> = open.iter().map(|place| wanted[*place].part).collect();
-    let parents: Vec<Option<i64>> = open.iter().map(|place| wanted[*place].parent).collect();
-    let configs: Vec<String> = open.iter().map(|place| wanted[*place].parameters.to_string()).collect();
-    let keys: Vec<Option<String>> = open.iter().map(|place| wanted[*place].key.clone()).collect();
-    let arguments = [
-        (i64::from(settings::node()) << 40).into(),
-        workflow.action.into(),
-        workflow.reference.as_str().into(),
-        now.into(),
-        parts.into(),
-        parents.into(),
-        configs.into(),
-        keys.into(),
-    ];
-    let mut rows = plans::run(client, include_str!("../queries/insert_executions.sql"), &arguments)?;
-    let mut inserted = Vec::with_capacity(rows.len());
-    while rows.next().is_some() {
-        inserted.push((rows.get::<i64>(1)?.unwrap_or_default(), open[place(&rows, 2)?]));
-    }
+    let sequence = Sequence::find(c"execution_id_seq");
+    let with_id = |place: &usize| Ok((sequence.next(wanted[*place].part)?, *place));
+    let mut rows = open.iter().map(with_id).collect::<Result<Vec<_>, Error>>()?;
+    let places: BTreeMap<i64, usize> = rows.iter().copied().collect();
+    // In the order of keys, so that batches do not deadlock.
+    rows.sort_by_key(|(_, place)| wanted[*place].key.as_deref());
+    let rows = row_array::array(c"execution", &rows, |(id, place)| {
+        let one = &wanted[*place];
+        [
+            ("part", value(one.part)),
+            ("status", Cell::Label("running")),
+            ("id", value(*id)),
+            ("created", value(now)),
+            ("updated", value(now)),
+            ("action_ref", value(workflow.reference.as_str())),
+            ("action", value(workflow.action)),
+            ("parent", value(one.parent)),
+            ("idempotency_key", value(one.key.as_deref())),
+            ("enforcement", Cell::Datum(None)),
+            ("executor", Cell::Datum(None)),
+            ("config", value(Jsonb::from_text(&one.parameters.to_string()))),
+            ("result", Cell::Datum(None)),
+        ]
+    })?;
+    let inserted = numbers(plans::run(client, include_str!("../queries/insert_executions.sql"), &[rows])?, 1)?;
+    let mut inserted: Vec<_> = inserted.into_iter().filter_map(|id| Some((id, *places.get(&id)?))).collect();
+    inserted.sort_unstable_by_key(|(_, place)| *place);
     Ok(inserted)
 }
 

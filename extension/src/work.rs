@@ -1,47 +1,21 @@
 //! The work protocol's entry points: reports come in, answers and the next tasks go out.
 
 use crate::advance::Advance;
-use crate::claim::{Asking, missing};
+use crate::claim::{Asking, claim, missing};
 use crate::error::Error;
 use crate::finish::{Reporter, finish, report_own};
-use crate::jsonb::Jsonb;
 use crate::report::{Answer, Outcome};
+use crate::row_set::{RowSet, column};
 use crate::write::Handed;
-use crate::{clock, dispatch, plans};
+use crate::{clock, dispatch};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
+use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 /// So many reports a call takes.
 const MOST_OUTCOMES: usize = 10_000;
-
-/// Claims what there is still room for.
-fn claim(client: &SpiClient, asking: &Asking) -> Result<Vec<Handed>, Error> {
-    let arguments = [
-        asking.worker.as_str().into(),
-        (asking.wanted as i32).into(),
-        asking.actions.clone().into(),
-        asking.lease.into(),
-        asking.parts.clone().into(),
-    ];
-    let mut rows = plans::run(client, include_str!("../queries/claim.sql"), &arguments)?;
-    let mut claimed = Vec::with_capacity(rows.len());
-    while rows.next().is_some() {
-        claimed.push(Handed {
-            task: rows.get::<i64>(1)?.unwrap_or_default(),
-            lease: rows.get::<i64>(2)?.unwrap_or_default(),
-            workflow_execution: rows.get::<i64>(3)?.unwrap_or_default(),
-            task_name: rows.get::<String>(4)?.unwrap_or_default(),
-            task_index: rows.get::<i32>(5)?,
-            action: rows.get::<String>(6)?,
-            input: rows.get::<Jsonb>(7)?,
-            attempt: rows.get::<i32>(8)?.unwrap_or_default(),
-        });
-    }
-    Ok(claimed)
-}
 
 /// The reports, if they are not too many for one call.
 fn read(outcomes: Option<AnyElement>) -> Result<Vec<Outcome>, Error> {
@@ -53,71 +27,65 @@ fn read(outcomes: Option<AnyElement>) -> Result<Vec<Outcome>, Error> {
     }
 }
 
-/// A row of an answer: what came of a report, or a task that was claimed.
-type AnswerRow = (
-    Option<i64>,
-    Option<i64>,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    Option<i64>,
-    Option<String>,
-    Option<i32>,
-    Option<String>,
-    Option<Jsonb>,
-    Option<i32>,
-    Option<TimestampWithTimeZone>,
-);
-
-fn answered(answer: Answer) -> AnswerRow {
-    let (code, message) = answer.refusal.map(|refusal| (refusal.code.to_owned(), refusal.message)).unzip();
-    (answer.task, answer.lease, answer.state, code, message, None, None, None, None, None, None, None)
+/// Adds what came of a report, to rows that begin with the columns of `workflow_finish`.
+fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
+    let (code, message) = answer.refusal.map(|refusal| (refusal.code, refusal.message)).unzip();
+    let columns = [column(answer.task), column(answer.lease), column(answer.state), column(code), column(message)];
+    let mut row = [None; N];
+    row[..columns.len()].copy_from_slice(&columns);
+    rows.push(row);
 }
 
-fn claimed(task: Handed, until: TimestampWithTimeZone) -> AnswerRow {
-    (
-        Some(task.task),
-        Some(task.lease),
-        Some("claimed".to_owned()),
-        None,
-        None,
-        Some(task.workflow_execution),
-        Some(task.task_name),
-        task.task_index,
-        task.action,
-        task.input,
-        Some(task.attempt),
-        Some(until),
-    )
+/// What a worker is to do, as columns.
+fn work(task: Handed) -> [Option<Datum>; 6] {
+    [
+        column(task.workflow_execution),
+        column(task.task_name),
+        column(task.task_index),
+        column(task.action),
+        column(task.input),
+        column(task.attempt),
+    ]
 }
 
-/// `workflow.finish` in `sql/work.sql`.
+/// `workflow_finish` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-fn workflow_finish(
-    outcomes: Option<AnyElement>,
-) -> Result<
-    TableIterator<
-        'static,
-        (
-            name!(task, Option<i64>),
-            name!(lease_token, Option<i64>),
-            name!(state, Option<String>),
-            name!(code, Option<String>),
-            name!(message, Option<String>),
-        ),
-    >,
-    ErrorReport,
-> {
+fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    let mut rows = RowSet::of_call(fcinfo);
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
-    let (answers, _) = Spi::connect(|client| finish(client, outcomes, now, Reporter::Worker, None))?;
-    let rows = answers.into_iter().map(|answer| {
-        let (task, lease, state, code, message, ..) = answered(answer);
-        (task, lease, state, code, message)
-    });
-    Ok(TableIterator::new(rows))
+    Spi::connect(|client| {
+        let (answers, _) = finish(client, outcomes, now, Reporter::Worker, None)?;
+        answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
+        Ok::<_, Error>(())
+    })?;
+    Ok(())
 }
 
-/// `workflow.finish_and_claim` in `sql/work.sql`.
+/// `workflow_claim` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_claim(
+    worker: Option<String>,
+    max_tasks: Option<i32>,
+    actions: Option<Vec<Option<String>>>,
+    lease: Option<Interval>,
+    parts: Option<Vec<Option<i32>>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let mut rows = RowSet::of_call(fcinfo);
+    let asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
+    let now = clock::now()?;
+    Spi::connect(|client| {
+        for task in claim(client, now, &asking)? {
+            let (id, lease) = (column(task.task), column(task.lease));
+            let [run, name, index, action, input, attempt] = work(task);
+            rows.push([id, lease, run, name, index, action, input, attempt, column(asking.until(now))]);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(())
+}
+
+/// `workflow_finish_and_claim` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_finish_and_claim(
     worker: Option<String>,
@@ -126,43 +94,31 @@ fn workflow_finish_and_claim(
     actions: Option<Vec<Option<String>>>,
     lease: Option<Interval>,
     parts: Option<Vec<Option<i32>>>,
-) -> Result<
-    TableIterator<
-        'static,
-        (
-            name!(task, Option<i64>),
-            name!(lease_token, Option<i64>),
-            name!(state, Option<String>),
-            name!(code, Option<String>),
-            name!(message, Option<String>),
-            name!(workflow_execution, Option<i64>),
-            name!(task_name, Option<String>),
-            name!(task_index, Option<i32>),
-            name!(action, Option<String>),
-            name!(input, Option<Jsonb>),
-            name!(attempt, Option<i32>),
-            name!(lease_until, Option<TimestampWithTimeZone>),
-        ),
-    >,
-    ErrorReport,
-> {
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let mut rows = RowSet::of_call(fcinfo);
     let mut asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
     let most = asking.wanted;
-    let (answers, handed) = Spi::connect(|client| {
-        let (answers, mut handed) = match outcomes.is_empty() {
+    Spi::connect(|client| {
+        let (answers, mut given) = match outcomes.is_empty() {
             true => (Vec::new(), Vec::new()),
             false => finish(client, outcomes, now, Reporter::Worker, Some(&mut asking))?,
         };
-        asking.wanted = most - handed.len();
+        asking.wanted = most - given.len();
         if asking.wanted > 0 {
-            handed.extend(claim(client, &asking)?);
+            given.extend(claim(client, now, &asking)?);
         }
-        Ok::<_, Error>((answers, handed))
+        answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
+        for task in given {
+            let (id, lease, state) = (column(task.task), column(task.lease), column("claimed"));
+            let [run, name, index, action, input, attempt] = work(task);
+            let until = column(asking.until(now));
+            rows.push([id, lease, state, None, None, run, name, index, action, input, attempt, until]);
+        }
+        Ok::<_, Error>(())
     })?;
-    let until = asking.until(now);
-    let answers = answers.into_iter().map(answered);
-    Ok(TableIterator::new(answers.chain(handed.into_iter().map(move |task| claimed(task, until)))))
+    Ok(())
 }
 
 /// What the engine itself reports: `workflow.end_tasks` in `sql/work.sql`.

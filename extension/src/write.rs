@@ -3,29 +3,32 @@
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::jsonb::Jsonb;
-use crate::plans;
 use crate::row_array::{self, Value, value};
+use crate::{plans, task_lists};
 use conductor::changes::Withdrawn;
 use conductor::graph::Graph;
 use conductor::state::TaskKey;
+use conductor::task_lists::TaskLists;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 mod batch;
 mod events;
 mod insert;
+mod lease;
 mod wake;
 
-pub use batch::Batch;
 use batch::RunRow;
-pub use insert::{Handed, turn_leases};
+pub use batch::{Batch, EndedRow, FreshTask};
+pub use insert::Handed;
+pub use lease::turn_leases;
 
 /// What follows from what was written.
 #[derive(Default)]
 pub struct Written {
     /// Tasks that were withdrawn, by execution: the conductor must hear of them.
-    pub withdrawn: HashMap<i64, Vec<(String, u32, u32, u32)>>,
+    pub withdrawn: BTreeMap<i64, Vec<(String, u32, u32, u32)>>,
     /// Executions that stop, and whose children stop with them.
     pub stopped: Vec<i64>,
     /// Workflow executions for which what workers do counts no more.
@@ -99,8 +102,9 @@ impl Batch {
     }
 
     fn write_rows(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
-        if !self.ended.is_empty() {
-            let ends = row_array::array(c"outcome", &self.ended, |row| {
+        let ended: Vec<_> = self.ended.iter().filter(|row| !row.written).collect();
+        if !ended.is_empty() {
+            let ends = row_array::array(c"outcome", &ended, |row| {
                 [
                     ("task", value(row.id)),
                     ("status", Value::Label(row.end.name())),
@@ -168,8 +172,8 @@ impl Batch {
         &self,
         client: &SpiClient,
         now: TimestampWithTimeZone,
-    ) -> Result<HashMap<i64, Vec<(String, u32, u32, u32)>>, Error> {
-        let mut withdrawn: HashMap<i64, Vec<_>> = HashMap::new();
+    ) -> Result<BTreeMap<i64, Vec<(String, u32, u32, u32)>>, Error> {
+        let mut withdrawn: BTreeMap<i64, Vec<_>> = BTreeMap::new();
         if self.withdraw.is_empty() {
             return Ok(withdrawn);
         }
@@ -196,23 +200,9 @@ impl Batch {
         Ok(withdrawn)
     }
 
-    /// The tasks of executions that end: current, completed, failed and skipped.
-    fn task_lists(&self, client: &SpiClient) -> Result<HashMap<i64, [Vec<String>; 4]>, Error> {
-        let ended: Vec<i64> = self.runs.iter().filter(|run| run.ended).map(|run| run.id).collect();
-        let mut lists = HashMap::with_capacity(ended.len());
-        if !ended.is_empty() {
-            let mut rows = plans::run(client, include_str!("../queries/list_tasks.sql"), &[ended.into()])?;
-            while rows.next().is_some() {
-                let list = |column| Ok::<_, Error>(rows.get::<Vec<String>>(column)?.unwrap_or_default());
-                let run = rows.get::<i64>(1)?.unwrap_or_default();
-                lists.insert(run, [list(2)?, list(3)?, list(4)?, list(5)?]);
-            }
-        }
-        Ok(lists)
-    }
-
     fn write_runs(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
-        let lists = self.task_lists(client)?;
+        let ended: Vec<i64> = self.runs.iter().filter(|run| run.ended).map(|run| run.id).collect();
+        let lists = if ended.is_empty() { BTreeMap::new() } else { task_lists::load(client, &ended)? };
         for rerun in [false, true] {
             let runs: Vec<_> = self.runs.iter().filter(|run| run.rerun == rerun).collect();
             if !runs.is_empty() {
@@ -231,9 +221,10 @@ impl Batch {
     }
 }
 
-fn run_rows(runs: &[&RunRow], lists: &HashMap<i64, [Vec<String>; 4]>) -> Result<DatumWithOid<'static>, Error> {
+fn run_rows(runs: &[&RunRow], lists: &BTreeMap<i64, TaskLists>) -> Result<DatumWithOid<'static>, Error> {
     row_array::array(c"workflow_execution", runs, |run| {
-        let list = |place: usize| value(lists.get(&run.id).map(|lists| lists[place].clone()));
+        let lists = lists.get(&run.id);
+        let list = |of: fn(&TaskLists) -> &Vec<String>| value(lists.map(|lists| of(lists).clone()));
         [
             ("id", value(run.id)),
             ("status", Value::Label(run.status.name())),
@@ -241,10 +232,10 @@ fn run_rows(runs: &[&RunRow], lists: &HashMap<i64, [Vec<String>; 4]>) -> Result<
             ("state", value(run.state.as_deref().and_then(Jsonb::from_text))),
             ("variables", value(run.variables.as_deref().and_then(Jsonb::from_text))),
             ("error_message", value(run.error.as_deref())),
-            ("current_tasks", list(0)),
-            ("completed_tasks", list(1)),
-            ("failed_tasks", list(2)),
-            ("skipped_tasks", list(3)),
+            ("current_tasks", list(|lists| &lists.current)),
+            ("completed_tasks", list(|lists| &lists.completed)),
+            ("failed_tasks", list(|lists| &lists.failed)),
+            ("skipped_tasks", list(|lists| &lists.skipped)),
         ]
     })
 }

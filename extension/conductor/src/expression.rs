@@ -306,14 +306,10 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
         }
         ValueKind::Map => {
             let mut entries = Vec::new();
-            for key in value.try_iter().map_err(|error| explain(&error))? {
-                let entry = value.get_item(&key).map_err(|error| explain(&error))?;
-                let name = match key.as_str() {
-                    Some(text) => text.to_owned(),
-                    None => key.to_string(),
-                };
-                storable(&key)?;
-                spend(name.len() + 16, budget)?;
+            let object = value.as_object().and_then(|object| object.try_iter_pairs());
+            for (key, entry) in object.ok_or("a map cannot be read")? {
+                let name = if key.as_str().is_some() { storable(&key)? } else { Value::from(key.to_string()) };
+                spend(name.as_str().map_or(0, str::len) + 16, budget)?;
                 entries.push((name, settle(&entry, depth - 1, budget)?));
             }
             Ok(Value::from_pairs(entries))

@@ -15,6 +15,8 @@ pub struct Needs {
     pub variables: bool,
     /// The result or error that was reported.
     pub result: bool,
+    /// What the system says of the execution.
+    pub system: bool,
     /// Other tasks, by name.
     pub tasks: BTreeSet<String>,
     /// Any task: a name that only the run will tell.
@@ -27,6 +29,7 @@ impl Needs {
         self.parameters |= other.parameters;
         self.variables |= other.variables;
         self.result |= other.result;
+        self.system |= other.system;
         self.all_tasks |= other.all_tasks;
         self.tasks.extend(other.tasks.iter().cloned());
     }
@@ -42,6 +45,7 @@ impl Needs {
             match parts.next() {
                 Some("parameters") => self.parameters = true,
                 Some("vars") => self.variables = true,
+                Some("system") => self.system = true,
                 Some("result" | "error") => self.result = true,
                 Some("task_status") => self.all_tasks = true,
                 Some("task") => match parts.next() {

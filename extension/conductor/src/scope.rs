@@ -24,7 +24,7 @@ pub struct Facts {
     /// Results of tasks with items, in item order, those of this batch included.
     pub results: BTreeMap<TaskKey, Data>,
     /// `system.…`
-    pub system: Data,
+    pub system: Option<Data>,
 }
 
 /// Did a step meet something that had not been loaded?
@@ -116,7 +116,7 @@ struct Root {
     tasks: Value,
     outcome: Option<Value>,
     item: Option<Item>,
-    system: Data,
+    system: Option<Data>,
     missing: Missing,
 }
 
@@ -132,7 +132,7 @@ impl Object for Root {
             "parameters" => loaded(&self.parameters),
             "vars" => loaded(&self.vars),
             "task" => Some(self.tasks.clone()),
-            "system" => Some(self.system.clone()),
+            "system" => loaded(&self.system),
             "item" => self.item.as_ref().map(|item| item.item.clone()),
             "index" => self.item.as_ref().map(|item| Value::from(item.index)),
             "batch" => self.item.as_ref().and_then(|item| item.batch).map(Value::from),

@@ -8,12 +8,18 @@ use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw};
 use conductor::expression::json_text;
 use conductor::state::{Execution, Status, TaskEnd, TaskKey};
 
-/// A row that was reported.
-pub(super) struct EndedRow {
-    pub(super) id: i64,
-    pub(super) end: TaskEnd,
-    pub(super) result: Option<Jsonb>,
-    pub(super) error: Option<Jsonb>,
+/// A reported row that has ended.
+pub struct EndedRow {
+    /// The task's id.
+    pub id: i64,
+    /// How it ended.
+    pub end: TaskEnd,
+    /// What was reported.
+    pub result: Option<Jsonb>,
+    /// What was reported of a failure.
+    pub error: Option<Jsonb>,
+    /// The row says so already.
+    pub written: bool,
 }
 
 pub(super) struct RetriedRow {
@@ -45,15 +51,28 @@ pub(super) struct RenewedTask {
     pub(super) keeps_child: bool,
 }
 
-pub(super) struct FreshTask {
+/// A task that is to be a row.
+pub struct FreshTask {
     pub(super) run: i64,
     pub(super) task_name: String,
-    pub(super) start: &'static str,
+    /// `ready`, `leased`, `delayed`, `held`, or how it has ended.
+    pub start: &'static str,
     pub(super) delay: Option<f64>,
-    pub(super) paused: bool,
+    /// Its execution is.
+    pub paused: bool,
     pub(super) priority: i32,
     pub(super) result: Option<String>,
-    pub(super) task: NewTask,
+    /// Its action is a workflow.
+    pub(super) calls: bool,
+    /// What the conductor says of it.
+    pub task: NewTask,
+}
+
+impl FreshTask {
+    /// Does the engine go on with it, and no worker?
+    pub(super) fn is_own(&self) -> bool {
+        self.calls || self.task.action.is_none()
+    }
 }
 
 pub(super) struct RunRow {
@@ -89,8 +108,8 @@ pub struct Batch {
 
 impl Batch {
     /// A reported row has ended.
-    pub fn end_task(&mut self, id: i64, end: TaskEnd, result: Option<Jsonb>, error: Option<Jsonb>) {
-        self.ended.push(EndedRow { id, end, result, error });
+    pub fn end_task(&mut self, row: EndedRow) {
+        self.ended.push(row);
     }
 
     /// A reported row runs again.
@@ -199,5 +218,5 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     };
     let task_name = run.graph.node(task.key.node).name.clone();
     let priority = run.priority.saturating_add(task.priority);
-    FreshTask { run: run.id, task_name, start, delay, paused, priority, result, task }
+    FreshTask { run: run.id, task_name, start, delay, paused, priority, result, calls: false, task }
 }

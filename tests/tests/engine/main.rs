@@ -18,6 +18,7 @@ mod monitoring;
 mod notify;
 mod process;
 mod prune;
+mod queue_head;
 mod report;
 mod rerun;
 mod rerun_family;

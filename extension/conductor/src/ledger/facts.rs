@@ -43,7 +43,7 @@ impl Ledger {
             tasks: Arc::new(ended.into_iter().map(|(_, name, view)| (name, view)).collect()),
             all_tasks: true,
             results,
-            system: Data::from_pairs([("workflow_ref", self.graph.reference.as_str())]),
+            system: Some(Data::from_pairs([("workflow_ref", self.graph.reference.as_str())])),
         }
     }
 

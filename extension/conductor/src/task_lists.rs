@@ -1,0 +1,118 @@
+//! The tasks of an execution by how they stand: current, completed, failed or skipped.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// How a row of a task stands. Of the items of a task the greatest counts: the task has not ended before the last of them, and
+/// has failed where one has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Its condition was false.
+    Skipped,
+    /// It ended well.
+    Completed,
+    /// It was cancelled: it stands in no list.
+    Cancelled,
+    /// It ended badly.
+    Failed,
+    /// It has not ended.
+    Current,
+}
+
+/// A row of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRow {
+    /// The task's name.
+    pub name: String,
+    /// Which way led there.
+    pub route: i32,
+    /// How often it ran before.
+    pub visit: i32,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// Names of tasks, in the order in which the tasks appeared.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskLists {
+    /// Those that have not ended.
+    pub current: Vec<String>,
+    /// Those that ended well.
+    pub completed: Vec<String>,
+    /// Those that ended badly.
+    pub failed: Vec<String>,
+    /// Those whose condition was false.
+    pub skipped: Vec<String>,
+}
+
+impl TaskLists {
+    /// From all rows of an execution, the oldest first. A task that ran more than once, by several ways or in a cycle, may
+    /// stand in several lists, but once in each.
+    pub fn new(rows: impl IntoIterator<Item = TaskRow>) -> TaskLists {
+        let mut places = HashMap::new();
+        let mut runs = BTreeMap::new();
+        for row in rows {
+            let next = places.len();
+            let key = (row.name, row.route, row.visit);
+            let place = *places.entry(key.clone()).or_insert(next);
+            let (_, standing) = runs.entry(place).or_insert((key.0, row.standing));
+            *standing = row.standing.max(*standing);
+        }
+        let mut lists = TaskLists::default();
+        let mut seen = HashSet::new();
+        for (name, standing) in runs.into_values() {
+            let list = match standing {
+                Standing::Current => &mut lists.current,
+                Standing::Completed => &mut lists.completed,
+                Standing::Failed => &mut lists.failed,
+                Standing::Skipped => &mut lists.skipped,
+                Standing::Cancelled => continue,
+            };
+            if seen.insert((name.clone(), standing)) {
+                list.push(name);
+            }
+        }
+        lists
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Standing::*;
+
+    fn lists(rows: &[(&str, i32, i32, Standing)]) -> TaskLists {
+        TaskLists::new(rows.iter().map(|(name, route, visit, standing)| TaskRow {
+            name: (*name).to_owned(),
+            route: *route,
+            visit: *visit,
+            standing: *standing,
+        }))
+    }
+
+    #[test]
+    fn each_task_stands_in_its_list_in_the_order_in_which_it_appeared() {
+        let rows = [("c", 0, 0, Completed), ("a", 0, 0, Completed), ("b", 0, 0, Failed), ("d", 0, 0, Skipped)];
+        let found = lists(&[&rows[..], &[("e", 0, 0, Cancelled), ("f", 0, 0, Current)]].concat());
+        assert_eq!(found.completed, ["c", "a"]);
+        assert_eq!(found.failed, ["b"]);
+        assert_eq!(found.skipped, ["d"]);
+        assert_eq!(found.current, ["f"]);
+    }
+
+    #[test]
+    fn items_are_one_task_and_the_worst_counts() {
+        let of = |standings: &[Standing]| lists(&standings.iter().map(|one| ("a", 0, 0, *one)).collect::<Vec<_>>());
+        assert_eq!(of(&[Completed, Completed]).completed, ["a"]);
+        assert_eq!(of(&[Completed, Failed, Cancelled]).failed, ["a"]);
+        assert_eq!(of(&[Completed, Current, Failed]).current, ["a"]);
+        assert_eq!(of(&[Completed, Cancelled]), TaskLists::default());
+    }
+
+    #[test]
+    fn a_task_that_ran_more_than_once_stands_once_in_each_list() {
+        let rows = [("a", 0, 0, Failed), ("b", 0, 0, Completed), ("a", 0, 1, Completed), ("a", 1, 0, Completed)];
+        let found = lists(&rows);
+        assert_eq!(found.completed, ["b", "a"]);
+        assert_eq!(found.failed, ["a"]);
+    }
+}
