@@ -19,6 +19,7 @@ mod notify;
 mod process;
 mod prune;
 mod queue_head;
+mod reach;
 mod report;
 mod rerun;
 mod rerun_family;

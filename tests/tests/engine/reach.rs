@@ -1,0 +1,64 @@
+//! What a call reads does not grow with what there is: neither with a long queue, nor with what was done before.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+
+const TASKS: &str = "tasks:
+  - {name: a, action: demo.a, on_success: b}
+  - {name: b, action: demo.a}
+";
+
+/// Runs a statement in a transaction of its own; gives how many rows of tasks it has read, and how often it read them all.
+async fn reach(session: &mut Session, sql: &str) -> (i64, i64) {
+    let read = "SELECT seq_tup_read + idx_tup_fetch, seq_scan FROM pg_stat_xact_user_tables
+                WHERE relid = 'workflow.workflow_task_execution'::regclass";
+    session.run("BEGIN").await;
+    let [(rows, whole)] = session.rows::<(i64, i64)>(read).await[..] else { panic!("no statistics") };
+    session.run(sql).await;
+    let [(rows_then, whole_then)] = session.rows::<(i64, i64)>(read).await[..] else { panic!("no statistics") };
+    session.run("COMMIT").await;
+    (rows_then - rows, whole_then - whole)
+}
+
+#[tokio::test]
+async fn calls_read_what_they_are_about_and_no_more() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(TASKS).await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[5000]))").await;
+        // The planner knows now how long the queue is. A session that comes later plans by that.
+        session.run("VACUUM ANALYZE").await;
+        let mut worker = Session::new(db).await;
+        worker
+            .run("CREATE TEMP TABLE held AS SELECT 0::bigint AS task, 0::bigint AS lease_token WHERE false")
+            .await;
+        let reports = "(SELECT coalesce(array_agg(ROW(h.task, h.lease_token, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome), '{}')
+                        FROM held AS h)";
+        for (what, sql) in [
+            ("a claim", "INSERT INTO held SELECT task, lease_token FROM workflow_claim('w', 10)".to_owned()),
+            (
+                "a heartbeat",
+                "SELECT count(*) FROM workflow_heartbeat((SELECT array_agg(task ORDER BY task) FROM held),
+                   (SELECT array_agg(lease_token ORDER BY task) FROM held))"
+                    .to_owned(),
+            ),
+            (
+                "a report with a claim",
+                format!(
+                    "WITH next AS (SELECT * FROM workflow_finish_and_claim('w', {reports}, 10)),
+                       gone AS (DELETE FROM held)
+                     INSERT INTO held SELECT task, lease_token FROM next WHERE state = 'claimed'"
+                ),
+            ),
+            ("a report", format!("SELECT count(*) FROM workflow_finish({reports})")),
+            ("a tick", "SELECT workflow_tick()".to_owned()),
+        ] {
+            let (rows, whole) = reach(&mut worker, &sql).await;
+            assert!(rows < 200, "{what} has read {rows} rows");
+            assert_eq!(whole, 0, "{what} has read all tasks");
+        }
+        let ended: i64 = session.value("SELECT count(*) FROM workflow.execution WHERE status = 'completed'").await;
+        assert_eq!(ended, 10);
+    })
+    .await;
+}
