@@ -13,8 +13,9 @@
 -- * Rows that grow with work carry `part` (0..1023), first in every key. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A tree of
 --   executions shares one part. execution checks its range; what refers to it can have no other.
--- * Of what grows with work, the columns that are never null come first, those of a fixed width before others: PostgreSQL
---   finds these at once, and looks at every indexed one at each update.
+-- * Of what grows with work, the columns that indexes know come first, and of these the ones that are never null: PostgreSQL
+--   finds them at once, and looks at every one at each update. Last come those that change: only what is behind the first
+--   change goes to the log.
 -- * A task's row is the work itself. It is claimable while `queue_at` is set, running while its `lease` holds, and
 --   never touched again once finished. `queue_at`, `due_at`, `next_retry_at`, `held` and `timed_out` are the only changing
 --   columns that an index knows: finishing a task changes none of them, and stays a HOT update.
@@ -180,10 +181,8 @@ COMMENT ON COLUMN workflow.action.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.execution (
   part int NOT NULL CONSTRAINT execution_part_check CHECK (part BETWEEN 0 AND 1023),
-  status workflow.execution_status NOT NULL DEFAULT 'requested',
   id bigint NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
-  updated timestamptz NOT NULL DEFAULT now(),
   action_ref text NOT NULL,
   action bigint REFERENCES workflow.action ON DELETE SET NULL,
   parent bigint,
@@ -191,6 +190,8 @@ CREATE TABLE workflow.execution (
   enforcement bigint,
   executor bigint,
   config jsonb,
+  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  updated timestamptz NOT NULL DEFAULT now(),
   result jsonb,
   PRIMARY KEY (part, id),
   CONSTRAINT execution_parent_fkey FOREIGN KEY (part, parent) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
@@ -215,24 +216,24 @@ COMMENT ON COLUMN workflow.execution.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.workflow_execution (
   part int NOT NULL,
-  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  depth int NOT NULL DEFAULT 0,
   id bigint NOT NULL,
   execution bigint NOT NULL,
   workflow_def bigint NOT NULL REFERENCES workflow.workflow_definition,
   priority int NOT NULL DEFAULT 0,
-  depth int NOT NULL DEFAULT 0,
   paused boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
-  updated timestamptz NOT NULL DEFAULT now(),
   version bigint,
   due_at timestamptz,
+  variables jsonb NOT NULL DEFAULT '{}',
+  task_graph jsonb,
+  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  updated timestamptz NOT NULL DEFAULT now(),
   current_tasks text[] NOT NULL DEFAULT '{}',
   completed_tasks text[] NOT NULL DEFAULT '{}',
   failed_tasks text[] NOT NULL DEFAULT '{}',
   skipped_tasks text[] NOT NULL DEFAULT '{}',
-  variables jsonb NOT NULL DEFAULT '{}',
   state jsonb,
-  task_graph jsonb,
   error_message text,
   pause_reason text,
   PRIMARY KEY (part, id),
@@ -276,31 +277,31 @@ CREATE TABLE workflow.workflow_task_execution (
   route int NOT NULL DEFAULT 0,
   visit int NOT NULL DEFAULT 0,
   priority int NOT NULL DEFAULT 0,
-  retry_count int NOT NULL DEFAULT 0,
   max_retries int NOT NULL DEFAULT 0,
-  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  retry_count int NOT NULL DEFAULT 0,
   timed_out boolean NOT NULL DEFAULT false,
   skipped boolean NOT NULL DEFAULT false,
   held boolean NOT NULL DEFAULT false,
   calls boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
-  updated timestamptz NOT NULL DEFAULT now(),
   task_name text NOT NULL,
   action_ref text,
   execution bigint,
   lease bigint,
   task_index int,
   task_batch int,
+  timeout_seconds int,
+  signal text,
+  context int[],
+  input jsonb,
+  status workflow.execution_status NOT NULL DEFAULT 'requested',
+  updated timestamptz NOT NULL DEFAULT now(),
   queue_at timestamptz,
   due_at timestamptz,
   next_retry_at timestamptz,
   started_at timestamptz,
   completed_at timestamptz,
   duration_ms bigint,
-  timeout_seconds int,
-  signal text,
-  context int[],
-  input jsonb,
   result jsonb,
   error jsonb,
   PRIMARY KEY (part, id),

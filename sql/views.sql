@@ -41,13 +41,13 @@ REVOKE ALL ON FUNCTION workflow.task_lists(bigint[]) FROM PUBLIC;
 CREATE FUNCTION workflow.readable(run workflow.workflow_execution) RETURNS SETOF workflow.workflow_execution
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-  SELECT (run).part, (run).status, (run).id, (run).execution, (run).workflow_def, (run).priority, (run).depth, (run).paused,
-    (run).created, (run).updated, (run).version, (run).due_at,
+  SELECT (run).part, (run).depth, (run).id, (run).execution, (run).workflow_def, (run).priority, (run).paused, (run).created,
+    (run).version, (run).due_at, (run).variables,
+    coalesce((run).task_graph, (SELECT v.graph FROM workflow.workflow_definition_version AS v WHERE v.id = (run).version)),
+    (run).status, (run).updated,
     coalesce(list.current_tasks, (run).current_tasks), coalesce(list.completed_tasks, (run).completed_tasks),
     coalesce(list.failed_tasks, (run).failed_tasks), coalesce(list.skipped_tasks, (run).skipped_tasks),
-    (run).variables, (run).state,
-    coalesce((run).task_graph, (SELECT v.graph FROM workflow.workflow_definition_version AS v WHERE v.id = (run).version)),
-    (run).error_message, (run).pause_reason
+    (run).state, (run).error_message, (run).pause_reason
   FROM (VALUES (NULL)) AS one (row) LEFT JOIN LATERAL (
     SELECT live.* FROM workflow.task_lists(ARRAY[(run).id]) AS live
     WHERE (run).version IS NOT NULL AND NOT workflow.is_end(

@@ -161,24 +161,24 @@ fn run_columns(
     let empty = || value(Vec::<String>::new());
     [
         ("part", value(id::part(run.id))),
-        ("status", Cell::Label("running")),
+        ("depth", value(run.depth)),
         ("id", value(run.id)),
         ("execution", value(run.execution_id)),
         ("workflow_def", value(workflow.definition)),
         ("priority", value(run.priority)),
-        ("depth", value(run.depth)),
         ("paused", value(false)),
         ("created", value(now)),
-        ("updated", value(now)),
         ("version", value(workflow.version)),
         ("due_at", value(due)),
+        ("variables", value(Jsonb::from_text("{}"))),
+        ("task_graph", Cell::Datum(None)),
+        ("status", Cell::Label("running")),
+        ("updated", value(now)),
         ("current_tasks", empty()),
         ("completed_tasks", empty()),
         ("failed_tasks", empty()),
         ("skipped_tasks", empty()),
-        ("variables", value(Jsonb::from_text("{}"))),
         ("state", Cell::Datum(None)),
-        ("task_graph", Cell::Datum(None)),
         ("error_message", Cell::Datum(None)),
         ("pause_reason", Cell::Datum(None)),
     ]
@@ -237,10 +237,8 @@ fn insert_open(
         let one = &wanted[*place];
         [
             ("part", value(one.part)),
-            ("status", Cell::Label("running")),
             ("id", value(*id)),
             ("created", value(now)),
-            ("updated", value(now)),
             ("action_ref", value(workflow.reference.as_str())),
             ("action", value(workflow.action)),
             ("parent", value(one.parent)),
@@ -248,6 +246,8 @@ fn insert_open(
             ("enforcement", Cell::Datum(None)),
             ("executor", Cell::Datum(None)),
             ("config", value(Jsonb::from_text(&one.parameters.to_string()))),
+            ("status", Cell::Label("running")),
+            ("updated", value(now)),
             ("result", Cell::Datum(None)),
         ]
     })?;
