@@ -9,8 +9,9 @@
 -- have any number of elements, and PostgreSQL would plan each call anew for the number at hand, which costs more than the
 -- call; and a plan that is kept must serve a table that was empty when it was made. (They are made anew now and then.)
 --
--- workflow_finish, in Rust, locks the executions of the reported tasks in the one order there is, then reads the tasks: from
--- then on nobody else changes them. Claims take no such lock. They skip what others have locked, and so never wait.
+-- workflow_finish, in Rust, locks the executions of the reported tasks in the one order there is: from then on nobody else
+-- changes the tasks. What is reported as done it ends as it reads it, the rest it reads first. Claims take no such lock. They
+-- skip what others have locked, and so never wait.
 
 CREATE TYPE workflow.outcome AS (
   task bigint,

@@ -1,6 +1,7 @@
 -- Claims up to $3 tasks of these actions ($2) of a part, from this place ($8, $9) on: what waited longest first, across the actions.
--- What others have locked is skipped, and so is what must not begin. A token is made only where something is found. What is chosen passes through an
--- array, which the planner takes for a short one: of a long queue it would expect a great deal to be claimed, and read all tasks.
+-- What others have locked is skipped, and so is what must not begin. A token is made only where something is found. What is
+-- chosen passes through an array, which the planner takes for a short one: of a long queue it would expect a great deal to be
+-- claimed, and read all tasks.
 WITH candidate AS MATERIALIZED (
   SELECT c.id, c.queue_at
   FROM unnest($2::text[]) AS a(ref)

@@ -264,7 +264,8 @@ pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut 
     Ok(())
 }
 
-/// Reads rows as `load_reported` and `complete_tasks` give them; `standing` gives their status and child, which the latter leave out.
+/// Reads rows as `load_reported` and `complete_tasks` give them; `standing` gives their status and child, which the latter
+/// leave out.
 fn read_rows(
     mut rows: Rows,
     now: TimestampWithTimeZone,
