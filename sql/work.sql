@@ -56,42 +56,6 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_w
 COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
 REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;
 
-CREATE FUNCTION workflow.ready_actions(part int, actions text[]) RETURNS text[]
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF actions IS NOT NULL THEN
-    RETURN (SELECT array_agg(DISTINCT a.ref) FROM unnest(ready_actions.actions) AS a(ref)
-            WHERE EXISTS (SELECT FROM workflow.workflow_task_execution t
-                          WHERE t.part = ready_actions.part AND t.queue_at IS NOT NULL AND t.action_ref = a.ref));
-  END IF;
-  RETURN (
-    WITH RECURSIVE queued AS (
-      (SELECT t.action_ref FROM workflow.workflow_task_execution t
-       WHERE t.part = ready_actions.part AND t.queue_at IS NOT NULL ORDER BY t.action_ref LIMIT 1)
-      UNION ALL
-      SELECT (SELECT t.action_ref FROM workflow.workflow_task_execution t
-              WHERE t.part = ready_actions.part AND t.queue_at IS NOT NULL AND t.action_ref > q.action_ref
-              ORDER BY t.action_ref LIMIT 1)
-      FROM queued q WHERE q.action_ref IS NOT NULL)
-    SELECT array_agg(q.action_ref) FROM queued q WHERE q.action_ref IS NOT NULL);
-END $$;
-COMMENT ON FUNCTION workflow.ready_actions(int, text[]) IS
-  'The actions that have something in the queue of a part, of those named or of all (null); null: none has. One index probe an action.';
-REVOKE ALL ON FUNCTION workflow.ready_actions(int, text[]) FROM PUBLIC;
-
-CREATE FUNCTION workflow.head_of_queue(part int, actions text[]) RETURNS timestamptz
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN (SELECT min(head.queue_at) FROM unnest(workflow.ready_actions(head_of_queue.part, actions)) AS a(ref)
-          CROSS JOIN LATERAL (
-            SELECT t.queue_at FROM workflow.workflow_task_execution t
-            WHERE t.part = head_of_queue.part AND t.action_ref = a.ref AND t.queue_at IS NOT NULL
-            ORDER BY t.queue_at LIMIT 1) AS head);
-END $$;
-COMMENT ON FUNCTION workflow.head_of_queue(int, text[]) IS
-  'The first place in the queue of a part among tasks of these actions (null: of any); null: nothing is queued.';
-REVOKE ALL ON FUNCTION workflow.head_of_queue(int, text[]) FROM PUBLIC;
-
 CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, state jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- What goes on in a workflow that failed began beside `fail`; what goes on when there is a verdict is its last task.

@@ -1,9 +1,8 @@
--- The tasks of executions by how they stand, the oldest first.
-SELECT t.workflow_execution, t.task_name, t.route, t.visit,
+-- The tasks of executions of a part by how they stand.
+SELECT t.workflow_execution, t.id, t.task_name, t.route, t.visit,
        CASE WHEN t.status = 'completed' THEN CASE WHEN t.skipped THEN 0 ELSE 1 END
             WHEN t.status = 'cancelled' THEN 2
             WHEN t.status IN ('failed', 'timeout', 'abandoned') THEN 3
             ELSE 4 END
-FROM unnest($1::bigint[]) AS d(id)
-JOIN workflow.workflow_task_execution t ON t.part = (d.id >> 48)::int AND t.workflow_execution = d.id
-ORDER BY t.workflow_execution, t.id
+FROM workflow.workflow_task_execution t
+WHERE t.part = $1 AND t.workflow_execution = ANY ($2)

@@ -3,11 +3,12 @@
 use crate::advance::{Advance, Reports, read_runs};
 use crate::claim::Asking;
 use crate::error::Error;
+use crate::id::by_part;
 use crate::jsonb::Jsonb;
-use crate::report::{Answer, Outcome, Refusal, by_part, complete, find_rows};
+use crate::report::{Answer, Outcome, Refusal, complete, find_rows};
 use crate::run::{Run, as_data, load_facts, readable};
 use crate::write::{EndedRow, Handed, turn_leases};
-use crate::{plans, random};
+use crate::{given, plans, random};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
 use conductor::expression::Data;
@@ -87,9 +88,15 @@ fn load(
 ) -> Result<BTreeMap<i64, Run>, Error> {
     let mut runs = BTreeMap::new();
     for (part, tasks) in by_part(outcomes.iter().filter_map(|outcome| outcome.task)) {
-        let locked = match tasks[..] {
-            [task] => plans::run(client, include_str!("../queries/lock_run.sql"), &[part.into(), task.into()])?,
-            _ => plans::run(client, include_str!("../queries/lock_runs.sql"), &[part.into(), tasks.into()])?,
+        let known = given::take(&tasks).map(|runs| runs.into_iter().collect::<Vec<_>>());
+        let locked = match known.as_deref() {
+            Some([run]) => plans::run(client, include_str!("../queries/lock_run.sql"), &[part.into(), (*run).into()])?,
+            Some(runs) => {
+                plans::run(client, include_str!("../queries/lock_runs.sql"), &[part.into(), runs.to_vec().into()])?
+            }
+            None => {
+                plans::run(client, include_str!("../queries/lock_runs_of_tasks.sql"), &[part.into(), tasks.into()])?
+            }
         };
         runs.extend(read_runs(client, locked)?);
     }

@@ -47,9 +47,10 @@ impl Ahead {
             look.map_or(Ok(()), |look| look.end(client, 0))?;
             ahead.workflows.extend(seen.get::<Vec<String>>(1)?.unwrap_or_default());
             if seen.get::<bool>(2)? == Some(true) {
-                let arguments = [part.into(), others.into(), now.into()];
-                let first = plans::run(client, include_str!("../queries/find_front.sql"), &arguments)?.first();
-                ahead.front.extend(part.zip(first.get::<f64>(1)?));
+                let arguments = [part.into(), others.into(), time.into(), id.into()];
+                let first = plans::run(client, include_str!("../queries/find_head.sql"), &arguments)?.first();
+                let seconds = |place: TimestampWithTimeZone| (now.into_inner() - place.into_inner()) as f64 / 1e6;
+                ahead.front.extend(part.zip(first.get(1)?.map(seconds)));
             }
         }
         Ok(ahead)

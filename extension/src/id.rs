@@ -5,6 +5,7 @@ use crate::settings;
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 /// `part << 48 | node << 40 | sequence`
@@ -16,6 +17,13 @@ fn make_id(part: i32, sequence: i64) -> i64 {
 /// The part that an id names.
 pub fn part(id: i64) -> i32 {
     (id >> 48) as i32
+}
+
+/// Ids by the part that they name.
+pub fn by_part(ids: impl Iterator<Item = i64>) -> BTreeMap<i32, Vec<i64>> {
+    let mut parts: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    ids.for_each(|id| parts.entry(part(id)).or_default().push(id));
+    parts
 }
 
 /// A sequence in schema workflow.

@@ -19,6 +19,8 @@ mod dispatch;
 mod error;
 mod family;
 mod finish;
+mod foreign_keys;
+mod given;
 mod graphs;
 mod hand_over;
 mod id;

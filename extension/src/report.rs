@@ -253,7 +253,7 @@ pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [
 pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
     let unknown = outcomes.iter().filter(|outcome| outcome.row.is_none()).filter_map(|outcome| outcome.task);
     let mut found = BTreeMap::new();
-    for (part, tasks) in by_part(unknown) {
+    for (part, tasks) in id::by_part(unknown) {
         let arguments = [part.into(), tasks.into()];
         let rows = plans::run(client, include_str!("../queries/load_reported.sql"), &arguments)?;
         found.extend(read_rows(rows, now, |row| Ok((row.label(12).unwrap_or_default(), row.get::<i64>(13)?)))?);
@@ -277,13 +277,6 @@ fn read_rows(
         found.insert(rows.get::<i64>(1)?.unwrap_or_default(), Rc::new(Row::read(&rows, now, status, child)?));
     }
     Ok(found)
-}
-
-/// Ids by the part that they name.
-pub fn by_part(ids: impl Iterator<Item = i64>) -> BTreeMap<i32, Vec<i64>> {
-    let mut parts: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
-    ids.for_each(|id| parts.entry(id::part(id)).or_default().push(id));
-    parts
 }
 
 impl Row {

@@ -9,7 +9,7 @@ use crate::jsonb::Jsonb;
 use crate::row_array::{self, Value as Cell, value};
 use crate::rows::Rows;
 use crate::run::{Run, system};
-use crate::{graphs, plans};
+use crate::{foreign_keys, graphs, plans};
 use conductor::expression;
 use conductor::graph::Graph;
 use conductor::scope::Facts;
@@ -134,8 +134,16 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
         })
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
-    let rows = row_array::array(c"workflow_execution", &runs, |run| run_columns(workflow, run, now, due))?;
-    plans::run(client, include_str!("../queries/insert_runs.sql"), &[rows])?;
+    let insert = |runs: &[Run]| {
+        let rows = row_array::array(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due))?;
+        plans::run(client, include_str!("../queries/insert_runs.sql"), &[rows])
+    };
+    // The check of the first holds the definition for all. The executions were inserted above.
+    let (first, others) = runs.split_at(1);
+    insert(first)?;
+    if !others.is_empty() {
+        foreign_keys::known_to_hold(c"workflow_execution", &[c"execution", c"workflow_definition"], || insert(others))?;
+    }
     for (run, (_, place)) in runs.into_iter().zip(fresh) {
         let facts = Facts {
             parameters: Some(expression::data(&wanted[place].parameters)),
@@ -150,6 +158,24 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
         advance.conduct(id, facts, &Reports::default(), |conductor| conductor.start(delay))?;
     }
     Ok(ids)
+}
+
+fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTimeZone) -> [(&'static str, Cell); 13] {
+    [
+        ("part", value(wanted.part)),
+        ("id", value(id)),
+        ("created", value(now)),
+        ("action_ref", value(workflow.reference.as_str())),
+        ("action", value(workflow.action)),
+        ("parent", value(wanted.parent)),
+        ("idempotency_key", value(wanted.key.as_deref())),
+        ("enforcement", Cell::Datum(None)),
+        ("executor", Cell::Datum(None)),
+        ("config", value(Jsonb::from_text(&wanted.parameters.to_string()))),
+        ("status", Cell::Label("running")),
+        ("updated", value(now)),
+        ("result", Cell::Datum(None)),
+    ]
 }
 
 fn run_columns(
@@ -233,25 +259,17 @@ fn insert_open(
     let places: BTreeMap<i64, usize> = rows.iter().copied().collect();
     // In the order of keys, so that batches do not deadlock.
     rows.sort_by_key(|(_, place)| wanted[*place].key.as_deref());
-    let rows = row_array::array(c"execution", &rows, |(id, place)| {
-        let one = &wanted[*place];
-        [
-            ("part", value(one.part)),
-            ("id", value(*id)),
-            ("created", value(now)),
-            ("action_ref", value(workflow.reference.as_str())),
-            ("action", value(workflow.action)),
-            ("parent", value(one.parent)),
-            ("idempotency_key", value(one.key.as_deref())),
-            ("enforcement", Cell::Datum(None)),
-            ("executor", Cell::Datum(None)),
-            ("config", value(Jsonb::from_text(&one.parameters.to_string()))),
-            ("status", Cell::Label("running")),
-            ("updated", value(now)),
-            ("result", Cell::Datum(None)),
-        ]
-    })?;
-    let inserted = numbers(plans::run(client, include_str!("../queries/insert_executions.sql"), &[rows])?, 1)?;
+    let insert = |rows: &[(i64, usize)]| {
+        let rows = row_array::array(c"execution", rows, |(id, place)| columns(workflow, &wanted[*place], *id, now))?;
+        numbers(plans::run(client, include_str!("../queries/insert_executions.sql"), &[rows])?, 1)
+    };
+    // The check of the first holds the action for all, where all are inserted and refer to nothing else.
+    let is_free = |(_, place): &(i64, usize)| wanted[*place].key.is_none() && wanted[*place].parent.is_none();
+    let (first, others) = rows.split_at(if rows.iter().all(is_free) { rows.len().min(1) } else { rows.len() });
+    let mut inserted = insert(first)?;
+    if !others.is_empty() {
+        inserted.extend(foreign_keys::known_to_hold(c"execution", &[c"action", c"execution"], || insert(others))?);
+    }
     let mut inserted: Vec<_> = inserted.into_iter().filter_map(|id| Some((id, *places.get(&id)?))).collect();
     inserted.sort_unstable_by_key(|(_, place)| *place);
     Ok(inserted)

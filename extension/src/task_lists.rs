@@ -1,8 +1,8 @@
 //! The tasks of executions by how they stand, from their rows.
 
 use crate::error::Error;
-use crate::plans;
 use crate::row_set::{RowSet, column};
+use crate::{id, plans};
 use conductor::task_lists::{Standing, TaskLists, TaskRow};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -12,23 +12,25 @@ use std::collections::BTreeMap;
 
 /// Of workflow executions that have tasks.
 pub fn load(client: &SpiClient, workflow_executions: &[i64]) -> Result<BTreeMap<i64, TaskLists>, Error> {
-    let arguments = [workflow_executions.to_vec().into()];
-    let mut rows = plans::run(client, include_str!("../queries/list_tasks.sql"), &arguments)?;
     let mut tasks: BTreeMap<i64, Vec<TaskRow>> = BTreeMap::new();
-    while rows.next().is_some() {
-        let row = TaskRow {
-            name: rows.get::<String>(2)?.unwrap_or_default(),
-            route: rows.get::<i32>(3)?.unwrap_or_default(),
-            visit: rows.get::<i32>(4)?.unwrap_or_default(),
-            standing: match rows.get::<i32>(5)? {
-                Some(0) => Standing::Skipped,
-                Some(1) => Standing::Completed,
-                Some(2) => Standing::Cancelled,
-                Some(3) => Standing::Failed,
-                _ => Standing::Current,
-            },
-        };
-        tasks.entry(rows.get::<i64>(1)?.unwrap_or_default()).or_default().push(row);
+    for (part, runs) in id::by_part(workflow_executions.iter().copied()) {
+        let mut rows = plans::run(client, include_str!("../queries/list_tasks.sql"), &[part.into(), runs.into()])?;
+        while rows.next().is_some() {
+            let row = TaskRow {
+                id: rows.get::<i64>(2)?.unwrap_or_default(),
+                name: rows.get::<String>(3)?.unwrap_or_default(),
+                route: rows.get::<i32>(4)?.unwrap_or_default(),
+                visit: rows.get::<i32>(5)?.unwrap_or_default(),
+                standing: match rows.get::<i32>(6)? {
+                    Some(0) => Standing::Skipped,
+                    Some(1) => Standing::Completed,
+                    Some(2) => Standing::Cancelled,
+                    Some(3) => Standing::Failed,
+                    _ => Standing::Current,
+                },
+            };
+            tasks.entry(rows.get::<i64>(1)?.unwrap_or_default()).or_default().push(row);
+        }
     }
     Ok(tasks.into_iter().map(|(id, rows)| (id, TaskLists::new(rows))).collect())
 }

@@ -7,7 +7,7 @@ use crate::finish::{Reporter, finish, report_own};
 use crate::report::{Answer, Outcome};
 use crate::row_set::{RowSet, column};
 use crate::write::Handed;
-use crate::{clock, dispatch};
+use crate::{clock, dispatch, given};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -75,7 +75,9 @@ fn workflow_claim(
     let asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
     let now = clock::now()?;
     Spi::connect(|client| {
-        for task in claim(client, now, &asking)? {
+        let claimed = claim(client, now, &asking)?;
+        given::note(&claimed);
+        for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
             let [run, name, index, action, input, attempt] = work(task);
             rows.push([id, lease, run, name, index, action, input, attempt, column(asking.until(now))]);
@@ -101,16 +103,17 @@ fn workflow_finish_and_claim(
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
     let most = asking.wanted;
     Spi::connect(|client| {
-        let (answers, mut given) = match outcomes.is_empty() {
+        let (answers, mut tasks) = match outcomes.is_empty() {
             true => (Vec::new(), Vec::new()),
             false => finish(client, outcomes, now, Reporter::Worker, Some(&mut asking))?,
         };
-        asking.wanted = most - given.len();
+        asking.wanted = most - tasks.len();
         if asking.wanted > 0 {
-            given.extend(claim(client, now, &asking)?);
+            tasks.extend(claim(client, now, &asking)?);
         }
+        given::note(&tasks);
         answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
-        for task in given {
+        for task in tasks {
             let (id, lease, state) = (column(task.task), column(task.lease), column("claimed"));
             let [run, name, index, action, input, attempt] = work(task);
             let until = column(asking.until(now));

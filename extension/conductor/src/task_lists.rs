@@ -1,6 +1,6 @@
 //! The tasks of an execution by how they stand: current, completed, failed or skipped.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// How a row of a task stands. Of the items of a task the greatest counts: the task has not ended before the last of them, and
 /// has failed where one has.
@@ -21,6 +21,8 @@ pub enum Standing {
 /// A row of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRow {
+    /// Its id: the older, the smaller.
+    pub id: i64,
     /// The task's name.
     pub name: String,
     /// Which way led there.
@@ -45,21 +47,22 @@ pub struct TaskLists {
 }
 
 impl TaskLists {
-    /// From all rows of an execution, the oldest first. A task that ran more than once, by several ways or in a cycle, may
-    /// stand in several lists, but once in each.
-    pub fn new(rows: impl IntoIterator<Item = TaskRow>) -> TaskLists {
+    /// From all rows of an execution. A task that ran more than once, by several ways or in a cycle, may stand in several
+    /// lists, but once in each.
+    pub fn new(mut rows: Vec<TaskRow>) -> TaskLists {
+        rows.sort_unstable_by_key(|row| row.id);
         let mut places = HashMap::new();
-        let mut runs = BTreeMap::new();
-        for row in rows {
-            let next = places.len();
-            let key = (row.name, row.route, row.visit);
-            let place = *places.entry(key.clone()).or_insert(next);
-            let (_, standing) = runs.entry(place).or_insert((key.0, row.standing));
-            *standing = row.standing.max(*standing);
+        let mut tasks: Vec<(&str, Standing)> = Vec::new();
+        for row in &rows {
+            let place = *places.entry((row.name.as_str(), row.route, row.visit)).or_insert(tasks.len());
+            match tasks.get_mut(place) {
+                Some((_, standing)) => *standing = row.standing.max(*standing),
+                None => tasks.push((&row.name, row.standing)),
+            }
         }
         let mut lists = TaskLists::default();
         let mut seen = HashSet::new();
-        for (name, standing) in runs.into_values() {
+        for (name, standing) in tasks {
             let list = match standing {
                 Standing::Current => &mut lists.current,
                 Standing::Completed => &mut lists.completed,
@@ -67,8 +70,8 @@ impl TaskLists {
                 Standing::Skipped => &mut lists.skipped,
                 Standing::Cancelled => continue,
             };
-            if seen.insert((name.clone(), standing)) {
-                list.push(name);
+            if seen.insert((name, standing)) {
+                list.push(name.to_owned());
             }
         }
         lists
@@ -81,12 +84,15 @@ mod tests {
     use Standing::*;
 
     fn lists(rows: &[(&str, i32, i32, Standing)]) -> TaskLists {
-        TaskLists::new(rows.iter().map(|(name, route, visit, standing)| TaskRow {
+        let row = |(id, (name, route, visit, standing)): (usize, &(&str, i32, i32, Standing))| TaskRow {
+            id: id as i64,
             name: (*name).to_owned(),
             route: *route,
             visit: *visit,
             standing: *standing,
-        }))
+        };
+        // Whatever the order in which they are read.
+        TaskLists::new(rows.iter().enumerate().map(row).rev().collect())
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod durability;
 mod event;
 mod fixture;
 mod flow;
+mod foreign_key;
 mod grant;
 mod hand_over;
 mod hostile;

@@ -426,3 +426,24 @@ async fn a_batch_of_a_thousand_takes_as_many_statements_as_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_report_may_come_from_another_session_than_the_claim() {
+    with_database(async |db| {
+        let (mut claimer, mut reporter) = (Session::new(db).await, Session::new(db).await);
+        claimer.define("tasks: [{name: a, action: demo.a}]").await;
+        let [first, second, third] = [claimer.start().await, claimer.start().await, claimer.start().await];
+        let [a, b] = claimer.claim(2).await.try_into().unwrap();
+        let [c] = reporter.claim(1).await.try_into().unwrap();
+        // One of its own, one of another's; then one that it does not know at all.
+        let both = [(c.task, c.lease_token, "completed"), (a.task, a.lease_token, "completed")];
+        assert!(reporter.finish(&both).await.iter().all(|answer| answer.word() == "completed"));
+        let rest = [(b.task, b.lease_token, "completed")];
+        assert_eq!(reporter.finish(&rest).await[0].word(), "completed");
+        assert_eq!(claimer.finish(&rest).await[0].word(), "completed", "repeated by who claimed");
+        for execution in [first, second, third] {
+            assert_eq!(claimer.status(execution).await["status"], "completed");
+        }
+    })
+    .await;
+}
