@@ -195,7 +195,7 @@ CREATE TABLE workflow.execution (
   result jsonb,
   PRIMARY KEY (part, id),
   CONSTRAINT execution_parent_fkey FOREIGN KEY (part, parent) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
-) WITH (fillfactor = 45);
+) WITH (fillfactor = 40);
 CREATE INDEX execution_parent_idx ON workflow.execution (part, parent) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX execution_idempotency_key ON workflow.execution (part, action_ref, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
@@ -239,7 +239,7 @@ CREATE TABLE workflow.workflow_execution (
   PRIMARY KEY (part, id),
   CONSTRAINT workflow_execution_execution_key UNIQUE (part, execution),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, execution) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
-) WITH (fillfactor = 45);
+) WITH (fillfactor = 40);
 CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, created, id);
 CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (part, due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (part, id) WHERE paused;
@@ -309,7 +309,7 @@ CREATE TABLE workflow.workflow_task_execution (
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
   CONSTRAINT workflow_task_execution_execution_fkey FOREIGN KEY (part, execution)
     REFERENCES workflow.execution (part, id) ON DELETE CASCADE
-) WITH (fillfactor = 45);
+) WITH (fillfactor = 40);
 CREATE INDEX workflow_task_execution_workflow_execution_idx ON workflow.workflow_task_execution (part, workflow_execution);
 CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_task_execution (part, execution)
   WHERE execution IS NOT NULL;

@@ -1,5 +1,2 @@
--- Inserts executions that begin; one whose idempotency key is taken is left out, once it is certain that it is: a start
--- with the same key that has not committed yet is waited for.
+-- Inserts executions that begin.
 INSERT INTO workflow.execution SELECT n.* FROM unnest($1) AS n
-ON CONFLICT (part, action_ref, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-RETURNING id

@@ -19,9 +19,11 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+
+const EXECUTIONS: &str = include_str!("../queries/insert_executions.sql");
 
 /// How often a key is tried whose execution is there when we insert and gone when we look.
 const KEY_ATTEMPTS: usize = 3;
@@ -255,22 +257,29 @@ fn insert_open(
 ) -> Result<Vec<(i64, usize)>, Error> {
     let sequence = Sequence::find(c"execution_id_seq");
     let with_id = |place: &usize| Ok((sequence.next(wanted[*place].part)?, *place));
-    let mut rows = open.iter().map(with_id).collect::<Result<Vec<_>, Error>>()?;
-    let places: BTreeMap<i64, usize> = rows.iter().copied().collect();
-    // In the order of keys, so that batches do not deadlock.
-    rows.sort_by_key(|(_, place)| wanted[*place].key.as_deref());
-    let insert = |rows: &[(i64, usize)]| {
+    let rows = open.iter().map(with_id).collect::<Result<Vec<_>, Error>>()?;
+    let insert = |sql: &'static str, rows: &[(i64, usize)]| {
         let rows = row_array::array(c"execution", rows, |(id, place)| columns(workflow, &wanted[*place], *id, now))?;
-        numbers(plans::run(client, include_str!("../queries/insert_executions.sql"), &[rows])?, 1)
+        plans::run(client, sql, &[rows])
     };
-    // The check of the first holds the action for all, where all are inserted and refer to nothing else.
-    let is_free = |(_, place): &(i64, usize)| wanted[*place].key.is_none() && wanted[*place].parent.is_none();
-    let (first, others) = rows.split_at(if rows.iter().all(is_free) { rows.len().min(1) } else { rows.len() });
-    let mut inserted = insert(first)?;
-    if !others.is_empty() {
-        inserted.extend(foreign_keys::known_to_hold(c"execution", &[c"action", c"execution"], || insert(others))?);
+    let (mut keyed, mut inserted): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|(_, place)| wanted[*place].key.is_some());
+    // The check of the first holds the action for all, where they refer to nothing else.
+    let has_parents = inserted.iter().any(|(_, place)| wanted[*place].parent.is_some());
+    let (checked, others) = inserted.split_at(if has_parents { inserted.len() } else { inserted.len().min(1) });
+    if !checked.is_empty() {
+        insert(EXECUTIONS, checked)?;
     }
-    let mut inserted: Vec<_> = inserted.into_iter().filter_map(|id| Some((id, *places.get(&id)?))).collect();
+    if !others.is_empty() {
+        foreign_keys::known_to_hold(c"execution", &[c"action", c"execution"], || insert(EXECUTIONS, others))?;
+    }
+    if !keyed.is_empty() {
+        // In the order of keys, so that batches do not deadlock.
+        keyed.sort_by_key(|(_, place)| wanted[*place].key.as_deref());
+        let fresh = numbers(insert(include_str!("../queries/insert_keyed_executions.sql"), &keyed)?, 1)?;
+        let fresh: BTreeSet<i64> = fresh.into_iter().collect();
+        inserted.extend(keyed.into_iter().filter(|(id, _)| fresh.contains(id)));
+    }
     inserted.sort_unstable_by_key(|(_, place)| *place);
     Ok(inserted)
 }
