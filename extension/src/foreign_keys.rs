@@ -4,6 +4,7 @@
 //! this very transaction, that finds nothing new. Everybody else's rows are checked as always.
 #![allow(unsafe_code)]
 
+use crate::relation;
 use pgrx::pg_sys::{self, Oid};
 use std::ffi::CStr;
 
@@ -20,11 +21,11 @@ pub fn known_to_hold<T>(table: &CStr, referred: &[&CStr], insert: impl FnOnce() 
 
 /// Is all that happens at new rows of a table the check of foreign keys to these?
 fn has_only(table: &CStr, referred: &[&CStr]) -> bool {
-    let referred: Vec<Oid> = referred.iter().map(|name| relation(name)).collect();
+    let referred: Vec<Oid> = referred.iter().map(|name| relation::find(name)).collect();
     let is_one = |trigger: &pg_sys::Trigger| trigger.tgisinternal && referred.contains(&trigger.tgconstrrelid);
     // SAFETY: the relation is open while its triggers are read; its lock is kept, so that it gets no others.
     unsafe {
-        let table = pg_sys::table_open(relation(table), pg_sys::RowExclusiveLock as _);
+        let table = pg_sys::table_open(relation::find(table), pg_sys::RowExclusiveLock as _);
         let triggers = (*table)
             .trigdesc
             .as_ref()
@@ -34,11 +35,6 @@ fn has_only(table: &CStr, referred: &[&CStr]) -> bool {
         pg_sys::table_close(table, pg_sys::NoLock as _);
         has_only
     }
-}
-
-fn relation(name: &CStr) -> Oid {
-    // SAFETY: look-ups by constant names.
-    unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(c"workflow".as_ptr(), false)) }
 }
 
 /// What the session's triggers take it for. A replica's rows were checked where they came from. The setting of the same name

@@ -3,8 +3,9 @@
 //! That never changes as long as the task is there, and whoever reports has mostly claimed in the same session. Where not, or
 //! where the memory was full, the tasks' rows say it.
 
+use crate::relation;
 use crate::write::Handed;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::Oid;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,7 +25,7 @@ thread_local! {
 
 /// Remembers what is given now.
 pub fn note(tasks: &[Handed]) {
-    let table = Some(table());
+    let table = Some(relation::find(c"workflow_task_execution"));
     GIVEN.with_borrow_mut(|given| {
         if given.table != table || given.runs.len() + tasks.len() > MOST {
             *given = Given { table, runs: HashMap::new() };
@@ -35,18 +36,9 @@ pub fn note(tasks: &[Handed]) {
 
 /// The workflow executions of tasks that are being reported, and so are forgotten; none where one of them is not known.
 pub fn take(tasks: &[i64]) -> Option<BTreeSet<i64>> {
-    let table = Some(table());
+    let table = Some(relation::find(c"workflow_task_execution"));
     GIVEN.with_borrow_mut(|given| {
         let runs: Vec<Option<i64>> = tasks.iter().map(|task| given.runs.remove(task)).collect();
         if given.table == table { runs.into_iter().collect() } else { None }
     })
-}
-
-#[allow(unsafe_code)]
-fn table() -> Oid {
-    // SAFETY: look-ups by constant names.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"workflow".as_ptr(), false);
-        pg_sys::get_relname_relid(c"workflow_task_execution".as_ptr(), schema)
-    }
 }

@@ -1,7 +1,7 @@
 //! Ids that carry their part.
 
 use crate::error::Error;
-use crate::settings;
+use crate::{relation, settings};
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -32,13 +32,8 @@ pub struct Sequence(pg_sys::Oid);
 
 impl Sequence {
     /// The one of that name.
-    #[allow(unsafe_code)]
     pub fn find(name: &CStr) -> Sequence {
-        // SAFETY: look-ups by constant names.
-        Sequence(unsafe {
-            let schema = pg_sys::get_namespace_oid(c"workflow".as_ptr(), false);
-            pg_sys::get_relname_relid(name.as_ptr(), schema)
-        })
+        Sequence(relation::find(name))
     }
 
     /// A new id.

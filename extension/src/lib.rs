@@ -28,6 +28,7 @@ mod jsonb;
 mod plans;
 mod queue_head;
 mod random;
+mod relation;
 mod report;
 mod rerun;
 mod row_array;

@@ -6,7 +6,7 @@
 //! meanwhile, by its priority or its age, is seen when the seconds are over, or when there is nothing else to do.
 
 use crate::error::Error;
-use crate::plans;
+use crate::{plans, relation};
 use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
 use pgrx::direct_function_call;
 use pgrx::pg_sys::{self, Oid};
@@ -119,13 +119,8 @@ pub fn known_part(actions: &[String], now: TimestampWithTimeZone) -> Option<i32>
     })
 }
 
-#[allow(unsafe_code)]
 fn queue() -> Oid {
-    // SAFETY: look-ups by constant names.
-    unsafe {
-        let schema = pg_sys::get_namespace_oid(c"workflow".as_ptr(), false);
-        pg_sys::get_relname_relid(c"workflow_task_execution_queue_idx".as_ptr(), schema)
-    }
+    relation::find(c"workflow_task_execution_queue_idx")
 }
 
 /// How many entries of an index this backend has passed by and not told the statistics yet.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Error;
+use crate::relation;
 use pgrx::PgTupleDesc;
 use pgrx::datum::{DatumWithOid, IntoDatum};
 use pgrx::fcinfo::direct_function_call_as_datum;
@@ -31,8 +32,7 @@ pub fn array<R, const N: usize>(
     // SAFETY: the row type is looked up by its name and held until its last use. That each datum is of the type of the
     // column it is named for is for the caller to see to, as with every value that goes to SQL.
     unsafe {
-        let schema = pg_sys::get_namespace_oid(c"workflow".as_ptr(), false);
-        let row_type = pg_sys::get_rel_type_id(pg_sys::get_relname_relid(name.as_ptr(), schema));
+        let row_type = pg_sys::get_rel_type_id(relation::find(name));
         let descriptor = PgTupleDesc::from_pg(pg_sys::lookup_rowtype_tupdesc(row_type, -1));
         let mut places: Vec<(usize, Oid)> = Vec::new();
         let mut elements = Vec::with_capacity(rows.len());
