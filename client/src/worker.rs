@@ -28,7 +28,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use room::{Ask, Room};
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
@@ -211,6 +212,8 @@ struct Run<'w> {
     held: &'w Held,
     /// There may be work.
     wake: &'w Notify,
+    /// Its own while all goes well: a session remembers what it has given, and has its plans ready.
+    connection: Option<PoolConnection<Postgres>>,
     room: Room,
     /// Each with its action.
     running: JoinSet<(String, Outcome)>,
@@ -234,7 +237,19 @@ impl<'w> Run<'w> {
         };
         let room = Room::new(worker.handlers.keys(), worker.concurrency, &worker.bounds);
         let (running, outbox) = (JoinSet::new(), Vec::new());
-        Run { worker, held, wake, room, running, outbox, idle: 0, errors: 0, singly: false, claim }
+        Run {
+            worker,
+            held,
+            wake,
+            connection: None,
+            room,
+            running,
+            outbox,
+            idle: 0,
+            errors: 0,
+            singly: false,
+            claim,
+        }
     }
 
     /// Talks to the engine whenever something is done or it is time to look for work. What is done while a call is under
@@ -347,24 +362,29 @@ impl<'w> Run<'w> {
         self.claim.max_tasks = i32::try_from(most).unwrap_or(i32::MAX);
         self.claim.actions = Some(ask.actions);
         let outcomes: Vec<Outcome> = self.outbox[..reports].iter().map(|report| report.outcome.clone()).collect();
-        let (pool, claim) = (&self.worker.pool, &self.claim);
+        let (worker, claim, kept) = (self.worker, &self.claim, self.connection.take());
         let call = async {
-            match (reports, most) {
-                (0, 0) => Ok((Vec::new(), Vec::new())),
-                (0, _) => Engine::claim(pool, claim).await.map(|claimed| (Vec::new(), claimed)),
-                (_, 0) => Engine::finish(pool, &outcomes).await.map(|answers| (answers, Vec::new())),
-                _ => Engine::finish_and_claim(pool, &outcomes, claim).await,
-            }
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => worker.pool.acquire().await?,
+            };
+            let answered = match (reports, most) {
+                (0, 0) => (Vec::new(), Vec::new()),
+                (0, _) => (Vec::new(), Engine::claim(&mut *connection, claim).await?),
+                (_, 0) => (Engine::finish(&mut *connection, &outcomes).await?, Vec::new()),
+                _ => Engine::finish_and_claim(&mut *connection, &outcomes, claim).await?,
+            };
+            Ok((connection, answered))
         };
-        let answered = self.worker.answered(call).await;
-        let (answers, claimed) = match answered {
+        let answered = worker.answered(call).await;
+        let (connection, (answers, claimed)) = match answered {
             Err(error) if reports > 0 && is_indigestible(&error) => {
                 self.set_aside(&error);
                 return Ok(None);
             }
             answered => answered?,
         };
-        self.errors = 0;
+        (self.connection, self.errors) = (Some(connection), 0);
         self.singly &= self.outbox.len() > reports;
         let answered: Vec<Report> = self.outbox.drain(..reports).collect();
         for (report, answer) in answered.into_iter().zip(answers) {
