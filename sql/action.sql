@@ -1,5 +1,16 @@
 -- Actions: what a worker can do, and the workflows that stand for one.
 
+-- Sessions remember which actions are workflows: each new task asks. So they must hear of every change, whoever makes it; what
+-- is replicated from elsewhere, too. Writes nothing, and does no harm at a restore.
+CREATE FUNCTION workflow.forget_actions() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_actions_wrapper';
+COMMENT ON FUNCTION workflow.forget_actions() IS
+  'Lets every session forget, with the commit, what it remembers of actions: a trigger of workflow.action.';
+REVOKE ALL ON FUNCTION workflow.forget_actions() FROM PUBLIC;
+CREATE TRIGGER forget_actions AFTER INSERT OR UPDATE OR DELETE ON workflow.action
+FOR EACH ROW EXECUTE FUNCTION workflow.forget_actions();
+ALTER TABLE workflow.action ENABLE ALWAYS TRIGGER forget_actions;
+
 CREATE FUNCTION pg_catalog.workflow_find_action(id bigint) RETURNS SETOF workflow.action
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable

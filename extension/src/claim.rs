@@ -64,7 +64,7 @@ impl Asking {
             (None, Some(_)) => true,
             (Some(actions), Some(action)) => actions.contains(action),
         };
-        self.wanted > 0 && task.start == "ready" && !task.paused && can_do
+        self.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && can_do
     }
 
     /// The actions to look for in a part; none: nothing is queued there.

@@ -40,6 +40,7 @@ mod start;
 mod task_lists;
 mod ticker;
 mod work;
+mod workflow_actions;
 mod write;
 
 ::pgrx::pg_module_magic!();
@@ -83,6 +84,7 @@ extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = 
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
     ticker::register_launcher();
+    workflow_actions::listen();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();
     });

@@ -63,7 +63,7 @@ pub struct FreshTask {
     pub(super) priority: i32,
     pub(super) result: Option<String>,
     /// Its action is a workflow.
-    pub(super) calls: bool,
+    pub calls: bool,
     /// What the conductor says of it.
     pub task: NewTask,
 }

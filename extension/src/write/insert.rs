@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::hand_over::Ahead;
 use crate::jsonb::Jsonb;
 use crate::row_array::{self, Value, value};
-use crate::{foreign_keys, id, plans};
+use crate::{foreign_keys, id, plans, workflow_actions};
 use conductor::changes::Start;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -165,23 +165,24 @@ fn place(
     tasks: &mut [FreshTask],
     asking: Option<&mut Asking>,
 ) -> Result<(), Error> {
-    let mut parts = BTreeMap::new();
-    for task in tasks.iter().filter(|task| asking.as_ref().is_some_and(|asking| asking.may_take(task))) {
-        let lowest = parts.entry(id::part(task.run)).or_insert(task.priority);
-        *lowest = task.priority.min(*lowest);
-    }
     let actions: BTreeSet<&str> = tasks.iter().filter_map(|task| task.task.action.as_deref()).collect();
     if actions.is_empty() {
         return Ok(());
     }
-    let ahead = Ahead::look(client, now, actions.into_iter().collect(), asking.as_deref(), &parts)?;
+    let workflows: BTreeSet<String> = workflow_actions::among(client, actions)?.into_iter().map(str::to_owned).collect();
     for task in tasks.iter_mut() {
-        task.calls = task.task.action.as_ref().is_some_and(|action| ahead.workflows.contains(action));
+        task.calls = task.task.action.as_ref().is_some_and(|action| workflows.contains(action));
     }
     let Some(asking) = asking else { return Ok(()) };
+    let mut parts = BTreeMap::new();
+    for task in tasks.iter().filter(|task| asking.may_take(task)) {
+        let lowest = parts.entry(id::part(task.run)).or_insert(task.priority);
+        *lowest = task.priority.min(*lowest);
+    }
+    let ahead = Ahead::look(client, now, asking, &parts)?;
     for task in tasks {
         let passes = ahead.goes_before(id::part(task.run), task.priority);
-        if !task.calls && asking.may_take(task) && (!passes || asking.past_others > 0) {
+        if asking.may_take(task) && (!passes || asking.past_others > 0) {
             asking.wanted -= 1;
             asking.past_others -= usize::from(passes);
             task.start = "leased";

@@ -79,7 +79,10 @@ async fn where_nobody_waits_long_all_that_follows_is_handed_over() {
         session.at(10.0).await;
         assert_eq!(worker.turn(&mut session).await, ["step"; 4]);
         assert_eq!(waiting(&mut session, "other").await, 10);
-        session.at(10.5).await;
+        // A look that saw nobody holds for a second.
+        session.at(10.9).await;
+        assert_eq!(worker.turn(&mut session).await, ["step"; 4]);
+        session.at(11.0).await;
         assert_eq!(worker.turn(&mut session).await, ["other", "other", "step", "step"]);
     })
     .await;
@@ -136,15 +139,16 @@ async fn what_is_more_urgent_goes_first_and_what_is_urgent_itself_is_handed_over
         start(&mut session, "demo.other", 1, 0).await;
         session.at(309.0).await;
         assert_eq!(worker.turn(&mut session).await, ["step"]);
-        // More urgent: at once. The chain queues then, and what was there before it comes first.
+        // More urgent: at the next look. The chain queues then, and what was there before it comes first.
         start(&mut session, "demo.other", 1, 6).await;
+        session.at(310.0).await;
         assert_eq!(worker.turn(&mut session).await, ["other"]);
         assert_eq!(worker.turn(&mut session).await, ["other"]);
         assert_eq!(worker.turn(&mut session).await, ["step"]);
         // Just as urgent: in its turn.
         start(&mut session, "demo.other", 1, 5).await;
         assert_eq!(worker.turn(&mut session).await, ["step"]);
-        session.at(320.0).await;
+        session.at(321.0).await;
         assert_eq!(worker.turn(&mut session).await, ["other"]);
     })
     .await;

@@ -34,3 +34,4 @@ mod timeline;
 mod timer;
 mod wait;
 mod why;
+mod workflow_actions;
