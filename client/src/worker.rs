@@ -63,6 +63,8 @@ const IDLE_FACTOR: u32 = 8;
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// How many rows of a kind a tick does at once.
 const TICK_ROWS: i32 = 1000;
+/// How many connections the loop, its heartbeats and its ticks use at once.
+const CONNECTIONS: u32 = 3;
 /// How many reports go into one call.
 const LARGEST_REPORT: usize = 1000;
 
@@ -237,19 +239,7 @@ impl<'w> Run<'w> {
         };
         let room = Room::new(worker.handlers.keys(), worker.concurrency, &worker.bounds);
         let (running, outbox) = (JoinSet::new(), Vec::new());
-        Run {
-            worker,
-            held,
-            wake,
-            connection: None,
-            room,
-            running,
-            outbox,
-            idle: 0,
-            errors: 0,
-            singly: false,
-            claim,
-        }
+        Run { worker, held, wake, connection: None, room, running, outbox, idle: 0, errors: 0, singly: false, claim }
     }
 
     /// Talks to the engine whenever something is done or it is time to look for work. What is done while a call is under
@@ -384,7 +374,9 @@ impl<'w> Run<'w> {
             }
             answered => answered?,
         };
-        (self.connection, self.errors) = (Some(connection), 0);
+        // Heartbeats and ticks need theirs: a small pool is shared.
+        let is_large = worker.pool.options().get_max_connections() >= CONNECTIONS;
+        (self.connection, self.errors) = (is_large.then_some(connection), 0);
         self.singly &= self.outbox.len() > reports;
         let answered: Vec<Report> = self.outbox.drain(..reports).collect();
         for (report, answer) in answered.into_iter().zip(answers) {

@@ -53,12 +53,14 @@ pub fn among<'a>(client: &SpiClient, actions: BTreeSet<&'a str>) -> Result<BTree
         if known.table != table || known.actions.len() > MOST {
             *known = Known { table, actions: HashMap::new(), changes: known.changes };
         }
-        let unknown: Vec<&str> = actions.iter().filter(|action| !known.actions.contains_key(**action)).copied().collect();
+        let unknown: Vec<&str> =
+            actions.iter().filter(|action| !known.actions.contains_key(**action)).copied().collect();
         (unknown, known.changes)
     });
     let mut found = BTreeSet::new();
     if !unknown.is_empty() {
-        let rows = plans::run(client, include_str!("../queries/list_workflows.sql"), &[unknown.clone().into()])?.first();
+        let rows =
+            plans::run(client, include_str!("../queries/list_workflows.sql"), &[unknown.clone().into()])?.first();
         found.extend(rows.get::<Vec<String>>(1)?.unwrap_or_default());
     }
     Ok(KNOWN.with_borrow_mut(|known| {

@@ -169,7 +169,8 @@ fn place(
     if actions.is_empty() {
         return Ok(());
     }
-    let workflows: BTreeSet<String> = workflow_actions::among(client, actions)?.into_iter().map(str::to_owned).collect();
+    let workflows: BTreeSet<String> =
+        workflow_actions::among(client, actions)?.into_iter().map(str::to_owned).collect();
     for task in tasks.iter_mut() {
         task.calls = task.task.action.as_ref().is_some_and(|action| workflows.contains(action));
     }

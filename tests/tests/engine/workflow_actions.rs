@@ -12,7 +12,8 @@ async fn calls(session: &mut Session) -> bool {
 
 const BECOMES_A_WORKFLOW: &str = "UPDATE workflow.action SET is_workflow = true,
     workflow_def = (SELECT id FROM workflow.workflow_definition WHERE ref = 'demo.other') WHERE ref = 'demo.b'";
-const IS_NONE_ANY_MORE: &str = "UPDATE workflow.action SET is_workflow = false, workflow_def = NULL WHERE ref = 'demo.b'";
+const IS_NONE_ANY_MORE: &str =
+    "UPDATE workflow.action SET is_workflow = false, workflow_def = NULL WHERE ref = 'demo.b'";
 
 async fn begin(session: &mut Session) {
     session.define("tasks: [{name: call, action: demo.b}]").await;

@@ -24,6 +24,8 @@ pub struct Contender {
     pub driver: &'static str,
     /// The workloads it can do, by their steps: 1 is a job.
     pub steps: &'static [u32],
+    /// It takes milliseconds for a step: it gets so many times less to do, so that a run of it does not take minutes.
+    pub fewer: u32,
     /// Is there anything left to do?
     pub left: &'static str,
     /// How many steps have been done, ever. Some forget what they have done.
@@ -39,6 +41,7 @@ pub static CONTENDERS: [Contender; 8] = [
         language: Language::Node,
         driver: "graphile_worker.mjs",
         steps: &[1],
+        fewer: 1,
         left: "SELECT EXISTS (SELECT FROM graphile_worker._private_jobs)",
         done: None,
     },
@@ -47,6 +50,7 @@ pub static CONTENDERS: [Contender; 8] = [
         language: Language::Node,
         driver: "pg_boss.mjs",
         steps: &[1],
+        fewer: 1,
         left: "SELECT EXISTS (SELECT FROM pgboss.job WHERE name = 'job' AND state < 'completed')",
         done: Some("SELECT count(*) FROM pgboss.job WHERE name = 'job' AND state = 'completed'"),
     },
@@ -56,6 +60,7 @@ pub static CONTENDERS: [Contender; 8] = [
         language: Language::Python,
         driver: "pgqueuer_jobs.py",
         steps: &[1],
+        fewer: 1,
         left: "SELECT EXISTS (SELECT FROM pgqueuer)",
         done: Some("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'"),
     },
@@ -64,6 +69,7 @@ pub static CONTENDERS: [Contender; 8] = [
         language: Language::Python,
         driver: "procrastinate_jobs.py",
         steps: &[1],
+        fewer: 10,
         left: "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))",
         done: Some("SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"),
     },
@@ -72,6 +78,7 @@ pub static CONTENDERS: [Contender; 8] = [
         language: Language::Python,
         driver: "dbos_workflows.py",
         steps: &[3, 10],
+        fewer: 10,
         left: "SELECT EXISTS (SELECT FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING'))",
         done: Some(
             "SELECT count(*) FROM dbos.operation_outputs JOIN dbos.workflow_status USING (workflow_uuid) \
@@ -86,6 +93,7 @@ const fn ours(language: Language, driver: &'static str) -> Contender {
         language,
         driver,
         steps: &[1, 3, 10],
+        fewer: 1,
         left: "SELECT EXISTS (SELECT FROM workflow.execution WHERE status NOT IN ('completed', 'failed'))",
         done: Some(
             "SELECT count(*) FROM workflow.workflow_task_execution AS t \

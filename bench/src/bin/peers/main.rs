@@ -7,6 +7,7 @@ mod install;
 mod report;
 mod stage;
 
+use contender::Contender;
 use install::Tools;
 use pg_workflow_bench::server::Server;
 use pg_workflow_bench::setting::{Settings, number};
@@ -65,7 +66,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<()> {
     let Settings { rounds, only, .. } = Settings::from_environment(1, 3)?;
-    let (jobs, workflows) = (number("PEERS_JOBS", 20_000)?, number("PEERS_WORKFLOWS", 2_000)?);
+    let (jobs, workflows) = (number("PEERS_JOBS", 100_000)?, number("PEERS_WORKFLOWS", 10_000)?);
     let workers = number("PEERS_WORKERS", 2)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository has this crate in it");
     let folder = root.join("target/bench");
@@ -82,13 +83,14 @@ async fn run() -> Result<()> {
 
     let mut all = Vec::new();
     for steps in [1, 3, 10] {
-        let workload = Workload { jobs: if steps == 1 { jobs } else { workflows }, steps };
+        let jobs = if steps == 1 { jobs } else { workflows };
         let able = contenders.iter().filter(|contender| contender.steps.contains(&steps));
-        let mut series: Vec<Series> = able.map(|contender| Series::new(contender, workload)).collect();
+        let workload = |contender: &Contender| Workload { jobs: (jobs / contender.fewer).max(1), steps };
+        let mut series: Vec<Series> = able.map(|contender| Series::new(contender, workload(contender))).collect();
         for round in 1..=rounds {
-            for Series { contender, samples, .. } in &mut series {
-                let sample = stage.measure(contender, workload).await?;
-                eprintln!("[{workload}, round {round} of {rounds}] {contender:24} {}", sample.line(workload));
+            for Series { contender, workload, samples } in &mut series {
+                let sample = stage.measure(contender, *workload).await?;
+                eprintln!("[{workload}, round {round} of {rounds}] {contender:24} {}", sample.line(*workload));
                 samples.push(sample);
             }
             // Every other round backwards: nobody is always the one after the slowest.

@@ -73,7 +73,7 @@ impl Series {
         let same = |other: &&Series| {
             other.contender.is_ours()
                 && other.contender.language == self.contender.language
-                && other.workload == self.workload
+                && other.workload.steps == self.workload.steps
         };
         all.iter().find(same).filter(|_| !self.contender.is_ours())
     }
