@@ -1,2 +1,2 @@
 -- Inserts executions that begin.
-INSERT INTO workflow.execution SELECT n.* FROM unnest($1) AS n
+INSERT INTO workflow.execution SELECT n.* FROM rows AS n

@@ -1,2 +1,2 @@
 -- What is handed over is held.
-INSERT INTO workflow.lease SELECT n.* FROM unnest($1) AS n
+INSERT INTO workflow.lease SELECT n.* FROM rows AS n

@@ -1,2 +1,2 @@
 -- Inserts the workflow executions of executions that begin.
-INSERT INTO workflow.workflow_execution SELECT n.* FROM unnest($1) AS n
+INSERT INTO workflow.workflow_execution SELECT n.* FROM rows AS n

@@ -1,11 +1,11 @@
--- The conductor's memory of executions; of those that end, the lists of their tasks too. Where one goes on after its end ($3),
+-- The conductor's memory of executions; of those that end, the lists of their tasks too. Where one goes on after its end ($2),
 -- old errors are forgotten.
 UPDATE workflow.workflow_execution w
 SET status = d.status, paused = d.paused, pause_reason = CASE WHEN d.paused THEN w.pause_reason END, state = d.state,
     variables = coalesce(d.variables, w.variables),
-    error_message = CASE WHEN $3 THEN d.error_message ELSE coalesce(d.error_message, w.error_message) END,
+    error_message = CASE WHEN $2 THEN d.error_message ELSE coalesce(d.error_message, w.error_message) END,
     current_tasks = coalesce(d.current_tasks, w.current_tasks), completed_tasks = coalesce(d.completed_tasks, w.completed_tasks),
     failed_tasks = coalesce(d.failed_tasks, w.failed_tasks), skipped_tasks = coalesce(d.skipped_tasks, w.skipped_tasks),
-    due_at = CASE WHEN d.status = 'running' AND d.current_tasks IS NULL THEN w.due_at END, updated = $2
-FROM unnest($1) AS d
+    due_at = CASE WHEN d.status = 'running' AND d.current_tasks IS NULL THEN w.due_at END, updated = $1
+FROM rows AS d
 WHERE w.part = (d.id >> 48)::int AND w.id = d.id

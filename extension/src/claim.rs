@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::queue_head::{self, Look, Place};
 use crate::write::{FreshTask, Handed};
-use crate::{plans, random, settings};
+use crate::{foreign_keys, plans, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
@@ -176,7 +176,9 @@ fn claim_from(
         time.into(),
         id.into(),
     ];
-    let mut rows = plans::run(client, include_str!("../queries/claim.sql"), &arguments)?;
+    let mut rows = foreign_keys::untouched(&[c"workflow_task_execution", c"lease"], || {
+        plans::run(client, include_str!("../queries/claim.sql"), &arguments)
+    })?;
     let mut token = None;
     while rows.next().is_some() {
         token = rows.get::<i64>(2)?;

@@ -1,28 +1,48 @@
-//! Foreign keys that need no look: what they refer to is in this transaction's hands.
+//! Foreign keys that need no look: what they refer to is in this transaction's hands, or they don't change.
 //!
 //! PostgreSQL looks up what a new row refers to, and locks it, row by row. Where the rows referred to are locked or inserted by
-//! this very transaction, that finds nothing new. Everybody else's rows are checked as always.
+//! this very transaction, that finds nothing new. And of a row that changes it compares every key, of this table and to it, with
+//! what it was. Everybody else's rows are checked as always.
 #![allow(unsafe_code)]
 
 use crate::relation;
 use pgrx::pg_sys::{self, Oid};
 use std::ffi::CStr;
 
+/// What is tied by foreign keys to tables that grow with work.
+const RELATED: [&CStr; 7] = [
+    c"action",
+    c"event",
+    c"execution",
+    c"signal",
+    c"workflow_definition",
+    c"workflow_execution",
+    c"workflow_task_execution",
+];
+
 /// Runs a statement that inserts into a table of schema `workflow`. Its rows refer to none but rows of these tables that the
 /// transaction has locked or inserted. Where something else happens at each new row, a user's own trigger or foreign key, all
 /// that happens as always.
-pub fn known_to_hold<T>(table: &CStr, referred: &[&CStr], insert: impl FnOnce() -> T) -> T {
-    if !has_only(table, referred) {
-        return insert();
-    }
-    let _role = Role::of_replica();
-    insert()
+pub fn known_to_hold<T>(table: &'static CStr, referred: &[&'static CStr], insert: impl FnOnce() -> T) -> T {
+    unchecked(has_only(table, referred, pg_sys::TRIGGER_TYPE_INSERT), insert)
 }
 
-/// Is all that happens at new rows of a table the check of foreign keys to these?
-fn has_only(table: &CStr, referred: &[&CStr]) -> bool {
-    let referred: Vec<Oid> = referred.iter().map(|name| relation::find(name)).collect();
-    let is_one = |trigger: &pg_sys::Trigger| trigger.tgisinternal && referred.contains(&trigger.tgconstrrelid);
+/// Runs a statement that writes these tables of schema `workflow`, but no column of a foreign key from or to one of them. Where
+/// something else happens at a row, it happens as always.
+pub fn untouched<T>(tables: &[&'static CStr], write: impl FnOnce() -> T) -> T {
+    let events = pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE;
+    unchecked(tables.iter().all(|table| has_only(table, &RELATED, events)), write)
+}
+
+fn unchecked<T>(may_be: bool, statement: impl FnOnce() -> T) -> T {
+    let _role = may_be.then(Role::of_replica);
+    statement()
+}
+
+/// Is all that happens at a row then the check of foreign keys from or to these?
+fn has_only(table: &'static CStr, others: &[&'static CStr], events: u32) -> bool {
+    let others: Vec<Oid> = others.iter().map(|name| relation::find(name)).collect();
+    let is_one = |trigger: &pg_sys::Trigger| trigger.tgisinternal && others.contains(&trigger.tgconstrrelid);
     // SAFETY: the relation is open while its triggers are read; its lock is kept, so that it gets no others.
     unsafe {
         let table = pg_sys::table_open(relation::find(table), pg_sys::RowExclusiveLock as _);
@@ -30,8 +50,8 @@ fn has_only(table: &CStr, referred: &[&CStr]) -> bool {
             .trigdesc
             .as_ref()
             .map_or(&[][..], |all| std::slice::from_raw_parts(all.triggers, all.numtriggers as usize));
-        let of_new_rows = |trigger: &&pg_sys::Trigger| trigger.tgtype as u32 & pg_sys::TRIGGER_TYPE_INSERT != 0;
-        let has_only = triggers.iter().filter(of_new_rows).all(is_one);
+        let of_events = |trigger: &&pg_sys::Trigger| trigger.tgtype as u32 & events != 0;
+        let has_only = triggers.iter().filter(of_events).all(is_one);
         pg_sys::table_close(table, pg_sys::NoLock as _);
         has_only
     }

@@ -32,7 +32,7 @@ pub struct Sequence(pg_sys::Oid);
 
 impl Sequence {
     /// The one of that name.
-    pub fn find(name: &CStr) -> Sequence {
+    pub fn find(name: &'static CStr) -> Sequence {
         Sequence(relation::find(name))
     }
 

@@ -31,7 +31,7 @@ mod random;
 mod relation;
 mod report;
 mod rerun;
-mod row_array;
+mod row_relation;
 mod row_set;
 mod rows;
 mod run;
@@ -84,6 +84,7 @@ extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = 
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
     ticker::register_launcher();
+    relation::listen();
     workflow_actions::listen();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();

@@ -1,11 +1,45 @@
-//! Tables, indexes and sequences of the schema `workflow`, by name.
+//! Tables, indexes and sequences of the schema `workflow`, by name. The session remembers their numbers until PostgreSQL says that
+//! one of them is not what it was.
 #![allow(unsafe_code)]
 
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_guard;
+use pgrx::pg_sys::{self, Datum, Oid};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 
+thread_local! {
+    static KNOWN: RefCell<BTreeMap<&'static CStr, Oid>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Makes the process hear of changes.
+pub fn listen() {
+    // SAFETY: a callback as PostgreSQL wants it, registered once where the library is loaded.
+    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), Datum::from(0)) }
+}
+
+/// Something has changed in a table, or, where there is no number, anywhere.
+#[pg_guard]
+unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
+    KNOWN.with_borrow_mut(|known| {
+        if table == Oid::INVALID {
+            known.clear();
+        } else {
+            known.retain(|_, number| *number != table);
+        }
+    });
+}
+
 /// The number of one. It has another after the extension was dropped and made again.
-pub fn find(name: &CStr) -> Oid {
-    // SAFETY: look-ups by constant names.
-    unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(c"workflow".as_ptr(), false)) }
+pub fn find(name: &'static CStr) -> Oid {
+    if let Some(number) = KNOWN.with_borrow(|known| known.get(name).copied()) {
+        return number;
+    }
+    // SAFETY: look-ups by constant names. Nothing is borrowed meanwhile: they may make us hear of changes.
+    let number =
+        unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(c"workflow".as_ptr(), false)) };
+    if number != Oid::INVALID {
+        KNOWN.with_borrow_mut(|known| known.insert(name, number));
+    }
+    number
 }

@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::finish::OwnReport;
 use crate::jsonb::Jsonb;
-use crate::row_array::{self, value};
+use crate::row_relation::{RowRelation, value};
 use crate::rows::Rows;
-use crate::{id, plans, settings};
+use crate::{foreign_keys, id, plans, settings};
 use conductor::conductor::Advice;
 use conductor::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
@@ -217,36 +217,31 @@ pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [
     if done.is_empty() {
         return Ok(());
     }
-    let ended = match done[..] {
-        [Outcome { task: Some(task), lease, result, error, .. }] => {
-            let arguments = [
-                id::part(*task).into(),
-                (*task).into(),
-                (*lease).into(),
-                (*result).into(),
-                (*error).into(),
-                now.into(),
-            ];
-            plans::run(client, include_str!("../queries/complete_task.sql"), &arguments)?
-        }
-        _ => {
-            let reports = row_array::array(c"outcome", &done, |outcome| {
-                [
-                    ("task", value(outcome.task)),
-                    ("lease_token", value(outcome.lease)),
-                    ("result", value(outcome.result)),
-                    ("error", value(outcome.error)),
-                ]
-            })?;
-            plans::run(client, include_str!("../queries/complete_tasks.sql"), &[reports, now.into()])?
-        }
-    };
+    let ended = foreign_keys::untouched(&[c"workflow_task_execution"], || end(client, now, &done))?;
     let found = read_rows(ended, now, |_| Ok(("running".to_owned(), None)))?;
     for outcome in outcomes {
         outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
         outcome.completed &= outcome.row.as_ref().is_some_and(|row| row.lease == outcome.lease);
     }
     Ok(())
+}
+
+/// Runs the statement that ends tasks and gives their rows.
+fn end<'conn>(client: &SpiClient<'conn>, now: TimestampWithTimeZone, done: &[&Outcome]) -> Result<Rows<'conn>, Error> {
+    if let [Outcome { task: Some(task), lease, result, error, .. }] = done {
+        let arguments =
+            [id::part(*task).into(), (*task).into(), (*lease).into(), (*result).into(), (*error).into(), now.into()];
+        return plans::run(client, include_str!("../queries/complete_task.sql"), &arguments);
+    }
+    let reports = RowRelation::new(c"outcome", done, |outcome| {
+        [
+            ("task", value(outcome.task)),
+            ("lease_token", value(outcome.lease)),
+            ("result", value(outcome.result)),
+            ("error", value(outcome.error)),
+        ]
+    })?;
+    reports.run(client, include_str!("../queries/complete_tasks.sql"), &[now.into()])
 }
 
 /// Finds the rows that are not known yet, with kept statements for each part.

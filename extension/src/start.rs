@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::family::numbers;
 use crate::id::{self, Sequence};
 use crate::jsonb::Jsonb;
-use crate::row_array::{self, Value as Cell, value};
+use crate::row_relation::{RowRelation, Value as Cell, value};
 use crate::rows::Rows;
 use crate::run::{Run, system};
 use crate::{foreign_keys, graphs, plans};
@@ -137,8 +137,8 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
     let insert = |runs: &[Run]| {
-        let rows = row_array::array(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due))?;
-        plans::run(client, include_str!("../queries/insert_runs.sql"), &[rows])
+        let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due))?;
+        rows.run(client, include_str!("../queries/insert_runs.sql"), &[])
     };
     // The check of the first holds the definition for all. The executions were inserted above.
     let (first, others) = runs.split_at(1);
@@ -259,8 +259,8 @@ fn insert_open(
     let with_id = |place: &usize| Ok((sequence.next(wanted[*place].part)?, *place));
     let rows = open.iter().map(with_id).collect::<Result<Vec<_>, Error>>()?;
     let insert = |sql: &'static str, rows: &[(i64, usize)]| {
-        let rows = row_array::array(c"execution", rows, |(id, place)| columns(workflow, &wanted[*place], *id, now))?;
-        plans::run(client, sql, &[rows])
+        let rows = RowRelation::new(c"execution", rows, |(id, place)| columns(workflow, &wanted[*place], *id, now))?;
+        rows.run(client, sql, &[])
     };
     let (mut keyed, mut inserted): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(_, place)| wanted[*place].key.is_some());

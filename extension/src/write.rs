@@ -3,8 +3,8 @@
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::jsonb::Jsonb;
-use crate::row_array::{self, Value, value};
-use crate::{plans, task_lists};
+use crate::row_relation::{RowRelation, Value, value};
+use crate::{foreign_keys, plans, task_lists};
 use conductor::changes::Withdrawn;
 use conductor::graph::Graph;
 use conductor::state::TaskKey;
@@ -104,7 +104,7 @@ impl Batch {
     fn write_rows(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         let ended: Vec<_> = self.ended.iter().filter(|row| !row.written).collect();
         if !ended.is_empty() {
-            let ends = row_array::array(c"outcome", &ended, |row| {
+            let ends = RowRelation::new(c"outcome", &ended, |row| {
                 [
                     ("task", value(row.id)),
                     ("status", Value::Label(row.end.name())),
@@ -112,7 +112,9 @@ impl Batch {
                     ("error", value(row.error)),
                 ]
             })?;
-            plans::run(client, include_str!("../queries/end_tasks.sql"), &[ends, now.into()])?;
+            foreign_keys::untouched(&[c"workflow_task_execution"], || {
+                ends.run(client, include_str!("../queries/end_tasks.sql"), &[now.into()])
+            })?;
         }
         if !self.retried.is_empty() {
             let rows = &self.retried;
@@ -201,29 +203,34 @@ impl Batch {
     }
 
     fn write_runs(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
-        let ended: Vec<i64> = self.runs.iter().filter(|run| run.ended).map(|run| run.id).collect();
-        let lists = if ended.is_empty() { BTreeMap::new() } else { task_lists::load(client, &ended)? };
+        let unknown = self.runs.iter().filter(|run| run.ended && run.lists.is_none());
+        let lists = task_lists::load(client, &unknown.map(|run| run.id).collect::<Vec<_>>())?;
         for rerun in [false, true] {
             let runs: Vec<_> = self.runs.iter().filter(|run| run.rerun == rerun).collect();
             if !runs.is_empty() {
-                let arguments = [run_rows(&runs, &lists)?, now.into(), rerun.into()];
-                plans::run(client, include_str!("../queries/update_runs.sql"), &arguments)?;
+                let arguments = [now.into(), rerun.into()];
+                let rows = run_rows(&runs, &lists)?;
+                foreign_keys::untouched(&[c"workflow_execution"], || {
+                    rows.run(client, include_str!("../queries/update_runs.sql"), &arguments)
+                })?;
             }
         }
         if !self.executions.is_empty() {
-            let rows = row_array::array(c"execution", &self.executions, |(id, status, result)| {
+            let rows = RowRelation::new(c"execution", &self.executions, |(id, status, result)| {
                 let result = result.as_deref().and_then(Jsonb::from_text);
                 [("id", value(*id)), ("status", Value::Label(status)), ("result", value(result))]
             })?;
-            plans::run(client, include_str!("../queries/update_executions.sql"), &[rows, now.into()])?;
+            foreign_keys::untouched(&[c"execution"], || {
+                rows.run(client, include_str!("../queries/update_executions.sql"), &[now.into()])
+            })?;
         }
         Ok(())
     }
 }
 
-fn run_rows(runs: &[&RunRow], lists: &BTreeMap<i64, TaskLists>) -> Result<DatumWithOid<'static>, Error> {
-    row_array::array(c"workflow_execution", runs, |run| {
-        let lists = lists.get(&run.id);
+fn run_rows(runs: &[&RunRow], lists: &BTreeMap<i64, TaskLists>) -> Result<RowRelation, Error> {
+    RowRelation::new(c"workflow_execution", runs, |run| {
+        let lists = run.lists.as_ref().or_else(|| lists.get(&run.id));
         let list = |of: fn(&TaskLists) -> &Vec<String>| value(lists.map(|lists| of(lists).clone()));
         [
             ("id", value(run.id)),

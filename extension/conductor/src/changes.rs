@@ -2,6 +2,7 @@
 
 use crate::expression::Data;
 use crate::state::{Context, Status, TaskEnd, TaskKey};
+use crate::task_lists::TaskLists;
 
 /// What one or more events changed, besides [`crate::state::Execution`] itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -90,6 +91,8 @@ pub struct End {
     pub status: Status,
     /// The output, where the workflow has one and it could be rendered.
     pub output: Option<Data>,
+    /// Its tasks by how they stand; none: their rows say it.
+    pub lists: Option<TaskLists>,
 }
 
 /// A task to insert.

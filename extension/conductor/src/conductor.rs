@@ -5,7 +5,7 @@
 //! [`Changes`]. Where a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
 //! taken again with all facts: being pure, the second time is as good as the first.
 
-use crate::changes::{Changes, End, NewTask, Report, Start, Withdraw, Withdrawn};
+use crate::changes::{Changes, End, NewTask, Report, Row, Start, Withdraw, Withdrawn};
 use crate::context;
 use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
 use crate::graph::{Graph, NodeId};
@@ -181,11 +181,19 @@ impl<'a> Conductor<'a> {
     /// together.
     pub fn finish(&mut self, reported: &Reported) -> Report {
         (self.scheduled_before, self.input_bytes) = (self.changes.scheduled.len(), 0);
+        let is_straight = self.execution == Execution::new();
         let report = match reported.index {
             Some(_) => self.finish_item(reported),
             None => self.finish_task(reported),
         };
         self.run();
+        if let (Some(end), Row::Ended(last)) = (&mut self.changes.end, &report.row)
+            && is_straight
+            && reported.index.is_none()
+            && self.changes.scheduled.is_empty()
+        {
+            end.lists = self.graph.lists_at_end(reported.key, *last);
+        }
         report
     }
 
@@ -302,7 +310,7 @@ impl<'a> Conductor<'a> {
         }
         self.execution.status = status;
         self.execution.paused = false;
-        self.changes.end = Some(End { status, output });
+        self.changes.end = Some(End { status, output, lists: None });
     }
 
     /// So much may be rendered: may it be? A template is bounded by itself; many of them must not take any memory.

@@ -7,6 +7,7 @@ use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources
 use crate::limits::Limits;
 use crate::needs::{self, Needs};
 use crate::schema::Schema;
+use crate::straight_way;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeSet, HashMap};
 
@@ -87,6 +88,8 @@ pub struct Node {
     pub in_cycle: bool,
     /// It is in a cycle, or a cycle leads to it: it may run more than once by the same way.
     pub repeats: bool,
+    /// The task whose success is the only way that leads to it.
+    pub follows: Option<NodeId>,
     /// Higher goes first.
     pub priority: i32,
     /// What finishing it well may read.
@@ -182,6 +185,7 @@ impl Graph {
             by_name,
         };
         needs::settle(&mut graph);
+        straight_way::settle(&mut graph);
         Ok(graph)
     }
 
@@ -224,7 +228,14 @@ impl Node {
 
     /// The tasks its transitions lead to.
     pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.next.iter().flat_map(|next| &next.targets).filter_map(|target| match target {
+        self.next.iter().flat_map(Transition::successors)
+    }
+}
+
+impl Transition {
+    /// The tasks it leads to.
+    pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.targets.iter().filter_map(|target| match target {
             Target::Task(node) => Some(*node),
             _ => None,
         })
@@ -290,6 +301,7 @@ fn compile_task(task: &crate::definition::Task, by_name: &HashMap<String, NodeId
         split: false,
         in_cycle: false,
         repeats: false,
+        follows: None,
         priority: task.priority,
         success_needs: Needs::default(),
         failure_needs: Needs::default(),

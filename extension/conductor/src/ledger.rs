@@ -7,10 +7,12 @@ use crate::control::Rerun;
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
 use crate::state::{Context, Execution, Status, TaskEnd, TaskKey};
+use crate::task_lists::TaskLists;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod facts;
+mod known_lists;
 mod own_tasks;
 
 /// How a row stands.
@@ -138,6 +140,8 @@ pub struct Ledger {
     pub output: Option<Data>,
     /// It is over.
     pub over: bool,
+    /// Its tasks by how they stood at its end, where the conductor knew.
+    pub known_lists: Option<TaskLists>,
     /// Seconds since the start.
     pub now: f64,
     /// When the workflow has taken too long, in seconds since the start.
@@ -164,6 +168,7 @@ impl Ledger {
             error_message: None,
             output: None,
             over: false,
+            known_lists: None,
         };
         ledger.control(|conductor| conductor.start(0.0));
         ledger
@@ -403,7 +408,7 @@ impl Ledger {
         debug_assert!(matches!(changes.hold, Hold::Nothing | Hold::Pause | Hold::Resume));
         if changes.rerun {
             self.error_message = None;
-            self.output = None;
+            (self.output, self.known_lists) = (None, None);
         }
         if let Some(variables) = &changes.variables {
             self.variables = variables.clone();
@@ -412,7 +417,7 @@ impl Ledger {
             self.error_message = Some(message.clone());
         }
         if let Some(end) = &changes.end {
-            self.output = end.output.clone();
+            (self.output, self.known_lists) = (end.output.clone(), end.lists.clone());
             self.over = true;
         }
     }
@@ -500,6 +505,7 @@ impl Ledger {
                 broken.push(format!("{active} items of a task are active, {} may be", progress.concurrency));
             }
         }
+        broken.extend(self.check_lists());
         broken
     }
 

@@ -7,6 +7,7 @@ use crate::run::Run;
 use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw};
 use conductor::expression::json_text;
 use conductor::state::{Execution, Status, TaskEnd, TaskKey};
+use conductor::task_lists::TaskLists;
 
 /// A reported row that has ended.
 pub struct EndedRow {
@@ -84,6 +85,8 @@ pub(super) struct RunRow {
     pub(super) error: Option<String>,
     pub(super) rerun: bool,
     pub(super) ended: bool,
+    /// Its tasks by how they stand at its end, where that is known.
+    pub(super) lists: Option<TaskLists>,
     /// Its status is another than before.
     pub(super) turned: bool,
 }
@@ -196,6 +199,7 @@ impl Batch {
                 error: changes.error_message.clone(),
                 rerun: changes.rerun,
                 ended: changes.end.is_some(),
+                lists: changes.end.as_ref().and_then(|end| end.lists.clone()),
                 turned: execution.status != run.before.status,
             });
         }

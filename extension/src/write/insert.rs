@@ -6,8 +6,8 @@ use crate::clock::after;
 use crate::error::Error;
 use crate::hand_over::Ahead;
 use crate::jsonb::Jsonb;
-use crate::row_array::{self, Value, value};
-use crate::{foreign_keys, id, plans, workflow_actions};
+use crate::row_relation::{RowRelation, Value, value};
+use crate::{foreign_keys, id, workflow_actions};
 use conductor::changes::Start;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -59,10 +59,10 @@ impl Batch {
         let mut tokens: BTreeMap<i32, i64> = BTreeMap::new();
         let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
         let rows = tasks.iter().map(|task| new_row(task, ids, &mut tokens)).collect::<Result<Vec<_>, _>>()?;
-        let array = row_array::array(c"workflow_task_execution", &rows, |row| columns(row, now))?;
+        let fresh = RowRelation::new(c"workflow_task_execution", &rows, |row| columns(row, now))?;
         // Their executions are locked; they call no others yet.
         foreign_keys::known_to_hold(c"workflow_task_execution", &[c"workflow_execution", c"execution"], || {
-            plans::run(client, include_str!("../../queries/insert_tasks.sql"), &[array])
+            fresh.run(client, include_str!("../../queries/insert_tasks.sql"), &[])
         })?;
         for NewRow { id, task, input, lease } in rows {
             if task.start == "ready" && task.is_own() {

@@ -3,7 +3,7 @@
 use super::Handed;
 use crate::claim::Asking;
 use crate::error::Error;
-use crate::row_array::{self, value};
+use crate::row_relation::{RowRelation, value};
 use crate::{id, plans};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -34,10 +34,10 @@ pub fn turn_leases(
     }
     if !reported.is_empty() {
         let gone: Vec<_> = reported.iter().collect();
-        let gone = row_array::array(c"lease", &gone, |(lease, tasks)| {
+        let gone = RowRelation::new(c"lease", &gone, |(lease, tasks)| {
             [("part", value(id::part(**lease))), ("id", value(**lease)), ("tasks", value((*tasks).clone()))]
         })?;
-        plans::run(client, include_str!("../../queries/drop_leases.sql"), &[gone])?;
+        gone.run(client, include_str!("../../queries/drop_leases.sql"), &[])?;
     }
     Ok(())
 }
@@ -77,7 +77,7 @@ fn hold(
     if left.is_empty() {
         return Ok(());
     }
-    let rows = row_array::array(c"lease", &left, |(lease, tasks)| {
+    let rows = RowRelation::new(c"lease", &left, |(lease, tasks)| {
         [
             ("part", value(id::part(*lease))),
             ("id", value(*lease)),
@@ -89,7 +89,7 @@ fn hold(
             ("updated", value(now)),
         ]
     })?;
-    plans::run(client, include_str!("../../queries/insert_leases.sql"), &[rows])?;
+    rows.run(client, include_str!("../../queries/insert_leases.sql"), &[])?;
     Ok(())
 }
 
