@@ -67,6 +67,52 @@ async fn a_trigger_of_the_users_own_sees_every_row() {
 }
 
 #[tokio::test]
+async fn a_trigger_of_the_users_own_sees_every_change() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: a, action: demo.a}]\n").await;
+        session
+            .run(
+                "CREATE TABLE seen (name text, status text);
+                 CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
+                   BEGIN INSERT INTO public.seen VALUES (TG_TABLE_NAME, to_jsonb(NEW) ->> 'status'); RETURN NULL; END $$;
+                 CREATE TRIGGER see AFTER UPDATE ON workflow.execution FOR EACH ROW EXECUTE FUNCTION see();
+                 CREATE TRIGGER see AFTER UPDATE ON workflow.workflow_execution FOR EACH ROW EXECUTE FUNCTION see();
+                 CREATE TRIGGER see AFTER UPDATE ON workflow.workflow_task_execution FOR EACH ROW EXECUTE FUNCTION see();
+                 CREATE TRIGGER see AFTER INSERT ON workflow.lease FOR EACH ROW EXECUTE FUNCTION see()",
+            )
+            .await;
+        // One by one and together: these are different statements.
+        for count in [1, 3] {
+            session.run("TRUNCATE seen").await;
+            session
+                .run(format!(
+                    "SELECT count(*) FROM workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))"
+                ))
+                .await;
+            let held = session.claim(count as i32).await;
+            let outcomes: Vec<_> = held.iter().map(|task| (task.task, task.lease_token, "completed")).collect();
+            session.finish(&outcomes).await;
+            let seen = session
+                .rows::<(String, Option<String>, i64)>(
+                    "SELECT name, status, count(*) FROM seen GROUP BY 1, 2 ORDER BY name, status DESC",
+                )
+                .await;
+            let expected = [
+                ("execution", Some("completed"), count),
+                ("lease", None, 1),
+                ("workflow_execution", Some("completed"), count),
+                ("workflow_task_execution", Some("running"), count),
+                ("workflow_task_execution", Some("completed"), count),
+            ];
+            let expected = expected.map(|(name, status, count)| (name.to_owned(), status.map(str::to_owned), count));
+            assert_eq!(seen, expected);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_foreign_key_of_the_users_own_is_checked() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
