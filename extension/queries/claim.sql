@@ -1,4 +1,4 @@
--- Claims up to $3 tasks of these actions ($2) of a part, from this place ($8, $9) on: what waited longest first, across the actions.
+-- Claims up to $3 tasks of these actions ($2) of a part, from this place ($6, $7) on: what waited longest first, across the actions.
 -- What others have locked is skipped, and so is what must not begin. A token is made only where something is found. What is
 -- chosen passes through an array, which the planner takes for a short one: of a long queue it would expect a great deal to be
 -- claimed, and read all tasks.
@@ -9,19 +9,14 @@ WITH candidate AS MATERIALIZED (
     SELECT t.id, t.queue_at
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
-    WHERE t.part = $1 AND t.action_ref = a.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($8, $9)
+    WHERE t.part = $1 AND t.action_ref = a.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
       AND NOT workflow.keeps_out(w.status, w.paused, w.state)
     ORDER BY t.queue_at, t.id LIMIT $3
-    FOR NO KEY UPDATE OF t SKIP LOCKED) AS c),
-claimed AS (
-  UPDATE workflow.workflow_task_execution t
-  SET status = 'running', lease = (SELECT $1::bigint << 48 | $4 | nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
-      queue_at = NULL, started_at = $5, updated = $5,
-      due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
-  FROM unnest(ARRAY(SELECT c.id FROM candidate c ORDER BY c.queue_at, c.id LIMIT $3)) AS first(id)
-  WHERE t.part = $1 AND t.id = first.id
-  RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt),
-held AS (
-  INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
-  SELECT $1, c.lease, c.lease, $6, $7, array_agg(c.id ORDER BY c.id), $5, $5 FROM claimed c GROUP BY c.lease)
-SELECT c.* FROM claimed c
+    FOR NO KEY UPDATE OF t SKIP LOCKED) AS c)
+UPDATE workflow.workflow_task_execution t
+SET status = 'running', lease = (SELECT $1::bigint << 48 | $4 | nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
+    queue_at = NULL, started_at = $5, updated = $5,
+    due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
+FROM unnest(ARRAY(SELECT c.id FROM candidate c ORDER BY c.queue_at, c.id LIMIT $3)) AS first(id)
+WHERE t.part = $1 AND t.id = first.id
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt

@@ -1,2 +1,2 @@
--- What is handed over is held.
+-- What was handed over or claimed is held.
 INSERT INTO workflow.lease SELECT n.* FROM rows AS n

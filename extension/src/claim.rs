@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::queue_head::{self, Look, Place};
-use crate::write::{FreshTask, Handed};
+use crate::write::{FreshTask, Handed, hold_claimed};
 use crate::{foreign_keys, plans, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::direct_function_call;
@@ -165,20 +165,19 @@ fn claim_from(
     actions: &[String],
     claimed: &mut Vec<Handed>,
 ) -> Result<(), Error> {
-    let arguments = [
-        part.into(),
-        actions.to_vec().into(),
-        ((asking.wanted - claimed.len()) as i64).into(),
-        (i64::from(settings::node()) << 40).into(),
-        now.into(),
-        asking.worker.as_str().into(),
-        asking.until(now).into(),
-        time.into(),
-        id.into(),
-    ];
-    let mut rows = foreign_keys::untouched(&[c"workflow_task_execution", c"lease"], || {
-        plans::run(client, include_str!("../queries/claim.sql"), &arguments)
+    let (wanted, node) = (asking.wanted - claimed.len(), i64::from(settings::node()) << 40);
+    let mut rows = foreign_keys::untouched(&[c"workflow_task_execution"], || match actions {
+        [action] if wanted == 1 => {
+            let arguments = [part.into(), action.as_str().into(), node.into(), now.into(), time.into(), id.into()];
+            plans::run(client, include_str!("../queries/claim_one.sql"), &arguments)
+        }
+        _ => {
+            let (actions, wanted) = (actions.to_vec().into(), (wanted as i64).into());
+            let arguments = [part.into(), actions, wanted, node.into(), now.into(), time.into(), id.into()];
+            plans::run(client, include_str!("../queries/claim.sql"), &arguments)
+        }
     })?;
+    let before = claimed.len();
     let mut token = None;
     while rows.next().is_some() {
         token = rows.get::<i64>(2)?;
@@ -193,7 +192,9 @@ fn claim_from(
             attempt: rows.get::<i32>(8)?.unwrap_or_default(),
         });
     }
-    if token.is_some() && settings::log_transitions() {
+    let Some(token) = token else { return Ok(()) };
+    hold_claimed(client, now, asking, token, claimed[before..].iter().map(|task| task.task).collect())?;
+    if settings::log_transitions() {
         plans::run(client, include_str!("../queries/log_claim.sql"), &[token.into(), now.into()])?;
     }
     Ok(())

@@ -14,7 +14,8 @@ use conductor::expression;
 use conductor::graph::Graph;
 use conductor::scope::Facts;
 use conductor::state::Execution;
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
+use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -136,8 +137,9 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
         })
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
+    let blank = Blank { list: Vec::<String>::new().into_datum(), object: Jsonb::from_text("{}").into_datum() };
     let insert = |runs: &[Run]| {
-        let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due))?;
+        let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due, &blank))?;
         rows.run(client, include_str!("../queries/insert_runs.sql"), &[])
     };
     // The check of the first holds the definition for all. The executions were inserted above.
@@ -153,7 +155,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             tasks: Arc::default(),
             all_tasks: true,
             results: BTreeMap::new(),
-            system: Some(system(&run, &now)),
+            system: workflow.graph.start_needs.system.then(|| system(&run, &now)),
         };
         let id = run.id;
         advance.runs.insert(id, run);
@@ -180,13 +182,22 @@ fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTim
     ]
 }
 
+/// What there is not yet.
+struct Blank {
+    /// No names of tasks.
+    list: Option<Datum>,
+    /// No variables.
+    object: Option<Datum>,
+}
+
 fn run_columns(
     workflow: &Startable,
     run: &Run,
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
+    blank: &Blank,
 ) -> [(&'static str, Cell); 21] {
-    let empty = || value(Vec::<String>::new());
+    let empty = || Cell::Datum(blank.list);
     [
         ("part", value(id::part(run.id))),
         ("depth", value(run.depth)),
@@ -198,7 +209,7 @@ fn run_columns(
         ("created", value(now)),
         ("version", value(workflow.version)),
         ("due_at", value(due)),
-        ("variables", value(Jsonb::from_text("{}"))),
+        ("variables", Cell::Datum(blank.object)),
         ("task_graph", Cell::Datum(None)),
         ("status", Cell::Label("running")),
         ("updated", value(now)),

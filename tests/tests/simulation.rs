@@ -8,6 +8,7 @@ use conductor::ledger::{Ledger, Outcome, RowStatus, Signal, TaskRow};
 use conductor::limits::Limits;
 use conductor::simulation::{Chance, Step, workflow};
 use conductor::state::TaskEnd;
+use conductor::task_lists::TaskLists;
 use conductor::validate::check;
 use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
@@ -44,6 +45,8 @@ struct Whole {
     variables: Value,
     output: Value,
     error_message: Option<String>,
+    /// Its tasks by how they stand, as they are stored at its end: current, completed, failed, skipped.
+    lists: [Vec<String>; 4],
     rows: BTreeMap<Place, Look>,
     /// The oldest first.
     signals: Vec<Sent>,
@@ -51,6 +54,10 @@ struct Whole {
 
 fn json_of(data: &Option<Data>) -> Value {
     json!(data)
+}
+
+fn lists(lists: TaskLists) -> [Vec<String>; 4] {
+    [lists.current, lists.completed, lists.failed, lists.skipped]
 }
 
 fn in_memory(ledger: &Ledger) -> Whole {
@@ -84,6 +91,7 @@ fn in_memory(ledger: &Ledger) -> Whole {
         variables: json!(ledger.variables),
         output: json_of(&ledger.output),
         error_message: ledger.error_message.clone(),
+        lists: if ledger.over { lists(ledger.task_lists()) } else { Default::default() },
         rows: ledger.rows.iter().map(|row| (place(row), look(row))).collect(),
         signals: ledger.signals.iter().map(signal).collect(),
     }
@@ -103,6 +111,7 @@ impl Whole {
         note("variables", self.variables.to_string(), other.variables.to_string());
         note("output", self.output.to_string(), other.output.to_string());
         note("error_message", format!("{:?}", self.error_message), format!("{:?}", other.error_message));
+        note("lists", format!("{:?}", self.lists), format!("{:?}", other.lists));
         note("signals", format!("{:?}", self.signals), format!("{:?}", other.signals));
         let places: BTreeSet<&Place> = self.rows.keys().chain(other.rows.keys()).collect();
         for place in places {
@@ -166,13 +175,19 @@ impl Served<'_> {
             "SELECT status::text, paused, ended, variables, output, error_message FROM workflow_status($1)",
         );
         let whole = whole.bind(self.execution).fetch_one(&mut *self.connection).await.expect("its status");
+        let stored = sqlx::query(
+            "SELECT current_tasks, completed_tasks, failed_tasks, skipped_tasks FROM workflow.workflow_execution WHERE execution = $1",
+        );
+        let stored = stored.bind(self.execution).fetch_one(&mut *self.connection).await.expect("its lists");
+        let ended: bool = whole.get("ended");
         Whole {
             status: whole.get("status"),
             paused: whole.get("paused"),
-            ended: whole.get("ended"),
+            ended,
             variables: value(&whole, "variables"),
             output: value(&whole, "output"),
             error_message: whole.get("error_message"),
+            lists: if ended { [0, 1, 2, 3].map(|column| stored.get(column)) } else { Default::default() },
             rows,
             signals: self.signals(&places).await,
         }

@@ -74,10 +74,27 @@ fn hold(
             left.push((lease, tasks));
         }
     }
-    if left.is_empty() {
-        return Ok(());
-    }
-    let rows = RowRelation::new(c"lease", &left, |(lease, tasks)| {
+    if left.is_empty() { Ok(()) } else { insert(client, now, &left, asking) }
+}
+
+/// Holds what was claimed from the queue.
+pub fn hold_claimed(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    asking: &Asking,
+    lease: i64,
+    tasks: Vec<i64>,
+) -> Result<(), Error> {
+    insert(client, now, &[(lease, sorted(tasks))], asking)
+}
+
+fn insert(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    leases: &[(i64, Vec<i64>)],
+    asking: &Asking,
+) -> Result<(), Error> {
+    let rows = RowRelation::new(c"lease", leases, |(lease, tasks)| {
         [
             ("part", value(id::part(*lease))),
             ("id", value(*lease)),
