@@ -3,7 +3,7 @@
 CREATE FUNCTION workflow.start(reference text, parameters text[], keys text[], now timestamptz, part int, priority int, delay float8)
 RETURNS SETOF bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_start_wrapper';
+AS 'MODULE_PATHNAME', 'workflow_start_wrapper';
 COMMENT ON FUNCTION workflow.start(text, text[], text[], timestamptz, int, int, float8) IS
   'Starts an execution of a workflow for each of the parameters, and gives their ids in order.';
 REVOKE ALL ON FUNCTION workflow.start(text, text[], text[], timestamptz, int, int, float8) FROM PUBLIC;

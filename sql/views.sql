@@ -32,7 +32,7 @@ REVOKE ALL ON FUNCTION workflow.task_summary(workflow.workflow_task_execution) F
 CREATE FUNCTION workflow.task_lists(workflow_executions bigint[])
 RETURNS TABLE (workflow_execution bigint, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[])
 LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_task_lists_wrapper';
 COMMENT ON FUNCTION workflow.task_lists(bigint[]) IS
   'The tasks of workflow executions by name, as their rows say: those that have not ended, have ended well, badly, or were skipped; each name once a list, in the order in which the tasks appeared. A row for each of them, whether it has tasks or not.';

@@ -5,9 +5,9 @@
 -- (WF615) and changes nothing. A report that is repeated with its own token is answered as the first time. So work is
 -- done at least once, and counts exactly once.
 --
--- Whatever runs kept statements asks for generic plans that go by indexes (plan_cache_mode, enable_seqscan). Their arrays
--- have any number of elements, and PostgreSQL would plan each call anew for the number at hand, which costs more than the
--- call; and a plan that is kept must serve a table that was empty when it was made. (They are made anew now and then.)
+-- Statements that are kept in Rust are planned for any arguments, and to find rows by keys (plans.rs): their arrays have any number
+-- of elements, and PostgreSQL would plan each call anew for the number at hand, which costs more than the call; and a plan
+-- that is kept must serve a table that was empty when it was made. A heartbeat is rare, and is planned at each call.
 --
 -- workflow_finish, in Rust, locks the executions of the reported tasks in the one order there is: from then on nobody else
 -- changes the tasks. What is reported as done it ends as it reads it, the rest it reads first. Claims take no such lock. They
@@ -34,14 +34,14 @@ COMMENT ON COLUMN workflow.outcome.retry_in IS 'When the next retry is due, from
 
 CREATE FUNCTION workflow.end_tasks(outcomes workflow.outcome[], now timestamptz) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_end_tasks_wrapper';
+AS 'MODULE_PATHNAME', 'workflow_end_tasks_wrapper';
 COMMENT ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) IS
   'What the engine itself reports of tasks that have not ended: no token is asked for.';
 REVOKE ALL ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.dispatch(tasks bigint[], runs bigint[], now timestamptz) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS 'MODULE_PATHNAME', 'workflow_dispatch_wrapper';
+AS 'MODULE_PATHNAME', 'workflow_dispatch_wrapper';
 COMMENT ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) IS
   'Goes on with tasks that no worker does: they route, wait for a signal, or call a workflow. Their workflow executions, runs, are locked.';
 REVOKE ALL ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) FROM PUBLIC;
@@ -117,7 +117,7 @@ CREATE FUNCTION pg_catalog.workflow_claim(worker text, max_tasks int DEFAULT 1, 
 RETURNS TABLE (task bigint, lease_token bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb,
   attempt int, lease_until timestamptz)
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_claim_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) IS
   'Gives a worker up to max_tasks (1 to 10000) tasks that are ready, of the actions it names (null: any), what waited longest first; priority counts as minutes of waiting. lease: how long it may work on them without a word (longer than nothing, at most 30 days). parts: where to look, null: everywhere. A row a task: its id, the lease token that its report must carry, its workflow execution, name, item number, action, rendered input, how often it was claimed, and when the lease ends. Never waits for others. Errors: WF613 for an argument out of range.';
@@ -126,7 +126,7 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, in
 CREATE FUNCTION pg_catalog.workflow_finish(outcomes workflow.outcome[])
 RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) IS
   'Takes the reports of up to 10000 tasks, advances each execution once, and answers each report in its place: the task, the lease, and either its state now (completed, failed, timeout, abandoned, cancelled, retrying; running where other items of the task still are) or the code and message of its refusal: WF613 a value that cannot be, WF614 a result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside. A refused report changes nothing and does not touch the others.';
@@ -137,7 +137,7 @@ CREATE FUNCTION pg_catalog.workflow_finish_and_claim(worker text, outcomes workf
 RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, workflow_execution bigint, task_name text,
   task_index int, action text, input jsonb, attempt int, lease_until timestamptz)
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_finish_and_claim_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim(text, workflow.outcome[], int, text[], interval, int[]) IS
   'workflow_finish and workflow_claim in one call and one commit. First an answer a report, as workflow_finish gives it; then a row a task claimed, with state claimed. What follows from the reports and the worker can do is handed to it at once, without passing through the queue; where others have waited for more than pg_workflow.hand_over_grace longer, at most half of max_tasks is.';
@@ -200,7 +200,7 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jso
 CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds')
 RETURNS TABLE (task bigint, state text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
   now timestamptz := workflow.now();

@@ -2,11 +2,12 @@
 //!
 //! Every statement runs as one that may change data: it then sees what the calls before it wrote, and takes a
 //! transaction id only when it really writes.
+#![allow(unsafe_code)]
 
 use crate::error::Error;
 use crate::rows::Rows;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::{Oid, PgOid};
+use pgrx::pg_sys::{self, Oid, PgOid};
 use pgrx::spi::{OwnedPreparedStatement, SpiClient};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -24,6 +25,58 @@ fn is_stale(uses: u32) -> bool {
     matches!(uses, 16 | 256 | 4096)
 }
 
+/// What the planner may do.
+#[derive(Clone, Copy)]
+struct Ways {
+    cache_mode: i32,
+    seqscan: bool,
+    hashjoin: bool,
+    mergejoin: bool,
+    nestloop: bool,
+}
+
+impl Ways {
+    /// A plan for any arguments, which finds rows by keys, one after the other. A table that is empty when a plan is made looks as
+    /// if it could as well be read whole, and is not empty for long.
+    const BY_KEYS: Ways = Ways {
+        cache_mode: pg_sys::PlanCacheMode::PLAN_CACHE_MODE_FORCE_GENERIC_PLAN as i32,
+        seqscan: false,
+        hashjoin: false,
+        mergejoin: false,
+        nestloop: true,
+    };
+
+    /// Sets this; gives what was set before. The settings of these names are not touched: each call would pay for that.
+    fn set(self) -> Ways {
+        // SAFETY: a session has one thread.
+        unsafe {
+            let before = Ways {
+                cache_mode: pg_sys::plan_cache_mode,
+                seqscan: pg_sys::enable_seqscan,
+                hashjoin: pg_sys::enable_hashjoin,
+                mergejoin: pg_sys::enable_mergejoin,
+                nestloop: pg_sys::enable_nestloop,
+            };
+            pg_sys::plan_cache_mode = self.cache_mode;
+            pg_sys::enable_seqscan = self.seqscan;
+            pg_sys::enable_hashjoin = self.hashjoin;
+            pg_sys::enable_mergejoin = self.mergejoin;
+            pg_sys::enable_nestloop = self.nestloop;
+            before
+        }
+    }
+}
+
+/// What the planner may do besides our statements.
+struct Before(Ways);
+
+impl Drop for Before {
+    /// An error runs this as well.
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 thread_local! {
     static KEPT: RefCell<HashMap<*const u8, Kept>> = RefCell::default();
 }
@@ -34,6 +87,7 @@ pub fn run<'conn>(
     sql: &'static str,
     arguments: &[DatumWithOid],
 ) -> Result<Rows<'conn>, Error> {
+    let _before = Before(Ways::BY_KEYS.set());
     let types = || arguments.iter().map(|argument| argument.oid());
     // Nothing is borrowed while the statement runs: a trigger of the user's may well call us again.
     let kept = KEPT.with_borrow(|kept| kept.get(&sql.as_ptr()).cloned());

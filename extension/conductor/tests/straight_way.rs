@@ -11,6 +11,9 @@ use conductor::task_lists::TaskLists;
 use std::sync::Arc;
 use support::{valid, workflow};
 
+/// How tasks end, by name.
+type Ends = &'static [(&'static str, TaskEnd)];
+
 /// Works everything off, each task ending as this says; all else ends well.
 fn work(ledger: &mut Ledger, ends: &[(&str, TaskEnd)]) {
     while let Some(row) = (0..ledger.rows.len()).find(|row| ledger.rows[*row].status == RowStatus::Ready) {
@@ -57,18 +60,10 @@ fn a_row_of_tasks_that_was_rerun_is_no_straight_way() {
 
 #[test]
 fn what_else_may_have_happened_must_be_looked_at() {
-    let failed = [("a", TaskEnd::Failed)];
-    let cases: [(&str, &str, &[(&str, TaskEnd)]); 8] = [
-        (
-            "any end leads on",
-            "  - {name: a, action: test.a, next: [{do: b}]}\n  - {name: b, action: test.a}\n",
-            &failed,
-        ),
-        (
-            "a failure leads on",
-            "  - {name: a, action: test.a, on_failure: b}\n  - {name: b, action: test.a}\n",
-            &failed,
-        ),
+    const FAILED: Ends = &[("a", TaskEnd::Failed)];
+    let cases: [(&str, &str, Ends); 8] = [
+        ("any end leads on", "  - {name: a, action: test.a, next: [{do: b}]}\n  - {name: b, action: test.a}\n", FAILED),
+        ("a failure leads on", "  - {name: a, action: test.a, on_failure: b}\n  - {name: b, action: test.a}\n", FAILED),
         (
             "a task may be skipped",
             "  - {name: a, action: test.a, when: '{{ 1 > 2 }}', on_success: b}\n  - {name: b, action: test.a}\n",

@@ -65,6 +65,76 @@ async fn a_claim_is_of_the_actions_asked_for_oldest_first() {
     .await;
 }
 
+/// The first of these goes by a statement of its own.
+#[tokio::test]
+async fn one_task_of_one_action_is_claimed_like_any_other() {
+    for (max, actions) in [(1, "demo.a"), (1, "demo.a, demo.none"), (2, "demo.a")] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            session.define("tasks:\n  - {name: a, action: demo.a, timeout: 5}\n  - {name: b, action: demo.b}\n").await;
+            let start = async |session: &mut Session, arguments: &str| {
+                session.value::<i64>(format!("SELECT workflow_start('demo.w'{arguments})")).await
+            };
+            let paused = start(&mut session, "").await;
+            session.run(format!("SELECT workflow_pause({paused})")).await;
+            // As if somebody had been claiming it when the pause came, and then had rolled back.
+            session
+                .run("UPDATE workflow.workflow_task_execution SET queue_at = created - interval '1 day' WHERE task_name = 'a'")
+                .await;
+            let (late, urgent) = (start(&mut session, "").await, start(&mut session, ", priority => 1").await);
+            let elsewhere = start(&mut session, ", part => 7, priority => 9").await;
+            let mut other = Session::new(db).await;
+            other.run("BEGIN").await;
+            let locked = start(&mut session, ", priority => 5").await;
+            other
+                .run(format!(
+                    "SELECT FROM workflow.workflow_task_execution t JOIN workflow.workflow_execution w ON w.id = t.workflow_execution
+                     WHERE w.execution = {locked} AND t.task_name = 'a' FOR UPDATE OF t"
+                ))
+                .await;
+            let mut claimed = Vec::new();
+            loop {
+                let rows: Vec<(i64, i64, i32)> = session
+                    .rows(format!(
+                        "SELECT w.execution, c.lease_token, c.attempt
+                         FROM workflow_claim('w1', {max}, '{{{actions}}}', parts => '{{0}}') WITH ORDINALITY AS c
+                         JOIN workflow.workflow_execution w ON w.id = c.workflow_execution
+                         ORDER BY c.ordinality"
+                    ))
+                    .await;
+                if rows.is_empty() {
+                    break;
+                }
+                claimed.extend(rows);
+            }
+            let of = |(execution, _, attempt): &(i64, i64, i32)| (*execution, *attempt);
+            assert_eq!(claimed.iter().map(of).collect::<Vec<_>>(), [(urgent, 1), (late, 1)], "{max} {actions}");
+            assert_eq!(claimed[0].1 == claimed[1].1, max == 2, "a token a claim");
+            let held: i64 = session
+                .value(
+                    "SELECT count(*) FROM workflow.workflow_task_execution t
+                     JOIN workflow.lease l ON l.part = t.part AND l.id = t.lease AND l.token = t.lease AND t.id = ANY (l.tasks)
+                     WHERE t.status = 'running' AND t.queue_at IS NULL AND l.worker = 'w1'
+                       AND t.due_at = t.started_at + interval '5 s' AND l.until = t.started_at + interval '30 s'",
+                )
+                .await;
+            assert_eq!(held, 2);
+            other.run("ROLLBACK").await;
+            let mut rest = Vec::new();
+            for _ in 0..2 {
+                let next = "SELECT w.execution FROM workflow_claim('w1', 1, '{demo.a}') AS c
+                            JOIN workflow.workflow_execution w ON w.id = c.workflow_execution";
+                rest.push(session.value::<i64>(next).await);
+            }
+            rest.sort_unstable();
+            let mut expected = [locked, elsewhere];
+            expected.sort_unstable();
+            assert_eq!(rest, expected);
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
     with_database(async |db| {
