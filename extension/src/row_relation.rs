@@ -1,7 +1,7 @@
 //! Rows handed to a statement as a relation, of a table's row type or of another composite type. The statement calls it `rows`.
 //!
-//! This is how PostgreSQL hands a trigger the rows that a statement has changed. An array for each column, and an array of rows
-//! too, would cost a small statement more than all else it does.
+//! This is how PostgreSQL hands a trigger the rows that a statement has changed. An array for each column would cost a small
+//! statement more than all else it does, and an array of rows is put together only to be taken apart.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
