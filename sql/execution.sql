@@ -32,11 +32,9 @@ CREATE FUNCTION pg_catalog.workflow_list_executions(max_rows int DEFAULT 100, af
 RETURNS SETOF workflow.execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
-DECLARE
-  place bigint := coalesce(after, 0);
 BEGIN
   RETURN QUERY SELECT e.* FROM workflow.execution AS e
-    WHERE (e.part, e.id) > ((place >> 48)::int, place) ORDER BY e.part, e.id LIMIT workflow.page_size(max_rows);
+    WHERE e.id > coalesce(after, 0) ORDER BY e.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_executions(int, bigint) IS
   'All executions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';

@@ -74,7 +74,7 @@ DECLARE
   share int;
 BEGIN
   LOOP
-    this := (SELECT t.part FROM workflow.workflow_task_execution t WHERE t.part > this ORDER BY t.part LIMIT 1);
+    this := (SELECT t.part FROM workflow.workflow_task_execution t WHERE t.id >= (this + 1)::bigint << 48 ORDER BY t.id LIMIT 1);
     EXIT WHEN this IS NULL;
     parts := parts || this;
   END LOOP;
@@ -83,7 +83,8 @@ BEGIN
     RETURN QUERY
     WITH newest AS MATERIALIZED (
       SELECT t.action_ref, t.status, t.attempt, t.duration_ms, t.created
-      FROM workflow.workflow_task_execution t WHERE t.part = this ORDER BY t.id DESC LIMIT share),
+      FROM workflow.workflow_task_execution t
+      WHERE t.id BETWEEN this::bigint << 48 AND ((this + 1)::bigint << 48) - 1 ORDER BY t.id DESC LIMIT share),
     edge AS (
       SELECT greatest(now - interval '1 hour', CASE WHEN count(*) = share THEN min(n.created) END) AS since FROM newest n)
     SELECT n.action_ref, n.status, workflow.is_end(n.status), n.attempt, n.duration_ms, e.since,

@@ -17,11 +17,11 @@ COMMENT ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) IS
   'The last time up to now that a line of cron names, from one that is due already: in a few steps, however many lie between.';
 REVOKE ALL ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.check_parameters(reference text, parameters text) RETURNS void
+CREATE FUNCTION workflow.check_parameters(reference text, parameters jsonb) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_check_parameters_wrapper';
-COMMENT ON FUNCTION workflow.check_parameters(text, text) IS
+COMMENT ON FUNCTION workflow.check_parameters(text, jsonb) IS
   'Raises what a start would: WF601, WF611, WF616 or WF618 where this workflow cannot be started with these parameters.';
-REVOKE ALL ON FUNCTION workflow.check_parameters(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.check_parameters(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_schedule(name text, missed text, grace interval) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -60,7 +60,7 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'the cron line never comes', format('cron is %s', quote_literal(workflow_schedule.cron)),
       'name a day that there is: 30 February is none');
   END IF;
-  PERFORM workflow.check_parameters(workflow_schedule.ref, workflow_schedule.parameters::text);
+  PERFORM workflow.check_parameters(workflow_schedule.ref, workflow_schedule.parameters);
   INSERT INTO workflow.schedule AS s (name, cron, time_zone, workflow_ref, parameters, missed, grace, overlap, priority, part, next_at, created, updated)
   VALUES (workflow_schedule.name, workflow_schedule.cron, workflow_schedule.time_zone, workflow_schedule.ref, workflow_schedule.parameters,
     workflow_schedule.missed, workflow_schedule.grace, workflow_schedule.overlap, workflow_schedule.priority, workflow_schedule.part, first, now, now)

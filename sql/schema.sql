@@ -193,7 +193,7 @@ CREATE TABLE workflow.execution (
   status workflow.execution_status NOT NULL DEFAULT 'requested',
   updated timestamptz NOT NULL DEFAULT now(),
   result jsonb,
-  PRIMARY KEY (part, id),
+  PRIMARY KEY (id, part),
   CONSTRAINT execution_parent_fkey FOREIGN KEY (part, parent) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
 ) WITH (fillfactor = 40);
 CREATE INDEX execution_parent_idx ON workflow.execution (part, parent) WHERE parent IS NOT NULL;
@@ -236,13 +236,13 @@ CREATE TABLE workflow.workflow_execution (
   state jsonb,
   error_message text,
   pause_reason text,
-  PRIMARY KEY (part, id),
-  CONSTRAINT workflow_execution_execution_key UNIQUE (part, execution),
+  PRIMARY KEY (id, part),
+  CONSTRAINT workflow_execution_execution_key UNIQUE (execution, part),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, execution) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
 ) WITH (fillfactor = 40);
 CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, created, id);
 CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (part, due_at, id) WHERE due_at IS NOT NULL;
-CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (part, id) WHERE paused;
+CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
 COMMENT ON COLUMN workflow.workflow_execution.id IS 'Key: part << 48 | node << 40 | sequence.';
@@ -304,13 +304,13 @@ CREATE TABLE workflow.workflow_task_execution (
   duration_ms bigint,
   result jsonb,
   error jsonb,
-  PRIMARY KEY (part, id),
+  PRIMARY KEY (id, part),
   CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
   CONSTRAINT workflow_task_execution_execution_fkey FOREIGN KEY (part, execution)
     REFERENCES workflow.execution (part, id) ON DELETE CASCADE
 ) WITH (fillfactor = 40);
-CREATE INDEX workflow_task_execution_workflow_execution_idx ON workflow.workflow_task_execution (part, workflow_execution);
+CREATE INDEX workflow_task_execution_workflow_execution_idx ON workflow.workflow_task_execution (workflow_execution);
 CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_task_execution (part, execution)
   WHERE execution IS NOT NULL;
 CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)
@@ -371,7 +371,7 @@ CREATE TABLE workflow.signal (
   payload jsonb,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (part, id),
+  PRIMARY KEY (id, part),
   CONSTRAINT signal_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
 );
@@ -401,7 +401,7 @@ CREATE TABLE workflow.event (
   detail jsonb,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (part, id),
+  PRIMARY KEY (id, part),
   CONSTRAINT event_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
 );
@@ -431,7 +431,7 @@ CREATE TABLE workflow.lease (
   tasks bigint[] NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (part, id)
+  PRIMARY KEY (id, part)
 ) WITH (fillfactor = 50);
 CREATE INDEX lease_until_idx ON workflow.lease (part, until);
 -- Only what heartbeats have left behind: a claim's own row is found by its id.

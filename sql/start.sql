@@ -1,12 +1,12 @@
 -- Starting executions.
 
-CREATE FUNCTION workflow.start(reference text, parameters text[], keys text[], now timestamptz, part int, priority int, delay float8)
+CREATE FUNCTION workflow.start(reference text, parameters jsonb[], keys text[], now timestamptz, part int, priority int, delay float8)
 RETURNS SETOF bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 AS 'MODULE_PATHNAME', 'workflow_start_wrapper';
-COMMENT ON FUNCTION workflow.start(text, text[], text[], timestamptz, int, int, float8) IS
+COMMENT ON FUNCTION workflow.start(text, jsonb[], text[], timestamptz, int, int, float8) IS
   'Starts an execution of a workflow for each of the parameters, and gives their ids in order.';
-REVOKE ALL ON FUNCTION workflow.start(text, text[], text[], timestamptz, int, int, float8) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.start(text, jsonb[], text[], timestamptz, int, int, float8) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_start(ref text, count int, priority int, run_at timestamptz, part int) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -39,7 +39,7 @@ DECLARE
 BEGIN
   PERFORM workflow.check_start(ref, 1, priority, run_at, part);
   PERFORM workflow.require('parameters', parameters);
-  RETURN (SELECT s.id FROM workflow.start(ref, ARRAY[parameters::text], ARRAY[idempotency_key], now, part, priority,
+  RETURN (SELECT s.id FROM workflow.start(ref, ARRAY[parameters], ARRAY[idempotency_key], now, part, priority,
     greatest(coalesce(extract(epoch FROM run_at - now), 0), 0)) AS s(id));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_start(text, jsonb, text, int, timestamptz, int) IS
@@ -59,7 +59,7 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'parameters and idempotency_keys differ in number',
       format('%s parameters, %s keys', cardinality(parameters), cardinality(idempotency_keys)), 'give each execution a key, or null for one without');
   END IF;
-  RETURN QUERY SELECT s.id FROM workflow.start(ref, parameters::text[], idempotency_keys, now, part, priority,
+  RETURN QUERY SELECT s.id FROM workflow.start(ref, parameters, idempotency_keys, now, part, priority,
     greatest(coalesce(extract(epoch FROM run_at - now), 0), 0)) AS s(id);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_start_many(text, jsonb[], text[], int, timestamptz, int) IS

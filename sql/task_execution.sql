@@ -21,11 +21,9 @@ CREATE FUNCTION pg_catalog.workflow_list_task_executions(max_rows int DEFAULT 10
 RETURNS SETOF workflow.workflow_task_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
-DECLARE
-  place bigint := coalesce(after, 0);
 BEGIN
   RETURN QUERY SELECT t.* FROM workflow.workflow_task_execution AS t
-    WHERE (t.part, t.id) > ((place >> 48)::int, place) ORDER BY t.part, t.id LIMIT workflow.page_size(max_rows);
+    WHERE t.id > coalesce(after, 0) ORDER BY t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_task_executions(int, bigint) IS
   'All task executions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';

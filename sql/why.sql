@@ -38,6 +38,9 @@ REVOKE ALL ON FUNCTION workflow.say_cause(workflow.workflow_execution) FROM PUBL
 CREATE FUNCTION workflow.last_claim(part int, action_ref text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  -- An id begins with its part.
+  first bigint := last_claim.part::bigint << 48;
+  last bigint := ((last_claim.part + 1)::bigint << 48) - 1;
   head bigint;
 BEGIN
   -- Tasks are claimed in the order in which they came, more or less: what was claimed last is just before the head of the
@@ -48,11 +51,11 @@ BEGIN
   RETURN (SELECT max(n.started_at)
     FROM (SELECT newest.* FROM (
             SELECT t.action_ref, t.started_at FROM workflow.workflow_task_execution t
-            WHERE t.part = last_claim.part ORDER BY t.id DESC LIMIT 1000) AS newest
+            WHERE t.id BETWEEN first AND last ORDER BY t.id DESC LIMIT 1000) AS newest
           UNION ALL
           SELECT before.* FROM (
             SELECT t.action_ref, t.started_at FROM workflow.workflow_task_execution t
-            WHERE t.part = last_claim.part AND t.id < head ORDER BY t.id DESC LIMIT 1000) AS before) AS n
+            WHERE t.id >= first AND t.id < head ORDER BY t.id DESC LIMIT 1000) AS before) AS n
     WHERE n.action_ref = last_claim.action_ref);
 END $$;
 COMMENT ON FUNCTION workflow.last_claim(int, text) IS

@@ -38,13 +38,11 @@ CREATE FUNCTION pg_catalog.workflow_list_workflow_executions(max_rows int DEFAUL
 RETURNS SETOF workflow.workflow_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
-DECLARE
-  place bigint := coalesce(after, 0);
 BEGIN
   RETURN QUERY SELECT r.* FROM (
       SELECT w.* FROM workflow.workflow_execution AS w
-      WHERE (w.part, w.id) > ((place >> 48)::int, place) ORDER BY w.part, w.id LIMIT workflow.page_size(max_rows)
-    ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.part, r.id;
+      WHERE w.id > coalesce(after, 0) ORDER BY w.id LIMIT workflow.page_size(max_rows)
+    ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_workflow_executions(int, bigint) IS
   'All workflow executions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
@@ -55,15 +53,13 @@ CREATE FUNCTION pg_catalog.workflow_find_workflow_executions_by_status(
 RETURNS SETOF workflow.workflow_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
-DECLARE
-  place bigint := coalesce(after, 0);
 BEGIN
   PERFORM workflow.require('status', status);
   RETURN QUERY SELECT r.* FROM (
       SELECT w.* FROM workflow.workflow_execution AS w
-      WHERE w.status = status AND (w.part, w.id) > ((place >> 48)::int, place)
-      ORDER BY w.part, w.id LIMIT workflow.page_size(max_rows)
-    ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.part, r.id;
+      WHERE w.status = status AND w.id > coalesce(after, 0)
+      ORDER BY w.id LIMIT workflow.page_size(max_rows)
+    ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_executions_by_status(workflow.execution_status, int, bigint) IS
   'The workflow executions of a status, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
@@ -73,14 +69,12 @@ CREATE FUNCTION pg_catalog.workflow_find_paused_workflow_executions(max_rows int
 RETURNS SETOF workflow.workflow_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
-DECLARE
-  place bigint := coalesce(after, 0);
 BEGIN
   RETURN QUERY SELECT r.* FROM (
       SELECT w.* FROM workflow.workflow_execution AS w
-      WHERE w.paused AND (w.part, w.id) > ((place >> 48)::int, place)
-      ORDER BY w.part, w.id LIMIT workflow.page_size(max_rows)
-    ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.part, r.id;
+      WHERE w.paused AND w.id > coalesce(after, 0)
+      ORDER BY w.id LIMIT workflow.page_size(max_rows)
+    ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_paused_workflow_executions(int, bigint) IS
   'The workflow executions that are paused, or about to be, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';

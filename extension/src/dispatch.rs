@@ -3,6 +3,7 @@
 use crate::advance::Advance;
 use crate::error::Error;
 use crate::finish::OwnReport;
+use crate::jsonb::Jsonb;
 use crate::rerun::{self, Recall};
 use crate::start::{self, Wanted};
 use crate::{plans, settings};
@@ -14,7 +15,7 @@ struct Call {
     task: i64,
     run: i64,
     workflow: String,
-    input: Option<String>,
+    input: Option<Jsonb>,
 }
 
 /// Goes on with tasks whose turn has come. Gives what is to be reported of those that ended at once.
@@ -41,7 +42,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
             // The end of the pause brings it back.
         } else if rows.get::<bool>(3)?.unwrap_or_default() {
             let workflow = rows.get::<String>(5)?.unwrap_or_default();
-            let call = Call { task, run: id, workflow, input: rows.get::<String>(6)? };
+            let call = Call { task, run: id, workflow, input: rows.get::<Jsonb>(6)? };
             match rows.get::<i64>(7)? {
                 Some(child) => again.push((call, child)),
                 None => calls.push(call),
@@ -145,7 +146,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
     for call in calls {
         let Some(caller) = advance.runs.get(&call.run) else { continue };
         let depth = caller.depth + 1;
-        let parameters = match start::check(&workflow, call.input.as_deref()) {
+        let parameters = match start::check(&workflow, call.input) {
             _ if depth > settings::limits().workflow_depth as i32 => Err(too_deep(reference)),
             checked => checked,
         };

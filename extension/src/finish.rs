@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::id::by_part;
 use crate::jsonb::Jsonb;
 use crate::report::{Answer, Outcome, Refusal, complete, find_rows};
-use crate::run::{Run, as_data, load_facts, readable};
+use crate::run::{Run, as_data, load_facts};
 use crate::write::{EndedRow, Handed, turn_leases};
 use crate::{given, plans, random};
 use conductor::changes::Row;
@@ -172,16 +172,12 @@ fn judge<'o>(
 }
 
 fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
-    let read = match needs_of(run, key, end).result {
-        false => None,
-        true => match (readable(outcome.result), readable(outcome.error)) {
-            (Ok(result), Ok(error)) => Some((result, error)),
-            _ => {
-                let message = format!("the result of task {} is nested too deep", outcome.task.unwrap_or_default());
-                return Err(Refusal { code: "WF614", message });
-            }
-        },
-    };
+    let is_read = needs_of(run, key, end).result;
+    if is_read && !outcome.is_readable() {
+        let message = format!("the result of task {} is nested too deep", outcome.task.unwrap_or_default());
+        return Err(Refusal { code: "WF614", message });
+    }
+    let read = is_read.then(|| (as_data(outcome.result), as_data(outcome.error)));
     Ok(Taken { outcome, end, key, read, withdrawn: Cell::new(false) })
 }
 

@@ -1,26 +1,36 @@
-//! A jsonb value that is passed through untouched, and read only where an expression asks for it.
+//! A jsonb value that is passed through untouched, and read only where an expression looks into it.
 #![allow(unsafe_code)]
 
 use conductor::expression::{self, Data};
+use conductor::stored::{self, Source};
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
-use pgrx::datum::{Datum, FromDatum, IntoDatum};
+use pgrx::datum::{Datum, FromDatum, IntoDatum, UnboxDatum};
 use pgrx::fcinfo::direct_function_call_as_datum;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::nullable::Nullable;
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, JsonbIteratorToken};
 use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 use std::ffi::{CStr, CString};
+
+/// How deep a value may be nested to be read: what parses its text goes no deeper.
+pub const READABLE_LEVELS: usize = 127;
+
+/// So many bytes a level of nesting takes at least.
+const LEVEL: usize = 8;
 
 /// A jsonb datum.
 #[derive(Debug, Clone, Copy)]
 pub struct Jsonb(pg_sys::Datum);
 
 impl Jsonb {
-    /// A value that lives as long as the transaction.
+    /// A value that lives as long as the transaction. What is stored already is taken as it is.
     pub fn new(data: &Data) -> Option<Jsonb> {
-        Jsonb::from_text(&expression::json_text(data))
+        match stored::source::<Unread>(data) {
+            Some(Unread(stored)) => Some(*stored),
+            None => Jsonb::from_text(&expression::json_text(data)),
+        }
     }
 
     /// JSON text, which lives as long as the transaction. A text that is no JSON is an error of PostgreSQL's.
@@ -41,21 +51,90 @@ impl Jsonb {
         unsafe { pg_sys::toast_datum_size(self.0) as usize }
     }
 
-    /// How much room it takes where it is not compressed.
-    pub fn bytes_unpacked(self) -> usize {
+    /// Is it nested deeper than so many levels?
+    pub fn is_deeper_than(self, levels: usize) -> bool {
         // SAFETY: the datum is a live jsonb.
-        unsafe { pg_sys::toast_raw_datum_size(self.0) }
+        if unsafe { pg_sys::toast_raw_datum_size(self.0) } < levels * LEVEL {
+            return false;
+        }
+        let mut depth = 0;
+        // SAFETY: the iterator and what it fills are made as it wants them, and it ends.
+        unsafe {
+            let mut iterator = pg_sys::JsonbIteratorInit(&raw mut (*self.unpacked()).root);
+            let mut value = pg_sys::JsonbValue::default();
+            loop {
+                match pg_sys::JsonbIteratorNext(&raw mut iterator, &raw mut value, false) {
+                    JsonbIteratorToken::WJB_DONE => return false,
+                    JsonbIteratorToken::WJB_BEGIN_ARRAY | JsonbIteratorToken::WJB_BEGIN_OBJECT if depth == levels => {
+                        return true;
+                    }
+                    JsonbIteratorToken::WJB_BEGIN_ARRAY | JsonbIteratorToken::WJB_BEGIN_OBJECT => depth += 1,
+                    JsonbIteratorToken::WJB_END_ARRAY | JsonbIteratorToken::WJB_END_OBJECT => depth -= 1,
+                    _ => {}
+                }
+            }
+        }
     }
 
-    /// The value as expressions see it; the error says why it cannot be read: it is nested too deep.
-    pub fn data(self) -> Result<Data, String> {
+    /// Is it an object?
+    pub fn is_object(self) -> bool {
+        self.has(pg_sys::JB_FOBJECT)
+    }
+
+    /// Does its header have this flag?
+    fn has(self, flag: u32) -> bool {
+        // SAFETY: the datum is a live jsonb.
+        unsafe { (*self.unpacked()).root.header & flag != 0 }
+    }
+
+    /// The value as expressions see it. One that cannot be read fails those expressions that use it.
+    pub fn data(self) -> Data {
+        // SAFETY: the datum is a live jsonb.
+        let unread = Unread(Jsonb(pg_sys::Datum::from(unsafe { self.unpacked() })));
+        if unread.0.has(pg_sys::JB_FSCALAR) { unread.read() } else { stored::data(unread) }
+    }
+
+    /// As JSON text.
+    pub fn text(self) -> String {
         // SAFETY: the datum is a live jsonb: it came from a row or an argument and was copied to where the call lives.
         let text = unsafe {
-            let detoasted = pg_sys::pg_detoast_datum(self.0.cast_mut_ptr()).cast::<pg_sys::Jsonb>();
-            let length = pgrx::varsize_any(detoasted.cast()) as i32;
-            CStr::from_ptr(pg_sys::JsonbToCString(std::ptr::null_mut(), &raw mut (*detoasted).root, length))
+            let unpacked = self.unpacked();
+            let length = pgrx::varsize_any(unpacked.cast()) as i32;
+            CStr::from_ptr(pg_sys::JsonbToCString(std::ptr::null_mut(), &raw mut (*unpacked).root, length))
         };
-        expression::parse_json(&text.to_string_lossy())
+        text.to_string_lossy().into_owned()
+    }
+
+    /// Neither compressed nor somewhere else: itself, or a copy.
+    unsafe fn unpacked(self) -> *mut pg_sys::Jsonb {
+        // SAFETY: the datum is a live jsonb.
+        unsafe { pg_sys::pg_detoast_datum(self.0.cast_mut_ptr()).cast() }
+    }
+}
+
+/// An object or a list that no expression has looked into yet.
+struct Unread(Jsonb);
+
+// SAFETY: a backend has one thread.
+unsafe impl Send for Unread {}
+// SAFETY: as above.
+unsafe impl Sync for Unread {}
+
+impl Source for Unread {
+    fn read(&self) -> Data {
+        expression::parse_json(&self.0.text()).unwrap_or_else(expression::unreadable)
+    }
+
+    fn is_list(&self) -> bool {
+        self.0.has(pg_sys::JB_FARRAY)
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn is_deeper_than(&self, levels: usize) -> bool {
+        self.0.is_deeper_than(levels)
     }
 }
 
@@ -101,6 +180,22 @@ unsafe impl SqlTranslatable for Jsonb {
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("jsonb"));
     const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
+}
+
+// SAFETY: the array may be gone before its elements are used, so each is a copy that lives as long as the transaction.
+unsafe impl UnboxDatum for Jsonb {
+    type As<'src> = Jsonb;
+
+    unsafe fn unbox<'src>(datum: Datum<'src>) -> Jsonb
+    where
+        Self: 'src,
+    {
+        let context = PgMemoryContexts::TopTransactionContext;
+        // SAFETY: an element that is not null is a jsonb.
+        let copy =
+            unsafe { Jsonb::from_datum_in_memory_context(context, datum.sans_lifetime(), false, pg_sys::JSONBOID) };
+        copy.unwrap_or(Jsonb(pg_sys::Datum::null()))
+    }
 }
 
 // SAFETY: the datum lives where the result is made.

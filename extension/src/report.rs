@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::finish::OwnReport;
-use crate::jsonb::Jsonb;
+use crate::jsonb::{Jsonb, READABLE_LEVELS};
 use crate::row_relation::{RowRelation, value};
 use crate::rows::Rows;
 use crate::{foreign_keys, id, plans, settings};
@@ -17,9 +17,6 @@ use std::rc::Rc;
 
 /// The longest time until a retry that may be asked for, in seconds: a hundred years.
 const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
-
-/// In fewer bytes than this, nothing is nested too deep to be read: a level takes eight, and 127 levels can be read.
-const SHALLOW: usize = 1000;
 
 /// What was reported of one task, beside the task's row.
 pub struct Outcome {
@@ -180,12 +177,16 @@ impl Outcome {
         }
     }
 
+    /// Can an expression read what it yielded?
+    pub fn is_readable(&self) -> bool {
+        !self.result.into_iter().chain(self.error).any(|value| value.is_deeper_than(READABLE_LEVELS))
+    }
+
     /// Does it say completed, so that only the row can still speak against it? What it yielded can be read, then.
     fn is_done(&self) -> bool {
-        let can_be_read = |value: Jsonb| value.bytes_unpacked() < SHALLOW || value.data().is_ok();
         self.status.as_deref() == Some("completed")
             && self.task.zip(self.lease).is_some_and(|(task, _)| self.is_out_of_bounds(task).is_none())
-            && self.result.into_iter().chain(self.error).all(can_be_read)
+            && self.is_readable()
     }
 
     /// How it ended, as the engine itself reports it: no worker's token is asked for.

@@ -7,7 +7,7 @@ use crate::rows::Rows;
 use crate::{graphs, plans};
 use conductor::changes::Changes;
 use conductor::conductor::Conductor;
-use conductor::expression::{self, Data};
+use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::items;
 use conductor::needs::Needs;
@@ -51,18 +51,10 @@ impl Run {
         let Some(version) = row.get::<i64>(3)? else { return Ok(None) };
         let state = match row.get::<Jsonb>(6)? {
             None => State::default(),
-            Some(state) => state
-                .data()
-                .ok()
-                .and_then(|data| serde_json::to_value(data).ok())
-                .and_then(|value| serde_json::from_value(value).ok())
-                .ok_or_else(|| {
-                    Error::refused(
-                        "WF619",
-                        "the stored state cannot be read",
-                        "report it with workflow_execution.state",
-                    )
-                })?,
+            Some(state) => serde_json::from_str(&state.text()).map_err(|error| {
+                Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state")
+                    .with_detail(error.to_string())
+            })?,
         };
         Ok(Some(Run {
             id: row.get::<i64>(1)?.unwrap_or_default(),
@@ -157,21 +149,10 @@ impl Run {
     }
 }
 
-/// A stored value as data; null for none.
-pub fn readable(value: Option<Jsonb>) -> Result<Data, Error> {
-    match value {
-        None => Ok(Data::from(())),
-        Some(value) => value.data().map_err(|message| {
-            Error::refused("WF614", "a value is nested too deep for an expression", "store less deeply nested JSON")
-                .with_detail(message)
-        }),
-    }
-}
-
-/// A stored value as data. One that cannot be read fails those expressions that use it, and so their workflow, not the
-/// call: what was stored once must not keep an execution from ending.
+/// A stored value as data; null for none. One that cannot be read fails those expressions that use it, and so their workflow,
+/// not the call: what was stored once must not keep an execution from ending.
 pub fn as_data(value: Option<Jsonb>) -> Data {
-    readable(value).unwrap_or_else(|error| expression::unreadable(error.to_string()))
+    value.map_or_else(|| Data::from(()), Jsonb::data)
 }
 
 /// Loads what a batch needs, in a number of statements that does not depend on its size. Tasks that are `reported` have not
@@ -186,7 +167,7 @@ pub fn load_facts(
     let mut tasks = load_tasks(client, wanted, reported)?;
     let mut all = Vec::with_capacity(wanted.len());
     for (run, needs) in wanted {
-        let variables = if needs.variables { Some(readable(run.variables)?) } else { None };
+        let variables = if needs.variables { Some(as_data(run.variables)) } else { None };
         let mut found = tasks.remove(&run.id).unwrap_or_default();
         for name in &needs.tasks {
             found.entry(name.clone()).or_insert(Data::UNDEFINED);

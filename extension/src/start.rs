@@ -5,12 +5,11 @@ use crate::clock::after;
 use crate::error::Error;
 use crate::family::numbers;
 use crate::id::{self, Sequence};
-use crate::jsonb::Jsonb;
+use crate::jsonb::{Jsonb, READABLE_LEVELS};
 use crate::row_relation::{RowRelation, Value as Cell, value};
 use crate::rows::Rows;
 use crate::run::{Run, system};
 use crate::{foreign_keys, graphs, plans};
-use conductor::expression;
 use conductor::graph::Graph;
 use conductor::scope::Facts;
 use conductor::state::Execution;
@@ -45,7 +44,7 @@ pub struct Wanted {
     /// The execution that calls it.
     pub parent: Option<i64>,
     /// Checked.
-    pub parameters: Value,
+    pub parameters: Jsonb,
     /// Its idempotency key.
     pub key: Option<String>,
     /// Added to each task's own.
@@ -86,10 +85,7 @@ pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
 }
 
 /// The parameters with their defaults, or everything that is wrong with them.
-pub fn check(workflow: &Startable, given: Option<&str>) -> Result<Value, Error> {
-    let given: Value = serde_json::from_str(given.unwrap_or("{}")).map_err(|error| {
-        Error::refused("WF614", "the parameters are nested too deep", "nest them less").with_detail(error.to_string())
-    })?;
+pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error> {
     let wrong = |detail: Value| {
         Error::refused(
             "WF601",
@@ -98,14 +94,22 @@ pub fn check(workflow: &Startable, given: Option<&str>) -> Result<Value, Error> 
         )
         .with_detail(detail.to_string())
     };
+    let no_object = || wrong(json!([{"path": "", "message": "the parameters are no object"}]));
+    let given = given.or_else(|| Jsonb::from_text("{}")).ok_or_else(no_object)?;
+    if given.is_deeper_than(READABLE_LEVELS) {
+        return Err(Error::refused("WF614", "the parameters are nested too deep", "nest them less"));
+    }
     if !given.is_object() {
-        return Err(wrong(json!([{"path": "", "message": "the parameters are no object"}])));
+        return Err(no_object());
     }
     let Some(schema) = &workflow.graph.parameters else { return Ok(given) };
-    let parameters = schema.with_defaults(given);
+    let mut parameters = serde_json::from_str(&given.text())
+        .map_err(|error| wrong(json!([{"path": "", "message": format!("the parameters cannot be read: {error}")}])))?;
+    let has_more = schema.add_defaults(&mut parameters);
     let violations = schema.violations(&parameters);
     if violations.is_empty() {
-        return Ok(parameters);
+        let parameters = if has_more { Jsonb::from_text(&parameters.to_string()) } else { None };
+        return Ok(parameters.unwrap_or(given));
     }
     let list = violations.iter().map(|violation| json!({"path": violation.path, "message": violation.message}));
     Err(wrong(list.collect()))
@@ -150,7 +154,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
     }
     for (run, (_, place)) in runs.into_iter().zip(fresh) {
         let facts = Facts {
-            parameters: Some(expression::data(&wanted[place].parameters)),
+            parameters: Some(wanted[place].parameters.data()),
             variables: Some(conductor::context::empty()),
             tasks: Arc::default(),
             all_tasks: true,
@@ -175,7 +179,7 @@ fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTim
         ("idempotency_key", value(wanted.key.as_deref())),
         ("enforcement", Cell::Datum(None)),
         ("executor", Cell::Datum(None)),
-        ("config", value(Jsonb::from_text(&wanted.parameters.to_string()))),
+        ("config", value(wanted.parameters)),
         ("status", Cell::Label("running")),
         ("updated", value(now)),
         ("result", Cell::Datum(None)),
@@ -304,7 +308,7 @@ fn place(row: &Rows, column: usize) -> Result<usize, Error> {
 #[pg_extern(sql = false)]
 fn workflow_start(
     reference: &str,
-    parameters: Vec<Option<String>>,
+    parameters: Vec<Option<Jsonb>>,
     keys: Option<Vec<Option<String>>>,
     now: TimestampWithTimeZone,
     part: i32,
@@ -315,7 +319,7 @@ fn workflow_start(
         let workflow = find(client, reference)?;
         let mut keys = keys.unwrap_or_default().into_iter();
         let wanted = parameters.into_iter().map(|given| {
-            let parameters = check(&workflow, given.as_deref())?;
+            let parameters = check(&workflow, given)?;
             Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
         });
         let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
@@ -329,7 +333,7 @@ fn workflow_start(
 
 /// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
 #[pg_extern(sql = false)]
-fn workflow_check_parameters(reference: &str, parameters: Option<&str>) -> Result<(), ErrorReport> {
+fn workflow_check_parameters(reference: &str, parameters: Option<Jsonb>) -> Result<(), ErrorReport> {
     Spi::connect(|client| check(&find(client, reference)?, parameters).map(drop))?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
 use crate::graph::{Graph, NodeId};
 use crate::scope::{Facts, Item, Missing, Outcome, Scope};
 use crate::state::{Context, Execution, Status, TaskEnd, TaskKey};
+use crate::stored;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -325,7 +326,11 @@ impl<'a> Conductor<'a> {
     /// Counts what a task is given that this event schedules. What one event schedules is written at once.
     pub(crate) fn count_input(&mut self, task: &NewTask) -> Result<(), Trouble> {
         let texts = [&task.action, &task.signal].into_iter().flatten().map(|text| text.len() as u64);
-        self.input_bytes += task.input.as_ref().map_or(0, context::bytes) + texts.sum::<u64>();
+        let bytes = |input: &Data| match stored::any_source(input) {
+            Some(source) => source.bytes() as u64,
+            None => context::bytes(input),
+        };
+        self.input_bytes += task.input.as_ref().map_or(0, bytes) + texts.sum::<u64>();
         let name = &self.graph.node(task.key.node).name;
         self.bound_output(self.input_bytes, || format!("with task {name} the inputs of what starts at once take"))
     }

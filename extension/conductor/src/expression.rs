@@ -6,6 +6,7 @@
 
 use crate::functions;
 use crate::limits::Limits;
+use crate::stored;
 use crate::template::{self, bound, metered};
 use minijinja::machinery::{self, Instructions};
 use minijinja::value::{Value, ValueKind};
@@ -288,6 +289,12 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
     };
     if depth == 0 {
         return Err("the value is nested too deep".to_owned());
+    }
+    if let Some(source) = stored::any_source(value) {
+        if source.is_deeper_than(depth) {
+            return Err("the value is nested too deep".to_owned());
+        }
+        return spend(source.bytes(), budget).map(|()| value.clone());
     }
     match value.kind() {
         ValueKind::Undefined => Err("undefined value".to_owned()),

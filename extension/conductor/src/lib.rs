@@ -28,6 +28,7 @@ pub mod scope;
 pub mod simulation;
 pub mod source;
 pub mod state;
+pub mod stored;
 mod straight_way;
 pub mod task_lists;
 pub mod template;

@@ -44,22 +44,25 @@ impl Schema {
         errors.map(|error| Violation { path: error.instance_path().to_string(), message: error.to_string() }).collect()
     }
 
-    /// The value with the defaults of its schema's properties, those of nested objects too.
-    pub fn with_defaults(&self, value: Value) -> Value {
-        with_defaults(&self.source, value)
+    /// Adds the defaults of the schema's properties, those of nested objects too. Was there any to add?
+    pub fn add_defaults(&self, value: &mut Value) -> bool {
+        add_defaults(&self.source, value)
     }
 }
 
 /// The parser has bounded the depth of the schema, and so of this.
-fn with_defaults(schema: &Value, value: Value) -> Value {
-    let (Value::Object(mut object), Some(properties)) = (value.clone(), schema["properties"].as_object()) else {
-        return value;
-    };
+fn add_defaults(schema: &Value, value: &mut Value) -> bool {
+    let (Value::Object(object), Some(properties)) = (value, schema["properties"].as_object()) else { return false };
+    let mut added = false;
     for (name, property) in properties {
-        let given = object.remove(name).or_else(|| property.get("default").cloned());
-        if let Some(given) = given {
-            object.insert(name.clone(), with_defaults(property, given));
+        if let Some(given) = object.get_mut(name) {
+            added |= add_defaults(property, given);
+        } else if let Some(default) = property.get("default") {
+            let mut given = default.clone();
+            add_defaults(property, &mut given);
+            object.insert(name.clone(), given);
+            added = true;
         }
     }
-    Value::Object(object)
+    added
 }

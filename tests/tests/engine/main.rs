@@ -17,6 +17,7 @@ mod items;
 mod lease;
 mod monitoring;
 mod notify;
+mod passed_on;
 mod process;
 mod prune;
 mod queue_head;

@@ -207,7 +207,9 @@ async fn where_nothing_is_old_little_is_read_however_much_there_is() {
         // The counts are those of the session since it last handed them in.
         let before: i64 = session.value(read).await;
         assert_eq!(session.value::<i32>("SELECT workflow_prune('2 days')").await, 0);
-        assert_eq!(session.value::<i64>(read).await, before);
+        // To plan may take a look at the ends of an index.
+        let cost = session.value::<i64>(read).await - before;
+        assert!(cost < 100, "{cost} rows read to prune none");
         assert_eq!(session.value::<Option<String>>("SELECT pg_current_xact_id_if_assigned()::text").await, None);
         assert_eq!(session.value::<i32>("SELECT workflow_prune('0', 10)").await, 10);
         let cost = session.value::<i64>(read).await - before;
