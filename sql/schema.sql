@@ -261,7 +261,7 @@ COMMENT ON COLUMN workflow.workflow_execution.paused IS 'No task of it can be cl
 COMMENT ON COLUMN workflow.workflow_execution.pause_reason IS 'Why it is paused.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: made by workflow_create_workflow_execution and driven from outside.';
-COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps without variables.';
+COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps without variables, or, where it has completed, nothing that a rerun would need.';
 COMMENT ON COLUMN workflow.workflow_execution.priority IS 'Higher goes first; added to each task''s own.';
 COMMENT ON COLUMN workflow.workflow_execution.depth IS 'How many workflows it is called through: 0 for one that workflow_start made.';
 COMMENT ON COLUMN workflow.workflow_execution.due_at IS

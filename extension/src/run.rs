@@ -49,8 +49,9 @@ impl Run {
     /// Reads one from a row of: id, execution, version, status, paused, state, variables, priority, depth.
     pub fn read(client: &SpiClient, row: &Rows) -> Result<Option<Run>, Error> {
         let Some(version) = row.get::<i64>(3)? else { return Ok(None) };
+        let status = row.label(4).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running);
         let state = match row.get::<Jsonb>(6)? {
-            None => State::default(),
+            None => State::plain(status),
             Some(state) => serde_json::from_str(&state.text()).map_err(|error| {
                 Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state")
                     .with_detail(error.to_string())
@@ -60,11 +61,7 @@ impl Run {
             id: row.get::<i64>(1)?.unwrap_or_default(),
             execution_id: row.get::<i64>(2)?.unwrap_or_default(),
             graph: graphs::graph(client, version)?,
-            before: Execution {
-                status: row.label(4).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running),
-                paused: row.get::<bool>(5)?.unwrap_or_default(),
-                state,
-            },
+            before: Execution { status, paused: row.get::<bool>(5)?.unwrap_or_default(), state },
             variables: row.get::<Jsonb>(7)?,
             priority: row.get::<i32>(8)?.unwrap_or_default(),
             depth: row.get::<i32>(9)?.unwrap_or_default(),

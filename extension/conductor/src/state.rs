@@ -305,9 +305,12 @@ impl State {
         self.live == 1 && self.ended.is_none() && self.staged.is_empty() && self.joins.iter().all(|join| join.fired)
     }
 
-    /// Worth storing?
-    pub fn is_default(&self) -> bool {
-        *self == State::default()
+    /// What goes without saying: an execution is one branch of plain steps, and of one that has completed nothing is left.
+    pub fn plain(status: Status) -> State {
+        match status {
+            Status::Completed => State { live: 0, ended: Some(Context::new()), ..State::default() },
+            _ => State::default(),
+        }
     }
 
     /// A join that something arrived at and that has not fired.

@@ -6,7 +6,7 @@ use crate::jsonb::Jsonb;
 use crate::run::Run;
 use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw};
 use conductor::expression::json_text;
-use conductor::state::{Execution, Status, TaskEnd, TaskKey};
+use conductor::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::task_lists::TaskLists;
 
 /// A reported row that has ended.
@@ -189,7 +189,8 @@ impl Batch {
     fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
         let touched = *execution != run.before || changes.variables.is_some() || changes.error_message.is_some();
         if touched || changes.end.is_some() {
-            let state = (!execution.state.is_default()).then(|| serde_json::to_string(&execution.state));
+            let is_plain = execution.state == State::plain(execution.status);
+            let state = (!is_plain).then(|| serde_json::to_string(&execution.state));
             self.runs.push(RunRow {
                 id: run.id,
                 status: execution.status,
