@@ -173,11 +173,16 @@ fn judge<'o>(
 
 fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
     let is_read = needs_of(run, key, end).result;
-    if is_read && !outcome.is_readable() {
-        let message = format!("the result of task {} is nested too deep", outcome.task.unwrap_or_default());
+    // Of what is completed it is known that there is none.
+    if is_read
+        && !outcome.completed
+        && let Some(obstacle) = outcome.obstacle()
+    {
+        let message = format!("the result of task {} cannot be used: {obstacle}", outcome.task.unwrap_or_default());
         return Err(Refusal { code: "WF614", message });
     }
-    let read = is_read.then(|| (as_data(outcome.result), as_data(outcome.error)));
+    let usable = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::usable_data);
+    let read = is_read.then(|| (usable(outcome.result), usable(outcome.error)));
     Ok(Taken { outcome, end, key, read, withdrawn: Cell::new(false) })
 }
 

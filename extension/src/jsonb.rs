@@ -5,6 +5,7 @@ use conductor::expression::{self, Data};
 use conductor::stored::{self, Source};
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::{Datum, FromDatum, IntoDatum, UnboxDatum};
+use pgrx::direct_function_call;
 use pgrx::fcinfo::direct_function_call_as_datum;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::nullable::Nullable;
@@ -15,7 +16,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 use std::ffi::{CStr, CString};
 
 /// How deep a value may be nested to be read: what parses its text goes no deeper.
-pub const READABLE_LEVELS: usize = 127;
+const READABLE_LEVELS: usize = 127;
 
 /// So many bytes a level of nesting takes at least.
 const LEVEL: usize = 8;
@@ -51,26 +52,50 @@ impl Jsonb {
         unsafe { pg_sys::toast_datum_size(self.0) as usize }
     }
 
+    /// Why no expression can use it; none: any can.
+    pub fn obstacle(self) -> Option<&'static str> {
+        let mut obstacle = None;
+        self.any(|depth, number| {
+            if depth > READABLE_LEVELS {
+                obstacle = Some("it is nested too deep");
+            } else if number.is_some_and(is_huge) {
+                obstacle = Some("a number in it is larger than any double");
+            }
+            obstacle.is_some()
+        });
+        obstacle
+    }
+
     /// Is it nested deeper than so many levels?
-    pub fn is_deeper_than(self, levels: usize) -> bool {
+    fn is_deeper_than(self, levels: usize) -> bool {
         // SAFETY: the datum is a live jsonb.
-        if unsafe { pg_sys::toast_raw_datum_size(self.0) } < levels * LEVEL {
-            return false;
-        }
+        let bytes = unsafe { pg_sys::toast_raw_datum_size(self.0) };
+        bytes >= levels * LEVEL && self.any(|depth, _| depth > levels)
+    }
+
+    /// Walks through it until one is found: a level, by its depth, or a number on it.
+    fn any(self, mut is_it: impl FnMut(usize, Option<pg_sys::Numeric>) -> bool) -> bool {
         let mut depth = 0;
-        // SAFETY: the iterator and what it fills are made as it wants them, and it ends.
+        // SAFETY: the iterator and what it fills are made as it wants them, and it ends. What is told to be a number is one.
         unsafe {
             let mut iterator = pg_sys::JsonbIteratorInit(&raw mut (*self.unpacked()).root);
             let mut value = pg_sys::JsonbValue::default();
             loop {
-                match pg_sys::JsonbIteratorNext(&raw mut iterator, &raw mut value, false) {
+                let number = match pg_sys::JsonbIteratorNext(&raw mut iterator, &raw mut value, false) {
                     JsonbIteratorToken::WJB_DONE => return false,
-                    JsonbIteratorToken::WJB_BEGIN_ARRAY | JsonbIteratorToken::WJB_BEGIN_OBJECT if depth == levels => {
-                        return true;
+                    JsonbIteratorToken::WJB_BEGIN_ARRAY | JsonbIteratorToken::WJB_BEGIN_OBJECT => {
+                        depth += 1;
+                        None
                     }
-                    JsonbIteratorToken::WJB_BEGIN_ARRAY | JsonbIteratorToken::WJB_BEGIN_OBJECT => depth += 1,
-                    JsonbIteratorToken::WJB_END_ARRAY | JsonbIteratorToken::WJB_END_OBJECT => depth -= 1,
-                    _ => {}
+                    JsonbIteratorToken::WJB_END_ARRAY | JsonbIteratorToken::WJB_END_OBJECT => {
+                        depth -= 1;
+                        continue;
+                    }
+                    _ if value.type_ == pg_sys::jbvType::jbvNumeric => Some(value.val.numeric),
+                    _ => continue,
+                };
+                if is_it(depth, number) {
+                    return true;
                 }
             }
         }
@@ -87,8 +112,17 @@ impl Jsonb {
         unsafe { (*self.unpacked()).root.header & flag != 0 }
     }
 
-    /// The value as expressions see it. One that cannot be read fails those expressions that use it.
+    /// The value as expressions see it. One that they cannot use fails them, even where it is only passed on: whoever gets it
+    /// could not read it either.
     pub fn data(self) -> Data {
+        match self.obstacle() {
+            Some(obstacle) => expression::unreadable(format!("a value cannot be used: {obstacle}")),
+            None => self.usable_data(),
+        }
+    }
+
+    /// The same, of a value that is known to have no obstacle.
+    pub fn usable_data(self) -> Data {
         // SAFETY: the datum is a live jsonb.
         let unread = Unread(Jsonb(pg_sys::Datum::from(unsafe { self.unpacked() })));
         if unread.0.has(pg_sys::JB_FSCALAR) { unread.read() } else { stored::data(unread) }
@@ -109,6 +143,25 @@ impl Jsonb {
     unsafe fn unpacked(self) -> *mut pg_sys::Jsonb {
         // SAFETY: the datum is a live jsonb.
         unsafe { pg_sys::pg_detoast_datum(self.0.cast_mut_ptr()).cast() }
+    }
+}
+
+/// Is a number larger than any double? PostgreSQL keeps one in digits of four decimal places. A short one, which says so in its
+/// first bit, has less than 64 of them before the point; of another the second two bytes say the place of the first.
+fn is_huge(number: pg_sys::Numeric) -> bool {
+    /// Where the first digit of the largest double is.
+    const LARGEST: i16 = 308 / 4;
+    // SAFETY: a number is a varlena with at least its header.
+    let [header, place] = unsafe { pgrx::vardata_any(number.cast()).cast::<[u16; 2]>().read_unaligned() };
+    match place as i16 {
+        _ if header & 0x8000 != 0 => false,
+        LARGEST => {
+            // SAFETY: it is a number, and what comes out is C text.
+            let text = unsafe { direct_function_call::<&CStr>(pg_sys::numeric_out, &[Some(number.into())]) };
+            let read = text.and_then(|text| text.to_str().ok()?.parse::<f64>().ok());
+            !read.is_some_and(f64::is_finite)
+        }
+        place => place > LARGEST,
     }
 }
 

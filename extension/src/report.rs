@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::finish::OwnReport;
-use crate::jsonb::{Jsonb, READABLE_LEVELS};
+use crate::jsonb::Jsonb;
 use crate::row_relation::{RowRelation, value};
 use crate::rows::Rows;
 use crate::{foreign_keys, id, plans, settings};
@@ -177,16 +177,16 @@ impl Outcome {
         }
     }
 
-    /// Can an expression read what it yielded?
-    pub fn is_readable(&self) -> bool {
-        !self.result.into_iter().chain(self.error).any(|value| value.is_deeper_than(READABLE_LEVELS))
+    /// Why no expression can use what it yielded.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        self.result.into_iter().chain(self.error).find_map(Jsonb::obstacle)
     }
 
-    /// Does it say completed, so that only the row can still speak against it? What it yielded can be read, then.
+    /// Does it say completed, so that only the row can still speak against it? What it yielded can be used, then.
     fn is_done(&self) -> bool {
         self.status.as_deref() == Some("completed")
             && self.task.zip(self.lease).is_some_and(|(task, _)| self.is_out_of_bounds(task).is_none())
-            && self.is_readable()
+            && self.obstacle().is_none()
     }
 
     /// How it ended, as the engine itself reports it: no worker's token is asked for.

@@ -5,7 +5,7 @@ use crate::clock::after;
 use crate::error::Error;
 use crate::family::numbers;
 use crate::id::{self, Sequence};
-use crate::jsonb::{Jsonb, READABLE_LEVELS};
+use crate::jsonb::Jsonb;
 use crate::row_relation::{RowRelation, Value as Cell, value};
 use crate::rows::Rows;
 use crate::run::{Run, system};
@@ -84,7 +84,7 @@ pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     })
 }
 
-/// The parameters with their defaults, or everything that is wrong with them.
+/// The parameters with their defaults, which expressions can use, or everything that is wrong with them.
 pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error> {
     let wrong = |detail: Value| {
         Error::refused(
@@ -96,15 +96,19 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
     };
     let no_object = || wrong(json!([{"path": "", "message": "the parameters are no object"}]));
     let given = given.or_else(|| Jsonb::from_text("{}")).ok_or_else(no_object)?;
-    if given.is_deeper_than(READABLE_LEVELS) {
-        return Err(Error::refused("WF614", "the parameters are nested too deep", "nest them less"));
-    }
+    let useless = |obstacle: &str| {
+        let message = format!("the parameters cannot be used: {obstacle}");
+        Error::refused("WF614", message, "nest them less, and give no larger numbers")
+    };
     if !given.is_object() {
-        return Err(no_object());
+        return Err(given.obstacle().map_or_else(no_object, useless));
     }
-    let Some(schema) = &workflow.graph.parameters else { return Ok(given) };
-    let mut parameters = serde_json::from_str(&given.text())
-        .map_err(|error| wrong(json!([{"path": "", "message": format!("the parameters cannot be read: {error}")}])))?;
+    let Some(schema) = &workflow.graph.parameters else {
+        return given.obstacle().map_or(Ok(given), |obstacle| Err(useless(obstacle)));
+    };
+    // What can be read has no obstacle.
+    let mut parameters =
+        serde_json::from_str(&given.text()).map_err(|error| useless(given.obstacle().unwrap_or(&error.to_string())))?;
     let has_more = schema.add_defaults(&mut parameters);
     let violations = schema.violations(&parameters);
     if violations.is_empty() {
@@ -154,7 +158,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
     }
     for (run, (_, place)) in runs.into_iter().zip(fresh) {
         let facts = Facts {
-            parameters: Some(wanted[place].parameters.data()),
+            parameters: Some(wanted[place].parameters.usable_data()),
             variables: Some(conductor::context::empty()),
             tasks: Arc::default(),
             all_tasks: true,

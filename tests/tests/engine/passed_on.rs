@@ -46,37 +46,61 @@ async fn numbers_keep_all_their_digits() {
     .await;
 }
 
+/// A larger one is no JSON that workers could read.
+const LARGEST: &str = "1.7976931348623157e308";
+
 #[tokio::test]
-async fn a_number_that_no_double_holds_fails_only_what_looks_at_it() {
+async fn a_number_that_no_double_holds_is_refused_where_it_would_be_used() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(LINE).await;
-        let value = r#"{"x": 1e400, "y": 1}"#;
-        let whole = session.start().await;
-        session.work_in_sql(value).await;
-        assert!(session.has_input("two", value).await);
-        session.work_in_sql(value).await;
-        session.assert_ended(whole, "failed", json!(null)).await;
-        let message = session.status(whole).await["error_message"].as_str().unwrap().to_owned();
-        assert!(message.starts_with("WF602") && message.contains("input of task three"), "{message}");
-        // A value that is nothing else is looked at when it is passed on.
-        let alone = session.start().await;
-        session.work_in_sql("1e400").await;
-        session.assert_ended(alone, "failed", json!(null)).await;
-        let message = session.status(alone).await["error_message"].as_str().unwrap().to_owned();
-        assert!(message.starts_with("WF602") && message.contains("input of task two"), "{message}");
+        let fits = format!(r#"{{"x": [-{LARGEST}], "y": {LARGEST}}}"#);
+        session.run(format!("SELECT workflow_start('demo.w', '{fits}')")).await;
+        session.work_in_sql(&fits).await;
+        assert!(session.has_input("two", &fits).await);
+        session.work_in_sql(&fits).await;
+        session.work_in_sql(&fits).await;
+        for number in ["1.8e308", "-1.8e308", "1e309", "1e400"] {
+            for value in
+                [number.to_owned(), format!(r#"{{"x": {number}}}"#), format!("[[1, {{\"y\": [2, {number}]}}]]")]
+            {
+                let refusal = session.refused(format!("SELECT workflow_start('demo.w', '{value}')")).await;
+                assert_eq!(refusal.code(), ("54000", "WF614"), "{value}: {refusal:#?}");
+                let id = session.start().await;
+                let [one] = session.claim_named(["one"]).await;
+                let refusal = session
+                    .refused(format!("SELECT workflow_complete({}, {}, '{value}')", one.task, one.lease_token))
+                    .await;
+                assert_eq!(refusal.code(), ("54000", "WF614"), "{value}: {refusal:#?}");
+                assert_eq!(session.complete(&one, json!({"y": 1})).await, "completed");
+                session.work("two", json!({"y": 1})).await;
+                session.work("three", json!(null)).await;
+                session.assert_ended(id, "completed", json!(null)).await;
+            }
+        }
     })
     .await;
 }
 
 #[tokio::test]
-async fn parameters_that_their_schema_cannot_be_asked_about_are_refused() {
+async fn one_that_nobody_looked_at_is_kept_and_never_passed_on() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
-        let schema = "parameters: {type: object, properties: {x: {type: number}}}\n";
-        session.define(&format!("{schema}tasks: [{{name: one, action: demo.a}}]\n")).await;
-        let refusal = session.refused(r#"SELECT workflow_start('demo.w', '{"x": 1e400}')"#).await;
-        assert_eq!(refusal.code(), ("22023", "WF601"), "{refusal:#?}");
+        session
+            .define(
+                "tasks:
+  - {name: one, action: demo.a, on_success: two}
+  - {name: two, action: demo.b, on_success: three}
+  - {name: three, action: demo.c, input: '{{ task.one.result }}'}
+",
+            )
+            .await;
+        let id = session.start().await;
+        session.work_in_sql(r#"{"x": 1e400}"#).await;
+        session.work("two", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let message = session.status(id).await["error_message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("WF602: input of task three") && message.contains("double"), "{message}");
     })
     .await;
 }
