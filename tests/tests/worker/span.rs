@@ -34,8 +34,8 @@ async fn a_span_for_each_task_says_which_it_is() {
     with_database(async |db| {
         let kept = Kept::default();
         let subscriber = tracing_subscriber::fmt().with_writer(kept.clone()).with_ansi(false).finish();
-        // Of this thread, on which the whole test runs.
-        let _guard = tracing::subscriber::set_default(subscriber);
+        // Of all threads: what another test's thread comes by first would else be off for good, for it has no subscriber there.
+        tracing::subscriber::set_global_default(subscriber).unwrap();
         define(db, TWO_STEPS).await;
         let [execution] = start(db, "ci.chain", 1).await[..] else { panic!() };
         let worker = worker(db, "w")
