@@ -151,10 +151,15 @@ impl Jsonb {
 fn is_huge(number: pg_sys::Numeric) -> bool {
     /// Where the first digit of the largest double is.
     const LARGEST: i16 = 308 / 4;
-    // SAFETY: a number is a varlena with at least its header.
-    let [header, place] = unsafe { pgrx::vardata_any(number.cast()).cast::<[u16; 2]>().read_unaligned() };
-    match place as i16 {
-        _ if header & 0x8000 != 0 => false,
+    // SAFETY: a number is a varlena that begins with its header; only a long one is sure to have a place behind it.
+    let place = unsafe {
+        let header = pgrx::vardata_any(number.cast()).cast::<u16>();
+        if header.read_unaligned() & 0x8000 != 0 {
+            return false;
+        }
+        header.add(1).cast::<i16>().read_unaligned()
+    };
+    match place {
         LARGEST => {
             // SAFETY: it is a number, and what comes out is C text.
             let text = unsafe { direct_function_call::<&CStr>(pg_sys::numeric_out, &[Some(number.into())]) };
