@@ -44,20 +44,18 @@ COMMENT ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timest
   'Logs what somebody did to an execution that this transaction holds locked, and to those that it reached from there; a pause or cancel that changed nothing is not logged again.';
 REVOKE ALL ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.log_claim(lease bigint, now timestamptz) RETURNS void
+CREATE FUNCTION workflow.log_claim(tasks bigint[], worker text, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, author, detail, created, updated)
   SELECT t.part, workflow.make_id(t.part, nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name, t.task_index,
-    'started', l.worker, jsonb_build_object('attempt', t.attempt), now, now
-  FROM workflow.lease l
-  CROSS JOIN LATERAL unnest(l.tasks) AS o(id)
-  JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
-  WHERE l.part = (log_claim.lease >> 48)::int AND l.id = log_claim.lease
+    'started', worker, jsonb_build_object('attempt', t.attempt), now, now
+  FROM unnest(tasks) AS o(id)
+  JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
   ORDER BY t.id;
 END $$;
-COMMENT ON FUNCTION workflow.log_claim(bigint, timestamptz) IS 'Logs that the tasks of a new lease have started.';
-REVOKE ALL ON FUNCTION workflow.log_claim(bigint, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.log_claim(bigint[], text, timestamptz) IS 'Logs that tasks have started that a worker has claimed.';
+REVOKE ALL ON FUNCTION workflow.log_claim(bigint[], text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.log_expired(lost workflow.outcome[], locked bigint[], now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -200,7 +200,7 @@ CREATE INDEX execution_parent_idx ON workflow.execution (part, parent) WHERE par
 CREATE UNIQUE INDEX execution_idempotency_key ON workflow.execution (part, action_ref, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 COMMENT ON TABLE workflow.execution IS 'One run of an action, a workflow being one too: what was asked for and what came out.';
-COMMENT ON COLUMN workflow.execution.part IS 'Spreads work: 0 to 1023, shared by a tree of executions, first in every key.';
+COMMENT ON COLUMN workflow.execution.part IS 'Spreads work: 0 to 1023, shared by a tree of executions, in every key.';
 COMMENT ON COLUMN workflow.execution.id IS 'Key: part << 48 | node << 40 | sequence.';
 COMMENT ON COLUMN workflow.execution.action IS 'The action, while it exists.';
 COMMENT ON COLUMN workflow.execution.action_ref IS 'The action''s ref.';
@@ -432,7 +432,9 @@ CREATE TABLE workflow.lease (
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (id, part)
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 50, toast_tuple_target = 8160);
+-- A row is soon written again: to compress its tasks would cost more than all else.
+ALTER TABLE workflow.lease ALTER COLUMN tasks SET STORAGE EXTERNAL;
 CREATE INDEX lease_until_idx ON workflow.lease (part, until);
 -- Only what heartbeats have left behind: a claim's own row is found by its id.
 CREATE INDEX lease_left_behind_idx ON workflow.lease (part, token) WHERE id <> token;

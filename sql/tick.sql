@@ -92,7 +92,7 @@ REVOKE ALL ON FUNCTION workflow.do_due_runs(int, timestamptz, int[]) FROM PUBLIC
 
 CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   now timestamptz := workflow.now();
   queued text[];

@@ -234,7 +234,7 @@ BEGIN
       SELECT ARRAY(SELECT t.task ->> 'name' FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
                    WHERE coalesce((a.arrivals -> 'tasks' ->> ((t.place - 1) / 32)::int)::bigint, 0) >> ((t.place - 1) % 32)::int & 1 = 1
                    ORDER BY t.place) AS arrived) AS named
-    WHERE NOT (a.arrivals ->> 'fired')::boolean) AS j;
+    WHERE a.arrivals ->> 'fired' IS DISTINCT FROM 'true') AS j;
 END $$;
 COMMENT ON FUNCTION workflow.why_joins(workflow.workflow_execution) IS 'The joins that something has arrived at, and what they wait for.';
 REVOKE ALL ON FUNCTION workflow.why_joins(workflow.workflow_execution) FROM PUBLIC;

@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::queue_head::{self, Look, Place};
-use crate::write::{FreshTask, Handed, hold_claimed};
-use crate::{foreign_keys, plans, random, settings};
+use crate::write::{FreshTask, Handed};
+use crate::{foreign_keys, plans, queue_part, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
@@ -83,7 +83,7 @@ impl Asking {
 }
 
 /// Gives a worker what there is room for: from the parts that it names, in their order, or from every part that has something
-/// in the queue.
+/// in the queue. Its leases are yet to be written.
 pub fn claim(client: &SpiClient, now: TimestampWithTimeZone, asking: &Asking) -> Result<Vec<Handed>, Error> {
     let mut claimed = Vec::new();
     claim_parts(client, now, asking, &mut claimed)?;
@@ -114,7 +114,8 @@ fn claim_parts(
         return Ok(());
     }
     // What is known is not looked for.
-    if let Some(part) = asking.actions.as_ref().and_then(|actions| queue_head::known_part(actions, now)) {
+    let known = queue_part::known(asking, now);
+    if let Some(part) = known.or_else(|| queue_head::known_part(asking.actions.as_ref()?, now)) {
         claim_part(client, now, asking, part, claimed)?;
     }
     // Starting anywhere, so that a full part does not starve those after it, and once round.
@@ -128,7 +129,11 @@ fn claim_parts(
             break;
         }
         distance = (part - start).rem_euclid(PARTS);
+        let before = claimed.len();
         claim_part(client, now, asking, part, claimed)?;
+        if is_full(claimed) && before == 0 {
+            queue_part::note(asking, part, now);
+        }
     }
     Ok(())
 }
@@ -178,12 +183,10 @@ fn claim_from(
         }
     })?;
     let before = claimed.len();
-    let mut token = None;
     while rows.next().is_some() {
-        token = rows.get::<i64>(2)?;
         claimed.push(Handed {
             task: rows.get::<i64>(1)?.unwrap_or_default(),
-            lease: token.unwrap_or_default(),
+            lease: rows.get::<i64>(2)?.unwrap_or_default(),
             workflow_execution: rows.get::<i64>(3)?.unwrap_or_default(),
             task_name: rows.get::<String>(4)?.unwrap_or_default(),
             task_index: rows.get::<i32>(5)?,
@@ -192,10 +195,10 @@ fn claim_from(
             attempt: rows.get::<i32>(8)?.unwrap_or_default(),
         });
     }
-    let Some(token) = token else { return Ok(()) };
-    hold_claimed(client, now, asking, token, claimed[before..].iter().map(|task| task.task).collect())?;
-    if settings::log_transitions() {
-        plans::run(client, include_str!("../queries/log_claim.sql"), &[token.into(), now.into()])?;
+    if settings::log_transitions() && claimed.len() > before {
+        let tasks: Vec<i64> = claimed[before..].iter().map(|task| task.task).collect();
+        let arguments = [tasks.into(), asking.worker.as_str().into(), now.into()];
+        plans::run(client, include_str!("../queries/log_claim.sql"), &arguments)?;
     }
     Ok(())
 }

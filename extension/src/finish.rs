@@ -7,7 +7,7 @@ use crate::id::by_part;
 use crate::jsonb::Jsonb;
 use crate::report::{Answer, Outcome, Refusal, complete, find_rows};
 use crate::run::{Run, as_data, load_facts};
-use crate::write::{EndedRow, Handed, turn_leases};
+use crate::write::{EndedRow, Handed, Leases};
 use crate::{given, plans, random};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
@@ -51,31 +51,41 @@ pub enum Reporter {
     Engine,
 }
 
-/// Takes reports, advances their executions, and hands the asking worker what follows.
+/// What comes of reports.
+#[derive(Default)]
+pub struct Finished {
+    /// An answer to each, in its place.
+    pub answers: Vec<Answer>,
+    /// What follows and was handed to the worker that asks.
+    pub handed: Vec<Handed>,
+    /// The leases that were reported with, and the tasks of each.
+    pub leases: Leases,
+}
+
+/// Takes reports, advances their executions, and hands the asking worker what follows. Leases are yet to be written.
 pub fn finish(
     client: &SpiClient,
     mut outcomes: Vec<Outcome>,
     now: TimestampWithTimeZone,
     reporter: Reporter,
     asking: Option<&mut Asking>,
-) -> Result<(Vec<Answer>, Vec<Handed>), Error> {
+) -> Result<Finished, Error> {
     let runs = load(client, now, &mut outcomes, reporter)?;
     let (answers, taken) = judge(&outcomes, &runs, reporter);
     let mut advance = Advance::new(client, now, runs);
-    let (mut asking, mut handed) = (asking, Vec::new());
-    let mut states = report(&mut advance, &taken, asking.as_deref_mut(), &mut handed)?;
+    let mut handed = Vec::new();
+    let mut states = report(&mut advance, &taken, asking, &mut handed)?;
     for (id, key, status) in &advance.whole_ends {
         for report in taken.get(id).into_iter().flatten().filter(|report| report.key == *key) {
             states.insert(report.outcome.task, (*status).to_owned());
         }
     }
     // What time does never waits, not for a heartbeat either: it leaves leases to their end.
-    let done = if reporter == Reporter::Worker { leases(&taken) } else { BTreeMap::new() };
-    turn_leases(client, now, done, &handed, asking.as_deref())?;
+    let leases = if reporter == Reporter::Worker { leases(&taken) } else { Leases::new() };
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
     });
-    Ok((answers.collect(), handed))
+    Ok(Finished { answers: answers.collect(), handed, leases })
 }
 
 /// Locks the executions of the reported tasks, then finds these: what their rows say stays true. One part after the other,
@@ -342,8 +352,8 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
 }
 
 /// The leases that were reported with, and the tasks of each.
-fn leases(taken: &BTreeMap<i64, Vec<Taken>>) -> BTreeMap<i64, Vec<i64>> {
-    let mut leases: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+fn leases(taken: &BTreeMap<i64, Vec<Taken>>) -> Leases {
+    let mut leases = Leases::new();
     for outcome in taken.values().flatten().map(|report| report.outcome) {
         if let (Some(lease), Some(task)) = (outcome.lease, outcome.task) {
             leases.entry(lease).or_default().push(task);

@@ -27,6 +27,7 @@ mod id;
 mod jsonb;
 mod plans;
 mod queue_head;
+mod queue_part;
 mod random;
 mod relation;
 mod report;

@@ -33,6 +33,7 @@ struct Ways {
     hashjoin: bool,
     mergejoin: bool,
     nestloop: bool,
+    jit: bool,
 }
 
 impl Ways {
@@ -44,6 +45,7 @@ impl Ways {
         hashjoin: false,
         mergejoin: false,
         nestloop: true,
+        jit: false,
     };
 
     /// Sets this; gives what was set before. The settings of these names are not touched: each call would pay for that.
@@ -56,12 +58,14 @@ impl Ways {
                 hashjoin: pg_sys::enable_hashjoin,
                 mergejoin: pg_sys::enable_mergejoin,
                 nestloop: pg_sys::enable_nestloop,
+                jit: pg_sys::jit_enabled,
             };
             pg_sys::plan_cache_mode = self.cache_mode;
             pg_sys::enable_seqscan = self.seqscan;
             pg_sys::enable_hashjoin = self.hashjoin;
             pg_sys::enable_mergejoin = self.mergejoin;
             pg_sys::enable_nestloop = self.nestloop;
+            pg_sys::jit_enabled = self.jit;
             before
         }
     }

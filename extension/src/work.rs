@@ -3,10 +3,10 @@
 use crate::advance::Advance;
 use crate::claim::{Asking, claim, missing};
 use crate::error::Error;
-use crate::finish::{Reporter, finish, report_own};
+use crate::finish::{Finished, Reporter, finish, report_own};
 use crate::report::{Answer, Outcome};
 use crate::row_set::{RowSet, column};
-use crate::write::Handed;
+use crate::write::{Handed, Leases, turn_leases};
 use crate::{clock, dispatch, given};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
@@ -54,8 +54,9 @@ fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInf
     let mut rows = RowSet::of_call(fcinfo);
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
     Spi::connect(|client| {
-        let (answers, _) = finish(client, outcomes, now, Reporter::Worker, None)?;
-        answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
+        let finished = finish(client, outcomes, now, Reporter::Worker, None)?;
+        turn_leases(client, now, finished.leases, &[], None)?;
+        finished.answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
         Ok::<_, Error>(())
     })?;
     Ok(())
@@ -76,6 +77,7 @@ fn workflow_claim(
     let now = clock::now()?;
     Spi::connect(|client| {
         let claimed = claim(client, now, &asking)?;
+        turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         given::note(&claimed);
         for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
@@ -103,14 +105,15 @@ fn workflow_finish_and_claim(
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
     let most = asking.wanted;
     Spi::connect(|client| {
-        let (answers, mut tasks) = match outcomes.is_empty() {
-            true => (Vec::new(), Vec::new()),
+        let Finished { answers, handed: mut tasks, leases } = match outcomes.is_empty() {
+            true => Finished::default(),
             false => finish(client, outcomes, now, Reporter::Worker, Some(&mut asking))?,
         };
         asking.wanted = most - tasks.len();
         if asking.wanted > 0 {
             tasks.extend(claim(client, now, &asking)?);
         }
+        turn_leases(client, now, leases, &tasks, Some(&asking))?;
         given::note(&tasks);
         answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
         for task in tasks {

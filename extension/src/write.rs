@@ -22,7 +22,7 @@ mod wake;
 use batch::RunRow;
 pub use batch::{Batch, EndedRow, FreshTask};
 pub use insert::Handed;
-pub use lease::{hold_claimed, turn_leases};
+pub use lease::{Leases, turn_leases};
 
 /// What follows from what was written.
 #[derive(Default)]

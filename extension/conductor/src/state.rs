@@ -139,52 +139,49 @@ pub struct State {
     /// Tasks ready or running, one with items counting once.
     pub live: u32,
     /// Routes opened so far, at tasks that several ways lead to. Route 0 is the way from the start.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub routes: u32,
     /// Joins that something has arrived at.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub joins: Vec<Arrivals>,
     /// Joins that have fired and that no cycle leads to, by route: they fire once, whoever arrives later or is rerun.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub fired: Vec<(u32, NodeSet)>,
     /// How often tasks ran that may run again.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub visits: Vec<(NodeId, u32)>,
     /// How often it was rerun.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub reruns: u32,
     /// Tasks with items that have not ended.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub items: Vec<Progress>,
     /// Bytes of all variables, those of branches together: counted as they change, never measured anew.
-    #[serde(skip_serializing_if = "no_bytes")]
+    #[serde(skip_serializing_if = "is_default")]
     pub bytes: u64,
     /// The variables as they were when the branches parted; none: `variables` itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub base: Option<Data>,
     /// What branches have published since.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub deltas: Vec<Delta>,
     /// What the branches that have ended saw; none: none has.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ended: Option<Context>,
     /// Failures that nothing handled: what a rerun starts with.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub failures: Vec<TaskKey>,
     /// What would have started after the workflow failed: a rerun starts it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub staged: Vec<Staged>,
     /// The verdict while the `finally` task runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub verdict: Option<Status>,
 }
 
-fn is_zero(count: &u32) -> bool {
-    *count == 0
-}
-
-fn no_bytes(count: &u64) -> bool {
-    *count == 0
+/// What goes without saying is not written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for State {
@@ -209,28 +206,35 @@ impl Default for State {
 }
 
 /// One run of a task among those of the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TaskKey {
     /// Which task.
     pub node: NodeId,
     /// By which way.
+    #[serde(skip_serializing_if = "is_default")]
     pub route: u32,
     /// How often it ran before in a cycle.
+    #[serde(skip_serializing_if = "is_default")]
     pub visit: u32,
 }
 
 /// A join that waits; or one in a cycle that has fired and may still be reached by the rest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Arrivals {
     /// The join.
     pub node: NodeId,
     /// Its route.
+    #[serde(skip_serializing_if = "is_default")]
     pub route: u32,
     /// Inbound tasks that have arrived.
     pub tasks: NodeSet,
     /// What they saw, merged in order of arrival.
+    #[serde(skip_serializing_if = "is_default")]
     pub context: Context,
     /// It has fired.
+    #[serde(skip_serializing_if = "is_default")]
     pub fired: bool,
 }
 
@@ -242,60 +246,75 @@ impl Arrivals {
 }
 
 /// How far a task with items is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Progress {
     /// Which task.
     #[serde(flatten)]
     pub key: TaskKey,
     /// What it sees.
+    #[serde(skip_serializing_if = "is_default")]
     pub context: Context,
     /// Items in all.
     pub total: u32,
     /// Items made claimable so far.
     pub released: u32,
     /// Items that have ended.
+    #[serde(skip_serializing_if = "is_default")]
     pub ended: u32,
     /// Of these, failed.
+    #[serde(skip_serializing_if = "is_default")]
     pub failed: u32,
     /// Of these, cancelled.
+    #[serde(skip_serializing_if = "is_default")]
     pub cancelled: u32,
     /// Of these, never begun, because nothing new was to start.
+    #[serde(skip_serializing_if = "is_default")]
     pub withdrawn: u32,
     /// How many may be claimable or running; 0: any number.
+    #[serde(skip_serializing_if = "is_default")]
     pub concurrency: u32,
     /// Failures tolerated; with more, no new item starts. None: all run, and none may fail.
+    #[serde(skip_serializing_if = "is_default")]
     pub tolerated: Option<u32>,
     /// Retries of the whole so far.
+    #[serde(skip_serializing_if = "is_default")]
     pub retries: u32,
     /// Retries of the whole allowed.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub max_retries: u32,
     /// No new item starts.
+    #[serde(skip_serializing_if = "is_default")]
     pub stopped: bool,
     /// A worker has said that trying again is of no use.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub final_failure: bool,
 }
 
 /// What one branch has published.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Delta {
     /// Its number.
     pub id: u32,
     /// Variables and their values.
     pub vars: Changes,
     /// Only one branch sees it, which may add to it.
+    #[serde(skip_serializing_if = "is_default")]
     pub own: bool,
 }
 
 /// A task that would have started.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Staged {
     /// Which.
     pub node: NodeId,
     /// By which way.
+    #[serde(skip_serializing_if = "is_default")]
     pub route: u32,
     /// What it would have seen.
+    #[serde(skip_serializing_if = "is_default")]
     pub context: Context,
 }
 

@@ -6,7 +6,7 @@ use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::ledger::{Ledger, RowStatus};
 use conductor::limits::Limits;
-use conductor::state::{Status, TaskEnd};
+use conductor::state::{State, Status, TaskEnd};
 use std::sync::Arc;
 use support::{valid, workflow};
 
@@ -45,6 +45,18 @@ fn joins_that_have_fired_take_a_bit_each() {
     let (few, many) = (most_bytes(start(&diamonds(10))), most_bytes(start(&diamonds(250))));
     // Those that have fired and those that wait; a word of 32 bits has at most ten digits and a comma.
     assert!(many <= few + 2 * (1000 / 32 * 11), "{few} bytes with 10 diamonds, {many} with 250");
+}
+
+#[test]
+fn what_goes_without_saying_is_not_written() {
+    let mut ledger = start("  - {name: each, action: test.a, with_items: '{{ [1, 2, 3] }}'}\n");
+    let json = |ledger: &Ledger| serde_json::to_string(&ledger.execution.state).expect("it can be stored");
+    assert_eq!(json(&ledger), r#"{"live":1,"items":[{"node":0,"total":3,"released":3,"tolerated":0}]}"#);
+    ledger.claim(0).expect("it is ready");
+    ledger.report(0, TaskEnd::Completed, None).expect("it runs");
+    let stored = json(&ledger);
+    assert_eq!(stored, r#"{"live":1,"items":[{"node":0,"total":3,"released":3,"ended":1,"tolerated":0}]}"#);
+    assert_eq!(serde_json::from_str::<State>(&stored).expect("it can be read"), ledger.execution.state);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Leases: those that were reported with go, those of what was handed over come.
+//! Leases: those that were reported with go, those of what was given come.
 
 use super::Handed;
 use crate::claim::Asking;
@@ -10,19 +10,19 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 /// Leases and their tasks, in order.
-type Leases = BTreeMap<i64, Vec<i64>>;
+pub type Leases = BTreeMap<i64, Vec<i64>>;
 
-/// Lets go of leases whose tasks have all been reported at once, and holds what was handed over. `reported` has the tasks
-/// of each lease.
+/// Lets go of leases whose tasks have all been reported at once, and holds what was given to the asking worker. `reported` has
+/// the tasks of each lease.
 pub fn turn_leases(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     mut reported: Leases,
-    handed: &[Handed],
+    given: &[Handed],
     asking: Option<&Asking>,
 ) -> Result<(), Error> {
     let mut fresh = Leases::new();
-    for task in handed {
+    for task in given {
         fresh.entry(task.lease).or_default().push(task.task);
     }
     let fresh = fresh.into_iter().map(|(lease, tasks)| (lease, sorted(tasks)));
@@ -75,17 +75,6 @@ fn hold(
         }
     }
     if left.is_empty() { Ok(()) } else { insert(client, now, &left, asking) }
-}
-
-/// Holds what was claimed from the queue.
-pub fn hold_claimed(
-    client: &SpiClient,
-    now: TimestampWithTimeZone,
-    asking: &Asking,
-    lease: i64,
-    tasks: Vec<i64>,
-) -> Result<(), Error> {
-    insert(client, now, &[(lease, sorted(tasks))], asking)
 }
 
 fn insert(

@@ -7,6 +7,7 @@ mod control;
 mod define;
 mod durability;
 mod event;
+mod explained;
 mod fixture;
 mod flow;
 mod foreign_key;

@@ -1,5 +1,6 @@
 //! What a call reads does not grow with what there is: neither with a long queue, nor with what was done before.
 
+use crate::explained::explain;
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
 
@@ -88,6 +89,35 @@ async fn plans_that_were_made_for_empty_tables_serve_full_ones() {
         work(&mut worker).await;
         start(&mut session, 5000).await;
         assert_little(work(&mut worker).await);
+    })
+    .await;
+}
+
+/// A long queue makes plans look dear, and PostgreSQL compiles what looks dear, anew at each call.
+#[tokio::test]
+async fn no_plan_is_compiled_however_dear_it_looks() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(TASKS).await;
+        start(&mut session, 10).await;
+        let settings = ["SET jit = on", "SET jit_above_cost = 0", "SET auto_explain.log_analyze = on"];
+        let claim = "CREATE TEMP TABLE mine AS SELECT * FROM workflow_claim('w', 5)";
+        let report = "SELECT f.task + 1, count(*) FROM workflow_finish_and_claim('w', (SELECT array_agg(
+          ROW(task, lease_token, 'completed', '1', NULL, NULL, NULL)::workflow.outcome) FROM mine), 5) AS f GROUP BY 1";
+        let heartbeat = "SELECT h.task + 1, count(*) FROM workflow_heartbeat(
+          ARRAY(SELECT task FROM mine), ARRAY(SELECT lease_token FROM mine)) AS h GROUP BY 1";
+        let tick = "SELECT t + 1, count(*) FROM workflow_tick() AS t GROUP BY 1";
+        for call in [heartbeat, report, tick] {
+            let Some(explained) = explain(&mut session, db, &settings, [claim, call, "SELECT 1"]).await else { return };
+            let (own, nested) = explained.plans.split_last().expect("a call has a plan");
+            if !own.contains("JIT:") {
+                eprintln!("skipped: this server cannot compile plans");
+                return;
+            }
+            assert!(nested.len() > 2, "{nested:?}");
+            let compiled: Vec<_> = nested.iter().filter(|plan| plan.contains("JIT:")).collect();
+            assert!(compiled.is_empty(), "{compiled:?}");
+        }
     })
     .await;
 }

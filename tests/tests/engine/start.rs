@@ -2,6 +2,7 @@ use crate::fixture::*;
 use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
 use sqlx::Row;
+use std::collections::BTreeSet;
 
 const PARAMETERS: &str = "
 parameters:
@@ -256,6 +257,33 @@ async fn what_is_to_run_later_is_claimable_when_its_time_has_come() {
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
         session.work("a", json!(null)).await;
         session.assert_ended(later, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_goes_anywhere_stays_in_a_part_for_a_second_and_starves_none() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: a, action: demo.a}]").await;
+        for part in [0, 512] {
+            let start =
+                format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[80]), part => {part})");
+            session.run(start).await;
+        }
+        let mut turns = [0, 0];
+        for second in 0..40 {
+            let mut parts = BTreeSet::new();
+            for part_of_second in [0.0, 0.9] {
+                session.at(f64::from(second) + part_of_second).await;
+                parts.extend(session.claim(1).await.iter().map(|task| task.task >> 48));
+            }
+            assert_eq!(parts.len(), 1, "within a second");
+            turns[usize::from(parts.contains(&512))] += 1;
+        }
+        assert!(turns.iter().all(|count| *count > 0), "{turns:?}");
+        // What one part has not, the other has.
+        assert_eq!(session.claim(80).await.len(), 80);
     })
     .await;
 }
