@@ -10,7 +10,7 @@
 --                                                └─< event                   what happened to it, for people
 --   schedule    recurring starts             lease                           who holds which tasks until when
 --
--- * Rows that grow with work carry `part` (0..1023), first in every key. An id is part << 48 | node << 40 | sequence
+-- * Rows that grow with work carry `part` (0..1023), in every key. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A tree of
 --   executions shares one part. execution checks its range; what refers to it can have no other.
 -- * Of what grows with work, the columns that indexes know come first, and of these the ones that are never null: PostgreSQL
