@@ -129,11 +129,13 @@ fn claim_parts(
             break;
         }
         distance = (part - start).rem_euclid(PARTS);
-        let before = claimed.len();
         claim_part(client, now, asking, part, claimed)?;
-        if is_full(claimed) && before == 0 {
+        if is_full(claimed) {
             queue_part::note(asking, part, now);
         }
+    }
+    if !is_full(claimed) {
+        queue_part::forget();
     }
     Ok(())
 }

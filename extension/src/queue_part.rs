@@ -1,7 +1,7 @@
-//! Where a worker that goes anywhere looks first: in the part where it was given all it asked for, for a second.
+//! Where a worker that goes anywhere looks first: in the part where it was given all it asked for twice in a row, for a second.
 //!
-//! To ask which parts have something costs as much as a small claim does otherwise. After the second, or when there is less than
-//! is wanted, it is asked, so that a part that is always full does not starve the others.
+//! To ask which parts have something costs as much as a small claim does otherwise. After the second, or when there was less than
+//! was wanted, it is asked, so that a part that is always full does not starve the others.
 
 use crate::claim::Asking;
 use crate::relation;
@@ -19,6 +19,8 @@ struct Last {
     part: i32,
     /// In microseconds.
     since: i64,
+    /// The claim before was given all it asked for, too.
+    again: bool,
 }
 
 thread_local! {
@@ -31,14 +33,19 @@ pub fn known(asking: &Asking, now: TimestampWithTimeZone) -> Option<i32> {
     LAST.with_borrow(|last| {
         let last = last.as_ref()?;
         let is_fresh = (last.since..last.since + A_WHILE).contains(&now);
-        (is_fresh && last.table == table && last.actions == asking.actions).then_some(last.part)
+        (last.again && is_fresh && last.table == table && last.actions == asking.actions).then_some(last.part)
     })
 }
 
 /// Remembers where a worker was given all it asked for.
 pub fn note(asking: &Asking, part: i32, now: TimestampWithTimeZone) {
-    let last = Last { table: table(), actions: asking.actions.clone(), part, since: now.into_inner() };
-    LAST.set(Some(last));
+    let (table, actions, since) = (table(), asking.actions.clone(), now.into_inner());
+    LAST.with_borrow_mut(|last| *last = Some(Last { table, actions, part, since, again: last.is_some() }));
+}
+
+/// There was less than was asked for.
+pub fn forget() {
+    LAST.set(None);
 }
 
 fn table() -> Oid {

@@ -2,13 +2,11 @@
 
 use crate::claim::Asking;
 use crate::error::Error;
-use crate::jsonb::Jsonb;
 use crate::row_relation::{RowRelation, Value, value};
-use crate::{foreign_keys, plans, task_lists};
+use crate::{foreign_keys, plans};
 use conductor::changes::Withdrawn;
 use conductor::graph::Graph;
 use conductor::state::TaskKey;
-use conductor::task_lists::TaskLists;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -17,9 +15,9 @@ mod batch;
 mod events;
 mod insert;
 mod lease;
+mod runs;
 mod wake;
 
-use batch::RunRow;
 pub use batch::{Batch, EndedRow, FreshTask};
 pub use insert::Handed;
 pub use lease::{Leases, turn_leases};
@@ -201,50 +199,6 @@ impl Batch {
         }
         Ok(withdrawn)
     }
-
-    fn write_runs(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
-        let unknown = self.runs.iter().filter(|run| run.ended && run.lists.is_none());
-        let lists = task_lists::load(client, &unknown.map(|run| run.id).collect::<Vec<_>>())?;
-        for rerun in [false, true] {
-            let runs: Vec<_> = self.runs.iter().filter(|run| run.rerun == rerun).collect();
-            if !runs.is_empty() {
-                let arguments = [now.into(), rerun.into()];
-                let rows = run_rows(&runs, &lists)?;
-                foreign_keys::untouched(&[c"workflow_execution"], || {
-                    rows.run(client, include_str!("../queries/update_runs.sql"), &arguments)
-                })?;
-            }
-        }
-        if !self.executions.is_empty() {
-            let rows = RowRelation::new(c"execution", &self.executions, |(id, status, result)| {
-                let result = result.as_deref().and_then(Jsonb::from_text);
-                [("id", value(*id)), ("status", Value::Label(status)), ("result", value(result))]
-            })?;
-            foreign_keys::untouched(&[c"execution"], || {
-                rows.run(client, include_str!("../queries/update_executions.sql"), &[now.into()])
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn run_rows(runs: &[&RunRow], lists: &BTreeMap<i64, TaskLists>) -> Result<RowRelation, Error> {
-    RowRelation::new(c"workflow_execution", runs, |run| {
-        let lists = run.lists.as_ref().or_else(|| lists.get(&run.id));
-        let list = |of: fn(&TaskLists) -> &Vec<String>| value(lists.map(|lists| of(lists).clone()));
-        [
-            ("id", value(run.id)),
-            ("status", Value::Label(run.status.name())),
-            ("paused", value(run.paused)),
-            ("state", value(run.state.as_deref().and_then(Jsonb::from_text))),
-            ("variables", value(run.variables.as_deref().and_then(Jsonb::from_text))),
-            ("error_message", value(run.error.as_deref())),
-            ("current_tasks", list(|lists| &lists.current)),
-            ("completed_tasks", list(|lists| &lists.completed)),
-            ("failed_tasks", list(|lists| &lists.failed)),
-            ("skipped_tasks", list(|lists| &lists.skipped)),
-        ]
-    })
 }
 
 /// What was withdrawn, as the conductor takes it.

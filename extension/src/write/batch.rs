@@ -91,6 +91,24 @@ pub(super) struct RunRow {
     pub(super) turned: bool,
 }
 
+/// What others see of an execution: its id, its status, its output as JSON.
+pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
+
+impl RunRow {
+    /// It runs as before, and nothing is to be told of it but what the conductor remembers.
+    pub(super) fn goes_on(&self) -> bool {
+        self.status == Status::Running
+            && !(self.turned || self.paused || self.ended || self.rerun)
+            && self.error.is_none()
+            && self.lists.is_none()
+    }
+
+    /// It ends here.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && !(self.paused || self.rerun)
+    }
+}
+
 /// Everything a batch writes.
 #[derive(Default)]
 pub struct Batch {
@@ -105,7 +123,7 @@ pub struct Batch {
     pub(super) withdrawn_tasks: Vec<FreshTask>,
     pub(super) tasks: Vec<FreshTask>,
     pub(super) runs: Vec<RunRow>,
-    pub(super) executions: Vec<(i64, &'static str, Option<String>)>,
+    pub(super) executions: Vec<ExecutionRow>,
     pub(super) written: Written,
 }
 
