@@ -91,9 +91,6 @@ pub(super) struct RunRow {
     pub(super) turned: bool,
 }
 
-/// What others see of an execution: its id, its status, its output as JSON.
-pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
-
 impl RunRow {
     /// It runs as before, and nothing is to be told of it but what the conductor remembers.
     pub(super) fn goes_on(&self) -> bool {
@@ -108,6 +105,9 @@ impl RunRow {
         self.ended && !(self.paused || self.rerun)
     }
 }
+
+/// What others see of an execution: its id, its status, its output as JSON.
+pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
 
 /// Everything a batch writes.
 #[derive(Default)]

@@ -142,19 +142,25 @@ async fn a_lease_that_was_reported_whole_goes_on_as_that_of_what_is_claimed_next
         let mut session = Session::new(db).await;
         start_many(&mut session, 6).await;
         let mut tasks = session.claim(2).await;
-        let changes = "SELECT pg_stat_get_xact_tuples_inserted(c), pg_stat_get_xact_tuples_deleted(c), pg_stat_get_xact_tuples_updated(c)
-                       FROM CAST('workflow.lease'::regclass AS oid) AS c";
+        let changes = "SELECT pg_stat_get_xact_tuples_inserted(c), pg_stat_get_xact_tuples_deleted(c),
+                         pg_stat_get_xact_tuples_updated(c) FROM CAST('workflow.lease'::regclass AS oid) AS c";
         for (reported, expected) in [(2, (0, 0, 1)), (1, (1, 0, 0))] {
-            let done: Vec<_> = tasks.iter().take(reported).map(|task| (task.task, task.lease_token, "completed")).collect();
+            let done: Vec<_> =
+                tasks.iter().take(reported).map(|task| (task.task, task.lease_token, "completed")).collect();
             session.run("BEGIN").await;
             let before = session.rows::<(i64, i64, i64)>(changes).await[0];
-            let call = format!("SELECT * FROM workflow_finish_and_claim('w1', {}, 2) WHERE state = 'claimed'", outcome_array(&done));
-            tasks = session.rows::<Task>(call).await;
+            let call = format!("workflow_finish_and_claim('w1', {}, 2)", outcome_array(&done));
+            tasks = session.rows::<Task>(format!("SELECT * FROM {call} WHERE state = 'claimed'")).await;
             let after = session.rows::<(i64, i64, i64)>(changes).await[0];
             session.run("COMMIT").await;
-            assert_eq!((after.0 - before.0, after.1 - before.1, after.2 - before.2), expected, "{reported} of 2 reported");
+            assert_eq!(
+                (after.0 - before.0, after.1 - before.1, after.2 - before.2),
+                expected,
+                "{reported} of 2 reported"
+            );
             assert_eq!(tasks.len(), 2);
-            let held: Vec<i64> = session.value(format!("SELECT tasks FROM workflow.lease WHERE id = {}", tasks[0].lease_token)).await;
+            let lease = tasks[0].lease_token;
+            let held: Vec<i64> = session.value(format!("SELECT tasks FROM workflow.lease WHERE id = {lease}")).await;
             assert_eq!(held, tasks.iter().map(|task| task.task).collect::<Vec<_>>());
         }
     })
