@@ -56,6 +56,12 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_w
 COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
 REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;
 
+CREATE FUNCTION workflow.expires_by(until timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN date_bin('10 seconds', until, timestamptz 'epoch') + interval '10 seconds';
+COMMENT ON FUNCTION workflow.expires_by(timestamptz) IS 'The next full ten seconds after a time.';
+REVOKE ALL ON FUNCTION workflow.expires_by(timestamptz) FROM PUBLIC;
+
 CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, state jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- What goes on in a workflow that failed began beside `fail`; what goes on when there is a verdict is its last task.
@@ -233,14 +239,16 @@ BEGIN
       JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
       WHERE t.status = 'running' AND t.lease = l.token AND t.id <> ALL (named.tasks)) AS rest),
   left_behind AS (
-    INSERT INTO workflow.lease (part, id, token, worker, until, tasks, created, updated)
-    SELECT f.part, workflow.make_id(f.part, nextval('workflow.lease_id_seq')), f.token, f.worker, f.until, f.rest, now, now
+    INSERT INTO workflow.lease (part, id, token, worker, created, expires_by, until, updated, tasks)
+    SELECT f.part, workflow.make_id(f.part, nextval('workflow.lease_id_seq')), f.token, f.worker, now, workflow.expires_by(f.until),
+      f.until, now, f.rest
     FROM found f WHERE f.is_first AND f.rest IS NOT NULL),
   emptied AS (
     DELETE FROM workflow.lease l USING found f WHERE l.part = f.part AND l.id = f.id AND NOT f.is_first AND f.rest IS NULL)
   UPDATE workflow.lease l
   SET tasks = CASE WHEN f.is_first THEN f.named ELSE f.rest END,
-      until = CASE WHEN f.is_first THEN now + workflow_heartbeat.lease ELSE l.until END, updated = now
+      until = CASE WHEN f.is_first THEN now + workflow_heartbeat.lease ELSE l.until END,
+      expires_by = CASE WHEN f.is_first THEN workflow.expires_by(now + workflow_heartbeat.lease) ELSE l.expires_by END, updated = now
   FROM found f WHERE l.part = f.part AND l.id = f.id AND (f.is_first OR f.rest IS NOT NULL);
   RETURN QUERY
   SELECT n.task, CASE
@@ -280,8 +288,8 @@ DECLARE
 BEGIN
   SELECT array_agg(d.id) INTO due
   FROM (SELECT l.id FROM workflow.lease l
-        WHERE l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
-        ORDER BY l.part, l.until LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
+        WHERE l.expires_by <= workflow.expires_by(now) AND l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
+        ORDER BY l.part, l.expires_by LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
   IF due IS NULL THEN
     RETURN 0;
   END IF;
@@ -318,6 +326,6 @@ BEGIN
   RETURN freed;
 END $$;
 COMMENT ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) IS
-  'Makes the tasks of up to max_rows leases that have ended claimable again; gives how many tasks that were. Reads one index page where no lease has ended.';
+  'Makes the tasks of up to max_rows leases that have ended claimable again; gives how many tasks that were. Reads the leases that end within ten seconds.';
 REVOKE ALL ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) FROM PUBLIC;
 

@@ -125,7 +125,7 @@ fn claims(report: &Report) -> Plot {
         Line { name: name.into(), points: CLIENTS.map(point).into() }
     };
     Plot {
-        title: "How long a claim takes: batch 1, 100 calls a second from each client",
+        title: "How long a claim takes: batch 1, 400 calls a second in all",
         x: "clients",
         y: "milliseconds",
         places: CLIENTS.map(|n| n.to_string()).into(),

@@ -7,9 +7,9 @@ use crate::workload::Workload;
 use crate::{Error, Result};
 use std::{fmt, fs};
 
-/// How many calls a second each client makes where clients are paced: far less than they could, so that what is seen is
-/// how they are in each other's way, and not how they wait for a processor.
-pub const PACE: u32 = 100;
+/// How many calls a second all clients together make where they are paced: a tenth of what they could, however many they are,
+/// so that what is seen is how they are in each other's way, and not how they wait for a processor.
+const PACE: u32 = 400;
 /// How many calls for each second of a run all clients together make where they are not.
 const CALLS: u32 = 2000;
 
@@ -25,7 +25,7 @@ pub struct Caller {
 impl Caller {
     /// How many calls each client makes.
     fn calls(&self, seconds: u32) -> u32 {
-        seconds * if self.paced { PACE } else { CALLS / self.load.clients }
+        seconds * if self.paced { PACE } else { CALLS } / self.load.clients
     }
 }
 
@@ -71,7 +71,7 @@ pub fn measure(stage: &Stage<'_>, caller: &Caller, seconds: u32) -> Result<Laten
     let rounds = caller.calls(seconds).div_ceil(workload.calls_a_row());
     let until = Until::Transactions(rounds * workload.calls_a_row());
     let run = stage.pgbench(DATABASE, workload, *load, &script, until);
-    let rate = paced.then_some(PACE * load.clients);
+    let rate = paced.then_some(PACE);
     Pgbench { rate, log: Some(&prefix), ..run }.run(stage.server)?;
     let after = stage.state(DATABASE, workload)?;
     let rows = u64::from(rounds * load.clients * workload.rows(load.batch));

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
 /// Parts are numbered from 0.
@@ -34,6 +34,8 @@ pub struct Asking {
     pub lease: Interval,
     /// Where it looks; none: everywhere.
     pub parts: Option<Vec<Option<i32>>>,
+    /// The token of what is handed over, by part.
+    pub tokens: BTreeMap<i32, i64>,
 }
 
 impl Asking {
@@ -54,7 +56,7 @@ impl Asking {
         check_parts(parts.as_deref())?;
         let actions =
             actions.map(|actions| actions.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect());
-        Ok(Asking { worker, wanted, past_others: wanted / 2, actions, lease, parts })
+        Ok(Asking { worker, wanted, past_others: wanted / 2, actions, lease, parts, tokens: BTreeMap::new() })
     }
 
     /// Is there room for this task, and can the worker do it?

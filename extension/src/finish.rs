@@ -68,10 +68,15 @@ pub fn finish(
     mut outcomes: Vec<Outcome>,
     now: TimestampWithTimeZone,
     reporter: Reporter,
-    asking: Option<&mut Asking>,
+    mut asking: Option<&mut Asking>,
 ) -> Result<Finished, Error> {
     let runs = load(client, now, &mut outcomes, reporter)?;
     let (answers, taken) = judge(&outcomes, &runs, reporter);
+    // What time does never waits, not for a heartbeat either: it leaves leases to their end.
+    let leases = if reporter == Reporter::Worker { leases(&taken) } else { Leases::new() };
+    if let Some(asking) = asking.as_deref_mut() {
+        asking.tokens = given::take_whole(&leases);
+    }
     let mut advance = Advance::new(client, now, runs);
     let mut handed = Vec::new();
     let mut states = report(&mut advance, &taken, asking, &mut handed)?;
@@ -80,8 +85,6 @@ pub fn finish(
             states.insert(report.outcome.task, (*status).to_owned());
         }
     }
-    // What time does never waits, not for a heartbeat either: it leaves leases to their end.
-    let leases = if reporter == Reporter::Worker { leases(&taken) } else { Leases::new() };
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
     });

@@ -1,15 +1,16 @@
-//! What this session was given: which workflow execution each task belongs to, so that its report need not look for it.
+//! What this session was given: which workflow execution each task belongs to, so that its report need not look for it, and how
+//! many tasks each lease has, so that it is known when all of them have been reported.
 //!
-//! That never changes as long as the task is there, and whoever reports has mostly claimed in the same session. Where not, or
-//! where the memory was full, the tasks' rows say it.
+//! The first never changes as long as the task is there, and whoever reports has mostly claimed in the same session. Where not, or
+//! where the memory was full, the tasks' rows say it. The second is a guess: a heartbeat from elsewhere can split a lease.
 
-use crate::relation;
-use crate::write::Handed;
+use crate::write::{Handed, Leases};
+use crate::{id, relation};
 use pgrx::pg_sys::Oid;
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// So many tasks are remembered: as many as a claim gives.
+/// So many tasks, and so many leases, are remembered: as many as a claim gives.
 const MOST: usize = 10_000;
 
 #[derive(Default)]
@@ -17,6 +18,8 @@ struct Given {
     /// The table of the tasks: it has another number after the extension was dropped and made again, and ids begin anew.
     table: Option<Oid>,
     runs: HashMap<i64, i64>,
+    /// The size of each lease.
+    leases: HashMap<i64, usize>,
 }
 
 thread_local! {
@@ -27,10 +30,13 @@ thread_local! {
 pub fn note(tasks: &[Handed]) {
     let table = Some(relation::find(c"workflow_task_execution"));
     GIVEN.with_borrow_mut(|given| {
-        if given.table != table || given.runs.len() + tasks.len() > MOST {
-            *given = Given { table, runs: HashMap::new() };
+        if given.table != table || given.runs.len().max(given.leases.len()) + tasks.len() > MOST {
+            *given = Given { table, ..Given::default() };
         }
         given.runs.extend(tasks.iter().map(|task| (task.task, task.workflow_execution)));
+        for task in tasks {
+            *given.leases.entry(task.lease).or_default() += 1;
+        }
     });
 }
 
@@ -41,4 +47,17 @@ pub fn take(tasks: &[i64]) -> Option<BTreeSet<i64>> {
         let runs: Vec<Option<i64>> = tasks.iter().map(|task| given.runs.remove(task)).collect();
         if given.table == table { runs.into_iter().collect() } else { None }
     })
+}
+
+/// For each part a lease of which all tasks have been reported, as far as that is known. All leases named are forgotten.
+pub fn take_whole(reported: &Leases) -> BTreeMap<i32, i64> {
+    GIVEN.with_borrow_mut(|given| {
+        let is_whole = |(lease, tasks): &(&i64, &Vec<i64>)| given.leases.remove(lease) == Some(tasks.len());
+        reported.iter().filter(is_whole).map(|(lease, _)| (id::part(*lease), *lease)).collect()
+    })
+}
+
+/// The tasks that carry this token turned out to be in more than one lease.
+pub fn forget_lease(token: i64) {
+    GIVEN.with_borrow_mut(|given| given.leases.remove(&token));
 }

@@ -77,8 +77,8 @@ fn workflow_claim(
     let now = clock::now()?;
     Spi::connect(|client| {
         let claimed = claim(client, now, &asking)?;
-        turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         given::note(&claimed);
+        turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
             let [run, name, index, action, input, attempt] = work(task);
@@ -113,8 +113,8 @@ fn workflow_finish_and_claim(
         if asking.wanted > 0 {
             tasks.extend(claim(client, now, &asking)?);
         }
-        turn_leases(client, now, leases, &tasks, Some(&asking))?;
         given::note(&tasks);
+        turn_leases(client, now, leases, &tasks, Some(&asking))?;
         answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
         for task in tasks {
             let (id, lease, state) = (column(task.task), column(task.lease), column("claimed"));

@@ -49,16 +49,17 @@ impl Batch {
         client: &SpiClient,
         now: TimestampWithTimeZone,
         tasks: &mut [FreshTask],
-        asking: Option<&mut Asking>,
+        mut asking: Option<&mut Asking>,
         handed: &mut Vec<Handed>,
     ) -> Result<(), Error> {
         if tasks.is_empty() {
             return Ok(());
         }
-        place(client, now, tasks, asking)?;
-        let mut tokens: BTreeMap<i32, i64> = BTreeMap::new();
+        place(client, now, tasks, asking.as_deref_mut())?;
+        let mut no_tokens = BTreeMap::new();
+        let tokens = asking.map_or(&mut no_tokens, |asking| &mut asking.tokens);
         let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
-        let rows = tasks.iter().map(|task| new_row(task, ids, &mut tokens)).collect::<Result<Vec<_>, _>>()?;
+        let rows = tasks.iter().map(|task| new_row(task, ids, tokens)).collect::<Result<Vec<_>, _>>()?;
         let fresh = RowRelation::new(c"workflow_task_execution", &rows, |row| columns(row, now))?;
         // Their executions are locked; they call no others yet.
         foreign_keys::known_to_hold(c"workflow_task_execution", &[c"workflow_execution", c"execution"], || {

@@ -4,7 +4,7 @@ use super::Handed;
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::row_relation::{RowRelation, value};
-use crate::{id, plans};
+use crate::{given, id, plans};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -25,8 +25,7 @@ pub fn turn_leases(
     for task in given {
         fresh.entry(task.lease).or_default().push(task.task);
     }
-    let fresh = fresh.into_iter().map(|(lease, tasks)| (lease, sorted(tasks)));
-    for tasks in reported.values_mut() {
+    for tasks in fresh.values_mut().chain(reported.values_mut()) {
         *tasks = sorted(std::mem::take(tasks));
     }
     if let Some(asking) = asking {
@@ -42,61 +41,64 @@ pub fn turn_leases(
     Ok(())
 }
 
-/// A new lease takes the row of an old one of its part, where one was reported whole: one write in place of two.
+/// A new lease takes the row of an old one of its part, where one was reported whole: one write in place of two. What was handed
+/// over goes on under the token of such a one, and then no index hears of it.
 fn hold(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     reported: &mut Leases,
-    fresh: impl Iterator<Item = (i64, Vec<i64>)>,
+    fresh: Leases,
     asking: &Asking,
 ) -> Result<(), Error> {
     let mut left = Vec::new();
-    for (lease, tasks) in fresh {
-        let part = id::part(lease);
-        let old = reported.keys().copied().find(|old| id::part(*old) == part);
-        let turned = match old {
-            None => false,
-            Some(old) => {
-                let arguments = [
-                    part.into(),
-                    old.into(),
-                    reported.remove(&old).into(),
-                    lease.into(),
-                    asking.worker.as_str().into(),
-                    asking.until(now).into(),
-                    tasks.clone().into(),
-                    now.into(),
-                ];
-                !plans::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty()
-            }
-        };
-        if !turned {
-            left.push((lease, tasks));
+    let (kept, new): (Leases, Leases) = fresh.into_iter().partition(|(token, _)| reported.contains_key(token));
+    for (token, tasks) in kept {
+        if !turn(client, now, reported, token, (token, &tasks), asking)? {
+            given::forget_lease(token);
+            left.push((id::Sequence::find(c"lease_id_seq").next(id::part(token))?, token, tasks));
         }
     }
-    if left.is_empty() { Ok(()) } else { insert(client, now, &left, asking) }
+    for (token, tasks) in new {
+        let old = reported.keys().copied().find(|old| id::part(*old) == id::part(token));
+        let is_turned = match old {
+            Some(old) => turn(client, now, reported, old, (token, &tasks), asking)?,
+            None => false,
+        };
+        if !is_turned {
+            left.push((token, token, tasks));
+        }
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let rows = RowRelation::new(c"lease", &left, |(id, token, tasks)| {
+        [("part", value(id::part(*id))), ("id", value(*id)), ("token", value(*token)), ("tasks", value(tasks.clone()))]
+    })?;
+    let arguments = [asking.worker.as_str().into(), asking.until(now).into(), now.into()];
+    rows.run(client, include_str!("../../queries/insert_leases.sql"), &arguments)?;
+    Ok(())
 }
 
-fn insert(
+/// Gives the row of a lease that was reported other tasks, and another token. False: there was more in it.
+fn turn(
     client: &SpiClient,
     now: TimestampWithTimeZone,
-    leases: &[(i64, Vec<i64>)],
+    reported: &mut Leases,
+    old: i64,
+    (token, tasks): (i64, &[i64]),
     asking: &Asking,
-) -> Result<(), Error> {
-    let rows = RowRelation::new(c"lease", leases, |(lease, tasks)| {
-        [
-            ("part", value(id::part(*lease))),
-            ("id", value(*lease)),
-            ("token", value(*lease)),
-            ("worker", value(asking.worker.as_str())),
-            ("until", value(asking.until(now))),
-            ("tasks", value(tasks.clone())),
-            ("created", value(now)),
-            ("updated", value(now)),
-        ]
-    })?;
-    rows.run(client, include_str!("../../queries/insert_leases.sql"), &[])?;
-    Ok(())
+) -> Result<bool, Error> {
+    let arguments = [
+        id::part(old).into(),
+        old.into(),
+        reported.remove(&old).into(),
+        token.into(),
+        asking.worker.as_str().into(),
+        asking.until(now).into(),
+        tasks.to_vec().into(),
+        now.into(),
+    ];
+    Ok(!plans::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty())
 }
 
 /// As leases have them, so that they can be compared.

@@ -135,38 +135,6 @@ async fn one_task_of_one_action_is_claimed_like_any_other() {
     }
 }
 
-/// One write, and one entry in each index, for every call of a worker that goes on and on.
-#[tokio::test]
-async fn a_lease_that_was_reported_whole_goes_on_as_that_of_what_is_claimed_next() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        start_many(&mut session, 6).await;
-        let mut tasks = session.claim(2).await;
-        let changes = "SELECT pg_stat_get_xact_tuples_inserted(c), pg_stat_get_xact_tuples_deleted(c),
-                         pg_stat_get_xact_tuples_updated(c) FROM CAST('workflow.lease'::regclass AS oid) AS c";
-        for (reported, expected) in [(2, (0, 0, 1)), (1, (1, 0, 0))] {
-            let done: Vec<_> =
-                tasks.iter().take(reported).map(|task| (task.task, task.lease_token, "completed")).collect();
-            session.run("BEGIN").await;
-            let before = session.rows::<(i64, i64, i64)>(changes).await[0];
-            let call = format!("workflow_finish_and_claim('w1', {}, 2)", outcome_array(&done));
-            tasks = session.rows::<Task>(format!("SELECT * FROM {call} WHERE state = 'claimed'")).await;
-            let after = session.rows::<(i64, i64, i64)>(changes).await[0];
-            session.run("COMMIT").await;
-            assert_eq!(
-                (after.0 - before.0, after.1 - before.1, after.2 - before.2),
-                expected,
-                "{reported} of 2 reported"
-            );
-            assert_eq!(tasks.len(), 2);
-            let lease = tasks[0].lease_token;
-            let held: Vec<i64> = session.value(format!("SELECT tasks FROM workflow.lease WHERE id = {lease}")).await;
-            assert_eq!(held, tasks.iter().map(|task| task.task).collect::<Vec<_>>());
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
     with_database(async |db| {

@@ -16,6 +16,7 @@ mod hand_over;
 mod hostile;
 mod items;
 mod lease;
+mod lease_row;
 mod monitoring;
 mod notify;
 mod passed_on;

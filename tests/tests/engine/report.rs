@@ -187,6 +187,10 @@ async fn what_follows_is_handed_over_as_a_claim_would_give_it() {
                     object.as_object_mut().unwrap().remove(key);
                 }
             }
+            if let Some(lease) = value.get_mut(1) {
+                // A lease that goes on is an older row.
+                lease.as_object_mut().unwrap().remove("created");
+            }
             value
         };
         assert_eq!(same(&given[0]), same(&given[2]));
