@@ -54,7 +54,7 @@ BEGIN
   PERFORM workflow.require('parameters', workflow_schedule.parameters);
   PERFORM workflow.require('time_zone', workflow_schedule.time_zone);
   PERFORM workflow.require('overlap', workflow_schedule.overlap);
-  PERFORM workflow.check_start(workflow_schedule.ref, 1, workflow_schedule.priority, NULL, workflow_schedule.part);
+  PERFORM workflow.check_start(workflow_schedule.ref, workflow_schedule.priority, workflow_schedule.part);
   first := workflow.next_due(workflow_schedule.cron, workflow_schedule.time_zone, now);
   IF first IS NULL THEN
     PERFORM workflow.raise_error('WF613', 'the cron line never comes', format('cron is %s', quote_literal(workflow_schedule.cron)),

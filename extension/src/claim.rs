@@ -1,6 +1,7 @@
 //! Claims: what a worker asks for, checked, and what it is given.
 
 use crate::error::Error;
+use crate::id::PARTS;
 use crate::jsonb::Jsonb;
 use crate::queue_head::{self, Look, Place};
 use crate::write::{FreshTask, Handed};
@@ -13,9 +14,6 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
-
-/// Parts are numbered from 0.
-const PARTS: i32 = 1024;
 
 /// The longest lease, in microseconds: 30 days.
 const LONGEST_LEASE: i128 = 30 * 86_400_000_000;

@@ -21,6 +21,11 @@ pub fn after(now: TimestampWithTimeZone, seconds: f64) -> TimestampWithTimeZone 
     TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
 }
 
+/// How many seconds lie between two times; less than none where the second comes first.
+pub fn seconds(from: TimestampWithTimeZone, to: TimestampWithTimeZone) -> f64 {
+    to.into_inner().saturating_sub(from.into_inner()) as f64 / 1e6
+}
+
 #[pg_extern(sql = false)]
 fn workflow_now() -> Result<TimestampWithTimeZone, ErrorReport> {
     Ok(now()?)

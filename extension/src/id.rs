@@ -8,6 +8,9 @@ use pgrx::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 
+/// So many parts there are, numbered from 0.
+pub const PARTS: i32 = 1024;
+
 /// `part << 48 | node << 40 | sequence`
 #[pg_extern(sql = false)]
 fn make_id(part: i32, sequence: i64) -> i64 {

@@ -5,7 +5,7 @@ use crate::finish::OwnReport;
 use crate::jsonb::Jsonb;
 use crate::row_relation::{RowRelation, value};
 use crate::rows::Rows;
-use crate::{foreign_keys, id, plans, settings};
+use crate::{clock, foreign_keys, id, plans, settings};
 use conductor::conductor::Advice;
 use conductor::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
@@ -290,7 +290,7 @@ impl Row {
             retries: number(8)?,
             max_retries: number(9)?,
             context: row.get::<Vec<i32>>(10)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
-            elapsed: (now.into_inner() - created.into_inner()) as f64 / 1e6,
+            elapsed: clock::seconds(created, now),
             child,
         })
     }

@@ -1,12 +1,14 @@
 //! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
 
 use crate::advance::{Advance, Reports};
-use crate::clock::after;
+use crate::claim::missing;
+use crate::clock::{self, after};
 use crate::error::Error;
 use crate::family::numbers;
-use crate::id::{self, Sequence};
+use crate::id::{self, PARTS, Sequence};
 use crate::jsonb::Jsonb;
 use crate::row_relation::{RowRelation, Value as Cell, value};
+use crate::row_set::{RowSet, column};
 use crate::rows::Rows;
 use crate::run::{Run, system};
 use crate::{foreign_keys, graphs, plans};
@@ -14,16 +16,23 @@ use conductor::graph::Graph;
 use conductor::scope::Facts;
 use conductor::state::Execution;
 use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
-use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, Datum};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
 const EXECUTIONS: &str = include_str!("../queries/insert_executions.sql");
+
+/// So many executions a call starts.
+const MOST_EXECUTIONS: usize = 10_000;
+
+/// Minutes of waiting that a start may be worth.
+const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
 
 /// How often a key is tried whose execution is there when we insert and gone when we look.
 const KEY_ATTEMPTS: usize = 3;
@@ -308,31 +317,118 @@ fn place(row: &Rows, column: usize) -> Result<usize, Error> {
     Ok(row.get::<i64>(column)?.unwrap_or(1) as usize - 1)
 }
 
-/// Starts executions of one workflow: `workflow.start` in `sql/start.sql`.
+/// How executions are to be started, whatever they are given.
+struct Terms {
+    reference: String,
+    priority: i32,
+    part: i32,
+    now: TimestampWithTimeZone,
+    /// Seconds until their first tasks can be claimed.
+    delay: f64,
+}
+
+impl Terms {
+    fn check(
+        reference: Option<String>,
+        priority: Option<i32>,
+        run_at: Option<TimestampWithTimeZone>,
+        part: Option<i32>,
+    ) -> Result<Terms, Error> {
+        let wrong =
+            |message: &str, detail: String, hint: &str| Error::refused("WF613", message, hint).with_detail(detail);
+        let reference = reference.ok_or_else(|| missing("ref"))?;
+        let priority = priority.ok_or_else(|| missing("priority"))?;
+        let part = part.ok_or_else(|| missing("part"))?;
+        if !PRIORITIES.contains(&priority) {
+            return Err(wrong("priority is out of range", format!("priority is {priority}"), "give -1000 to 1000"));
+        }
+        if !(0..PARTS).contains(&part) {
+            return Err(wrong("part is out of range", format!("part is {part}"), "give 0 to 1023"));
+        }
+        let now = clock::now()?;
+        let delay = match run_at {
+            None => 0.0,
+            Some(time) if time.is_infinity() || time.is_neg_infinity() => {
+                let sign = if time.is_infinity() { "" } else { "-" };
+                let detail = format!("run_at is {sign}infinity");
+                return Err(wrong("run_at is no time", detail, "give a time, or null for now"));
+            }
+            Some(time) => clock::seconds(now, time).max(0.0),
+        };
+        Ok(Terms { reference, priority, part, now, delay })
+    }
+
+    /// Starts an execution for each of the parameters, with the key in its place; gives their ids, in order.
+    fn start(self, given: Vec<Option<Jsonb>>, keys: Vec<Option<String>>) -> Result<Vec<i64>, Error> {
+        let Terms { reference, priority, part, now, delay } = self;
+        Spi::connect(|client| {
+            let workflow = find(client, &reference)?;
+            let mut keys = keys.into_iter();
+            let wanted = given.into_iter().map(|given| {
+                let parameters = check(&workflow, given)?;
+                Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
+            });
+            let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
+            let mut advance = Advance::new(client, now, BTreeMap::new());
+            let ids = begin(&mut advance, &workflow, &wanted, delay)?;
+            advance.settle(None)?;
+            Ok(ids)
+        })
+    }
+}
+
+/// `workflow_start` in `sql/start.sql`.
 #[pg_extern(sql = false)]
 fn workflow_start(
-    reference: &str,
-    parameters: Vec<Option<Jsonb>>,
+    reference: Option<String>,
+    parameters: Option<Jsonb>,
+    key: Option<String>,
+    priority: Option<i32>,
+    run_at: Option<TimestampWithTimeZone>,
+    part: Option<i32>,
+) -> Result<Option<i64>, ErrorReport> {
+    let terms = Terms::check(reference, priority, run_at, part)?;
+    let parameters = parameters.ok_or_else(|| missing("parameters"))?;
+    Ok(terms.start(vec![Some(parameters)], vec![key])?.first().copied())
+}
+
+/// `workflow_start_many` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_start_many(
+    reference: Option<String>,
+    parameters: Option<Vec<Option<Jsonb>>>,
     keys: Option<Vec<Option<String>>>,
-    now: TimestampWithTimeZone,
-    part: i32,
-    priority: i32,
-    delay: f64,
-) -> Result<SetOfIterator<'static, i64>, ErrorReport> {
-    let ids = Spi::connect(|client| {
-        let workflow = find(client, reference)?;
-        let mut keys = keys.unwrap_or_default().into_iter();
-        let wanted = parameters.into_iter().map(|given| {
-            let parameters = check(&workflow, given)?;
-            Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
-        });
-        let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
-        let mut advance = Advance::new(client, now, BTreeMap::new());
-        let ids = begin(&mut advance, &workflow, &wanted, delay)?;
-        advance.settle(None)?;
-        Ok::<_, Error>(ids)
-    })?;
-    Ok(SetOfIterator::new(ids))
+    priority: Option<i32>,
+    run_at: Option<TimestampWithTimeZone>,
+    part: Option<i32>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let mut rows = RowSet::of_call(fcinfo);
+    let terms = Terms::check(reference, priority, run_at, part)?;
+    let parameters = parameters.ok_or_else(|| missing("parameters"))?;
+    let count = parameters.len();
+    if count > MOST_EXECUTIONS {
+        let error = Error::refused("WF614", "too many executions", "start at most 10000 at once");
+        return Err(error.with_detail(format!("there are {count}")).into());
+    }
+    if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
+        let hint = "give each execution a key, or null for one without";
+        let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
+        return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
+    }
+    terms.start(parameters, keys.unwrap_or_default())?.into_iter().for_each(|id| rows.push([column(id)]));
+    Ok(())
+}
+
+/// `workflow.check_start` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_check_start(
+    reference: Option<String>,
+    priority: Option<i32>,
+    part: Option<i32>,
+) -> Result<(), ErrorReport> {
+    Terms::check(reference, priority, None, part)?;
+    Ok(())
 }
 
 /// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
