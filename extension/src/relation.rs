@@ -6,10 +6,11 @@ use pgrx::pg_guard;
 use pgrx::pg_sys::{self, Datum, Oid};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 
 thread_local! {
-    static KNOWN: RefCell<BTreeMap<&'static CStr, Oid>> = const { RefCell::new(BTreeMap::new()) };
+    /// By where the name is: a constant stays in its place, and to compare the names themselves would take longer than all else.
+    static KNOWN: RefCell<BTreeMap<*const c_char, Oid>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Makes the process hear of changes.
@@ -32,14 +33,14 @@ unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
 
 /// The number of one. It has another after the extension was dropped and made again.
 pub fn find(name: &'static CStr) -> Oid {
-    if let Some(number) = KNOWN.with_borrow(|known| known.get(name).copied()) {
+    if let Some(number) = KNOWN.with_borrow(|known| known.get(&name.as_ptr()).copied()) {
         return number;
     }
     // SAFETY: look-ups by constant names. Nothing is borrowed meanwhile: they may make us hear of changes.
     let number =
         unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(c"workflow".as_ptr(), false)) };
     if number != Oid::INVALID {
-        KNOWN.with_borrow_mut(|known| known.insert(name, number));
+        KNOWN.with_borrow_mut(|known| known.insert(name.as_ptr(), number));
     }
     number
 }
