@@ -155,50 +155,17 @@ COMMENT ON FUNCTION workflow.check_size(text, int) IS
   'Raises WF614, saying what it is, where a result, an error or a payload has more bytes than pg_workflow.max_result_bytes: before a large value is copied around.';
 REVOKE ALL ON FUNCTION workflow.check_size(text, int) FROM PUBLIC;
 
-CREATE FUNCTION workflow.finish_one(outcome workflow.outcome) RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  answer record;
-BEGIN
-  SELECT f.state, f.code, f.message INTO answer FROM pg_catalog.workflow_finish(ARRAY[outcome]) f;
-  IF answer.code IS NOT NULL THEN
-    PERFORM workflow.raise_error(answer.code, answer.message, NULL, CASE answer.code
-      WHEN 'WF615' THEN 'stop working on it: it was given to another worker, or has ended'
-      WHEN 'WF616' THEN 'give the id and the lease that workflow_claim gave'
-      WHEN 'WF618' THEN 'use workflow_update_task_execution'
-      ELSE 'mend the report and send it again' END);
-  END IF;
-  RETURN answer.state;
-END $$;
-COMMENT ON FUNCTION workflow.finish_one(workflow.outcome) IS 'Takes one report; a refusal is an error.';
-REVOKE ALL ON FUNCTION workflow.finish_one(workflow.outcome) FROM PUBLIC;
-
 CREATE FUNCTION pg_catalog.workflow_complete(task bigint, lease_token bigint, result jsonb DEFAULT NULL) RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM workflow.require('task', task);
-  PERFORM workflow.require('lease_token', lease_token);
-  PERFORM workflow.check_size(format('the result of task %s', task), pg_column_size(result));
-  RETURN workflow.finish_one(ROW(task, lease_token, 'completed', result, NULL, NULL, NULL)::workflow.outcome);
-END $$;
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_complete_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) IS
   'Reports a task done, with the lease it was claimed with and its result. Answers its state now, as workflow_finish does. Errors: WF613 null, WF614 result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_fail(task bigint, lease_token bigint, error jsonb DEFAULT NULL, status text DEFAULT 'failed',
   result jsonb DEFAULT NULL, may_retry boolean DEFAULT NULL, retry_in interval DEFAULT NULL) RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM workflow.require('task', task);
-  PERFORM workflow.require('lease_token', lease_token);
-  IF status IS NULL OR status NOT IN ('failed', 'timeout', 'abandoned', 'cancelled') THEN
-    PERFORM workflow.raise_error('WF613', 'a failed task cannot end so', format('status is %s', coalesce(left(status, 100), 'null')),
-      'give failed, timeout, abandoned or cancelled');
-  END IF;
-  PERFORM workflow.check_size(format('the result of task %s', task), greatest(pg_column_size(result), pg_column_size(error)));
-  RETURN workflow.finish_one(ROW(task, lease_token, status, result, error, may_retry, retry_in)::workflow.outcome);
-END $$;
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_fail_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) IS
   'Reports a task failed (or timeout, abandoned, cancelled), with what went wrong. may_retry false forbids a retry; retry_in says when the next is due instead of the task''s rule. Answers its state now: retrying, or how it ended. Errors as workflow_complete.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) FROM PUBLIC;

@@ -45,10 +45,14 @@ impl Asking {
         lease: Option<Interval>,
         parts: Option<Vec<Option<i32>>>,
     ) -> Result<Asking, Error> {
-        let worker = worker.ok_or_else(|| missing("worker"))?;
+        let worker = worker.ok_or_else(|| Error::missing("worker"))?;
         let wanted = max_tasks.filter(|count| (1..=10_000).contains(count)).ok_or_else(|| {
             let given = max_tasks.map_or("null".to_owned(), |count| count.to_string());
-            out_of_range("max_tasks is out of range", format!("max_tasks is {given}"), "ask for 1 to 10000 tasks")
+            Error::out_of_range(
+                "max_tasks is out of range",
+                format!("max_tasks is {given}"),
+                "ask for 1 to 10000 tasks",
+            )
         })? as usize;
         let lease = check_lease(lease)?;
         check_parts(parts.as_deref())?;
@@ -209,7 +213,7 @@ fn claim_from(
 fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
     match lease {
         Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
-        lease => Err(out_of_range(
+        lease => Err(Error::out_of_range(
             "lease is out of range",
             format!("lease is {}", lease.map_or("null".to_owned(), text)),
             "give a lease that is longer than nothing and at most 30 days: interval '30 seconds'",
@@ -224,16 +228,7 @@ fn check_parts(parts: Option<&[Option<i32>]>) -> Result<(), Error> {
     }
     let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
     let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
-    Err(out_of_range("a part is out of range", format!("parts are {given}"), "parts are 0 to 1023"))
-}
-
-/// The error for an argument that is null and must not be.
-pub fn missing(name: &str) -> Error {
-    Error::refused("WF613", format!("{name} is null"), format!("give {name} a value"))
-}
-
-fn out_of_range(message: &str, value: String, hint: &str) -> Error {
-    Error::refused("WF613", message, hint).with_detail(value)
+    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "parts are 0 to 1023"))
 }
 
 /// As PostgreSQL writes it.

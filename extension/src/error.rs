@@ -29,6 +29,16 @@ impl Error {
         Error::Refused { code: code.to_owned(), message: message.into(), detail: None, hint: Some(hint.into()) }
     }
 
+    /// The error for an argument that is null and must not be.
+    pub fn missing(name: &str) -> Error {
+        Error::refused("WF613", format!("{name} is null"), format!("give {name} a value"))
+    }
+
+    /// The error for an argument that cannot be what it is.
+    pub fn out_of_range(message: &str, value: impl Into<String>, hint: &str) -> Error {
+        Error::refused("WF613", message, hint).with_detail(value)
+    }
+
     /// The same, with the value it is about.
     pub fn with_detail(mut self, value: impl Into<String>) -> Error {
         if let Error::Refused { detail, .. } = &mut self {

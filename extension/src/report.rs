@@ -92,27 +92,30 @@ impl Outcome {
         let mut rows = Rows::of_array(outcomes);
         let mut all = Vec::with_capacity(rows.len());
         while rows.next().is_some() {
-            let retry_in = rows.get::<Interval>(7)?.map(|interval| interval.as_micros() as f64 / 1e6);
-            let advice = match (rows.get::<bool>(6)?, retry_in) {
-                (Some(false), _) => Advice::Never,
-                (_, Some(seconds)) => Advice::After(seconds),
-                _ => Advice::None,
-            };
+            let held = (rows.get::<i64>(1)?, rows.get::<i64>(2)?);
             let (result, error) = (rows.get::<Jsonb>(4)?, rows.get::<Jsonb>(5)?);
-            all.push(Outcome {
-                task: rows.get::<i64>(1)?,
-                lease: rows.get::<i64>(2)?,
-                status: rows.label(3),
-                result,
-                error,
-                advice,
-                retry_in,
-                bytes: result.into_iter().chain(error).map(Jsonb::bytes).max().unwrap_or_default(),
-                row: None,
-                completed: false,
-            });
+            let advice = (rows.get::<bool>(6)?, rows.get::<Interval>(7)?);
+            all.push(Outcome::of_worker(held, rows.label(3), result, error, advice));
         }
         Ok(all)
+    }
+
+    /// What a worker reports: of a task under a lease, how it ended, with what, and whether and when it may be tried again.
+    pub fn of_worker(
+        (task, lease): (Option<i64>, Option<i64>),
+        status: Option<String>,
+        result: Option<Jsonb>,
+        error: Option<Jsonb>,
+        (may_retry, retry_in): (Option<bool>, Option<Interval>),
+    ) -> Outcome {
+        let retry_in = retry_in.map(|interval| interval.as_micros() as f64 / 1e6);
+        let advice = match (may_retry, retry_in) {
+            (Some(false), _) => Advice::Never,
+            (_, Some(seconds)) => Advice::After(seconds),
+            _ => Advice::None,
+        };
+        let bytes = result.into_iter().chain(error).map(Jsonb::bytes).max().unwrap_or_default();
+        Outcome { task, lease, status, result, error, advice, retry_in, bytes, row: None, completed: false }
     }
 
     /// What the engine itself reports.
@@ -296,13 +299,18 @@ impl Row {
     }
 }
 
+/// A value, if it is not larger than a result may be.
+pub fn check_size(what: impl FnOnce() -> String, bytes: usize) -> Result<(), Error> {
+    let most = settings::max_result_bytes();
+    if bytes <= most as usize {
+        return Ok(());
+    }
+    let message = format!("{} has {bytes} bytes, at most {most} are taken", what());
+    Err(Error::refused("WF614", message, "mend it and send it again"))
+}
+
 /// `workflow.check_size` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_check_size(what: &str, bytes: Option<i32>) -> Result<(), ErrorReport> {
-    let (bytes, most) = (bytes.unwrap_or(0), settings::max_result_bytes());
-    if bytes <= most {
-        return Ok(());
-    }
-    let message = format!("{what} has {bytes} bytes, at most {most} are taken");
-    Err(Error::refused("WF614", message, "mend it and send it again"))?
+    Ok(check_size(|| what.to_owned(), bytes.unwrap_or(0).max(0) as usize)?)
 }

@@ -1,7 +1,6 @@
 //! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
 
 use crate::advance::{Advance, Reports};
-use crate::claim::missing;
 use crate::clock::{self, after};
 use crate::error::Error;
 use crate::family::numbers;
@@ -334,16 +333,18 @@ impl Terms {
         run_at: Option<TimestampWithTimeZone>,
         part: Option<i32>,
     ) -> Result<Terms, Error> {
-        let wrong =
-            |message: &str, detail: String, hint: &str| Error::refused("WF613", message, hint).with_detail(detail);
-        let reference = reference.ok_or_else(|| missing("ref"))?;
-        let priority = priority.ok_or_else(|| missing("priority"))?;
-        let part = part.ok_or_else(|| missing("part"))?;
+        let reference = reference.ok_or_else(|| Error::missing("ref"))?;
+        let priority = priority.ok_or_else(|| Error::missing("priority"))?;
+        let part = part.ok_or_else(|| Error::missing("part"))?;
         if !PRIORITIES.contains(&priority) {
-            return Err(wrong("priority is out of range", format!("priority is {priority}"), "give -1000 to 1000"));
+            return Err(Error::out_of_range(
+                "priority is out of range",
+                format!("priority is {priority}"),
+                "give -1000 to 1000",
+            ));
         }
         if !(0..PARTS).contains(&part) {
-            return Err(wrong("part is out of range", format!("part is {part}"), "give 0 to 1023"));
+            return Err(Error::out_of_range("part is out of range", format!("part is {part}"), "give 0 to 1023"));
         }
         let now = clock::now()?;
         let delay = match run_at {
@@ -351,7 +352,7 @@ impl Terms {
             Some(time) if time.is_infinity() || time.is_neg_infinity() => {
                 let sign = if time.is_infinity() { "" } else { "-" };
                 let detail = format!("run_at is {sign}infinity");
-                return Err(wrong("run_at is no time", detail, "give a time, or null for now"));
+                return Err(Error::out_of_range("run_at is no time", detail, "give a time, or null for now"));
             }
             Some(time) => clock::seconds(now, time).max(0.0),
         };
@@ -388,7 +389,7 @@ fn workflow_start(
     part: Option<i32>,
 ) -> Result<Option<i64>, ErrorReport> {
     let terms = Terms::check(reference, priority, run_at, part)?;
-    let parameters = parameters.ok_or_else(|| missing("parameters"))?;
+    let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
     Ok(terms.start(vec![Some(parameters)], vec![key])?.first().copied())
 }
 
@@ -405,7 +406,7 @@ fn workflow_start_many(
 ) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);
     let terms = Terms::check(reference, priority, run_at, part)?;
-    let parameters = parameters.ok_or_else(|| missing("parameters"))?;
+    let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
     let count = parameters.len();
     if count > MOST_EXECUTIONS {
         let error = Error::refused("WF614", "too many executions", "start at most 10000 at once");

@@ -1,10 +1,11 @@
 //! The work protocol's entry points: reports come in, answers and the next tasks go out.
 
 use crate::advance::Advance;
-use crate::claim::{Asking, claim, missing};
+use crate::claim::{Asking, claim};
 use crate::error::Error;
 use crate::finish::{Finished, Reporter, finish, report_own};
-use crate::report::{Answer, Outcome};
+use crate::jsonb::Jsonb;
+use crate::report::{Answer, Outcome, Refusal, check_size};
 use crate::row_set::{RowSet, column};
 use crate::write::{Handed, Leases, turn_leases};
 use crate::{clock, dispatch, given};
@@ -19,7 +20,7 @@ const MOST_OUTCOMES: usize = 10_000;
 
 /// The reports, if they are not too many for one call.
 fn read(outcomes: Option<AnyElement>) -> Result<Vec<Outcome>, Error> {
-    let outcomes = Outcome::read_all(outcomes.ok_or_else(|| missing("outcomes"))?)?;
+    let outcomes = Outcome::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
     match outcomes.len() {
         0..=MOST_OUTCOMES => Ok(outcomes),
         more => Err(Error::refused("WF614", "too many outcomes", "report at most 10000 at once")
@@ -125,6 +126,61 @@ fn workflow_finish_and_claim(
         Ok::<_, Error>(())
     })?;
     Ok(())
+}
+
+/// Takes one report; a refusal is an error.
+fn finish_one(outcome: Outcome) -> Result<Option<String>, Error> {
+    let task = outcome.task.ok_or_else(|| Error::missing("task"))?;
+    outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
+    check_size(|| format!("the result of task {task}"), outcome.bytes)?;
+    let now = clock::now()?;
+    let answer = Spi::connect(|client| {
+        let finished = finish(client, vec![outcome], now, Reporter::Worker, None)?;
+        turn_leases(client, now, finished.leases, &[], None)?;
+        Ok::<_, Error>(finished.answers.into_iter().next())
+    })?;
+    match answer.map(|answer| (answer.state, answer.refusal)) {
+        Some((_, Some(Refusal { code, message }))) => {
+            let hint = match code {
+                "WF615" => "stop working on it: it was given to another worker, or has ended",
+                "WF616" => "give the id and the lease that workflow_claim gave",
+                "WF618" => "use workflow_update_task_execution",
+                _ => "mend the report and send it again",
+            };
+            Err(Error::refused(code, message, hint))
+        }
+        answer => Ok(answer.and_then(|(state, _)| state)),
+    }
+}
+
+/// `workflow_complete` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_complete(
+    task: Option<i64>,
+    lease_token: Option<i64>,
+    result: Option<Jsonb>,
+) -> Result<Option<String>, ErrorReport> {
+    let status = Some("completed".to_owned());
+    Ok(finish_one(Outcome::of_worker((task, lease_token), status, result, None, (None, None)))?)
+}
+
+/// `workflow_fail` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_fail(
+    task: Option<i64>,
+    lease_token: Option<i64>,
+    error: Option<Jsonb>,
+    status: Option<String>,
+    result: Option<Jsonb>,
+    may_retry: Option<bool>,
+    retry_in: Option<Interval>,
+) -> Result<Option<String>, ErrorReport> {
+    if !matches!(status.as_deref(), Some("failed" | "timeout" | "abandoned" | "cancelled")) {
+        let given: String = status.as_deref().unwrap_or("null").chars().take(100).collect();
+        let hint = "give failed, timeout, abandoned or cancelled";
+        Err(Error::out_of_range("a failed task cannot end so", format!("status is {given}"), hint))?;
+    }
+    Ok(finish_one(Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
 }
 
 /// What the engine itself reports: `workflow.end_tasks` in `sql/work.sql`.
