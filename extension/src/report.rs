@@ -299,18 +299,13 @@ impl Row {
     }
 }
 
-/// A value, if it is not larger than a result may be.
-pub fn check_size(what: impl FnOnce() -> String, bytes: usize) -> Result<(), Error> {
-    let most = settings::max_result_bytes();
-    if bytes <= most as usize {
-        return Ok(());
-    }
-    let message = format!("{} has {bytes} bytes, at most {most} are taken", what());
-    Err(Error::refused("WF614", message, "mend it and send it again"))
-}
-
 /// `workflow.check_size` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_check_size(what: &str, bytes: Option<i32>) -> Result<(), ErrorReport> {
-    Ok(check_size(|| what.to_owned(), bytes.unwrap_or(0).max(0) as usize)?)
+    let (bytes, most) = (bytes.unwrap_or(0), settings::max_result_bytes());
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!("{what} has {bytes} bytes, at most {most} are taken");
+    Err(Error::refused("WF614", message, "mend it and send it again"))?
 }

@@ -5,7 +5,7 @@ use crate::claim::{Asking, claim};
 use crate::error::Error;
 use crate::finish::{Finished, Reporter, finish, report_own};
 use crate::jsonb::Jsonb;
-use crate::report::{Answer, Outcome, Refusal, check_size};
+use crate::report::{Answer, Outcome, Refusal};
 use crate::row_set::{RowSet, column};
 use crate::write::{Handed, Leases, turn_leases};
 use crate::{clock, dispatch, given};
@@ -49,17 +49,21 @@ fn work(task: Handed) -> [Option<Datum>; 6] {
     ]
 }
 
+/// Takes reports, and nothing else; gives an answer to each.
+fn finish_all(outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
+    let now = clock::now()?;
+    Spi::connect(|client| {
+        let finished = finish(client, outcomes, now, Reporter::Worker, None)?;
+        turn_leases(client, now, finished.leases, &[], None)?;
+        Ok(finished.answers)
+    })
+}
+
 /// `workflow_finish` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);
-    let (outcomes, now) = (read(outcomes)?, clock::now()?);
-    Spi::connect(|client| {
-        let finished = finish(client, outcomes, now, Reporter::Worker, None)?;
-        turn_leases(client, now, finished.leases, &[], None)?;
-        finished.answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
-        Ok::<_, Error>(())
-    })?;
+    finish_all(read(outcomes)?)?.into_iter().for_each(|one| answer::<5>(&mut rows, one));
     Ok(())
 }
 
@@ -130,15 +134,9 @@ fn workflow_finish_and_claim(
 
 /// Takes one report; a refusal is an error.
 fn finish_one(outcome: Outcome) -> Result<Option<String>, Error> {
-    let task = outcome.task.ok_or_else(|| Error::missing("task"))?;
+    outcome.task.ok_or_else(|| Error::missing("task"))?;
     outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
-    check_size(|| format!("the result of task {task}"), outcome.bytes)?;
-    let now = clock::now()?;
-    let answer = Spi::connect(|client| {
-        let finished = finish(client, vec![outcome], now, Reporter::Worker, None)?;
-        turn_leases(client, now, finished.leases, &[], None)?;
-        Ok::<_, Error>(finished.answers.into_iter().next())
-    })?;
+    let answer = finish_all(vec![outcome])?.into_iter().next();
     match answer.map(|answer| (answer.state, answer.refusal)) {
         Some((_, Some(Refusal { code, message }))) => {
             let hint = match code {
