@@ -428,7 +428,7 @@ CREATE TABLE workflow.lease (
   token bigint NOT NULL,
   worker text NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
-  expires_by timestamptz NOT NULL,
+  expires_from timestamptz NOT NULL,
   until timestamptz NOT NULL,
   updated timestamptz NOT NULL DEFAULT now(),
   tasks bigint[] NOT NULL,
@@ -436,7 +436,7 @@ CREATE TABLE workflow.lease (
 ) WITH (fillfactor = 50, toast_tuple_target = 8160);
 -- A row is soon written again: to compress its tasks would cost more than all else.
 ALTER TABLE workflow.lease ALTER COLUMN tasks SET STORAGE EXTERNAL;
-CREATE INDEX lease_expires_by_idx ON workflow.lease (part, expires_by);
+CREATE INDEX lease_expires_from_idx ON workflow.lease (part, expires_from);
 -- Only what heartbeats have left behind: a claim's own row is found by its id.
 CREATE INDEX lease_left_behind_idx ON workflow.lease (part, token) WHERE id <> token;
 COMMENT ON TABLE workflow.lease IS
@@ -446,8 +446,8 @@ COMMENT ON COLUMN workflow.lease.id IS 'Key: part << 48 | node << 40 | sequence.
 COMMENT ON COLUMN workflow.lease.token IS
   'What its tasks and their reports carry: the id, except where a heartbeat has named only some of them, and they are in several rows.';
 COMMENT ON COLUMN workflow.lease.worker IS 'Who claimed.';
-COMMENT ON COLUMN workflow.lease.expires_by IS
-  'The next full ten seconds after until. The index of ended leases knows this, so that a lease that goes on stays a HOT update mostly.';
+COMMENT ON COLUMN workflow.lease.expires_from IS
+  'The last full ten seconds up to until. The index of ended leases knows this, so that a lease that goes on stays a HOT update mostly.';
 COMMENT ON COLUMN workflow.lease.until IS 'When the tasks that still carry the token become claimable again.';
 COMMENT ON COLUMN workflow.lease.tasks IS 'What was claimed.';
 COMMENT ON COLUMN workflow.lease.created IS 'When the row was made.';

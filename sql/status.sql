@@ -189,6 +189,9 @@ BEGIN
     WHERE w.version IS NOT NULL AND t.status = 'running' AND NOT t.calls
       AND NOT EXISTS (SELECT FROM workflow.lease l WHERE l.part = t.part AND l.token = t.lease AND t.id = ANY (l.tasks))
     UNION ALL
+    SELECT 'a lease is found when it ends', 'lease', l.id, format('it ends %s, and is looked for from %s', l.until, l.expires_from)
+    FROM workflow.lease l WHERE l.expires_from > l.until
+    UNION ALL
     SELECT 'what waits has a reason', 'workflow_task_execution', t.id, format('task %s waits for nothing', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution

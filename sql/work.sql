@@ -56,11 +56,11 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_w
 COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
 REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;
 
-CREATE FUNCTION workflow.expires_by(until timestamptz) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN date_bin('10 seconds', until, timestamptz 'epoch') + interval '10 seconds';
-COMMENT ON FUNCTION workflow.expires_by(timestamptz) IS 'The next full ten seconds after a time.';
-REVOKE ALL ON FUNCTION workflow.expires_by(timestamptz) FROM PUBLIC;
+CREATE FUNCTION workflow.expires_from(until timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN date_bin('10 seconds', until, timestamptz 'epoch');
+COMMENT ON FUNCTION workflow.expires_from(timestamptz) IS 'The last full ten seconds up to a time.';
+REVOKE ALL ON FUNCTION workflow.expires_from(timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, state jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -206,8 +206,8 @@ BEGIN
       JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
       WHERE t.status = 'running' AND t.lease = l.token AND t.id <> ALL (named.tasks)) AS rest),
   left_behind AS (
-    INSERT INTO workflow.lease (part, id, token, worker, created, expires_by, until, updated, tasks)
-    SELECT f.part, workflow.make_id(f.part, nextval('workflow.lease_id_seq')), f.token, f.worker, now, workflow.expires_by(f.until),
+    INSERT INTO workflow.lease (part, id, token, worker, created, expires_from, until, updated, tasks)
+    SELECT f.part, workflow.make_id(f.part, nextval('workflow.lease_id_seq')), f.token, f.worker, now, workflow.expires_from(f.until),
       f.until, now, f.rest
     FROM found f WHERE f.is_first AND f.rest IS NOT NULL),
   emptied AS (
@@ -215,7 +215,7 @@ BEGIN
   UPDATE workflow.lease l
   SET tasks = CASE WHEN f.is_first THEN f.named ELSE f.rest END,
       until = CASE WHEN f.is_first THEN now + workflow_heartbeat.lease ELSE l.until END,
-      expires_by = CASE WHEN f.is_first THEN workflow.expires_by(now + workflow_heartbeat.lease) ELSE l.expires_by END, updated = now
+      expires_from = CASE WHEN f.is_first THEN workflow.expires_from(now + workflow_heartbeat.lease) ELSE l.expires_from END, updated = now
   FROM found f WHERE l.part = f.part AND l.id = f.id AND (f.is_first OR f.rest IS NOT NULL);
   RETURN QUERY
   SELECT n.task, CASE
@@ -255,8 +255,8 @@ DECLARE
 BEGIN
   SELECT array_agg(d.id) INTO due
   FROM (SELECT l.id FROM workflow.lease l
-        WHERE l.expires_by <= workflow.expires_by(now) AND l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
-        ORDER BY l.part, l.expires_by LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
+        WHERE l.expires_from <= now AND l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
+        ORDER BY l.part, l.expires_from LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
   IF due IS NULL THEN
     RETURN 0;
   END IF;

@@ -46,6 +46,7 @@ async fn every_broken_invariant_is_found() {
                 "what is claimable is queued, unless its execution is paused",
             ),
             ("DELETE FROM workflow.lease".into(), "what runs is held by a lease"),
+            ("UPDATE workflow.lease SET until = until - interval '1 hour'".into(), "a lease is found when it ends"),
             (format!("{tasks} lease = lease + 1 WHERE {}", task(running)), "what runs is held by a lease"),
             (
                 format!("{tasks} status = 'requested', queue_at = NULL WHERE {}", task(waiting)),

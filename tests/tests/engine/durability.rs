@@ -173,7 +173,7 @@ async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_
             session.complete(&task, json!("never")).await;
         }
         if kill % 2 == 0 {
-            session.run("INSERT INTO workflow.lease SELECT part, id + 1000000, token, worker, created, expires_by, until, updated, tasks FROM workflow.lease").await;
+            session.run("INSERT INTO workflow.lease SELECT part, id + 1000000, token, worker, created, expires_from, until, updated, tasks FROM workflow.lease").await;
         }
         // The server ends all sessions once it has noticed. One that came before that would be ended, too.
         let mut bystander = session_of(&server).await;

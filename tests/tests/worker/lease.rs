@@ -61,7 +61,7 @@ async fn a_handler_whose_lease_is_lost_is_told_and_its_result_counts_for_nothing
         let worker = Running::new(worker);
         begun.notified().await;
         // Its lease ends before its time, and somebody quicker has the task.
-        db.run("UPDATE workflow.lease SET until = now() - interval '1 second'").await;
+        db.run("UPDATE workflow.lease SET until = created, expires_from = created").await;
         let ask = ClaimInput { worker: "quick".into(), ..Default::default() };
         let task = Engine::claim(&db.pool, &ask).await.unwrap().remove(0);
         assert_eq!(task.attempt, 2);
