@@ -62,6 +62,12 @@ RETURN date_bin('10 seconds', until, timestamptz 'epoch');
 COMMENT ON FUNCTION workflow.expires_from(timestamptz) IS 'The last full ten seconds up to a time.';
 REVOKE ALL ON FUNCTION workflow.expires_from(timestamptz) FROM PUBLIC;
 
+CREATE FUNCTION workflow.goes_on_elsewhere(transaction xid) RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_goes_on_elsewhere_wrapper';
+COMMENT ON FUNCTION workflow.goes_on_elsewhere(xid) IS
+  'Whether another session''s transaction goes on, so that a row whose xmax it is may not be locked for now. To ask that is cheaper than to try.';
+REVOKE ALL ON FUNCTION workflow.goes_on_elsewhere(xid) FROM PUBLIC;
+
 CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, state jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- What goes on in a workflow that failed began beside `fail`; what goes on when there is a verdict is its last task.

@@ -1,4 +1,5 @@
--- The next part after this one that has something in the queue; after the last one, the first.
+-- The first part after this one ($1), and before that ($2), that has something in the queue; else the first before that ($3).
 SELECT coalesce(
-  (SELECT t.part FROM workflow.workflow_task_execution t WHERE t.queue_at IS NOT NULL AND t.part > $1 ORDER BY t.part LIMIT 1),
-  (SELECT t.part FROM workflow.workflow_task_execution t WHERE t.queue_at IS NOT NULL ORDER BY t.part LIMIT 1))
+  (SELECT t.part FROM workflow.workflow_task_execution t
+   WHERE t.queue_at IS NOT NULL AND t.part > $1 AND t.part < $2 ORDER BY t.part LIMIT 1),
+  (SELECT t.part FROM workflow.workflow_task_execution t WHERE t.queue_at IS NOT NULL AND t.part < $3 ORDER BY t.part LIMIT 1))

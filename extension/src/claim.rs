@@ -24,6 +24,8 @@ pub struct Asking {
     pub worker: String,
     /// How many tasks it still takes.
     pub wanted: usize,
+    /// Whether it takes something home already.
+    pub is_served: bool,
     /// How many of these may still be handed over where others have waited too long.
     pub past_others: usize,
     /// What it can do; none: anything.
@@ -58,7 +60,16 @@ impl Asking {
         check_parts(parts.as_deref())?;
         let actions =
             actions.map(|actions| actions.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect());
-        Ok(Asking { worker, wanted, past_others: wanted / 2, actions, lease, parts, tokens: BTreeMap::new() })
+        Ok(Asking {
+            worker,
+            wanted,
+            is_served: false,
+            past_others: wanted / 2,
+            actions,
+            lease,
+            parts,
+            tokens: BTreeMap::new(),
+        })
     }
 
     /// Is there room for this task, and can the worker do it?
@@ -117,26 +128,26 @@ fn claim_parts(
         }
         return Ok(());
     }
-    // What is known is not looked for.
-    let known = queue_part::known(asking, now);
-    if let Some(part) = known.or_else(|| queue_head::known_part(asking.actions.as_ref()?, now)) {
+    // What is known is not looked for. Else starting anywhere, so that a full part does not starve those after it. Once round.
+    let known = queue_part::known(asking, now).or_else(|| queue_head::known_part(asking.actions.as_ref()?, now));
+    if let Some(part) = known {
         claim_part(client, now, asking, part, claimed)?;
     }
-    // Starting anywhere, so that a full part does not starve those after it, and once round.
-    let start = (random::fraction() * f64::from(PARTS)) as i32;
-    let mut distance = -1;
+    let start = known.unwrap_or_else(|| (random::fraction() * f64::from(PARTS)) as i32);
+    let mut after = known.unwrap_or(start - 1);
+    let (mut end, mut wrapped_end) = (PARTS, start);
     while !is_full(claimed) {
-        let after = (start + distance).rem_euclid(PARTS);
-        let next = plans::run(client, include_str!("../queries/next_part.sql"), &[after.into()])?.first();
+        let arguments = [after.into(), end.into(), wrapped_end.into()];
+        let next = plans::run(client, include_str!("../queries/next_part.sql"), &arguments)?.first();
         let Some(part) = next.get::<i32>(1)? else { break };
-        if (part - start).rem_euclid(PARTS) <= distance {
-            break;
+        if part < start {
+            (end, wrapped_end) = (start, 0);
         }
-        distance = (part - start).rem_euclid(PARTS);
         claim_part(client, now, asking, part, claimed)?;
         if is_full(claimed) {
             queue_part::note(asking, part, now);
         }
+        after = part;
     }
     if !is_full(claimed) {
         queue_part::forget();
@@ -154,14 +165,17 @@ fn claim_part(
     let Some(actions) = asking.actions_in(client, part)? else { return Ok(()) };
     let before = claimed.len();
     let look = Look::begin(part, &actions, now);
-    claim_from(client, now, asking, (part, look.place()), &actions, claimed)?;
-    if claimed.len() < asking.wanted && look.forget() {
-        claim_from(client, now, asking, (part, look.place()), &actions, claimed)?;
+    let mut place = look.place();
+    claim_from(client, now, asking, (part, place), &actions, claimed)?;
+    if claimed.is_empty() && !asking.is_served && look.forget() {
+        place = look.place();
+        claim_from(client, now, asking, (part, place), &actions, claimed)?;
     }
     // Those that others claim this very moment are there, too.
     look.end(client, 10 * (asking.wanted - before))?;
     if claimed.len() < asking.wanted {
-        let arguments = [part.into(), actions.into(), now.into()];
+        let (time, id) = place;
+        let arguments = [part.into(), actions.into(), now.into(), time.into(), id.into()];
         plans::run(client, include_str!("../queries/put_back.sql"), &arguments)?;
     }
     Ok(())
@@ -255,4 +269,14 @@ fn workflow_check_claim(
 fn workflow_check_parts(parts: Option<Vec<Option<i32>>>) -> Result<(), ErrorReport> {
     check_parts(parts.as_deref())?;
     Ok(())
+}
+
+/// `workflow.goes_on_elsewhere` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+#[allow(unsafe_code)]
+fn workflow_goes_on_elsewhere(transaction: pg_sys::TransactionId) -> bool {
+    // SAFETY: any number may be asked for.
+    unsafe {
+        pg_sys::TransactionIdIsInProgress(transaction) && !pg_sys::TransactionIdIsCurrentTransactionId(transaction)
+    }
 }

@@ -1,9 +1,9 @@
 //! Where the queue begins, where that is hard to find.
 //!
-//! A task that was claimed stays in the queue's index until nobody's snapshot is older than the claim. While a session holds
-//! one for minutes, whoever looks for the first task passes by all that were claimed since. So a backend that has passed by
-//! many remembers for some seconds where the first one stood, and looks from there. What gets a place before that one
-//! meanwhile, by its priority or its age, is seen when the seconds are over, or when there is nothing else to do.
+//! A task that was claimed stays in the queue's index until nobody's snapshot is older than the claim, and then until the page
+//! is vacuumed. Whoever looks for the first task reads all pages of those that were claimed since. So a backend that has read
+//! many remembers for a while where the first one stood, and looks from there. What gets a place before that one meanwhile,
+//! by its priority or its age, is seen when the while is over, or when there is nothing else to do.
 
 use crate::error::Error;
 use crate::{plans, relation};
@@ -13,14 +13,18 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 
-/// So many entries are passed by in no time.
-const MANY: i64 = 200;
+/// So many pages are read in no time.
+const MANY: i64 = 8;
 
-/// How many more are worth a second of not looking at them.
-const A_SECOND: i64 = 10_000;
+/// How long it is good to have read a page, in microseconds: some hundred times what it takes where each of its tasks has to be
+/// looked at.
+const A_PAGE: i64 = 2_000;
 
-/// How many seconds at most a head is believed in.
-const LONGEST: i64 = 10;
+/// How long at most a head is believed in, in microseconds.
+const LONGEST: i64 = 10_000_000;
+
+/// A page has more entries of the index than this.
+const ENTRIES: usize = 20;
 
 /// So many heads a backend keeps; the oldest go first.
 const KEPT_HEADS: usize = 128;
@@ -50,15 +54,15 @@ pub struct Look<'a> {
     part: i32,
     actions: &'a [String],
     now: TimestampWithTimeZone,
-    /// What this transaction had passed by before.
-    passed: i64,
+    /// How many pages had been read before.
+    read: i64,
 }
 
 impl<'a> Look<'a> {
     /// Begins to look.
     pub fn begin(part: i32, actions: &'a [String], now: TimestampWithTimeZone) -> Look<'a> {
         let queue = queue();
-        Look { queue, part, actions, now, passed: passed(queue) }
+        Look { queue, part, actions, now, read: read(queue) }
     }
 
     fn is_of(&self, head: &Head) -> bool {
@@ -83,10 +87,11 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Ends the look. If it was a long one, the next one need not be. So many entries are no surprise.
+    /// Ends the look. If it was a long one, the next one need not be. To look at so many tasks, and to go down to the first of
+    /// each action, is no surprise.
     pub fn end(self, client: &SpiClient, expected: usize) -> Result<(), Error> {
-        let more = passed(self.queue) - self.passed - expected as i64;
-        if more < MANY {
+        let read = read(self.queue) - self.read;
+        if read < MANY + (expected / ENTRIES + 4 * self.actions.len()) as i64 {
             return Ok(());
         }
         let (time, id) = self.place();
@@ -94,7 +99,7 @@ impl<'a> Look<'a> {
         let first = plans::run(client, include_str!("../queries/find_head.sql"), &arguments)?.first();
         let Some(place) = first.get::<TimestampWithTimeZone>(1)?.zip(first.get::<i64>(2)?) else { return Ok(()) };
         let from = self.now.into_inner();
-        let until = from + (more / A_SECOND).clamp(1, LONGEST) * 1_000_000;
+        let until = from + (read * A_PAGE).min(LONGEST);
         HEADS.with_borrow_mut(|heads| match heads.iter_mut().find(|head| self.is_of(head)) {
             Some(head) => head.place = place,
             None => {
@@ -123,11 +128,10 @@ fn queue() -> Oid {
     relation::find(c"workflow_task_execution_queue_idx")
 }
 
-/// How many entries of an index this backend has passed by and not told the statistics yet.
+/// How many pages of an index this backend has read and not told the statistics yet.
 #[allow(unsafe_code)]
-fn passed(index: Oid) -> i64 {
+fn read(index: Oid) -> i64 {
     // SAFETY: the argument is what the function takes.
-    let passed =
-        unsafe { direct_function_call::<i64>(pg_sys::pg_stat_get_xact_tuples_returned, &[index.into_datum()]) };
-    passed.unwrap_or(0)
+    let read = unsafe { direct_function_call::<i64>(pg_sys::pg_stat_get_xact_blocks_fetched, &[index.into_datum()]) };
+    read.unwrap_or(0)
 }

@@ -114,7 +114,7 @@ fn workflow_finish_and_claim(
             true => Finished::default(),
             false => finish(client, outcomes, now, Reporter::Worker, Some(&mut asking))?,
         };
-        asking.wanted = most - tasks.len();
+        (asking.wanted, asking.is_served) = (most - tasks.len(), !tasks.is_empty());
         if asking.wanted > 0 {
             tasks.extend(claim(client, now, &asking)?);
         }

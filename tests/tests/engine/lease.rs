@@ -135,6 +135,25 @@ async fn one_task_of_one_action_is_claimed_like_any_other() {
     }
 }
 
+/// A claim among several actions locks the first of each, and takes the first of all.
+#[tokio::test]
+async fn what_a_transaction_has_looked_at_it_can_claim() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a}\n  - {name: b, action: demo.b}\n").await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[2]))").await;
+        session.run("BEGIN").await;
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            let claim = "SELECT task FROM workflow_claim('w1', 1, '{demo.a, demo.b}')";
+            ids.push(session.value::<i64>(claim).await);
+        }
+        session.run("COMMIT").await;
+        assert!(ids.is_sorted(), "they began together, so they come by id: {ids:?}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
     with_database(async |db| {
