@@ -23,7 +23,7 @@ const handlers = {
 };
 const outcomes = (n) => `ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, $${n}) o)`;
 const exchange = `SELECT * FROM workflow_finish_and_claim($1, ${outcomes(2)},
-  max_tasks => 10, actions => $3, lease => '30 seconds')`;
+  max_tasks => 10, actions => $3, lease => '30 seconds') WHERE state = 'claimed' OR code IS NOT NULL`;
 const finish = `SELECT * FROM workflow_finish(${outcomes(1)})`;
 
 async function handle(task) {

@@ -28,7 +28,8 @@ HANDLERS = {
 }
 EXCHANGE = """
 SELECT * FROM workflow_finish_and_claim(%s, ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, %s) o),
-  max_tasks => 10, actions => %s, lease => '30 seconds')"""
+  max_tasks => 10, actions => %s, lease => '30 seconds')
+WHERE state = 'claimed' OR code IS NOT NULL"""
 FINISH = "SELECT * FROM workflow_finish(ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, %s) o))"
 
 

@@ -8,7 +8,8 @@ pg.types.setTypeParser(pg.types.builtins.INT8, String); // ids are larger than a
 
 const handlers = { 'bench.step': ({ input }) => input };
 const exchange = `SELECT task, lease_token, state, code, message, action, input FROM workflow_finish_and_claim($1,
-  ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, $2) o), max_tasks => 500, actions => $3)`;
+  ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, $2) o), max_tasks => 500, actions => $3)
+  WHERE state = 'claimed' OR code IS NOT NULL`;
 
 async function open() {
   const db = new pg.Client({ connectionString: url });
