@@ -1,6 +1,6 @@
 // graphile-worker, with the settings that its documentation has its own figures from
 // (https://worker.graphile.org/docs/performance): batches of 500, and completions in batches without delay.
-import { drive, inThousands, payload, url } from './protocol.mjs';
+import { drive, first, inThousands, next, together, url } from './protocol.mjs';
 
 process.env.NO_LOG_SUCCESS = '1'; // read when the library is loaded
 const { Logger, makeWorkerUtils, run, runMigrations } = await import('graphile-worker');
@@ -23,18 +23,25 @@ const options = {
 await drive({
   prepare: () => runMigrations(options),
 
-  async enqueue(jobs, _steps, clock) {
+  async enqueue(jobs, steps, clock) {
     const utils = await makeWorkerUtils(options);
-    await clock(() => inThousands(jobs, (n) => utils.addJobs(Array(n).fill({ identifier: 'job', payload }))));
+    await clock(() => inThousands(jobs, (n) => utils.addJobs(Array(n).fill({ identifier: 'job', payload: first(steps) }))));
     await utils.release();
   },
 
   async work(started, stopped) {
     let done = 0;
+    const utils = await makeWorkerUtils(options);
+    const add = together((jobs) => utils.addJobs(jobs));
+    const job = async (payload) => {
+      done++;
+      if (payload.following) await add({ identifier: 'job', payload: next(payload) });
+    };
     await started();
-    const runner = await run({ ...options, taskList: { job: async () => void done++ }, parsedCronItems: [] });
+    const runner = await run({ ...options, taskList: { job }, parsedCronItems: [] });
     await stopped;
     await runner.stop();
+    await utils.release();
     return done;
   },
 });

@@ -1,7 +1,7 @@
 // pg-boss, with what its documentation offers for throughput (https://pgboss.io/api/workers): batches, and no pause
 // between them while they come full.
 import { PgBoss } from 'pg-boss';
-import { drive, inThousands, payload, url } from './protocol.mjs';
+import { drive, first, inThousands, next, url } from './protocol.mjs';
 
 const queue = 'job';
 
@@ -18,9 +18,9 @@ await drive({
     await boss.stop();
   },
 
-  async enqueue(jobs, _steps, clock) {
+  async enqueue(jobs, steps, clock) {
     const boss = await open();
-    await clock(() => inThousands(jobs, (n) => boss.insert(queue, Array(n).fill({ data: payload }))));
+    await clock(() => inThousands(jobs, (n) => boss.insert(queue, Array(n).fill({ data: first(steps) }))));
     await boss.stop();
   },
 
@@ -30,6 +30,8 @@ await drive({
     await started();
     await boss.work(queue, { batchSize: 500, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5 }, async (jobs) => {
       done += jobs.length;
+      const following = jobs.filter(({ data }) => data.following).map(({ data }) => ({ data: next(data) }));
+      if (following.length) await boss.insert(queue, following);
     });
     await stopped;
     await boss.stop();

@@ -7,7 +7,7 @@ import json
 import asyncpg
 import uvloop
 from pgqueuer import AsyncpgDriver, PgQueuer, Queries
-from protocol import PAYLOAD, URL, clock, drive, started, stopped, thousands
+from protocol import URL, clock, drive, first, following, started, stopped, thousands, together
 
 BATCH = 500
 
@@ -18,22 +18,31 @@ async def prepare():
     await queries.optimize_autovacuum()
 
 
-async def enqueue(jobs, _steps):
+async def enqueue(jobs, steps):
     queries = Queries(AsyncpgDriver(await asyncpg.connect(URL)))
-    payload = json.dumps(PAYLOAD).encode()
     with clock(jobs):
         for number in thousands(jobs):
-            await queries.enqueue(["job"] * number, [payload] * number, [0] * number)
+            await put(queries, [first(steps)] * number)
+
+
+async def put(queries, jobs):
+    payloads = [json.dumps(job).encode() for job in jobs]
+    await queries.enqueue(["job"] * len(jobs), payloads, [0] * len(jobs))
 
 
 async def work():
     done = 0
-    consumer = PgQueuer(AsyncpgDriver(await asyncpg.connect(URL)))
+    driver = AsyncpgDriver(await asyncpg.connect(URL))
+    consumer, queries = PgQueuer(driver), Queries(driver)
+    add = together(lambda jobs: put(queries, jobs))
 
     @consumer.entrypoint("job")
-    async def job(_job):
+    async def job(job):
         nonlocal done
         done += 1
+        payload = json.loads(job.payload)
+        if payload["following"]:
+            await add(following(payload))
 
     started()
     running = asyncio.create_task(consumer.run(batch_size=BATCH))

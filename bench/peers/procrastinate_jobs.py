@@ -5,7 +5,7 @@ import asyncio
 import logging
 
 import procrastinate
-from protocol import PAYLOAD, URL, clock, drive, started, stopped, thousands
+from protocol import URL, clock, drive, first, following, started, stopped, thousands, together
 
 logging.disable(logging.WARNING)
 CONCURRENCY = 30
@@ -14,9 +14,14 @@ done = 0
 
 
 @app.task(name="job")
-async def job(order, note):
+async def job(**payload):
     global done
     done += 1
+    if payload["following"]:
+        await add(following(payload))
+
+
+add = together(lambda jobs: job.batch_defer_async(*jobs))
 
 
 async def prepare():
@@ -24,11 +29,11 @@ async def prepare():
         await app.schema_manager.apply_schema_async()
 
 
-async def enqueue(jobs, _steps):
+async def enqueue(jobs, steps):
     async with app.open_async():
         with clock(jobs):
             for number in thousands(jobs):
-                await job.batch_defer_async(*[PAYLOAD] * number)
+                await job.batch_defer_async(*[first(steps)] * number)
 
 
 async def work():

@@ -4,10 +4,28 @@ import { createInterface } from 'node:readline';
 export const url = process.env.DATABASE_URL;
 /** What a job or a workflow gets. */
 export const payload = { order: 12345, note: 'pack and send it' };
+/** What the first job of a row of so many gets: how many are to follow it. */
+export const first = (steps) => ({ ...payload, following: steps - 1 });
+/** What the job after gets. */
+export const next = (job) => ({ ...job, following: job.following - 1 });
 
 /** Calls put for each thousand jobs, with their number, one after the other. */
 export async function inThousands(jobs, put) {
   for (let left = jobs; left > 0; left -= 1000) await put(Math.min(left, 1000));
+}
+
+/** Adds jobs, those of the same moment by one call of put: a call for each would be a commit for each. */
+export function together(put) {
+  let [waiting, call] = [[], null];
+  const flush = () => {
+    const jobs = waiting;
+    [waiting, call] = [[], null];
+    return put(jobs);
+  };
+  return (job) => {
+    waiting.push(job);
+    return (call ??= new Promise(setImmediate).then(flush));
+  };
 }
 
 const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);

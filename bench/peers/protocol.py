@@ -1,4 +1,5 @@
 """What the drivers written in Python have in common: the words they are told (bench/README.md, "Beside other systems")."""
+import asyncio
 import contextlib
 import json
 import os
@@ -14,9 +15,38 @@ PAYLOAD = {"order": 12345, "note": "pack and send it"}
 stopped = threading.Event()
 
 
+def first(steps):
+    """What the first job of a row of so many gets: how many are to follow it."""
+    return {**PAYLOAD, "following": steps - 1}
+
+
+def following(job):
+    """What the job after gets."""
+    return {**job, "following": job["following"] - 1}
+
+
 def thousands(jobs):
     """The numbers of jobs to put in at once, one after the other."""
     return [min(1000, jobs - start) for start in range(0, jobs, 1000)]
+
+
+def together(put):
+    """Adds jobs, those of the same moment by one call of put: a call for each would be a commit for each."""
+    waiting, call = [], None
+
+    async def flush():
+        nonlocal waiting, call
+        await asyncio.sleep(0)
+        jobs, waiting, call = waiting, [], None
+        await put(jobs)
+
+    async def add(job):
+        nonlocal call
+        waiting.append(job)
+        call = call or asyncio.ensure_future(flush())
+        await call
+
+    return add
 
 
 @contextlib.contextmanager
