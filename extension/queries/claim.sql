@@ -3,10 +3,10 @@
 -- chosen passes through an array, which the planner takes for a short one: of a long queue it would expect a great deal to be
 -- claimed, and read all tasks.
 WITH candidate AS MATERIALIZED (
-  SELECT c.id, c.queue_at
+  SELECT c.ctid AS place, c.queue_at, c.id
   FROM unnest($2::text[]) AS a(ref)
   CROSS JOIN LATERAL (
-    SELECT t.id, t.queue_at
+    SELECT t.ctid, t.queue_at, t.id
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE t.part = $1 AND t.action_ref = a.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
@@ -17,6 +17,6 @@ UPDATE workflow.workflow_task_execution t
 SET status = 'running', lease = (SELECT $1::bigint << 48 | $4 | nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
     queue_at = NULL, started_at = $5, updated = $5,
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
-FROM unnest(ARRAY(SELECT c.id FROM candidate c ORDER BY c.queue_at, c.id LIMIT $3)) AS first(id)
-WHERE t.part = $1 AND t.id = first.id
+FROM unnest(ARRAY(SELECT c.place FROM candidate c ORDER BY c.queue_at, c.id LIMIT $3)) AS first(place)
+WHERE t.ctid = first.place
 RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt
