@@ -37,7 +37,7 @@ async def work():
     add = together(lambda jobs: put(queries, jobs))
 
     @consumer.entrypoint("job")
-    async def job(job):
+    async def work_on(job):
         nonlocal done
         done += 1
         payload = json.loads(job.payload)
