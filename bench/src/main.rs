@@ -71,7 +71,8 @@ fn full(root: &Path, folder: &Path) -> Result<()> {
 }
 
 fn quick(root: &Path, folder: &Path) -> Result<()> {
-    let settings = Settings::from_environment(1, 3)?;
+    // As many rounds forwards as backwards.
+    let settings = Settings::from_environment(1, 4)?;
     let experiments = matrix::select(matrix::quick(), &settings.only)?;
     let path = folder.join("quick.json");
     let report = measure(root, folder, &path, &experiments, &settings)?;
