@@ -1,5 +1,6 @@
 // graphile-worker, with the settings that its documentation has its own figures from
 // (https://worker.graphile.org/docs/performance): batches of 500, and completions in batches without delay.
+// All of a batch at once: so its jobs can put in what follows together.
 import { drive, first, inThousands, next, together, url } from './protocol.mjs';
 
 process.env.NO_LOG_SUCCESS = '1'; // read when the library is loaded
@@ -9,7 +10,7 @@ const options = {
   preset: {
     worker: {
       connectionString: url,
-      concurrentJobs: 24,
+      concurrentJobs: 500,
       maxPoolSize: 25,
       localQueue: { size: 500 },
       completeJobBatchDelay: 0,
