@@ -16,9 +16,9 @@ use std::cell::RefCell;
 /// So many pages are read in no time.
 const MANY: i64 = 8;
 
-/// How long it is good to have read a page, in microseconds: some hundred times what it takes where each of its tasks has to be
-/// looked at.
-const A_PAGE: i64 = 2_000;
+/// How long it is good to have read a page, in microseconds: some hundred times what it takes to read it twice where each of its
+/// tasks has to be looked at.
+const A_PAGE: i64 = 10_000;
 
 /// How long at most a head is believed in, in microseconds.
 const LONGEST: i64 = 10_000_000;
