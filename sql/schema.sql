@@ -22,11 +22,14 @@
 -- * What a branch knows is in `workflow_execution.variables` while there is one branch; several branches keep their
 --   differences in `workflow_execution.state`, the conductor's own memory. It is NULL for a single branch of plain steps
 --   without variables. A linear workflow that publishes nothing never writes its execution's row between start and end.
+-- * That an item is done, and is not the last of its task, is in its row alone, where `state` says so (`uncounted`): whoever
+--   has the execution's lock next counts these rows first.
 -- * What no worker does, the engine ends itself: a task without action, one that waits for a signal, and one whose action
 --   is a workflow. Such rows are never in the queue.
 -- * Lock order: workflow_execution rows by (depth, part, id), so that parents come before children; then their tasks, then
 --   leases. Claims and leases are taken with SKIP LOCKED, so nothing ever waits for them while it holds the other, and so
---   is a parent or a child that a step comes upon: what is busy then is left to workflow_tick.
+--   is a parent or a child that a step comes upon: what is busy then is left to workflow_tick. Who reports items that are done
+--   may do without the execution's row, by a shared lock that is no row's (uncounted.rs), and waits for no execution.
 -- * No triggers: they would fire again when a dump is restored. The functions keep `updated`.
 -- * Every table of users' data and its sequence is registered at the end, or a dump would leave it out.
 

@@ -40,12 +40,14 @@ BEGIN
   -- A time limit is over: the task ends as timed out, whoever works on it; what was due first, first. A child that does its
   -- work must be free, too, to be stopped.
   children := ARRAY(
-    SELECT w.execution FROM workflow.workflow_execution w
-    WHERE (w.part, w.execution) IN (
-      SELECT t.part, t.execution FROM unnest(due) AS o(id)
-      JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
-      WHERE t.calls AND t.status = 'running' AND t.due_at <= now)
-    FOR NO KEY UPDATE SKIP LOCKED);
+    WITH free AS MATERIALIZED (
+      SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
+      WHERE (w.part, w.execution) IN (
+        SELECT t.part, t.execution FROM unnest(due) AS o(id)
+        JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
+        WHERE t.calls AND t.status = 'running' AND t.due_at <= now)
+      FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT f.execution FROM free f WHERE workflow.may_count(f.id, f.state));
   SELECT array_agg(ROW(t.id, t.lease, 'timeout', NULL, jsonb_build_object('type', 'timeout', 'message',
     format(CASE WHEN t.signal IS NULL THEN 'the task ran longer than %s seconds' ELSE 'no signal %2$s came within %1$s seconds' END,
       t.timeout_seconds, t.signal)), NULL, NULL)::workflow.outcome ORDER BY t.due_at, t.id) INTO late
@@ -78,9 +80,11 @@ DECLARE
   done int := 0;
 BEGIN
   due := ARRAY(
-    SELECT w.execution FROM workflow.workflow_execution w
-    WHERE w.due_at <= now AND (parts IS NULL OR w.part = ANY (parts)) AND w.version IS NOT NULL
-    ORDER BY w.part, w.due_at, w.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED);
+    WITH free AS MATERIALIZED (
+      SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
+      WHERE w.due_at <= now AND (parts IS NULL OR w.part = ANY (parts)) AND w.version IS NOT NULL
+      ORDER BY w.part, w.due_at, w.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT f.execution FROM free f WHERE workflow.may_count(f.id, f.state));
   FOREACH one IN ARRAY due LOOP
     done := done + workflow.do_due_run(one, now)::int;
   END LOOP;

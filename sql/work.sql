@@ -10,8 +10,9 @@
 -- that is kept must serve a table that was empty when it was made. A heartbeat is rare, and is planned at each call.
 --
 -- workflow_finish, in Rust, locks the executions of the reported tasks in the one order there is: from then on nobody else
--- changes the tasks. What is reported as done it ends as it reads it, the rest it reads first. Claims take no such lock. They
--- skip what others have locked, and so never wait.
+-- changes the tasks. What is reported as done it ends as it reads it, the rest it reads first. Items that are done, but for the
+-- last of their task, need no turn: their reports share a lock, and whoever has the turn next counts them (uncounted.rs). Claims
+-- take no lock of executions. They skip what others have locked, and so never wait.
 
 CREATE TYPE workflow.outcome AS (
   task bigint,
@@ -75,6 +76,12 @@ RETURN paused OR (status NOT IN ('running', 'failed') AND NOT coalesce(state ? '
 COMMENT ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, jsonb) IS
   'Whether no task of a workflow execution that stands so may be claimed.';
 REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION workflow.may_count(id bigint, state jsonb) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_may_count_wrapper';
+COMMENT ON FUNCTION workflow.may_count(bigint, jsonb) IS
+  'Whether nobody reports items of a workflow execution at this moment without having locked it, as the caller has: then what it remembers may be gone on with, and until the end of the transaction nobody will.';
+REVOKE ALL ON FUNCTION workflow.may_count(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.put_back(part int, actions text[], now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -240,12 +247,13 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interva
 CREATE FUNCTION workflow.lock_runs(tasks bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN (SELECT array_agg(locked.id) FROM (
-    SELECT w.id FROM workflow.workflow_execution w
+  RETURN (WITH free AS MATERIALIZED (
+    SELECT w.id, w.state FROM workflow.workflow_execution w
     WHERE (w.part, w.id) IN (SELECT t.part, t.workflow_execution FROM unnest(tasks) AS o(id)
                              JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id)
       AND w.version IS NOT NULL
-    FOR NO KEY UPDATE SKIP LOCKED) AS locked);
+    FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT array_agg(f.id) FROM free f WHERE workflow.may_count(f.id, f.state));
 END $$;
 COMMENT ON FUNCTION workflow.lock_runs(bigint[]) IS
   'Locks the executions of tasks as far as nobody else has, and gives their ids. What time does never waits: it comes back.';

@@ -6,10 +6,10 @@ WITH live AS MATERIALIZED (
   JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
   WHERE NOT workflow.is_end(c.status)),
 free AS MATERIALIZED (
-  SELECT w.id, w.execution FROM workflow.workflow_execution w
+  SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
   WHERE (w.part, w.execution) IN (SELECT l.part, l.id FROM live l)
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT l.id, l.parent, f.id, caller.id
 FROM live l
 JOIN workflow.workflow_execution caller ON caller.part = l.part AND caller.execution = l.parent
-LEFT JOIN free f ON f.execution = l.id
+LEFT JOIN free f ON f.execution = l.id AND workflow.may_count(f.id, f.state)

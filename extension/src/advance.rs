@@ -7,7 +7,7 @@ use crate::jsonb::Jsonb;
 use crate::rows::Rows;
 use crate::run::Run;
 use crate::write::{Batch, Handed, Written, withdrawn};
-use crate::{dispatch, family, finish, plans};
+use crate::{dispatch, family, finish, plans, uncounted};
 use conductor::changes::Withdrawn;
 use conductor::conductor::Conductor;
 use conductor::control::Rerun;
@@ -50,11 +50,21 @@ pub struct Advance<'c, 'conn> {
     pub own_tasks_left: usize,
 }
 
-/// Runs by id, from rows as [`Run::read`] takes them. Those that the engine does not own are left out.
-pub fn read_runs(client: &SpiClient, mut rows: Rows) -> Result<BTreeMap<i64, Run>, Error> {
+/// Runs by id, from rows as [`Run::read`] takes them, to go on with. Those that the engine does not own are left out.
+pub fn read_runs(client: &SpiClient, rows: Rows) -> Result<BTreeMap<i64, Run>, Error> {
+    read_some_runs(client, rows, |_| true)
+}
+
+/// The same, of those only that are to go on.
+pub fn read_some_runs(
+    client: &SpiClient,
+    mut rows: Rows,
+    mut goes_on: impl FnMut(&Run) -> bool,
+) -> Result<BTreeMap<i64, Run>, Error> {
     let mut runs = BTreeMap::new();
     while rows.next().is_some() {
-        if let Some(run) = Run::read(client, &rows)? {
+        if let Some(mut run) = Run::read(client, &rows)?.filter(&mut goes_on) {
+            uncounted::count(client, &mut run)?;
             runs.insert(run.id, run);
         }
     }

@@ -1,14 +1,16 @@
 //! Reports of tasks: a batch in, every execution advanced once, the next tasks out.
 
-use crate::advance::{Advance, Reports, read_runs};
+use crate::advance::{Advance, Reports, read_some_runs};
 use crate::claim::Asking;
 use crate::error::Error;
+use crate::given::Place;
 use crate::id::by_part;
 use crate::jsonb::Jsonb;
 use crate::report::{Answer, Outcome, Refusal, complete, find_rows};
 use crate::run::{Run, as_data, load_facts};
+use crate::uncounted::Done;
 use crate::write::{EndedRow, Handed, Leases};
-use crate::{given, plans, random};
+use crate::{given, plans, random, uncounted};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
 use conductor::expression::Data;
@@ -70,10 +72,19 @@ pub fn finish(
     reporter: Reporter,
     mut asking: Option<&mut Asking>,
 ) -> Result<Finished, Error> {
-    let runs = load(client, now, &mut outcomes, reporter)?;
-    let (answers, taken) = judge(&outcomes, &runs, reporter);
+    let Loaded { runs, left } = load(client, now, &mut outcomes, reporter)?;
+    let (mut answers, taken) = judge(&outcomes, &runs, reporter);
+    let is_left = |outcome: &Outcome| outcome.row.as_ref().is_some_and(|row| left.contains(&row.workflow_execution));
+    for (answer, outcome) in answers.iter_mut().zip(&outcomes).filter(|(_, outcome)| is_left(outcome)) {
+        *answer = Some(uncounted::answer(outcome));
+    }
     // What time does never waits, not for a heartbeat either: it leaves leases to their end.
-    let leases = if reporter == Reporter::Worker { leases(&taken) } else { Leases::new() };
+    let leases = if reporter == Reporter::Worker {
+        let left = outcomes.iter().filter(|outcome| outcome.completed && is_left(outcome));
+        leases(taken.values().flatten().map(|report| report.outcome).chain(left))
+    } else {
+        Leases::new()
+    };
     if let Some(asking) = asking.as_deref_mut() {
         asking.tokens = given::take_whole(&leases);
     }
@@ -91,6 +102,14 @@ pub fn finish(
     Ok(Finished { answers: answers.collect(), handed, leases })
 }
 
+/// What is known of reported tasks.
+struct Loaded {
+    /// Their executions, locked.
+    runs: BTreeMap<i64, Run>,
+    /// The executions of items of which nobody needs to hear.
+    left: BTreeSet<i64>,
+}
+
 /// Locks the executions of the reported tasks, then finds these: what their rows say stays true. One part after the other,
 /// in each from callers to called. What a worker has done is written by the statement that finds it.
 fn load(
@@ -98,30 +117,49 @@ fn load(
     now: TimestampWithTimeZone,
     outcomes: &mut [Outcome],
     reporter: Reporter,
-) -> Result<BTreeMap<i64, Run>, Error> {
-    let mut runs = BTreeMap::new();
-    for (part, tasks) in by_part(outcomes.iter().filter_map(|outcome| outcome.task)) {
-        let known = given::take(&tasks).map(|runs| runs.into_iter().collect::<Vec<_>>());
-        let locked = match known.as_deref() {
-            Some([run]) => plans::run(client, include_str!("../queries/lock_run.sql"), &[part.into(), (*run).into()])?,
-            Some(runs) => {
-                plans::run(client, include_str!("../queries/lock_runs.sql"), &[part.into(), runs.to_vec().into()])?
-            }
-            None => {
-                plans::run(client, include_str!("../queries/lock_runs_of_tasks.sql"), &[part.into(), tasks.into()])?
-            }
+) -> Result<Loaded, Error> {
+    let places = find_places(client, outcomes)?;
+    let done = if reporter == Reporter::Worker { Done::of(outcomes, &places) } else { Done::default() };
+    let (mut runs, mut left) = (BTreeMap::new(), done.hold(client)?);
+    let ids: BTreeSet<i64> = places.into_values().map(|(run, _)| run).filter(|run| !left.contains(run)).collect();
+    for (part, ids) in by_part(ids.into_iter()) {
+        let locked = match ids[..] {
+            [run] => plans::run(client, include_str!("../queries/lock_run.sql"), &[part.into(), run.into()])?,
+            _ => plans::run(client, include_str!("../queries/lock_runs.sql"), &[part.into(), ids.into()])?,
         };
-        runs.extend(read_runs(client, locked)?);
+        runs.extend(read_some_runs(client, locked, |run| {
+            let is_left = done.may_be_left(run);
+            left.extend(is_left.then_some(run.id));
+            !is_left
+        })?);
     }
     if reporter == Reporter::Worker {
         complete(client, now, outcomes)?;
+        let is_known = |run: i64| runs.contains_key(&run) || left.contains(&run);
         let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
-        if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !runs.contains_key(&run))) {
+        if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !is_known(run))) {
             return Err(Error::refused("WF616", "a task was not there when the call began", "report it again"));
         }
     }
     find_rows(client, now, outcomes)?;
-    Ok(runs)
+    Ok(Loaded { runs, left })
+}
+
+/// Where reported tasks belong: as this session remembers, or as their rows say.
+fn find_places(client: &SpiClient, outcomes: &[Outcome]) -> Result<BTreeMap<i64, Place>, Error> {
+    let tasks: Vec<i64> = outcomes.iter().filter_map(|outcome| outcome.task).collect();
+    if let Some(known) = given::take(&tasks) {
+        return Ok(tasks.into_iter().zip(known).collect());
+    }
+    let mut places = BTreeMap::new();
+    for (part, tasks) in by_part(tasks.into_iter()) {
+        let mut rows = plans::run(client, include_str!("../queries/find_places.sql"), &[part.into(), tasks.into()])?;
+        while rows.next().is_some() {
+            let index = rows.get::<i32>(3)?.map(|index| index as u32);
+            places.insert(rows.get::<i64>(1)?.unwrap_or_default(), (rows.get::<i64>(2)?.unwrap_or_default(), index));
+        }
+    }
+    Ok(places)
 }
 
 /// Ends tasks of executions that are locked; what must wait for what others have withdrawn, when that is written.
@@ -355,9 +393,9 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
 }
 
 /// The leases that were reported with, and the tasks of each.
-fn leases(taken: &BTreeMap<i64, Vec<Taken>>) -> Leases {
+fn leases<'o>(taken: impl Iterator<Item = &'o Outcome>) -> Leases {
     let mut leases = Leases::new();
-    for outcome in taken.values().flatten().map(|report| report.outcome) {
+    for outcome in taken {
         if let (Some(lease), Some(task)) = (outcome.lease, outcome.task) {
             leases.entry(lease).or_default().push(task);
         }

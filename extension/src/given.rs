@@ -1,5 +1,5 @@
-//! What this session was given: which workflow execution each task belongs to, so that its report need not look for it, and how
-//! many tasks each lease has, so that it is known when all of them have been reported.
+//! What this session was given: where each task belongs, so that its report need not look for it, and how many tasks each lease
+//! has, so that it is known when all of them have been reported.
 //!
 //! The first never changes as long as the task is there, and whoever reports has mostly claimed in the same session. Where not, or
 //! where the memory was full, the tasks' rows say it. The second is a guess: a heartbeat from elsewhere can split a lease.
@@ -8,16 +8,19 @@ use crate::write::{Handed, Leases};
 use crate::{id, relation};
 use pgrx::pg_sys::Oid;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// So many tasks, and so many leases, are remembered: as many as a claim gives.
 const MOST: usize = 10_000;
+
+/// Where a task belongs: its workflow execution, and which item it is.
+pub type Place = (i64, Option<u32>);
 
 #[derive(Default)]
 struct Given {
     /// The table of the tasks: it has another number after the extension was dropped and made again, and ids begin anew.
     table: Option<Oid>,
-    runs: HashMap<i64, i64>,
+    places: HashMap<i64, Place>,
     /// The size of each lease.
     leases: HashMap<i64, usize>,
 }
@@ -30,22 +33,23 @@ thread_local! {
 pub fn note(tasks: &[Handed]) {
     let table = Some(relation::find(c"workflow_task_execution"));
     GIVEN.with_borrow_mut(|given| {
-        if given.table != table || given.runs.len().max(given.leases.len()) + tasks.len() > MOST {
+        if given.table != table || given.places.len().max(given.leases.len()) + tasks.len() > MOST {
             *given = Given { table, ..Given::default() };
         }
-        given.runs.extend(tasks.iter().map(|task| (task.task, task.workflow_execution)));
+        let place = |task: &Handed| (task.workflow_execution, task.task_index.map(|index| index as u32));
+        given.places.extend(tasks.iter().map(|task| (task.task, place(task))));
         for task in tasks {
             *given.leases.entry(task.lease).or_default() += 1;
         }
     });
 }
 
-/// The workflow executions of tasks that are being reported, and so are forgotten; none where one of them is not known.
-pub fn take(tasks: &[i64]) -> Option<BTreeSet<i64>> {
+/// Where tasks belong that are being reported, and so are forgotten; none where one of them is not known.
+pub fn take(tasks: &[i64]) -> Option<Vec<Place>> {
     let table = Some(relation::find(c"workflow_task_execution"));
     GIVEN.with_borrow_mut(|given| {
-        let runs: Vec<Option<i64>> = tasks.iter().map(|task| given.runs.remove(task)).collect();
-        if given.table == table { runs.into_iter().collect() } else { None }
+        let places: Vec<Option<Place>> = tasks.iter().map(|task| given.places.remove(task)).collect();
+        if given.table == table { places.into_iter().collect() } else { None }
     })
 }
 

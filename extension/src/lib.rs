@@ -40,6 +40,7 @@ mod settings;
 mod start;
 mod task_lists;
 mod ticker;
+mod uncounted;
 mod work;
 mod workflow_actions;
 mod write;

@@ -186,7 +186,7 @@ impl Outcome {
     }
 
     /// Does it say completed, so that only the row can still speak against it? What it yielded can be used, then.
-    fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.status.as_deref() == Some("completed")
             && self.task.zip(self.lease).is_some_and(|(task, _)| self.is_out_of_bounds(task).is_none())
             && self.obstacle().is_none()

@@ -52,10 +52,7 @@ impl Run {
         let status = row.label(4).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running);
         let state = match row.get::<Jsonb>(6)? {
             None => State::plain(status),
-            Some(state) => serde_json::from_str(&state.text()).map_err(|error| {
-                Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state")
-                    .with_detail(error.to_string())
-            })?,
+            Some(state) => read_state(state)?,
         };
         Ok(Some(Run {
             id: row.get::<i64>(1)?.unwrap_or_default(),
@@ -144,6 +141,14 @@ impl Run {
         }
         Ok(lists.into_iter().map(|(key, list)| (key, Data::from(list))).collect())
     }
+}
+
+/// What the conductor remembers, as stored.
+pub fn read_state(state: Jsonb) -> Result<State, Error> {
+    serde_json::from_str(&state.text()).map_err(|error| {
+        Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state")
+            .with_detail(error.to_string())
+    })
 }
 
 /// A stored value as data; null for none. One that cannot be read fails those expressions that use it, and so their workflow,

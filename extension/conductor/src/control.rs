@@ -130,6 +130,7 @@ impl Conductor<'_> {
                 max_retries,
                 stopped: false,
                 final_failure: false,
+                uncounted: false,
             });
             released
         });

@@ -57,6 +57,8 @@ impl Conductor<'_> {
             max_retries,
             stopped: false,
             final_failure: false,
+            // Where the next one waits for its turn, each end decides something.
+            uncounted: concurrency == 0 && total > 1,
         });
         Ok(())
     }
@@ -211,6 +213,7 @@ impl Conductor<'_> {
         progress.retries += 1;
         self.wait_begins |= self.graph.node(key.node).signal.is_some() && delay <= 0.0;
         (progress.stopped, progress.final_failure) = (false, false);
+        progress.uncounted = progress.concurrency == 0 && progress.total > 1;
         self.changes.items_retried.push(ItemsRetry { key, delay, released });
         self.changes.whole_ends.push((key, "retrying"));
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 mod facts;
 mod known_lists;
 mod own_tasks;
+mod uncounted;
 
 /// How a row stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -222,6 +223,9 @@ impl Ledger {
             let status = self.rows[outcome.row].status;
             return Err(Refused(format!("the task is not running: it is {status:?}")));
         }
+        if self.leave(outcomes) {
+            return Ok(vec!["running"; outcomes.len()]);
+        }
         let mut answers = Vec::with_capacity(outcomes.len());
         while answers.len() < outcomes.len() {
             answers.extend(self.report_some(&outcomes[answers.len()..]));
@@ -334,6 +338,7 @@ impl Ledger {
         &mut self,
         mut event: impl FnMut(&mut Conductor) -> Vec<(usize, Report)>,
     ) -> Vec<(TaskKey, &'static str)> {
+        self.count();
         let graph = self.graph.clone();
         let facts = self.facts();
         let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());

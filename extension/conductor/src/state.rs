@@ -289,6 +289,9 @@ pub struct Progress {
     /// A worker has said that trying again is of no use.
     #[serde(skip_serializing_if = "is_default")]
     pub final_failure: bool,
+    /// Items that are done may be known to their own rows only: whoever goes on with the execution counts these first.
+    #[serde(skip_serializing_if = "is_default")]
+    pub uncounted: bool,
 }
 
 /// What one branch has published.
@@ -349,6 +352,19 @@ impl State {
     /// The progress of a task with items.
     pub fn progress(&mut self, key: TaskKey) -> Option<&mut Progress> {
         self.items.iter_mut().find(|progress| progress.key == key)
+    }
+
+    /// May it be left to its own row that this item is done? It decides nothing: not how the others go on, nor what follows. The
+    /// last item is always heard of, and then the others are counted, too.
+    pub fn may_leave(&self, index: u32) -> bool {
+        matches!(&self.items[..], [only] if only.uncounted && index + 1 < only.total)
+    }
+
+    /// So many items of a task are done that nobody has counted.
+    pub fn count(&mut self, key: TaskKey, done: u32) {
+        if let Some(progress) = self.progress(key) {
+            (progress.ended, progress.uncounted) = (done, false);
+        }
     }
 
     /// One more visit, and its number: they count from `first`.

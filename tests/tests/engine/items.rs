@@ -251,3 +251,123 @@ async fn too_many_items_fail_the_workflow_with_the_bound() {
     })
     .await;
 }
+
+const THREE: &str = "tasks:
+  - {name: each, action: demo.a, with_items: [a, b, c], input: {x: '{{ item }}'}, on_success: after}
+  - {name: after, action: demo.b, input: {all: '{{ task.each.result }}'}}
+";
+
+impl Session {
+    /// The conductor's memory of the items of an execution, and which version of its row that is.
+    async fn memory(&mut self, workflow_execution: i64) -> (Value, String) {
+        let rows = self
+            .rows(format!(
+                "SELECT coalesce((state #> '{{items, 0}}') - '{{node, total, released, tolerated}}'::text[], 'null'), ctid::text
+                 FROM workflow.workflow_execution WHERE id = {workflow_execution}"
+            ))
+            .await;
+        let [memory] = rows.try_into().expect("one");
+        memory
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_is_done_is_counted_with_the_next_that_decides_something() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(THREE).await;
+        let tasks = session.claim(3).await;
+        let run = tasks[0].workflow_execution;
+        let before = session.memory(run).await;
+        assert_eq!(before.0, json!({"uncounted": true}));
+        // From a session that was not given it, too.
+        let mut other = Session::new(db).await;
+        assert_eq!(other.complete(&tasks[1], json!("B")).await, "running");
+        assert_eq!(session.memory(run).await, before);
+        assert_eq!(other.complete(&tasks[1], json!("again")).await, "completed");
+        let status = session.status(id).await;
+        assert_eq!((&status["status"], &status["current_tasks"]), (&json!("running"), &json!(["each"])));
+        assert_eq!(session.complete(&tasks[2], json!("C")).await, "running");
+        assert_eq!(session.memory(run).await.0, json!({"ended": 2}));
+        assert_eq!(session.complete(&tasks[0], json!("A")).await, "completed");
+        let [after] = session.claim_named(["after"]).await;
+        assert_eq!(after.input, Some(json!({"all": ["A", "B", "C"]})));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_left_beside_other_reports_is_counted_as_well() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let first = session.begin(THREE).await;
+        let second = session.start().await;
+        let mut tasks = session.claim(6).await;
+        tasks.sort_by_key(|task| task.task);
+        let (one, two) = (tasks[0].workflow_execution, tasks[3].workflow_execution);
+        let before = session.memory(two).await;
+        // All items of the first, and one of the second: of that nobody needs to hear.
+        let report = |tasks: &[Task]| -> Vec<_> {
+            tasks.iter().map(|task| (task.task, task.lease_token, "completed")).collect()
+        };
+        let answers = session.finish(&report(&tasks[..4])).await;
+        assert_eq!(
+            answers.iter().map(Answer::word).collect::<Vec<_>>(),
+            ["completed", "completed", "completed", "running"]
+        );
+        assert_eq!(session.memory(two).await, before);
+        assert_eq!(session.status(first).await["current_tasks"], json!(["after"]));
+        // What is refused is not done.
+        let stale =
+            [(tasks[4].task, tasks[4].lease_token + 1, "completed"), (tasks[0].task, tasks[0].lease_token, "failed")];
+        let answers = session.finish(&stale).await;
+        assert_eq!(answers.iter().map(Answer::word).collect::<Vec<_>>(), ["WF615", "completed"]);
+        // A pause counts.
+        session.run(format!("SELECT workflow_pause({second})")).await;
+        assert_eq!(session.memory(two).await.0, json!({"ended": 1}));
+        session.run(format!("SELECT workflow_resume({second})")).await;
+        let answers = session.finish(&report(&tasks[4..])).await;
+        assert_eq!(answers.iter().map(Answer::word).collect::<Vec<_>>(), ["completed", "completed"]);
+        assert_eq!(session.memory(one).await.0, Value::Null);
+        assert_eq!(session.status(second).await["current_tasks"], json!(["after"]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_batch_leaves_items_of_any_number_of_executions() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(THREE).await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[40]))").await;
+        let tasks = session.claim(120).await;
+        let outcomes = |of: fn(i32) -> bool| -> Vec<_> {
+            let chosen = tasks.iter().filter(|task| of(task.task_index.unwrap()));
+            chosen.map(|task| (task.task, task.lease_token, "completed")).collect()
+        };
+        for (of, word) in [((|index| index < 2) as fn(i32) -> bool, "running"), (|index| index == 2, "completed")] {
+            let uncounted = "SELECT count(*) FROM workflow.workflow_execution WHERE state @? '$.items[*].uncounted'";
+            assert_eq!(session.value::<i64>(uncounted).await, 40);
+            let answers = session.finish(&outcomes(of)).await;
+            assert!(answers.iter().all(|answer| answer.word() == word), "{answers:?}");
+        }
+        assert_eq!(session.claim(120).await.len(), 40);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_every_step_is_logged_each_item_is_heard_of() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.begin(THREE).await;
+        let tasks = session.claim(3).await;
+        session.run("SET pg_workflow.log_transitions = on").await;
+        session.complete(&tasks[0], json!("A")).await;
+        assert_eq!(session.memory(tasks[0].workflow_execution).await.0, json!({"ended": 1}));
+        let logged =
+            format!("SELECT count(*) FROM workflow.event WHERE task = {} AND kind = 'completed'", tasks[0].task);
+        assert_eq!(session.value::<i64>(logged).await, 1);
+    })
+    .await;
+}
