@@ -20,8 +20,8 @@ const MANY: i64 = 8;
 /// tasks has to be looked at.
 const A_PAGE: i64 = 10_000;
 
-/// How long at most a head is believed in, in microseconds.
-const LONGEST: i64 = 10_000_000;
+/// How long at most a head is believed in, in microseconds: as long as a step of priority is worth.
+const LONGEST: i64 = 60_000_000;
 
 /// A page has more entries of the index than this.
 const ENTRIES: usize = 20;
