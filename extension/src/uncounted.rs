@@ -20,9 +20,16 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of so many executions a call leaves items uncounted without a turn: the server has room for some thousands of such locks, of all
-/// sessions together.
+/// How many such locks there are, for all executions: the server has room for some thousands of locks, of all sessions together.
+const LOCKS: i64 = 256;
+
+/// Of so many executions a call leaves items uncounted without a turn.
 const MOST_RUNS: usize = 16;
+
+/// Those who leave items uncounted share a lock, and so do those who count: only one kind keeps out the other. Executions that
+/// have a lock in common never wait for each other in a circle, because the first kind waits for nothing.
+const LEAVE: u32 = pg_sys::ShareLock;
+const COUNT: u32 = pg_sys::RowExclusiveLock;
 
 /// Tells these locks from the advisory locks of users, which have 1 and 2 there.
 const SPACE: u16 = u16::from_be_bytes(*b"wf");
@@ -65,12 +72,12 @@ impl Done {
         if !are_items || more_may_follow() {
             return Ok(BTreeSet::new());
         }
-        let held: Vec<i64> = runs.iter().copied().take_while(|run| lock(*run, pg_sys::ShareLock, true)).collect();
+        let held: Vec<i64> = runs.iter().copied().take_while(|run| lock(*run, LEAVE, true)).collect();
         // What is read now is as it was when the locks were there, or newer.
         if held.len() == runs.len() && self.are_left(client, runs)? {
             return Ok(held.into_iter().collect());
         }
-        held.into_iter().for_each(|run| unlock(run, pg_sys::ShareLock));
+        held.into_iter().for_each(|run| unlock(run, LEAVE));
         Ok(BTreeSet::new())
     }
 
@@ -103,7 +110,7 @@ pub fn count(client: &SpiClient, run: &mut Run) -> Result<(), Error> {
     if open.is_empty() {
         return Ok(());
     }
-    lock(run.id, pg_sys::ExclusiveLock, false);
+    lock(run.id, COUNT, false);
     for key in open {
         let name = run.graph.node(key.node).name.as_str();
         let arguments = || [run.id.into(), name.into(), (key.route as i32).into(), (key.visit as i32).into()];
@@ -129,7 +136,7 @@ fn keeps_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Takes a lock of a workflow execution until the end of the transaction. False: others hold one against it, and there is no
+/// Takes the lock of a workflow execution until the end of the transaction. False: others hold it against that, and there is no
 /// waiting.
 fn lock(run: i64, mode: u32, at_once: bool) -> bool {
     // SAFETY: the tag is a whole one, and read only.
@@ -147,8 +154,8 @@ fn tag(run: i64) -> pg_sys::LOCKTAG {
     pg_sys::LOCKTAG {
         // SAFETY: a backend that runs a function has a database.
         locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-        locktag_field2: (run >> 32) as u32,
-        locktag_field3: run as u32,
+        locktag_field2: 0,
+        locktag_field3: (run % LOCKS) as u32,
         locktag_field4: SPACE,
         locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
         locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
@@ -159,5 +166,5 @@ fn tag(run: i64) -> pg_sys::LOCKTAG {
 #[pg_extern(sql = false)]
 fn workflow_may_count(id: i64, state: Option<Jsonb>) -> Result<bool, ErrorReport> {
     let items = state.map(read_state).transpose()?.map(|state| state.items).unwrap_or_default();
-    Ok(!items.iter().any(|progress| progress.uncounted) || lock(id, pg_sys::ExclusiveLock, true))
+    Ok(!items.iter().any(|progress| progress.uncounted) || lock(id, COUNT, true))
 }

@@ -339,19 +339,19 @@ async fn a_batch_leaves_items_of_any_number_of_executions() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(THREE).await;
-        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[40]))").await;
-        let tasks = session.claim(120).await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[300]))").await;
+        let tasks = session.claim(900).await;
         let outcomes = |of: fn(i32) -> bool| -> Vec<_> {
             let chosen = tasks.iter().filter(|task| of(task.task_index.unwrap()));
             chosen.map(|task| (task.task, task.lease_token, "completed")).collect()
         };
         for (of, word) in [((|index| index < 2) as fn(i32) -> bool, "running"), (|index| index == 2, "completed")] {
             let uncounted = "SELECT count(*) FROM workflow.workflow_execution WHERE state @? '$.items[*].uncounted'";
-            assert_eq!(session.value::<i64>(uncounted).await, 40);
+            assert_eq!(session.value::<i64>(uncounted).await, 300);
             let answers = session.finish(&outcomes(of)).await;
             assert!(answers.iter().all(|answer| answer.word() == word), "{answers:?}");
         }
-        assert_eq!(session.claim(120).await.len(), 40);
+        assert_eq!(session.claim(900).await.len(), 300);
     })
     .await;
 }
