@@ -73,15 +73,11 @@ pub fn finish(
     mut asking: Option<&mut Asking>,
 ) -> Result<Finished, Error> {
     let Loaded { runs, left } = load(client, now, &mut outcomes, reporter)?;
-    let (mut answers, taken) = judge(&outcomes, &runs, reporter);
-    let is_left = |outcome: &Outcome| outcome.row.as_ref().is_some_and(|row| left.contains(&row.workflow_execution));
-    for (answer, outcome) in answers.iter_mut().zip(&outcomes).filter(|(_, outcome)| is_left(outcome)) {
-        *answer = Some(uncounted::answer(outcome));
-    }
+    let (answers, taken) = judge(&outcomes, &runs, &left, reporter);
     // What time does never waits, not for a heartbeat either: it leaves leases to their end.
     let leases = if reporter == Reporter::Worker {
-        let left = outcomes.iter().filter(|outcome| outcome.completed && is_left(outcome));
-        leases(taken.values().flatten().map(|report| report.outcome).chain(left))
+        let is_left = |outcome: &&Outcome| outcome.completed && is_of(outcome, &left);
+        leases(taken.values().flatten().map(|report| report.outcome).chain(outcomes.iter().filter(is_left)))
     } else {
         Leases::new()
     };
@@ -172,7 +168,7 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
     let runs: BTreeSet<i64> =
         outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
     advance.load(runs.into_iter().collect())?;
-    let (_, taken) = judge(&outcomes, &advance.runs, Reporter::Engine);
+    let (_, taken) = judge(&outcomes, &advance.runs, &BTreeSet::new(), Reporter::Engine);
     let open = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
     let left = report_round(advance, &open, &mut States::new())?;
     let left: BTreeSet<Option<i64>> = left.values().copied().flatten().map(|report| report.outcome.task).collect();
@@ -185,12 +181,17 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
 fn judge<'o>(
     outcomes: &'o [Outcome],
     runs: &BTreeMap<i64, Run>,
+    left: &BTreeSet<i64>,
     reporter: Reporter,
 ) -> (Vec<Option<Answer>>, BTreeMap<i64, Vec<Taken<'o>>>) {
     let mut taken: BTreeMap<i64, Vec<Taken>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut answers = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
+        if is_of(outcome, left) {
+            answers.push(Some(uncounted::answer(outcome)));
+            continue;
+        }
         let run = outcome.row.as_ref().and_then(|row| runs.get(&row.workflow_execution));
         let node = outcome.row.as_ref().zip(run).and_then(|(row, run)| run.graph.find(&row.task_name));
         let outside = || {
@@ -220,6 +221,11 @@ fn judge<'o>(
         });
     }
     (answers, taken)
+}
+
+/// Is it the report of a task of one of these executions?
+fn is_of(outcome: &Outcome, runs: &BTreeSet<i64>) -> bool {
+    outcome.row.as_ref().is_some_and(|row| runs.contains(&row.workflow_execution))
 }
 
 fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
