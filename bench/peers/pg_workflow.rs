@@ -29,11 +29,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn enqueue(pool: &PgPool, jobs: usize, steps: &str) -> Result<Value, Box<dyn Error>> {
     let payload = json!({"order": 12345, "note": "pack and send it"});
+    let mut connection = pool.acquire().await?;
     let begin = Instant::now();
     for start in (0..jobs).step_by(1000) {
         let parameters = vec![payload.clone(); 1000.min(jobs - start)];
         let r#ref = format!("bench.linear{steps}");
-        Engine::start_many(pool, StartManyInput { r#ref, parameters, ..Default::default() }).await?;
+        Engine::start_many(&mut *connection, StartManyInput { r#ref, parameters, ..Default::default() }).await?;
     }
     Ok(json!({"done": jobs, "seconds": begin.elapsed().as_secs_f64()}))
 }
