@@ -6,6 +6,9 @@ use std::fmt;
 /// The system that all others are compared with.
 pub const OURS: &str = "pg_workflow";
 
+/// No system, but the rows that ours writes, written by hand: how much of a job are they?
+const BY_HAND: &str = "rows-by-hand";
+
 /// What a driver is written in.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub enum Language {
@@ -33,9 +36,10 @@ pub struct Contender {
 }
 
 /// In this order in each round.
-pub static CONTENDERS: [Contender; 8] = [
+pub static CONTENDERS: [Contender; 9] = [
     ours(Language::Rust, "pg_workflow.rs"),
     ours(Language::Node, "pg_workflow.mjs"),
+    Contender { system: BY_HAND, steps: &[1], ..ours(Language::Node, "rows_by_hand.mjs") },
     Contender {
         system: "graphile-worker",
         language: Language::Node,
@@ -120,6 +124,11 @@ impl Contender {
         self.system == OURS
     }
 
+    /// Does it work on our tables?
+    pub fn has_our_tables(&self) -> bool {
+        self.is_ours() || self.system == BY_HAND
+    }
+
     /// The database that its runs get copies of.
     pub fn template(&self) -> String {
         format!("peers_{}", self.system.replace('-', "_"))
@@ -128,7 +137,7 @@ impl Contender {
     /// The version that is installed, as its package's file pins it.
     pub fn version(&self) -> &'static str {
         let pinned = match self.language {
-            _ if self.is_ours() => return env!("CARGO_PKG_VERSION"),
+            _ if self.has_our_tables() => return env!("CARGO_PKG_VERSION"),
             Language::Node => {
                 include_str!("../../../peers/package.json").split_once(&format!("\"{}\": \"", self.system))
             }

@@ -40,9 +40,10 @@ impl Stage {
             if made.insert(template.clone()) {
                 eprintln!("bench-peers: preparing {}", contender.system);
                 self.server.sql("postgres", &format!("CREATE DATABASE {template} TEMPLATE template0"))?;
-                if contender.is_ours() {
+                if contender.has_our_tables() {
                     self.server.sql(&template, &definitions(contender))?;
-                } else {
+                }
+                if !contender.is_ours() {
                     self.driver(contender).prepare(&self.server.url(&template))?;
                 }
             }

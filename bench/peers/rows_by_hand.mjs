@@ -1,0 +1,46 @@
+// No system: what a job of pg_workflow writes, by a function of four statements in place of the engine (rows_by_hand.sql). It shows
+// how much of a job is its rows. Puts in as pg_workflow does.
+import { readFile } from 'node:fs/promises';
+import pg from 'pg';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { drive, inThousands, payload, url } from './protocol.mjs';
+
+pg.types.setTypeParser(pg.types.builtins.INT8, String);
+
+async function open() {
+  const db = new pg.Client({ connectionString: url });
+  await db.connect();
+  return db;
+}
+
+await drive({
+  async prepare() {
+    const db = await open();
+    await db.query(await readFile(new URL('rows_by_hand.sql', import.meta.url), 'utf8'));
+    await db.end();
+  },
+
+  async enqueue(jobs, steps, clock) {
+    const db = await open();
+    const start = 'SELECT count(*) FROM workflow_start_many($1, $2::jsonb[])';
+    await clock(() => inThousands(jobs, (n) => db.query(start, [`bench.linear${steps}`, Array(n).fill(payload)])));
+    await db.end();
+  },
+
+  async work(started, stopped) {
+    let stopping = false;
+    stopped.then(() => (stopping = true));
+    const db = await open();
+    await started();
+    let [done, hand] = [0, []];
+    while (hand.length || !stopping) {
+      const [tasks, runs, results] = ['task', 'run', 'input'].map((column) => hand.map((row) => row[column]));
+      const text = 'SELECT * FROM rows_by_hand($1, $2, $3::jsonb[], 500)';
+      ({ rows: hand } = await db.query({ name: 'exchange', text, values: [tasks, runs, results] }));
+      done += tasks.length;
+      if (!hand.length) await sleep(50 + 100 * Math.random());
+    }
+    await db.end();
+    return done;
+  },
+});
