@@ -6,95 +6,19 @@ use crate::conductor::{Advice, Conductor, Reported};
 use crate::control::Rerun;
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
-use crate::state::{Context, Execution, Status, TaskEnd, TaskKey};
+use crate::state::{Execution, Status, TaskEnd, TaskKey};
 use crate::task_lists::TaskLists;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod check;
 mod facts;
 mod known_lists;
 mod own_tasks;
+mod task_row;
 mod uncounted;
 
-/// How a row stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RowStatus {
-    /// Waits for its turn among the items.
-    Held,
-    /// Waits for its time.
-    Delayed,
-    /// Claimable.
-    Ready,
-    /// Claimed.
-    Running,
-    /// Over.
-    Ended(TaskEnd),
-}
-
-/// A row of `workflow_task_execution`.
-#[derive(Debug, Clone)]
-pub struct TaskRow {
-    /// Which task.
-    pub key: TaskKey,
-    /// Which item.
-    pub index: Option<u32>,
-    /// How it stands.
-    pub status: RowStatus,
-    /// What a worker must do.
-    pub action: Option<String>,
-    /// The signal that it waits for.
-    pub signal: Option<String>,
-    /// What no worker does has begun: the engine goes on with it, or it waits for its signal.
-    pub begun: bool,
-    /// The action's input.
-    pub input: Option<Data>,
-    /// What it sees.
-    pub context: Context,
-    /// When its delay, its retry's delay or its timeout is over, in seconds since the start.
-    pub due: Option<f64>,
-    /// Seconds an attempt may run.
-    pub timeout: Option<i32>,
-    /// When it was made, in seconds since the start.
-    pub created: f64,
-    /// Its delay is that of a retry, which counts when it is dispatched.
-    pub awaits_retry: bool,
-    /// Retries dispatched.
-    pub retries: u32,
-    /// Retries allowed.
-    pub max_retries: u32,
-    /// It ended without having begun.
-    pub withdrawn: bool,
-    /// What was reported.
-    pub result: Option<Data>,
-    /// What was reported of a failure.
-    pub error: Option<Data>,
-}
-
-impl TaskRow {
-    /// Can a worker claim it?
-    pub fn is_claimable(&self) -> bool {
-        self.status == RowStatus::Ready && self.action.is_some()
-    }
-
-    fn is_pending(&self) -> bool {
-        matches!(self.status, RowStatus::Held | RowStatus::Delayed | RowStatus::Ready)
-    }
-
-    /// It begins, or begins anew, when its time has come.
-    fn await_time(&mut self, now: f64, delay: f64) {
-        self.begun = false;
-        (self.status, self.due) = match delay > 0.0 {
-            true => (RowStatus::Delayed, Some(now + delay)),
-            false => (RowStatus::Ready, None),
-        };
-    }
-
-    fn await_retry(&mut self, now: f64, delay: f64) {
-        self.await_time(now, delay);
-        self.awaits_retry = delay > 0.0;
-        self.retries += u32::from(!self.awaits_retry);
-    }
-}
+pub use task_row::{RowStatus, TaskRow};
 
 /// What is reported of a row.
 #[derive(Debug, Clone)]
@@ -472,46 +396,6 @@ impl Ledger {
                 error: None,
             });
         }
-    }
-
-    /// Broken invariants; none when all is well.
-    pub fn check(&self) -> Vec<String> {
-        let mut broken = Vec::new();
-        let live_rows = self.rows.iter().filter(|row| !matches!(row.status, RowStatus::Ended(_))).count();
-        if self.over && live_rows > 0 {
-            broken.push(format!("the execution is over and {live_rows} of its tasks live"));
-        }
-        let mut keys: Vec<(TaskKey, Option<u32>)> = self.rows.iter().map(|row| (row.key, row.index)).collect();
-        keys.sort_unstable();
-        if keys.windows(2).any(|two| two[0] == two[1]) {
-            broken.push("a task ran twice on one route and visit, or a join fired twice".to_owned());
-        }
-        let mut live: Vec<TaskKey> =
-            self.rows.iter().filter(|row| !matches!(row.status, RowStatus::Ended(_))).map(|row| row.key).collect();
-        live.sort_unstable();
-        live.dedup();
-        if !self.over && live.len() as u32 != self.execution.state.live {
-            broken.push(format!("{} tasks live, the state says {}", live.len(), self.execution.state.live));
-        }
-        let waits_for = |row: &TaskRow, name: &str| {
-            row.begun && row.status == RowStatus::Ready && row.signal.as_deref() == Some(name)
-        };
-        for signal in self.signals.iter().filter(|signal| signal.taken_by.is_none()) {
-            if self.rows.iter().any(|row| waits_for(row, &signal.name)) {
-                broken.push(format!("signal {} is kept while a task waits for it", signal.name));
-            }
-        }
-        for progress in &self.execution.state.items {
-            let of_task = self.rows.iter().filter(|row| row.key == progress.key);
-            let active = of_task
-                .filter(|row| matches!(row.status, RowStatus::Delayed | RowStatus::Ready | RowStatus::Running))
-                .count();
-            if progress.concurrency > 0 && active as u32 > progress.concurrency {
-                broken.push(format!("{active} items of a task are active, {} may be", progress.concurrency));
-            }
-        }
-        broken.extend(self.check_lists());
-        broken
     }
 
     /// The graph it runs on.
