@@ -312,8 +312,10 @@ CREATE TABLE workflow.workflow_task_execution (
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
   CONSTRAINT workflow_task_execution_execution_fkey FOREIGN KEY (part, execution)
     REFERENCES workflow.execution (part, id) ON DELETE CASCADE
-) WITH (fillfactor = 40);
-CREATE INDEX workflow_task_execution_workflow_execution_idx ON workflow.workflow_task_execution (workflow_execution);
+) WITH (fillfactor = 30);
+-- Each claim adds an entry, and a page of merged ones is expensive to clear before it.
+CREATE INDEX workflow_task_execution_workflow_execution_idx ON workflow.workflow_task_execution (workflow_execution)
+  WITH (deduplicate_items = off);
 CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_task_execution (part, execution)
   WHERE execution IS NOT NULL;
 CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)

@@ -1,21 +1,6 @@
-// pg_workflow with a worker in plain SQL, as examples/worker.mjs has it: one call a round, which reports what is done
-// and takes what is next.
-import pg from 'pg';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { drive, inThousands, payload, url } from './protocol.mjs';
-
-pg.types.setTypeParser(pg.types.builtins.INT8, String); // ids are larger than a number can be exact
-
-const handlers = { 'bench.step': ({ input }) => input };
-const exchange = `SELECT task, lease_token, state, code, message, action, input FROM workflow_finish_and_claim($1,
-  ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, $2) o), max_tasks => 500, actions => $3)
-  WHERE state = 'claimed' OR code IS NOT NULL`;
-
-async function open() {
-  const db = new pg.Client({ connectionString: url });
-  await db.connect();
-  return db;
-}
+// pg_workflow, to which a job is a workflow of one task.
+import { open, work } from './exchange.mjs';
+import { drive, inThousands, payload } from './protocol.mjs';
 
 await drive({
   async enqueue(jobs, steps, clock) {
@@ -24,29 +9,5 @@ await drive({
     await clock(() => inThousands(jobs, (n) => db.query(start, [`bench.linear${steps}`, Array(n).fill(payload)])));
     await db.end();
   },
-
-  async work(started, stopped) {
-    let stopping = false;
-    stopped.then(() => (stopping = true));
-    const db = await open();
-    await started();
-    let [done, outbox] = [0, []];
-    while (outbox.length || !stopping) {
-      const values = [`node ${process.pid}`, JSON.stringify(outbox), Object.keys(handlers)];
-      const { rows } = await db.query({ name: 'exchange', text: exchange, values });
-      for (const row of rows) if (row.code) throw new Error(`${row.code}: ${row.message}`);
-      done += outbox.length;
-      outbox = rows
-        .filter((row) => row.state === 'claimed')
-        .map((row) => ({
-          task: row.task,
-          lease_token: row.lease_token,
-          status: 'completed',
-          result: handlers[row.action](row),
-        }));
-      if (!outbox.length) await sleep(50 + 100 * Math.random());
-    }
-    await db.end();
-    return done;
-  },
+  work,
 });

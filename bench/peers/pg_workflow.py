@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 HANDLERS = {"bench.step": lambda input: input}
 EXCHANGE = """SELECT task, lease_token, state, code, message, action, input FROM workflow_finish_and_claim(%s,
-  ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, %s) o), max_tasks => 500, actions => %s)
+  ARRAY(SELECT o FROM jsonb_populate_recordset(NULL::workflow.outcome, %s) o), max_tasks => 1000, actions => %s)
   WHERE state = 'claimed' OR code IS NOT NULL"""
 
 

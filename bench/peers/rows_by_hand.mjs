@@ -1,17 +1,9 @@
 // No system: what a job of pg_workflow writes, by a function of four statements in place of the engine (rows_by_hand.sql). It shows
 // how much of a job is its rows. Puts in as pg_workflow does.
 import { readFile } from 'node:fs/promises';
-import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { drive, inThousands, payload, url } from './protocol.mjs';
-
-pg.types.setTypeParser(pg.types.builtins.INT8, String);
-
-async function open() {
-  const db = new pg.Client({ connectionString: url });
-  await db.connect();
-  return db;
-}
+import { open } from './exchange.mjs';
+import { drive, inThousands, payload } from './protocol.mjs';
 
 await drive({
   async prepare() {
@@ -35,7 +27,7 @@ await drive({
     let [done, hand] = [0, []];
     while (hand.length || !stopping) {
       const [tasks, runs, results] = ['task', 'run', 'input'].map((column) => hand.map((row) => row[column]));
-      const text = 'SELECT * FROM rows_by_hand($1, $2, $3::jsonb[], 500)';
+      const text = 'SELECT * FROM rows_by_hand($1, $2, $3::jsonb[], 1000)';
       ({ rows: hand } = await db.query({ name: 'exchange', text, values: [tasks, runs, results] }));
       done += tasks.length;
       if (!hand.length) await sleep(50 + 100 * Math.random());

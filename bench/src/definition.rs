@@ -35,6 +35,15 @@ pub fn fan_out(name: &str, items: u32) -> String {
 "# + &output("meet")
 }
 
+/// One task for each of the jobs that it is started with.
+pub fn jobs(name: &str) -> String {
+    format!(
+        "ref: bench.{name}\nlabel: Jobs that are put in together\nversion: 1.0.0\n\
+         parameters: {{type: object, required: [jobs], properties: {{jobs: {{type: array, items: {{type: object}}}}}}}}\n\
+         tasks:\n  - {{name: job, action: bench.step, with_items: \"{{{{ parameters.jobs }}}}\", input: \"{{{{ item }}}}\"}}\n"
+    )
+}
+
 fn head(name: &str, label: &str) -> String {
     format!("ref: bench.{name}\nlabel: {label}\nversion: 1.0.0\n{PARAMETERS}tasks:\n")
 }
@@ -63,5 +72,12 @@ mod tests {
         let yaml = fan_out("fanout100", 100);
         assert!(yaml.starts_with("ref: bench.fanout100\n"), "{yaml}");
         assert!(yaml.contains(r#"with_items: "{{ range(100) | list }}""#), "{yaml}");
+    }
+
+    #[test]
+    fn jobs_are_the_items_that_they_are_started_with() {
+        let yaml = jobs("jobs");
+        assert!(yaml.starts_with("ref: bench.jobs\n"), "{yaml}");
+        assert!(yaml.contains(r#"with_items: "{{ parameters.jobs }}", input: "{{ item }}"}"#), "{yaml}");
     }
 }

@@ -6,6 +6,9 @@ use std::fmt;
 /// The system that all others are compared with.
 pub const OURS: &str = "pg_workflow";
 
+/// Ours too: jobs that are put in together are the items of one workflow.
+const ITEMS: &str = "pg_workflow-items";
+
 /// No system, but the rows that ours writes, written by hand: how much of a job are they?
 const BY_HAND: &str = "rows-by-hand";
 
@@ -36,9 +39,10 @@ pub struct Contender {
 }
 
 /// In this order in each round.
-pub static CONTENDERS: [Contender; 9] = [
+pub static CONTENDERS: [Contender; 10] = [
     ours(Language::Rust, "pg_workflow.rs"),
     ours(Language::Node, "pg_workflow.mjs"),
+    Contender { system: ITEMS, steps: &[1], ..ours(Language::Node, "pg_workflow_items.mjs") },
     Contender { system: BY_HAND, steps: &[1], ..ours(Language::Node, "rows_by_hand.mjs") },
     Contender {
         system: "graphile-worker",
@@ -126,7 +130,12 @@ impl Contender {
 
     /// Does it work on our tables?
     pub fn has_our_tables(&self) -> bool {
-        self.is_ours() || self.system == BY_HAND
+        [OURS, ITEMS, BY_HAND].contains(&self.system)
+    }
+
+    /// Is there more to prepare than workflows?
+    pub fn must_prepare(&self) -> bool {
+        ![OURS, ITEMS].contains(&self.system)
     }
 
     /// The database that its runs get copies of.

@@ -5,7 +5,7 @@ use crate::driver::{Driver, Worker};
 use crate::install::Tools;
 use crate::report::Sample;
 use crate::{Error, Result, Workload};
-use pg_workflow_bench::definition::linear;
+use pg_workflow_bench::definition::{jobs, linear};
 use pg_workflow_bench::server::Server;
 use sqlx::{Connection, PgConnection, query_scalar};
 use std::collections::HashSet;
@@ -43,7 +43,7 @@ impl Stage {
                 if contender.has_our_tables() {
                     self.server.sql(&template, &definitions(contender))?;
                 }
-                if !contender.is_ours() {
+                if contender.must_prepare() {
                     self.driver(contender).prepare(&self.server.url(&template))?;
                 }
             }
@@ -122,11 +122,11 @@ async fn done(observer: &mut PgConnection, contender: &Contender) -> Result<Opti
     Ok(Some(done.unsigned_abs()))
 }
 
-/// Our own workflows: those of `make bench`.
+/// Our own workflows: those of `make bench`, and that of jobs that are put in together.
 fn definitions(ours: &Contender) -> String {
     let mut sql = "CREATE EXTENSION pg_workflow; SELECT ref FROM workflow_register_action('bench.step');\n".to_owned();
-    for steps in ours.steps {
-        let yaml = linear(&format!("linear{steps}"), *steps);
+    let linear = ours.steps.iter().map(|steps| linear(&format!("linear{steps}"), *steps));
+    for yaml in linear.chain([jobs("jobs")]) {
         sql += &format!("SELECT ref FROM workflow_define($yaml$\n{yaml}$yaml$);\n");
     }
     sql
