@@ -1,8 +1,7 @@
-// A worker of pg_workflow in plain SQL, as examples/worker.mjs has it: one call a round, which reports what is done and takes what is
-// next.
+// What the drivers have in common that work on pg_workflow's tables.
 import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { url } from './protocol.mjs';
+import { inThousands, payload, url } from './protocol.mjs';
 
 pg.types.setTypeParser(pg.types.builtins.INT8, String); // ids are larger than a number can be exact
 
@@ -17,6 +16,15 @@ export async function open() {
   return db;
 }
 
+/** Starts a workflow of so many steps for each job. */
+export async function enqueue(jobs, steps, clock) {
+  const db = await open();
+  const start = 'SELECT count(*) FROM workflow_start_many($1, $2::jsonb[])';
+  await clock(() => inThousands(jobs, (n) => db.query(start, [`bench.linear${steps}`, Array(n).fill(payload)])));
+  await db.end();
+}
+
+/** A worker in plain SQL, as examples/worker.mjs has it: one call a round, which reports what is done and takes what is next. */
 export async function work(started, stopped) {
   let stopping = false;
   stopped.then(() => (stopping = true));

@@ -33,7 +33,7 @@ const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 /** Does what the command line says; work gives how many jobs it has done. */
 export async function drive({ prepare, enqueue, work }) {
   const [word, jobs, steps] = process.argv.slice(2);
-  if (word === 'prepare') await prepare();
+  if (word === 'prepare') await prepare?.();
   else if (word === 'enqueue')
     await enqueue(Number(jobs), Number(steps), async (putAll) => {
       const begin = performance.now();

@@ -2,8 +2,8 @@
 // how much of a job is its rows. Puts in as pg_workflow does.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { open } from './exchange.mjs';
-import { drive, inThousands, payload } from './protocol.mjs';
+import { enqueue, open } from './exchange.mjs';
+import { drive } from './protocol.mjs';
 
 await drive({
   async prepare() {
@@ -12,12 +12,7 @@ await drive({
     await db.end();
   },
 
-  async enqueue(jobs, steps, clock) {
-    const db = await open();
-    const start = 'SELECT count(*) FROM workflow_start_many($1, $2::jsonb[])';
-    await clock(() => inThousands(jobs, (n) => db.query(start, [`bench.linear${steps}`, Array(n).fill(payload)])));
-    await db.end();
-  },
+  enqueue,
 
   async work(started, stopped) {
     let stopping = false;

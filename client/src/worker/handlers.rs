@@ -26,6 +26,7 @@ pub(super) type Lease = (i64, i64);
 pub(super) struct Held(Mutex<HashMap<Lease, CancellationToken>>);
 
 impl Held {
+    /// All of them.
     pub fn leases(&self) -> Vec<Lease> {
         self.lock().keys().copied().collect()
     }
@@ -34,6 +35,7 @@ impl Held {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// What the engine says of one, to its handler.
     pub fn heard(&self, lease: Lease, state: LeaseState) {
         let mut held = self.lock();
         match state {

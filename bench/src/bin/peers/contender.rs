@@ -133,11 +133,6 @@ impl Contender {
         [OURS, ITEMS, BY_HAND].contains(&self.system)
     }
 
-    /// Is there more to prepare than workflows?
-    pub fn must_prepare(&self) -> bool {
-        ![OURS, ITEMS].contains(&self.system)
-    }
-
     /// The database that its runs get copies of.
     pub fn template(&self) -> String {
         format!("peers_{}", self.system.replace('-', "_"))

@@ -43,7 +43,7 @@ impl Stage {
                 if contender.has_our_tables() {
                     self.server.sql(&template, &definitions(contender))?;
                 }
-                if contender.must_prepare() {
+                if !contender.is_ours() {
                     self.driver(contender).prepare(&self.server.url(&template))?;
                 }
             }
