@@ -1,5 +1,12 @@
 -- Inserts executions that begin under idempotency keys. One whose key is taken is left out, once it is certain that it is: a
 -- start with the same key that has not committed yet is waited for.
-INSERT INTO workflow.execution SELECT n.* FROM rows AS n
+-- Columns that an owner has added get their defaults.
+INSERT INTO workflow.execution (
+  part, id, created, action_ref, action, parent, idempotency_key, enforcement, executor, config, status, updated,
+  result)
+SELECT
+  n.part, n.id, n.created, n.action_ref, n.action, n.parent, n.idempotency_key, n.enforcement, n.executor, n.config,
+  n.status, n.updated, n.result
+FROM rows AS n
 ON CONFLICT (part, action_ref, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING id

@@ -5,7 +5,7 @@ use crate::id::PARTS;
 use crate::jsonb::Jsonb;
 use crate::queue_head::{self, Look, Place};
 use crate::write::{FreshTask, Handed};
-use crate::{foreign_keys, plans, queue_part, random, settings};
+use crate::{plans, queue_part, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
@@ -191,7 +191,7 @@ fn claim_from(
     claimed: &mut Vec<Handed>,
 ) -> Result<(), Error> {
     let (wanted, node) = (asking.wanted - claimed.len(), i64::from(settings::node()) << 40);
-    let mut rows = foreign_keys::untouched(&[c"workflow_task_execution"], || match actions {
+    let mut rows = match actions {
         [action] if wanted == 1 => {
             let arguments = [part.into(), action.as_str().into(), node.into(), now.into(), time.into(), id.into()];
             plans::run(client, include_str!("../queries/claim_one.sql"), &arguments)
@@ -201,7 +201,7 @@ fn claim_from(
             let arguments = [part.into(), actions, wanted, node.into(), now.into(), time.into(), id.into()];
             plans::run(client, include_str!("../queries/claim.sql"), &arguments)
         }
-    })?;
+    }?;
     let before = claimed.len();
     while rows.next().is_some() {
         claimed.push(Handed {

@@ -41,6 +41,7 @@ mod start;
 mod task_lists;
 mod ticker;
 mod uncounted;
+mod users_code;
 mod work;
 mod workflow_actions;
 mod write;
@@ -87,6 +88,7 @@ pub extern "C-unwind" fn _PG_init() {
     settings::register();
     ticker::register_launcher();
     relation::listen();
+    users_code::listen();
     workflow_actions::listen();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();

@@ -11,6 +11,14 @@ use std::ffi::{CStr, c_char};
 thread_local! {
     /// By where the name is: a constant stays in its place, and to compare the names themselves would take longer than all else.
     static KNOWN: RefCell<BTreeMap<*const c_char, Oid>> = const { RefCell::new(BTreeMap::new()) };
+
+    /// Who else wants to hear of changes.
+    static LISTENERS: RefCell<Vec<fn(Oid)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls a function whenever a table changes, with the table's OID; an invalid one means any table. It must not look anything up.
+pub fn on_change(listener: fn(Oid)) {
+    LISTENERS.with_borrow_mut(|listeners| listeners.push(listener));
 }
 
 /// Makes the process hear of changes.
@@ -29,6 +37,13 @@ unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
             known.retain(|_, number| *number != table);
         }
     });
+    LISTENERS.with_borrow(|listeners| listeners.iter().for_each(|listener| listener(table)));
+}
+
+/// The OID of the schema `workflow`; invalid if there is none.
+pub fn schema() -> Oid {
+    // SAFETY: a look-up by a constant name.
+    unsafe { pg_sys::get_namespace_oid(c"workflow".as_ptr(), true) }
 }
 
 /// The number of one. It has another after the extension was dropped and made again.

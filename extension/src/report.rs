@@ -5,7 +5,7 @@ use crate::finish::OwnReport;
 use crate::jsonb::Jsonb;
 use crate::row_relation::{RowRelation, value};
 use crate::rows::Rows;
-use crate::{clock, foreign_keys, id, plans, settings};
+use crate::{clock, id, plans, settings};
 use conductor::conductor::Advice;
 use conductor::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
@@ -221,7 +221,7 @@ pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [
     if done.is_empty() {
         return Ok(());
     }
-    let ended = foreign_keys::untouched(&[c"workflow_task_execution"], || end(client, now, &done))?;
+    let ended = end(client, now, &done)?;
     let found = read_rows(ended, now, |_| Ok(("running".to_owned(), None)))?;
     for outcome in outcomes {
         outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());

@@ -29,15 +29,17 @@ pub struct RowRelation {
 
 /// The value of a column.
 pub enum Value {
-    /// Of the column's own type; none: NULL.
-    Datum(Option<Datum>),
+    /// A value, if it is not NULL, and its type, which must be the column's.
+    Datum(Option<Datum>, fn() -> Oid),
     /// A label of the column's enum.
     Label(&'static str),
+    /// No value.
+    Null,
 }
 
-/// A value of the type that the column has.
-pub fn value(value: impl IntoDatum) -> Value {
-    Value::Datum(value.into_datum())
+/// Returns a value with its type.
+pub fn value<T: IntoDatum>(value: T) -> Value {
+    Value::Datum(value.into_datum(), T::type_oid)
 }
 
 impl RowRelation {
@@ -47,8 +49,8 @@ impl RowRelation {
         rows: &[R],
         columns: impl Fn(&R) -> [(&'static str, Value); N],
     ) -> Result<RowRelation, Error> {
-        // SAFETY: the row type is looked up by its name and held until its last use. That each datum is of the type of the
-        // column it is named for is for the caller to see to, as with every value that goes to SQL.
+        // SAFETY: the row type is looked up by its name and held until its last use. Each datum is of its column's type: that is
+        // checked for the first row, and the others have values of the same types.
         unsafe {
             let row_type = pg_sys::get_rel_type_id(relation::find(name));
             let descriptor = PgTupleDesc::from_pg(pg_sys::lookup_rowtype_tupdesc(row_type, -1));
@@ -61,13 +63,14 @@ impl RowRelation {
                 if places.is_empty() {
                     let named = columns.iter().enumerate();
                     places = named
-                        .map(|(guess, (column, _))| place(&descriptor, column, guess))
+                        .map(|(guess, (column, value))| place(&descriptor, column, value, guess))
                         .collect::<Result<_, _>>()?;
                 }
                 for ((_, value), (place, column_type)) in columns.into_iter().zip(places.iter().copied()) {
                     let datum = match value {
-                        Value::Datum(datum) => datum,
+                        Value::Datum(datum, _) => datum,
                         Value::Label(label) => labels.value(label, column_type),
+                        Value::Null => None,
                     };
                     nulls[place] = datum.is_none();
                     values[place] = datum.unwrap_or(Datum::from(0));
@@ -107,18 +110,22 @@ impl RowRelation {
     }
 }
 
-/// Where a column is, and its type. Where columns are named in their order, the guess is right.
-fn place(descriptor: &PgTupleDesc, column: &str, guess: usize) -> Result<(usize, Oid), Error> {
+/// Returns where a column is, and its type. If columns are named in their order, the guess is right.
+fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) -> Result<(usize, Oid), Error> {
     let named = |attribute: &pg_sys::FormData_pg_attribute| {
         // SAFETY: a name ends with a zero byte.
         let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) };
         name.to_bytes() == column.as_bytes()
     };
+    let fits = |of: Oid| match value {
+        Value::Datum(_, value_type) => value_type() == of,
+        Value::Label(_) | Value::Null => true,
+    };
     let is_there = descriptor.get(guess).is_some_and(named);
     let place = if is_there { Some(guess) } else { descriptor.iter().position(named) };
     let found = place.and_then(|place| Some((place, descriptor.get(place)?.atttypid)));
-    found.ok_or_else(|| {
-        let message = format!("a table of schema workflow has no column {column}");
+    found.filter(|(_, of)| fits(*of)).ok_or_else(|| {
+        let message = format!("a table of schema workflow has no column {column} of the expected type");
         Error::refused(
             "WF619",
             message,

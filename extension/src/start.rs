@@ -189,12 +189,12 @@ fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTim
         ("action", value(workflow.action)),
         ("parent", value(wanted.parent)),
         ("idempotency_key", value(wanted.key.as_deref())),
-        ("enforcement", Cell::Datum(None)),
-        ("executor", Cell::Datum(None)),
+        ("enforcement", Cell::Null),
+        ("executor", Cell::Null),
         ("config", value(wanted.parameters)),
         ("status", Cell::Label("running")),
         ("updated", value(now)),
-        ("result", Cell::Datum(None)),
+        ("result", Cell::Null),
     ]
 }
 
@@ -213,7 +213,7 @@ fn run_columns(
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
 ) -> [(&'static str, Cell); 21] {
-    let empty = || Cell::Datum(blank.list);
+    let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
         ("depth", value(run.depth)),
@@ -225,17 +225,17 @@ fn run_columns(
         ("created", value(now)),
         ("version", value(workflow.version)),
         ("due_at", value(due)),
-        ("variables", Cell::Datum(blank.object)),
-        ("task_graph", Cell::Datum(None)),
+        ("variables", Cell::Datum(blank.object, Jsonb::type_oid)),
+        ("task_graph", Cell::Null),
         ("status", Cell::Label("running")),
         ("updated", value(now)),
         ("current_tasks", empty()),
         ("completed_tasks", empty()),
         ("failed_tasks", empty()),
         ("skipped_tasks", empty()),
-        ("state", Cell::Datum(None)),
-        ("error_message", Cell::Datum(None)),
-        ("pause_reason", Cell::Datum(None)),
+        ("state", Cell::Null),
+        ("error_message", Cell::Null),
+        ("pause_reason", Cell::Null),
     ]
 }
 

@@ -6,7 +6,7 @@
 
 use crate::error::Error;
 use crate::{plans, relation};
-use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
@@ -31,18 +31,13 @@ thread_local! {
 
 /// Makes the process hear of changes.
 pub fn listen() {
-    // SAFETY: a callback as PostgreSQL wants it, registered once where the library is loaded.
-    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), Datum::from(0)) }
-}
-
-/// Something has changed in a table, or, where there is no number, anywhere.
-#[pg_guard]
-unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
-    KNOWN.with_borrow_mut(|known| {
-        if table == Oid::INVALID || known.table == Some(table) {
-            known.actions.clear();
-            known.changes += 1;
-        }
+    relation::on_change(|table| {
+        KNOWN.with_borrow_mut(|known| {
+            if table == Oid::INVALID || known.table == Some(table) {
+                known.actions.clear();
+                known.changes += 1;
+            }
+        });
     });
 }
 

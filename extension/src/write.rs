@@ -3,7 +3,7 @@
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::row_relation::{RowRelation, Value, value};
-use crate::{foreign_keys, plans};
+use crate::plans;
 use conductor::changes::Withdrawn;
 use conductor::graph::Graph;
 use conductor::state::TaskKey;
@@ -110,9 +110,7 @@ impl Batch {
                     ("error", value(row.error)),
                 ]
             })?;
-            foreign_keys::untouched(&[c"workflow_task_execution"], || {
-                ends.run(client, include_str!("../queries/end_tasks.sql"), &[now.into()])
-            })?;
+            ends.run(client, include_str!("../queries/end_tasks.sql"), &[now.into()])?;
         }
         if !self.retried.is_empty() {
             let rows = &self.retried;

@@ -116,7 +116,6 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
     let over = matches!(task.start, Start::Ended(..));
     let queued = is("ready") && !fresh.is_own() && !fresh.paused;
     let due = fresh.delay.or(task.timeout.map(f64::from).filter(|_| is("leased")));
-    let none = || Value::Datum(None);
     [
         ("part", value(id::part(row.id))),
         ("attempt", value(i32::from(row.lease.is_some()))),
@@ -134,7 +133,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("created", value(now)),
         ("task_name", value(fresh.task_name.as_str())),
         ("action_ref", value(task.action.as_deref())),
-        ("execution", none()),
+        ("execution", Value::Null),
         ("lease", value(row.lease)),
         ("task_index", value(task.index.map(|index| index as i32))),
         ("task_batch", value(task.batch.map(|batch| batch as i32))),
@@ -146,12 +145,12 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("updated", value(now)),
         ("queue_at", value(queued.then(|| after(now, f64::from(fresh.priority) * -60.0)))),
         ("due_at", value(due.map(|seconds| after(now, seconds)))),
-        ("next_retry_at", none()),
+        ("next_retry_at", Value::Null),
         ("started_at", value(row.lease.map(|_| now))),
         ("completed_at", value(over.then_some(now))),
         ("duration_ms", value(over.then_some(0_i64))),
         ("result", value(fresh.result.as_deref().and_then(Jsonb::from_text))),
-        ("error", none()),
+        ("error", Value::Null),
     ]
 }
 

@@ -5,7 +5,7 @@ use super::batch::{Batch, ExecutionRow, RunRow};
 use crate::error::Error;
 use crate::jsonb::Jsonb;
 use crate::row_relation::{RowRelation, Value, value};
-use crate::{foreign_keys, id, plans, task_lists};
+use crate::{id, plans, task_lists};
 use conductor::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -21,19 +21,19 @@ impl Batch {
             if runs.is_empty() {
                 continue;
             }
-            foreign_keys::untouched(&[c"workflow_execution"], || match &runs[..] {
+            match &runs[..] {
                 [run] if run.goes_on() => update_run(client, now, run),
                 [run] if run.is_over() => end_run(client, now, run, &lists),
                 runs => update_runs(client, now, runs, rerun, &lists),
-            })?;
+            }?;
         }
         if self.executions.is_empty() {
             return Ok(());
         }
-        foreign_keys::untouched(&[c"execution"], || match &self.executions[..] {
+        match &self.executions[..] {
             [execution] => update_execution(client, now, execution),
             executions => update_executions(client, now, executions),
-        })
+        }
     }
 }
 
