@@ -121,10 +121,10 @@ BEGIN
   PERFORM workflow.check_format(format);
   SELECT jsonb_object_agg(s.task_name, s.status) INTO statuses
   FROM (SELECT t.task_name, CASE
-          WHEN bool_or(workflow.task_summary(t) = 'running') THEN 'running'
-          WHEN bool_or(workflow.task_summary(t) = 'pending') THEN 'pending'
-          WHEN bool_or(workflow.task_summary(t) = 'failed') THEN 'failed'
-          WHEN bool_or(workflow.task_summary(t) = 'cancelled') THEN 'cancelled'
+          WHEN bool_or(workflow.task_summary(t.status, t.skipped) = 'running') THEN 'running'
+          WHEN bool_or(workflow.task_summary(t.status, t.skipped) = 'pending') THEN 'pending'
+          WHEN bool_or(workflow.task_summary(t.status, t.skipped) = 'failed') THEN 'failed'
+          WHEN bool_or(workflow.task_summary(t.status, t.skipped) = 'cancelled') THEN 'cancelled'
           WHEN bool_and(t.skipped) THEN 'skipped' ELSE 'completed' END AS status
         FROM workflow.workflow_task_execution t
         WHERE t.part = run.part AND t.workflow_execution = run.id GROUP BY t.task_name) AS s;
@@ -217,6 +217,35 @@ BEGIN
     WHERE w.depth > 0 AND w.status = 'running' AND NOT workflow.is_end(e.status)
       AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
                       WHERE t.part = w.part AND t.execution = w.execution AND t.status = 'running')
+    UNION ALL
+    SELECT 'what a row refers to is there', o.subject, o.id, format('%s %s is missing', o.missing, o.reference)
+    FROM (
+      SELECT 'execution' AS subject, e.id, 'execution' AS missing, e.parent AS reference FROM workflow.execution e
+      WHERE e.parent IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution p WHERE p.part = e.part AND p.id = e.parent)
+      UNION ALL
+      SELECT 'execution', e.id, 'action', e.action FROM workflow.execution e
+      WHERE e.action IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.action a WHERE a.id = e.action)
+      UNION ALL
+      SELECT 'workflow_execution', w.id, 'execution', w.execution FROM workflow.workflow_execution w
+      WHERE NOT EXISTS (SELECT FROM workflow.execution e WHERE e.part = w.part AND e.id = w.execution)
+      UNION ALL
+      SELECT 'workflow_execution', w.id, 'workflow_definition', w.workflow_def FROM workflow.workflow_execution w
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_definition d WHERE d.id = w.workflow_def)
+      UNION ALL
+      SELECT 'workflow_execution', w.id, 'workflow_definition_version', w.version FROM workflow.workflow_execution w
+      WHERE w.version IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.workflow_definition_version v WHERE v.id = w.version)
+      UNION ALL
+      SELECT 'workflow_task_execution', t.id, 'workflow_execution', t.workflow_execution FROM workflow.workflow_task_execution t
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = t.part AND w.id = t.workflow_execution)
+      UNION ALL
+      SELECT 'workflow_task_execution', t.id, 'execution', t.execution FROM workflow.workflow_task_execution t
+      WHERE t.execution IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution e WHERE e.part = t.part AND e.id = t.execution)
+      UNION ALL
+      SELECT 'signal', s.id, 'workflow_execution', s.workflow_execution FROM workflow.signal s
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = s.part AND w.id = s.workflow_execution)
+      UNION ALL
+      SELECT 'event', v.id, 'workflow_execution', v.workflow_execution FROM workflow.event v
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = v.part AND w.id = v.workflow_execution)) AS o
     UNION ALL
     SELECT 'an id names its part', 'workflow_task_execution', t.id, format('its part is %s', t.part)
     FROM workflow.workflow_task_execution t WHERE t.id >> 48 <> t.part

@@ -16,7 +16,7 @@ DECLARE
 BEGIN
   PERFORM workflow.page_size(max_rows);
   WITH task AS (
-    SELECT t.id, t.task_name, t.route, t.visit, t.task_index, t.attempt, workflow.task_summary(t)::text AS status,
+    SELECT t.id, t.task_name, t.route, t.visit, t.task_index, t.attempt, workflow.task_summary(t.status, t.skipped)::text AS status,
       coalesce(t.started_at, t.completed_at, t.created) AS began, coalesce(t.completed_at, now) AS ended,
       -- More items than can be told apart are one bar.
       count(*) OVER (PARTITION BY t.task_name, t.route, t.visit) > 10 AND t.task_index IS NOT NULL AS together

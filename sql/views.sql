@@ -2,11 +2,11 @@
 --
 -- The engine never writes down which tasks of a workflow run or have ended while it goes on: the task rows say so, and a
 -- copy would be one more write a step. Nor does it copy the graph that an execution pinned. Whatever reads a workflow
--- execution goes through workflow.readable, which fills both in.
+-- execution goes through workflow.readable, or workflow.live_lists, which fill them in.
 --
--- The functions here are single SQL statements with a parsed body and no SET, so that the planner sees through them: a
--- view pays for a column only where it is asked for. A subquery stands between a table and workflow.readable because the
--- planner takes its row apart, while that of a table is put together whole, large values and all.
+-- The functions that views use are single SQL statements with a parsed body and no SET, so that the planner sees through
+-- them: a view pays for a column only where it is asked for. They take columns and not whole rows, because a table whose row
+-- type is the argument of such a function can get no column that must be filled in.
 
 CREATE FUNCTION workflow.is_end(status workflow.execution_status) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -15,19 +15,19 @@ COMMENT ON FUNCTION workflow.is_end(workflow.execution_status) IS
   'Whether nothing more will happen to what has that status.';
 REVOKE ALL ON FUNCTION workflow.is_end(workflow.execution_status) FROM PUBLIC;
 
-CREATE FUNCTION workflow.task_summary(task workflow.workflow_task_execution) RETURNS workflow.task_status
+CREATE FUNCTION workflow.task_summary(status workflow.execution_status, skipped boolean) RETURNS workflow.task_status
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
-  WHEN (task).skipped THEN 'skipped'::workflow.task_status
-  WHEN (task).status = 'completed' THEN 'completed'::workflow.task_status
-  WHEN (task).status = 'cancelled' THEN 'cancelled'::workflow.task_status
-  WHEN (task).status IN ('failed', 'timeout', 'abandoned') THEN 'failed'::workflow.task_status
-  WHEN (task).status IN ('running', 'canceling') THEN 'running'::workflow.task_status
-  WHEN (task).status IN ('requested', 'scheduling', 'scheduled') THEN 'pending'::workflow.task_status
+  WHEN skipped THEN 'skipped'::workflow.task_status
+  WHEN status = 'completed' THEN 'completed'::workflow.task_status
+  WHEN status = 'cancelled' THEN 'cancelled'::workflow.task_status
+  WHEN status IN ('failed', 'timeout', 'abandoned') THEN 'failed'::workflow.task_status
+  WHEN status IN ('running', 'canceling') THEN 'running'::workflow.task_status
+  WHEN status IN ('requested', 'scheduling', 'scheduled') THEN 'pending'::workflow.task_status
 END;
-COMMENT ON FUNCTION workflow.task_summary(workflow.workflow_task_execution) IS
-  'A task in one word: timeout and abandoned are failed, canceling is running, whatever has not begun is pending.';
-REVOKE ALL ON FUNCTION workflow.task_summary(workflow.workflow_task_execution) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.task_summary(workflow.execution_status, boolean) IS
+  'A task in one word, from its status and whether it was skipped: timeout and abandoned are failed, canceling is running, whatever has not begun is pending.';
+REVOKE ALL ON FUNCTION workflow.task_summary(workflow.execution_status, boolean) FROM PUBLIC;
 
 CREATE FUNCTION workflow.task_lists(workflow_executions bigint[])
 RETURNS TABLE (workflow_execution bigint, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[])
@@ -38,22 +38,36 @@ COMMENT ON FUNCTION workflow.task_lists(bigint[]) IS
   'The tasks of workflow executions by name, as their rows say: those that have not ended, have ended well, badly, or were skipped; each name once a list, in the order in which the tasks appeared. A row for each of them, whether it has tasks or not.';
 REVOKE ALL ON FUNCTION workflow.task_lists(bigint[]) FROM PUBLIC;
 
-CREATE FUNCTION workflow.readable(run workflow.workflow_execution) RETURNS SETOF workflow.workflow_execution
+CREATE FUNCTION workflow.live_lists(id bigint, execution bigint, version bigint)
+RETURNS TABLE (current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[])
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-  SELECT (run).part, (run).depth, (run).id, (run).execution, (run).workflow_def, (run).priority, (run).paused, (run).created,
-    (run).version, (run).due_at, (run).variables,
-    coalesce((run).task_graph, (SELECT v.graph FROM workflow.workflow_definition_version AS v WHERE v.id = (run).version)),
-    (run).status, (run).updated,
-    coalesce(list.current_tasks, (run).current_tasks), coalesce(list.completed_tasks, (run).completed_tasks),
-    coalesce(list.failed_tasks, (run).failed_tasks), coalesce(list.skipped_tasks, (run).skipped_tasks),
-    (run).state, (run).error_message, (run).pause_reason
-  FROM (VALUES (NULL)) AS one (row) LEFT JOIN LATERAL (
-    SELECT live.* FROM workflow.task_lists(ARRAY[(run).id]) AS live
-    WHERE (run).version IS NOT NULL AND NOT workflow.is_end(
-      (SELECT e.status FROM workflow.execution AS e WHERE e.part = (run).part AND e.id = (run).execution))
-  ) AS list ON true;
+  SELECT list.current_tasks, list.completed_tasks, list.failed_tasks, list.skipped_tasks
+  FROM workflow.task_lists(ARRAY[live_lists.id]) AS list
+  WHERE live_lists.version IS NOT NULL AND NOT workflow.is_end(
+    (SELECT e.status FROM workflow.execution AS e WHERE e.part = (live_lists.execution >> 48)::int AND e.id = live_lists.execution));
 END;
+COMMENT ON FUNCTION workflow.live_lists(bigint, bigint, bigint) IS
+  'The task lists of a workflow execution that the engine runs and that has not ended, from its task rows; of any other, no row: its own lists hold.';
+REVOKE ALL ON FUNCTION workflow.live_lists(bigint, bigint, bigint) FROM PUBLIC;
+
+CREATE FUNCTION workflow.readable(run workflow.workflow_execution) RETURNS workflow.workflow_execution
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  list record;
+BEGIN
+  IF run.task_graph IS NULL THEN
+    SELECT v.graph INTO run.task_graph FROM workflow.workflow_definition_version AS v WHERE v.id = run.version;
+  END IF;
+  SELECT l.* INTO list FROM workflow.live_lists(run.id, run.execution, run.version) AS l;
+  IF FOUND THEN
+    run.current_tasks := list.current_tasks;
+    run.completed_tasks := list.completed_tasks;
+    run.failed_tasks := list.failed_tasks;
+    run.skipped_tasks := list.skipped_tasks;
+  END IF;
+  RETURN run;
+END $$;
 COMMENT ON FUNCTION workflow.readable(workflow.workflow_execution) IS
   'A workflow execution as people read it: where the engine runs it, the task lists are those of the task rows until it ends, and task_graph is the pinned version''s where the row has none of its own.';
 REVOKE ALL ON FUNCTION workflow.readable(workflow.workflow_execution) FROM PUBLIC;
@@ -64,14 +78,14 @@ SELECT w.part, w.id, w.execution, w.workflow_def,
   coalesce((SELECT v.definition ->> 'version' FROM workflow.workflow_definition_version AS v WHERE v.id = w.version), d.version)
     AS workflow_version,
   w.status, w.paused, w.pause_reason, w.priority,
-  cardinality(r.current_tasks) AS current_task_count,
-  cardinality(r.completed_tasks) AS completed_task_count,
-  cardinality(r.failed_tasks) AS failed_task_count,
-  cardinality(r.skipped_tasks) AS skipped_task_count,
+  cardinality(coalesce(list.current_tasks, w.current_tasks)) AS current_task_count,
+  cardinality(coalesce(list.completed_tasks, w.completed_tasks)) AS completed_task_count,
+  cardinality(coalesce(list.failed_tasks, w.failed_tasks)) AS failed_task_count,
+  cardinality(coalesce(list.skipped_tasks, w.skipped_tasks)) AS skipped_task_count,
   w.error_message, w.created, w.updated
-FROM (SELECT run.* FROM workflow.workflow_execution AS run) AS w
+FROM workflow.workflow_execution AS w
   JOIN workflow.workflow_definition AS d ON d.id = w.workflow_def
-  CROSS JOIN LATERAL workflow.readable(w::workflow.workflow_execution) AS r;
+  LEFT JOIN LATERAL workflow.live_lists(w.id, w.execution, w.version) AS list ON true;
 COMMENT ON VIEW workflow.workflow_execution_summary IS 'Workflow executions, with their workflow and how many tasks stand where.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.part IS 'Its part: id >> 48. Naming it with the id makes a look-up quick.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.id IS 'The workflow execution.';
@@ -96,7 +110,7 @@ COMMENT ON COLUMN workflow.workflow_execution_summary.updated IS 'When its row l
 CREATE VIEW workflow.workflow_task_detail WITH (security_invoker = true) AS
 SELECT t.part, t.id, t.workflow_execution, w.execution AS parent_execution, t.execution,
   d.ref AS workflow_ref, t.task_name, t.task_index, t.task_batch, t.action_ref,
-  t.status, workflow.task_summary(t) AS summary,
+  t.status, workflow.task_summary(t.status, t.skipped) AS summary,
   t.retry_count, t.max_retries, t.next_retry_at, t.timeout_seconds, t.timed_out,
   t.started_at, t.completed_at, t.duration_ms, t.created, t.updated
 FROM workflow.workflow_task_execution AS t
