@@ -1,7 +1,21 @@
 -- The log of an execution: what people did to it, and what went wrong. Nothing decides by it.
 --
 -- What the conductor decides is logged in Rust (extension/src/write/events.rs), in one statement a batch and none where
--- all goes well. Here is what SQL decides: control, claims, and leases that end.
+-- all goes well. Here is what SQL decides: control, claims, and leases that end. Lease tokens that were refused are logged
+-- in Rust, too (extension/src/refused.rs).
+
+CREATE FUNCTION workflow.author_of(worker text, role text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN worker || ' (role ' || role || ')';
+COMMENT ON FUNCTION workflow.author_of(text, text) IS
+  'The author of an event that a worker caused: the name it chose, then the database role it called as, which it cannot choose.';
+REVOKE ALL ON FUNCTION workflow.author_of(text, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.tell_refused(tasks bigint[]) RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_tell_refused_wrapper';
+COMMENT ON FUNCTION workflow.tell_refused(bigint[]) IS
+  'Tells that the caller gave lease tokens that are not those of these tasks: in the server''s log, and as one event on the first one''s workflow execution. Nothing where there are none.';
+REVOKE ALL ON FUNCTION workflow.tell_refused(bigint[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.log_control(execution_id bigint, kind text, reason text, author text, detail jsonb, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -44,25 +58,25 @@ COMMENT ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timest
   'Logs what somebody did to an execution that this transaction holds locked, and to those that it reached from there; a pause or cancel that changed nothing is not logged again.';
 REVOKE ALL ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.log_claim(tasks bigint[], worker text, now timestamptz) RETURNS void
+CREATE FUNCTION workflow.log_claim(tasks bigint[], worker text, role text, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, author, detail, created, updated)
   SELECT t.part, workflow.make_id(t.part, nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name, t.task_index,
-    'started', worker, jsonb_build_object('attempt', t.attempt), now, now
+    'started', workflow.author_of(worker, role), jsonb_build_object('attempt', t.attempt), now, now
   FROM unnest(tasks) AS o(id)
   JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
   ORDER BY t.id;
 END $$;
-COMMENT ON FUNCTION workflow.log_claim(bigint[], text, timestamptz) IS 'Logs that tasks have started that a worker has claimed.';
-REVOKE ALL ON FUNCTION workflow.log_claim(bigint[], text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.log_claim(bigint[], text, text, timestamptz) IS 'Logs that tasks have started that a worker, calling as this role, has claimed.';
+REVOKE ALL ON FUNCTION workflow.log_claim(bigint[], text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.log_expired(lost workflow.outcome[], locked bigint[], now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, author, detail, created, updated)
   SELECT t.part, workflow.make_id(t.part, nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name, t.task_index,
-    'lease_expired', l.worker, jsonb_build_object('attempt', t.attempt), now, now
+    'lease_expired', workflow.author_of(l.worker, l.role), jsonb_build_object('attempt', t.attempt), now, now
   FROM unnest(lost) AS o
   JOIN workflow.workflow_task_execution t ON t.part = (o.task >> 48)::int AND t.id = o.task
   LEFT JOIN workflow.lease l ON l.part = t.part AND l.id = t.lease

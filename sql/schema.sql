@@ -11,8 +11,9 @@
 --   schedule    recurring starts             lease                           who holds which tasks until when
 --
 -- * Rows that grow with work carry `part` (0..1023), in every key. An id is part << 48 | node << 40 | sequence
---   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A tree of
---   executions shares one part. execution checks its range; what refers to it can have no other.
+--   (workflow.make_id), so `id >> 48` is the part and no call but start, claim and tick needs to be told it. A lease's id
+--   and token are random and name no part: theirs is that of the task. A tree of executions shares one part. execution
+--   checks its range; what refers to it can have no other.
 -- * Of what grows with work, the columns that indexes know come first, and of these the ones that are never null: PostgreSQL
 --   finds them at once, and looks at every one at each update. Last come those that change: only what is behind the first
 --   change goes to the log.
@@ -52,7 +53,6 @@ CREATE SEQUENCE workflow.execution_id_seq;
 CREATE SEQUENCE workflow.workflow_execution_id_seq;
 CREATE SEQUENCE workflow.workflow_task_execution_id_seq;
 CREATE SEQUENCE workflow.event_id_seq;
-CREATE SEQUENCE workflow.lease_id_seq;
 CREATE SEQUENCE workflow.signal_id_seq;
 CREATE SEQUENCE workflow.schedule_id_seq;
 
@@ -420,10 +420,10 @@ COMMENT ON COLUMN workflow.event.task IS 'The task execution it is about; NULL: 
 COMMENT ON COLUMN workflow.event.task_index IS 'Which item.';
 COMMENT ON COLUMN workflow.event.task_name IS 'That task''s name in the definition; NULL: it is about the whole.';
 COMMENT ON COLUMN workflow.event.kind IS
-  'pause, resume, cancel, rerun, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole; with pg_workflow.log_transitions also scheduled, started, completed, skipped, cancelled.';
+  'pause, resume, cancel, rerun, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole; lease_refused: a call gave wrong or stale lease tokens, guessed or late; with pg_workflow.log_transitions also scheduled, started, completed, skipped, cancelled.';
 COMMENT ON COLUMN workflow.event.message IS 'The reason that was given, the signal''s name, or what went wrong; of a long one the first 1000 characters.';
-COMMENT ON COLUMN workflow.event.author IS 'Who did it: the role that called, or the worker that held the task; NULL: the engine.';
-COMMENT ON COLUMN workflow.event.detail IS 'What else is known, as an object: attempt, type of the error, next_retry_at; what was named for a rerun.';
+COMMENT ON COLUMN workflow.event.author IS 'Who did it: the role that called; of what a worker did or lost, its name and its role: worker-7 (role shop_worker); NULL: the engine.';
+COMMENT ON COLUMN workflow.event.detail IS 'What else is known, as an object: attempt, type of the error, next_retry_at; what was named for a rerun; of lease_refused how many tokens were refused, and up to ten of the tasks.';
 COMMENT ON COLUMN workflow.event.created IS 'When it happened.';
 COMMENT ON COLUMN workflow.event.updated IS 'When the row last changed.';
 
@@ -432,6 +432,7 @@ CREATE TABLE workflow.lease (
   id bigint NOT NULL,
   token bigint NOT NULL,
   worker text NOT NULL,
+  role text NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
   expires_from timestamptz NOT NULL,
   until timestamptz NOT NULL,
@@ -447,10 +448,11 @@ CREATE INDEX lease_left_behind_idx ON workflow.lease (part, token) WHERE id <> t
 COMMENT ON TABLE workflow.lease IS
   'Who holds which tasks until when: one row a claim, so that a heartbeat writes one row whatever the claim''s size. Tasks carry its token; a row may outlive its tasks and is dropped at its end.';
 COMMENT ON COLUMN workflow.lease.part IS 'The part of its tasks.';
-COMMENT ON COLUMN workflow.lease.id IS 'Key: part << 48 | node << 40 | sequence.';
+COMMENT ON COLUMN workflow.lease.id IS 'Key: the token, or as random.';
 COMMENT ON COLUMN workflow.lease.token IS
-  'What its tasks and their reports carry: the id, except where a heartbeat has named only some of them, and they are in several rows.';
-COMMENT ON COLUMN workflow.lease.worker IS 'Who claimed.';
+  'What its tasks and their reports carry: 52 random bits, in 16 digits. It is the id, except where a heartbeat has named only some of them, and they are in several rows.';
+COMMENT ON COLUMN workflow.lease.worker IS 'Who claimed: the name that the worker chose.';
+COMMENT ON COLUMN workflow.lease.role IS 'The database role that it claimed as.';
 COMMENT ON COLUMN workflow.lease.expires_from IS
   'The last full ten seconds up to until. The index of ended leases knows this, so that a lease that goes on stays a HOT update mostly.';
 COMMENT ON COLUMN workflow.lease.until IS 'When the tasks that still carry the token become claimable again.';
@@ -519,6 +521,5 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.signal_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.event', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
-SELECT pg_catalog.pg_extension_config_dump('workflow.lease_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule_id_seq', '');

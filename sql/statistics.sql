@@ -20,8 +20,8 @@ INSERT INTO workflow.signal (part, id, workflow_execution, task, name)
 SELECT 0, n, n, n, format('s%s', n % 5) FROM generate_series(1, 400) AS n;
 INSERT INTO workflow.event (part, id, workflow_execution, task, kind)
 SELECT 0, n, n, n, 'failed' FROM generate_series(1, 400) AS n;
-INSERT INTO workflow.lease (part, id, token, worker, expires_from, until, tasks)
-SELECT 0, n, n, format('w%s', n % 10), until, until, ARRAY[n]
+INSERT INTO workflow.lease (part, id, token, worker, role, expires_from, until, tasks)
+SELECT 0, n, n, format('w%s', n % 10), 'statistics', until, until, ARRAY[n]
 FROM generate_series(1, 400) AS n, CAST(now() + n * interval '1 second' AS timestamptz) AS until;
 
 ANALYZE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease;

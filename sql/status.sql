@@ -183,7 +183,7 @@ BEGIN
     WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.action_ref IS NOT NULL AND NOT t.calls
       AND (t.queue_at IS NULL) <> w.paused
     UNION ALL
-    SELECT 'what runs is held by a lease', 'workflow_task_execution', t.id, format('task %s, lease %s', t.task_name, t.lease)
+    SELECT 'what runs is held by a lease', 'workflow_task_execution', t.id, format('task %s', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'running' AND NOT t.calls

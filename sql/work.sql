@@ -57,6 +57,12 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_w
 COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
 REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;
 
+CREATE FUNCTION workflow.draw_token() RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_draw_token_wrapper';
+COMMENT ON FUNCTION workflow.draw_token() IS
+  'Draws a lease token: 52 random bits after a leading one, which is 16 digits and exact in JSON. Predictable where pg_workflow.test_seed is set.';
+REVOKE ALL ON FUNCTION workflow.draw_token() FROM PUBLIC;
+
 CREATE FUNCTION workflow.expires_from(until timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN date_bin('10 seconds', until, timestamptz 'epoch');
@@ -199,28 +205,28 @@ BEGIN
       format('%s tasks, %s lease tokens', cardinality(tasks), cardinality(lease_tokens)),
       'give each of at most 10000 tasks the lease token it was claimed with');
   END IF;
-  PERFORM 1 FROM unnest(workflow_heartbeat.lease_tokens) AS n(token)
-  JOIN workflow.lease l ON l.part = (n.token >> 48)::int AND (l.id = n.token OR (l.token = n.token AND l.id <> l.token))
+  PERFORM 1 FROM unnest(workflow_heartbeat.tasks, workflow_heartbeat.lease_tokens) AS n(task, token)
+  JOIN workflow.lease l ON l.part = (n.task >> 48)::int AND (l.id = n.token OR (l.token = n.token AND l.id <> l.token))
   ORDER BY l.part, l.id FOR NO KEY UPDATE OF l;
   -- One row of a claim, its first, is for what is named here. What else that row held, and still runs, goes to a row of
   -- its own and keeps the end it has; from other such rows, left by earlier heartbeats, what is named here is taken out.
   WITH named AS MATERIALIZED (
-    SELECT n.token, array_agg(DISTINCT n.task) AS tasks
+    SELECT t.part, n.token, array_agg(DISTINCT n.task) AS tasks
     FROM unnest(workflow_heartbeat.tasks, workflow_heartbeat.lease_tokens) AS n(task, token)
     JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
-    WHERE t.status = 'running' AND t.lease = n.token GROUP BY n.token),
+    WHERE t.status = 'running' AND t.lease = n.token GROUP BY t.part, n.token),
   found AS MATERIALIZED (
-    SELECT l.part, l.id, l.token, l.worker, l.until, named.tasks AS named, rest.tasks AS rest,
-      row_number() OVER (PARTITION BY l.token ORDER BY l.id) = 1 AS is_first
+    SELECT l.part, l.id, l.token, l.worker, l.role, l.until, named.tasks AS named, rest.tasks AS rest,
+      row_number() OVER (PARTITION BY l.part, l.token ORDER BY l.id) = 1 AS is_first
     FROM named
-    JOIN workflow.lease l ON l.part = (named.token >> 48)::int AND (l.id = named.token OR (l.token = named.token AND l.id <> l.token))
+    JOIN workflow.lease l ON l.part = named.part AND (l.id = named.token OR (l.token = named.token AND l.id <> l.token))
     CROSS JOIN LATERAL (
       SELECT array_agg(t.id ORDER BY t.id) AS tasks FROM unnest(l.tasks) AS o(id)
       JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
       WHERE t.status = 'running' AND t.lease = l.token AND t.id <> ALL (named.tasks)) AS rest),
   left_behind AS (
-    INSERT INTO workflow.lease (part, id, token, worker, created, expires_from, until, updated, tasks)
-    SELECT f.part, workflow.make_id(f.part, nextval('workflow.lease_id_seq')), f.token, f.worker, now, workflow.expires_from(f.until),
+    INSERT INTO workflow.lease (part, id, token, worker, role, created, expires_from, until, updated, tasks)
+    SELECT f.part, workflow.draw_token(), f.token, f.worker, f.role, now, workflow.expires_from(f.until),
       f.until, now, f.rest
     FROM found f WHERE f.is_first AND f.rest IS NOT NULL),
   emptied AS (
@@ -230,6 +236,10 @@ BEGIN
       until = CASE WHEN f.is_first THEN now + workflow_heartbeat.lease ELSE l.until END,
       expires_from = CASE WHEN f.is_first THEN workflow.expires_from(now + workflow_heartbeat.lease) ELSE l.expires_from END, updated = now
   FROM found f WHERE l.part = f.part AND l.id = f.id AND (f.is_first OR f.rest IS NOT NULL);
+  PERFORM workflow.tell_refused(ARRAY(
+    SELECT t.id FROM unnest(workflow_heartbeat.tasks, workflow_heartbeat.lease_tokens) WITH ORDINALITY AS n(task, token, place)
+    JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
+    WHERE t.lease IS DISTINCT FROM n.token ORDER BY n.place));
   RETURN QUERY
   SELECT n.task, CASE
     WHEN t.id IS NULL OR t.lease IS DISTINCT FROM n.token OR t.status <> 'running' THEN 'lost'
@@ -262,21 +272,22 @@ REVOKE ALL ON FUNCTION workflow.lock_runs(bigint[]) FROM PUBLIC;
 CREATE FUNCTION workflow.expire_leases(max_rows int, now timestamptz, parts int[]) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  due_parts int[];
   due bigint[];
   lost workflow.outcome[];
   locked bigint[];
   freed int;
 BEGIN
-  SELECT array_agg(d.id) INTO due
-  FROM (SELECT l.id FROM workflow.lease l
+  SELECT array_agg(d.part), array_agg(d.id) INTO due_parts, due
+  FROM (SELECT l.part, l.id FROM workflow.lease l
         WHERE l.expires_from <= now AND l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
         ORDER BY l.part, l.expires_from LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
   IF due IS NULL THEN
     RETURN 0;
   END IF;
   SELECT array_agg(ROW(t.id, t.lease, 'abandoned', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY t.id) INTO lost
-  FROM unnest(due) AS d(id)
-  JOIN workflow.lease l ON l.part = (d.id >> 48)::int AND l.id = d.id
+  FROM unnest(due_parts, due) AS d(part, id)
+  JOIN workflow.lease l ON l.part = d.part AND l.id = d.id
   CROSS JOIN LATERAL unnest(l.tasks) AS o(id)
   JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
   WHERE t.status = 'running' AND t.lease = l.token;
@@ -299,8 +310,8 @@ BEGIN
   END IF;
   -- What nothing runs under any more is of no use; most such leases are, their tasks having been reported one by one.
   DELETE FROM workflow.lease l
-  USING unnest(due) AS d(id)
-  WHERE l.part = (d.id >> 48)::int AND l.id = d.id
+  USING unnest(due_parts, due) AS d(part, id)
+  WHERE l.part = d.part AND l.id = d.id
     AND NOT EXISTS (SELECT FROM unnest(l.tasks) AS o(id)
                     JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
                     WHERE t.status = 'running' AND t.lease = l.token);

@@ -1,5 +1,5 @@
 -- Claims up to $3 tasks of these actions ($2) of a part, from this place ($6, $7) on: what waited longest first, across the actions.
--- What others have locked is skipped, and so is what must not begin. A token is made only where something is found. What is
+-- What others have locked is skipped, and so is what must not begin. What is
 -- chosen passes through an array, which the planner takes for a short one: of a long queue it would expect a great deal to be
 -- claimed, and read all tasks.
 WITH candidate AS MATERIALIZED (
@@ -14,7 +14,7 @@ WITH candidate AS MATERIALIZED (
     ORDER BY t.queue_at, t.id LIMIT $3
     FOR NO KEY UPDATE OF t SKIP LOCKED) AS c)
 UPDATE workflow.workflow_task_execution t
-SET status = 'running', lease = (SELECT $1::bigint << 48 | $4 | nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
+SET status = 'running', lease = $4, attempt = t.attempt + 1,
     queue_at = NULL, started_at = $5, updated = $5,
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
 FROM unnest(ARRAY(SELECT c.place FROM candidate c ORDER BY c.queue_at, c.id LIMIT $3)) AS first(place)

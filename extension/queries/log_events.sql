@@ -1,9 +1,10 @@
 -- Writes events, in the order they are told in: about rows by their id; about rows just inserted, by name, route, visit
--- and item; about tasks by name alone; about workflow executions.
+-- and item; about tasks by name alone; about workflow executions. The role that reports ($13) is NULL where no worker does: what a
+-- worker loses names the role it claimed as.
 WITH told AS MATERIALIZED (
   SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::int[], $7::text[], $8::text[], $9::jsonb[],
       $12::text[])
-    WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, author, place)),
+    WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, worker, place)),
 -- Read once, or looking for the rows of 10,000 items would read them 10,000 times.
 fresh AS MATERIALIZED (
   SELECT t.part, t.id, t.workflow_execution, t.task_name, t.route, t.visit, coalesce(t.task_index, -1) AS item, t.lease, t.attempt
@@ -22,7 +23,7 @@ known AS (
   WHERE n.task IS NULL)
 INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, message, author, detail, created, updated)
 SELECT (k.run >> 48)::int, (k.run >> 48) << 48 | $10 | nextval('workflow.event_id_seq'), k.run, k.task, k.task_name, k.task_index, n.kind,
-  left(coalesce(n.message, n.error ->> 'message', n.error #>> '{}'), 1000), coalesce(n.author, l.worker), nullif(jsonb_strip_nulls(k.detail), '{}'), $11, $11
+  left(coalesce(n.message, n.error ->> 'message', n.error #>> '{}'), 1000), workflow.author_of(coalesce(n.worker, l.worker), coalesce($13, l.role)), nullif(jsonb_strip_nulls(k.detail), '{}'), $11, $11
 FROM known k
 JOIN told n ON n.place = k.place
 LEFT JOIN workflow.lease l ON l.part = k.part AND l.id = k.lease

@@ -2,7 +2,7 @@
 
 use crate::claim::Asking;
 use crate::error::Error;
-use crate::finish::OwnReport;
+use crate::finish::{OwnReport, Reporter};
 use crate::jsonb::Jsonb;
 use crate::rows::Rows;
 use crate::run::Run;
@@ -46,6 +46,8 @@ pub struct Advance<'c, 'conn> {
     pub unheard: Vec<OwnReport>,
     /// By task that calls a workflow again: the tasks that its child is to run again, where these were chosen.
     pub run_on: BTreeMap<i64, Vec<Rerun>>,
+    /// Who reports what is being advanced.
+    pub reporter: Reporter,
     /// How many more tasks that no worker does this call goes on with.
     pub own_tasks_left: usize,
 }
@@ -75,7 +77,8 @@ impl<'c, 'conn> Advance<'c, 'conn> {
     /// Takes up executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
         let (batch, whole_ends, unheard, run_on) = Default::default();
-        Advance { client, now, runs, batch, whole_ends, unheard, run_on, own_tasks_left: OWN_TASKS }
+        let reporter = Reporter::Engine;
+        Advance { client, now, runs, batch, whole_ends, unheard, run_on, reporter, own_tasks_left: OWN_TASKS }
     }
 
     /// Reads executions that are locked as they stand now: what they have yet to write would be lost.
@@ -116,7 +119,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         let mut open = Written::default();
         loop {
             let batch = std::mem::take(&mut self.batch);
-            open.add(batch.write(self.client, &self.now, asking.as_deref_mut(), &mut handed)?);
+            open.add(batch.write(self.client, &self.now, self.reporter, asking.as_deref_mut(), &mut handed)?);
             if !open.withdrawn.is_empty() {
                 self.take_back(std::mem::take(&mut open.withdrawn))?;
             } else if !open.stopped.is_empty() {

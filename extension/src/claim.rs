@@ -5,13 +5,14 @@ use crate::id::PARTS;
 use crate::jsonb::Jsonb;
 use crate::queue_head::{self, Look, Place};
 use crate::write::{FreshTask, Handed};
-use crate::{plans, queue_part, random, settings};
+use crate::{caller, plans, queue_part, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
@@ -34,8 +35,10 @@ pub struct Asking {
     pub lease: Interval,
     /// Where it looks; none: everywhere.
     pub parts: Option<Vec<Option<i32>>>,
-    /// The token of what is handed over, by part.
-    pub tokens: BTreeMap<i32, i64>,
+    /// The token that what is handed over goes on under, by part: that of what was reported.
+    pub kept_tokens: BTreeMap<i32, i64>,
+    /// The token of whatever else this call gives.
+    token: OnceCell<i64>,
 }
 
 impl Asking {
@@ -68,7 +71,8 @@ impl Asking {
             actions,
             lease,
             parts,
-            tokens: BTreeMap::new(),
+            kept_tokens: BTreeMap::new(),
+            token: OnceCell::new(),
         })
     }
 
@@ -87,6 +91,14 @@ impl Asking {
         match &self.actions {
             Some(actions) => Ok(Some(actions.clone())),
             None => plans::run(client, include_str!("../queries/list_ready.sql"), &[part.into()])?.first().get(1),
+        }
+    }
+
+    /// Returns the token of what this call claims: a new one, since what is claimed may have been held before.
+    pub fn token(&self) -> Result<i64, Error> {
+        match self.token.get() {
+            Some(token) => Ok(*token),
+            None => random::token().map(|token| *self.token.get_or_init(|| token)),
         }
     }
 
@@ -190,15 +202,15 @@ fn claim_from(
     actions: &[String],
     claimed: &mut Vec<Handed>,
 ) -> Result<(), Error> {
-    let (wanted, node) = (asking.wanted - claimed.len(), i64::from(settings::node()) << 40);
+    let (wanted, token) = (asking.wanted - claimed.len(), asking.token()?);
     let mut rows = match actions {
         [action] if wanted == 1 => {
-            let arguments = [part.into(), action.as_str().into(), node.into(), now.into(), time.into(), id.into()];
+            let arguments = [part.into(), action.as_str().into(), token.into(), now.into(), time.into(), id.into()];
             plans::run(client, include_str!("../queries/claim_one.sql"), &arguments)
         }
         _ => {
             let (actions, wanted) = (actions.to_vec().into(), (wanted as i64).into());
-            let arguments = [part.into(), actions, wanted, node.into(), now.into(), time.into(), id.into()];
+            let arguments = [part.into(), actions, wanted, token.into(), now.into(), time.into(), id.into()];
             plans::run(client, include_str!("../queries/claim.sql"), &arguments)
         }
     }?;
@@ -217,7 +229,7 @@ fn claim_from(
     }
     if settings::log_transitions() && claimed.len() > before {
         let tasks: Vec<i64> = claimed[before..].iter().map(|task| task.task).collect();
-        let arguments = [tasks.into(), asking.worker.as_str().into(), now.into()];
+        let arguments = [tasks.into(), asking.worker.as_str().into(), caller::role_name().into(), now.into()];
         plans::run(client, include_str!("../queries/log_claim.sql"), &arguments)?;
     }
     Ok(())

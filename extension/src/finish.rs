@@ -4,7 +4,7 @@ use crate::advance::{Advance, Reports, read_some_runs};
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::given::Place;
-use crate::id::by_part;
+use crate::id::{self, by_part};
 use crate::jsonb::Jsonb;
 use crate::report::{Answer, Outcome, Refusal, complete, find_rows};
 use crate::run::{Run, as_data, load_facts};
@@ -82,9 +82,10 @@ pub fn finish(
         Leases::new()
     };
     if let Some(asking) = asking.as_deref_mut() {
-        asking.tokens = given::take_whole(&leases);
+        asking.kept_tokens = given::take_whole(&leases);
     }
     let mut advance = Advance::new(client, now, runs);
+    advance.reporter = reporter;
     let mut handed = Vec::new();
     let mut states = report(&mut advance, &taken, asking, &mut handed)?;
     for (id, key, status) in &advance.whole_ends {
@@ -403,7 +404,7 @@ fn leases<'o>(taken: impl Iterator<Item = &'o Outcome>) -> Leases {
     let mut leases = Leases::new();
     for outcome in taken {
         if let (Some(lease), Some(task)) = (outcome.lease, outcome.task) {
-            leases.entry(lease).or_default().push(task);
+            leases.entry((id::part(task), lease)).or_default().push(task);
         }
     }
     leases

@@ -21,8 +21,8 @@ struct Given {
     /// The table of the tasks: it has another number after the extension was dropped and made again, and ids begin anew.
     table: Option<Oid>,
     places: HashMap<i64, Place>,
-    /// The size of each lease.
-    leases: HashMap<i64, usize>,
+    /// The size of each lease, by part and token.
+    leases: HashMap<(i32, i64), usize>,
 }
 
 thread_local! {
@@ -39,7 +39,7 @@ pub fn note(tasks: &[Handed]) {
         let place = |task: &Handed| (task.workflow_execution, task.task_index.map(|index| index as u32));
         given.places.extend(tasks.iter().map(|task| (task.task, place(task))));
         for task in tasks {
-            *given.leases.entry(task.lease).or_default() += 1;
+            *given.leases.entry((id::part(task.task), task.lease)).or_default() += 1;
         }
     });
 }
@@ -56,12 +56,12 @@ pub fn take(tasks: &[i64]) -> Option<Vec<Place>> {
 /// For each part a lease of which all tasks have been reported, as far as that is known. All leases named are forgotten.
 pub fn take_whole(reported: &Leases) -> BTreeMap<i32, i64> {
     GIVEN.with_borrow_mut(|given| {
-        let is_whole = |(lease, tasks): &(&i64, &Vec<i64>)| given.leases.remove(lease) == Some(tasks.len());
-        reported.iter().filter(is_whole).map(|(lease, _)| (id::part(*lease), *lease)).collect()
+        let is_whole = |(lease, tasks): &(&(i32, i64), &Vec<i64>)| given.leases.remove(lease) == Some(tasks.len());
+        reported.iter().filter(is_whole).map(|(lease, _)| *lease).collect()
     })
 }
 
-/// The tasks that carry this token turned out to be in more than one lease.
-pub fn forget_lease(token: i64) {
-    GIVEN.with_borrow_mut(|given| given.leases.remove(&token));
+/// The tasks of a part that carry this token turned out to be in more than one lease.
+pub fn forget_lease(lease: (i32, i64)) {
+    GIVEN.with_borrow_mut(|given| given.leases.remove(&lease));
 }

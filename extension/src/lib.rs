@@ -9,6 +9,7 @@
 use pgrx::prelude::*;
 
 mod advance;
+mod caller;
 mod claim;
 mod clock;
 mod control;
@@ -29,6 +30,7 @@ mod plans;
 mod queue_head;
 mod queue_part;
 mod random;
+mod refused;
 mod relation;
 mod report;
 mod rerun;

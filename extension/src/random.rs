@@ -1,10 +1,64 @@
-//! Chance comes in from outside the conductor.
+//! Randomness, which the conductor never draws itself.
+#![allow(unsafe_code)]
 
+use crate::error::Error;
+use crate::settings;
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use std::cell::Cell;
 
-/// 0 to 1.
-#[allow(unsafe_code)]
+/// A token is this plus 52 random bits: always 16 digits, and exact in a double.
+const LOWEST_TOKEN: i64 = 1 << 52;
+
+thread_local! {
+    /// The seed that tests have set, and the state of the generator that began with it.
+    static SEEDED: Cell<Option<(i32, u64)>> = const { Cell::new(None) };
+}
+
+/// Returns a number from 0 up to but not including 1. Not fit for secrets.
 pub fn fraction() -> f64 {
     // SAFETY: the generator is the backend's own, and is seeded when the backend starts.
     unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) }
+}
+
+/// Draws a lease token that cannot be guessed; a predictable one where `pg_workflow.test_seed` is set.
+pub fn token() -> Result<i64, Error> {
+    let bits = match settings::test_seed() {
+        None => {
+            SEEDED.set(None);
+            strong_bits()?
+        }
+        Some(seed) => seeded_bits(seed),
+    };
+    Ok(LOWEST_TOKEN | (bits >> 12) as i64)
+}
+
+fn strong_bits() -> Result<u64, Error> {
+    let mut bits = 0_u64;
+    // SAFETY: the buffer is as long as is said.
+    if unsafe { pg_sys::pg_strong_random((&raw mut bits).cast(), size_of::<u64>()) } {
+        Ok(bits)
+    } else {
+        Err(Error::refused("WF619", "the server has no random numbers", "look at the server's source of randomness"))
+    }
+}
+
+/// SplitMix64: short, and good enough to tell tokens of tests apart.
+fn seeded_bits(seed: i32) -> u64 {
+    let state = match SEEDED.get() {
+        Some((known, state)) if known == seed => state,
+        _ => seed as u64,
+    };
+    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    SEEDED.set(Some((seed, state)));
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// `workflow.draw_token` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_draw_token() -> Result<i64, ErrorReport> {
+    Ok(token()?)
 }

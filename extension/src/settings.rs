@@ -9,6 +9,7 @@ use std::time::Duration;
 
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(false);
 static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
@@ -34,6 +35,11 @@ pub fn node() -> i32 {
 /// The time that tests have set.
 pub fn test_now() -> Option<String> {
     TEST_NOW.get().and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty())
+}
+
+/// Returns the seed that tests have set for lease tokens; none: they are random.
+pub fn test_seed() -> Option<i32> {
+    Some(TEST_SEED.get()).filter(|seed| *seed != 0)
 }
 
 /// Are workers told of queues that are empty no more?
@@ -112,6 +118,16 @@ pub fn register() {
         c"The time that the functions go by, for tests.",
         c"A timestamp with time zone; empty = the clock.",
         &TEST_NOW,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_workflow.test_seed",
+        c"Makes lease tokens predictable, for tests and examples.",
+        c"Each session then draws the same tokens, from the first one on when this changes; 0 = they are random.",
+        &TEST_SEED,
+        0,
+        i32::MAX,
         GucContext::Suset,
         GucFlags::default(),
     );

@@ -8,7 +8,7 @@ use crate::jsonb::Jsonb;
 use crate::report::{Answer, Outcome, Refusal};
 use crate::row_set::{RowSet, column};
 use crate::write::{Handed, Leases, turn_leases};
-use crate::{clock, dispatch, given};
+use crate::{clock, dispatch, given, refused};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -63,7 +63,9 @@ fn finish_all(outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
 #[pg_extern(sql = false)]
 fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);
-    finish_all(read(outcomes)?)?.into_iter().for_each(|one| answer::<5>(&mut rows, one));
+    let answers = finish_all(read(outcomes)?)?;
+    refused::tell_answers(&answers, None)?;
+    answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
     Ok(())
 }
 
@@ -120,6 +122,7 @@ fn workflow_finish_and_claim(
         }
         given::note(&tasks);
         turn_leases(client, now, leases, &tasks, Some(&asking))?;
+        refused::tell_answers(&answers, Some(&asking.worker))?;
         answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
         for task in tasks {
             let (id, lease, state) = (column(task.task), column(task.lease), column("claimed"));
@@ -134,11 +137,14 @@ fn workflow_finish_and_claim(
 
 /// Takes one report; a refusal is an error.
 fn finish_one(outcome: Outcome) -> Result<Option<String>, Error> {
-    outcome.task.ok_or_else(|| Error::missing("task"))?;
+    let task = outcome.task.ok_or_else(|| Error::missing("task"))?;
     outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
     let answer = finish_all(vec![outcome])?.into_iter().next();
     match answer.map(|answer| (answer.state, answer.refusal)) {
         Some((_, Some(Refusal { code, message }))) => {
+            if code == refused::CODE {
+                refused::log(&[task]);
+            }
             let hint = match code {
                 "WF615" => "stop working on it: it was given to another worker, or has ended",
                 "WF616" => "give the id and the lease that workflow_claim gave",

@@ -2,6 +2,7 @@
 
 use crate::claim::Asking;
 use crate::error::Error;
+use crate::finish::Reporter;
 use crate::row_relation::{RowRelation, Value, value};
 use crate::plans;
 use conductor::changes::Withdrawn;
@@ -71,6 +72,7 @@ impl Batch {
         mut self,
         client: &SpiClient,
         now: &TimestampWithTimeZone,
+        reporter: Reporter,
         asking: Option<&mut Asking>,
         handed: &mut Vec<Handed>,
     ) -> Result<Written, Error> {
@@ -85,7 +87,7 @@ impl Batch {
         self.insert(client, now, &mut tasks, asking, handed)?;
         (self.withdrawn_tasks, self.tasks) = (withdrawn, tasks);
         self.write_runs(client, now)?;
-        self.log(client, now, worker)?;
+        self.log(client, now, reporter, worker)?;
         wake.map_or(Ok(()), |wake| wake.tell(client))?;
         Ok(self.written)
     }

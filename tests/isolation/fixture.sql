@@ -13,7 +13,7 @@ DECLARE
 BEGIN
   SET LOCAL client_min_messages = error;
   TRUNCATE workflow.execution, workflow.lease, held CASCADE;
-  FOREACH name IN ARRAY '{execution, workflow_execution, workflow_task_execution, signal, lease}'::text[] LOOP
+  FOREACH name IN ARRAY '{execution, workflow_execution, workflow_task_execution, signal}'::text[] LOOP
     PERFORM setval(format('workflow.%I_id_seq', name), 1, false);
   END LOOP;
 END $$;

@@ -37,11 +37,13 @@ fn blocks(document: &str) -> Vec<(usize, &str, String)> {
     blocks
 }
 
-/// Runs a document from top to bottom, as one session. A block marked `error=WF615` must fail with that.
+/// Runs a document from top to bottom, as one session, with the lease tokens that it shows. A block marked `error=WF615` must fail with that.
 async fn run(db: &Database, path: &str) {
     let text = read(path);
     let role = if text.contains(ROLE) { db.role().await } else { ROLE.to_owned() };
     let mut session = db.connect().await;
+    // The tokens that the documents show.
+    session.execute("SET pg_workflow.test_seed = 1").await.unwrap();
     for (line, mark, sql) in blocks(&text) {
         let sql = sql.replace(ROLE, &role);
         if sql.contains("CREATE EXTENSION pg_workflow;") {

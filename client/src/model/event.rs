@@ -24,7 +24,7 @@ pub struct Event {
     pub kind: String,
     /// The reason that was given, or what went wrong.
     pub message: Option<String>,
-    /// The role that called, or the worker that held the task; none: the engine.
+    /// The role that called; of what a worker did or lost, its name and its role, `worker-7 (role shop_worker)`; none: the engine.
     pub author: Option<String>,
     /// What else is known.
     pub detail: Option<Value>,

@@ -60,13 +60,12 @@ fn zip(lists: minijinja::value::Rest<Value>) -> Result<Value, Error> {
     Ok(Value::from(rows.collect::<Vec<_>>()))
 }
 
-/// `task_status('name')`: how a task stands; `succeeded` for a completed one, none for one that has not begun.
+/// `task_status('name')`: the same as `task.name.status`; none for a task that has not ended.
 fn task_status(state: &State, name: &str) -> Result<Value, Error> {
     let Some(tasks) = state.lookup(TASKS) else { return Ok(Value::from(())) };
     let status = tasks.get_attr(name)?;
     if status.is_undefined() {
         return Ok(Value::from(()));
     }
-    let status = status.get_attr("status")?;
-    Ok(if status.as_str() == Some("completed") { Value::from("succeeded") } else { status })
+    status.get_attr("status")
 }

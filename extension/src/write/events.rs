@@ -2,8 +2,9 @@
 
 use super::{Batch, column};
 use crate::error::Error;
+use crate::finish::Reporter;
 use crate::jsonb::Jsonb;
-use crate::{plans, settings};
+use crate::{caller, plans, settings};
 use conductor::changes::Start;
 use conductor::state::{Status, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
@@ -21,8 +22,8 @@ struct Event {
     inserted: Option<(TaskKey, Option<u32>)>,
     message: Option<String>,
     error: Option<Jsonb>,
-    /// Its worker, where the row doesn't say.
-    author: Option<String>,
+    /// Its worker, where no lease says that yet.
+    worker: Option<String>,
 }
 
 impl Batch {
@@ -31,6 +32,7 @@ impl Batch {
         &self,
         client: &SpiClient,
         now: TimestampWithTimeZone,
+        reporter: Reporter,
         worker: Option<String>,
     ) -> Result<(), Error> {
         let mut events = self.setbacks();
@@ -54,7 +56,8 @@ impl Batch {
             column(&events, |event| event.error),
             (i64::from(settings::node()) << 40).into(),
             now.into(),
-            column(&events, |event| event.author.clone()),
+            column(&events, |event| event.worker.clone()),
+            (reporter == Reporter::Worker).then(caller::role_name).into(),
         ];
         plans::run(client, include_str!("../../queries/log_events.sql"), &arguments)?;
         Ok(())
@@ -102,7 +105,7 @@ impl Batch {
                 run: Some(task.run),
                 task_name: Some(task.task_name.clone()),
                 inserted: Some((task.task.key, task.task.index)),
-                author: worker.clone().filter(|_| kind == "started"),
+                worker: worker.clone().filter(|_| kind == "started"),
                 ..Event::default()
             }));
         }

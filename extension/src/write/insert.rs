@@ -56,10 +56,9 @@ impl Batch {
             return Ok(());
         }
         place(client, now, tasks, asking.as_deref_mut())?;
-        let mut no_tokens = BTreeMap::new();
-        let tokens = asking.map_or(&mut no_tokens, |asking| &mut asking.tokens);
+        let asking = asking.as_deref();
         let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
-        let rows = tasks.iter().map(|task| new_row(task, ids, tokens)).collect::<Result<Vec<_>, _>>()?;
+        let rows = tasks.iter().map(|task| new_row(task, ids, asking)).collect::<Result<Vec<_>, _>>()?;
         let fresh = RowRelation::new(c"workflow_task_execution", &rows, |row| columns(row, now))?;
         // Their executions are locked; they call no others yet.
         foreign_keys::known_to_hold(c"workflow_task_execution", &[c"workflow_execution", c"execution"], || {
@@ -85,17 +84,12 @@ impl Batch {
     }
 }
 
-/// With an id, and with the token of its part where it is handed over.
-fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, tokens: &mut BTreeMap<i32, i64>) -> Result<NewRow<'t>, Error> {
+/// With an id, and with a token where it is handed over.
+fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) -> Result<NewRow<'t>, Error> {
     let part = id::part(task.run);
-    let lease = match (task.start, tokens.get(&part)) {
-        ("leased", Some(token)) => Some(*token),
-        ("leased", None) => {
-            let token = id::Sequence::find(c"lease_id_seq").next(part)?;
-            tokens.insert(part, token);
-            Some(token)
-        }
-        _ => None,
+    let lease = match asking.filter(|_| task.start == "leased") {
+        Some(asking) => Some(asking.kept_tokens.get(&part).map_or_else(|| asking.token(), |token| Ok(*token))?),
+        None => None,
     };
     let input = task.task.input.as_ref().and_then(Jsonb::new);
     Ok(NewRow { id: ids.next(part)?, task, input, lease })

@@ -4,13 +4,13 @@ use super::Handed;
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::row_relation::{RowRelation, value};
-use crate::{given, id, plans};
+use crate::{caller, given, id, plans, random};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// Leases and their tasks, in order.
-pub type Leases = BTreeMap<i64, Vec<i64>>;
+/// Leases, by part and token, and the tasks of each, in order.
+pub type Leases = BTreeMap<(i32, i64), Vec<i64>>;
 
 /// Lets go of leases whose tasks have all been reported at once, and holds what was given to the asking worker. `reported` has
 /// the tasks of each lease.
@@ -23,7 +23,7 @@ pub fn turn_leases(
 ) -> Result<(), Error> {
     let mut fresh = Leases::new();
     for task in given {
-        fresh.entry(task.lease).or_default().push(task.task);
+        fresh.entry((id::part(task.task), task.lease)).or_default().push(task.task);
     }
     for tasks in fresh.values_mut().chain(reported.values_mut()) {
         *tasks = sorted(std::mem::take(tasks));
@@ -33,8 +33,8 @@ pub fn turn_leases(
     }
     if !reported.is_empty() {
         let gone: Vec<_> = reported.iter().collect();
-        let gone = RowRelation::new(c"lease", &gone, |(lease, tasks)| {
-            [("part", value(id::part(**lease))), ("id", value(**lease)), ("tasks", value((*tasks).clone()))]
+        let gone = RowRelation::new(c"lease", &gone, |((part, token), tasks)| {
+            [("part", value(*part)), ("id", value(*token)), ("tasks", value((*tasks).clone()))]
         })?;
         gone.run(client, include_str!("../../queries/drop_leases.sql"), &[])?;
     }
@@ -51,30 +51,30 @@ fn hold(
     asking: &Asking,
 ) -> Result<(), Error> {
     let mut left = Vec::new();
-    let (kept, new): (Leases, Leases) = fresh.into_iter().partition(|(token, _)| reported.contains_key(token));
-    for (token, tasks) in kept {
-        if !turn(client, now, reported, token, (token, &tasks), asking)? {
-            given::forget_lease(token);
-            left.push((id::Sequence::find(c"lease_id_seq").next(id::part(token))?, token, tasks));
+    let (kept, new): (Leases, Leases) = fresh.into_iter().partition(|(lease, _)| reported.contains_key(lease));
+    for (lease, tasks) in kept {
+        if !turn(client, now, reported, lease, (lease.1, &tasks), asking)? {
+            given::forget_lease(lease);
+            left.push((lease, random::token()?, tasks));
         }
     }
-    for (token, tasks) in new {
-        let old = reported.keys().copied().find(|old| id::part(*old) == id::part(token));
+    for ((part, token), tasks) in new {
+        let old = reported.keys().copied().find(|old| old.0 == part);
         let is_turned = match old {
             Some(old) => turn(client, now, reported, old, (token, &tasks), asking)?,
             None => false,
         };
         if !is_turned {
-            left.push((token, token, tasks));
+            left.push(((part, token), token, tasks));
         }
     }
     if left.is_empty() {
         return Ok(());
     }
-    let rows = RowRelation::new(c"lease", &left, |(id, token, tasks)| {
-        [("part", value(id::part(*id))), ("id", value(*id)), ("token", value(*token)), ("tasks", value(tasks.clone()))]
+    let rows = RowRelation::new(c"lease", &left, |((part, token), id, tasks)| {
+        [("part", value(*part)), ("id", value(*id)), ("token", value(*token)), ("tasks", value(tasks.clone()))]
     })?;
-    let arguments = [asking.worker.as_str().into(), asking.until(now).into(), now.into()];
+    let arguments = [asking.worker.as_str().into(), asking.until(now).into(), now.into(), caller::role_name().into()];
     rows.run(client, include_str!("../../queries/insert_leases.sql"), &arguments)?;
     Ok(())
 }
@@ -84,19 +84,20 @@ fn turn(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     reported: &mut Leases,
-    old: i64,
+    old: (i32, i64),
     (token, tasks): (i64, &[i64]),
     asking: &Asking,
 ) -> Result<bool, Error> {
     let arguments = [
-        id::part(old).into(),
-        old.into(),
+        old.0.into(),
+        old.1.into(),
         reported.remove(&old).into(),
         token.into(),
         asking.worker.as_str().into(),
         asking.until(now).into(),
         tasks.to_vec().into(),
         now.into(),
+        caller::role_name().into(),
     ];
     Ok(!plans::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty())
 }

@@ -10,17 +10,17 @@ const ONE: &str = "tasks: [{name: a, action: demo.a, retry: {count: 5, delay: 10
 const NO_INTERVALS: [&str; 6] =
     ["infinity", "-infinity", "-1 microsecond", "-1 day", "-170000000 years", "170000000 years"];
 
-/// Calls with an interval argument, as `$`.
+/// Calls with an interval argument, as `$`; `@` is the lease token of task 1.
 const INTERVALS: [(&str, &str); 8] = [
     ("workflow_claim", "workflow_claim('w1', 1, NULL, $)"),
-    ("workflow_fail", "workflow_fail(1, 1, retry_in => $)"),
+    ("workflow_fail", "workflow_fail(1, @, retry_in => $)"),
     ("workflow_finish_and_claim", "workflow_finish_and_claim('w1', '{}', 1, NULL, $)"),
-    ("workflow_heartbeat", "workflow_heartbeat('{1}', '{1}', $)"),
+    ("workflow_heartbeat", "workflow_heartbeat('{1}', '{@}', $)"),
     ("workflow_prune", "workflow_prune($)"),
     ("workflow_schedule", "workflow_schedule('s', '0 9 * * *', 'demo.w', grace => $)"),
     ("workflow_wait", "workflow_wait(1, $)"),
     // In an array of outcomes it is answered, not raised: see below.
-    ("workflow_finish", "workflow_finish(ARRAY[ROW(1, 1, 'failed', NULL, NULL, NULL, $)::workflow.outcome])"),
+    ("workflow_finish", "workflow_finish(ARRAY[ROW(1, @, 'failed', NULL, NULL, NULL, $)::workflow.outcome])"),
 ];
 
 async fn server_version(session: &mut Session) -> i32 {
@@ -32,7 +32,7 @@ async fn a_negative_or_infinite_interval_is_refused_wherever_there_is_one() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin(ONE).await;
-        session.claim_named(["a"]).await;
+        let [task] = session.claim_named(["a"]).await;
         let functions: Vec<(String,)> = session
             .rows(
                 "SELECT DISTINCT p.proname::text FROM pg_proc p
@@ -49,7 +49,7 @@ async fn a_negative_or_infinite_interval_is_refused_wherever_there_is_one() {
                 if interval.ends_with("infinity") && !has_infinity {
                     continue;
                 }
-                let call = call.replace('$', &format!("'{interval}'"));
+                let call = call.replace('$', &format!("'{interval}'")).replace('@', &task.lease_token.to_string());
                 if function == "workflow_finish" {
                     let before = session.contents().await;
                     let code: String = session.value(format!("SELECT code FROM {call}")).await;
@@ -147,7 +147,7 @@ async fn the_token_of_another_worker_holds_nothing() {
         session.start().await;
         let [mine, other] = [session.claim(1).await.remove(0), session.claim(1).await.remove(0)];
         session.at(20.0).await;
-        let before = session.contents().await;
+        let before = session.contents_but_refusals().await;
         let states: Vec<(String,)> = session
             .rows(format!(
                 "SELECT state FROM workflow_heartbeat('{{{}, {}}}', '{{{}, {}}}')",
@@ -155,7 +155,7 @@ async fn the_token_of_another_worker_holds_nothing() {
             ))
             .await;
         assert_eq!(states, [("lost".to_owned(),), ("lost".to_owned(),)]);
-        assert_eq!(session.contents().await, before);
+        assert_eq!(session.contents_but_refusals().await, before);
         let refusal = session.refused(format!("SELECT workflow_complete({}, {})", mine.task, other.lease_token)).await;
         assert_eq!(refusal.code(), ("55006", "WF615"));
         // Neither lease was prolonged by that.

@@ -59,7 +59,7 @@ async fn work_off(session: &mut Session, now: &mut f64) -> BTreeMap<i64, usize> 
     done
 }
 
-/// All tables, row by row.
+/// All tables, row by row, and all sequences.
 async fn tables(session: &mut Session) -> Vec<String> {
     let mut all = Vec::new();
     let names: Vec<(String,)> = session
@@ -69,9 +69,14 @@ async fn tables(session: &mut Session) -> Vec<String> {
         let rows: Option<String> =
             session.value(format!("SELECT jsonb_agg(t ORDER BY t.id)::text FROM workflow.{table} AS t")).await;
         all.push(format!("{table}: {}", rows.expect(&table)));
+    }
+    let sequences: Vec<(String,)> = session
+        .rows("SELECT relname::text FROM pg_class WHERE relnamespace = 'workflow'::regnamespace AND relkind = 'S' ORDER BY 1")
+        .await;
+    for (sequence,) in sequences {
         let next: String =
-            session.value(format!("SELECT row(last_value, is_called)::text FROM workflow.{table}_id_seq")).await;
-        all.push(next);
+            session.value(format!("SELECT row(last_value, is_called)::text FROM workflow.{sequence}")).await;
+        all.push(format!("{sequence}: {next}"));
     }
     all
 }
@@ -173,7 +178,7 @@ async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_
             session.complete(&task, json!("never")).await;
         }
         if kill % 2 == 0 {
-            session.run("INSERT INTO workflow.lease SELECT part, id + 1000000, token, worker, created, expires_from, until, updated, tasks FROM workflow.lease").await;
+            session.run("INSERT INTO workflow.lease SELECT part, id + 1000000, token, worker, role, created, expires_from, until, updated, tasks FROM workflow.lease").await;
         }
         // The server ends all sessions once it has noticed. One that came before that would be ended, too.
         let mut bystander = session_of(&server).await;

@@ -64,10 +64,10 @@ async fn what_went_wrong_is_told_in_order() {
         assert_eq!(
             events,
             json!([
-                ["retrying", "one", "no route", "w1",
+                ["retrying", "one", "no route", "w1 (role postgres)",
                  {"type": "net", "attempt": 1, "next_retry_at": "2026-01-01T00:00:10+00:00"}],
-                ["lease_expired", "one", null, "w1", {"attempt": 2}],
-                ["failed", "one", "just a word", "w1", {"attempt": 3}],
+                ["lease_expired", "one", null, "w1 (role postgres)", {"attempt": 2}],
+                ["failed", "one", "just a word", "w1 (role postgres)", {"attempt": 3}],
                 ["failed", "", verdict, null, null],
             ])
         );
@@ -96,7 +96,7 @@ tasks:
         let events = events(&mut session, id).await;
         assert_eq!(
             events[0],
-            json!(["timeout", "a", "the task ran longer than 20 seconds", "w1", {"attempt": 1, "type": "timeout"}])
+            json!(["timeout", "a", "the task ran longer than 20 seconds", "w1 (role postgres)", {"attempt": 1, "type": "timeout"}])
         );
         assert_eq!((&events[1][0], &events[1][1], &events[1][3]), (&json!("timeout"), &json!(""), &json!(null)));
         assert!(events[1][2].as_str().unwrap().contains("WF610"), "{events}");
@@ -315,7 +315,7 @@ async fn every_step_is_told_where_that_is_asked_for() {
         }
         assert_eq!(walked.len(), 12);
         assert!(walked.iter().take(11).all(|event| event.task.is_some()), "{walked:#?}");
-        assert_eq!(walked[6].author.as_deref(), Some("w2"));
+        assert_eq!(walked[6].author.as_deref(), Some("w2 (role postgres)"));
         // What never began is told too.
         let id = session.start().await;
         session.run(format!("SELECT workflow_cancel({id}, 'enough')")).await;

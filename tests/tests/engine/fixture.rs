@@ -149,7 +149,16 @@ impl Session {
 
     /// All that is stored, as one text.
     pub async fn contents(&mut self) -> String {
-        self.value(
+        self.contents_with_events("true").await
+    }
+
+    /// The same without the events that tell of refused lease tokens.
+    pub async fn contents_but_refusals(&mut self) -> String {
+        self.contents_with_events("kind <> 'lease_refused'").await
+    }
+
+    async fn contents_with_events(&mut self, which: &str) -> String {
+        self.value(format!(
             "SELECT concat((SELECT jsonb_agg(t) FROM workflow.pack AS t), (SELECT jsonb_agg(t) FROM workflow.action AS t),
                (SELECT jsonb_agg(t) FROM workflow.workflow_definition AS t),
                (SELECT jsonb_agg(t) FROM workflow.workflow_definition_version AS t),
@@ -157,9 +166,9 @@ impl Session {
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.workflow_execution AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.workflow_task_execution AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.lease AS t),
-               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.event AS t),
-               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t))",
-        )
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.event AS t WHERE {which}),
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t))"
+        ))
         .await
     }
 

@@ -312,7 +312,7 @@ async fn a_heartbeat_with_wrong_arguments_is_refused_and_with_unknown_tasks_says
             let refusal = session.refused(format!("SELECT * FROM workflow_heartbeat({call})")).await;
             assert_eq!(refusal.code(), ("22023", "WF613"), "{call}");
         }
-        let before = session.contents().await;
+        let before = session.contents_but_refusals().await;
         let rows: Vec<(Option<i64>, String)> = session
             .rows(format!(
                 "SELECT * FROM workflow_heartbeat(ARRAY[NULL, {id}, {id}, 99, -1], ARRAY[{lease}, NULL, {lease} + 1, {lease}, {lease}])"
@@ -320,7 +320,7 @@ async fn a_heartbeat_with_wrong_arguments_is_refused_and_with_unknown_tasks_says
             .await;
         assert!(rows.iter().all(|(_, state)| state == "lost"), "{rows:?}");
         assert_eq!(rows.len(), 5);
-        assert_eq!(session.contents().await, before);
+        assert_eq!(session.contents_but_refusals().await, before);
         let none: Vec<(i64, String)> = session.rows("SELECT * FROM workflow_heartbeat('{}', '{}')").await;
         assert!(none.is_empty());
     })
@@ -358,7 +358,7 @@ async fn idle_calls_take_no_transaction_id_and_write_no_wal() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         start_many(&mut session, 1).await;
-        let [task] = session.claim_named(["a"]).await;
+        session.claim_named(["a"]).await;
         for call in [
             "workflow_claim('w2', 10)",
             "workflow_claim('w2', 10, ARRAY['demo.a', 'demo.none'])",
@@ -367,7 +367,7 @@ async fn idle_calls_take_no_transaction_id_and_write_no_wal() {
             "workflow_tick()",
             "workflow_finish('{}')",
             &format!("workflow_finish_and_claim('w2', {}, 10)", outcome_array(&[(99, 1, "completed")])),
-            &format!("workflow_heartbeat('{{{}}}', '{{{}}}')", task.task, task.lease_token + 1),
+            "workflow_heartbeat('{99}', '{1}')",
         ] {
             // The first call of a session fills its caches and may tidy pages up.
             session.run(format!("SELECT * FROM {call}")).await;

@@ -17,6 +17,7 @@ mod hostile;
 mod items;
 mod lease;
 mod lease_row;
+mod lease_token;
 mod monitoring;
 mod notify;
 mod one_or_many;

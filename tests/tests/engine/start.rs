@@ -312,21 +312,21 @@ async fn a_part_is_in_every_id_and_claims_find_it_with_and_without_being_told() 
             session.complete(task, json!(null)).await;
         }
         let tasks = session.claim_named(["b", "b", "b"]).await;
-        let tokens: Vec<i64> = tasks.iter().map(|task| task.lease_token).collect();
+        let tasks: Vec<i64> = tasks.iter().map(|task| task.task).collect();
         let elsewhere: i64 = session
             .value(
                 "SELECT count(*) FILTER (WHERE id >> 48 <> 7 OR part <> 7) FROM (
                    SELECT part, id FROM workflow.execution UNION ALL SELECT part, id FROM workflow.workflow_execution
-                   UNION ALL SELECT part, id FROM workflow.workflow_task_execution UNION ALL SELECT part, id FROM workflow.lease
-                   UNION ALL SELECT part, token FROM workflow.lease) AS r",
+                   UNION ALL SELECT part, id FROM workflow.workflow_task_execution
+                   UNION ALL SELECT part, unnest(tasks) FROM workflow.lease) AS r",
             )
             .await;
         assert_eq!(elsewhere, 0);
-        assert!(ids.iter().chain(&tokens).all(|id| id >> 48 == 7), "{ids:?} {tokens:?}");
+        assert!(ids.iter().chain(&tasks).all(|id| id >> 48 == 7), "{ids:?} {tasks:?}");
         // Leases end there too.
         session.at(31.0).await;
         let [first, ..] = session.claim_named(["b", "b", "b"]).await;
-        assert_eq!((first.attempt, first.lease_token >> 48), (2, 7));
+        assert_eq!((first.attempt, first.task >> 48), (2, 7));
         for task in ["{1024}", "{-1}", "{NULL}"] {
             let refusal = session.refused(format!("SELECT * FROM workflow_claim('w1', parts => '{task}')")).await;
             assert_eq!(refusal.code(), ("22023", "WF613"));
