@@ -47,7 +47,7 @@ BEGIN ATOMIC
     (run).status, (run).updated,
     coalesce(list.current_tasks, (run).current_tasks), coalesce(list.completed_tasks, (run).completed_tasks),
     coalesce(list.failed_tasks, (run).failed_tasks), coalesce(list.skipped_tasks, (run).skipped_tasks),
-    (run).state, (run).error_message, (run).pause_reason
+    (run).state, (run).error_message, (run).pause_reason, (run).propagate_after
   FROM (VALUES (NULL)) AS one (row) LEFT JOIN LATERAL (
     SELECT live.* FROM workflow.task_lists(ARRAY[(run).id]) AS live
     WHERE (run).version IS NOT NULL AND NOT workflow.is_end(

@@ -26,6 +26,7 @@ mod hand_over;
 mod id;
 mod jsonb;
 mod plans;
+mod propagate;
 mod queue_head;
 mod queue_part;
 mod random;
@@ -88,6 +89,7 @@ pub extern "C-unwind" fn _PG_init() {
     ticker::register_launcher();
     relation::listen();
     workflow_actions::listen();
+    graphs::listen();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();
     });
