@@ -4,6 +4,17 @@
 -- writes the head. workflow_create_definition writes a head alone, for those who run their workflows from outside. What
 -- a version settled (schemas, version, definition) can be changed by workflow_define only.
 
+-- Sessions keep compiled definitions by the version's id, which can come again once a row is gone. As with actions
+-- (sql/action.sql), whoever writes to the table tells them; what is replicated from elsewhere, too.
+CREATE FUNCTION workflow.forget_definitions() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_definitions_wrapper';
+COMMENT ON FUNCTION workflow.forget_definitions() IS
+  'Lets every session forget, with the commit, the definitions that it has compiled: a trigger of workflow.workflow_definition_version.';
+REVOKE ALL ON FUNCTION workflow.forget_definitions() FROM PUBLIC;
+CREATE TRIGGER forget_definitions AFTER INSERT OR UPDATE OR DELETE ON workflow.workflow_definition_version
+FOR EACH ROW EXECUTE FUNCTION workflow.forget_definitions();
+ALTER TABLE workflow.workflow_definition_version ENABLE ALWAYS TRIGGER forget_definitions;
+
 CREATE FUNCTION pg_catalog.workflow_find_definition(id bigint) RETURNS SETOF workflow.workflow_definition
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable

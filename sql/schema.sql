@@ -27,10 +27,12 @@
 --   has the execution's lock next counts these rows first.
 -- * What no worker does, the engine ends itself: a task without action, one that waits for a signal, and one whose action
 --   is a workflow. Such rows are never in the queue.
--- * Lock order: workflow_execution rows by (depth, part, id), so that parents come before children; then their tasks, then
---   leases. Claims and leases are taken with SKIP LOCKED, so nothing ever waits for them while it holds the other, and so
---   is a parent or a child that a step comes upon: what is busy then is left to workflow_tick. Who reports items that are done
---   may do without the execution's row, by a shared lock that is no row's (uncounted.rs), and waits for no execution.
+-- * Lock order: workflow_execution rows part by part, in each by (depth, id), so that callers come before what they call; then
+--   their tasks; then leases, by (part, id). Three things are taken with SKIP LOCKED, and so never waited for: the tasks that
+--   a claim takes, the leases that have expired, and a caller or a called execution that a step comes upon. What is busy then
+--   is left to the next claim or to workflow_tick. A call that reports under several leases locks all of them in one
+--   statement before it changes any, and so does one that is about to lock expired ones besides. Reports of items that are
+--   done may do without the execution's row, by a shared lock that is no row's (uncounted.rs), and wait for no execution.
 -- * No triggers: they would fire again when a dump is restored. The functions keep `updated`.
 -- * Every table of users' data and its sequence is registered at the end, or a dump would leave it out.
 
@@ -49,12 +51,13 @@ CREATE SEQUENCE workflow.pack_id_seq;
 CREATE SEQUENCE workflow.action_id_seq;
 CREATE SEQUENCE workflow.workflow_definition_id_seq;
 CREATE SEQUENCE workflow.workflow_definition_version_id_seq;
-CREATE SEQUENCE workflow.execution_id_seq;
-CREATE SEQUENCE workflow.workflow_execution_id_seq;
-CREATE SEQUENCE workflow.workflow_task_execution_id_seq;
-CREATE SEQUENCE workflow.event_id_seq;
-CREATE SEQUENCE workflow.signal_id_seq;
 CREATE SEQUENCE workflow.schedule_id_seq;
+-- Numbers that go into ids have 40 bits there: past these begin the bits of the node.
+CREATE SEQUENCE workflow.execution_id_seq MAXVALUE 1099511627775;
+CREATE SEQUENCE workflow.workflow_execution_id_seq MAXVALUE 1099511627775;
+CREATE SEQUENCE workflow.workflow_task_execution_id_seq MAXVALUE 1099511627775;
+CREATE SEQUENCE workflow.event_id_seq MAXVALUE 1099511627775;
+CREATE SEQUENCE workflow.signal_id_seq MAXVALUE 1099511627775;
 
 CREATE TABLE workflow.pack (
   id bigint PRIMARY KEY DEFAULT nextval('workflow.pack_id_seq'),
@@ -239,12 +242,15 @@ CREATE TABLE workflow.workflow_execution (
   state jsonb,
   error_message text,
   pause_reason text,
+  propagate_after bigint,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_execution_execution_key UNIQUE (execution, part),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, execution) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
 ) WITH (fillfactor = 40);
 CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, created, id);
-CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (part, due_at, id) WHERE due_at IS NOT NULL;
+-- By time: what is due is at the beginning, whatever its part, and a tick with nothing to do reads no more than that.
+CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (due_at, id, part) WHERE due_at IS NOT NULL;
+CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id) WHERE propagate_after IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
@@ -262,6 +268,8 @@ COMMENT ON COLUMN workflow.workflow_execution.status IS 'The verdict so far; it 
 COMMENT ON COLUMN workflow.workflow_execution.error_message IS 'Why it failed: code, task, expression and cause.';
 COMMENT ON COLUMN workflow.workflow_execution.paused IS 'No task of it can be claimed.';
 COMMENT ON COLUMN workflow.workflow_execution.pause_reason IS 'Why it is paused.';
+COMMENT ON COLUMN workflow.workflow_execution.propagate_after IS
+  'The child execution up to which it has passed on that it was paused, resumed or stopped, in the order of ids; workflow_tick tells the others. NULL: all have heard.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: made by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS 'The conductor''s memory of branches, joins and routes; NULL = one branch of plain steps without variables, or, where it has completed, nothing that a rerun would need.';
@@ -320,7 +328,7 @@ CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_t
   WHERE execution IS NOT NULL;
 CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)
   WHERE queue_at IS NOT NULL;
-CREATE INDEX workflow_task_execution_due_idx ON workflow.workflow_task_execution (part, due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX workflow_task_execution_due_idx ON workflow.workflow_task_execution (due_at, id, part) WHERE due_at IS NOT NULL;
 -- By task, so that the next item of one is found whatever others wait.
 CREATE INDEX workflow_task_execution_held_idx
   ON workflow.workflow_task_execution (part, workflow_execution, task_name, route, visit, task_index) WHERE held;
@@ -442,7 +450,7 @@ CREATE TABLE workflow.lease (
 ) WITH (fillfactor = 50, toast_tuple_target = 8160);
 -- A row is soon written again: to compress its tasks would cost more than all else.
 ALTER TABLE workflow.lease ALTER COLUMN tasks SET STORAGE EXTERNAL;
-CREATE INDEX lease_expires_from_idx ON workflow.lease (part, expires_from);
+CREATE INDEX lease_expires_from_idx ON workflow.lease (expires_from, part);
 -- Only what heartbeats have left behind: a claim's own row is found by its id.
 CREATE INDEX lease_left_behind_idx ON workflow.lease (part, token) WHERE id <> token;
 COMMENT ON TABLE workflow.lease IS

@@ -44,7 +44,7 @@ BEGIN
   VALUES (run.part, workflow.make_id(run.part, nextval('workflow.signal_id_seq')), run.id, waiting, workflow_signal.name,
     workflow_signal.key, workflow_signal.payload, now, now);
   PERFORM workflow.log_control(execution_id, 'signal', name, session_user::text,
-    jsonb_strip_nulls(jsonb_build_object('key', key, 'task', waiting)), now);
+    jsonb_strip_nulls(jsonb_build_object('key', key, 'task', waiting)), now, NULL);
   IF waiting IS NULL THEN
     RETURN 'kept';
   END IF;

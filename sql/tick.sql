@@ -9,14 +9,18 @@ DECLARE
   own bigint[];
   late workflow.outcome[];
   woken int;
+  -- The index knows the part, so that what is due in others costs no look at its rows.
+  lowest int := coalesce((SELECT min(p.part) FROM unnest(parts) AS p(part)), 0);
+  highest int := coalesce((SELECT max(p.part) FROM unnest(parts) AS p(part)), 1023);
 BEGIN
   SELECT array_agg(d.id) INTO due
   FROM (SELECT t.id FROM workflow.workflow_task_execution t
-        WHERE t.due_at <= now AND (parts IS NULL OR t.part = ANY (parts))
-          -- What is driven from outside stays due until its master sees to it: it must not take the place of others.
-          AND EXISTS (SELECT FROM workflow.workflow_execution w
-                      WHERE w.part = t.part AND w.id = t.workflow_execution AND w.version IS NOT NULL)
-        ORDER BY t.part, t.due_at, t.id LIMIT max_rows) AS d;
+        JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+        WHERE t.due_at <= now AND t.part BETWEEN lowest AND highest AND (parts IS NULL OR t.part = ANY (parts))
+          -- Neither what is driven from outside, which stays due until its owner sees to it, nor what belongs to an
+          -- execution that somebody else has locked may take the place of others.
+          AND w.version IS NOT NULL
+        ORDER BY t.due_at, t.id LIMIT max_rows FOR NO KEY UPDATE OF w SKIP LOCKED) AS d;
   IF due IS NULL THEN
     RETURN 0;
   END IF;
@@ -62,7 +66,7 @@ BEGIN
   RETURN woken;
 END $$;
 COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
-  'Up to max_rows tasks whose delay, retry delay or time limit is over; gives how many. Reads one index page where none is.';
+  'Up to max_rows tasks whose delay, retry delay or time limit is over, whatever was due first first; gives how many. Where none is, it reads a few pages of the index, however many tasks wait for later.';
 REVOKE ALL ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.do_due_run(execution_id bigint, now timestamptz) RETURNS boolean
@@ -78,12 +82,14 @@ DECLARE
   due bigint[];
   one bigint;
   done int := 0;
+  lowest int := coalesce((SELECT min(p.part) FROM unnest(parts) AS p(part)), 0);
+  highest int := coalesce((SELECT max(p.part) FROM unnest(parts) AS p(part)), 1023);
 BEGIN
   due := ARRAY(
     WITH free AS MATERIALIZED (
       SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
-      WHERE w.due_at <= now AND (parts IS NULL OR w.part = ANY (parts)) AND w.version IS NOT NULL
-      ORDER BY w.part, w.due_at, w.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED)
+      WHERE w.due_at <= now AND w.part BETWEEN lowest AND highest AND (parts IS NULL OR w.part = ANY (parts)) AND w.version IS NOT NULL
+      ORDER BY w.due_at, w.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED)
     SELECT f.execution FROM free f WHERE workflow.may_count(f.id, f.state));
   FOREACH one IN ARRAY due LOOP
     done := done + workflow.do_due_run(one, now)::int;
@@ -91,7 +97,7 @@ BEGIN
   RETURN done;
 END $$;
 COMMENT ON FUNCTION workflow.do_due_runs(int, timestamptz, int[]) IS
-  'Up to max_rows executions that took longer than their workflow''s timeout, or have yet to tell a parent or children that they stopped; gives how many. Reads one index page where there is none.';
+  'Up to max_rows executions that took longer than their workflow''s timeout, or have yet to tell a parent or children that they stopped; gives how many. Where there is none, it reads a few pages of the index, however many are due later.';
 REVOKE ALL ON FUNCTION workflow.do_due_runs(int, timestamptz, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
@@ -110,12 +116,12 @@ BEGIN
     queued := workflow.queued_actions(parts);
   END IF;
   done := workflow.expire_leases(max_rows, now, parts) + workflow.wake_tasks(max_rows, now, parts)
-    + workflow.do_due_runs(max_rows, now, parts) + workflow.fire_schedules(max_rows, now, parts);
+    + workflow.propagate(least(max_rows, 1000), now, parts) + workflow.do_due_runs(max_rows, now, parts) + workflow.fire_schedules(max_rows, now, parts);
   IF queued IS NOT NULL AND done > 0 THEN
     PERFORM workflow.notify_queued(queued, parts);
   END IF;
   RETURN done;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
-  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, starts by schedules, and ends of sub-workflows that their parents were too busy to hear of. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
+  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, starts by schedules, ends of sub-workflows that their parents were too busy to hear of, and pauses, resumes and cancels of large families that one call could not pass on to all. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tick(int, int[]) FROM PUBLIC;

@@ -19,6 +19,7 @@ DECLARE
   broken workflow.workflow_task_execution;
   child workflow.workflow_execution;
   place text;
+  below text;
 BEGIN
   SELECT t.* INTO broken FROM workflow.workflow_task_execution t
   WHERE t.part = run.part AND t.workflow_execution = run.id AND t.status IN ('failed', 'timeout', 'abandoned')
@@ -27,9 +28,12 @@ BEGIN
   IF broken.calls THEN
     SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = broken.part AND w.execution = broken.execution;
   END IF;
+  -- A statement of its own: within an expression it might be called, and call itself, where there is no child.
+  IF child.error_message IS NOT NULL THEN
+    below := child.error_message || coalesce(workflow.say_cause(child), '');
+  END IF;
   place := nullif(concat_ws(', ', 'item ' || broken.task_index, 'execution ' || child.execution), '') || ': ';
-  RETURN ' (' || coalesce(place, '') || coalesce(child.error_message || coalesce(workflow.say_cause(child), ''),
-    left(coalesce(broken.error ->> 'message', broken.error #>> '{}'), 200)) || ')';
+  RETURN ' (' || coalesce(place, '') || coalesce(below, left(coalesce(broken.error ->> 'message', broken.error #>> '{}'), 200)) || ')';
 END $$;
 COMMENT ON FUNCTION workflow.say_cause(workflow.workflow_execution) IS
   'What broke the task that a workflow failed of, as a sentence has it, in brackets; null: it failed of something else, or nothing was said.';

@@ -72,7 +72,7 @@ REVOKE ALL ON FUNCTION workflow.expires_from(timestamptz) FROM PUBLIC;
 CREATE FUNCTION workflow.goes_on_elsewhere(transaction xid) RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_goes_on_elsewhere_wrapper';
 COMMENT ON FUNCTION workflow.goes_on_elsewhere(xid) IS
-  'Whether another session''s transaction goes on, so that a row whose xmax it is may not be locked for now. To ask that is cheaper than to try.';
+  'Whether a row''s xmax is surely another session''s transaction that goes on, so that the row cannot be locked for now: asking is cheaper than trying. False where the number may be a multixact''s.';
 REVOKE ALL ON FUNCTION workflow.goes_on_elsewhere(xid) FROM PUBLIC;
 
 CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, state jsonb) RETURNS boolean
@@ -277,11 +277,13 @@ DECLARE
   lost workflow.outcome[];
   locked bigint[];
   freed int;
+  lowest int := coalesce((SELECT min(p.part) FROM unnest(parts) AS p(part)), 0);
+  highest int := coalesce((SELECT max(p.part) FROM unnest(parts) AS p(part)), 1023);
 BEGIN
   SELECT array_agg(d.part), array_agg(d.id) INTO due_parts, due
   FROM (SELECT l.part, l.id FROM workflow.lease l
-        WHERE l.expires_from <= now AND l.until <= now AND (parts IS NULL OR l.part = ANY (parts))
-        ORDER BY l.part, l.expires_from LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
+        WHERE l.expires_from <= now AND l.until <= now AND l.part BETWEEN lowest AND highest AND (parts IS NULL OR l.part = ANY (parts))
+        ORDER BY l.expires_from LIMIT max_rows FOR UPDATE SKIP LOCKED) AS d;
   IF due IS NULL THEN
     RETURN 0;
   END IF;
@@ -318,6 +320,6 @@ BEGIN
   RETURN freed;
 END $$;
 COMMENT ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) IS
-  'Makes the tasks of up to max_rows leases that have ended claimable again; gives how many tasks that were. Reads the leases that end within ten seconds.';
+  'Makes the tasks of up to max_rows leases that have ended claimable again; gives how many tasks that were. Reads the leases that end within ten seconds, and a few pages of their index.';
 REVOKE ALL ON FUNCTION workflow.expire_leases(int, timestamptz, int[]) FROM PUBLIC;
 

@@ -1,4 +1,4 @@
--- The workflow executions that executions have called and that go on, locked in the one order there is.
+-- The workflow executions that executions have called and that go on, up to $2 of them, locked in the one order there is.
 SELECT w.id, w.execution
 FROM workflow.workflow_execution w
 WHERE (w.part, w.execution) IN (
@@ -7,5 +7,5 @@ WHERE (w.part, w.execution) IN (
     JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
     WHERE NOT workflow.is_end(c.status))
   AND w.version IS NOT NULL
-ORDER BY w.depth, w.part, w.id
+ORDER BY w.depth, w.part, w.id LIMIT $2
 FOR NO KEY UPDATE OF w

@@ -1,2 +1,2 @@
 -- Somebody has an execution run on.
-SELECT workflow.log_control($1, 'rerun', $2, $3, $4::jsonb, $5)
+SELECT workflow.log_control($1, 'rerun', $2, $3, $4::jsonb, $5, NULL)

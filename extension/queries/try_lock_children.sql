@@ -1,10 +1,12 @@
--- The executions that executions have called and that go on; with their workflow executions, locked, where nobody else
--- has them, and with those of their callers.
+-- The executions that executions have called and that go on, up to $2 of them; with their workflow executions, locked, where
+-- nobody else has them, and with those of their callers.
 WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
   FROM unnest($1::bigint[]) AS d(execution)
   JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
-  WHERE NOT workflow.is_end(c.status)),
+  JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.id AND w.version IS NOT NULL
+  WHERE NOT workflow.is_end(c.status)
+  ORDER BY c.id LIMIT $2),
 free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
   WHERE (w.part, w.execution) IN (SELECT l.part, l.id FROM live l)

@@ -7,7 +7,7 @@ use crate::jsonb::Jsonb;
 use crate::rows::Rows;
 use crate::run::Run;
 use crate::write::{Batch, Handed, Written, withdrawn};
-use crate::{dispatch, family, finish, plans, uncounted};
+use crate::{dispatch, family, finish, plans, propagate, uncounted};
 use conductor::changes::Withdrawn;
 use conductor::conductor::Conductor;
 use conductor::control::Rerun;
@@ -50,6 +50,8 @@ pub struct Advance<'c, 'conn> {
     pub reporter: Reporter,
     /// How many more tasks that no worker does this call goes on with.
     pub own_tasks_left: usize,
+    /// To how many more executions this call passes on what was done to those that call them.
+    pub family_left: usize,
 }
 
 /// Runs by id, from rows as [`Run::read`] takes them, to go on with. Those that the engine does not own are left out.
@@ -78,7 +80,8 @@ impl<'c, 'conn> Advance<'c, 'conn> {
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
         let (batch, whole_ends, unheard, run_on) = Default::default();
         let reporter = Reporter::Engine;
-        Advance { client, now, runs, batch, whole_ends, unheard, run_on, reporter, own_tasks_left: OWN_TASKS }
+        let (own_tasks_left, family_left) = (OWN_TASKS, propagate::MOST);
+        Advance { client, now, runs, batch, whole_ends, unheard, run_on, reporter, own_tasks_left, family_left }
     }
 
     /// Reads executions that are locked as they stand now: what they have yet to write would be lost.

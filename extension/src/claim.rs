@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::id::PARTS;
 use crate::jsonb::Jsonb;
 use crate::queue_head::{self, Look, Place};
-use crate::write::{FreshTask, Handed};
+use crate::write::{FreshTask, Handed, Leases, lock_leases};
 use crate::{caller, plans, queue_part, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::direct_function_call;
@@ -110,12 +110,19 @@ impl Asking {
 }
 
 /// Gives a worker what there is room for: from the parts that it names, in their order, or from every part that has something
-/// in the queue. Its leases are yet to be written.
-pub fn claim(client: &SpiClient, now: TimestampWithTimeZone, asking: &Asking) -> Result<Vec<Handed>, Error> {
+/// in the queue. Its leases are yet to be written, and so is the end of those that were reported.
+pub fn claim(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    asking: &Asking,
+    reported: &mut Leases,
+) -> Result<Vec<Handed>, Error> {
     let mut claimed = Vec::new();
     claim_parts(client, now, asking, &mut claimed)?;
     // With nothing left to do, look whether somebody has let go of something.
     if claimed.len() < asking.wanted {
+        // Leases that have expired are locked until the end of the transaction: who has those must not wait for others.
+        lock_leases(client, reported)?;
         let arguments = [(asking.wanted as i32).into(), now.into(), asking.parts.clone().into()];
         let freed = plans::run(client, include_str!("../queries/expire_leases.sql"), &arguments)?.first();
         if freed.get::<i32>(1)? > Some(0) {
@@ -286,9 +293,20 @@ fn workflow_check_parts(parts: Option<Vec<Option<i32>>>) -> Result<(), ErrorRepo
 /// `workflow.goes_on_elsewhere` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)]
-fn workflow_goes_on_elsewhere(transaction: pg_sys::TransactionId) -> bool {
+fn workflow_goes_on_elsewhere(xmax: pg_sys::TransactionId) -> bool {
     // SAFETY: any number may be asked for.
-    unsafe {
-        pg_sys::TransactionIdIsInProgress(transaction) && !pg_sys::TransactionIdIsCurrentTransactionId(transaction)
-    }
+    let goes_on =
+        unsafe { pg_sys::TransactionIdIsInProgress(xmax) && !pg_sys::TransactionIdIsCurrentTransactionId(xmax) };
+    goes_on && !may_be_multixact(xmax.into_inner())
+}
+
+/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction: is there one of that number? The two are
+/// counted apart, and what looks like a transaction that goes on may be a number that stays for ever.
+#[allow(unsafe_code)]
+fn may_be_multixact(xmax: u32) -> bool {
+    let (mut oldest, mut next) = (pg_sys::MultiXactId::default(), pg_sys::MultiXactId::default());
+    // SAFETY: both are written to, and a session has one thread.
+    unsafe { pg_sys::ReadMultiXactIdRange(&mut oldest, &mut next) }
+    // They start over when they are used up.
+    xmax.wrapping_sub(oldest.into_inner()) < next.into_inner().wrapping_sub(oldest.into_inner())
 }

@@ -2,7 +2,7 @@
 
 use crate::advance::{Advance, read_runs};
 use crate::error::Error;
-use crate::{family, finish, plans};
+use crate::{family, finish, plans, propagate};
 use conductor::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -20,8 +20,10 @@ pub struct Family<'c, 'conn> {
     over: bool,
     /// The workflow executions that it is called through, the nearest first.
     pub ancestors: Vec<i64>,
-    /// Those that it calls and that go on, the nearest first.
+    /// Those that it calls and that go on, the nearest first; not all, where they are too many for one call.
     descendants: Vec<i64>,
+    /// Those of them, and itself, that may have called others that are left to workflow_tick.
+    unvisited: Vec<i64>,
 }
 
 /// Locks from above to below, which is the one order there is: an execution that is locked calls no new ones.
@@ -51,18 +53,33 @@ pub fn lock<'c, 'conn>(
             return Err(Error::refused("WF618", message, "use workflow_update_workflow_execution"));
         }
     };
-    let (mut descendants, mut level) = (Vec::new(), vec![execution]);
-    while !level.is_empty() {
-        let mut rows = plans::run(client, include_str!("../queries/lock_children.sql"), &[level.into()])?;
-        level = Vec::new();
-        while rows.next().is_some() {
-            descendants.extend(rows.get::<i64>(1)?);
-            level.extend(rows.get::<i64>(2)?);
-        }
-    }
+    let (descendants, unvisited) = lock_descendants(client, id, execution)?;
     let mut advance = Advance::new(client, now, BTreeMap::new());
     advance.load([&[id], &ancestors[..], &descendants[..]].concat())?;
-    Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants })
+    Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants, unvisited })
+}
+
+/// Locks what an execution calls, level by level, until there are too many for one call. Gives them, and those whose own calls
+/// were not all locked.
+fn lock_descendants(client: &SpiClient, id: i64, execution: i64) -> Result<(Vec<i64>, Vec<i64>), Error> {
+    let (mut descendants, mut level, mut executions) = (Vec::new(), vec![id], vec![execution]);
+    while !executions.is_empty() {
+        let left = propagate::MOST - descendants.len();
+        let arguments = [executions.into(), (left as i64).into()];
+        let mut rows = plans::run(client, include_str!("../queries/lock_children.sql"), &arguments)?;
+        let mut next = Vec::new();
+        executions = Vec::new();
+        while rows.next().is_some() {
+            next.extend(rows.get::<i64>(1)?);
+            executions.extend(rows.get::<i64>(2)?);
+        }
+        descendants.extend(&next);
+        if next.len() == left {
+            return Ok((descendants, [level, next].concat()));
+        }
+        level = next;
+    }
+    Ok((descendants, Vec::new()))
 }
 
 fn wrong_state(execution: i64, wanted: &str, is: &str, hint: &str) -> Error {
@@ -75,6 +92,7 @@ fn control(
     execution: i64,
     what: &str,
     reason: Option<&str>,
+    author: &str,
     now: TimestampWithTimeZone,
 ) -> Result<&'static str, Error> {
     let mut family = lock(client, now, execution)?;
@@ -84,12 +102,22 @@ fn control(
         "pause" if family.over || status != Status::Running => {
             return is("paused", "pause what is running", status.name());
         }
-        "pause" => family.pause(reason)?,
+        "pause" => {
+            let paused = family.pause(reason)?;
+            family.log(what, execution, reason, author, paused)?;
+        }
         "resume" if !paused => return is("resumed", "resume what is paused", "not paused"),
-        "resume" => family.resume()?,
+        "resume" => {
+            let resumed = family.resume()?;
+            family.log(what, execution, reason, author, resumed)?;
+        }
         _ if matches!(status, Status::Canceling | Status::Cancelled) => {}
         _ if family.over => return is("cancelled", "cancel what has not ended", status.name()),
         _ => {
+            // It comes first: those that the cancel reaches are told by the one that it reached before.
+            if status == Status::Running {
+                family.log(what, execution, reason, author, Vec::new())?;
+            }
             family.advance.tell(family.id, |conductor| conductor.cancel())?;
             family.advance.settle(None)?;
         }
@@ -102,8 +130,22 @@ impl Family<'_, '_> {
         self.advance.execution(self.id).map(|execution| (execution.status, execution.paused))
     }
 
-    /// It and what it calls pauses; and so does what calls it, where nothing else is going on there.
-    fn pause(&mut self, reason: Option<&str>) -> Result<(), Error> {
+    fn log(
+        &self,
+        what: &str,
+        execution: i64,
+        reason: Option<&str>,
+        author: &str,
+        reached: Vec<i64>,
+    ) -> Result<(), Error> {
+        let arguments =
+            [execution.into(), what.into(), reason.into(), author.into(), self.advance.now.into(), reached.into()];
+        plans::run(self.advance.client, include_str!("../queries/log_control.sql"), &arguments)?;
+        Ok(())
+    }
+
+    /// It and what it calls pauses; and so does what calls it, where nothing else is going on there. Gives all that has heard.
+    fn pause(&mut self, reason: Option<&str>) -> Result<Vec<i64>, Error> {
         let mut paused = [&[self.id], &self.descendants[..]].concat();
         for run in &paused {
             self.advance.tell(*run, |conductor| conductor.pause())?;
@@ -119,18 +161,21 @@ impl Family<'_, '_> {
             self.advance.settle(None)?;
             paused.push(*ancestor);
         }
-        let arguments = [paused.into(), reason.into(), self.advance.now.into()];
+        let arguments = [paused.clone().into(), reason.into(), self.advance.now.into()];
         plans::run(self.advance.client, include_str!("../queries/explain_pause.sql"), &arguments)?;
-        Ok(())
+        propagate::note(&self.advance, &paused, &self.unvisited)?;
+        Ok(paused)
     }
 
-    /// It, what it calls and what calls it goes on.
-    fn resume(&mut self) -> Result<(), Error> {
-        for run in [&self.ancestors[..], &[self.id], &self.descendants[..]].concat() {
-            self.advance.tell(run, |conductor| conductor.resume())?;
+    /// It, what it calls and what calls it goes on. Gives all that has heard.
+    fn resume(&mut self) -> Result<Vec<i64>, Error> {
+        let resumed = [&self.ancestors[..], &[self.id], &self.descendants[..]].concat();
+        for run in &resumed {
+            self.advance.tell(*run, |conductor| conductor.resume())?;
         }
         self.advance.settle(None)?;
-        Ok(())
+        propagate::note(&self.advance, &resumed, &self.unvisited)?;
+        Ok(resumed)
     }
 }
 
@@ -163,9 +208,10 @@ fn workflow_control(
     execution: i64,
     what: &str,
     reason: Option<&str>,
+    author: &str,
     now: TimestampWithTimeZone,
 ) -> Result<String, ErrorReport> {
-    Ok(Spi::connect(|client| control(client, execution, what, reason, now))?.to_owned())
+    Ok(Spi::connect(|client| control(client, execution, what, reason, author, now))?.to_owned())
 }
 
 /// `workflow.do_due_run` in `sql/tick.sql`.

@@ -52,6 +52,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         }
     }
     reports.extend(wait(advance, waiting)?);
+    let again = limit(advance, again)?;
     calls.extend(call_again(advance, again)?);
     let mut by_workflow: BTreeMap<String, Vec<Call>> = BTreeMap::new();
     for call in calls {
@@ -61,6 +62,18 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         reports.extend(call(advance, &reference, calls)?);
     }
     Ok(reports)
+}
+
+/// As many of the calls that kept their children as this call may still reach, and those on the way to what was named for a
+/// rerun; the others are left to the next tick.
+fn limit(advance: &mut Advance, again: Vec<(Call, i64)>) -> Result<Vec<(Call, i64)>, Error> {
+    let (mut now, mut others): (Vec<_>, Vec<_>) =
+        again.into_iter().partition(|(call, _)| advance.run_on.contains_key(&call.task));
+    let later = others.split_off(others.len().min(advance.family_left));
+    advance.family_left -= others.len();
+    postpone(advance, later.into_iter().map(|(call, _)| call.task).collect())?;
+    now.extend(others);
+    Ok(now)
 }
 
 /// The next tick goes on with them.

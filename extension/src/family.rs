@@ -5,7 +5,7 @@ use crate::advance::Advance;
 use crate::error::Error;
 use crate::finish::OwnReport;
 use crate::rows::Rows;
-use crate::{plans, settings};
+use crate::{plans, propagate, settings};
 use conductor::state::{Status, TaskEnd};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,8 +46,13 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
 
 /// Executions have stopped: so do those that they have called.
 pub fn cancel_children(advance: &mut Advance, executions: &[i64]) -> Result<(), Error> {
-    let arguments = [executions.to_vec().into()];
+    let most = advance.family_left;
+    let arguments = [executions.to_vec().into(), (most as i64).into()];
     let mut rows = plans::run(advance.client, include_str!("../queries/try_lock_children.sql"), &arguments)?;
+    if rows.len() >= most {
+        propagate::leave(advance, executions)?;
+    }
+    advance.family_left -= rows.len();
     let (mut free, mut busy) = (Vec::new(), BTreeSet::new());
     while rows.next().is_some() {
         match rows.get::<i64>(3)? {
@@ -78,7 +83,7 @@ pub fn numbers(mut rows: Rows, ordinal: usize) -> Result<Vec<i64>, Error> {
 }
 
 /// Cancels executions that are locked.
-fn cancel(advance: &mut Advance, runs: Vec<i64>) -> Result<(), Error> {
+pub fn cancel(advance: &mut Advance, runs: Vec<i64>) -> Result<(), Error> {
     if !runs.is_empty() {
         advance.load(runs.clone())?;
         for run in runs {

@@ -9,7 +9,7 @@ use crate::jsonb::Jsonb;
 use crate::report::{Answer, Outcome, Refusal, complete, find_rows};
 use crate::run::{Run, as_data, load_facts};
 use crate::uncounted::Done;
-use crate::write::{EndedRow, Handed, Leases};
+use crate::write::{EndedRow, Handed, Leases, sort};
 use crate::{given, plans, random, uncounted};
 use conductor::changes::Row;
 use conductor::conductor::Reported;
@@ -399,7 +399,7 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
     }
 }
 
-/// The leases that were reported with, and the tasks of each.
+/// The leases that were reported with, and the tasks of each, in order.
 fn leases<'o>(taken: impl Iterator<Item = &'o Outcome>) -> Leases {
     let mut leases = Leases::new();
     for outcome in taken {
@@ -407,5 +407,6 @@ fn leases<'o>(taken: impl Iterator<Item = &'o Outcome>) -> Leases {
             leases.entry((id::part(task), lease)).or_default().push(task);
         }
     }
+    leases.values_mut().for_each(sort);
     leases
 }

@@ -1,11 +1,17 @@
-//! Compiled graphs, kept by version: a version never changes.
+//! Compiled graphs, kept by version until somebody changes the table of versions.
+//!
+//! A version never changes, but its id can come again: after a TRUNCATE or a DELETE and a restart of the sequence, or in a dump
+//! that is restored. Whoever writes to the table tells all sessions with the commit (`workflow.forget_definitions` in
+//! `sql/definition.sql`), by PostgreSQL's own message for a table that is not what it was, which TRUNCATE sends by itself.
+#![allow(unsafe_code)]
 
 use crate::error::Error;
-use crate::{plans, settings};
+use crate::{plans, relation, settings};
 use conductor::definition::Definition;
 use conductor::graph::Graph;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,42 +21,102 @@ const KEPT_GRAPHS: usize = 128;
 
 const DEFINITION: &str = "SELECT v.definition::text FROM workflow.workflow_definition_version v WHERE v.id = $1";
 
-/// The schema's own number goes into the key: versions count anew when the extension is dropped and made again.
-type Key = (Oid, i64);
+struct Entry {
+    version: i64,
+    /// The start of the only transaction that may use it; none: any may. What an old snapshot shows may be gone for the others.
+    transaction: Option<i64>,
+    graph: Rc<Graph>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The table of versions: it has another number after the extension was dropped and made again.
+    table: Option<Oid>,
+    /// Newest use last.
+    graphs: Vec<Entry>,
+    /// How often all was forgotten.
+    changes: u64,
+}
 
 thread_local! {
-    // Newest use last.
-    static KEPT: RefCell<Vec<(Key, Rc<Graph>)>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// Makes the process hear of changes.
+pub fn listen() {
+    // SAFETY: a callback as PostgreSQL wants it, registered once where the library is loaded.
+    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), Datum::from(0)) }
+}
+
+/// Something has changed in a table, or, where there is no number, anywhere.
+#[pg_guard]
+unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
+    KEPT.with_borrow_mut(|kept| {
+        if table == Oid::INVALID || kept.table == Some(table) {
+            kept.graphs.clear();
+            kept.changes += 1;
+        }
+    });
 }
 
 /// The graph of a version.
 pub fn graph(client: &SpiClient, version: i64) -> Result<Rc<Graph>, Error> {
-    let key = (schema(), version);
-    let kept = KEPT.with_borrow_mut(|kept| {
-        let position = kept.iter().rposition(|(known, _)| *known == key)?;
-        if position + 1 < kept.len() {
-            let entry = kept.remove(position);
-            kept.push(entry);
+    let table = Some(relation::find(c"workflow_definition_version"));
+    let transaction = old_transaction();
+    let (known, changes) = KEPT.with_borrow_mut(|kept| {
+        if kept.table != table {
+            *kept = Kept { table, graphs: Vec::new(), changes: kept.changes };
         }
-        kept.last().map(|(_, graph)| graph.clone())
+        (kept.find(version, transaction), kept.changes)
     });
-    if let Some(graph) = kept {
+    if let Some(graph) = known {
         return Ok(graph);
     }
     let graph = Rc::new(load(client, version)?);
     KEPT.with_borrow_mut(|kept| {
-        if kept.len() >= KEPT_GRAPHS {
-            kept.remove(0);
+        // What was changed meanwhile may not have been seen.
+        if kept.changes == changes {
+            kept.add(Entry { version, transaction, graph: graph.clone() });
         }
-        kept.push((key, graph.clone()));
     });
     Ok(graph)
 }
 
-#[allow(unsafe_code)]
-fn schema() -> Oid {
-    // SAFETY: a look-up by a constant name; none is answered with an invalid number.
-    unsafe { pg_sys::get_namespace_oid(c"workflow".as_ptr(), true) }
+impl Kept {
+    fn find(&mut self, version: i64, transaction: Option<i64>) -> Option<Rc<Graph>> {
+        let may_use = |entry: &Entry| {
+            entry.version == version && (entry.transaction.is_none() || entry.transaction == transaction)
+        };
+        let position = self.graphs.iter().rposition(may_use)?;
+        if position + 1 < self.graphs.len() {
+            let entry = self.graphs.remove(position);
+            self.graphs.push(entry);
+        }
+        self.graphs.last().map(|entry| entry.graph.clone())
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if self.graphs.len() >= KEPT_GRAPHS {
+            self.graphs.remove(0);
+        }
+        self.graphs.push(entry);
+    }
+}
+
+/// When the transaction began, where all of its statements see what the first one saw.
+fn old_transaction() -> Option<i64> {
+    // SAFETY: a session has one thread, and a statement runs in a transaction.
+    unsafe {
+        (pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32)
+            .then(|| pg_sys::GetCurrentTransactionStartTimestamp())
+    }
+}
+
+/// `workflow.forget_definitions` in `sql/definition.sql`: a trigger. What it gives is not looked at.
+#[pg_extern(sql = false)]
+fn workflow_forget_definitions() {
+    // SAFETY: the table is there: it is the one that has changed.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"workflow_definition_version")) }
 }
 
 fn load(client: &SpiClient, version: i64) -> Result<Graph, Error> {

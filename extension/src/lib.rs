@@ -27,6 +27,7 @@ mod hand_over;
 mod id;
 mod jsonb;
 mod plans;
+mod propagate;
 mod queue_head;
 mod queue_part;
 mod random;
@@ -92,6 +93,7 @@ pub extern "C-unwind" fn _PG_init() {
     relation::listen();
     users_code::listen();
     workflow_actions::listen();
+    graphs::listen();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();
     });

@@ -83,7 +83,7 @@ fn workflow_claim(
     let asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
     let now = clock::now()?;
     Spi::connect(|client| {
-        let claimed = claim(client, now, &asking)?;
+        let claimed = claim(client, now, &asking, &mut Leases::new())?;
         given::note(&claimed);
         turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         for task in claimed {
@@ -112,13 +112,13 @@ fn workflow_finish_and_claim(
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
     let most = asking.wanted;
     Spi::connect(|client| {
-        let Finished { answers, handed: mut tasks, leases } = match outcomes.is_empty() {
+        let Finished { answers, handed: mut tasks, mut leases } = match outcomes.is_empty() {
             true => Finished::default(),
             false => finish(client, outcomes, now, Reporter::Worker, Some(&mut asking))?,
         };
         (asking.wanted, asking.is_served) = (most - tasks.len(), !tasks.is_empty());
         if asking.wanted > 0 {
-            tasks.extend(claim(client, now, &asking)?);
+            tasks.extend(claim(client, now, &asking, &mut leases)?);
         }
         given::note(&tasks);
         turn_leases(client, now, leases, &tasks, Some(&asking))?;

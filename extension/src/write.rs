@@ -21,7 +21,7 @@ mod wake;
 
 pub use batch::{Batch, EndedRow, FreshTask};
 pub use insert::Handed;
-pub use lease::{Leases, turn_leases};
+pub use lease::{Leases, lock_leases, sort, turn_leases};
 
 /// What follows from what was written.
 #[derive(Default)]

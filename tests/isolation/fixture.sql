@@ -63,6 +63,22 @@ BEGIN
   RETURN (SELECT string_agg(coalesce(f.state, f.code), ', ') FROM workflow_finish(outcomes) f);
 END $$;
 
+-- Reports all that a worker holds as done and claims as much again, in one call; gives the answers.
+CREATE FUNCTION turn(worker text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  outcomes workflow.outcome[];
+  answers text;
+BEGIN
+  SELECT array_agg(ROW(h.task, h.lease_token, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY h.task)
+  INTO outcomes FROM held h WHERE h.worker = turn.worker;
+  DELETE FROM held h WHERE h.worker = turn.worker;
+  WITH answer AS MATERIALIZED (SELECT f.* FROM workflow_finish_and_claim(worker, outcomes, 100) f),
+  kept AS (
+    INSERT INTO held SELECT worker, a.task_name, a.task_index, a.task, a.lease_token, a.attempt FROM answer a WHERE a.state = 'claimed')
+  SELECT string_agg(concat_ws(' ', coalesce(a.state, a.code), a.task_name), ', ' ORDER BY a.state, a.code, a.task_name) INTO answers FROM answer a;
+  RETURN coalesce(answers, 'nothing');
+END $$;
+
 CREATE FUNCTION complete(worker text, name text, backwards boolean DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   RETURN report(worker, name, 'completed', backwards);

@@ -7,7 +7,7 @@ use crate::row_relation::{RowRelation, value};
 use crate::{caller, given, id, plans, random};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Leases, by part and token, and the tasks of each, in order.
 pub type Leases = BTreeMap<(i32, i64), Vec<i64>>;
@@ -25,20 +25,41 @@ pub fn turn_leases(
     for task in given {
         fresh.entry((id::part(task.task), task.lease)).or_default().push(task.task);
     }
-    for tasks in fresh.values_mut().chain(reported.values_mut()) {
-        *tasks = sorted(std::mem::take(tasks));
+    fresh.values_mut().for_each(sort);
+    if reported.len() > 1 {
+        lock_leases(client, &mut reported)?;
     }
     if let Some(asking) = asking {
         hold(client, now, &mut reported, fresh, asking)?;
     }
+    reported.retain(|_, tasks| !tasks.is_empty());
     if !reported.is_empty() {
-        let gone: Vec<_> = reported.iter().collect();
-        let gone = RowRelation::new(c"lease", &gone, |((part, token), tasks)| {
-            [("part", value(*part)), ("id", value(*token)), ("tasks", value((*tasks).clone()))]
-        })?;
-        gone.run(client, include_str!("../../queries/drop_leases.sql"), &[])?;
+        rows(&reported)?.run(client, include_str!("../../queries/drop_leases.sql"), &[])?;
     }
     Ok(())
+}
+
+/// Locks the leases whose tasks have all been reported at once, in the order in which everybody locks leases: they can be turned
+/// and dropped in any order then. The others are left without tasks, as no lease in the table is.
+pub fn lock_leases(client: &SpiClient, reported: &mut Leases) -> Result<(), Error> {
+    if reported.is_empty() {
+        return Ok(());
+    }
+    let mut locked = BTreeSet::new();
+    let mut whole = rows(reported)?.run(client, include_str!("../../queries/lock_leases.sql"), &[])?;
+    while whole.next().is_some() {
+        locked.extend(whole.get::<i32>(1)?.zip(whole.get::<i64>(2)?));
+    }
+    reported.iter_mut().filter(|(lease, _)| !locked.contains(lease)).for_each(|(_, tasks)| tasks.clear());
+    Ok(())
+}
+
+/// Leases as a statement compares them with the table.
+fn rows(reported: &Leases) -> Result<RowRelation, Error> {
+    let reported: Vec<_> = reported.iter().collect();
+    RowRelation::new(c"lease", &reported, |((part, token), tasks)| {
+        [("part", value(*part)), ("id", value(*token)), ("tasks", value((*tasks).clone()))]
+    })
 }
 
 /// A new lease takes the row of an old one of its part, where one was reported whole: one write in place of two. What was handed
@@ -59,7 +80,8 @@ fn hold(
         }
     }
     for ((part, token), tasks) in new {
-        let old = reported.keys().copied().find(|old| old.0 == part);
+        let is_whole = |(old, tasks): &(&(i32, i64), &Vec<i64>)| old.0 == part && !tasks.is_empty();
+        let old = reported.iter().find(is_whole).map(|(old, _)| *old);
         let is_turned = match old {
             Some(old) => turn(client, now, reported, old, (token, &tasks), asking)?,
             None => false,
@@ -102,9 +124,8 @@ fn turn(
     Ok(!plans::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty())
 }
 
-/// As leases have them, so that they can be compared.
-fn sorted(mut tasks: Vec<i64>) -> Vec<i64> {
+/// Puts tasks in the order that leases have them in, so that they can be compared.
+pub fn sort(tasks: &mut Vec<i64>) {
     tasks.sort_unstable();
     tasks.dedup();
-    tasks
 }

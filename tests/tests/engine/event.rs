@@ -319,7 +319,7 @@ async fn every_step_is_told_where_that_is_asked_for() {
         // What never began is told too.
         let id = session.start().await;
         session.run(format!("SELECT workflow_cancel({id}, 'enough')")).await;
-        assert_eq!(kinds(&mut session, id).await, ["scheduled a", "cancelled a", "cancelled", "cancel"]);
+        assert_eq!(kinds(&mut session, id).await, ["scheduled a", "cancel", "cancelled a", "cancelled"]);
     })
     .await;
 }

@@ -1,0 +1,25 @@
+-- Workflow executions whose children have yet to hear of what was done to them, up to $1, with what those children are to be
+-- like; and the children behind the last that has heard, up to $1 in all, in the order of their ids. Both are locked; of a
+-- child that somebody else has locked, the workflow execution is NULL.
+WITH caller AS MATERIALIZED (
+  SELECT w.part, w.id, w.execution, w.status, w.paused, w.propagate_after
+  FROM workflow.workflow_execution w
+  WHERE w.propagate_after IS NOT NULL AND ($2::int[] IS NULL OR w.part = ANY ($2))
+  ORDER BY w.id LIMIT $1
+  FOR NO KEY UPDATE SKIP LOCKED),
+child AS MATERIALIZED (
+  SELECT k.id AS caller, c.part, c.id
+  FROM caller k
+  JOIN workflow.execution c ON c.part = k.part AND c.parent = k.execution
+  JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.id AND w.version IS NOT NULL
+  WHERE c.id > k.propagate_after AND NOT workflow.is_end(c.status)
+  ORDER BY k.id, c.id LIMIT $1),
+free AS MATERIALIZED (
+  SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
+  WHERE (w.part, w.execution) IN (SELECT c.part, c.id FROM child c)
+  FOR NO KEY UPDATE SKIP LOCKED)
+SELECT k.id, k.status, k.paused, k.propagate_after, c.id, f.id
+FROM caller k
+LEFT JOIN child c ON c.caller = k.id
+LEFT JOIN free f ON f.execution = c.id AND workflow.may_count(f.id, f.state)
+ORDER BY k.id, c.id

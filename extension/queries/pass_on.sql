@@ -1,0 +1,11 @@
+-- Workflow executions ($1) have heard what was done to their callers ($2): their own children are next, where there are any, and
+-- they are paused for the same reason.
+UPDATE workflow.workflow_execution w SET propagate_after = n.after, pause_reason = n.reason
+FROM (
+  SELECT h.part, h.id, CASE WHEN h.paused THEN coalesce(caller.pause_reason, h.pause_reason) END AS reason,
+    CASE WHEN EXISTS (SELECT FROM workflow.execution c
+                      WHERE c.part = h.part AND c.parent = h.execution AND NOT workflow.is_end(c.status)) THEN 0 END AS after
+  FROM unnest($1::bigint[], $2::bigint[]) AS d(id, caller)
+  JOIN workflow.workflow_execution h ON h.part = (d.id >> 48)::int AND h.id = d.id
+  JOIN workflow.workflow_execution caller ON caller.part = h.part AND caller.id = d.caller) AS n
+WHERE w.part = n.part AND w.id = n.id AND (w.propagate_after, w.pause_reason) IS DISTINCT FROM (n.after, n.reason)
