@@ -160,7 +160,15 @@ fn anchors(document: &str) -> Vec<String> {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut paths = markdown("docs");
-    let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RELEASING.md", "SECURITY.md", "SUPPORT.md", "bench/README.md"];
+    let pages = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "RELEASING.md",
+        "SECURITY.md",
+        "SUPPORT.md",
+        "bench/README.md",
+    ];
     paths.extend(pages.map(str::to_owned));
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut dead = Vec::new();
