@@ -1,11 +1,11 @@
 # Everything a person or a CI does here is one of these; how is in scripts/.
-MAJORS ?= 15 16 18
+MAJORS ?= 15 16 17 18
 
 # One profile everywhere, release, and one target directory, so that all targets share what was compiled once.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check package conformance simulate clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check advisories adr-index release-check package conformance simulate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ help: ## this list
 demo: build ## build everything and watch 50 workflows run on a private PostgreSQL 15
 	@cargo run --release --quiet -p pg_workflow_examples --bin demo -- target/demo
 
-test: ## all tests on PostgreSQL 15, 16 and 18 (MAJORS=15 for one)
+test: ## all tests on PostgreSQL 15 to 18 (MAJORS=15 for one)
 	@scripts/test $(MAJORS)
 
 build: ## the extension for PostgreSQL 15, the client and the examples
@@ -38,12 +38,27 @@ bench-peers: build ## the speed beside other job and workflow systems, in 10 min
 	cargo build --release -p pg_workflow_bench
 	@target/release/peers
 
-check: ## format, lints, licences, and a build for PostgreSQL 17
-	@scripts/prepare 15 17
+check: export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+check: ## format, lints, documentation, the index of decisions, licences, banned crates and sources
+	@scripts/prepare 15 deny
 	cargo fmt --all --check
+	scripts/adr-index --check
+	scripts/release-check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
-	cargo check --release --locked -p pg_workflow --no-default-features --features pg17
-	scripts/licences
+	cargo clippy --release --locked -p conductor -p pg_workflow_client --lib -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps -p conductor -p pg_workflow_client
+	cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+advisories: export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+advisories: ## known vulnerabilities in what we depend on; fetches RustSec's database from the network
+	@scripts/prepare 15 deny
+	cargo deny --locked check --hide-inclusion-graph advisories
+
+adr-index: ## docs/adr/README.md from the records beside it
+	scripts/adr-index
+
+release-check: ## whether all versions agree; TAG=v1.2.3 also asks for its changelog and upgrade script
+	scripts/release-check $(TAG)
 
 package: ## a tarball of the extension for each PostgreSQL major under target/package
 	@scripts/package $(MAJORS)

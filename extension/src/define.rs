@@ -13,7 +13,6 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 
 /// The catalogue of this database.
@@ -155,7 +154,7 @@ fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error
 
 fn store(client: &SpiClient, source: &str, definition: &Definition, now: TimestampWithTimeZone) -> Result<i64, Error> {
     let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
-    let arguments: [DatumWithOid; 13] = [
+    let arguments: [DatumWithOid; 12] = [
         definition.reference.as_str().into(),
         definition.label.as_str().into(),
         definition.description.clone().into(),
@@ -167,7 +166,6 @@ fn store(client: &SpiClient, source: &str, definition: &Definition, now: Timesta
         definition.enabled.into(),
         source.into(),
         Graph::describe(definition).to_string().into(),
-        Sha256::digest(source.as_bytes()).to_vec().into(),
         now.into(),
     ];
     let rows = plans::run(client, include_str!("../queries/store_definition.sql"), &arguments)?.first();

@@ -7,6 +7,7 @@
 #![allow(clippy::result_large_err, clippy::type_complexity)]
 
 use pgrx::prelude::*;
+use std::ffi::CStr;
 
 mod advance;
 mod caller;
@@ -49,7 +50,18 @@ mod work;
 mod workflow_actions;
 mod write;
 
-::pgrx::pg_module_magic!();
+// An error crosses PostgreSQL's C frames as a Rust panic that pgrx catches: aborting would take the server down.
+#[cfg(not(panic = "unwind"))]
+compile_error!("pg_workflow must be built with panic = \"unwind\"");
+
+/// The version that PostgreSQL 18's `pg_get_loaded_modules` shows.
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => panic!("the version contains a NUL"),
+};
+
+// Both values are spelled out: pgrx 0.18.1 stores the short form's version as the name.
+::pgrx::pg_module_magic!(name = c"pg_workflow", version = VERSION);
 
 /// What a step is decided from is many small values.
 #[global_allocator]

@@ -175,6 +175,29 @@ async fn members_are_where_they_belong() {
     .await;
 }
 
+#[tokio::test]
+async fn the_loaded_library_has_a_name_and_a_version() {
+    with_database(async |db| {
+        let mut session = db.connect().await;
+        let major: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int / 10000")
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
+        // PostgreSQL 18 is the first that tells.
+        if major >= 18 {
+            sqlx::query("SELECT workflow_tick()").execute(&mut session).await.unwrap();
+            let loaded: Vec<(String, String)> = sqlx::query_as(
+                "SELECT module_name, version FROM pg_get_loaded_modules() WHERE file_name LIKE 'pg_workflow%'",
+            )
+            .fetch_all(&mut session)
+            .await
+            .unwrap();
+            assert_eq!(loaded, [("pg_workflow".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+        }
+    })
+    .await;
+}
+
 /// The rows of a query over `members`, all that is the extension's, and `relations`, what of that has columns.
 async fn list(db: &Database, query: &'static str) -> Vec<String> {
     let mut session = db.connect().await;

@@ -127,9 +127,74 @@ async fn the_readme_runs_in_sql_and_in_rust() {
 
 #[tokio::test]
 async fn the_documents_sql_runs() {
-    for path in ["docs/concepts.md", "docs/functions.md", "docs/operations.md", "docs/decisions.md"] {
-        with_database(async |db| run(db, path).await).await;
+    for path in markdown("docs").into_iter().filter(|path| read(path).contains("\n```sql")) {
+        with_database(async |db| run(db, &path).await).await;
     }
+}
+
+/// The Markdown files below a folder of the repository, by their paths from its root.
+fn markdown(folder: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        match entry.file_type().unwrap().is_dir() {
+            true => paths.extend(markdown(&path)),
+            false if path.ends_with(".md") => paths.push(path),
+            false => {}
+        }
+    }
+    paths.sort();
+    paths
+}
+
+/// The anchors that a document's headings have.
+fn anchors(document: &str) -> Vec<String> {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| -> String {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut paths = markdown("docs");
+    let pages = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "RELEASING.md",
+        "SECURITY.md",
+        "SUPPORT.md",
+        "bench/README.md",
+    ];
+    paths.extend(pages.map(str::to_owned));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut dead = Vec::new();
+    for path in paths {
+        let text = read(&path);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.contains(':') {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file {
+                "" => root.join(&path),
+                file => root.join(&path).parent().unwrap().join(file),
+            };
+            let found = match anchor {
+                "" => file.exists(),
+                anchor => std::fs::read_to_string(&file).is_ok_and(|text| anchors(&text).iter().any(|a| a == anchor)),
+            };
+            if !found {
+                dead.push(format!("{path}: {target}"));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "dead links: {dead:#?}");
 }
 
 /// A signature in the document's way of writing: types by their short names, `= …` where an argument has a default.

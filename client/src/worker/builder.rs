@@ -95,6 +95,8 @@ impl WorkerBuilder {
 
     /// What does the tasks of an action. Whatever it returns becomes the task's result; a [`Failure`], any error, or a
     /// panic makes the task fail.
+    ///
+    /// [`Failure`]: crate::worker::Failure
     pub fn handler<F, Fut>(mut self, action: impl Into<String>, handler: F) -> WorkerBuilder
     where
         F: Fn(ClaimedTask, Context) -> Fut + Send + Sync + 'static,

@@ -10,7 +10,8 @@ pub const OUTCOME: &str = "__outcome";
 /// The scope's private name for the tasks by name, whatever `task` means to the user.
 pub const TASKS: &str = "task";
 
-/// Names of all functions, for messages that suggest one.
+/// Names of all functions.
+#[cfg(test)]
 pub const NAMES: [&str; 10] =
     ["result", "error", "succeeded", "failed", "timed_out", "completed", "cancelled", "skipped", "zip", "task_status"];
 

@@ -11,20 +11,22 @@ pub mod definition;
 pub mod diagram;
 pub mod expression;
 pub mod finding;
-pub mod functions;
+mod functions;
 pub mod graph;
 pub mod items;
 pub mod language;
+#[cfg(feature = "testing")]
 pub mod ledger;
 pub mod limits;
 pub mod needs;
-pub mod node_set;
+mod node_set;
 pub mod parse;
 mod retry;
 mod schedule;
-pub mod schema;
-pub mod schema_cost;
+mod schema;
+mod schema_cost;
 pub mod scope;
+#[cfg(feature = "testing")]
 pub mod simulation;
 pub mod source;
 pub mod state;

@@ -1,7 +1,7 @@
 //! The conformance cases: workflows recorded step by step, played on an engine and compared.
 //!
 //! Cases are read from every `*.json` of a folder. A case holds when every step gives what was recorded, or departs
-//! for a reason that `docs/decisions.md` names.
+//! for a reason that a record in `docs/adr` names.
 
 pub mod engine;
 pub mod memory;

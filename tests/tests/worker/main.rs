@@ -3,6 +3,7 @@
 mod bound;
 mod connection;
 mod end;
+mod examples;
 mod failure;
 mod fixture;
 mod lease;
