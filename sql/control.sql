@@ -2,7 +2,7 @@
 -- writes what follows; doing the same again gives the same answer.
 
 CREATE FUNCTION workflow.control(execution_id bigint, what text, reason text, now timestamptz) RETURNS text
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_control_wrapper';
 COMMENT ON FUNCTION workflow.control(bigint, text, text, timestamptz) IS
   'pause (for a reason), resume or cancel of an execution and of those that it calls; gives its status then.';
@@ -10,7 +10,7 @@ REVOKE ALL ON FUNCTION workflow.control(bigint, text, text, timestamptz) FROM PU
 
 CREATE FUNCTION workflow.rerun(execution_id bigint, tasks text[], routes int[], reset_items boolean, reason text, author text,
   detail text, now timestamptz) RETURNS text
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_rerun_tasks_wrapper';
 COMMENT ON FUNCTION workflow.rerun(bigint, text[], int[], boolean, text, text, text, timestamptz) IS
   'Runs tasks of an ended execution again, each by name and route; none: all whose failure nothing handled. What they had called runs on, and so does what called it. Logs that, with reason, author and detail (JSON). Gives the status then.';

@@ -9,6 +9,7 @@
 use pgrx::prelude::*;
 
 mod advance;
+mod advisory_lock;
 mod claim;
 mod clock;
 mod control;
@@ -25,13 +26,16 @@ mod graphs;
 mod hand_over;
 mod id;
 mod jsonb;
+mod pinned_settings;
 mod plans;
+mod preconditions;
 mod queue_head;
 mod queue_part;
 mod random;
 mod relation;
 mod report;
 mod rerun;
+mod rights;
 mod row_relation;
 mod row_set;
 mod rows;
@@ -40,6 +44,7 @@ mod settings;
 mod start;
 mod task_lists;
 mod ticker;
+mod ticker_control;
 mod uncounted;
 mod work;
 mod workflow_actions;
@@ -84,6 +89,9 @@ extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = 
 /// Runs once when the library is loaded: in the server's first process, where it is preloaded, or in a session's.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    if let Err(error) = preconditions::refuse_load() {
+        error.report(PgLogLevel::ERROR);
+    }
     settings::register();
     ticker::register_launcher();
     relation::listen();

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Error;
+use crate::preconditions;
 use crate::rows::Rows;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::{self, Oid, PgOid};
@@ -91,6 +92,7 @@ pub fn run<'conn>(
     sql: &'static str,
     arguments: &[DatumWithOid],
 ) -> Result<Rows<'conn>, Error> {
+    preconditions::check()?;
     let _before = Before(Ways::BY_KEYS.set());
     let types = || arguments.iter().map(|argument| argument.oid());
     // Nothing is borrowed while the statement runs: a trigger of the user's may well call us again.
