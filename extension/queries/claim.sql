@@ -4,7 +4,7 @@
 -- claimed, and read all tasks.
 WITH candidate AS MATERIALIZED (
   SELECT c.ctid AS place, c.queue_at, c.id
-  FROM unnest($2::text[]) AS a(ref)
+  FROM pg_catalog.unnest($2::text[]) AS a(ref)
   CROSS JOIN LATERAL (
     SELECT t.ctid, t.queue_at, t.id
     FROM workflow.workflow_task_execution t
@@ -14,9 +14,9 @@ WITH candidate AS MATERIALIZED (
     ORDER BY t.queue_at, t.id LIMIT $3
     FOR NO KEY UPDATE OF t SKIP LOCKED) AS c)
 UPDATE workflow.workflow_task_execution t
-SET status = 'running', lease = (SELECT $1::bigint << 48 | $4 | nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
+SET status = 'running', lease = (SELECT $1::bigint << 48 | $4 | pg_catalog.nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
     queue_at = NULL, started_at = $5, updated = $5,
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
-FROM unnest(ARRAY(SELECT c.place FROM candidate c ORDER BY c.queue_at, c.id LIMIT $3)) AS first(place)
+FROM pg_catalog.unnest(ARRAY(SELECT c.place FROM candidate c ORDER BY c.queue_at, c.id LIMIT $3)) AS first(place)
 WHERE t.ctid = first.place
 RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt

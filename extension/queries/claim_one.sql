@@ -1,6 +1,6 @@
 -- As claim, for one task of one action.
 UPDATE workflow.workflow_task_execution t
-SET status = 'running', lease = (SELECT $1::bigint << 48 | $3 | nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
+SET status = 'running', lease = (SELECT $1::bigint << 48 | $3 | pg_catalog.nextval('workflow.lease_id_seq')), attempt = t.attempt + 1,
     queue_at = NULL, started_at = $4, updated = $4,
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $4 + t.timeout_seconds * interval '1 second' END
 WHERE t.ctid = (

@@ -18,7 +18,7 @@ WITH renewed AS (
               $12::bool[])
          AS d(workflow_execution, task_name, route, visit, released, delay, is_retry, everything, paused, first, keeps_child)
   CROSS JOIN LATERAL (
-    SELECT n.part, n.id, row_number() OVER (ORDER BY n.task_index IS DISTINCT FROM d.first, n.task_index) AS turn
+    SELECT n.part, n.id, pg_catalog.row_number() OVER (ORDER BY n.task_index IS DISTINCT FROM d.first, n.task_index) AS turn
     FROM workflow.workflow_task_execution n
     WHERE n.part = (d.workflow_execution >> 48)::int AND n.workflow_execution = d.workflow_execution
       AND n.task_name = d.task_name AND n.route = d.route AND n.visit = d.visit

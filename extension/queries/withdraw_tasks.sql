@@ -15,4 +15,4 @@ gone AS (
       completed_at = $5, updated = $5
   FROM waiting WHERE t.part = waiting.part AND t.id = waiting.id
   RETURNING t.workflow_execution, t.task_name, t.route, t.visit)
-SELECT workflow_execution, task_name, route, visit, count(*) FROM gone GROUP BY 1, 2, 3, 4
+SELECT workflow_execution, task_name, route, visit, pg_catalog.count(*) FROM gone GROUP BY 1, 2, 3, 4

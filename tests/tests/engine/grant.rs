@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 /// A call of each function of the API that goes well for whoever may make it, by the level that it takes. `{running}`
 /// and the like stand for ids.
-const CALLS: &[(Option<Level>, &[&str])] = &[
+pub const CALLS: &[(Option<Level>, &[&str])] = &[
     (
         Some(Level::Worker),
         &[
@@ -133,7 +133,7 @@ const CONTAINED: [(Level, &[Level]); 4] = [
 ];
 
 /// What the calls name: something in each state, and what stands for it.
-async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
+pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     session.run("RESET pg_workflow.test_now").await;
     session.define_as("demo.wait", "tasks: [{name: w, wait_for: {signal: go}}]").await;
     session.define("tasks: [{name: a, action: demo.a}]").await;
