@@ -11,10 +11,6 @@ use pgrx::bgworkers::{BackgroundWorkerStatus, DynamicBackgroundWorker};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::ffi::CStr;
-use std::time::{Duration, Instant};
-
-/// How long a stopped ticker may take to finish its tick before the caller is told to come back.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a ticker is started that ends without having been one and without another being there.
 const ATTEMPTS: usize = 2;
@@ -22,6 +18,11 @@ const ATTEMPTS: usize = 2;
 /// `workflow_start_ticker` in `sql/ticker.sql`.
 #[pg_extern(sql = false)]
 fn workflow_start_ticker() -> Result<bool, ErrorReport> {
+    // SAFETY: it only looks.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        // It would be started when the server is promoted, and waited for until then.
+        return Err(Error::refused("WF611", "the server is a standby", "start the ticker on the primary").into());
+    }
     for _ in 0..ATTEMPTS {
         if running()?.is_some() {
             return Ok(false);
@@ -61,24 +62,12 @@ fn workflow_stop_ticker() -> Result<bool, ErrorReport> {
     let Some(pid) = running()? else {
         return Ok(false);
     };
+    // It warns by itself where the process is still there after that time.
     terminate(pid)?;
-    let begin = Instant::now();
-    while lives(pid) {
-        if begin.elapsed() > PATIENCE {
-            ereport!(
-                PgLogLevel::WARNING,
-                PgSqlErrorCode::ERRCODE_WARNING,
-                "the ticker is still finishing what it is doing",
-                "it ends after that; locks that this transaction holds may be what it waits for"
-            );
-            break;
-        }
-        rest();
-    }
     Ok(true)
 }
 
-/// Asks a process to end. The owner of the extension may do that to its ticker, although the process is a superuser's.
+/// Asks a process to end, and waits for that. The owner of the extension may do that to its ticker, although the process is a superuser's.
 fn terminate(pid: i32) -> Result<(), Error> {
     let _rights = Rights::of(bootstrap_superuser());
     Spi::connect(|client| plans::run(client, include_str!("../queries/terminate.sql"), &[pid.into()]).map(drop))
@@ -98,12 +87,6 @@ fn database() -> String {
     // SAFETY: a palloc'ed name, which is there as long as somebody is connected to it.
     let name = unsafe { CStr::from_ptr(pg_sys::get_database_name(pg_sys::MyDatabaseId)) };
     name.to_string_lossy().into_owned()
-}
-
-/// Whether a process of the server has not ended.
-fn lives(pid: i32) -> bool {
-    // SAFETY: it only looks.
-    unsafe { !pg_sys::BackendPidGetProc(pid).is_null() }
 }
 
 /// Waits a moment, unless the statement is cancelled.

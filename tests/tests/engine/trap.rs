@@ -4,6 +4,7 @@
 use crate::fixture::*;
 use crate::grant::{CALLS, prepare};
 use crate::ticker::{session, until};
+use pg_workflow_client::Engine;
 use pg_workflow_tests::{Server, with_database};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
@@ -116,7 +117,7 @@ async fn nothing_of_a_trap_is_called() {
     .await;
 
     // The extension is made, updated, dropped and made again with the traps in front.
-    let open = shop.clone().options([("search_path", "trap"), ("statement_timeout", "0"), ("lock_timeout", "0")]);
+    let open = shop.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
     let open = open.options([("idle_session_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]);
     let open =
         open.options([("default_transaction_read_only", "off"), ("client_encoding", "UTF8"), ("row_security", "on")]);
@@ -126,6 +127,8 @@ async fn nothing_of_a_trap_is_called() {
         ("enable_indexscan", "on"),
     ]);
     let mut hostile = open.connect().await.unwrap();
+    let path: String = sqlx::query_scalar("SHOW search_path").fetch_one(&mut hostile).await.unwrap();
+    assert_eq!(path, "trap, pg_catalog");
     for statement in [
         "CREATE EXTENSION pg_workflow",
         "ALTER EXTENSION pg_workflow UPDATE",
@@ -166,7 +169,10 @@ async fn nothing_of_a_trap_is_called() {
         "SELECT pg_catalog.workflow_complete(t.task, t.lease_token, '{}') FROM pg_catalog.workflow_claim('me', 100, ";
     execute(&mut hostile, format!("{finish}'{{demo.a}}') AS t")).await;
     until("the ticker ends the delay", async || {
-        fair.value::<bool>("SELECT count(*) = 0 FROM workflow.workflow_task_execution WHERE task_name = 'b' AND status = 'requested'").await
+        fair.value::<bool>(
+            "SELECT count(*) = 0 FROM workflow.workflow_task_execution WHERE task_name = 'b' AND status = 'requested'",
+        )
+        .await
     })
     .await;
     execute(&mut hostile, format!("{finish}'{{demo.b}}') AS t")).await;
@@ -174,8 +180,9 @@ async fn nothing_of_a_trap_is_called() {
     assert_eq!(fair.value::<String>(ended).await, "completed");
 
     let log = server.log();
-    let sprung: Vec<&str> =
-        log.lines().filter(|line| line.contains("trapped: ") || line.contains("a tick failed")).collect();
+    // A tick that meets DROP EXTENSION may miss a table.
+    let failed = |line: &str| line.contains("a tick failed") && !line.contains("relation \"workflow.");
+    let sprung: Vec<&str> = log.lines().filter(|line| line.contains("trapped: ") || failed(line)).collect();
     assert!(sprung.is_empty(), "{sprung:#?}");
     // The traps work: who calls one hears of it.
     let error = hostile.execute("SELECT 'x' = 'y'").await.unwrap_err();
@@ -297,9 +304,11 @@ async fn no_trigger_gets_back_the_rights_of_the_process() {
         ))
         .await;
         let mut running = session(&db.options()).await;
-        assert!(running.value::<bool>("SELECT workflow_start_ticker()").await);
+        let mut owner = db.connect_as(&installer).await;
+        assert!(Engine::start_ticker(&mut owner).await.unwrap());
         let seen = seen(&mut running).await;
-        assert!(running.value::<bool>("SELECT workflow_stop_ticker()").await);
+        // Although the process is a superuser's.
+        assert!(Engine::stop_ticker(&mut owner).await.unwrap());
         assert!(seen.iter().all(|row| row.1 == installer), "{seen:#?}");
         let refused: i64 = running.value("SELECT count(*) FROM public.seen WHERE at = 'refused'").await;
         assert_eq!(refused, 7, "{seen:#?}");
