@@ -2,14 +2,14 @@
 -- writes what follows; doing the same again gives the same answer.
 
 CREATE FUNCTION workflow.control(execution_id bigint, what text, reason text, author text, now timestamptz) RETURNS text
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_control_wrapper';
 COMMENT ON FUNCTION workflow.control(bigint, text, text, text, timestamptz) IS
   'Pauses, resumes or cancels an execution and those that it calls, and logs that; returns its status then. What is too much for one call is left to workflow_tick.';
 REVOKE ALL ON FUNCTION workflow.control(bigint, text, text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.propagate(max_rows int, now timestamptz, parts int[]) RETURNS int
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_propagate_wrapper';
 COMMENT ON FUNCTION workflow.propagate(int, timestamptz, int[]) IS
   'Lets up to max_rows executions hear that those that call them were paused, resumed or stopped, where one call could not tell all; returns how many have heard.';
@@ -17,7 +17,7 @@ REVOKE ALL ON FUNCTION workflow.propagate(int, timestamptz, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.rerun(execution_id bigint, tasks text[], routes int[], reset_items boolean, reason text, author text,
   detail text, now timestamptz) RETURNS text
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_rerun_tasks_wrapper';
 COMMENT ON FUNCTION workflow.rerun(bigint, text[], int[], boolean, text, text, text, timestamptz) IS
   'Runs tasks of an ended execution again, each by name and route; none: all whose failure nothing handled. What they had called runs on, and so does what called it. Logs that, with reason, author and detail (JSON). Gives the status then.';

@@ -83,12 +83,9 @@ COMMENT ON FUNCTION workflow.check_grant(name, text) IS
 REVOKE ALL ON FUNCTION workflow.check_grant(name, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.lock_grants() RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM pg_advisory_xact_lock('pg_extension'::regclass::oid::int, e.oid::int) FROM pg_extension e WHERE e.extname = 'pg_workflow';
-END $$;
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_lock_grants_wrapper';
 COMMENT ON FUNCTION workflow.lock_grants() IS
-  'Lets one transaction at a time grant and revoke levels: two would fail over the same row of a catalog.';
+  'Lets one transaction at a time grant and revoke levels: two would fail over the same row of a catalog. The lock is one that no SQL can take.';
 REVOKE ALL ON FUNCTION workflow.lock_grants() FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_grant(role name, level text) RETURNS void

@@ -6,19 +6,20 @@
 -- next time.
 
 CREATE FUNCTION workflow.next_due(cron text, time_zone text, after timestamptz) RETURNS timestamptz
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_next_due_wrapper';
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_next_due_wrapper';
 COMMENT ON FUNCTION workflow.next_due(text, text, timestamptz) IS
   'The first time after this one that a line of cron names by the clock of a zone; null: there is none. Raises WF613 where the line or the zone is none.';
 REVOKE ALL ON FUNCTION workflow.next_due(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.latest_due(cron text, time_zone text, due timestamptz, now timestamptz) RETURNS timestamptz
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_latest_due_wrapper';
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_latest_due_wrapper';
 COMMENT ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) IS
   'The last time up to now that a line of cron names, from one that is due already: in a few steps, however many lie between.';
 REVOKE ALL ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_parameters(reference text, parameters jsonb) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_check_parameters_wrapper';
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_check_parameters_wrapper';
 COMMENT ON FUNCTION workflow.check_parameters(text, jsonb) IS
   'Raises what a start would: WF601, WF611, WF616 or WF618 where this workflow cannot be started with these parameters.';
 REVOKE ALL ON FUNCTION workflow.check_parameters(text, jsonb) FROM PUBLIC;

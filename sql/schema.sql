@@ -36,6 +36,14 @@
 -- * No triggers: they would fire again when a dump is restored. The functions keep `updated`.
 -- * Every table of users' data and its sequence is registered at the end, or a dump would leave it out.
 
+DO $$
+BEGIN
+  IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+    RAISE EXCEPTION 'WF611: the encoding of this database is %: pg_workflow needs UTF8', pg_catalog.getdatabaseencoding()
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'create a database with ENCODING ''UTF8'' and TEMPLATE template0';
+  END IF;
+END $$;
+
 CREATE SCHEMA workflow;
 COMMENT ON SCHEMA workflow IS 'Tables, views and types of pg_workflow; its API is the workflow_… functions in pg_catalog.';
 

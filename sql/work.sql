@@ -34,26 +34,26 @@ COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the t
 COMMENT ON COLUMN workflow.outcome.retry_in IS 'When the next retry is due, from now; NULL: by the task''s rule.';
 
 CREATE FUNCTION workflow.end_tasks(outcomes workflow.outcome[], now timestamptz) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_end_tasks_wrapper';
 COMMENT ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) IS
   'What the engine itself reports of tasks that have not ended: no token is asked for.';
 REVOKE ALL ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.dispatch(tasks bigint[], runs bigint[], now timestamptz) RETURNS void
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_dispatch_wrapper';
 COMMENT ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) IS
   'Goes on with tasks that no worker does: they route, wait for a signal, or call a workflow. Their workflow executions, runs, are locked.';
 REVOKE ALL ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_claim(worker text, max_tasks int, lease interval) RETURNS void
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_claim_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_claim_wrapper';
 COMMENT ON FUNCTION workflow.check_claim(text, int, interval) IS 'Raises WF613 where a claim''s arguments are not what they must be.';
 REVOKE ALL ON FUNCTION workflow.check_claim(text, int, interval) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_parts(parts int[]) RETURNS void
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_wrapper';
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_wrapper';
 COMMENT ON FUNCTION workflow.check_parts(int[]) IS 'Raises WF613 where a part is not 0 to 1023.';
 REVOKE ALL ON FUNCTION workflow.check_parts(int[]) FROM PUBLIC;
 

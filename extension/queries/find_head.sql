@@ -1,6 +1,6 @@
 -- The first place in the queue of a part, from this one on, of tasks of these actions.
 SELECT head.queue_at, head.id
-FROM unnest($2::text[]) AS a(ref)
+FROM pg_catalog.unnest($2::text[]) AS a(ref)
 CROSS JOIN LATERAL (
   SELECT t.queue_at, t.id FROM workflow.workflow_task_execution t
   WHERE t.part = $1 AND t.action_ref = a.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($3, $4)

@@ -1,7 +1,7 @@
 -- Nothing of a paused execution is claimable. What is being claimed this very moment runs.
 WITH queued AS MATERIALIZED (
   SELECT t.part, t.id
-  FROM unnest($1::bigint[]) AS d(workflow_execution)
+  FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)
   JOIN workflow.workflow_task_execution t
     ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
   WHERE t.queue_at IS NOT NULL

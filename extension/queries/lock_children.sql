@@ -3,7 +3,7 @@ SELECT w.id, w.execution
 FROM workflow.workflow_execution w
 WHERE (w.part, w.execution) IN (
     SELECT c.part, c.id
-    FROM unnest($1::bigint[]) AS d(execution)
+    FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
     JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
     WHERE NOT workflow.is_end(c.status))
   AND w.version IS NOT NULL

@@ -2,7 +2,7 @@
 -- and item; about tasks by name alone; about workflow executions. The role that reports ($13) is NULL where no worker does: what a
 -- worker loses names the role it claimed as.
 WITH told AS MATERIALIZED (
-  SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::int[], $7::text[], $8::text[], $9::jsonb[],
+  SELECT * FROM pg_catalog.unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::int[], $7::text[], $8::text[], $9::jsonb[],
       $12::text[])
     WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, worker, place)),
 -- Read once, or looking for the rows of 10,000 items would read them 10,000 times.
@@ -13,17 +13,17 @@ fresh AS MATERIALIZED (
     AND t.created = $11),
 known AS (
   SELECT n.place, t.workflow_execution AS run, t.id AS task, t.task_name, t.task_index, t.part, t.lease,
-    jsonb_build_object('attempt', t.attempt, 'type', left(n.error ->> 'type', 100), 'next_retry_at', t.next_retry_at) AS detail
+    pg_catalog.jsonb_build_object('attempt', t.attempt, 'type', pg_catalog.left(n.error ->> 'type', 100), 'next_retry_at', t.next_retry_at) AS detail
   FROM told n JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
   UNION ALL
-  SELECT n.place, n.run, f.id, n.task_name, n.task_index, f.part, f.lease, jsonb_build_object('attempt', f.attempt)
+  SELECT n.place, n.run, f.id, n.task_name, n.task_index, f.part, f.lease, pg_catalog.jsonb_build_object('attempt', f.attempt)
   FROM told n
   LEFT JOIN fresh f ON f.workflow_execution = n.run AND f.task_name = n.task_name AND f.route = n.route
     AND f.visit = n.visit AND f.item = coalesce(n.task_index, -1)
   WHERE n.task IS NULL)
 INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, message, author, detail, created, updated)
-SELECT (k.run >> 48)::int, (k.run >> 48) << 48 | $10 | nextval('workflow.event_id_seq'), k.run, k.task, k.task_name, k.task_index, n.kind,
-  left(coalesce(n.message, n.error ->> 'message', n.error #>> '{}'), 1000), workflow.author_of(coalesce(n.worker, l.worker), coalesce($13, l.role)), nullif(jsonb_strip_nulls(k.detail), '{}'), $11, $11
+SELECT (k.run >> 48)::int, (k.run >> 48) << 48 | $10 | pg_catalog.nextval('workflow.event_id_seq'), k.run, k.task, k.task_name, k.task_index, n.kind,
+  pg_catalog.left(coalesce(n.message, n.error ->> 'message', n.error #>> '{}'), 1000), workflow.author_of(coalesce(n.worker, l.worker), coalesce($13, l.role)), nullif(pg_catalog.jsonb_strip_nulls(k.detail), '{}'), $11, $11
 FROM known k
 JOIN told n ON n.place = k.place
 LEFT JOIN workflow.lease l ON l.part = k.part AND l.id = k.lease

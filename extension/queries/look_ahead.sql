@@ -1,7 +1,7 @@
 -- Does a task of these actions ($2) have a place in the queue of a part before this one ($3), and not before that ($4, $5)? One
 -- probe for each action.
 SELECT EXISTS (
-  SELECT FROM unnest($2::text[]) AS a(ref)
+  SELECT FROM pg_catalog.unnest($2::text[]) AS a(ref)
   CROSS JOIN LATERAL (
     SELECT FROM workflow.workflow_task_execution t
     WHERE t.part = $1 AND t.action_ref = a.ref AND (t.queue_at, t.id) >= ($4, $5) AND t.queue_at < $3 LIMIT 1) AS waiting)

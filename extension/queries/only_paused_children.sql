@@ -1,5 +1,5 @@
 -- Is all that an execution still does done by children, and are they all paused?
-SELECT bool_and(coalesce(child.paused, false))
+SELECT pg_catalog.bool_and(coalesce(child.paused, false))
 FROM workflow.workflow_task_execution t
 LEFT JOIN workflow.workflow_execution child ON t.calls AND child.part = t.part AND child.execution = t.execution
 WHERE t.part = ($1 >> 48)::int AND t.workflow_execution = $1 AND NOT workflow.is_end(t.status)

@@ -14,11 +14,11 @@ WITH renewed AS (
       attempt = CASE WHEN d.is_retry THEN t.attempt ELSE 0 END,
       timed_out = false, result = NULL, error = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL,
       updated = $10
-  FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::float8[], $7::bool[], $8::bool[], $9::bool[], $11::int[],
+  FROM pg_catalog.unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::float8[], $7::bool[], $8::bool[], $9::bool[], $11::int[],
               $12::bool[])
          AS d(workflow_execution, task_name, route, visit, released, delay, is_retry, everything, paused, first, keeps_child)
   CROSS JOIN LATERAL (
-    SELECT n.part, n.id, row_number() OVER (ORDER BY n.task_index IS DISTINCT FROM d.first, n.task_index) AS turn
+    SELECT n.part, n.id, pg_catalog.row_number() OVER (ORDER BY n.task_index IS DISTINCT FROM d.first, n.task_index) AS turn
     FROM workflow.workflow_task_execution n
     WHERE n.part = (d.workflow_execution >> 48)::int AND n.workflow_execution = d.workflow_execution
       AND n.task_name = d.task_name AND n.route = d.route AND n.visit = d.visit

@@ -1,12 +1,12 @@
 -- A signal that came before a task waited for it is that task's, the oldest first.
 WITH waiting AS (
   SELECT t.part, t.id, t.workflow_execution, t.signal,
-         row_number() OVER (PARTITION BY t.workflow_execution, t.signal ORDER BY t.id) AS place
-  FROM unnest($1::bigint[]) AS d(id)
+         pg_catalog.row_number() OVER (PARTITION BY t.workflow_execution, t.signal ORDER BY t.id) AS place
+  FROM pg_catalog.unnest($1::bigint[]) AS d(id)
   JOIN workflow.workflow_task_execution t ON t.part = (d.id >> 48)::int AND t.id = d.id),
 kept AS (
   SELECT s.part, s.id, s.workflow_execution, s.name,
-         row_number() OVER (PARTITION BY s.workflow_execution, s.name ORDER BY s.id) AS place
+         pg_catalog.row_number() OVER (PARTITION BY s.workflow_execution, s.name ORDER BY s.id) AS place
   FROM (SELECT DISTINCT w.part, w.workflow_execution, w.signal FROM waiting w) AS w
   JOIN workflow.signal s ON s.part = w.part AND s.workflow_execution = w.workflow_execution AND s.name = w.signal
   WHERE s.task IS NULL)

@@ -2,7 +2,7 @@
 -- nobody else has them, and with those of their callers.
 WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
-  FROM unnest($1::bigint[]) AS d(execution)
+  FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
   JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
   JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.id AND w.version IS NOT NULL
   WHERE NOT workflow.is_end(c.status)

@@ -1,7 +1,7 @@
 -- The tasks that ended executions did the work of; with their workflow executions, locked, where nobody else has them.
 WITH called AS MATERIALIZED (
   SELECT d.execution, t.part, t.id, t.workflow_execution
-  FROM unnest($1::bigint[]) AS d(execution)
+  FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
   JOIN workflow.workflow_task_execution t ON t.part = (d.execution >> 48)::int AND t.execution = d.execution
   WHERE t.calls AND t.status = 'running'),
 free AS MATERIALIZED (

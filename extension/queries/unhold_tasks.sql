@@ -1,11 +1,11 @@
 -- What a pause held back is claimable again. Gives what the engine goes on with: what waits for a signal has done so all along.
 WITH queued AS (
   UPDATE workflow.workflow_task_execution t SET queue_at = $2 - t.priority * interval '1 minute', updated = $2
-  FROM unnest($1::bigint[]) AS d(workflow_execution)
+  FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)
   WHERE t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
     AND t.status = 'scheduled' AND t.queue_at IS NULL AND t.action_ref IS NOT NULL AND NOT t.calls)
 SELECT t.id
-FROM unnest($1::bigint[]) AS d(workflow_execution)
+FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)
 JOIN workflow.workflow_task_execution t
   ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
 WHERE t.status = 'scheduled' AND (t.calls OR (t.action_ref IS NULL AND t.signal IS NULL))

@@ -3,7 +3,7 @@
 -- execution in the same transaction.
 WITH waiting AS MATERIALIZED (
   SELECT t.part, t.id
-  FROM unnest($1::bigint[], $2::text[], $3::int[], $4::int[]) AS d(workflow_execution, task_name, route, visit)
+  FROM pg_catalog.unnest($1::bigint[], $2::text[], $3::int[], $4::int[]) AS d(workflow_execution, task_name, route, visit)
   JOIN workflow.workflow_task_execution t
     ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
    AND (d.task_name IS NULL OR (t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit))
@@ -15,4 +15,4 @@ gone AS (
       completed_at = $5, updated = $5
   FROM waiting WHERE t.part = waiting.part AND t.id = waiting.id
   RETURNING t.workflow_execution, t.task_name, t.route, t.visit)
-SELECT workflow_execution, task_name, route, visit, count(*) FROM gone GROUP BY 1, 2, 3, 4
+SELECT workflow_execution, task_name, route, visit, pg_catalog.count(*) FROM gone GROUP BY 1, 2, 3, 4

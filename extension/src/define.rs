@@ -1,7 +1,7 @@
 //! Checking and storing definitions.
 
 use crate::error::Error;
-use crate::{plans, settings};
+use crate::{plans, preconditions, settings};
 use conductor::catalogue::{Action, Catalogue};
 use conductor::definition::Definition;
 use conductor::finding::{Finding, Severity};
@@ -62,6 +62,7 @@ impl Catalogue for Database<'_, '_> {
 
 /// A definition and all findings about it.
 fn checked(client: &SpiClient, source: &str) -> Result<(Option<Definition>, Vec<Finding>), Error> {
+    preconditions::utf8()?;
     let catalogue = Database { client, trouble: RefCell::new(None) };
     let limits = settings::limits();
     let parsed = parse(source, &limits);

@@ -1,6 +1,7 @@
 //! Graphs and timelines as text.
 
 use crate::error::Error;
+use crate::preconditions;
 use conductor::definition::Definition;
 use conductor::diagram::{Statuses, dot, mermaid};
 use conductor::timeline::{Bar, gantt};
@@ -10,6 +11,7 @@ use pgrx::prelude::*;
 /// `workflow.diagram` in `sql/status.sql`.
 #[pg_extern(sql = false)]
 fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> Result<String, ErrorReport> {
+    preconditions::utf8()?;
     let definition: Definition = serde_json::from_str(definition).map_err(|error| {
         Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again")
             .with_detail(error.to_string())
@@ -24,6 +26,7 @@ fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> R
 /// `workflow.gantt` in `sql/timeline.sql`.
 #[pg_extern(sql = false)]
 fn workflow_gantt(title: &str, bars: &str, left_out: i64) -> Result<String, ErrorReport> {
+    preconditions::utf8()?;
     let bars: Vec<Bar> = serde_json::from_str(bars).map_err(|error| {
         Error::refused("WF613", "the bars cannot be drawn", "give a list of bars").with_detail(error.to_string())
     })?;

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use std::ffi::CStr;
 
 mod advance;
+mod advisory_lock;
 mod caller;
 mod claim;
 mod clock;
@@ -27,7 +28,9 @@ mod graphs;
 mod hand_over;
 mod id;
 mod jsonb;
+mod pinned_settings;
 mod plans;
+mod preconditions;
 mod propagate;
 mod queue_head;
 mod queue_part;
@@ -36,6 +39,7 @@ mod refused;
 mod relation;
 mod report;
 mod rerun;
+mod rights;
 mod row_relation;
 mod row_set;
 mod rows;
@@ -44,6 +48,7 @@ mod settings;
 mod start;
 mod task_lists;
 mod ticker;
+mod ticker_control;
 mod uncounted;
 mod users_code;
 mod work;
@@ -100,6 +105,9 @@ extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = 
 /// Runs once when the library is loaded: in the server's first process, where it is preloaded, or in a session's.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    if let Err(error) = preconditions::refuse_load() {
+        error.report(PgLogLevel::ERROR);
+    }
     settings::register();
     ticker::register_launcher();
     relation::listen();

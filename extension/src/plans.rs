@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Error;
+use crate::preconditions;
 use crate::rows::Rows;
 use crate::users_code;
 use pgrx::datum::DatumWithOid;
@@ -38,7 +39,8 @@ struct Switches {
 }
 
 impl Switches {
-    const BY_KEYS: Switches = Switches { seqscan: false, hashjoin: false, mergejoin: false, nestloop: true, jit: false };
+    const BY_KEYS: Switches =
+        Switches { seqscan: false, hashjoin: false, mergejoin: false, nestloop: true, jit: false };
 
     /// Sets the switches and returns what they were before. As variables: the settings of these names cost too much.
     fn set(self) -> Switches {
@@ -132,8 +134,7 @@ impl Statement {
         // SAFETY: the source, and the plan it refers to, live as long as the statement.
         unsafe {
             let source = self.source.as_ref();
-            let is_ours =
-                |made| source.gplan.as_ref().is_some_and(|plan| plan.is_valid && plan.generation == made);
+            let is_ours = |made| source.gplan.as_ref().is_some_and(|plan| plan.is_valid && plan.generation == made);
             source.is_valid && self.generation.is_none_or(is_ours)
         }
     }
@@ -157,15 +158,15 @@ pub fn run<'conn>(
     sql: &'static str,
     arguments: &[DatumWithOid],
 ) -> Result<Rows<'conn>, Error> {
+    preconditions::check()?;
     let statement = find(sql, arguments)?;
     let null = |argument: &DatumWithOid| if argument.datum().is_some() { b' ' } else { b'n' } as c_char;
     let value = |argument: &DatumWithOid| argument.datum().map_or(Datum::null(), |value| value.sans_lifetime());
     let mut values: Vec<Datum> = arguments.iter().map(value).collect();
     let nulls: Vec<c_char> = arguments.iter().map(null).collect();
     // SAFETY: there is a value and a mark for each argument, of the types that the statement was prepared for.
-    let status = unsafe {
-        pg_sys::SPI_execute_plan(statement.plan.as_ptr(), values.as_mut_ptr(), nulls.as_ptr(), false, 0)
-    };
+    let status =
+        unsafe { pg_sys::SPI_execute_plan(statement.plan.as_ptr(), values.as_mut_ptr(), nulls.as_ptr(), false, 0) };
     Spi::check_status(status)?;
     Ok(Rows::of_last_statement())
 }

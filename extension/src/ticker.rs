@@ -1,17 +1,25 @@
 //! Ticking without anybody's help: background workers that call workflow_tick.
 //!
-//! A *ticker* works in one database. It is started by `workflow_start_ticker`, or by the *launcher*, which exists where
-//! the library is preloaded and keeps one going in each database that `pg_workflow.databases` names. Neither handles an
-//! error: it ends the process, and what was begun is rolled back; another is started a little later, by the launcher or
-//! by the postmaster. On SIGTERM a ticker finishes what it is doing, and ends for good.
+//! A *ticker* works in one database. It is started by `workflow_start_ticker` (ticker_control.rs), or by the *launcher*, which
+//! exists where the library is preloaded and keeps one running in each database that `pg_workflow.databases` names. The ticker of
+//! a database is the process that holds `AdvisoryLock::TICKER`; any other one ends at once.
+//!
+//! A tick that fails is rolled back, and tried again a little later by the same process, which stays the ticker: so it can be
+//! stopped at any time. On SIGTERM a ticker finishes its tick and ends for good.
+//!
+//! Nothing that databases or roles have set is in force (pinned_settings.rs), and each tick has the rights of the extension's
+//! owner only.
 #![allow(unsafe_code)]
 
+use crate::advisory_lock::AdvisoryLock;
 use crate::error::Error;
-use crate::{plans, settings};
+use crate::rights::Rights;
+use crate::{pinned_settings, plans, settings};
 use pgrx::bgworkers::{
     BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBackgroundWorker, SignalWakeFlags,
 };
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::PgTryBuilder;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -22,7 +30,7 @@ const TICKER: &str = "pg_workflow ticker";
 const LAUNCHER: &str = "pg_workflow launcher";
 
 /// How soon something that failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+pub const RETRY: Duration = Duration::from_secs(5);
 
 /// Has the launcher start with the server, where the library is loaded with it.
 pub fn register_launcher() {
@@ -37,7 +45,7 @@ fn worker(name: &str, function: &str) -> BackgroundWorkerBuilder {
 }
 
 /// A ticker for a database; is it there because the setting names it?
-fn ticker(database: &str, by_setting: bool) -> BackgroundWorkerBuilder {
+pub fn ticker(database: &str, by_setting: bool) -> BackgroundWorkerBuilder {
     // SAFETY: a number of the process, which has one thread.
     let own_pid = unsafe { pg_sys::MyProcPid };
     worker(&format!("{TICKER}: {database}"), "workflow_ticker_main")
@@ -169,12 +177,10 @@ fn reload() -> bool {
 pub extern "C-unwind" fn workflow_ticker_main(by_setting: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     let database = BackgroundWorker::get_extra();
+    pinned_settings::pin();
     BackgroundWorker::connect_worker_to_spi(Some(database), None);
-    // What is set for the database is meant for others.
-    set(c"default_transaction_isolation", c"read committed");
-    set(c"default_transaction_read_only", c"off");
-    set(c"statement_timeout", c"0");
-    if !BackgroundWorker::transaction(|| raised(take_turn())) {
+    pinned_settings::take_back_session();
+    if !BackgroundWorker::transaction(|| AdvisoryLock::TICKER.try_acquire_for_process(pg_sys::ExclusiveLock)) {
         return;
     }
     let mut waits_for_extension = false;
@@ -182,31 +188,47 @@ pub extern "C-unwind" fn workflow_ticker_main(by_setting: pg_sys::Datum) {
         if reload() && by_setting.value() != 0 && !settings::databases().contains(database) {
             return;
         }
-        let done = BackgroundWorker::transaction(|| raised(tick()));
+        let done = tick_or_report();
         // SAFETY: called between transactions. Without it autovacuum would not hear of what was written here.
         unsafe { pg_sys::pgstat_report_stat(true) };
-        if done.is_none() && !waits_for_extension {
+        if matches!(done, Tick::NoExtension) && !waits_for_extension {
             log!("pg_workflow: the extension is not in database \"{database}\" yet");
         }
-        waits_for_extension = done.is_none();
-        // Where there is more to do it goes on at once, but looks whether it is to stop.
-        let pause = if done.is_some_and(|done| done > 0) { Duration::ZERO } else { settings::tick_interval() };
+        waits_for_extension = matches!(done, Tick::NoExtension);
+        let pause = match done {
+            // There is more to do. It looks whether it is to stop, and goes on at once.
+            Tick::Done(1..) => Duration::ZERO,
+            Tick::Failed => RETRY,
+            Tick::Done(_) | Tick::NoExtension => settings::tick_interval(),
+        };
         if !BackgroundWorker::wait_latch(Some(pause)) {
             return;
         }
     }
 }
 
-fn set(name: &CStr, value: &CStr) {
-    // SAFETY: both are NUL-terminated constants; the process belongs to us.
-    unsafe {
-        pg_sys::SetConfigOption(
-            name.as_ptr(),
-            value.as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
-            pg_sys::GucSource::PGC_S_OVERRIDE,
-        )
-    }
+/// How a tick went.
+enum Tick {
+    Done(i32),
+    NoExtension,
+    Failed,
+}
+
+/// Ticks in a transaction of its own. Where that fails, rolls it back and says why in the server's log.
+fn tick_or_report() -> Tick {
+    PgTryBuilder::new(|| BackgroundWorker::transaction(|| raised(tick())))
+        .catch_others(|error| {
+            let (CaughtError::PostgresError(report)
+            | CaughtError::ErrorReport(report)
+            | CaughtError::RustPanic { ereport: report, .. }) = error;
+            // SAFETY: the error is caught, and nothing of the transaction is in use any more.
+            unsafe { pg_sys::AbortOutOfAnyTransaction() };
+            let lines = [("DETAIL", report.detail()), ("HINT", report.hint())];
+            let lines = lines.into_iter().filter_map(|(kind, text)| Some(format!("\n{kind}: {}", text?)));
+            log!("pg_workflow: a tick failed: {}{}", report.message(), lines.collect::<String>());
+            Tick::Failed
+        })
+        .execute()
 }
 
 /// An error of ours as one of the server's, which ends the process.
@@ -217,37 +239,26 @@ fn raised<T>(result: Result<T, Error>) -> T {
     })
 }
 
-/// Is no other ticker in this database? From then on, none will be.
-fn take_turn() -> Result<bool, Error> {
+/// Does what is due, with the rights of the extension's owner.
+fn tick() -> Result<Tick, Error> {
     Spi::connect(|client| {
-        let row = plans::run(client, include_str!("../queries/lock_ticker.sql"), &[])?.first();
-        Ok(row.get::<bool>(1)?.unwrap_or_default())
-    })
-}
-
-/// How much was done; none: the extension is not there.
-fn tick() -> Result<Option<i32>, Error> {
-    Spi::connect(|client| {
-        if plans::run(client, "SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'pg_workflow'", &[])?.is_empty() {
-            return Ok(None);
-        }
+        let row = plans::run(client, include_str!("../queries/find_owner.sql"), &[])?.first();
+        let Some(owner) = (if row.is_empty() { None } else { row.get::<pg_sys::Oid>(1)? }) else {
+            return Ok(Tick::NoExtension);
+        };
+        let _rights = if is_superuser(owner) {
+            Rights::of(owner)
+        } else {
+            // A deferred trigger would run when the transaction commits, with the rights of the process.
+            plans::run(client, "SET CONSTRAINTS ALL IMMEDIATE", &[])?;
+            Rights::only_of(owner)
+        };
         let row = plans::run(client, "SELECT pg_catalog.workflow_tick(1000)", &[])?.first();
-        row.get::<i32>(1)
+        Ok(Tick::Done(row.get::<i32>(1)?.unwrap_or_default()))
     })
 }
 
-/// `workflow_start_ticker` in `sql/ticker.sql`.
-#[pg_extern(sql = false)]
-fn workflow_start_ticker() -> Result<bool, ErrorReport> {
-    let (database, is_there) = Spi::connect(|client| {
-        let row = plans::run(client, include_str!("../queries/find_ticker.sql"), &[])?.first();
-        Ok::<_, Error>((row.get::<String>(1)?.unwrap_or_default(), row.get::<bool>(2)?.unwrap_or_default()))
-    })?;
-    if is_there {
-        return Ok(false);
-    }
-    let started = ticker(&database, false).set_restart_time(Some(RETRY)).load_dynamic();
-    let worker =
-        started.map_err(|_| Error::refused("WF614", "no background worker is left", "raise max_worker_processes"))?;
-    Ok(worker.wait_for_startup().is_ok())
+fn is_superuser(role: pg_sys::Oid) -> bool {
+    // SAFETY: it only looks, within a transaction.
+    unsafe { pg_sys::superuser_arg(role) }
 }

@@ -7,6 +7,7 @@
 //! somebody counts already, it takes its turn like any other.
 #![allow(unsafe_code)]
 
+use crate::advisory_lock::AdvisoryLock;
 use crate::error::Error;
 use crate::given::Place;
 use crate::jsonb::Jsonb;
@@ -30,9 +31,6 @@ const MOST_RUNS: usize = 16;
 /// have a lock in common never wait for each other in a circle, because the first kind waits for nothing.
 const LEAVE: u32 = pg_sys::ShareLock;
 const COUNT: u32 = pg_sys::RowExclusiveLock;
-
-/// Tells these locks from the advisory locks of users, which have 1 and 2 there.
-const SPACE: u16 = u16::from_be_bytes(*b"wf");
 
 /// What is reported, by workflow execution: the items that are done; none where there is something else, too.
 #[derive(Default)]
@@ -139,27 +137,20 @@ fn keeps_snapshot() -> bool {
 /// Takes the lock of a workflow execution until the end of the transaction. False: others hold it against that, and there is no
 /// waiting.
 fn lock(run: i64, mode: u32, at_once: bool) -> bool {
-    // SAFETY: the tag is a whole one, and read only.
-    let answer = unsafe { pg_sys::LockAcquire(&tag(run), mode as i32, false, at_once) };
-    answer != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    if at_once {
+        return lock_of(run).try_acquire(mode);
+    }
+    lock_of(run).acquire(mode);
+    true
 }
 
 /// Gives back a lock that was taken in this call.
 fn unlock(run: i64, mode: u32) {
-    // SAFETY: as above.
-    unsafe { pg_sys::LockRelease(&tag(run), mode as i32, false) };
+    lock_of(run).release(mode);
 }
 
-fn tag(run: i64) -> pg_sys::LOCKTAG {
-    pg_sys::LOCKTAG {
-        // SAFETY: a backend that runs a function has a database.
-        locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-        locktag_field2: 0,
-        locktag_field3: (run % LOCKS) as u32,
-        locktag_field4: SPACE,
-        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-    }
+fn lock_of(run: i64) -> AdvisoryLock {
+    AdvisoryLock::items((run % LOCKS) as u32)
 }
 
 /// `workflow.may_count` in `sql/work.sql`.

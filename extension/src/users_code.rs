@@ -123,9 +123,10 @@ unsafe fn has_users_index(relation: pg_sys::Relation) -> bool {
                 (!is_null).then_some(value)
             };
             let expressions = [pg_sys::Anum_pg_index_indexprs, pg_sys::Anum_pg_index_indpred];
-            let calls = expressions.into_iter().filter_map(attribute).any(|text| {
-                text_calls(pg_sys::text_to_cstring(text.cast_mut_ptr()))
-            });
+            let calls = expressions
+                .into_iter()
+                .filter_map(attribute)
+                .any(|text| text_calls(pg_sys::text_to_cstring(text.cast_mut_ptr())));
             let classes = attribute(pg_sys::Anum_pg_index_indclass).is_none_or(|classes| {
                 let classes = &*classes.cast_mut_ptr::<pg_sys::oidvector>();
                 classes.values.as_slice(classes.dim1 as usize).iter().any(|class| is_beyond_postgres(*class))

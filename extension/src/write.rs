@@ -3,8 +3,8 @@
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::finish::Reporter;
-use crate::row_relation::{RowRelation, Value, value};
 use crate::plans;
+use crate::row_relation::{RowRelation, Value, value};
 use conductor::changes::Withdrawn;
 use conductor::graph::Graph;
 use conductor::state::TaskKey;

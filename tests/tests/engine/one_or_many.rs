@@ -21,7 +21,9 @@ const EXECUTIONS: i64 = 4;
 async fn work_off(session: &mut Session, batch: i64) -> Value {
     session.define(TASKS).await;
     session
-        .run(format!("SELECT count(*) FROM workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{EXECUTIONS}]))"))
+        .run(format!(
+            "SELECT count(*) FROM workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{EXECUTIONS}]))"
+        ))
         .await;
     for seconds in [0.0, 1.0, 10.0, 20.0, 30.0, 40.0] {
         session.at(seconds).await;

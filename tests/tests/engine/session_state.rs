@@ -10,8 +10,7 @@ const TASKS: &str = "tasks:
 ";
 
 /// The tables that the engine writes while executions run.
-const TABLES: [&str; 6] =
-    ["execution", "workflow_execution", "workflow_task_execution", "lease", "event", "signal"];
+const TABLES: [&str; 6] = ["execution", "workflow_execution", "workflow_task_execution", "lease", "event", "signal"];
 
 /// How often a session goes through an execution: plans are kept, and made anew, at several of these turns.
 const TURNS: usize = 20;
@@ -245,7 +244,11 @@ async fn a_call_that_fails_leaves_nothing_set() {
         let mut session = prepared(db).await;
         session.run("CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'stop'; END $$").await;
         for table in ["execution", "workflow_execution", "workflow_task_execution"] {
-            session.run(format!("CREATE TRIGGER stop BEFORE INSERT ON workflow.{table} FOR EACH ROW EXECUTE FUNCTION stop()")).await;
+            session
+                .run(format!(
+                    "CREATE TRIGGER stop BEFORE INSERT ON workflow.{table} FOR EACH ROW EXECUTE FUNCTION stop()"
+                ))
+                .await;
             for _ in 0..7 {
                 session.run("BEGIN; SAVEPOINT here").await;
                 let refused = sqlx::query("SELECT workflow_start('demo.w')").fetch_one(&mut session.connection).await;

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
 /// Asks until the answer is yes.
-async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let begin = Instant::now();
     while !ask().await {
         assert!(begin.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
@@ -17,7 +17,7 @@ async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
 }
 
 /// A session whose clock runs.
-async fn session(options: &PgConnectOptions) -> Session {
+pub async fn session(options: &PgConnectOptions) -> Session {
     let mut session = Session::open(options).await;
     session.run("RESET pg_workflow.test_now").await;
     session
@@ -74,7 +74,7 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
     until("some ticks have passed", async || in_shop.value::<i64>(ticks).await > committed + 10).await;
     assert_eq!(in_shop.value::<String>(next).await, before);
 
-    // What fails ends one process, and another goes on when it is mended.
+    // What fails is rolled back and said, and the ticker goes on once it is repaired.
     let fail = "ALTER FUNCTION workflow.fire_schedules(int, timestamptz, int[]) RENAME TO";
     in_shop.run(format!("{fail} gone")).await;
     until("the ticker has failed", async || {
@@ -132,15 +132,105 @@ async fn without_preload_a_function_starts_and_stops_a_ticker() {
         assert!(!Engine::start_ticker(&db.pool).await.unwrap(), "one is enough");
         assert_ticked(&mut running).await;
         assert!(Engine::stop_ticker(&db.pool).await.unwrap());
-        until("it is gone", async || !tickers(&mut running.connection).await.contains(&db.name)).await;
+        assert!(!tickers(&mut running.connection).await.contains(&db.name), "it is gone");
         assert!(!Engine::stop_ticker(&db.pool).await.unwrap());
         // What is stopped is not started again by itself, and can be by hand.
         assert!(Engine::start_ticker(&db.pool).await.unwrap());
         assert_ticked(&mut running).await;
         assert!(Engine::stop_ticker(&db.pool).await.unwrap());
-        until("it is gone again", async || !tickers(&mut running.connection).await.contains(&db.name)).await;
+        assert!(!tickers(&mut running.connection).await.contains(&db.name), "it is gone again");
+        // Both in one statement: the first has a ticker running by the time of the second.
+        let both = "SELECT workflow_start_ticker() AND workflow_stop_ticker()";
+        assert!(running.value::<bool>(both).await);
+        assert!(!tickers(&mut running.connection).await.contains(&db.name), "it is gone for good");
     })
     .await;
+}
+
+#[tokio::test]
+async fn of_many_who_start_a_ticker_at_once_one_has_started_it() {
+    with_database(async |db| {
+        for _ in 0..5 {
+            let starts = (0..4).map(|_| async {
+                let mut session = db.connect().await;
+                Engine::start_ticker(&mut session).await.unwrap()
+            });
+            let started = futures::future::join_all(starts).await;
+            assert_eq!(started.iter().filter(|started| **started).count(), 1, "{started:?}");
+            assert!(Engine::stop_ticker(&db.pool).await.unwrap());
+            assert!(!Engine::stop_ticker(&db.pool).await.unwrap());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_ticker_that_fails_can_be_stopped_and_does_not_come_back() {
+    with_database(async |db| {
+        let mut running = session(&db.options()).await;
+        let rename = "ALTER FUNCTION workflow.fire_schedules(int, timestamptz, int[]) RENAME TO gone";
+        running.run(rename).await;
+        assert!(Engine::start_ticker(&db.pool).await.unwrap());
+        let failed = format!("SELECT xact_rollback > 0 FROM pg_stat_database WHERE datname = '{}'", db.name);
+        until("a tick has failed", async || running.value::<bool>(failed.as_str()).await).await;
+        assert!(!Engine::start_ticker(&db.pool).await.unwrap(), "it is still there");
+        assert!(Engine::stop_ticker(&db.pool).await.unwrap());
+        assert!(!tickers(&mut running.connection).await.contains(&db.name));
+        running.run("ALTER FUNCTION workflow.gone(int, timestamptz, int[]) RENAME TO fire_schedules").await;
+    })
+    .await;
+}
+
+/// A role without any right can take every advisory lock there is for SQL: it keeps nobody from anything.
+#[tokio::test]
+async fn nobodys_advisory_lock_is_in_the_way() {
+    with_database(async |db| {
+        let (nobody, reader) = (db.role().await, db.role().await);
+        let mut locks = db.connect_as(&nobody).await;
+        for lock in [
+            "pg_advisory_lock('pg_extension'::regclass::oid::int, 0)",
+            "pg_advisory_lock('pg_extension'::regclass::oid::int, e.oid::int)",
+            "pg_advisory_lock(p, n)",
+            "pg_advisory_lock(p::bigint << 32 | n)",
+        ] {
+            let all = "FROM pg_extension e, generate_series(0, 2) AS p, generate_series(0, 1) AS n WHERE e.extname = 'pg_workflow'";
+            locks.execute(AssertSqlSafe(format!("SELECT {lock} {all}"))).await.unwrap();
+        }
+        let mut running = session(&db.options()).await;
+        running.run("SET lock_timeout = '1s'").await;
+        running.run(format!("SELECT workflow_grant('{reader}', 'reader'), workflow_revoke('{reader}', 'reader')")).await;
+        assert!(Engine::start_ticker(&mut running.connection).await.unwrap());
+        assert_ticked(&mut running).await;
+        // What the ticker holds is of a class that no function for advisory locks makes, and cannot be given back by them.
+        let classes = format!(
+            "SELECT string_agg(DISTINCT l.objsubid::text, ' ') FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+             WHERE l.locktype = 'advisory' AND a.datname = '{}' AND a.backend_type = 'pg_workflow ticker'",
+            db.name
+        );
+        assert_eq!(running.value::<String>(classes).await, "30566");
+        assert!(Engine::stop_ticker(&mut running.connection).await.unwrap());
+        locks.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_no_background_worker_is_left_nothing_is_said_to_have_started() {
+    // One is the server's own.
+    let server = Server::create("worker-slots", &["max_worker_processes = 2"]);
+    let mut admin = server.options.connect().await.unwrap();
+    admin.execute("CREATE EXTENSION pg_workflow").await.unwrap();
+    admin.execute("CREATE DATABASE other").await.unwrap();
+    let mut other = server.options.clone().database("other").connect().await.unwrap();
+    other.execute("CREATE EXTENSION pg_workflow").await.unwrap();
+    assert!(Engine::start_ticker(&mut admin).await.unwrap());
+    let refusal = Refusal::of(other.execute("SELECT workflow_start_ticker()").await.unwrap_err());
+    assert_eq!(refusal.code(), ("54000", "WF614"), "{refusal:?}");
+    assert!(Engine::stop_ticker(&mut admin).await.unwrap());
+    assert!(Engine::start_ticker(&mut other).await.unwrap());
+    assert!(Engine::stop_ticker(&mut other).await.unwrap());
+    admin.close().await.unwrap();
+    other.close().await.unwrap();
 }
 
 /// A ticker goes by the real clock and by READ COMMITTED, whatever is set for its database.
@@ -163,7 +253,6 @@ async fn what_is_set_for_a_database_does_not_disturb_its_ticker() {
         assert_ticked(&mut running).await;
         running.run(format!("ALTER DATABASE {} RESET ALL", db.name)).await;
         assert!(Engine::stop_ticker(&mut running.connection).await.unwrap());
-        until("it is gone", async || !tickers(&mut running.connection).await.contains(&db.name)).await;
     })
     .await;
 }

@@ -1,0 +1,93 @@
+//! Advisory locks in a class of the library's own.
+//!
+//! The server's SQL functions make tags of class 1 and 2 only, so no statement can take, hold or release one of these. In
+//! pg_locks the class is `objsubid`, the purpose `classid` and the number `objid`.
+#![allow(unsafe_code)]
+
+use pgrx::pg_sys::{self, LockAcquireResult};
+use pgrx::prelude::*;
+
+/// The class of all these locks.
+pub const CLASS: u16 = u16::from_be_bytes(*b"wf");
+
+/// What a lock is for.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Purpose {
+    /// Items that are reported done, and counting them: one lock per group of workflow executions.
+    Items = 0,
+    /// Being the ticker of the database.
+    Ticker = 1,
+    /// Granting and revoking levels.
+    Grants = 2,
+}
+
+/// A lock of the current database.
+#[derive(Clone, Copy)]
+pub struct AdvisoryLock {
+    purpose: Purpose,
+    number: u32,
+}
+
+/// How long a lock is held.
+#[derive(Clone, Copy, PartialEq)]
+enum Scope {
+    Transaction,
+    Process,
+}
+
+impl AdvisoryLock {
+    /// Whoever holds it in `ExclusiveLock` is the ticker of the database.
+    pub const TICKER: AdvisoryLock = AdvisoryLock { purpose: Purpose::Ticker, number: 0 };
+    const GRANTS: AdvisoryLock = AdvisoryLock { purpose: Purpose::Grants, number: 0 };
+
+    /// Returns one of the locks for items.
+    pub const fn items(number: u32) -> AdvisoryLock {
+        AdvisoryLock { purpose: Purpose::Items, number }
+    }
+
+    /// Takes the lock until the end of the transaction, and waits for it.
+    pub fn acquire(self, mode: u32) {
+        self.take(mode, Scope::Transaction, false);
+    }
+
+    /// Takes the lock until the end of the transaction, unless somebody holds it in a conflicting mode.
+    pub fn try_acquire(self, mode: u32) -> bool {
+        self.take(mode, Scope::Transaction, true)
+    }
+
+    /// Takes the lock until the process ends, unless somebody holds it in a conflicting mode.
+    pub fn try_acquire_for_process(self, mode: u32) -> bool {
+        self.take(mode, Scope::Process, true)
+    }
+
+    /// Gives back a lock that this transaction has taken.
+    pub fn release(self, mode: u32) {
+        // SAFETY: the tag is a complete value that is only read.
+        unsafe { pg_sys::LockRelease(&self.tag(), mode as i32, false) };
+    }
+
+    fn take(self, mode: u32, scope: Scope, at_once: bool) -> bool {
+        // SAFETY: as above.
+        let result = unsafe { pg_sys::LockAcquire(&self.tag(), mode as i32, scope == Scope::Process, at_once) };
+        result != LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+
+    fn tag(self) -> pg_sys::LOCKTAG {
+        pg_sys::LOCKTAG {
+            // SAFETY: set once when the process connects; whoever runs a function is connected to a database.
+            locktag_field1: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            locktag_field2: self.purpose as u32,
+            locktag_field3: self.number,
+            locktag_field4: CLASS,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+}
+
+/// `workflow.lock_grants` in `sql/grants.sql`.
+#[pg_extern(sql = false)]
+fn workflow_lock_grants() {
+    AdvisoryLock::GRANTS.acquire(pg_sys::ExclusiveLock);
+}
