@@ -3,47 +3,6 @@
 -- What the conductor decides is logged in Rust (extension/src/write/events.rs), in one statement a batch and none where
 -- all goes well. Here is what SQL decides: control, claims, and leases that end.
 
-CREATE FUNCTION workflow.log_control(execution_id bigint, kind text, reason text, author text, detail jsonb, now timestamptz) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-  home int := execution_id >> 48;
-  what text := log_control.kind;
-BEGIN
-  -- What somebody does to an execution reaches those that it calls and those that call it. The caller holds all of them
-  -- locked that have changed, and what was logged before is all there is: where it says the same already, nothing has.
-  INSERT INTO workflow.event (part, id, workflow_execution, kind, message, author, detail, created, updated)
-  WITH RECURSIVE above AS (
-    SELECT e.id, e.parent FROM workflow.execution e WHERE e.part = home AND e.id = execution_id
-    UNION ALL
-    SELECT e.id, e.parent FROM above a JOIN workflow.execution e ON e.part = home AND e.id = a.parent),
-  -- A cancel that goes up stops the others that are called there.
-  below AS (
-    SELECT e.id FROM above a JOIN workflow.execution e ON e.part = home AND e.parent = a.id
-    WHERE a.id = execution_id OR what = 'cancel'
-    UNION
-    SELECT e.id FROM below b JOIN workflow.execution e ON e.part = home AND e.parent = b.id)
-  SELECT w.part, workflow.make_id(w.part, nextval('workflow.event_id_seq')), w.id, what, left(reason, 1000), log_control.author,
-    nullif(log_control.detail, '{}'), now, now
-  FROM (SELECT a.id FROM above a UNION SELECT b.id FROM below b) AS family
-  JOIN workflow.workflow_execution w ON w.part = home AND w.execution = family.id
-  LEFT JOIN LATERAL (
-    SELECT e.kind, e.message FROM workflow.event e
-    WHERE e.part = w.part AND e.workflow_execution = w.id AND e.kind IN ('pause', 'resume', 'cancel', 'rerun')
-    ORDER BY e.id DESC LIMIT 1) AS last ON true
-  WHERE CASE what
-    WHEN 'pause' THEN w.paused AND (last.kind IS DISTINCT FROM 'pause'
-      OR w.execution = execution_id AND reason IS NOT NULL AND left(reason, 1000) IS DISTINCT FROM last.message)
-    WHEN 'resume' THEN w.execution = execution_id OR NOT w.paused AND last.kind = 'pause'
-    WHEN 'cancel' THEN w.status IN ('canceling', 'cancelled') AND last.kind IS DISTINCT FROM 'cancel'
-      AND (w.execution = execution_id OR w.updated = now)
-    ELSE w.execution = execution_id END
-  ORDER BY w.id;
-END $$;
-COMMENT ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) IS
-  'Logs what somebody did to an execution that this transaction holds locked, and to those that it reached from there; a pause or cancel that changed nothing is not logged again.';
-REVOKE ALL ON FUNCTION workflow.log_control(bigint, text, text, text, jsonb, timestamptz) FROM PUBLIC;
-
 CREATE FUNCTION workflow.log_claim(tasks bigint[], worker text, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

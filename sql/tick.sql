@@ -66,7 +66,7 @@ COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
 REVOKE ALL ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.do_due_run(execution_id bigint, now timestamptz) RETURNS boolean
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'workflow_do_due_run_wrapper';
 COMMENT ON FUNCTION workflow.do_due_run(bigint, timestamptz) IS
   'What is due of an execution, whose workflow execution is locked: it times out; or, where it has ended or stopped, its parent or its children hear of it. False: they are busy still.';
@@ -94,8 +94,8 @@ COMMENT ON FUNCTION workflow.do_due_runs(int, timestamptz, int[]) IS
   'Up to max_rows executions that took longer than their workflow''s timeout, or have yet to tell a parent or children that they stopped; gives how many. Reads one index page where there is none.';
 REVOKE ALL ON FUNCTION workflow.do_due_runs(int, timestamptz, int[]) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION workflow.tick(max_rows int, parts int[]) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   now timestamptz := workflow.now();
@@ -116,6 +116,12 @@ BEGIN
   END IF;
   RETURN done;
 END $$;
+COMMENT ON FUNCTION workflow.tick(int, int[]) IS 'workflow_tick, in any parts.';
+REVOKE ALL ON FUNCTION workflow.tick(int, int[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_tick_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
-  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, starts by schedules, and ends of sub-workflows that their parents were too busy to hear of. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Error: WF613 for an argument out of range.';
+  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, starts by schedules, and ends of sub-workflows that their parents were too busy to hear of. parts: where to look; null: everywhere, or where the role is bound to. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Errors: WF613 for an argument out of range, WF620 where the role is bound to other parts.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tick(int, int[]) FROM PUBLIC;

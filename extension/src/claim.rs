@@ -1,8 +1,11 @@
 //! Claims: what a worker asks for, checked, and what it is given.
 
+use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::id::PARTS;
 use crate::jsonb::Jsonb;
+use crate::list::List;
 use crate::queue_head::{self, Look, Place};
 use crate::write::{FreshTask, Handed};
 use crate::{foreign_keys, plans, queue_part, random, settings};
@@ -41,13 +44,15 @@ pub struct Asking {
 impl Asking {
     /// A worker's wishes, as far as they can be.
     pub fn check(
+        caller: &Caller,
         worker: Option<String>,
         max_tasks: Option<i32>,
-        actions: Option<Vec<Option<String>>>,
+        actions: Option<List<String>>,
         lease: Option<Interval>,
-        parts: Option<Vec<Option<i32>>>,
+        parts: Option<List<i32>>,
     ) -> Result<Asking, Error> {
         let worker = worker.ok_or_else(|| Error::missing("worker"))?;
+        check_length("worker", &worker, MOST_WORKER_BYTES)?;
         let wanted = max_tasks.filter(|count| (1..=10_000).contains(count)).ok_or_else(|| {
             let given = max_tasks.map_or("null".to_owned(), |count| count.to_string());
             Error::out_of_range(
@@ -57,9 +62,8 @@ impl Asking {
             )
         })? as usize;
         let lease = check_lease(lease)?;
-        check_parts(parts.as_deref())?;
-        let actions =
-            actions.map(|actions| actions.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect());
+        let parts = caller.parts(check_parts(parts)?)?;
+        let actions = actions.map(check_actions).transpose()?;
         Ok(Asking {
             worker,
             wanted,
@@ -235,14 +239,24 @@ fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
     }
 }
 
-fn check_parts(parts: Option<&[Option<i32>]>) -> Result<(), Error> {
-    let parts = parts.unwrap_or_default();
+/// The parts, if there can be all of them.
+pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
+    let Some(List(parts)) = parts else { return Ok(None) };
+    check_count("parts", parts.len(), PARTS as usize)?;
     if parts.iter().all(|part| part.is_some_and(|part| (0..PARTS).contains(&part))) {
-        return Ok(());
+        return Ok(Some(parts));
     }
     let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
     let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
     Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "parts are 0 to 1023"))
+}
+
+/// The actions, each once, if they can be names of actions and are not too many.
+fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
+    check_count("actions", actions.len(), MOST_ACTIONS)?;
+    let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
+    actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
+    Ok(actions.into_iter().collect())
 }
 
 /// As PostgreSQL writes it.
@@ -253,21 +267,17 @@ fn text(interval: Interval) -> String {
     text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// `workflow.check_claim` in `sql/work.sql`.
+/// `workflow.check_lease` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-fn workflow_check_claim(
-    worker: Option<String>,
-    max_tasks: Option<i32>,
-    lease: Option<Interval>,
-) -> Result<(), ErrorReport> {
-    Asking::check(worker, max_tasks, None, lease, None)?;
+fn workflow_check_lease(lease: Option<Interval>) -> Result<(), ErrorReport> {
+    check_lease(lease)?;
     Ok(())
 }
 
 /// `workflow.check_parts` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-fn workflow_check_parts(parts: Option<Vec<Option<i32>>>) -> Result<(), ErrorReport> {
-    check_parts(parts.as_deref())?;
+fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
+    check_parts(parts)?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::advance::{Advance, read_runs};
 use crate::error::Error;
-use crate::{family, finish, plans};
+use crate::{argument, clock, family, finish, plans};
 use conductor::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -157,15 +157,56 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
     Ok(still.is_empty())
 }
 
-/// `workflow.control` in `sql/control.sql`.
-#[pg_extern(sql = false)]
-fn workflow_control(
+/// Does what a function of the API was called for; returns the status as the enum has it.
+fn controlled(execution: Option<i64>, what: &str, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, Error> {
+    let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
+    argument::check_reason(reason)?;
+    let now = clock::now()?;
+    Spi::connect(|client| {
+        let status = control(client, execution, what, reason, now)?;
+        if what == "cancel" && reason.is_some() {
+            plans::run(client, include_str!("../queries/explain_cancel.sql"), &[execution.into(), reason.into()])?;
+        }
+        log(client, execution, what, reason, None, now)?;
+        status_value(client, status)
+    })
+}
+
+/// Logs what somebody did to an execution that is locked, and to those that it reached from there.
+pub fn log(
+    client: &SpiClient,
     execution: i64,
     what: &str,
-    reason: Option<&str>,
+    message: Option<&str>,
+    detail: Option<String>,
     now: TimestampWithTimeZone,
-) -> Result<String, ErrorReport> {
-    Ok(Spi::connect(|client| control(client, execution, what, reason, now))?.to_owned())
+) -> Result<(), Error> {
+    let arguments = [execution.into(), what.into(), message.into(), detail.into(), now.into()];
+    plans::run(client, include_str!("../queries/log_control.sql"), &arguments)?;
+    Ok(())
+}
+
+/// Returns the value of the enum `workflow.execution_status` with this label: the number of its row.
+pub fn status_value(client: &SpiClient, label: &str) -> Result<Option<pg_sys::Oid>, Error> {
+    plans::run(client, include_str!("../queries/find_status.sql"), &[label.into()])?.first().get(1)
+}
+
+/// `workflow_pause` in `sql/control.sql`.
+#[pg_extern(sql = false)]
+fn workflow_pause(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    Ok(controlled(execution, "pause", reason)?)
+}
+
+/// `workflow_resume` in `sql/control.sql`.
+#[pg_extern(sql = false)]
+fn workflow_resume(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    Ok(controlled(execution, "resume", reason)?)
+}
+
+/// `workflow_cancel` in `sql/control.sql`.
+#[pg_extern(sql = false)]
+fn workflow_cancel(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    Ok(controlled(execution, "cancel", reason)?)
 }
 
 /// `workflow.do_due_run` in `sql/tick.sql`.

@@ -9,6 +9,8 @@
 use pgrx::prelude::*;
 
 mod advance;
+mod argument;
+mod caller;
 mod claim;
 mod clock;
 mod control;
@@ -25,6 +27,7 @@ mod graphs;
 mod hand_over;
 mod id;
 mod jsonb;
+mod list;
 mod plans;
 mod queue_head;
 mod queue_part;
@@ -37,6 +40,7 @@ mod row_set;
 mod rows;
 mod run;
 mod settings;
+mod signal;
 mod start;
 mod task_lists;
 mod ticker;
@@ -52,7 +56,8 @@ mod write;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 extension_sql_file!("../../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../../sql/statistics.sql", name = "statistics", finalize);
+extension_sql_file!("../../sql/statistics.sql", name = "statistics", requires = ["schema"]);
+extension_sql_file!("../../sql/revoke.sql", name = "revoke", finalize);
 extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["schema"]);
 extension_sql_file!("../../sql/checks.sql", name = "checks", requires = ["functions"]);
 extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions"]);
@@ -88,6 +93,7 @@ pub extern "C-unwind" fn _PG_init() {
     ticker::register_launcher();
     relation::listen();
     workflow_actions::listen();
+    caller::listen();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();
     });

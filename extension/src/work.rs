@@ -1,18 +1,21 @@
 //! The work protocol's entry points: reports come in, answers and the next tasks go out.
 
 use crate::advance::Advance;
-use crate::claim::{Asking, claim};
+use crate::caller::Caller;
+use crate::claim::{Asking, check_parts, claim};
 use crate::error::Error;
 use crate::finish::{Finished, Reporter, finish, report_own};
 use crate::jsonb::Jsonb;
+use crate::list::List;
 use crate::report::{Answer, Outcome, Refusal};
 use crate::row_set::{RowSet, column};
 use crate::write::{Handed, Leases, turn_leases};
-use crate::{clock, dispatch, given};
+use crate::{clock, dispatch, given, plans};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 /// So many reports a call takes.
@@ -49,11 +52,40 @@ fn work(task: Handed) -> [Option<Datum>; 6] {
     ]
 }
 
+/// Takes the reports of a caller. One of a task that is in a part which the caller is not bound to is refused without a look at
+/// the task, so that the answer does not tell whether there is one.
+fn finish_own(
+    client: &SpiClient,
+    caller: &Caller,
+    outcomes: Vec<Outcome>,
+    now: TimestampWithTimeZone,
+    asking: Option<&mut Asking>,
+) -> Result<Finished, Error> {
+    let mut foreign = Vec::new();
+    let mut own = Vec::with_capacity(outcomes.len());
+    for (place, outcome) in outcomes.into_iter().enumerate() {
+        match outcome.task.filter(|task| !caller.may_reach(*task)) {
+            None => own.push(outcome),
+            Some(task) => {
+                let message = format!("task {task} is in a part that the role is not bound to");
+                foreign.push((place, outcome.answer(Err(Refusal { code: "WF620", message }))));
+            }
+        }
+    }
+    let mut finished = match own.is_empty() {
+        true => Finished::default(),
+        false => finish(client, own, now, Reporter::Worker, asking)?,
+    };
+    // In the order of their places, so that each is where it belongs when those after it are inserted.
+    foreign.into_iter().for_each(|(place, answer)| finished.answers.insert(place, answer));
+    Ok(finished)
+}
+
 /// Takes reports, and nothing else; gives an answer to each.
-fn finish_all(outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
+fn finish_all(caller: &Caller, outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
     let now = clock::now()?;
     Spi::connect(|client| {
-        let finished = finish(client, outcomes, now, Reporter::Worker, None)?;
+        let finished = finish_own(client, caller, outcomes, now, None)?;
         turn_leases(client, now, finished.leases, &[], None)?;
         Ok(finished.answers)
     })
@@ -62,8 +94,9 @@ fn finish_all(outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
 /// `workflow_finish` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
-    finish_all(read(outcomes)?)?.into_iter().for_each(|one| answer::<5>(&mut rows, one));
+    finish_all(&caller, read(outcomes)?)?.into_iter().for_each(|one| answer::<5>(&mut rows, one));
     Ok(())
 }
 
@@ -72,13 +105,14 @@ fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInf
 fn workflow_claim(
     worker: Option<String>,
     max_tasks: Option<i32>,
-    actions: Option<Vec<Option<String>>>,
+    actions: Option<List<String>>,
     lease: Option<Interval>,
-    parts: Option<Vec<Option<i32>>>,
+    parts: Option<List<i32>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
-    let asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
+    let asking = Asking::check(&caller, worker, max_tasks, actions, lease, parts)?;
     let now = clock::now()?;
     Spi::connect(|client| {
         let claimed = claim(client, now, &asking)?;
@@ -100,20 +134,19 @@ fn workflow_finish_and_claim(
     worker: Option<String>,
     outcomes: Option<AnyElement>,
     max_tasks: Option<i32>,
-    actions: Option<Vec<Option<String>>>,
+    actions: Option<List<String>>,
     lease: Option<Interval>,
-    parts: Option<Vec<Option<i32>>>,
+    parts: Option<List<i32>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
-    let mut asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
+    let mut asking = Asking::check(&caller, worker, max_tasks, actions, lease, parts)?;
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
     let most = asking.wanted;
     Spi::connect(|client| {
-        let Finished { answers, handed: mut tasks, leases } = match outcomes.is_empty() {
-            true => Finished::default(),
-            false => finish(client, outcomes, now, Reporter::Worker, Some(&mut asking))?,
-        };
+        let Finished { answers, handed: mut tasks, leases } =
+            finish_own(client, &caller, outcomes, now, Some(&mut asking))?;
         (asking.wanted, asking.is_served) = (most - tasks.len(), !tasks.is_empty());
         if asking.wanted > 0 {
             tasks.extend(claim(client, now, &asking)?);
@@ -133,16 +166,17 @@ fn workflow_finish_and_claim(
 }
 
 /// Takes one report; a refusal is an error.
-fn finish_one(outcome: Outcome) -> Result<Option<String>, Error> {
+fn finish_one(caller: &Caller, outcome: Outcome) -> Result<Option<String>, Error> {
     outcome.task.ok_or_else(|| Error::missing("task"))?;
     outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
-    let answer = finish_all(vec![outcome])?.into_iter().next();
+    let answer = finish_all(caller, vec![outcome])?.into_iter().next();
     match answer.map(|answer| (answer.state, answer.refusal)) {
         Some((_, Some(Refusal { code, message }))) => {
             let hint = match code {
                 "WF615" => "stop working on it: it was given to another worker, or has ended",
                 "WF616" => "give the id and the lease that workflow_claim gave",
                 "WF618" => "use workflow_update_task_execution",
+                "WF620" => "report tasks of the parts that workflow_grant bound the role to",
                 _ => "mend the report and send it again",
             };
             Err(Error::refused(code, message, hint))
@@ -157,13 +191,16 @@ fn workflow_complete(
     task: Option<i64>,
     lease_token: Option<i64>,
     result: Option<Jsonb>,
+    fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Option<String>, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let status = Some("completed".to_owned());
-    Ok(finish_one(Outcome::of_worker((task, lease_token), status, result, None, (None, None)))?)
+    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, None, (None, None)))?)
 }
 
 /// `workflow_fail` in `sql/work.sql`.
 #[pg_extern(sql = false)]
+#[expect(clippy::too_many_arguments, reason = "they are those of the SQL function")]
 fn workflow_fail(
     task: Option<i64>,
     lease_token: Option<i64>,
@@ -172,13 +209,56 @@ fn workflow_fail(
     result: Option<Jsonb>,
     may_retry: Option<bool>,
     retry_in: Option<Interval>,
+    fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Option<String>, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     if !matches!(status.as_deref(), Some("failed" | "timeout" | "abandoned" | "cancelled")) {
         let given: String = status.as_deref().unwrap_or("null").chars().take(100).collect();
         let hint = "give failed, timeout, abandoned or cancelled";
         Err(Error::out_of_range("a failed task cannot end so", format!("status is {given}"), hint))?;
     }
-    Ok(finish_one(Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
+    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
+}
+
+/// `workflow_heartbeat` in `sql/work.sql`: `workflow.heartbeat` for the parts that the caller is bound to.
+#[pg_extern(sql = false)]
+fn workflow_heartbeat(
+    tasks: Option<List<i64>>,
+    lease_tokens: Option<List<i64>>,
+    lease: Option<Interval>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let mut rows = RowSet::of_call(fcinfo);
+    let (tasks, lease_tokens) = (tasks.map(|list| list.0), lease_tokens.map(|list| list.0));
+    if let Some(task) = tasks.iter().flatten().flatten().find(|task| !caller.may_reach(**task)) {
+        let message = format!("task {task} is in a part that the role is not bound to");
+        Err(Error::refused("WF620", message, "name tasks of the parts that workflow_grant bound the role to"))?;
+    }
+    Spi::connect(|client| {
+        let arguments = [tasks.into(), lease_tokens.into(), lease.into()];
+        let mut states = plans::run(client, include_str!("../queries/heartbeat.sql"), &arguments)?;
+        while states.next().is_some() {
+            rows.push([column(states.get::<i64>(1)?), column(states.get::<String>(2)?)]);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(())
+}
+
+/// `workflow_tick` in `sql/tick.sql`: `workflow.tick` for the parts that the caller is bound to.
+#[pg_extern(sql = false)]
+fn workflow_tick(
+    max_rows: Option<i32>,
+    parts: Option<List<i32>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Option<i32>, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let parts = caller.parts(check_parts(parts)?)?;
+    let done = Spi::connect(|client| {
+        plans::run(client, include_str!("../queries/tick.sql"), &[max_rows.into(), parts.into()])?.first().get::<i32>(1)
+    })?;
+    Ok(done)
 }
 
 /// What the engine itself reports: `workflow.end_tasks` in `sql/work.sql`.
