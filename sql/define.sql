@@ -8,7 +8,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_validate(text) IS
 REVOKE ALL ON FUNCTION pg_catalog.workflow_validate(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.define(source text, now timestamptz) RETURNS bigint
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_define_wrapper';
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_define_wrapper';
 COMMENT ON FUNCTION workflow.define(text, timestamptz) IS
   'Stores a definition that has no errors: its pack, its head, a version where it is not the current one already, and its action. Gives the id of its definition.';
 REVOKE ALL ON FUNCTION workflow.define(text, timestamptz) FROM PUBLIC;

@@ -66,7 +66,7 @@ COMMENT ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) IS
 REVOKE ALL ON FUNCTION workflow.wake_tasks(int, timestamptz, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.do_due_run(execution_id bigint, now timestamptz) RETURNS boolean
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'workflow_do_due_run_wrapper';
 COMMENT ON FUNCTION workflow.do_due_run(bigint, timestamptz) IS
   'What is due of an execution, whose workflow execution is locked: it times out; or, where it has ended or stopped, its parent or its children hear of it. False: they are busy still.';

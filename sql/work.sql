@@ -34,14 +34,14 @@ COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the t
 COMMENT ON COLUMN workflow.outcome.retry_in IS 'When the next retry is due, from now; NULL: by the task''s rule.';
 
 CREATE FUNCTION workflow.end_tasks(outcomes workflow.outcome[], now timestamptz) RETURNS void
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'workflow_end_tasks_wrapper';
 COMMENT ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) IS
   'What the engine itself reports of tasks that have not ended: no token is asked for.';
 REVOKE ALL ON FUNCTION workflow.end_tasks(workflow.outcome[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.dispatch(tasks bigint[], runs bigint[], now timestamptz) RETURNS void
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'workflow_dispatch_wrapper';
 COMMENT ON FUNCTION workflow.dispatch(bigint[], bigint[], timestamptz) IS
   'Goes on with tasks that no worker does: they route, wait for a signal, or call a workflow. Their workflow executions, runs, are locked.';

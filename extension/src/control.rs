@@ -211,6 +211,8 @@ fn workflow_cancel(execution: Option<i64>, reason: Option<&str>) -> Result<Optio
 
 /// `workflow.do_due_run` in `sql/tick.sql`.
 #[pg_extern(sql = false)]
-fn workflow_do_due_run(execution: i64, now: TimestampWithTimeZone) -> Result<bool, ErrorReport> {
+fn workflow_do_due_run(execution: Option<i64>, now: Option<TimestampWithTimeZone>) -> Result<bool, ErrorReport> {
+    let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
+    let now = now.ok_or_else(|| Error::missing("now"))?;
     Ok(Spi::connect(|client| due(client, execution, now))?)
 }

@@ -92,6 +92,26 @@ pub fn run<'conn>(
     arguments: &[DatumWithOid],
 ) -> Result<Rows<'conn>, Error> {
     let _before = Before(Ways::BY_KEYS.set());
+    run_kept(client, sql, arguments)
+}
+
+/// Runs a statement that only calls a function of ours in SQL, which sees to its plans itself.
+pub fn call<'conn>(
+    client: &SpiClient<'conn>,
+    sql: &'static str,
+    arguments: &[DatumWithOid],
+) -> Result<Rows<'conn>, Error> {
+    let before = Ways::BY_KEYS.set();
+    let _before = Before(before);
+    Ways { jit: false, ..before }.set();
+    run_kept(client, sql, arguments)
+}
+
+fn run_kept<'conn>(
+    client: &SpiClient<'conn>,
+    sql: &'static str,
+    arguments: &[DatumWithOid],
+) -> Result<Rows<'conn>, Error> {
     let types = || arguments.iter().map(|argument| argument.oid());
     // Nothing is borrowed while the statement runs: a trigger of the user's may well call us again.
     let kept = KEPT.with_borrow(|kept| kept.get(&sql.as_ptr()).cloned());

@@ -237,7 +237,7 @@ fn workflow_heartbeat(
     }
     Spi::connect(|client| {
         let arguments = [tasks.into(), lease_tokens.into(), lease.into()];
-        let mut states = plans::run(client, include_str!("../queries/heartbeat.sql"), &arguments)?;
+        let mut states = plans::call(client, include_str!("../queries/heartbeat.sql"), &arguments)?;
         while states.next().is_some() {
             rows.push([column(states.get::<i64>(1)?), column(states.get::<String>(2)?)]);
         }
@@ -256,22 +256,33 @@ fn workflow_tick(
     let caller = Caller::of_call(fcinfo)?;
     let parts = caller.parts(check_parts(parts)?)?;
     let done = Spi::connect(|client| {
-        plans::run(client, include_str!("../queries/tick.sql"), &[max_rows.into(), parts.into()])?.first().get::<i32>(1)
+        plans::call(client, include_str!("../queries/tick.sql"), &[max_rows.into(), parts.into()])?
+            .first()
+            .get::<i32>(1)
     })?;
     Ok(done)
 }
 
 /// What the engine itself reports: `workflow.end_tasks` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-fn workflow_end_tasks(outcomes: AnyElement, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
-    let outcomes = Outcome::read_all(outcomes)?;
+fn workflow_end_tasks(outcomes: Option<AnyElement>, now: Option<TimestampWithTimeZone>) -> Result<(), ErrorReport> {
+    let now = now.ok_or_else(|| Error::missing("now"))?;
+    let outcomes = Outcome::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
     Spi::connect(|client| finish(client, outcomes, now, Reporter::Engine, None))?;
     Ok(())
 }
 
 /// Goes on with tasks that no worker does: `workflow.dispatch` in `sql/work.sql`. Their executions are locked.
 #[pg_extern(sql = false)]
-fn workflow_dispatch(tasks: Vec<i64>, runs: Vec<i64>, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
+fn workflow_dispatch(
+    tasks: Option<List<i64>>,
+    runs: Option<List<i64>>,
+    now: Option<TimestampWithTimeZone>,
+) -> Result<(), ErrorReport> {
+    let ids = |list: Option<List<i64>>| list.map(|List(ids)| ids.into_iter().flatten().collect::<Vec<i64>>());
+    let tasks = ids(tasks).ok_or_else(|| Error::missing("tasks"))?;
+    let runs = ids(runs).ok_or_else(|| Error::missing("runs"))?;
+    let now = now.ok_or_else(|| Error::missing("now"))?;
     Spi::connect(|client| {
         let mut advance = Advance::new(client, now, BTreeMap::new());
         advance.load(runs)?;

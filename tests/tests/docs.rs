@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use std::time::Duration;
 
-/// The role that documents grant things to.
-const ROLE: &str = "shop_worker";
+/// The roles that documents grant things to.
+const ROLES: [&str; 4] = ["shop_worker", "north_worker", "south_worker", "north_operator"];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -40,10 +40,13 @@ fn blocks(document: &str) -> Vec<(usize, &str, String)> {
 /// Runs a document from top to bottom, as one session. A block marked `error=WF615` must fail with that.
 async fn run(db: &Database, path: &str) {
     let text = read(path);
-    let role = if text.contains(ROLE) { db.role().await } else { ROLE.to_owned() };
+    let mut roles = Vec::new();
+    for name in ROLES.into_iter().filter(|name| text.contains(name)) {
+        roles.push((name, db.role().await));
+    }
     let mut session = db.connect().await;
     for (line, mark, sql) in blocks(&text) {
-        let sql = sql.replace(ROLE, &role);
+        let sql = roles.iter().fold(sql, |sql, (name, role)| sql.replace(name, role));
         if sql.contains("CREATE EXTENSION pg_workflow;") {
             db.run("DROP EXTENSION pg_workflow CASCADE").await;
         }

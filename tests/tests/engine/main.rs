@@ -32,6 +32,7 @@ mod schedule;
 mod signal;
 mod start;
 mod status;
+mod tenant;
 mod ticker;
 mod timeline;
 mod timer;
