@@ -201,6 +201,7 @@ async fn an_argument_that_is_too_long_or_has_too_many_elements_is_refused() {
             ("workflow_rerun({id}, ARRAY['a'], routes => ARRAY[0, 1])", "WF613"),
             ("workflow_rerun({id}, array_fill('a'::text, ARRAY[10001]))", "WF614"),
             ("workflow_register_action('demo.' || public.noise(5000))", "WF613"),
+            ("workflow_create_pack(public.noise(1001), 'x', '1')", "WF613"),
             ("workflow_schedule('s', repeat('0,', 1000) || '0 * * * *', 'demo.w')", "WF613"),
             ("workflow_schedule(public.noise(201), '@daily', 'demo.w')", "WF613"),
         ] {
