@@ -58,7 +58,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require(name, value);
   IF array_ndims(value) > 1 OR array_position(value, NULL) IS NOT NULL THEN
-    PERFORM workflow.raise_error('WF613', format('%s is not a plain list of texts', name), format('%s is %s', name, value),
+    PERFORM workflow.raise_error('WF613', format('%s is not a plain list of texts', name), format('%s is %s', name, left(value::text, 200)),
       'give one array of texts without nulls');
   END IF;
 END $$;
@@ -94,6 +94,7 @@ CREATE FUNCTION workflow.require_ref(ref text, pack_ref text) RETURNS void LANGU
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require('ref', ref);
+  PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$' THEN
     PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
       'write pack.name with lower-case letters, digits, _ and -');

@@ -8,7 +8,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_validate(text) IS
 REVOKE ALL ON FUNCTION pg_catalog.workflow_validate(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.define(source text, now timestamptz) RETURNS bigint
-LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_define_wrapper';
 COMMENT ON FUNCTION workflow.define(text, timestamptz) IS
   'Stores a definition that has no errors: its pack, its head, a version where it is not the current one already, and its action. Gives the id of its definition.';

@@ -28,6 +28,12 @@ END $$;
 COMMENT ON FUNCTION workflow.require(text, anyelement) IS 'Raises WF613, naming the argument, where its value is null.';
 REVOKE ALL ON FUNCTION workflow.require(text, anyelement) FROM PUBLIC;
 
+CREATE FUNCTION workflow.check_key(name text, value text) RETURNS void
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_key_wrapper';
+COMMENT ON FUNCTION workflow.check_key(text, text) IS
+  'Raises WF613, naming the argument, where its value is longer than the 1000 bytes that an index takes for certain; null passes.';
+REVOKE ALL ON FUNCTION workflow.check_key(text, text) FROM PUBLIC;
+
 CREATE FUNCTION workflow.page_size(max_rows int) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -5,17 +5,20 @@
 --   operator   is a reader who starts, schedules, controls and prunes executions
 --   author     is an operator who defines workflows, registers actions, and writes through the data layer
 --
--- A worker's functions run with the owner's rights, and a worker has no right on any table. All others run with the
--- caller's: an operator writes the tables that have a part (schedules, and what grows with work), an author all.
+-- A worker's functions work with the owner's privileges (caller.rs says how), and a worker has none on any table. All others run
+-- with the caller's: an operator writes the tables that have a part (schedules, and what grows with work), an author all.
 --
--- A level is a list of privileges read from the catalogs (workflow.privileges_of), and nothing else is kept anywhere:
--- what was granted is what the catalogs say, and goes with a dump. A function of the API belongs to the level that
--- workflow.level_of says, by its name; one that has none is for the owner alone.
+-- A level is a list of privileges read from the catalogs (workflow.privileges_of): what was granted is what the catalogs say, and
+-- goes with a dump. A function belongs to the level that workflow.level_of names; one that has none is for the owner alone.
+--
+-- The only thing kept beside that is the parts that a worker is bound to (workflow.worker_parts), because PostgreSQL has no privilege
+-- for it. It too is dumped; it names roles as PostgreSQL's own catalogs do, so that it follows a role that is renamed.
 
 CREATE FUNCTION workflow.level_of(function_name name) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN CASE
+    -- The API.
     WHEN function_name IN ('workflow_claim', 'workflow_heartbeat', 'workflow_complete', 'workflow_fail', 'workflow_finish',
       'workflow_finish_and_claim', 'workflow_tick') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
@@ -25,10 +28,27 @@ BEGIN
       'workflow_rerun', 'workflow_signal', 'workflow_prune', 'workflow_schedule', 'workflow_unschedule',
       'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
-    WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author' END;
+    WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author'
+    -- What the API is made of, in schema workflow. Functions of the API that run with the caller's privileges need these; they compute,
+    -- read and raise, and write nothing.
+    WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
+      'check_format', 'is_end', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
+      'say_cause', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
+      'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
+    -- may_count takes a lock that an operator could hold up as well by locking the execution; notify_queued only notifies.
+    WHEN function_name IN ('make_id', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
+      'next_part', 'queued_actions', 'notify_queued', 'may_count') THEN 'operator'
+    -- An author may write the tables of definitions by hand, so that these give nothing more.
+    WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
+    WHEN function_name IN ('check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
+      'require_action', 'require_count', 'require_definition', 'require_execution', 'require_outside', 'require_own_task',
+      'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
+    -- Everything else has a premise that only its caller sees to, such as a lock: dispatch, do_due_run, end_tasks, expire_leases, … are
+    -- called by the functions of workers, with the owner's privileges.
+    END;
 END $$;
 COMMENT ON FUNCTION workflow.level_of(name) IS
-  'The lowest level whose roles may call a function of the API, by its name; null: its owner alone may.';
+  'The lowest level whose roles may call a function of the extension, by its name; null: its owner alone may.';
 REVOKE ALL ON FUNCTION workflow.level_of(name) FROM PUBLIC;
 
 CREATE FUNCTION workflow.privileges_of(level text) RETURNS TABLE (privilege text, object text)
@@ -46,12 +66,11 @@ BEGIN
     WHERE e.extname = 'pg_workflow' AND d.deptype = 'e'),
   relation AS (
     SELECT c.oid, c.relkind, EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'part') AS has_part
-    FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid)
+    FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
+    WHERE c.oid <> 'workflow.worker_parts'::regclass)
   SELECT 'EXECUTE', format('FUNCTION %s', p.oid::regprocedure) FROM pg_proc p
   JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
-  -- What the API is made of is in the schema workflow and runs with the caller's rights: a worker's calls are the owner's
-  -- by then, so that only those who read need it.
-  WHERE CASE p.pronamespace WHEN 'pg_catalog'::regnamespace THEN workflow.level_of(p.proname) ELSE 'reader' END = ANY (contained)
+  WHERE workflow.level_of(p.proname) = ANY (contained)
   UNION ALL
   SELECT 'SELECT', format('TABLE %s', r.oid::regclass) FROM relation r WHERE r.relkind IN ('r', 'v') AND 'reader' = ANY (contained)
   UNION ALL
@@ -64,23 +83,29 @@ COMMENT ON FUNCTION workflow.privileges_of(text) IS
   'What a level may do, beside USAGE of the schema: privileges, and the object they are on, both as GRANT takes them.';
 REVOKE ALL ON FUNCTION workflow.privileges_of(text) FROM PUBLIC;
 
-CREATE FUNCTION workflow.check_grant(role name, level text) RETURNS void
+CREATE FUNCTION workflow.check_grant(role name, level text, parts int[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require('role', role);
   PERFORM workflow.require('level', level);
+  PERFORM workflow.check_parts(parts);
   IF level NOT IN ('worker', 'reader', 'operator', 'author') THEN
     PERFORM workflow.raise_error('WF613', 'there is no such level', format('level is %s', quote_literal(left(level, 100))),
       'give worker, reader, operator or author');
+  ELSIF parts IS NOT NULL AND level <> 'worker' THEN
+    PERFORM workflow.raise_error('WF613', 'only the level worker can be bound to parts', format('level is %s', level),
+      'leave parts out, and let row-level security hold other levels to parts');
+  ELSIF parts = '{}' THEN
+    PERFORM workflow.raise_error('WF613', 'parts is empty', NULL, 'name at least one part, or revoke the level');
   ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = check_grant.role) THEN
     PERFORM workflow.raise_error('WF616', 'there is no such role', format('role is %s', role), 'make it first, by CREATE ROLE');
   ELSIF EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_workflow' AND pg_get_userbyid(e.extowner) = check_grant.role) THEN
     PERFORM workflow.raise_error('WF613', 'the role owns the extension', format('role is %s', role), 'give another role: the owner may do everything');
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.check_grant(name, text) IS
-  'Raises WF613 or WF616 where a level cannot be granted to a role: either is null or unknown, or the role is the owner.';
-REVOKE ALL ON FUNCTION workflow.check_grant(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.check_grant(name, text, int[]) IS
+  'Raises WF613 or WF616 where a level cannot be granted to a role: either is null or unknown, the role is the owner, or the level cannot be bound to these parts.';
+REVOKE ALL ON FUNCTION workflow.check_grant(name, text, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.lock_grants() RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_lock_grants_wrapper';
@@ -88,28 +113,60 @@ COMMENT ON FUNCTION workflow.lock_grants() IS
   'Lets one transaction at a time grant and revoke levels: two would fail over the same row of a catalog. The lock is one that no SQL can take.';
 REVOKE ALL ON FUNCTION workflow.lock_grants() FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_grant(role name, level text) RETURNS void
+CREATE FUNCTION workflow.forget_worker_parts() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_worker_parts_wrapper';
+COMMENT ON FUNCTION workflow.forget_worker_parts() IS
+  'Makes every session forget, with the commit, what it remembers of the parts that workers are bound to: a trigger of workflow.worker_parts.';
+REVOKE ALL ON FUNCTION workflow.forget_worker_parts() FROM PUBLIC;
+CREATE TRIGGER forget_worker_parts AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.worker_parts
+FOR EACH STATEMENT EXECUTE FUNCTION workflow.forget_worker_parts();
+ALTER TABLE workflow.worker_parts ENABLE ALWAYS TRIGGER forget_worker_parts;
+
+CREATE FUNCTION workflow.bind_worker(role name, parts int[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  now timestamptz := workflow.now();
+  worker regrole := quote_ident(bind_worker.role)::regrole;
+  bound int[] := ARRAY(SELECT DISTINCT p.part FROM unnest(bind_worker.parts) AS p(part) ORDER BY p.part);
+BEGIN
+  -- A role that was dropped leaves its row behind.
+  DELETE FROM workflow.worker_parts w
+  WHERE w.role = worker AND bound = '{}' OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = w.role);
+  INSERT INTO workflow.worker_parts AS w (role, parts, created, updated)
+  SELECT worker, bound, now, now WHERE bound <> '{}'
+  ON CONFLICT (role) DO UPDATE SET parts = excluded.parts, updated = excluded.updated WHERE w.parts <> excluded.parts;
+END $$;
+COMMENT ON FUNCTION workflow.bind_worker(name, int[]) IS
+  'Binds a role to parts, in place of those it was bound to; null or empty: to none any more. Also forgets roles that are gone.';
+REVOKE ALL ON FUNCTION workflow.bind_worker(name, int[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_grant(role name, level text, parts int[] DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   p record;
 BEGIN
-  PERFORM workflow.check_grant(role, level);
+  PERFORM workflow.check_grant(role, level, parts);
   PERFORM workflow.lock_grants();
+  -- First, so that the role can at no time do more than it will.
+  IF parts IS NOT NULL THEN
+    PERFORM workflow.bind_worker(role, parts);
+  END IF;
   EXECUTE format('GRANT USAGE ON SCHEMA workflow TO %I', role);
   FOR p IN SELECT * FROM workflow.privileges_of(level) LOOP
     EXECUTE format('GRANT %s ON %s TO %I', p.privilege, p.object, role);
   END LOOP;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_grant(name, text) IS
-  'Lets a role do what a level may. worker: claim, heartbeat, report and tick, without a right on any table; reader: see everything; operator: what a reader may, and start, schedule, control and prune executions; author: what an operator may, and define workflows, register actions and write through the data layer. Granting again changes nothing; after an update of the extension it adds what is new. For the owner of the extension. Errors: WF613 for null, an unknown level, and the owner''s own role; WF616 where there is no such role.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_grant(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_grant(name, text, int[]) IS
+  'Lets a role do what a level may. worker: claim, heartbeat, report and tick, without a privilege on any table; reader: see everything; operator: what a reader may, and start, schedule, control and prune executions; author: what an operator may, and define workflows, register actions and write through the data layer. parts, for worker only: binds the role, and all that have its privileges, to tasks and schedules of these parts, in place of those it was bound to; null leaves that as it is. Granting again changes nothing else; after an update of the extension it adds what is new. For the owner of the extension. Errors: WF613 for null, an unknown level, the owner''s own role, parts out of range, none, or for another level; WF616 where there is no such role.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_grant(name, text, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_revoke(role name, level text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   p record;
 BEGIN
-  PERFORM workflow.check_grant(role, level);
+  PERFORM workflow.check_grant(role, level, NULL);
   PERFORM workflow.lock_grants();
   FOR p IN SELECT * FROM workflow.privileges_of(level) LOOP
     EXECUTE format('REVOKE %s ON %s FROM %I', p.privilege, p.object, role);
@@ -124,7 +181,10 @@ BEGIN
     WHERE e.extname = 'pg_workflow' AND d.deptype = 'e' AND pg_get_userbyid(granted.grantee) = workflow_revoke.role) THEN
     EXECUTE format('REVOKE USAGE ON SCHEMA workflow FROM %I', role);
   END IF;
+  IF level = 'worker' THEN
+    PERFORM workflow.bind_worker(role, NULL);
+  END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_revoke(name, text) IS
-  'Takes from a role exactly what workflow_grant gave it for that level: for operator and author what the levels below may, too. What another level needs and was not granted for this one stays. Revoking what was not granted changes nothing. For the owner of the extension. Errors as workflow_grant.';
+  'Takes from a role exactly what workflow_grant gave it for that level: for operator and author what the levels below may, too. What another level needs and was not granted for this one stays. With worker goes the binding to parts. Revoking what was not granted changes nothing. For the owner of the extension. Errors as workflow_grant.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_revoke(name, text) FROM PUBLIC;

@@ -42,6 +42,7 @@ DECLARE
   made workflow.pack;
 BEGIN
   PERFORM workflow.require('ref', ref);
+  PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+$' THEN
     PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
       'write a letter and then letters, digits, _ and -, all lower case');

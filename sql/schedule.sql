@@ -55,6 +55,7 @@ BEGIN
   PERFORM workflow.require('parameters', workflow_schedule.parameters);
   PERFORM workflow.require('time_zone', workflow_schedule.time_zone);
   PERFORM workflow.require('overlap', workflow_schedule.overlap);
+  PERFORM workflow.check_key('cron', workflow_schedule.cron);
   PERFORM workflow.check_start(workflow_schedule.ref, workflow_schedule.priority, workflow_schedule.part);
   first := workflow.next_due(workflow_schedule.cron, workflow_schedule.time_zone, now);
   IF first IS NULL THEN
@@ -93,29 +94,19 @@ COMMENT ON FUNCTION pg_catalog.workflow_unschedule(text) IS
   'Deletes a schedule, and answers whether there was one; what it has started goes on. Error: WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_unschedule(text) FROM PUBLIC;
 
-CREATE FUNCTION workflow.set_schedule_paused(name text, paused boolean) RETURNS SETOF workflow.schedule
+CREATE FUNCTION pg_catalog.workflow_pause_schedule(name text) RETURNS SETOF workflow.schedule
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   now timestamptz := workflow.now();
 BEGIN
-  PERFORM workflow.require('name', set_schedule_paused.name);
-  UPDATE workflow.schedule s
-  SET paused = set_schedule_paused.paused, updated = now,
-      next_at = CASE WHEN NOT set_schedule_paused.paused THEN workflow.next_due(s.cron, s.time_zone, now) END
-  WHERE s.name = set_schedule_paused.name AND s.paused <> set_schedule_paused.paused;
-  RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = set_schedule_paused.name;
+  PERFORM workflow.require('name', workflow_pause_schedule.name);
+  UPDATE workflow.schedule s SET paused = true, updated = now, next_at = NULL
+  WHERE s.name = workflow_pause_schedule.name AND NOT s.paused;
+  RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = workflow_pause_schedule.name;
   IF NOT FOUND THEN
-    PERFORM workflow.raise_missing('schedule', 'name', quote_literal(left(set_schedule_paused.name, 200)));
+    PERFORM workflow.raise_missing('schedule', 'name', quote_literal(left(workflow_pause_schedule.name, 200)));
   END IF;
-END $$;
-COMMENT ON FUNCTION workflow.set_schedule_paused(text, boolean) IS 'Pauses or resumes a schedule; gives its row.';
-REVOKE ALL ON FUNCTION workflow.set_schedule_paused(text, boolean) FROM PUBLIC;
-
-CREATE FUNCTION pg_catalog.workflow_pause_schedule(name text) RETURNS SETOF workflow.schedule
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN QUERY SELECT * FROM workflow.set_schedule_paused(name, true);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_pause_schedule(text) IS
   'Lets a schedule start nothing until it is resumed; pausing again changes nothing. Gives its row. Errors: WF613 for null, WF616 where there is no such schedule.';
@@ -123,8 +114,17 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_pause_schedule(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_resume_schedule(name text) RETURNS SETOF workflow.schedule
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  now timestamptz := workflow.now();
 BEGIN
-  RETURN QUERY SELECT * FROM workflow.set_schedule_paused(name, false);
+  PERFORM workflow.require('name', workflow_resume_schedule.name);
+  UPDATE workflow.schedule s SET paused = false, updated = now, next_at = workflow.next_due(s.cron, s.time_zone, now)
+  WHERE s.name = workflow_resume_schedule.name AND s.paused;
+  RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = workflow_resume_schedule.name;
+  IF NOT FOUND THEN
+    PERFORM workflow.raise_missing('schedule', 'name', quote_literal(left(workflow_resume_schedule.name, 200)));
+  END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_resume_schedule(text) IS
   'Ends a schedule''s pause: it is due again from its next time on, and what came in the pause is not made up for. Resuming what is not paused changes nothing. Gives its row. Errors: WF613 for null, WF616 where there is no such schedule.';

@@ -518,6 +518,20 @@ COMMENT ON COLUMN workflow.schedule.last_error IS 'Why nothing was started when 
 COMMENT ON COLUMN workflow.schedule.created IS 'When the row was made.';
 COMMENT ON COLUMN workflow.schedule.updated IS 'When the row last changed.';
 
+CREATE TABLE workflow.worker_parts (
+  role regrole PRIMARY KEY,
+  parts int[] NOT NULL CONSTRAINT worker_parts_parts_check CHECK (
+    cardinality(parts) > 0 AND array_position(parts, NULL) IS NULL AND 0 <= ALL (parts) AND 1023 >= ALL (parts)),
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE workflow.worker_parts IS
+  'Roles that may work in some parts only, as workflow_grant was told. Nobody but the owner can read or write it.';
+COMMENT ON COLUMN workflow.worker_parts.role IS 'The role. Roles that have its privileges are bound as well.';
+COMMENT ON COLUMN workflow.worker_parts.parts IS 'The parts, in order.';
+COMMENT ON COLUMN workflow.worker_parts.created IS 'When the row was made.';
+COMMENT ON COLUMN workflow.worker_parts.updated IS 'When the row last changed.';
+
 SELECT pg_catalog.pg_extension_config_dump('workflow.pack', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.pack_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_definition', '');
@@ -539,3 +553,4 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.worker_parts', '');

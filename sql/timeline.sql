@@ -1,7 +1,7 @@
 -- When the tasks of an execution ran, as a picture.
 
 CREATE FUNCTION workflow.gantt(title text, bars text, left_out bigint) RETURNS text
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_gantt_wrapper';
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_gantt_wrapper';
 COMMENT ON FUNCTION workflow.gantt(text, text, bigint) IS
   'Mermaid gantt text of bars: a list of objects with task, index, items, failed, attempt, status, from and to, the times in milliseconds since 1970.';
 REVOKE ALL ON FUNCTION workflow.gantt(text, text, bigint) FROM PUBLIC;

@@ -1,9 +1,13 @@
 //! Claims: what a worker asks for, checked, and what it is given.
 
+use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::id::PARTS;
 use crate::jsonb::Jsonb;
+use crate::list::List;
 use crate::queue_head::{self, Look, Place};
+use crate::tick::{expire_leases, put_back_strays};
 use crate::write::{FreshTask, Handed, Leases, lock_leases};
 use crate::{caller, plans, queue_part, random, settings};
 use pgrx::datum::{Interval, TimestampWithTimeZone};
@@ -23,6 +27,8 @@ const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
 pub struct Asking {
     /// The worker's name.
     pub worker: String,
+    /// The role that it calls as.
+    pub role: String,
     /// How many tasks it still takes.
     pub wanted: usize,
     /// Whether it takes something home already.
@@ -44,13 +50,15 @@ pub struct Asking {
 impl Asking {
     /// A worker's wishes, as far as they can be.
     pub fn check(
+        caller: &Caller,
         worker: Option<String>,
         max_tasks: Option<i32>,
-        actions: Option<Vec<Option<String>>>,
+        actions: Option<List<String>>,
         lease: Option<Interval>,
-        parts: Option<Vec<Option<i32>>>,
+        parts: Option<List<i32>>,
     ) -> Result<Asking, Error> {
         let worker = worker.ok_or_else(|| Error::missing("worker"))?;
+        check_length("worker", &worker, MOST_WORKER_BYTES)?;
         let wanted = max_tasks.filter(|count| (1..=10_000).contains(count)).ok_or_else(|| {
             let given = max_tasks.map_or("null".to_owned(), |count| count.to_string());
             Error::out_of_range(
@@ -60,11 +68,11 @@ impl Asking {
             )
         })? as usize;
         let lease = check_lease(lease)?;
-        check_parts(parts.as_deref())?;
-        let actions =
-            actions.map(|actions| actions.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect());
+        let parts = caller.parts(check_parts(parts)?)?;
+        let actions = actions.map(check_actions).transpose()?;
         Ok(Asking {
             worker,
+            role: caller::name_of(caller.role()),
             wanted,
             is_served: false,
             past_others: wanted / 2,
@@ -104,8 +112,7 @@ impl Asking {
 
     /// When what is given now is claimable again.
     pub fn until(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
-        let until = now.into_inner().saturating_add(self.lease.as_micros() as i64);
-        TimestampWithTimeZone::try_from(until).unwrap_or(now)
+        until(now, self.lease)
     }
 }
 
@@ -123,9 +130,7 @@ pub fn claim(
     if claimed.len() < asking.wanted {
         // Leases that have expired are locked until the end of the transaction: who has those must not wait for others.
         lock_leases(client, reported)?;
-        let arguments = [(asking.wanted as i32).into(), now.into(), asking.parts.clone().into()];
-        let freed = plans::run(client, include_str!("../queries/expire_leases.sql"), &arguments)?.first();
-        if freed.get::<i32>(1)? > Some(0) {
+        if expire_leases(client, now, asking.wanted as i32, asking.parts.clone())? > 0 {
             claim_parts(client, now, asking, &mut claimed)?;
         }
     }
@@ -193,9 +198,7 @@ fn claim_part(
     // Those that others claim this very moment are there, too.
     look.end(client, 10 * (asking.wanted - before))?;
     if claimed.len() < asking.wanted {
-        let (time, id) = place;
-        let arguments = [part.into(), actions.into(), now.into(), time.into(), id.into()];
-        plans::run(client, include_str!("../queries/put_back.sql"), &arguments)?;
+        put_back_strays(client, part, actions, now, place)?;
     }
     Ok(())
 }
@@ -236,14 +239,20 @@ fn claim_from(
     }
     if settings::log_transitions() && claimed.len() > before {
         let tasks: Vec<i64> = claimed[before..].iter().map(|task| task.task).collect();
-        let arguments = [tasks.into(), asking.worker.as_str().into(), caller::role_name().into(), now.into()];
+        let arguments = [tasks.into(), asking.worker.as_str().into(), asking.role.as_str().into(), now.into()];
         plans::run(client, include_str!("../queries/log_claim.sql"), &arguments)?;
     }
     Ok(())
 }
 
-/// A lease, if it is longer than nothing and no longer than it may be.
-fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
+/// Returns the end of a lease that begins now.
+pub fn until(now: TimestampWithTimeZone, lease: Interval) -> TimestampWithTimeZone {
+    let until = now.into_inner().saturating_add(lease.as_micros() as i64);
+    TimestampWithTimeZone::try_from(until).unwrap_or(now)
+}
+
+/// Returns a lease, if it is longer than nothing and no longer than it may be.
+pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
     match lease {
         Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
         lease => Err(Error::out_of_range(
@@ -254,14 +263,24 @@ fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
     }
 }
 
-fn check_parts(parts: Option<&[Option<i32>]>) -> Result<(), Error> {
-    let parts = parts.unwrap_or_default();
+/// The parts, if there can be all of them.
+pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
+    let Some(List(parts)) = parts else { return Ok(None) };
+    check_count("parts", parts.len(), PARTS as usize)?;
     if parts.iter().all(|part| part.is_some_and(|part| (0..PARTS).contains(&part))) {
-        return Ok(());
+        return Ok(Some(parts));
     }
     let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
     let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
     Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "parts are 0 to 1023"))
+}
+
+/// The actions, each once, if they can be names of actions and are not too many.
+fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
+    check_count("actions", actions.len(), MOST_ACTIONS)?;
+    let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
+    actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
+    Ok(actions.into_iter().collect())
 }
 
 /// As PostgreSQL writes it.
@@ -272,21 +291,10 @@ fn text(interval: Interval) -> String {
     text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// `workflow.check_claim` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_check_claim(
-    worker: Option<String>,
-    max_tasks: Option<i32>,
-    lease: Option<Interval>,
-) -> Result<(), ErrorReport> {
-    Asking::check(worker, max_tasks, None, lease, None)?;
-    Ok(())
-}
-
 /// `workflow.check_parts` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-fn workflow_check_parts(parts: Option<Vec<Option<i32>>>) -> Result<(), ErrorReport> {
-    check_parts(parts.as_deref())?;
+fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
+    check_parts(parts)?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::advance::{Advance, read_runs};
 use crate::error::Error;
-use crate::{family, finish, plans, propagate};
+use crate::{argument, clock, family, finish, plans, propagate};
 use conductor::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -92,7 +92,6 @@ fn control(
     execution: i64,
     what: &str,
     reason: Option<&str>,
-    author: &str,
     now: TimestampWithTimeZone,
 ) -> Result<&'static str, Error> {
     let mut family = lock(client, now, execution)?;
@@ -104,19 +103,19 @@ fn control(
         }
         "pause" => {
             let paused = family.pause(reason)?;
-            family.log(what, execution, reason, author, paused)?;
+            log(client, execution, what, reason, None, paused, now)?;
         }
         "resume" if !paused => return is("resumed", "resume what is paused", "not paused"),
         "resume" => {
             let resumed = family.resume()?;
-            family.log(what, execution, reason, author, resumed)?;
+            log(client, execution, what, reason, None, resumed, now)?;
         }
         _ if matches!(status, Status::Canceling | Status::Cancelled) => {}
         _ if family.over => return is("cancelled", "cancel what has not ended", status.name()),
         _ => {
             // It comes first: those that the cancel reaches are told by the one that it reached before.
             if status == Status::Running {
-                family.log(what, execution, reason, author, Vec::new())?;
+                log(client, execution, what, reason, None, Vec::new(), now)?;
             }
             family.advance.tell(family.id, |conductor| conductor.cancel())?;
             family.advance.settle(None)?;
@@ -128,20 +127,6 @@ fn control(
 impl Family<'_, '_> {
     fn state(&self) -> Option<(Status, bool)> {
         self.advance.execution(self.id).map(|execution| (execution.status, execution.paused))
-    }
-
-    fn log(
-        &self,
-        what: &str,
-        execution: i64,
-        reason: Option<&str>,
-        author: &str,
-        reached: Vec<i64>,
-    ) -> Result<(), Error> {
-        let arguments =
-            [execution.into(), what.into(), reason.into(), author.into(), self.advance.now.into(), reached.into()];
-        plans::run(self.advance.client, include_str!("../queries/log_control.sql"), &arguments)?;
-        Ok(())
     }
 
     /// It and what it calls pauses; and so does what calls it, where nothing else is going on there. Gives all that has heard.
@@ -181,7 +166,7 @@ impl Family<'_, '_> {
 
 /// What time has made due of an execution: its time limit is over, or it has something to tell its parent or its
 /// children. True where something was done about it.
-fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result<bool, Error> {
+pub fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result<bool, Error> {
     let runs =
         read_runs(client, plans::run(client, include_str!("../queries/load_due_run.sql"), &[execution.into()])?)?;
     let Some(run) = runs.keys().next().copied() else { return Ok(false) };
@@ -202,20 +187,54 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
     Ok(still.is_empty())
 }
 
-/// `workflow.control` in `sql/control.sql`.
-#[pg_extern(sql = false)]
-fn workflow_control(
-    execution: i64,
-    what: &str,
-    reason: Option<&str>,
-    author: &str,
-    now: TimestampWithTimeZone,
-) -> Result<String, ErrorReport> {
-    Ok(Spi::connect(|client| control(client, execution, what, reason, author, now))?.to_owned())
+/// Does what a function of the API was called for; returns the status as the enum has it.
+fn controlled(execution: Option<i64>, what: &str, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, Error> {
+    let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
+    argument::check_reason(reason)?;
+    let now = clock::now()?;
+    Spi::connect(|client| {
+        let status = control(client, execution, what, reason, now)?;
+        if what == "cancel" && reason.is_some() {
+            plans::run(client, include_str!("../queries/explain_cancel.sql"), &[execution.into(), reason.into()])?;
+        }
+        status_value(client, status)
+    })
 }
 
-/// `workflow.do_due_run` in `sql/tick.sql`.
+/// Logs what somebody did to an execution that is locked, and to those that it reached from there.
+pub fn log(
+    client: &SpiClient,
+    execution: i64,
+    what: &str,
+    message: Option<&str>,
+    detail: Option<String>,
+    reached: Vec<i64>,
+    now: TimestampWithTimeZone,
+) -> Result<(), Error> {
+    let arguments = [execution.into(), what.into(), message.into(), detail.into(), now.into(), reached.into()];
+    plans::run(client, include_str!("../queries/log_control.sql"), &arguments)?;
+    Ok(())
+}
+
+/// Returns the value of the enum `workflow.execution_status` with this label: the number of its row.
+pub fn status_value(client: &SpiClient, label: &str) -> Result<Option<pg_sys::Oid>, Error> {
+    plans::run(client, include_str!("../queries/find_status.sql"), &[label.into()])?.first().get(1)
+}
+
+/// `workflow_pause` in `sql/control.sql`.
 #[pg_extern(sql = false)]
-fn workflow_do_due_run(execution: i64, now: TimestampWithTimeZone) -> Result<bool, ErrorReport> {
-    Ok(Spi::connect(|client| due(client, execution, now))?)
+fn workflow_pause(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    Ok(controlled(execution, "pause", reason)?)
+}
+
+/// `workflow_resume` in `sql/control.sql`.
+#[pg_extern(sql = false)]
+fn workflow_resume(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    Ok(controlled(execution, "resume", reason)?)
+}
+
+/// `workflow_cancel` in `sql/control.sql`.
+#[pg_extern(sql = false)]
+fn workflow_cancel(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    Ok(controlled(execution, "cancel", reason)?)
 }

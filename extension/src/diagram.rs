@@ -10,15 +10,20 @@ use pgrx::prelude::*;
 
 /// `workflow.diagram` in `sql/status.sql`.
 #[pg_extern(sql = false)]
-fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> Result<String, ErrorReport> {
+fn workflow_diagram(
+    definition: Option<&str>,
+    statuses: Option<&str>,
+    format: Option<&str>,
+) -> Result<String, ErrorReport> {
     preconditions::utf8()?;
+    let definition = definition.ok_or_else(|| Error::missing("definition"))?;
     let definition: Definition = serde_json::from_str(definition).map_err(|error| {
         Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again")
             .with_detail(error.to_string())
     })?;
     let statuses: Option<Statuses> = statuses.and_then(|statuses| serde_json::from_str(statuses).ok());
     Ok(match format {
-        "dot" => dot(&definition, statuses.as_ref()),
+        Some("dot") => dot(&definition, statuses.as_ref()),
         _ => mermaid(&definition, statuses.as_ref()),
     })
 }

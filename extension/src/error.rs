@@ -76,6 +76,7 @@ fn sqlstate(code: &str) -> PgSqlErrorCode {
         "WF615" => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
         "WF616" => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
         "WF617" => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+        "WF620" => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
     }
 }

@@ -17,6 +17,7 @@ use conductor::expression::Data;
 use conductor::needs::Needs;
 use conductor::state::{TaskEnd, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,10 +48,16 @@ pub struct OwnReport {
 /// Who reports.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Reporter {
-    /// A worker, who must have the lease.
-    Worker,
+    /// A worker, who must have the lease; the role that it calls as.
+    Worker(pg_sys::Oid),
     /// The engine.
     Engine,
+}
+
+impl Reporter {
+    fn is_worker(self) -> bool {
+        matches!(self, Reporter::Worker(_))
+    }
 }
 
 /// What comes of reports.
@@ -75,7 +82,7 @@ pub fn finish(
     let Loaded { runs, left } = load(client, now, &mut outcomes, reporter)?;
     let (answers, taken) = judge(&outcomes, &runs, &left, reporter);
     // What time does never waits, not for a heartbeat either: it leaves leases to their end.
-    let leases = if reporter == Reporter::Worker {
+    let leases = if reporter.is_worker() {
         let is_left = |outcome: &&Outcome| outcome.completed && is_of(outcome, &left);
         leases(taken.values().flatten().map(|report| report.outcome).chain(outcomes.iter().filter(is_left)))
     } else {
@@ -116,7 +123,7 @@ fn load(
     reporter: Reporter,
 ) -> Result<Loaded, Error> {
     let places = find_places(client, outcomes)?;
-    let done = if reporter == Reporter::Worker { Done::of(outcomes, &places) } else { Done::default() };
+    let done = if reporter.is_worker() { Done::of(outcomes, &places) } else { Done::default() };
     let (mut runs, mut left) = (BTreeMap::new(), done.hold(client)?);
     let ids: BTreeSet<i64> = places.into_values().map(|(run, _)| run).filter(|run| !left.contains(run)).collect();
     for (part, ids) in by_part(ids.into_iter()) {
@@ -130,7 +137,7 @@ fn load(
             !is_left
         })?);
     }
-    if reporter == Reporter::Worker {
+    if reporter.is_worker() {
         complete(client, now, outcomes)?;
         let is_known = |run: i64| runs.contains_key(&run) || left.contains(&run);
         let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
@@ -200,7 +207,7 @@ fn judge<'o>(
             Some(outcome.answer(Err(Refusal { code: "WF618", message })))
         };
         let judged = match reporter {
-            Reporter::Worker => outcome.judge(),
+            Reporter::Worker(_) => outcome.judge(),
             Reporter::Engine => outcome.judge_own().ok_or(Ok(String::new())),
         };
         answers.push(match (judged, &outcome.row, run, node) {

@@ -10,7 +10,7 @@ use crate::{plans, relation, settings};
 use conductor::definition::Definition;
 use conductor::graph::Graph;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
@@ -44,18 +44,13 @@ thread_local! {
 
 /// Makes the process hear of changes.
 pub fn listen() {
-    // SAFETY: a callback as PostgreSQL wants it, registered once where the library is loaded.
-    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), Datum::from(0)) }
-}
-
-/// Something has changed in a table, or, where there is no number, anywhere.
-#[pg_guard]
-unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
-    KEPT.with_borrow_mut(|kept| {
-        if table == Oid::INVALID || kept.table == Some(table) {
-            kept.graphs.clear();
-            kept.changes += 1;
-        }
+    relation::on_change(|table| {
+        KEPT.with_borrow_mut(|kept| {
+            if table == Oid::INVALID || kept.table == Some(table) {
+                kept.graphs.clear();
+                kept.changes += 1;
+            }
+        });
     });
 }
 

@@ -11,6 +11,7 @@ use std::ffi::CStr;
 
 mod advance;
 mod advisory_lock;
+mod argument;
 mod caller;
 mod claim;
 mod clock;
@@ -26,8 +27,10 @@ mod foreign_keys;
 mod given;
 mod graphs;
 mod hand_over;
+mod heartbeat;
 mod id;
 mod jsonb;
+mod list;
 mod pinned_settings;
 mod plans;
 mod preconditions;
@@ -45,8 +48,10 @@ mod row_set;
 mod rows;
 mod run;
 mod settings;
+mod signal;
 mod start;
 mod task_lists;
+mod tick;
 mod ticker;
 mod ticker_control;
 mod uncounted;
@@ -73,7 +78,8 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 extension_sql_file!("../../sql/schema.sql", name = "schema", bootstrap);
-extension_sql_file!("../../sql/statistics.sql", name = "statistics", finalize);
+extension_sql_file!("../../sql/statistics.sql", name = "statistics", requires = ["schema"]);
+extension_sql_file!("../../sql/revoke.sql", name = "revoke", finalize);
 extension_sql_file!("../../sql/functions.sql", name = "functions", requires = ["schema"]);
 extension_sql_file!("../../sql/checks.sql", name = "checks", requires = ["functions"]);
 extension_sql_file!("../../sql/views.sql", name = "views", requires = ["functions"]);
@@ -114,6 +120,7 @@ pub extern "C-unwind" fn _PG_init() {
     users_code::listen();
     workflow_actions::listen();
     graphs::listen();
+    caller::listen();
     conductor::expression::before_evaluation(|| {
         pgrx::check_for_interrupts!();
     });

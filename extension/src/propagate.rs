@@ -10,8 +10,6 @@ use crate::error::Error;
 use crate::{family, plans};
 use conductor::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
@@ -47,7 +45,7 @@ fn set(advance: &Advance, runs: Vec<(i64, Option<i64>)>) -> Result<(), Error> {
 }
 
 /// Lets up to so many children hear; gives how many have, and how many callers have no more to tell.
-fn propagate(
+pub fn propagate(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     most: usize,
@@ -136,14 +134,4 @@ fn tell(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, Er
         }
     }
     Ok([paused, resumed].concat())
-}
-
-/// `workflow.propagate` in `sql/control.sql`.
-#[pg_extern(sql = false)]
-fn workflow_propagate(
-    max_rows: i32,
-    now: TimestampWithTimeZone,
-    parts: Option<Vec<Option<i32>>>,
-) -> Result<i32, ErrorReport> {
-    Ok(Spi::connect(|client| propagate(client, now, max_rows.max(1) as usize, parts))?)
 }

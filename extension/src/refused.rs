@@ -6,6 +6,7 @@
 use crate::error::Error;
 use crate::report::Answer;
 use crate::{caller, clock, id, plans};
+use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -16,8 +17,8 @@ const MOST_NAMED: usize = 10;
 pub const CODE: &str = "WF615";
 
 /// Tells the server's log that this call gave lease tokens that are not those of these tasks.
-pub fn log(tasks: &[i64]) {
-    let (role, count) = (caller::role_name(), tasks.len());
+pub fn log(role: Oid, tasks: &[i64]) {
+    let (role, count) = (caller::name_of(role), tasks.len());
     let message = match count {
         1 => format!("{CODE}: role {role} gave a wrong or stale lease token"),
         _ => format!("{CODE}: role {role} gave {count} wrong or stale lease tokens"),
@@ -29,22 +30,23 @@ pub fn log(tasks: &[i64]) {
 }
 
 /// Tells of the tokens that these answers refuse: in the server's log, and as one event of the first task's execution.
-pub fn tell_answers(answers: &[Answer], worker: Option<&str>) -> Result<(), Error> {
+pub fn tell_answers(role: Oid, answers: &[Answer], worker: Option<&str>) -> Result<(), Error> {
     let is_refused = |answer: &&Answer| answer.refusal.as_ref().is_some_and(|refusal| refusal.code == CODE);
     let tasks: Vec<i64> = answers.iter().filter(is_refused).filter_map(|answer| answer.task).collect();
-    tell(&tasks, worker)
+    tell(role, &tasks, worker)
 }
 
-fn tell(tasks: &[i64], worker: Option<&str>) -> Result<(), Error> {
+/// Tells of refused tokens of these tasks: in the server's log, and as one event of the first task's execution.
+pub fn tell(role: Oid, tasks: &[i64], worker: Option<&str>) -> Result<(), Error> {
     let Some(first) = tasks.first() else { return Ok(()) };
-    log(tasks);
+    log(role, tasks);
     let arguments = [
         id::part(*first).into(),
         (*first).into(),
         (tasks.len() as i32).into(),
         names(tasks).into(),
         worker.into(),
-        caller::role_name().into(),
+        caller::name_of(role).into(),
         clock::now()?.into(),
     ];
     Spi::connect(|client| plans::run(client, include_str!("../queries/log_refused.sql"), &arguments).map(|_| ()))
@@ -59,11 +61,4 @@ fn names(tasks: &[i64]) -> Vec<String> {
         }
     }
     named.iter().map(i64::to_string).collect()
-}
-
-/// `workflow.tell_refused` in `sql/event.sql`.
-#[pg_extern(sql = false)]
-fn workflow_tell_refused(tasks: Option<Vec<Option<i64>>>) -> Result<(), ErrorReport> {
-    let tasks: Vec<i64> = tasks.into_iter().flatten().flatten().collect();
-    Ok(tell(&tasks, None)?)
 }

@@ -9,8 +9,6 @@ use crate::{clock, id, plans, settings};
 use conductor::conductor::Advice;
 use conductor::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -299,13 +297,12 @@ impl Row {
     }
 }
 
-/// `workflow.check_size` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_check_size(what: &str, bytes: Option<i32>) -> Result<(), ErrorReport> {
-    let (bytes, most) = (bytes.unwrap_or(0), settings::max_result_bytes());
-    if bytes <= most {
+/// Refuses what has more bytes than a result may have, saying what it is.
+pub fn check_size(what: &str, bytes: usize) -> Result<(), Error> {
+    let most = settings::max_result_bytes();
+    if bytes <= most as usize {
         return Ok(());
     }
     let message = format!("{what} has {bytes} bytes, at most {most} are taken");
-    Err(Error::refused("WF614", message, "mend it and send it again"))?
+    Err(Error::refused("WF614", message, "send less, or let a superuser raise pg_workflow.max_result_bytes"))
 }

@@ -1,10 +1,12 @@
 //! Running on what ended without success. A call runs on through its child; what called it runs on with it.
 
 use crate::advance::{Advance, Reports};
+use crate::argument::{MOST_ELEMENTS, check_count, check_reason};
 use crate::control::{self, Family};
 use crate::error::Error;
+use crate::list::List;
 use crate::run::Run;
-use crate::{family, plans};
+use crate::{clock, family, plans};
 use conductor::control::Rerun;
 use conductor::scope::Facts;
 use conductor::state::{Status, TaskKey};
@@ -12,6 +14,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What was asked for.
@@ -21,9 +24,8 @@ struct Wanted<'a> {
     tasks: Vec<(String, u32)>,
     reset_items: bool,
     reason: Option<&'a str>,
-    author: &'a str,
-    /// JSON, for the log.
-    detail: Option<&'a str>,
+    /// JSON, for the log: what was named.
+    detail: String,
 }
 
 /// A task that calls a workflow again, and the child that did its work before.
@@ -63,9 +65,7 @@ fn rerun(client: &SpiClient, wanted: &Wanted, now: TimestampWithTimeZone) -> Res
         advance.run_on.insert(task, std::mem::replace(&mut tasks, vec![call]));
         top = *caller;
     }
-    let arguments =
-        [wanted.execution.into(), wanted.reason.into(), wanted.author.into(), wanted.detail.into(), now.into()];
-    plans::run(client, include_str!("../queries/log_rerun.sql"), &arguments)?;
+    control::log(client, wanted.execution, "rerun", wanted.reason, Some(wanted.detail.clone()), Vec::new(), now)?;
     family::log_reached(&advance, "rerun", ancestors.iter().map(|ancestor| (*ancestor, id)).collect())?;
     run_on(&mut advance, wanted.execution, top, &tasks)?;
     advance.settle(None)?;
@@ -203,20 +203,51 @@ fn context(text: &str) -> Vec<u32> {
     text.trim_matches(['{', '}']).split(',').filter_map(|id| id.parse().ok()).collect()
 }
 
-/// `workflow.rerun` in `sql/control.sql`.
-#[pg_extern(sql = false)]
-#[expect(clippy::too_many_arguments, reason = "they are those of the SQL function")]
-fn workflow_rerun_tasks(
+/// What to run again, from arguments that have been checked against each other.
+fn wanted(
     execution: i64,
-    tasks: Vec<String>,
-    routes: Vec<i32>,
+    tasks: Option<Vec<Option<String>>>,
+    routes: Option<Vec<Option<i32>>>,
     reset_items: bool,
+) -> Result<Wanted<'static>, Error> {
+    let hint = "give names of tasks, and with them no routes or one for each";
+    let mismatch = || Error::refused("WF613", "tasks and routes do not match", hint);
+    let mut detail = serde_json::Map::new();
+    detail.extend(tasks.as_ref().map(|tasks| ("tasks".to_owned(), json!(tasks))));
+    detail.extend(routes.as_ref().map(|routes| ("routes".to_owned(), json!(routes))));
+    detail.extend(reset_items.then(|| ("reset_items".to_owned(), json!(true))));
+    let names = tasks.unwrap_or_default();
+    check_count("tasks", names.len(), MOST_ELEMENTS)?;
+    let routes = routes.unwrap_or_else(|| vec![Some(0); names.len()]);
+    if routes.len() != names.len() {
+        return Err(mismatch());
+    }
+    let named = names.into_iter().zip(routes).map(|(name, route)| {
+        let name = name.ok_or_else(|| Error::refused("WF613", "a task is null", "give names of tasks"))?;
+        Ok((name, route.ok_or_else(mismatch)?.max(0) as u32))
+    });
+    let tasks = named.collect::<Result<Vec<_>, Error>>()?;
+    Ok(Wanted { execution, tasks, reset_items, reason: None, detail: Value::Object(detail).to_string() })
+}
+
+/// `workflow_rerun` in `sql/control.sql`.
+#[pg_extern(sql = false)]
+fn workflow_rerun(
+    execution: Option<i64>,
+    tasks: Option<List<String>>,
+    reset_items: Option<bool>,
+    routes: Option<List<i32>>,
     reason: Option<&str>,
-    author: &str,
-    detail: Option<&str>,
-    now: TimestampWithTimeZone,
-) -> Result<String, ErrorReport> {
-    let tasks = tasks.into_iter().zip(routes).map(|(task, route)| (task, route.max(0) as u32)).collect();
-    let wanted = Wanted { execution, tasks, reset_items, reason, author, detail };
-    Ok(Spi::connect(|client| rerun(client, &wanted, now))?.to_owned())
+) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
+    let reset_items = reset_items.ok_or_else(|| Error::missing("reset_items"))?;
+    check_reason(reason)?;
+    let wanted = wanted(execution, tasks.map(|list| list.0), routes.map(|list| list.0), reset_items)?;
+    let wanted = Wanted { reason, ..wanted };
+    let now = clock::now()?;
+    let status = Spi::connect(|client| {
+        let status = rerun(client, &wanted, now)?;
+        control::status_value(client, status)
+    })?;
+    Ok(status)
 }

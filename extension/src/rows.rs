@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Error;
+use crate::list::refuse_table;
 use pgrx::PgTupleDesc;
 use pgrx::datum::{AnyElement, FromDatum, IntoDatum};
 use pgrx::direct_function_call;
@@ -51,7 +52,8 @@ impl<'conn> Rows<'conn> {
         // SAFETY: the functions that come here are declared with such an array; its elements live as long as the call.
         unsafe {
             let row_type = pg_sys::get_element_type(array.oid());
-            let array = pg_sys::pg_detoast_datum(array.datum().cast_mut_ptr()).cast();
+            let array: *mut pg_sys::ArrayType = pg_sys::pg_detoast_datum(array.datum().cast_mut_ptr()).cast();
+            refuse_table((*array).ndim);
             let (length, by_value, alignment) = (-1, false, b'd' as _);
             pg_sys::deconstruct_array(
                 array,

@@ -1,11 +1,13 @@
 //! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
 
 use crate::advance::{Advance, Reports};
+use crate::argument::{MOST_KEY_BYTES, check_count, check_length};
 use crate::clock::{self, after};
 use crate::error::Error;
 use crate::family::numbers;
 use crate::id::{self, PARTS, Sequence};
 use crate::jsonb::Jsonb;
+use crate::list::List;
 use crate::row_relation::{RowRelation, Value as Cell, value};
 use crate::row_set::{RowSet, column};
 use crate::rows::Rows;
@@ -362,6 +364,7 @@ impl Terms {
     /// Starts an execution for each of the parameters, with the key in its place; gives their ids, in order.
     fn start(self, given: Vec<Option<Jsonb>>, keys: Vec<Option<String>>) -> Result<Vec<i64>, Error> {
         let Terms { reference, priority, part, now, delay } = self;
+        keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         Spi::connect(|client| {
             let workflow = find(client, &reference)?;
             let mut keys = keys.into_iter();
@@ -397,8 +400,8 @@ fn workflow_start(
 #[pg_extern(sql = false)]
 fn workflow_start_many(
     reference: Option<String>,
-    parameters: Option<Vec<Option<Jsonb>>>,
-    keys: Option<Vec<Option<String>>>,
+    parameters: Option<List<Jsonb>>,
+    keys: Option<List<String>>,
     priority: Option<i32>,
     run_at: Option<TimestampWithTimeZone>,
     part: Option<i32>,
@@ -406,12 +409,10 @@ fn workflow_start_many(
 ) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);
     let terms = Terms::check(reference, priority, run_at, part)?;
-    let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
+    let List(parameters) = parameters.ok_or_else(|| Error::missing("parameters"))?;
+    let keys = keys.map(|List(keys)| keys);
     let count = parameters.len();
-    if count > MOST_EXECUTIONS {
-        let error = Error::refused("WF614", "too many executions", "start at most 10000 at once");
-        return Err(error.with_detail(format!("there are {count}")).into());
-    }
+    check_count("executions", count, MOST_EXECUTIONS)?;
     if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
         let hint = "give each execution a key, or null for one without";
         let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
@@ -434,7 +435,8 @@ fn workflow_check_start(
 
 /// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
 #[pg_extern(sql = false)]
-fn workflow_check_parameters(reference: &str, parameters: Option<Jsonb>) -> Result<(), ErrorReport> {
+fn workflow_check_parameters(reference: Option<&str>, parameters: Option<Jsonb>) -> Result<(), ErrorReport> {
+    let reference = reference.ok_or_else(|| Error::missing("reference"))?;
     Spi::connect(|client| check(&find(client, reference)?, parameters).map(drop))?;
     Ok(())
 }

@@ -155,7 +155,8 @@ fn lock_of(run: i64) -> AdvisoryLock {
 
 /// `workflow.may_count` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-fn workflow_may_count(id: i64, state: Option<Jsonb>) -> Result<bool, ErrorReport> {
+fn workflow_may_count(id: Option<i64>, state: Option<Jsonb>) -> Result<bool, ErrorReport> {
+    let id = id.ok_or_else(|| Error::missing("id"))?;
     let items = state.map(read_state).transpose()?.map(|state| state.items).unwrap_or_default();
     Ok(!items.iter().any(|progress| progress.uncounted) || lock(id, COUNT, true))
 }

@@ -1,19 +1,20 @@
 //! The work protocol's entry points: reports come in, answers and the next tasks go out.
 
-use crate::advance::Advance;
+use crate::caller::Caller;
 use crate::claim::{Asking, claim};
 use crate::error::Error;
-use crate::finish::{Finished, Reporter, finish, report_own};
+use crate::finish::{Finished, Reporter, finish};
 use crate::jsonb::Jsonb;
+use crate::list::List;
 use crate::report::{Answer, Outcome, Refusal};
 use crate::row_set::{RowSet, column};
 use crate::write::{Handed, Leases, turn_leases};
-use crate::{clock, dispatch, given, refused};
+use crate::{clock, given, refused};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use std::collections::BTreeMap;
+use pgrx::spi::SpiClient;
 
 /// So many reports a call takes.
 const MOST_OUTCOMES: usize = 10_000;
@@ -49,11 +50,40 @@ fn work(task: Handed) -> [Option<Datum>; 6] {
     ]
 }
 
+/// Takes the reports of a caller. One of a task that is in a part which the caller is not bound to is refused without a look at
+/// the task, so that the answer does not tell whether there is one.
+fn finish_own(
+    client: &SpiClient,
+    caller: &Caller,
+    outcomes: Vec<Outcome>,
+    now: TimestampWithTimeZone,
+    asking: Option<&mut Asking>,
+) -> Result<Finished, Error> {
+    let mut foreign = Vec::new();
+    let mut own = Vec::with_capacity(outcomes.len());
+    for (place, outcome) in outcomes.into_iter().enumerate() {
+        match outcome.task.filter(|task| !caller.may_reach(*task)) {
+            None => own.push(outcome),
+            Some(task) => {
+                let message = format!("task {task} is in a part that the role is not bound to");
+                foreign.push((place, outcome.answer(Err(Refusal { code: "WF620", message }))));
+            }
+        }
+    }
+    let mut finished = match own.is_empty() {
+        true => Finished::default(),
+        false => finish(client, own, now, Reporter::Worker(caller.role()), asking)?,
+    };
+    // In the order of their places, so that each is where it belongs when those after it are inserted.
+    foreign.into_iter().for_each(|(place, answer)| finished.answers.insert(place, answer));
+    Ok(finished)
+}
+
 /// Takes reports, and nothing else; gives an answer to each.
-fn finish_all(outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
+fn finish_all(caller: &Caller, outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
     let now = clock::now()?;
     Spi::connect(|client| {
-        let finished = finish(client, outcomes, now, Reporter::Worker, None)?;
+        let finished = finish_own(client, caller, outcomes, now, None)?;
         turn_leases(client, now, finished.leases, &[], None)?;
         Ok(finished.answers)
     })
@@ -62,9 +92,10 @@ fn finish_all(outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
 /// `workflow_finish` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
-    let answers = finish_all(read(outcomes)?)?;
-    refused::tell_answers(&answers, None)?;
+    let answers = finish_all(&caller, read(outcomes)?)?;
+    refused::tell_answers(caller.role(), &answers, None)?;
     answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
     Ok(())
 }
@@ -74,13 +105,14 @@ fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInf
 fn workflow_claim(
     worker: Option<String>,
     max_tasks: Option<i32>,
-    actions: Option<Vec<Option<String>>>,
+    actions: Option<List<String>>,
     lease: Option<Interval>,
-    parts: Option<Vec<Option<i32>>>,
+    parts: Option<List<i32>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
-    let asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
+    let asking = Asking::check(&caller, worker, max_tasks, actions, lease, parts)?;
     let now = clock::now()?;
     Spi::connect(|client| {
         let claimed = claim(client, now, &asking, &mut Leases::new())?;
@@ -102,27 +134,26 @@ fn workflow_finish_and_claim(
     worker: Option<String>,
     outcomes: Option<AnyElement>,
     max_tasks: Option<i32>,
-    actions: Option<Vec<Option<String>>>,
+    actions: Option<List<String>>,
     lease: Option<Interval>,
-    parts: Option<Vec<Option<i32>>>,
+    parts: Option<List<i32>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
-    let mut asking = Asking::check(worker, max_tasks, actions, lease, parts)?;
+    let mut asking = Asking::check(&caller, worker, max_tasks, actions, lease, parts)?;
     let (outcomes, now) = (read(outcomes)?, clock::now()?);
     let most = asking.wanted;
     Spi::connect(|client| {
-        let Finished { answers, handed: mut tasks, mut leases } = match outcomes.is_empty() {
-            true => Finished::default(),
-            false => finish(client, outcomes, now, Reporter::Worker, Some(&mut asking))?,
-        };
+        let Finished { answers, handed: mut tasks, mut leases } =
+            finish_own(client, &caller, outcomes, now, Some(&mut asking))?;
         (asking.wanted, asking.is_served) = (most - tasks.len(), !tasks.is_empty());
         if asking.wanted > 0 {
             tasks.extend(claim(client, now, &asking, &mut leases)?);
         }
         given::note(&tasks);
         turn_leases(client, now, leases, &tasks, Some(&asking))?;
-        refused::tell_answers(&answers, Some(&asking.worker))?;
+        refused::tell_answers(caller.role(), &answers, Some(&asking.worker))?;
         answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
         for task in tasks {
             let (id, lease, state) = (column(task.task), column(task.lease), column("claimed"));
@@ -136,19 +167,20 @@ fn workflow_finish_and_claim(
 }
 
 /// Takes one report; a refusal is an error.
-fn finish_one(outcome: Outcome) -> Result<Option<String>, Error> {
+fn finish_one(caller: &Caller, outcome: Outcome) -> Result<Option<String>, Error> {
     let task = outcome.task.ok_or_else(|| Error::missing("task"))?;
     outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
-    let answer = finish_all(vec![outcome])?.into_iter().next();
+    let answer = finish_all(caller, vec![outcome])?.into_iter().next();
     match answer.map(|answer| (answer.state, answer.refusal)) {
         Some((_, Some(Refusal { code, message }))) => {
             if code == refused::CODE {
-                refused::log(&[task]);
+                refused::log(caller.role(), &[task]);
             }
             let hint = match code {
                 "WF615" => "stop working on it: it was given to another worker, or has ended",
                 "WF616" => "give the id and the lease that workflow_claim gave",
                 "WF618" => "use workflow_update_task_execution",
+                "WF620" => "report tasks of the parts that workflow_grant bound the role to",
                 _ => "mend the report and send it again",
             };
             Err(Error::refused(code, message, hint))
@@ -163,13 +195,16 @@ fn workflow_complete(
     task: Option<i64>,
     lease_token: Option<i64>,
     result: Option<Jsonb>,
+    fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Option<String>, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     let status = Some("completed".to_owned());
-    Ok(finish_one(Outcome::of_worker((task, lease_token), status, result, None, (None, None)))?)
+    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, None, (None, None)))?)
 }
 
 /// `workflow_fail` in `sql/work.sql`.
 #[pg_extern(sql = false)]
+#[expect(clippy::too_many_arguments, reason = "they are those of the SQL function")]
 fn workflow_fail(
     task: Option<i64>,
     lease_token: Option<i64>,
@@ -178,32 +213,13 @@ fn workflow_fail(
     result: Option<Jsonb>,
     may_retry: Option<bool>,
     retry_in: Option<Interval>,
+    fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Option<String>, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
     if !matches!(status.as_deref(), Some("failed" | "timeout" | "abandoned" | "cancelled")) {
         let given: String = status.as_deref().unwrap_or("null").chars().take(100).collect();
         let hint = "give failed, timeout, abandoned or cancelled";
         Err(Error::out_of_range("a failed task cannot end so", format!("status is {given}"), hint))?;
     }
-    Ok(finish_one(Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
-}
-
-/// What the engine itself reports: `workflow.end_tasks` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_end_tasks(outcomes: AnyElement, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
-    let outcomes = Outcome::read_all(outcomes)?;
-    Spi::connect(|client| finish(client, outcomes, now, Reporter::Engine, None))?;
-    Ok(())
-}
-
-/// Goes on with tasks that no worker does: `workflow.dispatch` in `sql/work.sql`. Their executions are locked.
-#[pg_extern(sql = false)]
-fn workflow_dispatch(tasks: Vec<i64>, runs: Vec<i64>, now: TimestampWithTimeZone) -> Result<(), ErrorReport> {
-    Spi::connect(|client| {
-        let mut advance = Advance::new(client, now, BTreeMap::new());
-        advance.load(runs)?;
-        let reports = dispatch::begin(&mut advance, &tasks)?;
-        report_own(&mut advance, reports)?;
-        advance.settle(None)
-    })?;
-    Ok(())
+    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
 }

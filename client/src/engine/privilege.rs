@@ -42,7 +42,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes from a role exactly what `grant` gave it for that level. For the owner of the extension.
+    /// Lets a role that exists work in these parts and in no others. For the owner of the extension.
+    pub async fn grant_worker<'e>(executor: impl PgExecutor<'e>, role: &str, parts: &[i32]) -> Result<()> {
+        query("SELECT pg_catalog.workflow_grant(role => $1, level => $2, parts => $3)")
+            .bind(role)
+            .bind(Level::Worker.as_str())
+            .bind(parts)
+            .execute(executor)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes from a role exactly what `grant` gave it for that level, for a worker with the parts that it was bound to. For the
+    /// owner of the extension.
     pub async fn revoke<'e>(executor: impl PgExecutor<'e>, role: &str, level: Level) -> Result<()> {
         query("SELECT pg_catalog.workflow_revoke(role => $1, level => $2)")
             .bind(role)

@@ -43,6 +43,10 @@ impl Batch {
         if events.is_empty() {
             return Ok(());
         }
+        let role = match reporter {
+            Reporter::Worker(role) => Some(role),
+            Reporter::Engine => None,
+        };
         let key = |event: &Event| event.inserted.map(|(key, _)| key);
         let arguments = [
             column(&events, |event| event.task),
@@ -57,7 +61,7 @@ impl Batch {
             (i64::from(settings::node()) << 40).into(),
             now.into(),
             column(&events, |event| event.worker.clone()),
-            (reporter == Reporter::Worker).then(caller::role_name).into(),
+            role.map(caller::name_of).into(),
         ];
         plans::run(client, include_str!("../../queries/log_events.sql"), &arguments)?;
         Ok(())

@@ -4,7 +4,7 @@ use super::Handed;
 use crate::claim::Asking;
 use crate::error::Error;
 use crate::row_relation::{RowRelation, value};
-use crate::{caller, given, id, plans, random};
+use crate::{given, id, plans, random};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +96,7 @@ fn hold(
     let rows = RowRelation::new(c"lease", &left, |((part, token), id, tasks)| {
         [("part", value(*part)), ("id", value(*id)), ("token", value(*token)), ("tasks", value(tasks.clone()))]
     })?;
-    let arguments = [asking.worker.as_str().into(), asking.until(now).into(), now.into(), caller::role_name().into()];
+    let arguments = [asking.worker.as_str().into(), asking.until(now).into(), now.into(), asking.role.as_str().into()];
     rows.run(client, include_str!("../../queries/insert_leases.sql"), &arguments)?;
     Ok(())
 }
@@ -119,7 +119,7 @@ fn turn(
         asking.until(now).into(),
         tasks.to_vec().into(),
         now.into(),
-        caller::role_name().into(),
+        asking.role.as_str().into(),
     ];
     Ok(!plans::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty())
 }

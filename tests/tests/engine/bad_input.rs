@@ -164,3 +164,118 @@ async fn the_token_of_another_worker_holds_nothing() {
     })
     .await;
 }
+
+/// Every argument that has a bound, one beyond it, and the code.
+#[tokio::test]
+async fn an_argument_that_is_too_long_or_has_too_many_elements_is_refused() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin("tasks: [{name: a, wait_for: {signal: go}}]\n").await;
+        session.define(ONE).await;
+        session.run("CREATE FUNCTION public.noise(bytes int) RETURNS text LANGUAGE sql AS
+          $$ SELECT left(string_agg(md5(n::text), ''), bytes) FROM generate_series(0, bytes / 32) AS n $$").await;
+        for (call, code) in [
+            ("workflow_claim(public.noise(201))", "WF613"),
+            ("workflow_finish_and_claim(repeat('x', 20000000), '{}')", "WF613"),
+            ("workflow_claim('w', 1, ARRAY[public.noise(1001)])", "WF613"),
+            ("workflow_claim('w', 1, ARRAY(SELECT n::text FROM generate_series(1, 1001) AS n))", "WF614"),
+            ("workflow_claim('w', 1, ARRAY[['a'], ['b']])", "WF613"),
+            ("workflow_claim('w', 1, parts => ARRAY[[0], [1]])", "WF613"),
+            ("workflow_claim('w', 1, parts => array_fill(0, ARRAY[1025]))", "WF614"),
+            ("workflow_tick(1, array_fill(0, ARRAY[1025]))", "WF614"),
+            ("workflow_tick(1, ARRAY[[0], [1]])", "WF613"),
+            ("workflow_heartbeat(ARRAY[[1], [2]], ARRAY[[1], [2]])", "WF613"),
+            ("workflow_finish(ARRAY[[ROW(1, 1, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome], [NULL::workflow.outcome]])", "WF613"),
+            ("workflow_start('demo.w', '{}', public.noise(1001))", "WF613"),
+            ("workflow_start_many('demo.w', ARRAY['{}']::jsonb[], ARRAY[public.noise(3000)])", "WF613"),
+            ("workflow_start_many('demo.w', ARRAY[['{}'], ['{}']]::jsonb[])", "WF613"),
+            ("workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[10001]))", "WF614"),
+            ("workflow_signal({id}, public.noise(1001))", "WF613"),
+            ("workflow_signal({id}, 'go', NULL, public.noise(1001))", "WF613"),
+            ("workflow_pause({id}, public.noise(10001))", "WF613"),
+            ("workflow_resume({id}, public.noise(10001))", "WF613"),
+            ("workflow_cancel({id}, public.noise(10001))", "WF613"),
+            ("workflow_rerun({id}, reason => public.noise(10001))", "WF613"),
+            ("workflow_rerun({id}, ARRAY[['a'], ['b']])", "WF613"),
+            ("workflow_rerun({id}, ARRAY['a', NULL])", "WF613"),
+            ("workflow_rerun({id}, ARRAY['a'], routes => ARRAY[0, 1])", "WF613"),
+            ("workflow_rerun({id}, array_fill('a'::text, ARRAY[10001]))", "WF614"),
+            ("workflow_register_action('demo.' || public.noise(5000))", "WF613"),
+            ("workflow_create_pack(public.noise(1001), 'x', '1')", "WF613"),
+            ("workflow_schedule('s', repeat('0,', 1000) || '0 * * * *', 'demo.w')", "WF613"),
+            ("workflow_schedule(public.noise(201), '@daily', 'demo.w')", "WF613"),
+        ] {
+            let call = call.replace("{id}", &id.to_string());
+            let refusal = session.refused(format!("SELECT * FROM {call}")).await;
+            let sqlstate = if code == "WF613" { "22023" } else { "54000" };
+            assert_eq!(refusal.code(), (sqlstate, code), "{call}: {refusal:?}");
+            assert!(!refusal.hint.is_empty() && refusal.detail.len() < 1000, "{call}: {refusal:?}");
+        }
+        // At the bound they are taken.
+        for call in [
+            "workflow_claim(public.noise(200), 1, ARRAY(SELECT n::text FROM generate_series(1, 1000) AS n), parts => array_fill(0, ARRAY[1024]))",
+            "workflow_claim('w', 1, ARRAY[public.noise(1000)])",
+            "workflow_start('demo.w', '{}', public.noise(1000))",
+            "workflow_pause({id}, public.noise(10000))",
+            "workflow_register_action('demo.' || public.noise(995))",
+        ] {
+            session.run(format!("SELECT * FROM {}", call.replace("{id}", &id.to_string()))).await;
+        }
+        session.run("DROP FUNCTION public.noise").await;
+    })
+    .await;
+}
+
+/// Whoever may call an internal function, the owner, gets a plain error or an answer; also when its plan is kept.
+#[tokio::test]
+async fn internal_functions_take_nulls() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.begin(ONE).await;
+        session.claim_named(["a"]).await;
+        let functions: Vec<(String, Vec<String>)> = session
+            .rows(
+                "SELECT p.oid::regproc::text, ARRAY(SELECT t.type::regtype::text FROM unnest(p.proargtypes) WITH ORDINALITY AS t(type, place) ORDER BY t.place)
+                 FROM pg_proc AS p WHERE p.pronamespace = 'workflow'::regnamespace AND p.prorettype <> 'trigger'::regtype ORDER BY 1",
+            )
+            .await;
+        assert!(functions.len() > 80);
+        let good = |kind: &str| match kind {
+            "integer" | "bigint" => format!("1::{kind}"),
+            "boolean" => "true".into(),
+            "xid" => "'1'::xid".into(),
+            "regtype" => "'text'::regtype".into(),
+            "regclass" => "'workflow.pack'::regclass".into(),
+            "interval" => "interval '1 s'".into(),
+            "timestamp with time zone" => "now()".into(),
+            "jsonb" => "'{}'::jsonb".into(),
+            "name" | "text" | "anyelement" => "'x'::text".into(),
+            "bytea" => "'x'::bytea".into(),
+            "workflow.execution_status" => "'running'::workflow.execution_status".into(),
+            "workflow.outcome[]" => "ARRAY[ROW(1, 1, 'completed', NULL, NULL, NULL, NULL)]::workflow.outcome[]".into(),
+            list if list.ends_with("[]") => format!("ARRAY[1]::{list}"),
+            row => format!("(SELECT r FROM {row} AS r LIMIT 1)"),
+        };
+        for (function, kinds) in functions {
+            let null = |kind: &str| format!("NULL::{}", if kind == "anyelement" { "text" } else { kind });
+            let arguments = |nulls: &dyn Fn(usize) -> bool| -> String {
+                let one = |(place, kind): (usize, &String)| if nulls(place) { null(kind) } else { good(kind) };
+                kinds.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+            };
+            let mut calls = vec![arguments(&|_| true), arguments(&|_| false)];
+            calls.extend((0..kinds.len()).map(|place| arguments(&|other| other == place)));
+            for arguments in calls {
+                let call = format!("SELECT * FROM {function}({arguments})");
+                for _ in 0..6 {
+                    session.run("BEGIN").await;
+                    if let Err(error) = sqlx::query(sqlx::AssertSqlSafe(call.as_str())).fetch_all(&mut session.connection).await {
+                        let refusal = Refusal::of(error);
+                        assert!(!["XX000", "XX001", "XX002"].contains(&refusal.sqlstate.as_str()), "{call}: {refusal:#?}");
+                    }
+                    session.run("ROLLBACK").await;
+                }
+            }
+        }
+    })
+    .await;
+}

@@ -41,6 +41,7 @@ mod session_state;
 mod signal;
 mod start;
 mod status;
+mod tenant;
 mod tick_pages;
 mod ticker;
 mod timeline;

@@ -1,2 +1,0 @@
--- Makes claimable again what leases that have ended held.
-SELECT workflow.expire_leases($1, $2, $3)

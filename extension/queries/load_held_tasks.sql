@@ -1,0 +1,10 @@
+-- How tasks that were named with tokens stand, in order: held; to be stopped; or lost. And whether the token was another's.
+SELECT n.task, CASE
+    WHEN t.id IS NULL OR t.lease IS DISTINCT FROM n.token OR t.status <> 'running' THEN 'lost'
+    WHEN w.status <> 'running' THEN 'stop'
+    ELSE 'held' END,
+  t.id IS NOT NULL AND t.lease IS DISTINCT FROM n.token
+FROM pg_catalog.unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS n(task, token, place)
+LEFT JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
+LEFT JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+ORDER BY n.place

@@ -1,0 +1,7 @@
+-- Tasks whose lease has ended are claimable again where their workflow execution, which is locked, runs. Gives these.
+UPDATE workflow.workflow_task_execution t
+SET status = 'scheduled', lease = NULL, due_at = NULL, started_at = NULL, updated = $2,
+    queue_at = CASE WHEN NOT w.paused THEN $2 - t.priority * interval '1 minute' END
+FROM pg_catalog.unnest($1::bigint[]) AS o(id), workflow.workflow_execution w
+WHERE t.part = (o.id >> 48)::int AND t.id = o.id AND w.part = t.part AND w.id = t.workflow_execution AND w.status = 'running'
+RETURNING t.id
