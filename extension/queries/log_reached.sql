@@ -1,5 +1,5 @@
 -- What somebody did to executions has reached others, and is told of these, too, with its reason and author. Where nobody
--- did it, or workflow.log_control has yet to tell it, nothing is told; nor of a cancel where it changes nothing.
+-- did it, or log_control.sql has yet to tell it, nothing is told; nor of a cancel where it changes nothing.
 INSERT INTO workflow.event (part, id, workflow_execution, kind, message, author, created, updated)
 SELECT w.part, w.part::bigint << 48 | $4 | nextval('workflow.event_id_seq'), w.id, $3, last.message, last.author, $5, $5
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS d(reached, source, place)
