@@ -23,8 +23,6 @@ const DEFINITION: &str = "SELECT v.definition::text FROM workflow.workflow_defin
 
 struct Entry {
     version: i64,
-    /// The start of the only transaction that may use it; none: any may. What an old snapshot shows may be gone for the others.
-    transaction: Option<i64>,
     graph: Rc<Graph>,
 }
 
@@ -57,12 +55,11 @@ pub fn listen() {
 /// The graph of a version.
 pub fn graph(client: &SpiClient, version: i64) -> Result<Rc<Graph>, Error> {
     let table = Some(relation::find(c"workflow_definition_version"));
-    let transaction = old_transaction();
     let (known, changes) = KEPT.with_borrow_mut(|kept| {
         if kept.table != table {
             *kept = Kept { table, graphs: Vec::new(), changes: kept.changes };
         }
-        (kept.find(version, transaction), kept.changes)
+        (kept.find(version), kept.changes)
     });
     if let Some(graph) = known {
         return Ok(graph);
@@ -71,18 +68,15 @@ pub fn graph(client: &SpiClient, version: i64) -> Result<Rc<Graph>, Error> {
     KEPT.with_borrow_mut(|kept| {
         // What was changed meanwhile may not have been seen.
         if kept.changes == changes {
-            kept.add(Entry { version, transaction, graph: graph.clone() });
+            kept.add(Entry { version, graph: graph.clone() });
         }
     });
     Ok(graph)
 }
 
 impl Kept {
-    fn find(&mut self, version: i64, transaction: Option<i64>) -> Option<Rc<Graph>> {
-        let may_use = |entry: &Entry| {
-            entry.version == version && (entry.transaction.is_none() || entry.transaction == transaction)
-        };
-        let position = self.graphs.iter().rposition(may_use)?;
+    fn find(&mut self, version: i64) -> Option<Rc<Graph>> {
+        let position = self.graphs.iter().rposition(|entry| entry.version == version)?;
         if position + 1 < self.graphs.len() {
             let entry = self.graphs.remove(position);
             self.graphs.push(entry);
@@ -95,15 +89,6 @@ impl Kept {
             self.graphs.remove(0);
         }
         self.graphs.push(entry);
-    }
-}
-
-/// When the transaction began, where all of its statements see what the first one saw.
-fn old_transaction() -> Option<i64> {
-    // SAFETY: a session has one thread, and a statement runs in a transaction.
-    unsafe {
-        (pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32)
-            .then(|| pg_sys::GetCurrentTransactionStartTimestamp())
     }
 }
 

@@ -46,7 +46,7 @@ async fn assert_settled(session: &mut Session) {
 }
 
 async fn assert_sound(session: &mut Session) {
-    let broken: Vec<(String, String)> = session.rows("SELECT invariant, found FROM workflow_check()").await;
+    let broken: Vec<(String, String)> = session.rows("SELECT c::text, c::text FROM workflow_check() AS c").await;
     assert!(broken.is_empty(), "{broken:?}");
 }
 
@@ -171,7 +171,7 @@ async fn a_rerun_lets_the_called_run_on_in_bounded_steps() {
             session.finish(&reports).await;
             tick(&mut session).await;
         }
-        session.assert_ended(id, "failed", serde_json::json!({})).await;
+        session.assert_ended(id, "failed", serde_json::json!(null)).await;
         session.run(format!("SELECT workflow_rerun({id})")).await;
         let going = count(&mut session, "w.status = 'running' AND w.depth > 0").await;
         assert!((1..=REACH).contains(&going), "{going} run on at once");

@@ -57,12 +57,12 @@ async fn a_tick_with_nothing_due_reads_a_handful_of_pages_however_much_waits() {
                     session.run("ANALYZE").await;
                 }
                 for tick in ["workflow_tick()", "workflow_tick(1000, ARRAY[0])", "workflow_tick(1, ARRAY[5, 700])"] {
-                    // Kept plans are made anew at the sixth call.
+                    // To plan reads a few as well: where an index begins and ends. Kept plans are made anew at the sixth call.
                     for call in 0..7 {
                         let before = pages(&mut session).await;
                         assert_eq!(session.value::<i32>(format!("SELECT {tick}")).await, 0);
                         let read = pages(&mut session).await - before;
-                        assert!(read < 30, "{tick}, {parts} parts, statistics {statistics}, call {call}: {read} pages");
+                        assert!(read < 80, "{tick}, {parts} parts, statistics {statistics}, call {call}: {read} pages");
                     }
                 }
             }
