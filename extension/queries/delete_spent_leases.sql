@@ -1,6 +1,6 @@
 -- Deletes leases that nothing runs under any more; most of those that end are, their tasks having been reported one by one.
 DELETE FROM workflow.lease l
-USING pg_catalog.unnest($1::int[], $2::bigint[]) AS d(part, id)
+USING ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::bigint[])) AS d(part, id)
 WHERE l.part = d.part AND l.id = d.id
   AND NOT EXISTS (SELECT FROM pg_catalog.unnest(l.tasks) AS o(id)
                   JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id

@@ -3,7 +3,7 @@
 -- by earlier heartbeats, what is named here is taken out.
 WITH named AS MATERIALIZED (
   SELECT t.part, n.token, pg_catalog.array_agg(DISTINCT n.task) AS tasks
-  FROM pg_catalog.unnest($1::bigint[], $2::bigint[]) AS n(task, token)
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS n(task, token)
   JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
   WHERE t.status = 'running' AND t.lease = n.token GROUP BY t.part, n.token),
 found AS MATERIALIZED (

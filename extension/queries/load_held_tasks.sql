@@ -4,7 +4,7 @@ SELECT n.task, CASE
     WHEN w.status <> 'running' THEN 'stop'
     ELSE 'held' END,
   t.id IS NOT NULL AND t.lease IS DISTINCT FROM n.token
-FROM pg_catalog.unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS n(task, token, place)
+FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) WITH ORDINALITY AS n(task, token, place)
 LEFT JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
 LEFT JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
 ORDER BY n.place

@@ -1,6 +1,6 @@
 -- Results of items that have begun, of some tasks of an execution, in item order.
 SELECT t.task_name, t.route, t.visit, t.task_index, t.result
-FROM pg_catalog.unnest($2::text[], $3::int[], $4::int[]) AS d(task_name, route, visit)
+FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[])) AS d(task_name, route, visit)
 JOIN workflow.workflow_task_execution t
   ON t.part = ($1 >> 48)::int AND t.workflow_execution = $1
  AND t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit

@@ -2,8 +2,9 @@
 -- and item; about tasks by name alone; about workflow executions. The role that reports ($13) is NULL where no worker does: what a
 -- worker loses names the role it claimed as.
 WITH told AS MATERIALIZED (
-  SELECT * FROM pg_catalog.unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::int[], $7::text[], $8::text[], $9::jsonb[],
-      $12::text[])
+  SELECT * FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::text[]),
+      pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::int[]), pg_catalog.unnest($7::text[]),
+      pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::jsonb[]), pg_catalog.unnest($12::text[]))
     WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, worker, place)),
 -- Read once, or looking for the rows of 10,000 items would read them 10,000 times.
 fresh AS MATERIALIZED (

@@ -2,7 +2,7 @@
 -- did it, nothing is told; nor of a cancel where it changes nothing.
 INSERT INTO workflow.event (part, id, workflow_execution, kind, message, author, created, updated)
 SELECT w.part, w.part::bigint << 48 | $4 | pg_catalog.nextval('workflow.event_id_seq'), w.id, $3, last.message, last.author, $5, $5
-FROM pg_catalog.unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS d(reached, source, place)
+FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) WITH ORDINALITY AS d(reached, source, place)
 JOIN workflow.workflow_execution w ON w.part = (d.reached >> 48)::int AND w.id = d.reached
 CROSS JOIN LATERAL (
   SELECT e.kind, e.message, e.author FROM workflow.event e

@@ -5,7 +5,7 @@ FROM (
   SELECT h.part, h.id, CASE WHEN h.paused THEN coalesce(caller.pause_reason, h.pause_reason) END AS reason,
     CASE WHEN EXISTS (SELECT FROM workflow.execution c
                       WHERE c.part = h.part AND c.parent = h.execution AND NOT workflow.is_end(c.status)) THEN 0 END AS after
-  FROM pg_catalog.unnest($1::bigint[], $2::bigint[]) AS d(id, caller)
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS d(id, caller)
   JOIN workflow.workflow_execution h ON h.part = (d.id >> 48)::int AND h.id = d.id
   JOIN workflow.workflow_execution caller ON caller.part = h.part AND caller.id = d.caller) AS n
 WHERE w.part = n.part AND w.id = n.id AND (w.propagate_after, w.pause_reason) IS DISTINCT FROM (n.after, n.reason)

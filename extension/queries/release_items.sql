@@ -3,7 +3,7 @@ WITH released AS (
   UPDATE workflow.workflow_task_execution t
   SET status = 'scheduled', held = false, updated = $7,
       queue_at = CASE WHEN t.action_ref IS NOT NULL AND NOT t.calls AND NOT d.paused THEN $7 - t.priority * interval '1 minute' END
-  FROM pg_catalog.unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::bool[])
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::bool[]))
          AS d(workflow_execution, task_name, route, visit, count, paused)
   CROSS JOIN LATERAL (
     SELECT n.part, n.id FROM workflow.workflow_task_execution n

@@ -14,8 +14,7 @@ WITH renewed AS (
       attempt = CASE WHEN d.is_retry THEN t.attempt ELSE 0 END,
       timed_out = false, result = NULL, error = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL,
       updated = $10
-  FROM pg_catalog.unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::float8[], $7::bool[], $8::bool[], $9::bool[], $11::int[],
-              $12::bool[])
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::float8[]), pg_catalog.unnest($7::bool[]), pg_catalog.unnest($8::bool[]), pg_catalog.unnest($9::bool[]), pg_catalog.unnest($11::int[]), pg_catalog.unnest($12::bool[]))
          AS d(workflow_execution, task_name, route, visit, released, delay, is_retry, everything, paused, first, keeps_child)
   CROSS JOIN LATERAL (
     SELECT n.part, n.id, pg_catalog.row_number() OVER (ORDER BY n.task_index IS DISTINCT FROM d.first, n.task_index) AS turn

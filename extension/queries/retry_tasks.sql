@@ -9,7 +9,7 @@ WITH retried AS (
       queue_at = CASE WHEN d.delay <= 0 AND NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls
                       THEN $6 - t.priority * interval '1 minute' END,
       execution = NULL, result = d.result, error = d.error, completed_at = NULL, duration_ms = NULL, updated = $6
-  FROM pg_catalog.unnest($1::bigint[], $2::float8[], $3::bool[], $4::jsonb[], $5::jsonb[]) AS d(id, delay, paused, result, error)
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[]), pg_catalog.unnest($3::bool[]), pg_catalog.unnest($4::jsonb[]), pg_catalog.unnest($5::jsonb[])) AS d(id, delay, paused, result, error)
   WHERE t.part = (d.id >> 48)::int AND t.id = d.id
   RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own)
 SELECT retried.id FROM retried WHERE retried.own

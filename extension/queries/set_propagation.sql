@@ -1,4 +1,4 @@
 -- Up to which of their children workflow executions have passed on what was done to them; NULL: up to the last.
 UPDATE workflow.workflow_execution w SET propagate_after = d.after
-FROM pg_catalog.unnest($1::bigint[], $2::bigint[]) AS d(id, after)
+FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS d(id, after)
 WHERE w.part = (d.id >> 48)::int AND w.id = d.id AND w.propagate_after IS DISTINCT FROM d.after

@@ -3,7 +3,7 @@
 -- execution in the same transaction.
 WITH waiting AS MATERIALIZED (
   SELECT t.part, t.id
-  FROM pg_catalog.unnest($1::bigint[], $2::text[], $3::int[], $4::int[]) AS d(workflow_execution, task_name, route, visit)
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[])) AS d(workflow_execution, task_name, route, visit)
   JOIN workflow.workflow_task_execution t
     ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
    AND (d.task_name IS NULL OR (t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit))
