@@ -67,7 +67,7 @@ fn workflow_stop_ticker() -> Result<bool, ErrorReport> {
     Ok(true)
 }
 
-/// Asks a process to end, and waits for that. The owner of the extension may do that to its ticker, although the process is a superuser's.
+/// Asks a process to end, and waits for that. The owner of the extension may end its ticker, although the process is a superuser's.
 fn terminate(pid: i32) -> Result<(), Error> {
     let _rights = Rights::of(bootstrap_superuser());
     Spi::connect(|client| plans::run(client, include_str!("../queries/terminate.sql"), &[pid.into()]).map(drop))
