@@ -3,6 +3,7 @@
 use crate::error::Error;
 use conductor::definition::Definition;
 use conductor::diagram::{Statuses, dot, mermaid};
+use conductor::json::from_text;
 use conductor::timeline::{Bar, gantt};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -10,11 +11,11 @@ use pgrx::prelude::*;
 /// `workflow.diagram` in `sql/status.sql`.
 #[pg_extern(sql = false)]
 fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> Result<String, ErrorReport> {
-    let definition: Definition = serde_json::from_str(definition).map_err(|error| {
+    let definition: Definition = from_text(definition).map_err(|error| {
         Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again")
             .with_detail(error.to_string())
     })?;
-    let statuses: Option<Statuses> = statuses.and_then(|statuses| serde_json::from_str(statuses).ok());
+    let statuses: Option<Statuses> = statuses.and_then(|statuses| from_text(statuses).ok());
     Ok(match format {
         "dot" => dot(&definition, statuses.as_ref()),
         _ => mermaid(&definition, statuses.as_ref()),
@@ -24,7 +25,7 @@ fn workflow_diagram(definition: &str, statuses: Option<&str>, format: &str) -> R
 /// `workflow.gantt` in `sql/timeline.sql`.
 #[pg_extern(sql = false)]
 fn workflow_gantt(title: &str, bars: &str, left_out: i64) -> Result<String, ErrorReport> {
-    let bars: Vec<Bar> = serde_json::from_str(bars).map_err(|error| {
+    let bars: Vec<Bar> = from_text(bars).map_err(|error| {
         Error::refused("WF613", "the bars cannot be drawn", "give a list of bars").with_detail(error.to_string())
     })?;
     Ok(gantt(title, &bars, left_out))

@@ -88,7 +88,7 @@ pub extern "C-unwind" fn _PG_init() {
     ticker::register_launcher();
     relation::listen();
     workflow_actions::listen();
-    conductor::expression::before_evaluation(|| {
+    conductor::interrupt::set(|| {
         pgrx::check_for_interrupts!();
     });
 }
