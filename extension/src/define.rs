@@ -6,6 +6,7 @@ use conductor::catalogue::{Action, Catalogue};
 use conductor::definition::Definition;
 use conductor::finding::{Finding, Severity};
 use conductor::graph::Graph;
+use conductor::json::{from_text, to_text};
 use conductor::parse::parse;
 use conductor::validate::validate;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
@@ -28,7 +29,7 @@ impl Database<'_, '_> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let schema = rows.get::<String>(1)?.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let schema = rows.get::<String>(1)?.and_then(|text| from_text::<Value>(&text).ok());
         Ok(Some(Action {
             param_schema: schema,
             is_workflow: rows.get::<bool>(2)?.unwrap_or_default(),
@@ -150,11 +151,11 @@ fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error
     let hint =
         first.hint.clone().unwrap_or_else(|| "select * from workflow_validate(source) shows every finding".to_owned());
     Error::refused(&first.code.to_string(), format!("{}{place}{more}", first.message), hint)
-        .with_detail(serde_json::to_string(findings).unwrap_or_default())
+        .with_detail(to_text(findings).unwrap_or_default())
 }
 
 fn store(client: &SpiClient, source: &str, definition: &Definition, now: TimestampWithTimeZone) -> Result<i64, Error> {
-    let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+    let text = |value: &Option<Value>| value.as_ref().map(|value| to_text(value).unwrap_or_default());
     let arguments: [DatumWithOid; 12] = [
         definition.reference.as_str().into(),
         definition.label.as_str().into(),
@@ -162,11 +163,11 @@ fn store(client: &SpiClient, source: &str, definition: &Definition, now: Timesta
         definition.version.as_str().into(),
         text(&definition.parameters).into(),
         text(&definition.output).into(),
-        serde_json::to_string(definition).unwrap_or_default().into(),
+        to_text(definition).unwrap_or_default().into(),
         definition.tags.clone().into(),
         definition.enabled.into(),
         source.into(),
-        Graph::describe(definition).to_string().into(),
+        to_text(&Graph::describe(definition)).unwrap_or_default().into(),
         now.into(),
     ];
     let rows = plans::run(client, include_str!("../queries/store_definition.sql"), &arguments)?.first();

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::preconditions;
 use conductor::definition::Definition;
 use conductor::diagram::{Statuses, dot, mermaid};
+use conductor::json::from_text;
 use conductor::timeline::{Bar, gantt};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -17,11 +18,11 @@ fn workflow_diagram(
 ) -> Result<String, ErrorReport> {
     preconditions::utf8()?;
     let definition = definition.ok_or_else(|| Error::missing("definition"))?;
-    let definition: Definition = serde_json::from_str(definition).map_err(|error| {
+    let definition: Definition = from_text(definition).map_err(|error| {
         Error::refused("WF619", "the stored definition cannot be drawn", "define the workflow again")
             .with_detail(error.to_string())
     })?;
-    let statuses: Option<Statuses> = statuses.and_then(|statuses| serde_json::from_str(statuses).ok());
+    let statuses: Option<Statuses> = statuses.and_then(|statuses| from_text(statuses).ok());
     Ok(match format {
         Some("dot") => dot(&definition, statuses.as_ref()),
         _ => mermaid(&definition, statuses.as_ref()),
@@ -32,7 +33,7 @@ fn workflow_diagram(
 #[pg_extern(sql = false)]
 fn workflow_gantt(title: &str, bars: &str, left_out: i64) -> Result<String, ErrorReport> {
     preconditions::utf8()?;
-    let bars: Vec<Bar> = serde_json::from_str(bars).map_err(|error| {
+    let bars: Vec<Bar> = from_text(bars).map_err(|error| {
         Error::refused("WF613", "the bars cannot be drawn", "give a list of bars").with_detail(error.to_string())
     })?;
     Ok(gantt(title, &bars, left_out))

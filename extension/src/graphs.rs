@@ -109,6 +109,6 @@ fn load(client: &SpiClient, version: i64) -> Result<Graph, Error> {
         Error::refused("WF619", format!("definition version {version} cannot be run"), "define the workflow again")
             .with_detail(message)
     };
-    let definition: Definition = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+    let definition: Definition = conductor::json::from_text(&text).map_err(|error| broken(error.to_string()))?;
     Graph::compile(&definition, settings::limits()).map_err(|error| broken(error.to_string()))
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use conductor::expression::{self, Data};
+use conductor::interrupt;
 use conductor::stored::{self, Source};
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::{Datum, FromDatum, IntoDatum, UnboxDatum};
@@ -52,6 +53,12 @@ impl Jsonb {
         unsafe { pg_sys::toast_datum_size(self.0) as usize }
     }
 
+    /// How much room it takes when it is not compressed.
+    pub fn raw_bytes(self) -> usize {
+        // SAFETY: the datum is a live jsonb.
+        unsafe { pg_sys::toast_raw_datum_size(self.0) }
+    }
+
     /// Why no expression can use it; none: any can.
     pub fn obstacle(self) -> Option<&'static str> {
         let mut obstacle = None;
@@ -68,9 +75,7 @@ impl Jsonb {
 
     /// Is it nested deeper than so many levels?
     fn is_deeper_than(self, levels: usize) -> bool {
-        // SAFETY: the datum is a live jsonb.
-        let bytes = unsafe { pg_sys::toast_raw_datum_size(self.0) };
-        bytes >= levels * LEVEL && self.any(|depth, _| depth > levels)
+        self.raw_bytes() >= levels * LEVEL && self.any(|depth, _| depth > levels)
     }
 
     /// Walks through it until one is found: a level, by its depth, or a number on it.
@@ -81,6 +86,7 @@ impl Jsonb {
             let mut iterator = pg_sys::JsonbIteratorInit(&raw mut (*self.unpacked()).root);
             let mut value = pg_sys::JsonbValue::default();
             loop {
+                interrupt::check();
                 let number = match pg_sys::JsonbIteratorNext(&raw mut iterator, &raw mut value, false) {
                     JsonbIteratorToken::WJB_DONE => return false,
                     JsonbIteratorToken::WJB_BEGIN_ARRAY | JsonbIteratorToken::WJB_BEGIN_OBJECT => {

@@ -121,7 +121,7 @@ pub extern "C-unwind" fn _PG_init() {
     workflow_actions::listen();
     graphs::listen();
     caller::listen();
-    conductor::expression::before_evaluation(|| {
+    conductor::interrupt::set(|| {
         pgrx::check_for_interrupts!();
     });
 }

@@ -145,7 +145,7 @@ impl Run {
 
 /// What the conductor remembers, as stored.
 pub fn read_state(state: Jsonb) -> Result<State, Error> {
-    serde_json::from_str(&state.text()).map_err(|error| {
+    conductor::json::from_text(&state.text()).map_err(|error| {
         Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state")
             .with_detail(error.to_string())
     })

@@ -24,6 +24,7 @@ static MAX_CONTEXT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static MAX_WORKFLOW_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(10);
 static HAND_OVER_GRACE: GucSetting<i32> = GucSetting::<i32>::new(10);
 static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static MAX_PARAMETER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1000);
 
@@ -67,6 +68,11 @@ pub fn tick_interval() -> Duration {
 /// Bytes of one reported result or error, as stored.
 pub fn max_result_bytes() -> i32 {
     MAX_RESULT_BYTES.get()
+}
+
+/// Bytes of the parameters of one execution, not compressed.
+pub fn max_parameter_bytes() -> usize {
+    MAX_PARAMETER_BYTES.get().max(0) as usize
 }
 
 /// Seconds that a task may wait longer than one that follows from a report before the latter has to queue, too.
@@ -165,7 +171,7 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::UNIT_MS,
     );
-    let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 11] = [
+    let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 12] = [
         (c"pg_workflow.max_source_bytes", c"Bytes of a definition's source.", &MAX_SOURCE_BYTES, 64 << 20),
         // The parsers recurse: deeper than this the stack of a backend would not be safe.
         (c"pg_workflow.max_depth", c"Nesting of a definition, and of what expressions yield.", &MAX_DEPTH, 100),
@@ -191,6 +197,12 @@ pub fn register() {
             c"pg_workflow.max_result_bytes",
             c"Bytes of one reported result or error, as stored.",
             &MAX_RESULT_BYTES,
+            256 << 20,
+        ),
+        (
+            c"pg_workflow.max_parameter_bytes",
+            c"Bytes of the parameters that one execution starts with, as jsonb.",
+            &MAX_PARAMETER_BYTES,
             256 << 20,
         ),
     ];

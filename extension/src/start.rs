@@ -12,8 +12,10 @@ use crate::row_relation::{RowRelation, Value as Cell, value};
 use crate::row_set::{RowSet, column};
 use crate::rows::Rows;
 use crate::run::{Run, system};
-use crate::{foreign_keys, graphs, plans};
+use crate::{foreign_keys, graphs, plans, settings};
 use conductor::graph::Graph;
+use conductor::json::{from_text, to_text};
+use conductor::schema::Violation;
 use conductor::scope::Facts;
 use conductor::state::Execution;
 use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
@@ -110,6 +112,13 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
         let message = format!("the parameters cannot be used: {obstacle}");
         Error::refused("WF614", message, "nest them less, and give no larger numbers")
     };
+    let (bytes, most) = (given.raw_bytes(), settings::max_parameter_bytes());
+    if bytes > most {
+        let message = format!("the parameters of workflow {} are too large", workflow.reference);
+        let hint = "pass large data by reference, or raise pg_workflow.max_parameter_bytes";
+        let detail = format!("they have {bytes} bytes, at most {most} are allowed");
+        return Err(Error::refused("WF614", message, hint).with_detail(detail));
+    }
     if !given.is_object() {
         return Err(given.obstacle().map_or_else(no_object, useless));
     }
@@ -118,15 +127,20 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
     };
     // What can be read has no obstacle.
     let mut parameters =
-        serde_json::from_str(&given.text()).map_err(|error| useless(given.obstacle().unwrap_or(&error.to_string())))?;
+        from_text(&given.text()).map_err(|error| useless(given.obstacle().unwrap_or(&error.to_string())))?;
     let has_more = schema.add_defaults(&mut parameters);
     let violations = schema.violations(&parameters);
-    if violations.is_empty() {
-        let parameters = if has_more { Jsonb::from_text(&parameters.to_string()) } else { None };
+    if violations.list.is_empty() {
+        let text = has_more.then(|| to_text(&parameters)).transpose();
+        let parameters = text.map_err(|error| useless(&error.to_string()))?.and_then(|text| Jsonb::from_text(&text));
         return Ok(parameters.unwrap_or(given));
     }
-    let list = violations.iter().map(|violation| json!({"path": violation.path, "message": violation.message}));
-    Err(wrong(list.collect()))
+    let told = |violation: &Violation| json!({"path": violation.path, "message": violation.message});
+    let mut list: Vec<Value> = violations.list.iter().map(told).collect();
+    if violations.more > 0 {
+        list.push(json!({"path": "", "message": format!("and {} more", violations.more)}));
+    }
+    Err(wrong(Value::Array(list)))
 }
 
 /// Executions begin, their first tasks to be claimed in `delay` seconds; gives their ids in the order asked for. What

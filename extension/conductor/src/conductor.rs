@@ -7,7 +7,7 @@
 
 use crate::changes::{Changes, End, NewTask, Report, Row, Start, Withdraw, Withdrawn};
 use crate::context;
-use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
+use crate::expression::{self, Data, ExpressionError, ProgramId, Rendering};
 use crate::graph::{Graph, NodeId};
 use crate::scope::{Facts, Item, Missing, Outcome, Scope};
 use crate::state::{Context, Execution, Status, TaskEnd, TaskKey};
@@ -338,10 +338,10 @@ impl<'a> Conductor<'a> {
     /// Why the output's schema does not take it.
     fn rejected(&self, output: &Option<Data>) -> Option<String> {
         let schema = self.graph.output_schema.as_ref()?;
-        let output = serde_json::to_value(output).unwrap_or_default();
+        let output = output.as_ref().map(expression::json).unwrap_or_default();
         let output = if output.is_null() { serde_json::json!({}) } else { output };
         let violations = schema.violations(&output);
-        let first = violations.first()?;
+        let first = violations.list.first()?;
         let place = if first.path.is_empty() { "output" } else { first.path.as_str() };
         Some(format!("WF607: the output is rejected by its schema: {} at {place}", first.message))
     }

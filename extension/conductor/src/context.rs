@@ -5,6 +5,7 @@
 //! sees its branches' changes in order of arrival, each once: the last one to change a variable wins.
 
 use crate::expression::Data;
+use crate::interrupt::{self, Checked};
 use crate::state::{Context, Delta, State};
 use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, Value};
@@ -34,6 +35,11 @@ impl Object for Overlay {
     }
 }
 
+/// Is it a map seen through changes?
+pub(crate) fn is_overlay(value: &Data) -> bool {
+    value.downcast_object_ref::<Overlay>().is_some()
+}
+
 /// No variables.
 pub fn empty() -> Data {
     Value::from_pairs(Changes::new())
@@ -51,7 +57,7 @@ pub fn seen_through(base: &Data, changes: &Changes) -> Data {
 /// A map with changes made to it: plain data.
 pub fn overlaid(base: &Data, changes: &Changes) -> Data {
     let mut entries = Changes::new();
-    for key in base.try_iter().into_iter().flatten() {
+    for key in interrupt::checked(base.try_iter().into_iter().flatten()) {
         if let (Some(name), Ok(value)) = (key.as_str(), base.get_item(&key)) {
             entries.insert(name.to_owned(), value);
         }
@@ -87,10 +93,10 @@ pub fn size_of(name: &str, value: &Data) -> u64 {
 
 /// Bytes of a value, as JSON text.
 pub fn bytes(value: &Data) -> u64 {
-    let mut counter = Counter(0);
+    let mut counter = Checked::new(Counter(0));
     // Counting fails as little as writing to memory does.
     let _ = serde_json::to_writer(&mut counter, value);
-    counter.0
+    counter.into_inner().0
 }
 
 /// Bytes of a map of variables.

@@ -8,6 +8,7 @@
 //! * A line with `*` in its hour or minute is about what passes. Times that are skipped do not exist, and times that
 //!   come twice count twice, so that a run every quarter of an hour stays one.
 
+use crate::interrupt;
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
 use croner::parser::{CronParser, Seconds, Year};
@@ -82,6 +83,7 @@ impl Cron {
     /// The first time that the line names behind this place on the zone's clock, and that is after that moment.
     fn search(&self, mut local: NaiveDateTime, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         loop {
+            interrupt::check();
             // By a clock that is never changed; what the zone makes of it comes next.
             local = self.line.find_next_occurrence(&local.and_utc(), false).ok()?.naive_utc();
             let found = match self.zone.from_local_datetime(&local) {

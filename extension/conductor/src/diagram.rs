@@ -1,7 +1,8 @@
 //! A definition as a picture: Mermaid or DOT text, tasks coloured by how they stand.
 
 use crate::definition::{Definition, Task};
-use std::collections::BTreeMap;
+use crate::interrupt;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 /// How tasks stand, by name, in one word.
@@ -27,7 +28,7 @@ pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
             Shape::Join => writeln!(text, "  t{id}[[\"{label}\"]]"),
         };
     }
-    for (from, to, when) in edges(definition) {
+    for (from, to, when) in interrupt::checked(edges(definition)) {
         let _ = match when {
             None => writeln!(text, "  t{from} --> {to}"),
             Some(when) => writeln!(text, "  t{from} -- \"{}\" --> {to}", escape(when)),
@@ -66,7 +67,7 @@ pub fn dot(definition: &Definition, statuses: Option<&Statuses>) -> String {
         let fill = colour.map(|colour| format!(", style=filled, fillcolor=\"{colour}\"")).unwrap_or_default();
         let _ = writeln!(text, "  t{id} [shape={shape}, label=\"{}\"{fill}];", quote(&label(task)));
     }
-    for (from, to, when) in edges(definition) {
+    for (from, to, when) in interrupt::checked(edges(definition)) {
         let label = when.map(|when| format!(" [label=\"{}\"]", quote(when))).unwrap_or_default();
         let _ = writeln!(text, "  t{from} -> {to}{label};");
     }
@@ -98,12 +99,13 @@ fn label(task: &Task) -> String {
 
 /// From, to and condition of every transition; `fail` is drawn, the other commands lead nowhere.
 fn edges(definition: &Definition) -> Vec<(usize, String, Option<&str>)> {
-    let number = |name: &str| definition.tasks.iter().position(|task| task.name == name);
+    let numbers: HashMap<&str, usize> =
+        definition.tasks.iter().enumerate().rev().map(|(number, task)| (task.name.as_str(), number)).collect();
     let mut edges = Vec::new();
     for (from, task) in definition.tasks.iter().enumerate() {
-        for next in &task.next {
-            for target in &next.targets {
-                let to = match (number(target), target.as_str()) {
+        for next in interrupt::checked(&task.next) {
+            for target in interrupt::checked(&next.targets) {
+                let to = match (numbers.get(target.as_str()), target.as_str()) {
                     (Some(to), _) => format!("t{to}"),
                     (None, "fail") => "fail".to_owned(),
                     (None, "retry") => format!("t{from}"),

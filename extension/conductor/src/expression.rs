@@ -5,6 +5,8 @@
 //! `is defined` asks for it.
 
 use crate::functions;
+use crate::interrupt;
+use crate::json;
 use crate::limits::Limits;
 use crate::stored;
 use crate::template::{self, bound, metered};
@@ -14,7 +16,6 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use self_cell::self_cell;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::OnceLock;
 
 /// JSON as expressions see it: cheap to clone.
 pub type Data = Value;
@@ -86,11 +87,12 @@ impl Sources {
         match value {
             Json::String(text) if template::is_template(text) => Rendering::Program(self.add(text)),
             Json::Array(list) => {
-                let parts: Vec<_> = list.iter().map(|part| self.rendering(part)).collect();
+                let parts: Vec<_> = interrupt::checked(list).map(|part| self.rendering(part)).collect();
                 if parts.iter().all(Rendering::is_literal) { literal(value) } else { Rendering::List(parts) }
             }
             Json::Object(map) => {
-                let parts: Vec<_> = map.iter().map(|(key, part)| (key.clone(), self.rendering(part))).collect();
+                let parts: Vec<_> =
+                    interrupt::checked(map).map(|(key, part)| (key.clone(), self.rendering(part))).collect();
                 if parts.iter().all(|(_, part)| part.is_literal()) { literal(value) } else { Rendering::Map(parts) }
             }
             _ => literal(value),
@@ -99,13 +101,13 @@ impl Sources {
 
     /// Compiles what was added.
     pub fn compile(self, limits: Limits) -> Result<Programs, ExpressionError> {
-        for source in &self.list {
+        for source in interrupt::checked(&self.list) {
             // Parsing and compiling recurse. A definition that came by other ways than the parser is held to it here.
             bound(source, &limits)
                 .map_err(|error| ExpressionError { expression: source.clone(), message: error.message })?;
         }
         let compiled = Compiled::try_new(self.list, |sources| {
-            sources.iter().map(|source| program(source)).collect::<Result<Vec<_>, _>>()
+            interrupt::checked(sources).map(|source| program(source)).collect::<Result<Vec<_>, _>>()
         })?;
         Ok(Programs { compiled, environment: environment(&limits), limits })
     }
@@ -157,7 +159,7 @@ impl Programs {
 
     /// `budget` is how many bytes it may still yield.
     fn evaluate_within(&self, id: ProgramId, scope: &Value, budget: &mut usize) -> Result<Data, ExpressionError> {
-        check_host();
+        interrupt::check();
         let fail = |message: String| ExpressionError { expression: self.source(id).to_owned(), message };
         let mut text = String::new();
         let mut run = |instructions: &Instructions<'_>| {
@@ -205,22 +207,6 @@ impl Programs {
     }
 }
 
-static BEFORE_EVALUATION: OnceLock<fn()> = OnceLock::new();
-
-/// Has something called before every evaluation: one is bounded by its fuel, a long row of them must be stoppable by
-/// whoever hosts the conductor. It may unwind.
-pub fn before_evaluation(check: fn()) {
-    // A second host in one process would bring the same check.
-    let _ = BEFORE_EVALUATION.set(check);
-}
-
-/// Lets the host stop a long row of evaluations, or a long one.
-fn check_host() {
-    if let Some(check) = BEFORE_EVALUATION.get() {
-        check();
-    }
-}
-
 /// The environment every template runs in: no loader, strict undefined, bounded fuel, our functions.
 pub fn environment(limits: &Limits) -> Environment<'static> {
     let mut environment = Environment::new();
@@ -229,7 +215,7 @@ pub fn environment(limits: &Limits) -> Environment<'static> {
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_recursion_limit(limits.depth);
     functions::register(&mut environment);
-    metered::register(&mut environment, limits.depth, check_host);
+    metered::register(&mut environment, limits.depth);
     environment
 }
 
@@ -244,21 +230,42 @@ fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
     text.map_err(|error| ExpressionError { expression: source.to_owned(), message: explain(&error) })
 }
 
-/// JSON as data.
+/// JSON as data. Whoever made it has bounded its depth.
 pub fn data(value: &serde_json::Value) -> Data {
-    // Any JSON is data: there is nothing in it that could be refused.
-    Value::deserialize(value).unwrap_or_default()
+    use serde_json::Value as Json;
+    match value {
+        Json::Array(list) => Value::from(interrupt::checked(list).map(data).collect::<Vec<_>>()),
+        Json::Object(map) => Value::from_pairs(interrupt::checked(map).map(|(key, value)| (key.as_str(), data(value)))),
+        // Any JSON is data: there is nothing in it that could be refused.
+        scalar => Value::deserialize(scalar).unwrap_or_default(),
+    }
+}
+
+/// Data as JSON. What is settled has a bounded depth.
+pub fn json(data: &Data) -> serde_json::Value {
+    use serde_json::Value as Json;
+    interrupt::check();
+    match data.kind() {
+        ValueKind::Seq => data.try_iter().into_iter().flatten().map(|item| json(&item)).collect(),
+        ValueKind::Map => {
+            let pairs = data.as_object().and_then(|object| object.try_iter_pairs()).into_iter().flatten();
+            Json::Object(
+                pairs.map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), json(&value))).collect(),
+            )
+        }
+        _ => serde_json::to_value(data).unwrap_or_default(),
+    }
 }
 
 /// Data as JSON text, as the database stores it.
 pub fn json_text(data: &Data) -> String {
     // Settled data serialises: keys are text, nothing in it is a function.
-    serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned())
+    json::to_text(data).unwrap_or_else(|_| "null".to_owned())
 }
 
 /// JSON text as data; the error says why it cannot be.
 pub fn parse_json(text: &str) -> Result<Data, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    json::from_text(text).map_err(|error| error.to_string())
 }
 
 /// Stands for a stored value that cannot be read: an expression that uses it fails, and no other.
@@ -306,6 +313,7 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
         ValueKind::Seq | ValueKind::Iterable => {
             let mut list = Vec::new();
             for item in value.try_iter().map_err(|error| explain(&error))? {
+                interrupt::check();
                 spend(16, budget)?;
                 list.push(settle(&item, depth - 1, budget)?);
             }
@@ -315,6 +323,7 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
             let mut entries = Vec::new();
             let object = value.as_object().and_then(|object| object.try_iter_pairs());
             for (key, entry) in object.ok_or("a map cannot be read")? {
+                interrupt::check();
                 let name = if key.as_str().is_some() { storable(&key)? } else { Value::from(key.to_string()) };
                 spend(name.as_str().map_or(0, str::len) + 16, budget)?;
                 entries.push((name, settle(&entry, depth - 1, budget)?));

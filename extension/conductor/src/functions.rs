@@ -2,6 +2,7 @@
 //!
 //! Those about the task that ended read the name [`OUTCOME`], which no user's expression can: private names are refused.
 
+use crate::interrupt;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, State};
 
@@ -55,9 +56,13 @@ fn debug(state: &State, values: minijinja::value::Rest<Value>) -> Result<String,
 
 /// `zip(a, b, …)`: the lists side by side, as long as the shortest.
 fn zip(lists: minijinja::value::Rest<Value>) -> Result<Value, Error> {
-    let lists = lists.iter().map(|list| Ok(list.try_iter()?.collect::<Vec<_>>())).collect::<Result<Vec<_>, Error>>()?;
+    let lists = lists
+        .iter()
+        .map(|list| Ok(interrupt::checked(list.try_iter()?).collect::<Vec<_>>()))
+        .collect::<Result<Vec<_>, Error>>()?;
     let length = lists.iter().map(Vec::len).min().unwrap_or(0);
-    let rows = (0..length).map(|row| Value::from(lists.iter().map(|list| list[row].clone()).collect::<Vec<_>>()));
+    let rows = interrupt::checked(0..length)
+        .map(|row| Value::from(lists.iter().map(|list| list[row].clone()).collect::<Vec<_>>()));
     Ok(Value::from(rows.collect::<Vec<_>>()))
 }
 

@@ -4,6 +4,7 @@ use crate::definition::{
     Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec,
 };
 use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
+use crate::interrupt;
 use crate::limits::Limits;
 use crate::needs::{self, Needs};
 use crate::schema::Schema;
@@ -212,8 +213,9 @@ impl Graph {
             })
         });
         let transitions = definition.tasks.iter().flat_map(|task| {
-            task.next.iter().flat_map(move |next| {
-                next.targets.iter().map(move |to| serde_json::json!({"from": task.name, "to": to, "when": next.when}))
+            interrupt::checked(&task.next).flat_map(move |next| {
+                interrupt::checked(&next.targets)
+                    .map(move |to| serde_json::json!({"from": task.name, "to": to, "when": next.when}))
             })
         });
         serde_json::json!({"tasks": tasks.collect::<Vec<_>>(), "transitions": transitions.collect::<Vec<_>>()})
@@ -255,9 +257,9 @@ fn compile_task(task: &crate::definition::Task, by_name: &HashMap<String, NodeId
         spec: spec.clone(),
     });
     let mut next = Vec::new();
-    for transition in &task.next {
+    for transition in interrupt::checked(&task.next) {
         let mut targets = Vec::new();
-        for target in &transition.targets {
+        for target in interrupt::checked(&transition.targets) {
             match target.as_str() {
                 "continue" => targets.push(Target::Continue),
                 "noop" => targets.push(Target::Noop),
@@ -328,7 +330,7 @@ fn retry_command(when: Option<&str>, sources: &mut Sources) -> Retry {
 }
 
 fn assignments(list: &[Assignment], sources: &mut Sources) -> Vec<(String, Rendering)> {
-    list.iter().map(|entry| (entry.name.clone(), sources.rendering(&entry.value))).collect()
+    interrupt::checked(list).map(|entry| (entry.name.clone(), sources.rendering(&entry.value))).collect()
 }
 
 /// Joins, splits and cycles: what depends on the whole.
@@ -338,7 +340,7 @@ fn shape(nodes: &mut [Node], definition: &Definition) {
     let mut graph = DiGraph::<(), ()>::with_capacity(nodes.len(), nodes.len());
     let indices: Vec<_> = nodes.iter().map(|_| graph.add_node(())).collect();
     for (id, node) in nodes.iter().enumerate() {
-        for to in node.successors() {
+        for to in interrupt::checked(node.successors()) {
             inbound_edges[to as usize] += 1;
             inbound_tasks[to as usize].insert(id);
             graph.add_edge(indices[id], indices[to as usize], ());

@@ -13,7 +13,9 @@ pub mod expression;
 pub mod finding;
 mod functions;
 pub mod graph;
+pub mod interrupt;
 pub mod items;
+pub mod json;
 pub mod language;
 #[cfg(feature = "testing")]
 pub mod ledger;
@@ -23,7 +25,7 @@ mod node_set;
 pub mod parse;
 mod retry;
 mod schedule;
-mod schema;
+pub mod schema;
 mod schema_cost;
 pub mod scope;
 #[cfg(feature = "testing")]

@@ -4,6 +4,7 @@
 
 use crate::expression::{ProgramId, Programs, Rendering};
 use crate::graph::{Graph, Node, NodeId, Target};
+use crate::interrupt;
 use std::collections::BTreeSet;
 
 /// What a step may read.
@@ -40,6 +41,7 @@ impl Needs {
     }
 
     fn program(&mut self, programs: &Programs, id: ProgramId) {
+        interrupt::check();
         for name in programs.names(id) {
             let mut parts = name.split('.');
             match parts.next() {
@@ -159,6 +161,7 @@ impl Walk<'_> {
     fn schedule(&mut self, node: NodeId, needs: &mut Needs, seen: &mut BTreeSet<NodeId>) {
         let mut stack = vec![node];
         while let Some(id) = stack.pop() {
+            interrupt::check();
             if !seen.insert(id) {
                 continue;
             }

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::interrupt;
 use serde_json::Value;
 
 /// Pairs of a schema and a value that may have to be looked at.
@@ -35,14 +36,39 @@ const INSIDE: [&str; 8] = [
 /// Keywords whose value holds no schemas.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
+/// The longest text that a pattern or format may be matched with: that cannot be stopped.
+const MAX_MATCHED: usize = 64 << 10;
+/// Keywords that match a text.
+const MATCHING: [&str; 4] = ["pattern", "format", "contentEncoding", "contentMediaType"];
+
+/// The size of a schema: its values, and its text, eight bytes for one.
+pub fn size(schema: &Value) -> usize {
+    let (mut open, mut size) = (vec![schema], 0);
+    while let Some(value) = open.pop() {
+        interrupt::check();
+        size += 1;
+        match value {
+            Value::String(text) => size += text.len() / 8,
+            Value::Array(list) => open.extend(list),
+            Value::Object(map) => {
+                size += map.keys().map(|key| key.len() / 8).sum::<usize>();
+                open.extend(map.values());
+            }
+            _ => {}
+        }
+    }
+    size
+}
+
 /// Can the value be checked within bounds?
 pub fn affordable(schema: &Value, value: &Value) -> bool {
     let references = References::new(schema);
     let mut open = vec![(schema, value, 0)];
     let mut steps = 0;
     while let Some((schema, value, depth)) = open.pop() {
-        steps += 1;
-        if steps + open.len() > MAX_STEPS || depth > MAX_DEPTH {
+        interrupt::check();
+        steps += 1 + at_once(schema, value);
+        if steps + open.len() > MAX_STEPS || depth > MAX_DEPTH || is_long_match(schema, value) {
             return false;
         }
         let Some(same) = references.same(schema) else { return false };
@@ -50,6 +76,23 @@ pub fn affordable(schema: &Value, value: &Value) -> bool {
         inside(schema, value, &mut |schema, value| open.push((schema, value, depth + 1)));
     }
     true
+}
+
+/// Items that are compared at once.
+fn at_once(schema: &Value, value: &Value) -> usize {
+    let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
+    value.as_array().filter(|_| unique).map_or(0, Vec::len)
+}
+
+/// Would it match a long text?
+fn is_long_match(schema: &Value, value: &Value) -> bool {
+    let is_long = |text: &str| text.len() > MAX_MATCHED;
+    let matches = |keywords: &[&str]| keywords.iter().any(|keyword| schema.get(keyword).is_some());
+    match value {
+        Value::String(text) => is_long(text) && matches(&MATCHING),
+        Value::Object(map) => matches(&["patternProperties", "propertyNames"]) && map.keys().any(|key| is_long(key)),
+        _ => false,
+    }
 }
 
 /// Schemas for the parts of a value.
@@ -79,7 +122,7 @@ pub fn endless(schema: &Value) -> Option<String> {
     let references = References::new(schema);
     let all = schemas(schema);
     let pointers: HashMap<*const Value, &str> =
-        all.iter().map(|(at, s)| (std::ptr::from_ref(*s), at.as_str())).collect();
+        interrupt::checked(&all).map(|(at, s)| (std::ptr::from_ref(*s), at.as_str())).collect();
     let mut done: HashSet<*const Value> = HashSet::new();
     for (_, start) in &all {
         // A way of schemas not done yet, each with what is still to be looked at.
@@ -87,6 +130,7 @@ pub fn endless(schema: &Value) -> Option<String> {
         let mut on_way: HashSet<*const Value> = HashSet::new();
         let mut next = Some(*start);
         loop {
+            interrupt::check();
             if let Some(schema) = next.take() {
                 let key = std::ptr::from_ref(schema);
                 if on_way.contains(&key) {
@@ -115,7 +159,7 @@ pub fn endless(schema: &Value) -> Option<String> {
 pub fn remote(schema: &Value) -> Vec<String> {
     let references = References::new(schema);
     let mut found = Vec::new();
-    for (pointer, schema) in schemas(schema) {
+    for (pointer, schema) in interrupt::checked(schemas(schema)) {
         let Some(keywords) = schema.as_object() else { continue };
         for keyword in REFERENCES {
             if keywords.get(keyword).and_then(Value::as_str).is_some_and(|target| !target.starts_with('#')) {
@@ -135,6 +179,7 @@ fn schemas(root: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     let mut open = vec![(String::new(), root)];
     while let Some((pointer, schema)) = open.pop() {
+        interrupt::check();
         match schema {
             Value::Object(keywords) => {
                 let below = keywords.iter().filter(|(keyword, _)| !DATA.contains(&keyword.as_str()));
@@ -166,6 +211,7 @@ impl<'s> References<'s> {
         let mut anchors = HashMap::new();
         let mut open = vec![root];
         while let Some(schema) = open.pop() {
+            interrupt::check();
             match schema {
                 Value::Object(keywords) => {
                     for keyword in ["$anchor", "$dynamicAnchor", "$id"] {

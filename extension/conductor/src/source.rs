@@ -11,6 +11,7 @@ mod scalar;
 use serde_json::{Map, Number, Value};
 
 use crate::finding::Code;
+use crate::interrupt;
 use crate::limits::Limits;
 
 /// A node of a [`Source`].
@@ -213,6 +214,7 @@ impl Source {
 
     /// A node as JSON. The recursion is bounded by the depth the source was read with, the size by its alias budget.
     pub fn value(&self, id: NodeId) -> Value {
+        interrupt::check();
         match self.content(id) {
             Content::Null => Value::Null,
             Content::Bool(b) => Value::Bool(*b),

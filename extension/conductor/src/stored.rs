@@ -1,6 +1,7 @@
 //! A stored value that is read only when an expression looks into it: most are passed on as they are.
 
 use crate::expression::Data;
+use crate::template::unwatched;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value};
 use std::any::Any;
 use std::fmt;
@@ -37,7 +38,7 @@ pub fn source<S: Source>(data: &Data) -> Option<&S> {
 
 /// The same, whatever stores it.
 pub(crate) fn any_source(data: &Data) -> Option<&dyn Source> {
-    data.downcast_object_ref::<Stored>().map(|stored| &*stored.source)
+    unwatched(data).downcast_object_ref::<Stored>().map(|stored| &*stored.source)
 }
 
 impl Stored {

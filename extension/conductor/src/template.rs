@@ -3,9 +3,11 @@
 pub(crate) mod metered;
 mod names;
 mod references;
+mod watched;
 
 pub use names::{FILTERS, FUNCTIONS, TESTS};
 pub use references::{Named, Read, References};
+pub(crate) use watched::unwatched;
 
 use minijinja::machinery::{Token, parse, tokenize};
 

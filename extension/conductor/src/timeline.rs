@@ -1,6 +1,7 @@
 //! The times of an execution's tasks as a picture: Mermaid gantt text.
 
 use crate::diagram::escape;
+use crate::interrupt;
 use serde::Deserialize;
 use std::fmt::Write;
 
@@ -35,7 +36,7 @@ pub fn gantt(title: &str, bars: &[Bar], left_out: i64) -> String {
     let axis = if span < DAY { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
     let mut text = format!("gantt\n  title {}\n  dateFormat x\n  axisFormat {axis}\n", word(title));
     let mut section = None;
-    for (id, bar) in bars.iter().enumerate() {
+    for (id, bar) in interrupt::checked(bars).enumerate() {
         if section != Some(&bar.task) {
             let _ = writeln!(text, "  section {}", word(&bar.task));
             section = Some(&bar.task);

@@ -14,6 +14,7 @@ mod sites;
 use crate::catalogue::Catalogue;
 use crate::definition::Definition;
 use crate::finding::{Code, Finding, MAX_FINDINGS, Severity, shorten};
+use crate::interrupt;
 use crate::limits::Limits;
 use crate::parse::{Parsed, Place, Places, parse};
 use crate::source::NodeId;
@@ -68,6 +69,7 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     /// Starts a finding about a part of the normal form.
     fn at<'c>(&'c mut self, path: &'c str) -> Spot<'c, 'a> {
+        interrupt::check();
         let place = self.locate(path);
         Spot { check: self, path, place, inside: false, task: None, expression: None }
     }
@@ -76,6 +78,7 @@ impl<'a> Check<'a> {
     fn locate(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
+            interrupt::check();
             if let Some(place) = self.places.find(path) {
                 return Some(place);
             }

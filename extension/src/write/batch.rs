@@ -208,7 +208,7 @@ impl Batch {
         let touched = *execution != run.before || changes.variables.is_some() || changes.error_message.is_some();
         if touched || changes.end.is_some() {
             let is_plain = execution.state == State::plain(execution.status);
-            let state = (!is_plain).then(|| serde_json::to_string(&execution.state));
+            let state = (!is_plain).then(|| conductor::json::to_text(&execution.state));
             self.runs.push(RunRow {
                 id: run.id,
                 status: execution.status,

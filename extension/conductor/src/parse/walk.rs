@@ -8,9 +8,13 @@ use super::Place;
 use super::duration::{self, MAX_SECONDS};
 use super::name;
 use crate::finding::{Code, Finding, MAX_FINDINGS, Severity, shorten};
+use crate::interrupt;
 use crate::limits::Limits;
 use crate::source::{Content, Defect, NodeId, Source};
 use crate::template;
+
+/// Names of tasks that a definition may mention in all: its transitions are at most as many.
+const MAX_NAMES: usize = 100_000;
 
 /// Reads a [`Source`] into a definition.
 pub struct Walk<'a> {
@@ -20,6 +24,8 @@ pub struct Walk<'a> {
     pub task: Option<String>,
     findings: Vec<Finding>,
     places: HashMap<String, Place>,
+    /// Names that lists of names have given so far.
+    names: usize,
 }
 
 /// The known fields of a map; those that are null count as not given.
@@ -65,7 +71,7 @@ impl Range {
 
 impl<'a> Walk<'a> {
     pub fn new(source: &'a Source, limits: &'a Limits) -> Self {
-        Walk { source, limits, task: None, findings: Vec::new(), places: HashMap::new() }
+        Walk { source, limits, task: None, findings: Vec::new(), places: HashMap::new(), names: 0 }
     }
 
     pub fn finish(self) -> (Vec<Finding>, HashMap<String, Place>) {
@@ -101,6 +107,7 @@ impl<'a> Walk<'a> {
 
     /// Remembers where a part of the normal form is written.
     pub fn place(&mut self, path: String, node: NodeId) {
+        interrupt::check();
         self.places.insert(path, Place { node, offset: 0, sugar: false });
     }
 
@@ -144,7 +151,7 @@ impl<'a> Walk<'a> {
             return None;
         };
         let mut given = Vec::new();
-        for (key, value) in entries {
+        for (key, value) in interrupt::checked(entries) {
             let key_text = self.source.str(*key).unwrap_or_default();
             match known.iter().find(|name| **name == key_text) {
                 Some(name) if !matches!(self.source.content(*value), Content::Null) => given.push((*name, *value)),
@@ -317,14 +324,29 @@ impl<'a> Walk<'a> {
 
     /// Names, as a list or as text with commas.
     pub fn names(&mut self, node: NodeId, what: &str) -> Vec<Name> {
+        let names = self.all_names(node, what);
+        self.names += names.len();
+        if self.names <= MAX_NAMES {
+            return names;
+        }
+        let message = format!("more than {MAX_NAMES} names of tasks in all");
+        self.report(9, node, message, "move a part into a workflow of its own".to_owned());
+        Vec::new()
+    }
+
+    fn all_names(&mut self, node: NodeId, what: &str) -> Vec<Name> {
         match self.source.content(node) {
             Content::Text(_) => {
                 let Some(text) = self.text(node, what) else { return Vec::new() };
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 let offset = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize;
-                parts.map(|part| Name { text: part.to_owned(), node, offset: offset(part) }).collect()
+                interrupt::checked(parts)
+                    .map(|part| Name { text: part.to_owned(), node, offset: offset(part) })
+                    .collect()
             }
-            Content::List(items) => items.iter().filter_map(|item| self.name_in_list(*item, what)).collect(),
+            Content::List(items) => {
+                interrupt::checked(items).filter_map(|item| self.name_in_list(*item, what)).collect()
+            }
             _ => {
                 self.wrong_type(node, what, "a name or a list of names");
                 Vec::new()

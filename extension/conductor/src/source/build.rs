@@ -7,10 +7,11 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag}
 
 use super::{Content, Defect, Node, NodeId, Source, Step, Style, scalar};
 use crate::finding::{MAX_FINDINGS, shorten};
+use crate::interrupt;
 use crate::limits::Limits;
 
-/// Nodes a source may have whatever its bytes: ids are 32 bits wide.
-const MAX_NODES: usize = u32::MAX as usize - 1;
+/// Nodes a source may have whatever its bytes: what is made of them takes memory, and time to be dropped.
+const MAX_NODES: usize = 1_000_000;
 
 /// Reads `source.text` into `source.nodes`.
 pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
@@ -54,7 +55,7 @@ pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
 
 impl Source {
     fn link_parents(&mut self) {
-        for parent in 0..self.nodes.len() {
+        for parent in interrupt::checked(0..self.nodes.len()) {
             let id = NodeId(parent as u32);
             let children: Vec<(NodeId, Step)> = match &self.nodes[parent].content {
                 Content::List(items) => items.iter().enumerate().map(|(i, item)| (*item, Step::Index(i))).collect(),
@@ -129,6 +130,7 @@ type Progress = Result<(), Box<Defect>>;
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Progress {
+        interrupt::check();
         let start = span.start.byte_offset().unwrap_or(0);
         let end = span.end.byte_offset().unwrap_or(start);
         let tagged = span.tag_start().and_then(|at| at.byte_offset()).unwrap_or(start);
@@ -267,7 +269,7 @@ impl Builder<'_> {
     fn distinct(&self, entries: &[(NodeId, NodeId)]) -> (Vec<(NodeId, NodeId)>, Vec<Defect>) {
         let mut seen: HashMap<&str, NodeId> = HashMap::with_capacity(entries.len());
         let (mut kept, mut defects) = (Vec::with_capacity(entries.len()), Vec::new());
-        for &(key, value) in entries {
+        for &(key, value) in interrupt::checked(entries) {
             let name = self.text_of(key);
             if let Some(first) = seen.get(name) {
                 if defects.len() >= MAX_FINDINGS {
@@ -302,7 +304,9 @@ impl Builder<'_> {
             let node = &self.nodes[map.0 as usize];
             match &node.content {
                 Content::Map(entries) => {
-                    kept.extend(entries.iter().filter(|(key, _)| seen.insert(self.text_of(*key).to_owned())));
+                    kept.extend(
+                        interrupt::checked(entries).filter(|(key, _)| seen.insert(self.text_of(*key).to_owned())),
+                    );
                 }
                 other => {
                     let message = format!("`<<` merges maps, not {}", other.kind());

@@ -3,6 +3,7 @@
 use std::str::Chars;
 
 use super::{NodeId, Source, Style};
+use crate::interrupt;
 
 /// The bytes at which lines start. A line ends with LF, CR LF or CR.
 pub fn line_starts(text: &str) -> Vec<usize> {
@@ -14,6 +15,7 @@ pub fn line_starts(text: &str) -> Vec<usize> {
 impl Source {
     /// Line and column, both from 1, of a byte.
     pub fn line_and_column(&self, at: usize) -> (u32, u32) {
+        interrupt::check();
         let mut at = at.min(self.text.len());
         while !self.text.is_char_boundary(at) {
             at -= 1;
@@ -32,7 +34,7 @@ impl Source {
             return node.start;
         };
         let mut walk = Alignment::new(raw, node.style);
-        before.chars().for_each(|c| walk.pass(c));
+        interrupt::checked(before.chars()).for_each(|c| walk.pass(c));
         // The place of a character is where it stands, not where the fold before it starts.
         node.start + value[offset..].chars().next().map_or(walk.at(), |c| walk.stand(c))
     }

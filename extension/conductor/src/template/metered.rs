@@ -5,29 +5,84 @@
 //! short expression makes one that takes years to walk through. So the tree of a template is copied with a filter around
 //! every operand that may be walked through: it takes the fuel, or fails, before the walk. `map`, `select` and their like,
 //! which walk through their arguments with each item, are registered anew, to take it each time.
+//!
+//! Fuel bounds how much is done; how long it takes until the host can stop it is bounded, too. The filters check, and hand a
+//! large value on as one that checks at each step ([`watched`]). A body that can be repeated checks each time. What a
+//! library does in one go has an input of bounded size: [`MAX_TEXT`] and [`MAX_SORTED`].
+//!
+//! MiniJinja slices, repeats and reverses lists lazily. A list that is lazy many times over costs a walk through each layer for
+//! every item, and stack. So the filters hand on a plain list in place of a lazy one.
 
 use minijinja::machinery::ast::{
     AutoEscape, BinOp, BinOpKind, Call, CallArg, CallBlock, Compare, CompareOp, Const, Do, EmitExpr, EmitRaw, Expr,
     Filter, FilterBlock, ForLoop, GetAttr, GetItem, IfCond, IfExpr, List, Macro, Map, Set, SetBlock, Slice, Spanned,
     Stmt, Template, Test, Tuple, UnaryOp, UnaryOpKind, Var, WithBlock,
 };
-use minijinja::machinery::{CodeGenerator, Instructions, parse, parse_expr};
+use minijinja::machinery::{CodeGenerator, Instructions, Span, parse, parse_expr};
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, filters};
 use std::borrow::Cow;
 
-/// The filter around operands. Private names are refused in users' templates.
-const FILTER: &str = "__metered";
+use super::watched::{is_plain_map, unwatched, watched};
+use crate::{interrupt, stored};
+
+/// The filter around operands that are walked through. Private names are refused in users' templates.
+const METERED: &str = "__metered";
+/// The filter around what an item is taken from: all of a text, but not of a list, is walked through.
+const TOUCHED: &str = "__touched";
+/// The filter around what is sliced or repeated lazily: each item is walked past.
+const SLICED: &str = "__sliced";
+/// The filter around what may be a text that is too long.
+const BOUNDED: &str = "__bounded";
+/// The filter around what a filter works on.
+const FILTERED: &str = "__filtered";
+/// The filter around what is taken apart into items, which may be the characters of a text.
+const TAKEN_APART: &str = "__taken_apart";
+/// The filter around what is sorted.
+const SORTED: &str = "__sorted";
+/// The filter that only checks.
+const CHECKED: &str = "__checked";
 
 /// Filters and tests that look at no more than they pay for themselves.
-const SHALLOW_FILTERS: [&str; 9] = ["attr", "count", "d", "default", "first", "items", "last", "length", "list"];
+const SHALLOW_FILTERS: [&str; 8] = ["attr", "count", "d", "default", "first", "items", "last", "length"];
 const SHALLOW_TESTS: [&str; 3] = ["defined", "undefined", "none"];
+/// Filters that take a sequence.
+const SEQUENCE_FILTERS: [&str; 15] = [
+    "batch",
+    "chain",
+    "join",
+    "list",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "select",
+    "selectattr",
+    "slice",
+    "sum",
+    "unique",
+    "zip",
+];
+/// Filters that sort: the comparisons cannot be stopped.
+const SORTING_FILTERS: [&str; 3] = ["sort", "dictsort", "groupby"];
+
+/// The longest text, in bytes, that an operator takes: none can be stopped on its way through it.
+pub const MAX_TEXT: usize = 16 << 20;
+/// The longest text that a filter, test or function takes: they are slower.
+pub const MAX_FILTERED: usize = 4 << 20;
+/// The longest text that is taken apart into characters.
+pub const MAX_TAKEN_APART: usize = 1 << 18;
+/// The most items that are sorted at once.
+pub const MAX_SORTED: usize = 100_000;
+/// The most items that a lazy list may have, with those of lists in it, where it is made a plain one.
+pub const MAX_LAZY: usize = 1_000_000;
 
 /// An item of a list costs so much of one fuel, and so do eight bytes of text.
 const UNITS_PER_FUEL: u64 = 8;
 
-/// How often a long walk asks its host whether it is to stop.
-const UNITS_BETWEEN_CHECKS: u64 = 1 << 16;
+/// How often a long walk checks. A value that is worth more is watched.
+const UNITS_BETWEEN_CHECKS: u64 = 1 << 12;
 
 /// The name of a test.
 type Name<'a> = Option<Cow<'a, str>>;
@@ -36,12 +91,29 @@ type Others = Rest<ValueOrKwargs>;
 type Listed = Result<Vec<Value>, Error>;
 
 /// Makes the meter known to an environment: what is written out passes it too.
-pub fn register(environment: &mut Environment<'static>, depth: usize, check: fn()) {
-    let meter = Meter { depth, check };
-    environment.add_filter(FILTER, move |state: &State, value: Value| meter.pay(state, &value).map(|_| value));
+pub fn register(environment: &mut Environment<'static>, depth: usize) {
+    let meter = Meter { depth };
+    let metered = move |longest| move |state: &State, value: Value| meter.metered(state, value, longest);
+    environment.add_filter(METERED, metered(MAX_TEXT));
+    environment.add_filter(FILTERED, metered(MAX_FILTERED));
+    environment.add_filter(TAKEN_APART, move |state: &State, value: Value| meter.taken_apart(state, value));
+    environment.add_filter(TOUCHED, touched);
+    environment.add_filter(SLICED, move |state: &State, value: Value| meter.sliced(state, value));
+    environment.add_filter(BOUNDED, |value: Value| text_units(&value, MAX_TEXT).map(|_| value));
+    environment.add_filter(SORTED, move |state: &State, value: Value| {
+        if value.len().is_some_and(|count| count > MAX_SORTED) {
+            let message = format!("more than {MAX_SORTED} items cannot be sorted");
+            return Err(Error::new(ErrorKind::InvalidOperation, message));
+        }
+        meter.taken_apart(state, value)
+    });
+    environment.add_filter(CHECKED, |value: Value| {
+        interrupt::check();
+        value
+    });
     environment.set_formatter(move |out, state, value| {
-        meter.pay(state, value)?;
-        minijinja::escape_formatter(out, state, value)
+        let value = meter.metered(state, value.clone(), usize::MAX)?;
+        minijinja::escape_formatter(out, state, &value)
     });
     environment.add_filter("map", move |state: &mut State, items: Value, others: Others| -> Listed {
         meter.pay_for_each(state, &items, &others)?;
@@ -98,23 +170,53 @@ pub fn template(source: &str) -> Result<Instructions<'_>, Error> {
 struct Meter {
     /// How deep a value may be nested.
     depth: usize,
-    /// Asks the host whether a long walk is to stop.
-    check: fn(),
 }
 
 impl Meter {
+    /// Takes the fuel for one walk through a value, and gives it on: plain, and watched where it is large. `longest`
+    /// bounds the texts in it.
+    fn metered(self, state: &State, value: Value, longest: usize) -> Result<Value, Error> {
+        interrupt::check();
+        let mut walk = Walk { state, longest, units: 0, total: 0, checked: 0, found_lazy: false };
+        walk.through(&value, self.depth)?;
+        let value = if walk.found_lazy { self.plain(&value)? } else { value };
+        Ok(if walk.total > UNITS_BETWEEN_CHECKS { watched(value) } else { value })
+    }
+
+    /// As [`Meter::metered`], of what is taken apart into items.
+    fn taken_apart(self, state: &State, value: Value) -> Result<Value, Error> {
+        text_units(&value, MAX_TAKEN_APART)?;
+        self.metered(state, value, MAX_FILTERED)
+    }
+
     /// Takes the fuel for one walk through a value; gives the units that it is worth.
     fn pay(self, state: &State, value: &Value) -> Result<u64, Error> {
-        let mut walk = Walk { state, check: self.check, units: 0, total: 0, checked: 0 };
+        let mut walk = Walk { state, longest: MAX_FILTERED, units: 0, total: 0, checked: 0, found_lazy: false };
         walk.through(value, self.depth)?;
         Ok(walk.total)
+    }
+
+    /// As [`touched`], and takes the fuel for a walk past each item of a sequence.
+    fn sliced(self, state: &State, value: Value) -> Result<Value, Error> {
+        if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            let units = value.len().unwrap_or(0) as u64;
+            state.consume_fuel(units / UNITS_PER_FUEL)?;
+            let value = if is_lazy(&value) { self.plain(&value)? } else { value };
+            return Ok(if units > UNITS_BETWEEN_CHECKS { watched(value) } else { value });
+        }
+        touched(state, value)
+    }
+
+    /// A copy without lazy lists.
+    fn plain(self, value: &Value) -> Result<Value, Error> {
+        plain(value, self.depth, &mut 0)
     }
 
     /// Takes the fuel for walking through others with each of some items.
     fn pay_for_each(self, state: &State, items: &Value, others: &[ValueOrKwargs]) -> Result<(), Error> {
         let count = match items.len() {
             Some(count) => count,
-            None => items.try_iter().map_or(0, Iterator::count),
+            None => items.try_iter().map_or(0, |items| interrupt::checked(items).count()),
         };
         for other in others {
             let units = self.pay(state, other)?;
@@ -124,15 +226,77 @@ impl Meter {
     }
 }
 
+/// Takes the fuel for a walk through a text. A sequence that has to be walked through to find an item is watched.
+fn touched(state: &State, value: Value) -> Result<Value, Error> {
+    interrupt::check();
+    match value.kind() {
+        ValueKind::String => {
+            let units = text_units(&value, MAX_TEXT)?;
+            state.consume_fuel(units / UNITS_PER_FUEL)?;
+            Ok(value)
+        }
+        ValueKind::Iterable => Ok(watched(value)),
+        ValueKind::Seq if value.len().is_some_and(|count| count as u64 > UNITS_BETWEEN_CHECKS) => Ok(watched(value)),
+        _ => Ok(value),
+    }
+}
+
+/// Does it make its items when it is walked through?
+fn is_lazy(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
+        && !value.is_tuple()
+        && stored::any_source(value).is_none()
+        && unwatched(value).downcast_object_ref::<Vec<Value>>().is_none()
+}
+
+/// A copy of a value without lazy lists. The walk that found them has bounded its depth.
+fn plain(value: &Value, depth: usize, items: &mut usize) -> Result<Value, Error> {
+    let mut part = |part: &Value| {
+        interrupt::check();
+        *items += 1;
+        if *items > MAX_LAZY {
+            let message = format!("a list that is made on the way has more than {MAX_LAZY} items");
+            return Err(Error::new(ErrorKind::InvalidOperation, message));
+        }
+        plain(part, depth.saturating_sub(1), items)
+    };
+    match (value.kind(), value.as_object()) {
+        _ if depth == 0 || value.is_tuple() || stored::any_source(value).is_some() => Ok(value.clone()),
+        (ValueKind::Seq | ValueKind::Iterable, Some(object)) => {
+            let list = object.try_iter().into_iter().flatten().map(|item| part(&item));
+            list.collect::<Result<Vec<_>, _>>().map(Value::from)
+        }
+        // A namespace has to stay one; what is in it passed the meter when it was set.
+        (ValueKind::Map, Some(object)) if is_plain_map(value) => {
+            let entries = object.try_iter_pairs().into_iter().flatten().map(|(key, value)| Ok((key, part(&value)?)));
+            entries.collect::<Result<Vec<_>, Error>>().map(Value::from_pairs)
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+/// The units of a walk through a text, unless it is too long for one; of any other value none.
+fn text_units(value: &Value, longest: usize) -> Result<u64, Error> {
+    let bytes = value.as_str().map_or(0, str::len);
+    if bytes > longest {
+        let message = format!("a text has {bytes} bytes, more than the {longest} allowed here");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    Ok(bytes as u64 / 8)
+}
+
 struct Walk<'a> {
     state: &'a State<'a, 'a>,
-    check: fn(),
+    /// Bytes that a text may have.
+    longest: usize,
     /// Not yet paid.
     units: u64,
     /// Paid or not.
     total: u64,
-    /// Since the host was asked.
+    /// Since the last check.
     checked: u64,
+    /// Some list in it is lazy.
+    found_lazy: bool,
 }
 
 impl Walk<'_> {
@@ -142,7 +306,7 @@ impl Walk<'_> {
         self.checked += units;
         if self.checked >= UNITS_BETWEEN_CHECKS {
             self.checked = 0;
-            (self.check)();
+            interrupt::check();
         }
         if self.units < UNITS_PER_FUEL {
             return Ok(());
@@ -152,7 +316,7 @@ impl Walk<'_> {
 
     fn through(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         let is_map = match value.kind() {
-            ValueKind::String => return self.spend(value.as_str().map_or(0, str::len) as u64 / 8),
+            ValueKind::String => return self.spend(text_units(value, self.longest)?),
             ValueKind::Seq | ValueKind::Iterable => false,
             ValueKind::Map => true,
             _ => return Ok(()),
@@ -160,6 +324,7 @@ impl Walk<'_> {
         if depth == 0 {
             return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deep"));
         }
+        self.found_lazy |= !is_map && is_lazy(value);
         for item in value.try_iter()? {
             self.spend(1)?;
             self.through(&item, depth - 1)?;
@@ -173,13 +338,29 @@ impl Walk<'_> {
 
 /// The operand, paid for.
 fn metered<'a>(operand: &Expr<'a>) -> Expr<'a> {
+    filtered(METERED, operand)
+}
+
+/// The operand, passed through one of our filters.
+fn filtered<'a>(name: &'static str, operand: &Expr<'a>) -> Expr<'a> {
     match operand {
         Expr::Const(_) => copy(operand),
         _ => {
-            let filter = Filter { name: FILTER, expr: Some(copy(operand)), args: Vec::new() };
+            let filter = Filter { name, expr: Some(copy(operand)), args: Vec::new() };
             Expr::Filter(Spanned::new(filter, operand.span()))
         }
     }
+}
+
+/// What an item is taken from. A name is no place in a text, and a small number is a place that is near.
+fn container<'a>(it: &GetItem<'a>) -> Expr<'a> {
+    let is_near = match &it.subscript_expr {
+        Expr::Const(constant) => {
+            constant.value.as_str().is_some() || constant.value.as_i64().is_some_and(|index| (0..64).contains(&index))
+        }
+        _ => false,
+    };
+    if is_near { copy(&it.expr) } else { filtered(TOUCHED, &it.expr) }
 }
 
 fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
@@ -188,7 +369,7 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
         Expr::Const(it) => Expr::Const(Spanned::new(Const { value: it.value.clone() }, it.span())),
         Expr::Slice(it) => {
             let [start, stop, step] = [&it.start, &it.stop, &it.step].map(|part| part.as_ref().map(copy));
-            Expr::Slice(Spanned::new(Slice { expr: copy(&it.expr), start, stop, step }, it.span()))
+            Expr::Slice(Spanned::new(Slice { expr: filtered(SLICED, &it.expr), start, stop, step }, it.span()))
         }
         Expr::UnaryOp(it) => {
             // It can't be copied.
@@ -196,10 +377,15 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
             Expr::UnaryOp(Spanned::new(UnaryOp { op, expr: copy(&it.expr) }, it.span()))
         }
         Expr::BinOp(it) => {
-            use BinOpKind::{Concat, Eq, Gt, Gte, In, Lt, Lte, Ne};
-            let walks = matches!(it.op, Concat | Eq | Ne | Gt | Gte | Lt | Lte | In);
-            let operand = if walks { metered } else { copy };
-            let (left, right) = (operand(&it.left), operand(&it.right));
+            use BinOpKind::{Add, Concat, Eq, Gt, Gte, In, Lt, Lte, Mul, Ne};
+            let operand = |it: &Expr<'a>, op| match op {
+                Concat | Eq | Ne | Gt | Gte | Lt | Lte | In => metered(it),
+                // Lists are put together without a walk, texts are not.
+                Add => filtered(BOUNDED, it),
+                Mul => filtered(SLICED, it),
+                _ => copy(it),
+            };
+            let (left, right) = (operand(&it.left, it.op), operand(&it.right, it.op));
             Expr::BinOp(Spanned::new(BinOp { op: it.op, left, right }, it.span()))
         }
         Expr::Compare(it) => {
@@ -212,8 +398,14 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
             Expr::IfExpr(Spanned::new(copied, it.span()))
         }
         Expr::Filter(it) => {
-            let operand = if SHALLOW_FILTERS.contains(&it.name) { copy } else { metered };
-            let copied = Filter { name: it.name, expr: it.expr.as_ref().map(operand), args: arguments(&it.args) };
+            let filter = match it.name {
+                name if SHALLOW_FILTERS.contains(&name) => TOUCHED,
+                name if SORTING_FILTERS.contains(&name) => SORTED,
+                name if SEQUENCE_FILTERS.contains(&name) => TAKEN_APART,
+                _ => FILTERED,
+            };
+            let operand = it.expr.as_ref().map(|operand| filtered(filter, operand));
+            let copied = Filter { name: it.name, expr: operand, args: arguments(&it.args) };
             Expr::Filter(Spanned::new(copied, it.span()))
         }
         Expr::Test(it) => {
@@ -223,7 +415,7 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
         }
         Expr::GetAttr(it) => Expr::GetAttr(Spanned::new(GetAttr { expr: copy(&it.expr), name: it.name }, it.span())),
         Expr::GetItem(it) => {
-            let copied = GetItem { expr: copy(&it.expr), subscript_expr: metered(&it.subscript_expr) };
+            let copied = GetItem { expr: container(it), subscript_expr: metered(&it.subscript_expr) };
             Expr::GetItem(Spanned::new(copied, it.span()))
         }
         Expr::Call(it) => Expr::Call(call(it)),
@@ -247,9 +439,9 @@ fn call<'a>(it: &Spanned<Call<'a>>) -> Spanned<Call<'a>> {
 
 fn arguments<'a>(list: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
     let paid = |argument: &CallArg<'a>| match argument {
-        CallArg::Pos(value) => CallArg::Pos(metered(value)),
-        CallArg::Kwarg(name, value) => CallArg::Kwarg(name, metered(value)),
-        CallArg::PosSplat(value) => CallArg::PosSplat(metered(value)),
+        CallArg::Pos(value) => CallArg::Pos(filtered(FILTERED, value)),
+        CallArg::Kwarg(name, value) => CallArg::Kwarg(name, filtered(FILTERED, value)),
+        CallArg::PosSplat(value) => CallArg::PosSplat(filtered(TAKEN_APART, value)),
         // These are no value a filter takes; what is in them was paid for when they were made.
         CallArg::KwargSplat(value) => CallArg::KwargSplat(copy(value)),
     };
@@ -265,9 +457,9 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
             let copied = ForLoop {
                 target: copy(&it.target),
                 iter: copy(&it.iter),
-                filter_expr: it.filter_expr.as_ref().map(copy),
+                filter_expr: it.filter_expr.as_ref().map(|filter| filtered(CHECKED, filter)),
                 recursive: it.recursive,
-                body: statements(&it.body),
+                body: repeated(&it.body, it.span()),
                 else_body: statements(&it.else_body),
             };
             Stmt::ForLoop(Spanned::new(copied, it.span()))
@@ -307,11 +499,24 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
     }
 }
 
+/// A body that may be run again and again: it checks each time.
+fn repeated<'a>(list: &[Stmt<'a>], span: Span) -> Vec<Stmt<'a>> {
+    // What is written out passes the meter, which checks.
+    if list.iter().any(|it| matches!(it, Stmt::EmitExpr(_))) {
+        return statements(list);
+    }
+    let truth = Expr::Const(Spanned::new(Const { value: Value::from(true) }, span));
+    let filter = Filter { name: CHECKED, expr: Some(truth), args: Vec::new() };
+    let expr = Expr::Filter(Spanned::new(filter, span));
+    let checked = IfCond { expr, true_body: statements(list), false_body: Vec::new() };
+    vec![Stmt::IfCond(Spanned::new(checked, span))]
+}
+
 fn statements<'a>(list: &[Stmt<'a>]) -> Vec<Stmt<'a>> {
     list.iter().map(statement).collect()
 }
 
 fn declared<'a>(it: &Spanned<Macro<'a>>) -> Spanned<Macro<'a>> {
     let (args, defaults) = (copies(&it.args), copies(&it.defaults));
-    Spanned::new(Macro { name: it.name, args, defaults, body: statements(&it.body) }, it.span())
+    Spanned::new(Macro { name: it.name, args, defaults, body: repeated(&it.body, it.span()) }, it.span())
 }

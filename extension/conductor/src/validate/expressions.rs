@@ -10,6 +10,7 @@ use super::sites::{self, Phase, Site, SiteValue};
 use super::{Check, Spot};
 use crate::definition::Assignment;
 use crate::finding::{MAX_FINDINGS, shorten};
+use crate::interrupt;
 use crate::parse::Place;
 use crate::parse::name::{list, nearest};
 use crate::source::NodeId;
@@ -98,6 +99,7 @@ impl Text<'_> {
 
 impl Expressions<'_> {
     fn site(&mut self, check: &mut Check<'_>, site: &Site<'_>) {
+        interrupt::check();
         let place = check.locate(&site.path);
         match site.value {
             SiteValue::Any(value) => self.value(check, site, value, place),
@@ -116,6 +118,7 @@ impl Expressions<'_> {
 
     /// The texts in a value. The parser has bounded its depth.
     fn value(&mut self, check: &mut Check<'_>, site: &Site<'_>, value: &Value, place: Option<Place>) {
+        interrupt::check();
         let places = check.places;
         let child = |node: Option<NodeId>| place.and(node).map(|node| Place { node, offset: 0, sugar: false });
         let source = places.source();

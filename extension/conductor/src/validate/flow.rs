@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::outcome::Outcome;
 use super::shape::{Edge, Shape};
 use crate::definition::{Assignment, Join};
+use crate::interrupt;
 
 /// Words of bits that working it out may touch.
 const MAX_STEPS: usize = 50_000_000;
@@ -74,7 +75,7 @@ impl Flow {
     pub fn new(shape: &Shape<'_>) -> Flow {
         let mut variables: HashMap<String, usize> = HashMap::new();
         let mut name = |list: &[Assignment]| {
-            for assignment in list {
+            for assignment in interrupt::checked(list) {
                 let next = variables.len();
                 variables.entry(assignment.name.clone()).or_insert(next);
             }
@@ -157,7 +158,7 @@ impl<'s> Solver<'s> {
         let mut known = vec![self.vars.clone(); tasks];
         self.solve(&mut known, |this, known, task| {
             let mut set = this.vars.clone();
-            for edge in &this.shape.inbound[task] {
+            for edge in interrupt::checked(&this.shape.inbound[task]) {
                 let edge = this.shape.edges[*edge];
                 set.join(&known[edge.from]);
                 set.join(&this.published[edge.from][edge.transition]);
@@ -190,7 +191,7 @@ impl<'s> Solver<'s> {
 
     fn arriving(&mut self, known: &[Set], task: usize, ways: Ways) -> Set {
         let mut by_task: HashMap<usize, Set> = HashMap::new();
-        for edge in &self.shape.inbound[task] {
+        for edge in interrupt::checked(&self.shape.inbound[task]) {
             let edge = self.shape.edges[*edge];
             let Some(set) = self.along(known, edge, ways) else { continue };
             by_task.entry(edge.from).and_modify(|all| all.meet(&set)).or_insert(set);
@@ -211,7 +212,7 @@ impl<'s> Solver<'s> {
         let mut all = Set::none(self.words);
         by_task.values().for_each(|set| all.join(set));
         if needed < inbound || by_task.len() < inbound {
-            for bit in 0..self.words * 64 {
+            for bit in interrupt::checked(0..self.words * 64) {
                 if without(bit) < needed {
                     all.add(bit);
                 } else {
@@ -250,6 +251,7 @@ impl<'s> Solver<'s> {
         let mut waiting = vec![true; known.len()];
         let mut open: std::collections::VecDeque<usize> = (0..known.len()).collect();
         while let Some(task) = open.pop_front() {
+            interrupt::check();
             waiting[task] = false;
             self.steps += self.words * (self.shape.inbound[task].len() + 1);
             if self.steps > MAX_STEPS {

@@ -7,6 +7,7 @@ use super::outcome::{Fires, Outcome};
 use super::shape::Shape;
 use crate::definition::Join;
 use crate::finding::{MAX_FINDINGS, shorten};
+use crate::interrupt;
 use crate::parse::name::{COMMANDS, list, nearest};
 
 /// Steps that working out nested forks may take.
@@ -64,8 +65,8 @@ fn targets(check: &mut Check<'_>, shape: &Shape<'_>) {
     }
     valid.extend(COMMANDS);
     for (i, task) in tasks.iter().enumerate() {
-        for (j, next) in task.next.iter().enumerate() {
-            for (k, target) in next.targets.iter().enumerate() {
+        for (j, next) in interrupt::checked(&task.next).enumerate() {
+            for (k, target) in interrupt::checked(&next.targets).enumerate() {
                 if check.findings.len() >= MAX_FINDINGS {
                     return;
                 }
@@ -102,7 +103,7 @@ fn ways(check: &mut Check<'_>, shape: &Shape<'_>) {
 }
 
 fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
-    for (i, task) in shape.definition.tasks.iter().enumerate() {
+    for (i, task) in interrupt::checked(&shape.definition.tasks).enumerate() {
         let Some(join) = task.join else { continue };
         let inbound = shape.inbound_tasks(i).len();
         let place = format!("tasks[{i}].join");
@@ -144,7 +145,7 @@ fn nested_forks(check: &mut Check<'_>, shape: &Shape<'_>) {
     let mut steps = 0;
     let mut open: Vec<usize> = (0..count).collect();
     while let Some(task) = open.pop() {
-        for edge in &shape.outbound[task] {
+        for edge in interrupt::checked(&shape.outbound[task]) {
             steps += words;
             if steps > MAX_STEPS {
                 return;
@@ -160,7 +161,7 @@ fn nested_forks(check: &mut Check<'_>, shape: &Shape<'_>) {
             }
         }
     }
-    for (i, task) in shape.definition.tasks.iter().enumerate() {
+    for (i, task) in interrupt::checked(&shape.definition.tasks).enumerate() {
         if !shape.is_join(i) || shape.cycle[i].is_some() {
             continue;
         }
@@ -209,6 +210,7 @@ fn has_exit(shape: &Shape<'_>, task: usize, cycle: usize) -> bool {
     let leads_on = |j: usize| next[j].targets.iter().filter_map(|target| shape.by_name.get(target.as_str()));
     let ends = [Outcome::Succeeded, Outcome::Skipped, Outcome::Failed, Outcome::TimedOut];
     ends.into_iter().filter(|outcome| outcome.possible(&shape.definition.tasks[task])).any(|outcome| {
+        interrupt::check();
         let goes_on = (0..next.len()).any(|j| {
             firing[j].at(outcome) == Fires::Always
                 && !next[j].targets.iter().any(|target| target == "fail")
@@ -225,8 +227,8 @@ fn has_exit(shape: &Shape<'_>, task: usize, cycle: usize) -> bool {
 fn retries(check: &mut Check<'_>, shape: &Shape<'_>) {
     for (i, task) in shape.definition.tasks.iter().enumerate() {
         let mut seen = task.retry.is_some();
-        for (j, next) in task.next.iter().enumerate() {
-            for (k, _) in next.targets.iter().enumerate().filter(|(_, target)| *target == "retry") {
+        for (j, next) in interrupt::checked(&task.next).enumerate() {
+            for (k, _) in interrupt::checked(&next.targets).enumerate().filter(|(_, target)| *target == "retry") {
                 if seen {
                     let message = format!("the task `{}` says twice how it is retried", shorten(&task.name, 80));
                     let hint = "keep either `retry` or one `do: retry`, and join their conditions".to_owned();
@@ -240,7 +242,7 @@ fn retries(check: &mut Check<'_>, shape: &Shape<'_>) {
 
 fn dead_transitions(check: &mut Check<'_>, shape: &Shape<'_>) {
     for (i, task) in shape.definition.tasks.iter().enumerate() {
-        for (j, next) in task.next.iter().enumerate() {
+        for (j, next) in interrupt::checked(&task.next).enumerate() {
             let idle = next.targets.is_empty() && next.publish.is_empty();
             if idle || Outcome::ALL.iter().any(|outcome| shape.can_fire(i, j, *outcome)) {
                 continue;

@@ -1,10 +1,9 @@
 //! WF401 to WF404: the JSON Schemas of parameters and output.
 
-use jsonschema::PatternOptions;
 use serde_json::{Map, Value};
 
 use super::Check;
-use crate::finding::shorten;
+use crate::schema::{bound, message, options};
 use crate::schema_cost::{affordable, endless, escape, remote};
 
 /// Errors of one schema or value that are told.
@@ -21,20 +20,16 @@ pub struct Violation {
 
 /// Everything that is wrong with a value; nothing if that can't be told within bounds.
 pub fn violations(schema: &Value, value: &Value) -> Vec<Violation> {
-    if endless(schema).is_some() || !remote(schema).is_empty() || !affordable(schema, value) {
+    if bound(schema).is_err() || endless(schema).is_some() || !remote(schema).is_empty() || !affordable(schema, value) {
         return Vec::new();
     }
     let Ok(validator) = options().build(schema) else { return Vec::new() };
     let violation = |error: jsonschema::ValidationError<'_>| Violation {
         pointer: error.instance_path().to_string(),
         through: error.evaluation_path().to_string(),
-        message: shorten(&error.to_string(), 300).into_owned(),
+        message: message(&error),
     };
     validator.iter_errors(value).take(MAX_ERRORS).map(violation).collect()
-}
-
-fn options() -> jsonschema::ValidationOptions<'static> {
-    jsonschema::options().with_pattern_options(PatternOptions::regex()).offline()
 }
 
 pub fn check(check: &mut Check<'_>) {
@@ -50,6 +45,11 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
     let source = check.places.source();
     let node = check.places.find(name).map(|place| place.node);
     let at = |pointer: &str| node.map(|node| source.pointer(node, pointer));
+    if let Err(message) = bound(schema) {
+        let hint = "split the workflow, or check parts of the value in a task".to_owned();
+        check.at(name).error(9, format!("`{name}`: {message}"), hint);
+        return;
+    }
     let mut sound = true;
     for pointer in remote(schema) {
         sound = false;
@@ -74,7 +74,7 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
         return;
     }
     if let Err(error) = options().build(schema) {
-        let message = format!("`{name}` is no valid JSON Schema: {}", shorten(&error.to_string(), 300));
+        let message = format!("`{name}` is no valid JSON Schema: {}", message(&error));
         let pointer = error.instance_path().to_string();
         check.at(name).node(at(&pointer)).error(code, message, None);
         return;
@@ -87,7 +87,7 @@ fn broken(schema: &Value) -> Vec<Violation> {
     let error = |error: jsonschema::ValidationError<'_>| Violation {
         pointer: error.instance_path().to_string(),
         through: String::new(),
-        message: shorten(&error.to_string(), 300).into_owned(),
+        message: message(&error),
     };
     match jsonschema::meta::validator_for(schema) {
         Ok(validator) => validator.iter_errors(schema).take(MAX_ERRORS).map(error).collect(),

@@ -6,6 +6,7 @@ use petgraph::graph::DiGraph;
 
 use super::outcome::{Firing, Outcome};
 use crate::definition::Definition;
+use crate::interrupt;
 use crate::limits::Limits;
 use crate::parse::name::COMMANDS;
 
@@ -60,7 +61,7 @@ impl<'d> Shape<'d> {
         };
         shape.firing = tasks
             .iter()
-            .map(|task| task.next.iter().map(|next| Firing::of(next.when.as_deref(), limits)).collect())
+            .map(|task| interrupt::checked(&task.next).map(|next| Firing::of(next.when.as_deref(), limits)).collect())
             .collect();
         shape.add_edges();
         shape.find_cycles();
@@ -72,8 +73,8 @@ impl<'d> Shape<'d> {
 
     fn add_edges(&mut self) {
         for (from, task) in self.definition.tasks.iter().enumerate() {
-            for (transition, next) in task.next.iter().enumerate() {
-                for target in next.targets.iter().filter(|target| !COMMANDS.contains(&target.as_str())) {
+            for (transition, next) in interrupt::checked(&task.next).enumerate() {
+                for target in interrupt::checked(&next.targets).filter(|target| !COMMANDS.contains(&target.as_str())) {
                     let Some(&to) = self.by_name.get(target.as_str()) else { continue };
                     self.inbound[to].push(self.edges.len());
                     self.outbound[from].push(self.edges.len());
@@ -86,7 +87,7 @@ impl<'d> Shape<'d> {
     fn find_cycles(&mut self) {
         let mut graph = DiGraph::<(), ()>::with_capacity(self.inbound.len(), self.edges.len());
         let nodes: Vec<_> = self.inbound.iter().map(|_| graph.add_node(())).collect();
-        for edge in &self.edges {
+        for edge in interrupt::checked(&self.edges) {
             graph.add_edge(nodes[edge.from], nodes[edge.to], ());
         }
         // Kosaraju keeps its own stack: no graph makes it recurse.
@@ -106,6 +107,7 @@ impl<'d> Shape<'d> {
         let mut open: Vec<usize> = from.iter().copied().filter(|task| Some(*task) != around).collect();
         open.iter().for_each(|task| reached[*task] = true);
         while let Some(task) = open.pop() {
+            interrupt::check();
             for edge in &self.outbound[task] {
                 let to = self.edges[*edge].to;
                 if !reached[to] && Some(to) != around {
