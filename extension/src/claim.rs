@@ -182,8 +182,15 @@ fn claim_part(
     look.end(client, 10 * (asking.wanted - before))?;
     if claimed.len() < asking.wanted {
         let (time, id) = place;
-        let arguments = [part.into(), actions.into(), now.into(), time.into(), id.into()];
-        plans::run(client, include_str!("../queries/put_back.sql"), &arguments)?;
+        let arguments = [part.into(), actions.clone().into(), now.into(), time.into(), id.into()];
+        let strays = plans::run(client, include_str!("../queries/put_back.sql"), &arguments)?;
+        if !strays.is_empty() && actions.len() > 1 {
+            for action in actions.chunks(1) {
+                if claimed.len() < asking.wanted {
+                    claim_from(client, now, asking, (part, place), action, claimed)?;
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -203,10 +210,15 @@ fn claim_from(
             let arguments = [part.into(), action.as_str().into(), node.into(), now.into(), time.into(), id.into()];
             plans::run(client, include_str!("../queries/claim_one.sql"), &arguments)
         }
+        [action] => {
+            let (action, wanted) = (action.as_str().into(), (wanted as i64).into());
+            let arguments = [part.into(), action, wanted, node.into(), now.into(), time.into(), id.into()];
+            plans::run(client, include_str!("../queries/claim.sql"), &arguments)
+        }
         _ => {
             let (actions, wanted) = (actions.to_vec().into(), (wanted as i64).into());
             let arguments = [part.into(), actions, wanted, node.into(), now.into(), time.into(), id.into()];
-            plans::run(client, include_str!("../queries/claim.sql"), &arguments)
+            plans::run(client, include_str!("../queries/claim_across.sql"), &arguments)
         }
     })?;
     let before = claimed.len();
