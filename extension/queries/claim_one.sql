@@ -3,8 +3,8 @@ UPDATE workflow.workflow_task_execution t
 SET status = 'running', lease = $3, attempt = t.attempt + 1,
     queue_at = NULL, started_at = $4, updated = $4,
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $4 + t.timeout_seconds * interval '1 second' END
-WHERE t.part = $1 AND t.id = (
-  SELECT c.id
+WHERE t.part = $1 AND (t.ctid, t.id) = (
+  SELECT c.ctid, c.id
   FROM workflow.workflow_task_execution c
   JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.workflow_execution
   WHERE c.part = $1 AND c.action_ref = $2 AND c.queue_at IS NOT NULL AND (c.queue_at, c.id) >= ($5, $6)

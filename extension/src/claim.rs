@@ -198,7 +198,15 @@ fn claim_part(
     // Those that others claim this very moment are there, too.
     look.end(client, 10 * (asking.wanted - before))?;
     if claimed.len() < asking.wanted {
-        put_back_strays(client, part, actions, now, place)?;
+        let has_strays = put_back_strays(client, part, actions.clone(), now, place)?;
+        // They took the place of tasks that could have been claimed.
+        if has_strays && actions.len() > 1 {
+            for action in actions.chunks(1) {
+                if claimed.len() < asking.wanted {
+                    claim_from(client, now, asking, (part, place), action, claimed)?;
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -218,10 +226,15 @@ fn claim_from(
             let arguments = [part.into(), action.as_str().into(), token.into(), now.into(), time.into(), id.into()];
             plans::run(client, include_str!("../queries/claim_one.sql"), &arguments)
         }
+        [action] => {
+            let (action, wanted) = (action.as_str().into(), (wanted as i64).into());
+            let arguments = [part.into(), action, wanted, token.into(), now.into(), time.into(), id.into()];
+            plans::run(client, include_str!("../queries/claim.sql"), &arguments)
+        }
         _ => {
             let (actions, wanted) = (actions.to_vec().into(), (wanted as i64).into());
             let arguments = [part.into(), actions, wanted, token.into(), now.into(), time.into(), id.into()];
-            plans::run(client, include_str!("../queries/claim.sql"), &arguments)
+            plans::run(client, include_str!("../queries/claim_across.sql"), &arguments)
         }
     }?;
     let before = claimed.len();

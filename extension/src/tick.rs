@@ -107,23 +107,24 @@ pub fn expire_leases(
 }
 
 /// Takes tasks out of the queue of a part, from a place in it on, whose execution was paused or stopped while somebody claimed
-/// them who then rolled back: they wait for the end of the pause, or have ended as cancelled.
+/// them who then rolled back: they wait for the end of the pause, or have ended as cancelled. Returns whether there was any.
 pub fn put_back_strays(
     client: &SpiClient,
     part: i32,
     actions: Vec<String>,
     now: TimestampWithTimeZone,
     (time, id): (TimestampWithTimeZone, i64),
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let arguments = [part.into(), actions.into(), time.into(), id.into()];
     let strays = numbers(plans::run(client, include_str!("../queries/find_strays.sql"), &arguments)?, 1)?;
     if strays.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let locked: Vec<i64> = lock_runs(client, strays.clone())?.into_iter().collect();
     let arguments = [part.into(), strays.into(), locked.into(), now.into()];
     let ended = numbers(plans::run(client, include_str!("../queries/dequeue_strays.sql"), &arguments)?, 1)?;
-    end(client, now, ended.into_iter().map(|task| (task, "cancelled", None)))
+    end(client, now, ended.into_iter().map(|task| (task, "cancelled", None)))?;
+    Ok(true)
 }
 
 /// Goes on with tasks whose delay, retry delay or time limit is over. Returns how many these were.

@@ -72,6 +72,33 @@ async fn what_waited_longest_comes_first_across_the_actions() {
     .await;
 }
 
+/// What must not begin stays in the queue where a claim that had it is rolled back after a pause.
+#[tokio::test]
+async fn what_must_not_begin_keeps_nobody_from_what_may() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(FOUR).await;
+        start(&mut session, 3).await;
+        session.run("BEGIN").await;
+        assert_eq!(total(&claim(&mut session, "w", 3, "'{demo.a}'").await), 3);
+        let mut other = Session::new(db).await;
+        other.run("SELECT workflow_pause(id) FROM workflow.execution").await;
+        session.run("ROLLBACK").await;
+        assert_eq!(
+            session
+                .value::<i64>("SELECT count(*) FROM workflow.workflow_task_execution WHERE queue_at IS NOT NULL")
+                .await,
+            3
+        );
+        session.at(1.0).await;
+        session.define_as("demo.late", "tasks: [{name: b, action: demo.b}]").await;
+        session.run("SELECT workflow_start_many('demo.late', array_fill('{}'::jsonb, ARRAY[5]))").await;
+        assert_eq!(claim(&mut session, "w", 2, ACTIONS).await, [("demo.b".to_owned(), 2)]);
+        assert_eq!(claim(&mut session, "w", 10, "NULL").await, [("demo.b".to_owned(), 3)]);
+    })
+    .await;
+}
+
 /// The statement on a table whose rows have the same place in each partition.
 #[tokio::test]
 async fn a_claim_of_one_part_takes_nothing_of_others_where_tasks_are_partitioned() {
@@ -91,11 +118,12 @@ async fn a_claim_of_one_part_takes_nothing_of_others_where_tasks_are_partitioned
             let lines = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
             lines.replace("workflow.workflow_task_execution", "parted")
         };
+        let across = on_parted(include_str!("../../../extension/queries/claim_across.sql"));
         let many = on_parted(include_str!("../../../extension/queries/claim.sql"));
         let one = on_parted(include_str!("../../../extension/queries/claim_one.sql"));
         for (kind, text, types, arguments) in [
-            ("one action", &many, "int, text[], bigint, bigint", "2, '{demo.a}', 10, 0"),
-            ("two actions", &many, "int, text[], bigint, bigint", "2, '{demo.a, demo.b}', 10, 0"),
+            ("one action", &many, "int, text, bigint, bigint", "2, 'demo.a', 10, 0"),
+            ("two actions", &across, "int, text[], bigint, bigint", "2, '{demo.a, demo.b}', 10, 0"),
             ("one task", &one, "int, text, bigint", "2, 'demo.a', 0"),
         ] {
             session.run("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan").await;

@@ -1,0 +1,33 @@
+-- As claim, of several actions ($2): what waited longest first, across them. It is looked first, without a lock, how many of the
+-- first $3 tasks are of each action, and then that many of each are locked: no more than are claimed. The look takes what must not
+-- begin for work. That is rare; whoever is given less for it takes it out of the queue and claims of each action again.
+WITH share AS MATERIALIZED (
+  SELECT f.ref, pg_catalog.count(*) AS wanted FROM (
+    SELECT a.ref
+    FROM pg_catalog.unnest($2::text[]) AS a(ref)
+    CROSS JOIN LATERAL (
+      SELECT t.queue_at, t.id FROM workflow.workflow_task_execution t
+      WHERE t.part = $1 AND t.action_ref = a.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
+        AND NOT workflow.goes_on_elsewhere(t.xmax)
+      ORDER BY t.queue_at, t.id LIMIT $3) AS c
+    ORDER BY c.queue_at, c.id LIMIT $3) AS f
+  GROUP BY f.ref),
+candidate AS MATERIALIZED (
+  SELECT c.ctid AS place, c.id
+  FROM share s
+  CROSS JOIN LATERAL (
+    SELECT t.ctid, t.queue_at, t.id
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE t.part = $1 AND t.action_ref = s.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
+      AND NOT workflow.goes_on_elsewhere(t.xmax) AND NOT workflow.keeps_out(w.status, w.paused, w.state)
+    ORDER BY t.queue_at, t.id LIMIT s.wanted
+    FOR NO KEY UPDATE OF t SKIP LOCKED) AS c
+  ORDER BY c.queue_at, c.id)
+UPDATE workflow.workflow_task_execution t
+SET status = 'running', lease = $4, attempt = t.attempt + 1,
+    queue_at = NULL, started_at = $5, updated = $5,
+    due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
+FROM ROWS FROM (pg_catalog.unnest(ARRAY(SELECT c.place FROM candidate c)), pg_catalog.unnest(ARRAY(SELECT c.id FROM candidate c))) AS first(place, id)
+WHERE t.part = $1 AND t.ctid = first.place AND t.id IS NOT DISTINCT FROM first.id
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt
