@@ -32,19 +32,18 @@ BEGIN
     -- What the API is made of, in schema workflow. Functions of the API that run with the caller's privileges need these; they compute,
     -- read and raise, and write nothing.
     WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
-      'check_format', 'is_end', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
+      'check_format', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
       'say_cause', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- may_count takes a lock that an operator could hold up as well by locking the execution; notify_queued only notifies.
-    WHEN function_name IN ('make_id', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
+    WHEN function_name IN ('make_id', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
       'next_part', 'queued_actions', 'notify_queued', 'may_count') THEN 'operator'
     -- An author may write the tables of definitions by hand, so that these give nothing more.
     WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
     WHEN function_name IN ('check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_outside', 'require_own_task',
       'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
-    -- Everything else has a premise that only its caller sees to, such as a lock: dispatch, do_due_run, end_tasks, expire_leases, … are
-    -- called by the functions of workers, with the owner's privileges.
+    -- Everything else has a premise that only its caller sees to, and is called with the owner's privileges.
     END;
 END $$;
 COMMENT ON FUNCTION workflow.level_of(name) IS

@@ -1,6 +1,6 @@
 -- The signals that tasks of a workflow wait for, as its definition has them.
-SELECT array_agg(DISTINCT t.task #>> '{wait_for,signal}')
+SELECT pg_catalog.array_agg(DISTINCT t.task #>> '{wait_for,signal}')
 FROM workflow.workflow_execution w
 JOIN workflow.workflow_definition_version v ON v.id = w.version
-CROSS JOIN LATERAL jsonb_array_elements(v.definition -> 'tasks') AS t(task)
+CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(v.definition -> 'tasks') AS t(task)
 WHERE w.part = ($1 >> 48)::int AND w.id = $1 AND t.task ? 'wait_for'

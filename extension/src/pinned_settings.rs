@@ -35,6 +35,8 @@ const FIXED: &[(&CStr, &CStr)] = &[
     (c"bytea_output", c"hex"),
     (c"DateStyle", c"ISO, MDY"),
     (c"IntervalStyle", c"postgres"),
+    (c"pg_workflow.test_now", c""),
+    (c"pg_workflow.test_seed", c"0"),
 ];
 
 /// The same for PL/pgSQL, which is loaded later: until then its settings are names without a definition.
@@ -52,7 +54,6 @@ pub fn pin() {
         let fixed = FIXED.iter().find(|(fixed, _)| fixed.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
         let value = match fixed {
             Some((_, value)) => Some((*value).to_owned()),
-            None if name.to_bytes().starts_with(b"pg_workflow.test_") => Some(CString::default()),
             None if name.to_bytes().starts_with(b"pg_workflow.") => None,
             None => current(&name),
         };

@@ -143,6 +143,10 @@ pub fn play<E: Engine>(case: &Case, engine: &mut E) -> Verdict {
 
 /// A case that design section 4 takes differently: a task without action is done by the engine and never offered.
 fn departure(case: &Case) -> Option<&'static str> {
+    // What a status is called is one word everywhere; the recording has two for the same expression.
+    if case.definition.to_string().contains("task_status(") && recorded_word(case, "succeeded") {
+        return Some("task_status() has the labels of workflow.task_status");
+    }
     let tasks = case.definition["tasks"].as_array()?;
     let routing: Vec<&str> =
         tasks.iter().filter(|task| task["action"].is_null()).filter_map(|task| task["name"].as_str()).collect();
@@ -151,6 +155,12 @@ fn departure(case: &Case) -> Option<&'static str> {
             || (step.op == "claim" && routing.contains(&step.task.as_str()))
     };
     case.steps.iter().any(offered).then_some("a routing task is done by the engine and never offered to a worker")
+}
+
+/// Whether an input that was recorded has this word for its message.
+fn recorded_word(case: &Case, word: &str) -> bool {
+    let inputs = case.steps.iter().flat_map(|step| step.expect.ready.iter().flatten()).flat_map(|ready| &ready.actions);
+    inputs.into_iter().any(|action| action.input["message"] == word)
 }
 
 fn play_step<E: Engine>(case: &Case, step: &Step, engine: &mut E) -> Result<(), String> {

@@ -319,6 +319,7 @@ const INTERNAL: [(Level, &[&str]); 3] = [
             "gantt",
             "is_end",
             "last_claim",
+            "live_lists",
             "now",
             "page_size",
             "raise_error",
@@ -349,6 +350,7 @@ const INTERNAL: [(Level, &[&str]); 3] = [
     (
         Level::Operator,
         &[
+            "author_of",
             "check_key",
             "check_parameters",
             "check_prune",
