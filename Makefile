@@ -5,7 +5,7 @@ MAJORS ?= 15 16 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check package conformance simulate clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check check-cancel package conformance simulate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ check: ## format, lints, licences, and a build for PostgreSQL 17
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 	cargo check --release --locked -p pg_workflow --no-default-features --features pg17
 	scripts/licences
+
+check-cancel: ## how soon a backend stops when it is told to, whatever it does: at most 100 ms
+	@scripts/prepare 15
+	scripts/build 15
+	cargo run --release -p pg_workflow_tests --bin cancel -- $(NAMES)
 
 package: ## a tarball of the extension for each PostgreSQL major under target/package
 	@scripts/package $(MAJORS)
