@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check advisories adr-index release-check package conformance simulate clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check check-cancel advisories adr-index release-check package conformance simulate clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ adr-index: ## docs/adr/README.md from the records beside it
 
 release-check: ## whether all versions agree; TAG=v1.2.3 also asks for its changelog and upgrade script
 	scripts/release-check $(TAG)
+
+check-cancel: ## how soon a backend stops when it is told to, whatever it does: at most 100 ms
+	@scripts/prepare 15
+	scripts/build 15
+	cargo run --release -p pg_workflow_tests --bin cancel -- $(NAMES)
 
 package: ## a tarball of the extension for each PostgreSQL major under target/package
 	@scripts/package $(MAJORS)

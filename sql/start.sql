@@ -11,7 +11,7 @@ RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_start_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_start(text, jsonb, text, int, timestamptz, int) IS
-  'Starts one execution of a workflow and gives its id. parameters: an object that the workflow''s parameters schema takes; its defaults apply. idempotency_key: the same key for the same workflow in the same part gives the same execution back. priority: -1000 to 1000, higher goes first. run_at: when its first tasks can be claimed; null: now. part: 0 to 1023, where its rows live. Errors: WF601 the parameters are invalid, all violations in the detail; WF611 the workflow is disabled; WF613 an argument out of range; WF616 no such workflow; WF618 it is driven from outside.';
+  'Starts one execution of a workflow and gives its id. parameters: an object that the workflow''s parameters schema takes; its defaults apply. idempotency_key: the same key for the same workflow in the same part gives the same execution back. priority: -1000 to 1000, higher goes first. run_at: when its first tasks can be claimed; null: now. part: 0 to 1023, where its rows live. Errors: WF601 the parameters are invalid, the violations in the detail (at most 100, and how many more there are); WF611 the workflow is disabled; WF613 an argument out of range; WF614 the parameters have more bytes than pg_workflow.max_parameter_bytes; WF616 no such workflow; WF618 it is driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_start(text, jsonb, text, int, timestamptz, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_start_many(ref text, parameters jsonb[], idempotency_keys text[] DEFAULT NULL,

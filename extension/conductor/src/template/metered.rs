@@ -19,6 +19,7 @@ use minijinja::machinery::ast::{
     Stmt, Template, Test, Tuple, UnaryOp, UnaryOpKind, Var, WithBlock,
 };
 use minijinja::machinery::{CodeGenerator, Instructions, Span, parse, parse_expr};
+use minijinja::tests::is_sameas;
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, filters};
 use std::borrow::Cow;
@@ -209,7 +210,7 @@ impl Meter {
 
     /// A copy without lazy lists.
     fn plain(self, value: &Value) -> Result<Value, Error> {
-        plain(value, self.depth, &mut 0)
+        Plain { items: 0, last: None }.copy(value, self.depth)
     }
 
     /// Takes the fuel for walking through others with each of some items.
@@ -249,29 +250,49 @@ fn is_lazy(value: &Value) -> bool {
         && unwatched(value).downcast_object_ref::<Vec<Value>>().is_none()
 }
 
-/// A copy of a value without lazy lists. The walk that found them has bounded its depth.
-fn plain(value: &Value, depth: usize, items: &mut usize) -> Result<Value, Error> {
-    let mut part = |part: &Value| {
+/// Makes plain lists of lazy ones.
+struct Plain {
+    /// Items made so far.
+    items: usize,
+    /// The last value copied, and its copy: a list that is repeated often is copied once.
+    last: Option<(Value, Value)>,
+}
+
+impl Plain {
+    /// A copy without lazy lists. The walk that found them has bounded the depth.
+    fn copy(&mut self, value: &Value, depth: usize) -> Result<Value, Error> {
+        let Some(object) = value.as_object().filter(|_| depth > 0 && !value.is_tuple()) else {
+            return Ok(value.clone());
+        };
+        if let Some((_, copy)) = self.last.as_ref().filter(|(last, _)| is_sameas(last, value)) {
+            return Ok(copy.clone());
+        }
+        let copy = match value.kind() {
+            _ if stored::any_source(value).is_some() => return Ok(value.clone()),
+            ValueKind::Seq | ValueKind::Iterable => {
+                let list = object.try_iter().into_iter().flatten().map(|item| self.part(&item, depth));
+                Value::from(list.collect::<Result<Vec<_>, _>>()?)
+            }
+            // A namespace has to stay one; what is in it passed the meter when it was set.
+            ValueKind::Map if is_plain_map(value) => {
+                let pairs = object.try_iter_pairs().into_iter().flatten();
+                let entries = pairs.map(|(key, value)| Ok((key, self.part(&value, depth)?)));
+                Value::from_pairs(entries.collect::<Result<Vec<_>, Error>>()?)
+            }
+            _ => return Ok(value.clone()),
+        };
+        self.last = Some((value.clone(), copy.clone()));
+        Ok(copy)
+    }
+
+    fn part(&mut self, part: &Value, depth: usize) -> Result<Value, Error> {
         interrupt::check();
-        *items += 1;
-        if *items > MAX_LAZY {
+        self.items += 1;
+        if self.items > MAX_LAZY {
             let message = format!("a list that is made on the way has more than {MAX_LAZY} items");
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
-        plain(part, depth.saturating_sub(1), items)
-    };
-    match (value.kind(), value.as_object()) {
-        _ if depth == 0 || value.is_tuple() || stored::any_source(value).is_some() => Ok(value.clone()),
-        (ValueKind::Seq | ValueKind::Iterable, Some(object)) => {
-            let list = object.try_iter().into_iter().flatten().map(|item| part(&item));
-            list.collect::<Result<Vec<_>, _>>().map(Value::from)
-        }
-        // A namespace has to stay one; what is in it passed the meter when it was set.
-        (ValueKind::Map, Some(object)) if is_plain_map(value) => {
-            let entries = object.try_iter_pairs().into_iter().flatten().map(|(key, value)| Ok((key, part(&value)?)));
-            entries.collect::<Result<Vec<_>, Error>>().map(Value::from_pairs)
-        }
-        _ => Ok(value.clone()),
+        self.copy(part, depth - 1)
     }
 }
 
@@ -345,11 +366,12 @@ fn metered<'a>(operand: &Expr<'a>) -> Expr<'a> {
 fn filtered<'a>(name: &'static str, operand: &Expr<'a>) -> Expr<'a> {
     match operand {
         Expr::Const(_) => copy(operand),
-        _ => {
-            let filter = Filter { name, expr: Some(copy(operand)), args: Vec::new() };
-            Expr::Filter(Spanned::new(filter, operand.span()))
-        }
+        _ => through(name, copy(operand), operand.span()),
     }
+}
+
+fn through<'a>(name: &'static str, operand: Expr<'a>, span: Span) -> Expr<'a> {
+    Expr::Filter(Spanned::new(Filter { name, expr: Some(operand), args: Vec::new() }, span))
 }
 
 /// What an item is taken from. A name is no place in a text, and a small number is a place that is near.
@@ -457,7 +479,7 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
             let copied = ForLoop {
                 target: copy(&it.target),
                 iter: copy(&it.iter),
-                filter_expr: it.filter_expr.as_ref().map(|filter| filtered(CHECKED, filter)),
+                filter_expr: it.filter_expr.as_ref().map(|filter| through(CHECKED, copy(filter), filter.span())),
                 recursive: it.recursive,
                 body: repeated(&it.body, it.span()),
                 else_body: statements(&it.else_body),
@@ -506,9 +528,7 @@ fn repeated<'a>(list: &[Stmt<'a>], span: Span) -> Vec<Stmt<'a>> {
         return statements(list);
     }
     let truth = Expr::Const(Spanned::new(Const { value: Value::from(true) }, span));
-    let filter = Filter { name: CHECKED, expr: Some(truth), args: Vec::new() };
-    let expr = Expr::Filter(Spanned::new(filter, span));
-    let checked = IfCond { expr, true_body: statements(list), false_body: Vec::new() };
+    let checked = IfCond { expr: through(CHECKED, truth, span), true_body: statements(list), false_body: Vec::new() };
     vec![Stmt::IfCond(Spanned::new(checked, span))]
 }
 

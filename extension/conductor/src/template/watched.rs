@@ -97,15 +97,15 @@ mod tests {
     #[test]
     fn maps_that_are_made_are_told_from_other_objects() {
         assert!(is_plain_map(&Value::from_pairs([("a", 1)])));
-        let namespace = "{% set ns = namespace(a=1) %}{{ ns | it }}";
         let mut environment = minijinja::Environment::new();
         environment.add_filter("it", |value: Value| is_plain_map(&value) || is_watched(&watched(value)));
-        assert_eq!(environment.render_str(namespace, ()).unwrap(), "false");
+        let namespace = environment.compile_expression_owned("namespace(a=1) | it").unwrap();
+        assert!(!namespace.eval(()).unwrap().is_true());
     }
 
     #[test]
     fn what_is_watched_looks_as_before() {
-        let list = Value::from_serialize(serde_json::json!([[1, 2], {"a": "x"}, "y"]));
+        let list = crate::expression::data(&serde_json::json!([[1, 2], {"a": "x"}, "y"]));
         for value in [list.clone(), Value::from_pairs([("a", list.clone()), ("b", Value::from(1))])] {
             let same = watched(value.clone());
             assert!(is_watched(&same));
