@@ -9,56 +9,16 @@
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-mod advance;
-mod advisory_lock;
+mod api;
 mod argument;
-mod caller;
-mod claim;
-mod clock;
-mod control;
-mod cron;
-mod define;
-mod diagram;
-mod dispatch;
+mod background;
+mod cache;
+mod engine;
 mod error;
-mod family;
-mod finish;
-mod foreign_keys;
-mod given;
-mod graphs;
-mod hand_over;
-mod heartbeat;
-mod id;
-mod jsonb;
-mod list;
-mod pinned_settings;
-mod plans;
-mod preconditions;
-mod propagate;
-mod queue_head;
-mod queue_part;
-mod random;
-mod refused;
-mod relation;
-mod report;
-mod rerun;
-mod rights;
-mod row_relation;
-mod row_set;
-mod rows;
-mod run;
+mod pg;
+mod queue;
 mod settings;
-mod signal;
-mod start;
-mod task_lists;
-mod tick;
-mod ticker;
-mod ticker_control;
-mod uncounted;
-mod users_code;
-mod work;
-mod workflow_actions;
-mod write;
+mod store;
 
 // An error crosses PostgreSQL's C frames as a Rust panic that pgrx catches: aborting would take the server down.
 #[cfg(not(panic = "unwind"))]
@@ -111,16 +71,16 @@ extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = 
 /// Runs once when the library is loaded: in the server's first process, where it is preloaded, or in a session's.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    if let Err(error) = preconditions::refuse_load() {
+    if let Err(error) = pg::preconditions::refuse_load() {
         error.report(PgLogLevel::ERROR);
     }
     settings::register();
-    ticker::register_launcher();
-    relation::listen();
-    users_code::listen();
-    workflow_actions::listen();
-    graphs::listen();
-    caller::listen();
+    background::ticker::register_launcher();
+    pg::relation::listen();
+    pg::users_code::listen();
+    cache::workflow_actions::listen();
+    cache::graphs::listen();
+    pg::caller::listen();
     conductor::interrupt::set(|| {
         pgrx::check_for_interrupts!();
     });

@@ -1,0 +1,62 @@
+//! Heartbeats: workers extend the leases of what they work on.
+
+use crate::engine::refused_leases;
+use crate::error::Error;
+use crate::pg::caller::Caller;
+use crate::pg::clock;
+use crate::pg::list::List;
+use crate::pg::result_set::{RowSet, column};
+use crate::pg::statements;
+use crate::queue::claim::{check_lease, until};
+use pgrx::datum::Interval;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// Maximum number of tasks per call.
+const MAX_TASKS: usize = 10_000;
+
+/// `workflow_heartbeat` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_heartbeat(
+    tasks: Option<List<i64>>,
+    lease_tokens: Option<List<i64>>,
+    lease: Option<Interval>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let mut rows = RowSet::of_call(fcinfo);
+    let List(tasks) = tasks.ok_or_else(|| Error::missing("tasks"))?;
+    let List(tokens) = lease_tokens.ok_or_else(|| Error::missing("lease_tokens"))?;
+    let lease = check_lease(lease)?;
+    if tasks.len() != tokens.len() || tasks.len() > MAX_TASKS {
+        let hint = "give each of at most 10000 tasks the lease token it was claimed with";
+        let detail = format!("{} tasks, {} lease tokens", tasks.len(), tokens.len());
+        Err(Error::out_of_range("tasks and lease_tokens do not match", detail, hint))?;
+    }
+    if let Some(task) = tasks.iter().flatten().find(|task| !caller.may_reach(**task)) {
+        let message = format!("task {task} is in a part that the role is not bound to");
+        Err(Error::refused("WF620", message, "name tasks of the parts that workflow_grant bound the role to"))?;
+    }
+    let now = clock::now()?;
+    let mut refused = Vec::new();
+    Spi::connect(|client| {
+        let arguments = || [tasks.clone().into(), tokens.clone().into()];
+        statements::run(client, include_str!("../../queries/lock_named_leases.sql"), &arguments())?;
+        let [named, by] = arguments();
+        let until = until(now, lease);
+        statements::run(
+            client,
+            include_str!("../../queries/extend_leases.sql"),
+            &[named, by, until.into(), now.into()],
+        )?;
+        let mut states = statements::run(client, include_str!("../../queries/load_held_tasks.sql"), &arguments())?;
+        while states.next().is_some() {
+            let task = states.get::<i64>(1)?;
+            refused.extend(task.filter(|_| matches!(states.get::<bool>(3), Ok(Some(true)))));
+            rows.push([column(task), column(states.get::<String>(2)?)]);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(refused_leases::tell(caller.role(), &refused, None)?)
+}

@@ -1,0 +1,227 @@
+//! The work protocol's entry points: reports come in, answers and the next tasks go out.
+
+use crate::cache::claimed_tasks;
+use crate::engine::finish::{Finished, Reporter, finish};
+use crate::engine::refused_leases;
+use crate::engine::report::{Answer, Outcome, Refusal};
+use crate::error::Error;
+use crate::pg::caller::Caller;
+use crate::pg::clock;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::list::List;
+use crate::pg::result_set::{RowSet, column};
+use crate::queue::claim::{Asking, claim};
+use crate::store::{Handed, Leases, turn_leases};
+use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
+use pgrx::pg_sys::Datum;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+
+/// So many reports a call takes.
+const MOST_OUTCOMES: usize = 10_000;
+
+/// The reports, if they are not too many for one call.
+fn read(outcomes: Option<AnyElement>) -> Result<Vec<Outcome>, Error> {
+    let outcomes = Outcome::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
+    match outcomes.len() {
+        0..=MOST_OUTCOMES => Ok(outcomes),
+        more => Err(Error::refused("WF614", "too many outcomes", "report at most 10000 at once")
+            .with_detail(format!("there are {more}"))),
+    }
+}
+
+/// Adds what came of a report, to rows that begin with the columns of `workflow_finish`.
+fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
+    let (code, message) = answer.refusal.map(|refusal| (refusal.code, refusal.message)).unzip();
+    let columns = [column(answer.task), column(answer.lease), column(answer.state), column(code), column(message)];
+    let mut row = [None; N];
+    row[..columns.len()].copy_from_slice(&columns);
+    rows.push(row);
+}
+
+/// What a worker is to do, as columns.
+fn work(task: Handed) -> [Option<Datum>; 6] {
+    [
+        column(task.workflow_execution),
+        column(task.task_name),
+        column(task.task_index),
+        column(task.action),
+        column(task.input),
+        column(task.attempt),
+    ]
+}
+
+/// Takes the reports of a caller. One of a task that is in a part which the caller is not bound to is refused without a look at
+/// the task, so that the answer does not tell whether there is one.
+fn finish_own(
+    client: &SpiClient,
+    caller: &Caller,
+    outcomes: Vec<Outcome>,
+    now: TimestampWithTimeZone,
+    asking: Option<&mut Asking>,
+) -> Result<Finished, Error> {
+    let mut foreign = Vec::new();
+    let mut own = Vec::with_capacity(outcomes.len());
+    for (place, outcome) in outcomes.into_iter().enumerate() {
+        match outcome.task.filter(|task| !caller.may_reach(*task)) {
+            None => own.push(outcome),
+            Some(task) => {
+                let message = format!("task {task} is in a part that the role is not bound to");
+                foreign.push((place, outcome.answer(Err(Refusal { code: "WF620", message }))));
+            }
+        }
+    }
+    let mut finished = match own.is_empty() {
+        true => Finished::default(),
+        false => finish(client, own, now, Reporter::Worker(caller.role()), asking)?,
+    };
+    // In the order of their places, so that each is where it belongs when those after it are inserted.
+    foreign.into_iter().for_each(|(place, answer)| finished.answers.insert(place, answer));
+    Ok(finished)
+}
+
+/// Takes reports, and nothing else; gives an answer to each.
+fn finish_all(caller: &Caller, outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
+    let now = clock::now()?;
+    Spi::connect(|client| {
+        let finished = finish_own(client, caller, outcomes, now, None)?;
+        turn_leases(client, now, finished.leases, &[], None)?;
+        Ok(finished.answers)
+    })
+}
+
+/// `workflow_finish` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let mut rows = RowSet::of_call(fcinfo);
+    let answers = finish_all(&caller, read(outcomes)?)?;
+    refused_leases::tell_answers(caller.role(), &answers, None)?;
+    answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
+    Ok(())
+}
+
+/// `workflow_claim` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_claim(
+    worker: Option<String>,
+    max_tasks: Option<i32>,
+    actions: Option<List<String>>,
+    lease: Option<Interval>,
+    parts: Option<List<i32>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let mut rows = RowSet::of_call(fcinfo);
+    let asking = Asking::check(&caller, worker, max_tasks, actions, lease, parts)?;
+    let now = clock::now()?;
+    Spi::connect(|client| {
+        let claimed = claim(client, now, &asking, &mut Leases::new())?;
+        claimed_tasks::note(&claimed);
+        turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
+        for task in claimed {
+            let (id, lease) = (column(task.task), column(task.lease));
+            let [run, name, index, action, input, attempt] = work(task);
+            rows.push([id, lease, run, name, index, action, input, attempt, column(asking.until(now))]);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(())
+}
+
+/// `workflow_finish_and_claim` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_finish_and_claim(
+    worker: Option<String>,
+    outcomes: Option<AnyElement>,
+    max_tasks: Option<i32>,
+    actions: Option<List<String>>,
+    lease: Option<Interval>,
+    parts: Option<List<i32>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let mut rows = RowSet::of_call(fcinfo);
+    let mut asking = Asking::check(&caller, worker, max_tasks, actions, lease, parts)?;
+    let (outcomes, now) = (read(outcomes)?, clock::now()?);
+    let most = asking.wanted;
+    Spi::connect(|client| {
+        let Finished { answers, handed: mut tasks, mut leases } =
+            finish_own(client, &caller, outcomes, now, Some(&mut asking))?;
+        (asking.wanted, asking.is_served) = (most - tasks.len(), !tasks.is_empty());
+        if asking.wanted > 0 {
+            tasks.extend(claim(client, now, &asking, &mut leases)?);
+        }
+        claimed_tasks::note(&tasks);
+        turn_leases(client, now, leases, &tasks, Some(&asking))?;
+        refused_leases::tell_answers(caller.role(), &answers, Some(&asking.worker))?;
+        answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
+        for task in tasks {
+            let (id, lease, state) = (column(task.task), column(task.lease), column("claimed"));
+            let [run, name, index, action, input, attempt] = work(task);
+            let until = column(asking.until(now));
+            rows.push([id, lease, state, None, None, run, name, index, action, input, attempt, until]);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(())
+}
+
+/// Takes one report; a refusal is an error.
+fn finish_one(caller: &Caller, outcome: Outcome) -> Result<Option<String>, Error> {
+    let task = outcome.task.ok_or_else(|| Error::missing("task"))?;
+    outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
+    let answer = finish_all(caller, vec![outcome])?.into_iter().next();
+    match answer.map(|answer| (answer.state, answer.refusal)) {
+        Some((_, Some(Refusal { code, message }))) => {
+            if code == refused_leases::CODE {
+                refused_leases::log(caller.role(), &[task]);
+            }
+            let hint = match code {
+                "WF615" => "stop working on it: it was given to another worker, or has ended",
+                "WF616" => "give the id and the lease that workflow_claim gave",
+                "WF618" => "use workflow_update_task_execution",
+                "WF620" => "report tasks of the parts that workflow_grant bound the role to",
+                _ => "mend the report and send it again",
+            };
+            Err(Error::refused(code, message, hint))
+        }
+        answer => Ok(answer.and_then(|(state, _)| state)),
+    }
+}
+
+/// `workflow_complete` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+fn workflow_complete(
+    task: Option<i64>,
+    lease_token: Option<i64>,
+    result: Option<Jsonb>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Option<String>, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let status = Some("completed".to_owned());
+    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, None, (None, None)))?)
+}
+
+/// `workflow_fail` in `sql/work.sql`.
+#[pg_extern(sql = false)]
+#[expect(clippy::too_many_arguments, reason = "they are those of the SQL function")]
+fn workflow_fail(
+    task: Option<i64>,
+    lease_token: Option<i64>,
+    error: Option<Jsonb>,
+    status: Option<String>,
+    result: Option<Jsonb>,
+    may_retry: Option<bool>,
+    retry_in: Option<Interval>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Option<String>, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    if !matches!(status.as_deref(), Some("failed" | "timeout" | "abandoned" | "cancelled")) {
+        let given: String = status.as_deref().unwrap_or("null").chars().take(100).collect();
+        let hint = "give failed, timeout, abandoned or cancelled";
+        Err(Error::out_of_range("a failed task cannot end so", format!("status is {given}"), hint))?;
+    }
+    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
+}

@@ -1,0 +1,5 @@
+//! What a backend remembers between calls.
+
+pub mod claimed_tasks;
+pub mod graphs;
+pub mod workflow_actions;

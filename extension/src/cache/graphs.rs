@@ -1,0 +1,116 @@
+//! Compiled graphs, kept by version until somebody changes the table of versions.
+//!
+//! A version never changes, but its id can come again: after a TRUNCATE or a DELETE and a restart of the sequence, or in a dump
+//! that is restored. Whoever writes to the table tells all sessions with the commit (`workflow.forget_definitions` in
+//! `sql/definition.sql`), by PostgreSQL's own message for a table that is not what it was, which TRUNCATE sends by itself.
+#![allow(unsafe_code)]
+
+use crate::error::Error;
+use crate::pg::relation;
+use crate::pg::statements;
+use crate::settings;
+use conductor::definition::Definition;
+use conductor::graph::Graph;
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::{self, Oid};
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// So many graphs a backend keeps; those used longest ago go first.
+const KEPT_GRAPHS: usize = 128;
+
+const DEFINITION: &str = "SELECT v.definition::text FROM workflow.workflow_definition_version v WHERE v.id = $1";
+
+struct Entry {
+    version: i64,
+    graph: Rc<Graph>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The table of versions: it has another number after the extension was dropped and made again.
+    table: Option<Oid>,
+    /// Newest use last.
+    graphs: Vec<Entry>,
+    /// How often all was forgotten.
+    changes: u64,
+}
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// Makes the process hear of changes.
+pub fn listen() {
+    relation::on_change(|table| {
+        KEPT.with_borrow_mut(|kept| {
+            if table == Oid::INVALID || kept.table == Some(table) {
+                kept.graphs.clear();
+                kept.changes += 1;
+            }
+        });
+    });
+}
+
+/// The graph of a version.
+pub fn graph(client: &SpiClient, version: i64) -> Result<Rc<Graph>, Error> {
+    let table = Some(relation::find(c"workflow_definition_version"));
+    let (known, changes) = KEPT.with_borrow_mut(|kept| {
+        if kept.table != table {
+            *kept = Kept { table, graphs: Vec::new(), changes: kept.changes };
+        }
+        (kept.find(version), kept.changes)
+    });
+    if let Some(graph) = known {
+        return Ok(graph);
+    }
+    let graph = Rc::new(load(client, version)?);
+    KEPT.with_borrow_mut(|kept| {
+        // What was changed meanwhile may not have been seen.
+        if kept.changes == changes {
+            kept.add(Entry { version, graph: graph.clone() });
+        }
+    });
+    Ok(graph)
+}
+
+impl Kept {
+    fn find(&mut self, version: i64) -> Option<Rc<Graph>> {
+        let position = self.graphs.iter().rposition(|entry| entry.version == version)?;
+        if position + 1 < self.graphs.len() {
+            let entry = self.graphs.remove(position);
+            self.graphs.push(entry);
+        }
+        self.graphs.last().map(|entry| entry.graph.clone())
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if self.graphs.len() >= KEPT_GRAPHS {
+            self.graphs.remove(0);
+        }
+        self.graphs.push(entry);
+    }
+}
+
+/// `workflow.forget_definitions` in `sql/definition.sql`: a trigger. What it gives is not looked at.
+#[pg_extern(sql = false)]
+fn workflow_forget_definitions() {
+    // SAFETY: the table is there: it is the one that has changed.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"workflow_definition_version")) }
+}
+
+fn load(client: &SpiClient, version: i64) -> Result<Graph, Error> {
+    let rows = statements::run(client, DEFINITION, &[DatumWithOid::from(version)])?.first();
+    let text = if rows.is_empty() { None } else { rows.get::<String>(1)? };
+    let text = text.ok_or_else(|| {
+        Error::refused("WF616", format!("there is no definition version {version}"), "define the workflow again")
+    })?;
+    let broken = |message: String| {
+        Error::refused("WF619", format!("definition version {version} cannot be run"), "define the workflow again")
+            .with_detail(message)
+    };
+    let definition: Definition = conductor::json::from_text(&text).map_err(|error| broken(error.to_string()))?;
+    Graph::compile(&definition, settings::limits()).map_err(|error| broken(error.to_string()))
+}

@@ -1,0 +1,165 @@
+//! Advancing executions: events to the conductor, its changes to the tables, until nothing more follows.
+
+use crate::engine::finish;
+use crate::engine::finish::{OwnReport, Reporter};
+use crate::engine::internal_tasks;
+use crate::engine::item_completion;
+use crate::engine::propagation;
+use crate::engine::run::Run;
+use crate::engine::sub_workflows;
+use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::rows::Rows;
+use crate::pg::statements;
+use crate::queue::claim::Asking;
+use crate::store::{Batch, Handed, Written, withdrawn};
+use conductor::changes::Withdrawn;
+use conductor::conductor::Conductor;
+use conductor::control::Rerun;
+use conductor::scope::Facts;
+use conductor::state::{Execution, TaskKey};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
+
+/// So many tasks that no worker does one call goes on with; the next tick goes on with the rest. Workflows that call
+/// workflows could keep a call busy for ever.
+const OWN_TASKS: usize = 10_000;
+
+/// What is being reported, whatever the tables say of it by now.
+#[derive(Default)]
+pub struct Reports {
+    /// The ids of its rows.
+    pub tasks: Vec<i64>,
+    /// The results of items.
+    pub items: BTreeMap<(TaskKey, u32), Option<Jsonb>>,
+}
+
+/// The executions one call advances. They are locked.
+pub struct Advance<'c, 'conn> {
+    /// The call's SPI.
+    pub client: &'c SpiClient<'conn>,
+    /// The call's time.
+    pub now: TimestampWithTimeZone,
+    /// By id.
+    pub runs: BTreeMap<i64, Run>,
+    /// What is to be written.
+    pub batch: Batch,
+    /// Tasks with items that ended as a whole, or run again.
+    pub whole_ends: Vec<(i64, TaskKey, &'static str)>,
+    /// The engine's own reports that wait for what others have withdrawn.
+    pub unheard: Vec<OwnReport>,
+    /// By task that calls a workflow again: the tasks that its child is to run again, where these were chosen.
+    pub run_on: BTreeMap<i64, Vec<Rerun>>,
+    /// Who reports what is being advanced.
+    pub reporter: Reporter,
+    /// How many more tasks that no worker does this call goes on with.
+    pub own_tasks_left: usize,
+    /// To how many more executions this call passes on what was done to those that call them.
+    pub family_left: usize,
+}
+
+/// Runs by id, from rows as [`Run::read`] takes them, to go on with. Those that the engine does not own are left out.
+pub fn read_runs(client: &SpiClient, rows: Rows) -> Result<BTreeMap<i64, Run>, Error> {
+    read_some_runs(client, rows, |_| true)
+}
+
+/// The same, of those only that are to go on.
+pub fn read_some_runs(
+    client: &SpiClient,
+    mut rows: Rows,
+    mut goes_on: impl FnMut(&Run) -> bool,
+) -> Result<BTreeMap<i64, Run>, Error> {
+    let mut runs = BTreeMap::new();
+    while rows.next().is_some() {
+        if let Some(mut run) = Run::read(client, &rows)?.filter(&mut goes_on) {
+            item_completion::count(client, &mut run)?;
+            runs.insert(run.id, run);
+        }
+    }
+    Ok(runs)
+}
+
+impl<'c, 'conn> Advance<'c, 'conn> {
+    /// Takes up executions.
+    pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
+        let (batch, whole_ends, unheard, run_on) = Default::default();
+        let reporter = Reporter::Engine;
+        let (own_tasks_left, family_left) = (OWN_TASKS, propagation::MOST);
+        Advance { client, now, runs, batch, whole_ends, unheard, run_on, reporter, own_tasks_left, family_left }
+    }
+
+    /// Reads executions that are locked as they stand now: what they have yet to write would be lost.
+    pub fn load(&mut self, ids: Vec<i64>) -> Result<(), Error> {
+        let rows = statements::run(self.client, include_str!("../../queries/reload_runs.sql"), &[ids.into()])?;
+        self.runs.extend(read_runs(self.client, rows)?);
+        Ok(())
+    }
+
+    /// Lets events happen to one execution; gives what they answered.
+    pub fn conduct<T>(
+        &mut self,
+        id: i64,
+        facts: Facts,
+        reports: &Reports,
+        mut events: impl FnMut(&mut Conductor) -> T,
+    ) -> Result<Option<T>, Error> {
+        let Some(run) = self.runs.get_mut(&id) else { return Ok(None) };
+        let mut answer = None;
+        let (execution, changes) =
+            run.conduct(self.client, &self.now, facts, reports, |conductor| answer = Some(events(conductor)))?;
+        self.whole_ends.extend(changes.whole_ends.iter().map(|(key, status)| (id, *key, *status)));
+        self.batch.take(run, &execution, changes);
+        run.before = execution;
+        Ok(answer)
+    }
+
+    /// Lets an event happen that reads nothing but the execution.
+    pub fn tell(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
+        self.conduct(id, Facts::default(), &Reports::default(), |conductor| event(conductor))?;
+        Ok(())
+    }
+
+    /// Writes what was decided and goes on with what follows from it, until nothing does. One kind at a time: each sees
+    /// in the tables what the one before has done.
+    pub fn settle(&mut self, mut asking: Option<&mut Asking>) -> Result<Vec<Handed>, Error> {
+        let mut handed = Vec::new();
+        let mut open = Written::default();
+        loop {
+            let batch = std::mem::take(&mut self.batch);
+            open.add(batch.write(self.client, &self.now, self.reporter, asking.as_deref_mut(), &mut handed)?);
+            if !open.withdrawn.is_empty() {
+                self.take_back(std::mem::take(&mut open.withdrawn))?;
+            } else if !open.stopped.is_empty() {
+                sub_workflows::cancel_children(self, &std::mem::take(&mut open.stopped))?;
+            } else if !open.left.is_empty() {
+                sub_workflows::cancel_left(self, std::mem::take(&mut open.left))?;
+            } else if open.is_empty() && self.unheard.is_empty() {
+                return Ok(handed);
+            } else {
+                let written = std::mem::take(&mut open);
+                let mut reports = std::mem::take(&mut self.unheard);
+                reports.extend(sub_workflows::void(self, written.void)?);
+                reports.extend(internal_tasks::begin(self, &written.own)?);
+                reports.extend(sub_workflows::ends(self, written.ended)?);
+                finish::report_own(self, reports)?;
+            }
+        }
+    }
+
+    /// Tells the conductor what was withdrawn.
+    fn take_back(&mut self, gone: BTreeMap<i64, Vec<(String, u32, u32, u32)>>) -> Result<(), Error> {
+        self.load(gone.keys().copied().collect())?;
+        for (id, tasks) in gone {
+            let Some(run) = self.runs.get(&id) else { continue };
+            let tasks: Vec<Withdrawn> = withdrawn(&run.graph, &tasks);
+            self.tell(id, |conductor| conductor.withdrawn(&tasks))?;
+        }
+        Ok(())
+    }
+
+    /// How an execution stands.
+    pub fn execution(&self, id: i64) -> Option<&Execution> {
+        self.runs.get(&id).map(|run| &run.before)
+    }
+}

@@ -1,0 +1,206 @@
+//! Tasks that no worker does: those that route after a delay, wait for a signal, or call a workflow.
+
+use crate::engine::advance::Advance;
+use crate::engine::finish::OwnReport;
+use crate::engine::rerun::{self, Recall};
+use crate::engine::start::{self, Wanted};
+use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::statements;
+use crate::settings;
+use conductor::state::TaskEnd;
+use std::collections::{BTreeMap, HashMap};
+
+/// A task that calls a workflow.
+struct Call {
+    task: i64,
+    run: i64,
+    workflow: String,
+    input: Option<Jsonb>,
+}
+
+/// Goes on with tasks whose turn has come. Gives what is to be reported of those that ended at once.
+pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Error> {
+    // What leads to an execution that was named for a rerun is not left for later.
+    let (named, others): (Vec<i64>, _) = tasks.iter().copied().partition(|task| advance.run_on.contains_key(task));
+    let (now, later) = others.split_at(others.len().min(advance.own_tasks_left));
+    advance.own_tasks_left -= now.len();
+    postpone(advance, later.to_vec())?;
+    let tasks = [&named, now].concat();
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = statements::run(advance.client, include_str!("../../queries/load_own_tasks.sql"), &[tasks.into()])?;
+    let (mut reports, mut waiting) = (Vec::new(), Vec::new());
+    let (mut calls, mut again) = (Vec::new(), Vec::new());
+    while rows.next().is_some() {
+        let task = rows.get::<i64>(1)?.unwrap_or_default();
+        let id = rows.get::<i64>(2)?.unwrap_or_default();
+        let Some(run) = advance.runs.get(&id) else { continue };
+        if rows.get::<bool>(4)?.unwrap_or_default() {
+            waiting.push(task);
+        } else if run.before.paused {
+            // The end of the pause brings it back.
+        } else if rows.get::<bool>(3)?.unwrap_or_default() {
+            let workflow = rows.get::<String>(5)?.unwrap_or_default();
+            let call = Call { task, run: id, workflow, input: rows.get::<Jsonb>(6)? };
+            match rows.get::<i64>(7)? {
+                Some(child) => again.push((call, child)),
+                None => calls.push(call),
+            }
+        } else {
+            reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None });
+        }
+    }
+    reports.extend(wait(advance, waiting)?);
+    let again = limit(advance, again)?;
+    calls.extend(call_again(advance, again)?);
+    let mut by_workflow: BTreeMap<String, Vec<Call>> = BTreeMap::new();
+    for call in calls {
+        by_workflow.entry(call.workflow.clone()).or_default().push(call);
+    }
+    for (reference, calls) in by_workflow {
+        reports.extend(call(advance, &reference, calls)?);
+    }
+    Ok(reports)
+}
+
+/// As many of the calls that kept their children as this call may still reach, and those on the way to what was named for a
+/// rerun; the others are left to the next tick.
+fn limit(advance: &mut Advance, again: Vec<(Call, i64)>) -> Result<Vec<(Call, i64)>, Error> {
+    let (mut now, mut others): (Vec<_>, Vec<_>) =
+        again.into_iter().partition(|(call, _)| advance.run_on.contains_key(&call.task));
+    let later = others.split_off(others.len().min(advance.family_left));
+    advance.family_left -= others.len();
+    postpone(advance, later.into_iter().map(|(call, _)| call.task).collect())?;
+    now.extend(others);
+    Ok(now)
+}
+
+/// The next tick goes on with them.
+fn postpone(advance: &Advance, tasks: Vec<i64>) -> Result<(), Error> {
+    if !tasks.is_empty() {
+        let arguments = [tasks.into(), advance.now.into()];
+        statements::run(advance.client, include_str!("../../queries/postpone_tasks.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Children do the work of tasks.
+fn link(advance: &Advance, tasks: Vec<i64>, children: Vec<i64>) -> Result<(), Error> {
+    if !tasks.is_empty() {
+        let arguments = [tasks.into(), children.into(), advance.now.into()];
+        statements::run(advance.client, include_str!("../../queries/link_children.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Calls that kept their children run on through them; a child that somebody looks at now is left to the next tick. Gives
+/// the calls whose children cannot: they are made anew.
+fn call_again(advance: &mut Advance, calls: Vec<(Call, i64)>) -> Result<Vec<Call>, Error> {
+    if calls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let children: Vec<i64> = calls.iter().map(|(_, child)| *child).collect();
+    let mut rows =
+        statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[children.into()])?;
+    let mut runs: HashMap<i64, i64> = HashMap::new();
+    while rows.next().is_some() {
+        runs.insert(rows.get::<i64>(2)?.unwrap_or_default(), rows.get::<i64>(1)?.unwrap_or_default());
+    }
+    advance.load(runs.values().copied().collect())?;
+    let recall = |(call, child): &(Call, i64)| {
+        runs.get(child).map(|child| Recall { task: call.task, run: call.run, child: *child })
+    };
+    let recalls: Vec<Recall> = calls.iter().filter_map(recall).collect();
+    let going = rerun::children(advance, &recalls)?;
+    let (mut anew, mut busy, mut linked) = (Vec::new(), Vec::new(), Vec::new());
+    for (call, child) in calls {
+        match runs.get(&child) {
+            None => busy.push(call.task),
+            Some(run) if going.contains(run) => linked.push((call.task, child)),
+            Some(_) => anew.push(call),
+        }
+    }
+    postpone(advance, busy)?;
+    let (tasks, children) = linked.into_iter().unzip();
+    link(advance, tasks, children)?;
+    Ok(anew)
+}
+
+/// Tasks begin to wait for their signals, and end at once where those are there already.
+fn wait(advance: &Advance, tasks: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+    let mut reports = Vec::new();
+    if tasks.is_empty() {
+        return Ok(reports);
+    }
+    statements::run(
+        advance.client,
+        include_str!("../../queries/begin_waits.sql"),
+        &[tasks.clone().into(), advance.now.into()],
+    )?;
+    let arguments = [tasks.into(), advance.now.into()];
+    let mut taken = statements::run(advance.client, include_str!("../../queries/take_signals.sql"), &arguments)?;
+    while taken.next().is_some() {
+        let task = taken.get::<i64>(1)?.unwrap_or_default();
+        reports.push(OwnReport { task, end: TaskEnd::Completed, result: taken.get::<String>(2)?, error: None });
+    }
+    Ok(reports)
+}
+
+/// Starts a child execution for each of the calls of one workflow. One that cannot start is a failure of its task.
+fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<OwnReport>, Error> {
+    let workflow = match start::find(advance.client, reference) {
+        Ok(workflow) => workflow,
+        Err(error) => {
+            let why = refusal(error)?;
+            return Ok(calls.iter().map(|call| failed(call.task, why.clone())).collect());
+        }
+    };
+    let (mut reports, mut wanted, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+    for call in calls {
+        let Some(caller) = advance.runs.get(&call.run) else { continue };
+        let depth = caller.depth + 1;
+        let parameters = match start::check(&workflow, call.input) {
+            _ if depth > settings::limits().workflow_depth as i32 => Err(too_deep(reference)),
+            checked => checked,
+        };
+        match parameters {
+            Ok(parameters) => {
+                tasks.push(call.task);
+                wanted.push(Wanted {
+                    part: (call.run >> 48) as i32,
+                    parent: Some(caller.execution_id),
+                    parameters,
+                    key: None,
+                    priority: caller.priority,
+                    depth,
+                });
+            }
+            Err(error) => reports.push(failed(call.task, refusal(error)?)),
+        }
+    }
+    let children = start::begin(advance, &workflow, &wanted, 0.0)?;
+    link(advance, tasks, children)?;
+    Ok(reports)
+}
+
+fn too_deep(reference: &str) -> Error {
+    let most = settings::limits().workflow_depth;
+    let message = format!("workflow {reference} is called through more than {most} workflows");
+    Error::refused("WF614", message, "call it through fewer, or set pg_workflow.max_workflow_depth")
+}
+
+fn failed(task: i64, why: String) -> OwnReport {
+    OwnReport { task, end: TaskEnd::Failed, result: None, error: Some(why) }
+}
+
+/// Why a workflow could not be called, as the error of the task.
+fn refusal(error: Error) -> Result<String, Error> {
+    match error {
+        Error::Refused { code, message, detail, .. } => {
+            Ok(serde_json::json!({"type": "workflow", "code": code, "message": message, "detail": detail}).to_string())
+        }
+        other => Err(other),
+    }
+}

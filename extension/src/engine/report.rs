@@ -1,0 +1,311 @@
+//! A reported task: what came in, and what may be said of it before the conductor is asked.
+
+use crate::engine::finish::OwnReport;
+use crate::error::Error;
+use crate::pg::clock;
+use crate::pg::id;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::rows::Rows;
+use crate::pg::statements;
+use crate::pg::transition_table::{RowRelation, value};
+use crate::settings;
+use conductor::conductor::Advice;
+use conductor::state::TaskEnd;
+use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// The longest time until a retry that may be asked for, in seconds: a hundred years.
+const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
+
+/// What was reported of one task, beside the task's row.
+pub struct Outcome {
+    /// The task's id.
+    pub task: Option<i64>,
+    /// The token it was claimed with.
+    pub lease: Option<i64>,
+    /// `completed`, `failed`, …
+    pub status: Option<String>,
+    /// What it yielded.
+    pub result: Option<Jsonb>,
+    /// What went wrong.
+    pub error: Option<Jsonb>,
+    /// The worker's word on a retry.
+    pub advice: Advice,
+    /// Seconds until the retry that the worker asks for.
+    retry_in: Option<f64>,
+    /// Bytes of the larger of the two, as stored.
+    pub bytes: usize,
+    /// The task's row, where there is one.
+    pub row: Option<Rc<Row>>,
+    /// The row has been ended as this says: completed.
+    pub completed: bool,
+}
+
+/// A task's row.
+pub struct Row {
+    pub workflow_execution: i64,
+    pub status: String,
+    pub lease: Option<i64>,
+    pub task_name: String,
+    pub task_index: Option<u32>,
+    pub route: u32,
+    pub visit: u32,
+    pub retries: u32,
+    pub max_retries: u32,
+    pub context: Vec<u32>,
+    pub elapsed: f64,
+    /// The child execution that does its work.
+    pub child: Option<i64>,
+}
+
+/// What a report is answered with.
+pub struct Answer {
+    /// The task.
+    pub task: Option<i64>,
+    /// The token it was reported with.
+    pub lease: Option<i64>,
+    /// How the task stands now; none where the report was refused.
+    pub state: Option<String>,
+    /// Why it was refused.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a report was refused.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// `WF615`
+    pub code: &'static str,
+    /// Lower case, naming the thing.
+    pub message: String,
+}
+
+impl Refusal {
+    fn new(code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+}
+
+impl Outcome {
+    /// What a worker reports, in order: an array of `workflow.outcome`. The rows are still to be found.
+    pub fn read_all(outcomes: AnyElement) -> Result<Vec<Outcome>, Error> {
+        let mut rows = Rows::of_array(outcomes);
+        let mut all = Vec::with_capacity(rows.len());
+        while rows.next().is_some() {
+            let held = (rows.get::<i64>(1)?, rows.get::<i64>(2)?);
+            let (result, error) = (rows.get::<Jsonb>(4)?, rows.get::<Jsonb>(5)?);
+            let advice = (rows.get::<bool>(6)?, rows.get::<Interval>(7)?);
+            all.push(Outcome::of_worker(held, rows.label(3), result, error, advice));
+        }
+        Ok(all)
+    }
+
+    /// What a worker reports: of a task under a lease, how it ended, with what, and whether and when it may be tried again.
+    pub fn of_worker(
+        (task, lease): (Option<i64>, Option<i64>),
+        status: Option<String>,
+        result: Option<Jsonb>,
+        error: Option<Jsonb>,
+        (may_retry, retry_in): (Option<bool>, Option<Interval>),
+    ) -> Outcome {
+        let retry_in = retry_in.map(|interval| interval.as_micros() as f64 / 1e6);
+        let advice = match (may_retry, retry_in) {
+            (Some(false), _) => Advice::Never,
+            (_, Some(seconds)) => Advice::After(seconds),
+            _ => Advice::None,
+        };
+        let bytes = result.into_iter().chain(error).map(Jsonb::bytes).max().unwrap_or_default();
+        Outcome { task, lease, status, result, error, advice, retry_in, bytes, row: None, completed: false }
+    }
+
+    /// What the engine itself reports.
+    pub fn own(report: &OwnReport) -> Outcome {
+        let json = |text: &Option<String>| text.as_deref().and_then(Jsonb::from_text);
+        Outcome {
+            task: Some(report.task),
+            lease: None,
+            status: Some(report.end.name().to_owned()),
+            result: json(&report.result),
+            error: json(&report.error),
+            advice: Advice::None,
+            retry_in: None,
+            bytes: 0,
+            row: None,
+            completed: false,
+        }
+    }
+
+    /// How it ended, if the report can be taken; what it is answered with, if the row alone says so.
+    pub fn judge(&self) -> Result<TaskEnd, Result<String, Refusal>> {
+        let refuse = |code, message: String| Err(Err(Refusal::new(code, message)));
+        let (Some(task), Some(lease)) = (self.task, self.lease) else {
+            let missing = if self.task.is_none() { "task" } else { "lease" };
+            return refuse("WF613", format!("{missing} is null"));
+        };
+        let Some(row) = &self.row else { return refuse("WF616", format!("there is no task {task}")) };
+        let end = match self.status.as_deref() {
+            Some("skipped") | None => None,
+            Some(status) => TaskEnd::parse(status),
+        };
+        let Some(end) = end else {
+            let status = self.status.as_deref().unwrap_or("null");
+            return refuse(
+                "WF613",
+                format!("a task cannot end as {status}: give completed, failed, timeout, abandoned or cancelled"),
+            );
+        };
+        if row.lease != Some(lease) {
+            return refuse("WF615", format!("lease is stale: task {task} is not held by it any more"));
+        }
+        if let Some(refusal) = self.is_out_of_bounds(task) {
+            return Err(Err(refusal));
+        }
+        match row.status.as_str() {
+            "running" => Ok(end),
+            "requested" | "scheduled" => Err(Ok("retrying".to_owned())),
+            ended => Err(Ok(ended.to_owned())),
+        }
+    }
+
+    fn is_out_of_bounds(&self, task: i64) -> Option<Refusal> {
+        let (bytes, most) = (self.bytes, settings::max_result_bytes());
+        if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
+            let message = format!("retry_in of task {task} is out of range: give 0 to 100 years");
+            Some(Refusal::new("WF613", message))
+        } else if bytes > most as usize {
+            let message = format!("the result of task {task} has {bytes} bytes, at most {most} are taken");
+            Some(Refusal::new("WF614", message))
+        } else {
+            None
+        }
+    }
+
+    /// Why no expression can use what it yielded.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        self.result.into_iter().chain(self.error).find_map(Jsonb::obstacle)
+    }
+
+    /// Does it say completed, so that only the row can still speak against it? What it yielded can be used, then.
+    pub fn is_done(&self) -> bool {
+        self.status.as_deref() == Some("completed")
+            && self.task.zip(self.lease).is_some_and(|(task, _)| self.is_out_of_bounds(task).is_none())
+            && self.obstacle().is_none()
+    }
+
+    /// How it ended, as the engine itself reports it: no worker's token is asked for.
+    pub fn judge_own(&self) -> Option<TaskEnd> {
+        let row = self.row.as_ref()?;
+        let live = matches!(row.status.as_str(), "running" | "scheduled");
+        self.status.as_deref().and_then(TaskEnd::parse).filter(|_| live)
+    }
+
+    /// The answer to it.
+    pub fn answer(&self, judged: Result<String, Refusal>) -> Answer {
+        let (state, refusal) = match judged {
+            Ok(state) => (Some(state), None),
+            Err(refusal) => (None, Some(refusal)),
+        };
+        Answer { task: self.task, lease: self.lease, state, refusal }
+    }
+}
+
+/// Ends what is reported as done, in the statement that reads its rows: the rows are as they were before. Most reports are
+/// of this kind, and most workflows agree; where one does not, because it retries what is done, the row is written once more.
+pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for outcome in outcomes.iter_mut() {
+        // Of reports alike the first counts, whatever it says.
+        outcome.completed = seen.insert((outcome.task, outcome.lease)) && outcome.is_done();
+    }
+    let done: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.completed).collect();
+    if done.is_empty() {
+        return Ok(());
+    }
+    let ended = end(client, now, &done)?;
+    let found = read_rows(ended, now, |_| Ok(("running".to_owned(), None)))?;
+    for outcome in outcomes {
+        outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
+        outcome.completed &= outcome.row.as_ref().is_some_and(|row| row.lease == outcome.lease);
+    }
+    Ok(())
+}
+
+/// Runs the statement that ends tasks and gives their rows.
+fn end<'conn>(client: &SpiClient<'conn>, now: TimestampWithTimeZone, done: &[&Outcome]) -> Result<Rows<'conn>, Error> {
+    if let [Outcome { task: Some(task), lease, result, error, .. }] = done {
+        let arguments =
+            [id::part(*task).into(), (*task).into(), (*lease).into(), (*result).into(), (*error).into(), now.into()];
+        return statements::run(client, include_str!("../../queries/complete_task.sql"), &arguments);
+    }
+    let reports = RowRelation::new(c"outcome", done, |outcome| {
+        [
+            ("task", value(outcome.task)),
+            ("lease_token", value(outcome.lease)),
+            ("result", value(outcome.result)),
+            ("error", value(outcome.error)),
+        ]
+    })?;
+    reports.run(client, include_str!("../../queries/complete_tasks.sql"), &[now.into()])
+}
+
+/// Finds the rows that are not known yet, with kept statements for each part.
+pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
+    let unknown = outcomes.iter().filter(|outcome| outcome.row.is_none()).filter_map(|outcome| outcome.task);
+    let mut found = BTreeMap::new();
+    for (part, tasks) in id::by_part(unknown) {
+        let arguments = [part.into(), tasks.into()];
+        let rows = statements::run(client, include_str!("../../queries/load_reported.sql"), &arguments)?;
+        found.extend(read_rows(rows, now, |row| Ok((row.label(12).unwrap_or_default(), row.get::<i64>(13)?)))?);
+    }
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.row.is_none()) {
+        outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
+    }
+    Ok(())
+}
+
+/// Reads rows as `load_reported` and `complete_tasks` give them; `standing` gives their status and child, which the latter
+/// leave out.
+fn read_rows(
+    mut rows: Rows,
+    now: TimestampWithTimeZone,
+    standing: impl Fn(&Rows) -> Result<(String, Option<i64>), Error>,
+) -> Result<BTreeMap<i64, Rc<Row>>, Error> {
+    let mut found = BTreeMap::new();
+    while rows.next().is_some() {
+        let (status, child) = standing(&rows)?;
+        found.insert(rows.get::<i64>(1)?.unwrap_or_default(), Rc::new(Row::read(&rows, now, status, child)?));
+    }
+    Ok(found)
+}
+
+impl Row {
+    fn read(row: &Rows, now: TimestampWithTimeZone, status: String, child: Option<i64>) -> Result<Row, Error> {
+        let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
+        let created = row.get::<TimestampWithTimeZone>(11)?.unwrap_or(now);
+        Ok(Row {
+            workflow_execution: row.get::<i64>(2)?.unwrap_or_default(),
+            status,
+            lease: row.get::<i64>(3)?,
+            task_name: row.get::<String>(4)?.unwrap_or_default(),
+            task_index: row.get::<i32>(5)?.map(|index| index as u32),
+            route: number(6)?,
+            visit: number(7)?,
+            retries: number(8)?,
+            max_retries: number(9)?,
+            context: row.get::<Vec<i32>>(10)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
+            elapsed: clock::seconds(created, now),
+            child,
+        })
+    }
+}
+
+/// Refuses what has more bytes than a result may have, saying what it is.
+pub fn check_size(what: &str, bytes: usize) -> Result<(), Error> {
+    let most = settings::max_result_bytes();
+    if bytes <= most as usize {
+        return Ok(());
+    }
+    let message = format!("{what} has {bytes} bytes, at most {most} are taken");
+    Err(Error::refused("WF614", message, "send less, or let a superuser raise pg_workflow.max_result_bytes"))
+}

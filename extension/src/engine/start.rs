@@ -1,0 +1,461 @@
+//! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
+
+use crate::argument::{MOST_KEY_BYTES, check_count, check_length};
+use crate::cache::graphs;
+use crate::engine::advance::{Advance, Reports};
+use crate::engine::run::{Run, system};
+use crate::engine::sub_workflows::numbers;
+use crate::error::Error;
+use crate::pg::clock::{self, after};
+use crate::pg::id::{self, PARTS, Sequence};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::list::List;
+use crate::pg::result_set::{RowSet, column};
+use crate::pg::rows::Rows;
+use crate::pg::skip_ri_checks;
+use crate::pg::statements;
+use crate::pg::transition_table::{RowRelation, Value as Cell, value};
+use crate::settings;
+use conductor::graph::Graph;
+use conductor::json::{from_text, to_text};
+use conductor::schema::Violation;
+use conductor::scope::Facts;
+use conductor::state::Execution;
+use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, Datum};
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+use std::sync::Arc;
+
+const EXECUTIONS: &str = include_str!("../../queries/insert_executions.sql");
+
+/// So many executions a call starts.
+const MOST_EXECUTIONS: usize = 10_000;
+
+/// Minutes of waiting that a start may be worth.
+const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
+
+/// How often a key is tried whose execution is there when we insert and gone when we look.
+const KEY_ATTEMPTS: usize = 3;
+
+/// A workflow that can be started.
+pub struct Startable {
+    reference: String,
+    definition: i64,
+    version: i64,
+    action: Option<i64>,
+    graph: Rc<Graph>,
+}
+
+/// One execution that was asked for.
+pub struct Wanted {
+    /// Where its rows live.
+    pub part: i32,
+    /// The execution that calls it.
+    pub parent: Option<i64>,
+    /// Checked.
+    pub parameters: Jsonb,
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// Added to each task's own.
+    pub priority: i32,
+    /// Through how many workflows it is called.
+    pub depth: i32,
+}
+
+/// The workflow of a ref.
+pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
+    let rows = statements::run(client, include_str!("../../queries/find_workflow.sql"), &[reference.into()])?.first();
+    let missing =
+        || Error::refused("WF616", format!("there is no workflow {reference}"), "store one with workflow_define");
+    if rows.is_empty() {
+        return Err(missing());
+    }
+    if rows.get::<bool>(2)? == Some(false) {
+        return Err(Error::refused(
+            "WF611",
+            format!("workflow {reference} is disabled"),
+            "set enabled: true in its definition",
+        ));
+    }
+    let version = rows.get::<i64>(3)?.ok_or_else(|| {
+        Error::refused(
+            "WF618",
+            format!("workflow {reference} is driven from outside"),
+            "store it with workflow_define to let the engine run it",
+        )
+    })?;
+    Ok(Startable {
+        reference: reference.to_owned(),
+        definition: rows.get::<i64>(1)?.unwrap_or_default(),
+        version,
+        action: rows.get::<i64>(4)?,
+        graph: graphs::graph(client, version)?,
+    })
+}
+
+/// The parameters with their defaults, which expressions can use, or everything that is wrong with them.
+pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error> {
+    let wrong = |detail: Value| {
+        Error::refused(
+            "WF601",
+            format!("the parameters of workflow {} are invalid", workflow.reference),
+            "give what its parameters schema asks for",
+        )
+        .with_detail(detail.to_string())
+    };
+    let no_object = || wrong(json!([{"path": "", "message": "the parameters are no object"}]));
+    let given = given.or_else(|| Jsonb::from_text("{}")).ok_or_else(no_object)?;
+    let useless = |obstacle: &str| {
+        let message = format!("the parameters cannot be used: {obstacle}");
+        Error::refused("WF614", message, "nest them less, and give no larger numbers")
+    };
+    let (bytes, most) = (given.raw_bytes(), settings::max_parameter_bytes());
+    if bytes > most {
+        let message = format!("the parameters of workflow {} are too large", workflow.reference);
+        let hint = "pass large data by reference, or raise pg_workflow.max_parameter_bytes";
+        let detail = format!("they have {bytes} bytes, at most {most} are allowed");
+        return Err(Error::refused("WF614", message, hint).with_detail(detail));
+    }
+    if !given.is_object() {
+        return Err(given.obstacle().map_or_else(no_object, useless));
+    }
+    let Some(schema) = &workflow.graph.parameters else {
+        return given.obstacle().map_or(Ok(given), |obstacle| Err(useless(obstacle)));
+    };
+    // What can be read has no obstacle.
+    let mut parameters =
+        from_text(&given.text()).map_err(|error| useless(given.obstacle().unwrap_or(&error.to_string())))?;
+    let has_more = schema.add_defaults(&mut parameters);
+    let violations = schema.violations(&parameters);
+    if violations.list.is_empty() {
+        let text = has_more.then(|| to_text(&parameters)).transpose();
+        let parameters = text.map_err(|error| useless(&error.to_string()))?.and_then(|text| Jsonb::from_text(&text));
+        return Ok(parameters.unwrap_or(given));
+    }
+    let told = |violation: &Violation| json!({"path": violation.path, "message": violation.message});
+    let mut list: Vec<Value> = violations.list.iter().map(told).collect();
+    if violations.more > 0 {
+        list.push(json!({"path": "", "message": format!("and {} more", violations.more)}));
+    }
+    Err(wrong(Value::Array(list)))
+}
+
+/// Executions begin, their first tasks to be claimed in `delay` seconds; gives their ids in the order asked for. What
+/// follows is to be settled.
+pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], delay: f64) -> Result<Vec<i64>, Error> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (client, now) = (advance.client, advance.now);
+    let (ids, fresh) = insert_executions(client, workflow, wanted, now)?;
+    if fresh.is_empty() {
+        return Ok(ids);
+    }
+    let due = workflow.graph.timeout.map(|seconds| after(now, seconds as f64 + delay));
+    let sequence = Sequence::find(c"workflow_execution_id_seq");
+    let run = |(execution, place): &(i64, usize)| {
+        let one = &wanted[*place];
+        Ok(Run {
+            id: sequence.next(one.part)?,
+            execution_id: *execution,
+            graph: workflow.graph.clone(),
+            before: Execution::new(),
+            variables: None,
+            priority: one.priority,
+            depth: one.depth,
+        })
+    };
+    let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
+    let blank = Blank { list: Vec::<String>::new().into_datum(), object: Jsonb::from_text("{}").into_datum() };
+    let insert = |runs: &[Run]| {
+        let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due, &blank))?;
+        rows.run(client, include_str!("../../queries/insert_runs.sql"), &[])
+    };
+    // The check of the first holds the definition for all. The executions were inserted above.
+    let (first, others) = runs.split_at(1);
+    insert(first)?;
+    if !others.is_empty() {
+        skip_ri_checks::known_to_hold(c"workflow_execution", &[c"execution", c"workflow_definition"], || {
+            insert(others)
+        })?;
+    }
+    for (run, (_, place)) in runs.into_iter().zip(fresh) {
+        let facts = Facts {
+            parameters: Some(wanted[place].parameters.usable_data()),
+            variables: Some(conductor::context::empty()),
+            tasks: Arc::default(),
+            all_tasks: true,
+            results: BTreeMap::new(),
+            system: workflow.graph.start_needs.system.then(|| system(&run, &now)),
+        };
+        let id = run.id;
+        advance.runs.insert(id, run);
+        advance.conduct(id, facts, &Reports::default(), |conductor| conductor.start(delay))?;
+    }
+    Ok(ids)
+}
+
+fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTimeZone) -> [(&'static str, Cell); 13] {
+    [
+        ("part", value(wanted.part)),
+        ("id", value(id)),
+        ("created", value(now)),
+        ("action_ref", value(workflow.reference.as_str())),
+        ("action", value(workflow.action)),
+        ("parent", value(wanted.parent)),
+        ("idempotency_key", value(wanted.key.as_deref())),
+        ("enforcement", Cell::Null),
+        ("executor", Cell::Null),
+        ("config", value(wanted.parameters)),
+        ("status", Cell::Label("running")),
+        ("updated", value(now)),
+        ("result", Cell::Null),
+    ]
+}
+
+/// What there is not yet.
+struct Blank {
+    /// No names of tasks.
+    list: Option<Datum>,
+    /// No variables.
+    object: Option<Datum>,
+}
+
+fn run_columns(
+    workflow: &Startable,
+    run: &Run,
+    now: TimestampWithTimeZone,
+    due: Option<TimestampWithTimeZone>,
+    blank: &Blank,
+) -> [(&'static str, Cell); 21] {
+    let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
+    [
+        ("part", value(id::part(run.id))),
+        ("depth", value(run.depth)),
+        ("id", value(run.id)),
+        ("execution", value(run.execution_id)),
+        ("workflow_def", value(workflow.definition)),
+        ("priority", value(run.priority)),
+        ("paused", value(false)),
+        ("created", value(now)),
+        ("version", value(workflow.version)),
+        ("due_at", value(due)),
+        ("variables", Cell::Datum(blank.object, Jsonb::type_oid)),
+        ("task_graph", Cell::Null),
+        ("status", Cell::Label("running")),
+        ("updated", value(now)),
+        ("current_tasks", empty()),
+        ("completed_tasks", empty()),
+        ("failed_tasks", empty()),
+        ("skipped_tasks", empty()),
+        ("state", Cell::Null),
+        ("error_message", Cell::Null),
+        ("pause_reason", Cell::Null),
+    ]
+}
+
+/// Inserts what is not there yet under its key. Gives all ids in order, and the new ones with their places.
+fn insert_executions(
+    client: &SpiClient,
+    workflow: &Startable,
+    wanted: &[Wanted],
+    now: TimestampWithTimeZone,
+) -> Result<(Vec<i64>, Vec<(i64, usize)>), Error> {
+    let mut ids: Vec<Option<i64>> = vec![None; wanted.len()];
+    let mut fresh = Vec::new();
+    for _ in 0..KEY_ATTEMPTS {
+        let open: Vec<usize> = (0..wanted.len()).filter(|place| ids[*place].is_none()).collect();
+        for (id, place) in insert_open(client, workflow, wanted, now, &open)? {
+            ids[place] = Some(id);
+            fresh.push((id, place));
+        }
+        // The rest waited for whoever began before with its key. It sees now what that has become.
+        let old: Vec<usize> = open.into_iter().filter(|place| ids[*place].is_none()).collect();
+        if old.is_empty() {
+            break;
+        }
+        let parts: Vec<i32> = old.iter().map(|place| wanted[*place].part).collect();
+        let keys: Vec<Option<String>> = old.iter().map(|place| wanted[*place].key.clone()).collect();
+        let arguments = [parts.into(), workflow.reference.as_str().into(), keys.into()];
+        let mut rows = statements::run(client, include_str!("../../queries/find_by_keys.sql"), &arguments)?;
+        while rows.next().is_some() {
+            ids[old[place(&rows, 2)?]] = rows.get::<i64>(1)?;
+        }
+    }
+    let ids = ids
+        .into_iter()
+        .collect::<Option<Vec<i64>>>()
+        .ok_or_else(|| Error::refused("WF617", "executions with this idempotency key come and go", "try again"))?;
+    Ok((ids, fresh))
+}
+
+/// Inserts those that are asked for at these places, as far as their keys are free. Gives ids and places.
+fn insert_open(
+    client: &SpiClient,
+    workflow: &Startable,
+    wanted: &[Wanted],
+    now: TimestampWithTimeZone,
+    open: &[usize],
+) -> Result<Vec<(i64, usize)>, Error> {
+    let sequence = Sequence::find(c"execution_id_seq");
+    let with_id = |place: &usize| Ok((sequence.next(wanted[*place].part)?, *place));
+    let rows = open.iter().map(with_id).collect::<Result<Vec<_>, Error>>()?;
+    let insert = |sql: &'static str, rows: &[(i64, usize)]| {
+        let rows = RowRelation::new(c"execution", rows, |(id, place)| columns(workflow, &wanted[*place], *id, now))?;
+        rows.run(client, sql, &[])
+    };
+    let (mut keyed, mut inserted): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|(_, place)| wanted[*place].key.is_some());
+    // The check of the first holds the action for all, where they refer to nothing else.
+    let has_parents = inserted.iter().any(|(_, place)| wanted[*place].parent.is_some());
+    let (checked, others) = inserted.split_at(if has_parents { inserted.len() } else { inserted.len().min(1) });
+    if !checked.is_empty() {
+        insert(EXECUTIONS, checked)?;
+    }
+    if !others.is_empty() {
+        skip_ri_checks::known_to_hold(c"execution", &[c"action", c"execution"], || insert(EXECUTIONS, others))?;
+    }
+    if !keyed.is_empty() {
+        // In the order of keys, so that batches do not deadlock.
+        keyed.sort_by_key(|(_, place)| wanted[*place].key.as_deref());
+        let fresh = numbers(insert(include_str!("../../queries/insert_keyed_executions.sql"), &keyed)?, 1)?;
+        let fresh: BTreeSet<i64> = fresh.into_iter().collect();
+        inserted.extend(keyed.into_iter().filter(|(id, _)| fresh.contains(id)));
+    }
+    inserted.sort_unstable_by_key(|(_, place)| *place);
+    Ok(inserted)
+}
+
+/// A place as SQL counts it, from 1.
+fn place(row: &Rows, column: usize) -> Result<usize, Error> {
+    Ok(row.get::<i64>(column)?.unwrap_or(1) as usize - 1)
+}
+
+/// How executions are to be started, whatever they are given.
+struct Terms {
+    reference: String,
+    priority: i32,
+    part: i32,
+    now: TimestampWithTimeZone,
+    /// Seconds until their first tasks can be claimed.
+    delay: f64,
+}
+
+impl Terms {
+    fn check(
+        reference: Option<String>,
+        priority: Option<i32>,
+        run_at: Option<TimestampWithTimeZone>,
+        part: Option<i32>,
+    ) -> Result<Terms, Error> {
+        let reference = reference.ok_or_else(|| Error::missing("ref"))?;
+        let priority = priority.ok_or_else(|| Error::missing("priority"))?;
+        let part = part.ok_or_else(|| Error::missing("part"))?;
+        if !PRIORITIES.contains(&priority) {
+            return Err(Error::out_of_range(
+                "priority is out of range",
+                format!("priority is {priority}"),
+                "give -1000 to 1000",
+            ));
+        }
+        if !(0..PARTS).contains(&part) {
+            return Err(Error::out_of_range("part is out of range", format!("part is {part}"), "give 0 to 1023"));
+        }
+        let now = clock::now()?;
+        let delay = match run_at {
+            None => 0.0,
+            Some(time) if time.is_infinity() || time.is_neg_infinity() => {
+                let sign = if time.is_infinity() { "" } else { "-" };
+                let detail = format!("run_at is {sign}infinity");
+                return Err(Error::out_of_range("run_at is no time", detail, "give a time, or null for now"));
+            }
+            Some(time) => clock::seconds(now, time).max(0.0),
+        };
+        Ok(Terms { reference, priority, part, now, delay })
+    }
+
+    /// Starts an execution for each of the parameters, with the key in its place; gives their ids, in order.
+    fn start(self, given: Vec<Option<Jsonb>>, keys: Vec<Option<String>>) -> Result<Vec<i64>, Error> {
+        let Terms { reference, priority, part, now, delay } = self;
+        keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
+        Spi::connect(|client| {
+            let workflow = find(client, &reference)?;
+            let mut keys = keys.into_iter();
+            let wanted = given.into_iter().map(|given| {
+                let parameters = check(&workflow, given)?;
+                Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
+            });
+            let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
+            let mut advance = Advance::new(client, now, BTreeMap::new());
+            let ids = begin(&mut advance, &workflow, &wanted, delay)?;
+            advance.settle(None)?;
+            Ok(ids)
+        })
+    }
+}
+
+/// `workflow_start` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_start(
+    reference: Option<String>,
+    parameters: Option<Jsonb>,
+    key: Option<String>,
+    priority: Option<i32>,
+    run_at: Option<TimestampWithTimeZone>,
+    part: Option<i32>,
+) -> Result<Option<i64>, ErrorReport> {
+    let terms = Terms::check(reference, priority, run_at, part)?;
+    let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
+    Ok(terms.start(vec![Some(parameters)], vec![key])?.first().copied())
+}
+
+/// `workflow_start_many` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_start_many(
+    reference: Option<String>,
+    parameters: Option<List<Jsonb>>,
+    keys: Option<List<String>>,
+    priority: Option<i32>,
+    run_at: Option<TimestampWithTimeZone>,
+    part: Option<i32>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let mut rows = RowSet::of_call(fcinfo);
+    let terms = Terms::check(reference, priority, run_at, part)?;
+    let List(parameters) = parameters.ok_or_else(|| Error::missing("parameters"))?;
+    let keys = keys.map(|List(keys)| keys);
+    let count = parameters.len();
+    check_count("executions", count, MOST_EXECUTIONS)?;
+    if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
+        let hint = "give each execution a key, or null for one without";
+        let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
+        return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
+    }
+    terms.start(parameters, keys.unwrap_or_default())?.into_iter().for_each(|id| rows.push([column(id)]));
+    Ok(())
+}
+
+/// `workflow.check_start` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_check_start(
+    reference: Option<String>,
+    priority: Option<i32>,
+    part: Option<i32>,
+) -> Result<(), ErrorReport> {
+    Terms::check(reference, priority, None, part)?;
+    Ok(())
+}
+
+/// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
+#[pg_extern(sql = false)]
+fn workflow_check_parameters(reference: Option<&str>, parameters: Option<Jsonb>) -> Result<(), ErrorReport> {
+    let reference = reference.ok_or_else(|| Error::missing("reference"))?;
+    Spi::connect(|client| check(&find(client, reference)?, parameters).map(drop))?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Executions that call each other: ends go up, stops go down. Neither waits for a lock: what is busy now is left to the
+//! next tick.
+
+use crate::engine::advance::Advance;
+use crate::engine::finish::OwnReport;
+use crate::engine::propagation;
+use crate::error::Error;
+use crate::pg::rows::Rows;
+use crate::pg::statements;
+use crate::settings;
+use conductor::state::{Status, TaskEnd};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Executions have ended: what is to be reported of the tasks that had called them.
+pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+    let mut reports = Vec::new();
+    if executions.is_empty() {
+        return Ok(reports);
+    }
+    let arguments = [executions.into()];
+    let mut rows = statements::run(advance.client, include_str!("../../queries/try_lock_parents.sql"), &arguments)?;
+    let (mut busy, mut cancelled) = (Vec::new(), BTreeMap::new());
+    while rows.next().is_some() {
+        let execution = rows.get::<i64>(1)?.unwrap_or_default();
+        let Some(caller) = rows.get::<i64>(3)? else {
+            busy.push(execution);
+            continue;
+        };
+        let status = rows.get::<String>(4)?.unwrap_or_default();
+        let end = TaskEnd::parse(&status).unwrap_or(TaskEnd::Failed);
+        let error = (end != TaskEnd::Completed).then(|| {
+            let message = rows.get::<String>(6)?.filter(|message| !message.is_empty());
+            let message = message.unwrap_or_else(|| format!("execution {execution} ended as {status}"));
+            let error = serde_json::json!({"type": "workflow", "message": message, "execution": execution});
+            Ok::<_, Error>(error.to_string())
+        });
+        if end == TaskEnd::Cancelled {
+            cancelled.entry(caller).or_insert(rows.get::<i64>(7)?.unwrap_or_default());
+        }
+        let task = rows.get::<i64>(2)?.unwrap_or_default();
+        reports.push(OwnReport { task, end, result: rows.get::<String>(5)?, error: error.transpose()? });
+    }
+    postpone(advance, busy)?;
+    // Who calls what was cancelled is cancelled, too.
+    log_reached(advance, "cancel", cancelled.into_iter().collect())?;
+    Ok(reports)
+}
+
+/// Executions have stopped: so do those that they have called.
+pub fn cancel_children(advance: &mut Advance, executions: &[i64]) -> Result<(), Error> {
+    let most = advance.family_left;
+    let arguments = [executions.to_vec().into(), (most as i64).into()];
+    let mut rows = statements::run(advance.client, include_str!("../../queries/try_lock_children.sql"), &arguments)?;
+    if rows.len() >= most {
+        propagation::leave(advance, executions)?;
+    }
+    advance.family_left -= rows.len();
+    let (mut free, mut busy) = (Vec::new(), BTreeSet::new());
+    while rows.next().is_some() {
+        match rows.get::<i64>(3)? {
+            Some(run) => free.push((run, rows.get::<i64>(4)?.unwrap_or_default())),
+            None => drop(busy.insert(rows.get::<i64>(2)?.unwrap_or_default())),
+        }
+    }
+    postpone(advance, busy.into_iter().collect())?;
+    let reached = free.iter().map(|(run, caller)| (*run, *caller)).collect();
+    cancel(advance, free.into_iter().map(|(run, _)| run).collect())?;
+    log_reached(advance, "cancel", reached)
+}
+
+/// Cancels executions whose callers have gone on without them.
+pub fn cancel_left(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Error> {
+    let rows = statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[executions.into()])?;
+    let runs = numbers(rows, 1)?;
+    cancel(advance, runs)
+}
+
+/// One column of all rows.
+pub fn numbers(mut rows: Rows, ordinal: usize) -> Result<Vec<i64>, Error> {
+    let mut numbers = Vec::with_capacity(rows.len());
+    while rows.next().is_some() {
+        numbers.extend(rows.get::<i64>(ordinal)?);
+    }
+    Ok(numbers)
+}
+
+/// Cancels executions that are locked.
+pub fn cancel(advance: &mut Advance, runs: Vec<i64>) -> Result<(), Error> {
+    if !runs.is_empty() {
+        advance.load(runs.clone())?;
+        for run in runs {
+            advance.tell(run, |conductor| conductor.cancel())?;
+        }
+    }
+    Ok(())
+}
+
+/// What workers do for executions counts no more: it is reported as cancelled.
+pub fn void(advance: &Advance, runs: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+    let mut reports = Vec::new();
+    if !runs.is_empty() {
+        let arguments = [runs.into(), advance.now.into()];
+        let mut rows = statements::run(advance.client, include_str!("../../queries/void_tasks.sql"), &arguments)?;
+        while rows.next().is_some() {
+            let task = rows.get::<i64>(1)?.unwrap_or_default();
+            reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error: None });
+        }
+        reports.sort_by_key(|report| report.task);
+    }
+    Ok(reports)
+}
+
+/// What somebody did to workflow executions, the second of each pair, has reached others, the first.
+pub fn log_reached(advance: &Advance, kind: &str, reached: Vec<(i64, i64)>) -> Result<(), Error> {
+    if !reached.is_empty() {
+        let (reached, sources): (Vec<i64>, Vec<i64>) = reached.into_iter().unzip();
+        let node = i64::from(settings::node()) << 40;
+        let arguments = [reached.into(), sources.into(), kind.into(), node.into(), advance.now.into()];
+        statements::run(advance.client, include_str!("../../queries/log_reached.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Does a stop of this kind reach children?
+pub fn stops_children(status: Status) -> bool {
+    matches!(status, Status::Canceling | Status::Cancelled | Status::Timeout)
+}
+
+fn postpone(advance: &Advance, executions: Vec<i64>) -> Result<(), Error> {
+    if !executions.is_empty() {
+        let arguments = [executions.into(), advance.now.into()];
+        statements::run(advance.client, include_str!("../../queries/postpone_runs.sql"), &arguments)?;
+    }
+    Ok(())
+}

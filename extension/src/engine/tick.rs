@@ -1,0 +1,229 @@
+//! What time has made due: leases that have ended, delays, time limits, and what executions have yet to tell each other.
+//!
+//! Nothing here waits for a lock. What somebody else has locked is left to the next tick.
+
+use crate::engine::advance::Advance;
+use crate::engine::control::due;
+use crate::engine::finish::{Reporter, finish, report_own};
+use crate::engine::internal_tasks;
+use crate::engine::propagation;
+use crate::engine::report::Outcome;
+use crate::engine::sub_workflows::numbers;
+use crate::error::Error;
+use crate::pg::caller::Caller;
+use crate::pg::clock;
+use crate::pg::id::PARTS;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::list::List;
+use crate::pg::statements;
+use crate::queue::claim::check_parts;
+use crate::settings;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where to look, and for how much.
+struct Look<'c, 'conn> {
+    client: &'c SpiClient<'conn>,
+    now: TimestampWithTimeZone,
+    max_rows: i32,
+    /// None: everywhere.
+    parts: Option<Vec<Option<i32>>>,
+}
+
+impl Look<'_, '_> {
+    /// The arguments of a statement that finds what is due. The lowest and the highest part are what an index can use.
+    fn arguments(&self) -> [DatumWithOid<'static>; 5] {
+        let parts = || self.parts.iter().flatten().flatten().copied();
+        let (lowest, highest) = (parts().min().unwrap_or(0), parts().max().unwrap_or(PARTS - 1));
+        [self.max_rows.into(), self.now.into(), self.parts.clone().into(), lowest.into(), highest.into()]
+    }
+}
+
+/// Does what is due, up to so much of each kind. Returns how much that was.
+fn tick(look: &Look) -> Result<i32, Error> {
+    let Look { client, now, max_rows, parts } = look;
+    let queued = match settings::notify() {
+        true => Some(
+            statements::run(client, include_str!("../../queries/find_queued.sql"), &[parts.clone().into()])?.first(),
+        ),
+        false => None,
+    };
+    let queued = queued.map(|row| row.get::<Vec<Option<String>>>(1)).transpose()?.flatten();
+    let mut done = expire_leases(client, *now, *max_rows, parts.clone())?;
+    done += wake_tasks(look)?;
+    done += propagation::propagate(client, *now, (*max_rows as usize).min(propagation::MOST), parts.clone())?;
+    done += end_due_executions(look)?;
+    let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
+    let fired = statements::run(client, include_str!("../../queries/fire_schedules.sql"), &arguments)?.first();
+    done += fired.get::<i32>(1)?.unwrap_or_default();
+    if done > 0 && settings::notify() {
+        let arguments = [queued.unwrap_or_default().into(), parts.clone().into()];
+        statements::run(client, include_str!("../../queries/notify_queued.sql"), &arguments)?;
+    }
+    Ok(done)
+}
+
+/// Makes the tasks of up to so many leases that have ended claimable again. Returns how many tasks these were.
+pub fn expire_leases(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    max_rows: i32,
+    parts: Option<Vec<Option<i32>>>,
+) -> Result<i32, Error> {
+    let look = Look { client, now, max_rows, parts };
+    let mut rows = statements::run(client, include_str!("../../queries/find_expired_leases.sql"), &look.arguments())?;
+    let (mut parts, mut leases) = (Vec::new(), Vec::new());
+    while rows.next().is_some() {
+        parts.extend(rows.get::<i32>(1)?);
+        leases.extend(rows.get::<i64>(2)?);
+    }
+    if leases.is_empty() {
+        return Ok(0);
+    }
+    let arguments = || [parts.clone().into(), leases.clone().into()];
+    let mut rows = statements::run(client, include_str!("../../queries/load_lost_tasks.sql"), &arguments())?;
+    let mut lost = Vec::new();
+    while rows.next().is_some() {
+        lost.extend(rows.get::<i64>(1)?.zip(rows.get::<i64>(3)?));
+    }
+    let locked = lock_runs(client, lost.iter().map(|(task, _)| *task).collect())?;
+    let lost: Vec<i64> = lost.into_iter().filter(|(_, run)| locked.contains(run)).map(|(task, _)| task).collect();
+    let mut freed = 0;
+    if !lost.is_empty() {
+        let arguments = || [lost.clone().into(), now.into()];
+        statements::run(client, include_str!("../../queries/log_expired_leases.sql"), &arguments())?;
+        let requeued =
+            numbers(statements::run(client, include_str!("../../queries/requeue_tasks.sql"), &arguments())?, 1)?;
+        freed = requeued.len() as i32;
+        // Where nothing new is to start, a task that nobody works on has ended.
+        let requeued: BTreeSet<i64> = requeued.into_iter().collect();
+        end(
+            client,
+            now,
+            lost.into_iter().filter(|task| !requeued.contains(task)).map(|task| (task, "abandoned", None)),
+        )?;
+    }
+    statements::run(client, include_str!("../../queries/delete_spent_leases.sql"), &arguments())?;
+    Ok(freed)
+}
+
+/// Takes tasks out of the queue of a part, from a place in it on, whose execution was paused or stopped while somebody claimed
+/// them who then rolled back: they wait for the end of the pause, or have ended as cancelled. Returns whether there was any.
+pub fn put_back_strays(
+    client: &SpiClient,
+    part: i32,
+    actions: Vec<String>,
+    now: TimestampWithTimeZone,
+    (time, id): (TimestampWithTimeZone, i64),
+) -> Result<bool, Error> {
+    let arguments = [part.into(), actions.into(), time.into(), id.into()];
+    let strays = numbers(statements::run(client, include_str!("../../queries/find_strays.sql"), &arguments)?, 1)?;
+    if strays.is_empty() {
+        return Ok(false);
+    }
+    let locked: Vec<i64> = lock_runs(client, strays.clone())?.into_iter().collect();
+    let arguments = [part.into(), strays.into(), locked.into(), now.into()];
+    let ended = numbers(statements::run(client, include_str!("../../queries/dequeue_strays.sql"), &arguments)?, 1)?;
+    end(client, now, ended.into_iter().map(|task| (task, "cancelled", None)))?;
+    Ok(true)
+}
+
+/// Goes on with tasks whose delay, retry delay or time limit is over. Returns how many these were.
+fn wake_tasks(look: &Look) -> Result<i32, Error> {
+    let Look { client, now, .. } = look;
+    let due =
+        numbers(statements::run(client, include_str!("../../queries/find_due_tasks.sql"), &look.arguments())?, 1)?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let locked: Vec<i64> = lock_runs(client, due.clone())?.into_iter().collect();
+    let arguments = [due.clone().into(), locked.clone().into(), (*now).into()];
+    let mut rows = statements::run(client, include_str!("../../queries/wake_tasks.sql"), &arguments)?;
+    let (mut woken, mut own) = (rows.len() as i32, Vec::new());
+    while rows.next().is_some() {
+        own.extend(rows.get::<i64>(1)?.filter(|_| matches!(rows.get::<bool>(2), Ok(Some(true)))));
+    }
+    if !own.is_empty() {
+        let mut advance = Advance::new(client, *now, BTreeMap::new());
+        advance.load(locked.clone())?;
+        let reports = internal_tasks::begin(&mut advance, &own)?;
+        report_own(&mut advance, reports)?;
+        advance.settle(None)?;
+    }
+    // A child that does the work of what is late must be free, too, to be stopped.
+    let arguments = [due.clone().into(), (*now).into()];
+    let children =
+        numbers(statements::run(client, include_str!("../../queries/try_lock_late_children.sql"), &arguments)?, 1)?;
+    let arguments = [due.into(), locked.into(), children.into(), (*now).into()];
+    let mut rows = statements::run(client, include_str!("../../queries/find_late_tasks.sql"), &arguments)?;
+    let mut late = Vec::new();
+    while rows.next().is_some() {
+        let (task, seconds) = (rows.get::<i64>(1)?.unwrap_or_default(), rows.get::<i32>(2)?.unwrap_or_default());
+        let message = match rows.get::<String>(3)? {
+            None => format!("the task ran longer than {seconds} seconds"),
+            Some(signal) => format!("no signal {signal} came within {seconds} seconds"),
+        };
+        late.push((task, "timeout", Some(json!({"type": "timeout", "message": message}).to_string())));
+    }
+    woken += late.len() as i32;
+    end(client, *now, late.into_iter())?;
+    Ok(woken)
+}
+
+/// Goes on with executions that took longer than their workflow may, or have yet to tell others that they ended or stopped.
+/// Returns how many these were.
+fn end_due_executions(look: &Look) -> Result<i32, Error> {
+    let Look { client, now, .. } = look;
+    let executions =
+        numbers(statements::run(client, include_str!("../../queries/find_due_runs.sql"), &look.arguments())?, 1)?;
+    let mut done = 0;
+    for execution in executions {
+        done += i32::from(due(client, execution, *now)?);
+    }
+    Ok(done)
+}
+
+/// Locks the workflow executions of tasks as far as nobody else has, and returns their ids.
+fn lock_runs(client: &SpiClient, tasks: Vec<i64>) -> Result<BTreeSet<i64>, Error> {
+    let rows = statements::run(client, include_str!("../../queries/try_lock_task_runs.sql"), &[tasks.into()])?;
+    Ok(numbers(rows, 1)?.into_iter().collect())
+}
+
+/// Ends tasks as the engine itself reports them: how, and with what error.
+fn end(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: impl Iterator<Item = (i64, &'static str, Option<String>)>,
+) -> Result<(), Error> {
+    let outcome = |(task, status, error): (i64, &'static str, Option<String>)| {
+        let error = error.as_deref().and_then(Jsonb::from_text);
+        Outcome::of_worker((Some(task), None), Some(status.to_owned()), None, error, (None, None))
+    };
+    let outcomes: Vec<Outcome> = tasks.map(outcome).collect();
+    if !outcomes.is_empty() {
+        finish(client, outcomes, now, Reporter::Engine, None)?;
+    }
+    Ok(())
+}
+
+/// `workflow_tick` in `sql/tick.sql`.
+#[pg_extern(sql = false)]
+fn workflow_tick(
+    max_rows: Option<i32>,
+    parts: Option<List<i32>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<i32, ErrorReport> {
+    let caller = Caller::of_call(fcinfo)?;
+    let max_rows = max_rows.filter(|rows| (1..=10_000).contains(rows)).ok_or_else(|| {
+        let given = max_rows.map_or("null".to_owned(), |rows| rows.to_string());
+        Error::out_of_range("max_rows is out of range", format!("max_rows is {given}"), "give 1 to 10000")
+    })?;
+    let parts = caller.parts(check_parts(parts)?)?;
+    let now = clock::now()?;
+    Ok(Spi::connect(|client| tick(&Look { client, now, max_rows, parts }))?)
+}

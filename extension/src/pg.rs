@@ -1,0 +1,18 @@
+//! PostgreSQL itself: statements, rows, values, locks, roles. All `unsafe` code is here.
+
+pub mod advisory_lock;
+pub mod caller;
+pub mod clock;
+pub mod id;
+pub mod jsonb;
+pub mod list;
+pub mod preconditions;
+pub mod random;
+pub mod relation;
+pub mod result_set;
+pub mod rights;
+pub mod rows;
+pub mod skip_ri_checks;
+pub mod statements;
+pub mod transition_table;
+pub mod users_code;

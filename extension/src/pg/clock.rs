@@ -1,0 +1,33 @@
+//! The one clock.
+
+use crate::error::Error;
+use crate::settings;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// The time that every function goes by.
+pub fn now() -> Result<TimestampWithTimeZone, Error> {
+    match settings::test_now() {
+        None => Ok(pgrx::datum::datetime_support::clock_timestamp()),
+        Some(text) => text.parse().map_err(|_| {
+            Error::refused("WF613", "pg_workflow.test_now is no time", "set it to a timestamp with time zone")
+                .with_detail(text)
+        }),
+    }
+}
+
+/// So many seconds later, as far as time goes.
+pub fn after(now: TimestampWithTimeZone, seconds: f64) -> TimestampWithTimeZone {
+    let micros = now.into_inner().saturating_add((seconds * 1e6).round() as i64);
+    TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
+}
+
+/// How many seconds lie between two times; less than none where the second comes first.
+pub fn seconds(from: TimestampWithTimeZone, to: TimestampWithTimeZone) -> f64 {
+    to.into_inner().saturating_sub(from.into_inner()) as f64 / 1e6
+}
+
+#[pg_extern(sql = false)]
+fn workflow_now() -> Result<TimestampWithTimeZone, ErrorReport> {
+    Ok(now()?)
+}

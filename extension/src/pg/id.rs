@@ -1,0 +1,73 @@
+//! Ids that carry their part.
+
+use crate::error::Error;
+use crate::pg::relation;
+use crate::settings;
+use pgrx::direct_function_call;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+
+/// The bits that a sequence has in an id.
+const SEQUENCE_BITS: u32 = 40;
+
+/// So many parts there are, numbered from 0.
+pub const PARTS: i32 = 1024;
+
+/// `part << 48 | node << 40 | sequence`: `workflow.make_id` in `sql/functions.sql`.
+#[pg_extern(sql = false)]
+fn make_id(part: i32, sequence: i64) -> Result<i64, ErrorReport> {
+    Ok(make(part, sequence)?)
+}
+
+fn make(part: i32, sequence: i64) -> Result<i64, Error> {
+    if sequence >> SEQUENCE_BITS == 0 {
+        Ok(i64::from(part) << 48 | i64::from(settings::node()) << SEQUENCE_BITS | sequence)
+    } else {
+        Err(used_up().with_detail(format!("the sequence is at {sequence}")))
+    }
+}
+
+/// The next number would run into the bits of the node.
+fn used_up() -> Error {
+    let hint = "set pg_workflow.node to a number that no server has had, and restart the sequences of schema workflow";
+    Error::refused("WF614", "all ids of this node are used up", hint)
+}
+
+/// The part that an id names.
+pub fn part(id: i64) -> i32 {
+    (id >> 48) as i32
+}
+
+/// Ids by the part that they name.
+pub fn by_part(ids: impl Iterator<Item = i64>) -> BTreeMap<i32, Vec<i64>> {
+    let mut parts: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
+    ids.for_each(|id| parts.entry(part(id)).or_default().push(id));
+    parts
+}
+
+/// A sequence in schema workflow.
+#[derive(Clone, Copy)]
+pub struct Sequence(pg_sys::Oid);
+
+impl Sequence {
+    /// The one of that name.
+    pub fn find(name: &'static CStr) -> Sequence {
+        Sequence(relation::find(name))
+    }
+
+    /// A new id.
+    #[allow(unsafe_code)]
+    pub fn next(self, part: i32) -> Result<i64, Error> {
+        // SAFETY: the argument is what nextval takes. A number that is no sequence is an error of its own.
+        let next = || Ok(unsafe { direct_function_call::<i64>(pg_sys::nextval_oid, &[self.0.into_datum()]) });
+        let next = PgTryBuilder::new(next)
+            .catch_when(PgSqlErrorCode::ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED, |_| Err(used_up()))
+            .execute()?;
+        let missing =
+            || Error::refused("WF619", "a sequence gives no number", "look at the sequences of schema workflow");
+        make(part, next.ok_or_else(missing)?)
+    }
+}

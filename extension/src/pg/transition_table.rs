@@ -1,0 +1,161 @@
+//! Rows handed to a statement as a relation, of a table's row type or of another composite type. The statement calls it `rows`.
+//!
+//! This is how PostgreSQL hands a trigger the rows that a statement has changed. An array for each column would cost a small
+//! statement more than all else it does, and an array of rows is put together only to be taken apart.
+#![allow(unsafe_code)]
+
+use crate::error::Error;
+use crate::pg::relation;
+use crate::pg::rows::Rows;
+use crate::pg::statements;
+use pgrx::PgTupleDesc;
+use pgrx::datum::{DatumWithOid, IntoDatum};
+use pgrx::fcinfo::direct_function_call_as_datum;
+use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::spi::SpiClient;
+use std::ffi::{CStr, CString};
+
+/// What statements call them.
+const NAME: &CStr = c"rows";
+
+/// How many of them the planner expects. With few, it finds what belongs to each by its key, however small the tables are when the
+/// plan is made; and that is right however many there are.
+const EXPECTED: f64 = 1.0;
+
+/// Rows for one statement.
+pub struct RowRelation {
+    descriptor: PgTupleDesc<'static>,
+    rows: *mut pg_sys::Tuplestorestate,
+}
+
+/// The value of a column.
+pub enum Value {
+    /// A value, if it is not NULL, and its type, which must be the column's.
+    Datum(Option<Datum>, fn() -> Oid),
+    /// A label of the column's enum.
+    Label(&'static str),
+    /// No value.
+    Null,
+}
+
+/// Returns a value with its type.
+pub fn value<T: IntoDatum>(value: T) -> Value {
+    Value::Datum(value.into_datum(), T::type_oid)
+}
+
+impl RowRelation {
+    /// Rows of `workflow.<name>`, one for each of `rows`. All name the same columns; the others are NULL.
+    pub fn new<R, const N: usize>(
+        name: &'static CStr,
+        rows: &[R],
+        columns: impl Fn(&R) -> [(&'static str, Value); N],
+    ) -> Result<RowRelation, Error> {
+        // SAFETY: the row type is looked up by its name and held until its last use. Each datum is of its column's type: that is
+        // checked for the first row, and the others have values of the same types.
+        unsafe {
+            let row_type = pg_sys::get_rel_type_id(relation::find(name));
+            let descriptor = PgTupleDesc::from_pg(pg_sys::lookup_rowtype_tupdesc(row_type, -1));
+            let store = pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem);
+            let mut places: Vec<(usize, Oid)> = Vec::new();
+            let mut labels = Labels::default();
+            let (mut values, mut nulls) = (vec![Datum::from(0); descriptor.len()], vec![true; descriptor.len()]);
+            for row in rows {
+                let columns = columns(row);
+                if places.is_empty() {
+                    let named = columns.iter().enumerate();
+                    places = named
+                        .map(|(guess, (column, value))| place(&descriptor, column, value, guess))
+                        .collect::<Result<_, _>>()?;
+                }
+                for ((_, value), (place, column_type)) in columns.into_iter().zip(places.iter().copied()) {
+                    let datum = match value {
+                        Value::Datum(datum, _) => datum,
+                        Value::Label(label) => labels.value(label, column_type),
+                        Value::Null => None,
+                    };
+                    nulls[place] = datum.is_none();
+                    values[place] = datum.unwrap_or(Datum::from(0));
+                }
+                pg_sys::tuplestore_putvalues(store, descriptor.as_ptr(), values.as_mut_ptr(), nulls.as_mut_ptr());
+            }
+            Ok(RowRelation { descriptor, rows: store })
+        }
+    }
+
+    /// Runs a statement on them.
+    pub fn run<'conn>(
+        self,
+        client: &SpiClient<'conn>,
+        sql: &'static str,
+        arguments: &[DatumWithOid],
+    ) -> Result<Rows<'conn>, Error> {
+        let mut relation = pg_sys::EphemeralNamedRelationData {
+            md: pg_sys::EphemeralNamedRelationMetadataData {
+                name: NAME.as_ptr().cast_mut(),
+                reliddesc: Oid::INVALID,
+                tupdesc: self.descriptor.as_ptr(),
+                enrtype: pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE,
+                enrtuples: EXPECTED,
+            },
+            reldata: self.rows.cast(),
+        };
+        // SAFETY: SPI knows the relation only while the statement runs. An error ends the connection that knows it, and frees
+        // the rows as well.
+        unsafe {
+            pg_sys::SPI_register_relation(&raw mut relation);
+            let result = statements::run(client, sql, arguments);
+            pg_sys::SPI_unregister_relation(NAME.as_ptr());
+            pg_sys::tuplestore_end(self.rows);
+            result
+        }
+    }
+}
+
+/// Returns where a column is, and its type. If columns are named in their order, the guess is right.
+fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) -> Result<(usize, Oid), Error> {
+    let named = |attribute: &pg_sys::FormData_pg_attribute| {
+        // SAFETY: a name ends with a zero byte.
+        let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) };
+        name.to_bytes() == column.as_bytes()
+    };
+    let fits = |of: Oid| match value {
+        Value::Datum(_, value_type) => value_type() == of,
+        Value::Label(_) | Value::Null => true,
+    };
+    let is_there = descriptor.get(guess).is_some_and(named);
+    let place = if is_there { Some(guess) } else { descriptor.iter().position(named) };
+    let found = place.and_then(|place| Some((place, descriptor.get(place)?.atttypid)));
+    found.filter(|(_, of)| fits(*of)).ok_or_else(|| {
+        let message = format!("a table of schema workflow has no column {column} of the expected type");
+        Error::refused(
+            "WF619",
+            message,
+            "bring the schema to the library's version: ALTER EXTENSION pg_workflow UPDATE",
+        )
+    })
+}
+
+/// The labels that were looked up last: in most columns the same.
+#[derive(Default)]
+struct Labels(Vec<(&'static str, Oid, Option<Datum>)>);
+
+impl Labels {
+    fn value(&mut self, label: &'static str, enum_type: Oid) -> Option<Datum> {
+        let known = self.0.iter().find(|(known, of, _)| *known == label && *of == enum_type);
+        match known {
+            Some((_, _, value)) => *value,
+            None => {
+                let value = enum_value(label, enum_type);
+                self.0.push((label, enum_type, value));
+                value
+            }
+        }
+    }
+}
+
+fn enum_value(label: &str, enum_type: Oid) -> Option<Datum> {
+    let label = CString::new(label).ok()?;
+    let arguments = [Some(Datum::from(label.as_ptr())), Some(Datum::from(enum_type))];
+    // SAFETY: the arguments are what the function takes. An unknown label is an error of its own.
+    unsafe { direct_function_call_as_datum(pg_sys::enum_in, &arguments) }
+}

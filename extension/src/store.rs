@@ -1,0 +1,211 @@
+//! Writing what the conductor decided: every kind of change of a batch in one statement, whatever the batch's size.
+
+use crate::engine::finish::Reporter;
+use crate::error::Error;
+use crate::pg::statements;
+use crate::pg::transition_table::{RowRelation, Value, value};
+use crate::queue::claim::Asking;
+use conductor::changes::Withdrawn;
+use conductor::graph::Graph;
+use conductor::state::TaskKey;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
+
+mod batch;
+mod events;
+mod executions;
+mod leases;
+mod notify;
+mod tasks;
+
+pub use batch::{Batch, EndedRow, FreshTask};
+pub use leases::{Leases, lock_leases, sort, turn_leases};
+pub use tasks::Handed;
+
+/// What follows from what was written.
+#[derive(Default)]
+pub struct Written {
+    /// Tasks that were withdrawn, by execution: the conductor must hear of them.
+    pub withdrawn: BTreeMap<i64, Vec<(String, u32, u32, u32)>>,
+    /// Executions that stop, and whose children stop with them.
+    pub stopped: Vec<i64>,
+    /// Workflow executions for which what workers do counts no more.
+    pub void: Vec<i64>,
+    /// Tasks that no worker does, and whose turn has come.
+    pub own: Vec<i64>,
+    /// Executions that ended and that others have called.
+    pub ended: Vec<i64>,
+    /// Executions that nobody waits for any more.
+    pub left: Vec<i64>,
+}
+
+impl Written {
+    /// Both.
+    pub fn add(&mut self, more: Written) {
+        self.withdrawn.extend(more.withdrawn);
+        self.stopped.extend(more.stopped);
+        self.void.extend(more.void);
+        self.own.extend(more.own);
+        self.ended.extend(more.ended);
+        self.left.extend(more.left);
+    }
+
+    /// Nothing follows.
+    pub fn is_empty(&self) -> bool {
+        self.withdrawn.is_empty()
+            && [&self.stopped, &self.void, &self.own, &self.ended, &self.left].into_iter().all(|list| list.is_empty())
+    }
+}
+
+/// The values of one column.
+fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> DatumWithOid<'static>
+where
+    Vec<T>: Into<DatumWithOid<'static>>,
+{
+    rows.iter().map(value).collect::<Vec<T>>().into()
+}
+
+impl Batch {
+    /// Writes everything; gives what follows.
+    pub fn write(
+        mut self,
+        client: &SpiClient,
+        now: &TimestampWithTimeZone,
+        reporter: Reporter,
+        asking: Option<&mut Asking>,
+        handed: &mut Vec<Handed>,
+    ) -> Result<Written, Error> {
+        let now = *now;
+        let worker = asking.as_deref().map(|asking| asking.worker.clone());
+        let wake = notify::Wake::look(&self, client)?;
+        self.write_rows(client, now)?;
+        let mut withdrawn = std::mem::take(&mut self.withdrawn_tasks);
+        self.insert(client, now, &mut withdrawn, None, handed)?;
+        self.written.withdrawn = self.withdraw(client, now)?;
+        let mut tasks = std::mem::take(&mut self.tasks);
+        self.insert(client, now, &mut tasks, asking, handed)?;
+        (self.withdrawn_tasks, self.tasks) = (withdrawn, tasks);
+        self.write_runs(client, now)?;
+        self.log(client, now, reporter, worker)?;
+        wake.map_or(Ok(()), |wake| wake.tell(client))?;
+        Ok(self.written)
+    }
+
+    /// Runs a statement that gives tasks which the engine goes on with.
+    fn go_on(&mut self, client: &SpiClient, sql: &'static str, arguments: &[DatumWithOid]) -> Result<(), Error> {
+        let mut rows = statements::run(client, sql, arguments)?;
+        while rows.next().is_some() {
+            self.written.own.extend(rows.get::<i64>(1)?);
+        }
+        Ok(())
+    }
+
+    fn write_rows(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        let ended: Vec<_> = self.ended.iter().filter(|row| !row.written).collect();
+        if !ended.is_empty() {
+            let ends = RowRelation::new(c"outcome", &ended, |row| {
+                [
+                    ("task", value(row.id)),
+                    ("status", Value::Label(row.end.name())),
+                    ("result", value(row.result)),
+                    ("error", value(row.error)),
+                ]
+            })?;
+            ends.run(client, include_str!("../queries/end_tasks.sql"), &[now.into()])?;
+        }
+        if !self.retried.is_empty() {
+            let rows = &self.retried;
+            let arguments = [
+                column(rows, |row| row.id),
+                column(rows, |row| row.delay),
+                column(rows, |row| row.paused),
+                column(rows, |row| row.result),
+                column(rows, |row| row.error),
+                now.into(),
+            ];
+            self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
+        }
+        if !self.released.is_empty() {
+            let rows = &self.released;
+            let arguments = [
+                column(rows, |row| row.run),
+                column(rows, |row| row.task_name.clone()),
+                column(rows, |row| row.key.route as i32),
+                column(rows, |row| row.key.visit as i32),
+                column(rows, |row| row.count),
+                column(rows, |row| row.paused),
+                now.into(),
+            ];
+            self.go_on(client, include_str!("../queries/release_items.sql"), &arguments)?;
+        }
+        if !self.renewed.is_empty() {
+            let rows = &self.renewed;
+            let arguments = [
+                column(rows, |row| row.run),
+                column(rows, |row| row.task_name.clone()),
+                column(rows, |row| row.key.route as i32),
+                column(rows, |row| row.key.visit as i32),
+                column(rows, |row| row.released),
+                column(rows, |row| row.delay),
+                column(rows, |row| row.is_retry),
+                column(rows, |row| row.everything),
+                column(rows, |row| row.paused),
+                now.into(),
+                column(rows, |row| row.first),
+                column(rows, |row| row.keeps_child),
+            ];
+            self.go_on(client, include_str!("../queries/renew_tasks.sql"), &arguments)?;
+        }
+        if !self.hold.is_empty() {
+            let arguments = [self.hold.clone().into(), now.into()];
+            statements::run(client, include_str!("../queries/hold_tasks.sql"), &arguments)?;
+        }
+        if !self.unhold.is_empty() {
+            let arguments = [self.unhold.clone().into(), now.into()];
+            self.go_on(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
+        }
+        Ok(())
+    }
+
+    fn withdraw(
+        &self,
+        client: &SpiClient,
+        now: TimestampWithTimeZone,
+    ) -> Result<BTreeMap<i64, Vec<(String, u32, u32, u32)>>, Error> {
+        let mut withdrawn: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+        if self.withdraw.is_empty() {
+            return Ok(withdrawn);
+        }
+        let rows = &self.withdraw;
+        let part = |row: &(i64, Option<(String, TaskKey)>)| row.1.clone();
+        let arguments = [
+            column(rows, |row| row.0),
+            column(rows, |row| part(row).map(|(name, _)| name)),
+            column(rows, |row| part(row).map(|(_, key)| key.route as i32)),
+            column(rows, |row| part(row).map(|(_, key)| key.visit as i32)),
+            now.into(),
+        ];
+        for (run, _) in rows {
+            withdrawn.entry(*run).or_default();
+        }
+        let mut gone = statements::run(client, include_str!("../queries/withdraw_tasks.sql"), &arguments)?;
+        while gone.next().is_some() {
+            let count = |ordinal| Ok::<u32, Error>(gone.get::<i32>(ordinal)?.unwrap_or_default() as u32);
+            let task = (gone.get::<String>(2)?.unwrap_or_default(), count(3)?, count(4)?, {
+                gone.get::<i64>(5)?.unwrap_or_default() as u32
+            });
+            withdrawn.entry(gone.get::<i64>(1)?.unwrap_or_default()).or_default().push(task);
+        }
+        Ok(withdrawn)
+    }
+}
+
+/// What was withdrawn, as the conductor takes it.
+pub fn withdrawn(graph: &Graph, tasks: &[(String, u32, u32, u32)]) -> Vec<Withdrawn> {
+    let known = tasks.iter().filter_map(|(name, route, visit, count)| {
+        let key = TaskKey { node: graph.find(name)?, route: *route, visit: *visit };
+        Some(Withdrawn { key, count: *count })
+    });
+    known.collect()
+}

@@ -1,0 +1,245 @@
+//! What a batch is to write, collected from what the conductor decided of each execution.
+
+use super::Written;
+use crate::engine::run::Run;
+use crate::engine::sub_workflows;
+use crate::pg::jsonb::Jsonb;
+use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw};
+use conductor::expression::json_text;
+use conductor::state::{Execution, State, Status, TaskEnd, TaskKey};
+use conductor::task_lists::TaskLists;
+
+/// A reported row that has ended.
+pub struct EndedRow {
+    /// The task's id.
+    pub id: i64,
+    /// How it ended.
+    pub end: TaskEnd,
+    /// What was reported.
+    pub result: Option<Jsonb>,
+    /// What was reported of a failure.
+    pub error: Option<Jsonb>,
+    /// The row says so already.
+    pub written: bool,
+}
+
+pub(super) struct RetriedRow {
+    pub(super) id: i64,
+    pub(super) delay: f64,
+    pub(super) paused: bool,
+    pub(super) result: Option<Jsonb>,
+    pub(super) error: Option<Jsonb>,
+}
+
+pub(super) struct ReleasedItems {
+    pub(super) run: i64,
+    pub(super) task_name: String,
+    pub(super) key: TaskKey,
+    pub(super) count: i32,
+    pub(super) paused: bool,
+}
+
+pub(super) struct RenewedTask {
+    pub(super) run: i64,
+    pub(super) task_name: String,
+    pub(super) key: TaskKey,
+    pub(super) released: i32,
+    pub(super) delay: f64,
+    pub(super) is_retry: bool,
+    pub(super) everything: bool,
+    pub(super) paused: bool,
+    pub(super) first: Option<i32>,
+    pub(super) keeps_child: bool,
+}
+
+/// A task that is to be a row.
+pub struct FreshTask {
+    pub(super) run: i64,
+    pub(super) task_name: String,
+    /// `ready`, `leased`, `delayed`, `held`, or how it has ended.
+    pub start: &'static str,
+    pub(super) delay: Option<f64>,
+    /// Its execution is.
+    pub paused: bool,
+    pub(super) priority: i32,
+    pub(super) result: Option<String>,
+    /// Its action is a workflow.
+    pub calls: bool,
+    /// What the conductor says of it.
+    pub task: NewTask,
+}
+
+impl FreshTask {
+    /// Does the engine go on with it, and no worker?
+    pub(super) fn is_own(&self) -> bool {
+        self.calls || self.task.action.is_none()
+    }
+}
+
+pub(super) struct RunRow {
+    pub(super) id: i64,
+    pub(super) status: Status,
+    pub(super) paused: bool,
+    pub(super) state: Option<String>,
+    pub(super) variables: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) rerun: bool,
+    pub(super) ended: bool,
+    /// Its tasks by how they stand at its end, where that is known.
+    pub(super) lists: Option<TaskLists>,
+    /// Its status is another than before.
+    pub(super) turned: bool,
+}
+
+impl RunRow {
+    /// It runs as before, and nothing is to be told of it but what the conductor remembers.
+    pub(super) fn goes_on(&self) -> bool {
+        self.status == Status::Running
+            && !(self.turned || self.paused || self.ended || self.rerun)
+            && self.error.is_none()
+            && self.lists.is_none()
+    }
+
+    /// It ends here.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && !(self.paused || self.rerun)
+    }
+}
+
+/// What others see of an execution: its id, its status, its output as JSON.
+pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
+
+/// Everything a batch writes.
+#[derive(Default)]
+pub struct Batch {
+    pub(super) ended: Vec<EndedRow>,
+    pub(super) retried: Vec<RetriedRow>,
+    pub(super) released: Vec<ReleasedItems>,
+    pub(super) renewed: Vec<RenewedTask>,
+    pub(super) withdraw: Vec<(i64, Option<(String, TaskKey)>)>,
+    pub(super) hold: Vec<i64>,
+    pub(super) unhold: Vec<i64>,
+    /// Tasks that fall to the withdrawal.
+    pub(super) withdrawn_tasks: Vec<FreshTask>,
+    pub(super) tasks: Vec<FreshTask>,
+    pub(super) runs: Vec<RunRow>,
+    pub(super) executions: Vec<ExecutionRow>,
+    pub(super) written: Written,
+}
+
+impl Batch {
+    /// A reported row has ended.
+    pub fn end_task(&mut self, row: EndedRow) {
+        self.ended.push(row);
+    }
+
+    /// A reported row runs again.
+    pub fn retry_task(&mut self, id: i64, delay: f64, paused: bool, result: Option<Jsonb>, error: Option<Jsonb>) {
+        self.retried.push(RetriedRow { id, delay, paused, result, error });
+    }
+
+    /// A task ended without waiting for its child execution, which is to stop.
+    pub fn leave_child(&mut self, execution: i64) {
+        self.written.left.push(execution);
+    }
+
+    /// What the conductor decided of one execution.
+    pub fn take(&mut self, run: &Run, execution: &Execution, changes: Changes) {
+        let name = |key: &TaskKey| run.graph.node(key.node).name.clone();
+        let paused = execution.paused;
+        for (key, count) in &changes.released {
+            let (task_name, count) = (name(key), *count as i32);
+            self.released.push(ReleasedItems { run: run.id, task_name, key: *key, count, paused });
+        }
+        for retry in &changes.items_retried {
+            self.renewed.push(RenewedTask {
+                run: run.id,
+                task_name: name(&retry.key),
+                key: retry.key,
+                released: retry.released as i32,
+                delay: retry.delay,
+                is_retry: true,
+                everything: true,
+                paused,
+                first: None,
+                keeps_child: false,
+            });
+        }
+        for rerun in &changes.rerun_tasks {
+            self.renewed.push(RenewedTask {
+                run: run.id,
+                task_name: name(&rerun.key),
+                key: rerun.key,
+                released: rerun.released.map_or(1, |count| count as i32),
+                delay: 0.0,
+                is_retry: false,
+                everything: rerun.reset_items || rerun.released.is_none(),
+                paused,
+                first: rerun.first.map(|index| index as i32),
+                keeps_child: !rerun.reset_items,
+            });
+        }
+        match &changes.withdraw {
+            Withdraw::Nothing => {}
+            Withdraw::Everything => self.withdraw.push((run.id, None)),
+            Withdraw::Items(keys) => self.withdraw.extend(keys.iter().map(|key| (run.id, Some((name(key), *key))))),
+        }
+        match changes.hold {
+            Hold::Nothing => {}
+            Hold::Pause => self.hold.push(run.id),
+            Hold::Resume => self.unhold.push(run.id),
+        }
+        if changes.void {
+            self.written.void.push(run.id);
+        }
+        if sub_workflows::stops_children(execution.status) && !sub_workflows::stops_children(run.before.status) {
+            self.written.stopped.push(run.execution_id);
+        }
+        if changes.end.is_some() && run.depth > 0 {
+            self.written.ended.push(run.execution_id);
+        }
+        self.take_run(run, execution, &changes);
+        let mut scheduled = changes.scheduled.into_iter().map(|task| fresh(run, paused, task));
+        self.withdrawn_tasks.extend(scheduled.by_ref().take(changes.scheduled_before));
+        self.tasks.extend(scheduled);
+    }
+
+    fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
+        let touched = *execution != run.before || changes.variables.is_some() || changes.error_message.is_some();
+        if touched || changes.end.is_some() {
+            let is_plain = execution.state == State::plain(execution.status);
+            let state = (!is_plain).then(|| conductor::json::to_text(&execution.state));
+            self.runs.push(RunRow {
+                id: run.id,
+                status: execution.status,
+                paused: execution.paused,
+                state: state.and_then(Result::ok),
+                variables: changes.variables.as_ref().map(json_text),
+                error: changes.error_message.clone(),
+                rerun: changes.rerun,
+                ended: changes.end.is_some(),
+                lists: changes.end.as_ref().and_then(|end| end.lists.clone()),
+                turned: execution.status != run.before.status,
+            });
+        }
+        match &changes.end {
+            Some(end) => {
+                self.executions.push((run.execution_id, end.status.name(), end.output.as_ref().map(json_text)));
+            }
+            None if changes.rerun => self.executions.push((run.execution_id, Status::Running.name(), None)),
+            None => {}
+        }
+    }
+}
+
+fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
+    let (start, delay, result) = match &task.start {
+        Start::Ready => ("ready", None, None),
+        Start::Delayed(seconds) => ("delayed", Some(*seconds), None),
+        Start::Held => ("held", None, None),
+        Start::Ended(end, result) => (end.name(), None, result.as_ref().map(json_text)),
+    };
+    let task_name = run.graph.node(task.key.node).name.clone();
+    let priority = run.priority.saturating_add(task.priority);
+    FreshTask { run: run.id, task_name, start, delay, paused, priority, result, calls: false, task }
+}

@@ -1,0 +1,134 @@
+//! What of a batch goes to the log: failures, retries and time limits always, every step where that is asked for.
+
+use super::{Batch, column};
+use crate::engine::finish::Reporter;
+use crate::error::Error;
+use crate::pg::caller;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::statements;
+use crate::settings;
+use conductor::changes::Start;
+use conductor::state::{Status, TaskKey};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+
+/// An event to write. It is about a row of a task by its id, about one that was just inserted, about a task by its name,
+/// or about a workflow execution.
+#[derive(Default)]
+struct Event {
+    kind: &'static str,
+    task: Option<i64>,
+    run: Option<i64>,
+    task_name: Option<String>,
+    /// Of a row just inserted: its route, visit and item.
+    inserted: Option<(TaskKey, Option<u32>)>,
+    message: Option<String>,
+    error: Option<Jsonb>,
+    /// Its worker, where no lease says that yet.
+    worker: Option<String>,
+}
+
+impl Batch {
+    /// Writes the batch's events, in one statement; none, where there is nothing to tell. `worker` got what was handed over.
+    pub(super) fn log(
+        &self,
+        client: &SpiClient,
+        now: TimestampWithTimeZone,
+        reporter: Reporter,
+        worker: Option<String>,
+    ) -> Result<(), Error> {
+        let mut events = self.setbacks();
+        if settings::log_transitions() {
+            self.add_steps(&mut events, worker);
+        }
+        events.extend(self.verdicts(settings::log_transitions()));
+        if events.is_empty() {
+            return Ok(());
+        }
+        let role = match reporter {
+            Reporter::Worker(role) => Some(role),
+            Reporter::Engine => None,
+        };
+        let key = |event: &Event| event.inserted.map(|(key, _)| key);
+        let arguments = [
+            column(&events, |event| event.task),
+            column(&events, |event| event.run),
+            column(&events, |event| event.task_name.clone()),
+            column(&events, |event| key(event).map(|key| key.route as i32)),
+            column(&events, |event| key(event).map(|key| key.visit as i32)),
+            column(&events, |event| event.inserted.and_then(|(_, index)| index).map(|index| index as i32)),
+            column(&events, |event| event.kind),
+            column(&events, |event| event.message.clone()),
+            column(&events, |event| event.error),
+            (i64::from(settings::node()) << 40).into(),
+            now.into(),
+            column(&events, |event| event.worker.clone()),
+            role.map(caller::name_of).into(),
+        ];
+        statements::run(client, include_str!("../../queries/log_events.sql"), &arguments)?;
+        Ok(())
+    }
+
+    /// Rows that failed, and what runs again because of that.
+    fn setbacks(&self) -> Vec<Event> {
+        let failed = self.ended.iter().filter(|row| row.end.is_failure());
+        let failed =
+            failed.map(|row| Event { kind: row.end.name(), task: Some(row.id), error: row.error, ..Event::default() });
+        let retried = self.retried.iter();
+        let retried =
+            retried.map(|row| Event { kind: "retrying", task: Some(row.id), error: row.error, ..Event::default() });
+        let renewed = self.renewed.iter().filter(|task| task.is_retry).map(|task| Event {
+            kind: "retrying",
+            run: Some(task.run),
+            task_name: Some(task.task_name.clone()),
+            message: Some(format!("all items run again in {} seconds", task.delay)),
+            ..Event::default()
+        });
+        failed.chain(retried).chain(renewed).collect()
+    }
+
+    /// All else that happened to tasks.
+    fn add_steps(&self, events: &mut Vec<Event>, worker: Option<String>) {
+        let ended = self.ended.iter().filter(|row| !row.end.is_failure());
+        events.extend(ended.map(|row| Event { kind: row.end.name(), task: Some(row.id), ..Event::default() }));
+        for (run, tasks) in &self.written.withdrawn {
+            events.extend(tasks.iter().map(|(task_name, _, _, count)| Event {
+                kind: "cancelled",
+                run: Some(*run),
+                task_name: Some(task_name.clone()),
+                message: Some(format!("{count} had not begun")),
+                ..Event::default()
+            }));
+        }
+        for task in self.withdrawn_tasks.iter().chain(&self.tasks) {
+            let begun = match &task.task.start {
+                Start::Ended(end, _) => end.name(),
+                _ => "scheduled",
+            };
+            let started = (task.start == "leased").then_some("started");
+            events.extend(std::iter::once(begun).chain(started).map(|kind| Event {
+                kind,
+                run: Some(task.run),
+                task_name: Some(task.task_name.clone()),
+                inserted: Some((task.task.key, task.task.index)),
+                worker: worker.clone().filter(|_| kind == "started"),
+                ..Event::default()
+            }));
+        }
+    }
+
+    /// Workflow executions that failed; with all, also those that ended otherwise.
+    fn verdicts(&self, all: bool) -> impl Iterator<Item = Event> {
+        let told = self.runs.iter().filter(move |run| match run.status {
+            Status::Failed | Status::Timeout => run.turned,
+            Status::Completed | Status::Cancelled => all && run.ended,
+            Status::Running | Status::Canceling => false,
+        });
+        told.map(|run| Event {
+            kind: run.status.name(),
+            run: Some(run.id),
+            message: run.error.clone(),
+            ..Event::default()
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! What executions look like after a batch. One has statements of its own, with plain values: to hand a row over as a relation
+//! costs about as much as to write it.
+
+use super::batch::{Batch, ExecutionRow, RunRow};
+use crate::engine::task_lists;
+use crate::error::Error;
+use crate::pg::id;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::statements;
+use crate::pg::transition_table::{RowRelation, Value, value};
+use conductor::task_lists::TaskLists;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
+
+impl Batch {
+    /// Writes what the conductor remembers, and what others see of executions that end.
+    pub(super) fn write_runs(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        let unknown = self.runs.iter().filter(|run| run.ended && run.lists.is_none());
+        let lists = task_lists::load(client, &unknown.map(|run| run.id).collect::<Vec<_>>())?;
+        for rerun in [false, true] {
+            let runs: Vec<_> = self.runs.iter().filter(|run| run.rerun == rerun).collect();
+            if runs.is_empty() {
+                continue;
+            }
+            match &runs[..] {
+                [run] if run.goes_on() => update_run(client, now, run),
+                [run] if run.is_over() => end_run(client, now, run, &lists),
+                runs => update_runs(client, now, runs, rerun, &lists),
+            }?;
+        }
+        if self.executions.is_empty() {
+            return Ok(());
+        }
+        match &self.executions[..] {
+            [execution] => update_execution(client, now, execution),
+            executions => update_executions(client, now, executions),
+        }
+    }
+}
+
+fn update_run(client: &SpiClient, now: TimestampWithTimeZone, run: &RunRow) -> Result<(), Error> {
+    let [state, variables] = [&run.state, &run.variables].map(|text| jsonb(text).into());
+    let arguments = [id::part(run.id).into(), run.id.into(), state, variables, now.into()];
+    statements::run(client, include_str!("../../queries/update_run.sql"), &arguments)?;
+    Ok(())
+}
+
+fn end_run(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    run: &RunRow,
+    lists: &BTreeMap<i64, TaskLists>,
+) -> Result<(), Error> {
+    let TaskLists { current, completed, failed, skipped } =
+        run.lists.as_ref().or_else(|| lists.get(&run.id)).cloned().unwrap_or_default();
+    let arguments = [
+        id::part(run.id).into(),
+        run.id.into(),
+        run.status.name().into(),
+        jsonb(&run.state).into(),
+        jsonb(&run.variables).into(),
+        run.error.as_deref().into(),
+        current.into(),
+        completed.into(),
+        failed.into(),
+        skipped.into(),
+        now.into(),
+    ];
+    statements::run(client, include_str!("../../queries/end_run.sql"), &arguments)?;
+    Ok(())
+}
+
+fn update_runs(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    runs: &[&RunRow],
+    rerun: bool,
+    lists: &BTreeMap<i64, TaskLists>,
+) -> Result<(), Error> {
+    let rows = RowRelation::new(c"workflow_execution", runs, |run| {
+        let lists = run.lists.as_ref().or_else(|| lists.get(&run.id));
+        let list = |of: fn(&TaskLists) -> &Vec<String>| value(lists.map(|lists| of(lists).clone()));
+        [
+            ("id", value(run.id)),
+            ("status", Value::Label(run.status.name())),
+            ("paused", value(run.paused)),
+            ("state", value(jsonb(&run.state))),
+            ("variables", value(jsonb(&run.variables))),
+            ("error_message", value(run.error.as_deref())),
+            ("current_tasks", list(|lists| &lists.current)),
+            ("completed_tasks", list(|lists| &lists.completed)),
+            ("failed_tasks", list(|lists| &lists.failed)),
+            ("skipped_tasks", list(|lists| &lists.skipped)),
+        ]
+    })?;
+    rows.run(client, include_str!("../../queries/update_runs.sql"), &[now.into(), rerun.into()])?;
+    Ok(())
+}
+
+fn update_execution(client: &SpiClient, now: TimestampWithTimeZone, execution: &ExecutionRow) -> Result<(), Error> {
+    let (id, status, result) = execution;
+    let arguments = [id::part(*id).into(), (*id).into(), (*status).into(), jsonb(result).into(), now.into()];
+    statements::run(client, include_str!("../../queries/update_execution.sql"), &arguments)?;
+    Ok(())
+}
+
+fn update_executions(client: &SpiClient, now: TimestampWithTimeZone, executions: &[ExecutionRow]) -> Result<(), Error> {
+    let rows = RowRelation::new(c"execution", executions, |(id, status, result)| {
+        [("id", value(*id)), ("status", Value::Label(status)), ("result", value(jsonb(result)))]
+    })?;
+    rows.run(client, include_str!("../../queries/update_executions.sql"), &[now.into()])?;
+    Ok(())
+}
+
+fn jsonb(text: &Option<String>) -> Option<Jsonb> {
+    text.as_deref().and_then(Jsonb::from_text)
+}

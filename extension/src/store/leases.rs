@@ -1,0 +1,134 @@
+//! Leases: those that were reported with go, those of what was given come.
+
+use super::Handed;
+use crate::cache::claimed_tasks;
+use crate::error::Error;
+use crate::pg::id;
+use crate::pg::random;
+use crate::pg::statements;
+use crate::pg::transition_table::{RowRelation, value};
+use crate::queue::claim::Asking;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Leases, by part and token, and the tasks of each, in order.
+pub type Leases = BTreeMap<(i32, i64), Vec<i64>>;
+
+/// Lets go of leases whose tasks have all been reported at once, and holds what was given to the asking worker. `reported` has
+/// the tasks of each lease.
+pub fn turn_leases(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    mut reported: Leases,
+    given: &[Handed],
+    asking: Option<&Asking>,
+) -> Result<(), Error> {
+    let mut fresh = Leases::new();
+    for task in given {
+        fresh.entry((id::part(task.task), task.lease)).or_default().push(task.task);
+    }
+    fresh.values_mut().for_each(sort);
+    if reported.len() > 1 {
+        lock_leases(client, &mut reported)?;
+    }
+    if let Some(asking) = asking {
+        hold(client, now, &mut reported, fresh, asking)?;
+    }
+    reported.retain(|_, tasks| !tasks.is_empty());
+    if !reported.is_empty() {
+        rows(&reported)?.run(client, include_str!("../../queries/drop_leases.sql"), &[])?;
+    }
+    Ok(())
+}
+
+/// Locks the leases whose tasks have all been reported at once, in the order in which everybody locks leases: they can be turned
+/// and dropped in any order then. The others are left without tasks, as no lease in the table is.
+pub fn lock_leases(client: &SpiClient, reported: &mut Leases) -> Result<(), Error> {
+    if reported.is_empty() {
+        return Ok(());
+    }
+    let mut locked = BTreeSet::new();
+    let mut whole = rows(reported)?.run(client, include_str!("../../queries/lock_leases.sql"), &[])?;
+    while whole.next().is_some() {
+        locked.extend(whole.get::<i32>(1)?.zip(whole.get::<i64>(2)?));
+    }
+    reported.iter_mut().filter(|(lease, _)| !locked.contains(lease)).for_each(|(_, tasks)| tasks.clear());
+    Ok(())
+}
+
+/// Leases as a statement compares them with the table.
+fn rows(reported: &Leases) -> Result<RowRelation, Error> {
+    let reported: Vec<_> = reported.iter().collect();
+    RowRelation::new(c"lease", &reported, |((part, token), tasks)| {
+        [("part", value(*part)), ("id", value(*token)), ("tasks", value((*tasks).clone()))]
+    })
+}
+
+/// A new lease takes the row of an old one of its part, where one was reported whole: one write in place of two. What was handed
+/// over goes on under the token of such a one, and then no index hears of it.
+fn hold(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    reported: &mut Leases,
+    fresh: Leases,
+    asking: &Asking,
+) -> Result<(), Error> {
+    let mut left = Vec::new();
+    let (kept, new): (Leases, Leases) = fresh.into_iter().partition(|(lease, _)| reported.contains_key(lease));
+    for (lease, tasks) in kept {
+        if !turn(client, now, reported, lease, (lease.1, &tasks), asking)? {
+            claimed_tasks::forget_lease(lease);
+            left.push((lease, random::token()?, tasks));
+        }
+    }
+    for ((part, token), tasks) in new {
+        let is_whole = |(old, tasks): &(&(i32, i64), &Vec<i64>)| old.0 == part && !tasks.is_empty();
+        let old = reported.iter().find(is_whole).map(|(old, _)| *old);
+        let is_turned = match old {
+            Some(old) => turn(client, now, reported, old, (token, &tasks), asking)?,
+            None => false,
+        };
+        if !is_turned {
+            left.push(((part, token), token, tasks));
+        }
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let rows = RowRelation::new(c"lease", &left, |((part, token), id, tasks)| {
+        [("part", value(*part)), ("id", value(*id)), ("token", value(*token)), ("tasks", value(tasks.clone()))]
+    })?;
+    let arguments = [asking.worker.as_str().into(), asking.until(now).into(), now.into(), asking.role.as_str().into()];
+    rows.run(client, include_str!("../../queries/insert_leases.sql"), &arguments)?;
+    Ok(())
+}
+
+/// Gives the row of a lease that was reported other tasks, and another token. False: there was more in it.
+fn turn(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    reported: &mut Leases,
+    old: (i32, i64),
+    (token, tasks): (i64, &[i64]),
+    asking: &Asking,
+) -> Result<bool, Error> {
+    let arguments = [
+        old.0.into(),
+        old.1.into(),
+        reported.remove(&old).into(),
+        token.into(),
+        asking.worker.as_str().into(),
+        asking.until(now).into(),
+        tasks.to_vec().into(),
+        now.into(),
+        asking.role.as_str().into(),
+    ];
+    Ok(!statements::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty())
+}
+
+/// Puts tasks in the order that leases have them in, so that they can be compared.
+pub fn sort(tasks: &mut Vec<i64>) {
+    tasks.sort_unstable();
+    tasks.dedup();
+}

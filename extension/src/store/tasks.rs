@@ -1,0 +1,189 @@
+//! Inserting tasks: ready for anybody, or leased already to the worker that asks.
+
+use super::batch::{Batch, FreshTask};
+use crate::cache::workflow_actions;
+use crate::error::Error;
+use crate::pg::clock::after;
+use crate::pg::id;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::skip_ri_checks;
+use crate::pg::transition_table::{RowRelation, Value, value};
+use crate::queue::claim::Asking;
+use crate::queue::fairness::Ahead;
+use conductor::changes::Start;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A task handed to the worker that asked, as `workflow_claim` would give it.
+pub struct Handed {
+    /// Its id.
+    pub task: i64,
+    /// The token its report must carry.
+    pub lease: i64,
+    /// Its workflow execution.
+    pub workflow_execution: i64,
+    /// Its name.
+    pub task_name: String,
+    /// Which item.
+    pub task_index: Option<i32>,
+    /// What to do.
+    pub action: Option<String>,
+    /// With what.
+    pub input: Option<Jsonb>,
+    /// How often it was claimed.
+    pub attempt: i32,
+}
+
+/// A task with its id and its input, about to be a row.
+struct NewRow<'t> {
+    id: i64,
+    task: &'t FreshTask,
+    input: Option<Jsonb>,
+    /// The token, where it is handed over.
+    lease: Option<i64>,
+}
+
+impl Batch {
+    /// Inserts tasks; notes those that the engine goes on with, and hands over what it may.
+    pub(super) fn insert(
+        &mut self,
+        client: &SpiClient,
+        now: TimestampWithTimeZone,
+        tasks: &mut [FreshTask],
+        mut asking: Option<&mut Asking>,
+        handed: &mut Vec<Handed>,
+    ) -> Result<(), Error> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        place(client, now, tasks, asking.as_deref_mut())?;
+        let asking = asking.as_deref();
+        let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
+        let rows = tasks.iter().map(|task| new_row(task, ids, asking)).collect::<Result<Vec<_>, _>>()?;
+        let fresh = RowRelation::new(c"workflow_task_execution", &rows, |row| columns(row, now))?;
+        // Their executions are locked; they call no others yet.
+        skip_ri_checks::known_to_hold(c"workflow_task_execution", &[c"workflow_execution", c"execution"], || {
+            fresh.run(client, include_str!("../../queries/insert_tasks.sql"), &[])
+        })?;
+        for NewRow { id, task, input, lease } in rows {
+            if task.start == "ready" && task.is_own() {
+                self.written.own.push(id);
+            } else if let Some(lease) = lease {
+                handed.push(Handed {
+                    task: id,
+                    lease,
+                    workflow_execution: task.run,
+                    task_name: task.task_name.clone(),
+                    task_index: task.task.index.map(|index| index as i32),
+                    action: task.task.action.clone(),
+                    input,
+                    attempt: 1,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// With an id, and with a token where it is handed over.
+fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) -> Result<NewRow<'t>, Error> {
+    let part = id::part(task.run);
+    let lease = match asking.filter(|_| task.start == "leased") {
+        Some(asking) => Some(asking.kept_tokens.get(&part).map_or_else(|| asking.token(), |token| Ok(*token))?),
+        None => None,
+    };
+    let input = task.task.input.as_ref().and_then(Jsonb::new);
+    Ok(NewRow { id: ids.next(part)?, task, input, lease })
+}
+
+/// Priority moves a task ahead in the queue by as many minutes: one that waits overtakes in time, so none starves.
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 34] {
+    let NewRow { task: FreshTask { task, .. }, .. } = row;
+    let fresh = row.task;
+    let is = |start: &str| fresh.start == start;
+    let status = match fresh.start {
+        "ready" => "scheduled",
+        "leased" => "running",
+        "skipped" => "completed",
+        "delayed" | "held" => "requested",
+        ended => ended,
+    };
+    let over = matches!(task.start, Start::Ended(..));
+    let queued = is("ready") && !fresh.is_own() && !fresh.paused;
+    let due = fresh.delay.or(task.timeout.map(f64::from).filter(|_| is("leased")));
+    [
+        ("part", value(id::part(row.id))),
+        ("attempt", value(i32::from(row.lease.is_some()))),
+        ("id", value(row.id)),
+        ("workflow_execution", value(fresh.run)),
+        ("route", value(task.key.route as i32)),
+        ("visit", value(task.key.visit as i32)),
+        ("priority", value(fresh.priority)),
+        ("max_retries", value(task.max_retries)),
+        ("retry_count", value(0)),
+        ("timed_out", value(false)),
+        ("skipped", value(is("skipped"))),
+        ("held", value(is("held"))),
+        ("calls", value(fresh.calls)),
+        ("created", value(now)),
+        ("task_name", value(fresh.task_name.as_str())),
+        ("action_ref", value(task.action.as_deref())),
+        ("execution", Value::Null),
+        ("lease", value(row.lease)),
+        ("task_index", value(task.index.map(|index| index as i32))),
+        ("task_batch", value(task.batch.map(|batch| batch as i32))),
+        ("timeout_seconds", value(task.timeout)),
+        ("signal", value(task.signal.as_deref())),
+        ("context", value((!task.context.is_empty()).then(|| numbers(&task.context)))),
+        ("input", value(row.input)),
+        ("status", Value::Label(status)),
+        ("updated", value(now)),
+        ("queue_at", value(queued.then(|| after(now, f64::from(fresh.priority) * -60.0)))),
+        ("due_at", value(due.map(|seconds| after(now, seconds)))),
+        ("next_retry_at", Value::Null),
+        ("started_at", value(row.lease.map(|_| now))),
+        ("completed_at", value(over.then_some(now))),
+        ("duration_ms", value(over.then_some(0_i64))),
+        ("result", value(fresh.result.as_deref().and_then(Jsonb::from_text))),
+        ("error", Value::Null),
+    ]
+}
+
+fn numbers(context: &[u32]) -> Vec<i32> {
+    context.iter().map(|id| *id as i32).collect()
+}
+
+/// Tells which tasks call a workflow, and chooses what goes to the worker that asks without passing through the queue.
+fn place(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: &mut [FreshTask],
+    asking: Option<&mut Asking>,
+) -> Result<(), Error> {
+    let actions: BTreeSet<&str> = tasks.iter().filter_map(|task| task.task.action.as_deref()).collect();
+    if actions.is_empty() {
+        return Ok(());
+    }
+    let workflows: BTreeSet<String> =
+        workflow_actions::among(client, actions)?.into_iter().map(str::to_owned).collect();
+    for task in tasks.iter_mut() {
+        task.calls = task.task.action.as_ref().is_some_and(|action| workflows.contains(action));
+    }
+    let Some(asking) = asking else { return Ok(()) };
+    let mut parts = BTreeMap::new();
+    for task in tasks.iter().filter(|task| asking.may_take(task)) {
+        let lowest = parts.entry(id::part(task.run)).or_insert(task.priority);
+        *lowest = task.priority.min(*lowest);
+    }
+    let ahead = Ahead::look(client, now, asking, &parts)?;
+    for task in tasks {
+        let passes = ahead.goes_before(id::part(task.run), task.priority);
+        if asking.may_take(task) && (!passes || asking.past_others > 0) {
+            asking.wanted -= 1;
+            asking.past_others -= usize::from(passes);
+            task.start = "leased";
+        }
+    }
+    Ok(())
+}
