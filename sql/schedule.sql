@@ -207,22 +207,3 @@ COMMENT ON FUNCTION workflow.fire_schedule(workflow.schedule, int, timestamptz) 
   'Starts what a schedule that is due has to start, up to max_rows executions, and sets its next time; gives how many, or 1 where none could be.';
 REVOKE ALL ON FUNCTION workflow.fire_schedule(workflow.schedule, int, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.fire_schedules(max_rows int, now timestamptz, parts int[]) RETURNS int
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  schedule workflow.schedule;
-  fired int := 0;
-BEGIN
-  FOR schedule IN
-    SELECT s.* FROM workflow.schedule s
-    WHERE s.next_at <= now AND (parts IS NULL OR s.part = ANY (parts))
-    ORDER BY s.next_at, s.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED
-  LOOP
-    fired := fired + workflow.fire_schedule(schedule, max_rows - fired, now);
-    EXIT WHEN fired >= max_rows;
-  END LOOP;
-  RETURN fired;
-END $$;
-COMMENT ON FUNCTION workflow.fire_schedules(int, timestamptz, int[]) IS
-  'Starts up to max_rows executions of schedules that are due; gives how many. Reads one index page where none is.';
-REVOKE ALL ON FUNCTION workflow.fire_schedules(int, timestamptz, int[]) FROM PUBLIC;

@@ -4,7 +4,10 @@
 WITH named AS MATERIALIZED (
   SELECT t.part, n.token, pg_catalog.array_agg(DISTINCT n.task) AS tasks
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS n(task, token)
-  JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
+  -- OFFSET keeps it one look-up per task: what runs looks rare enough to be searched for first.
+  CROSS JOIN LATERAL (
+    SELECT t.part, t.status, t.lease FROM workflow.workflow_task_execution t
+    WHERE t.part = (n.task >> 48)::int AND t.id = n.task OFFSET 0) AS t
   WHERE t.status = 'running' AND t.lease = n.token GROUP BY t.part, n.token),
 found AS MATERIALIZED (
   SELECT l.part, l.id, l.token, l.worker, l.role, l.until, named.tasks AS named, rest.tasks AS rest,

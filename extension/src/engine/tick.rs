@@ -58,9 +58,7 @@ fn tick(look: &Look) -> Result<i32, Error> {
     done += wake_tasks(look)?;
     done += propagation::propagate(client, *now, (*max_rows as usize).min(propagation::MOST), parts.clone())?;
     done += end_due_executions(look)?;
-    let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
-    let fired = statements::run(client, include_str!("../../queries/fire_schedules.sql"), &arguments)?.first();
-    done += fired.get::<i32>(1)?.unwrap_or_default();
+    done += fire_schedules(look)?;
     if done > 0 && settings::notify() {
         let arguments = [queued.unwrap_or_default().into(), parts.clone().into()];
         statements::run(client, include_str!("../../queries/notify_queued.sql"), &arguments)?;
@@ -186,6 +184,23 @@ fn end_due_executions(look: &Look) -> Result<i32, Error> {
         done += i32::from(due(client, execution, *now)?);
     }
     Ok(done)
+}
+
+/// Starts what schedules have made due, up to so many executions. Returns how many these were.
+fn fire_schedules(look: &Look) -> Result<i32, Error> {
+    let Look { client, now, max_rows, parts } = look;
+    let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
+    let due = numbers(statements::run(client, include_str!("../../queries/find_due_schedules.sql"), &arguments)?, 1)?;
+    let mut fired = 0;
+    for schedule in due {
+        let arguments = [schedule.into(), (max_rows - fired).into(), (*now).into()];
+        let row = statements::run(client, include_str!("../../queries/fire_schedule.sql"), &arguments)?.first();
+        fired += row.get::<i32>(1)?.unwrap_or_default();
+        if fired >= *max_rows {
+            break;
+        }
+    }
+    Ok(fired)
 }
 
 /// Locks the workflow executions of tasks as far as nobody else has, and returns their ids.
