@@ -1,8 +1,8 @@
 -- The log of an execution: what people did to it, and what went wrong. Nothing decides by it.
 --
--- What the conductor decides is logged in Rust (extension/src/write/events.rs), in one statement a batch and none where
+-- What the conductor decides is logged in Rust (extension/src/store/events.rs), in one statement a batch and none where
 -- all goes well. Here is what SQL decides: control, claims, and leases that end. Lease tokens that were refused are logged
--- in Rust, too (extension/src/refused.rs).
+-- in Rust, too (extension/src/engine/refused_leases.rs).
 
 CREATE FUNCTION workflow.author_of(worker text, role text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

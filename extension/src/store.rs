@@ -1,10 +1,10 @@
 //! Writing what the conductor decided: every kind of change of a batch in one statement, whatever the batch's size.
 
-use crate::engine::finish::Reporter;
+use crate::engine::own_report::Reporter;
 use crate::error::Error;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use conductor::changes::Withdrawn;
 use conductor::graph::Graph;
 use conductor::state::TaskKey;
@@ -19,7 +19,7 @@ mod leases;
 mod notify;
 mod tasks;
 
-pub use batch::{Batch, EndedRow, FreshTask};
+pub use batch::{Batch, EndedRow};
 pub use leases::{Leases, lock_leases, sort, turn_leases};
 pub use tasks::Handed;
 

@@ -7,7 +7,7 @@ use crate::pg::clock;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::pg::statements;
-use crate::queue::claim::{check_lease, until};
+use crate::queue::asking::{check_lease, until};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;

@@ -1,7 +1,8 @@
 //! The work protocol's entry points: reports come in, answers and the next tasks go out.
 
 use crate::cache::claimed_tasks;
-use crate::engine::finish::{Finished, Reporter, finish};
+use crate::engine::finish::{Finished, finish};
+use crate::engine::own_report::Reporter;
 use crate::engine::refused_leases;
 use crate::engine::report::{Answer, Outcome, Refusal};
 use crate::error::Error;
@@ -10,7 +11,8 @@ use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
-use crate::queue::claim::{Asking, claim};
+use crate::queue::asking::Asking;
+use crate::queue::claim::claim;
 use crate::store::{Handed, Leases, turn_leases};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;

@@ -1,7 +1,7 @@
 //! Tasks that no worker does: those that route after a delay, wait for a signal, or call a workflow.
 
 use crate::engine::advance::Advance;
-use crate::engine::finish::OwnReport;
+use crate::engine::own_report::OwnReport;
 use crate::engine::rerun::{self, Recall};
 use crate::engine::start::{self, Wanted};
 use crate::error::Error;

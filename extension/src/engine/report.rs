@@ -1,6 +1,6 @@
 //! A reported task: what came in, and what may be said of it before the conductor is asked.
 
-use crate::engine::finish::OwnReport;
+use crate::engine::own_report::OwnReport;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::id;

@@ -1,7 +1,6 @@
 //! An execution in the hands of one call: locked, loaded, conducted.
 
 use crate::cache::graphs;
-use crate::engine::advance::Reports;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
@@ -27,6 +26,15 @@ const TASKS: &str = include_str!("../../queries/load_tasks.sql");
 const ITEM_RESULTS: &str = include_str!("../../queries/load_item_results.sql");
 
 const OPEN_ITEM_RESULTS: &str = include_str!("../../queries/load_open_item_results.sql");
+
+/// What is being reported, whatever the tables say of it by now.
+#[derive(Default)]
+pub struct Reports {
+    /// The ids of its rows.
+    pub tasks: Vec<i64>,
+    /// The results of items.
+    pub items: BTreeMap<(TaskKey, u32), Option<Jsonb>>,
+}
 
 /// A workflow execution under lock.
 pub struct Run {

@@ -2,7 +2,8 @@
 
 use crate::argument::{MOST_KEY_BYTES, check_length};
 use crate::engine::control;
-use crate::engine::finish::{Reporter, finish};
+use crate::engine::finish::finish;
+use crate::engine::own_report::Reporter;
 use crate::engine::report::{Outcome, check_size};
 use crate::error::Error;
 use crate::pg::clock;

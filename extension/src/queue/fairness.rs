@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::pg::clock::after;
 use crate::pg::relation;
 use crate::pg::statements;
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use crate::queue::scan_start::Look;
 use crate::settings;
 use pgrx::datum::TimestampWithTimeZone;

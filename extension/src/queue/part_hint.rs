@@ -4,7 +4,7 @@
 //! was wanted, it is asked, so that a part that is always full does not starve the others.
 
 use crate::pg::relation;
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::Oid;
 use std::cell::RefCell;

@@ -2,7 +2,6 @@
 
 use super::Written;
 use crate::engine::run::Run;
-use crate::engine::sub_workflows;
 use crate::pg::jsonb::Jsonb;
 use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw};
 use conductor::expression::json_text;
@@ -192,7 +191,7 @@ impl Batch {
         if changes.void {
             self.written.void.push(run.id);
         }
-        if sub_workflows::stops_children(execution.status) && !sub_workflows::stops_children(run.before.status) {
+        if execution.status.stops_children() && !run.before.status.stops_children() {
             self.written.stopped.push(run.execution_id);
         }
         if changes.end.is_some() && run.depth > 0 {

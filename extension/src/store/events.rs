@@ -1,7 +1,7 @@
 //! What of a batch goes to the log: failures, retries and time limits always, every step where that is asked for.
 
 use super::{Batch, column};
-use crate::engine::finish::Reporter;
+use crate::engine::own_report::Reporter;
 use crate::error::Error;
 use crate::pg::caller;
 use crate::pg::jsonb::Jsonb;

@@ -7,7 +7,7 @@ use crate::pg::id;
 use crate::pg::random;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};

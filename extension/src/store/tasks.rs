@@ -8,7 +8,7 @@ use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::skip_ri_checks;
 use crate::pg::transition_table::{RowRelation, Value, value};
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use crate::queue::fairness::Ahead;
 use conductor::changes::Start;
 use pgrx::datum::TimestampWithTimeZone;
@@ -172,18 +172,28 @@ fn place(
     }
     let Some(asking) = asking else { return Ok(()) };
     let mut parts = BTreeMap::new();
-    for task in tasks.iter().filter(|task| asking.may_take(task)) {
+    for task in tasks.iter().filter(|task| may_take(asking, task)) {
         let lowest = parts.entry(id::part(task.run)).or_insert(task.priority);
         *lowest = task.priority.min(*lowest);
     }
     let ahead = Ahead::look(client, now, asking, &parts)?;
     for task in tasks {
         let passes = ahead.goes_before(id::part(task.run), task.priority);
-        if asking.may_take(task) && (!passes || asking.past_others > 0) {
+        if may_take(asking, task) && (!passes || asking.past_others > 0) {
             asking.wanted -= 1;
             asking.past_others -= usize::from(passes);
             task.start = "leased";
         }
     }
     Ok(())
+}
+
+/// Whether the worker has room for this task and can do it.
+fn may_take(asking: &Asking, task: &FreshTask) -> bool {
+    let can_do = match (&asking.actions, &task.task.action) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(actions), Some(action)) => actions.contains(action),
+    };
+    asking.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && can_do
 }
