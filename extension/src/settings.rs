@@ -1,6 +1,6 @@
 //! The settings, all named `pg_workflow.…`.
 
-use conductor::limits::Limits;
+use conductor::language::limits::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::prelude::*;
 use std::collections::BTreeSet;

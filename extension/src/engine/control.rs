@@ -5,7 +5,7 @@ use crate::engine::propagation;
 use crate::engine::settle::settle;
 use crate::error::Error;
 use crate::pg::statements;
-use conductor::state::Status;
+use conductor::engine::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
-use conductor::state::TaskEnd;
+use conductor::engine::state::TaskEnd;
 use std::collections::{BTreeMap, HashMap};
 
 /// A task that calls a workflow.

@@ -15,7 +15,7 @@ use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
-use conductor::state::Status;
+use conductor::engine::state::Status;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

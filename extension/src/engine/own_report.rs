@@ -1,6 +1,6 @@
 //! Who reports, and what the engine itself reports of a task.
 
-use conductor::state::TaskEnd;
+use conductor::engine::state::TaskEnd;
 use pgrx::pg_sys;
 
 /// A task that the engine itself ends: its signal came, its child ended, its time is over.

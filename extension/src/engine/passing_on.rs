@@ -6,7 +6,7 @@ use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::statements;
-use conductor::state::Status;
+use conductor::engine::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;

@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::random;
 use crate::store::EndedRow;
-use conductor::changes::Row;
-use conductor::conductor::Reported;
+use conductor::engine::commands::Row;
+use conductor::engine::conductor::Reported;
+use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::Data;
-use conductor::needs::Needs;
-use conductor::state::{TaskEnd, TaskKey};
+use conductor::graph::read_set::Needs;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 

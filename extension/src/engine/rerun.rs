@@ -6,9 +6,9 @@ use crate::engine::run::Run;
 use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::statements;
-use conductor::control::Rerun;
-use conductor::scope::Facts;
-use conductor::state::{Status, TaskKey};
+use conductor::engine::control::Rerun;
+use conductor::engine::facts::Facts;
+use conductor::engine::state::{Status, TaskKey};
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, HashMap, HashSet};
 

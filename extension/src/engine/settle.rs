@@ -7,7 +7,7 @@ use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::queue::asking::Asking;
 use crate::store::{Handed, Written, withdrawn};
-use conductor::changes::Withdrawn;
+use conductor::engine::commands::Withdrawn;
 use std::collections::BTreeMap;
 
 /// Writes what was decided and goes on with what follows from it, until nothing does. One kind at a time: each sees

@@ -14,11 +14,11 @@ use crate::pg::skip_ri_checks;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value as Cell, value};
 use crate::settings;
+use conductor::engine::facts::Facts;
+use conductor::engine::state::Execution;
 use conductor::graph::Graph;
 use conductor::json::{from_text, to_text};
-use conductor::schema::Violation;
-use conductor::scope::Facts;
-use conductor::state::Execution;
+use conductor::language::schema::Violation;
 use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
 use pgrx::spi::SpiClient;
@@ -177,7 +177,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
     for (run, (_, place)) in runs.into_iter().zip(fresh) {
         let facts = Facts {
             parameters: Some(wanted[place].parameters.usable_data()),
-            variables: Some(conductor::context::empty()),
+            variables: Some(conductor::engine::variables::empty()),
             tasks: Arc::default(),
             all_tasks: true,
             results: BTreeMap::new(),

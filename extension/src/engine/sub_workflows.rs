@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::settings;
-use conductor::state::TaskEnd;
+use conductor::engine::state::TaskEnd;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions have ended: what is to be reported of the tasks that had called them.

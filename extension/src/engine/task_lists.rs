@@ -5,7 +5,7 @@ use crate::pg::id;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::pg::statements;
-use conductor::task_lists::{Standing, TaskLists, TaskRow};
+use conductor::view::task_lists::{Standing, TaskLists, TaskRow};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -24,7 +24,7 @@ use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::queue::asking::check_parts;
 use crate::settings;
-use conductor::state::Status;
+use conductor::engine::state::Status;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;

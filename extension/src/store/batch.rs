@@ -3,10 +3,10 @@
 use super::Written;
 use crate::engine::run::Run;
 use crate::pg::jsonb::Jsonb;
-use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw};
+use conductor::engine::commands::{Changes, Hold, NewTask, Start, Withdraw};
+use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::expression::json_text;
-use conductor::state::{Execution, State, Status, TaskEnd, TaskKey};
-use conductor::task_lists::TaskLists;
+use conductor::view::task_lists::TaskLists;
 
 /// A reported row that has ended.
 pub struct EndedRow {

@@ -7,8 +7,8 @@ use crate::pg::caller;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
-use conductor::changes::Start;
-use conductor::state::{Status, TaskKey};
+use conductor::engine::commands::Start;
+use conductor::engine::state::{Status, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 

@@ -8,7 +8,7 @@ use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
-use conductor::task_lists::TaskLists;
+use conductor::view::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ use crate::pg::skip_ri_checks;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
 use crate::queue::fairness::Ahead;
-use conductor::changes::Start;
+use conductor::engine::commands::Start;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
