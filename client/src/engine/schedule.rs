@@ -20,8 +20,7 @@ macro_rules! select {
 }
 
 impl Engine {
-    /// Schedules recurring starts of a workflow by a cron expression. If a schedule with the name exists, it is
-    /// replaced.
+    /// Schedules recurring starts of a workflow by a cron expression. If the name exists, its settings are replaced.
     pub async fn schedule<'e>(executor: impl PgExecutor<'e>, input: ScheduleInput) -> Result<Schedule> {
         Ok(query_as(select!(
             "workflow_schedule(name => $1, cron => $2, ref => $3, parameters => $4, time_zone => $5, missed => $6, \

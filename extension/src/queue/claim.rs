@@ -1,4 +1,4 @@
-//! Claims: what a worker asks for, checked, and what it is given.
+//! Claims: validating what a worker asks for, and giving it tasks.
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
 use crate::engine::tick::{expire_leases, put_back_strays};
@@ -24,35 +24,35 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
-/// The longest lease, in microseconds: 30 days.
+/// Maximum duration of a lease, in microseconds: 30 days.
 const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
 
-/// Who asks for work, and for how much.
+/// A worker's request for tasks.
 pub struct Asking {
-    /// The worker's name.
+    /// Name of the worker.
     pub worker: String,
-    /// The role that it calls as.
+    /// Role of the caller.
     pub role: String,
-    /// How many tasks it still takes.
+    /// How many more tasks it takes.
     pub wanted: usize,
-    /// Whether it takes something home already.
+    /// Whether the call already has something to return.
     pub is_served: bool,
-    /// How many of these may still be handed over where others have waited too long.
+    /// How many of these may still be handed over directly although others have waited too long.
     pub past_others: usize,
-    /// What it can do; none: anything.
+    /// Actions that it can execute; `None`: all.
     pub actions: Option<Vec<String>>,
-    /// How long it holds a task without a word.
+    /// How long it may hold a task without a heartbeat.
     pub lease: Interval,
-    /// Where it looks; none: everywhere.
+    /// Parts in which it looks; `None`: all.
     pub parts: Option<Vec<Option<i32>>>,
-    /// The token that what is handed over goes on under, by part: that of what was reported.
+    /// Token, by part, under which tasks are handed over: that of the lease that was reported.
     pub kept_tokens: BTreeMap<i32, i64>,
-    /// The token of whatever else this call gives.
+    /// Token of all other tasks that this call returns.
     token: OnceCell<i64>,
 }
 
 impl Asking {
-    /// A worker's wishes, as far as they can be.
+    /// Validates a worker's request.
     pub fn check(
         caller: &Caller,
         worker: Option<String>,
@@ -88,7 +88,7 @@ impl Asking {
         })
     }
 
-    /// Is there room for this task, and can the worker do it?
+    /// Whether there is room for this task, and the worker can execute it.
     pub fn may_take(&self, task: &FreshTask) -> bool {
         let can_do = match (&self.actions, &task.task.action) {
             (_, None) => false,
@@ -98,7 +98,7 @@ impl Asking {
         self.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && can_do
     }
 
-    /// The actions to look for in a part; none: nothing is queued there.
+    /// Returns the actions to look for in a part; `None` if nothing is queued there.
     pub fn actions_in(&self, client: &SpiClient, part: i32) -> Result<Option<Vec<String>>, Error> {
         match &self.actions {
             Some(actions) => Ok(Some(actions.clone())),
@@ -108,7 +108,7 @@ impl Asking {
         }
     }
 
-    /// Returns the token of what this call claims: a new one, since what is claimed may have been held before.
+    /// Returns the token of what this call claims: a new one, because the tasks may have been held before.
     pub fn token(&self) -> Result<i64, Error> {
         match self.token.get() {
             Some(token) => Ok(*token),
@@ -116,14 +116,14 @@ impl Asking {
         }
     }
 
-    /// When what is given now is claimable again.
+    /// Returns when tasks that are given out now become claimable again.
     pub fn until(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
         until(now, self.lease)
     }
 }
 
-/// Gives a worker what there is room for: from the parts that it names, in their order, or from every part that has something
-/// in the queue. Its leases are yet to be written, and so is the end of those that were reported.
+/// Claims as many tasks as a worker has room for: from the parts that it names, in that order, or from every part that
+/// has queued tasks. The caller still has to write the new leases, and to end those that were reported.
 pub fn claim(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -132,9 +132,10 @@ pub fn claim(
 ) -> Result<Vec<Handed>, Error> {
     let mut claimed = Vec::new();
     claim_parts(client, now, asking, &mut claimed)?;
-    // With nothing left to do, look whether somebody has let go of something.
+    // The queue is exhausted: look for expired leases.
     if claimed.len() < asking.wanted {
-        // Leases that have expired are locked until the end of the transaction: who has those must not wait for others.
+        // Expired leases stay locked until the end of the transaction: whoever holds those locks must not wait for
+        // others.
         lock_leases(client, reported)?;
         if expire_leases(client, now, asking.wanted as i32, asking.parts.clone())? > 0 {
             claim_parts(client, now, asking, &mut claimed)?;
@@ -158,7 +159,8 @@ fn claim_parts(
         }
         return Ok(());
     }
-    // What is known is not looked for. Else starting anywhere, so that a full part does not starve those after it. Once round.
+    // Start with the known part, if any, else at a random one, so that a full part does not starve those after it. Then
+    // go around once.
     let known = part_hint::known(asking, now).or_else(|| scan_start::known_part(asking.actions.as_ref()?, now));
     if let Some(part) = known {
         claim_part(client, now, asking, part, claimed)?;
@@ -201,11 +203,11 @@ fn claim_part(
         place = look.place();
         claim_from(client, now, asking, (part, place), &actions, claimed)?;
     }
-    // Those that others claim this very moment are there, too.
+    // Tasks that others are claiming at this moment are also in the queue.
     look.end(client, 10 * (asking.wanted - before))?;
     if claimed.len() < asking.wanted {
         let has_strays = put_back_strays(client, part, actions.clone(), now, place)?;
-        // They took the place of tasks that could have been claimed.
+        // The strays took the place of tasks that could have been claimed.
         if has_strays && actions.len() > 1 {
             for action in actions.chunks(1) {
                 if claimed.len() < asking.wanted {
@@ -217,7 +219,7 @@ fn claim_part(
     Ok(())
 }
 
-/// Claims from a place in the queue of a part on.
+/// Claims tasks starting at a place in the queue of a part.
 fn claim_from(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -270,19 +272,19 @@ pub fn until(now: TimestampWithTimeZone, lease: Interval) -> TimestampWithTimeZo
     TimestampWithTimeZone::try_from(until).unwrap_or(now)
 }
 
-/// Returns a lease, if it is longer than nothing and no longer than it may be.
+/// Returns the lease if its duration is positive and does not exceed the maximum.
 pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
     match lease {
         Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
         lease => Err(Error::out_of_range(
             "lease is out of range",
             format!("lease is {}", lease.map_or("null".to_owned(), text)),
-            "give a lease that is longer than nothing and at most 30 days: interval '30 seconds'",
+            "give a positive interval of at most 30 days, such as interval '30 seconds'",
         )),
     }
 }
 
-/// The parts, if there can be all of them.
+/// Returns the parts if all of them are valid.
 pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
     let Some(List(parts)) = parts else { return Ok(None) };
     check_count("parts", parts.len(), PARTS as usize)?;
@@ -291,10 +293,10 @@ pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>,
     }
     let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
     let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
-    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "parts are 0 to 1023"))
+    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "give parts between 0 and 1023"))
 }
 
-/// The actions, each once, if they can be names of actions and are not too many.
+/// Returns the distinct actions if they are not too many and not too long.
 fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
     check_count("actions", actions.len(), MOST_ACTIONS)?;
     let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
@@ -302,10 +304,10 @@ fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
     Ok(actions.into_iter().collect())
 }
 
-/// As PostgreSQL writes it.
+/// Returns an interval as text, as PostgreSQL formats it.
 #[allow(unsafe_code)]
 fn text(interval: Interval) -> String {
-    // SAFETY: the argument is an interval, and what comes out is C text.
+    // SAFETY: the argument is an interval, and the result is a C string.
     let text = unsafe { direct_function_call::<&CStr>(pg_sys::interval_out, &[interval.into_datum()]) };
     text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -321,19 +323,20 @@ fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)]
 fn workflow_goes_on_elsewhere(xmax: pg_sys::TransactionId) -> bool {
-    // SAFETY: any number may be asked for.
+    // SAFETY: any number is allowed.
     let goes_on =
         unsafe { pg_sys::TransactionIdIsInProgress(xmax) && !pg_sys::TransactionIdIsCurrentTransactionId(xmax) };
     goes_on && !may_be_multixact(xmax.into_inner())
 }
 
-/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction: is there one of that number? The two are
-/// counted apart, and what looks like a transaction that goes on may be a number that stays for ever.
+/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction id: whether a multixact with that
+/// number exists. The two have separate counters, so what looks like a transaction in progress may be a number that
+/// stays forever.
 #[allow(unsafe_code)]
 fn may_be_multixact(xmax: u32) -> bool {
     let (mut oldest, mut next) = (pg_sys::MultiXactId::default(), pg_sys::MultiXactId::default());
     // SAFETY: both are written to, and a session has one thread.
     unsafe { pg_sys::ReadMultiXactIdRange(&mut oldest, &mut next) }
-    // They start over when they are used up.
+    // The numbers wrap around.
     xmax.wrapping_sub(oldest.into_inner()) < next.into_inner().wrapping_sub(oldest.into_inner())
 }

@@ -112,7 +112,7 @@ async fn nothing_of_a_trap_is_called() {
     // A ticker that began before anything was set would prove nothing.
     end_ticker(&mut admin).await;
     until("the ticker looks for the extension", async || {
-        server.log().matches("the extension is not in database \"shop\"").count() >= 2
+        server.log().matches("the extension is not installed in database \"shop\"").count() >= 2
     })
     .await;
 
