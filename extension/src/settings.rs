@@ -113,7 +113,7 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"pg_workflow.hand_over_grace",
         c"Sets how far queued tasks may be ahead of those handed over directly to a reporting worker.",
-        c"If they are further ahead, at most half of the tasks requested are handed over; the rest come from the queue.",
+        c"If they are further ahead, at most half of the tasks requested are handed over; the rest are queued ones.",
         &HAND_OVER_GRACE,
         0,
         86_400,
@@ -208,7 +208,7 @@ pub fn register() {
         ),
         (
             c"pg_workflow.max_output_bytes",
-            c"Sets the maximum size of the value of an expression, and of the inputs of all tasks started together, in bytes.",
+            c"Sets the maximum size of an expression's value, and of all inputs of tasks started together, in bytes.",
             &MAX_OUTPUT_BYTES,
             256 << 20,
         ),

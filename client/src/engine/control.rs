@@ -109,7 +109,7 @@ pub struct RerunInput {
     pub tasks: Option<Vec<String>>,
     /// Route to each of these tasks; `None`: 0.
     pub routes: Option<Vec<i32>>,
-    /// Whether to rerun also those items of a task that succeeded, and to call the workflows anew that they had called.
+    /// Whether to also rerun the successful items of a task, and to call anew the workflows that they had called.
     pub reset_items: bool,
     /// Reason for the rerun.
     pub reason: Option<String>,
