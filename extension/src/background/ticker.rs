@@ -109,7 +109,7 @@ impl Launcher {
             Err(_) => {
                 self.starved = true;
                 log!(
-                    "pg_workflow: no free background worker slot for database \"{database}\": raise max_worker_processes"
+                    "pg_workflow: no free background worker for database \"{database}\": raise max_worker_processes"
                 );
             }
         }
