@@ -108,9 +108,7 @@ impl Launcher {
             Err(_) if self.starved => {}
             Err(_) => {
                 self.starved = true;
-                log!(
-                    "pg_workflow: no free background worker for database \"{database}\": raise max_worker_processes"
-                );
+                log!("pg_workflow: no free background worker for database \"{database}\": raise max_worker_processes");
             }
         }
     }
