@@ -113,7 +113,7 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"pg_workflow.hand_over_grace",
         c"Sets how far queued tasks may be ahead of those handed over directly to a reporting worker.",
-        c"If they are further ahead, at most half of the requested tasks are handed over; the rest come from it.",
+        c"If they are further ahead, at most half of the tasks requested bypass the queue.",
         &HAND_OVER_GRACE,
         0,
         86_400,
