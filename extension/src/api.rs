@@ -1,4 +1,4 @@
-//! The functions that SQL calls: arguments in, rows out.
+//! Functions called from SQL: they take arguments and return rows.
 
 pub mod control;
 pub mod cron;

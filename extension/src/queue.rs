@@ -1,4 +1,4 @@
-//! What workers are given: claims, their order, and where to look first.
+//! The task queue: claims, their order, and where to look first.
 
 pub mod asking;
 pub mod claim;

@@ -1,4 +1,4 @@
-//! Graphs and timelines as text.
+//! Diagrams of graphs and timelines, as text.
 
 use crate::error::Error;
 use crate::pg::preconditions;

@@ -1,4 +1,4 @@
-//! What a worker asks for, checked.
+//! Requests for tasks, validated.
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
 use crate::error::Error;
@@ -17,35 +17,35 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
-/// The longest lease, in microseconds: 30 days.
+/// Maximum duration of a lease, in microseconds: 30 days.
 const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
 
-/// Who asks for work, and for how much.
+/// A worker's request for tasks.
 pub struct Asking {
-    /// The worker's name.
+    /// Name of the worker.
     pub worker: String,
-    /// The role that it calls as.
+    /// Role of the caller.
     pub role: String,
-    /// How many tasks it still takes.
+    /// How many more tasks it takes.
     pub wanted: usize,
-    /// Whether it takes something home already.
+    /// Whether the call already has something to return.
     pub is_served: bool,
-    /// How many of these may still be handed over where others have waited too long.
+    /// How many of these may still be handed over directly although others have waited too long.
     pub past_others: usize,
-    /// What it can do; none: anything.
+    /// Actions that it can execute; `None`: all.
     pub actions: Option<Vec<String>>,
-    /// How long it holds a task without a word.
+    /// How long it may hold a task without a heartbeat.
     pub lease: Interval,
-    /// Where it looks; none: everywhere.
+    /// Parts in which it looks; `None`: all.
     pub parts: Option<Vec<Option<i32>>>,
-    /// The token that what is handed over goes on under, by part: that of what was reported.
+    /// Token, by part, under which tasks are handed over: that of the lease that was reported.
     pub kept_tokens: BTreeMap<i32, i64>,
-    /// The token of whatever else this call gives.
+    /// Token of all other tasks that this call returns.
     token: OnceCell<i64>,
 }
 
 impl Asking {
-    /// A worker's wishes, as far as they can be.
+    /// Validates a worker's request.
     pub fn check(
         caller: &Caller,
         worker: Option<String>,
@@ -81,7 +81,7 @@ impl Asking {
         })
     }
 
-    /// The actions to look for in a part; none: nothing is queued there.
+    /// Returns the actions to look for in a part; `None` if nothing is queued there.
     pub fn actions_in(&self, client: &SpiClient, part: i32) -> Result<Option<Vec<String>>, Error> {
         match &self.actions {
             Some(actions) => Ok(Some(actions.clone())),
@@ -91,7 +91,7 @@ impl Asking {
         }
     }
 
-    /// Returns the token of what this call claims: a new one, since what is claimed may have been held before.
+    /// Returns the token of what this call claims: a new one, because the tasks may have been held before.
     pub fn token(&self) -> Result<i64, Error> {
         match self.token.get() {
             Some(token) => Ok(*token),
@@ -99,7 +99,7 @@ impl Asking {
         }
     }
 
-    /// When what is given now is claimable again.
+    /// Returns when tasks that are given out now become claimable again.
     pub fn until(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
         until(now, self.lease)
     }
@@ -111,19 +111,19 @@ pub fn until(now: TimestampWithTimeZone, lease: Interval) -> TimestampWithTimeZo
     TimestampWithTimeZone::try_from(until).unwrap_or(now)
 }
 
-/// Returns a lease, if it is longer than nothing and no longer than it may be.
+/// Returns the lease if its duration is positive and does not exceed the maximum.
 pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
     match lease {
         Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
         lease => Err(Error::out_of_range(
             "lease is out of range",
             format!("lease is {}", lease.map_or("null".to_owned(), text)),
-            "give a lease that is longer than nothing and at most 30 days: interval '30 seconds'",
+            "give a positive interval of at most 30 days, such as interval '30 seconds'",
         )),
     }
 }
 
-/// The parts, if there can be all of them.
+/// Returns the parts if all of them are valid.
 pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
     let Some(List(parts)) = parts else { return Ok(None) };
     check_count("parts", parts.len(), PARTS as usize)?;
@@ -132,10 +132,10 @@ pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>,
     }
     let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
     let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
-    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "parts are 0 to 1023"))
+    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "give parts between 0 and 1023"))
 }
 
-/// The actions, each once, if they can be names of actions and are not too many.
+/// Returns the distinct actions if they are not too many and not too long.
 fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
     check_count("actions", actions.len(), MOST_ACTIONS)?;
     let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
@@ -143,10 +143,10 @@ fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
     Ok(actions.into_iter().collect())
 }
 
-/// As PostgreSQL writes it.
+/// Returns an interval as text, as PostgreSQL formats it.
 #[allow(unsafe_code)]
 fn text(interval: Interval) -> String {
-    // SAFETY: the argument is an interval, and what comes out is C text.
+    // SAFETY: the argument is an interval, and the result is a C string.
     let text = unsafe { direct_function_call::<&CStr>(pg_sys::interval_out, &[interval.into_datum()]) };
     text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Claims: what a worker asks for, checked, and what it is given.
+//! Claims: validating what a worker asks for, and giving it tasks.
 
 use crate::engine::tick::{expire_leases, put_back_strays};
 use crate::error::Error;
@@ -18,8 +18,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-/// Gives a worker what there is room for: from the parts that it names, in their order, or from every part that has something
-/// in the queue. Its leases are yet to be written, and so is the end of those that were reported.
+/// Claims as many tasks as a worker has room for: from the parts that it names, in that order, or from every part that
+/// has queued tasks. The caller still has to write the new leases, and to end those that were reported.
 pub fn claim(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -28,9 +28,10 @@ pub fn claim(
 ) -> Result<Vec<Handed>, Error> {
     let mut claimed = Vec::new();
     claim_parts(client, now, asking, &mut claimed)?;
-    // With nothing left to do, look whether somebody has let go of something.
+    // The queue is exhausted: look for expired leases.
     if claimed.len() < asking.wanted {
-        // Leases that have expired are locked until the end of the transaction: who has those must not wait for others.
+        // Expired leases stay locked until the end of the transaction: whoever holds those locks must not wait for
+        // others.
         lock_leases(client, reported)?;
         if expire_leases(client, now, asking.wanted as i32, asking.parts.clone())? > 0 {
             claim_parts(client, now, asking, &mut claimed)?;
@@ -54,7 +55,8 @@ fn claim_parts(
         }
         return Ok(());
     }
-    // What is known is not looked for. Else starting anywhere, so that a full part does not starve those after it. Once round.
+    // Start with the known part, if any, else at a random one, so that a full part does not starve those after it. Then
+    // go around once.
     let known = part_hint::known(asking, now).or_else(|| scan_start::known_part(asking.actions.as_ref()?, now));
     if let Some(part) = known {
         claim_part(client, now, asking, part, claimed)?;
@@ -97,11 +99,11 @@ fn claim_part(
         place = look.place();
         claim_from(client, now, asking, (part, place), &actions, claimed)?;
     }
-    // Those that others claim this very moment are there, too.
+    // Tasks that others are claiming at this moment are also in the queue.
     look.end(client, 10 * (asking.wanted - before))?;
     if claimed.len() < asking.wanted {
         let has_strays = put_back_strays(client, part, actions.clone(), now, place)?;
-        // They took the place of tasks that could have been claimed.
+        // The strays took the place of tasks that could have been claimed.
         if has_strays && actions.len() > 1 {
             for action in actions.chunks(1) {
                 if claimed.len() < asking.wanted {
@@ -113,7 +115,7 @@ fn claim_part(
     Ok(())
 }
 
-/// Claims from a place in the queue of a part on.
+/// Claims tasks starting at a place in the queue of a part.
 fn claim_from(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -171,19 +173,20 @@ fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)]
 fn workflow_goes_on_elsewhere(xmax: pg_sys::TransactionId) -> bool {
-    // SAFETY: any number may be asked for.
+    // SAFETY: any number is allowed.
     let goes_on =
         unsafe { pg_sys::TransactionIdIsInProgress(xmax) && !pg_sys::TransactionIdIsCurrentTransactionId(xmax) };
     goes_on && !may_be_multixact(xmax.into_inner())
 }
 
-/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction: is there one of that number? The two are
-/// counted apart, and what looks like a transaction that goes on may be a number that stays for ever.
+/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction id: whether a multixact with that
+/// number exists. The two have separate counters, so what looks like a transaction in progress may be a number that
+/// stays forever.
 #[allow(unsafe_code)]
 fn may_be_multixact(xmax: u32) -> bool {
     let (mut oldest, mut next) = (pg_sys::MultiXactId::default(), pg_sys::MultiXactId::default());
     // SAFETY: both are written to, and a session has one thread.
     unsafe { pg_sys::ReadMultiXactIdRange(&mut oldest, &mut next) }
-    // They start over when they are used up.
+    // The numbers wrap around.
     xmax.wrapping_sub(oldest.into_inner()) < next.into_inner().wrapping_sub(oldest.into_inner())
 }

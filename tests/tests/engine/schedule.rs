@@ -380,9 +380,9 @@ async fn what_no_schedule_can_be_is_refused_by_kind_and_changes_nothing() {
         schedule(&mut session, daily("there")).await;
         for name in ["there", "new"] {
             for (arguments, sqlstate, code, word) in [
-                ("cron => '61 * * * *', ref => 'demo.w'", "22023", "WF613", "the cron line is wrong"),
-                ("cron => '* * * *', ref => 'demo.w'", "22023", "WF613", "the cron line is wrong"),
-                ("cron => '', ref => 'demo.w'", "22023", "WF613", "the cron line is wrong"),
+                ("cron => '61 * * * *', ref => 'demo.w'", "22023", "WF613", "the cron expression is invalid"),
+                ("cron => '* * * *', ref => 'demo.w'", "22023", "WF613", "the cron expression is invalid"),
+                ("cron => '', ref => 'demo.w'", "22023", "WF613", "the cron expression is invalid"),
                 ("cron => '0 0 30 2 *', ref => 'demo.w'", "22023", "WF613", "the cron line never comes"),
                 (
                     "cron => '@daily', ref => 'demo.w', time_zone => 'Mars/Olympus'",

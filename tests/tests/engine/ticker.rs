@@ -93,7 +93,7 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
         let told = server.log().matches(&format!("there is no database \"{missing}\"")).count();
         assert!(told <= if missing == "shop" { 2 } else { 1 }, "{missing}: {told}");
     }
-    assert_eq!(server.log().matches("the extension is not in database \"bare\"").count(), 1);
+    assert_eq!(server.log().matches("the extension is not installed in database \"bare\"").count(), 1);
 
     // The setting can change while the server runs.
     admin.execute("ALTER SYSTEM SET pg_workflow.databases = 'shop'").await.unwrap();
