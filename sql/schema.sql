@@ -562,8 +562,8 @@ CREATE TABLE workflow.worker_parts (
   updated timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE workflow.worker_parts IS
-  'Roles that are restricted to certain parts, as set by workflow_grant. Only the owner can read or write it.';
-COMMENT ON COLUMN workflow.worker_parts.role IS 'The role. Roles that have its privileges are restricted as well.';
+  'Roles that are bound to certain parts, as set by workflow_grant. Only the owner can read or write it.';
+COMMENT ON COLUMN workflow.worker_parts.role IS 'The role. Roles that have its privileges are bound as well.';
 COMMENT ON COLUMN workflow.worker_parts.parts IS 'The parts, in ascending order.';
 COMMENT ON COLUMN workflow.worker_parts.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.worker_parts.updated IS 'When the row last changed.';
