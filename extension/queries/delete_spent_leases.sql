@@ -1,4 +1,5 @@
--- Deletes leases that nothing runs under any more; most of those that end are, their tasks having been reported one by one.
+-- Deletes leases that no running task uses anymore; this is the case for most leases that expire, because their tasks were
+-- reported one by one.
 DELETE FROM workflow.lease l
 USING ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::bigint[])) AS d(part, id)
 WHERE l.part = d.part AND l.id = d.id

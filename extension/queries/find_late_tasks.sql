@@ -1,4 +1,4 @@
--- Tasks whose time is over, what was due first first: how long it was, and the signal that they waited for.
+-- Returns tasks that have timed out, earliest due first: their timeout, and the signal that they waited for.
 SELECT t.id, t.timeout_seconds, t.signal
 FROM pg_catalog.unnest($1::bigint[]) AS o(id)
 JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id

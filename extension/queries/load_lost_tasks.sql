@@ -1,4 +1,4 @@
--- What still runs under leases: the tasks, their tokens and their workflow executions.
+-- Returns what is still running under leases: the tasks, their tokens and their workflow executions.
 SELECT t.id, t.lease, t.workflow_execution
 FROM ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::bigint[])) AS d(part, id)
 JOIN workflow.lease l ON l.part = d.part AND l.id = d.id

@@ -1,4 +1,4 @@
--- The executions that do the work of tasks whose time is over, as far as nobody else has locked them: they are to be stopped.
+-- Locks the executions that do the work of tasks that have timed out, unless somebody else has locked them: they are to be stopped.
 WITH free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
   WHERE (w.part, w.execution) IN (

@@ -1,5 +1,5 @@
--- Tasks whose delay is over: claimable, unless the execution is paused. A retry counts now that it is dispatched. Gives them, and
--- which of them the engine goes on with; also those of which a former call had too many.
+-- Makes tasks whose delay has elapsed claimable, unless the execution is paused. A retry is counted now that it is dispatched.
+-- Returns them, and which of them the engine has to process; also those that exceeded the limit of an earlier call.
 UPDATE workflow.workflow_task_execution t
 SET status = 'scheduled', due_at = NULL, next_retry_at = NULL, updated = $3,
     retry_count = t.retry_count + CASE WHEN t.next_retry_at IS NULL THEN 0 ELSE 1 END,
