@@ -79,8 +79,8 @@ fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result
     };
     let (called, above) = (child.execution_id, caller.execution_id);
     let Some(call) = find_call(advance.client, called, caller)? else {
-        let why = format!("the task of execution {above} that had called execution {called} has gone on without it");
-        return Err(refused(execution, &why, "see workflow_tree for what it called last, and rerun that"));
+        let why = format!("the task of execution {above} that called execution {called} has continued without it");
+        return Err(refused(execution, &why, "use workflow_tree to find the execution it called last, and rerun that"));
     };
     match hindrance(caller) {
         None => Ok(call),
@@ -112,7 +112,7 @@ fn wanted(
     routes: Option<Vec<Option<i32>>>,
     reset_items: bool,
 ) -> Result<Wanted<'static>, Error> {
-    let hint = "give names of tasks, and with them no routes or one for each";
+    let hint = "give task names, and either no routes or one per task";
     let mismatch = || Error::refused("WF613", "tasks and routes do not match", hint);
     let mut detail = serde_json::Map::new();
     detail.extend(tasks.as_ref().map(|tasks| ("tasks".to_owned(), json!(tasks))));

@@ -59,7 +59,7 @@ impl Terms {
             Some(time) if time.is_infinity() || time.is_neg_infinity() => {
                 let sign = if time.is_infinity() { "" } else { "-" };
                 let detail = format!("run_at is {sign}infinity");
-                return Err(Error::out_of_range("run_at is no time", detail, "give a time, or null for now"));
+                return Err(Error::out_of_range("run_at must be finite", detail, "give a time, or null for now"));
             }
             Some(time) => clock::seconds(now, time).max(0.0),
         };
@@ -119,7 +119,7 @@ fn workflow_start_many(
     let count = parameters.len();
     check_count("executions", count, MOST_EXECUTIONS)?;
     if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
-        let hint = "give each execution a key, or null for one without";
+        let hint = "give one key per execution, or null for none";
         let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
         return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
     }

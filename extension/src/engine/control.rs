@@ -27,19 +27,21 @@ pub fn control(
     let is = |what: &str, hint: &str, is: &str| Err(wrong_state(execution, what, is, hint));
     match what {
         "pause" if family.over || status != Status::Running => {
-            return is("paused", "pause what is running", status.name());
+            return is("paused", "only running executions can be paused", status.name());
         }
         "pause" => {
             let paused = family.pause(reason)?;
             log(client, execution, what, reason, None, paused, now)?;
         }
-        "resume" if !paused => return is("resumed", "resume what is paused", "not paused"),
+        "resume" if !paused => return is("resumed", "only paused executions can be resumed", "not paused"),
         "resume" => {
             let resumed = family.resume()?;
             log(client, execution, what, reason, None, resumed, now)?;
         }
         _ if matches!(status, Status::Canceling | Status::Cancelled) => {}
-        _ if family.over => return is("cancelled", "cancel what has not ended", status.name()),
+        _ if family.over => {
+            return is("cancelled", "only executions that have not ended can be cancelled", status.name());
+        }
         _ => {
             // It comes first: those that the cancel reaches are told by the one that it reached before.
             if status == Status::Running {

@@ -44,7 +44,7 @@ pub fn lock<'c, 'conn>(
         (Some(id), _) => id,
         (None, true) => {
             let message = format!("there is no workflow execution for execution {execution}");
-            return Err(Error::refused("WF616", message, "give the id that workflow_start gave"));
+            return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
         }
         (None, false) => {
             let message = format!("execution {execution} is driven from outside");

@@ -100,7 +100,7 @@ fn load(
         let is_known = |run: i64| runs.contains_key(&run) || left.contains(&run);
         let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
         if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !is_known(run))) {
-            return Err(Error::refused("WF616", "a task was not there when the call began", "report it again"));
+            return Err(Error::refused("WF616", "a task did not exist when the call began", "resend the report"));
         }
     }
     find_rows(client, now, outcomes)?;

@@ -188,7 +188,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
 fn too_deep(reference: &str) -> Error {
     let most = settings::limits().workflow_depth;
     let message = format!("workflow {reference} is called through more than {most} workflows");
-    Error::refused("WF614", message, "call it through fewer, or set pg_workflow.max_workflow_depth")
+    Error::refused("WF614", message, "reduce the nesting, or raise pg_workflow.max_workflow_depth")
 }
 
 fn failed(task: i64, why: String) -> OwnReport {

@@ -96,7 +96,7 @@ pub fn answer(outcome: &Outcome) -> Answer {
         _ if outcome.completed => Ok("running".to_owned()),
         Err(answer) => answer,
         Ok(_) => {
-            let message = format!("task {} changed while it was reported", outcome.task.unwrap_or_default());
+            let message = format!("task {} changed while it was being reported", outcome.task.unwrap_or_default());
             Err(Refusal { code: "WF616", message })
         }
     })

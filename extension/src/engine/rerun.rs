@@ -29,16 +29,16 @@ pub fn refused(execution: i64, why: &str, hint: &str) -> Error {
 /// Only what has ended without success runs on: what is in the way, and what can be done about it.
 pub fn hindrance(run: &Run) -> Option<(&'static str, &'static str)> {
     match run.before.status {
-        Status::Completed => Some(("completed", "start its workflow anew, with workflow_start")),
+        Status::Completed => Some(("completed", "start a new execution with workflow_start")),
         // One that has its verdict has ended when nothing of it runs any more.
         Status::Failed | Status::Cancelled | Status::Timeout if run.before.state.live == 0 => None,
-        _ => Some(("has not ended", "wait for its end (workflow_wait), then try again")),
+        _ => Some(("has not ended", "wait until it has ended (workflow_wait), then try again")),
     }
 }
 
 pub fn run_on(advance: &mut Advance, execution: i64, run: i64, tasks: &[Rerun]) -> Result<(), Error> {
     match conduct(advance, run, tasks)? {
-        Err(why) => Err(refused(execution, &why, "name the tasks to run again")),
+        Err(why) => Err(refused(execution, &why, "name the tasks to rerun")),
         Ok(()) => Ok(()),
     }
 }

@@ -103,8 +103,8 @@ impl Run {
         conductor.done().ok_or_else(|| {
             Error::refused(
                 "WF619",
-                format!("workflow execution {} lacks something it needs", self.id),
-                "report it with its definition",
+                format!("workflow execution {} is missing required data", self.id),
+                "report this bug with its definition",
             )
         })
     }
@@ -155,7 +155,7 @@ impl Run {
 /// What the conductor remembers, as stored.
 pub fn read_state(state: Jsonb) -> Result<State, Error> {
     conductor::json::from_text(&state.text()).map_err(|error| {
-        Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state")
+        Error::refused("WF619", "the stored state cannot be read", "report this bug with workflow_execution.state")
             .with_detail(error.to_string())
     })
 }

@@ -94,15 +94,15 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
         Error::refused(
             "WF601",
             format!("the parameters of workflow {} are invalid", workflow.reference),
-            "give what its parameters schema asks for",
+            "give parameters that match its parameter schema",
         )
         .with_detail(detail.to_string())
     };
-    let no_object = || wrong(json!([{"path": "", "message": "the parameters are no object"}]));
+    let no_object = || wrong(json!([{"path": "", "message": "parameters must be a JSON object"}]));
     let given = given.or_else(|| Jsonb::from_text("{}")).ok_or_else(no_object)?;
     let useless = |obstacle: &str| {
         let message = format!("the parameters cannot be used: {obstacle}");
-        Error::refused("WF614", message, "nest them less, and give no larger numbers")
+        Error::refused("WF614", message, "reduce the nesting, and use smaller numbers")
     };
     let (bytes, most) = (given.raw_bytes(), settings::max_parameter_bytes());
     if bytes > most {
@@ -277,10 +277,13 @@ fn insert_executions(
             ids[old[place(&rows, 2)?]] = rows.get::<i64>(1)?;
         }
     }
-    let ids = ids
-        .into_iter()
-        .collect::<Option<Vec<i64>>>()
-        .ok_or_else(|| Error::refused("WF617", "executions with this idempotency key come and go", "try again"))?;
+    let ids = ids.into_iter().collect::<Option<Vec<i64>>>().ok_or_else(|| {
+        Error::refused(
+            "WF617",
+            "executions with this idempotency key are being created and deleted concurrently",
+            "try again",
+        )
+    })?;
     Ok((ids, fresh))
 }
 
