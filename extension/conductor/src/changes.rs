@@ -15,7 +15,7 @@ pub struct Changes {
     pub released: Vec<(TaskKey, u32)>,
     /// Tasks whose items all run again after a delay.
     pub items_retried: Vec<ItemsRetry>,
-    /// Tasks that are not claimed yet and must not start: end them as cancelled before inserting the rest of
+    /// Tasks that are not claimed yet and must not start: end them as `cancelled` before inserting the rest of
     /// `scheduled`, and answer with [`crate::conductor::Conductor::withdrawn`].
     pub withdraw: Withdraw,
     /// Tasks with items that ended, or run again, as a whole: the answer to their last item's report.
@@ -26,7 +26,7 @@ pub struct Changes {
     pub rerun: bool,
     /// Whether claimable tasks are put on hold or released again.
     pub hold: Hold,
-    /// Whether running tasks are to be reported as cancelled: their workers' reports no longer count.
+    /// Whether running tasks are to be reported as `cancelled`: their workers' reports no longer count.
     pub void: bool,
     /// All variables, if they changed.
     pub variables: Option<Data>,

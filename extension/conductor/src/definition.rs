@@ -46,7 +46,7 @@ pub struct Definition {
     /// Seconds that the whole workflow may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
-    /// What canceling the execution does to running tasks.
+    /// What a cancel does to running tasks.
     #[serde(default)]
     pub cancellation_policy: CancellationPolicy,
     /// How often one task may run in a cycle.
@@ -66,7 +66,7 @@ pub struct Assignment {
     pub value: Value,
 }
 
-/// What canceling the execution does to running tasks.
+/// What a cancel does to running tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancellationPolicy {

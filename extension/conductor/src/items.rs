@@ -1,4 +1,4 @@
-//! `with_items`: one row an item, so many at once, and one end for all of them.
+//! `with_items`: one row per item, limited concurrency, and a single end for all of them.
 
 use crate::changes::{ItemsRetry, Report, Row, Start, Withdraw, Withdrawn};
 use crate::conductor::{Advice, Conductor, Reported, Trouble};
@@ -10,7 +10,7 @@ use crate::scope::{Item, Outcome};
 use crate::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use minijinja::value::ValueKind;
 
-/// Characters of a wrong value that a message shows.
+/// Number of characters of an invalid value shown in messages.
 pub(crate) const SHOWN: usize = 100;
 
 impl Conductor<'_> {
@@ -57,7 +57,7 @@ impl Conductor<'_> {
             max_retries,
             stopped: false,
             final_failure: false,
-            // Where the next one waits for its turn, each end decides something.
+            // If items wait for their turn, every end matters.
             uncounted: concurrency == 0 && total > 1,
         });
         Ok(())
@@ -110,7 +110,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// An item was reported.
+    /// Processes the report of an item.
     pub(crate) fn finish_item(&mut self, reported: &Reported) -> Report {
         let key = reported.key;
         let paused = self.execution.paused;
@@ -143,9 +143,9 @@ impl Conductor<'_> {
         Report { row: Row::Ended(reported.end), task_status: whole.unwrap_or(going) }
     }
 
-    /// An item has ended: the next one's turn has come.
+    /// Releases the next item after one has ended.
     fn release_next(&mut self, key: TaskKey) {
-        // In a workflow that failed, what still has a turn to wait for began beside `fail`: the rest was withdrawn.
+        // Items still waiting for their turn in a failed workflow started beside `fail`: the rest was withdrawn.
         let running =
             matches!(self.execution.status, Status::Running | Status::Failed) || self.execution.state.verdict.is_some();
         if let Some(progress) = self.execution.state.progress(key)
@@ -162,7 +162,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// When all items have ended, so has the task.
+    /// Ends the task once all items have ended.
     fn settle_items(&mut self, key: TaskKey, reported: &Reported) {
         let canceling = self.execution.status == Status::Canceling;
         let Some(progress) = self.execution.state.progress(key) else { return };
@@ -218,7 +218,7 @@ impl Conductor<'_> {
         self.changes.whole_ends.push((key, "retrying"));
     }
 
-    /// Waiting rows of a task were withdrawn.
+    /// Processes the withdrawal of a task's waiting rows.
     pub(crate) fn withdrawn_task(&mut self, withdrawn: &Withdrawn) {
         let key = withdrawn.key;
         match self.execution.state.progress(key) {
@@ -266,12 +266,13 @@ fn named(names: &[String], item: Data) -> Data {
     }
 }
 
-/// Does a task that ended with so many failures among its items count as done well?
+/// Whether a task with this many failed items counts as completed.
 pub fn tolerates(items: &Items, total: u32, failed: u32) -> bool {
     failed <= tolerated(items, total).unwrap_or(0)
 }
 
-/// How many failures among its items a task tolerates; with more, no new item starts. None: all run, and none may fail.
+/// Returns how many failed items a task tolerates; beyond that, no new item starts. None: all items run, and none may
+/// fail.
 pub(crate) fn tolerated(items: &Items, total: u32) -> Option<u32> {
     match (items.on_item_failure, items.max_failures) {
         (OnItemFailure::FailFast, _) => Some(0),

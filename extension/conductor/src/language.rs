@@ -1,5 +1,6 @@
-//! The JSON Schema of the definition language, for editors. It is built from the words the parser knows, and kept in
-//! `docs/workflow.schema.json`; what it can't say, such as what expressions read, `workflow-check` says.
+//! The JSON Schema of the definition language, for editors. It is built from the words that the parser knows and kept
+//! in `docs/workflow.schema.json`. What a schema can't express, such as what expressions may read, is checked by
+//! `workflow-check`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +9,10 @@ use crate::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, words};
 
 /// One template and nothing else.
 const TEMPLATE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
-/// A template somewhere.
+/// A template somewhere in the text.
 const WITH_TEMPLATE: &str = r"\{\{|\{%";
 
-/// The schema, in draft 7, which editors know best.
+/// Returns the schema, in draft 7, which has the best editor support.
 pub fn schema() -> Value {
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -31,7 +32,7 @@ fn described(mut schema: Value, description: &str) -> Value {
 }
 
 fn reference(name: &str, description: &str) -> Value {
-    // Draft 7 ignores what stands beside a $ref.
+    // Draft 7 ignores siblings of a $ref.
     described(json!({"allOf": [{"$ref": format!("#/definitions/{name}")}]}), description)
 }
 
@@ -125,7 +126,7 @@ fn task() -> Map<String, Value> {
     }
 }
 
-/// A task; `next` excludes the sugar for it.
+/// Returns the schema of a task; `next` rules out the sugar for it.
 fn task_schema(fields: Map<String, Value>, required: Value) -> Value {
     let sugar = fields.keys().filter(|name| name.starts_with("on_") || matches!(name.as_str(), "decision" | "publish"));
     let without: Map<String, Value> = sugar.map(|name| (name.clone(), Value::Bool(false))).collect();

@@ -1,10 +1,10 @@
-//! What must be true of an execution and its rows at any moment.
+//! Invariants of an execution and its rows, which hold at any moment.
 
 use super::{Ledger, RowStatus, TaskRow};
 use crate::state::TaskKey;
 
 impl Ledger {
-    /// Broken invariants; none when all is well.
+    /// Returns the broken invariants; empty if all is well.
     pub fn check(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let live_rows = self.rows.iter().filter(|row| !matches!(row.status, RowStatus::Ended(_))).count();

@@ -1,4 +1,4 @@
-//! `next`, and the sugar that stands for it.
+//! `next` and the sugar that stands for it.
 
 use super::walk::{Fields, Walk};
 use super::words::{DECISION, TRANSITION};
@@ -7,7 +7,7 @@ use crate::finding::shorten;
 use crate::source::{Content, NodeId};
 use crate::template;
 
-/// The sugar, in the order its transitions get.
+/// The sugar, in the order of the resulting transitions.
 const OUTCOMES: [(&str, Option<&str>); 5] = [
     ("on_success", Some("{{ succeeded() }}")),
     ("on_failure", Some("{{ failed() }}")),
@@ -18,7 +18,7 @@ const OUTCOMES: [(&str, Option<&str>); 5] = [
 const FAILED_OTHERWISE: &str = "{{ failed() and not timed_out() }}";
 
 impl Walk<'_> {
-    /// The task's transitions, whichever way they are written.
+    /// Returns the task's transitions, in whichever form they are written.
     pub fn transitions(&mut self, fields: &Fields, path: &str) -> Vec<Transition> {
         let Some(next) = fields.get("next") else { return self.sugar(fields, path) };
         let sugar = OUTCOMES.iter().map(|(name, _)| *name).chain(["decision", "publish"]);
@@ -75,7 +75,7 @@ impl Walk<'_> {
         next
     }
 
-    /// First match wins: an entry fires if its condition holds and no earlier one does.
+    /// Reads a decision, where the first match wins: an entry fires if its condition holds and no earlier one does.
     fn decision(&mut self, node: NodeId, path: &str, next: &mut Vec<Transition>) {
         let Content::List(entries) = self.source.content(node) else {
             self.wrong_type(node, "`decision`", "a list of entries");
@@ -113,7 +113,7 @@ impl Walk<'_> {
         }
     }
 
-    /// An entry's own condition; none = the default.
+    /// Returns an entry's own condition; none: the default entry.
     fn decision_condition(&mut self, fields: &Fields, path: &str, last: bool) -> Option<String> {
         let (when, default) = (fields.get("when"), fields.get("default"));
         if let Some(node) = default {
@@ -144,7 +144,7 @@ impl Walk<'_> {
         }
     }
 
-    /// `name: value` pairs: a list of maps, or one map.
+    /// Reads `name: value` pairs: a list of maps, or one map.
     pub fn assignments(&mut self, node: NodeId, path: &str, what: &str) -> Vec<Assignment> {
         let mut pairs = Vec::new();
         match self.source.content(node) {
@@ -168,7 +168,7 @@ impl Walk<'_> {
         assignments
     }
 
-    /// Assignments to variables, whose names expressions must be able to say.
+    /// Reads assignments to variables, whose names must be usable in expressions.
     pub fn variables(&mut self, node: NodeId, path: &str, what: &str) -> Vec<Assignment> {
         let assignments = self.assignments(node, path, what);
         for (i, assignment) in assignments.iter().enumerate() {

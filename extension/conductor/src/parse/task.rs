@@ -1,4 +1,4 @@
-//! A task.
+//! Tasks.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::source::{Content, NodeId};
 use crate::template;
 
 impl Walk<'_> {
-    /// One task. `key` is its name where tasks are a map.
+    /// Reads one task. `key` is its name if tasks are a map.
     pub fn read_task(&mut self, node: NodeId, key: Option<NodeId>, path: &str) -> Option<Task> {
         self.place(path.to_owned(), node);
         let name = match key {
@@ -65,7 +65,7 @@ impl Walk<'_> {
     fn fields_of_task(&mut self, node: NodeId) -> Option<Fields> {
         let with_items = self.source.get(node, "with_items").is_some();
         let mut known = TASK.to_vec();
-        // They are known only for a better word than `unknown field`.
+        // These are known only to give a better message than `unknown field`.
         known.extend(WITH_ITEMS);
         let Content::Map(entries) = self.source.content(node) else {
             self.wrong_type(node, "a task", "a map");
@@ -114,7 +114,7 @@ impl Walk<'_> {
         Some(action)
     }
 
-    /// Reports a text that is no `pack.name`.
+    /// Reports a text that is not `pack.name`.
     pub fn check_ref(&mut self, node: NodeId, text: &str, what: &str) {
         if is_ref(text) {
             return;
@@ -298,7 +298,8 @@ impl Walk<'_> {
         Some(WaitFor { signal, timeout })
     }
 
-    /// A task waits or works; and a routing task is done at once: nothing that only an action can use has a meaning there.
+    /// Reports fields that need an action: a task either waits or works, and a routing task is completed immediately,
+    /// so nothing that only an action can use has a meaning there.
     fn needs_action(&mut self, fields: &Fields) {
         if let (Some(_), Some(wait)) = (fields.get("action"), fields.get("wait_for")) {
             let hint = "let one task do the work, and another wait".to_owned();

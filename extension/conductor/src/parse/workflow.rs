@@ -8,7 +8,7 @@ use crate::definition::{DEFAULT_MAX_VISITS, Definition, Task};
 use crate::source::{Content, NodeId};
 
 impl Walk<'_> {
-    /// The whole document.
+    /// Reads the whole document.
     pub fn workflow(&mut self, root: NodeId) -> Option<Definition> {
         let fields = self.fields(root, "a workflow", WORKFLOW)?;
         for field in ["ref", "label", "version", "tasks"] {
@@ -53,7 +53,7 @@ impl Walk<'_> {
         Some(text)
     }
 
-    /// `1.0` without quotes is meant as text, too.
+    /// Reads the version; `1.0` without quotes is meant as text, too.
     fn version(&mut self, node: NodeId) -> Option<String> {
         match self.source.content(node) {
             Content::Number(_) => Some(self.source.literal(node).to_owned()),
