@@ -1,4 +1,4 @@
-//! Making a task ready: its condition, its input, its items, its place in time.
+//! Making a task ready: its condition, its input, its items, its start time.
 
 use crate::changes::{NewTask, Start};
 use crate::conductor::{Conductor, Trouble, Work};
@@ -10,7 +10,7 @@ use crate::scope::{Item, Outcome};
 use crate::state::{Context, Staged, Status, TaskEnd, TaskKey};
 
 impl Conductor<'_> {
-    /// A task's turn has come. It counts as live already.
+    /// Makes a task ready. It already counts as live.
     pub(crate) fn ready(&mut self, node: NodeId, route: u32, context: Context) {
         if self.execution.status != Status::Running && self.execution.state.verdict.is_none() {
             self.execution.state.live -= 1;
@@ -18,8 +18,8 @@ impl Conductor<'_> {
             return;
         }
         let compiled = self.graph.node(node);
-        // What no cycle leads to runs once by each way. After a rerun it may again, even twice: what had been about to start
-        // does, and what runs again leads to it as well.
+        // Outside of cycles, a task runs once per route. After a rerun it may run again, even twice: once because it
+        // had been about to start, and once because a task that leads to it runs again.
         let visit = match (compiled.repeats, self.execution.state.reruns) {
             (false, 0) => 0,
             (false, reruns) => self.execution.state.visit(node, reruns),
@@ -37,7 +37,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// A task that cannot start breaks the workflow; a rerun tries it again.
+    /// Fails the workflow because a task cannot start; a rerun tries it again.
     fn refuse(&mut self, node: NodeId, route: u32, context: Context, trouble: Trouble) {
         self.execution.state.live -= 1;
         self.execution.state.staged.push(Staged { node, route, context });
@@ -122,7 +122,7 @@ impl Conductor<'_> {
         Ok(count.as_i64().unwrap_or(0).clamp(0, i32::MAX.into()) as i32)
     }
 
-    /// The engine itself ends a task: a row that was never claimable.
+    /// Lets the engine itself end a task, whose row was never claimable.
     pub(crate) fn end_at_once(&mut self, key: TaskKey, context: &Context, end: TaskEnd, result: Option<Data>) {
         self.changes.scheduled.push(NewTask {
             key,
@@ -142,7 +142,7 @@ impl Conductor<'_> {
         self.work.push_back(Work::Ended { key, context: context.clone(), outcome, end });
     }
 
-    /// Seconds from a number or a template; zero or less is none.
+    /// Returns seconds from a number or a template; zero or less counts as none.
     pub(crate) fn seconds(
         &self,
         rendering: &Option<Rendering>,
@@ -161,7 +161,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// Takes back a task that was scheduled in this batch and is not written yet.
+    /// Takes back a task that was scheduled in this batch and has not been written yet.
     pub(crate) fn unschedule(&mut self, task: NewTask) {
         let key = task.key;
         let first = match self.execution.state.items.iter().position(|progress| progress.key == key) {

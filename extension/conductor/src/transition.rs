@@ -1,4 +1,4 @@
-//! Going on from a task that ended: every true transition fires, publishes and leads on.
+//! Continuing from a task that ended: every true transition fires, publishes and leads to its targets.
 
 use crate::changes::{Report, Row};
 use crate::conductor::{Conductor, Reported, Trouble, Work};
@@ -15,7 +15,7 @@ struct Fired<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    /// A task without items was reported.
+    /// Processes the report of a task without items.
     pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
         let outcome =
             Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
@@ -25,7 +25,7 @@ impl<'a> Conductor<'a> {
                 self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && delay <= 0.0;
                 return Report { row: Row::Retry(delay), task_status: "retrying" };
             }
-            // A retry that a stopping workflow no longer makes.
+            // A retry that no longer happens because the workflow is stopping.
             Ok(Some(_)) if self.execution.status == Status::Canceling => {
                 self.end_task(reported.key, reported.context, outcome, TaskEnd::Cancelled);
                 return Report { row: Row::Ended(TaskEnd::Cancelled), task_status: "retrying" };
@@ -73,7 +73,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// A branch ends.
+    /// Ends a branch.
     fn stop_here(&mut self, context: &[u32]) {
         let state = &mut self.execution.state;
         state.share(context);
@@ -81,7 +81,7 @@ impl<'a> Conductor<'a> {
         state.live -= 1;
     }
 
-    /// What the task publishes of itself, and the transitions that fire with what they publish.
+    /// Returns what the task itself publishes, and the transitions that fire with what they publish.
     fn fire(
         &self,
         key: TaskKey,
@@ -129,7 +129,8 @@ impl<'a> Conductor<'a> {
             let value = self
                 .render(value, seen, Some(task), None)
                 .map_err(|error| Trouble::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
-            // One task's end is held to the bound while it goes on, or it could take any memory before it is refused.
+            // The limit is applied while a task's end is processed; otherwise it could take any amount of memory before
+            // it is rejected.
             *bytes += context::size_of(name, &value);
             self.bound(*bytes, Some(task.0), name)?;
             changes.insert(name.clone(), value);
@@ -137,7 +138,7 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    /// Do all variables keep to their bound with what the task's end publishes?
+    /// Checks the limit on all variables, including what the task's end publishes.
     fn bound_variables(
         &self,
         key: TaskKey,
@@ -163,7 +164,7 @@ impl<'a> Conductor<'a> {
         self.bound(bytes, Some(&self.graph.node(key.node).name), name)
     }
 
-    /// So many bytes of variables: may they be?
+    /// Checks a number of bytes of variables against the limit.
     pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Trouble> {
         let most = self.graph.limits.context_bytes;
         if bytes <= most as u64 {
@@ -193,7 +194,7 @@ impl<'a> Conductor<'a> {
         let mut ends: Vec<Context> = Vec::new();
         let alone = fired.len() <= 1;
         if !alone {
-            // What one of the ways publishes, the others must not see.
+            // What one of the branches publishes, the others must not see.
             self.execution.state.share(context);
         }
         if fired.is_empty() {
@@ -226,7 +227,7 @@ impl<'a> Conductor<'a> {
         }
         self.close(key, end, handled, told);
         if end.is_failure() && (told || !handled) {
-            // A rerun runs the task again, and what it then leads to: only what stands beside `fail` starts now.
+            // A rerun runs the task again, and then what it leads to; only the tasks listed beside `fail` start now.
             let failed = self.execution.status == Status::Failed;
             leads_on.retain(|(.., beside_fail)| *beside_fail && failed);
             arrivals.clear();
@@ -245,7 +246,7 @@ impl<'a> Conductor<'a> {
         self.execution.state.live -= 1;
     }
 
-    /// The task has ended: does its end break the workflow?
+    /// Fails the workflow if the end of a task does so.
     fn close(&mut self, key: TaskKey, end: TaskEnd, handled: bool, told: bool) {
         if handled && !told {
             return;
@@ -262,7 +263,7 @@ impl<'a> Conductor<'a> {
         self.fail(Trouble { message });
     }
 
-    /// One branch more: a task begins, also beside `fail` in a workflow that has just failed.
+    /// Starts one more branch: a task begins, possibly beside `fail` in a workflow that has just failed.
     fn lead_to(&mut self, node: NodeId, route: u32, context: Context, beside_fail: bool) {
         if self.execution.state.routes > self.graph.max_visits {
             let message = format!("WF609: more ways lead to task {} than max_visits", self.graph.node(node).name);
@@ -285,7 +286,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// The context after a transition's changes.
+    /// Returns the context after a transition's changes.
     fn carry(&mut self, context: &Context, changes: &context::Changes, alone: bool) -> Context {
         let single = alone && self.execution.state.is_single();
         if changes.is_empty() {
@@ -309,7 +310,7 @@ impl<'a> Conductor<'a> {
         carried
     }
 
-    /// An inbound task has reached a join.
+    /// Processes the arrival of an inbound task at a join.
     fn arrive(&mut self, node: NodeId, from: TaskKey, context: Context) {
         let needed = self.graph.node(node).join.unwrap_or(1);
         let inbound = self.graph.inbound(node);
@@ -321,7 +322,7 @@ impl<'a> Conductor<'a> {
         }
         let place = state.arrivals(node, from.route);
         let join = &mut state.joins[place];
-        // In a cycle whoever comes a second time opens the next round.
+        // In a cycle, a task that arrives a second time opens the next round.
         if join.fired && join.tasks.contains(from.node) {
             *join = Arrivals::none(node, from.route);
         }

@@ -1,6 +1,6 @@
-//! All that can be known to be wrong with a definition before it runs.
+//! Everything that can be known to be wrong with a definition before it runs.
 //!
-//! Findings are certain, or else warnings: a workflow that can run well is never refused.
+//! Findings are certain, or else warnings: a workflow that can run well is never rejected.
 
 mod actions;
 mod expressions;
@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::parse::{Parsed, Place, Places, parse};
 use crate::source::NodeId;
 
-/// Every finding about a parsed source, those of the parser included, sorted by place.
+/// Returns all findings about a parsed source, including those of the parser, sorted by place.
 pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> Vec<Finding> {
     let mut findings = parsed.findings.clone();
     if let Some(definition) = &parsed.definition {
@@ -57,7 +57,7 @@ pub fn check(source: impl AsRef<[u8]>, catalogue: &dyn Catalogue, limits: &Limit
     Checked { definition: parsed.definition.filter(|_| !broken), findings }
 }
 
-/// What every check works with.
+/// The context of all checks.
 struct Check<'a> {
     definition: &'a Definition,
     places: &'a Places,
@@ -74,7 +74,7 @@ impl<'a> Check<'a> {
         Spot { check: self, path, place, inside: false, task: None, expression: None }
     }
 
-    /// Where a part, or else the nearest around it, is written.
+    /// Returns where a part, or else the nearest one around it, is written.
     fn locate(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
@@ -96,12 +96,12 @@ impl<'a> Check<'a> {
     }
 }
 
-/// A finding in the making.
+/// A finding being built.
 struct Spot<'c, 'a> {
     check: &'c mut Check<'a>,
     path: &'c str,
     place: Option<Place>,
-    /// Inside of a text, at the place's offset.
+    /// Whether the finding is about a position inside a text, at the place's offset.
     inside: bool,
     task: Option<usize>,
     expression: Option<&'c str>,

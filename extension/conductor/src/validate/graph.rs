@@ -10,7 +10,7 @@ use crate::finding::{MAX_FINDINGS, shorten};
 use crate::interrupt;
 use crate::parse::name::{COMMANDS, list, nearest};
 
-/// Steps that working out nested forks may take.
+/// Maximum number of steps for working out nested forks.
 const MAX_STEPS: usize = 2_000_000;
 
 pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
@@ -128,8 +128,8 @@ fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
     }
 }
 
-/// A task that several transitions reach without a join opens a route for each, and a join waits within its route:
-/// inbound tasks below different such forks never meet.
+/// Reports ambiguous joins. A task that several transitions reach without a join opens a route for each, and a join
+/// waits within its route: inbound tasks below different such forks never meet.
 fn nested_forks(check: &mut Check<'_>, shape: &Shape<'_>) {
     let count = shape.definition.tasks.len();
     let is_fork = |task: usize| shape.inbound[task].len() > 1 && !shape.is_join(task) && shape.cycle[task].is_none();
@@ -189,7 +189,8 @@ fn cycles(check: &mut Check<'_>, shape: &Shape<'_>) {
         let names: Vec<&str> = members.iter().map(|task| shape.definition.tasks[*task].name.as_str()).collect();
         let message = format!("the cycle of {} has no exit", list(&names));
         let hint = "give the transition that closes it a `when` that will be false one day".to_owned();
-        // A loop of actions may be meant to run until it is cancelled; one of routing tasks only turns in the engine.
+        // A loop of actions may be intended to run until it is told to cancel; one of routing tasks only spins in the
+        // engine.
         let idle = |task: &usize| {
             let task = &shape.definition.tasks[*task];
             task.action.is_none() && task.wait_for.is_none() && task.delay.is_none()
@@ -203,7 +204,7 @@ fn cycles(check: &mut Check<'_>, shape: &Shape<'_>) {
     }
 }
 
-/// Can the task end well, or be caught, and its cycle not go on?
+/// Whether the task can end successfully, or be caught, without its cycle continuing.
 fn has_exit(shape: &Shape<'_>, task: usize, cycle: usize) -> bool {
     let next = &shape.definition.tasks[task].next;
     let firing = &shape.firing[task];
