@@ -215,7 +215,7 @@ impl<'a> Conductor<'a> {
             if self.instant > INSTANT_TASKS {
                 self.work.clear();
                 self.fail(Trouble {
-                    message: format!("WF609: more than {INSTANT_TASKS} tasks without work in between"),
+                    message: format!("WF609: more than {INSTANT_TASKS} tasks in a row ended without any work"),
                 });
                 break;
             }
@@ -251,7 +251,7 @@ impl<'a> Conductor<'a> {
                     let name = self.graph.node(join.node).name.clone();
                     let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(task).name.as_str()).collect();
                     let message = format!(
-                        "WF608: join {name} can no longer be reached: only {} of {} inbound tasks arrived ({})",
+                        "WF608: join {name} can no longer fire: only {} of {} inbound tasks arrived ({})",
                         arrived.len(),
                         self.graph.node(join.node).join.unwrap_or(0),
                         arrived.join(", ")
@@ -291,7 +291,7 @@ impl<'a> Conductor<'a> {
                 .map_err(|error| Trouble::evaluating("WF606", &format!("output {name}"), None, &error));
             let bounded = rendered.and_then(|value| {
                 bytes += context::size_of(name, &value);
-                self.bound_output(bytes, || format!("with output {name} the output takes")).map(|()| value)
+                self.bound_output(bytes, || format!("with output {name}, the output takes")).map(|()| value)
             });
             match bounded {
                 Ok(value) => drop(output.insert(name.clone(), value)),
@@ -322,7 +322,7 @@ impl<'a> Conductor<'a> {
         if bytes <= most as u64 {
             return Ok(());
         }
-        Err(Trouble { message: format!("WF614: {} {bytes} bytes, at most {most} are allowed", what()) })
+        Err(Trouble { message: format!("WF614: {} {bytes} bytes, but at most {most} are allowed", what()) })
     }
 
     /// Counts the input of a task that this event schedules. All tasks that one event schedules are written at once.
@@ -334,7 +334,9 @@ impl<'a> Conductor<'a> {
         };
         self.input_bytes += task.input.as_ref().map_or(0, bytes) + texts.sum::<u64>();
         let name = &self.graph.node(task.key.node).name;
-        self.bound_output(self.input_bytes, || format!("with task {name} the inputs of what starts at once take"))
+        self.bound_output(self.input_bytes, || {
+            format!("with task {name}, the inputs of tasks that start together take")
+        })
     }
 
     /// Returns why the output's schema rejects the output.
@@ -345,7 +347,7 @@ impl<'a> Conductor<'a> {
         let violations = schema.violations(&output);
         let first = violations.list.first()?;
         let place = if first.path.is_empty() { "output" } else { first.path.as_str() };
-        Some(format!("WF607: the output is rejected by its schema: {} at {place}", first.message))
+        Some(format!("WF607: the output violates its schema: {} at {place}", first.message))
     }
 
     /// Fails the workflow: running tasks may finish, and nothing new starts.

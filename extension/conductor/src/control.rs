@@ -74,7 +74,7 @@ impl Conductor<'_> {
     pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         let staged = std::mem::take(&mut self.execution.state.staged);
         if tasks.is_empty() && staged.is_empty() {
-            return Err("nothing in it failed".to_owned());
+            return Err("none of its tasks failed".to_owned());
         }
         // The `finally` task runs at this end too, however it went last time.
         let is_last = |node: NodeId| self.graph.finally == Some(node);

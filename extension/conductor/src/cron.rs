@@ -29,10 +29,10 @@ pub struct Cron {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
     /// The expression does not parse.
-    #[error("the cron line is wrong: {0}")]
+    #[error("invalid cron expression: {0}")]
     Line(String),
     /// The zone is unknown.
-    #[error("there is no such time zone")]
+    #[error("unknown time zone")]
     Zone,
 }
 
@@ -41,7 +41,7 @@ impl Cron {
     pub fn parse(line: &str, zone: &str) -> Result<Cron, Mistake> {
         let zone = zone.parse().map_err(|_| Mistake::Zone)?;
         if line.len() > MAX_BYTES {
-            return Err(Mistake::Line(format!("it has more than {MAX_BYTES} bytes")));
+            return Err(Mistake::Line(format!("it is longer than {MAX_BYTES} bytes")));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let parsed = parser.parse(line).map_err(|error| Mistake::Line(error.to_string()))?;

@@ -277,7 +277,9 @@ pub fn unreadable(message: String) -> Data {
 /// Checks that the database can store a text.
 fn storable(value: &Value) -> Result<Data, String> {
     match value.as_str() {
-        Some(text) if text.contains('\0') => Err("a text has the character 0 in it".to_owned()),
+        Some(text) if text.contains('\0') => {
+            Err("text contains the character U+0000, which PostgreSQL cannot store".to_owned())
+        }
         _ => Ok(value.clone()),
     }
 }
@@ -297,11 +299,11 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
         None => Err("the value is too large".to_owned()),
     };
     if depth == 0 {
-        return Err("the value is nested too deep".to_owned());
+        return Err("the value is nested too deeply".to_owned());
     }
     if let Some(source) = stored::any_source(value) {
         if source.is_deeper_than(depth) {
-            return Err("the value is nested too deep".to_owned());
+            return Err("the value is nested too deeply".to_owned());
         }
         return spend(source.bytes(), budget).map(|()| value.clone());
     }
@@ -332,7 +334,7 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
             }
             Ok(Value::from_pairs(entries))
         }
-        kind => Err(format!("a {kind} is no data")),
+        kind => Err(format!("a {kind} is not a JSON value")),
     }
 }
 

@@ -37,7 +37,7 @@ fn outcome(state: &State, key: &str) -> Result<Value, Error> {
         Some(outcome) if !outcome.is_none() && !outcome.is_undefined() => outcome.get_attr(key),
         _ => Err(Error::new(
             ErrorKind::InvalidOperation,
-            "no task has ended here: this function is for what follows a task",
+            "no task has ended here: this function is only available once a task has ended",
         )),
     }
 }
@@ -50,7 +50,7 @@ fn status_in(state: &State, wanted: &[&str]) -> Result<bool, Error> {
 /// `debug(a, …)`: MiniJinja's function, limited to its arguments. Without arguments, its output would have no limit.
 fn debug(state: &State, values: minijinja::value::Rest<Value>) -> Result<String, Error> {
     if values.is_empty() {
-        return Err(Error::new(ErrorKind::MissingArgument, "debug() shows the values it is given, and got none"));
+        return Err(Error::new(ErrorKind::MissingArgument, "debug() requires at least one argument"));
     }
     Ok(minijinja::functions::debug(state, values))
 }

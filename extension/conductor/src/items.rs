@@ -68,14 +68,14 @@ impl Conductor<'_> {
             .render(&items.items, vars.clone(), None, None)
             .map_err(|error| Trouble::evaluating("WF603", "items", Some(&node.name), &error))?;
         if !matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) {
-            let message = format!("WF603: items of task {} are no list but a {}", node.name, list.kind());
+            let message = format!("WF603: items of task {} must be a list, not a {}", node.name, list.kind());
             return Err(Trouble { message });
         }
         let length = list.len().unwrap_or(usize::MAX);
         if length > self.graph.limits.items {
             let most = self.graph.limits.items;
             return Err(Trouble {
-                message: format!("WF614: task {} has {length} items, at most {most} are allowed", node.name),
+                message: format!("WF614: task {} has {length} items, but at most {most} are allowed", node.name),
             });
         }
         let single: Vec<Data> = list.try_iter().into_iter().flatten().map(|item| named(&items.names, item)).collect();
@@ -104,7 +104,11 @@ impl Conductor<'_> {
             Some(count) if count >= 1 => Ok(Some(u32::try_from(count).unwrap_or(u32::MAX))),
             _ => {
                 let value = value.to_string();
-                let message = format!("WF603: {what} of task {} is no count: {}", node.name, shorten(&value, SHOWN));
+                let message = format!(
+                    "WF603: {what} of task {} must be a positive integer, not {}",
+                    node.name,
+                    shorten(&value, SHOWN)
+                );
                 Err(Trouble { message })
             }
         }

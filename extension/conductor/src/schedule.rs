@@ -26,7 +26,8 @@ impl Conductor<'_> {
             (true, _) => self.execution.state.visit(node, 0),
         };
         if compiled.repeats && visit >= self.graph.max_visits {
-            let message = format!("WF609: task {} ran {visit} times, which is max_visits", compiled.name);
+            let message =
+                format!("WF609: task {} already ran {visit} times, the limit set by max_visits", compiled.name);
             return self.refuse(node, route, context, Trouble { message });
         }
         let key = TaskKey { node, route, visit };
@@ -88,7 +89,11 @@ impl Conductor<'_> {
             Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| {
                 let value = value.to_string();
                 Trouble {
-                    message: format!("WF602: {what} of task {} is no text: {}", node.name, shorten(&value, SHOWN)),
+                    message: format!(
+                        "WF602: {what} of task {} must be text, not {}",
+                        node.name,
+                        shorten(&value, SHOWN)
+                    ),
                 }
             }),
         };
@@ -156,7 +161,7 @@ impl Conductor<'_> {
             _ if value.is_none() => Ok(None),
             _ => {
                 let expression = shorten(&value.to_string(), SHOWN).into_owned();
-                Err(ExpressionError { expression, message: "no number of seconds".to_owned() })
+                Err(ExpressionError { expression, message: "expected a number of seconds".to_owned() })
             }
         }
     }

@@ -64,7 +64,7 @@ impl Schema {
     pub fn violations(&self, value: &Value) -> Violations {
         // The validator is recursive and may branch without end.
         if !affordable(&self.source, value) {
-            let message = "too deep or too large to be checked against its schema".to_owned();
+            let message = "too deeply nested or too large to be checked against its schema".to_owned();
             return Violations { list: vec![Violation { path: String::new(), message }], more: 0 };
         }
         let mut violations = Violations::default();
@@ -98,7 +98,7 @@ pub(crate) fn options() -> ValidationOptions<'static, Arc<dyn Retrieve>, Checked
 pub(crate) fn bound(schema: &Value) -> Result<(), String> {
     match size(schema) {
         size if size > MAX_SIZE => {
-            Err(format!("the schema is too large: its size is {size}, at most {MAX_SIZE} is allowed"))
+            Err(format!("the schema is too large: its size is {size}, but at most {MAX_SIZE} is allowed"))
         }
         _ => Ok(()),
     }

@@ -129,7 +129,7 @@ impl Source {
         let mut source = Source { text: text.to_owned(), line_starts: place::line_starts(text), ..Source::default() };
         if broken {
             let defect = Defect::new(1, None, text.len(), "the source is not UTF-8".to_owned())
-                .with_hint("save the file in UTF-8".to_owned());
+                .with_hint("save the file as UTF-8".to_owned());
             return (source, vec![defect]);
         }
         let defects = build::build(&mut source, limits);

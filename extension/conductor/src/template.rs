@@ -79,10 +79,10 @@ pub fn bound(text: &str, limits: &Limits) -> Result<(), TemplateError> {
         }
         tree.take(&token);
         if tree.open.len() > MAX_BRACKETS {
-            return refuse(format!("the expression has more than {MAX_BRACKETS} brackets in each other"), at);
+            return refuse(format!("the expression has more than {MAX_BRACKETS} nested brackets"), at);
         }
         if tree.depth() > MAX_OPERATORS {
-            return refuse(format!("the expression has more than {MAX_OPERATORS} operators in a chain"), at);
+            return refuse(format!("the expression has more than {MAX_OPERATORS} chained operators"), at);
         }
     }
     Ok(())

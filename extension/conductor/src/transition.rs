@@ -51,8 +51,7 @@ impl<'a> Conductor<'a> {
                 *verdict = Status::Failed;
                 self.execution.state.failures.push(key);
                 let name = &self.graph.node(key.node).name;
-                self.changes.error_message =
-                    Some(format!("task {name}, which runs at the end, ended as {}", end.name()));
+                self.changes.error_message = Some(format!("the finally task {name} ended as {}", end.name()));
             }
             return self.stop_here(context);
         }
@@ -170,9 +169,10 @@ impl<'a> Conductor<'a> {
         if bytes <= most as u64 {
             return Ok(());
         }
-        let by = task.map(|task| format!(" that task {task} publishes")).unwrap_or_default();
-        let message =
-            format!("WF614: with variable {variable}{by} the variables take {bytes} bytes, at most {most} are allowed");
+        let by = task.map(|task| format!(", published by task {task}")).unwrap_or_default();
+        let message = format!(
+            "WF614: with variable {variable}{by}, the variables take {bytes} bytes, but at most {most} are allowed"
+        );
         Err(Trouble { message })
     }
 
@@ -254,19 +254,20 @@ impl<'a> Conductor<'a> {
         let name = &self.graph.node(key.node).name;
         let message = match end.is_failure() {
             true => format!("task {name} ended as {} and no transition handles it", end.name()),
-            false => format!("task {name} led to fail"),
+            false => format!("task {name} transitioned to fail"),
         };
         if end.is_failure() {
             self.execution.state.failures.push(key);
         }
-        let message = if told { format!("task {name} led to fail") } else { message };
+        let message = if told { format!("task {name} transitioned to fail") } else { message };
         self.fail(Trouble { message });
     }
 
     /// Starts one more branch: a task begins, possibly beside `fail` in a workflow that has just failed.
     fn lead_to(&mut self, node: NodeId, route: u32, context: Context, beside_fail: bool) {
         if self.execution.state.routes > self.graph.max_visits {
-            let message = format!("WF609: more ways lead to task {} than max_visits", self.graph.node(node).name);
+            let message =
+                format!("WF609: task {} was reached on more routes than max_visits allows", self.graph.node(node).name);
             return self.fail(Trouble { message });
         }
         self.execution.state.live += 1;

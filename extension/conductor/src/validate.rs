@@ -86,11 +86,11 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// `, first in line 3`, if that is known.
+    /// `, first on line 3`, if that is known.
     fn also_at(&self, path: &str) -> String {
         let source = self.places.source();
         match self.places.find(path) {
-            Some(place) => format!(", first in line {}", source.line_and_column(source.node(place.node).start).0),
+            Some(place) => format!(", first on line {}", source.line_and_column(source.node(place.node).start).0),
             None => String::new(),
         }
     }

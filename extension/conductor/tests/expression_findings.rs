@@ -124,8 +124,8 @@ fn wf302_a_variable_of_one_branch_read_where_the_branches_meet() {
         ))
     };
     let finding = error("WF302", &branches("publish: {x: 1}, ", ""));
-    assert_eq!(finding.message, "the variable `x` is not set on every way to `d`");
-    assert_eq!(hint(&finding), "give it a first value: `vars: [{x: …}]`");
+    assert_eq!(finding.message, "the variable `x` is not set on every path to `d`");
+    assert_eq!(hint(&finding), "give it an initial value: `vars: [{x: …}]`");
     valid(&branches("publish: {x: 1}, ", "publish: {x: 2}, ").replace('§', ""));
     let guarded = branches("publish: {x: 1}, ", "").replace("vars.§x", "vars.x | default(1)");
     valid(&guarded);

@@ -14,7 +14,7 @@ fn wf101_no_tasks() {
 #[test]
 fn wf102_a_task_defined_twice() {
     let finding = error("WF102", &workflow("tasks:\n  - name: a\n  - {name: §a, action: ci.build}\n"));
-    assert_eq!(finding.message, "the task `a` is defined twice, first in line 5");
+    assert_eq!(finding.message, "the task `a` is defined twice, first on line 5");
     valid(&workflow("tasks: [{name: a}, {name: b}]"));
 }
 

@@ -360,7 +360,7 @@ fn what_grows_deeper_with_each_turn_is_refused() {
     let deeper = "{% set ns = namespace(a=[]) %}{% for i in range(100000) %}{% set ns.a = [ns.a] %}{% endfor %}";
     assert_eq!(
         evaluated_within(&format!("{deeper}{{{{ ns.a }}}}")).unwrap_err(),
-        "invalid operation: the value is nested too deep"
+        "invalid operation: the value is nested too deeply"
     );
     let recursive = "{% macro f(n) %}{{ f([n]) }}{% endmacro %}{{ f(0) }}";
     evaluated_within(recursive).unwrap_err();

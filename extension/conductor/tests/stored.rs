@@ -124,7 +124,7 @@ fn one_too_large_or_too_deep_is_refused_unread() {
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(limits.output_bytes + 1, 1), "the value is too large");
-    assert_eq!(refused(1, limits.depth + 1), "the value is nested too deep");
+    assert_eq!(refused(1, limits.depth + 1), "the value is nested too deeply");
     assert!(evaluated("{{ x }}", OBJECT, limits.output_bytes, limits.depth).0.is_ok());
     // In a list it is one level deeper, and two take twice as much.
     assert!(evaluated("{{ [x] }}", OBJECT, 1, limits.depth).0.is_err());

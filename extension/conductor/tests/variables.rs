@@ -99,7 +99,7 @@ fn variables_may_fill_their_bound_and_no_more() {
     complete(&mut ledger, "a", &text(101));
     failed(
         &ledger,
-        "WF614: with variable text that task a publishes the variables take 127 bytes, at most 126 are allowed",
+        "WF614: with variable text, published by task a, the variables take 127 bytes, but at most 126 are allowed",
     );
     // What was too much is not kept.
     assert_eq!(json_text(&ledger.variables), r#"{"kept":"abcdef"}"#);
@@ -138,6 +138,6 @@ fn the_variables_at_the_start_keep_to_the_bound_too() {
     let used = r#""a":"abc","b":"abcabcabcabcabcabcabcabcabcabc","#.len();
     assert_eq!(start(rest, used).status(), Status::Running);
     let ledger = start(rest, used - 1);
-    failed(&ledger, "WF614: with variable b the variables take 47 bytes, at most 46 are allowed");
+    failed(&ledger, "WF614: with variable b, the variables take 47 bytes, but at most 46 are allowed");
     assert!(ledger.over && ledger.rows.is_empty());
 }

@@ -27,6 +27,7 @@ impl Ledger {
     pub(super) fn check_lists(&self) -> Option<String> {
         let known = self.known_lists.as_ref()?;
         let found = self.task_lists();
-        (*known != found).then(|| format!("the lists of tasks are said to be {known:?}, and are {found:?}"))
+        (*known != found)
+            .then(|| format!("the conductor said that the task lists are {known:?}, but they are {found:?}"))
     }
 }

@@ -24,8 +24,8 @@ impl Walk<'_> {
         let sugar = OUTCOMES.iter().map(|(name, _)| *name).chain(["decision", "publish"]);
         for name in sugar.collect::<Vec<_>>() {
             if let Some(node) = fields.get(name) {
-                let hint = format!("write `{name}` as an entry of `next`, or do without `next`");
-                self.report(111, node, format!("`{name}` beside `next`"), hint);
+                let hint = format!("write `{name}` as an entry of `next`, or remove `next`");
+                self.report(111, node, format!("`{name}` together with `next`"), hint);
             }
         }
         let Content::List(items) = self.source.content(next) else {
@@ -88,13 +88,13 @@ impl Walk<'_> {
         for (i, entry) in entries.iter().enumerate() {
             let at = format!("{path}.next[{}]", next.len());
             self.place(at.clone(), *entry);
-            let Some(fields) = self.fields(*entry, "a decision's entry", DECISION) else {
+            let Some(fields) = self.fields(*entry, "a decision entry", DECISION) else {
                 continue;
             };
             let targets = match fields.get("next") {
                 Some(node) => self.targets(node, &at, "`next`"),
                 None => {
-                    self.missing(*entry, "a decision's entry", "next");
+                    self.missing(*entry, "a decision entry", "next");
                     Vec::new()
                 }
             };
@@ -103,7 +103,7 @@ impl Walk<'_> {
             let when = format!("{{{{ {when} }}}}");
             if template::bound(&when, self.limits).is_err() {
                 let hint = "split it into several tasks".to_owned();
-                self.report(9, *entry, "the conditions of this decision are too long together", hint);
+                self.report(9, *entry, "the conditions of this decision are too long in total", hint);
                 return;
             }
             next.push(Transition { when: Some(when), publish: Vec::new(), targets });
@@ -120,7 +120,12 @@ impl Walk<'_> {
             self.place_sugar(format!("{path}.when"), node);
             match self.flag(node, "`default`") {
                 Some(true) if when.is_some() => {
-                    self.report(112, node, "an entry has either `when` or `default`", "remove one of them".to_owned());
+                    self.report(
+                        112,
+                        node,
+                        "an entry can have `when` or `default`, but not both",
+                        "remove one of them".to_owned(),
+                    );
                 }
                 Some(true) if !last => {
                     let hint = "move it to the end: the first match wins".to_owned();
@@ -186,7 +191,8 @@ impl Walk<'_> {
             self.report(306, node, message, "choose another name".to_owned());
         } else if !super::name::is_name(name) {
             let message = format!("`{}` can't name {what}", shorten(name, 80));
-            let hint = format!("use letters, digits, _ and -, at most {}, a letter or _ first", super::name::MAX_NAME);
+            let hint =
+                format!("use at most {} letters, digits, _ and -, starting with a letter or _", super::name::MAX_NAME);
             self.report(8, node, message, hint);
         }
     }

@@ -329,8 +329,8 @@ impl<'a> Walk<'a> {
         if self.names <= MAX_NAMES {
             return names;
         }
-        let message = format!("more than {MAX_NAMES} names of tasks in all");
-        self.report(9, node, message, "move a part into a workflow of its own".to_owned());
+        let message = format!("more than {MAX_NAMES} task names in total");
+        self.report(9, node, message, "move part of it into a sub-workflow".to_owned());
         Vec::new()
     }
 

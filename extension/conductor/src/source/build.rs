@@ -87,8 +87,8 @@ fn syntax_error(error: &ScanError, text: &str, limits: &Limits) -> Box<Defect> {
             Defect::new(1, None, at, error.info().to_lowercase()).with_hint("indent with spaces".to_owned())
         }
         ErrorKind::UnknownAnchor => {
-            let hint = "quote the text if it starts with * and is no alias".to_owned();
-            Defect::new(1, None, at, "alias of an unknown anchor".to_owned()).with_hint(hint)
+            let hint = "quote the text if it starts with * but is not an alias".to_owned();
+            Defect::new(1, None, at, "alias to an unknown anchor".to_owned()).with_hint(hint)
         }
         _ => Defect::new(1, None, at, error.info()),
     };
@@ -140,7 +140,7 @@ impl Builder<'_> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    let message = "a second document: a source holds one workflow".to_owned();
+                    let message = "second document: a source must contain exactly one workflow".to_owned();
                     return Err(Box::new(Defect::new(1, None, start, message)));
                 }
                 Ok(())
@@ -186,7 +186,7 @@ impl Builder<'_> {
 
     fn alias(&mut self, anchor: usize, start: usize) -> Progress {
         let Some(&id) = self.anchors.get(&anchor) else {
-            return Err(Box::new(Defect::new(1, None, start, "an alias inside of what it stands for".to_owned())));
+            return Err(Box::new(Defect::new(1, None, start, "an alias inside its own anchor".to_owned())));
         };
         let node = &self.nodes[id.0 as usize];
         self.aliased = self.aliased.saturating_add(node.weight);
@@ -249,7 +249,7 @@ impl Builder<'_> {
                     return Err(Box::new(Defect::new(5, None, start, "a list or map can't be a key".to_owned())));
                 };
                 if !std::mem::replace(&mut outer.is_template, true) {
-                    let message = "an expression without quotes, which YAML takes for a map in a map".to_owned();
+                    let message = "an unquoted expression, which YAML reads as a map inside a map".to_owned();
                     let defect = Defect::new(5, None, start - 1, message);
                     self.report(defect.with_hint("put it in quotes: \"{{ … }}\"".to_owned()));
                 }
@@ -279,7 +279,7 @@ impl Builder<'_> {
                 }
                 let at = self.nodes[key.0 as usize].start;
                 let line = self.line_starts.partition_point(|start| *start <= self.nodes[first.0 as usize].start);
-                let message = format!("duplicate key `{}`, first given in line {line}", shorten(name, 80));
+                let message = format!("duplicate key `{}`, first given on line {line}", shorten(name, 80));
                 defects.push(Defect::new(2, Some(key), at, message).with_hint("remove one of them".to_owned()));
             } else {
                 seen.insert(name, key);
@@ -342,7 +342,7 @@ impl Builder<'_> {
                 6,
                 None,
                 start,
-                "a text with the character 0, which no database text can hold".to_owned(),
+                "text contains the character U+0000, which PostgreSQL cannot store".to_owned(),
             ));
             return Content::Text(value.replace('\0', "\u{fffd}"));
         }
@@ -350,7 +350,7 @@ impl Builder<'_> {
             return Content::Text(value.into_owned());
         }
         scalar::resolve(&value).unwrap_or_else(|| {
-            let message = format!("`{value}` is no number in JSON");
+            let message = format!("`{value}` is not a valid JSON number");
             self.report(Defect::new(6, None, start, message).with_hint("write it as text, in quotes".to_owned()));
             Content::Text(value.into_owned())
         })

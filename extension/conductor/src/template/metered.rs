@@ -104,7 +104,7 @@ pub fn register(environment: &mut Environment<'static>, depth: usize) {
     environment.add_filter(BOUNDED, |value: Value| text_units(&value, MAX_TEXT).map(|_| value));
     environment.add_filter(SORTED, move |state: &State, value: Value| {
         if value.len().is_some_and(|count| count > MAX_SORTED) {
-            let message = format!("more than {MAX_SORTED} items cannot be sorted");
+            let message = format!("cannot sort more than {MAX_SORTED} items");
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
         meter.taken_apart(state, value)
@@ -290,7 +290,7 @@ impl Plain {
         interrupt::check();
         self.items += 1;
         if self.items > MAX_LAZY {
-            let message = format!("a list that is made on the way has more than {MAX_LAZY} items");
+            let message = format!("an intermediate list has more than {MAX_LAZY} items");
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
         self.copy(part, depth - 1)
@@ -344,7 +344,7 @@ impl Walk<'_> {
             _ => return Ok(()),
         };
         if depth == 0 {
-            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deep"));
+            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deeply"));
         }
         self.found_lazy |= !is_map && is_lazy(value);
         for item in value.try_iter()? {

@@ -17,7 +17,8 @@ pub fn check(check: &mut Check<'_>) {
     let definition = check.definition;
     let pack = definition.reference.split('.').next().unwrap_or_default();
     if let Some(target) = check.catalogue.target_pack().filter(|target| target != pack) {
-        let message = format!("the ref `{}` is not of the pack `{target}`", shorten(&definition.reference, 80));
+        let message =
+            format!("the ref `{}` does not belong to the pack `{target}`", shorten(&definition.reference, 80));
         check.at("ref").error(508, message, format!("start it with `{}.`", shorten(&target, 80)));
     }
     if !check.catalogue.known() {

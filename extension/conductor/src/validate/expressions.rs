@@ -42,7 +42,7 @@ fn published_twice(check: &mut Check<'_>) {
         for (i, assignment) in list.iter().enumerate() {
             if !seen.insert(&assignment.name) {
                 let message = format!("`{}` is set twice here", shorten(&assignment.name, 80));
-                let hint = "only the last value remains; remove the others".to_owned();
+                let hint = "only the last value is used; remove the others".to_owned();
                 check.at(&format!("{path}[{i}].name")).task(task).warning(206, message, hint);
             }
         }
@@ -271,11 +271,11 @@ impl Expressions<'_> {
             let known: Vec<&str> = self.flow.variables().collect();
             let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `vars.{near}`?"),
-                None => format!("set it in `vars`, or publish it in a task before: `publish: [{{{shown}: …}}]`"),
+                None => format!("set it in `vars`, or publish it in an earlier task: `publish: [{{{shown}: …}}]`"),
             };
             return spot(check).error(302, format!("the variable `{shown}` is never set"), hint);
         }
-        let hint = format!("give it a first value: `vars: [{{{shown}: …}}]`");
+        let hint = format!("give it an initial value: `vars: [{{{shown}: …}}]`");
         let known = match (site.phase, site.task) {
             (Phase::Start, _) => Known::Never,
             (_, Some(task)) => self.flow.known(task, name),
@@ -286,7 +286,7 @@ impl Expressions<'_> {
         match known {
             Known::Always => {}
             Known::Never if site.phase == Phase::Start => {
-                let hint = "move it above".to_owned();
+                let hint = "set it earlier".to_owned();
                 spot(check).error(302, format!("the variable `{shown}` is read before it is set"), hint);
             }
             Known::Never => {
@@ -295,11 +295,11 @@ impl Expressions<'_> {
             // A part that is not always evaluated may know which path was taken.
             _ if read.conditional => {}
             Known::Sometimes => {
-                let message = format!("the variable `{shown}` is not set on every way to `{before}`");
+                let message = format!("the variable `{shown}` is not set on every path to `{before}`");
                 spot(check).error(302, message, hint);
             }
             Known::UnlessFailed => {
-                let message = format!("after a failure, the variable `{shown}` may not be set here");
+                let message = format!("after a failure, the variable `{shown}` may be unset here");
                 spot(check).warning(302, message, hint);
             }
         }
@@ -388,7 +388,7 @@ impl Expressions<'_> {
         if OF_THE_END.contains(&name) && !matches!(phase, Phase::After | Phase::Attempt) {
             let message = format!("`{name}()` before any task has ended");
             let hint = match name {
-                "result" | "error" => format!("write `task.NAME.{name}`, or publish it where the task ends"),
+                "result" | "error" => format!("write `task.NAME.{name}`, or publish it when the task ends"),
                 _ => "write `task_status('NAME')`".to_owned(),
             };
             let spot = text.spot(check, function.at);

@@ -58,7 +58,7 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
     }
     for error in broken(schema) {
         sound = false;
-        let message = format!("`{name}` is no valid JSON Schema: {}", error.message);
+        let message = format!("`{name}` is not a valid JSON Schema: {}", error.message);
         let hint = error
             .pointer
             .ends_with("/type")
@@ -69,12 +69,12 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
         return;
     }
     if let Some(pointer) = endless(schema) {
-        let message = format!("`{name}` is no valid JSON Schema: a $ref that leads back to itself never ends");
+        let message = format!("`{name}` is not a valid JSON Schema: a $ref that leads back to itself never ends");
         check.at(name).node(at(&pointer)).error(code, message, None);
         return;
     }
     if let Err(error) = options().build(schema) {
-        let message = format!("`{name}` is no valid JSON Schema: {}", message(&error));
+        let message = format!("`{name}` is not a valid JSON Schema: {}", message(&error));
         let pointer = error.instance_path().to_string();
         check.at(name).node(at(&pointer)).error(code, message, None);
         return;
