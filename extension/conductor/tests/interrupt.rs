@@ -168,7 +168,7 @@ fn what_cannot_be_stopped_on_its_way_has_a_bound() {
     let scope = data(&json!({"t": "x".repeat(5 << 20), "n": (0..100_001).collect::<Vec<u32>>()}));
     for expression in ["t | upper", "t | list", "t | map('upper')", "n | sort", "'' | replace('x', t)", "t * 10 ~ t"] {
         let refused = evaluate(&format!("{{{{ ({expression}) | length }}}}"), &scope).expect_err(expression);
-        assert!(refused.contains("allowed here") || refused.contains("cannot be sorted"), "{expression}: {refused}");
+        assert!(refused.contains("allowed here") || refused.contains("cannot sort"), "{expression}: {refused}");
     }
     // What is only passed on, or put into a text, has none but that of the output.
     assert_eq!(evaluate("{{ t }}", &scope).map(|value| value.as_str().map(str::len)), Ok(Some(5 << 20)));

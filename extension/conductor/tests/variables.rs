@@ -120,7 +120,7 @@ fn the_variables_of_branches_count_together() {
     complete(&mut ledger, "a", &text(50));
     complete(&mut ledger, "b", &text(51));
     assert_eq!(ledger.status(), Status::Failed);
-    assert!(ledger.error_message.unwrap().contains("variable text that task b publishes"));
+    assert!(ledger.error_message.unwrap().contains("variable text, published by task b,"));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn one_report_cannot_publish_more_than_the_bound_before_it_is_refused() {
     let mut ledger = start(&format!("tasks: [{{name: a, action: test.a, publish: [{entries}]}}]"), 1000);
     complete(&mut ledger, "a", &text(100));
     let message = ledger.error_message.unwrap();
-    assert!(message.contains("variable v9 that task a publishes"), "{message}");
+    assert!(message.contains("variable v9, published by task a,"), "{message}");
 }
 
 #[test]
