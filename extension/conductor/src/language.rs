@@ -248,7 +248,8 @@ fn retry() -> Value {
             "factor": {"type": "number", "minimum": 0, "default": 2, "description": "Base of exponential growth."},
             "max_delay": reference("delay", "Maximum delay."),
             "jitter": {
-                "type": "number", "minimum": 0, "maximum": 1, "description": "Fraction by which the delay varies either way.",
+                "type": "number", "minimum": 0, "maximum": 1,
+                "description": "Fraction by which the delay varies either way.",
             },
             "when": reference("condition", "Condition for a retry; none: after failure, timeout or abandonment."),
             "max_elapsed": reference("timeout", "Time after the first attempt past which no retry starts."),

@@ -1,10 +1,10 @@
-//! WF201 to WF206 and WF301 to WF307: each provoked, and each just avoided.
+//! WF201 to WF206 and WF301 to WF307: each provoked, and each narrowly avoided.
 
 mod support;
 
 use support::{error, hint, valid, warning, workflow};
 
-/// A workflow of one action whose input has this value.
+/// A workflow with one action whose input has this value.
 fn input(value: &str) -> String {
     workflow(&format!("tasks:\n  - name: a\n    action: ci.build\n    input: {{x: {value}}}\n"))
 }

@@ -1,4 +1,4 @@
-//! WF101 to WF114: each provoked, and each just avoided.
+//! WF101 to WF114: each provoked, and each narrowly avoided.
 
 mod support;
 
@@ -87,7 +87,7 @@ fn wf109_a_join_below_a_fork_that_only_one_side_has() {
     valid(&workflow(&format!(
         "tasks: [{above}, {{name: x, on_success: j}}, {{name: d, join: all, on_success: j}}, {{name: j, join: all}}]"
     )));
-    // Both sides come after the same fork: each way has a join of its own.
+    // Both sides come after the same fork: each path has a join of its own.
     valid(&workflow(
         "tasks: [{name: a, on_success: [b, c]}, {name: b, on_success: d}, {name: c, on_success: d}, \
          {name: d, on_success: [e, f]}, {name: e, on_success: j}, {name: f, on_success: j}, {name: j, join: all}]",

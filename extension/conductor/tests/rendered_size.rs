@@ -1,4 +1,4 @@
-//! How much may be rendered at once: one template is bounded by itself, and what many of them yield, together.
+//! Limits on rendered output: each template has its own, and so does the output of many templates together.
 
 mod support;
 
@@ -26,7 +26,7 @@ fn fails_with(ledger: &Ledger, message: &str) {
 fn the_inputs_of_all_items_of_a_task_are_bounded_together() {
     let rest = "vars: [{text: '{{ \"x\" * 90 }}'}]
 tasks: [{name: each, action: test.a, with_items: '{{ range(5) | list }}', input: {t: '{{ vars.text }}'}}]\n";
-    // An input is {"t":"…"}: 8 bytes around the text. The action's name counts, too.
+    // An input is {"t":"…"}: 8 bytes around the text. The action's name counts too.
     let together = 5 * (98 + "test.a".len());
     assert_eq!(start(rest, together).rows.len(), 5);
     let ledger = start(rest, together - 1);

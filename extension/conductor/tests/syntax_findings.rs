@@ -1,4 +1,4 @@
-//! WF001 to WF009: each provoked, and each just avoided.
+//! WF001 to WF009: each provoked, and each narrowly avoided.
 
 mod support;
 
@@ -116,7 +116,7 @@ fn wf005_an_expression_without_quotes_says_what_is_missing() {
     let finding = error("WF005", &with("§{{ parameters.x }}"));
     assert!(hint(&finding).contains("in quotes"), "{finding:?}");
     valid(&with("'{{ parameters.x }}'"));
-    // What else is wrong is found all the same, in the expression too.
+    // Other errors are found all the same, including those in the expression.
     let findings =
         support::checked(workflow("tasks:\n  - name: a\n    actoin: ci.build\n    when: {{ vars.x }}\n")).findings;
     let found: Vec<_> = findings.iter().map(|found| (found.code.to_string(), found.line, found.column)).collect();

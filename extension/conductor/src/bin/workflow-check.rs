@@ -16,9 +16,9 @@ const USAGE: &str = "\
 Usage: workflow-check FILE...
        workflow-check --schema
 
-Validates workflow definitions (YAML or JSON) without a database; - reads standard input.
+Validates workflow definitions (YAML or JSON) without a database. FILE - reads standard input.
 --schema prints the JSON Schema of the language, for editors.
-Exit status: 0 no errors, 1 errors found, 2 a file can't be read.
+Exit status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
 ";
 
 /// Lines of context shown above and below a finding.
