@@ -43,9 +43,9 @@ impl Goal {
         let Some(spread) = self.measured else { return "not measured".into() };
         match (self.reached, self.bound) {
             (Some(true), _) => "reached".into(),
-            (_, Bound::AtLeast(least)) => format!("{:.0} % short", round((1.0 - spread.median / least) * 100.0, 0)),
+            (_, Bound::AtLeast(least)) => format!("{:.0}% short", round((1.0 - spread.median / least) * 100.0, 0)),
             (_, Bound::AtMost(0.0)) => "not reached".into(),
-            (_, Bound::AtMost(most)) => format!("{:.0} % over", round((spread.median / most - 1.0) * 100.0, 0)),
+            (_, Bound::AtMost(most)) => format!("{:.0}% over", round((spread.median / most - 1.0) * 100.0, 0)),
         }
     }
 }
@@ -70,41 +70,41 @@ pub fn of(report: &Report) -> Vec<Goal> {
                 continue;
             }
             let queue = workload.strip_prefix("fanout").map_or("queue".into(), |items| format!("queue{items}"));
-            let what = format!("steps/s of {workload} by the queue's tasks/s, batch {batch}");
+            let what = format!("steps/s of {workload} / tasks/s of the queue, batch {batch}");
             goals.push(Goal::new(what, Bound::AtLeast(least), beside(report, workload, &queue, batch)));
         }
     }
     for steps in [3, 10] {
         let measured = beside(report, &format!("linear{steps}"), &format!("eager{steps}"), BASE.batch);
-        let what = format!("steps/s of linear{steps} by those of the chain with eager hand-off, batch 100");
+        let what = format!("steps/s of linear{steps} / steps/s of the eager chain, batch 100");
         goals.push(Goal::new(what, Bound::AtLeast(0.6), measured));
     }
     for batch in [100, 1] {
-        let what = format!("steps/s of linear10 with 1,000,000 finished tasks by those without, batch {batch}");
+        let what = format!("steps/s of linear10 with 1,000,000 finished tasks / without, batch {batch}");
         goals.push(Goal::new(what, Bound::AtLeast(0.9), within(report, Scene::Finished, batch)));
     }
-    let what = "time an item of 10,000 by that of 1,000, join included";
+    let what = "time per item with 10,000 items / with 1,000, including the join";
     goals.push(Goal::new(what, Bound::AtMost(FLAT), items(report)));
-    let what = "steps/s of linear10 under a held snapshot by those without, batch 100";
+    let what = "steps/s of linear10 under a held snapshot / without, batch 100";
     goals.push(Goal::new(what, Bound::AtLeast(0.9), within(report, Scene::Snapshot, BASE.batch)));
     for batch in [100, 1] {
         for workload in ["linear3", "linear10"] {
             let row = report.row(workload, Scene::Fresh, "queue", Scene::Fresh, Load { batch, ..BASE });
-            let what = format!("bytes of log a step of {workload} by the queue's a task, batch {batch}");
+            let what = format!("WAL bytes per step of {workload} / per task of the queue, batch {batch}");
             goals.push(Goal::new(what, Bound::AtMost(1.0), row.map(|row| row.wal_ratio())));
         }
     }
     let claims = || report.latency("linear3", 16, true)?.claims_beside(report.latency("linear3", 1, true)?);
-    goals.push(Goal::new("95th percentile of a claim with 16 clients by that with one", Bound::AtMost(FLAT), claims()));
+    goals.push(Goal::new("95th percentile of claim latency with 16 clients / with one", Bound::AtMost(FLAT), claims()));
     let idle = report.idle.iter().find(|row| row.workload == "linear10" && row.scene == Scene::Fresh);
     let exactly = |value| Spread { median: value, min: value, max: value };
     goals.push(Goal::new(
-        "transaction ids that an idle worker takes",
+        "transaction ids consumed by an idle worker",
         Bound::AtMost(0.0),
         idle.map(|row| exactly(row.xids)),
     ));
     goals.push(Goal::new(
-        "bytes of log that an idle worker writes",
+        "WAL bytes written by an idle worker",
         Bound::AtMost(0.0),
         idle.map(|row| exactly(row.wal_bytes)),
     ));
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn a_goal_is_reached_by_its_median_or_says_how_far_it_is() {
         assert_eq!(verdict(Bound::AtLeast(1.2), 1.2), (Some(true), "reached".into()));
-        assert_eq!(verdict(Bound::AtLeast(1.2), 0.9), (Some(false), "25 % short".into()));
-        assert_eq!(verdict(Bound::AtMost(1.0), 1.1), (Some(false), "10 % over".into()));
+        assert_eq!(verdict(Bound::AtLeast(1.2), 0.9), (Some(false), "25% short".into()));
+        assert_eq!(verdict(Bound::AtMost(1.0), 1.1), (Some(false), "10% over".into()));
         assert_eq!(verdict(Bound::AtMost(0.0), 0.0), (Some(true), "reached".into()));
         assert_eq!(verdict(Bound::AtMost(0.0), 56.0), (Some(false), "not reached".into()));
     }

@@ -40,7 +40,7 @@ impl fmt::Display for Caller {
 
 /// In words.
 pub fn pace(paced: bool) -> &'static str {
-    if paced { "paced" } else { "as fast as they can" }
+    if paced { "paced" } else { "unpaced" }
 }
 
 /// One run: milliseconds that half of all calls, and 95 of 100, kept to.

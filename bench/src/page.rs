@@ -64,7 +64,7 @@ fn draw(report: &Report, folder: &Path) -> Result<Vec<Drawn>> {
 fn measured(report: &Report, drawn: &[Drawn]) -> String {
     let mut text = format!("\n{}\n", circumstances(report));
     for failure in &report.failures {
-        text += &format!("\nNot measured, {failure}\n");
+        text += &format!("\nNot measured: {failure}\n");
     }
     for Section { head, table, figures } in sections(report) {
         if table.is_empty() {
@@ -84,7 +84,7 @@ fn circumstances(report: &Report) -> String {
         &report.circumstances;
     format!(
         "Measured on {date} at commit {commit} with PostgreSQL {postgres} on {processors} processors ({processor}): {rounds} rounds, \
-         {seconds} s a run."
+         {seconds} s per run."
     )
 }
 
@@ -94,12 +94,12 @@ fn sections(report: &Report) -> Vec<Section> {
     vec![
         Section { head: "Goals", table: table::goals(&goals::of(report)), figures: &[] },
         Section {
-            head: "Beside the queue",
+            head: "Compared with the queue",
             table: rows(|row| row.scene == Scene::Fresh && row.against.starts_with("queue")),
             figures: &["beside-the-queue", "clients-batch-1", "clients-batch-100", "log"],
         },
         Section {
-            head: "Beside chains written by hand",
+            head: "Compared with hand-written chains",
             table: rows(|row| row.against.starts_with("chain") || row.against.starts_with("eager")),
             figures: &["beside-the-chains"],
         },
@@ -114,7 +114,7 @@ fn sections(report: &Report) -> Vec<Section> {
             figures: &[],
         },
         Section { head: "Under a held snapshot", table: rows(|row| row.scene == Scene::Snapshot), figures: &[] },
-        Section { head: "How long calls take", table: table::latencies(paced), figures: &["claims"] },
+        Section { head: "Call latency", table: table::latencies(paced), figures: &["claims"] },
         Section { head: "An idle worker", table: table::idle(&report.idle), figures: &[] },
     ]
 }

@@ -59,18 +59,18 @@ pub fn goals(goals: &[Goal]) -> Table {
 pub fn rows<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
     let heads = vec![
         "workload",
-        "beside",
+        "compared with",
         "batch",
         "clients",
         "sync",
         "steps/s",
-        "its",
+        "theirs",
         "ratio",
         "min–max",
         "WAL/step",
-        "its",
+        "theirs",
         "bytes/step",
-        "its",
+        "theirs",
     ];
     let side = |workload: &str, scene: Scene| match scene {
         Scene::Fresh => workload.to_owned(),
@@ -120,7 +120,7 @@ pub fn idle<'a>(rows: impl IntoIterator<Item = &'a IdleRow>) -> Table {
             format!("{:.0}", row.wal_bytes),
         ]
     });
-    let heads = vec!["claims of", "database", "µs/poll", "min–max", "transaction ids", "bytes of log"];
+    let heads = vec!["workload", "database", "µs/poll", "min–max", "transaction ids", "WAL bytes"];
     Table { heads, numbers: 2, lines: lines.collect() }
 }
 
