@@ -1,11 +1,11 @@
--- Actions: what a worker can do, and the workflows that stand for one.
+-- Actions: what workers can execute, and workflows that stand for an action.
 
--- Sessions remember which actions are workflows: each new task asks. So they must hear of every change, whoever makes it; what
--- is replicated from elsewhere, too. Writes nothing, and does no harm at a restore.
+-- Sessions cache which actions are workflows, because every new task asks. So they must be notified of every change, whoever
+-- makes it, including changes replicated from elsewhere. The trigger writes nothing, so it is harmless during a restore.
 CREATE FUNCTION workflow.forget_actions() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_actions_wrapper';
 COMMENT ON FUNCTION workflow.forget_actions() IS
-  'Lets every session forget, with the commit, what it remembers of actions: a trigger of workflow.action.';
+  'Trigger of workflow.action: makes every session discard its cached actions at commit.';
 REVOKE ALL ON FUNCTION workflow.forget_actions() FROM PUBLIC;
 CREATE TRIGGER forget_actions AFTER INSERT OR UPDATE OR DELETE ON workflow.action
 FOR EACH ROW EXECUTE FUNCTION workflow.forget_actions();
@@ -18,7 +18,8 @@ BEGIN
   PERFORM workflow.require('id', id);
   RETURN QUERY SELECT a.* FROM workflow.action AS a WHERE a.id = id;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_find_action(bigint) IS 'The action with that id, or no row. Errors: WF613.';
+COMMENT ON FUNCTION pg_catalog.workflow_find_action(bigint) IS
+  'Returns the action with the given id, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_action(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_action_by_ref(ref text) RETURNS SETOF workflow.action
@@ -28,7 +29,8 @@ BEGIN
   PERFORM workflow.require('ref', ref);
   RETURN QUERY SELECT a.* FROM workflow.action AS a WHERE a.ref = ref;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_find_action_by_ref(text) IS 'The action with that ref, or no row. Errors: WF613.';
+COMMENT ON FUNCTION pg_catalog.workflow_find_action_by_ref(text) IS
+  'Returns the action with the given ref, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_action_by_ref(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_actions(max_rows int DEFAULT 100, after bigint DEFAULT NULL) RETURNS SETOF workflow.action
@@ -39,7 +41,7 @@ BEGIN
     WHERE a.id > coalesce(after, 0) ORDER BY a.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_actions(int, bigint) IS
-  'All actions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns all actions, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_actions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_workflow_actions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -51,7 +53,7 @@ BEGIN
     WHERE a.is_workflow AND a.id > coalesce(after, 0) ORDER BY a.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_actions(int, bigint) IS
-  'The actions that a workflow stands for, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the actions that a workflow stands for, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_workflow_actions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_actions_by_workflow_def(id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -64,7 +66,7 @@ BEGIN
     WHERE a.workflow_def = id AND a.id > coalesce(after, 0) ORDER BY a.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_actions_by_workflow_def(bigint, int, bigint) IS
-  'The actions that the definition with that id stands for, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the actions that the definition with the given id stands for, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_actions_by_workflow_def(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_action(
@@ -96,7 +98,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_action(text, bigint, text, text, text, text, bigint, jsonb, jsonb, boolean, bigint) IS
-  'Makes an action and returns its row. Arguments are the columns of workflow.action; ref must begin with the pack''s, which pack_ref may repeat. Errors: WF613 for a value that is null, malformed or of another pack; WF616 for an unknown pack or definition; WF617 where the ref is taken.';
+  'Creates an action and returns its row. Arguments are the columns of workflow.action; ref must start with the pack''s ref, which pack_ref may repeat. Errors: WF613 for a value that is null, malformed or of another pack; WF616 for an unknown pack or definition; WF617 if the ref is taken.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_action(text, bigint, text, text, text, text, bigint, jsonb, jsonb, boolean, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_action(id bigint, patch jsonb) RETURNS workflow.action
@@ -133,7 +135,7 @@ BEGIN
   RETURN action;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_update_action(bigint, jsonb) IS
-  'Writes the columns that the patch, {"column": value, …}, names; null sets one back to NULL; an empty patch writes nothing. Returns the row. label, description, entrypoint, runtime, param_schema, out_schema, is_workflow and workflow_def can be changed. Errors: WF613, naming the key; WF616, for the definition too.';
+  'Updates the columns named in the patch, {"column": value, …}; null sets a column to NULL; an empty patch writes nothing. Returns the row. label, description, entrypoint, runtime, param_schema, out_schema, is_workflow and workflow_def can be changed. Errors: WF613, naming the key; WF616 if there is no such action or definition.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_update_action(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_link_action(action_id bigint, workflow_def_id bigint) RETURNS workflow.action
@@ -154,7 +156,7 @@ BEGIN
   RETURN action;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_link_action(bigint, bigint) IS
-  'Lets a workflow stand for an action: sets is_workflow and workflow_def and returns the action. Errors: WF613; WF616 for an unknown action or definition.';
+  'Makes a workflow stand for an action: sets is_workflow and workflow_def, and returns the action. Errors: WF613; WF616 for an unknown action or definition.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_link_action(bigint, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_action(id bigint) RETURNS boolean
@@ -166,5 +168,5 @@ BEGIN
   RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_action(bigint) IS
-  'Deletes an action; its executions stay and keep its ref. Returns whether it was there. Errors: WF613.';
+  'Deletes an action; its executions stay and keep its ref. Returns whether it existed. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_action(bigint) FROM PUBLIC;

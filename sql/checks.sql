@@ -1,36 +1,36 @@
--- The checks that the functions of the data layer share.
+-- Checks shared by the functions of the data layer.
 --
--- A row's functions live in a file named for its table: find, list, create, update, delete. They are all alike:
+-- The functions of a table live in a file named after it: find, list, create, update, delete. They all follow the same rules:
 --
--- * They run with the caller's rights (SECURITY INVOKER): who may not touch a table may not do so through them.
--- * They are static plpgsql, whose plans are kept; a LANGUAGE sql function would be planned at every call before 18.
---   Small expressions that a query should see through are SQL instead, with a body parsed when it was made: no
---   search_path can change what it means, so it needs none, and without one it is inlined.
--- * A variable wins over a column of its name, and every column is written with its table. Only INSERT … ON CONFLICT
---   turns that round, because the columns of the conflict are written bare.
--- * A list gives up to max_rows rows and goes on behind `after`, the id of the last row of the page before. Where rows
---   are not in the order of ids, that row is looked up for its place; one that has none any more is an error, because
---   an empty page would look like the end.
--- * A patch is a jsonb object of columns to write. null sets a column back to NULL; what is not there stays.
+-- * They run with the caller's privileges (SECURITY INVOKER): they give nobody access to a table that the caller lacks.
+-- * They are static plpgsql, whose plans are cached; before PostgreSQL 18, a LANGUAGE sql function would be planned at every
+--   call. Small expressions that the planner should inline are SQL functions with a body parsed at creation: no search_path
+--   can change their meaning, so they set none, which is what allows them to be inlined.
+-- * A variable takes precedence over a column of the same name, and every column is qualified with its table. INSERT … ON
+--   CONFLICT reverses the precedence, because conflict columns cannot be qualified.
+-- * A list returns up to max_rows rows and continues after `after`, the id of the last row of the previous page. In lists that
+--   are not in order of id, that row is looked up to find its position; if it no longer has one, that is an error, because an
+--   empty page would look like the end.
+-- * A patch is a jsonb object of columns to write. null sets a column to NULL; columns that are left out do not change.
 
 CREATE FUNCTION workflow.raise_missing(noun text, key text, value text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.raise_error('WF616', format('there is no such %s', noun), format('%s is %s', key, value),
-    format('workflow_list_%ss() tells which there are', replace(noun, ' ', '_')));
+    format('call workflow_list_%ss() to see what exists', replace(noun, ' ', '_')));
 END $$;
 COMMENT ON FUNCTION workflow.raise_missing(text, text, text) IS
-  'Raises WF616 for a row that is not there: what it is ("task execution"), and the key and value it was looked up by.';
+  'Raises WF616 for a row that does not exist, given the kind of row ("task execution") and the key and value it was looked up by.';
 REVOKE ALL ON FUNCTION workflow.raise_missing(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.raise_taken(noun text, key text, value text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM workflow.raise_error('WF617', format('another %s has this %s', noun, key),
-    format('%s is %s', key, value), format('take another %s, or update the row that has it', key));
+  PERFORM workflow.raise_error('WF617', format('another %s already has this %s', noun, key),
+    format('%s is %s', key, value), format('choose another %s, or update the existing row', key));
 END $$;
 COMMENT ON FUNCTION workflow.raise_taken(text, text, text) IS
-  'Raises WF617 for a second row with the same key: what it is, and the key and value that must be unique.';
+  'Raises WF617 for a second row with the same key, given the kind of row and the key and value that must be unique.';
 REVOKE ALL ON FUNCTION workflow.raise_taken(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.raise_owned(noun text, id bigint, instead text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -40,17 +40,17 @@ BEGIN
     format('use %s', instead));
 END $$;
 COMMENT ON FUNCTION workflow.raise_owned(text, bigint, text) IS
-  'Raises WF618 for a row that only the engine may change: what it is, its id, and the functions to use instead.';
+  'Raises WF618 for a row that only the engine may change, given the kind of row, its id, and the functions to use instead.';
 REVOKE ALL ON FUNCTION workflow.raise_owned(text, bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.raise_lost(after bigint) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM workflow.raise_error('WF616', 'the row to go on after has left the list', format('after is %s', after),
-    'begin again without after');
+  PERFORM workflow.raise_error('WF616', 'the row given as after is no longer in the list', format('after is %s', after),
+    'start over without after');
 END $$;
 COMMENT ON FUNCTION workflow.raise_lost(bigint) IS
-  'Raises WF616 for a cursor, the id given as after, that has no place in the order of its list any more.';
+  'Raises WF616 for a cursor, the id given as after, that no longer has a position in its list.';
 REVOKE ALL ON FUNCTION workflow.raise_lost(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_words(name text, value text[]) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -58,12 +58,12 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require(name, value);
   IF array_ndims(value) > 1 OR array_position(value, NULL) IS NOT NULL THEN
-    PERFORM workflow.raise_error('WF613', format('%s is not a plain list of texts', name), format('%s is %s', name, left(value::text, 200)),
-      'give one array of texts without nulls');
+    PERFORM workflow.raise_error('WF613', format('%s is not a one-dimensional array without nulls', name), format('%s is %s', name, left(value::text, 200)),
+      'pass a one-dimensional text array without nulls');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_words(text, text[]) IS
-  'Raises WF613, naming the argument, where its value is null, has nulls in it or several dimensions.';
+  'Raises WF613, naming the argument, if its value is null, contains nulls or has several dimensions.';
 REVOKE ALL ON FUNCTION workflow.require_words(text, text[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_count(name text, value bigint) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -71,11 +71,11 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF value < 0 THEN
     PERFORM workflow.raise_error('WF613', format('%s is negative', name), format('%s is %s', name, value),
-      format('give %s a value of 0 or more', name));
+      format('set %s to 0 or more', name));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_count(text, bigint) IS
-  'Raises WF613, naming the argument, where its value is negative; null passes.';
+  'Raises WF613, naming the argument, if its value is negative; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_count(text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_time(name text, value timestamptz) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -83,11 +83,11 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT isfinite(value) THEN
     PERFORM workflow.raise_error('WF613', format('%s is infinite', name), format('%s is %s', name, value),
-      format('give %s a point in time', name));
+      format('set %s to a finite timestamp', name));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_time(text, timestamptz) IS
-  'Raises WF613, naming the argument, where its value is infinite; null passes.';
+  'Raises WF613, naming the argument, if its value is infinite; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_time(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_ref(ref text, pack_ref text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -97,14 +97,14 @@ BEGIN
   PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$' THEN
     PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
-      'write pack.name with lower-case letters, digits, _ and -');
+      'write pack.name with lowercase letters, digits, _ and -');
   ELSIF NOT starts_with(ref, pack_ref || '.') THEN
-    PERFORM workflow.raise_error('WF613', 'ref is not of its pack', format('ref is %s, the pack is %s', ref, pack_ref),
-      format('let it begin with %s.', pack_ref));
+    PERFORM workflow.raise_error('WF613', 'ref does not belong to the pack', format('ref is %s, the pack is %s', ref, pack_ref),
+      format('start ref with %s.', pack_ref));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_ref(text, text) IS
-  'Raises WF613 where the ref of an action or definition is null, is not pack.name in lower case, or names another pack.';
+  'Raises WF613 if the ref of an action or definition is null, is not pack.name in lowercase, or names another pack.';
 REVOKE ALL ON FUNCTION workflow.require_ref(text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_pack(pack bigint, pack_ref text) RETURNS text
@@ -118,13 +118,13 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM workflow.raise_missing('pack', 'id', pack::text);
   ELSIF pack_ref <> found_ref THEN
-    PERFORM workflow.raise_error('WF613', 'pack_ref is another pack''s',
-      format('pack_ref is %s, the pack is %s', left(pack_ref, 200), found_ref), 'leave pack_ref out, or repeat the ref of the pack');
+    PERFORM workflow.raise_error('WF613', 'pack_ref does not match the pack',
+      format('pack_ref is %s, the pack is %s', left(pack_ref, 200), found_ref), 'omit pack_ref, or set it to the ref of the pack');
   END IF;
   RETURN found_ref;
 END $$;
 COMMENT ON FUNCTION workflow.require_pack(bigint, text) IS
-  'The ref of the pack with that id. Raises WF616 where there is none, WF613 where pack_ref is given and says another.';
+  'Returns the ref of the pack with the given id. Raises WF616 if there is none, WF613 if pack_ref is given and differs.';
 REVOKE ALL ON FUNCTION workflow.require_pack(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_definition(id bigint) RETURNS void
@@ -135,7 +135,8 @@ BEGIN
     PERFORM workflow.raise_missing('definition', 'id', id::text);
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.require_definition(bigint) IS 'Raises WF616 where there is no definition with that id; null passes.';
+COMMENT ON FUNCTION workflow.require_definition(bigint) IS
+  'Raises WF616 if there is no definition with the given id; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_definition(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_action(id bigint, ref text) RETURNS void
@@ -149,13 +150,13 @@ BEGIN
     IF NOT FOUND THEN
       PERFORM workflow.raise_missing('action', 'id', id::text);
     ELSIF ref <> found_ref THEN
-      PERFORM workflow.raise_error('WF613', 'action_ref is another action''s',
-        format('action_ref is %s, the action is %s', left(ref, 200), found_ref), 'repeat the ref of the action');
+      PERFORM workflow.raise_error('WF613', 'action_ref does not match the action',
+        format('action_ref is %s, the action is %s', left(ref, 200), found_ref), 'set action_ref to the ref of the action');
     END IF;
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_action(bigint, text) IS
-  'Raises WF616 where there is no action with that id, WF613 where it has another ref; null passes.';
+  'Raises WF616 if there is no action with the given id, WF613 if it has another ref; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_action(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_execution(id bigint) RETURNS void
@@ -168,7 +169,8 @@ BEGIN
     PERFORM workflow.raise_missing('execution', 'id', id::text);
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.require_execution(bigint) IS 'Raises WF616 where there is no execution with that id; null passes.';
+COMMENT ON FUNCTION workflow.require_execution(bigint) IS
+  'Raises WF616 if there is no execution with the given id; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_execution(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.fits(value jsonb, type regtype) RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -197,7 +199,7 @@ BEGIN
   END CASE;
 END $$;
 COMMENT ON FUNCTION workflow.fits(jsonb, regtype) IS
-  'Whether a JSON value that is not null can become a value of that type without being bent: for the types that columns here have.';
+  'Whether a JSON value other than null can become a value of the given type without loss, for the column types used in this schema.';
 REVOKE ALL ON FUNCTION workflow.fits(jsonb, regtype) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_patch(patch jsonb, target regclass, columns text[]) RETURNS boolean
@@ -209,7 +211,7 @@ BEGIN
   PERFORM workflow.require('patch', patch);
   IF jsonb_typeof(patch) <> 'object' THEN
     PERFORM workflow.raise_error('WF613', 'patch is not an object', format('patch is of type %s', jsonb_typeof(patch)),
-      'write {"column": value, …}');
+      'pass {"column": value, …}');
   END IF;
   FOR entry IN
     SELECT p.key, p.value, a.atttypid::regtype AS type, a.attnotnull AS filled
@@ -218,13 +220,13 @@ BEGIN
   LOOP
     IF entry.type IS NULL THEN
       PERFORM workflow.raise_error('WF613', 'the patch has an unknown key', format('key is %s', to_json(left(entry.key, 200))),
-        format('what can be changed: %s', array_to_string(columns, ', ')));
+        format('columns that can be changed: %s', array_to_string(columns, ', ')));
     ELSIF entry.key <> ALL (columns) THEN
       PERFORM workflow.raise_error('WF613', format('%s cannot be changed', entry.key), NULL,
-        format('what can be changed: %s', array_to_string(columns, ', ')));
+        format('columns that can be changed: %s', array_to_string(columns, ', ')));
     ELSIF entry.value = 'null' THEN
       IF entry.filled THEN
-        PERFORM workflow.raise_error('WF613', format('%s is null', entry.key), NULL, format('give %s a value, or leave it out', entry.key));
+        PERFORM workflow.raise_error('WF613', format('%s is null', entry.key), NULL, format('give %s a value, or leave it out of the patch', entry.key));
       END IF;
     ELSIF NOT workflow.fits(entry.value, entry.type) THEN
       PERFORM workflow.raise_error('WF613', format('%s is not of type %s', entry.key, format_type(entry.type, NULL)),
@@ -234,5 +236,5 @@ BEGIN
   RETURN patch <> '{}';
 END $$;
 COMMENT ON FUNCTION workflow.check_patch(jsonb, regclass, text[]) IS
-  'Whether a patch of that table says anything. Raises WF613, naming the key, for one that is unknown, is not among the columns that can be changed, is null where the column cannot be, or has a value of another type.';
+  'Whether a patch of the given table is not empty. Raises WF613, naming the key, for one that is unknown, is not among the columns that can be changed, is null for a column that cannot be, or has a value of another type.';
 REVOKE ALL ON FUNCTION workflow.check_patch(jsonb, regclass, text[]) FROM PUBLIC;

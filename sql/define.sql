@@ -1,17 +1,17 @@
--- Checking and storing definitions, and registering what workers can do.
+-- Validating and storing definitions, and registering actions.
 
 CREATE FUNCTION pg_catalog.workflow_validate(source text)
 RETURNS TABLE (code text, severity text, category text, message text, hint text, path text, task text, expression text, line int, "column" int)
 LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_validate_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_validate(text) IS
-  'Everything that is wrong with a definition, YAML or JSON text, sorted by place: a row a finding with its code (WF001 to WF508), severity (error or warning), category, message, hint, the path in the document, the task and the expression it is about, and line and column of the source, from 1. No row: it can be stored as it is. Error: WF613 for null.';
+  'Returns everything that is wrong with a definition, YAML or JSON text, in source order: one row per finding with its code (WF001 to WF508), severity (error or warning), category, message, hint, the path in the document, the task and the expression concerned, and the line and column in the source, counted from 1. No rows: it can be stored as is. Error: WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_validate(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.define(source text, now timestamptz) RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_define_wrapper';
 COMMENT ON FUNCTION workflow.define(text, timestamptz) IS
-  'Stores a definition that has no errors: its pack, its head, a version where it is not the current one already, and its action. Gives the id of its definition.';
+  'Stores a definition that has no errors: its pack, its head, a version unless it is the current one already, and its action. Returns the id of the definition.';
 REVOKE ALL ON FUNCTION workflow.define(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_define(source text) RETURNS SETOF workflow.workflow_definition
@@ -24,7 +24,7 @@ BEGIN
   RETURN QUERY SELECT d.* FROM workflow.workflow_definition d WHERE d.id = definition_id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_define(text) IS
-  'Checks a definition, YAML or JSON text, stores it as a new version of its workflow (nothing is stored where it is the current version to the letter), and registers the workflow as an action of that ref, with its pack. Gives the definition''s row. Executions that run keep the version they began with. Errors: the code of the first error that workflow_validate finds, all findings as JSON in the detail; WF613 for null.';
+  'Validates a definition, YAML or JSON text, stores it as a new version of its workflow (unless it is identical to the current version), and registers the workflow as an action with the same ref, creating its pack if necessary. Returns the definition''s row. Running executions keep the version they started with. Errors: the code of the first error that workflow_validate finds, with all findings as JSON in the detail; WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_define(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.upsert_pack(ref text, now timestamptz) RETURNS bigint
@@ -39,7 +39,8 @@ BEGIN
   END IF;
   RETURN found;
 END $$;
-COMMENT ON FUNCTION workflow.upsert_pack(text, timestamptz) IS 'The pack of a ref, made where there is none.';
+COMMENT ON FUNCTION workflow.upsert_pack(text, timestamptz) IS
+  'Returns the id of the pack with the given ref, creating it if there is none.';
 REVOKE ALL ON FUNCTION workflow.upsert_pack(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.store_definition(ref text, label text, description text, version text, param_schema jsonb, out_schema jsonb,
@@ -55,7 +56,7 @@ BEGIN
   INSERT INTO workflow.workflow_definition AS d (ref, pack, pack_ref, label, version, definition, created, updated)
   VALUES (store_definition.ref, pack_id, pack_ref, store_definition.label, store_definition.version, store_definition.definition, now, now)
   ON CONFLICT ON CONSTRAINT workflow_definition_ref_key DO NOTHING;
-  -- Whoever defines the same workflow at the same time waits here, so that versions count without a gap.
+  -- Concurrent definitions of the same workflow wait here, so that versions are numbered without gaps.
   SELECT d.* INTO head FROM workflow.workflow_definition d WHERE d.ref = store_definition.ref FOR NO KEY UPDATE;
   SELECT v.sha256 INTO current_sha256 FROM workflow.workflow_definition_version v WHERE v.id = head.current_version;
   IF current_sha256 IS DISTINCT FROM store_definition.sha256 THEN
@@ -80,7 +81,7 @@ BEGIN
   RETURN head.id;
 END $$;
 COMMENT ON FUNCTION workflow.store_definition(text, text, text, text, jsonb, jsonb, jsonb, text[], boolean, text, jsonb, bytea, timestamptz) IS
-  'Stores a checked definition: pack, head, version and action. Gives the id of the head.';
+  'Stores a validated definition: pack, head, version and action. Returns the id of the head.';
 REVOKE ALL ON FUNCTION workflow.store_definition(text, text, text, text, jsonb, jsonb, jsonb, text[], boolean, text, jsonb, bytea, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_register_action(ref text, label text DEFAULT NULL, description text DEFAULT NULL,
@@ -95,7 +96,7 @@ BEGIN
   PERFORM workflow.require('ref', ref);
   PERFORM workflow.require_ref(ref, pack_ref);
   IF EXISTS (SELECT FROM workflow.action a WHERE a.ref = workflow_register_action.ref AND a.is_workflow) THEN
-    PERFORM workflow.raise_error('WF617', format('action %s is a workflow', ref), NULL, 'define the workflow again, or take another ref');
+    PERFORM workflow.raise_error('WF617', format('action %s is a workflow', ref), NULL, 'define the workflow again, or choose another ref');
   END IF;
   pack_id := workflow.upsert_pack(pack_ref, now);
   RETURN QUERY
@@ -109,5 +110,5 @@ BEGIN
   RETURNING a.*;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb) IS
-  'Registers what a worker can do, and its pack where there is none; of a ref that is there already, everything is replaced. ref: pack.name, lower case. label: null = the ref. param_schema and out_schema: JSON Schemas of input and result. Gives the action''s row. Errors: WF613 for a null or wrong ref; WF617 where a workflow has that ref.';
+  'Registers an action that workers can execute, and its pack if there is none; if the ref exists, all its properties are replaced. ref: pack.name, lowercase. label: null: the ref. param_schema and out_schema: JSON Schemas of input and result. Returns the action''s row. Errors: WF613 for a ref that is null or malformed; WF617 if a workflow has that ref.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb) FROM PUBLIC;

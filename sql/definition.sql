@@ -1,15 +1,15 @@
 -- Definitions as rows: the current head of each workflow.
 --
--- workflow_define is what stores a definition that the engine can run: it checks the text, keeps it as a version and
--- writes the head. workflow_create_definition writes a head alone, for those who run their workflows from outside. What
--- a version settled (schemas, version, definition) can be changed by workflow_define only.
+-- Definitions that the engine can run are stored by workflow_define: it checks the text, stores it as a version and writes
+-- the head. workflow_create_definition writes only a head, for workflows that are driven from outside. Columns fixed by a
+-- version (schemas, version, definition) can be changed only by workflow_define.
 
--- Sessions keep compiled definitions by the version's id, which can come again once a row is gone. As with actions
--- (sql/action.sql), whoever writes to the table tells them; what is replicated from elsewhere, too.
+-- Sessions cache compiled definitions by version id, which may be reused once a row is gone. As with actions
+-- (sql/action.sql), every write to the table notifies them, including those replicated from elsewhere.
 CREATE FUNCTION workflow.forget_definitions() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_definitions_wrapper';
 COMMENT ON FUNCTION workflow.forget_definitions() IS
-  'Lets every session forget, with the commit, the definitions that it has compiled: a trigger of workflow.workflow_definition_version.';
+  'Trigger of workflow.workflow_definition_version: makes every session discard its compiled definitions at commit.';
 REVOKE ALL ON FUNCTION workflow.forget_definitions() FROM PUBLIC;
 CREATE TRIGGER forget_definitions AFTER INSERT OR UPDATE OR DELETE ON workflow.workflow_definition_version
 FOR EACH ROW EXECUTE FUNCTION workflow.forget_definitions();
@@ -22,7 +22,8 @@ BEGIN
   PERFORM workflow.require('id', id);
   RETURN QUERY SELECT d.* FROM workflow.workflow_definition AS d WHERE d.id = id;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_find_definition(bigint) IS 'The definition with that id, or no row. Errors: WF613.';
+COMMENT ON FUNCTION pg_catalog.workflow_find_definition(bigint) IS
+  'Returns the definition with the given id, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_definition(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_definition_by_ref(ref text) RETURNS SETOF workflow.workflow_definition
@@ -33,7 +34,7 @@ BEGIN
   RETURN QUERY SELECT d.* FROM workflow.workflow_definition AS d WHERE d.ref = ref;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_definition_by_ref(text) IS
-  'The definition with that ref, or no row. Errors: WF613.';
+  'Returns the definition with the given ref, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_definition_by_ref(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_definitions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -45,7 +46,7 @@ BEGIN
     WHERE d.id > coalesce(after, 0) ORDER BY d.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_definitions(int, bigint) IS
-  'All definitions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns all definitions, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_definitions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_definitions_by_pack(pack_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -58,7 +59,7 @@ BEGIN
     WHERE d.pack = pack_id AND d.id > coalesce(after, 0) ORDER BY d.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_definitions_by_pack(bigint, int, bigint) IS
-  'The definitions of a pack, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the definitions of the pack with the given id, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_definitions_by_pack(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_enabled_definitions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -70,7 +71,7 @@ BEGIN
     WHERE d.enabled AND d.id > coalesce(after, 0) ORDER BY d.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_enabled_definitions(int, bigint) IS
-  'The definitions that may be started, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the definitions that can be started, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_enabled_definitions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_definitions_by_tag(tag text, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -87,13 +88,13 @@ BEGIN
       PERFORM workflow.raise_lost(after);
     END IF;
   END IF;
-  -- @> and not = ANY: only the former uses the GIN index.
+  -- @> rather than = ANY, which does not use the GIN index.
   RETURN QUERY SELECT d.* FROM workflow.workflow_definition AS d
     WHERE d.tags @> ARRAY[tag] AND (after IS NULL OR (d.label, d.id) > (place, after))
     ORDER BY d.label, d.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_definitions_by_tag(text, int, bigint) IS
-  'The definitions with exactly that tag, in order of label, then id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613; WF616 where that one is gone.';
+  'Returns the definitions with exactly the given tag, in order of label, then id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613; WF616 if that one no longer exists.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_definitions_by_tag(text, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_definition(
@@ -125,7 +126,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_definition(text, bigint, text, text, jsonb, text, text, jsonb, jsonb, text[], boolean) IS
-  'Makes a definition as plain data, which the engine does not run (workflow_define is for that), and returns its row. Arguments are the columns of workflow.workflow_definition; ref must begin with the pack''s, which pack_ref may repeat. Errors: WF613 for a value that is null, malformed or of another pack; WF616 for an unknown pack; WF617 where the ref is taken.';
+  'Creates a definition as plain data, which the engine does not run (use workflow_define for that), and returns its row. Arguments are the columns of workflow.workflow_definition; ref must start with the pack''s ref, which pack_ref may repeat. Errors: WF613 for a value that is null, malformed or of another pack; WF616 for an unknown pack; WF617 if the ref is taken.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_definition(text, bigint, text, text, jsonb, text, text, jsonb, jsonb, text[], boolean) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_definition(id bigint, patch jsonb) RETURNS workflow.workflow_definition
@@ -141,7 +142,7 @@ BEGIN
     '{label,description,version,param_schema,out_schema,definition,tags,enabled}')
   THEN
     given := jsonb_populate_record(NULL::workflow.workflow_definition, patch);
-    -- Locked, so that workflow_define cannot make a version between the question and the update.
+    -- Locked, so that workflow_define cannot create a version between this check and the update.
     IF patch ?| '{version,param_schema,out_schema,definition}' AND (
       SELECT d.current_version IS NOT NULL FROM workflow.workflow_definition AS d WHERE d.id = id FOR UPDATE)
     THEN
@@ -167,7 +168,7 @@ BEGIN
   RETURN definition;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_update_definition(bigint, jsonb) IS
-  'Writes the columns that the patch, {"column": value, …}, names; null sets one back to NULL; an empty patch writes nothing. Returns the row. label, description, tags and enabled can be changed, and of one that workflow_define did not make also version, param_schema, out_schema and definition. Errors: WF613, naming the key; WF616; WF618.';
+  'Updates the columns named in the patch, {"column": value, …}; null sets a column to NULL; an empty patch writes nothing. Returns the row. label, description, tags and enabled can be changed; also version, param_schema, out_schema and definition if the row was not created by workflow_define. Errors: WF613, naming the key; WF616 if there is no such definition; WF618 for a column that only workflow_define may change.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_update_definition(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_definition(id bigint) RETURNS boolean
@@ -179,8 +180,8 @@ BEGIN
   RETURN FOUND;
 EXCEPTION WHEN foreign_key_violation THEN
   PERFORM workflow.raise_error('WF611', 'the workflow has executions', format('id is %s', id),
-    'delete them first: workflow_prune, or workflow_delete_execution for those driven from outside');
+    'delete them first with workflow_prune, or with workflow_delete_execution if they are driven from outside');
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_definition(bigint) IS
-  'Deletes a definition with its versions; an action linked to it stays, unlinked. Returns whether it was there. Errors: WF611 while it has executions; WF613.';
+  'Deletes a definition with its versions; an action linked to it stays, unlinked. Returns whether it existed. Errors: WF611 if it has executions; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_definition(bigint) FROM PUBLIC;

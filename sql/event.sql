@@ -1,14 +1,14 @@
--- The log of an execution: what people did to it, and what went wrong. Nothing decides by it.
+-- The event log of an execution: what people did to it, and what went wrong. The engine decides nothing by it.
 --
--- What the conductor decides is logged in Rust (extension/src/write/events.rs), in one statement a batch and none where
--- all goes well. Here is what SQL decides: control, claims, and leases that end. Lease tokens that were refused are logged
--- in Rust, too (extension/src/refused.rs).
+-- Decisions of the conductor are logged in Rust (extension/src/store/events.rs), with one statement per batch and none if
+-- everything goes well. This file covers what SQL decides: control, claims, and expired leases. Rejected lease tokens are
+-- logged in Rust, too (extension/src/engine/refused_leases.rs).
 
 CREATE FUNCTION workflow.author_of(worker text, role text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN worker || ' (role ' || role || ')';
 COMMENT ON FUNCTION workflow.author_of(text, text) IS
-  'The author of an event that a worker caused: the name it chose, then the database role it called as, which it cannot choose.';
+  'Returns the author of an event caused by a worker: the name it chose, then the database role it called as, which it cannot choose.';
 REVOKE ALL ON FUNCTION workflow.author_of(text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.log_claim(tasks bigint[], worker text, role text, now timestamptz) RETURNS void
@@ -21,7 +21,8 @@ BEGIN
   JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
   ORDER BY t.id;
 END $$;
-COMMENT ON FUNCTION workflow.log_claim(bigint[], text, text, timestamptz) IS 'Logs that tasks have started that a worker, calling as this role, has claimed.';
+COMMENT ON FUNCTION workflow.log_claim(bigint[], text, text, timestamptz) IS
+  'Logs the start of tasks that a worker, calling as the given role, has claimed.';
 REVOKE ALL ON FUNCTION workflow.log_claim(bigint[], text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_events(execution_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -35,5 +36,5 @@ BEGIN
     ORDER BY e.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_events(bigint, int, bigint) IS
-  'What happened to an execution, oldest first: max_rows events (1 to 10000) behind the one whose id is after. What people did and what went wrong is always there; every step where pg_workflow.log_transitions is on. Errors: WF613 for null or max_rows out of range, WF616 where there is no such execution.';
+  'Returns the history of an execution, oldest first: up to max_rows (1 to 10000) events after the one with id after. What people did and what went wrong is always included; every step is with pg_workflow.log_transitions. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_events(bigint, int, bigint) FROM PUBLIC;

@@ -1,7 +1,7 @@
--- Executions: one run of an action each.
+-- Executions: each is one run of an action.
 --
--- A runtime row has one master. An execution whose workflow execution has a pinned version belongs to the engine, which
--- alone changes it; all others are driven from outside, by the functions here.
+-- A runtime row has one owner. An execution whose workflow execution has a pinned version belongs to the engine, and only
+-- the engine changes it; all others are driven from outside, through the functions in this file.
 
 CREATE FUNCTION workflow.owns_execution(id bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -13,7 +13,7 @@ BEGIN
     WHERE w.part = home AND w.execution = id AND w.version IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION workflow.owns_execution(bigint) IS
-  'Whether the engine owns the execution with that id: whether it runs a workflow of a pinned version.';
+  'Whether the engine owns the execution with the given id, because it runs a workflow with a pinned version.';
 REVOKE ALL ON FUNCTION workflow.owns_execution(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_execution(id bigint) RETURNS SETOF workflow.execution
@@ -25,7 +25,8 @@ BEGIN
   PERFORM workflow.require('id', id);
   RETURN QUERY SELECT e.* FROM workflow.execution AS e WHERE e.part = home AND e.id = id;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_find_execution(bigint) IS 'The execution with that id, or no row. Errors: WF613.';
+COMMENT ON FUNCTION pg_catalog.workflow_find_execution(bigint) IS
+  'Returns the execution with the given id, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_execution(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_executions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -37,7 +38,7 @@ BEGIN
     WHERE e.id > coalesce(after, 0) ORDER BY e.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_executions(int, bigint) IS
-  'All executions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns all executions, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_executions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_executions_by_parent(parent_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -53,7 +54,7 @@ BEGIN
     ORDER BY e.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_executions_by_parent(bigint, int, bigint) IS
-  'The executions that are parts of one, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the children of the execution with the given id, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_executions_by_parent(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.settle_part(part int, parent bigint) RETURNS int
@@ -63,17 +64,17 @@ DECLARE
   home int := coalesce(parent >> 48, part, 0);
 BEGIN
   IF part NOT BETWEEN 0 AND 1023 THEN
-    PERFORM workflow.raise_error('WF613', 'part is out of range', format('part is %s', part), 'give a part of 0 to 1023');
+    PERFORM workflow.raise_error('WF613', 'part is out of range', format('part is %s', part), 'use 0 to 1023');
   ELSIF parent IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution AS e WHERE e.part = home AND e.id = parent) THEN
     PERFORM workflow.raise_missing('execution', 'parent', parent::text);
   ELSIF part <> home THEN
-    PERFORM workflow.raise_error('WF613', 'part is not the parent''s', format('part is %s, the parent''s is %s', part, home),
-      'leave part out: a tree of executions shares one');
+    PERFORM workflow.raise_error('WF613', 'part differs from the parent''s', format('part is %s, the parent''s is %s', part, home),
+      'omit part: all executions of a tree share one');
   END IF;
   RETURN home;
 END $$;
 COMMENT ON FUNCTION workflow.settle_part(int, bigint) IS
-  'The part of a new execution: its parent''s, or the one that was given, or 0. Raises WF613 where it is out of range or not the parent''s, WF616 where there is no such parent.';
+  'Returns the part of a new execution: its parent''s, or else the one given, or 0. Raises WF613 if the one given is out of range or not the parent''s, WF616 if there is no such parent.';
 REVOKE ALL ON FUNCTION workflow.settle_part(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_execution(
@@ -98,7 +99,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_execution(text, bigint, jsonb, bigint, bigint, bigint, workflow.execution_status, jsonb, int) IS
-  'Makes an execution that is driven from outside (workflow_start makes one that the engine runs) and returns its row. Arguments are the columns of workflow.execution; part (0 to 1023) is for a root, 0 if left out: a child has its parent''s. Errors: WF613 for a value that is null or out of range, a part that is not the parent''s, or an action with another ref; WF616 for an unknown action or parent.';
+  'Creates an execution that is driven from outside (workflow_start creates one that the engine runs) and returns its row. Arguments are the columns of workflow.execution; part (0 to 1023, default 0) applies to a root only: a child is in its parent''s part. Errors: WF613 for a value that is null or out of range, a part that is not the parent''s, or an action with another ref; WF616 for an unknown action or parent.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_execution(text, bigint, jsonb, bigint, bigint, bigint, workflow.execution_status, jsonb, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_execution(id bigint, patch jsonb) RETURNS workflow.execution
@@ -113,7 +114,7 @@ BEGIN
   PERFORM workflow.require('id', id);
   IF workflow.check_patch(patch, 'workflow.execution', '{config,enforcement,executor,status,result}') THEN
     IF workflow.owns_execution(id) THEN
-      PERFORM workflow.raise_owned('execution', id, 'workflow_complete or workflow_fail for its tasks, workflow_pause, workflow_resume, workflow_cancel or workflow_rerun for the whole');
+      PERFORM workflow.raise_owned('execution', id, 'workflow_complete or workflow_fail for its tasks, workflow_pause, workflow_resume, workflow_cancel or workflow_rerun for the execution');
     END IF;
     given := jsonb_populate_record(NULL::workflow.execution, patch);
     UPDATE workflow.execution AS e SET
@@ -133,7 +134,7 @@ BEGIN
   RETURN execution;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_update_execution(bigint, jsonb) IS
-  'Writes the columns that the patch, {"column": value, …}, names; null sets one back to NULL; an empty patch writes nothing. Returns the row. config, enforcement, executor, status and result can be changed. Errors: WF613, naming the key; WF616; WF618 where the engine owns it.';
+  'Updates the columns named in the patch, {"column": value, …}; null sets a column to NULL; an empty patch writes nothing. Returns the row. config, enforcement, executor, status and result can be changed. Errors: WF613, naming the key; WF616 if there is no such execution; WF618 if the engine owns it.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_update_execution(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_execution(id bigint) RETURNS boolean
@@ -144,7 +145,7 @@ DECLARE
   owned bigint;
 BEGIN
   PERFORM workflow.require('id', id);
-  -- What goes with it: its tree, and the tasks whose work an execution of the tree does. None may be the engine's.
+  -- Deleted with it: its tree, and the tasks whose work is done by an execution of the tree. The engine may own none of them.
   WITH RECURSIVE tree (id) AS (
     SELECT e.id FROM workflow.execution AS e WHERE e.part = home AND e.id = id
     UNION ALL
@@ -163,5 +164,5 @@ BEGIN
   RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_execution(bigint) IS
-  'Deletes an execution with all that is part of it: its children, workflow executions and tasks. Returns whether it was there. Errors: WF613; WF618 where the engine owns any of that.';
+  'Deletes an execution and everything that belongs to it: its children, workflow executions and tasks. Returns whether it existed. Errors: WF613; WF618 if the engine owns any of these.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_execution(bigint) FROM PUBLIC;

@@ -1,20 +1,20 @@
--- What other functions are made of: errors, ids, the clock, and the checks of arguments.
+-- Building blocks of other functions: errors, ids, the clock, and checks of arguments.
 
 CREATE FUNCTION workflow.raise_error(code text, message text, detail text DEFAULT NULL, hint text DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'raise_error_wrapper';
 COMMENT ON FUNCTION workflow.raise_error(text, text, text, text) IS
-  'Raises an error: the code ("WF616") leads the message and decides the SQLSTATE, the value goes to detail, the remedy to hint.';
+  'Raises an error: the code ("WF616") starts the message and determines the SQLSTATE, the value goes to detail, the remedy to hint.';
 REVOKE ALL ON FUNCTION workflow.raise_error(text, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.now() RETURNS timestamptz LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_now_wrapper';
 COMMENT ON FUNCTION workflow.now() IS
-  'The time that every function goes by: the clock''s, or what a superuser set as pg_workflow.test_now.';
+  'Returns the time that every function uses: the clock''s, or pg_workflow.test_now if a superuser has set it.';
 REVOKE ALL ON FUNCTION workflow.now() FROM PUBLIC;
 
 CREATE FUNCTION workflow.make_id(part int, sequence bigint) RETURNS bigint
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'make_id_wrapper';
 COMMENT ON FUNCTION workflow.make_id(int, bigint) IS
-  'part << 48 | pg_workflow.node << 40 | sequence: an id that is unique everywhere and names its part.';
+  'Returns part << 48 | pg_workflow.node << 40 | sequence: a globally unique id that contains its part.';
 REVOKE ALL ON FUNCTION workflow.make_id(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require(name text, value anyelement) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -25,13 +25,13 @@ BEGIN
       pg_catalog.format('give %s a value', name));
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.require(text, anyelement) IS 'Raises WF613, naming the argument, where its value is null.';
+COMMENT ON FUNCTION workflow.require(text, anyelement) IS 'Raises WF613, naming the argument, if its value is null.';
 REVOKE ALL ON FUNCTION workflow.require(text, anyelement) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_key(name text, value text) RETURNS void
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_key_wrapper';
 COMMENT ON FUNCTION workflow.check_key(text, text) IS
-  'Raises WF613, naming the argument, where its value is longer than the 1000 bytes that an index takes for certain; null passes.';
+  'Raises WF613, naming the argument, if its value is longer than 1000 bytes, which any index entry can hold; null passes.';
 REVOKE ALL ON FUNCTION workflow.check_key(text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.page_size(max_rows int) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -39,9 +39,9 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF max_rows IS NULL OR max_rows < 1 OR max_rows > 10000 THEN
     PERFORM workflow.raise_error('WF613', 'max_rows is out of range', pg_catalog.format('max_rows is %s', coalesce(max_rows::text, 'null')),
-      'ask for 1 to 10000 rows, and for more with after');
+      'use 1 to 10000, and page through more rows with after');
   END IF;
   RETURN max_rows;
 END $$;
-COMMENT ON FUNCTION workflow.page_size(int) IS 'max_rows, or WF613 where it is not 1 to 10000.';
+COMMENT ON FUNCTION workflow.page_size(int) IS 'Returns max_rows; raises WF613 if it is null or not 1 to 10000.';
 REVOKE ALL ON FUNCTION workflow.page_size(int) FROM PUBLIC;

@@ -1,18 +1,20 @@
--- Who may do what: levels of privileges for roles that exist. The extension makes no roles.
+-- Access control: levels of privileges for existing roles. The extension creates no roles.
 --
---   worker     claims, heartbeats, reports and ticks
+--   worker     claims, sends heartbeats, reports and ticks
 --   reader     sees everything
---   operator   is a reader who starts, schedules, controls and prunes executions
---   author     is an operator who defines workflows, registers actions, and writes through the data layer
+--   operator   a reader who also starts, schedules, controls and prunes executions
+--   author     an operator who also defines workflows, registers actions, and writes through the data layer
 --
--- A worker's functions work with the owner's privileges (caller.rs says how), and a worker has none on any table. All others run
--- with the caller's: an operator writes the tables that have a part (schedules, and what grows with work), an author all.
+-- The functions of the worker level run with the owner's privileges (pg/caller.rs explains how), and a worker has no privilege
+-- on any table. All other functions run with the caller's privileges: an operator may write the tables that have a part
+-- (schedules, and those that grow with work), an author all of them.
 --
--- A level is a list of privileges read from the catalogs (workflow.privileges_of): what was granted is what the catalogs say, and
--- goes with a dump. A function belongs to the level that workflow.level_of names; one that has none is for the owner alone.
+-- A level is a list of privileges derived from the catalogs (workflow.privileges_of): the catalogs are the record of what was
+-- granted, and a dump includes it. A function belongs to the level that workflow.level_of returns; without one, it is for the
+-- owner only.
 --
--- The only thing kept beside that is the parts that a worker is bound to (workflow.worker_parts), because PostgreSQL has no privilege
--- for it. It too is dumped; it names roles as PostgreSQL's own catalogs do, so that it follows a role that is renamed.
+-- The only thing stored in addition is the parts that a worker is bound to (workflow.worker_parts), because PostgreSQL has no
+-- such privilege. It is dumped, too, and refers to roles the way PostgreSQL's own catalogs do, so it survives a rename.
 
 CREATE FUNCTION workflow.level_of(function_name name) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -29,32 +31,33 @@ BEGIN
       'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
     WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author'
-    -- What the API is made of, in schema workflow. Functions of the API that run with the caller's privileges need these; they compute,
-    -- read and raise, and write nothing.
+    -- Helpers in schema workflow. API functions that run with the caller's privileges need them; they compute, read and raise
+    -- errors, and write nothing.
     WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
       'check_format', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
       'say_cause', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
-    -- may_count takes a lock that an operator could hold up as well by locking the execution; notify_queued only notifies.
+    -- may_count takes a lock, but an operator could block others just as well by locking the execution.
+    -- notify_queued only notifies.
     WHEN function_name IN ('make_id', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
       'next_part', 'queued_actions', 'notify_queued', 'may_count') THEN 'operator'
-    -- An author may write the tables of definitions by hand, so that these give nothing more.
+    -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
     WHEN function_name IN ('check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_outside', 'require_own_task',
       'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
-    -- Everything else has a premise that only its caller sees to, and is called with the owner's privileges.
+    -- Everything else relies on preconditions that only its caller ensures, and is called with the owner's privileges.
     END;
 END $$;
 COMMENT ON FUNCTION workflow.level_of(name) IS
-  'The lowest level whose roles may call a function of the extension, by its name; null: its owner alone may.';
+  'Returns the lowest level whose roles may call a function of the extension, given its name; null: only the owner may.';
 REVOKE ALL ON FUNCTION workflow.level_of(name) FROM PUBLIC;
 
 CREATE FUNCTION workflow.privileges_of(level text) RETURNS TABLE (privilege text, object text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  -- The levels that it contains, itself included.
+  -- The levels that it includes, itself among them.
   contained text[] := CASE privileges_of.level WHEN 'worker' THEN '{worker}' WHEN 'reader' THEN '{reader}'
     WHEN 'operator' THEN '{reader,operator}' WHEN 'author' THEN '{reader,operator,author}' END;
 BEGIN
@@ -79,7 +82,7 @@ BEGIN
   SELECT 'USAGE', format('SEQUENCE %s', r.oid::regclass) FROM relation r WHERE r.relkind = 'S' AND 'operator' = ANY (contained);
 END $$;
 COMMENT ON FUNCTION workflow.privileges_of(text) IS
-  'What a level may do, beside USAGE of the schema: privileges, and the object they are on, both as GRANT takes them.';
+  'Returns what a level may do, in addition to USAGE on the schema: privileges, and the object of each, both as GRANT takes them.';
 REVOKE ALL ON FUNCTION workflow.privileges_of(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_grant(role name, level text, parts int[]) RETURNS void
@@ -89,33 +92,33 @@ BEGIN
   PERFORM workflow.require('level', level);
   PERFORM workflow.check_parts(parts);
   IF level NOT IN ('worker', 'reader', 'operator', 'author') THEN
-    PERFORM workflow.raise_error('WF613', 'there is no such level', format('level is %s', quote_literal(left(level, 100))),
-      'give worker, reader, operator or author');
+    PERFORM workflow.raise_error('WF613', 'unknown level', format('level is %s', quote_literal(left(level, 100))),
+      'use worker, reader, operator or author');
   ELSIF parts IS NOT NULL AND level <> 'worker' THEN
-    PERFORM workflow.raise_error('WF613', 'only the level worker can be bound to parts', format('level is %s', level),
-      'leave parts out, and let row-level security hold other levels to parts');
+    PERFORM workflow.raise_error('WF613', 'only the worker level can be bound to parts', format('level is %s', level),
+      'omit parts, and use row-level security to bind other levels to parts');
   ELSIF parts = '{}' THEN
     PERFORM workflow.raise_error('WF613', 'parts is empty', NULL, 'name at least one part, or revoke the level');
   ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = check_grant.role) THEN
-    PERFORM workflow.raise_error('WF616', 'there is no such role', format('role is %s', role), 'make it first, by CREATE ROLE');
+    PERFORM workflow.raise_error('WF616', 'there is no such role', format('role is %s', role), 'create it first with CREATE ROLE');
   ELSIF EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_workflow' AND pg_get_userbyid(e.extowner) = check_grant.role) THEN
-    PERFORM workflow.raise_error('WF613', 'the role owns the extension', format('role is %s', role), 'give another role: the owner may do everything');
+    PERFORM workflow.raise_error('WF613', 'the role owns the extension', format('role is %s', role), 'choose another role: the owner may do everything already');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_grant(name, text, int[]) IS
-  'Raises WF613 or WF616 where a level cannot be granted to a role: either is null or unknown, the role is the owner, or the level cannot be bound to these parts.';
+  'Raises WF613 or WF616 if a level cannot be granted to a role: either is null or unknown, the role is the owner, or the level cannot be bound to these parts.';
 REVOKE ALL ON FUNCTION workflow.check_grant(name, text, int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.lock_grants() RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_lock_grants_wrapper';
 COMMENT ON FUNCTION workflow.lock_grants() IS
-  'Lets one transaction at a time grant and revoke levels: two would fail over the same row of a catalog. The lock is one that no SQL can take.';
+  'Serializes transactions that grant and revoke levels: two would fail over the same catalog row. No SQL can take this lock.';
 REVOKE ALL ON FUNCTION workflow.lock_grants() FROM PUBLIC;
 
 CREATE FUNCTION workflow.forget_worker_parts() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_worker_parts_wrapper';
 COMMENT ON FUNCTION workflow.forget_worker_parts() IS
-  'Makes every session forget, with the commit, what it remembers of the parts that workers are bound to: a trigger of workflow.worker_parts.';
+  'Trigger of workflow.worker_parts: makes every session discard its cached bindings of workers to parts at commit.';
 REVOKE ALL ON FUNCTION workflow.forget_worker_parts() FROM PUBLIC;
 CREATE TRIGGER forget_worker_parts AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.worker_parts
 FOR EACH STATEMENT EXECUTE FUNCTION workflow.forget_worker_parts();
@@ -129,7 +132,7 @@ DECLARE
   worker regrole := quote_ident(bind_worker.role)::regrole;
   bound int[] := ARRAY(SELECT DISTINCT p.part FROM unnest(bind_worker.parts) AS p(part) ORDER BY p.part);
 BEGIN
-  -- A role that was dropped leaves its row behind.
+  -- A dropped role leaves its row behind.
   DELETE FROM workflow.worker_parts w
   WHERE w.role = worker AND bound = '{}' OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = w.role);
   INSERT INTO workflow.worker_parts AS w (role, parts, created, updated)
@@ -137,7 +140,7 @@ BEGIN
   ON CONFLICT (role) DO UPDATE SET parts = excluded.parts, updated = excluded.updated WHERE w.parts <> excluded.parts;
 END $$;
 COMMENT ON FUNCTION workflow.bind_worker(name, int[]) IS
-  'Binds a role to parts, in place of those it was bound to; null or empty: to none any more. Also forgets roles that are gone.';
+  'Binds a role to parts, replacing those it was bound to; null or empty: to none anymore. Also removes roles that no longer exist.';
 REVOKE ALL ON FUNCTION workflow.bind_worker(name, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_grant(role name, level text, parts int[] DEFAULT NULL) RETURNS void
@@ -147,7 +150,7 @@ DECLARE
 BEGIN
   PERFORM workflow.check_grant(role, level, parts);
   PERFORM workflow.lock_grants();
-  -- First, so that the role can at no time do more than it will.
+  -- First, so that the role never has more access than it will have in the end.
   IF parts IS NOT NULL THEN
     PERFORM workflow.bind_worker(role, parts);
   END IF;
@@ -157,7 +160,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_grant(name, text, int[]) IS
-  'Lets a role do what a level may. worker: claim, heartbeat, report and tick, without a privilege on any table; reader: see everything; operator: what a reader may, and start, schedule, control and prune executions; author: what an operator may, and define workflows, register actions and write through the data layer. parts, for worker only: binds the role, and all that have its privileges, to tasks and schedules of these parts, in place of those it was bound to; null leaves that as it is. Granting again changes nothing else; after an update of the extension it adds what is new. For the owner of the extension. Errors: WF613 for null, an unknown level, the owner''s own role, parts out of range, none, or for another level; WF616 where there is no such role.';
+  'Gives a role the privileges of a level. worker: claim, send heartbeats, report and tick, without a privilege on any table; reader: see everything; operator: what a reader may, and start, schedule, control and prune executions; author: what an operator may, and define workflows, register actions and write through the data layer. parts, for worker only: binds the role, and all roles that have its privileges, to tasks and schedules of these parts, replacing those it was bound to; null leaves the binding as it is. Granting again changes nothing else; after an update of the extension, it adds what is new. For the owner of the extension. Errors: WF613 for null, an unknown level, the owner''s own role, and parts that are out of range, empty, or for another level; WF616 if there is no such role.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_grant(name, text, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_revoke(role name, level text) RETURNS void
@@ -170,7 +173,7 @@ BEGIN
   FOR p IN SELECT * FROM workflow.privileges_of(level) LOOP
     EXECUTE format('REVOKE %s ON %s FROM %I', p.privilege, p.object, role);
   END LOOP;
-  -- The schema is shared by all levels: it goes with the last privilege.
+  -- All levels share the schema: its USAGE is revoked with the last privilege.
   IF NOT EXISTS (
     SELECT FROM pg_depend d
     JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
@@ -185,5 +188,5 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_revoke(name, text) IS
-  'Takes from a role exactly what workflow_grant gave it for that level: for operator and author what the levels below may, too. What another level needs and was not granted for this one stays. With worker goes the binding to parts. Revoking what was not granted changes nothing. For the owner of the extension. Errors as workflow_grant.';
+  'Revokes from a role exactly what workflow_grant gave it for that level: for operator and author, that includes the lower levels. Privileges that another level needs and that were not granted for this one stay. Revoking worker also removes the binding to parts. Revoking what was not granted changes nothing. For the owner of the extension. Errors: as workflow_grant.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_revoke(name, text) FROM PUBLIC;

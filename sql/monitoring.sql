@@ -1,19 +1,19 @@
--- What operators watch: queues, claims, workers, actions, and what is overdue.
+-- Monitoring views: queues, claims, workers, actions, and overdue work.
 --
--- Each view reads what is queued, leased or due, through indexes that hold nothing else, or a bounded number of the newest
--- tasks: what has ended long ago costs nothing. Nothing is counted at the time of the work, which would make all workers
--- wait for the counter's row. `(SELECT workflow.now())` asks the clock once for a query, not once a row.
+-- Each view reads what is queued, leased or due, through indexes that contain nothing else, or a bounded number of the newest
+-- tasks: what ended long ago costs nothing. Nothing is counted while work is done, because all workers would contend for the
+-- counter's row. `(SELECT workflow.now())` reads the clock once per query, not once per row.
 
 CREATE VIEW workflow.queue_summary WITH (security_invoker = true) AS
 SELECT t.action_ref, count(*) AS ready, min(t.updated) AS oldest, (SELECT workflow.now()) - min(t.updated) AS waited
 FROM workflow.workflow_task_execution AS t
 WHERE t.queue_at IS NOT NULL
 GROUP BY t.action_ref;
-COMMENT ON VIEW workflow.queue_summary IS 'What can be claimed, an action a row. Reads the queue and nothing else.';
+COMMENT ON VIEW workflow.queue_summary IS 'Claimable tasks, one row per action. Reads only the queue.';
 COMMENT ON COLUMN workflow.queue_summary.action_ref IS 'The action.';
-COMMENT ON COLUMN workflow.queue_summary.ready IS 'How many tasks can be claimed.';
-COMMENT ON COLUMN workflow.queue_summary.oldest IS 'Since when the first of them can be.';
-COMMENT ON COLUMN workflow.queue_summary.waited IS 'How long that is.';
+COMMENT ON COLUMN workflow.queue_summary.ready IS 'Number of claimable tasks.';
+COMMENT ON COLUMN workflow.queue_summary.oldest IS 'When the first of them became claimable.';
+COMMENT ON COLUMN workflow.queue_summary.waited IS 'Time since then.';
 
 CREATE VIEW workflow.claim_detail WITH (security_invoker = true) AS
 SELECT t.part, t.id AS task, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.attempt, l.worker,
@@ -21,25 +21,26 @@ SELECT t.part, t.id AS task, t.workflow_execution, t.task_name, t.task_index, t.
   l.until <= (SELECT workflow.now()) AS expired
 FROM workflow.lease AS l
   CROSS JOIN LATERAL unnest(l.tasks) AS named (id)
-  -- OFFSET keeps it a look-up for each task that a lease names: their number is guessed too high otherwise, and all tasks read.
+  -- OFFSET forces one lookup per task of a lease: otherwise their number is overestimated, and all tasks are read.
   CROSS JOIN LATERAL (
     SELECT task.* FROM workflow.workflow_task_execution AS task WHERE task.part = l.part AND task.id = named.id OFFSET 0) AS t
 WHERE t.status = 'running' AND t.lease = l.token;
 COMMENT ON VIEW workflow.claim_detail IS
-  'Tasks that workers hold, a row each: who, since when, and until when without another word. Reads leases and the tasks they name.';
-COMMENT ON COLUMN workflow.claim_detail.part IS 'Its part.';
+  'Tasks held by workers, one row per task: by whom, since when, and until when without another heartbeat. Reads leases and the tasks they name.';
+COMMENT ON COLUMN workflow.claim_detail.part IS 'The task''s part.';
 COMMENT ON COLUMN workflow.claim_detail.task IS 'The task.';
 COMMENT ON COLUMN workflow.claim_detail.workflow_execution IS 'The workflow execution it belongs to.';
 COMMENT ON COLUMN workflow.claim_detail.task_name IS 'The task''s name in the definition.';
-COMMENT ON COLUMN workflow.claim_detail.task_index IS 'Which item, from 0; NULL without with_items.';
-COMMENT ON COLUMN workflow.claim_detail.action_ref IS 'What the worker does.';
-COMMENT ON COLUMN workflow.claim_detail.attempt IS 'How often it was claimed.';
-COMMENT ON COLUMN workflow.claim_detail.worker IS 'Who holds it.';
-COMMENT ON COLUMN workflow.claim_detail.claimed IS 'Since when.';
-COMMENT ON COLUMN workflow.claim_detail.age IS 'How long that is.';
-COMMENT ON COLUMN workflow.claim_detail.last_seen IS 'When the worker claimed it, or last prolonged its lease.';
-COMMENT ON COLUMN workflow.claim_detail.lease_until IS 'When its lease ends.';
-COMMENT ON COLUMN workflow.claim_detail.expired IS 'The lease has ended: the next claim or tick gives the task to others.';
+COMMENT ON COLUMN workflow.claim_detail.task_index IS 'Index of the item, from 0; NULL without with_items.';
+COMMENT ON COLUMN workflow.claim_detail.action_ref IS 'The action that the worker executes.';
+COMMENT ON COLUMN workflow.claim_detail.attempt IS 'How many times it was claimed.';
+COMMENT ON COLUMN workflow.claim_detail.worker IS 'The worker that holds it.';
+COMMENT ON COLUMN workflow.claim_detail.claimed IS 'When it was claimed.';
+COMMENT ON COLUMN workflow.claim_detail.age IS 'Time since then.';
+COMMENT ON COLUMN workflow.claim_detail.last_seen IS 'When the worker claimed it, or last extended its lease.';
+COMMENT ON COLUMN workflow.claim_detail.lease_until IS 'When its lease expires.';
+COMMENT ON COLUMN workflow.claim_detail.expired IS
+  'Whether the lease has expired: the next claim or tick makes the task available to others.';
 
 CREATE VIEW workflow.worker_summary WITH (security_invoker = true) AS
 SELECT l.worker, count(*) AS leases, sum(held.tasks)::bigint AS tasks,
@@ -53,16 +54,16 @@ FROM workflow.lease AS l
     WHERE t.status = 'running' AND t.lease = l.token) AS held
 GROUP BY l.worker;
 COMMENT ON VIEW workflow.worker_summary IS
-  'Workers that hold leases, a row each; one that finds nothing to do writes nothing, and is not seen. Reads leases and the tasks they name.';
-COMMENT ON COLUMN workflow.worker_summary.worker IS 'The name it claims by.';
-COMMENT ON COLUMN workflow.worker_summary.leases IS 'Its leases.';
-COMMENT ON COLUMN workflow.worker_summary.tasks IS 'The tasks it holds.';
-COMMENT ON COLUMN workflow.worker_summary.expired IS 'Of these, those whose lease has ended.';
+  'Workers that hold leases, one row per worker; a worker that finds nothing to do writes nothing and does not appear. Reads leases and the tasks they name.';
+COMMENT ON COLUMN workflow.worker_summary.worker IS 'The name it claims under.';
+COMMENT ON COLUMN workflow.worker_summary.leases IS 'Number of leases it holds.';
+COMMENT ON COLUMN workflow.worker_summary.tasks IS 'Number of tasks it holds.';
+COMMENT ON COLUMN workflow.worker_summary.expired IS 'Number of these tasks whose lease has expired.';
 COMMENT ON COLUMN workflow.worker_summary.claimed IS 'When it claimed the first of them.';
-COMMENT ON COLUMN workflow.worker_summary.last_seen IS 'When it last claimed or prolonged a lease.';
-COMMENT ON COLUMN workflow.worker_summary.lease_until IS 'When the first of its leases ends.';
+COMMENT ON COLUMN workflow.worker_summary.last_seen IS 'When it last claimed a task or extended a lease.';
+COMMENT ON COLUMN workflow.worker_summary.lease_until IS 'When the first of its leases expires.';
 
--- A function, because a plan of the whole takes its many short scans for long ones, and compiles them for a second.
+-- A function, because in a single plan the many short scans look expensive, and JIT compilation takes a second.
 CREATE FUNCTION workflow.recent_tasks(max_rows int)
 RETURNS TABLE (action_ref text, status workflow.execution_status, ended boolean, attempt int, duration_ms bigint, since timestamptz, minutes numeric)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1000 SET search_path = pg_catalog, pg_temp AS $$
@@ -93,7 +94,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.recent_tasks(int) IS
-  'The tasks made in the last hour, and of these the newest max_rows, shared among the parts (at least 100 each); with each, since when that is complete in its part, and how many minutes ago that was, at least 1.';
+  'Returns the tasks created in the last hour, at most the newest max_rows, divided among the parts (at least 100 each); with each, the time since which the result is complete in its part, and how many minutes ago that was, at least 1.';
 REVOKE ALL ON FUNCTION workflow.recent_tasks(int) FROM PUBLIC;
 
 CREATE VIEW workflow.action_summary WITH (security_invoker = true) AS
@@ -108,16 +109,19 @@ FROM workflow.recent_tasks(10000) AS r
 WHERE r.action_ref IS NOT NULL
 GROUP BY r.action_ref;
 COMMENT ON VIEW workflow.action_summary IS
-  'How the newest tasks of each action went: those made in the last hour, and of these the newest 10000 (shared among the parts, at least 100 each).';
+  'Outcomes of each action''s recent tasks: those created in the last hour, at most the newest 10000 (divided among the parts, at least 100 each).';
 COMMENT ON COLUMN workflow.action_summary.action_ref IS 'The action.';
-COMMENT ON COLUMN workflow.action_summary.since IS 'Made since then: the last hour, or what the newest 10000 tasks go back to.';
-COMMENT ON COLUMN workflow.action_summary.tasks IS 'How many tasks were made; skipped ones are not counted.';
-COMMENT ON COLUMN workflow.action_summary.completed IS 'Of these, ended well.';
-COMMENT ON COLUMN workflow.action_summary.failed IS 'Failed, timed out or abandoned.';
-COMMENT ON COLUMN workflow.action_summary.repeated IS 'Claimed more than once: after a failure, or because a lease ended.';
-COMMENT ON COLUMN workflow.action_summary.ended_per_minute IS 'How many ended a minute.';
-COMMENT ON COLUMN workflow.action_summary.median_ms IS 'How long half of those that ended ran at most, in milliseconds.';
-COMMENT ON COLUMN workflow.action_summary.p95_ms IS 'How long 95 of 100 did.';
+COMMENT ON COLUMN workflow.action_summary.since IS
+  'Start of the period covered: an hour ago, or the creation of the oldest of the newest 10000 tasks.';
+COMMENT ON COLUMN workflow.action_summary.tasks IS
+  'Number of tasks created in the period; skipped ones are not counted.';
+COMMENT ON COLUMN workflow.action_summary.completed IS 'Number of these that completed.';
+COMMENT ON COLUMN workflow.action_summary.failed IS 'Number that failed, timed out or were abandoned.';
+COMMENT ON COLUMN workflow.action_summary.repeated IS
+  'Number that were claimed more than once: after a failure, or because a lease expired.';
+COMMENT ON COLUMN workflow.action_summary.ended_per_minute IS 'Number of tasks that ended per minute.';
+COMMENT ON COLUMN workflow.action_summary.median_ms IS 'Median duration of those that ended, in milliseconds.';
+COMMENT ON COLUMN workflow.action_summary.p95_ms IS '95th percentile of that duration, in milliseconds.';
 
 CREATE VIEW workflow.overdue_summary WITH (security_invoker = true) AS
 SELECT o.kind, count(*) AS rows, min(o.due) AS oldest, (SELECT workflow.now()) - min(o.due) AS late
@@ -127,7 +131,7 @@ FROM (
   SELECT CASE WHEN t.next_retry_at IS NOT NULL THEN 'retry' WHEN t.status = 'running' THEN 'task timeout'
     WHEN t.signal IS NOT NULL AND t.started_at IS NOT NULL THEN 'wait' ELSE 'delay' END, t.due_at
   FROM workflow.workflow_task_execution AS t
-  -- What is driven from outside stays due until its master sees to it. OFFSET: as above.
+  -- Tasks driven from outside stay due until their owner handles them. OFFSET: as above.
     CROSS JOIN LATERAL (
       SELECT w.version FROM workflow.workflow_execution AS w WHERE w.part = t.part AND w.id = t.workflow_execution OFFSET 0) AS w
   WHERE t.due_at <= (SELECT workflow.now()) AND w.version IS NOT NULL
@@ -138,8 +142,9 @@ FROM (
 ) AS o
 GROUP BY o.kind;
 COMMENT ON VIEW workflow.overdue_summary IS
-  'What time has made due and no workflow_tick has done yet, a kind a row. Where something is late by more than moments, nobody ticks. Reads what has a time to be done at.';
-COMMENT ON COLUMN workflow.overdue_summary.kind IS 'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or what one that calls or is called is to hear; schedule: a start.';
-COMMENT ON COLUMN workflow.overdue_summary.rows IS 'How many are due.';
-COMMENT ON COLUMN workflow.overdue_summary.oldest IS 'Since when the first of them is.';
-COMMENT ON COLUMN workflow.overdue_summary.late IS 'How long that is.';
+  'Work that is due and that no workflow_tick has processed yet, one row per kind. If anything is late by more than moments, nobody is calling workflow_tick. Reads only what has a due time.';
+COMMENT ON COLUMN workflow.overdue_summary.kind IS
+  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start.';
+COMMENT ON COLUMN workflow.overdue_summary.rows IS 'Number of rows that are due.';
+COMMENT ON COLUMN workflow.overdue_summary.oldest IS 'When the first of them became due.';
+COMMENT ON COLUMN workflow.overdue_summary.late IS 'Time since then.';

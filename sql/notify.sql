@@ -1,9 +1,8 @@
--- Waking workers: a hint by NOTIFY where an empty queue is so no more. Off unless pg_workflow.notify is on.
+-- Waking workers: NOTIFY as a hint that a queue is no longer empty. Off unless pg_workflow.notify is on.
 --
--- NOTIFY takes one lock for all databases at the commit, so there is never one a task: only where an action of a part had
--- nothing in the queue. Whether it had is looked up before and after, with an index probe for each action that has. A hint
--- may be missing, where others are claiming the last task at that moment, and means nothing by itself: workers look
--- for work anyway.
+-- At commit, NOTIFY takes a lock that all databases share, so it is not sent for each task, but only if an action in a part had
+-- nothing queued before. That is checked before and after, with one index probe per action that has queued tasks. A hint may
+-- be missing, if others are claiming the last task at that moment, and is never required: workers poll for work anyway.
 
 CREATE FUNCTION workflow.queued_actions(parts int[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -31,7 +30,7 @@ BEGIN
     SELECT format('%s %s', q.part, q.action_ref) FROM queued q);
 END $$;
 COMMENT ON FUNCTION workflow.queued_actions(int[]) IS
-  'What has something in the queue, each as its part and action, "0 demo.a": in these parts, or in all. An index probe each.';
+  'Returns the actions that have queued tasks, each with its part, as in "0 demo.a": in the given parts, or in all. One index probe each.';
 REVOKE ALL ON FUNCTION workflow.queued_actions(int[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.notify_queued(before text[], parts int[]) RETURNS void
@@ -40,5 +39,5 @@ BEGIN
   PERFORM pg_notify('pg_workflow', q.queued) FROM unnest(workflow.queued_actions(parts)) AS q(queued) WHERE q.queued <> ALL (before);
 END $$;
 COMMENT ON FUNCTION workflow.notify_queued(text[], int[]) IS
-  'Tells the listeners of the channel pg_workflow, at the commit, what has something in the queue that had nothing before.';
+  'Notifies the listeners of channel pg_workflow, at commit, of each part and action that has queued tasks and had none before.';
 REVOKE ALL ON FUNCTION workflow.notify_queued(text[], int[]) FROM PUBLIC;

@@ -7,7 +7,8 @@ BEGIN
   PERFORM workflow.require('id', id);
   RETURN QUERY SELECT p.* FROM workflow.pack AS p WHERE p.id = id;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_find_pack(bigint) IS 'The pack with that id, or no row. Errors: WF613.';
+COMMENT ON FUNCTION pg_catalog.workflow_find_pack(bigint) IS
+  'Returns the pack with the given id, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_pack(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_pack_by_ref(ref text) RETURNS SETOF workflow.pack
@@ -17,7 +18,8 @@ BEGIN
   PERFORM workflow.require('ref', ref);
   RETURN QUERY SELECT p.* FROM workflow.pack AS p WHERE p.ref = ref;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_find_pack_by_ref(text) IS 'The pack with that ref, or no row. Errors: WF613.';
+COMMENT ON FUNCTION pg_catalog.workflow_find_pack_by_ref(text) IS
+  'Returns the pack with the given ref, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_pack_by_ref(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_packs(max_rows int DEFAULT 100, after bigint DEFAULT NULL) RETURNS SETOF workflow.pack
@@ -28,7 +30,7 @@ BEGIN
     WHERE p.id > coalesce(after, 0) ORDER BY p.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_packs(int, bigint) IS
-  'All packs, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns all packs, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_packs(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_pack(
@@ -45,7 +47,7 @@ BEGIN
   PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+$' THEN
     PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
-      'write a letter and then letters, digits, _ and -, all lower case');
+      'start with a letter, followed by letters, digits, _ and -, all lowercase');
   END IF;
   PERFORM workflow.require('label', label);
   PERFORM workflow.require('version', version);
@@ -61,7 +63,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_pack(text, text, text, text, jsonb, jsonb, jsonb, text[], boolean) IS
-  'Makes a pack and returns its row. Arguments are the columns of workflow.pack. Errors: WF613 for a value that is null, malformed or out of range; WF617 where the ref is taken.';
+  'Creates a pack and returns its row. Arguments are the columns of workflow.pack. Errors: WF613 for a value that is null, malformed or out of range; WF617 if the ref is taken.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_pack(text, text, text, text, jsonb, jsonb, jsonb, text[], boolean) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_pack(id bigint, patch jsonb) RETURNS workflow.pack
@@ -97,7 +99,7 @@ BEGIN
   RETURN pack;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_update_pack(bigint, jsonb) IS
-  'Writes the columns that the patch, {"column": value, …}, names; null sets one back to NULL; an empty patch writes nothing. Returns the row. label, description, version, conf_schema, config, meta, tags and is_standard can be changed. Errors: WF613, naming the key; WF616.';
+  'Updates the columns named in the patch, {"column": value, …}; null sets a column to NULL; an empty patch writes nothing. Returns the row. label, description, version, conf_schema, config, meta, tags and is_standard can be changed. Errors: WF613, naming the key; WF616 if there is no such pack.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_update_pack(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_pack(id bigint) RETURNS boolean
@@ -109,8 +111,8 @@ BEGIN
   RETURN FOUND;
 EXCEPTION WHEN foreign_key_violation THEN
   PERFORM workflow.raise_error('WF611', 'a workflow of the pack has executions', format('id is %s', id),
-    'delete them first: workflow_prune, or workflow_delete_execution for those driven from outside');
+    'delete them first with workflow_prune, or with workflow_delete_execution if they are driven from outside');
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_pack(bigint) IS
-  'Deletes a pack with its actions and definitions. Returns whether it was there. Errors: WF611 while a workflow of it has executions; WF613.';
+  'Deletes a pack with its actions and definitions. Returns whether it existed. Errors: WF611 if one of its workflows has executions; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_pack(bigint) FROM PUBLIC;

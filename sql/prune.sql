@@ -1,22 +1,22 @@
--- Retention: what has ended long ago goes, in steps as small as one likes.
+-- Retention: deletes what ended long ago, in steps as small as desired.
 --
--- What ended before a time was also made before it: so the index of a workflow's executions by when they were made says
--- where to stop looking, and where nothing is old it is all that is read. What is old and stays (it goes on, or ended in
--- a way that is kept) is passed over each time.
+-- What ended before a given time was also created before it. So the index of a workflow's executions by creation time tells
+-- where to stop, and if nothing is old enough, nothing else is read. Old rows that stay (still running, or ended with a status
+-- that is kept) are skipped each time.
 
 CREATE FUNCTION workflow.check_prune(older_than interval, statuses workflow.execution_status[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require('older_than', older_than);
   IF older_than < interval '0' OR older_than > interval '1000 years' THEN
-    PERFORM workflow.raise_error('WF613', 'older_than is out of range', format('older_than is %s', older_than), 'give 0 to 1000 years');
+    PERFORM workflow.raise_error('WF613', 'older_than is out of range', format('older_than is %s', older_than), 'use 0 to 1000 years');
   ELSIF EXISTS (SELECT FROM unnest(statuses) AS s(status) WHERE workflow.is_end(s.status) IS NOT TRUE) THEN
-    PERFORM workflow.raise_error('WF613', 'a status is no end', format('statuses are %s', left(statuses::text, 200)),
-      'give completed, failed, cancelled, timeout or abandoned');
+    PERFORM workflow.raise_error('WF613', 'a status is not final', format('statuses are %s', left(statuses::text, 200)),
+      'use completed, failed, cancelled, timeout or abandoned');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_prune(interval, workflow.execution_status[]) IS
-  'Raises WF613 where what is to be pruned is null or out of range, or has not ended.';
+  'Raises WF613 if older_than is null or out of range, or a status is not final.';
 REVOKE ALL ON FUNCTION workflow.check_prune(interval, workflow.execution_status[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_prune(older_than interval DEFAULT '30 days', max_rows int DEFAULT 1000,
@@ -31,7 +31,7 @@ BEGIN
   PERFORM workflow.check_prune(older_than, statuses);
   PERFORM workflow.page_size(max_rows);
   ended_by := workflow.now() - older_than;
-  -- The workflow executions first: the order of locks. Those that somebody works on are left for another time.
+  -- The workflow executions first, as the lock order demands. Those that are in use are left for another time.
   SELECT array_agg(c.execution) INTO chosen
   FROM (SELECT old.execution FROM workflow.workflow_definition d
         CROSS JOIN LATERAL (
@@ -43,7 +43,7 @@ BEGIN
                             WHERE child.part = e.part AND child.parent = e.id AND NOT workflow.is_end(child.status))
           ORDER BY w.created, w.id LIMIT max_rows FOR UPDATE OF w SKIP LOCKED) AS old
         LIMIT max_rows) AS c;
-  -- Looked at once more under the lock: a rerun may have been quicker.
+  -- Checked again under the lock: a rerun may have come first.
   DELETE FROM workflow.execution e
   USING unnest(chosen) AS c(id)
   WHERE e.part = (c.id >> 48)::int AND e.id = c.id AND e.status = ANY (wanted) AND e.updated <= ended_by;
@@ -51,5 +51,5 @@ BEGIN
   RETURN pruned;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) IS
-  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, of each workflow the oldest first, with their tasks, signals, events, sub-workflows and whatever else hangs on them. statuses: only those that ended so (completed, failed, cancelled, timeout, abandoned); null: all. Gives how many: call again while it is max_rows. Safe at any time, also while others work. Error: WF613 for null, for older_than out of range (0 to 1000 years), for max_rows out of range, and for a status that is no end.';
+  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first within each workflow, with their tasks, signals, events, sub-workflows and all other dependent rows. statuses: only those that ended this way (completed, failed, cancelled, timeout, abandoned); null: all. Returns the number of executions deleted: call again while it is max_rows. Safe at any time, even under load. Error: WF613 for null, for older_than out of range (0 to 1000 years), for max_rows out of range, and for a status that is not final.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) FROM PUBLIC;

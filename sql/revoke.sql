@@ -1,7 +1,7 @@
--- Nobody but the owner has any privilege on a member of the extension, until workflow_grant gives one: whatever ALTER DEFAULT
--- PRIVILEGES had set before, for PUBLIC or for other roles, is taken back. The last step of the script, so that it sees all members.
+-- Only the owner has any privilege on a member of the extension, until workflow_grant gives one: privileges that ALTER DEFAULT
+-- PRIVILEGES has given, to PUBLIC or to other roles, are revoked. This is the last step of the script, so it covers all members.
 --
--- On types everybody keeps USAGE, which PostgreSQL gives by itself: it lets a function of the user's take an outcome.
+-- On types, PUBLIC keeps the USAGE that PostgreSQL grants by default: users' own functions may take a workflow.outcome.
 
 DO $$
 DECLARE

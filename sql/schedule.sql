@@ -1,27 +1,27 @@
--- Schedules: recurring starts, by a line of cron and the clock of a time zone.
+-- Schedules: recurring starts, by a cron expression in a time zone.
 --
--- workflow_tick starts what is due. It locks the schedule's row, with SKIP LOCKED, so that of many that tick one starts;
--- and every start has an idempotency key made of the schedule's name and the time it is for, so that no second one can
--- ever be made for that time. What cannot be started does not fail the tick: the schedule says why, and waits for its
--- next time.
+-- workflow_tick starts what is due. It locks the schedule's row with SKIP LOCKED, so that only one of several concurrent ticks
+-- starts it; and every start has an idempotency key made of the schedule's name and the time it is for, so that there can
+-- never be a second start for that time. A start that fails does not fail the tick: the schedule records the reason and waits
+-- for its next time.
 
 CREATE FUNCTION workflow.next_due(cron text, time_zone text, after timestamptz) RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_next_due_wrapper';
 COMMENT ON FUNCTION workflow.next_due(text, text, timestamptz) IS
-  'The first time after this one that a line of cron names by the clock of a zone; null: there is none. Raises WF613 where the line or the zone is none.';
+  'Returns the first time after the given one that matches a cron expression in a time zone; null: there is none. Raises WF613 if the expression or the time zone is invalid.';
 REVOKE ALL ON FUNCTION workflow.next_due(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.latest_due(cron text, time_zone text, due timestamptz, now timestamptz) RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_latest_due_wrapper';
 COMMENT ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) IS
-  'The last time up to now that a line of cron names, from one that is due already: in a few steps, however many lie between.';
+  'Returns the last time up to now that matches a cron expression, given one that is already due; takes a few steps, however many lie in between.';
 REVOKE ALL ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_parameters(reference text, parameters jsonb) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_check_parameters_wrapper';
 COMMENT ON FUNCTION workflow.check_parameters(text, jsonb) IS
-  'Raises what a start would: WF601, WF611, WF616 or WF618 where this workflow cannot be started with these parameters.';
+  'Raises the errors of a start: WF601, WF611, WF616 or WF618 if the workflow cannot be started with these parameters.';
 REVOKE ALL ON FUNCTION workflow.check_parameters(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_schedule(name text, missed text, grace interval) RETURNS void
@@ -31,14 +31,15 @@ BEGIN
   PERFORM workflow.require('missed', missed);
   PERFORM workflow.require('grace', grace);
   IF name = '' OR length(name) > 200 THEN
-    PERFORM workflow.raise_error('WF613', 'name is empty or too long', format('name has %s characters', length(name)), 'give 1 to 200 characters');
+    PERFORM workflow.raise_error('WF613', 'name is empty or too long', format('name has %s characters', length(name)), 'use 1 to 200 characters');
   ELSIF missed NOT IN ('skip', 'once', 'all') THEN
-    PERFORM workflow.raise_error('WF613', 'missed is unknown', format('missed is %s', quote_literal(left(missed, 100))), 'give skip, once or all');
+    PERFORM workflow.raise_error('WF613', 'missed is unknown', format('missed is %s', quote_literal(left(missed, 100))), 'use skip, once or all');
   ELSIF grace < interval '0' OR grace > interval '1000 years' THEN
-    PERFORM workflow.raise_error('WF613', 'grace is out of range', format('grace is %s', grace), 'give 0 to 1000 years');
+    PERFORM workflow.raise_error('WF613', 'grace is out of range', format('grace is %s', grace), 'use 0 to 1000 years');
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.check_schedule(text, text, interval) IS 'Raises WF613 where the terms of a schedule cannot be.';
+COMMENT ON FUNCTION workflow.check_schedule(text, text, interval) IS
+  'Raises WF613 if the name, missed or grace of a schedule is null or invalid.';
 REVOKE ALL ON FUNCTION workflow.check_schedule(text, text, interval) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_schedule(name text, cron text, ref text, parameters jsonb DEFAULT '{}', time_zone text DEFAULT 'UTC',
@@ -59,8 +60,8 @@ BEGIN
   PERFORM workflow.check_start(workflow_schedule.ref, workflow_schedule.priority, workflow_schedule.part);
   first := workflow.next_due(workflow_schedule.cron, workflow_schedule.time_zone, now);
   IF first IS NULL THEN
-    PERFORM workflow.raise_error('WF613', 'the cron line never comes', format('cron is %s', quote_literal(workflow_schedule.cron)),
-      'name a day that there is: 30 February is none');
+    PERFORM workflow.raise_error('WF613', 'the cron expression never fires', format('cron is %s', quote_literal(workflow_schedule.cron)),
+      'name a date that exists: February 30 does not');
   END IF;
   PERFORM workflow.check_parameters(workflow_schedule.ref, workflow_schedule.parameters);
   INSERT INTO workflow.schedule AS s (name, cron, time_zone, workflow_ref, parameters, missed, grace, overlap, priority, part, next_at, created, updated)
@@ -69,7 +70,7 @@ BEGIN
   ON CONFLICT ON CONSTRAINT schedule_name_key DO UPDATE
   SET cron = excluded.cron, time_zone = excluded.time_zone, workflow_ref = excluded.workflow_ref, parameters = excluded.parameters,
       missed = excluded.missed, grace = excluded.grace, overlap = excluded.overlap, priority = excluded.priority, part = excluded.part,
-      -- What has come already stays due, unless the times are others now.
+      -- A time that has already come stays due, unless the schedule's times have changed.
       next_at = CASE WHEN s.paused THEN NULL
         WHEN (s.cron, s.time_zone) = (excluded.cron, excluded.time_zone) THEN coalesce(s.next_at, excluded.next_at)
         ELSE excluded.next_at END,
@@ -80,7 +81,7 @@ BEGIN
   RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = workflow_schedule.name;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_schedule(text, text, text, jsonb, text, text, interval, boolean, int, int) IS
-  'Starts a workflow again and again, with these parameters, whenever a line of cron (minute, hour, day of the month, month, day of the week) names the time by the clock of time_zone, a name of the IANA''s list. The same name again replaces what the schedule says; a pause stays. missed: what becomes of times that no tick saw come: skip (what is later than grace is not started), once (one start for all of them), all (a start for each). overlap false: nothing is started while the execution before goes on. priority and part are those of its executions. Gives the schedule''s row. Errors: WF601 the parameters are invalid; WF611 the workflow is disabled; WF613 an argument is null, malformed or out of range, the line is wrong or never comes, the time zone is unknown; WF616 no such workflow; WF618 it is driven from outside.';
+  'Creates a schedule: starts a workflow, with these parameters, whenever a cron expression (minute, hour, day of month, month, day of week) matches the time in time_zone, an IANA time zone. If the name exists, the schedule is replaced, but a pause stays. missed: what happens to times that passed without a tick: skip (a start later than grace is dropped), once (one start for all of them), all (one start for each). overlap false: nothing is started while the previous execution is still running. priority and part are those of its executions. Returns the schedule''s row. Errors: WF601 the parameters are invalid; WF611 the workflow is disabled; WF613 an argument is null, malformed or out of range, the cron expression is invalid or never fires, the time zone is unknown; WF616 no such workflow; WF618 it is driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_schedule(text, text, text, jsonb, text, text, interval, boolean, int, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_unschedule(name text) RETURNS boolean
@@ -91,7 +92,7 @@ BEGIN
   RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_unschedule(text) IS
-  'Deletes a schedule, and answers whether there was one; what it has started goes on. Error: WF613 for null.';
+  'Deletes a schedule and returns whether it existed; executions it has started continue. Error: WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_unschedule(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_pause_schedule(name text) RETURNS SETOF workflow.schedule
@@ -109,7 +110,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_pause_schedule(text) IS
-  'Lets a schedule start nothing until it is resumed; pausing again changes nothing. Gives its row. Errors: WF613 for null, WF616 where there is no such schedule.';
+  'Pauses a schedule: it starts nothing until it is resumed; pausing it again changes nothing. Returns its row. Errors: WF613 for null, WF616 if there is no such schedule.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_pause_schedule(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_resume_schedule(name text) RETURNS SETOF workflow.schedule
@@ -127,7 +128,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_resume_schedule(text) IS
-  'Ends a schedule''s pause: it is due again from its next time on, and what came in the pause is not made up for. Resuming what is not paused changes nothing. Gives its row. Errors: WF613 for null, WF616 where there is no such schedule.';
+  'Resumes a paused schedule: it is due again from its next time on, and times that passed during the pause are not made up for. Resuming a schedule that is not paused changes nothing. Returns its row. Errors: WF613 for null, WF616 if there is no such schedule.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume_schedule(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_schedule(name text) RETURNS SETOF workflow.schedule
@@ -137,7 +138,8 @@ BEGIN
   PERFORM workflow.require('name', name);
   RETURN QUERY SELECT s.* FROM workflow.schedule AS s WHERE s.name = name;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_find_schedule(text) IS 'The schedule with that name, or no row. Errors: WF613.';
+COMMENT ON FUNCTION pg_catalog.workflow_find_schedule(text) IS
+  'Returns the schedule with the given name, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_schedule(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_schedules(max_rows int DEFAULT 100, after bigint DEFAULT NULL) RETURNS SETOF workflow.schedule
@@ -148,20 +150,20 @@ BEGIN
     WHERE s.id > coalesce(after, 0) ORDER BY s.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_schedules(int, bigint) IS
-  'All schedules, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns all schedules, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_schedules(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.fire_schedule(schedule workflow.schedule, max_rows int, now timestamptz) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  -- The times to start for, in order, and the first that is left for later.
+  -- The times to start for, in order, and the first one left for later.
   due timestamptz[];
   ahead timestamptz := schedule.next_at;
   started bigint[];
   trouble text;
   detail text;
 BEGIN
-  -- Without this, one schedule that cannot be would keep time from passing for all.
+  -- Without this block, one broken schedule would stop the clock for everything.
   BEGIN
     IF schedule.missed = 'all' AND schedule.overlap THEN
       WHILE ahead <= now AND coalesce(cardinality(due), 0) < max_rows LOOP
@@ -174,11 +176,11 @@ BEGIN
       ahead := workflow.next_due(schedule.cron, schedule.time_zone, due[1]);
     END IF;
     IF schedule.missed = 'skip' AND due[1] < now - schedule.grace THEN
-      trouble := format('WF611: missed: the start for %s would have come at %s', due[1], now);
+      trouble := format('WF611: missed: the start for %s was not processed until %s', due[1], now);
     ELSIF NOT schedule.overlap AND EXISTS (
       SELECT FROM workflow.execution e
       WHERE e.part = (schedule.last_execution >> 48)::int AND e.id = schedule.last_execution AND NOT workflow.is_end(e.status)) THEN
-      trouble := format('WF611: at %s execution %s still went on', due[1], schedule.last_execution);
+      trouble := format('WF611: at %s execution %s had not ended yet', due[1], schedule.last_execution);
     ELSE
       SELECT array_agg(s.id ORDER BY s.place) INTO started
       FROM pg_catalog.workflow_start_many(schedule.workflow_ref, array_fill(schedule.parameters, ARRAY[cardinality(due)]),
@@ -187,13 +189,13 @@ BEGIN
         schedule.priority, NULL, schedule.part) WITH ORDINALITY AS s(id, place);
     END IF;
   EXCEPTION WHEN OTHERS THEN
-    -- Whoever ticks tries the whole call again.
+    -- The caller of workflow_tick retries the whole call.
     IF SQLSTATE LIKE '40%' THEN
       RAISE;
     END IF;
     GET STACKED DIAGNOSTICS trouble = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
     trouble := left(concat_ws(': ', trouble, nullif(detail, '')), 2000);
-    -- A line or zone that this version cannot read any more has no next time.
+    -- A cron expression or time zone that this version can no longer parse has no next time.
     ahead := nullif(ahead, schedule.next_at);
   END;
   UPDATE workflow.schedule s
@@ -204,25 +206,6 @@ BEGIN
   RETURN greatest(cardinality(started), 1);
 END $$;
 COMMENT ON FUNCTION workflow.fire_schedule(workflow.schedule, int, timestamptz) IS
-  'Starts what a schedule that is due has to start, up to max_rows executions, and sets its next time; gives how many, or 1 where none could be.';
+  'Starts what a due schedule has to start, up to max_rows executions, and sets its next time; returns the number of executions, or 1 if none could be started.';
 REVOKE ALL ON FUNCTION workflow.fire_schedule(workflow.schedule, int, timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.fire_schedules(max_rows int, now timestamptz, parts int[]) RETURNS int
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  schedule workflow.schedule;
-  fired int := 0;
-BEGIN
-  FOR schedule IN
-    SELECT s.* FROM workflow.schedule s
-    WHERE s.next_at <= now AND (parts IS NULL OR s.part = ANY (parts))
-    ORDER BY s.next_at, s.id LIMIT max_rows FOR NO KEY UPDATE SKIP LOCKED
-  LOOP
-    fired := fired + workflow.fire_schedule(schedule, max_rows - fired, now);
-    EXIT WHEN fired >= max_rows;
-  END LOOP;
-  RETURN fired;
-END $$;
-COMMENT ON FUNCTION workflow.fire_schedules(int, timestamptz, int[]) IS
-  'Starts up to max_rows executions of schedules that are due; gives how many. Reads one index page where none is.';
-REVOKE ALL ON FUNCTION workflow.fire_schedules(int, timestamptz, int[]) FROM PUBLIC;

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION workflow.check_start(ref text, priority int, part int) RETURNS void
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_start_wrapper';
-COMMENT ON FUNCTION workflow.check_start(text, int, int) IS 'Raises WF613 where the arguments of a start cannot be.';
+COMMENT ON FUNCTION workflow.check_start(text, int, int) IS 'Raises WF613 if the arguments of a start are invalid.';
 REVOKE ALL ON FUNCTION workflow.check_start(text, int, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_start(ref text, parameters jsonb DEFAULT '{}', idempotency_key text DEFAULT NULL,
@@ -11,7 +11,7 @@ RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_start_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_start(text, jsonb, text, int, timestamptz, int) IS
-  'Starts one execution of a workflow and gives its id. parameters: an object that the workflow''s parameters schema takes; its defaults apply. idempotency_key: the same key for the same workflow in the same part gives the same execution back. priority: -1000 to 1000, higher goes first. run_at: when its first tasks can be claimed; null: now. part: 0 to 1023, where its rows live. Errors: WF601 the parameters are invalid, the violations in the detail (at most 100, and how many more there are); WF611 the workflow is disabled; WF613 an argument out of range; WF614 the parameters have more bytes than pg_workflow.max_parameter_bytes; WF616 no such workflow; WF618 it is driven from outside.';
+  'Starts one execution of a workflow and returns its id. parameters: an object that satisfies the workflow''s parameters schema, whose defaults are applied. idempotency_key: the same key for the same workflow in the same part returns the same execution. priority: -1000 to 1000, higher is claimed first. run_at: when its first tasks can be claimed; null: now. part: 0 to 1023, the part that holds its rows. Errors: WF601 the parameters are invalid, with the violations in the detail (at most 100, and the number of further ones); WF611 the workflow is disabled; WF613 an argument out of range; WF614 the parameters have more bytes than pg_workflow.max_parameter_bytes; WF616 no such workflow; WF618 it is driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_start(text, jsonb, text, int, timestamptz, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_start_many(ref text, parameters jsonb[], idempotency_keys text[] DEFAULT NULL,
@@ -20,5 +20,5 @@ RETURNS SETOF bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_start_many_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_start_many(text, jsonb[], text[], int, timestamptz, int) IS
-  'workflow_start for up to 10000 executions of one workflow, in a few statements: an id for each of the parameters, in order. One set of parameters that is invalid starts none. Errors as workflow_start, and WF614 for too many.';
+  'Starts up to 10000 executions of one workflow, like workflow_start but in a few statements: returns one id per element of parameters, in order. If any parameters are invalid, none is started. Errors: as workflow_start, and WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_start_many(text, jsonb[], text[], int, timestamptz, int) FROM PUBLIC;

@@ -1,9 +1,9 @@
--- What the planner knows before there is anything to know.
+-- Initial statistics for the planner, before there is any data.
 --
--- Every key of a runtime table begins with part, and most databases have one part. A table without statistics looks to
--- the planner as if part alone found a row, so that any index that begins with it seems as good as the right one; and a
--- plan that is kept stays with it while the table grows, until autovacuum has analysed it. So each table is given rows
--- of the usual kind, of one part and mostly finished, is analysed, and is emptied again: the statistics stay.
+-- Every key of a runtime table starts with part, and most databases use a single part. For a table without statistics, the
+-- planner assumes that part alone identifies a row, so any index that starts with it looks as good as the right one; and a
+-- cached plan keeps using it while the table grows, until autovacuum has analyzed the table. So each table is filled with
+-- typical rows, in one part and mostly finished, analyzed, and emptied again: the statistics remain.
 
 INSERT INTO workflow.pack (id, ref, label, version) VALUES (-1, 'statistics', '', '');
 INSERT INTO workflow.workflow_definition (id, ref, pack, pack_ref, label, version, definition)
@@ -29,6 +29,6 @@ ANALYZE workflow.execution, workflow.workflow_execution, workflow.workflow_task_
 TRUNCATE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease;
 DELETE FROM workflow.pack WHERE id = -1;
 
--- And of a size that is not known, rather than known to be none: as if it had never been analysed.
+-- Mark the size as unknown, rather than known to be zero: as if the table had never been analyzed.
 UPDATE pg_catalog.pg_class SET relpages = 0, reltuples = -1
 WHERE oid = ANY ('{workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease}'::regclass[]);

@@ -1,4 +1,4 @@
--- Where an execution stands, as a table, a picture, and a proof.
+-- The state of an execution, as a row, as a diagram, and as a consistency check.
 
 CREATE FUNCTION workflow.require_run(execution_id bigint) RETURNS workflow.workflow_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -10,11 +10,12 @@ BEGIN
   WHERE w.part = (execution_id >> 48)::int AND w.execution = require_run.execution_id;
   IF run.id IS NULL THEN
     PERFORM workflow.raise_error('WF616', format('there is no workflow execution for execution %s', execution_id), NULL,
-      'give the id that workflow_start gave');
+      'pass the id that workflow_start returned');
   END IF;
   RETURN run;
 END $$;
-COMMENT ON FUNCTION workflow.require_run(bigint) IS 'The workflow execution of an execution; WF616 where there is none.';
+COMMENT ON FUNCTION workflow.require_run(bigint) IS
+  'Returns the workflow execution of an execution. Raises WF613 for null, WF616 if there is none.';
 REVOKE ALL ON FUNCTION workflow.require_run(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_status(execution_id bigint)
@@ -34,7 +35,7 @@ BEGIN
   WHERE e.part = run.part AND e.id = run.execution;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
-  'Where an execution stands, by the id that workflow_start gave: one row. status is the verdict so far; ended tells whether the last task has ended too. The task lists hold names; output is there when it has ended. Errors: WF613 for null, WF616 where there is no such execution.';
+  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names; output is set once it has ended. Errors: WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_tree(execution_id bigint, max_rows int DEFAULT 1000)
@@ -48,7 +49,7 @@ DECLARE
   level bigint[] := members;
 BEGIN
   PERFORM workflow.page_size(max_rows);
-  -- Level by level, so that no more is read than is given.
+  -- Level by level, so that no more is read than is returned.
   LOOP
     level := ARRAY(
       SELECT e.id FROM unnest(level) AS l(id) JOIN workflow.execution e ON e.part = run.part AND e.parent = l.id
@@ -72,13 +73,13 @@ BEGIN
   ORDER BY t.path;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tree(bigint, int) IS
-  'An execution and all that it has called, in the order of the calls, up to max_rows (1 to 10000): each with its parent, how deep below the first it is, its workflow''s ref (tree: indented by depth), the task and item that called it (null: of a former attempt, or of none), and how it stands. Errors: WF613 for null or max_rows out of range, WF616 where there is no such execution.';
+  'Returns an execution and everything it has called, in call order, up to max_rows (1 to 10000): each with its parent, its depth below the first, its workflow''s ref (tree: indented by depth), the task and item that called it (null: an earlier attempt did, or none), and its status. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tree(bigint, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.diagram(definition text, statuses text, format text) RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_diagram_wrapper';
 COMMENT ON FUNCTION workflow.diagram(text, text, text) IS
-  'A definition in its normal form as Mermaid or DOT text; statuses: an object of task names and the one word each stands at, or null.';
+  'Returns a definition in normal form as Mermaid or DOT text; statuses: an object that maps task names to their status in one word, or null.';
 REVOKE ALL ON FUNCTION workflow.diagram(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_format(format text) RETURNS void
@@ -86,10 +87,10 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp A
 BEGIN
   IF format IS NULL OR format NOT IN ('mermaid', 'dot') THEN
     PERFORM workflow.raise_error('WF613', 'format is unknown', pg_catalog.format('format is %s', coalesce(left(check_format.format, 100), 'null')),
-      'give mermaid or dot');
+      'use mermaid or dot');
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.check_format(text) IS 'Raises WF613 where a diagram''s format is neither mermaid nor dot.';
+COMMENT ON FUNCTION workflow.check_format(text) IS 'Raises WF613 if a diagram''s format is neither mermaid nor dot.';
 REVOKE ALL ON FUNCTION workflow.check_format(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_graph(ref text, format text DEFAULT 'mermaid') RETURNS text
@@ -104,12 +105,12 @@ BEGIN
   WHERE d.ref = workflow_graph.ref;
   IF text_of IS NULL THEN
     PERFORM workflow.raise_error('WF616', 'there is no such workflow', pg_catalog.format('ref is %s', quote_literal(left(ref, 200))),
-      'store one with workflow_define');
+      'define it with workflow_define');
   END IF;
   RETURN workflow.diagram(text_of, NULL, format);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_graph(text, text) IS
-  'The current version of a workflow as a graph: Mermaid or DOT text (format mermaid or dot). Errors: WF613 for null or an unknown format, WF616 where there is no such workflow.';
+  'Returns the current version of a workflow as a graph: Mermaid or DOT text (format: mermaid or dot). Errors: WF613 for null or an unknown format, WF616 if there is no such workflow.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_graph(text, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_graph(execution_id bigint, format text DEFAULT 'mermaid') RETURNS text
@@ -134,7 +135,7 @@ BEGIN
           WHERE d.id = run.workflow_def);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_graph(bigint, text) IS
-  'The graph of an execution''s pinned version, its tasks coloured by how they stand. Errors: WF613 for null or an unknown format, WF616 where there is no such execution.';
+  'Returns the graph of an execution''s pinned version, with its tasks colored by status. Errors: WF613 for null or an unknown format, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_graph(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_check(max_rows int DEFAULT 100)
@@ -151,7 +152,7 @@ BEGIN
     JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
     WHERE w.version IS NOT NULL AND workflow.is_end(e.status) AND NOT workflow.is_end(t.status)
     UNION ALL
-    SELECT 'an execution that goes on has a live task, or is paused', 'workflow_execution', w.id, format('it is %s', w.status)
+    SELECT 'an execution that has not ended has a live task, or is paused', 'workflow_execution', w.id, format('it is %s', w.status)
     FROM workflow.workflow_execution w
     JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
     WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND NOT w.paused
@@ -168,42 +169,42 @@ BEGIN
       WHERE t.part = w.part AND t.workflow_execution = w.id AND NOT workflow.is_end(t.status)) AS l
     WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND l.live <> coalesce((w.state ->> 'live')::int, 1)
     UNION ALL
-    SELECT 'an execution and its workflow end alike', 'workflow_execution', w.id, format('the execution is %s, the workflow %s', e.status, w.status)
+    SELECT 'an execution and its workflow end with the same status', 'workflow_execution', w.id, format('the execution is %s, the workflow %s', e.status, w.status)
     FROM workflow.workflow_execution w
     JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
     WHERE w.version IS NOT NULL AND workflow.is_end(e.status) AND e.status <> w.status
     UNION ALL
-    SELECT 'what is queued is claimable', 'workflow_task_execution', t.id, format('task %s is %s', t.task_name, t.status)
+    SELECT 'a queued task is claimable', 'workflow_task_execution', t.id, format('task %s is %s', t.task_name, t.status)
     FROM workflow.workflow_task_execution t
     WHERE t.queue_at IS NOT NULL AND (t.status <> 'scheduled' OR t.held)
     UNION ALL
-    SELECT 'what is claimable is queued, unless its execution is paused', 'workflow_task_execution', t.id, format('task %s', t.task_name)
+    SELECT 'a claimable task is queued, unless its execution is paused', 'workflow_task_execution', t.id, format('task %s', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.action_ref IS NOT NULL AND NOT t.calls
       AND (t.queue_at IS NULL) <> w.paused
     UNION ALL
-    SELECT 'what runs is held by a lease', 'workflow_task_execution', t.id, format('task %s', t.task_name)
+    SELECT 'a running task is held by a lease', 'workflow_task_execution', t.id, format('task %s', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'running' AND NOT t.calls
       AND NOT EXISTS (SELECT FROM workflow.lease l WHERE l.part = t.part AND l.token = t.lease AND t.id = ANY (l.tasks))
     UNION ALL
-    SELECT 'a lease is found when it ends', 'lease', l.id, format('it ends %s, and is looked for from %s', l.until, l.expires_from)
+    SELECT 'a lease is found when it expires', 'lease', l.id, format('it expires at %s, but is looked for from %s', l.until, l.expires_from)
     FROM workflow.lease l WHERE l.expires_from > l.until
     UNION ALL
-    SELECT 'what waits has a reason', 'workflow_task_execution', t.id, format('task %s waits for nothing', t.task_name)
+    SELECT 'a waiting task has a reason to wait', 'workflow_task_execution', t.id, format('task %s is waiting for nothing', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'requested' AND t.due_at IS NULL AND NOT t.held
     UNION ALL
-    SELECT 'what no worker does is gone on with, unless its execution is paused', 'workflow_task_execution', t.id, format('task %s', t.task_name)
+    SELECT 'a task that no worker executes is processed, unless its execution is paused', 'workflow_task_execution', t.id, format('task %s', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.due_at IS NULL
       AND CASE WHEN t.signal IS NULL THEN (t.calls OR t.action_ref IS NULL) AND NOT w.paused ELSE t.started_at IS NULL END
     UNION ALL
-    SELECT 'what calls a workflow has a child that goes on, or is about to hear of its end', 'workflow_task_execution', t.id,
+    SELECT 'a task that calls a workflow has a child that has not ended, or is about to be notified of its end', 'workflow_task_execution', t.id,
       format('task %s, child execution %s', t.task_name, t.execution)
     FROM workflow.workflow_task_execution t
     WHERE t.calls AND t.status = 'running'
@@ -211,14 +212,14 @@ BEGIN
                       JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
                       WHERE e.part = t.part AND e.id = t.execution AND (w.due_at IS NOT NULL OR NOT workflow.is_end(e.status)))
     UNION ALL
-    SELECT 'a child that goes on does the work of a task, or stops', 'workflow_execution', w.id, format('it is %s', w.status)
+    SELECT 'a child that has not ended does the work of a task, or is stopping', 'workflow_execution', w.id, format('it is %s', w.status)
     FROM workflow.workflow_execution w
     JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
     WHERE w.depth > 0 AND w.status = 'running' AND NOT workflow.is_end(e.status)
       AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
                       WHERE t.part = w.part AND t.execution = w.execution AND t.status = 'running')
     UNION ALL
-    SELECT 'what a row refers to is there', o.subject, o.id, format('%s %s is missing', o.missing, o.reference)
+    SELECT 'referenced rows exist', o.subject, o.id, format('%s %s is missing', o.missing, o.reference)
     FROM (
       SELECT 'execution' AS subject, e.id, 'execution' AS missing, e.parent AS reference FROM workflow.execution e
       WHERE e.parent IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution p WHERE p.part = e.part AND p.id = e.parent)
@@ -247,7 +248,7 @@ BEGIN
       SELECT 'event', v.id, 'workflow_execution', v.workflow_execution FROM workflow.event v
       WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = v.part AND w.id = v.workflow_execution)) AS o
     UNION ALL
-    SELECT 'an id names its part', 'workflow_task_execution', t.id, format('its part is %s', t.part)
+    SELECT 'an id contains its part', 'workflow_task_execution', t.id, format('its part is %s', t.part)
     FROM workflow.workflow_task_execution t WHERE t.id >> 48 <> t.part
     UNION ALL
     SELECT 'a retry count stays within its bound', 'workflow_task_execution', t.id, format('%s of %s', t.retry_count, t.max_retries)
@@ -258,5 +259,5 @@ BEGIN
   LIMIT max_rows;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_check(int) IS
-  'Broken invariants, up to max_rows (1 to 10000): which, the table, the row''s id, and what is there. Empty when all is well. It reads everything: for tests and doubts, not for every minute. Error: WF613 where max_rows is out of range.';
+  'Returns broken invariants, up to max_rows (1 to 10000): the invariant, the table, the row''s id, and what was found. Returns no row if all is well. It reads everything: use it in tests and when in doubt, not every minute. Error: WF613 if max_rows is out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_check(int) FROM PUBLIC;

@@ -1,8 +1,8 @@
--- Task executions: one row a task, one an item.
+-- Task executions: one row per task, one per item.
 --
--- Rows of a workflow execution that the engine runs are only read here. Those of one that is driven from outside are
--- made and updated here; no worker can claim them. The functions keep what follows from the rest: when a task that
--- starts or ends without saying when did so, how long it took, and when a running one is overdue.
+-- Rows of a workflow execution that the engine runs are only read here. Rows of one that is driven from outside are created
+-- and updated here; no worker can claim them. The functions maintain derived columns: when a task started or ended, if the
+-- caller does not say, how long it took, and when a running task becomes overdue.
 
 CREATE FUNCTION pg_catalog.workflow_find_task_execution(id bigint) RETURNS SETOF workflow.workflow_task_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
@@ -14,7 +14,7 @@ BEGIN
   RETURN QUERY SELECT t.* FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.id = id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_task_execution(bigint) IS
-  'The task execution with that id, or no row. Errors: WF613.';
+  'Returns the task execution with the given id, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_task_execution(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_task_executions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -26,7 +26,7 @@ BEGIN
     WHERE t.id > coalesce(after, 0) ORDER BY t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_task_executions(int, bigint) IS
-  'All task executions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns all task executions, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_task_executions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.task_created(after bigint) RETURNS timestamptz
@@ -45,7 +45,7 @@ BEGIN
   RETURN place;
 END $$;
 COMMENT ON FUNCTION workflow.task_created(bigint) IS
-  'The place of a cursor in a list of tasks by age: when that task execution was made, or the beginning of time for none. Raises WF616 where it is gone.';
+  'Returns the position of a cursor in a list of tasks by age: when the given task execution was created, or -infinity for null. Raises WF616 if it no longer exists.';
 REVOKE ALL ON FUNCTION workflow.task_created(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_task_executions_by_workflow_execution(
@@ -63,7 +63,7 @@ BEGIN
     ORDER BY t.created, t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_task_executions_by_workflow_execution(bigint, int, bigint) IS
-  'The tasks of a workflow execution, oldest first (created, id): max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613; WF616 where that one is gone.';
+  'Returns the tasks of a workflow execution, oldest first (created, id): up to max_rows (1 to 10000) after the one with id after. Errors: WF613; WF616 if that one no longer exists.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_task_executions_by_workflow_execution(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_task_executions_by_task_name(
@@ -83,7 +83,7 @@ BEGIN
     ORDER BY t.created, t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_task_executions_by_task_name(bigint, text, int, bigint) IS
-  'The rows of one task of the workflow execution with that id, oldest first (created, id): several where it has items, is in a cycle or is reached by several ways; max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613; WF616 where that one is gone.';
+  'Returns the rows of one task of the workflow execution with the given id, several if it has items, is in a cycle or is reached by several routes, oldest first (created, id): up to max_rows (1 to 10000) after the one with id after. Errors: WF613; WF616 if that one no longer exists.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_task_executions_by_task_name(bigint, text, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_task_executions_by_execution(
@@ -96,8 +96,8 @@ DECLARE
   place timestamptz := workflow.task_created(after);
 BEGIN
   PERFORM workflow.require('id', id);
-  -- An execution that does the work of a task is looked up one way, one that runs a workflow the other; a sub-workflow
-  -- is both, and gives the task it stands for first, being the older.
+  -- An execution that does the work of a task is looked up one way, one that runs a workflow the other way. A sub-workflow is
+  -- both; the task that it does the work of comes first, because it is older.
   RETURN QUERY SELECT t.* FROM (
       SELECT one.* FROM workflow.workflow_task_execution AS one WHERE one.part = home AND one.execution = id
       UNION ALL
@@ -108,7 +108,7 @@ BEGIN
     WHERE (t.created, t.id) > (place, coalesce(after, 0)) ORDER BY t.created, t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_task_executions_by_execution(bigint, int, bigint) IS
-  'The task whose work the execution with that id does, and the tasks of the workflow that it runs, oldest first (created, id): max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613; WF616 where that one is gone.';
+  'Returns the task whose work is done by the execution with the given id, and the tasks of the workflow that it runs, oldest first (created, id): up to max_rows (1 to 10000) after the one with id after. Errors: WF613; WF616 if that one no longer exists.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_task_executions_by_execution(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_pending_retries(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -116,7 +116,7 @@ RETURNS SETOF workflow.workflow_task_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
-  -- Asked once, because a volatile function in the WHERE clause would keep the index from being used.
+  -- Called once, because a volatile function in the WHERE clause would prevent use of the index.
   moment timestamptz := workflow.now();
   home int := after >> 48;
   place timestamptz := '-infinity';
@@ -132,7 +132,7 @@ BEGIN
     ORDER BY t.next_retry_at, t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_pending_retries(int, bigint) IS
-  'The tasks whose next retry is due and which have retries left, oldest first (next_retry_at, id): max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613; WF616 where that one awaits no retry any more.';
+  'Returns the tasks whose next retry is due and that have retries left, oldest first (next_retry_at, id): up to max_rows (1 to 10000) after the one with id after. Errors: WF613; WF616 if that one is no longer waiting for a retry.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_pending_retries(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_timed_out(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -144,7 +144,7 @@ BEGIN
     WHERE t.timed_out AND t.id > coalesce(after, 0) ORDER BY t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_timed_out(int, bigint) IS
-  'The tasks that are marked as timed out, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the tasks that are marked as timed out, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_timed_out(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_overdue(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -162,13 +162,13 @@ BEGIN
       PERFORM workflow.raise_lost(after);
     END IF;
   END IF;
-  -- The due date of a running task is the end of its timeout.
+  -- A running task is due at the end of its timeout.
   RETURN QUERY SELECT t.* FROM workflow.workflow_task_execution AS t
     WHERE t.due_at <= moment AND t.status = 'running' AND NOT t.timed_out AND (t.due_at, t.id) > (place, coalesce(after, 0))
     ORDER BY t.due_at, t.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_overdue(int, bigint) IS
-  'The tasks that run past their timeout and are not marked as timed out yet, longest overdue first (due_at, id): max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613; WF616 where that one has no timeout to run past any more.';
+  'Returns the tasks that have been running longer than their timeout and are not marked as timed out yet, longest overdue first (due_at, id): up to max_rows (1 to 10000) after the one with id after. Errors: WF613; WF616 if that one is no longer subject to a timeout.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_overdue(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.settle_task(
@@ -179,7 +179,7 @@ DECLARE
   turned boolean := former IS DISTINCT FROM task.status;
 BEGIN
   IF turned AND task.status = 'running' THEN
-    -- It starts, or starts again: what an earlier attempt left is no longer true.
+    -- It starts, possibly again: values left by an earlier attempt no longer apply.
     IF 'started_at' <> ALL (given) THEN task.started_at := moment; END IF;
     IF 'completed_at' <> ALL (given) THEN task.completed_at := NULL; END IF;
     IF 'duration_ms' <> ALL (given) THEN task.duration_ms := NULL; END IF;
@@ -198,7 +198,7 @@ BEGIN
   RETURN task;
 END $$;
 COMMENT ON FUNCTION workflow.settle_task(workflow.workflow_task_execution, workflow.execution_status, text[], timestamptz) IS
-  'A task driven from outside with what follows from the rest: started_at, completed_at, duration_ms and timed_out where they were not given and its status has turned from the former one, and due_at.';
+  'Returns a task driven from outside with its derived columns set: started_at, completed_at, duration_ms and timed_out, if they were not given and the status has changed from the former one, and due_at.';
 REVOKE ALL ON FUNCTION workflow.settle_task(workflow.workflow_task_execution, workflow.execution_status, text[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_task(task workflow.workflow_task_execution) RETURNS void
@@ -215,7 +215,7 @@ BEGIN
   PERFORM workflow.require_time('next_retry_at', task.next_retry_at);
 END $$;
 COMMENT ON FUNCTION workflow.require_task(workflow.workflow_task_execution) IS
-  'Raises WF613, naming the column, for a count below 0 or a time that is infinite; nulls pass.';
+  'Raises WF613, naming the column, for a count below 0 or an infinite time; nulls pass.';
 REVOKE ALL ON FUNCTION workflow.require_task(workflow.workflow_task_execution) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_outside(workflow_execution bigint) RETURNS void
@@ -234,7 +234,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_outside(bigint) IS
-  'Raises WF616 where there is no workflow execution with that id, WF618 where the engine owns it.';
+  'Raises WF616 if there is no workflow execution with the given id, WF618 if the engine owns it.';
 REVOKE ALL ON FUNCTION workflow.require_outside(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_own_task(id bigint, instead text) RETURNS void
@@ -243,7 +243,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 DECLARE
   home int := id >> 48;
 BEGIN
-  -- A row keeps its master for life, so there is nothing to lock before asking.
+  -- A row never changes its owner, so it need not be locked before the check.
   IF EXISTS (SELECT FROM workflow.workflow_task_execution AS t
     JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE t.part = home AND t.id = id AND w.version IS NOT NULL)
@@ -252,7 +252,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_own_task(bigint, text) IS
-  'Raises WF618, naming the functions to use instead, where the engine owns the task execution with that id.';
+  'Raises WF618, naming the functions to use instead, if the engine owns the task execution with the given id.';
 REVOKE ALL ON FUNCTION workflow.require_own_task(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_worker(execution bigint, part int) RETURNS void
@@ -260,13 +260,13 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 BEGIN
   PERFORM workflow.require_execution(execution);
   IF execution >> 48 <> part THEN
-    PERFORM workflow.raise_error('WF613', 'execution is of another part',
-      format('execution is %s of part %s, the task is of part %s', execution, execution >> 48, part),
-      'make it a child of the execution that the workflow runs');
+    PERFORM workflow.raise_error('WF613', 'execution is in another part',
+      format('execution %s is in part %s, the task is in part %s', execution, execution >> 48, part),
+      'create it as a child of the workflow''s execution');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_worker(bigint, int) IS
-  'Raises WF616 where there is no execution with that id, WF613 where it is of another part than the task whose work it is to do; null passes.';
+  'Raises WF616 if there is no execution with the given id, WF613 if it is in another part than the task whose work it is to do; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_worker(bigint, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_task_execution(
@@ -300,7 +300,7 @@ BEGIN
   PERFORM workflow.require_task(task);
   PERFORM workflow.require_outside(workflow_execution);
   PERFORM workflow.require_worker(execution, home);
-  -- A timed_out of false is the default, and so not given.
+  -- timed_out = false is the default, so it does not count as given.
   task := workflow.settle_task(task, NULL, ARRAY(SELECT g.key FROM jsonb_each(given) AS g WHERE g.value <> 'false'), moment);
   INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, execution, task_name, task_index, task_batch,
     status, started_at, completed_at, duration_ms, result, error, retry_count, max_retries, next_retry_at,
@@ -316,7 +316,7 @@ BEGIN
   RETURN task;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_task_execution(bigint, text, bigint, int, int, workflow.execution_status, timestamptz, timestamptz, bigint, jsonb, jsonb, int, int, timestamptz, int, boolean, boolean, text, jsonb) IS
-  'Makes a task of a workflow execution that is driven from outside, in its part, and returns its row. Arguments are the columns of workflow.workflow_task_execution; duration_ms is in milliseconds, timeout_seconds in seconds; started_at, completed_at and duration_ms follow from the status where they are left out. Errors: WF613 for a value that is null, negative, infinite or of another part; WF616 for an unknown workflow execution or execution; WF617 where the execution does the work of another task; WF618 where the engine owns the workflow execution.';
+  'Creates a task of a workflow execution that is driven from outside, in its part, and returns its row. Arguments are the columns of workflow.workflow_task_execution; duration_ms is in milliseconds, timeout_seconds in seconds; started_at, completed_at and duration_ms are derived from the status if they are left out. Errors: WF613 for a value that is null, negative, infinite or of another part; WF616 for an unknown workflow execution or execution; WF617 if the execution does the work of another task; WF618 if the engine owns the workflow execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_task_execution(bigint, text, bigint, int, int, workflow.execution_status, timestamptz, timestamptz, bigint, jsonb, jsonb, int, int, timestamptz, int, boolean, boolean, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_task_execution(id bigint, patch jsonb) RETURNS workflow.workflow_task_execution
@@ -340,7 +340,7 @@ BEGIN
     RETURN task;
   END IF;
   PERFORM workflow.require_own_task(id, 'workflow_complete, workflow_fail or workflow_heartbeat');
-  -- Without what may be large, which would be read and written whole.
+  -- Without columns that may be large, which would be read and written in full.
   SELECT jsonb_build_object('execution', t.execution, 'status', t.status, 'started_at', t.started_at,
     'completed_at', t.completed_at, 'duration_ms', t.duration_ms, 'retry_count', t.retry_count,
     'max_retries', t.max_retries, 'next_retry_at', t.next_retry_at, 'timeout_seconds', t.timeout_seconds,
@@ -370,7 +370,7 @@ EXCEPTION WHEN unique_violation THEN
   PERFORM workflow.raise_taken('task execution', 'execution', given.execution::text);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_update_task_execution(bigint, jsonb) IS
-  'Writes the columns that the patch, {"column": value, …}, names; null sets one back to NULL; an empty patch writes nothing. Returns the row. execution, status, started_at, completed_at, duration_ms (milliseconds), result, error, retry_count, max_retries, next_retry_at, timeout_seconds (seconds), timed_out, skipped, action_ref and input can be changed; when a task starts or ends and how long it took follow from the status where the patch does not say. Errors: WF613, naming the key; WF616, for the execution too; WF617 where the execution does the work of another task; WF618 where the engine owns it.';
+  'Updates the columns named in the patch, {"column": value, …}; null sets a column to NULL; an empty patch writes nothing. Returns the row. execution, status, started_at, completed_at, duration_ms (milliseconds), result, error, retry_count, max_retries, next_retry_at, timeout_seconds (seconds), timed_out, skipped, action_ref and input can be changed; started_at, completed_at and duration_ms are derived from the status if the patch leaves them out. Errors: WF613, naming the key; WF616 if there is no such task execution or execution; WF617 if the execution does the work of another task; WF618 if the engine owns it.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_update_task_execution(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_task_execution(id bigint) RETURNS boolean
@@ -385,5 +385,5 @@ BEGIN
   RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_task_execution(bigint) IS
-  'Deletes a task; an execution that did its work stays. Returns whether it was there. Errors: WF613; WF618 where the engine owns it.';
+  'Deletes a task; an execution that did its work stays. Returns whether it existed. Errors: WF613; WF618 if the engine owns it.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_task_execution(bigint) FROM PUBLIC;

@@ -1,8 +1,8 @@
--- Time: what becomes due by itself. Any worker's loop calls workflow_tick; nothing else needs a clock.
+-- Time: work that becomes due by itself. Any worker's loop calls workflow_tick; nothing else needs a clock.
 
 CREATE FUNCTION pg_catalog.workflow_tick(max_rows int DEFAULT 1000, parts int[] DEFAULT NULL) RETURNS int
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_tick_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_tick(int, int[]) IS
-  'Does what time has made due, up to max_rows (1 to 10000) of each kind: leases that have ended, delays, retries, time limits of tasks, waits and workflows, starts by schedules, ends of sub-workflows that their parents were too busy to hear of, and pauses, resumes and cancels of large families that one call could not pass on to all. parts: where to look; null: everywhere. Gives how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, by many at once. Errors: WF613 for an argument out of range, WF620 where the role is bound to other parts.';
+  'Processes what has become due, up to max_rows (1 to 10000) of each kind: expired leases, delays, retries, time limits of tasks, waits and workflows, scheduled starts, ends of sub-workflows that their parents were too busy to be notified of, and pauses, resumes and cancels of large families that one call could not pass on to all. parts: where to look; null: everywhere. Returns how much it did: call again while that is not 0. Safe to call from anywhere, at any rate, concurrently. Errors: WF613 for an argument out of range, WF620 if the role is bound to other parts.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tick(int, int[]) FROM PUBLIC;

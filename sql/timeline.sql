@@ -1,9 +1,9 @@
--- When the tasks of an execution ran, as a picture.
+-- When the tasks of an execution ran, as a diagram.
 
 CREATE FUNCTION workflow.gantt(title text, bars text, left_out bigint) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_gantt_wrapper';
 COMMENT ON FUNCTION workflow.gantt(text, text, bigint) IS
-  'Mermaid gantt text of bars: a list of objects with task, index, items, failed, attempt, status, from and to, the times in milliseconds since 1970.';
+  'Returns Mermaid gantt text for bars: a list of objects with task, index, items, failed, attempt, status, from and to, the times in milliseconds since 1970.';
 REVOKE ALL ON FUNCTION workflow.gantt(text, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_timeline(execution_id bigint, max_rows int DEFAULT 200) RETURNS text
@@ -18,7 +18,7 @@ BEGIN
   WITH task AS (
     SELECT t.id, t.task_name, t.route, t.visit, t.task_index, t.attempt, workflow.task_summary(t.status, t.skipped)::text AS status,
       coalesce(t.started_at, t.completed_at, t.created) AS began, coalesce(t.completed_at, now) AS ended,
-      -- More items than can be told apart are one bar.
+      -- Too many items to tell apart are combined into one bar.
       count(*) OVER (PARTITION BY t.task_name, t.route, t.visit) > 10 AND t.task_index IS NOT NULL AS together
     FROM workflow.workflow_task_execution t WHERE t.part = run.part AND t.workflow_execution = run.id),
   bar AS (
@@ -36,5 +36,5 @@ BEGIN
           FROM workflow.execution e WHERE e.part = run.part AND e.id = run.execution);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_timeline(bigint, int) IS
-  'When the tasks of an execution ran, as Mermaid gantt text: a bar each, in order of their beginning to be, up to max_rows (1 to 10000); what runs or waits lasts until now, and more than 10 items of a task are one bar. Of a task that ran several times it shows the last attempt. Errors: WF613 for null or max_rows out of range, WF616 where there is no such execution.';
+  'Returns when the tasks of an execution ran, as Mermaid gantt text: one bar per task, in order of creation, up to max_rows (1 to 10000); tasks that are running or waiting extend to now, and more than 10 items of a task are combined into one bar. For a task that ran several times, shows the last attempt. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_timeline(bigint, int) FROM PUBLIC;

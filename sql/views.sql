@@ -1,18 +1,17 @@
--- What people read: the one-word status of a task, the task lists of a workflow execution, and three views.
+-- The readable form of the data: the one-word status of a task, the task lists of a workflow execution, and three views.
 --
--- The engine never writes down which tasks of a workflow run or have ended while it goes on: the task rows say so, and a
--- copy would be one more write a step. Nor does it copy the graph that an execution pinned. Whatever reads a workflow
--- execution goes through workflow.readable, or workflow.live_lists, which fill them in.
+-- While a workflow is running, the engine never records which of its tasks are running or have ended: the task rows say so,
+-- and a copy would cost one more write per step. Nor does it copy the graph of the pinned version. Everything that reads a
+-- workflow execution uses workflow.readable or workflow.live_lists, which fill these in.
 --
--- The functions that views use are single SQL statements with a parsed body and no SET, so that the planner sees through
--- them: a view pays for a column only where it is asked for. They take columns and not whole rows, because a table whose row
--- type is the argument of such a function can get no column that must be filled in.
+-- The functions used by views are single SQL statements with a parsed body and no SET, so that the planner can inline them: a
+-- view pays for a column only if it is selected. They take columns, not whole rows, because a table whose row type is an
+-- argument of such a function cannot get a new column that must be populated.
 
 CREATE FUNCTION workflow.is_end(status workflow.execution_status) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN status IN ('completed', 'failed', 'cancelled', 'timeout', 'abandoned');
-COMMENT ON FUNCTION workflow.is_end(workflow.execution_status) IS
-  'Whether nothing more will happen to what has that status.';
+COMMENT ON FUNCTION workflow.is_end(workflow.execution_status) IS 'Whether a status is final.';
 REVOKE ALL ON FUNCTION workflow.is_end(workflow.execution_status) FROM PUBLIC;
 
 CREATE FUNCTION workflow.task_summary(status workflow.execution_status, skipped boolean) RETURNS workflow.task_status
@@ -26,7 +25,7 @@ RETURN CASE
   WHEN status IN ('requested', 'scheduling', 'scheduled') THEN 'pending'::workflow.task_status
 END;
 COMMENT ON FUNCTION workflow.task_summary(workflow.execution_status, boolean) IS
-  'A task in one word, from its status and whether it was skipped: timeout and abandoned are failed, canceling is running, whatever has not begun is pending.';
+  'Returns the status of a task in one word, from its status and whether it was skipped: timeout and abandoned are failed, canceling is running, whatever has not started is pending.';
 REVOKE ALL ON FUNCTION workflow.task_summary(workflow.execution_status, boolean) FROM PUBLIC;
 
 CREATE FUNCTION workflow.task_lists(workflow_executions bigint[])
@@ -35,7 +34,7 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_task_lists_wrapper';
 COMMENT ON FUNCTION workflow.task_lists(bigint[]) IS
-  'The tasks of workflow executions by name, as their rows say: those that have not ended, have ended well, badly, or were skipped; each name once a list, in the order in which the tasks appeared. A row for each of them, whether it has tasks or not.';
+  'Returns the task names of workflow executions, from the task rows: those that have not ended, succeeded, failed, or were skipped; each name once per list, in the order in which the tasks were created. One row per workflow execution, whether it has tasks or not.';
 REVOKE ALL ON FUNCTION workflow.task_lists(bigint[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.live_lists(id bigint, execution bigint, version bigint)
@@ -48,7 +47,7 @@ BEGIN ATOMIC
     (SELECT e.status FROM workflow.execution AS e WHERE e.part = (live_lists.execution >> 48)::int AND e.id = live_lists.execution));
 END;
 COMMENT ON FUNCTION workflow.live_lists(bigint, bigint, bigint) IS
-  'The task lists of a workflow execution that the engine runs and that has not ended, from its task rows; of any other, no row: its own lists hold.';
+  'Returns the task lists of a workflow execution that the engine runs and that has not ended, from its task rows; for any other, no row: its own lists are valid.';
 REVOKE ALL ON FUNCTION workflow.live_lists(bigint, bigint, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.readable(run workflow.workflow_execution) RETURNS workflow.workflow_execution
@@ -69,7 +68,7 @@ BEGIN
   RETURN run;
 END $$;
 COMMENT ON FUNCTION workflow.readable(workflow.workflow_execution) IS
-  'A workflow execution as people read it: where the engine runs it, the task lists are those of the task rows until it ends, and task_graph is the pinned version''s where the row has none of its own.';
+  'Returns a workflow execution in readable form: if the engine runs it, the task lists come from the task rows until it ends, and task_graph is the pinned version''s if the row has none of its own.';
 REVOKE ALL ON FUNCTION workflow.readable(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE VIEW workflow.workflow_execution_summary WITH (security_invoker = true) AS
@@ -86,25 +85,29 @@ SELECT w.part, w.id, w.execution, w.workflow_def,
 FROM workflow.workflow_execution AS w
   JOIN workflow.workflow_definition AS d ON d.id = w.workflow_def
   LEFT JOIN LATERAL workflow.live_lists(w.id, w.execution, w.version) AS list ON true;
-COMMENT ON VIEW workflow.workflow_execution_summary IS 'Workflow executions, with their workflow and how many tasks stand where.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.part IS 'Its part: id >> 48. Naming it with the id makes a look-up quick.';
+COMMENT ON VIEW workflow.workflow_execution_summary IS
+  'Workflow executions, with their workflow and the number of tasks in each state.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.part IS
+  'Its part: id >> 48. Filtering by it as well as by id makes a lookup fast.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.id IS 'The workflow execution.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.execution IS 'The execution that it runs.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.execution IS 'The execution that this is the run of.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_def IS 'The definition.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_ref IS 'Its ref.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_label IS 'What people call it now.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_label IS 'The workflow''s current display name.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_version IS
-  'The author''s version: of the pinned definition, or the head''s where none is pinned.';
+  'The author''s version: of the pinned definition, or of the head if none is pinned.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.status IS 'The verdict so far.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.paused IS 'No task of it can be claimed.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.paused IS
+  'Whether it is paused: none of its tasks can be claimed.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.pause_reason IS 'Why it is paused.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.priority IS 'Higher goes first.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.current_task_count IS 'How many tasks, by name, have not ended; 0 for none.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.completed_task_count IS 'How many ended well.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.failed_task_count IS 'How many ended badly.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.skipped_task_count IS 'How many were skipped.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.priority IS 'Higher is claimed first.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.current_task_count IS
+  'Number of tasks, by name, that have not ended; 0 for none.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.completed_task_count IS 'Number of tasks that succeeded.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.failed_task_count IS 'Number of tasks that failed.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.skipped_task_count IS 'Number of tasks that were skipped.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.error_message IS 'Why it failed.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.created IS 'When it was made.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.created IS 'When it was created.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.updated IS 'When its row last changed.';
 
 CREATE VIEW workflow.workflow_task_detail WITH (security_invoker = true) AS
@@ -117,27 +120,30 @@ FROM workflow.workflow_task_execution AS t
   JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
   JOIN workflow.workflow_definition AS d ON d.id = w.workflow_def;
 COMMENT ON VIEW workflow.workflow_task_detail IS 'Task executions, with their workflow and their status in one word.';
-COMMENT ON COLUMN workflow.workflow_task_detail.part IS 'Its part: id >> 48. Naming it with an id makes a look-up quick.';
+COMMENT ON COLUMN workflow.workflow_task_detail.part IS
+  'Its part: id >> 48. Filtering by it as well as by an id makes a lookup fast.';
 COMMENT ON COLUMN workflow.workflow_task_detail.id IS 'The task execution.';
 COMMENT ON COLUMN workflow.workflow_task_detail.workflow_execution IS 'The workflow execution it belongs to.';
-COMMENT ON COLUMN workflow.workflow_task_detail.parent_execution IS 'The execution that this workflow execution runs.';
-COMMENT ON COLUMN workflow.workflow_task_detail.execution IS 'A child execution that does the work; NULL: the task is the work.';
+COMMENT ON COLUMN workflow.workflow_task_detail.parent_execution IS 'The execution of this workflow execution.';
+COMMENT ON COLUMN workflow.workflow_task_detail.execution IS
+  'The child execution that does the work; NULL: the task itself is the work.';
 COMMENT ON COLUMN workflow.workflow_task_detail.workflow_ref IS 'The workflow.';
 COMMENT ON COLUMN workflow.workflow_task_detail.task_name IS 'The task''s name in the definition.';
-COMMENT ON COLUMN workflow.workflow_task_detail.task_index IS 'Which item, from 0; NULL without with_items.';
-COMMENT ON COLUMN workflow.workflow_task_detail.task_batch IS 'Which batch of items, from 0; NULL without batch_size.';
-COMMENT ON COLUMN workflow.workflow_task_detail.action_ref IS 'What a worker does.';
-COMMENT ON COLUMN workflow.workflow_task_detail.status IS 'Where it stands.';
-COMMENT ON COLUMN workflow.workflow_task_detail.summary IS 'That in one word: see workflow.task_summary.';
-COMMENT ON COLUMN workflow.workflow_task_detail.retry_count IS 'Retries already dispatched.';
-COMMENT ON COLUMN workflow.workflow_task_detail.max_retries IS 'Retries allowed.';
+COMMENT ON COLUMN workflow.workflow_task_detail.task_index IS 'Index of the item, from 0; NULL without with_items.';
+COMMENT ON COLUMN workflow.workflow_task_detail.task_batch IS
+  'Index of the batch of items, from 0; NULL without batch_size.';
+COMMENT ON COLUMN workflow.workflow_task_detail.action_ref IS 'The action that a worker executes.';
+COMMENT ON COLUMN workflow.workflow_task_detail.status IS 'Current status.';
+COMMENT ON COLUMN workflow.workflow_task_detail.summary IS 'The status in one word: see workflow.task_summary.';
+COMMENT ON COLUMN workflow.workflow_task_detail.retry_count IS 'Number of retries dispatched so far.';
+COMMENT ON COLUMN workflow.workflow_task_detail.max_retries IS 'Maximum number of retries.';
 COMMENT ON COLUMN workflow.workflow_task_detail.next_retry_at IS 'When its next retry is due.';
-COMMENT ON COLUMN workflow.workflow_task_detail.timeout_seconds IS 'How long one attempt may run.';
-COMMENT ON COLUMN workflow.workflow_task_detail.timed_out IS 'It ran longer.';
-COMMENT ON COLUMN workflow.workflow_task_detail.started_at IS 'When it last began.';
+COMMENT ON COLUMN workflow.workflow_task_detail.timeout_seconds IS 'How long one attempt may run, in seconds.';
+COMMENT ON COLUMN workflow.workflow_task_detail.timed_out IS 'Whether it exceeded timeout_seconds.';
+COMMENT ON COLUMN workflow.workflow_task_detail.started_at IS 'When it last started.';
 COMMENT ON COLUMN workflow.workflow_task_detail.completed_at IS 'When it ended.';
-COMMENT ON COLUMN workflow.workflow_task_detail.duration_ms IS 'From started_at to completed_at, in milliseconds.';
-COMMENT ON COLUMN workflow.workflow_task_detail.created IS 'When it was made.';
+COMMENT ON COLUMN workflow.workflow_task_detail.duration_ms IS 'Time from started_at to completed_at, in milliseconds.';
+COMMENT ON COLUMN workflow.workflow_task_detail.created IS 'When it was created.';
 COMMENT ON COLUMN workflow.workflow_task_detail.updated IS 'When its row last changed.';
 
 CREATE VIEW workflow.workflow_action_link WITH (security_invoker = true) AS
@@ -146,12 +152,12 @@ SELECT d.id AS workflow_def_id, d.ref AS workflow_ref, d.label AS workflow_label
 FROM workflow.workflow_definition AS d
   LEFT JOIN workflow.action AS a ON a.workflow_def = d.id AND a.is_workflow;
 COMMENT ON VIEW workflow.workflow_action_link IS
-  'Workflows and the actions they stand for; a workflow without one has one row, with NULLs.';
+  'Workflows and the actions they stand for; a workflow without an action has one row, with NULLs.';
 COMMENT ON COLUMN workflow.workflow_action_link.workflow_def_id IS 'The definition.';
 COMMENT ON COLUMN workflow.workflow_action_link.workflow_ref IS 'Its ref.';
-COMMENT ON COLUMN workflow.workflow_action_link.workflow_label IS 'What people call it.';
+COMMENT ON COLUMN workflow.workflow_action_link.workflow_label IS 'Display name.';
 COMMENT ON COLUMN workflow.workflow_action_link.workflow_version IS 'The author''s version.';
-COMMENT ON COLUMN workflow.workflow_action_link.enabled IS 'False: it cannot be started.';
+COMMENT ON COLUMN workflow.workflow_action_link.enabled IS 'Whether it can be started.';
 COMMENT ON COLUMN workflow.workflow_action_link.pack_ref IS 'Its pack.';
 COMMENT ON COLUMN workflow.workflow_action_link.action_id IS 'The action.';
 COMMENT ON COLUMN workflow.workflow_action_link.action_ref IS 'The action''s ref.';

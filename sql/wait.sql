@@ -1,9 +1,9 @@
 -- Waiting for an execution to end, within one call.
 --
--- Each look is a statement of its own in a volatile function, and so sees what others have committed since. It sleeps
--- between two looks, longer and longer, on the process's latch: a cancel or the server's end wakes it at once. It writes
--- nothing and locks no row. But its caller's statement has a snapshot, which keeps vacuum from removing what dies in the
--- meantime: hence the bound. NOTIFY would spare the looks, but what LISTENs is told only between transactions.
+-- Each check is a statement of its own in a volatile function, so it sees what others have committed in the meantime. Between
+-- checks it sleeps for increasing intervals on the process latch: a cancel request or server shutdown wakes it immediately. It
+-- writes nothing and locks no row. But the caller's statement holds a snapshot, which prevents vacuum from removing rows that
+-- die in the meantime: hence the limit. NOTIFY would avoid polling, but listeners are notified only between transactions.
 
 CREATE FUNCTION workflow.check_wait(timeout interval) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -11,15 +11,15 @@ BEGIN
   PERFORM workflow.require('timeout', timeout);
   IF timeout < interval '0' OR timeout > interval '10 minutes' THEN
     PERFORM workflow.raise_error('WF613', 'timeout is out of range', format('timeout is %s', timeout),
-      'give 0 to 10 minutes, and wait again while ended is false');
+      'use 0 to 10 minutes, and wait again while ended is false');
   END IF;
   IF current_setting('transaction_isolation') <> 'read committed' THEN
-    PERFORM workflow.raise_error('WF611', format('a %s transaction cannot wait for an execution: it sees no progress',
+    PERFORM workflow.raise_error('WF611', format('a %s transaction cannot wait for an execution: it would see no progress',
       current_setting('transaction_isolation')), NULL, 'wait at READ COMMITTED');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_wait(interval) IS
-  'Raises WF613 where a timeout is not 0 to 10 minutes, and WF611 where the transaction could not see an execution go on.';
+  'Raises WF613 if a timeout is not 0 to 10 minutes, and WF611 if the transaction could not see an execution progress.';
 REVOKE ALL ON FUNCTION workflow.check_wait(interval) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_wait(execution_id bigint, timeout interval DEFAULT '1 minute')
@@ -30,7 +30,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, p
 #variable_conflict use_column
 DECLARE
   run workflow.workflow_execution := workflow.require_run(execution_id);
-  -- How long a caller waits is a matter of the real clock, whatever the engine's says.
+  -- How long the caller waits is measured by the real clock, whatever the engine's clock says.
   give_up timestamptz;
   left_over float8;
   nap float8 := 0.005;
@@ -46,7 +46,7 @@ BEGIN
     left_over := extract(epoch FROM give_up - clock_timestamp());
     EXIT WHEN is_over IS NOT FALSE OR left_over <= 0;
     IF is_ours THEN
-      PERFORM workflow.raise_error('WF611', format('execution %s was changed in this transaction, and others cannot go on with it before that is committed', execution_id),
+      PERFORM workflow.raise_error('WF611', format('execution %s was changed in this transaction, and cannot progress until that commits', execution_id),
         NULL, 'commit, then wait');
     END IF;
     PERFORM pg_sleep(least(nap, left_over));
@@ -55,5 +55,5 @@ BEGIN
   RETURN QUERY SELECT s.* FROM pg_catalog.workflow_status(execution_id) AS s;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_wait(bigint, interval) IS
-  'Waits until an execution has ended, at most for the timeout (0 to 10 minutes), and gives its row as workflow_status does: ended tells which of the two it was. Locks no row and takes no transaction id. Errors: WF611 at an isolation above READ COMMITTED, and where the transaction itself has started or changed the execution; WF613 for null or a timeout out of range; WF616 where there is no such execution.';
+  'Waits until an execution has ended, or until the timeout (0 to 10 minutes) has elapsed, and returns its row as workflow_status does: ended tells which of the two happened. Locks no row and assigns no transaction id. Errors: WF611 at an isolation level above READ COMMITTED, and if the transaction itself has started or changed the execution; WF613 for null or a timeout out of range; WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_wait(bigint, interval) FROM PUBLIC;

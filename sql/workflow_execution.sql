@@ -1,7 +1,7 @@
--- Workflow executions: one run of a workflow each.
+-- Workflow executions: each is one run of a workflow.
 --
--- A row with a pinned version is the engine's own, and only read here; one made by workflow_create_workflow_execution is
--- driven from outside and means what its master wrote into it. Both are given back as workflow.readable shows them.
+-- A row with a pinned version belongs to the engine and is only read here; a row created by workflow_create_workflow_execution
+-- is driven from outside and means whatever its owner wrote into it. Both are returned as workflow.readable shows them.
 
 CREATE FUNCTION pg_catalog.workflow_find_workflow_execution(id bigint) RETURNS SETOF workflow.workflow_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
@@ -15,7 +15,7 @@ BEGIN
     ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_execution(bigint) IS
-  'The workflow execution with that id, or no row. Errors: WF613.';
+  'Returns the workflow execution with the given id, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_workflow_execution(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_workflow_execution_by_execution(execution_id bigint)
@@ -31,7 +31,7 @@ BEGIN
     ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_execution_by_execution(bigint) IS
-  'The workflow execution that runs an execution, or no row. Errors: WF613.';
+  'Returns the workflow execution of the execution with the given id, or no row. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_workflow_execution_by_execution(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_workflow_executions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -45,7 +45,7 @@ BEGIN
     ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_workflow_executions(int, bigint) IS
-  'All workflow executions, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns all workflow executions, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_workflow_executions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_workflow_executions_by_status(
@@ -62,7 +62,7 @@ BEGIN
     ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_executions_by_status(workflow.execution_status, int, bigint) IS
-  'The workflow executions of a status, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the workflow executions with the given status, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_workflow_executions_by_status(workflow.execution_status, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_paused_workflow_executions(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -77,7 +77,7 @@ BEGIN
     ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_paused_workflow_executions(int, bigint) IS
-  'The workflow executions that are paused, or about to be, in order of id: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613.';
+  'Returns the workflow executions that are paused, or about to be, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_paused_workflow_executions(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_workflow_executions_by_workflow_def(
@@ -96,7 +96,7 @@ BEGIN
       PERFORM workflow.raise_lost(after);
     END IF;
   END IF;
-  -- By created, not by id: an id tells the age within its part only.
+  -- By created, not by id: ids are in order of age only within a part.
   RETURN QUERY SELECT r.* FROM (
       SELECT w.* FROM workflow.workflow_execution AS w
       WHERE w.workflow_def = id AND (w.created, w.id) < (place, coalesce(after, 0))
@@ -104,7 +104,7 @@ BEGIN
     ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r ORDER BY r.created DESC, r.id DESC;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_executions_by_workflow_def(bigint, int, bigint) IS
-  'The executions of the definition with that id, newest first: max_rows of them (1 to 10000) behind the one whose id is after. Errors: WF613; WF616 where that one is gone.';
+  'Returns the executions of the definition with the given id, newest first: up to max_rows (1 to 10000) after the one with id after. Errors: WF613; WF616 if that one no longer exists.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_workflow_executions_by_workflow_def(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_workflow_execution(
@@ -143,7 +143,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_workflow_execution(bigint, bigint, text[], text[], text[], text[], jsonb, jsonb, workflow.execution_status, text, boolean, text) IS
-  'Makes a workflow execution that is driven from outside (workflow_start makes one that the engine runs), in the part of its execution, and returns its row. Arguments are the columns of workflow.workflow_execution. Errors: WF613 for a value that is null or malformed; WF616 for an unknown execution or definition; WF617 where the execution has one.';
+  'Creates a workflow execution that is driven from outside (workflow_start creates one that the engine runs), in the part of its execution, and returns its row. Arguments are the columns of workflow.workflow_execution. Errors: WF613 for a value that is null or malformed; WF616 for an unknown execution or definition; WF617 if the execution already has one.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_workflow_execution(bigint, bigint, text[], text[], text[], text[], jsonb, jsonb, workflow.execution_status, text, boolean, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_workflow_execution(id bigint, patch jsonb) RETURNS workflow.workflow_execution
@@ -174,11 +174,11 @@ BEGIN
       paused = coalesce(given.paused, w.paused),
       pause_reason = CASE WHEN patch ? 'pause_reason' THEN given.pause_reason ELSE w.pause_reason END,
       updated = moment
-    -- A row keeps its master for life, so there is nothing to lock before asking.
+    -- A row never changes its owner, so it need not be locked before the check.
     WHERE w.part = home AND w.id = id AND w.version IS NULL RETURNING w.* INTO run;
     IF NOT FOUND AND EXISTS (SELECT FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = id) THEN
       PERFORM workflow.raise_owned('workflow execution', id,
-        'workflow_complete or workflow_fail for its tasks, workflow_pause, workflow_resume, workflow_cancel or workflow_rerun for the whole');
+        'workflow_complete or workflow_fail for its tasks, workflow_pause, workflow_resume, workflow_cancel or workflow_rerun for the execution');
     END IF;
   END IF;
   IF run.id IS NULL THEN
@@ -187,7 +187,7 @@ BEGIN
   RETURN run;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_update_workflow_execution(bigint, jsonb) IS
-  'Writes the columns that the patch, {"column": value, …}, names; null sets one back to NULL; an empty patch writes nothing. Returns the row. current_tasks, completed_tasks, failed_tasks, skipped_tasks, variables, task_graph, status, error_message, paused and pause_reason can be changed. Errors: WF613, naming the key; WF616; WF618 where the engine owns it.';
+  'Updates the columns named in the patch, {"column": value, …}; null sets a column to NULL; an empty patch writes nothing. Returns the row. current_tasks, completed_tasks, failed_tasks, skipped_tasks, variables, task_graph, status, error_message, paused and pause_reason can be changed. Errors: WF613, naming the key; WF616 if there is no such workflow execution; WF618 if the engine owns it.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_update_workflow_execution(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_workflow_execution(id bigint) RETURNS boolean
@@ -204,5 +204,5 @@ BEGIN
   RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_workflow_execution(bigint) IS
-  'Deletes a workflow execution with its tasks; the execution that it ran stays. Returns whether it was there. Errors: WF613; WF618 where the engine owns it.';
+  'Deletes a workflow execution with its tasks; its execution stays. Returns whether it existed. Errors: WF613; WF618 if the engine owns it.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_workflow_execution(bigint) FROM PUBLIC;

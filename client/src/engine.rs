@@ -1,4 +1,4 @@
-//! Defining, starting and working on workflows: one call of a SQL function each.
+//! Defining, starting and executing workflows. Each method calls one SQL function.
 
 use crate::Result;
 use crate::model::{Action, WorkflowDefinition};
@@ -27,7 +27,7 @@ pub use signal::{SignalInput, SignalState};
 pub use status::{BrokenInvariant, Reason, TreeRow, WorkflowStatus};
 pub use work::{Answer, ClaimInput, ClaimedTask, Heartbeat, LeaseState, Outcome, Refused, ReportedState};
 
-/// A definition's columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns of a definition by name, so that a column added by an extension upgrade causes no trouble.
 const DEFINE: &str = "SELECT id, ref, pack, pack_ref, label, description, version, param_schema, out_schema, definition, \
      tags, enabled, current_version, created, updated FROM pg_catalog.workflow_define(source => $1)";
 
@@ -39,7 +39,7 @@ const REGISTER_ACTION: &str = "SELECT id, ref, pack, pack_ref, label, descriptio
 const CLAIM: &str = "SELECT task, lease_token, workflow_execution, task_name, task_index, action, input, attempt, \
      lease_until FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
 
-/// The outcomes from seven parallel arrays, $1 to $7. One array of the composite type would need its OID.
+/// Builds the outcomes from seven parallel arrays, $1 to $7. A single array of the composite type would need its OID.
 macro_rules! outcomes {
     () => {
         "outcomes => coalesce((SELECT array_agg(ROW(o.task, o.lease_token, o.status::workflow.execution_status, \
@@ -59,11 +59,11 @@ const FINISH_AND_CLAIM: &str = concat!(
     ", max_tasks => $9, actions => $10, lease => $11, parts => $12)"
 );
 
-/// The engine. As a repository, it is a name to call its functions by, with nothing in it.
+/// Namespace for the engine's functions. Like a repository, it holds no data.
 pub struct Engine;
 
 impl Engine {
-    /// Everything that is wrong with a definition, YAML or JSON text, in order of place.
+    /// Returns all findings for a definition (YAML or JSON text), in source order.
     pub async fn validate<'e>(executor: impl PgExecutor<'e>, source: &str) -> Result<Vec<Finding>> {
         Ok(query_as(
             "SELECT code, severity, category, message, hint, path, task, expression, line, \"column\" \
@@ -74,13 +74,13 @@ impl Engine {
         .await?)
     }
 
-    /// Stores a definition as the new version of its workflow. An invalid one is refused with the code of its first
-    /// error, and all findings as JSON in the detail.
+    /// Stores a definition as the new version of its workflow. An invalid definition is refused with the code of its
+    /// first error, and the detail holds all findings as JSON.
     pub async fn define<'e>(executor: impl PgExecutor<'e>, source: &str) -> Result<WorkflowDefinition> {
         Ok(query_as(DEFINE).bind(source).fetch_one(executor).await?)
     }
 
-    /// Registers what a worker can do; of an action that is there already, everything is replaced.
+    /// Registers an action that workers can execute. If the ref exists, all its properties are replaced.
     pub async fn register_action<'e>(executor: impl PgExecutor<'e>, input: RegisterActionInput) -> Result<Action> {
         Ok(query_as(REGISTER_ACTION)
             .bind(input.r#ref)
@@ -94,7 +94,7 @@ impl Engine {
             .await?)
     }
 
-    /// Starts one execution of a workflow and gives its id. The same idempotency key gives the same execution.
+    /// Starts one execution of a workflow and returns its id. The same idempotency key returns the same execution.
     pub async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<i64> {
         Ok(query_scalar(
             "SELECT pg_catalog.workflow_start(ref => $1, parameters => $2, idempotency_key => $3, priority => $4, \
@@ -110,8 +110,8 @@ impl Engine {
         .await?)
     }
 
-    /// Starts up to 10,000 executions of one workflow at once and gives their ids in order. Parameters that are invalid
-    /// start none.
+    /// Starts up to 10,000 executions of one workflow at once and returns their ids in order. If any parameters are
+    /// invalid, none is started.
     pub async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<i64>> {
         Ok(query_scalar(
             "SELECT started.id FROM pg_catalog.workflow_start_many(ref => $1, parameters => $2, \
@@ -128,7 +128,7 @@ impl Engine {
         .await?)
     }
 
-    /// Takes tasks that are ready, each with a lease.
+    /// Claims tasks that are ready, each with a lease.
     pub async fn claim<'e>(executor: impl PgExecutor<'e>, input: &ClaimInput) -> Result<Vec<ClaimedTask>> {
         Ok(query_as(CLAIM)
             .bind(&input.worker)
@@ -140,7 +140,7 @@ impl Engine {
             .await?)
     }
 
-    /// Reports a task done.
+    /// Reports that a task has completed.
     pub async fn complete<'e>(
         executor: impl PgExecutor<'e>,
         task: i64,
@@ -155,7 +155,7 @@ impl Engine {
             .await?)
     }
 
-    /// Reports a task failed, or whatever the outcome says of how it ended badly.
+    /// Reports that a task has failed, or ended in the other unsuccessful status that the outcome gives.
     pub async fn fail<'e>(executor: impl PgExecutor<'e>, outcome: &Outcome) -> Result<ReportedState> {
         Ok(query_scalar(
             "SELECT pg_catalog.workflow_fail(task => $1, lease_token => $2, error => $3, status => $4, result => $5, \
@@ -172,7 +172,8 @@ impl Engine {
         .await?)
     }
 
-    /// Reports up to 10,000 tasks; an answer each, in their order. One that is refused does not touch the others.
+    /// Reports up to 10,000 outcomes and returns one answer per outcome, in the same order. A refused report does not
+    /// affect the others.
     pub async fn finish<'e>(executor: impl PgExecutor<'e>, outcomes: &[Outcome]) -> Result<Vec<Answer>> {
         let columns = Columns::of(outcomes);
         Ok(query_as(FINISH)
@@ -187,7 +188,8 @@ impl Engine {
             .await?)
     }
 
-    /// `finish` and `claim` in one round trip and one commit: what follows from the reports is handed over at once.
+    /// Combines `finish` and `claim` in one round trip and one commit. Tasks that follow from the reports are handed
+    /// over immediately.
     pub async fn finish_and_claim<'e>(
         executor: impl PgExecutor<'e>,
         outcomes: &[Outcome],
@@ -219,7 +221,8 @@ impl Engine {
         Ok((answers, claimed))
     }
 
-    /// Prolongs the leases of tasks, each given with its lease token, and tells in their order which are still held.
+    /// Extends the leases of tasks, each given with its lease token, and returns, in the same order, which are still
+    /// held.
     pub async fn heartbeat<'e>(
         executor: impl PgExecutor<'e>,
         leases: &[(i64, i64)],
@@ -236,8 +239,8 @@ impl Engine {
         .await?)
     }
 
-    /// Does what time has made due, up to `max_rows` (1 to 10,000) of each kind, in these parts or everywhere. Gives how
-    /// much it did: call it again while that is not 0.
+    /// Processes work that has become due, up to `max_rows` (1 to 10,000) of each kind, in these parts or everywhere.
+    /// Returns how much was done; call it again while that is not 0.
     pub async fn tick<'e>(executor: impl PgExecutor<'e>, max_rows: i32, parts: Option<&[i32]>) -> Result<i32> {
         Ok(query_scalar("SELECT pg_catalog.workflow_tick(max_rows => $1, parts => $2)")
             .bind(max_rows)
@@ -246,7 +249,7 @@ impl Engine {
             .await?)
     }
 
-    /// An execution and those that it has called, up to `max_rows`, in the order of the calls.
+    /// Returns an execution and those that it has called, up to `max_rows`, in call order.
     pub async fn tree<'e>(executor: impl PgExecutor<'e>, execution_id: i64, max_rows: i32) -> Result<Vec<TreeRow>> {
         Ok(query_as(
             "SELECT execution, parent, depth, tree, workflow_ref, task_name, task_index, status, paused, created, \
@@ -258,7 +261,7 @@ impl Engine {
         .await?)
     }
 
-    /// Sends a signal to an execution: the task that waits for it completes, with the payload as its result.
+    /// Sends a signal to an execution. The task waiting for it completes, with the payload as its result.
     pub async fn signal<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -273,7 +276,7 @@ impl Engine {
             .await?)
     }
 
-    /// The current version of a workflow as a diagram.
+    /// Returns the current version of a workflow as a diagram.
     pub async fn graph<'e>(executor: impl PgExecutor<'e>, r#ref: &str, format: GraphFormat) -> Result<String> {
         Ok(query_scalar("SELECT pg_catalog.workflow_graph(ref => $1, format => $2)")
             .bind(r#ref)
@@ -282,7 +285,7 @@ impl Engine {
             .await?)
     }
 
-    /// The graph that an execution runs as a diagram, coloured by how its tasks stand.
+    /// Returns the graph that an execution runs as a diagram, with tasks colored by status.
     pub async fn execution_graph<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -295,7 +298,7 @@ impl Engine {
             .await?)
     }
 
-    /// Broken invariants, up to `max_rows`: none, when all is well. It reads everything.
+    /// Returns up to `max_rows` broken invariants; none if all is well. Reads all data.
     pub async fn check<'e>(executor: impl PgExecutor<'e>, max_rows: i32) -> Result<Vec<BrokenInvariant>> {
         Ok(query_as("SELECT invariant, subject, id, detail FROM pg_catalog.workflow_check(max_rows => $1)")
             .bind(max_rows)
@@ -304,7 +307,7 @@ impl Engine {
     }
 }
 
-/// Outcomes, column by column.
+/// Outcomes in columnar form.
 #[derive(Default)]
 struct Columns<'o> {
     tasks: Vec<i64>,
@@ -332,13 +335,14 @@ impl<'o> Columns<'o> {
     }
 }
 
-/// A while as PostgreSQL counts it. One that is too long for it becomes the longest, which the server refuses.
+/// Converts a duration to a PostgreSQL interval. A duration that does not fit becomes the longest interval, which the
+/// server refuses.
 fn interval(duration: Duration) -> PgInterval {
     let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     PgInterval { months: 0, days: 0, microseconds }
 }
 
-/// Reads a row by hand where a column decides what the others mean.
+/// Decoded by hand, because one column determines the meaning of the others.
 impl FromRow<'_, PgRow> for Answer {
     fn from_row(row: &PgRow) -> sqlx::Result<Answer> {
         let state = match row.try_get::<Option<String>, _>("code")? {

@@ -1,32 +1,32 @@
-//! What can go wrong: the server's refusals by kind.
+//! Errors: the server's refusals by kind.
 
 use sqlx::postgres::PgDatabaseError;
 
 /// The result of every call.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a call failed. Nothing was changed by it.
+/// Reason why a call failed. A failed call changes nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What the call is about is not there.
+    /// The object of the call does not exist.
     #[error("{0}")]
     NotFound(Refusal),
-    /// A key that must be unique is taken.
+    /// A unique key is already taken.
     #[error("{0}")]
     Conflict(Refusal),
     /// An argument is missing, malformed or out of range.
     #[error("{0}")]
     Validation(Refusal),
-    /// It cannot be done now, or not by this function.
+    /// The operation is not possible in the current state, or not with this function.
     #[error("{0}")]
     WrongState(Refusal),
-    /// The task has been given to another worker since.
+    /// The task has since been given to another worker.
     #[error("{0}")]
     StaleLease(Refusal),
-    /// Larger, deeper or more than the server's settings allow.
+    /// Something is larger, deeper or more numerous than the server's settings allow.
     #[error("{0}")]
     LimitExceeded(Refusal),
-    /// The role may not do this.
+    /// The role lacks the privilege to do this.
     #[error("{0}")]
     Privilege(Refusal),
     /// Anything else: a lost connection, a serialization failure, a row that does not decode.
@@ -34,18 +34,18 @@ pub enum Error {
     Database(sqlx::Error),
 }
 
-/// What the server said when it refused.
+/// The server's message when it refused a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// `WF616`: the documented code; none where PostgreSQL itself refused.
+    /// Documented code, such as `WF616`; `None` if PostgreSQL itself refused.
     pub code: Option<String>,
-    /// The SQLSTATE.
+    /// SQLSTATE.
     pub sqlstate: String,
-    /// What is wrong, without the code.
+    /// Error message, without the code.
     pub message: String,
-    /// The value it is about.
+    /// Offending value.
     pub detail: Option<String>,
-    /// The remedy.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Error {
-    /// What the server said, where it refused.
+    /// Returns the server's message if it refused the call.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Error::NotFound(refusal)
@@ -77,18 +77,19 @@ impl Error {
         }
     }
 
-    /// The documented code, `WF616`.
+    /// Returns the documented code, such as `WF616`.
     pub fn code(&self) -> Option<&str> {
         self.refusal()?.code.as_deref()
     }
 
-    /// May the same call go through when it is made again? After a lost connection nobody knows whether it did already.
+    /// Whether the same call may succeed when retried. After a lost connection it is unknown whether the call has
+    /// already succeeded.
     pub fn is_transient(&self) -> bool {
         let Error::Database(error) = self else { return false };
         match error {
             sqlx::Error::Database(error) => {
                 let sqlstate = error.code().unwrap_or_default();
-                // Transaction rollback; too little of something; an operator's intervention; a broken connection.
+                // Transaction rollback; insufficient resources; operator intervention; connection exception.
                 ["40", "53", "57", "08"].iter().any(|class| sqlstate.starts_with(class))
             }
             sqlx::Error::Io(_)
@@ -111,7 +112,8 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// The kind of a server's error, by its SQLSTATE. Where PostgreSQL uses one for much else, only with a code of ours.
+/// Maps a server error to its kind by SQLSTATE. SQLSTATEs that PostgreSQL also uses for many other things count only
+/// with one of our codes.
 fn refused(error: &PgDatabaseError) -> Option<Error> {
     let (code, message) = split(error.message());
     let filled = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
@@ -129,7 +131,7 @@ fn refused(error: &PgDatabaseError) -> Option<Error> {
         ("42501", _) => Error::Privilege,
         (sqlstate, _) if sqlstate.starts_with("54") => Error::LimitExceeded,
         (sqlstate, _) if sqlstate.starts_with("22") => Error::Validation,
-        // A null or a value that a constraint refuses is a mistake in the input; the rest of class 23 is a clash with
+        // A null or a value that violates a check constraint is an input error; the rest of class 23 are conflicts with
         // other rows.
         ("23502" | "23514", _) => Error::Validation,
         (sqlstate, _) if sqlstate.starts_with("23") => Error::Conflict,
@@ -138,7 +140,7 @@ fn refused(error: &PgDatabaseError) -> Option<Error> {
     Some(kind(refusal))
 }
 
-/// `WF616: there is no such pack` into code and message.
+/// Splits `WF616: there is no such pack` into code and message.
 fn split(message: &str) -> (Option<&str>, &str) {
     let is_code =
         |code: &str| code.len() == 5 && code.starts_with("WF") && code[2..].bytes().all(|b| b.is_ascii_digit());

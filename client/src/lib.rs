@@ -1,15 +1,15 @@
 //! The Rust client of pg_workflow, a durable workflow engine inside PostgreSQL.
 //!
-//! It holds no rules of its own: each method is one call of a SQL function of the extension, which checks, decides and
-//! refuses. Every method takes any sqlx executor, a pool, a connection or a transaction, so that a caller's transaction
-//! covers what it does.
+//! The client contains no logic of its own: each method calls exactly one SQL function of the extension, which
+//! validates, decides and rejects. Every method accepts any sqlx executor (a pool, a connection or a transaction), so
+//! its work can be part of the caller's transaction.
 //!
-//! * [`Engine`]: define, start, claim, finish and look at workflows;
-//! * [`worker`]: a loop that claims tasks, runs handlers and reports;
-//! * [`model`]: a row of each table, as the functions return it;
+//! * [`Engine`]: define, start, claim, finish and inspect workflows;
+//! * [`worker`]: a loop that claims tasks, runs handlers and reports the results;
+//! * [`model`]: the rows of each table, as the functions return them;
 //! * [`repository`]: find, list, create, update and delete them;
-//! * [`Page`] and [`walk`]: long lists, a page at a time;
-//! * [`Error`]: what the server refused, by kind, with its code, detail and hint.
+//! * [`Page`] and [`walk`]: long lists, one page at a time;
+//! * [`Error`]: the server's refusals by kind, each with its code, detail and hint.
 //!
 //! ```no_run
 //! use pg_workflow_client::{

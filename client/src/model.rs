@@ -1,7 +1,7 @@
-//! A row of each table as the functions return it, and what makes or changes one.
+//! The rows of each table as the functions return them, and the inputs that create or update them.
 //!
-//! Fields are the columns, under their names. In a `Create…Input` what has a default may be left to
-//! `..Default::default()`; in an `Update…Input` everything may, and only what is given is written.
+//! Fields have the names of the columns. In a `Create…Input`, fields with a default can be left to
+//! `..Default::default()`; in an `Update…Input` all fields can, and only those given are written.
 
 mod action;
 mod event;

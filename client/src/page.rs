@@ -1,44 +1,44 @@
-//! Long lists, a page at a time.
+//! Long lists, one page at a time.
 
 use crate::Result;
 use futures::{Stream, TryStreamExt, stream};
 
-/// Which rows of a list to give: so many behind a row.
+/// Range of a list: a number of rows after a given row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// How many at most, 1 to 10,000.
+    /// Maximum number of rows, 1 to 10,000.
     pub max_rows: i32,
-    /// The id of the last row of the page before; none for the first page.
+    /// The id of the last row of the previous page; `None` for the first page.
     pub after: Option<i64>,
 }
 
 impl Default for Page {
-    /// The first hundred.
+    /// Returns the first page of 100 rows.
     fn default() -> Self {
         Page { max_rows: 100, after: None }
     }
 }
 
 impl Page {
-    /// The first page of this size.
+    /// Returns the first page of this size.
     pub fn of(max_rows: i32) -> Page {
         Page { max_rows, after: None }
     }
 
-    /// The page behind these rows, which this page gave; none where they were the last.
+    /// Returns the page after `rows`, the rows of this page; `None` if those were the last.
     pub fn next<T: Row>(&self, rows: &[T]) -> Option<Page> {
         let last = rows.last().filter(|_| rows.len() >= usize::try_from(self.max_rows).unwrap_or(0))?;
         Some(Page { after: Some(last.id()), ..*self })
     }
 }
 
-/// A row that a page can go on after.
+/// A row after which a page can continue.
 pub trait Row {
-    /// Its key.
+    /// Returns its key.
     fn id(&self) -> i64;
 }
 
-/// All rows from a page on, fetched page by page as they are asked for.
+/// Streams all rows from a page onward, fetching one page at a time on demand.
 ///
 /// ```no_run
 /// use futures::TryStreamExt;

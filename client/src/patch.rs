@@ -1,11 +1,11 @@
-//! What an update does to a column that may be NULL.
+//! Updates of nullable columns.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What an update does to a column that may be NULL: leave it, clear it, or write a value.
+/// Update of a nullable column: leave it, clear it, or set a value.
 ///
-/// In JSON that is a key that is missing, null, or has a value; a field of this type needs
-/// `#[serde(default, skip_serializing_if = "Patch::is_keep")]`.
+/// In JSON, these are a missing key, null, and a value; a field of this type needs `#[serde(default,
+/// skip_serializing_if = "Patch::is_keep")]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Patch<T> {
     /// Leave the column as it is.
@@ -18,7 +18,7 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
-    /// Is the column left as it is?
+    /// Whether the column is left as it is.
     pub fn is_keep(&self) -> bool {
         matches!(self, Patch::Keep)
     }
@@ -31,7 +31,7 @@ impl<T> From<T> for Patch<T> {
 }
 
 impl<T> From<Option<T>> for Patch<T> {
-    /// A column's whole new value: none is NULL.
+    /// Sets the column to a new value; `None` is NULL.
     fn from(value: Option<T>) -> Patch<T> {
         value.map_or(Patch::Null, Patch::Set)
     }

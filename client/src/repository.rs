@@ -1,6 +1,7 @@
-//! Find, list, create, update and delete the rows of each table: one call of a SQL function each.
+//! Finding, listing, creating, updating and deleting the rows of each table. Each method calls one SQL function.
 //!
-//! A repository is a name to call its functions by, with nothing in it. What all have in common is in the traits.
+//! A repository is a namespace for its functions and holds no data. The traits contain what all repositories have in
+//! common.
 
 use crate::{Page, Result, Row};
 use sqlx::PgExecutor;
@@ -20,54 +21,54 @@ pub use workflow_definition::WorkflowDefinitionRepository;
 pub use workflow_execution::WorkflowExecutionRepository;
 pub use workflow_task_execution::WorkflowTaskExecutionRepository;
 
-/// Rows of one table.
+/// The rows of one table.
 pub trait Repository {
-    /// A row.
+    /// Type of a row.
     type Entity: Row + Send;
 }
 
-/// Find a row by its key.
+/// Finds a row by its key.
 pub trait FindById: Repository {
-    /// The row with that id, if there is one.
+    /// Returns the row with that id, if it exists.
     fn find_by_id<'e>(
         executor: impl PgExecutor<'e>,
         id: i64,
     ) -> impl Future<Output = Result<Option<Self::Entity>>> + Send;
 }
 
-/// Find a row by its name.
+/// Finds a row by its name.
 pub trait FindByRef: Repository {
-    /// The row with that ref, if there is one.
+    /// Returns the row with that ref, if it exists.
     fn find_by_ref<'e>(
         executor: impl PgExecutor<'e>,
         r#ref: &str,
     ) -> impl Future<Output = Result<Option<Self::Entity>>> + Send;
 }
 
-/// List all rows.
+/// Lists all rows.
 pub trait List: Repository {
-    /// A page of all rows, in order of id.
+    /// Returns a page of all rows, ordered by id.
     fn list<'e>(executor: impl PgExecutor<'e>, page: Page) -> impl Future<Output = Result<Vec<Self::Entity>>> + Send;
 }
 
-/// Make a row.
+/// Creates a row.
 pub trait Create: Repository {
-    /// What it is made from.
+    /// Values of the new row.
     type Input: Send;
 
-    /// Makes a row and returns it.
+    /// Creates a row and returns it.
     fn create<'e>(
         executor: impl PgExecutor<'e>,
         input: Self::Input,
     ) -> impl Future<Output = Result<Self::Entity>> + Send;
 }
 
-/// Change a row.
+/// Updates a row.
 pub trait Update: Repository {
-    /// What is changed.
+    /// Values to change.
     type Input: Send;
 
-    /// Writes what is given and returns the row; nothing given writes nothing.
+    /// Writes the values given and returns the row. If none are given, nothing is written.
     fn update<'e>(
         executor: impl PgExecutor<'e>,
         id: i64,
@@ -75,8 +76,8 @@ pub trait Update: Repository {
     ) -> impl Future<Output = Result<Self::Entity>> + Send;
 }
 
-/// Delete a row.
+/// Deletes a row.
 pub trait Delete: Repository {
-    /// Deletes the row with that id. Was it there?
+    /// Deletes the row with that id. Returns whether it existed.
     fn delete<'e>(executor: impl PgExecutor<'e>, id: i64) -> impl Future<Output = Result<bool>> + Send;
 }

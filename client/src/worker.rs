@@ -1,8 +1,9 @@
-//! A loop that claims tasks, runs handlers and reports what came of them.
+//! A loop that claims tasks, runs handlers and reports the outcomes.
 //!
-//! All rules are the engine's: what is ready, what follows, what is tried again, whose report counts. A worker keeps its
-//! handlers busy, tells the engine that it is alive, and loses no result: what is done stays in an outbox until the
-//! engine has answered it. A report that is sent again after a lost connection is answered as the first time.
+//! All rules are in the engine: what is ready, what comes next, what is retried, whose report counts. A worker keeps
+//! its handlers busy, tells the engine that it is alive, and loses no result: outcomes stay in an outbox until the
+//! engine has acknowledged them. A report that is resent after a lost connection gets the same answer as the first
+//! time.
 //!
 //! ```no_run
 //! use pg_workflow_client::worker::{self, Failure, Worker};
@@ -51,38 +52,39 @@ pub use failure::Failure;
 type Handler = Arc<dyn Fn(ClaimedTask, Context) -> BoxFuture<'static, Handled> + Send + Sync>;
 type Handled = std::result::Result<Value, Failure>;
 
-/// The longest wait after an error.
+/// Maximum delay after an error.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// How often what time has made due is done, also while all handlers are busy.
+/// Interval between ticks, which also happen while all handlers are busy.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
-/// How many rows of a kind a tick does at once.
+/// Maximum number of rows of each kind per tick.
 const TICK_ROWS: i32 = 1000;
-/// How many connections the loop, its heartbeats and its ticks use at once.
+/// Number of connections that the loop, its heartbeats and its ticks use at the same time.
 const CONNECTIONS: u32 = 3;
 
-/// The least time to wait for an answer: a connection may be lost without anybody being told. The lease, if it is longer.
+/// Minimum time to wait for an answer, since a connection can be lost without notice. If the lease is longer, it
+/// applies instead.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a handler gets beside its task.
+/// Context that a handler receives along with its task.
 #[derive(Debug, Clone)]
 pub struct Context {
     stop: CancellationToken,
 }
 
 impl Context {
-    /// Ends when the result matters no more: the lease is lost, the workflow is to stop, or the worker's grace is over.
-    /// A handler that runs long should watch it.
+    /// Completes once the result no longer matters: the lease is lost, the workflow is being stopped, or the worker's
+    /// grace period has expired. Long-running handlers should watch it.
     pub async fn stopped(&self) {
         self.stop.cancelled().await
     }
 
-    /// The same as a token, to hand on.
+    /// Returns the same as a token that can be passed on.
     pub fn token(&self) -> &CancellationToken {
         &self.stop
     }
 }
 
-/// A token that is cancelled by SIGTERM and SIGINT, which from now on do nothing else.
+/// Returns a token that is cancelled by SIGTERM and SIGINT. From now on these signals have no other effect.
 #[cfg(unix)]
 pub fn shutdown_signal() -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -91,13 +93,13 @@ pub fn shutdown_signal() -> std::io::Result<CancellationToken> {
     let cancelled = token.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        info!("asked to stop");
+        info!("shutdown requested");
         cancelled.cancel();
     });
     Ok(token)
 }
 
-/// Claims tasks of the actions that it has handlers for, runs them, and reports.
+/// Claims tasks of the actions that it has handlers for, runs them, and reports the outcomes.
 pub struct Worker {
     pool: PgPool,
     name: String,
@@ -113,22 +115,22 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Works until it is asked to stop; then claims no more, lets its handlers finish for the time of grace, and reports
-    /// what they have done. An error means that the server refused to give it work, or that reports could not be
-    /// delivered in that time; lost connections are only waited for.
+    /// Works until shutdown is requested. Then it stops claiming, gives its handlers the grace period to finish, and
+    /// reports their outcomes. An error means that the server refused to hand out work, or that reports could not be
+    /// delivered within the grace period; lost connections are simply retried.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<()> {
-        info!(worker = %self.name, actions = ?self.handlers.keys(), "worker runs");
+        info!(worker = %self.name, actions = ?self.handlers.keys(), "worker started");
         let (held, wake) = (Held::default(), Notify::new());
-        // On one task, so that nothing goes on when this future is dropped.
+        // All in one task, so that nothing keeps running when this future is dropped.
         let result = tokio::select! {
             result = Run::of(self, &held, &wake).work(&shutdown) => result,
             never = async { tokio::join!(self.hold(&held), self.tick(), self.listen(&wake)) } => match never.0 {},
         };
-        info!(worker = %self.name, "worker ends");
+        info!(worker = %self.name, "worker stopped");
         result
     }
 
-    /// Prolongs the leases, and tells the handlers of those that are lost.
+    /// Extends the leases, and notifies the handlers whose leases are lost.
     async fn hold(&self, held: &Held) -> Never {
         loop {
             sleep(self.lease / 3).await;
@@ -140,13 +142,13 @@ impl Worker {
                             held.heard(*lease, beat.state);
                         }
                     }
-                    Err(error) => warn!(%error, "no heartbeat"),
+                    Err(error) => warn!(%error, "heartbeat failed"),
                 }
             }
         }
     }
 
-    /// Does what time has made due. Any worker may; that all do does no harm.
+    /// Processes work that has become due. Any worker may do this; it does no harm if all of them do.
     async fn tick(&self) -> Never {
         loop {
             sleep(jittered(TICK_INTERVAL)).await;
@@ -156,10 +158,10 @@ impl Worker {
 
     async fn tick_once(&self) -> i32 {
         let done = self.answered(Engine::tick(&self.pool, TICK_ROWS, self.parts.as_deref())).await;
-        done.inspect_err(|error| warn!(%error, "no tick")).unwrap_or(0)
+        done.inspect_err(|error| warn!(%error, "tick failed")).unwrap_or(0)
     }
 
-    /// Waits for a call, but not for ever.
+    /// Waits for a call, but not forever.
     async fn answered<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let lost = || Error::Database(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         timeout(self.lease.max(PATIENCE), call).await.unwrap_or_else(|_| Err(lost()))
@@ -168,7 +170,7 @@ impl Worker {
 
 enum Never {}
 
-/// Up to a quarter more or less, so that workers do not all come at once.
+/// Varies a duration by up to 25 percent, so that workers do not all call at the same time.
 fn jittered(duration: Duration) -> Duration {
     let random = RandomState::new().hash_one(0u8) as f64 / u64::MAX as f64;
     duration.mul_f64(0.75 + random / 2.0)

@@ -1,8 +1,8 @@
--- Claims up to $3 tasks of an action ($2) of a part, from this place ($6, $7) on: what waited longest first. What others have locked
--- is skipped, and so is what must not begin. What is chosen passes through
--- arrays, which the planner takes for short ones: of a long queue it would expect a great deal to be claimed, and read all tasks.
--- A ctid means something only within one table: the part and the id say that it is the right one, where tasks are
--- partitioned. The id is compared in a way that no index helps with: the row is there already.
+-- Claims up to $3 tasks of one action ($2) in a part, from the queue position ($6, $7) on, longest waiting first. Skips rows that
+-- others have locked, and tasks that must not start. The rows chosen pass through arrays, which the planner assumes to be short:
+-- for a long queue, it would otherwise expect many rows to be claimed, and read all tasks. A ctid is meaningful only within one
+-- table: if tasks are partitioned, part and id make sure that it is the right row. The id is compared in a way that no index
+-- supports, because the row has been found already.
 WITH candidate AS MATERIALIZED (
   SELECT t.ctid AS place, t.id
   FROM workflow.workflow_task_execution t

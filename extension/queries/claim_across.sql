@@ -1,6 +1,6 @@
--- As claim, of several actions ($2): what waited longest first, across them. It is looked first, without a lock, how many of the
--- first $3 tasks are of each action, and then that many of each are locked: no more than are claimed. The look takes what must not
--- begin for work. That is rare; whoever is given less for it takes it out of the queue and claims of each action again.
+-- Like claim, but for several actions ($2), longest waiting first across them. First counts, without a lock, how many of the first
+-- $3 tasks belong to each action, then locks that many of each: no more than are claimed. The count includes tasks that must not
+-- start. That is rare; a caller that gets fewer tasks because of it takes these out of the queue and claims each action again.
 WITH share AS MATERIALIZED (
   SELECT f.ref, pg_catalog.count(*) AS wanted FROM (
     SELECT a.ref

@@ -1,4 +1,4 @@
--- As complete_tasks, for one.
+-- Like complete_tasks, for one task.
 UPDATE workflow.workflow_task_execution t
 SET status = 'completed', result = $4, error = $5, due_at = NULL,
     completed_at = $6, updated = $6, duration_ms = pg_catalog.round(pg_catalog.date_part('epoch', greatest($6, t.started_at) - t.started_at) * 1000)::bigint

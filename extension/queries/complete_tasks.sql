@@ -1,4 +1,4 @@
--- Ends tasks that are reported as done under a lease that holds, and reads them. Their executions are locked.
+-- Ends tasks reported as completed under a valid lease, and reads them. Their executions are locked.
 UPDATE workflow.workflow_task_execution t
 SET status = 'completed', result = d.result, error = d.error, due_at = NULL,
     completed_at = $1, updated = $1, duration_ms = pg_catalog.round(pg_catalog.date_part('epoch', greatest($1, t.started_at) - t.started_at) * 1000)::bigint

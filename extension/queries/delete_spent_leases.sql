@@ -1,7 +1,10 @@
--- Deletes leases that nothing runs under any more; most of those that end are, their tasks having been reported one by one.
+-- Deletes leases that nothing runs under any more; most of those that end are, their tasks having been reported one by one. OFFSET
+-- keeps it one look-up per task.
 DELETE FROM workflow.lease l
 USING ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::bigint[])) AS d(part, id)
 WHERE l.part = d.part AND l.id = d.id
-  AND NOT EXISTS (SELECT FROM pg_catalog.unnest(l.tasks) AS o(id)
-                  JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
-                  WHERE t.status = 'running' AND t.lease = l.token)
+  AND NOT EXISTS (
+    SELECT FROM pg_catalog.unnest(l.tasks) AS o(id)
+    CROSS JOIN LATERAL (
+      SELECT t.status, t.lease FROM workflow.workflow_task_execution t WHERE t.part = l.part AND t.id = o.id OFFSET 0) AS t
+    WHERE t.status = 'running' AND t.lease = l.token)

@@ -1,2 +1,2 @@
--- Leases whose tasks have been reported all at once are of no more use.
+-- Deletes leases whose tasks have all been reported at once.
 DELETE FROM workflow.lease l USING rows AS d WHERE l.part = d.part AND l.id = d.id AND l.tasks = d.tasks

@@ -1,10 +1,13 @@
--- Tasks that are named with the token of a lease that holds are held until $3. One row of a claim, its first, is for what is named
--- here. What else that row held, and still runs, goes to a row of its own and keeps the end it has; from other such rows, left
--- by earlier heartbeats, what is named here is taken out.
+-- Holds tasks until $3 if they are named with the token of a valid lease. The first row of a claim takes all the tasks named here.
+-- Other tasks of that row that are still running move to a row of their own, which keeps its expiry; tasks named here are removed
+-- from further rows, which earlier heartbeats have split off.
 WITH named AS MATERIALIZED (
   SELECT t.part, n.token, pg_catalog.array_agg(DISTINCT n.task) AS tasks
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS n(task, token)
-  JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
+  -- OFFSET keeps it one look-up per task: what runs looks rare enough to be searched for first.
+  CROSS JOIN LATERAL (
+    SELECT t.part, t.status, t.lease FROM workflow.workflow_task_execution t
+    WHERE t.part = (n.task >> 48)::int AND t.id = n.task OFFSET 0) AS t
   WHERE t.status = 'running' AND t.lease = n.token GROUP BY t.part, n.token),
 found AS MATERIALIZED (
   SELECT l.part, l.id, l.token, l.worker, l.role, l.until, named.tasks AS named, rest.tasks AS rest,

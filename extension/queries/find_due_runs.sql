@@ -1,5 +1,5 @@
--- Executions whose time has come ($2), up to $1, their workflow executions locked where nobody else has them. $3: the parts,
--- which lie between $4 and $5.
+-- Finds up to $1 executions that are due ($2), and locks their workflow executions unless somebody else has. $3: the parts, which
+-- lie between $4 and $5.
 WITH free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
   WHERE w.due_at <= $2 AND w.part BETWEEN $4 AND $5 AND ($3::int[] IS NULL OR w.part = ANY ($3)) AND w.version IS NOT NULL

@@ -1,4 +1,4 @@
--- The first place in the queue of a part, from this one on, of tasks of these actions.
+-- Finds the first queue position of tasks of these actions in a part, from the given one on.
 SELECT head.queue_at, head.id
 FROM pg_catalog.unnest($2::text[]) AS a(ref)
 CROSS JOIN LATERAL (

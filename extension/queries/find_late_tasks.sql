@@ -1,7 +1,9 @@
--- Tasks whose time is over, what was due first first: how long it was, and the signal that they waited for.
+-- Tasks whose time is over, what was due first first: how long it was, and the signal that they waited for. Their workflow
+-- executions are locked ($2), and so are the executions that do their work ($3).
 SELECT t.id, t.timeout_seconds, t.signal
 FROM pg_catalog.unnest($1::bigint[]) AS o(id)
-JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
+CROSS JOIN LATERAL (
+  SELECT t.* FROM workflow.workflow_task_execution t WHERE t.part = (o.id >> 48)::int AND t.id = o.id OFFSET 0) AS t
 WHERE t.due_at <= $4 AND (t.status = 'running' OR (t.status = 'scheduled' AND t.signal IS NOT NULL))
   AND t.workflow_execution = ANY ($2) AND (NOT t.calls OR t.execution = ANY ($3))
 ORDER BY t.due_at, t.id

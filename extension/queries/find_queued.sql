@@ -1,2 +1,2 @@
--- What has something in the queue, in these parts.
+-- Returns the actions in these parts that have queued tasks.
 SELECT workflow.queued_actions($1)

@@ -1,4 +1,4 @@
--- What stands in the queue of a part, from this place ($3, $4) on, and must not begin. Up to 1000.
+-- Finds up to 1000 queued tasks in a part, from the queue position ($3, $4) on, that must not start.
 SELECT t.id FROM workflow.workflow_task_execution t
 JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
 WHERE t.part = $1 AND t.action_ref = ANY ($2) AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($3, $4)

@@ -1,6 +1,6 @@
--- Workflow executions whose children have yet to hear of what was done to them, up to $1, with what those children are to be
--- like; and the children behind the last that has heard, up to $1 in all, in the order of their ids. Both are locked; of a
--- child that somebody else has locked, the workflow execution is NULL.
+-- Finds up to $1 workflow executions whose children have yet to be notified of what was done to them, with the status and pause
+-- that the children are to have; and up to $1 children in all, in order of id, after the last one that was notified. Locks both; if
+-- somebody else has locked a child, its workflow execution is NULL.
 WITH caller AS MATERIALIZED (
   SELECT w.part, w.id, w.execution, w.status, w.paused, w.propagate_after
   FROM workflow.workflow_execution w

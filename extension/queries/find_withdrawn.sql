@@ -1,4 +1,4 @@
--- Which of these tasks, that waited for a signal, do so no more, or have begun to anew.
+-- Returns which of these tasks, which were waiting for a signal, no longer wait, or have started to wait anew.
 SELECT t.id
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)
 JOIN workflow.workflow_task_execution t ON t.part = (d.id >> 48)::int AND t.id = d.id

@@ -1,2 +1,2 @@
--- Is there such a pack?
+-- Whether there is such a pack.
 SELECT 1 FROM workflow.pack p WHERE p.ref = $1

@@ -1,4 +1,4 @@
--- Nothing of a paused execution is claimable. What is being claimed this very moment runs.
+-- Makes the tasks of paused executions unclaimable. Tasks that are being claimed at this moment run.
 WITH queued AS MATERIALIZED (
   SELECT t.part, t.id
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)

@@ -1,4 +1,4 @@
--- Inserts executions that begin.
+-- Inserts executions that are starting.
 -- Columns that an owner has added get their defaults.
 INSERT INTO workflow.execution (
   part, id, created, action_ref, action, parent, idempotency_key, enforcement, executor, config, status, updated,

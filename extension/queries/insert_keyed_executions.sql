@@ -1,5 +1,5 @@
--- Inserts executions that begin under idempotency keys. One whose key is taken is left out, once it is certain that it is: a
--- start with the same key that has not committed yet is waited for.
+-- Inserts executions that are starting with idempotency keys. Leaves out those whose key is certainly taken: waits for the outcome
+-- of a start with the same key that has not been committed yet.
 -- Columns that an owner has added get their defaults.
 INSERT INTO workflow.execution (
   part, id, created, action_ref, action, parent, idempotency_key, enforcement, executor, config, status, updated,

@@ -1,4 +1,4 @@
--- Inserts the workflow executions of executions that begin.
+-- Inserts the workflow executions of executions that are starting.
 -- Columns that an owner has added get their defaults.
 INSERT INTO workflow.workflow_execution (
   part, depth, id, execution, workflow_def, priority, paused, created, version, due_at, variables, task_graph,

@@ -1,4 +1,4 @@
--- Inserts tasks. Those for the worker that asks are born leased: one write instead of a queue's two.
+-- Inserts tasks. Tasks for the requesting worker are inserted already leased: one write, where the queue takes two.
 -- Columns that an owner has added get their defaults.
 INSERT INTO workflow.workflow_task_execution (
   part, attempt, id, workflow_execution, route, visit, priority, max_retries, retry_count, timed_out, skipped, held,

@@ -1,4 +1,4 @@
--- Child executions do the work of tasks.
+-- Links tasks to the child executions that do their work.
 UPDATE workflow.workflow_task_execution t
 SET status = 'running', execution = d.execution, attempt = t.attempt + 1, started_at = $3, updated = $3,
     due_at = $3 + t.timeout_seconds * interval '1 second'

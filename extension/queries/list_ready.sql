@@ -1,4 +1,4 @@
--- The actions that have something in the queue of a part: one index probe each. None: nothing is queued.
+-- Returns the actions that have queued tasks in a part, with one index probe each; NULL: nothing is queued.
 WITH RECURSIVE queued AS (
   (SELECT t.action_ref FROM workflow.workflow_task_execution t
    WHERE t.part = $1 AND t.queue_at IS NOT NULL ORDER BY t.action_ref LIMIT 1)

@@ -1,4 +1,4 @@
--- The signals that tasks of a workflow wait for, as its definition has them.
+-- Returns the signals that tasks of a workflow wait for, according to its definition.
 SELECT pg_catalog.array_agg(DISTINCT t.task #>> '{wait_for,signal}')
 FROM workflow.workflow_execution w
 JOIN workflow.workflow_definition_version v ON v.id = w.version

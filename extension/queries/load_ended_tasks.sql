@@ -1,5 +1,5 @@
--- The runs of tasks of executions: name, route and visit, context, how many items, how many of them succeeded, whether the
--- engine ended it at once, and of which execution it is.
+-- Returns the runs of tasks of executions: name, route and visit, context, number of items, how many of them succeeded, whether the
+-- engine ended the task immediately, and its workflow execution.
 SELECT t.task_name, t.route, t.visit, pg_catalog.min(t.context::text), pg_catalog.count(t.task_index)::int,
        (pg_catalog.count(t.task_index) FILTER (WHERE t.status = 'completed'))::int, pg_catalog.bool_or(t.action_ref IS NULL AND t.signal IS NULL),
        t.workflow_execution

@@ -1,4 +1,4 @@
--- How tasks that were named with tokens stand, in order: held; to be stopped; or lost. And whether the token was another's.
+-- Returns the state of tasks named with tokens, in order: held, stop, or lost; and whether the task carries a different token.
 SELECT n.task, CASE
     WHEN t.id IS NULL OR t.lease IS DISTINCT FROM n.token OR t.status <> 'running' THEN 'lost'
     WHEN w.status <> 'running' THEN 'stop'

@@ -1,4 +1,4 @@
--- Results of items that have begun, of some tasks of an execution, in item order.
+-- Reads the results of items that have started, for some tasks of an execution, in item order.
 SELECT t.task_name, t.route, t.visit, t.task_index, t.result
 FROM ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[])) AS d(task_name, route, visit)
 JOIN workflow.workflow_task_execution t

@@ -1,4 +1,4 @@
--- The rows of reported tasks of a part. Their executions are locked: what they say stays true.
+-- Reads the rows of reported tasks of a part. Their executions are locked, so the rows do not change.
 SELECT t.id, t.workflow_execution, t.lease, t.task_name, t.task_index, t.route, t.visit, t.retry_count, t.max_retries, t.context,
        t.created, t.status, t.execution
 FROM workflow.workflow_task_execution t

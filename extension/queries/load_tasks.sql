@@ -1,4 +1,4 @@
--- The newest ended run of each task, its items taken together. What is being reported ($3) has not ended.
+-- Returns the newest ended run of each task, with its items combined. Tasks being reported ($3) do not count as ended.
 SELECT DISTINCT ON (run.workflow_execution, run.task_name)
        run.workflow_execution, run.task_name, run.status, run.result, run.error, run.items, run.failed
 FROM (SELECT t.workflow_execution, t.task_name, pg_catalog.max(t.id) AS id,

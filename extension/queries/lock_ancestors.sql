@@ -1,4 +1,4 @@
--- The workflow execution of an execution and those that called it, locked in the one order there is.
+-- Locks the workflow executions of an execution and of those that called it, in the global lock order.
 WITH RECURSIVE chain AS (
   SELECT e.part, e.id, e.parent FROM workflow.execution e WHERE e.part = ($1 >> 48)::int AND e.id = $1
   UNION ALL

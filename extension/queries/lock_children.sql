@@ -1,4 +1,4 @@
--- The workflow executions that executions have called and that go on, up to $2 of them, locked in the one order there is.
+-- Locks up to $2 workflow executions that executions have called and that have not ended, in the global lock order.
 SELECT w.id, w.execution
 FROM workflow.workflow_execution w
 WHERE (w.part, w.execution) IN (

@@ -1,2 +1,2 @@
--- Tells of the tasks of a claim.
+-- Logs the tasks of a claim.
 SELECT workflow.log_claim($1, $2, $3, $4)

@@ -1,5 +1,5 @@
--- Logs what somebody did to an execution that this transaction holds locked, and to the workflow executions that it has reached
--- from there ($6). A pause or resume that has changed nothing is not logged again: what was logged before is all there is.
+-- Logs what somebody did to an execution that this transaction holds locked, and to the workflow executions reached from
+-- there ($6). A pause or resume that has changed nothing is not logged again: the earlier event stands.
 INSERT INTO workflow.event (part, id, workflow_execution, kind, message, author, detail, created, updated)
 SELECT w.part, workflow.make_id(w.part, pg_catalog.nextval('workflow.event_id_seq')), w.id, $2, pg_catalog.left($3, 1000),
   session_user::text, nullif($4::jsonb, '{}'), $5, $5

@@ -1,12 +1,12 @@
--- Writes events, in the order they are told in: about rows by their id; about rows just inserted, by name, route, visit
--- and item; about tasks by name alone; about workflow executions. The role that reports ($13) is NULL where no worker does: what a
--- worker loses names the role it claimed as.
+-- Writes events, in the order given: about rows by their id; about newly inserted rows, by name, route, visit and item; about
+-- tasks by name alone; about workflow executions. The reporting role ($13) is NULL if no worker reports: for a lost task, the event
+-- names the role that the worker claimed as.
 WITH told AS MATERIALIZED (
   SELECT * FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::text[]),
       pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::int[]), pg_catalog.unnest($7::text[]),
       pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::jsonb[]), pg_catalog.unnest($12::text[]))
     WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, worker, place)),
--- Read once, or looking for the rows of 10,000 items would read them 10,000 times.
+-- Read once: otherwise, looking up the rows of 10,000 items would read them 10,000 times.
 fresh AS MATERIALIZED (
   SELECT t.part, t.id, t.workflow_execution, t.task_name, t.route, t.visit, coalesce(t.task_index, -1) AS item, t.lease, t.attempt
   FROM workflow.workflow_task_execution t

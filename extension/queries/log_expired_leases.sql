@@ -1,4 +1,4 @@
--- Logs that the leases of tasks have ended, with the worker that held each.
+-- Logs that the leases of tasks have expired, with the worker that held each.
 INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, author, detail, created, updated)
 SELECT t.part, workflow.make_id(t.part, pg_catalog.nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name,
   t.task_index, 'lease_expired', workflow.author_of(l.worker, l.role), pg_catalog.jsonb_build_object('attempt', t.attempt), $2, $2

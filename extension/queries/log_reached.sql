@@ -1,5 +1,5 @@
--- What somebody did to executions has reached others, and is told of these, too, with its reason and author. Where nobody
--- did it, nothing is told; nor of a cancel where it changes nothing.
+-- Logs, for executions that an operation on other executions has reached, the same event with its reason and author. Logs nothing
+-- if nobody initiated it, or if a cancel changes nothing.
 INSERT INTO workflow.event (part, id, workflow_execution, kind, message, author, created, updated)
 SELECT w.part, w.part::bigint << 48 | $4 | pg_catalog.nextval('workflow.event_id_seq'), w.id, $3, last.message, last.author, $5, $5
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) WITH ORDINALITY AS d(reached, source, place)

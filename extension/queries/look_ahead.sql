@@ -1,5 +1,5 @@
--- Does a task of these actions ($2) have a place in the queue of a part before this one ($3), and not before that ($4, $5)? One
--- probe for each action.
+-- Whether a task of these actions ($2) is queued in a part before the position $3, but not before ($4, $5). One index probe per
+-- action.
 SELECT EXISTS (
   SELECT FROM pg_catalog.unnest($2::text[]) AS a(ref)
   CROSS JOIN LATERAL (

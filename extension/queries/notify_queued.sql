@@ -1,2 +1,2 @@
--- Tells of what has something in the queue that had nothing before.
+-- Notifies listeners of actions that have queued tasks and had none before.
 SELECT workflow.notify_queued($1, $2)

@@ -1,5 +1,5 @@
--- Workflow executions ($1) have heard what was done to their callers ($2): their own children are next, where there are any, and
--- they are paused for the same reason.
+-- Marks workflow executions ($1) that have been notified of what was done to their callers ($2): their own children, if any, are
+-- next, and they are paused for the same reason.
 UPDATE workflow.workflow_execution w SET propagate_after = n.after, pause_reason = n.reason
 FROM (
   SELECT h.part, h.id, CASE WHEN h.paused THEN coalesce(caller.pause_reason, h.pause_reason) END AS reason,

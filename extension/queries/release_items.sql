@@ -1,4 +1,4 @@
--- The turn of the next items of a task has come, lowest first. Gives those that the engine goes on with.
+-- Releases the next held items of a task, lowest index first. Returns those that the engine has to process.
 WITH released AS (
   UPDATE workflow.workflow_task_execution t
   SET status = 'scheduled', held = false, updated = $7,

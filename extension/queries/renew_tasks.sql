@@ -1,5 +1,5 @@
--- Rows of a task begin anew: all of its items, or those that did not succeed, so many of them claimable at first; of a call
--- that keeps its child, that one goes on. Gives those that the engine goes on with.
+-- Resets rows of a task to run again: all of its items, or those that did not succeed, a limited number of them claimable at first;
+-- if a call keeps its child, the child continues. Returns those that the engine has to process.
 WITH renewed AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN next.turn > d.released OR d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,

@@ -1,4 +1,4 @@
--- Tasks whose lease has ended are claimable again where their workflow execution, which is locked, runs. Gives these.
+-- Makes tasks whose lease has expired claimable again if their workflow execution, which is locked, is running. Returns these.
 UPDATE workflow.workflow_task_execution t
 SET status = 'scheduled', lease = NULL, due_at = NULL, started_at = NULL, updated = $2,
     queue_at = CASE WHEN NOT w.paused THEN $2 - t.priority * interval '1 minute' END

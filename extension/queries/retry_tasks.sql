@@ -1,5 +1,5 @@
--- Rows that failed run again: at once, or when their delay is over. A retry counts when it is dispatched. Gives those that
--- the engine goes on with.
+-- Retries failed rows: immediately, or after their delay. A retry is counted when it is dispatched. Returns those that the engine
+-- has to process.
 WITH retried AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,

@@ -1,4 +1,4 @@
--- A signal that came before a task waited for it is that task's, the oldest first.
+-- Assigns kept signals, oldest first, to tasks that have started to wait for them.
 WITH waiting AS (
   SELECT t.part, t.id, t.workflow_execution, t.signal,
          pg_catalog.row_number() OVER (PARTITION BY t.workflow_execution, t.signal ORDER BY t.id) AS place

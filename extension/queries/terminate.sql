@@ -1,2 +1,2 @@
--- Asks a process to end, and waits 10 seconds for it at most.
+-- Asks a process to terminate, and waits up to 10 seconds for it.
 SELECT pg_catalog.pg_terminate_backend($1, 10000)

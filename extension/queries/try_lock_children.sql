@@ -1,5 +1,5 @@
--- The executions that executions have called and that go on, up to $2 of them; with their workflow executions, locked, where
--- nobody else has them, and with those of their callers.
+-- Returns up to $2 executions that executions have called and that have not ended, with their workflow executions, which are locked
+-- unless somebody else has locked them, and with the workflow executions of their callers.
 WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)

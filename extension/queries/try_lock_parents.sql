@@ -1,4 +1,5 @@
--- The tasks that ended executions did the work of; with their workflow executions, locked, where nobody else has them.
+-- Returns the tasks that ended executions did the work of, with their workflow executions, which are locked unless somebody else
+-- has locked them.
 WITH called AS MATERIALIZED (
   SELECT d.execution, t.part, t.id, t.workflow_execution
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)

@@ -1,4 +1,4 @@
--- The workflow executions of executions, locked where nobody else has them.
+-- Locks the workflow executions of executions, unless somebody else has locked them.
 WITH free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
   WHERE (w.part, w.execution) IN (SELECT (d.execution >> 48)::int, d.execution FROM pg_catalog.unnest($1::bigint[]) AS d(execution))

@@ -1,4 +1,4 @@
--- Locks the workflow executions of tasks, as far as nobody else has: what time does never waits, it comes back.
+-- Locks the workflow executions of tasks, unless somebody else has locked them: time-driven work never waits, it is tried again.
 WITH free AS MATERIALIZED (
   SELECT w.id, w.state FROM workflow.workflow_execution w
   WHERE (w.part, w.id) IN (SELECT t.part, t.workflow_execution FROM pg_catalog.unnest($1::bigint[]) AS o(id)

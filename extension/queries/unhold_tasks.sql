@@ -1,4 +1,5 @@
--- What a pause held back is claimable again. Gives what the engine goes on with: what waits for a signal has done so all along.
+-- Makes tasks held back by a pause claimable again. Returns those that the engine has to process; tasks that wait for a signal are
+-- not among them, because a pause does not interrupt their wait.
 WITH queued AS (
   UPDATE workflow.workflow_task_execution t SET queue_at = $2 - t.priority * interval '1 minute', updated = $2
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)

@@ -1,5 +1,5 @@
--- The conductor's memory of executions; of those that end, the lists of their tasks too. Where one goes on after its end ($2),
--- old errors are forgotten.
+-- Updates the conductor's memory of executions and, for those that end, the lists of their tasks. If one continues after its
+-- end ($2), old errors are discarded.
 UPDATE workflow.workflow_execution w
 SET status = d.status, paused = d.paused, pause_reason = CASE WHEN d.paused THEN w.pause_reason END, state = d.state,
     variables = coalesce(d.variables, w.variables),

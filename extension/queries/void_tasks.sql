@@ -1,4 +1,4 @@
--- What workers do for executions counts no more. Gives it.
+-- Voids the leases of tasks that workers are executing for executions. Returns these tasks.
 UPDATE workflow.workflow_task_execution t SET lease = NULL, updated = $2
 FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)
 WHERE t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution

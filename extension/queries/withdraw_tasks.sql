@@ -1,6 +1,6 @@
--- Ends what waits, of a whole execution or of one task, and counts it. What is being claimed this very moment is
--- skipped: it runs, and what runs may finish. Waiting for it could deadlock with a claimer that reports to the same
--- execution in the same transaction.
+-- Cancels waiting tasks, of a whole execution or of one task, and counts them. Skips tasks that are being claimed at this moment:
+-- they run, and running tasks may finish. Waiting for them could deadlock with a claimer that reports to the same execution in the
+-- same transaction.
 WITH waiting AS MATERIALIZED (
   SELECT t.part, t.id
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[])) AS d(workflow_execution, task_name, route, visit)

@@ -1,7 +1,10 @@
-//! The functions that SQL calls: arguments in, rows out.
+//! Functions called from SQL: they take arguments and return rows.
 
+pub mod control;
 pub mod cron;
 pub mod define;
 pub mod diagram;
 pub mod heartbeat;
+pub mod rerun;
+pub mod start;
 pub mod work;

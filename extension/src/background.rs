@@ -1,4 +1,4 @@
-//! The processes that tick without being called.
+//! Background processes that tick on their own.
 
 pub mod pinned_settings;
 pub mod ticker;

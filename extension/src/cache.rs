@@ -1,4 +1,4 @@
-//! What a backend remembers between calls.
+//! Data cached by a backend between calls.
 
 pub mod claimed_tasks;
 pub mod graphs;

@@ -2,14 +2,19 @@
 
 pub mod advance;
 pub mod control;
+pub mod family_lock;
 pub mod finish;
 pub mod internal_tasks;
 pub mod item_completion;
+pub mod own_report;
+pub mod passing_on;
 pub mod propagation;
 pub mod refused_leases;
 pub mod report;
+pub mod reports;
 pub mod rerun;
 pub mod run;
+pub mod settle;
 pub mod signal;
 pub mod start;
 pub mod sub_workflows;

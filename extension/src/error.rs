@@ -1,45 +1,45 @@
-//! How an error leaves the extension: the code at the head of the message, its SQLSTATE by kind.
+//! Errors as they leave the extension: the message begins with the code, and the SQLSTATE depends on the kind.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// Anything that ends a call: what the user did wrong, or what the server said.
+/// Anything that makes a call fail: a user error, or an error of the server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A rule was broken: one of the documented codes.
+    /// A rule was violated; has one of the documented codes.
     #[error("{code}: {message}")]
     Refused {
-        /// `WF616`
+        /// Code, such as `WF616`.
         code: String,
-        /// Lower case, naming the thing.
+        /// Message, in lower case, naming the object.
         message: String,
-        /// The value.
+        /// Offending value.
         detail: Option<String>,
-        /// The remedy.
+        /// How to fix it.
         hint: Option<String>,
     },
-    /// SPI failed in a way that is no user's mistake.
+    /// SPI failed in a way that is not the user's fault.
     #[error("{0}")]
     Spi(#[from] pgrx::spi::Error),
 }
 
 impl Error {
-    /// An error with a code, a message and a remedy.
+    /// Returns an error with a code, a message and a hint.
     pub fn refused(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Error {
         Error::Refused { code: code.to_owned(), message: message.into(), detail: None, hint: Some(hint.into()) }
     }
 
-    /// The error for an argument that is null and must not be.
+    /// Returns the error for an argument that must not be null.
     pub fn missing(name: &str) -> Error {
         Error::refused("WF613", format!("{name} is null"), format!("give {name} a value"))
     }
 
-    /// The error for an argument that cannot be what it is.
+    /// Returns the error for an argument with an invalid value.
     pub fn out_of_range(message: &str, value: impl Into<String>, hint: &str) -> Error {
         Error::refused("WF613", message, hint).with_detail(value)
     }
 
-    /// The same, with the value it is about.
+    /// Adds the offending value.
     pub fn with_detail(mut self, value: impl Into<String>) -> Error {
         if let Error::Refused { detail, .. } = &mut self {
             *detail = Some(value.into());
@@ -68,7 +68,7 @@ impl From<Error> for ErrorReport {
     }
 }
 
-/// The SQLSTATE of a code: the one table of `docs/functions.md`.
+/// Returns the SQLSTATE of a code, as listed in `docs/functions.md`.
 fn sqlstate(code: &str) -> PgSqlErrorCode {
     match code {
         "WF611" | "WF612" | "WF618" => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

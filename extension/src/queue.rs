@@ -1,5 +1,6 @@
-//! What workers are given: claims, their order, and where to look first.
+//! The task queue: claims, their order, and where to look first.
 
+pub mod asking;
 pub mod claim;
 pub mod fairness;
 pub mod part_hint;

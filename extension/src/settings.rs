@@ -1,6 +1,6 @@
-//! The settings, all named `pg_workflow.…`.
+//! Settings, all named `pg_workflow.…`.
 
-use conductor::limits::Limits;
+use conductor::language::limits::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::prelude::*;
 use std::collections::BTreeSet;
@@ -28,59 +28,60 @@ static MAX_PARAMETER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1000);
 
-/// Which server of several makes the ids, 0 to 255.
+/// Returns the number of this server among several that generate ids, 0 to 255.
 pub fn node() -> i32 {
     NODE.get()
 }
 
-/// The time that tests have set.
+/// Returns the time set by tests.
 pub fn test_now() -> Option<String> {
     TEST_NOW.get().and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty())
 }
 
-/// Returns the seed that tests have set for lease tokens; none: they are random.
+/// Returns the seed for lease tokens set by tests; `None`: they are random.
 pub fn test_seed() -> Option<i32> {
     Some(TEST_SEED.get()).filter(|seed| *seed != 0)
 }
 
-/// Are workers told of queues that are empty no more?
+/// Whether workers are notified of queues that are no longer empty.
 pub fn notify() -> bool {
     NOTIFY.get()
 }
 
-/// Is every step of an execution an event?
+/// Whether every step of an execution is recorded as an event.
 pub fn log_transitions() -> bool {
     LOG_TRANSITIONS.get()
 }
 
-/// The databases that the launcher keeps a ticker in.
+/// Returns the databases in which the launcher keeps a ticker running.
 pub fn databases() -> BTreeSet<String> {
     let list = DATABASES.get().and_then(|list| list.into_string().ok()).unwrap_or_default();
     let names = list.split(',').map(|name| name.trim().trim_matches('"').to_owned());
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// How long a ticker rests.
+/// Returns the pause between ticks.
 pub fn tick_interval() -> Duration {
     Duration::from_millis(TICK_INTERVAL.get().max(1) as u64)
 }
 
-/// Bytes of one reported result or error, as stored.
+/// Returns the maximum size of a reported result or error, in bytes as stored.
 pub fn max_result_bytes() -> i32 {
     MAX_RESULT_BYTES.get()
 }
 
-/// Bytes of the parameters of one execution, not compressed.
+/// Returns the maximum size of the parameters of an execution, in bytes, uncompressed.
 pub fn max_parameter_bytes() -> usize {
     MAX_PARAMETER_BYTES.get().max(0) as usize
 }
 
-/// Seconds that a task may wait longer than one that follows from a report before the latter has to queue, too.
+/// Returns how many seconds longer a queued task may wait than one that follows from a report before the latter has to
+/// queue, too.
 pub fn hand_over_grace() -> i32 {
     HAND_OVER_GRACE.get()
 }
 
-/// The bounds that definitions and executions keep to.
+/// Returns the limits for definitions and executions.
 pub fn limits() -> Limits {
     let size = |setting: &GucSetting<i32>| setting.get().max(0) as usize;
     Limits {
@@ -97,12 +98,12 @@ pub fn limits() -> Limits {
     }
 }
 
-/// Makes the settings known to the server.
+/// Registers the settings with the server.
 pub fn register() {
     GucRegistry::define_int_guc(
         c"pg_workflow.node",
-        c"Which server of several makes the ids.",
-        c"Goes into bits 40 to 47 of every id, so that ids made on different servers never meet.",
+        c"Sets the number of this server among several that generate ids.",
+        c"Stored in bits 40 to 47 of every id, so that ids generated on different servers never collide.",
         &NODE,
         0,
         255,
@@ -111,8 +112,8 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"pg_workflow.hand_over_grace",
-        c"How far ahead in the queue others may be of what is handed over to a worker that reports.",
-        c"Where they are further ahead, at most half of what the worker asks for is handed over, and the rest comes from the queue.",
+        c"Sets how far queued tasks may be ahead of those handed over directly to a reporting worker.",
+        c"If they are further ahead, at most half of the tasks requested bypass the queue.",
         &HAND_OVER_GRACE,
         0,
         86_400,
@@ -121,8 +122,8 @@ pub fn register() {
     );
     GucRegistry::define_string_guc(
         c"pg_workflow.test_now",
-        c"The time that the functions go by, for tests.",
-        c"A timestamp with time zone; empty = the clock.",
+        c"Sets the current time used by the functions, for tests.",
+        c"A timestamp with time zone; an empty string means the system clock.",
         &TEST_NOW,
         GucContext::Suset,
         GucFlags::default(),
@@ -130,7 +131,7 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"pg_workflow.test_seed",
         c"Makes lease tokens predictable, for tests and examples.",
-        c"Each session then draws the same tokens, from the first one on when this changes; 0 = they are random.",
+        c"Each session then draws the same sequence of tokens, restarted when this changes; 0 means random tokens.",
         &TEST_SEED,
         0,
         i32::MAX,
@@ -139,32 +140,32 @@ pub fn register() {
     );
     GucRegistry::define_bool_guc(
         c"pg_workflow.notify",
-        c"Workers that listen are told when an empty queue is so no more.",
-        c"By NOTIFY on the channel pg_workflow: a hint, once for an action in a part.",
+        c"Notifies listening workers when a queue is no longer empty.",
+        c"Uses NOTIFY on the channel pg_workflow: a hint, sent once per action and part.",
         &NOTIFY,
         GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
         c"pg_workflow.log_transitions",
-        c"Every step of an execution becomes an event.",
-        c"Off: only what people do, failures, retries, time limits and ended leases.",
+        c"Records every step of an execution as an event.",
+        c"If off, only user actions, failures, retries, timeouts and expired leases are recorded.",
         &LOG_TRANSITIONS,
         GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_string_guc(
         c"pg_workflow.databases",
-        c"The databases to tick in, where the library is preloaded.",
-        c"Names with commas between them; each takes a background worker.",
+        c"Lists the databases to tick in if the library is preloaded.",
+        c"A comma-separated list of names; each database takes one background worker.",
         &DATABASES,
         GucContext::Sighup,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
         c"pg_workflow.tick_interval",
-        c"How long a background worker that ticks rests.",
-        c"Where there was more to do than one tick does, it does not rest.",
+        c"Sets the pause between the ticks of a background worker.",
+        c"There is no pause if a tick leaves work undone.",
         &TICK_INTERVAL,
         10,
         3_600_000,
@@ -172,36 +173,66 @@ pub fn register() {
         GucFlags::UNIT_MS,
     );
     let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 12] = [
-        (c"pg_workflow.max_source_bytes", c"Bytes of a definition's source.", &MAX_SOURCE_BYTES, 64 << 20),
-        // The parsers recurse: deeper than this the stack of a backend would not be safe.
-        (c"pg_workflow.max_depth", c"Nesting of a definition, and of what expressions yield.", &MAX_DEPTH, 100),
+        (
+            c"pg_workflow.max_source_bytes",
+            c"Sets the maximum size of a definition's source, in bytes.",
+            &MAX_SOURCE_BYTES,
+            64 << 20,
+        ),
+        // The parsers are recursive: beyond this depth the stack of a backend might overflow.
+        (
+            c"pg_workflow.max_depth",
+            c"Sets the maximum nesting depth of definitions and of the values of expressions.",
+            &MAX_DEPTH,
+            100,
+        ),
         (
             c"pg_workflow.max_alias_nodes",
-            c"Nodes that YAML aliases may add to a definition.",
+            c"Sets the maximum number of nodes that YAML aliases may add to a definition.",
             &MAX_ALIAS_NODES,
             1_000_000,
         ),
-        (c"pg_workflow.max_tasks", c"Tasks in a workflow.", &MAX_TASKS, 10_000),
-        (c"pg_workflow.max_items", c"Items of one with_items.", &MAX_ITEMS, 1_000_000),
-        (c"pg_workflow.max_expression_bytes", c"Bytes of one expression.", &MAX_EXPRESSION_BYTES, 64 << 10),
-        (c"pg_workflow.template_fuel", c"Steps one expression may take.", &TEMPLATE_FUEL, 1_000_000_000),
+        (c"pg_workflow.max_tasks", c"Sets the maximum number of tasks in a workflow.", &MAX_TASKS, 10_000),
+        (c"pg_workflow.max_items", c"Sets the maximum number of items of one with_items.", &MAX_ITEMS, 1_000_000),
+        (
+            c"pg_workflow.max_expression_bytes",
+            c"Sets the maximum size of an expression, in bytes.",
+            &MAX_EXPRESSION_BYTES,
+            64 << 10,
+        ),
+        (
+            c"pg_workflow.template_fuel",
+            c"Sets the maximum number of steps in the evaluation of an expression.",
+            &TEMPLATE_FUEL,
+            1_000_000_000,
+        ),
         (
             c"pg_workflow.max_output_bytes",
-            c"Bytes one expression may yield, and all inputs of the tasks that start at once.",
+            c"Sets the maximum size of an expression's value, and of all inputs of tasks started together, in bytes.",
             &MAX_OUTPUT_BYTES,
             256 << 20,
         ),
-        (c"pg_workflow.max_context_bytes", c"Bytes of all variables of an execution.", &MAX_CONTEXT_BYTES, 256 << 20),
-        (c"pg_workflow.max_workflow_depth", c"Workflows within workflows.", &MAX_WORKFLOW_DEPTH, 100),
+        (
+            c"pg_workflow.max_context_bytes",
+            c"Sets the maximum total size of the variables of an execution, in bytes.",
+            &MAX_CONTEXT_BYTES,
+            256 << 20,
+        ),
+        (
+            c"pg_workflow.max_workflow_depth",
+            c"Sets the maximum nesting depth of workflows that call workflows.",
+            &MAX_WORKFLOW_DEPTH,
+            100,
+        ),
         (
             c"pg_workflow.max_result_bytes",
-            c"Bytes of one reported result or error, as stored.",
+            c"Sets the maximum size of a reported result or error, in bytes as stored.",
             &MAX_RESULT_BYTES,
             256 << 20,
         ),
         (
             c"pg_workflow.max_parameter_bytes",
-            c"Bytes of the parameters that one execution starts with, as jsonb.",
+            c"Sets the maximum size of the parameters of an execution, in bytes as jsonb.",
             &MAX_PARAMETER_BYTES,
             256 << 20,
         ),
@@ -217,7 +248,7 @@ pub fn register() {
 fn prepare_process() {
     // SAFETY: the argument is a NUL-terminated constant, and _PG_init is where this may be called.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_workflow".as_ptr()) }
-    // With RUST_BACKTRACE in the server's environment every error would carry a Rust backtrace in its detail.
+    // With RUST_BACKTRACE set in the server's environment, every error would have a Rust backtrace in its detail.
     // SAFETY: a backend has one thread, and nothing reads the environment at this time.
     unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") }
 }

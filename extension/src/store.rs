@@ -1,13 +1,13 @@
-//! Writing what the conductor decided: every kind of change of a batch in one statement, whatever the batch's size.
+//! Writing the conductor's decisions: one statement per kind of change in a batch, whatever the batch's size.
 
-use crate::engine::finish::Reporter;
+use crate::engine::own_report::Reporter;
 use crate::error::Error;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
-use crate::queue::claim::Asking;
-use conductor::changes::Withdrawn;
+use crate::queue::asking::Asking;
+use conductor::engine::commands::Withdrawn;
+use conductor::engine::state::TaskKey;
 use conductor::graph::Graph;
-use conductor::state::TaskKey;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -19,29 +19,29 @@ mod leases;
 mod notify;
 mod tasks;
 
-pub use batch::{Batch, EndedRow, FreshTask};
+pub use batch::{Batch, EndedRow};
 pub use leases::{Leases, lock_leases, sort, turn_leases};
 pub use tasks::Handed;
 
-/// What follows from what was written.
+/// Follow-up work after a write.
 #[derive(Default)]
 pub struct Written {
-    /// Tasks that were withdrawn, by execution: the conductor must hear of them.
+    /// Withdrawn tasks, by execution: the conductor must be notified of them.
     pub withdrawn: BTreeMap<i64, Vec<(String, u32, u32, u32)>>,
-    /// Executions that stop, and whose children stop with them.
+    /// Executions that are stopping, along with their children.
     pub stopped: Vec<i64>,
-    /// Workflow executions for which what workers do counts no more.
+    /// Workflow executions for which the work of workers no longer counts.
     pub void: Vec<i64>,
-    /// Tasks that no worker does, and whose turn has come.
+    /// Tasks that the engine itself executes and that are ready.
     pub own: Vec<i64>,
-    /// Executions that ended and that others have called.
+    /// Executions that have ended and that were called by others.
     pub ended: Vec<i64>,
-    /// Executions that nobody waits for any more.
+    /// Executions that nobody waits for any longer.
     pub left: Vec<i64>,
 }
 
 impl Written {
-    /// Both.
+    /// Adds further follow-up work.
     pub fn add(&mut self, more: Written) {
         self.withdrawn.extend(more.withdrawn);
         self.stopped.extend(more.stopped);
@@ -51,14 +51,14 @@ impl Written {
         self.left.extend(more.left);
     }
 
-    /// Nothing follows.
+    /// Whether there is no follow-up work.
     pub fn is_empty(&self) -> bool {
         self.withdrawn.is_empty()
             && [&self.stopped, &self.void, &self.own, &self.ended, &self.left].into_iter().all(|list| list.is_empty())
     }
 }
 
-/// The values of one column.
+/// Returns the values of one column.
 fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> DatumWithOid<'static>
 where
     Vec<T>: Into<DatumWithOid<'static>>,
@@ -67,7 +67,7 @@ where
 }
 
 impl Batch {
-    /// Writes everything; gives what follows.
+    /// Writes everything and returns the follow-up work.
     pub fn write(
         mut self,
         client: &SpiClient,
@@ -92,7 +92,7 @@ impl Batch {
         Ok(self.written)
     }
 
-    /// Runs a statement that gives tasks which the engine goes on with.
+    /// Runs a statement that returns tasks for the engine to continue with.
     fn go_on(&mut self, client: &SpiClient, sql: &'static str, arguments: &[DatumWithOid]) -> Result<(), Error> {
         let mut rows = statements::run(client, sql, arguments)?;
         while rows.next().is_some() {
@@ -201,7 +201,7 @@ impl Batch {
     }
 }
 
-/// What was withdrawn, as the conductor takes it.
+/// Returns the withdrawn tasks in the form that the conductor takes.
 pub fn withdrawn(graph: &Graph, tasks: &[(String, u32, u32, u32)]) -> Vec<Withdrawn> {
     let known = tasks.iter().filter_map(|(name, route, visit, count)| {
         let key = TaskKey { node: graph.find(name)?, route: *route, visit: *visit };

@@ -197,8 +197,9 @@ fn every_statement_of_the_library_names_schemas() {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>();
         statements.push((path, lines.join("\n")));
     }
-    for path in texts("src").chain(texts("src/write")).filter(|path| path.extension().is_some_and(|kind| kind == "rs"))
-    {
+    let folders = ["src", "src/api", "src/background", "src/cache", "src/engine", "src/pg", "src/queue", "src/store"];
+    let sources = folders.into_iter().flat_map(texts);
+    for path in sources.filter(|path| path.extension().is_some_and(|kind| kind == "rs")) {
         let text = std::fs::read_to_string(&path).unwrap();
         let literals = text.split('"').skip(1).step_by(2);
         let begins = |literal: &&str| {

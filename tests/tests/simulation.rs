@@ -1,15 +1,15 @@
 //! Random workflows under random schedules, on the conductor in memory and through SQL on a server: after every step both
 //! stand the same. `SCHEDULES=…` plays more of them; `SEED=…` plays one again.
 
-use conductor::catalogue::EmptyCatalogue;
+use conductor::engine::state::TaskEnd;
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, Outcome, RowStatus, Signal, TaskRow};
-use conductor::limits::Limits;
-use conductor::simulation::{Chance, Step, workflow};
-use conductor::state::TaskEnd;
-use conductor::task_lists::TaskLists;
-use conductor::validate::check;
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::limits::Limits;
+use conductor::language::validate::check;
+use conductor::testing::memory_host::{Ledger, Outcome, RowStatus, Signal, TaskRow};
+use conductor::testing::simulation::{Chance, Step, workflow};
+use conductor::view::task_lists::TaskLists;
 use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};

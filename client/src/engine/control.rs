@@ -1,4 +1,4 @@
-//! What people do to an execution, and what happened to it.
+//! Controlling executions, and reading their events.
 
 use super::{Engine, interval};
 use crate::model::{Event, ExecutionStatus};
@@ -8,7 +8,7 @@ use sqlx::{PgExecutor, query_as, query_scalar};
 use std::time::Duration;
 
 impl Engine {
-    /// No task of it can be claimed until it is resumed; what runs may finish.
+    /// Pauses an execution: none of its tasks can be claimed until it is resumed. Running tasks may finish.
     pub async fn pause<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -21,7 +21,7 @@ impl Engine {
             .await?)
     }
 
-    /// Ends a pause. With nothing left to do, the execution ends.
+    /// Ends a pause. If nothing is left to do, the execution ends.
     pub async fn resume<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -34,7 +34,7 @@ impl Engine {
             .await?)
     }
 
-    /// Nothing of it starts any more: `canceling` while tasks run, and then `cancelled`.
+    /// Cancels an execution: nothing new starts. It is `canceling` while tasks are running, and then `cancelled`.
     pub async fn cancel<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -47,7 +47,8 @@ impl Engine {
             .await?)
     }
 
-    /// Runs one that ended without success on from where it stopped, with what it had called and what called it.
+    /// Continues an execution that ended unsuccessfully from where it stopped, together with the executions it called
+    /// and those that called it.
     pub async fn rerun<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -66,7 +67,7 @@ impl Engine {
         .await?)
     }
 
-    /// What happened to an execution, oldest first.
+    /// Returns the events of an execution, oldest first.
     pub async fn list_events<'e>(executor: impl PgExecutor<'e>, execution_id: i64, page: Page) -> Result<Vec<Event>> {
         Ok(query_as(
             "SELECT part, id, workflow_execution, task, task_index, task_name, kind, message, author, detail, created, \
@@ -79,8 +80,8 @@ impl Engine {
         .await?)
     }
 
-    /// Deletes up to `max_rows` (1 to 10,000) executions of workflows that ended at least so long ago, in one of these
-    /// ways or in any, with all that hangs on them. Gives how many: call it again while that is `max_rows`.
+    /// Deletes up to `max_rows` (1 to 10,000) executions of workflows that ended at least `older_than` ago, in one of
+    /// these statuses or in any, with all dependent rows. Returns how many; call it again while that is `max_rows`.
     pub async fn prune<'e>(
         executor: impl PgExecutor<'e>,
         older_than: Duration,
@@ -100,16 +101,16 @@ impl Engine {
     }
 }
 
-/// What to run again, and why.
+/// What to rerun, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RerunInput {
-    /// These tasks; none: those whose failure nothing handled, and all that would have started.
+    /// Tasks to rerun; `None`: those whose failure was not handled, and all that would have started.
     pub tasks: Option<Vec<String>>,
-    /// Which way led to each of them; none: 0.
+    /// Route to each of these tasks; `None`: 0.
     pub routes: Option<Vec<i32>>,
-    /// Of a task with items, also those that succeeded; and workflows that they had called are called anew.
+    /// Whether to also rerun the successful items of a task, and to call anew the workflows that they had called.
     pub reset_items: bool,
-    /// Why.
+    /// Reason for the rerun.
     pub reason: Option<String>,
 }

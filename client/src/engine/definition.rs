@@ -1,42 +1,42 @@
-//! What is defined, and what is started of it.
+//! Findings, diagrams, and the inputs of definition and start functions.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Something that is wrong with a definition.
+/// A finding of the validation of a definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Finding {
-    /// `WF001` to `WF508`.
+    /// Code, `WF001` to `WF508`.
     pub code: String,
-    /// Does it keep the definition from being stored?
+    /// Whether it prevents the definition from being stored.
     #[sqlx(try_from = "String")]
     pub severity: Severity,
     /// Syntax, graph, semantic, expression, schema or catalogue.
     pub category: String,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// The remedy.
+    /// How to fix it.
     pub hint: Option<String>,
-    /// Where in the document, as `tasks[0].action`.
+    /// Location in the document, such as `tasks[0].action`.
     pub path: Option<String>,
-    /// The task it is about.
+    /// Task that it concerns.
     pub task: Option<String>,
-    /// The expression it is about.
+    /// Expression that it concerns.
     pub expression: Option<String>,
-    /// Line of the source, from 1.
+    /// Line in the source, starting at 1.
     pub line: Option<i32>,
-    /// Column of that line, from 1.
+    /// Column in that line, starting at 1.
     pub column: Option<i32>,
 }
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The definition cannot be stored.
     Error,
-    /// It can.
+    /// The definition can be stored.
     Warning,
 }
 
@@ -47,15 +47,15 @@ impl TryFrom<String> for Severity {
         match label.as_str() {
             "error" => Ok(Severity::Error),
             "warning" => Ok(Severity::Warning),
-            _ => Err(format!("no severity is called {label:?}")),
+            _ => Err(format!("unknown severity {label:?}")),
         }
     }
 }
 
-/// What a diagram is written in.
+/// Language of a diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GraphFormat {
-    /// Mermaid, which GitHub and many editors draw.
+    /// Mermaid, which GitHub and many editors render.
     #[default]
     Mermaid,
     /// DOT, for Graphviz.
@@ -63,7 +63,7 @@ pub enum GraphFormat {
 }
 
 impl GraphFormat {
-    /// Its name in SQL.
+    /// Returns the format's name in SQL.
     pub fn as_str(self) -> &'static str {
         match self {
             GraphFormat::Mermaid => "mermaid",
@@ -72,19 +72,19 @@ impl GraphFormat {
     }
 }
 
-/// Registers an action; its pack is made where there is none.
+/// An action to register. Its pack is created if it does not exist.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RegisterActionInput {
     /// Unique name, `pack.name`, lower case.
     pub r#ref: String,
-    /// What people call it; none: its ref.
+    /// Display name; `None`: its ref.
     pub label: Option<String>,
     /// What it does.
     pub description: Option<String>,
-    /// What a worker calls to do it.
+    /// What a worker calls to execute it.
     pub entrypoint: Option<String>,
-    /// What a worker needs for it.
+    /// Runtime that a worker needs for it.
     pub runtime: Option<i64>,
     /// JSON Schema of its input.
     pub param_schema: Option<Value>,
@@ -92,21 +92,21 @@ pub struct RegisterActionInput {
     pub out_schema: Option<Value>,
 }
 
-/// Starts an execution of a workflow.
+/// An execution to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StartInput {
-    /// The workflow.
+    /// Ref of the workflow.
     pub r#ref: String,
-    /// An object that its parameters schema takes; `{}` by default.
+    /// Parameters: an object that is valid against the workflow's parameter schema; `{}` by default.
     pub parameters: Value,
-    /// The same key for the same workflow in the same part gives the same execution.
+    /// Idempotency key: the same key for the same workflow in the same part returns the same execution.
     pub idempotency_key: Option<String>,
-    /// -1000 to 1000; higher goes first.
+    /// Priority, -1000 to 1000; higher goes first.
     pub priority: i32,
-    /// When its first tasks can be claimed; none: now.
+    /// When its first tasks can be claimed; `None`: now.
     pub run_at: Option<DateTime<Utc>>,
-    /// 0 to 1023: where its rows live.
+    /// Part that its rows belong to, 0 to 1023.
     pub part: i32,
 }
 
@@ -123,20 +123,20 @@ impl Default for StartInput {
     }
 }
 
-/// Starts many executions of one workflow.
+/// Executions of one workflow to start.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StartManyInput {
-    /// The workflow.
+    /// Ref of the workflow.
     pub r#ref: String,
-    /// For each execution an object that the workflow's parameters schema takes; at most 10,000.
+    /// Parameters of each execution: objects that are valid against the workflow's parameter schema; at most 10,000.
     pub parameters: Vec<Value>,
-    /// A key, or none, for each of them.
+    /// Idempotency key of each execution, if it has one.
     pub idempotency_keys: Option<Vec<Option<String>>>,
-    /// -1000 to 1000; higher goes first.
+    /// Priority, -1000 to 1000; higher goes first.
     pub priority: i32,
-    /// When their first tasks can be claimed; none: now.
+    /// When their first tasks can be claimed; `None`: now.
     pub run_at: Option<DateTime<Utc>>,
-    /// 0 to 1023: where their rows live.
+    /// Part that their rows belong to, 0 to 1023.
     pub part: i32,
 }

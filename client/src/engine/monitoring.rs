@@ -1,4 +1,4 @@
-//! What operators watch: a row of each of the monitoring views.
+//! Monitoring: the rows of the monitoring views.
 
 use super::Engine;
 use crate::Result;
@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgExecutor, query_as};
 
 impl Engine {
-    /// What can be claimed, an action a row, that whose first task has waited longest first.
+    /// Returns what can be claimed, one row per action, ordered by the waiting time of the action's first task, longest
+    /// first.
     pub async fn queue_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<QueueSummary>> {
         Ok(query_as("SELECT action_ref, ready, oldest FROM workflow.queue_summary ORDER BY oldest, action_ref")
             .fetch_all(executor)
             .await?)
     }
 
-    /// Tasks that workers hold, oldest claims first, up to `max_rows`.
+    /// Returns up to `max_rows` tasks that workers hold, oldest claims first.
     pub async fn claims<'e>(executor: impl PgExecutor<'e>, max_rows: i32) -> Result<Vec<ClaimDetail>> {
         Ok(query_as(
             "SELECT part, task, workflow_execution, task_name, task_index, action_ref, attempt, worker, claimed, \
@@ -25,7 +26,7 @@ impl Engine {
         .await?)
     }
 
-    /// Workers that hold leases, by name.
+    /// Returns the workers that hold leases, ordered by name.
     pub async fn worker_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<WorkerSummary>> {
         Ok(query_as(
             "SELECT worker, leases, tasks, expired, claimed, last_seen, lease_until FROM workflow.worker_summary \
@@ -35,7 +36,7 @@ impl Engine {
         .await?)
     }
 
-    /// How the newest tasks of each action went, by action.
+    /// Returns statistics on the newest tasks of each action, ordered by action.
     pub async fn action_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<ActionSummary>> {
         Ok(query_as(
             "SELECT action_ref, since, tasks, completed, failed, repeated, ended_per_minute::float8, median_ms, p95_ms \
@@ -45,7 +46,8 @@ impl Engine {
         .await?)
     }
 
-    /// What time has made due and nobody has done yet, a kind a row: empty, or moments old, where somebody ticks.
+    /// Returns work that is due but not done yet, one row per kind. If ticks are running, there is none, or it is only
+    /// moments old.
     pub async fn overdue_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<OverdueSummary>> {
         Ok(query_as("SELECT kind, rows, oldest FROM workflow.overdue_summary ORDER BY oldest, kind")
             .fetch_all(executor)
@@ -56,92 +58,92 @@ impl Engine {
 /// The queue of one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct QueueSummary {
-    /// The action.
+    /// Ref of the action.
     pub action_ref: String,
-    /// How many tasks can be claimed.
+    /// Number of tasks that can be claimed.
     pub ready: i64,
-    /// Since when the first of them can be.
+    /// When the first of them became claimable.
     pub oldest: DateTime<Utc>,
 }
 
-/// A task that a worker holds.
+/// A task held by a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct ClaimDetail {
-    /// Its part.
+    /// Part of the task.
     pub part: i32,
-    /// The task.
+    /// Id of the task.
     pub task: i64,
     /// The workflow execution it belongs to.
     pub workflow_execution: i64,
     /// Its name in the definition.
     pub task_name: String,
-    /// Which item, from 0, where it runs once an item.
+    /// Index of the item, starting at 0, if the task runs once per item.
     pub task_index: Option<i32>,
-    /// What the worker does.
+    /// Action that the worker executes.
     pub action_ref: Option<String>,
-    /// How often it was claimed.
+    /// Number of times it has been claimed.
     pub attempt: i32,
-    /// Who holds it.
+    /// Worker that holds it.
     pub worker: String,
-    /// Since when.
+    /// When it was claimed.
     pub claimed: DateTime<Utc>,
-    /// When the worker claimed it, or last prolonged its lease.
+    /// When the worker claimed it or last extended its lease.
     pub last_seen: DateTime<Utc>,
     /// When its lease ends.
     pub lease_until: DateTime<Utc>,
-    /// The lease has ended: the next claim or tick gives the task to others.
+    /// Whether the lease has expired: the next claim or tick makes the task available to others.
     pub expired: bool,
 }
 
 /// A worker that holds leases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct WorkerSummary {
-    /// The name it claims by.
+    /// Name under which it claims.
     pub worker: String,
-    /// Its leases.
+    /// Number of its leases.
     pub leases: i64,
-    /// The tasks it holds.
+    /// Number of tasks it holds.
     pub tasks: i64,
-    /// Of these, those whose lease has ended.
+    /// How many of these have an expired lease.
     pub expired: i64,
     /// When it claimed the first of them.
     pub claimed: Option<DateTime<Utc>>,
-    /// When it last claimed or prolonged a lease.
+    /// When it last claimed a task or extended a lease.
     pub last_seen: DateTime<Utc>,
     /// When the first of its leases ends.
     pub lease_until: Option<DateTime<Utc>>,
 }
 
-/// How the newest tasks of one action went.
+/// Statistics on the newest tasks of one action.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromRow)]
 pub struct ActionSummary {
-    /// The action.
+    /// Ref of the action.
     pub action_ref: String,
-    /// Made since then: the last hour, or what the newest 10,000 tasks go back to.
+    /// Start of the period covered: the last hour, or as far as the newest 10,000 tasks go back.
     pub since: DateTime<Utc>,
-    /// How many tasks were made; skipped ones are not counted.
+    /// Number of tasks created, not counting skipped ones.
     pub tasks: i64,
-    /// Of these, ended well.
+    /// How many of these completed.
     pub completed: i64,
-    /// Failed, timed out or abandoned.
+    /// How many failed, timed out or were abandoned.
     pub failed: i64,
-    /// Claimed more than once.
+    /// How many were claimed more than once.
     pub repeated: i64,
-    /// How many ended a minute.
+    /// Tasks ended per minute.
     pub ended_per_minute: f64,
-    /// How long half of those that ended ran at most, in milliseconds.
+    /// Median duration of the ended tasks, in milliseconds.
     pub median_ms: Option<i64>,
-    /// How long 95 of 100 did.
+    /// 95th percentile of the same, in milliseconds.
     pub p95_ms: Option<i64>,
 }
 
-/// What is overdue of one kind.
+/// Overdue work of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct OverdueSummary {
     /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow` or `schedule`.
     pub kind: String,
-    /// How many are due.
+    /// Number of rows that are due.
     pub rows: i64,
-    /// Since when the first of them is.
+    /// When the first of them became due.
     pub oldest: DateTime<Utc>,
 }

@@ -1,26 +1,26 @@
-//! Who may do what.
+//! Privileges.
 
 use super::Engine;
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, query};
 
-/// What a role may do.
+/// Level of privileges of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Claim, heartbeat, report and tick, without a right on any table.
+    /// Claim, heartbeat, report and tick, without privileges on any table.
     Worker,
-    /// See everything.
+    /// Read everything.
     Reader,
-    /// What a reader may, and start, schedule, control and prune executions.
+    /// Everything a reader may do, plus start, schedule, control and prune executions.
     Operator,
-    /// What an operator may, and define workflows, register actions and write through the data layer.
+    /// Everything an operator may do, plus define workflows, register actions and write through the data layer.
     Author,
 }
 
 impl Level {
-    /// Its name, as the functions take it.
+    /// Returns the level's name, as the functions take it.
     pub fn as_str(self) -> &'static str {
         match self {
             Level::Worker => "worker",
@@ -32,7 +32,7 @@ impl Level {
 }
 
 impl Engine {
-    /// Lets a role that exists do what a level may. For the owner of the extension.
+    /// Grants an existing role the privileges of a level. Reserved for the owner of the extension.
     pub async fn grant<'e>(executor: impl PgExecutor<'e>, role: &str, level: Level) -> Result<()> {
         query("SELECT pg_catalog.workflow_grant(role => $1, level => $2)")
             .bind(role)
@@ -42,7 +42,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets a role that exists work in these parts and in no others. For the owner of the extension.
+    /// Grants an existing role the privileges of a worker in these parts only. Reserved for the owner of the extension.
     pub async fn grant_worker<'e>(executor: impl PgExecutor<'e>, role: &str, parts: &[i32]) -> Result<()> {
         query("SELECT pg_catalog.workflow_grant(role => $1, level => $2, parts => $3)")
             .bind(role)
@@ -53,8 +53,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes from a role exactly what `grant` gave it for that level, for a worker with the parts that it was bound to. For the
-    /// owner of the extension.
+    /// Revokes from a role exactly what `grant` gave it for that level, for a worker including the parts it was bound
+    /// to. Reserved for the owner of the extension.
     pub async fn revoke<'e>(executor: impl PgExecutor<'e>, role: &str, level: Level) -> Result<()> {
         query("SELECT pg_catalog.workflow_revoke(role => $1, level => $2)")
             .bind(role)

@@ -1,4 +1,4 @@
-//! Recurring starts.
+//! Schedules: recurring starts of workflows.
 
 use super::{Engine, interval};
 use crate::model::{Schedule, ScheduleInput};
@@ -6,7 +6,7 @@ use crate::{Page, Result};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -20,8 +20,7 @@ macro_rules! select {
 }
 
 impl Engine {
-    /// Starts a workflow again and again, whenever its line of cron names the time. The same name again replaces what
-    /// the schedule says.
+    /// Schedules recurring starts of a workflow by a cron expression. If the name exists, its settings are replaced.
     pub async fn schedule<'e>(executor: impl PgExecutor<'e>, input: ScheduleInput) -> Result<Schedule> {
         Ok(query_as(select!(
             "workflow_schedule(name => $1, cron => $2, ref => $3, parameters => $4, time_zone => $5, missed => $6, \
@@ -41,27 +40,27 @@ impl Engine {
         .await?)
     }
 
-    /// Deletes a schedule; was there one? What it has started goes on.
+    /// Deletes a schedule. Returns whether it existed. Executions that it has started continue.
     pub async fn unschedule<'e>(executor: impl PgExecutor<'e>, name: &str) -> Result<bool> {
         Ok(query_scalar("SELECT pg_catalog.workflow_unschedule(name => $1)").bind(name).fetch_one(executor).await?)
     }
 
-    /// Lets a schedule start nothing until it is resumed.
+    /// Pauses a schedule: it starts nothing until it is resumed.
     pub async fn pause_schedule<'e>(executor: impl PgExecutor<'e>, name: &str) -> Result<Schedule> {
         Ok(query_as(select!("workflow_pause_schedule(name => $1)")).bind(name).fetch_one(executor).await?)
     }
 
-    /// Ends a schedule's pause. What came in the pause is not made up for.
+    /// Resumes a paused schedule. Starts that fell into the pause are not made up for.
     pub async fn resume_schedule<'e>(executor: impl PgExecutor<'e>, name: &str) -> Result<Schedule> {
         Ok(query_as(select!("workflow_resume_schedule(name => $1)")).bind(name).fetch_one(executor).await?)
     }
 
-    /// The schedule with that name, if there is one.
+    /// Returns the schedule with that name, if it exists.
     pub async fn find_schedule<'e>(executor: impl PgExecutor<'e>, name: &str) -> Result<Option<Schedule>> {
         Ok(query_as(select!("workflow_find_schedule(name => $1)")).bind(name).fetch_optional(executor).await?)
     }
 
-    /// A page of all schedules, in order of id.
+    /// Returns a page of all schedules, ordered by id.
     pub async fn list_schedules<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<Schedule>> {
         Ok(query_as(select!("workflow_list_schedules(max_rows => $1, after => $2)"))
             .bind(page.max_rows)

@@ -7,11 +7,11 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SignalInput {
-    /// What tasks wait for.
+    /// Name that tasks wait for.
     pub name: String,
-    /// The result of the task that waits.
+    /// Result of the task that waits for it.
     pub payload: Option<Value>,
-    /// The same name with the same key counts once.
+    /// Deduplication key: signals with the same name and key count once.
     pub key: Option<String>,
 }
 
@@ -20,8 +20,8 @@ pub struct SignalInput {
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum SignalState {
-    /// A task waited for it, and has completed.
+    /// A task was waiting for it and has completed.
     Delivered,
-    /// The next task that waits for it has it at once.
+    /// Stored for the next task that waits for it, which then gets it immediately.
     Kept,
 }

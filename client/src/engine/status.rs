@@ -1,4 +1,4 @@
-//! Where an execution stands, and whether all is well.
+//! Status and diagnosis of executions.
 
 use super::{Engine, interval};
 use crate::Result;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::{PgExecutor, query_as, query_scalar};
 use std::time::Duration;
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -22,14 +22,15 @@ macro_rules! select {
 }
 
 impl Engine {
-    /// Where an execution stands, by the id that `start` gave.
+    /// Returns the status of an execution, given the id that `start` returned.
     pub async fn status<'e>(executor: impl PgExecutor<'e>, execution_id: i64) -> Result<WorkflowStatus> {
         let status = query_as(select!("workflow_status(execution_id => $1)"));
         Ok(status.bind(execution_id).fetch_one(executor).await?)
     }
 
-    /// Waits until an execution has ended, at most so long (up to 10 minutes): `ended` tells which of the two it was. A
-    /// transaction that has started or changed the execution cannot wait for it, nor can one above READ COMMITTED.
+    /// Waits until an execution has ended or the timeout (up to 10 minutes) has expired; `ended` tells which. A
+    /// transaction that has started or changed the execution cannot wait for it, and neither can one with an isolation
+    /// level above READ COMMITTED.
     pub async fn wait<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -39,7 +40,7 @@ impl Engine {
         Ok(wait.bind(execution_id).bind(interval(timeout)).fetch_one(executor).await?)
     }
 
-    /// What an execution waits for, in words: at least one sentence, at most `max_rows`.
+    /// Returns what an execution is waiting for, in words: at least one sentence, at most `max_rows`.
     pub async fn why<'e>(executor: impl PgExecutor<'e>, execution_id: i64, max_rows: i32) -> Result<Vec<Reason>> {
         Ok(query_as("SELECT task, why, hint FROM pg_catalog.workflow_why(execution_id => $1, max_rows => $2)")
             .bind(execution_id)
@@ -48,7 +49,7 @@ impl Engine {
             .await?)
     }
 
-    /// When the tasks of an execution ran, as Mermaid gantt text with up to `max_rows` bars.
+    /// Returns a Mermaid Gantt chart, with up to `max_rows` bars, of when the tasks of an execution ran.
     pub async fn timeline<'e>(executor: impl PgExecutor<'e>, execution_id: i64, max_rows: i32) -> Result<String> {
         Ok(query_scalar("SELECT pg_catalog.workflow_timeline(execution_id => $1, max_rows => $2)")
             .bind(execution_id)
@@ -58,34 +59,34 @@ impl Engine {
     }
 }
 
-/// Where an execution stands.
+/// Status of an execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct WorkflowStatus {
-    /// The execution, as `start` gave it.
+    /// Id of the execution, as returned by `start`.
     pub execution: i64,
-    /// Its workflow execution.
+    /// Id of its workflow execution.
     pub workflow_execution: i64,
-    /// The workflow.
+    /// Ref of the workflow.
     pub workflow_ref: String,
-    /// The verdict so far.
+    /// Status so far.
     pub status: ExecutionStatus,
-    /// Has its last task ended too?
+    /// Whether its last task has ended too.
     pub ended: bool,
-    /// No task of it can be claimed.
+    /// Whether it is paused: none of its tasks can be claimed.
     pub paused: bool,
     /// Why it is paused.
     pub pause_reason: Option<String>,
     /// Tasks that have not ended, by name.
     pub current_tasks: Vec<String>,
-    /// Tasks that ended well.
+    /// Tasks that ended successfully.
     pub completed_tasks: Vec<String>,
-    /// Tasks that ended badly.
+    /// Tasks that ended unsuccessfully.
     pub failed_tasks: Vec<String>,
     /// Tasks whose condition was false.
     pub skipped_tasks: Vec<String>,
-    /// The variables.
+    /// Variables.
     pub variables: Value,
-    /// What came out, when it has ended.
+    /// Output, once it has ended.
     pub output: Option<Value>,
     /// Why it failed.
     pub error_message: Option<String>,
@@ -95,26 +96,26 @@ pub struct WorkflowStatus {
     pub updated: DateTime<Utc>,
 }
 
-/// An execution in the tree of those that call each other.
+/// An execution in the call tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct TreeRow {
-    /// The execution.
+    /// Id of the execution.
     pub execution: i64,
-    /// The one that called it.
+    /// Execution that called it.
     pub parent: Option<i64>,
-    /// How deep below the first.
+    /// Depth below the root of the tree.
     pub depth: i32,
-    /// Its workflow's ref, indented by depth.
+    /// Ref of its workflow, indented by depth.
     pub tree: String,
-    /// Its workflow.
+    /// Ref of its workflow.
     pub workflow_ref: String,
-    /// The task that called it; none: of a former attempt, or of no task.
+    /// Task that called it; `None` if an earlier attempt did, or no task.
     pub task_name: Option<String>,
-    /// Which item of that.
+    /// Index of that task's item.
     pub task_index: Option<i32>,
-    /// Where it stands.
+    /// Status.
     pub status: ExecutionStatus,
-    /// No task of it can be claimed.
+    /// Whether it is paused: none of its tasks can be claimed.
     pub paused: bool,
     /// When it was started.
     pub created: DateTime<Utc>,
@@ -122,14 +123,14 @@ pub struct TreeRow {
     pub updated: DateTime<Utc>,
 }
 
-/// Something that an execution waits for, or how it ended.
+/// Something that an execution is waiting for, or how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Reason {
-    /// The task that it is about, by name; none: the whole.
+    /// Name of the task concerned; `None`: the whole execution.
     pub task: Option<String>,
-    /// What is the matter, as the rest of a sentence about it.
+    /// Explanation, phrased as the rest of a sentence about it.
     pub why: String,
-    /// What can be done.
+    /// What can be done about it.
     pub hint: Option<String>,
 }
 
@@ -142,15 +143,15 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// Something that must never be and is.
+/// A violated invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct BrokenInvariant {
-    /// What should be true.
+    /// The invariant.
     pub invariant: String,
-    /// The table.
+    /// Table concerned.
     pub subject: String,
-    /// The row.
+    /// Id of the row.
     pub id: i64,
-    /// What is there.
+    /// Actual state.
     pub detail: Option<String>,
 }

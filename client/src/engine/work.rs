@@ -1,4 +1,4 @@
-//! What a worker takes, holds and reports.
+//! The work protocol: claims, leases and reports.
 
 use crate::model::ExecutionStatus;
 use chrono::{DateTime, Utc};
@@ -9,73 +9,73 @@ use sqlx::postgres::{PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Postgres, Type};
 use std::time::Duration;
 
-/// Asks for tasks.
+/// A request for tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ClaimInput {
-    /// Who asks.
+    /// Name of the worker.
     pub worker: String,
-    /// How many at most, 1 to 10,000.
+    /// Maximum number of tasks, 1 to 10,000.
     pub max_tasks: i32,
-    /// Of which actions; none: of any.
+    /// Actions to claim tasks of; `None`: any.
     pub actions: Option<Vec<String>>,
-    /// How long it may work on them without a word.
+    /// How long the worker may go without a heartbeat.
     pub lease: Duration,
-    /// Where to look; none: everywhere.
+    /// Parts to look in; `None`: all.
     pub parts: Option<Vec<i32>>,
 }
 
 impl Default for ClaimInput {
-    /// One task of any action from anywhere, for 30 seconds.
+    /// Returns a request for one task of any action in any part, with a lease of 30 seconds.
     fn default() -> Self {
         ClaimInput { worker: String::new(), max_tasks: 1, actions: None, lease: Duration::from_secs(30), parts: None }
     }
 }
 
-/// A task to work on.
+/// A claimed task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct ClaimedTask {
-    /// Its id.
+    /// Id of the task.
     pub task: i64,
-    /// What its report must carry.
+    /// Token that its report must carry.
     pub lease_token: i64,
     /// The workflow execution it belongs to.
     pub workflow_execution: i64,
     /// Its name in the definition.
     pub task_name: String,
-    /// Which item, from 0, where it runs once an item.
+    /// Index of the item, starting at 0, if the task runs once per item.
     pub task_index: Option<i32>,
-    /// What is to be done.
+    /// Action to execute.
     pub action: String,
-    /// With what.
+    /// Input of the action.
     pub input: Option<Value>,
-    /// How often it has been claimed, this time included.
+    /// Number of times it has been claimed, including this one.
     pub attempt: i32,
-    /// When the lease ends.
+    /// When the lease expires.
     pub lease_until: DateTime<Utc>,
 }
 
-/// What came of a task.
+/// Outcome of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The task.
+    /// Id of the task.
     pub task: i64,
-    /// The lease it was claimed with.
+    /// Token of the lease it was claimed with.
     pub lease_token: i64,
     /// Completed, failed, timeout, abandoned or cancelled.
     pub status: ExecutionStatus,
-    /// What came out.
+    /// Result.
     pub result: Option<Value>,
-    /// What went wrong.
+    /// Error.
     pub error: Option<Value>,
-    /// False forbids a retry.
+    /// Whether a retry is allowed; false forbids it.
     pub may_retry: Option<bool>,
-    /// When the next retry is due, instead of by the task's rule.
+    /// Delay before the next retry, overriding the task's retry policy.
     pub retry_in: Option<Duration>,
 }
 
 impl Outcome {
-    /// The task was done.
+    /// Returns the outcome of a task that has completed.
     pub fn completed(task: i64, lease_token: i64, result: impl Into<Option<Value>>) -> Outcome {
         Outcome {
             task,
@@ -88,66 +88,66 @@ impl Outcome {
         }
     }
 
-    /// The task failed.
+    /// Returns the outcome of a task that has failed.
     pub fn failed(task: i64, lease_token: i64, error: impl Into<Option<Value>>) -> Outcome {
         let error = error.into();
         Outcome { status: ExecutionStatus::Failed, error, ..Outcome::completed(task, lease_token, None) }
     }
 }
 
-/// What the engine says to a report.
+/// The engine's answer to a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The task.
+    /// Id of the task.
     pub task: i64,
-    /// The lease it was reported with.
+    /// Token of the lease it was reported with.
     pub lease_token: i64,
-    /// Where the task stands now, or why the report changed nothing.
+    /// State of the task now, or the reason why the report changed nothing.
     pub state: Result<ReportedState, Refused>,
 }
 
-/// Why a report changed nothing.
+/// Reason why a report changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Refused {
-    /// `WF615`: the documented code.
+    /// Documented code, such as `WF615`.
     pub code: String,
-    /// What is wrong.
+    /// Error message.
     pub message: String,
 }
 
-/// Where a task stands after its report.
+/// State of a task after its report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportedState {
-    /// It has ended so.
+    /// It has ended with this status.
     Ended(ExecutionStatus),
-    /// It will be tried again.
+    /// It will be retried.
     Retrying,
-    /// Other items of it have not ended.
+    /// Other items of it have not ended yet.
     Running,
 }
 
-/// Does a worker still hold a task?
+/// Whether a worker still holds a task.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Heartbeat {
-    /// The task.
+    /// Id of the task.
     pub task: i64,
-    /// Whether it is still held.
+    /// State of its lease.
     pub state: LeaseState,
 }
 
-/// What became of a lease.
+/// State of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseState {
-    /// It is good for another while.
+    /// The lease has been extended.
     Held,
-    /// It is, but the workflow is to stop: the result matters no more.
+    /// The lease has been extended, but the workflow is being stopped: the result no longer matters.
     Stop,
-    /// Somebody else has the task, or it has ended.
+    /// Another worker has the task, or it has ended.
     Lost,
 }
 
-/// Enums that the functions give as text.
+/// Implements decoding for enums that the functions return as text.
 macro_rules! from_text {
     ($name:ident: $($label:pat => $value:expr),+) => {
         impl Type<Postgres> for $name {
@@ -177,4 +177,4 @@ from_text!(LeaseState:
     "held" => LeaseState::Held,
     "stop" => LeaseState::Stop,
     "lost" => LeaseState::Lost,
-    other => return Err(format!("no state of a lease is called {other:?}").into()));
+    other => return Err(format!("unknown lease state {other:?}").into()));

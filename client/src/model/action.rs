@@ -5,34 +5,34 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a worker can do, or a workflow that stands for an action.
+/// An action that workers can execute, or that is implemented by a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Action {
-    /// Key.
+    /// Primary key.
     pub id: i64,
     /// Unique name, `pack.name`, lower case.
     pub r#ref: String,
-    /// The pack it belongs to.
+    /// Pack that it belongs to.
     pub pack: i64,
-    /// That pack's ref.
+    /// Ref of that pack.
     pub pack_ref: String,
-    /// What people call it.
+    /// Display name.
     pub label: String,
     /// What it does.
     pub description: String,
-    /// What the worker runs: its own affair.
+    /// What the worker runs; opaque to the engine.
     pub entrypoint: String,
-    /// The worker's runtime: its own affair.
+    /// The worker's runtime; opaque to the engine.
     pub runtime: Option<i64>,
     /// JSON Schema of its input.
     pub param_schema: Option<Value>,
     /// JSON Schema of its result.
     pub out_schema: Option<Value>,
-    /// A workflow stands for it.
+    /// Whether it is implemented by a workflow.
     pub is_workflow: bool,
-    /// That workflow.
+    /// Definition of that workflow.
     pub workflow_def: Option<i64>,
-    /// When the row was made.
+    /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.
     pub updated: DateTime<Utc>,
@@ -44,48 +44,48 @@ impl Row for Action {
     }
 }
 
-/// Makes an action.
+/// An action to create.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CreateActionInput {
     /// Unique name, `pack.name`, lower case.
     pub r#ref: String,
-    /// The pack it belongs to.
+    /// Pack that it belongs to.
     pub pack: i64,
-    /// That pack's ref; it may be left out.
+    /// Ref of that pack; optional.
     pub pack_ref: Option<String>,
-    /// What people call it.
+    /// Display name.
     pub label: String,
     /// What it does.
     pub description: String,
-    /// What the worker runs: its own affair.
+    /// What the worker runs; opaque to the engine.
     pub entrypoint: String,
-    /// The worker's runtime: its own affair.
+    /// The worker's runtime; opaque to the engine.
     pub runtime: Option<i64>,
     /// JSON Schema of its input.
     pub param_schema: Option<Value>,
     /// JSON Schema of its result.
     pub out_schema: Option<Value>,
-    /// A workflow stands for it.
+    /// Whether it is implemented by a workflow.
     pub is_workflow: bool,
-    /// That workflow.
+    /// Definition of that workflow.
     pub workflow_def: Option<i64>,
 }
 
-/// Changes what is given of it; nothing given changes nothing.
+/// Fields to change. Those not given stay as they are.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateActionInput {
-    /// What people call it.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// What it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// What the worker runs: its own affair.
+    /// What the worker runs; opaque to the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<String>,
-    /// The worker's runtime: its own affair.
+    /// The worker's runtime; opaque to the engine.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub runtime: Patch<i64>,
     /// JSON Schema of its input.
@@ -94,10 +94,10 @@ pub struct UpdateActionInput {
     /// JSON Schema of its result.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub out_schema: Patch<Value>,
-    /// A workflow stands for it.
+    /// Whether it is implemented by a workflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_workflow: Option<bool>,
-    /// That workflow.
+    /// Definition of that workflow.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub workflow_def: Patch<i64>,
 }

@@ -1,32 +1,33 @@
-//! What happened to executions.
+//! Events of executions.
 
 use crate::Row;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What happened to a workflow execution, or to a task of it.
+/// Something that happened to a workflow execution or one of its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Event {
-    /// The part of its workflow execution.
+    /// Part of its workflow execution.
     pub part: i32,
-    /// Key; orders the events of an execution.
+    /// Primary key; orders the events of an execution.
     pub id: i64,
-    /// The workflow execution it happened to.
+    /// Workflow execution that it happened to.
     pub workflow_execution: i64,
-    /// The task execution it is about; none: the whole, or all items of a task.
+    /// Task execution concerned; `None`: the whole workflow execution, or all items of a task.
     pub task: Option<i64>,
-    /// Which item.
+    /// Index of the item.
     pub task_index: Option<i32>,
-    /// That task's name; none: it is about the whole.
+    /// Name of the task; `None`: the whole workflow execution.
     pub task_name: Option<String>,
     /// `pause`, `retrying`, `failed`, …
     pub kind: String,
-    /// The reason that was given, or what went wrong.
+    /// Reason given, or error message.
     pub message: Option<String>,
-    /// The role that called; of what a worker did or lost, its name and its role, `worker-7 (role shop_worker)`; none: the engine.
+    /// Role of the caller; for events of a worker, its name and role, such as `worker-7 (role shop_worker)`; `None`:
+    /// the engine.
     pub author: Option<String>,
-    /// What else is known.
+    /// Further details.
     pub detail: Option<Value>,
     /// When it happened.
     pub created: DateTime<Utc>,

@@ -6,30 +6,30 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One run of an action, a workflow being one too: what was asked for and what came out.
+/// One run of an action (which may be a workflow): what was requested and what the result was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Execution {
-    /// Spreads work: 0 to 1023, shared by a tree of executions.
+    /// Part that distributes the load, 0 to 1023; shared by a tree of executions.
     pub part: i32,
-    /// Key; `id >> 48` is the part.
+    /// Primary key; `id >> 48` is the part.
     pub id: i64,
-    /// The action, while it exists.
+    /// Action, as long as it exists.
     pub action: Option<i64>,
-    /// The action's ref.
+    /// Ref of the action.
     pub action_ref: String,
-    /// The parameters.
+    /// Parameters.
     pub config: Option<Value>,
-    /// The execution that this one is a part of.
+    /// Parent execution.
     pub parent: Option<i64>,
-    /// What made it run: its caller's own affair.
+    /// What caused it to run; opaque to the engine.
     pub enforcement: Option<i64>,
-    /// Who runs it: its caller's own affair.
+    /// Who runs it; opaque to the engine.
     pub executor: Option<i64>,
-    /// Where it stands.
+    /// Status.
     pub status: ExecutionStatus,
-    /// What came out.
+    /// Result.
     pub result: Option<Value>,
-    /// When the row was made.
+    /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.
     pub updated: DateTime<Utc>,
@@ -41,47 +41,47 @@ impl Row for Execution {
     }
 }
 
-/// Makes an execution that is driven from outside.
+/// An externally driven execution to create.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CreateExecutionInput {
-    /// The part of a root, 0 to 1023, 0 if left out; a child has its parent's.
+    /// Part of a root execution, 0 to 1023; 0 if omitted. A child has the part of its parent.
     pub part: Option<i32>,
-    /// The action, while it exists.
+    /// Action, as long as it exists.
     pub action: Option<i64>,
-    /// The action's ref.
+    /// Ref of the action.
     pub action_ref: String,
-    /// The parameters.
+    /// Parameters.
     pub config: Option<Value>,
-    /// The execution that this one is a part of.
+    /// Parent execution.
     pub parent: Option<i64>,
-    /// What made it run: its caller's own affair.
+    /// What caused it to run; opaque to the engine.
     pub enforcement: Option<i64>,
-    /// Who runs it: its caller's own affair.
+    /// Who runs it; opaque to the engine.
     pub executor: Option<i64>,
-    /// Where it stands.
+    /// Status.
     pub status: ExecutionStatus,
-    /// What came out.
+    /// Result.
     pub result: Option<Value>,
 }
 
-/// Changes what is given of it; nothing given changes nothing.
+/// Fields to change. Those not given stay as they are.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateExecutionInput {
-    /// The parameters.
+    /// Parameters.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub config: Patch<Value>,
-    /// What made it run: its caller's own affair.
+    /// What caused it to run; opaque to the engine.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub enforcement: Patch<i64>,
-    /// Who runs it: its caller's own affair.
+    /// Who runs it; opaque to the engine.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub executor: Patch<i64>,
-    /// Where it stands.
+    /// Status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<ExecutionStatus>,
-    /// What came out.
+    /// Result.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub result: Patch<Value>,
 }

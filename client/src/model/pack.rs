@@ -8,27 +8,27 @@ use serde_json::Value;
 /// A named set of actions and workflows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Pack {
-    /// Key.
+    /// Primary key.
     pub id: i64,
     /// Unique name: a lower-case letter, then letters, digits, `_` and `-`.
     pub r#ref: String,
-    /// What people call it.
+    /// Display name.
     pub label: String,
-    /// What it is for.
+    /// Purpose.
     pub description: Option<String>,
-    /// The author's version.
+    /// Version given by the author.
     pub version: String,
     /// JSON Schema of `config`.
     pub conf_schema: Option<Value>,
     /// Settings shared by its actions.
     pub config: Option<Value>,
-    /// Anything else its author wants kept; `{}` by default.
+    /// Arbitrary metadata of the author; `{}` by default.
     pub meta: Value,
-    /// Exact words to find it by.
+    /// Tags to search by; matched exactly.
     pub tags: Vec<String>,
-    /// It came with the platform.
+    /// Whether it is part of the platform.
     pub is_standard: bool,
-    /// When the row was made.
+    /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.
     pub updated: DateTime<Utc>,
@@ -40,27 +40,27 @@ impl Row for Pack {
     }
 }
 
-/// Makes a pack.
+/// A pack to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CreatePackInput {
     /// Unique name: a lower-case letter, then letters, digits, `_` and `-`.
     pub r#ref: String,
-    /// What people call it.
+    /// Display name.
     pub label: String,
-    /// What it is for.
+    /// Purpose.
     pub description: Option<String>,
-    /// The author's version.
+    /// Version given by the author.
     pub version: String,
     /// JSON Schema of `config`.
     pub conf_schema: Option<Value>,
     /// Settings shared by its actions.
     pub config: Option<Value>,
-    /// Anything else its author wants kept; `{}` by default.
+    /// Arbitrary metadata of the author; `{}` by default.
     pub meta: Value,
-    /// Exact words to find it by.
+    /// Tags to search by; matched exactly.
     pub tags: Vec<String>,
-    /// It came with the platform.
+    /// Whether it is part of the platform.
     pub is_standard: bool,
 }
 
@@ -80,17 +80,17 @@ impl Default for CreatePackInput {
     }
 }
 
-/// Changes what is given of it; nothing given changes nothing.
+/// Fields to change. Those not given stay as they are.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdatePackInput {
-    /// What people call it.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// What it is for.
+    /// Purpose.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub description: Patch<String>,
-    /// The author's version.
+    /// Version given by the author.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// JSON Schema of `config`.
@@ -99,13 +99,13 @@ pub struct UpdatePackInput {
     /// Settings shared by its actions.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub config: Patch<Value>,
-    /// Anything else its author wants kept; `{}` by default.
+    /// Arbitrary metadata of the author; `{}` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<Value>,
-    /// Exact words to find it by.
+    /// Tags to search by; matched exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// It came with the platform.
+    /// Whether it is part of the platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_standard: Option<bool>,
 }

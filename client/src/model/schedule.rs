@@ -8,40 +8,40 @@ use serde_json::Value;
 /// A recurring start of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Schedule {
-    /// Key.
+    /// Primary key.
     pub id: i64,
     /// Unique name.
     pub name: String,
-    /// When: minute, hour, day of the month, month, day of the week.
+    /// Cron expression: minute, hour, day of the month, month, day of the week.
     pub cron: String,
-    /// By which clock, a name of the IANA's list.
+    /// IANA time zone name.
     pub time_zone: String,
-    /// The workflow.
+    /// Ref of the workflow.
     pub workflow_ref: String,
-    /// What it is started with.
+    /// Parameters of its executions.
     pub parameters: Value,
-    /// What becomes of times that nobody saw come.
+    /// Policy for missed runs.
     #[sqlx(try_from = "String")]
     pub missed: MissedRuns,
-    /// With `MissedRuns::Skip`: how late a start may be, in seconds.
+    /// Maximum delay of a start with `MissedRuns::Skip`, in seconds.
     pub grace_seconds: f64,
-    /// False: nothing is started while the execution before goes on.
+    /// Whether executions may overlap; if false, nothing is started while the previous execution is running.
     pub overlap: bool,
-    /// The priority of its executions.
+    /// Priority of its executions.
     pub priority: i32,
-    /// The part of its executions.
+    /// Part of its executions.
     pub part: i32,
-    /// Nothing is started until it is resumed.
+    /// Whether it is paused: nothing is started until it is resumed.
     pub paused: bool,
-    /// When it is due next; none: paused, or never.
+    /// When it is due next; `None`: it is paused or never due again.
     pub next_at: Option<DateTime<Utc>>,
-    /// The time for which it last started something.
+    /// Scheduled time of its last start.
     pub last_at: Option<DateTime<Utc>>,
-    /// What it last started.
+    /// Execution that it last started.
     pub last_execution: Option<i64>,
-    /// Why nothing was started when it was last due; none: something was.
+    /// Reason why nothing was started when it was last due; `None`: something was.
     pub last_error: Option<String>,
-    /// When the row was made.
+    /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.
     pub updated: DateTime<Utc>,
@@ -53,21 +53,21 @@ impl Row for Schedule {
     }
 }
 
-/// What becomes of times that no tick saw come.
+/// Policy for missed runs: times that passed without a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MissedRuns {
-    /// What is later than the grace is not started.
+    /// Runs that are late by more than the grace period are not started.
     Skip,
-    /// One start for all of them.
+    /// One start for all missed runs.
     #[default]
     Once,
-    /// A start for each.
+    /// One start for each missed run.
     All,
 }
 
 impl MissedRuns {
-    /// Its name, as the functions take it.
+    /// Returns the policy's name, as the functions take it.
     pub fn as_str(self) -> &'static str {
         match self {
             MissedRuns::Skip => "skip",
@@ -84,38 +84,38 @@ impl TryFrom<String> for MissedRuns {
         [MissedRuns::Skip, MissedRuns::Once, MissedRuns::All]
             .into_iter()
             .find(|missed| missed.as_str() == label)
-            .ok_or_else(|| format!("no way with missed runs is called {label:?}"))
+            .ok_or_else(|| format!("unknown policy for missed runs {label:?}"))
     }
 }
 
-/// Makes a schedule, or replaces what the one of that name says.
+/// A schedule to create, or to replace if the name exists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScheduleInput {
     /// Unique name.
     pub name: String,
-    /// When: minute, hour, day of the month, month, day of the week.
+    /// Cron expression: minute, hour, day of the month, month, day of the week.
     pub cron: String,
-    /// The workflow.
+    /// Ref of the workflow.
     pub r#ref: String,
-    /// An object that the workflow's parameters schema takes.
+    /// Parameters: an object that is valid against the workflow's parameter schema.
     pub parameters: Value,
-    /// By which clock, a name of the IANA's list.
+    /// IANA time zone name.
     pub time_zone: String,
-    /// What becomes of times that nobody saw come.
+    /// Policy for missed runs.
     pub missed: MissedRuns,
-    /// With `MissedRuns::Skip`: how late a start may be.
+    /// Maximum delay of a start with `MissedRuns::Skip`.
     pub grace: std::time::Duration,
-    /// False: nothing is started while the execution before goes on.
+    /// Whether executions may overlap; if false, nothing is started while the previous execution is running.
     pub overlap: bool,
-    /// -1000 to 1000; higher goes first.
+    /// Priority, -1000 to 1000; higher goes first.
     pub priority: i32,
-    /// 0 to 1023: where the executions' rows live.
+    /// Part that the executions' rows belong to, 0 to 1023.
     pub part: i32,
 }
 
 impl Default for ScheduleInput {
-    /// By UTC, without parameters, with one start for all missed.
+    /// Returns a schedule in UTC, without parameters, with one start for all missed runs.
     fn default() -> Self {
         ScheduleInput {
             name: String::new(),

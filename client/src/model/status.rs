@@ -1,4 +1,4 @@
-//! The two enums: where something stands, and a task in one word.
+//! The two status enums: of executions, and of tasks at a glance.
 
 use serde::{Deserialize, Serialize};
 use sqlx::encode::IsNull;
@@ -10,11 +10,11 @@ use std::str::FromStr;
 
 /// A label that this version of the client does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no status is called {0:?}")]
+#[error("unknown status {0:?}")]
 pub struct UnknownStatus(pub String);
 
-/// An SQL enum of the schema `workflow` as a Rust one. By hand, because what PostgreSQL calls the type depends on the
-/// search_path: sqlx's own derive would fail wherever that names the schema.
+/// Defines a Rust enum for a SQL enum of the schema `workflow`. Implemented by hand, because the name that PostgreSQL
+/// reports for the type depends on the search_path: sqlx's derive would fail if that contains the schema.
 macro_rules! status {
     ($(#[$meta:meta])* $name:ident = $sql:literal { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
         $(#[$meta])*
@@ -24,10 +24,10 @@ macro_rules! status {
         }
 
         impl $name {
-            /// Every one, in the order of the SQL enum.
+            /// All values, in the order of the SQL enum.
             pub const ALL: &'static [$name] = &[$($name::$variant),*];
 
-            /// Its label in SQL and JSON.
+            /// Returns the label in SQL and JSON.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $($name::$variant => $label,)*
@@ -77,35 +77,35 @@ macro_rules! status {
 }
 
 status! {
-    /// Where an execution, a workflow or a task stands.
+    /// Status of an execution, a workflow or a task.
     #[derive(Default)]
     ExecutionStatus = "execution_status" {
-        /// It has been asked for.
+        /// It has been requested.
         #[default]
         Requested = "requested",
-        /// Its place is being found.
+        /// It is being scheduled.
         Scheduling = "scheduling",
         /// It can be claimed.
         Scheduled = "scheduled",
-        /// Somebody works on it.
+        /// It is running.
         Running = "running",
-        /// It ended well.
+        /// It ended successfully.
         Completed = "completed",
-        /// It ended badly.
+        /// It failed.
         Failed = "failed",
-        /// It ends when what still runs has.
+        /// It ends once its running tasks have ended.
         Canceling = "canceling",
         /// It was cancelled.
         Cancelled = "cancelled",
-        /// It ran too long.
+        /// It timed out.
         Timeout = "timeout",
-        /// Whoever worked on it never came back.
+        /// Its worker never reported back.
         Abandoned = "abandoned",
     }
 }
 
 impl ExecutionStatus {
-    /// Will nothing more happen to it?
+    /// Whether the status is final.
     pub fn is_end(self) -> bool {
         use ExecutionStatus::*;
         matches!(self, Completed | Failed | Cancelled | Timeout | Abandoned)
@@ -113,15 +113,15 @@ impl ExecutionStatus {
 }
 
 status! {
-    /// A task in one word.
+    /// Status of a task at a glance.
     TaskStatus = "task_status" {
-        /// It has not begun.
+        /// It has not started.
         Pending = "pending",
-        /// It has.
+        /// It has started.
         Running = "running",
-        /// It ended well.
+        /// It ended successfully.
         Completed = "completed",
-        /// It ended badly, ran too long or was abandoned.
+        /// It failed, timed out or was abandoned.
         Failed = "failed",
         /// Its condition was false.
         Skipped = "skipped",

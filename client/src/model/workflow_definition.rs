@@ -5,36 +5,36 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The current head of a workflow.
+/// A workflow with its current definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct WorkflowDefinition {
-    /// Key.
+    /// Primary key.
     pub id: i64,
     /// Unique name, `pack.name`, lower case.
     pub r#ref: String,
-    /// The pack it belongs to.
+    /// Pack that it belongs to.
     pub pack: i64,
-    /// That pack's ref.
+    /// Ref of that pack.
     pub pack_ref: String,
-    /// What people call it.
+    /// Display name.
     pub label: String,
-    /// What it is for.
+    /// Purpose.
     pub description: Option<String>,
-    /// The author's version.
+    /// Version given by the author.
     pub version: String,
     /// JSON Schema of the parameters.
     pub param_schema: Option<Value>,
     /// JSON Schema of the output.
     pub out_schema: Option<Value>,
-    /// The definition in its normal form.
+    /// Definition in normalized form.
     pub definition: Value,
-    /// Exact words to find it by.
+    /// Tags to search by; matched exactly.
     pub tags: Vec<String>,
-    /// False: it cannot be started.
+    /// Whether it can be started.
     pub enabled: bool,
-    /// The version that new executions pin; none where the engine does not run it.
+    /// Version that new executions pin; `None` if the engine does not run it.
     pub current_version: Option<i64>,
-    /// When the row was made.
+    /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.
     pub updated: DateTime<Utc>,
@@ -46,31 +46,31 @@ impl Row for WorkflowDefinition {
     }
 }
 
-/// Makes a definition as plain data, which the engine does not run.
+/// A definition to create as plain data, which the engine does not run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CreateWorkflowDefinitionInput {
     /// Unique name, `pack.name`, lower case.
     pub r#ref: String,
-    /// The pack it belongs to.
+    /// Pack that it belongs to.
     pub pack: i64,
-    /// That pack's ref; it may be left out.
+    /// Ref of that pack; optional.
     pub pack_ref: Option<String>,
-    /// What people call it.
+    /// Display name.
     pub label: String,
-    /// What it is for.
+    /// Purpose.
     pub description: Option<String>,
-    /// The author's version.
+    /// Version given by the author.
     pub version: String,
     /// JSON Schema of the parameters.
     pub param_schema: Option<Value>,
     /// JSON Schema of the output.
     pub out_schema: Option<Value>,
-    /// The definition in its normal form.
+    /// Definition in normalized form.
     pub definition: Value,
-    /// Exact words to find it by.
+    /// Tags to search by; matched exactly.
     pub tags: Vec<String>,
-    /// False: it cannot be started.
+    /// Whether it can be started.
     pub enabled: bool,
 }
 
@@ -92,17 +92,17 @@ impl Default for CreateWorkflowDefinitionInput {
     }
 }
 
-/// Changes what is given of it; nothing given changes nothing.
+/// Fields to change. Those not given stay as they are.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateWorkflowDefinitionInput {
-    /// What people call it.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// What it is for.
+    /// Purpose.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub description: Patch<String>,
-    /// The author's version.
+    /// Version given by the author.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// JSON Schema of the parameters.
@@ -111,13 +111,13 @@ pub struct UpdateWorkflowDefinitionInput {
     /// JSON Schema of the output.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub out_schema: Patch<Value>,
-    /// The definition in its normal form.
+    /// Definition in normalized form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<Value>,
-    /// Exact words to find it by.
+    /// Tags to search by; matched exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// False: it cannot be started.
+    /// Whether it can be started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }

@@ -9,39 +9,39 @@ use serde_json::Value;
 /// One run of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct WorkflowExecution {
-    /// The part of its execution.
+    /// Part of its execution.
     pub part: i32,
-    /// Key; `id >> 48` is the part.
+    /// Primary key; `id >> 48` is the part.
     pub id: i64,
-    /// The execution that it runs.
+    /// Execution that it runs.
     pub execution: i64,
-    /// The workflow.
+    /// Definition of the workflow.
     pub workflow_def: i64,
     /// Tasks that have not ended, by name.
     pub current_tasks: Vec<String>,
-    /// Tasks that ended well.
+    /// Tasks that ended successfully.
     pub completed_tasks: Vec<String>,
-    /// Tasks that ended badly.
+    /// Tasks that ended unsuccessfully.
     pub failed_tasks: Vec<String>,
     /// Tasks whose condition was false.
     pub skipped_tasks: Vec<String>,
-    /// The variables; `{}` by default.
+    /// Variables; `{}` by default.
     pub variables: Value,
-    /// The graph: the pinned version's, where the row has none of its own.
+    /// Graph; that of the pinned version if the row has none of its own.
     pub task_graph: Option<Value>,
-    /// The verdict so far.
+    /// Status so far.
     pub status: ExecutionStatus,
-    /// Why it failed.
+    /// Reason for the failure.
     pub error_message: Option<String>,
-    /// No task of it can be claimed.
+    /// Whether it is paused: none of its tasks can be claimed.
     pub paused: bool,
-    /// Why it is paused.
+    /// Reason for the pause.
     pub pause_reason: Option<String>,
-    /// The pinned version of the definition; none where it is driven from outside.
+    /// Pinned version of the definition; `None` if it is driven externally.
     pub version: Option<i64>,
-    /// Higher goes first.
+    /// Priority; higher goes first.
     pub priority: i32,
-    /// When the row was made.
+    /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.
     pub updated: DateTime<Utc>,
@@ -53,33 +53,33 @@ impl Row for WorkflowExecution {
     }
 }
 
-/// Makes a workflow execution that is driven from outside.
+/// An externally driven workflow execution to create.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CreateWorkflowExecutionInput {
-    /// The execution that it runs.
+    /// Execution that it runs.
     pub execution: i64,
-    /// The workflow.
+    /// Definition of the workflow.
     pub workflow_def: i64,
     /// Tasks that have not ended, by name.
     pub current_tasks: Vec<String>,
-    /// Tasks that ended well.
+    /// Tasks that ended successfully.
     pub completed_tasks: Vec<String>,
-    /// Tasks that ended badly.
+    /// Tasks that ended unsuccessfully.
     pub failed_tasks: Vec<String>,
     /// Tasks whose condition was false.
     pub skipped_tasks: Vec<String>,
-    /// The variables; `{}` by default.
+    /// Variables; `{}` by default.
     pub variables: Value,
-    /// The graph: the pinned version's, where the row has none of its own.
+    /// Graph; that of the pinned version if the row has none of its own.
     pub task_graph: Option<Value>,
-    /// The verdict so far.
+    /// Status so far.
     pub status: ExecutionStatus,
-    /// Why it failed.
+    /// Reason for the failure.
     pub error_message: Option<String>,
-    /// No task of it can be claimed.
+    /// Whether it is paused: none of its tasks can be claimed.
     pub paused: bool,
-    /// Why it is paused.
+    /// Reason for the pause.
     pub pause_reason: Option<String>,
 }
 
@@ -102,38 +102,38 @@ impl Default for CreateWorkflowExecutionInput {
     }
 }
 
-/// Changes what is given of it; nothing given changes nothing.
+/// Fields to change. Those not given stay as they are.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateWorkflowExecutionInput {
     /// Tasks that have not ended, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_tasks: Option<Vec<String>>,
-    /// Tasks that ended well.
+    /// Tasks that ended successfully.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_tasks: Option<Vec<String>>,
-    /// Tasks that ended badly.
+    /// Tasks that ended unsuccessfully.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_tasks: Option<Vec<String>>,
     /// Tasks whose condition was false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped_tasks: Option<Vec<String>>,
-    /// The variables; `{}` by default.
+    /// Variables; `{}` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variables: Option<Value>,
-    /// The graph: the pinned version's, where the row has none of its own.
+    /// Graph; that of the pinned version if the row has none of its own.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub task_graph: Patch<Value>,
-    /// The verdict so far.
+    /// Status so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<ExecutionStatus>,
-    /// Why it failed.
+    /// Reason for the failure.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub error_message: Patch<String>,
-    /// No task of it can be claimed.
+    /// Whether it is paused: none of its tasks can be claimed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
-    /// Why it is paused.
+    /// Reason for the pause.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub pause_reason: Patch<String>,
 }

@@ -9,57 +9,57 @@ use serde_json::Value;
 /// One run of a task, or of one item of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct WorkflowTaskExecution {
-    /// The part of its workflow execution.
+    /// Part of its workflow execution.
     pub part: i32,
-    /// Key; `id >> 48` is the part.
+    /// Primary key; `id >> 48` is the part.
     pub id: i64,
-    /// The workflow execution it belongs to.
+    /// Workflow execution that it belongs to.
     pub workflow_execution: i64,
-    /// A child execution that does the work; none: the row itself is the work.
+    /// Child execution that does the work; `None`: the row itself is the work.
     pub execution: Option<i64>,
-    /// The task's name in the definition.
+    /// Name of the task in the definition.
     pub task_name: String,
-    /// Which item, from 0.
+    /// Index of the item, starting at 0.
     pub task_index: Option<i32>,
-    /// Which batch of items, from 0.
+    /// Index of the batch of items, starting at 0.
     pub task_batch: Option<i32>,
-    /// Which way led here, where several may.
+    /// Route that led to the task, if there are several.
     pub route: i32,
-    /// How often the task ran before in a cycle.
+    /// Number of times the task ran before in a cycle.
     pub visit: i32,
-    /// How often a worker claimed it.
+    /// Number of times it has been claimed.
     pub attempt: i32,
-    /// Where it stands.
+    /// Status.
     pub status: ExecutionStatus,
-    /// When it last began.
+    /// When it last started.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
     /// From `started_at` to `completed_at`, in milliseconds.
     pub duration_ms: Option<i64>,
-    /// What came out.
+    /// Result.
     pub result: Option<Value>,
-    /// What went wrong.
+    /// Error.
     pub error: Option<Value>,
-    /// Retries already dispatched.
+    /// Number of retries already dispatched.
     pub retry_count: i32,
-    /// Retries allowed.
+    /// Maximum number of retries.
     pub max_retries: i32,
     /// When its next retry is due.
     pub next_retry_at: Option<DateTime<Utc>>,
-    /// How long one attempt may run.
+    /// Timeout of one attempt, in seconds.
     pub timeout_seconds: Option<i32>,
-    /// It ran longer.
+    /// Whether it exceeded the timeout.
     pub timed_out: bool,
-    /// Its condition was false: it ended without having run.
+    /// Whether it was skipped: its condition was false, so it ended without having run.
     pub skipped: bool,
-    /// What is to be done.
+    /// Ref of the action to execute.
     pub action_ref: Option<String>,
-    /// With what.
+    /// Input of the action.
     pub input: Option<Value>,
-    /// When something must be done about it: the end of its timeout, delay or wait.
+    /// When it needs attention: the end of its timeout, delay or wait.
     pub due_at: Option<DateTime<Utc>>,
-    /// When the row was made.
+    /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.
     pub updated: DateTime<Utc>,
@@ -71,61 +71,61 @@ impl Row for WorkflowTaskExecution {
     }
 }
 
-/// Makes a task of a workflow execution that is driven from outside.
+/// A task of an externally driven workflow execution to create.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CreateWorkflowTaskExecutionInput {
-    /// The workflow execution it belongs to.
+    /// Workflow execution that it belongs to.
     pub workflow_execution: i64,
-    /// A child execution that does the work; none: the row itself is the work.
+    /// Child execution that does the work; `None`: the row itself is the work.
     pub execution: Option<i64>,
-    /// The task's name in the definition.
+    /// Name of the task in the definition.
     pub task_name: String,
-    /// Which item, from 0.
+    /// Index of the item, starting at 0.
     pub task_index: Option<i32>,
-    /// Which batch of items, from 0.
+    /// Index of the batch of items, starting at 0.
     pub task_batch: Option<i32>,
-    /// Where it stands.
+    /// Status.
     pub status: ExecutionStatus,
-    /// When it last began.
+    /// When it last started.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
     /// From `started_at` to `completed_at`, in milliseconds.
     pub duration_ms: Option<i64>,
-    /// What came out.
+    /// Result.
     pub result: Option<Value>,
-    /// What went wrong.
+    /// Error.
     pub error: Option<Value>,
-    /// Retries already dispatched.
+    /// Number of retries already dispatched.
     pub retry_count: i32,
-    /// Retries allowed.
+    /// Maximum number of retries.
     pub max_retries: i32,
     /// When its next retry is due.
     pub next_retry_at: Option<DateTime<Utc>>,
-    /// How long one attempt may run.
+    /// Timeout of one attempt, in seconds.
     pub timeout_seconds: Option<i32>,
-    /// It ran longer.
+    /// Whether it exceeded the timeout.
     pub timed_out: bool,
-    /// Its condition was false: it ended without having run.
+    /// Whether it was skipped: its condition was false, so it ended without having run.
     pub skipped: bool,
-    /// What is to be done.
+    /// Ref of the action to execute.
     pub action_ref: Option<String>,
-    /// With what.
+    /// Input of the action.
     pub input: Option<Value>,
 }
 
-/// Changes what is given of it; nothing given changes nothing.
+/// Fields to change. Those not given stay as they are.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateWorkflowTaskExecutionInput {
-    /// A child execution that does the work; none: the row itself is the work.
+    /// Child execution that does the work; `None`: the row itself is the work.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub execution: Patch<i64>,
-    /// Where it stands.
+    /// Status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<ExecutionStatus>,
-    /// When it last began.
+    /// When it last started.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub started_at: Patch<DateTime<Utc>>,
     /// When it ended.
@@ -134,34 +134,34 @@ pub struct UpdateWorkflowTaskExecutionInput {
     /// From `started_at` to `completed_at`, in milliseconds.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub duration_ms: Patch<i64>,
-    /// What came out.
+    /// Result.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub result: Patch<Value>,
-    /// What went wrong.
+    /// Error.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub error: Patch<Value>,
-    /// Retries already dispatched.
+    /// Number of retries already dispatched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<i32>,
-    /// Retries allowed.
+    /// Maximum number of retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<i32>,
     /// When its next retry is due.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub next_retry_at: Patch<DateTime<Utc>>,
-    /// How long one attempt may run.
+    /// Timeout of one attempt, in seconds.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub timeout_seconds: Patch<i32>,
-    /// It ran longer.
+    /// Whether it exceeded the timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timed_out: Option<bool>,
-    /// Its condition was false: it ended without having run.
+    /// Whether it was skipped: its condition was false, so it ended without having run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<bool>,
-    /// What is to be done.
+    /// Ref of the action to execute.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub action_ref: Patch<String>,
-    /// With what.
+    /// Input of the action.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub input: Patch<Value>,
 }

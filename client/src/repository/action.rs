@@ -1,4 +1,4 @@
-//! Actions.
+//! Repository of actions.
 
 use super::{Create, Delete, FindById, FindByRef, List, Repository, Update};
 use crate::model::{Action, CreateActionInput, UpdateActionInput};
@@ -6,7 +6,7 @@ use crate::{Page, Result};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -18,7 +18,7 @@ macro_rules! select {
     };
 }
 
-/// Actions.
+/// Repository of actions.
 pub struct ActionRepository;
 
 impl Repository for ActionRepository {
@@ -91,7 +91,7 @@ impl Delete for ActionRepository {
 }
 
 impl ActionRepository {
-    /// The actions that a workflow stands for, in order of id.
+    /// Returns the actions that are implemented by workflows, ordered by id.
     pub async fn find_workflows<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<Action>> {
         Ok(query_as(select!("workflow_find_workflow_actions(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
@@ -100,7 +100,7 @@ impl ActionRepository {
             .await?)
     }
 
-    /// The actions that a definition stands for, in order of id.
+    /// Returns the actions that are implemented by a definition, ordered by id.
     pub async fn find_by_workflow_def<'e>(
         executor: impl PgExecutor<'e>,
         workflow_def_id: i64,
@@ -114,7 +114,7 @@ impl ActionRepository {
             .await?)
     }
 
-    /// Lets a workflow stand for an action.
+    /// Makes a workflow the implementation of an action.
     pub async fn link_workflow_def<'e>(
         executor: impl PgExecutor<'e>,
         action_id: i64,

@@ -1,4 +1,4 @@
-//! Executions.
+//! Repository of executions.
 
 use super::{Create, Delete, FindById, List, Repository, Update};
 use crate::model::{CreateExecutionInput, Execution, UpdateExecutionInput};
@@ -6,7 +6,7 @@ use crate::{Page, Result};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -18,7 +18,7 @@ macro_rules! select {
     };
 }
 
-/// Executions.
+/// Repository of executions.
 pub struct ExecutionRepository;
 
 impl Repository for ExecutionRepository {
@@ -83,7 +83,7 @@ impl Delete for ExecutionRepository {
 }
 
 impl ExecutionRepository {
-    /// The executions that are parts of one, in order of id.
+    /// Returns the child executions of an execution, ordered by id.
     pub async fn find_by_parent<'e>(
         executor: impl PgExecutor<'e>,
         parent_id: i64,

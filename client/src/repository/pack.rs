@@ -1,4 +1,4 @@
-//! Packs.
+//! Repository of packs.
 
 use super::{Create, Delete, FindById, FindByRef, List, Repository, Update};
 use crate::model::{CreatePackInput, Pack, UpdatePackInput};
@@ -6,7 +6,7 @@ use crate::{Page, Result};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -18,7 +18,7 @@ macro_rules! select {
     };
 }
 
-/// Packs.
+/// Repository of packs.
 pub struct PackRepository;
 
 impl Repository for PackRepository {

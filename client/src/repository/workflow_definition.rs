@@ -1,4 +1,4 @@
-//! Workflow definitions.
+//! Repository of workflow definitions.
 
 use super::{Create, Delete, FindById, FindByRef, List, Repository, Update};
 use crate::model::{CreateWorkflowDefinitionInput, UpdateWorkflowDefinitionInput, WorkflowDefinition};
@@ -6,7 +6,7 @@ use crate::{Page, Result};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -18,7 +18,7 @@ macro_rules! select {
     };
 }
 
-/// Workflow definitions.
+/// Repository of workflow definitions.
 pub struct WorkflowDefinitionRepository;
 
 impl Repository for WorkflowDefinitionRepository {
@@ -97,7 +97,7 @@ impl Delete for WorkflowDefinitionRepository {
 }
 
 impl WorkflowDefinitionRepository {
-    /// The definitions of a pack, in order of id.
+    /// Returns the definitions of a pack, ordered by id.
     pub async fn find_by_pack<'e>(
         executor: impl PgExecutor<'e>,
         pack_id: i64,
@@ -111,7 +111,7 @@ impl WorkflowDefinitionRepository {
             .await?)
     }
 
-    /// The definitions that may be started, in order of id.
+    /// Returns the enabled definitions (those that can be started), ordered by id.
     pub async fn find_enabled<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowDefinition>> {
         Ok(query_as(select!("workflow_find_enabled_definitions(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
@@ -120,7 +120,7 @@ impl WorkflowDefinitionRepository {
             .await?)
     }
 
-    /// The definitions with exactly that tag, in order of label, then id.
+    /// Returns the definitions with exactly that tag, ordered by label, then id.
     pub async fn find_by_tag<'e>(
         executor: impl PgExecutor<'e>,
         tag: &str,

@@ -1,4 +1,4 @@
-//! Workflow executions.
+//! Repository of workflow executions.
 
 use super::{Create, Delete, FindById, List, Repository, Update};
 use crate::model::{CreateWorkflowExecutionInput, ExecutionStatus, UpdateWorkflowExecutionInput, WorkflowExecution};
@@ -6,7 +6,7 @@ use crate::{Page, Result};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -19,7 +19,7 @@ macro_rules! select {
     };
 }
 
-/// Workflow executions.
+/// Repository of workflow executions.
 pub struct WorkflowExecutionRepository;
 
 impl Repository for WorkflowExecutionRepository {
@@ -98,7 +98,7 @@ impl Delete for WorkflowExecutionRepository {
 }
 
 impl WorkflowExecutionRepository {
-    /// The workflow execution that runs an execution, if there is one.
+    /// Returns the workflow execution that runs an execution, if there is one.
     pub async fn find_by_execution<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -109,7 +109,7 @@ impl WorkflowExecutionRepository {
             .await?)
     }
 
-    /// The workflow executions of a status, in order of id.
+    /// Returns the workflow executions with a status, ordered by id.
     pub async fn find_by_status<'e>(
         executor: impl PgExecutor<'e>,
         status: ExecutionStatus,
@@ -123,7 +123,7 @@ impl WorkflowExecutionRepository {
             .await?)
     }
 
-    /// The workflow executions that are paused, or about to be, in order of id.
+    /// Returns the workflow executions that are paused or about to be, ordered by id.
     pub async fn find_paused<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowExecution>> {
         Ok(query_as(select!("workflow_find_paused_workflow_executions(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
@@ -132,7 +132,7 @@ impl WorkflowExecutionRepository {
             .await?)
     }
 
-    /// The executions of a definition, newest first.
+    /// Returns the workflow executions of a definition, newest first.
     pub async fn find_by_workflow_def<'e>(
         executor: impl PgExecutor<'e>,
         workflow_def_id: i64,

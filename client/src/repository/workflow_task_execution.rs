@@ -1,4 +1,4 @@
-//! Task executions.
+//! Repository of task executions.
 
 use super::{Create, Delete, FindById, List, Repository, Update};
 use crate::model::{CreateWorkflowTaskExecutionInput, UpdateWorkflowTaskExecutionInput, WorkflowTaskExecution};
@@ -6,7 +6,7 @@ use crate::{Page, Result};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// The columns by name, so that one that an upgrade of the extension adds disturbs nobody.
+/// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {
         concat!(
@@ -19,7 +19,7 @@ macro_rules! select {
     };
 }
 
-/// Task executions.
+/// Repository of task executions.
 pub struct WorkflowTaskExecutionRepository;
 
 impl Repository for WorkflowTaskExecutionRepository {
@@ -106,7 +106,7 @@ impl Delete for WorkflowTaskExecutionRepository {
 }
 
 impl WorkflowTaskExecutionRepository {
-    /// The tasks of a workflow execution, oldest first.
+    /// Returns the tasks of a workflow execution, oldest first.
     pub async fn find_by_workflow_execution<'e>(
         executor: impl PgExecutor<'e>,
         workflow_execution_id: i64,
@@ -122,8 +122,8 @@ impl WorkflowTaskExecutionRepository {
         .await?)
     }
 
-    /// The rows of one task of a workflow execution, oldest first: several where it has items, is in a cycle or is reached by
-    /// several ways.
+    /// Returns the rows of one task of a workflow execution, oldest first. There are several if the task has items, is
+    /// part of a cycle or is reached by several routes.
     pub async fn find_by_task_name<'e>(
         executor: impl PgExecutor<'e>,
         workflow_execution_id: i64,
@@ -141,7 +141,7 @@ impl WorkflowTaskExecutionRepository {
         .await?)
     }
 
-    /// The task whose work an execution does, and the tasks of the workflow that it runs, oldest first.
+    /// Returns the task that an execution carries out, and the tasks of the workflow that it runs, oldest first.
     pub async fn find_by_execution<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -155,7 +155,7 @@ impl WorkflowTaskExecutionRepository {
             .await?)
     }
 
-    /// The tasks whose next retry is due and which have retries left, oldest first.
+    /// Returns the tasks that have retries left and whose next retry is due, oldest first.
     pub async fn find_pending_retries<'e>(
         executor: impl PgExecutor<'e>,
         page: Page,
@@ -167,7 +167,7 @@ impl WorkflowTaskExecutionRepository {
             .await?)
     }
 
-    /// The tasks that are marked as timed out, in order of id.
+    /// Returns the tasks that are marked as timed out, ordered by id.
     pub async fn find_timed_out<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowTaskExecution>> {
         Ok(query_as(select!("workflow_find_timed_out(max_rows => $1, after => $2)"))
             .bind(page.max_rows)
@@ -176,7 +176,7 @@ impl WorkflowTaskExecutionRepository {
             .await?)
     }
 
-    /// The tasks that run past their timeout and are not marked as timed out yet, longest overdue first.
+    /// Returns the tasks that have exceeded their timeout but are not yet marked as timed out, longest overdue first.
     pub async fn find_overdue<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<WorkflowTaskExecution>> {
         Ok(query_as(select!("workflow_find_overdue(max_rows => $1, after => $2)"))
             .bind(page.max_rows)

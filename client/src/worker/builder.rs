@@ -1,4 +1,4 @@
-//! What a worker is made of.
+//! Builder of workers.
 
 use super::{Context, Handled, Handler, Worker};
 use crate::ClaimedTask;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Worker {
-    /// A worker on this database. It needs up to three connections at once; handlers should have a pool of their own.
+    /// Returns a builder for a worker on this database. A worker needs up to three connections at once; handlers should
+    /// have their own pool.
     pub fn builder(pool: PgPool) -> WorkerBuilder {
         let worker = Worker {
             pool,
@@ -28,73 +29,74 @@ impl Worker {
     }
 }
 
-/// What a worker is made of.
+/// Builder of workers.
 #[must_use]
 pub struct WorkerBuilder {
     worker: Worker,
 }
 
 impl WorkerBuilder {
-    /// What others know it by; by default made from the process id.
+    /// Sets the worker's name; by default it is derived from the process id.
     pub fn name(mut self, name: impl Into<String>) -> WorkerBuilder {
         self.worker.name = name.into();
         self
     }
 
-    /// How many handlers run at once; 16 by default.
+    /// Sets the maximum number of concurrent handlers; 16 by default.
     pub fn concurrency(mut self, handlers: usize) -> WorkerBuilder {
         self.worker.concurrency = handlers.max(1);
         self
     }
 
-    /// How many handlers of this action run at once, within those of all; by default as many as there is work for. For
-    /// what others can take only so much of: a slow service, a licence, memory.
+    /// Sets the maximum number of concurrent handlers of this action, within the overall maximum; unlimited by default.
+    /// Use it for actions that are constrained by something else, such as a slow service, a license or memory.
     pub fn action_concurrency(mut self, action: impl Into<String>, handlers: usize) -> WorkerBuilder {
         self.worker.bounds.insert(action.into(), handlers.max(1));
         self
     }
 
-    /// How many tasks are claimed at once, 1 to 10,000; by default as many as there is room for.
+    /// Sets the maximum number of tasks per claim, 1 to 10,000; by default limited only by the number of free handlers.
     pub fn batch_size(mut self, tasks: usize) -> WorkerBuilder {
         self.worker.batch_size = tasks.clamp(1, 10_000);
         self
     }
 
-    /// How long a task stays ours without a heartbeat; 30 seconds by default. There is one each third of it.
+    /// Sets how long the worker holds a task without a heartbeat; 30 seconds by default. A heartbeat is sent after
+    /// every third of it.
     pub fn lease(mut self, lease: Duration) -> WorkerBuilder {
         self.worker.lease = lease;
         self
     }
 
-    /// How long after finding no work to look again; 100 milliseconds by default, and up to 8 times as long while there
-    /// is none.
+    /// Sets the delay before polling again after no work was found; 100 milliseconds by default. It grows up to
+    /// eightfold while there is none.
     pub fn poll_interval(mut self, interval: Duration) -> WorkerBuilder {
         self.worker.poll_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// How long handlers may go on when the worker is asked to stop; 20 seconds by default.
+    /// Sets how long handlers may continue after shutdown is requested; 20 seconds by default.
     pub fn grace(mut self, grace: Duration) -> WorkerBuilder {
         self.worker.grace = grace;
         self
     }
 
-    /// Whether to look for work as soon as the server says that there is some, where its setting `pg_workflow.notify` is
-    /// on; off by default. That takes a connection beside the pool's. A hint may be missing: the worker looks by itself
-    /// too, and may then do so less often.
+    /// Sets whether to look for work as soon as the server announces some, provided its setting `pg_workflow.notify` is
+    /// on; off by default. This takes one connection in addition to those of the pool. Hints can get lost, so the
+    /// worker keeps polling as well, though the poll interval can then be longer.
     pub fn listen(mut self, listen: bool) -> WorkerBuilder {
         self.worker.listen = listen;
         self
     }
 
-    /// Where to look for work; everywhere by default.
+    /// Sets the parts in which to look for work; all by default.
     pub fn parts(mut self, parts: impl Into<Vec<i32>>) -> WorkerBuilder {
         self.worker.parts = Some(parts.into());
         self
     }
 
-    /// What does the tasks of an action. Whatever it returns becomes the task's result; a [`Failure`], any error, or a
-    /// panic makes the task fail.
+    /// Registers the handler of an action. Its return value becomes the task's result; a [`Failure`], any other error,
+    /// or a panic makes the task fail.
     ///
     /// [`Failure`]: crate::worker::Failure
     pub fn handler<F, Fut>(mut self, action: impl Into<String>, handler: F) -> WorkerBuilder
@@ -107,7 +109,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// The worker.
+    /// Builds the worker.
     pub fn build(self) -> Worker {
         self.worker
     }

@@ -1,4 +1,4 @@
-//! Why a handler failed.
+//! Failures of handlers.
 
 use crate::Outcome;
 use chrono::{DateTime, Utc};
@@ -7,9 +7,9 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a handler failed, and whether it is worth trying again. Any error turns into one by `?`.
+/// Reason why a handler failed, and whether a retry makes sense. The `?` operator converts any error into one.
 ///
-/// Workflows see it as `error()`, an object with `type`, `message` and what was added by [`Failure::with`].
+/// Workflows see it as `error()`, an object with `type`, `message` and whatever was added with [`Failure::with`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     error: Map<String, Value>,
@@ -18,33 +18,33 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of this type: one word for workflows to decide by.
+    /// Creates a failure. The type is a single word that workflows can branch on.
     pub fn new(r#type: impl Into<String>, message: impl Into<String>) -> Failure {
         let error = [("type", r#type.into()), ("message", message.into())];
         let error = error.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text))).collect();
         Failure { error, may_retry: None, retry_in: None }
     }
 
-    /// Adds something to the error.
+    /// Adds a key to the error.
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Failure {
         self.error.insert(key.into(), value.into());
         self
     }
 
-    /// Trying again would not help.
+    /// Marks the failure as permanent: the task is not retried.
     pub fn do_not_retry(mut self) -> Failure {
         self.may_retry = Some(false);
         self
     }
 
-    /// If it is tried again, then after this while, whatever the task's rule says.
+    /// Sets the delay before a retry, if there is one, overriding the task's retry policy.
     pub fn retry_in(mut self, delay: Duration) -> Failure {
         self.retry_in = Some(delay);
         self
     }
 
-    /// If it is tried again, then not before this time, by this machine's clock, whatever the task's rule says: what a
-    /// service asks for that is to be left alone until then.
+    /// Sets the earliest time of a retry, if there is one, by this machine's clock, overriding the task's retry policy.
+    /// Meant for services that ask to be left alone until a given time.
     pub fn retry_at(self, time: DateTime<Utc>) -> Failure {
         let delay = time.signed_duration_since(Utc::now());
         self.retry_in(delay.to_std().unwrap_or(Duration::ZERO))
@@ -69,9 +69,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Not an error itself, or this would clash with the conversion of an error into itself.
+/// `Failure` itself does not implement `Error`: this would conflict with the reflexive `From` implementation.
 impl<E: std::error::Error> From<E> for Failure {
-    /// The type is the error's name in Rust, without its path: `ParseIntError`. The message has its sources, too.
+    /// Uses the error's Rust type name without its path (`ParseIntError`) as the type. The message includes its
+    /// sources.
     fn from(error: E) -> Failure {
         let name = std::any::type_name::<E>();
         let name = name.split('<').next().unwrap_or(name);
@@ -79,7 +80,7 @@ impl<E: std::error::Error> From<E> for Failure {
         let mut source = error.source();
         while let Some(error) = source {
             let text = error.to_string();
-            // Many print their source themselves.
+            // Many errors already include their source.
             if !message.ends_with(&text) {
                 message = format!("{message}: {text}");
             }

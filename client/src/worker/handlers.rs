@@ -1,4 +1,4 @@
-//! The handlers that run: how they begin, what stops them, and what they have done.
+//! The running handlers: starting them, stopping them, and collecting their outcomes.
 
 use super::room::Room;
 use super::{Context, Failure, Worker};
@@ -15,18 +15,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
-/// How long what is done may wait for what is about to be.
+/// Maximum time that finished outcomes wait for others that are about to finish.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The task and the lease token: the same task may come again with another.
+/// A task and its lease token. The same task may be claimed again with another token.
 pub(super) type Lease = (i64, i64);
 
-/// The leases of the tasks whose handlers run, each with what stops its handler.
+/// Leases of the tasks whose handlers are running, each with the token that stops its handler.
 #[derive(Default)]
 pub(super) struct Held(Mutex<HashMap<Lease, CancellationToken>>);
 
 impl Held {
-    /// All of them.
+    /// Returns all leases.
     pub fn leases(&self) -> Vec<Lease> {
         self.lock().keys().copied().collect()
     }
@@ -35,7 +35,7 @@ impl Held {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// What the engine says of one, to its handler.
+    /// Passes the engine's answer for a lease on to its handler.
     pub fn heard(&self, lease: Lease, state: LeaseState) {
         let mut held = self.lock();
         match state {
@@ -52,15 +52,15 @@ impl Held {
     }
 }
 
-/// Handlers at work.
+/// Running handlers.
 pub(super) struct Handlers<'w> {
     worker: &'w Worker,
     held: &'w Held,
-    /// How many more may begin.
+    /// Room for more handlers.
     pub room: Room,
-    /// Each with its action.
+    /// Running handlers, each with its action.
     running: JoinSet<(String, Outcome)>,
-    /// Those that have yet to get a first turn.
+    /// Handlers that have not been polled yet.
     fresh: TaskTracker,
 }
 
@@ -72,12 +72,12 @@ impl<'w> Handlers<'w> {
         Handlers { worker, held, room, running: JoinSet::new(), fresh }
     }
 
-    /// How many run.
+    /// Returns the number of running handlers.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// A handler begins with a task that was claimed.
+    /// Starts the handler of a claimed task.
     pub fn start(&mut self, task: ClaimedTask) {
         let lease = (task.task, task.lease_token);
         let span = info_span!("task", id = task.task, name = %task.task_name, item = task.task_index, action = %task.action,
@@ -91,13 +91,13 @@ impl<'w> Handlers<'w> {
             let Some(handler) = handler else {
                 return Outcome::failed(lease.0, lease.1, json!({"type": "no_handler", "message": task.action}));
             };
-            debug!("begins");
-            // The handler itself may panic too, before it has given a future.
+            debug!("handler started");
+            // The handler may also panic before it returns a future.
             let handled = AssertUnwindSafe(async { handler(task, Context { stop }).await }).catch_unwind().await;
             match handled.unwrap_or_else(|panic| Err(Failure::of_panic(panic.as_ref()))) {
                 Ok(result) => Outcome::completed(lease.0, lease.1, result),
                 Err(failure) => {
-                    info!(%failure, "failed");
+                    info!(%failure, "handler failed");
                     failure.outcome(lease)
                 }
             }
@@ -107,14 +107,15 @@ impl<'w> Handlers<'w> {
         self.running.spawn(async move { (action, turns.await) }.instrument(span));
     }
 
-    /// What was done by now. Handlers that have not had their first turn get it before, for quick tasks that came together
-    /// to go together; but for no longer than PAUSE, where others keep the processors.
+    /// Returns the outcomes available so far. Handlers that have not been polled yet are polled first, so that quick
+    /// tasks that were claimed together are also reported together; if the CPUs are busy, this waits no longer than
+    /// PAUSE.
     pub async fn gather(&mut self) -> Vec<Outcome> {
         let _ = timeout(PAUSE, self.fresh.wait()).await;
         self.collect()
     }
 
-    /// What was done by now.
+    /// Returns the outcomes available so far.
     pub fn collect(&mut self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         while let Some(done) = self.running.try_join_next() {
@@ -123,20 +124,21 @@ impl<'w> Handlers<'w> {
         outcomes
     }
 
-    /// Waits for the next to end, and gives what it has done, if that still matters. None where none runs.
+    /// Waits for the next handler to finish and returns its outcome, if that still matters. Returns `None` if no
+    /// handler is running.
     pub async fn next(&mut self) -> Option<Option<Outcome>> {
         let done = self.running.join_next().await?;
         Some(self.ended(done))
     }
 
-    /// Stops all that run.
+    /// Stops all running handlers.
     pub async fn shutdown(&mut self) {
         self.held.lock().values().for_each(CancellationToken::cancel);
         self.running.shutdown().await;
     }
 
     fn ended(&mut self, done: Result<(String, Outcome), JoinError>) -> Option<Outcome> {
-        // Handlers' panics are caught, and nobody aborts them while we listen.
+        // Panics of handlers are caught, and nobody aborts handlers while we wait for them.
         let (action, outcome) = done.ok()?;
         self.room.free(&action);
         self.held.lock().remove(&(outcome.task, outcome.lease_token)).map(|_| outcome)

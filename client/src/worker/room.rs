@@ -1,16 +1,16 @@
-//! How many handlers may run: in all, and of each action.
+//! Limits on concurrent handlers: in total, and per action.
 
 use std::collections::HashMap;
 
-/// Who runs, and who else may.
+/// Which handlers are running, and how many more may.
 pub(super) struct Room {
-    /// How many handlers may run at once.
+    /// Maximum number of concurrent handlers.
     concurrency: usize,
     running: usize,
-    /// The actions without a bound of their own.
+    /// Actions without a limit of their own.
     unbounded: Vec<String>,
     bounded: Vec<Bounded>,
-    /// Which of the claims goes first: another each time, so that no action is always last.
+    /// Which of the claims goes first. It rotates, so that no action is always last.
     turn: usize,
 }
 
@@ -20,7 +20,7 @@ struct Bounded {
     running: usize,
 }
 
-/// What may be asked for in one claim.
+/// What to ask for in one claim.
 #[derive(Debug, PartialEq)]
 pub(super) struct Ask {
     pub actions: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Ask {
 }
 
 impl Room {
-    /// For handlers of these actions, of which so many may run at once, and of some only so many.
+    /// Creates room for handlers of these actions, with an overall limit and limits for some of the actions.
     pub fn new<'a>(
         actions: impl Iterator<Item = &'a String>,
         concurrency: usize,
@@ -44,13 +44,13 @@ impl Room {
         Room { concurrency, running: 0, unbounded, bounded, turn: 0 }
     }
 
-    /// A handler begins.
+    /// Counts a handler that starts.
     pub fn take(&mut self, action: &str) {
         self.running += 1;
         self.of(action).into_iter().for_each(|bounded| bounded.running += 1);
     }
 
-    /// A handler has ended.
+    /// Counts a handler that has finished.
     pub fn free(&mut self, action: &str) {
         self.running = self.running.saturating_sub(1);
         self.of(action).into_iter().for_each(|bounded| bounded.running = bounded.running.saturating_sub(1));
@@ -60,13 +60,14 @@ impl Room {
         self.bounded.iter_mut().find(|bounded| bounded.action == action)
     }
 
-    /// Is there room for anything?
+    /// Whether there is no room for any handler.
     pub fn is_full(&self) -> bool {
         self.asks().next().is_none()
     }
 
-    /// The claims to make one after the other: one names all actions without a bound, and one each other that has room. A
-    /// claim takes what waited longest, whatever its action, so that one for several bounds could overstep any of them.
+    /// Returns the claims to make, one after the other: one for all actions without a limit, and one for each other
+    /// action that has room. A claim takes what has waited longest, whatever its action, so a single claim for several
+    /// limited actions could exceed any of their limits.
     pub fn next_asks(&mut self) -> Vec<Ask> {
         let mut asks: Vec<Ask> = self.asks().collect();
         if !asks.is_empty() {
@@ -77,7 +78,7 @@ impl Room {
         asks
     }
 
-    /// How many more handlers may run.
+    /// Returns how many more handlers may run.
     pub fn left(&self) -> usize {
         self.concurrency.saturating_sub(self.running)
     }

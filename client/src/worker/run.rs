@@ -1,4 +1,4 @@
-//! A worker at work: what is done goes to the engine, and what the engine gives goes to the handlers.
+//! The worker's main loop: outcomes go to the engine, and tasks from the engine go to the handlers.
 
 use super::handlers::{Handlers, Held};
 use super::room::Ask;
@@ -13,31 +13,32 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-/// The longest wait between two looks for work is the poll interval times this.
+/// Maximum delay between two polls, as a multiple of the poll interval.
 const IDLE_FACTOR: u32 = 8;
-/// How many reports go into one call.
+/// Maximum number of reports per call.
 const LARGEST_REPORT: usize = 1000;
 
-/// A report that has not been answered yet.
+/// A report that has not been acknowledged yet.
 struct Report {
     outcome: Outcome,
-    /// It stands in for one that the engine would not take.
+    /// Whether it replaces a report that the engine did not accept.
     substitute: bool,
 }
 
-/// A worker at work.
+/// A running worker.
 pub(super) struct Run<'w> {
     worker: &'w Worker,
-    /// There may be work.
+    /// Notified when there may be work.
     wake: &'w Notify,
-    /// Its own while all goes well: a session remembers what it has given, and has its plans ready.
+    /// Connection that is kept while all goes well: a session remembers the tasks it has handed out, and has its plans
+    /// cached.
     connection: Option<PoolConnection<Postgres>>,
     handlers: Handlers<'w>,
     outbox: Vec<Report>,
-    /// How often in a row there was no work, or there was an error.
+    /// Number of consecutive times that there was no work (`idle`) or an error (`errors`).
     idle: u32,
     errors: u32,
-    /// Reports one by one, to find the one that the server chokes on.
+    /// Whether to report one by one, to find the report that the server cannot process.
     singly: bool,
     claim: ClaimInput,
 }
@@ -64,8 +65,8 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Talks to the engine whenever something is done or it is time to look for work. What is done while a call is under
-    /// way goes together into the next, so that the batches grow with the load.
+    /// Calls the engine whenever something has finished or it is time to look for work. Outcomes that arrive during a
+    /// call go into the next one together, so batches grow with the load.
     pub async fn work(mut self, shutdown: &CancellationToken) -> Result<()> {
         let mut next_look = Instant::now();
         while !shutdown.is_cancelled() {
@@ -76,7 +77,7 @@ impl<'w> Run<'w> {
                 let wait = match self.exchange(looking).await {
                     Ok(wait) => wait,
                     Err(error) if is_final(&error) => {
-                        error!(%error, "no work is given");
+                        error!(%error, "the server refuses to hand out work");
                         return self.drain().await.and(Err(error));
                     }
                     Err(error) => self.backoff(&error),
@@ -100,10 +101,10 @@ impl<'w> Run<'w> {
         self.drain().await
     }
 
-    /// Lets the handlers finish and reports what they have done.
+    /// Lets the handlers finish and reports their outcomes.
     async fn drain(mut self) -> Result<()> {
         let end = Instant::now() + self.worker.grace;
-        info!(running = self.handlers.running(), unreported = self.outbox.len(), "drains");
+        info!(running = self.handlers.running(), unreported = self.outbox.len(), "draining");
         let mut undelivered = None;
         loop {
             let done = self.handlers.collect();
@@ -128,8 +129,8 @@ impl<'w> Run<'w> {
                 break;
             }
         }
-        // Nobody prolongs their leases any more: other workers will take these tasks over.
-        warn!(running = self.handlers.running(), unreported = self.outbox.len(), "the grace is over");
+        // Their leases are no longer extended: other workers will take over these tasks.
+        warn!(running = self.handlers.running(), unreported = self.outbox.len(), "the grace period has expired");
         self.handlers.shutdown().await;
         match undelivered {
             Some(error) if !self.outbox.is_empty() => Err(error),
@@ -137,11 +138,11 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Reports what is done and, where it is time to look, takes what there is room for, in one call; where actions have
-    /// bounds of their own, with a further claim for each. Gives how long to wait before looking for work again.
+    /// Reports outcomes and, when it is time to look for work, claims what there is room for, in one call. Actions with
+    /// limits of their own take one further claim each. Returns how long to wait before looking for work again.
     async fn exchange(&mut self, looking: bool) -> Result<Duration> {
         let reports = self.outbox.len().min(if self.singly { 1 } else { LARGEST_REPORT });
-        // When reports make trouble, that must not be confused with being refused work.
+        // Trouble with a report must not be mistaken for a refused claim.
         let looking = looking && !self.singly;
         let mut asks = if looking { self.handlers.room.next_asks() } else { Vec::new() }.into_iter();
         let Some((mut claimed, mut full)) = self.call(reports, asks.next()).await? else { return Ok(Duration::ZERO) };
@@ -168,7 +169,8 @@ impl<'w> Run<'w> {
         Ok(jittered(self.worker.poll_interval * factor))
     }
 
-    /// One call. Gives how many tasks came and whether those were all that could; none where a report stood in the way.
+    /// Makes one call. Returns how many tasks were claimed and whether that was the maximum; `None` if a report got in
+    /// the way.
     async fn call(&mut self, reports: usize, ask: Option<Ask>) -> Result<Option<(usize, bool)>> {
         let ask = ask.unwrap_or(Ask { actions: Vec::new(), most: 0 });
         let most = ask.most.min(self.worker.batch_size);
@@ -197,7 +199,7 @@ impl<'w> Run<'w> {
             }
             answered => answered?,
         };
-        // Heartbeats and ticks need theirs: a small pool is shared.
+        // Heartbeats and ticks need connections too: in a small pool, all share them.
         let is_large = worker.pool.options().get_max_connections() >= CONNECTIONS;
         (self.connection, self.errors) = (is_large.then_some(connection), 0);
         self.singly &= self.outbox.len() > reports;
@@ -214,10 +216,11 @@ impl<'w> Run<'w> {
         self.outbox.extend(outcomes.into_iter().map(|outcome| Report { outcome, substitute: false }));
     }
 
-    /// The server refused a whole call: finds out which report that was for, and reports a failure in its place.
+    /// Handles a call that the server refused as a whole: finds the report responsible, and reports a failure in its
+    /// place.
     fn set_aside(&mut self, error: &Error) {
         if !std::mem::replace(&mut self.singly, true) {
-            return warn!(%error, "a report is refused; reporting one by one");
+            return warn!(%error, "a batch of reports was refused; reporting one by one");
         }
         let report = self.outbox.remove(0);
         let code = error.refusal().map_or("refused", |refusal| refusal.code.as_deref().unwrap_or(&refusal.sqlstate));
@@ -235,10 +238,10 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// A result that cannot be stored makes its task fail. Without a report the task would be done again and again.
+    /// Makes a task fail whose result cannot be stored. Without a report the task would be executed again and again.
     fn replace(&mut self, report: Report, code: &str, message: String) {
         let Outcome { task, lease_token, .. } = report.outcome;
-        error!(task, code, message, "the report cannot be taken");
+        error!(task, code, message, "the report cannot be accepted");
         if !report.substitute {
             let error = json!({"type": "report", "code": code, "message": message});
             self.outbox.push(Report { outcome: Outcome::failed(task, lease_token, error), substitute: true });
@@ -248,17 +251,17 @@ impl<'w> Run<'w> {
     fn backoff(&mut self, error: &Error) -> Duration {
         self.errors += 1;
         let wait = jittered((Duration::from_millis(50) * (1 << self.errors.min(10))).min(LONGEST_BACKOFF));
-        warn!(%error, ?wait, unreported = self.outbox.len(), "trying again");
+        warn!(%error, ?wait, unreported = self.outbox.len(), "retrying after an error");
         wait
     }
 }
 
-/// Will asking again not help? A refusal stays one; everything else may pass.
+/// Whether calling again would not help. Refusals are permanent; everything else may be temporary.
 fn is_final(error: &Error) -> bool {
     error.refusal().is_some() || matches!(error, Error::Database(sqlx::Error::PoolClosed))
 }
 
-/// Does the server choke on what was reported, and would again? PostgreSQL's own words for that are of class XX.
+/// Whether the server cannot process a report, and never will. PostgreSQL's own errors of this kind are in class XX.
 fn is_indigestible(error: &Error) -> bool {
     match error {
         Error::Validation(_) | Error::LimitExceeded(_) | Error::Conflict(_) => true,

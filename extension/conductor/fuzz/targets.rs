@@ -1,10 +1,10 @@
 //! What is fuzzed. An input is survived when neither of these panics, hangs or grows.
 
-use conductor::catalogue::EmptyCatalogue;
 use conductor::expression::{Data, Sources, json_text};
 use conductor::graph::Graph;
-use conductor::limits::Limits;
-use conductor::validate::check;
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::limits::Limits;
+use conductor::language::validate::check;
 
 /// Small bounds, so that going over them is found soon.
 fn limits() -> Limits {

@@ -4,12 +4,14 @@
 //! What an expression yields is data: it is never rendered again. Undefined is an error, unless `default` or
 //! `is defined` asks for it.
 
-use crate::functions;
+pub(crate) mod functions;
+pub mod opaque;
+pub mod template;
+
+use crate::expression::template::{bound, metered};
 use crate::interrupt;
 use crate::json;
-use crate::limits::Limits;
-use crate::stored;
-use crate::template::{self, bound, metered};
+use crate::language::limits::Limits;
 use minijinja::machinery::{self, Instructions};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -297,7 +299,7 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
     if depth == 0 {
         return Err("the value is nested too deep".to_owned());
     }
-    if let Some(source) = stored::any_source(value) {
+    if let Some(source) = opaque::any_source(value) {
         if source.is_deeper_than(depth) {
             return Err("the value is nested too deep".to_owned());
         }

@@ -1,14 +1,17 @@
 //! A definition compiled to what the conductor walks: tasks by number, transitions, programs, and what each step needs.
 
-use crate::definition::{
+pub(crate) mod linear_path;
+pub(crate) mod node_set;
+pub mod read_set;
+
+use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
+use crate::graph::read_set::Needs;
+use crate::interrupt;
+use crate::language::definition::{
     Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec,
 };
-use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
-use crate::interrupt;
-use crate::limits::Limits;
-use crate::needs::{self, Needs};
-use crate::schema::Schema;
-use crate::straight_way;
+use crate::language::limits::Limits;
+use crate::language::schema::Schema;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeSet, HashMap};
 
@@ -185,8 +188,8 @@ impl Graph {
             start_needs: Needs::default(),
             by_name,
         };
-        needs::settle(&mut graph);
-        straight_way::settle(&mut graph);
+        read_set::settle(&mut graph);
+        linear_path::settle(&mut graph);
         Ok(graph)
     }
 
@@ -249,7 +252,11 @@ fn schema(name: &str, source: &Option<serde_json::Value>) -> Result<Option<Schem
     compiled.map_err(|message| ExpressionError { expression: format!("the schema of the {name}"), message })
 }
 
-fn compile_task(task: &crate::definition::Task, by_name: &HashMap<String, NodeId>, sources: &mut Sources) -> Node {
+fn compile_task(
+    task: &crate::language::definition::Task,
+    by_name: &HashMap<String, NodeId>,
+    sources: &mut Sources,
+) -> Node {
     let mut retry = task.retry.as_ref().map(|spec| Retry {
         count: sources.rendering(&spec.count),
         delay: spec.delay.as_ref().map(|delay| sources.rendering(delay)),

@@ -3,10 +3,10 @@
 
 mod support;
 
-use conductor::catalogue::{Action, Catalogue};
-use conductor::limits::Limits;
-use conductor::template::MAX_BRACKETS;
-use conductor::validate::check;
+use conductor::expression::template::MAX_BRACKETS;
+use conductor::language::catalogue::{Action, Catalogue};
+use conductor::language::limits::Limits;
+use conductor::language::validate::check;
 use serde_json::json;
 use std::collections::BTreeSet;
 use support::workflow;

@@ -4,7 +4,7 @@
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-use conductor::simulation::Chance;
+use conductor::testing::simulation::Chance;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -4,11 +4,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use conductor::catalogue::EmptyCatalogue;
 use conductor::expression::{Data, Sources};
-use conductor::finding::Finding;
-use conductor::limits::Limits;
-use conductor::validate::check;
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::finding::Finding;
+use conductor::language::limits::Limits;
+use conductor::language::validate::check;
 use proptest::prelude::*;
 use support::workflow;
 

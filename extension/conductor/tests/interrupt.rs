@@ -1,12 +1,12 @@
 //! The host can stop the conductor anywhere: how often it is asked, and that nothing is broken after it stopped.
 
-use conductor::catalogue::EmptyCatalogue;
 use conductor::expression::{Data, Sources, data, json_text, parse_json};
 use conductor::graph::Graph;
 use conductor::interrupt;
-use conductor::limits::Limits;
-use conductor::schema::Schema;
-use conductor::validate::check;
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::limits::Limits;
+use conductor::language::schema::Schema;
+use conductor::language::validate::check;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -185,7 +185,7 @@ fn reading_and_writing_json_asks_for_every_few_bytes() {
     assert!(calls(|| json_text(&read)) >= few);
     assert!(calls(|| conductor::json::from_text::<Value>(&text).unwrap()) >= few);
     assert!(calls(|| conductor::json::to_text(&value).unwrap()) >= few);
-    assert!(calls(|| conductor::context::bytes(&read)) >= few);
+    assert!(calls(|| conductor::engine::variables::bytes(&read)) >= few);
     assert!(calls(|| data(&value)) >= 200_000);
     assert!(calls(|| conductor::expression::json(&read)) >= 200_000);
 }

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use conductor::engine::state::{Status, TaskEnd};
 use conductor::expression::data;
 use conductor::graph::Graph;
-use conductor::language;
-use conductor::ledger::{Ledger, RowStatus, TaskRow};
-use conductor::limits::Limits;
-use conductor::state::{Status, TaskEnd};
+use conductor::language::editor_schema;
+use conductor::language::limits::Limits;
+use conductor::testing::memory_host::{Ledger, RowStatus, TaskRow};
 use serde_json::{Value, json};
 use support::{codes, valid, workflow};
 
@@ -28,7 +28,7 @@ fn examples() -> Vec<String> {
 
 /// A source's JSON, as an editor sees it.
 fn json(source: &str) -> Value {
-    let (source, defects) = conductor::source::Source::read(source.as_bytes(), &Default::default());
+    let (source, defects) = conductor::language::source::Source::read(source.as_bytes(), &Default::default());
     assert!(defects.is_empty(), "{defects:?}");
     source.value(source.root().unwrap())
 }
@@ -75,12 +75,12 @@ fn the_schema_in_the_docs_is_the_one_of_the_parser() {
     let kept: Value =
         serde_json::from_str(&std::fs::read_to_string(docs().join("workflow.schema.json")).unwrap()).unwrap();
     let remedy = "cargo run -p conductor --features cli --bin workflow-check -- --schema > docs/workflow.schema.json";
-    assert!(kept == language::schema(), "renew it: {remedy}");
+    assert!(kept == editor_schema::schema(), "renew it: {remedy}");
 }
 
 #[test]
 fn the_schema_accepts_what_the_parser_accepts() {
-    let schema = jsonschema::validator_for(&language::schema()).unwrap();
+    let schema = jsonschema::validator_for(&editor_schema::schema()).unwrap();
     let mut sources = examples();
     sources.push(workflow(
         "timeout: PT1H\ntasks:\n  - {name: a, action: '{{ vars.x }}', delay: '{{ 1 }}', timeout: 1h30m, join: 2, when: true}\n  \
@@ -94,7 +94,7 @@ fn the_schema_accepts_what_the_parser_accepts() {
 
 #[test]
 fn the_schema_refuses_what_the_parser_refuses() {
-    let schema = jsonschema::validator_for(&language::schema()).unwrap();
+    let schema = jsonschema::validator_for(&editor_schema::schema()).unwrap();
     for rest in [
         "tasks: []",
         "tasks: {}",

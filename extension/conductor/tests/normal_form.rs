@@ -2,7 +2,9 @@
 
 mod support;
 
-use conductor::definition::{Backoff, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Task};
+use conductor::language::definition::{
+    Backoff, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Task,
+};
 use serde_json::{Value, json};
 use support::{valid, workflow};
 

@@ -2,13 +2,13 @@
 //!
 //! `SCHEDULES=1000000 cargo test -p conductor --release --test simulation` plays more of them; `SEED=…` plays one again.
 
+use conductor::engine::state::{Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, Outcome, RowStatus, Signal, TaskRow};
-use conductor::limits::Limits;
-use conductor::parse::parse;
-use conductor::simulation::{Chance, Step, workflow};
-use conductor::state::{Status, TaskEnd};
+use conductor::language::limits::Limits;
+use conductor::language::parse::parse;
+use conductor::testing::memory_host::{Ledger, Outcome, RowStatus, Signal, TaskRow};
+use conductor::testing::simulation::{Chance, Step, workflow};
 use std::cell::RefCell;
 use std::sync::Arc;
 

@@ -2,11 +2,11 @@
 
 mod support;
 
+use conductor::engine::state::{State, Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, RowStatus};
-use conductor::limits::Limits;
-use conductor::state::{State, Status, TaskEnd};
+use conductor::language::limits::Limits;
+use conductor::testing::memory_host::{Ledger, RowStatus};
 use std::sync::Arc;
 use support::{valid, workflow};
 

@@ -1,8 +1,8 @@
 //! Stored values: passed on as they are where an expression names one as a whole, and read where it looks into one.
 
+use conductor::expression::opaque::{self, Source};
 use conductor::expression::{Data, Sources, json_text, parse_json, unreadable};
-use conductor::limits::Limits;
-use conductor::stored::{self, Source};
+use conductor::language::limits::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -36,7 +36,7 @@ impl Source for Text {
 /// What a template yields that sees the text as `x`, and how often that was read.
 fn evaluated(template: &str, json: &'static str, bytes: usize, depth: usize) -> (Result<Data, String>, usize) {
     let reads = Arc::new(AtomicUsize::new(0));
-    let x = stored::data(Text { json, bytes, depth, reads: reads.clone() });
+    let x = opaque::data(Text { json, bytes, depth, reads: reads.clone() });
     let mut sources = Sources::default();
     let program = sources.add(template);
     let programs = sources.compile(Limits::default()).expect("compiles");
@@ -53,7 +53,7 @@ fn one_that_is_named_as_a_whole_is_not_read() {
         let (result, reads) = evaluated(template, json, 10, 3);
         let result = result.expect("is data");
         assert_eq!(reads, 0, "{template}");
-        assert_eq!(stored::source::<Text>(&result).map(|source| source.json), Some(json), "{template}");
+        assert_eq!(opaque::source::<Text>(&result).map(|source| source.json), Some(json), "{template}");
     }
 }
 

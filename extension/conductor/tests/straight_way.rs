@@ -2,12 +2,12 @@
 
 mod support;
 
+use conductor::engine::state::TaskEnd;
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, RowStatus};
-use conductor::limits::Limits;
-use conductor::state::TaskEnd;
-use conductor::task_lists::TaskLists;
+use conductor::language::limits::Limits;
+use conductor::testing::memory_host::{Ledger, RowStatus};
+use conductor::view::task_lists::TaskLists;
 use std::sync::Arc;
 use support::{valid, workflow};
 

@@ -2,9 +2,9 @@
 
 mod support;
 
-use conductor::catalogue::EmptyCatalogue;
-use conductor::limits::Limits;
-use conductor::validate::check;
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::limits::Limits;
+use conductor::language::validate::check;
 use support::{codes, error, hint, valid, workflow};
 
 #[test]

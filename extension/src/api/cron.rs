@@ -1,4 +1,4 @@
-//! When schedules are due.
+//! Due times of schedules.
 
 use crate::error::Error;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,19 +7,19 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// 2000-01-01, where PostgreSQL counts from, in microseconds since 1970.
+/// PostgreSQL's epoch, 2000-01-01, in microseconds since 1970.
 const EPOCH: i64 = 946_684_800_000_000;
 
 fn cron(line: &str, zone: &str) -> Result<Cron, Error> {
     Cron::parse(line, zone).map_err(|mistake| match mistake {
         Mistake::Line(why) => Error::refused(
             "WF613",
-            "the cron line is wrong",
-            "write minute, hour, day of the month, month and day of the week: 30 3 * * 1-5",
+            "the cron expression is invalid",
+            "give minute, hour, day of the month, month and day of the week, such as 30 3 * * 1-5",
         )
         .with_detail(format!("cron is '{}': {why}", shortened(line))),
         Mistake::Zone => {
-            Error::refused("WF613", "there is no such time zone", "give a name of the IANA's list: Europe/Berlin")
+            Error::refused("WF613", "there is no such time zone", "give an IANA time zone name, such as Europe/Berlin")
                 .with_detail(format!("time_zone is '{}'", shortened(zone)))
         }
     })
@@ -34,8 +34,8 @@ fn time(name: &str, time: TimestampWithTimeZone) -> Result<DateTime<Utc>, Error>
     since_1970.and_then(DateTime::from_timestamp_micros).ok_or_else(|| {
         Error::refused(
             "WF613",
-            format!("{name} is no time that a schedule can have"),
-            format!("give {name} a point in time"),
+            format!("{name} is out of range for a schedule"),
+            format!("give {name} a finite point in time"),
         )
     })
 }

@@ -1,16 +1,16 @@
-//! Checking and storing definitions.
+//! Validating and storing definitions.
 
 use crate::error::Error;
 use crate::pg::preconditions;
 use crate::pg::statements;
 use crate::settings;
-use conductor::catalogue::{Action, Catalogue};
-use conductor::definition::Definition;
-use conductor::finding::{Finding, Severity};
 use conductor::graph::Graph;
 use conductor::json::{from_text, to_text};
-use conductor::parse::parse;
-use conductor::validate::validate;
+use conductor::language::catalogue::{Action, Catalogue};
+use conductor::language::definition::Definition;
+use conductor::language::finding::{Finding, Severity};
+use conductor::language::parse::parse;
+use conductor::language::validate::validate;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -21,7 +21,7 @@ use std::cell::RefCell;
 /// The catalogue of this database.
 struct Database<'c, 'conn> {
     client: &'c SpiClient<'conn>,
-    /// What the server said when it could not be asked: a catalogue has no place for it.
+    /// Error of a failed query: the `Catalogue` trait has no place for it.
     trouble: RefCell<Option<Error>>,
 }
 
@@ -64,7 +64,7 @@ impl Catalogue for Database<'_, '_> {
     }
 }
 
-/// A definition and all findings about it.
+/// Returns the definition, if it has no errors, and all findings for it.
 fn checked(client: &SpiClient, source: &str) -> Result<(Option<Definition>, Vec<Finding>), Error> {
     preconditions::utf8()?;
     let catalogue = Database { client, trouble: RefCell::new(None) };
@@ -78,7 +78,7 @@ fn checked(client: &SpiClient, source: &str) -> Result<(Option<Definition>, Vec<
     }
 }
 
-/// A row a finding: `workflow_validate` in `sql/define.sql`.
+/// Returns one row per finding: `workflow_validate` in `sql/define.sql`.
 #[pg_extern(sql = false)]
 fn workflow_validate(
     source: Option<&str>,
@@ -137,7 +137,7 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
             (_, first) => return Err(refusal(first.copied(), errors.len(), &findings)),
         };
         Graph::compile(&definition, settings::limits()).map_err(|error| {
-            Error::refused("WF301", "the definition cannot be compiled", "mend the expression")
+            Error::refused("WF301", "the definition cannot be compiled", "fix the expression")
                 .with_detail(error.to_string())
         })?;
         store(client, source, &definition, now)
@@ -147,12 +147,12 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
 
 fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error {
     let Some(first) = first else {
-        return Error::refused("WF001", "the definition is empty", "see workflow_validate");
+        return Error::refused("WF001", "the definition is empty", "see the findings of workflow_validate");
     };
     let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
     let place = if first.line > 0 { format!(" at line {} column {}", first.line, first.column) } else { String::new() };
     let hint =
-        first.hint.clone().unwrap_or_else(|| "select * from workflow_validate(source) shows every finding".to_owned());
+        first.hint.clone().unwrap_or_else(|| "SELECT * FROM workflow_validate(source) lists all findings".to_owned());
     Error::refused(&first.code.to_string(), format!("{}{place}{more}", first.message), hint)
         .with_detail(to_text(findings).unwrap_or_default())
 }

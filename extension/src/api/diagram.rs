@@ -1,11 +1,11 @@
-//! Graphs and timelines as text.
+//! Diagrams of graphs and timelines, as text.
 
 use crate::error::Error;
 use crate::pg::preconditions;
-use conductor::definition::Definition;
-use conductor::diagram::{Statuses, dot, mermaid};
 use conductor::json::from_text;
-use conductor::timeline::{Bar, gantt};
+use conductor::language::definition::Definition;
+use conductor::view::diagram::{Statuses, dot, mermaid};
+use conductor::view::timeline::{Bar, gantt};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Heartbeats: workers extend the leases of what they work on.
+//! Heartbeats: workers extend the leases of the tasks that they are working on.
 
 use crate::engine::refused_leases;
 use crate::error::Error;
@@ -7,7 +7,7 @@ use crate::pg::clock;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::pg::statements;
-use crate::queue::claim::{check_lease, until};
+use crate::queue::asking::{check_lease, until};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -30,13 +30,13 @@ fn workflow_heartbeat(
     let List(tokens) = lease_tokens.ok_or_else(|| Error::missing("lease_tokens"))?;
     let lease = check_lease(lease)?;
     if tasks.len() != tokens.len() || tasks.len() > MAX_TASKS {
-        let hint = "give each of at most 10000 tasks the lease token it was claimed with";
+        let hint = "give at most 10000 tasks, each with the lease token it was claimed with";
         let detail = format!("{} tasks, {} lease tokens", tasks.len(), tokens.len());
         Err(Error::out_of_range("tasks and lease_tokens do not match", detail, hint))?;
     }
     if let Some(task) = tasks.iter().flatten().find(|task| !caller.may_reach(**task)) {
         let message = format!("task {task} is in a part that the role is not bound to");
-        Err(Error::refused("WF620", message, "name tasks of the parts that workflow_grant bound the role to"))?;
+        Err(Error::refused("WF620", message, "give only tasks in parts that workflow_grant bound the role to"))?;
     }
     let now = clock::now()?;
     let mut refused = Vec::new();

@@ -1,7 +1,8 @@
-//! The work protocol's entry points: reports come in, answers and the next tasks go out.
+//! Entry points of the work protocol: they take reports, and return answers and the next tasks.
 
 use crate::cache::claimed_tasks;
-use crate::engine::finish::{Finished, Reporter, finish};
+use crate::engine::finish::{Finished, finish};
+use crate::engine::own_report::Reporter;
 use crate::engine::refused_leases;
 use crate::engine::report::{Answer, Outcome, Refusal};
 use crate::error::Error;
@@ -10,7 +11,8 @@ use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
-use crate::queue::claim::{Asking, claim};
+use crate::queue::asking::Asking;
+use crate::queue::claim::claim;
 use crate::store::{Handed, Leases, turn_leases};
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
@@ -18,20 +20,20 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
-/// So many reports a call takes.
+/// Maximum number of reports per call.
 const MOST_OUTCOMES: usize = 10_000;
 
-/// The reports, if they are not too many for one call.
+/// Reads the reports, unless there are too many for one call.
 fn read(outcomes: Option<AnyElement>) -> Result<Vec<Outcome>, Error> {
     let outcomes = Outcome::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
     match outcomes.len() {
         0..=MOST_OUTCOMES => Ok(outcomes),
-        more => Err(Error::refused("WF614", "too many outcomes", "report at most 10000 at once")
+        more => Err(Error::refused("WF614", "too many outcomes", "report at most 10000 outcomes per call")
             .with_detail(format!("there are {more}"))),
     }
 }
 
-/// Adds what came of a report, to rows that begin with the columns of `workflow_finish`.
+/// Adds the answer to a report to rows that begin with the columns of `workflow_finish`.
 fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
     let (code, message) = answer.refusal.map(|refusal| (refusal.code, refusal.message)).unzip();
     let columns = [column(answer.task), column(answer.lease), column(answer.state), column(code), column(message)];
@@ -40,7 +42,7 @@ fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
     rows.push(row);
 }
 
-/// What a worker is to do, as columns.
+/// Returns the columns that describe a task to a worker.
 fn work(task: Handed) -> [Option<Datum>; 6] {
     [
         column(task.workflow_execution),
@@ -52,8 +54,8 @@ fn work(task: Handed) -> [Option<Datum>; 6] {
     ]
 }
 
-/// Takes the reports of a caller. One of a task that is in a part which the caller is not bound to is refused without a look at
-/// the task, so that the answer does not tell whether there is one.
+/// Processes the reports of a caller. Reports for tasks in parts that the caller is not bound to are refused without
+/// looking at the task, so that the answer does not reveal whether it exists.
 fn finish_own(
     client: &SpiClient,
     caller: &Caller,
@@ -76,12 +78,12 @@ fn finish_own(
         true => Finished::default(),
         false => finish(client, own, now, Reporter::Worker(caller.role()), asking)?,
     };
-    // In the order of their places, so that each is where it belongs when those after it are inserted.
+    // In order, so that each is already in its place when those after it are inserted.
     foreign.into_iter().for_each(|(place, answer)| finished.answers.insert(place, answer));
     Ok(finished)
 }
 
-/// Takes reports, and nothing else; gives an answer to each.
+/// Processes reports without claiming, and returns an answer to each.
 fn finish_all(caller: &Caller, outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
     let now = clock::now()?;
     Spi::connect(|client| {
@@ -168,7 +170,7 @@ fn workflow_finish_and_claim(
     Ok(())
 }
 
-/// Takes one report; a refusal is an error.
+/// Processes one report; a refusal is returned as an error.
 fn finish_one(caller: &Caller, outcome: Outcome) -> Result<Option<String>, Error> {
     let task = outcome.task.ok_or_else(|| Error::missing("task"))?;
     outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
@@ -180,10 +182,10 @@ fn finish_one(caller: &Caller, outcome: Outcome) -> Result<Option<String>, Error
             }
             let hint = match code {
                 "WF615" => "stop working on it: it was given to another worker, or has ended",
-                "WF616" => "give the id and the lease that workflow_claim gave",
+                "WF616" => "give the id and the lease token that workflow_claim returned",
                 "WF618" => "use workflow_update_task_execution",
-                "WF620" => "report tasks of the parts that workflow_grant bound the role to",
-                _ => "mend the report and send it again",
+                "WF620" => "report only tasks in parts that workflow_grant bound the role to",
+                _ => "fix the report and resend it",
             };
             Err(Error::refused(code, message, hint))
         }
@@ -221,7 +223,7 @@ fn workflow_fail(
     if !matches!(status.as_deref(), Some("failed" | "timeout" | "abandoned" | "cancelled")) {
         let given: String = status.as_deref().unwrap_or("null").chars().take(100).collect();
         let hint = "give failed, timeout, abandoned or cancelled";
-        Err(Error::out_of_range("a failed task cannot end so", format!("status is {given}"), hint))?;
+        Err(Error::out_of_range("invalid status for a failed task", format!("status is {given}"), hint))?;
     }
     Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
 }

@@ -1,12 +1,14 @@
-//! The settings of a background worker, out of reach of databases and roles.
+//! Pinning the settings of a background worker, out of reach of databases and roles.
 //!
-//! ALTER DATABASE and ALTER ROLE can set almost everything for whoever connects, and the owner of a database may do so; a
-//! background worker connects with the rights of the bootstrap superuser. So each setting that they could change is pinned
-//! before the process connects, at a level that outranks theirs: to a fixed value where statements depend on it, else to what
-//! the configuration of the server says. Nothing that is set for a database or a role is ever in force, not even while
-//! connecting. A reload of the configuration does not reach pinned settings either; the next process starts with the new values.
+//! ALTER DATABASE and ALTER ROLE can change almost every setting for new connections, and database owners may use them;
+//! a background worker connects with the privileges of the bootstrap superuser. So every setting that they could change
+//! is pinned before the process connects, with a source that takes precedence: to a fixed value if statements depend on
+//! it, else to the value in the server's configuration. Nothing that is set for a database or a role ever takes effect,
+//! not even while connecting. Reloading the configuration does not affect pinned settings either; the next process
+//! starts with the new values.
 //!
-//! Left alone are the settings of the library: only superusers can set them, for a database as well. Those for tests are pinned.
+//! The library's own settings are left alone, as only superusers can set them, even for a database. Those for tests are
+//! pinned.
 #![allow(unsafe_code)]
 
 use crate::pg::preconditions::SEARCH_PATH;
@@ -14,7 +16,7 @@ use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys::{self, GucContext, GucSource};
 use std::ffi::{CStr, CString};
 
-/// Values that statements depend on, whatever the configuration says.
+/// Values that statements depend on, regardless of the configuration.
 const FIXED: &[(&CStr, &CStr)] = &[
     (c"search_path", SEARCH_PATH),
     (c"role", c"none"),
@@ -39,7 +41,7 @@ const FIXED: &[(&CStr, &CStr)] = &[
     (c"pg_workflow.test_seed", c"0"),
 ];
 
-/// The same for PL/pgSQL, which is loaded later: until then its settings are names without a definition.
+/// The same for PL/pgSQL, which is loaded later: until then its settings are only placeholders.
 const FIXED_LATER: &[(&CStr, &CStr)] = &[
     (c"plpgsql.variable_conflict", c"error"),
     (c"plpgsql.extra_errors", c"none"),
@@ -48,7 +50,7 @@ const FIXED_LATER: &[(&CStr, &CStr)] = &[
     (c"plpgsql.print_strict_params", c"off"),
 ];
 
-/// Pins the settings. To be called before the process connects.
+/// Pins the settings. Must be called before the process connects.
 pub fn pin() {
     for name in changeable() {
         let fixed = FIXED.iter().find(|(fixed, _)| fixed.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
@@ -64,7 +66,7 @@ pub fn pin() {
     FIXED_LATER.iter().for_each(|(name, value)| set(name, value));
 }
 
-/// Takes back a session_authorization that is set for the database: it has no value that could be pinned before connecting.
+/// Undoes a session_authorization that is set for the database: it has no value that could be pinned before connecting.
 pub fn take_back_session() {
     BackgroundWorker::transaction(|| {
         // SAFETY: within a transaction; the name is a palloc'ed NUL-terminated string.
@@ -73,7 +75,7 @@ pub fn take_back_session() {
     });
 }
 
-/// The role that every cluster has, and as which background workers connect.
+/// Returns the role that exists in every cluster, and that background workers connect as.
 pub fn bootstrap_superuser() -> pg_sys::Oid {
     pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID)
 }
@@ -91,7 +93,8 @@ fn changeable() -> Vec<CString> {
 
 /// Returns the server's entries of all settings.
 fn all() -> Vec<*mut pg_sys::config_generic> {
-    // SAFETY: an array of as many pointers as the server says. It is copied, because setting one may make it anew.
+    // SAFETY: an array of as many pointers as the server says. It is copied, because changing a setting may reallocate
+    // it.
     unsafe {
         #[cfg(feature = "pg15")]
         let (list, count) = (pg_sys::get_guc_variables(), pg_sys::GetNumConfigOptions());
@@ -104,9 +107,9 @@ fn all() -> Vec<*mut pg_sys::config_generic> {
     }
 }
 
-/// Returns what a setting is now; none where it has no value at all.
+/// Returns the current value of a setting; `None` if it has none.
 fn current(name: &CStr) -> Option<CString> {
-    // SAFETY: the answer is null, or a NUL-terminated string that is good until the next such call.
+    // SAFETY: the answer is null, or a NUL-terminated string that is valid until the next such call.
     unsafe {
         let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
         (!value.is_null()).then(|| CStr::from_ptr(value).to_owned())

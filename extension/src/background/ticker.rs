@@ -1,14 +1,15 @@
-//! Ticking without anybody's help: background workers that call workflow_tick.
+//! Automatic ticking: background workers that call workflow_tick.
 //!
-//! A *ticker* works in one database. It is started by `workflow_start_ticker` (ticker_control.rs), or by the *launcher*, which
-//! exists where the library is preloaded and keeps one running in each database that `pg_workflow.databases` names. The ticker of
-//! a database is the process that holds `AdvisoryLock::TICKER`; any other one ends at once.
+//! A *ticker* works in one database. It is started by `workflow_start_ticker` (ticker_control.rs), or by the
+//! *launcher*, which exists if the library is preloaded and keeps one running in each database that
+//! `pg_workflow.databases` names. The ticker of a database is the process that holds `AdvisoryLock::TICKER`; any other
+//! one exits immediately.
 //!
-//! A tick that fails is rolled back, and tried again a little later by the same process, which stays the ticker: so it can be
-//! stopped at any time. On SIGTERM a ticker finishes its tick and ends for good.
+//! A failed tick is rolled back and retried a little later by the same process, which remains the ticker, so it can be
+//! stopped at any time. On SIGTERM a ticker finishes its tick and exits for good.
 //!
-//! Nothing that databases or roles have set is in force (pinned_settings.rs), and each tick has the rights of the extension's
-//! owner only.
+//! Settings of databases or roles have no effect (pinned_settings.rs), and each tick has only the privileges of the
+//! extension's owner.
 #![allow(unsafe_code)]
 
 use crate::background::pinned_settings;
@@ -27,14 +28,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
-/// What pg_stat_activity calls them.
+/// Names in pg_stat_activity.
 const TICKER: &str = "pg_workflow ticker";
 const LAUNCHER: &str = "pg_workflow launcher";
 
-/// How soon something that failed is tried again.
+/// Delay before something that failed is retried.
 pub const RETRY: Duration = Duration::from_secs(5);
 
-/// Has the launcher start with the server, where the library is loaded with it.
+/// Makes the launcher start with the server if the library is preloaded.
 pub fn register_launcher() {
     // SAFETY: a flag of the process, which has one thread.
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
@@ -46,7 +47,7 @@ fn worker(name: &str, function: &str) -> BackgroundWorkerBuilder {
     BackgroundWorkerBuilder::new(name).set_library("pg_workflow").set_function(function).enable_spi_access()
 }
 
-/// A ticker for a database; is it there because the setting names it?
+/// Returns a ticker for a database. `by_setting` is true if it exists because the setting names the database.
 pub fn ticker(database: &str, by_setting: bool) -> BackgroundWorkerBuilder {
     // SAFETY: a number of the process, which has one thread.
     let own_pid = unsafe { pg_sys::MyProcPid };
@@ -70,17 +71,17 @@ impl Started {
     }
 }
 
-/// What the launcher knows from one look to the next.
+/// State that the launcher keeps from one look to the next.
 #[derive(Default)]
 struct Launcher {
     started: BTreeMap<String, Started>,
-    /// Databases that are not there, and what could not be had for want of a background worker: told once.
+    /// Databases that do not exist, and whether no background worker was available: each is logged once.
     missing: BTreeSet<String>,
     starved: bool,
 }
 
 impl Launcher {
-    /// Starts what ticker is wanted and not there.
+    /// Starts every ticker that is wanted and not running.
     fn look(&mut self) {
         let wanted = settings::databases();
         self.started.retain(|_, ticker| !ticker.is_over());
@@ -93,7 +94,7 @@ impl Launcher {
             if there.contains(&database) {
                 self.start(database);
             } else if self.missing.insert(database.clone()) {
-                log!("pg_workflow: there is no database \"{database}\" to tick in yet");
+                log!("pg_workflow: database \"{database}\" does not exist yet: cannot tick in it");
             }
         }
     }
@@ -107,38 +108,36 @@ impl Launcher {
             Err(_) if self.starved => {}
             Err(_) => {
                 self.starved = true;
-                log!(
-                    "pg_workflow: no background worker is left for database \"{database}\": raise max_worker_processes"
-                );
+                log!("pg_workflow: no free background worker for database \"{database}\": raise max_worker_processes");
             }
         }
     }
 }
 
-/// The launcher: keeps a ticker going in each database that the setting names.
+/// Main function of the launcher: keeps a ticker running in each database that the setting names.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn workflow_launcher_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    // No database: what all databases share can be read.
+    // No database: only shared catalogs can be read.
     BackgroundWorker::connect_worker_to_spi(None, None);
     let mut launcher = Launcher::default();
     loop {
         reload();
         launcher.look();
         if !BackgroundWorker::wait_latch(Some(RETRY)) {
-            // Not 0, which would say that it is not wanted any more: unless the server stops, it is to come back.
-            // SAFETY: the way a process of the server ends.
+            // Not 0, which would mean that it is no longer wanted: it has to be restarted unless the server is
+            // stopping. SAFETY: this is how a server process exits.
             unsafe { pg_sys::proc_exit(1) };
         }
     }
 }
 
-/// The databases that can be connected to.
+/// Returns the databases that accept connections.
 fn connectable() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    // SAFETY: within a transaction. Without a database no index can be counted on, but pg_database is known to every
-    // process, and is read from end to end; a tuple is good until the next is asked for.
+    // SAFETY: within a transaction. Without a database, indexes cannot be relied on, but pg_database is known to every
+    // process, and is scanned sequentially; a tuple is valid until the next one is fetched.
     unsafe {
         let relation = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
         let (snapshot, keys) = (std::ptr::null_mut(), std::ptr::null_mut());
@@ -149,7 +148,7 @@ fn connectable() -> BTreeSet<String> {
                 break;
             }
             let row = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
-            // Less than -1: a DROP DATABASE has begun and not ended.
+            // Less than -1: a DROP DATABASE has begun but not finished.
             if row.datallowconn && row.datconnlimit >= -1 {
                 names.insert(CStr::from_ptr(row.datname.data.as_ptr()).to_string_lossy().into_owned());
             }
@@ -160,7 +159,7 @@ fn connectable() -> BTreeSet<String> {
     names
 }
 
-/// Reads the configuration where it has changed. Was it?
+/// Reloads the configuration if it has changed. Returns whether it has.
 fn reload() -> bool {
     let changed = BackgroundWorker::sighup_received();
     if changed {
@@ -173,7 +172,7 @@ fn reload() -> bool {
     changed
 }
 
-/// A ticker: calls workflow_tick in its database.
+/// Main function of a ticker: calls workflow_tick in its database.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn workflow_ticker_main(by_setting: pg_sys::Datum) {
@@ -191,14 +190,14 @@ pub extern "C-unwind" fn workflow_ticker_main(by_setting: pg_sys::Datum) {
             return;
         }
         let done = tick_or_report();
-        // SAFETY: called between transactions. Without it autovacuum would not hear of what was written here.
+        // SAFETY: called between transactions. Without it autovacuum would not learn of what was written here.
         unsafe { pg_sys::pgstat_report_stat(true) };
         if matches!(done, Tick::NoExtension) && !waits_for_extension {
-            log!("pg_workflow: the extension is not in database \"{database}\" yet");
+            log!("pg_workflow: the extension is not installed in database \"{database}\" yet");
         }
         waits_for_extension = matches!(done, Tick::NoExtension);
         let pause = match done {
-            // There is more to do. It looks whether it is to stop, and goes on at once.
+            // There is more to do: continue immediately, after checking whether to stop.
             Tick::Done(1..) => Duration::ZERO,
             Tick::Failed => RETRY,
             Tick::Done(_) | Tick::NoExtension => settings::tick_interval(),
@@ -209,21 +208,21 @@ pub extern "C-unwind" fn workflow_ticker_main(by_setting: pg_sys::Datum) {
     }
 }
 
-/// How a tick went.
+/// Outcome of a tick.
 enum Tick {
     Done(i32),
     NoExtension,
     Failed,
 }
 
-/// Ticks in a transaction of its own. Where that fails, rolls it back and says why in the server's log.
+/// Ticks in a separate transaction. If that fails, rolls it back and writes the reason to the server's log.
 fn tick_or_report() -> Tick {
     PgTryBuilder::new(|| BackgroundWorker::transaction(|| raised(tick())))
         .catch_others(|error| {
             let (CaughtError::PostgresError(report)
             | CaughtError::ErrorReport(report)
             | CaughtError::RustPanic { ereport: report, .. }) = error;
-            // SAFETY: the error is caught, and nothing of the transaction is in use any more.
+            // SAFETY: the error is caught, and nothing of the transaction is still in use.
             unsafe { pg_sys::AbortOutOfAnyTransaction() };
             let lines = [("DETAIL", report.detail()), ("HINT", report.hint())];
             let lines = lines.into_iter().filter_map(|(kind, text)| Some(format!("\n{kind}: {}", text?)));
@@ -233,7 +232,7 @@ fn tick_or_report() -> Tick {
         .execute()
 }
 
-/// An error of ours as one of the server's, which ends the process.
+/// Raises our error as one of the server's, which aborts the transaction.
 fn raised<T>(result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| {
         ErrorReport::from(error).report(PgLogLevel::ERROR);
@@ -241,7 +240,7 @@ fn raised<T>(result: Result<T, Error>) -> T {
     })
 }
 
-/// Does what is due, with the rights of the extension's owner.
+/// Processes what is due, with the privileges of the extension's owner.
 fn tick() -> Result<Tick, Error> {
     Spi::connect(|client| {
         let row = statements::run(client, include_str!("../../queries/find_owner.sql"), &[])?.first();
@@ -251,7 +250,7 @@ fn tick() -> Result<Tick, Error> {
         let _rights = if is_superuser(owner) {
             Rights::of(owner)
         } else {
-            // A deferred trigger would run when the transaction commits, with the rights of the process.
+            // A deferred trigger would run at commit, with the privileges of the process.
             statements::run(client, "SET CONSTRAINTS ALL IMMEDIATE", &[])?;
             Rights::only_of(owner)
         };
@@ -261,6 +260,6 @@ fn tick() -> Result<Tick, Error> {
 }
 
 fn is_superuser(role: pg_sys::Oid) -> bool {
-    // SAFETY: it only looks, within a transaction.
+    // SAFETY: read-only, within a transaction.
     unsafe { pg_sys::superuser_arg(role) }
 }

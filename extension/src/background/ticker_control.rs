@@ -1,4 +1,4 @@
-//! Starting and stopping a ticker by hand. Both answer by what has happened, not by what was asked for.
+//! Starting and stopping a ticker by hand. Both report what has actually happened, not what was requested.
 #![allow(unsafe_code)]
 
 use crate::background::pinned_settings::bootstrap_superuser;
@@ -12,15 +12,15 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-/// How often a ticker is started that ends without having been one and without another being there.
+/// How often starting a ticker is attempted if it exits without having become one and there is no other.
 const ATTEMPTS: usize = 2;
 
 /// `workflow_start_ticker` in `sql/ticker.sql`.
 #[pg_extern(sql = false)]
 fn workflow_start_ticker() -> Result<bool, ErrorReport> {
-    // SAFETY: it only looks.
+    // SAFETY: read-only.
     if unsafe { pg_sys::RecoveryInProgress() } {
-        // It would be started when the server is promoted, and waited for until then.
+        // It would only start when the server is promoted, and the call would wait until then.
         return Err(Error::refused("WF611", "the server is a standby", "start the ticker on the primary").into());
     }
     for _ in 0..ATTEMPTS {
@@ -29,24 +29,29 @@ fn workflow_start_ticker() -> Result<bool, ErrorReport> {
         }
         let started = ticker(&database(), false).set_restart_time(Some(RETRY)).load_dynamic();
         let worker = started
-            .map_err(|_| Error::refused("WF614", "no background worker is left", "raise max_worker_processes"))?;
+            .map_err(|_| Error::refused("WF614", "no background worker slot is free", "raise max_worker_processes"))?;
         if becomes_ticker(&worker)? {
             return Ok(true);
         }
-        // If it failed, it would be started again by itself.
+        // If it failed, it would be restarted automatically.
         worker.terminate();
     }
     if running()?.is_some() {
         return Ok(false);
     }
-    Err(Error::refused("WF611", "the ticker ends as soon as it is started", "look for the reason in the server's log")
-        .into())
+    Err(Error::refused(
+        "WF611",
+        "the ticker exits immediately after it is started",
+        "see the server's log for the reason",
+    )
+    .into())
 }
 
-/// Waits until a background worker is the ticker of its database. False: it has ended, because another is the ticker, or failed.
+/// Waits until a background worker is the ticker of its database. Returns false if it has exited, because it failed or
+/// another process is the ticker.
 fn becomes_ticker(worker: &DynamicBackgroundWorker) -> Result<bool, ErrorReport> {
     loop {
-        // In this order: whoever has ended by now would have been seen as the ticker if it was one.
+        // In this order: a process that has exited by now would have been seen as the ticker if it was one.
         let (status, running) = (worker.pid(), running()?);
         match status {
             Ok(pid) if running == Some(pid) => return Ok(true),
@@ -62,12 +67,13 @@ fn workflow_stop_ticker() -> Result<bool, ErrorReport> {
     let Some(pid) = running()? else {
         return Ok(false);
     };
-    // It warns by itself where the process is still there after that time.
+    // It raises a warning if the process still exists after that time.
     terminate(pid)?;
     Ok(true)
 }
 
-/// Asks a process to end, and waits for that. The owner of the extension may end its ticker, although the process is a superuser's.
+/// Asks a process to exit, and waits for that. The owner of the extension may stop its ticker although the process
+/// belongs to a superuser.
 fn terminate(pid: i32) -> Result<(), Error> {
     let _rights = Rights::of(bootstrap_superuser());
     Spi::connect(|client| statements::run(client, include_str!("../../queries/terminate.sql"), &[pid.into()]).map(drop))
@@ -84,7 +90,7 @@ fn running() -> Result<Option<i32>, Error> {
 
 /// Returns the name of this database.
 fn database() -> String {
-    // SAFETY: a palloc'ed name, which is there as long as somebody is connected to it.
+    // SAFETY: a palloc'ed name; the database exists as long as somebody is connected to it.
     let name = unsafe { CStr::from_ptr(pg_sys::get_database_name(pg_sys::MyDatabaseId)) };
     name.to_string_lossy().into_owned()
 }

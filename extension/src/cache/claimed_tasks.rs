@@ -1,8 +1,9 @@
-//! What this session was given: where each task belongs, so that its report need not look for it, and how many tasks each lease
-//! has, so that it is known when all of them have been reported.
+//! Tasks given to this session: where each task belongs, so that its report need not look this up, and how many tasks
+//! each lease has, to know when all of them have been reported.
 //!
-//! The first never changes as long as the task is there, and whoever reports has mostly claimed in the same session. Where not, or
-//! where the memory was full, the tasks' rows say it. The second is a guess: a heartbeat from elsewhere can split a lease.
+//! The former never changes as long as the task exists, and a report usually comes from the session that made the
+//! claim. If it does not, or if the cache was full, the tasks' rows are read. The latter is a guess: a heartbeat from
+//! another session can split a lease.
 
 use crate::pg::id;
 use crate::pg::relation;
@@ -11,18 +12,18 @@ use pgrx::pg_sys::Oid;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-/// So many tasks, and so many leases, are remembered: as many as a claim gives.
+/// Maximum number of cached tasks, and of cached leases: as many as one claim can return.
 const MOST: usize = 10_000;
 
-/// Where a task belongs: its workflow execution, and which item it is.
+/// Where a task belongs: its workflow execution, and the index of its item.
 pub type Place = (i64, Option<u32>);
 
 #[derive(Default)]
 struct Given {
-    /// The table of the tasks: it has another number after the extension was dropped and made again, and ids begin anew.
+    /// OID of the table of tasks, which changes if the extension is dropped and recreated, whereupon ids start over.
     table: Option<Oid>,
     places: HashMap<i64, Place>,
-    /// The size of each lease, by part and token.
+    /// Size of each lease, by part and token.
     leases: HashMap<(i32, i64), usize>,
 }
 
@@ -30,7 +31,7 @@ thread_local! {
     static GIVEN: RefCell<Given> = RefCell::default();
 }
 
-/// Remembers what is given now.
+/// Remembers tasks that are being given out.
 pub fn note(tasks: &[Handed]) {
     let table = Some(relation::find(c"workflow_task_execution"));
     GIVEN.with_borrow_mut(|given| {
@@ -45,7 +46,7 @@ pub fn note(tasks: &[Handed]) {
     });
 }
 
-/// Where tasks belong that are being reported, and so are forgotten; none where one of them is not known.
+/// Returns where the reported tasks belong, and forgets them; `None` if one of them is not known.
 pub fn take(tasks: &[i64]) -> Option<Vec<Place>> {
     let table = Some(relation::find(c"workflow_task_execution"));
     GIVEN.with_borrow_mut(|given| {
@@ -54,7 +55,7 @@ pub fn take(tasks: &[i64]) -> Option<Vec<Place>> {
     })
 }
 
-/// For each part a lease of which all tasks have been reported, as far as that is known. All leases named are forgotten.
+/// Returns, for each part, a lease whose tasks have all been reported, as far as known. All leases named are forgotten.
 pub fn take_whole(reported: &Leases) -> BTreeMap<i32, i64> {
     GIVEN.with_borrow_mut(|given| {
         let is_whole = |(lease, tasks): &(&(i32, i64), &Vec<i64>)| given.leases.remove(lease) == Some(tasks.len());
@@ -62,7 +63,7 @@ pub fn take_whole(reported: &Leases) -> BTreeMap<i32, i64> {
     })
 }
 
-/// The tasks of a part that carry this token turned out to be in more than one lease.
+/// Forgets a lease. To be called when the tasks of a part with this token turn out to be in more than one lease.
 pub fn forget_lease(lease: (i32, i64)) {
     GIVEN.with_borrow_mut(|given| given.leases.remove(&lease));
 }

@@ -1,16 +1,17 @@
-//! Compiled graphs, kept by version until somebody changes the table of versions.
+//! Compiled graphs, cached by version until the table of versions changes.
 //!
-//! A version never changes, but its id can come again: after a TRUNCATE or a DELETE and a restart of the sequence, or in a dump
-//! that is restored. Whoever writes to the table tells all sessions with the commit (`workflow.forget_definitions` in
-//! `sql/definition.sql`), by PostgreSQL's own message for a table that is not what it was, which TRUNCATE sends by itself.
+//! A version never changes, but its id can be reused: after a TRUNCATE or a DELETE and a restart of the sequence, or in
+//! a restored dump. Whoever writes to the table therefore notifies all sessions at commit
+//! (`workflow.forget_definitions` in `sql/definition.sql`), with PostgreSQL's own relcache invalidation message, which
+//! TRUNCATE sends anyway.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
 use crate::pg::relation;
 use crate::pg::statements;
 use crate::settings;
-use conductor::definition::Definition;
 use conductor::graph::Graph;
+use conductor::language::definition::Definition;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
@@ -18,7 +19,7 @@ use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// So many graphs a backend keeps; those used longest ago go first.
+/// Maximum number of cached graphs per backend; the least recently used are evicted first.
 const KEPT_GRAPHS: usize = 128;
 
 const DEFINITION: &str = "SELECT v.definition::text FROM workflow.workflow_definition_version v WHERE v.id = $1";
@@ -30,11 +31,11 @@ struct Entry {
 
 #[derive(Default)]
 struct Kept {
-    /// The table of versions: it has another number after the extension was dropped and made again.
+    /// OID of the table of versions, which changes if the extension is dropped and recreated.
     table: Option<Oid>,
-    /// Newest use last.
+    /// Graphs, the most recently used last.
     graphs: Vec<Entry>,
-    /// How often all was forgotten.
+    /// Number of times the cache has been cleared.
     changes: u64,
 }
 
@@ -42,7 +43,7 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// Makes the process hear of changes.
+/// Subscribes the process to changes.
 pub fn listen() {
     relation::on_change(|table| {
         KEPT.with_borrow_mut(|kept| {
@@ -54,7 +55,7 @@ pub fn listen() {
     });
 }
 
-/// The graph of a version.
+/// Returns the graph of a version.
 pub fn graph(client: &SpiClient, version: i64) -> Result<Rc<Graph>, Error> {
     let table = Some(relation::find(c"workflow_definition_version"));
     let (known, changes) = KEPT.with_borrow_mut(|kept| {
@@ -68,7 +69,7 @@ pub fn graph(client: &SpiClient, version: i64) -> Result<Rc<Graph>, Error> {
     }
     let graph = Rc::new(load(client, version)?);
     KEPT.with_borrow_mut(|kept| {
-        // What was changed meanwhile may not have been seen.
+        // Changes made in the meantime may not have been seen.
         if kept.changes == changes {
             kept.add(Entry { version, graph: graph.clone() });
         }
@@ -94,10 +95,10 @@ impl Kept {
     }
 }
 
-/// `workflow.forget_definitions` in `sql/definition.sql`: a trigger. What it gives is not looked at.
+/// `workflow.forget_definitions` in `sql/definition.sql`: a trigger whose return value is ignored.
 #[pg_extern(sql = false)]
 fn workflow_forget_definitions() {
-    // SAFETY: the table is there: it is the one that has changed.
+    // SAFETY: the table exists: it is the one that has changed.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"workflow_definition_version")) }
 }
 

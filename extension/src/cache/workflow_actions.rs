@@ -1,7 +1,7 @@
-//! Which actions are workflows. The session remembers it until anybody changes an action.
+//! Which actions are workflows, cached by the session until an action changes.
 //!
-//! Who changes one tells all sessions with the commit (`workflow.forget_actions` in `sql/action.sql`), by PostgreSQL's own
-//! message for a table that is not what it was. They hear of it when their next statement begins, at the latest.
+//! Whoever changes an action notifies all sessions at commit (`workflow.forget_actions` in `sql/action.sql`), with
+//! PostgreSQL's own relcache invalidation message. They process it when their next statement begins, at the latest.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -13,16 +13,16 @@ use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
-/// So many actions are remembered.
+/// Maximum number of cached actions.
 const MOST: usize = 10_000;
 
 #[derive(Default)]
 struct Known {
-    /// The table of the actions: it has another number after the extension was dropped and made again.
+    /// OID of the table of actions, which changes if the extension is dropped and recreated.
     table: Option<Oid>,
-    /// Is it a workflow? By ref.
+    /// Whether an action is a workflow, by ref.
     actions: HashMap<String, bool>,
-    /// How often all was forgotten.
+    /// Number of times the cache has been cleared.
     changes: u64,
 }
 
@@ -30,7 +30,7 @@ thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// Makes the process hear of changes.
+/// Subscribes the process to changes.
 pub fn listen() {
     relation::on_change(|table| {
         KNOWN.with_borrow_mut(|known| {
@@ -42,7 +42,7 @@ pub fn listen() {
     });
 }
 
-/// Those of these actions that are workflows.
+/// Returns those of these actions that are workflows.
 pub fn among<'a>(client: &SpiClient, actions: BTreeSet<&'a str>) -> Result<BTreeSet<&'a str>, Error> {
     let table = Some(relation::find(c"action"));
     let (unknown, changes) = KNOWN.with_borrow_mut(|known| {
@@ -63,7 +63,7 @@ pub fn among<'a>(client: &SpiClient, actions: BTreeSet<&'a str>) -> Result<BTree
     Ok(KNOWN.with_borrow_mut(|known| {
         let is_workflow = |action: &str| found.contains(action) || known.actions.get(action) == Some(&true);
         let workflows = actions.into_iter().filter(|action| is_workflow(action)).collect();
-        // What was changed meanwhile may not have been seen. What an old snapshot shows may have been changed long ago.
+        // Changes made in the meantime may not have been seen. What an old snapshot shows may have changed long ago.
         if known.changes == changes && !has_old_snapshot() {
             known.actions.extend(unknown.into_iter().map(|action| (action.to_owned(), found.contains(action))));
         }
@@ -71,15 +71,15 @@ pub fn among<'a>(client: &SpiClient, actions: BTreeSet<&'a str>) -> Result<BTree
     }))
 }
 
-/// Do all statements of the transaction see what the first one saw?
+/// Whether all statements of the transaction share one snapshot.
 fn has_old_snapshot() -> bool {
     // SAFETY: a session has one thread.
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// `workflow.forget_actions` in `sql/action.sql`: a trigger. What it gives is not looked at.
+/// `workflow.forget_actions` in `sql/action.sql`: a trigger whose return value is ignored.
 #[pg_extern(sql = false)]
 fn workflow_forget_actions() {
-    // SAFETY: the table is there: it is the one that has changed.
+    // SAFETY: the table exists: it is the one that has changed.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"action")) }
 }

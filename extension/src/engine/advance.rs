@@ -1,23 +1,18 @@
 //! Advancing executions: events to the conductor, its changes to the tables, until nothing more follows.
 
-use crate::engine::finish;
-use crate::engine::finish::{OwnReport, Reporter};
-use crate::engine::internal_tasks;
 use crate::engine::item_completion;
-use crate::engine::propagation;
+use crate::engine::own_report::OwnReport;
+use crate::engine::own_report::Reporter;
+use crate::engine::run::Reports;
 use crate::engine::run::Run;
-use crate::engine::sub_workflows;
 use crate::error::Error;
-use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
-use crate::queue::claim::Asking;
-use crate::store::{Batch, Handed, Written, withdrawn};
-use conductor::changes::Withdrawn;
-use conductor::conductor::Conductor;
-use conductor::control::Rerun;
-use conductor::scope::Facts;
-use conductor::state::{Execution, TaskKey};
+use crate::store::Batch;
+use conductor::engine::conductor::Conductor;
+use conductor::engine::control::Rerun;
+use conductor::engine::facts::Facts;
+use conductor::engine::state::{Execution, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -26,14 +21,8 @@ use std::collections::BTreeMap;
 /// workflows could keep a call busy for ever.
 const OWN_TASKS: usize = 10_000;
 
-/// What is being reported, whatever the tables say of it by now.
-#[derive(Default)]
-pub struct Reports {
-    /// The ids of its rows.
-    pub tasks: Vec<i64>,
-    /// The results of items.
-    pub items: BTreeMap<(TaskKey, u32), Option<Jsonb>>,
-}
+/// Maximum number of executions that one call reaches besides the one it is about.
+pub const MAX_REACHED: usize = 1000;
 
 /// The executions one call advances. They are locked.
 pub struct Advance<'c, 'conn> {
@@ -85,7 +74,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
         let (batch, whole_ends, unheard, run_on) = Default::default();
         let reporter = Reporter::Engine;
-        let (own_tasks_left, family_left) = (OWN_TASKS, propagation::MOST);
+        let (own_tasks_left, family_left) = (OWN_TASKS, MAX_REACHED);
         Advance { client, now, runs, batch, whole_ends, unheard, run_on, reporter, own_tasks_left, family_left }
     }
 
@@ -117,44 +106,6 @@ impl<'c, 'conn> Advance<'c, 'conn> {
     /// Lets an event happen that reads nothing but the execution.
     pub fn tell(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
         self.conduct(id, Facts::default(), &Reports::default(), |conductor| event(conductor))?;
-        Ok(())
-    }
-
-    /// Writes what was decided and goes on with what follows from it, until nothing does. One kind at a time: each sees
-    /// in the tables what the one before has done.
-    pub fn settle(&mut self, mut asking: Option<&mut Asking>) -> Result<Vec<Handed>, Error> {
-        let mut handed = Vec::new();
-        let mut open = Written::default();
-        loop {
-            let batch = std::mem::take(&mut self.batch);
-            open.add(batch.write(self.client, &self.now, self.reporter, asking.as_deref_mut(), &mut handed)?);
-            if !open.withdrawn.is_empty() {
-                self.take_back(std::mem::take(&mut open.withdrawn))?;
-            } else if !open.stopped.is_empty() {
-                sub_workflows::cancel_children(self, &std::mem::take(&mut open.stopped))?;
-            } else if !open.left.is_empty() {
-                sub_workflows::cancel_left(self, std::mem::take(&mut open.left))?;
-            } else if open.is_empty() && self.unheard.is_empty() {
-                return Ok(handed);
-            } else {
-                let written = std::mem::take(&mut open);
-                let mut reports = std::mem::take(&mut self.unheard);
-                reports.extend(sub_workflows::void(self, written.void)?);
-                reports.extend(internal_tasks::begin(self, &written.own)?);
-                reports.extend(sub_workflows::ends(self, written.ended)?);
-                finish::report_own(self, reports)?;
-            }
-        }
-    }
-
-    /// Tells the conductor what was withdrawn.
-    fn take_back(&mut self, gone: BTreeMap<i64, Vec<(String, u32, u32, u32)>>) -> Result<(), Error> {
-        self.load(gone.keys().copied().collect())?;
-        for (id, tasks) in gone {
-            let Some(run) = self.runs.get(&id) else { continue };
-            let tasks: Vec<Withdrawn> = withdrawn(&run.graph, &tasks);
-            self.tell(id, |conductor| conductor.withdrawn(&tasks))?;
-        }
         Ok(())
     }
 

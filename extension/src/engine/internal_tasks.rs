@@ -1,14 +1,14 @@
 //! Tasks that no worker does: those that route after a delay, wait for a signal, or call a workflow.
 
 use crate::engine::advance::Advance;
-use crate::engine::finish::OwnReport;
+use crate::engine::own_report::OwnReport;
 use crate::engine::rerun::{self, Recall};
 use crate::engine::start::{self, Wanted};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
-use conductor::state::TaskEnd;
+use conductor::engine::state::TaskEnd;
 use std::collections::{BTreeMap, HashMap};
 
 /// A task that calls a workflow.
@@ -188,7 +188,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
 fn too_deep(reference: &str) -> Error {
     let most = settings::limits().workflow_depth;
     let message = format!("workflow {reference} is called through more than {most} workflows");
-    Error::refused("WF614", message, "call it through fewer, or set pg_workflow.max_workflow_depth")
+    Error::refused("WF614", message, "reduce the nesting, or raise pg_workflow.max_workflow_depth")
 }
 
 fn failed(task: i64, why: String) -> OwnReport {

@@ -15,7 +15,7 @@ use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
-use conductor::state::Status;
+use conductor::engine::state::Status;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -96,7 +96,7 @@ pub fn answer(outcome: &Outcome) -> Answer {
         _ if outcome.completed => Ok("running".to_owned()),
         Err(answer) => answer,
         Ok(_) => {
-            let message = format!("task {} changed while it was reported", outcome.task.unwrap_or_default());
+            let message = format!("task {} changed while it was being reported", outcome.task.unwrap_or_default());
             Err(Refusal { code: "WF616", message })
         }
     })

@@ -1,6 +1,6 @@
 //! A reported task: what came in, and what may be said of it before the conductor is asked.
 
-use crate::engine::finish::OwnReport;
+use crate::engine::own_report::OwnReport;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::id;
@@ -9,8 +9,8 @@ use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
 use crate::settings;
-use conductor::conductor::Advice;
-use conductor::state::TaskEnd;
+use conductor::engine::conductor::Advice;
+use conductor::engine::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,7 +156,7 @@ impl Outcome {
             );
         };
         if row.lease != Some(lease) {
-            return refuse("WF615", format!("lease is stale: task {task} is not held by it any more"));
+            return refuse("WF615", format!("the lease is stale: it no longer holds task {task}"));
         }
         if let Some(refusal) = self.is_out_of_bounds(task) {
             return Err(Err(refusal));
@@ -174,7 +174,7 @@ impl Outcome {
             let message = format!("retry_in of task {task} is out of range: give 0 to 100 years");
             Some(Refusal::new("WF613", message))
         } else if bytes > most as usize {
-            let message = format!("the result of task {task} has {bytes} bytes, at most {most} are taken");
+            let message = format!("the result of task {task} has {bytes} bytes, at most {most} are allowed");
             Some(Refusal::new("WF614", message))
         } else {
             None
@@ -306,6 +306,6 @@ pub fn check_size(what: &str, bytes: usize) -> Result<(), Error> {
     if bytes <= most as usize {
         return Ok(());
     }
-    let message = format!("{what} has {bytes} bytes, at most {most} are taken");
+    let message = format!("{what} has {bytes} bytes, at most {most} are allowed");
     Err(Error::refused("WF614", message, "send less, or let a superuser raise pg_workflow.max_result_bytes"))
 }

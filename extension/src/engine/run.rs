@@ -1,19 +1,18 @@
 //! An execution in the hands of one call: locked, loaded, conducted.
 
 use crate::cache::graphs;
-use crate::engine::advance::Reports;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
-use conductor::changes::Changes;
-use conductor::conductor::Conductor;
+use conductor::engine::commands::Changes;
+use conductor::engine::conductor::Conductor;
+use conductor::engine::facts::Facts;
+use conductor::engine::items;
+use conductor::engine::state::{Execution, State, Status, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::items;
-use conductor::needs::Needs;
-use conductor::scope::Facts;
-use conductor::state::{Execution, State, Status, TaskKey};
+use conductor::graph::read_set::Needs;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, ToIsoString};
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +26,15 @@ const TASKS: &str = include_str!("../../queries/load_tasks.sql");
 const ITEM_RESULTS: &str = include_str!("../../queries/load_item_results.sql");
 
 const OPEN_ITEM_RESULTS: &str = include_str!("../../queries/load_open_item_results.sql");
+
+/// What is being reported, whatever the tables say of it by now.
+#[derive(Default)]
+pub struct Reports {
+    /// The ids of its rows.
+    pub tasks: Vec<i64>,
+    /// The results of items.
+    pub items: BTreeMap<(TaskKey, u32), Option<Jsonb>>,
+}
 
 /// A workflow execution under lock.
 pub struct Run {
@@ -95,8 +103,8 @@ impl Run {
         conductor.done().ok_or_else(|| {
             Error::refused(
                 "WF619",
-                format!("workflow execution {} lacks something it needs", self.id),
-                "report it with its definition",
+                format!("workflow execution {} is missing required data", self.id),
+                "report this bug with its definition",
             )
         })
     }
@@ -147,7 +155,7 @@ impl Run {
 /// What the conductor remembers, as stored.
 pub fn read_state(state: Jsonb) -> Result<State, Error> {
     conductor::json::from_text(&state.text()).map_err(|error| {
-        Error::refused("WF619", "the stored state cannot be read", "report it with workflow_execution.state")
+        Error::refused("WF619", "the stored state cannot be read", "report this bug with workflow_execution.state")
             .with_detail(error.to_string())
     })
 }

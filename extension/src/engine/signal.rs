@@ -2,7 +2,8 @@
 
 use crate::argument::{MOST_KEY_BYTES, check_length};
 use crate::engine::control;
-use crate::engine::finish::{Reporter, finish};
+use crate::engine::finish::finish;
+use crate::engine::own_report::Reporter;
 use crate::engine::report::{Outcome, check_size};
 use crate::error::Error;
 use crate::pg::clock;
@@ -34,8 +35,8 @@ impl Signal<'_> {
         let waiting = waiting.get::<i64>(1)?;
         // In one that has failed or is cancelled a task may wait all the same: one beside fail, or the last.
         if waiting.is_none() && status != "running" {
-            let message = format!("execution {} takes no signals: it is {status}", self.execution);
-            return Err(Error::refused("WF611", message, "send it to one that runs"));
+            let message = format!("execution {} does not accept signals: it is {status}", self.execution);
+            return Err(Error::refused("WF611", message, "send it to a running execution"));
         }
         self.check_name(client, run)?;
         let arguments =
@@ -60,7 +61,7 @@ impl Signal<'_> {
         let row = statements::run(client, sql, &[self.execution.into()])?.first();
         let Some(run) = row.get::<i64>(1)? else {
             let message = format!("there is no workflow execution for execution {}", self.execution);
-            return Err(Error::refused("WF616", message, "give the id that workflow_start gave"));
+            return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
         };
         if row.get::<bool>(3)? == Some(true) {
             let message = format!("execution {} is driven from outside", self.execution);

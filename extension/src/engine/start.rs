@@ -1,44 +1,33 @@
 //! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
 
-use crate::argument::{MOST_KEY_BYTES, check_count, check_length};
 use crate::cache::graphs;
-use crate::engine::advance::{Advance, Reports};
+use crate::engine::advance::Advance;
+use crate::engine::run::Reports;
 use crate::engine::run::{Run, system};
-use crate::engine::sub_workflows::numbers;
 use crate::error::Error;
-use crate::pg::clock::{self, after};
-use crate::pg::id::{self, PARTS, Sequence};
+use crate::pg::clock::after;
+use crate::pg::id::{self, Sequence};
 use crate::pg::jsonb::Jsonb;
-use crate::pg::list::List;
-use crate::pg::result_set::{RowSet, column};
 use crate::pg::rows::Rows;
+use crate::pg::rows::numbers;
 use crate::pg::skip_ri_checks;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value as Cell, value};
 use crate::settings;
+use conductor::engine::facts::Facts;
+use conductor::engine::state::Execution;
 use conductor::graph::Graph;
 use conductor::json::{from_text, to_text};
-use conductor::schema::Violation;
-use conductor::scope::Facts;
-use conductor::state::Execution;
+use conductor::language::schema::Violation;
 use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::pg_sys::{self, Datum};
-use pgrx::prelude::*;
+use pgrx::pg_sys::Datum;
 use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 
 const EXECUTIONS: &str = include_str!("../../queries/insert_executions.sql");
-
-/// So many executions a call starts.
-const MOST_EXECUTIONS: usize = 10_000;
-
-/// Minutes of waiting that a start may be worth.
-const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
 
 /// How often a key is tried whose execution is there when we insert and gone when we look.
 const KEY_ATTEMPTS: usize = 3;
@@ -105,15 +94,15 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
         Error::refused(
             "WF601",
             format!("the parameters of workflow {} are invalid", workflow.reference),
-            "give what its parameters schema asks for",
+            "give parameters that match its parameter schema",
         )
         .with_detail(detail.to_string())
     };
-    let no_object = || wrong(json!([{"path": "", "message": "the parameters are no object"}]));
+    let no_object = || wrong(json!([{"path": "", "message": "parameters must be a JSON object"}]));
     let given = given.or_else(|| Jsonb::from_text("{}")).ok_or_else(no_object)?;
     let useless = |obstacle: &str| {
         let message = format!("the parameters cannot be used: {obstacle}");
-        Error::refused("WF614", message, "nest them less, and give no larger numbers")
+        Error::refused("WF614", message, "reduce the nesting, and use smaller numbers")
     };
     let (bytes, most) = (given.raw_bytes(), settings::max_parameter_bytes());
     if bytes > most {
@@ -188,7 +177,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
     for (run, (_, place)) in runs.into_iter().zip(fresh) {
         let facts = Facts {
             parameters: Some(wanted[place].parameters.usable_data()),
-            variables: Some(conductor::context::empty()),
+            variables: Some(conductor::engine::variables::empty()),
             tasks: Arc::default(),
             all_tasks: true,
             results: BTreeMap::new(),
@@ -288,10 +277,13 @@ fn insert_executions(
             ids[old[place(&rows, 2)?]] = rows.get::<i64>(1)?;
         }
     }
-    let ids = ids
-        .into_iter()
-        .collect::<Option<Vec<i64>>>()
-        .ok_or_else(|| Error::refused("WF617", "executions with this idempotency key come and go", "try again"))?;
+    let ids = ids.into_iter().collect::<Option<Vec<i64>>>().ok_or_else(|| {
+        Error::refused(
+            "WF617",
+            "executions with this idempotency key are being created and deleted concurrently",
+            "try again",
+        )
+    })?;
     Ok((ids, fresh))
 }
 
@@ -335,127 +327,4 @@ fn insert_open(
 /// A place as SQL counts it, from 1.
 fn place(row: &Rows, column: usize) -> Result<usize, Error> {
     Ok(row.get::<i64>(column)?.unwrap_or(1) as usize - 1)
-}
-
-/// How executions are to be started, whatever they are given.
-struct Terms {
-    reference: String,
-    priority: i32,
-    part: i32,
-    now: TimestampWithTimeZone,
-    /// Seconds until their first tasks can be claimed.
-    delay: f64,
-}
-
-impl Terms {
-    fn check(
-        reference: Option<String>,
-        priority: Option<i32>,
-        run_at: Option<TimestampWithTimeZone>,
-        part: Option<i32>,
-    ) -> Result<Terms, Error> {
-        let reference = reference.ok_or_else(|| Error::missing("ref"))?;
-        let priority = priority.ok_or_else(|| Error::missing("priority"))?;
-        let part = part.ok_or_else(|| Error::missing("part"))?;
-        if !PRIORITIES.contains(&priority) {
-            return Err(Error::out_of_range(
-                "priority is out of range",
-                format!("priority is {priority}"),
-                "give -1000 to 1000",
-            ));
-        }
-        if !(0..PARTS).contains(&part) {
-            return Err(Error::out_of_range("part is out of range", format!("part is {part}"), "give 0 to 1023"));
-        }
-        let now = clock::now()?;
-        let delay = match run_at {
-            None => 0.0,
-            Some(time) if time.is_infinity() || time.is_neg_infinity() => {
-                let sign = if time.is_infinity() { "" } else { "-" };
-                let detail = format!("run_at is {sign}infinity");
-                return Err(Error::out_of_range("run_at is no time", detail, "give a time, or null for now"));
-            }
-            Some(time) => clock::seconds(now, time).max(0.0),
-        };
-        Ok(Terms { reference, priority, part, now, delay })
-    }
-
-    /// Starts an execution for each of the parameters, with the key in its place; gives their ids, in order.
-    fn start(self, given: Vec<Option<Jsonb>>, keys: Vec<Option<String>>) -> Result<Vec<i64>, Error> {
-        let Terms { reference, priority, part, now, delay } = self;
-        keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
-        Spi::connect(|client| {
-            let workflow = find(client, &reference)?;
-            let mut keys = keys.into_iter();
-            let wanted = given.into_iter().map(|given| {
-                let parameters = check(&workflow, given)?;
-                Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
-            });
-            let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
-            let mut advance = Advance::new(client, now, BTreeMap::new());
-            let ids = begin(&mut advance, &workflow, &wanted, delay)?;
-            advance.settle(None)?;
-            Ok(ids)
-        })
-    }
-}
-
-/// `workflow_start` in `sql/start.sql`.
-#[pg_extern(sql = false)]
-fn workflow_start(
-    reference: Option<String>,
-    parameters: Option<Jsonb>,
-    key: Option<String>,
-    priority: Option<i32>,
-    run_at: Option<TimestampWithTimeZone>,
-    part: Option<i32>,
-) -> Result<Option<i64>, ErrorReport> {
-    let terms = Terms::check(reference, priority, run_at, part)?;
-    let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    Ok(terms.start(vec![Some(parameters)], vec![key])?.first().copied())
-}
-
-/// `workflow_start_many` in `sql/start.sql`.
-#[pg_extern(sql = false)]
-fn workflow_start_many(
-    reference: Option<String>,
-    parameters: Option<List<Jsonb>>,
-    keys: Option<List<String>>,
-    priority: Option<i32>,
-    run_at: Option<TimestampWithTimeZone>,
-    part: Option<i32>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Result<(), ErrorReport> {
-    let mut rows = RowSet::of_call(fcinfo);
-    let terms = Terms::check(reference, priority, run_at, part)?;
-    let List(parameters) = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    let keys = keys.map(|List(keys)| keys);
-    let count = parameters.len();
-    check_count("executions", count, MOST_EXECUTIONS)?;
-    if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
-        let hint = "give each execution a key, or null for one without";
-        let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
-        return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
-    }
-    terms.start(parameters, keys.unwrap_or_default())?.into_iter().for_each(|id| rows.push([column(id)]));
-    Ok(())
-}
-
-/// `workflow.check_start` in `sql/start.sql`.
-#[pg_extern(sql = false)]
-fn workflow_check_start(
-    reference: Option<String>,
-    priority: Option<i32>,
-    part: Option<i32>,
-) -> Result<(), ErrorReport> {
-    Terms::check(reference, priority, None, part)?;
-    Ok(())
-}
-
-/// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
-#[pg_extern(sql = false)]
-fn workflow_check_parameters(reference: Option<&str>, parameters: Option<Jsonb>) -> Result<(), ErrorReport> {
-    let reference = reference.ok_or_else(|| Error::missing("reference"))?;
-    Spi::connect(|client| check(&find(client, reference)?, parameters).map(drop))?;
-    Ok(())
 }

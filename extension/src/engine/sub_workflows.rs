@@ -2,13 +2,13 @@
 //! next tick.
 
 use crate::engine::advance::Advance;
-use crate::engine::finish::OwnReport;
+use crate::engine::own_report::OwnReport;
 use crate::engine::propagation;
 use crate::error::Error;
-use crate::pg::rows::Rows;
+use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::settings;
-use conductor::state::{Status, TaskEnd};
+use conductor::engine::state::TaskEnd;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions have ended: what is to be reported of the tasks that had called them.
@@ -75,15 +75,6 @@ pub fn cancel_left(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Er
     cancel(advance, runs)
 }
 
-/// One column of all rows.
-pub fn numbers(mut rows: Rows, ordinal: usize) -> Result<Vec<i64>, Error> {
-    let mut numbers = Vec::with_capacity(rows.len());
-    while rows.next().is_some() {
-        numbers.extend(rows.get::<i64>(ordinal)?);
-    }
-    Ok(numbers)
-}
-
 /// Cancels executions that are locked.
 pub fn cancel(advance: &mut Advance, runs: Vec<i64>) -> Result<(), Error> {
     if !runs.is_empty() {
@@ -119,11 +110,6 @@ pub fn log_reached(advance: &Advance, kind: &str, reached: Vec<(i64, i64)>) -> R
         statements::run(advance.client, include_str!("../../queries/log_reached.sql"), &arguments)?;
     }
     Ok(())
-}
-
-/// Does a stop of this kind reach children?
-pub fn stops_children(status: Status) -> bool {
-    matches!(status, Status::Canceling | Status::Cancelled | Status::Timeout)
 }
 
 fn postpone(advance: &Advance, executions: Vec<i64>) -> Result<(), Error> {

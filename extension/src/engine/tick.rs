@@ -3,21 +3,28 @@
 //! Nothing here waits for a lock. What somebody else has locked is left to the next tick.
 
 use crate::engine::advance::Advance;
-use crate::engine::control::due;
-use crate::engine::finish::{Reporter, finish, report_own};
+use crate::engine::advance::MAX_REACHED;
+use crate::engine::advance::read_runs;
+use crate::engine::finish::finish;
 use crate::engine::internal_tasks;
-use crate::engine::propagation;
+use crate::engine::own_report::Reporter;
+use crate::engine::passing_on;
 use crate::engine::report::Outcome;
-use crate::engine::sub_workflows::numbers;
+use crate::engine::reports;
+use crate::engine::reports::report_own;
+use crate::engine::settle::settle;
+use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::id::PARTS;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
+use crate::pg::rows::numbers;
 use crate::pg::statements;
-use crate::queue::claim::check_parts;
+use crate::queue::asking::check_parts;
 use crate::settings;
+use conductor::engine::state::Status;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -56,11 +63,9 @@ fn tick(look: &Look) -> Result<i32, Error> {
     let queued = queued.map(|row| row.get::<Vec<Option<String>>>(1)).transpose()?.flatten();
     let mut done = expire_leases(client, *now, *max_rows, parts.clone())?;
     done += wake_tasks(look)?;
-    done += propagation::propagate(client, *now, (*max_rows as usize).min(propagation::MOST), parts.clone())?;
+    done += passing_on::propagate(client, *now, (*max_rows as usize).min(MAX_REACHED), parts.clone())?;
     done += end_due_executions(look)?;
-    let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
-    let fired = statements::run(client, include_str!("../../queries/fire_schedules.sql"), &arguments)?.first();
-    done += fired.get::<i32>(1)?.unwrap_or_default();
+    done += fire_schedules(look)?;
     if done > 0 && settings::notify() {
         let arguments = [queued.unwrap_or_default().into(), parts.clone().into()];
         statements::run(client, include_str!("../../queries/notify_queued.sql"), &arguments)?;
@@ -153,7 +158,7 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
         advance.load(locked.clone())?;
         let reports = internal_tasks::begin(&mut advance, &own)?;
         report_own(&mut advance, reports)?;
-        advance.settle(None)?;
+        settle(&mut advance, None)?;
     }
     // A child that does the work of what is late must be free, too, to be stopped.
     let arguments = [due.clone().into(), (*now).into()];
@@ -186,6 +191,48 @@ fn end_due_executions(look: &Look) -> Result<i32, Error> {
         done += i32::from(due(client, execution, *now)?);
     }
     Ok(done)
+}
+
+/// What time has made due of an execution: its time limit is over, or it has something to tell its parent or its
+/// children. True where something was done about it.
+fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result<bool, Error> {
+    let runs = read_runs(
+        client,
+        statements::run(client, include_str!("../../queries/load_due_run.sql"), &[execution.into()])?,
+    )?;
+    let Some(run) = runs.keys().next().copied() else { return Ok(false) };
+    let mut advance = Advance::new(client, now, runs);
+    let status = advance.execution(run).map_or(Status::Running, |execution| execution.status);
+    let over = statements::run(client, include_str!("../../queries/has_ended.sql"), &[execution.into()])?.first();
+    statements::run(client, include_str!("../../queries/forget_due_run.sql"), &[run.into()])?;
+    if over.get::<bool>(1)? == Some(true) {
+        let reports = sub_workflows::ends(&mut advance, vec![execution])?;
+        reports::report_own(&mut advance, reports)?;
+    } else if status.stops_children() {
+        sub_workflows::cancel_children(&mut advance, &[execution])?;
+    } else {
+        advance.tell(run, |conductor| conductor.time_out())?;
+    }
+    settle(&mut advance, None)?;
+    let still = statements::run(client, include_str!("../../queries/is_due_run.sql"), &[run.into()])?.first();
+    Ok(still.is_empty())
+}
+
+/// Starts what schedules have made due, up to so many executions. Returns how many these were.
+fn fire_schedules(look: &Look) -> Result<i32, Error> {
+    let Look { client, now, max_rows, parts } = look;
+    let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
+    let due = numbers(statements::run(client, include_str!("../../queries/find_due_schedules.sql"), &arguments)?, 1)?;
+    let mut fired = 0;
+    for schedule in due {
+        let arguments = [schedule.into(), (max_rows - fired).into(), (*now).into()];
+        let row = statements::run(client, include_str!("../../queries/fire_schedule.sql"), &arguments)?.first();
+        fired += row.get::<i32>(1)?.unwrap_or_default();
+        if fired >= *max_rows {
+            break;
+        }
+    }
+    Ok(fired)
 }
 
 /// Locks the workflow executions of tasks as far as nobody else has, and returns their ids.

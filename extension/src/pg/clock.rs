@@ -10,7 +10,7 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
     match settings::test_now() {
         None => Ok(pgrx::datum::datetime_support::clock_timestamp()),
         Some(text) => text.parse().map_err(|_| {
-            Error::refused("WF613", "pg_workflow.test_now is no time", "set it to a timestamp with time zone")
+            Error::refused("WF613", "pg_workflow.test_now is not a valid time", "set it to a timestamp with time zone")
                 .with_detail(text)
         }),
     }

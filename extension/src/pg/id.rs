@@ -33,7 +33,7 @@ fn make(part: i32, sequence: i64) -> Result<i64, Error> {
 /// The next number would run into the bits of the node.
 fn used_up() -> Error {
     let hint = "set pg_workflow.node to a number that no server has had, and restart the sequences of schema workflow";
-    Error::refused("WF614", "all ids of this node are used up", hint)
+    Error::refused("WF614", "the ids of this node are exhausted", hint)
 }
 
 /// The part that an id names.
@@ -67,7 +67,7 @@ impl Sequence {
             .catch_when(PgSqlErrorCode::ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED, |_| Err(used_up()))
             .execute()?;
         let missing =
-            || Error::refused("WF619", "a sequence gives no number", "look at the sequences of schema workflow");
+            || Error::refused("WF619", "a sequence returned no number", "check the sequences of schema workflow");
         make(part, next.ok_or_else(missing)?)
     }
 }

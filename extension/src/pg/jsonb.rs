@@ -1,9 +1,9 @@
 //! A jsonb value that is passed through untouched, and read only where an expression looks into it.
 #![allow(unsafe_code)]
 
+use conductor::expression::opaque::{self, Source};
 use conductor::expression::{self, Data};
 use conductor::interrupt;
-use conductor::stored::{self, Source};
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::{Datum, FromDatum, IntoDatum, UnboxDatum};
 use pgrx::direct_function_call;
@@ -29,7 +29,7 @@ pub struct Jsonb(pg_sys::Datum);
 impl Jsonb {
     /// A value that lives as long as the transaction. What is stored already is taken as it is.
     pub fn new(data: &Data) -> Option<Jsonb> {
-        match stored::source::<Unread>(data) {
+        match opaque::source::<Unread>(data) {
             Some(Unread(stored)) => Some(*stored),
             None => Jsonb::from_text(&expression::json_text(data)),
         }
@@ -131,7 +131,7 @@ impl Jsonb {
     pub fn usable_data(self) -> Data {
         // SAFETY: the datum is a live jsonb.
         let unread = Unread(Jsonb(pg_sys::Datum::from(unsafe { self.unpacked() })));
-        if unread.0.has(pg_sys::JB_FSCALAR) { unread.read() } else { stored::data(unread) }
+        if unread.0.has(pg_sys::JB_FSCALAR) { unread.read() } else { opaque::data(unread) }
     }
 
     /// As JSON text.

@@ -34,7 +34,7 @@ where
 /// Raises WF613 for an array of several dimensions. Arguments are taken before the function runs, which cannot answer for them.
 pub fn refuse_table(dimensions: i32) {
     if dimensions > 1 {
-        let error = Error::refused("WF613", "an array has several dimensions", "give a plain list");
+        let error = Error::refused("WF613", "an array is multidimensional", "give a one-dimensional array");
         ErrorReport::from(error.with_detail(format!("it has {dimensions}"))).report(PgLogLevel::ERROR);
     }
 }

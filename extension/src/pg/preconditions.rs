@@ -28,8 +28,8 @@ pub fn check() -> Result<(), Error> {
     }
     Err(Error::refused(
         "WF611",
-        "a statement of the library was reached with an open search_path",
-        "call the functions workflow_… in pg_catalog",
+        "an internal statement was run with an unsafe search_path",
+        "call the workflow_… functions in pg_catalog",
     ))
 }
 

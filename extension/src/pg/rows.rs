@@ -147,3 +147,12 @@ impl Iterator for Rows<'_> {
         Some(())
     }
 }
+
+/// Returns one column of all rows.
+pub fn numbers(mut rows: Rows, ordinal: usize) -> Result<Vec<i64>, Error> {
+    let mut numbers = Vec::with_capacity(rows.len());
+    while rows.next().is_some() {
+        numbers.extend(rows.get::<i64>(ordinal)?);
+    }
+    Ok(numbers)
+}

@@ -130,7 +130,7 @@ fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) ->
         Error::refused(
             "WF619",
             message,
-            "bring the schema to the library's version: ALTER EXTENSION pg_workflow UPDATE",
+            "update the schema to the library's version with ALTER EXTENSION pg_workflow UPDATE",
         )
     })
 }

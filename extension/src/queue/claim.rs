@@ -1,129 +1,25 @@
-//! Claims: what a worker asks for, checked, and what it is given.
+//! Claims: validating what a worker asks for, and giving it tasks.
 
-use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
 use crate::engine::tick::{expire_leases, put_back_strays};
 use crate::error::Error;
-use crate::pg::caller;
-use crate::pg::caller::Caller;
 use crate::pg::id::PARTS;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::random;
 use crate::pg::statements;
+use crate::queue::asking::{Asking, check_parts};
 use crate::queue::part_hint;
 use crate::queue::scan_start::{self, Look, Place};
 use crate::settings;
-use crate::store::{FreshTask, Handed, Leases, lock_leases};
-use pgrx::datum::{Interval, TimestampWithTimeZone};
-use pgrx::direct_function_call;
+use crate::store::{Handed, Leases, lock_leases};
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
 
-/// The longest lease, in microseconds: 30 days.
-const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
-
-/// Who asks for work, and for how much.
-pub struct Asking {
-    /// The worker's name.
-    pub worker: String,
-    /// The role that it calls as.
-    pub role: String,
-    /// How many tasks it still takes.
-    pub wanted: usize,
-    /// Whether it takes something home already.
-    pub is_served: bool,
-    /// How many of these may still be handed over where others have waited too long.
-    pub past_others: usize,
-    /// What it can do; none: anything.
-    pub actions: Option<Vec<String>>,
-    /// How long it holds a task without a word.
-    pub lease: Interval,
-    /// Where it looks; none: everywhere.
-    pub parts: Option<Vec<Option<i32>>>,
-    /// The token that what is handed over goes on under, by part: that of what was reported.
-    pub kept_tokens: BTreeMap<i32, i64>,
-    /// The token of whatever else this call gives.
-    token: OnceCell<i64>,
-}
-
-impl Asking {
-    /// A worker's wishes, as far as they can be.
-    pub fn check(
-        caller: &Caller,
-        worker: Option<String>,
-        max_tasks: Option<i32>,
-        actions: Option<List<String>>,
-        lease: Option<Interval>,
-        parts: Option<List<i32>>,
-    ) -> Result<Asking, Error> {
-        let worker = worker.ok_or_else(|| Error::missing("worker"))?;
-        check_length("worker", &worker, MOST_WORKER_BYTES)?;
-        let wanted = max_tasks.filter(|count| (1..=10_000).contains(count)).ok_or_else(|| {
-            let given = max_tasks.map_or("null".to_owned(), |count| count.to_string());
-            Error::out_of_range(
-                "max_tasks is out of range",
-                format!("max_tasks is {given}"),
-                "ask for 1 to 10000 tasks",
-            )
-        })? as usize;
-        let lease = check_lease(lease)?;
-        let parts = caller.parts(check_parts(parts)?)?;
-        let actions = actions.map(check_actions).transpose()?;
-        Ok(Asking {
-            worker,
-            role: caller::name_of(caller.role()),
-            wanted,
-            is_served: false,
-            past_others: wanted / 2,
-            actions,
-            lease,
-            parts,
-            kept_tokens: BTreeMap::new(),
-            token: OnceCell::new(),
-        })
-    }
-
-    /// Is there room for this task, and can the worker do it?
-    pub fn may_take(&self, task: &FreshTask) -> bool {
-        let can_do = match (&self.actions, &task.task.action) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(actions), Some(action)) => actions.contains(action),
-        };
-        self.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && can_do
-    }
-
-    /// The actions to look for in a part; none: nothing is queued there.
-    pub fn actions_in(&self, client: &SpiClient, part: i32) -> Result<Option<Vec<String>>, Error> {
-        match &self.actions {
-            Some(actions) => Ok(Some(actions.clone())),
-            None => {
-                statements::run(client, include_str!("../../queries/list_ready.sql"), &[part.into()])?.first().get(1)
-            }
-        }
-    }
-
-    /// Returns the token of what this call claims: a new one, since what is claimed may have been held before.
-    pub fn token(&self) -> Result<i64, Error> {
-        match self.token.get() {
-            Some(token) => Ok(*token),
-            None => random::token().map(|token| *self.token.get_or_init(|| token)),
-        }
-    }
-
-    /// When what is given now is claimable again.
-    pub fn until(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
-        until(now, self.lease)
-    }
-}
-
-/// Gives a worker what there is room for: from the parts that it names, in their order, or from every part that has something
-/// in the queue. Its leases are yet to be written, and so is the end of those that were reported.
+/// Claims as many tasks as a worker has room for: from the parts that it names, in that order, or from every part that
+/// has queued tasks. The caller still has to write the new leases, and to end those that were reported.
 pub fn claim(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -132,9 +28,10 @@ pub fn claim(
 ) -> Result<Vec<Handed>, Error> {
     let mut claimed = Vec::new();
     claim_parts(client, now, asking, &mut claimed)?;
-    // With nothing left to do, look whether somebody has let go of something.
+    // The queue is exhausted: look for expired leases.
     if claimed.len() < asking.wanted {
-        // Leases that have expired are locked until the end of the transaction: who has those must not wait for others.
+        // Expired leases stay locked until the end of the transaction: whoever holds those locks must not wait for
+        // others.
         lock_leases(client, reported)?;
         if expire_leases(client, now, asking.wanted as i32, asking.parts.clone())? > 0 {
             claim_parts(client, now, asking, &mut claimed)?;
@@ -158,7 +55,8 @@ fn claim_parts(
         }
         return Ok(());
     }
-    // What is known is not looked for. Else starting anywhere, so that a full part does not starve those after it. Once round.
+    // Start with the known part, if any, else at a random one, so that a full part does not starve those after it. Then
+    // go around once.
     let known = part_hint::known(asking, now).or_else(|| scan_start::known_part(asking.actions.as_ref()?, now));
     if let Some(part) = known {
         claim_part(client, now, asking, part, claimed)?;
@@ -201,11 +99,11 @@ fn claim_part(
         place = look.place();
         claim_from(client, now, asking, (part, place), &actions, claimed)?;
     }
-    // Those that others claim this very moment are there, too.
+    // Tasks that others are claiming at this moment are also in the queue.
     look.end(client, 10 * (asking.wanted - before))?;
     if claimed.len() < asking.wanted {
         let has_strays = put_back_strays(client, part, actions.clone(), now, place)?;
-        // They took the place of tasks that could have been claimed.
+        // The strays took the place of tasks that could have been claimed.
         if has_strays && actions.len() > 1 {
             for action in actions.chunks(1) {
                 if claimed.len() < asking.wanted {
@@ -217,7 +115,7 @@ fn claim_part(
     Ok(())
 }
 
-/// Claims from a place in the queue of a part on.
+/// Claims tasks starting at a place in the queue of a part.
 fn claim_from(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -264,52 +162,6 @@ fn claim_from(
     Ok(())
 }
 
-/// Returns the end of a lease that begins now.
-pub fn until(now: TimestampWithTimeZone, lease: Interval) -> TimestampWithTimeZone {
-    let until = now.into_inner().saturating_add(lease.as_micros() as i64);
-    TimestampWithTimeZone::try_from(until).unwrap_or(now)
-}
-
-/// Returns a lease, if it is longer than nothing and no longer than it may be.
-pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
-    match lease {
-        Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
-        lease => Err(Error::out_of_range(
-            "lease is out of range",
-            format!("lease is {}", lease.map_or("null".to_owned(), text)),
-            "give a lease that is longer than nothing and at most 30 days: interval '30 seconds'",
-        )),
-    }
-}
-
-/// The parts, if there can be all of them.
-pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
-    let Some(List(parts)) = parts else { return Ok(None) };
-    check_count("parts", parts.len(), PARTS as usize)?;
-    if parts.iter().all(|part| part.is_some_and(|part| (0..PARTS).contains(&part))) {
-        return Ok(Some(parts));
-    }
-    let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
-    let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
-    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "parts are 0 to 1023"))
-}
-
-/// The actions, each once, if they can be names of actions and are not too many.
-fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
-    check_count("actions", actions.len(), MOST_ACTIONS)?;
-    let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
-    actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
-    Ok(actions.into_iter().collect())
-}
-
-/// As PostgreSQL writes it.
-#[allow(unsafe_code)]
-fn text(interval: Interval) -> String {
-    // SAFETY: the argument is an interval, and what comes out is C text.
-    let text = unsafe { direct_function_call::<&CStr>(pg_sys::interval_out, &[interval.into_datum()]) };
-    text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
 /// `workflow.check_parts` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
@@ -321,19 +173,20 @@ fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)]
 fn workflow_goes_on_elsewhere(xmax: pg_sys::TransactionId) -> bool {
-    // SAFETY: any number may be asked for.
+    // SAFETY: any number is allowed.
     let goes_on =
         unsafe { pg_sys::TransactionIdIsInProgress(xmax) && !pg_sys::TransactionIdIsCurrentTransactionId(xmax) };
     goes_on && !may_be_multixact(xmax.into_inner())
 }
 
-/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction: is there one of that number? The two are
-/// counted apart, and what looks like a transaction that goes on may be a number that stays for ever.
+/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction id: whether a multixact with that
+/// number exists. The two have separate counters, so what looks like a transaction in progress may be a number that
+/// stays forever.
 #[allow(unsafe_code)]
 fn may_be_multixact(xmax: u32) -> bool {
     let (mut oldest, mut next) = (pg_sys::MultiXactId::default(), pg_sys::MultiXactId::default());
     // SAFETY: both are written to, and a session has one thread.
     unsafe { pg_sys::ReadMultiXactIdRange(&mut oldest, &mut next) }
-    // They start over when they are used up.
+    // The numbers wrap around.
     xmax.wrapping_sub(oldest.into_inner()) < next.into_inner().wrapping_sub(oldest.into_inner())
 }

@@ -1,10 +1,11 @@
-//! Where new tasks go that the worker who asks could do: to it at once, or into the queue, where others have waited long enough.
+//! Decides where new tasks go that the asking worker can execute: directly to the worker, or into the queue if others
+//! have waited long enough.
 
 use crate::error::Error;
 use crate::pg::clock::after;
 use crate::pg::relation;
 use crate::pg::statements;
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use crate::queue::scan_start::Look;
 use crate::settings;
 use pgrx::datum::TimestampWithTimeZone;
@@ -13,24 +14,24 @@ use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// How long it is believed that nobody has waited too long where nobody had, in microseconds. Who comes too late for one look is
-/// seen by the next.
+/// How long the result that nobody has waited too long is cached, in microseconds. Tasks that arrive too late for one
+/// look are seen by the next.
 const A_WHILE: i64 = 1_000_000;
 
-/// So many looks a backend remembers; the oldest go first.
+/// Maximum number of looks cached per backend; the oldest are evicted first.
 const KEPT_LOOKS: usize = 128;
 
-/// What new tasks meet.
+/// Queued tasks that compete with new ones.
 #[derive(Default)]
 pub struct Ahead {
-    /// By how many seconds the first place in the queue, of what the worker could do instead, is ahead of now, in parts where
-    /// that matters.
+    /// How many seconds the first queued task that the worker could execute instead is ahead of now, by part, for parts
+    /// where that matters.
     front: BTreeMap<i32, f64>,
 }
 
 impl Ahead {
-    /// Looks at the queues of these parts. Of each the lowest priority among the new tasks is given: where nothing should go
-    /// before that, which is one index probe for each action, nothing should go before any.
+    /// Looks at the queues of these parts. `parts` gives the lowest priority among the new tasks of each: if nothing
+    /// should go before that one, which takes one index probe per action, nothing should go before any of them.
     pub fn look(
         client: &SpiClient,
         now: TimestampWithTimeZone,
@@ -56,14 +57,15 @@ impl Ahead {
         Ok(ahead)
     }
 
-    /// Is the first place so far ahead of the one a new task of this priority would get that it should not be passed by?
+    /// Whether the first queued task is so far ahead of the place that a new task of this priority would get that it
+    /// should not be passed over.
     pub fn goes_before(&self, part: i32, priority: i32) -> bool {
         let place = f64::from(priority) * 60.0;
         self.front.get(&part).is_some_and(|ahead| ahead - place > f64::from(settings::hand_over_grace()))
     }
 }
 
-/// The first place in the queue of a part, of tasks of these actions, if it is before this one.
+/// Returns the first place in the queue of a part, among tasks of these actions, if it is before the given place.
 fn first_before(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -85,13 +87,13 @@ fn first_before(
     statements::run(client, include_str!("../../queries/find_head.sql"), &arguments)?.first().get(1)
 }
 
-/// A look that saw nothing before a place in a queue.
+/// A look that found nothing before a place in a queue.
 struct Clear {
-    /// The queue's table: it has another number after the extension was dropped and made again.
+    /// OID of the queue's table, which changes if the extension is dropped and recreated.
     table: Oid,
     part: i32,
     actions: Option<Vec<String>>,
-    /// Both in microseconds.
+    /// Both are in microseconds.
     place: i64,
     looked: i64,
 }
@@ -110,7 +112,7 @@ impl Clear {
         (self.table, self.part, &self.actions) == (other.table, other.part, &other.actions)
     }
 
-    /// Has a look a moment ago seen as much?
+    /// Whether a look a moment ago saw the same.
     fn is_known(&self) -> bool {
         let sees = |known: &Clear| {
             (known.looked..known.looked + A_WHILE).contains(&self.looked)

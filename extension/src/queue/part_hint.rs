@@ -1,25 +1,26 @@
-//! Where a worker that goes anywhere looks first: in the part where it was given all it asked for twice in a row, for a second.
+//! Decides where a worker that is not limited to parts looks first: for one second, in the part where it twice in a row
+//! got all it asked for.
 //!
-//! To ask which parts have something costs as much as a small claim does otherwise. After the second, or when there was less than
-//! was wanted, it is asked, so that a part that is always full does not starve the others.
+//! Finding out which parts have queued tasks costs as much as the rest of a small claim. This happens once the second
+//! has passed or there was less than requested, so that a part that is always full does not starve the others.
 
 use crate::pg::relation;
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::Oid;
 use std::cell::RefCell;
 
-/// In microseconds.
+/// How long a hint is valid, in microseconds.
 const A_WHILE: i64 = 1_000_000;
 
 struct Last {
-    /// The table of tasks: it has another number after the extension was dropped and made again.
+    /// OID of the table of tasks, which changes if the extension is dropped and recreated.
     table: Oid,
     actions: Option<Vec<String>>,
     part: i32,
-    /// In microseconds.
+    /// When the hint was stored, in microseconds.
     since: i64,
-    /// The claim before was given all it asked for, too.
+    /// Whether the previous claim, too, got all it asked for.
     again: bool,
 }
 
@@ -27,7 +28,7 @@ thread_local! {
     static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
 }
 
-/// The part to look at first, where there is one.
+/// Returns the part to look at first, if there is one.
 pub fn known(asking: &Asking, now: TimestampWithTimeZone) -> Option<i32> {
     let (table, now) = (table(), now.into_inner());
     LAST.with_borrow(|last| {
@@ -37,13 +38,13 @@ pub fn known(asking: &Asking, now: TimestampWithTimeZone) -> Option<i32> {
     })
 }
 
-/// Remembers where a worker was given all it asked for.
+/// Remembers the part where a worker got all it asked for.
 pub fn note(asking: &Asking, part: i32, now: TimestampWithTimeZone) {
     let (table, actions, since) = (table(), asking.actions.clone(), now.into_inner());
     LAST.with_borrow_mut(|last| *last = Some(Last { table, actions, part, since, again: last.is_some() }));
 }
 
-/// There was less than was asked for.
+/// Forgets the hint, because there was less than requested.
 pub fn forget() {
     LAST.set(None);
 }

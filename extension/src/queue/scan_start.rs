@@ -1,9 +1,10 @@
-//! Where the queue begins, where that is hard to find.
+//! Remembers where the queue begins, if that is expensive to find.
 //!
-//! A task that was claimed stays in the queue's index until nobody's snapshot is older than the claim, and then until the page
-//! is vacuumed. Whoever looks for the first task reads all pages of those that were claimed since. So a backend that has read
-//! many remembers for a while where the first one stood, and looks from there. What gets a place before that one meanwhile,
-//! by its priority or its age, is seen when the while is over, or when there is nothing else to do.
+//! A claimed task stays in the queue's index until no snapshot is older than the claim, and then until the page is
+//! vacuumed. Whoever looks for the first task has to read all pages of those claimed since. So a backend that has read
+//! many pages remembers for a while where the first task was, and starts from there. Tasks that get a place before that
+//! in the meantime, because of their priority or age, are seen once that time has passed, or when there is nothing else
+//! to do.
 
 use crate::error::Error;
 use crate::pg::relation;
@@ -14,33 +15,33 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 
-/// So many pages are read in no time.
+/// Number of pages whose reading takes negligible time.
 const MANY: i64 = 8;
 
-/// How long it is good to have read a page, in microseconds: some hundred times what it takes to read it twice where each of its
-/// tasks has to be looked at.
+/// How long the result is reused per page read, in microseconds: some hundred times what it takes to read the page
+/// twice, with a visit to each of its tasks.
 const A_PAGE: i64 = 10_000;
 
-/// How long at most a head is believed in, in microseconds: as long as a step of priority is worth.
+/// Maximum time that a head is reused, in microseconds: the equivalent of one step of priority.
 const LONGEST: i64 = 60_000_000;
 
-/// A page has more entries of the index than this.
+/// Lower bound on the number of index entries per page.
 const ENTRIES: usize = 20;
 
-/// So many heads a backend keeps; the oldest go first.
+/// Maximum number of cached heads per backend; the oldest are evicted first.
 const KEPT_HEADS: usize = 128;
 
-/// A place in the queue: the time that a task has there, and its id.
+/// A place in the queue: the queue time of a task, and its id.
 pub type Place = (TimestampWithTimeZone, i64);
 
-/// Where the first task of these actions stood.
+/// Place of the first task of some actions.
 struct Head {
-    /// The queue's index: it has another number after the extension was dropped and made again.
+    /// OID of the queue's index, which changes if the extension is dropped and recreated.
     queue: Oid,
     part: i32,
     actions: Vec<String>,
     place: Place,
-    /// In microseconds.
+    /// Validity period, in microseconds.
     from: i64,
     until: i64,
 }
@@ -55,12 +56,12 @@ pub struct Look<'a> {
     part: i32,
     actions: &'a [String],
     now: TimestampWithTimeZone,
-    /// How many pages had been read before.
+    /// Number of pages read before.
     read: i64,
 }
 
 impl<'a> Look<'a> {
-    /// Begins to look.
+    /// Begins a look.
     pub fn begin(part: i32, actions: &'a [String], now: TimestampWithTimeZone) -> Look<'a> {
         let queue = queue();
         Look { queue, part, actions, now, read: read(queue) }
@@ -70,7 +71,7 @@ impl<'a> Look<'a> {
         head.queue == self.queue && head.part == self.part && head.actions == self.actions
     }
 
-    /// From where on.
+    /// Returns the place to start from.
     pub fn place(&self) -> Place {
         HEADS.with_borrow_mut(|heads| {
             heads.retain(|head| (head.from..head.until).contains(&self.now.into_inner()));
@@ -79,7 +80,7 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Was there more to see than what it saw? Then it has to look from the beginning.
+    /// Forgets the head. Returns whether there was one, in which case the look has to be repeated from the beginning.
     pub fn forget(&self) -> bool {
         HEADS.with_borrow_mut(|heads| {
             let before = heads.len();
@@ -88,8 +89,8 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Ends the look. If it was a long one, the next one need not be. To look at so many tasks, and to go down to the first of
-    /// each action, is no surprise.
+    /// Ends the look. If it was long, the place is remembered, so that the next one is shorter. Reading `expected`
+    /// tasks, and descending to the first one of each action, does not make it long.
     pub fn end(self, client: &SpiClient, expected: usize) -> Result<(), Error> {
         let read = read(self.queue) - self.read;
         if read < MANY + (expected / ENTRIES + 4 * self.actions.len()) as i64 {
@@ -115,7 +116,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// A part where the head of the queue of these actions is known.
+/// Returns a part in which the head of the queue of these actions is known.
 pub fn known_part(actions: &[String], now: TimestampWithTimeZone) -> Option<i32> {
     let (queue, now) = (queue(), now.into_inner());
     HEADS.with_borrow(|heads| {
@@ -129,10 +130,10 @@ fn queue() -> Oid {
     relation::find(c"workflow_task_execution_queue_idx")
 }
 
-/// How many pages of an index this backend has read and not told the statistics yet.
+/// Returns how many pages of an index this backend has read and not yet reported to the statistics.
 #[allow(unsafe_code)]
 fn read(index: Oid) -> i64 {
-    // SAFETY: the argument is what the function takes.
+    // SAFETY: the argument is of the type that the function takes.
     let read = unsafe { direct_function_call::<i64>(pg_sys::pg_stat_get_xact_blocks_fetched, &[index.into_datum()]) };
     read.unwrap_or(0)
 }

@@ -1,25 +1,24 @@
-//! What a batch is to write, collected from what the conductor decided of each execution.
+//! Everything a batch has to write, collected from the conductor's decisions for each execution.
 
 use super::Written;
 use crate::engine::run::Run;
-use crate::engine::sub_workflows;
 use crate::pg::jsonb::Jsonb;
-use conductor::changes::{Changes, Hold, NewTask, Start, Withdraw};
+use conductor::engine::commands::{Changes, Hold, NewTask, Start, Withdraw};
+use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::expression::json_text;
-use conductor::state::{Execution, State, Status, TaskEnd, TaskKey};
-use conductor::task_lists::TaskLists;
+use conductor::view::task_lists::TaskLists;
 
-/// A reported row that has ended.
+/// A reported task row that has ended.
 pub struct EndedRow {
-    /// The task's id.
+    /// Id of the task.
     pub id: i64,
     /// How it ended.
     pub end: TaskEnd,
-    /// What was reported.
+    /// Reported result.
     pub result: Option<Jsonb>,
-    /// What was reported of a failure.
+    /// Reported error.
     pub error: Option<Jsonb>,
-    /// The row says so already.
+    /// Whether the row has already been written.
     pub written: bool,
 }
 
@@ -52,25 +51,25 @@ pub(super) struct RenewedTask {
     pub(super) keeps_child: bool,
 }
 
-/// A task that is to be a row.
+/// A task to be inserted as a row.
 pub struct FreshTask {
     pub(super) run: i64,
     pub(super) task_name: String,
-    /// `ready`, `leased`, `delayed`, `held`, or how it has ended.
+    /// State it starts in: `ready`, `leased`, `delayed`, `held`, or how it has ended.
     pub start: &'static str,
     pub(super) delay: Option<f64>,
-    /// Its execution is.
+    /// Whether its execution is paused.
     pub paused: bool,
     pub(super) priority: i32,
     pub(super) result: Option<String>,
-    /// Its action is a workflow.
+    /// Whether its action is a workflow.
     pub calls: bool,
-    /// What the conductor says of it.
+    /// The conductor's decision about it.
     pub task: NewTask,
 }
 
 impl FreshTask {
-    /// Does the engine go on with it, and no worker?
+    /// Whether the engine continues with it, rather than a worker.
     pub(super) fn is_own(&self) -> bool {
         self.calls || self.task.action.is_none()
     }
@@ -85,14 +84,14 @@ pub(super) struct RunRow {
     pub(super) error: Option<String>,
     pub(super) rerun: bool,
     pub(super) ended: bool,
-    /// Its tasks by how they stand at its end, where that is known.
+    /// Its tasks by their final status, if known.
     pub(super) lists: Option<TaskLists>,
-    /// Its status is another than before.
+    /// Whether its status has changed.
     pub(super) turned: bool,
 }
 
 impl RunRow {
-    /// It runs as before, and nothing is to be told of it but what the conductor remembers.
+    /// Whether it runs as before, so that only the conductor's state and variables need to be written.
     pub(super) fn goes_on(&self) -> bool {
         self.status == Status::Running
             && !(self.turned || self.paused || self.ended || self.rerun)
@@ -100,16 +99,16 @@ impl RunRow {
             && self.lists.is_none()
     }
 
-    /// It ends here.
+    /// Whether it ends with this batch.
     pub(super) fn is_over(&self) -> bool {
         self.ended && !(self.paused || self.rerun)
     }
 }
 
-/// What others see of an execution: its id, its status, its output as JSON.
+/// The publicly visible data of an execution: its id, its status, its output as JSON.
 pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
 
-/// Everything a batch writes.
+/// Everything that a batch writes.
 #[derive(Default)]
 pub struct Batch {
     pub(super) ended: Vec<EndedRow>,
@@ -119,7 +118,7 @@ pub struct Batch {
     pub(super) withdraw: Vec<(i64, Option<(String, TaskKey)>)>,
     pub(super) hold: Vec<i64>,
     pub(super) unhold: Vec<i64>,
-    /// Tasks that fall to the withdrawal.
+    /// New tasks that are subject to the withdrawal.
     pub(super) withdrawn_tasks: Vec<FreshTask>,
     pub(super) tasks: Vec<FreshTask>,
     pub(super) runs: Vec<RunRow>,
@@ -128,22 +127,22 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A reported row has ended.
+    /// Records that a reported row has ended.
     pub fn end_task(&mut self, row: EndedRow) {
         self.ended.push(row);
     }
 
-    /// A reported row runs again.
+    /// Records that a reported row is retried.
     pub fn retry_task(&mut self, id: i64, delay: f64, paused: bool, result: Option<Jsonb>, error: Option<Jsonb>) {
         self.retried.push(RetriedRow { id, delay, paused, result, error });
     }
 
-    /// A task ended without waiting for its child execution, which is to stop.
+    /// Records that a task has ended without waiting for its child execution, which has to stop.
     pub fn leave_child(&mut self, execution: i64) {
         self.written.left.push(execution);
     }
 
-    /// What the conductor decided of one execution.
+    /// Adds the conductor's decisions for one execution.
     pub fn take(&mut self, run: &Run, execution: &Execution, changes: Changes) {
         let name = |key: &TaskKey| run.graph.node(key.node).name.clone();
         let paused = execution.paused;
@@ -192,7 +191,7 @@ impl Batch {
         if changes.void {
             self.written.void.push(run.id);
         }
-        if sub_workflows::stops_children(execution.status) && !sub_workflows::stops_children(run.before.status) {
+        if execution.status.stops_children() && !run.before.status.stops_children() {
             self.written.stopped.push(run.execution_id);
         }
         if changes.end.is_some() && run.depth > 0 {

@@ -1,35 +1,35 @@
-//! What of a batch goes to the log: failures, retries and time limits always, every step where that is asked for.
+//! Events of a batch: failures, retries and timeouts always, every step if enabled.
 
 use super::{Batch, column};
-use crate::engine::finish::Reporter;
+use crate::engine::own_report::Reporter;
 use crate::error::Error;
 use crate::pg::caller;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
-use conductor::changes::Start;
-use conductor::state::{Status, TaskKey};
+use conductor::engine::commands::Start;
+use conductor::engine::state::{Status, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 
-/// An event to write. It is about a row of a task by its id, about one that was just inserted, about a task by its name,
-/// or about a workflow execution.
+/// An event to write. It concerns a task row given by its id, one that was just inserted, a task given by its name, or
+/// a workflow execution.
 #[derive(Default)]
 struct Event {
     kind: &'static str,
     task: Option<i64>,
     run: Option<i64>,
     task_name: Option<String>,
-    /// Of a row just inserted: its route, visit and item.
+    /// For a row just inserted: its route, visit and item.
     inserted: Option<(TaskKey, Option<u32>)>,
     message: Option<String>,
     error: Option<Jsonb>,
-    /// Its worker, where no lease says that yet.
+    /// Its worker, if no lease records it yet.
     worker: Option<String>,
 }
 
 impl Batch {
-    /// Writes the batch's events, in one statement; none, where there is nothing to tell. `worker` got what was handed over.
+    /// Writes the batch's events, if any, in one statement. `worker` is the worker that received the tasks handed over.
     pub(super) fn log(
         &self,
         client: &SpiClient,
@@ -69,7 +69,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Rows that failed, and what runs again because of that.
+    /// Returns events for rows that failed, and for the resulting retries.
     fn setbacks(&self) -> Vec<Event> {
         let failed = self.ended.iter().filter(|row| row.end.is_failure());
         let failed =
@@ -81,13 +81,13 @@ impl Batch {
             kind: "retrying",
             run: Some(task.run),
             task_name: Some(task.task_name.clone()),
-            message: Some(format!("all items run again in {} seconds", task.delay)),
+            message: Some(format!("all items will be retried in {} seconds", task.delay)),
             ..Event::default()
         });
         failed.chain(retried).chain(renewed).collect()
     }
 
-    /// All else that happened to tasks.
+    /// Adds all other events of tasks.
     fn add_steps(&self, events: &mut Vec<Event>, worker: Option<String>) {
         let ended = self.ended.iter().filter(|row| !row.end.is_failure());
         events.extend(ended.map(|row| Event { kind: row.end.name(), task: Some(row.id), ..Event::default() }));
@@ -96,7 +96,7 @@ impl Batch {
                 kind: "cancelled",
                 run: Some(*run),
                 task_name: Some(task_name.clone()),
-                message: Some(format!("{count} had not begun")),
+                message: Some(format!("{count} had not started")),
                 ..Event::default()
             }));
         }
@@ -117,7 +117,7 @@ impl Batch {
         }
     }
 
-    /// Workflow executions that failed; with all, also those that ended otherwise.
+    /// Returns events for workflow executions that failed or, if `all` is set, ended in any way.
     fn verdicts(&self, all: bool) -> impl Iterator<Item = Event> {
         let told = self.runs.iter().filter(move |run| match run.status {
             Status::Failed | Status::Timeout => run.turned,

@@ -1,5 +1,5 @@
-//! What executions look like after a batch. One has statements of its own, with plain values: to hand a row over as a relation
-//! costs about as much as to write it.
+//! Updating executions after a batch. A single execution has its own statements with plain values, because passing a
+//! row as a relation costs about as much as writing it.
 
 use super::batch::{Batch, ExecutionRow, RunRow};
 use crate::engine::task_lists;
@@ -8,13 +8,13 @@ use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
-use conductor::task_lists::TaskLists;
+use conductor::view::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 impl Batch {
-    /// Writes what the conductor remembers, and what others see of executions that end.
+    /// Writes the conductor's state, and the publicly visible data of executions that end.
     pub(super) fn write_runs(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         let unknown = self.runs.iter().filter(|run| run.ended && run.lists.is_none());
         let lists = task_lists::load(client, &unknown.map(|run| run.id).collect::<Vec<_>>())?;

@@ -1,4 +1,4 @@
-//! Leases: those that were reported with go, those of what was given come.
+//! Leases: those that were reported are dropped, those of newly given tasks are added.
 
 use super::Handed;
 use crate::cache::claimed_tasks;
@@ -7,16 +7,16 @@ use crate::pg::id;
 use crate::pg::random;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Leases, by part and token, and the tasks of each, in order.
+/// The sorted tasks of leases, by part and token.
 pub type Leases = BTreeMap<(i32, i64), Vec<i64>>;
 
-/// Lets go of leases whose tasks have all been reported at once, and holds what was given to the asking worker. `reported` has
-/// the tasks of each lease.
+/// Drops leases whose tasks have all been reported together, and leases the given tasks to the asking worker.
+/// `reported` contains the reported tasks of each lease.
 pub fn turn_leases(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -42,8 +42,8 @@ pub fn turn_leases(
     Ok(())
 }
 
-/// Locks the leases whose tasks have all been reported at once, in the order in which everybody locks leases: they can be turned
-/// and dropped in any order then. The others are left without tasks, as no lease in the table is.
+/// Locks the leases whose tasks have all been reported together, in the order in which everybody locks leases, so that
+/// they can then be turned and dropped in any order. The others are left without tasks, unlike any lease in the table.
 pub fn lock_leases(client: &SpiClient, reported: &mut Leases) -> Result<(), Error> {
     if reported.is_empty() {
         return Ok(());
@@ -57,7 +57,7 @@ pub fn lock_leases(client: &SpiClient, reported: &mut Leases) -> Result<(), Erro
     Ok(())
 }
 
-/// Leases as a statement compares them with the table.
+/// Returns leases as rows that a statement can compare with the table.
 fn rows(reported: &Leases) -> Result<RowRelation, Error> {
     let reported: Vec<_> = reported.iter().collect();
     RowRelation::new(c"lease", &reported, |((part, token), tasks)| {
@@ -65,8 +65,9 @@ fn rows(reported: &Leases) -> Result<RowRelation, Error> {
     })
 }
 
-/// A new lease takes the row of an old one of its part, where one was reported whole: one write in place of two. What was handed
-/// over goes on under the token of such a one, and then no index hears of it.
+/// Writes the new leases. A new lease takes over the row of an old one of the same part if that was reported
+/// completely: one write instead of two. Tasks handed over keep the token of such a lease, so no index has to be
+/// updated.
 fn hold(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -104,7 +105,7 @@ fn hold(
     Ok(())
 }
 
-/// Gives the row of a lease that was reported other tasks, and another token. False: there was more in it.
+/// Gives the row of a reported lease other tasks and another token. Returns false if the lease contained more tasks.
 fn turn(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -127,7 +128,7 @@ fn turn(
     Ok(!statements::run(client, include_str!("../../queries/turn_lease.sql"), &arguments)?.is_empty())
 }
 
-/// Puts tasks in the order that leases have them in, so that they can be compared.
+/// Sorts tasks as they are sorted in leases, so that they can be compared.
 pub fn sort(tasks: &mut Vec<i64>) {
     tasks.sort_unstable();
     tasks.dedup();

@@ -1,4 +1,4 @@
-//! Waking workers where a queue was empty: `sql/notify.sql`.
+//! Waking workers when a queue was empty before: `sql/notify.sql`.
 
 use super::Batch;
 use crate::error::Error;
@@ -6,14 +6,14 @@ use crate::pg::statements;
 use crate::settings;
 use pgrx::spi::SpiClient;
 
-/// What had something in the queue before the batch was written.
+/// The queues that were not empty before the batch was written.
 pub(super) struct Wake {
     parts: Vec<i32>,
     before: Vec<Option<String>>,
 }
 
 impl Wake {
-    /// Looks, where workers are to be woken and the batch may put something into the queue.
+    /// Looks at the queues, if workers are to be woken and the batch may enqueue something.
     pub(super) fn look(batch: &Batch, client: &SpiClient) -> Result<Option<Wake>, Error> {
         let mut parts = if settings::notify() { batch.queueing_parts() } else { Vec::new() };
         parts.sort_unstable();
@@ -26,7 +26,7 @@ impl Wake {
         Ok(Some(Wake { parts, before: found.get::<Vec<Option<String>>>(1)?.unwrap_or_default() }))
     }
 
-    /// Tells of what has something only now.
+    /// Notifies workers of queues that were empty before and no longer are.
     pub(super) fn tell(self, client: &SpiClient) -> Result<(), Error> {
         let arguments = [self.before.into(), self.parts.into()];
         statements::run(client, include_str!("../../queries/notify_queued.sql"), &arguments)?;
@@ -35,7 +35,7 @@ impl Wake {
 }
 
 impl Batch {
-    /// The parts of what may be queued.
+    /// Returns the parts in which the batch may enqueue something.
     fn queueing_parts(&self) -> Vec<i32> {
         let tasks = self.tasks.iter().map(|task| task.run);
         let retried = self.retried.iter().map(|row| row.id);

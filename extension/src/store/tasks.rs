@@ -1,4 +1,4 @@
-//! Inserting tasks: ready for anybody, or leased already to the worker that asks.
+//! Inserting tasks: ready for anybody, or already leased to the asking worker.
 
 use super::batch::{Batch, FreshTask};
 use crate::cache::workflow_actions;
@@ -8,44 +8,44 @@ use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::skip_ri_checks;
 use crate::pg::transition_table::{RowRelation, Value, value};
-use crate::queue::claim::Asking;
+use crate::queue::asking::Asking;
 use crate::queue::fairness::Ahead;
-use conductor::changes::Start;
+use conductor::engine::commands::Start;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A task handed to the worker that asked, as `workflow_claim` would give it.
+/// A task handed to the asking worker, as `workflow_claim` would return it.
 pub struct Handed {
-    /// Its id.
+    /// Id of the task.
     pub task: i64,
-    /// The token its report must carry.
+    /// Token that its report must carry.
     pub lease: i64,
-    /// Its workflow execution.
+    /// Id of its workflow execution.
     pub workflow_execution: i64,
-    /// Its name.
+    /// Name of the task.
     pub task_name: String,
-    /// Which item.
+    /// Index of the item.
     pub task_index: Option<i32>,
-    /// What to do.
+    /// Action to execute.
     pub action: Option<String>,
-    /// With what.
+    /// Input of the action.
     pub input: Option<Jsonb>,
-    /// How often it was claimed.
+    /// Number of times it has been claimed.
     pub attempt: i32,
 }
 
-/// A task with its id and its input, about to be a row.
+/// A task with its id and its input, about to be inserted.
 struct NewRow<'t> {
     id: i64,
     task: &'t FreshTask,
     input: Option<Jsonb>,
-    /// The token, where it is handed over.
+    /// Lease token, if the task is handed over.
     lease: Option<i64>,
 }
 
 impl Batch {
-    /// Inserts tasks; notes those that the engine goes on with, and hands over what it may.
+    /// Inserts tasks, notes those that the engine continues with, and hands over what it may.
     pub(super) fn insert(
         &mut self,
         client: &SpiClient,
@@ -62,7 +62,7 @@ impl Batch {
         let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
         let rows = tasks.iter().map(|task| new_row(task, ids, asking)).collect::<Result<Vec<_>, _>>()?;
         let fresh = RowRelation::new(c"workflow_task_execution", &rows, |row| columns(row, now))?;
-        // Their executions are locked; they call no others yet.
+        // Their executions are locked, and they have no child executions yet.
         skip_ri_checks::known_to_hold(c"workflow_task_execution", &[c"workflow_execution", c"execution"], || {
             fresh.run(client, include_str!("../../queries/insert_tasks.sql"), &[])
         })?;
@@ -86,7 +86,7 @@ impl Batch {
     }
 }
 
-/// With an id, and with a token where it is handed over.
+/// Assigns an id to a task, and a lease token if it is handed over.
 fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) -> Result<NewRow<'t>, Error> {
     let part = id::part(task.run);
     let lease = match asking.filter(|_| task.start == "leased") {
@@ -97,7 +97,8 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
     Ok(NewRow { id: ids.next(part)?, task, input, lease })
 }
 
-/// Priority moves a task ahead in the queue by as many minutes: one that waits overtakes in time, so none starves.
+/// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
+/// task eventually overtakes others, so none starves.
 fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 34] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
@@ -154,7 +155,8 @@ fn numbers(context: &[u32]) -> Vec<i32> {
     context.iter().map(|id| *id as i32).collect()
 }
 
-/// Tells which tasks call a workflow, and chooses what goes to the worker that asks without passing through the queue.
+/// Determines which tasks call a workflow, and chooses those that go directly to the asking worker, bypassing the
+/// queue.
 fn place(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -172,18 +174,28 @@ fn place(
     }
     let Some(asking) = asking else { return Ok(()) };
     let mut parts = BTreeMap::new();
-    for task in tasks.iter().filter(|task| asking.may_take(task)) {
+    for task in tasks.iter().filter(|task| may_take(asking, task)) {
         let lowest = parts.entry(id::part(task.run)).or_insert(task.priority);
         *lowest = task.priority.min(*lowest);
     }
     let ahead = Ahead::look(client, now, asking, &parts)?;
     for task in tasks {
         let passes = ahead.goes_before(id::part(task.run), task.priority);
-        if asking.may_take(task) && (!passes || asking.past_others > 0) {
+        if may_take(asking, task) && (!passes || asking.past_others > 0) {
             asking.wanted -= 1;
             asking.past_others -= usize::from(passes);
             task.start = "leased";
         }
     }
     Ok(())
+}
+
+/// Whether the worker has room for this task and can do it.
+fn may_take(asking: &Asking, task: &FreshTask) -> bool {
+    let can_do = match (&asking.actions, &task.task.action) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(actions), Some(action)) => actions.contains(action),
+    };
+    asking.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && can_do
 }

@@ -2,12 +2,12 @@
 
 use super::RerunTask;
 use super::engine::{Engine, ReadyAction, ReadyTask, together};
+use conductor::engine::state::TaskEnd;
 use conductor::expression;
 use conductor::graph::Graph;
-use conductor::ledger::{Ledger, RowStatus};
-use conductor::limits::Limits;
-use conductor::parse::parse;
-use conductor::state::TaskEnd;
+use conductor::language::limits::Limits;
+use conductor::language::parse::parse;
+use conductor::testing::memory_host::{Ledger, RowStatus};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -55,11 +55,11 @@ async fn an_action_that_cannot_be_is_refused_by_kind() {
         action(db, &pack, "build").await;
         let create = async |input| refused(ActionRepository::create(&db.pool, input).await);
         let input = || action_input(&pack, "other");
-        assert_eq!(create(action_input(&pack, "build")).await, "Conflict WF617 another action has this ref");
+        assert_eq!(create(action_input(&pack, "build")).await, "Conflict WF617 another action already has this ref");
         let other = CreateActionInput { r#ref: "ci".into(), ..input() };
         assert_eq!(create(other).await, "Validation WF613 ref is malformed");
         let other = CreateActionInput { r#ref: "cd.build".into(), ..input() };
-        assert_eq!(create(other).await, "Validation WF613 ref is not of its pack");
+        assert_eq!(create(other).await, "Validation WF613 ref does not belong to the pack");
         let other = CreateActionInput { pack: 4711, ..input() };
         assert_eq!(create(other).await, "NotFound WF616 there is no such pack");
         let other = CreateActionInput { workflow_def: Some(4711), ..input() };

@@ -53,15 +53,18 @@ async fn a_definition_that_cannot_be_is_refused_by_kind() {
         definition(db, &pack, "deploy").await;
         let create = async |input| refused(WorkflowDefinitionRepository::create(&db.pool, input).await);
         let input = || definition_input(&pack, "other");
-        assert_eq!(create(definition_input(&pack, "deploy")).await, "Conflict WF617 another definition has this ref");
+        assert_eq!(
+            create(definition_input(&pack, "deploy")).await,
+            "Conflict WF617 another definition already has this ref"
+        );
         for r#ref in ["ci", "CI.other", "ci.", "ci..x", "ci.Other", "ci.a b"] {
             let input = CreateWorkflowDefinitionInput { r#ref: r#ref.into(), ..input() };
             assert_eq!(create(input).await, "Validation WF613 ref is malformed", "{ref:?}");
         }
         let other = CreateWorkflowDefinitionInput { r#ref: "cicd.other".into(), ..input() };
-        assert_eq!(create(other).await, "Validation WF613 ref is not of its pack");
+        assert_eq!(create(other).await, "Validation WF613 ref does not belong to the pack");
         let other = CreateWorkflowDefinitionInput { pack_ref: Some("cd".into()), ..input() };
-        assert_eq!(create(other).await, "Validation WF613 pack_ref is another pack's");
+        assert_eq!(create(other).await, "Validation WF613 pack_ref does not match the pack");
         let unknown = CreateWorkflowDefinitionInput { pack: 4711, ..input() };
         assert_eq!(create(unknown).await, "NotFound WF616 there is no such pack");
         let empty = CreateWorkflowDefinitionInput { definition: json!(null), ..input() };

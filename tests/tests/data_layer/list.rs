@@ -24,7 +24,7 @@ async fn walks<T: Row>(name: &str, expected: &[i64], fetch: impl AsyncFn(Page) -
 /// A list that is not in the order of ids says so when the row to go on after is gone, instead of ending.
 async fn misses<T: Row>(name: &str, after: i64, fetch: impl AsyncFn(Page) -> Result<Vec<T>>) {
     let refusal = refused(fetch(Page { max_rows: 10, after: Some(after) }).await.map(|_| ()));
-    assert_eq!(refusal, "NotFound WF616 the row to go on after has left the list", "{name}");
+    assert_eq!(refusal, "NotFound WF616 the row given as after is no longer in the list", "{name}");
 }
 
 #[tokio::test]

@@ -77,14 +77,14 @@ async fn a_task_that_cannot_be_is_refused_by_kind() {
         let linked = CreateWorkflowTaskExecutionInput { execution: Some(worker), ..input() };
         WorkflowTaskExecutionRepository::create(&db.pool, linked.clone()).await.unwrap();
         let create = async |input| refused(WorkflowTaskExecutionRepository::create(&db.pool, input).await);
-        assert_eq!(create(linked).await, "Conflict WF617 another task execution has this execution");
+        assert_eq!(create(linked).await, "Conflict WF617 another task execution already has this execution");
         let other = CreateWorkflowTaskExecutionInput { workflow_execution: 4711, ..input() };
         assert_eq!(create(other).await, "NotFound WF616 there is no such workflow execution");
         let other = CreateWorkflowTaskExecutionInput { execution: Some(4711), ..input() };
         assert_eq!(create(other).await, "NotFound WF616 there is no such execution");
         let far = execution(db, 1).await.id;
         let other = CreateWorkflowTaskExecutionInput { execution: Some(far), ..input() };
-        assert_eq!(create(other).await, "Validation WF613 execution is of another part");
+        assert_eq!(create(other).await, "Validation WF613 execution is in another part");
         for (name, input) in [
             ("task_index", CreateWorkflowTaskExecutionInput { task_index: Some(-1), ..input() }),
             ("task_batch", CreateWorkflowTaskExecutionInput { task_batch: Some(-1), ..input() }),
@@ -189,7 +189,10 @@ async fn an_update_that_cannot_be_is_refused_by_kind() {
         let link =
             |execution| UpdateWorkflowTaskExecutionInput { execution: Patch::Set(execution), ..Default::default() };
         assert_eq!(update(4711, link(worker)).await, "NotFound WF616 there is no such task execution");
-        assert_eq!(update(made.id, link(worker)).await, "Conflict WF617 another task execution has this execution");
+        assert_eq!(
+            update(made.id, link(worker)).await,
+            "Conflict WF617 another task execution already has this execution"
+        );
         assert_eq!(update(made.id, link(4711)).await, "NotFound WF616 there is no such execution");
         let negative = UpdateWorkflowTaskExecutionInput { retry_count: Some(-1), ..Default::default() };
         assert_eq!(update(made.id, negative).await, "Validation WF613 retry_count is negative");

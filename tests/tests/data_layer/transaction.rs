@@ -53,7 +53,7 @@ async fn a_refusal_within_a_savepoint_leaves_the_transaction_usable() {
             CreatePackInput { r#ref: "ci".into(), label: "x".into(), version: "1".into(), ..Default::default() };
         assert_eq!(
             refused(PackRepository::create(&mut *savepoint, again).await),
-            "Conflict WF617 another pack has this ref"
+            "Conflict WF617 another pack already has this ref"
         );
         savepoint.rollback().await.unwrap();
         assert!(PackRepository::delete(&mut *transaction, made.id).await.unwrap());
@@ -85,7 +85,7 @@ async fn two_creates_of_one_ref_at_once_make_one_and_refuse_one() {
             tokio::task::yield_now().await;
         }
         first.commit().await.unwrap();
-        assert_eq!(refused(second.await.unwrap()), "Conflict WF617 another pack has this ref");
+        assert_eq!(refused(second.await.unwrap()), "Conflict WF617 another pack already has this ref");
     })
     .await;
 }

@@ -65,7 +65,7 @@ async fn a_workflow_execution_that_cannot_be_is_refused_by_kind() {
         };
         assert_eq!(
             create(run.execution, run.workflow_def).await,
-            "Conflict WF617 another workflow execution has this execution"
+            "Conflict WF617 another workflow execution already has this execution"
         );
         assert_eq!(create(4711, run.workflow_def).await, "NotFound WF616 there is no such execution");
         let free = execution(db, 0).await.id;

@@ -25,34 +25,37 @@ async fn every_broken_invariant_is_found() {
             (format!("{tasks} status = 'running' WHERE {}", task(ended)), "a finished execution has no live task"),
             (
                 format!("{tasks} status = 'completed', queue_at = NULL WHERE {}", task(waiting)),
-                "an execution that goes on has a live task, or is paused",
+                "an execution that has not ended has a live task, or is paused",
             ),
             (
                 format!("DELETE FROM workflow.workflow_task_execution WHERE {}", task(waiting)),
                 "the conductor counts the live tasks",
             ),
-            (format!("{runs} status = 'failed' WHERE execution = {ended}"), "an execution and its workflow end alike"),
-            (format!("{tasks} queue_at = now() WHERE {}", task(running)), "what is queued is claimable"),
+            (
+                format!("{runs} status = 'failed' WHERE execution = {ended}"),
+                "an execution and its workflow end with the same status",
+            ),
+            (format!("{tasks} queue_at = now() WHERE {}", task(running)), "a queued task is claimable"),
             (
                 format!("{tasks} queue_at = NULL WHERE {}", task(waiting)),
-                "what is claimable is queued, unless its execution is paused",
+                "a claimable task is queued, unless its execution is paused",
             ),
             (
                 format!("{tasks} queue_at = now() WHERE {}", task(paused)),
-                "what is claimable is queued, unless its execution is paused",
+                "a claimable task is queued, unless its execution is paused",
             ),
             (
                 format!("{runs} paused = true WHERE execution = {waiting}"),
-                "what is claimable is queued, unless its execution is paused",
+                "a claimable task is queued, unless its execution is paused",
             ),
-            ("DELETE FROM workflow.lease".into(), "what runs is held by a lease"),
-            ("UPDATE workflow.lease SET until = until - interval '1 hour'".into(), "a lease is found when it ends"),
-            (format!("{tasks} lease = lease + 1 WHERE {}", task(running)), "what runs is held by a lease"),
+            ("DELETE FROM workflow.lease".into(), "a running task is held by a lease"),
+            ("UPDATE workflow.lease SET until = until - interval '1 hour'".into(), "a lease is found when it expires"),
+            (format!("{tasks} lease = lease + 1 WHERE {}", task(running)), "a running task is held by a lease"),
             (
                 format!("{tasks} status = 'requested', queue_at = NULL WHERE {}", task(waiting)),
-                "what waits has a reason",
+                "a waiting task has a reason to wait",
             ),
-            (format!("{tasks} id = id | (1::bigint << 50) WHERE {}", task(ended)), "an id names its part"),
+            (format!("{tasks} id = id | (1::bigint << 50) WHERE {}", task(ended)), "an id contains its part"),
             (format!("{tasks} retry_count = 5 WHERE {}", task(ended)), "a retry count stays within its bound"),
         ] {
             session.run("BEGIN").await;

@@ -27,7 +27,8 @@ const MORE: &[&str] = &[
     "workflow_find_timed_out(1, NULL)",
     "workflow.queued_actions(NULL)",
     "workflow.notify_queued('{}', NULL)",
-    "workflow.fire_schedules(10, workflow.now() + interval '1 day', NULL)",
+    "workflow.fire_schedule((SELECT s FROM workflow.schedule AS s LIMIT 1), 10, workflow.now() + interval '1 day')",
+    "workflow_grant('{role}', 'worker', '{1}')",
     "workflow.log_claim(ARRAY[{task}], 'me', 'postgres', workflow.now())",
     "workflow.why_late('it was to start', workflow.now())",
     "workflow.action_summary",
@@ -58,10 +59,13 @@ async fn more(session: &mut Session, names: &mut Vec<(&'static str, String)>) {
 async fn answer(session: &mut Session, call: &str, sequences: &str) -> String {
     session.run("SAVEPOINT before").await;
     let answer = format!("SELECT coalesce(jsonb_agg(to_jsonb(answer)), '[]')::text FROM {call} AS answer");
-    let answer = session.value(answer).await;
+    let answer: String = session.value(answer).await;
     session.run("ROLLBACK TO before").await;
     session.run(sequences).await;
-    answer
+    // A lease token is another at each claim.
+    let mut rows: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap();
+    rows.iter_mut().filter_map(|row| row.as_object_mut()).for_each(|row| drop(row.remove("lease_token")));
+    serde_json::Value::from(rows).to_string()
 }
 
 #[tokio::test]
@@ -100,7 +104,7 @@ async fn a_function_answers_alike_at_each_call_and_with_a_plan_for_any_arguments
 
 /// Functions in PL/pgSQL that none of the calls comes to: they answer with an error, or are left out. (Those in SQL are mostly part
 /// of the statements that name them.)
-const NEVER_CALLED: [&str; 5] = ["raise_lost", "raise_missing", "raise_owned", "raise_taken", "workflow_stop_ticker"];
+const NEVER_CALLED: [&str; 4] = ["raise_lost", "raise_missing", "raise_owned", "raise_taken"];
 
 async fn not_called(session: &mut Session) -> Vec<String> {
     session

@@ -332,11 +332,11 @@ async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
         };
         let why = format!("execution {id}, which called execution {child}, has not ended");
         let hint = refused(&mut session, child, why).await;
-        assert_eq!(hint, "wait for its end (workflow_wait), then try again");
+        assert_eq!(hint, "wait until it has ended (workflow_wait), then try again");
         session.work("amend", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
         let why = format!("execution {id}, which called execution {child}, completed");
-        assert_eq!(refused(&mut session, child, why).await, "start its workflow anew, with workflow_start");
+        assert_eq!(refused(&mut session, child, why).await, "start a new execution with workflow_start");
         // A retry has called another.
         let id = session.begin("tasks: [{name: call, action: demo.child, input: {n: 5}, retry: {count: 1}}]\n").await;
         for _ in 0..2 {
@@ -345,9 +345,9 @@ async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
         }
         let family = tree(&mut session, id).await;
         let (first, second) = (family[1].0, family[2].0);
-        let why = format!("the task of execution {id} that had called execution {first} has gone on without it");
+        let why = format!("the task of execution {id} that called execution {first} has continued without it");
         let hint = refused(&mut session, first, why).await;
-        assert_eq!(hint, "see workflow_tree for what it called last, and rerun that");
+        assert_eq!(hint, "use workflow_tree to find the execution it called last, and rerun that");
         rerun(&mut session, second).await;
         refused(&mut session, second, "it has not ended".into()).await;
         session.work("y", json!(null)).await;
@@ -376,7 +376,7 @@ async fn a_child_that_ran_before_the_newest_round_of_a_cycle_is_not_rerun() {
         session.assert_ended(id, "failed", json!(null)).await;
         let family = tree(&mut session, id).await;
         let refusal = session.refused(format!("SELECT workflow_rerun({})", family[1].0)).await;
-        assert!(refusal.message.ends_with("has gone on without it"), "{refusal:?}");
+        assert!(refusal.message.ends_with("has continued without it"), "{refusal:?}");
         // The newest is: what its failure had led to runs no more.
         rerun(&mut session, family[2].0).await;
         session.work("y", json!(null)).await;

@@ -183,7 +183,7 @@ async fn without_overlap_nothing_is_started_while_the_execution_before_goes_on()
         assert_eq!(tick(&mut session).await, 1);
         let held = find(&mut session, "one").await;
         assert_eq!((held.last_execution, held.next_at), (Some(first), Some(time("2026-01-04T03:00:00Z"))));
-        assert!(held.last_error.unwrap().ends_with(&format!("execution {first} still went on")));
+        assert!(held.last_error.unwrap().ends_with(&format!("execution {first} had not ended yet")));
         session.work("a", json!(null)).await;
         session.at(3.0 * DAY + 3.0 * HOUR).await;
         assert_eq!(tick(&mut session).await, 1);
@@ -380,10 +380,10 @@ async fn what_no_schedule_can_be_is_refused_by_kind_and_changes_nothing() {
         schedule(&mut session, daily("there")).await;
         for name in ["there", "new"] {
             for (arguments, sqlstate, code, word) in [
-                ("cron => '61 * * * *', ref => 'demo.w'", "22023", "WF613", "the cron line is wrong"),
-                ("cron => '* * * *', ref => 'demo.w'", "22023", "WF613", "the cron line is wrong"),
-                ("cron => '', ref => 'demo.w'", "22023", "WF613", "the cron line is wrong"),
-                ("cron => '0 0 30 2 *', ref => 'demo.w'", "22023", "WF613", "the cron line never comes"),
+                ("cron => '61 * * * *', ref => 'demo.w'", "22023", "WF613", "the cron expression is invalid"),
+                ("cron => '* * * *', ref => 'demo.w'", "22023", "WF613", "the cron expression is invalid"),
+                ("cron => '', ref => 'demo.w'", "22023", "WF613", "the cron expression is invalid"),
+                ("cron => '0 0 30 2 *', ref => 'demo.w'", "22023", "WF613", "the cron expression never fires"),
                 (
                     "cron => '@daily', ref => 'demo.w', time_zone => 'Mars/Olympus'",
                     "22023",

@@ -20,14 +20,15 @@ const LOOK: &str = "
     CREATE TABLE probe AS SELECT x FROM generate_series(1, 1000) AS x;
     ANALYZE probe;
     CREATE FUNCTION look() RETURNS void LANGUAGE plpgsql AS $$
+    <<look>>
     DECLARE
-      setting text;
+      name text;
       plan json;
     BEGIN
-      FOREACH setting IN ARRAY ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_nestloop', 'jit',
+      FOREACH name IN ARRAY ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_nestloop', 'jit',
         'plan_cache_mode', 'session_replication_role', 'enable_indexscan', 'enable_bitmapscan', 'enable_sort'] LOOP
-        IF current_setting(setting) <> (SELECT reset_val FROM pg_settings WHERE name = setting) THEN
-          RAISE '% is %', setting, current_setting(setting);
+        IF current_setting(look.name) <> (SELECT s.reset_val FROM pg_settings AS s WHERE s.name = look.name) THEN
+          RAISE '% is %', look.name, current_setting(look.name);
         END IF;
       END LOOP;
       EXECUTE 'EXPLAIN (FORMAT JSON) SELECT FROM public.probe AS a JOIN public.probe AS b USING (x)' INTO plan;
@@ -167,19 +168,19 @@ async fn rules_apply_to_what_the_engine_writes() {
 async fn the_function_of_a_policy_sees_the_settings_of_its_session() {
     with_database(async |db| {
         let mut session = prepared(db).await;
+        let role = db.role().await;
         session
-            .run(
-                "CREATE ROLE clerk;
-                 SELECT workflow_grant('clerk', 'operator'), workflow_grant('clerk', 'worker');
-                 GRANT SELECT ON probe TO clerk;
+            .run(format!(
+                "SELECT workflow_grant('{role}', 'operator'), workflow_grant('{role}', 'worker');
+                 GRANT SELECT ON probe TO {role};
                  CREATE FUNCTION at_run(part int) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
                    BEGIN PERFORM public.look(); RETURN true; END $$;
                  -- The planner evaluates these itself.
                  CREATE FUNCTION at_estimate() RETURNS int LANGUAGE plpgsql STABLE AS $$
                    BEGIN PERFORM public.look(); RETURN 0; END $$;
                  CREATE FUNCTION at_plan(part int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
-                   BEGIN PERFORM public.look(); RETURN part; END $$",
-            )
+                   BEGIN PERFORM public.look(); RETURN part; END $$"
+            ))
             .await;
         for table in TABLES {
             session
@@ -191,12 +192,11 @@ async fn the_function_of_a_policy_sees_the_settings_of_its_session() {
                 .await;
         }
         for _ in 0..TURNS {
-            session.run("SET ROLE clerk").await;
+            session.run(format!("SET ROLE {role}")).await;
             turn(&mut session).await;
             session.run("RESET ROLE").await;
             turn(&mut session).await;
         }
-        session.run("DROP OWNED BY clerk; DROP ROLE clerk").await;
     })
     .await;
 }

@@ -23,8 +23,8 @@ async fn fill(session: &mut Session, parts: i32) {
              INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, task_name, action_ref, status, due_at)
              SELECT (n % {parts})::int, {id}, {id}, 'a', 'demo.a', 'requested', t.due_at + n * interval '1 s'
              FROM generate_series(1, {WAITING}) AS n, (SELECT * FROM workflow.workflow_task_execution LIMIT 1) AS t;
-             INSERT INTO workflow.lease (part, id, token, worker, expires_from, until, tasks)
-             SELECT (n % {parts})::int, {id}, {id}, 'w', d.until, d.until, ARRAY[{id}]
+             INSERT INTO workflow.lease (part, id, token, worker, role, expires_from, until, tasks)
+             SELECT (n % {parts})::int, {id}, {id}, 'w', 'postgres', d.until, d.until, ARRAY[{id}]
              FROM generate_series(1, {WAITING}) AS n, LATERAL (SELECT workflow.now() + n * interval '1 s') AS d(until);
              INSERT INTO workflow.schedule (name, cron, time_zone, workflow_ref, parameters, missed, grace, overlap, priority, part, next_at)
              SELECT n::text, '@daily', 'UTC', 'demo.w', '{{}}', 'once', '1 s', true, 0, (n % {parts})::int, workflow.now() + n * interval '1 s'

@@ -75,13 +75,11 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
     assert_eq!(in_shop.value::<String>(next).await, before);
 
     // What fails is rolled back and said, and the ticker goes on once it is repaired.
-    let fail = "ALTER FUNCTION workflow.fire_schedules(int, timestamptz, int[]) RENAME TO";
+    let fail = "ALTER TABLE workflow.schedule RENAME TO";
     in_shop.run(format!("{fail} gone")).await;
-    until("the ticker has failed", async || {
-        server.log().contains("workflow.fire_schedules(integer, timestamp with time zone, integer[]) does not exist")
-    })
-    .await;
-    in_shop.run("ALTER FUNCTION workflow.gone(int, timestamptz, int[]) RENAME TO fire_schedules").await;
+    until("the ticker has failed", async || server.log().contains("relation \"workflow.schedule\" does not exist"))
+        .await;
+    in_shop.run("ALTER TABLE workflow.gone RENAME TO schedule").await;
     assert_ticked(&mut in_shop).await;
 
     // A database can go and come back; it is told once.
@@ -95,7 +93,7 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
         let told = server.log().matches(&format!("there is no database \"{missing}\"")).count();
         assert!(told <= if missing == "shop" { 2 } else { 1 }, "{missing}: {told}");
     }
-    assert_eq!(server.log().matches("the extension is not in database \"bare\"").count(), 1);
+    assert_eq!(server.log().matches("the extension is not installed in database \"bare\"").count(), 1);
 
     // The setting can change while the server runs.
     admin.execute("ALTER SYSTEM SET pg_workflow.databases = 'shop'").await.unwrap();
@@ -168,7 +166,7 @@ async fn of_many_who_start_a_ticker_at_once_one_has_started_it() {
 async fn a_ticker_that_fails_can_be_stopped_and_does_not_come_back() {
     with_database(async |db| {
         let mut running = session(&db.options()).await;
-        let rename = "ALTER FUNCTION workflow.fire_schedules(int, timestamptz, int[]) RENAME TO gone";
+        let rename = "ALTER TABLE workflow.schedule RENAME TO gone";
         running.run(rename).await;
         assert!(Engine::start_ticker(&db.pool).await.unwrap());
         let failed = format!("SELECT xact_rollback > 0 FROM pg_stat_database WHERE datname = '{}'", db.name);
@@ -176,7 +174,7 @@ async fn a_ticker_that_fails_can_be_stopped_and_does_not_come_back() {
         assert!(!Engine::start_ticker(&db.pool).await.unwrap(), "it is still there");
         assert!(Engine::stop_ticker(&db.pool).await.unwrap());
         assert!(!tickers(&mut running.connection).await.contains(&db.name));
-        running.run("ALTER FUNCTION workflow.gone(int, timestamptz, int[]) RENAME TO fire_schedules").await;
+        running.run("ALTER TABLE workflow.gone RENAME TO schedule").await;
     })
     .await;
 }

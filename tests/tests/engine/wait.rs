@@ -111,7 +111,7 @@ async fn a_wait_that_could_see_no_progress_is_refused() {
             let level = level.to_lowercase();
             assert_eq!(
                 refusal.message,
-                format!("WF611: a {level} transaction cannot wait for an execution: it sees no progress")
+                format!("WF611: a {level} transaction cannot wait for an execution: it would see no progress")
             );
             assert_eq!(refusal.hint, "wait at READ COMMITTED");
             session.run("ROLLBACK").await;

@@ -1,14 +1,14 @@
 //! What one event costs, in graphs of different sizes and at different times of an execution: `cargo bench -p conductor`.
 
-use conductor::catalogue::EmptyCatalogue;
-use conductor::changes::Changes;
-use conductor::conductor::{Advice, Conductor, Reported};
+use conductor::engine::commands::Changes;
+use conductor::engine::conductor::{Advice, Conductor, Reported};
+use conductor::engine::facts::Facts;
+use conductor::engine::state::{Execution, State, TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::limits::Limits;
-use conductor::scope::Facts;
-use conductor::state::{Execution, State, TaskEnd, TaskKey};
-use conductor::validate::check;
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::limits::Limits;
+use conductor::language::validate::check;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use std::hint::black_box;
 
@@ -51,7 +51,7 @@ fn compile(source: &str) -> Graph {
 }
 
 fn facts() -> Facts {
-    let nothing = || Some(conductor::context::empty());
+    let nothing = || Some(conductor::engine::variables::empty());
     Facts { parameters: nothing(), variables: nothing(), all_tasks: true, ..Facts::default() }
 }
 

@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use conductor::catalogue::EmptyCatalogue;
-use conductor::finding::{Finding, Severity};
-use conductor::limits::Limits;
-use conductor::validate::check;
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::finding::{Finding, Severity};
+use conductor::language::limits::Limits;
+use conductor::language::validate::check;
 
 const USAGE: &str = "\
 Usage: workflow-check FILE...
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if files == ["--schema"] {
-        print(&format!("{:#}\n", conductor::language::schema()));
+        print(&format!("{:#}\n", conductor::language::editor_schema::schema()));
         return ExitCode::SUCCESS;
     }
     if files.is_empty() {

@@ -1,11 +1,11 @@
 //! What the tests of the language share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use conductor::catalogue::{Catalogue, EmptyCatalogue};
-use conductor::definition::Definition;
-use conductor::finding::{Finding, Severity};
-use conductor::limits::Limits;
-use conductor::validate::{Checked, check};
+use conductor::language::catalogue::{Catalogue, EmptyCatalogue};
+use conductor::language::definition::Definition;
+use conductor::language::finding::{Finding, Severity};
+use conductor::language::limits::Limits;
+use conductor::language::validate::{Checked, check};
 
 /// The fields every workflow has.
 pub const HEAD: &str = "ref: test.it\nlabel: It\nversion: 1.0.0\n";

@@ -48,7 +48,7 @@ async fn a_role_that_may_only_work_needs_no_right_on_a_table() {
             "SELECT workflow_start('demo.w')",
             "SELECT * FROM workflow_define('x')",
             "SELECT workflow_cancel(1)",
-            "SELECT workflow.fire_schedules(1, now(), NULL)",
+            "SELECT workflow.log_claim(NULL, NULL, NULL, now())",
             "SELECT workflow.make_id(0, 1)",
             "SET pg_workflow.test_now = '2020-01-01'",
             "SET pg_workflow.max_result_bytes = 1",

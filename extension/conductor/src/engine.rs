@@ -1,0 +1,12 @@
+//! The state machine: (graph, state, event) to (state, commands).
+
+pub mod commands;
+pub mod conductor;
+pub mod control;
+pub mod facts;
+pub mod items;
+pub(crate) mod ready;
+pub(crate) mod retry;
+pub mod state;
+pub(crate) mod transition;
+pub mod variables;

@@ -1,0 +1,160 @@
+//! What people do to an execution: pause, resume, cancel, let it time out, rerun.
+
+use crate::engine::commands::{Hold, RerunTask, Withdraw};
+use crate::engine::conductor::{Conductor, Trouble, Work};
+use crate::engine::facts::Outcome;
+use crate::engine::items::tolerated;
+use crate::engine::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
+use crate::expression::Data;
+use crate::graph::NodeId;
+use crate::language::definition::CancellationPolicy;
+
+/// A task that a rerun runs again.
+#[derive(Debug, Clone)]
+pub struct Rerun {
+    /// Which.
+    pub key: TaskKey,
+    /// What it saw.
+    pub context: Context,
+    /// Its items in all, and those of them that keep their success; none: it has no items.
+    pub items: Option<(u32, u32)>,
+    /// Items that succeeded run again too, and what it called is called anew.
+    pub reset_items: bool,
+    /// The item whose turn comes first; none: the order of items.
+    pub first: Option<u32>,
+    /// The engine ended it at once: it was skipped, or had nothing to do. Its row is no work.
+    pub ended_at_once: bool,
+}
+
+impl Conductor<'_> {
+    /// No new claims; what runs may finish. Doing it again changes nothing.
+    pub fn pause(&mut self) {
+        if self.execution.status == Status::Running && !self.execution.paused {
+            self.execution.paused = true;
+            self.changes.hold = Hold::Pause;
+        }
+    }
+
+    /// Claims again; ends the execution where nothing is left to do.
+    pub fn resume(&mut self) {
+        if self.execution.paused {
+            self.execution.paused = false;
+            self.changes.hold = Hold::Resume;
+            self.run();
+        }
+    }
+
+    /// Nothing new starts; cancelled when nothing runs. What has ended stays as it is.
+    pub fn cancel(&mut self) {
+        if self.execution.status != Status::Running && self.execution.state.live == 0 {
+            return;
+        }
+        self.execution.paused = false;
+        self.stop(Status::Canceling);
+        if self.execution.status == Status::Failed && self.execution.state.live > 0 {
+            // It failed already, and keeps that verdict; what was to run all the same no longer is.
+            self.changes.withdraw = Withdraw::Everything;
+        }
+        self.changes.void = self.graph.cancellation_policy == CancellationPolicy::CancelRunning;
+        self.run();
+    }
+
+    /// The workflow took too long.
+    pub fn time_out(&mut self) {
+        if self.execution.status == Status::Running {
+            self.execution.paused = false;
+            self.changes.error_message = Some("WF610: the workflow took longer than its timeout".to_owned());
+            self.stop(Status::Timeout);
+            self.run();
+        }
+    }
+
+    /// Runs tasks of a finished execution again, and what would have started when it stopped.
+    pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
+        let staged = std::mem::take(&mut self.execution.state.staged);
+        if tasks.is_empty() && staged.is_empty() {
+            return Err("nothing in it failed".to_owned());
+        }
+        // The last task runs at this end too, whatever became of it at the one before.
+        let is_last = |node: NodeId| self.graph.finally == Some(node);
+        let state = &mut self.execution.state;
+        state.failures.retain(|key| !is_last(key.node));
+        state.verdict = None;
+        state.live = 0;
+        state.reruns += 1;
+        state.ended = state.ended.take().filter(|seen| !seen.is_empty());
+        self.execution.status = Status::Running;
+        self.changes.rerun = true;
+        for task in tasks.iter().filter(|task| !is_last(task.key.node)) {
+            self.rerun_task(task);
+        }
+        for Staged { node, route, context } in staged.into_iter().filter(|staged| !is_last(staged.node)) {
+            self.execution.state.live += 1;
+            self.work.push_back(Work::Ready { node, route, context });
+        }
+        self.run();
+        Ok(())
+    }
+
+    fn rerun_task(&mut self, task: &Rerun) {
+        let (concurrency, tolerated, max_retries) = self.item_bounds(task);
+        let state = &mut self.execution.state;
+        state.failures.retain(|key| *key != task.key);
+        state.live += 1;
+        if task.ended_at_once {
+            let (node, route, context) = (task.key.node, task.key.route, task.context.clone());
+            return self.work.push_back(Work::Ready { node, route, context });
+        }
+        if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
+            // All of its items keep their success: what is left to do is what follows them.
+            let result = self.facts.results.get(&task.key).cloned();
+            let outcome = Outcome { status: TaskEnd::Completed.name(), result, error: Some(Data::from(())) };
+            return self.end_task(task.key, &task.context, outcome, TaskEnd::Completed);
+        }
+        let released = task.items.map(|(total, kept)| {
+            let kept = if task.reset_items { 0 } else { kept };
+            let open = total - kept;
+            let released = if concurrency == 0 { open } else { concurrency.min(open) };
+            state.items.push(Progress {
+                key: task.key,
+                context: task.context.clone(),
+                total,
+                released: kept + released,
+                ended: kept,
+                failed: 0,
+                cancelled: 0,
+                withdrawn: 0,
+                concurrency,
+                tolerated,
+                retries: 0,
+                max_retries,
+                stopped: false,
+                final_failure: false,
+                uncounted: false,
+            });
+            released
+        });
+        let Rerun { key, reset_items, first, .. } = *task;
+        self.changes.rerun_tasks.push(RerunTask { key, reset_items, first, released });
+    }
+
+    /// Concurrency, failures tolerated, and retries allowed.
+    fn item_bounds(&self, task: &Rerun) -> (u32, Option<u32>, u32) {
+        let node = self.graph.node(task.key.node);
+        match (&node.items, task.items) {
+            (Some(items), Some((total, _))) => {
+                let vars = self.branch(&task.context);
+                let concurrency = self.count(node, "concurrency", &items.concurrency, vars.clone()).ok().flatten();
+                let max_retries = self.max_retries(node, vars, None).unwrap_or(0);
+                (concurrency.unwrap_or(0), tolerated(items, total), max_retries as u32)
+            }
+            _ => (0, None, 0),
+        }
+    }
+
+    /// The workflow fails for a reason outside its graph.
+    pub fn break_off(&mut self, message: String) {
+        self.fail(Trouble { message });
+        self.run();
+    }
+}

@@ -1,0 +1,179 @@
+//! Making a task ready: its condition, its input, its items, its place in time.
+
+use crate::engine::commands::{NewTask, Start};
+use crate::engine::conductor::{Conductor, Trouble, Work};
+use crate::engine::facts::{Item, Outcome};
+use crate::engine::items::SHOWN;
+use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
+use crate::expression::{Data, ExpressionError, Rendering};
+use crate::graph::{Node, NodeId};
+use crate::language::finding::shorten;
+
+impl Conductor<'_> {
+    /// A task's turn has come. It counts as live already.
+    pub(crate) fn ready(&mut self, node: NodeId, route: u32, context: Context) {
+        if self.execution.status != Status::Running && self.execution.state.verdict.is_none() {
+            self.execution.state.live -= 1;
+            self.execution.state.staged.push(Staged { node, route, context });
+            return;
+        }
+        let compiled = self.graph.node(node);
+        // What no cycle leads to runs once by each way. After a rerun it may again, even twice: what had been about to start
+        // does, and what runs again leads to it as well.
+        let visit = match (compiled.repeats, self.execution.state.reruns) {
+            (false, 0) => 0,
+            (false, reruns) => self.execution.state.visit(node, reruns),
+            (true, _) => self.execution.state.visit(node, 0),
+        };
+        if compiled.repeats && visit >= self.graph.max_visits {
+            let message = format!("WF609: task {} ran {visit} times, which is max_visits", compiled.name);
+            return self.refuse(node, route, context, Trouble { message });
+        }
+        let key = TaskKey { node, route, visit };
+        let vars = self.branch(&context);
+        match self.prepare(compiled, key, &context, vars) {
+            Ok(()) => {}
+            Err(trouble) => self.refuse(node, route, context, trouble),
+        }
+    }
+
+    /// A task that cannot start breaks the workflow; a rerun tries it again.
+    fn refuse(&mut self, node: NodeId, route: u32, context: Context, trouble: Trouble) {
+        self.execution.state.live -= 1;
+        self.execution.state.staged.push(Staged { node, route, context });
+        self.fail(trouble);
+    }
+
+    fn prepare(&mut self, node: &Node, key: TaskKey, context: &Context, vars: Option<Data>) -> Result<(), Trouble> {
+        let name = Some(node.name.as_str());
+        let failed = |code: &str, what: &str, error: ExpressionError| Trouble::evaluating(code, what, name, &error);
+        if let Some(when) = node.when {
+            let holds = self.holds(when, vars.clone(), None).map_err(|error| failed("WF604", "condition", error))?;
+            if !holds {
+                self.end_at_once(key, context, TaskEnd::Skipped, None);
+                return Ok(());
+            }
+        }
+        let delay = self.seconds(&node.delay, vars.clone()).map_err(|error| failed("WF602", "delay", error))?;
+        if node.items.is_some() {
+            return self.prepare_items(node, key, context, vars, delay);
+        }
+        if node.is_routing() && delay.is_none() {
+            self.end_at_once(key, context, TaskEnd::Completed, None);
+            return Ok(());
+        }
+        let task = self.new_task(node, key, context, vars, None, delay.map_or(Start::Ready, Start::Delayed))?;
+        self.changes.scheduled.push(task);
+        Ok(())
+    }
+
+    pub(crate) fn new_task(
+        &mut self,
+        node: &Node,
+        key: TaskKey,
+        context: &Context,
+        vars: Option<Data>,
+        item: Option<&Item>,
+        start: Start,
+    ) -> Result<NewTask, Trouble> {
+        let failed = |what: &str, error: ExpressionError| Trouble::evaluating("WF602", what, Some(&node.name), &error);
+        let rendered = |what: &str, rendering: &Option<Rendering>| match rendering {
+            None => Ok(None),
+            Some(rendering) => {
+                self.render(rendering, vars.clone(), None, item).map(Some).map_err(|error| failed(what, error))
+            }
+        };
+        let text = |what: &str, rendering: &Option<Rendering>| match rendered(what, rendering)? {
+            None => Ok(None),
+            Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| {
+                let value = value.to_string();
+                Trouble {
+                    message: format!("WF602: {what} of task {} is no text: {}", node.name, shorten(&value, SHOWN)),
+                }
+            }),
+        };
+        let action = text("action", &node.action)?;
+        let signal = text("signal", &node.signal)?;
+        let input = rendered("input", &node.input)?;
+        let timeout = self.seconds(&node.timeout, vars.clone()).map_err(|error| failed("timeout", error))?;
+        let max_retries = self.max_retries(node, vars, item)?;
+        let task = NewTask {
+            key,
+            index: item.map(|item| item.index),
+            batch: item.and_then(|item| item.batch),
+            start,
+            action,
+            signal,
+            input,
+            context: context.clone(),
+            timeout: timeout.map(|seconds| seconds.ceil().clamp(1.0, f64::from(i32::MAX)) as i32),
+            max_retries,
+            priority: node.priority,
+        };
+        self.wait_begins |= task.signal.is_some() && task.start == Start::Ready;
+        self.count_input(&task)?;
+        Ok(task)
+    }
+
+    pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Trouble> {
+        let Some(retry) = &node.retry else { return Ok(0) };
+        let count = self.render(&retry.count, vars, None, item);
+        let count = count.map_err(|error| Trouble::evaluating("WF602", "retry count", Some(&node.name), &error))?;
+        Ok(count.as_i64().unwrap_or(0).clamp(0, i32::MAX.into()) as i32)
+    }
+
+    /// The engine itself ends a task: a row that was never claimable.
+    pub(crate) fn end_at_once(&mut self, key: TaskKey, context: &Context, end: TaskEnd, result: Option<Data>) {
+        self.changes.scheduled.push(NewTask {
+            key,
+            index: None,
+            batch: None,
+            start: Start::Ended(end, result.clone()),
+            action: None,
+            signal: None,
+            input: None,
+            context: context.clone(),
+            timeout: None,
+            max_retries: 0,
+            priority: 0,
+        });
+        let nothing = Some(Data::from(()));
+        let outcome = Outcome { status: end.name(), result: result.or(nothing.clone()), error: nothing };
+        self.work.push_back(Work::Ended { key, context: context.clone(), outcome, end });
+    }
+
+    /// Seconds from a number or a template; zero or less is none.
+    pub(crate) fn seconds(
+        &self,
+        rendering: &Option<Rendering>,
+        vars: Option<Data>,
+    ) -> Result<Option<f64>, ExpressionError> {
+        let Some(rendering) = rendering else { return Ok(None) };
+        let value = self.render(rendering, vars, None, None)?;
+        let seconds = f64::try_from(value.clone()).ok().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        match seconds {
+            Some(seconds) if seconds.is_finite() => Ok((seconds > 0.0).then_some(seconds)),
+            _ if value.is_none() => Ok(None),
+            _ => {
+                let expression = shorten(&value.to_string(), SHOWN).into_owned();
+                Err(ExpressionError { expression, message: "no number of seconds".to_owned() })
+            }
+        }
+    }
+
+    /// Takes back a task that was scheduled in this batch and is not written yet.
+    pub(crate) fn unschedule(&mut self, task: NewTask) {
+        let key = task.key;
+        let first = match self.execution.state.items.iter().position(|progress| progress.key == key) {
+            Some(position) => {
+                self.execution.state.items.remove(position);
+                true
+            }
+            None => task.index.is_none(),
+        };
+        if first {
+            self.execution.state.live -= 1;
+            self.execution.state.staged.push(Staged { node: key.node, route: key.route, context: task.context });
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Going on from a task that ended: every true transition fires, publishes and leads on.
+
+use crate::engine::commands::{Report, Row};
+use crate::engine::conductor::{Conductor, Reported, Trouble, Work};
+use crate::engine::facts::Outcome;
+use crate::engine::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
+use crate::engine::variables;
+use crate::expression::{Data, Rendering};
+use crate::graph::{NodeId, Target};
+
+/// A transition that fires: what it publishes and where it leads.
+struct Fired<'a> {
+    changes: variables::Changes,
+    targets: &'a [Target],
+}
+
+impl<'a> Conductor<'a> {
+    /// A task without items was reported.
+    pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
+        let outcome =
+            Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
+        match self.retry(reported, &outcome) {
+            Ok(None) => {}
+            Ok(Some(delay)) if self.execution.status == Status::Running => {
+                self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && delay <= 0.0;
+                return Report { row: Row::Retry(delay), task_status: "retrying" };
+            }
+            // A retry that a stopping workflow no longer makes.
+            Ok(Some(_)) if self.execution.status == Status::Canceling => {
+                self.end_task(reported.key, reported.context, outcome, TaskEnd::Cancelled);
+                return Report { row: Row::Ended(TaskEnd::Cancelled), task_status: "retrying" };
+            }
+            Ok(Some(_)) => {}
+            Err(trouble) => self.fail(trouble),
+        }
+        if reported.end == TaskEnd::Cancelled {
+            self.stop(Status::Canceling);
+        }
+        self.end_task(reported.key, reported.context, outcome, reported.end);
+        Report { row: Row::Ended(reported.end), task_status: reported.end.name() }
+    }
+
+    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, end: TaskEnd) {
+        self.work.push_back(Work::Ended { key, context: context.to_vec(), outcome, end });
+    }
+
+    /// Tests a task's transitions and follows those that fire.
+    pub(crate) fn go_on(&mut self, key: TaskKey, context: &Context, outcome: &Outcome, end: TaskEnd) {
+        if let Some(verdict) = &mut self.execution.state.verdict {
+            if end.is_failure() && *verdict == Status::Completed {
+                *verdict = Status::Failed;
+                self.execution.state.failures.push(key);
+                let name = &self.graph.node(key.node).name;
+                self.changes.error_message =
+                    Some(format!("task {name}, which runs at the end, ended as {}", end.name()));
+            }
+            return self.stop_here(context);
+        }
+        if end == TaskEnd::Cancelled {
+            self.execution.state.failures.push(key);
+            return self.stop_here(context);
+        }
+        let fired = self.fire(key, context, outcome, end).and_then(|(published, fired)| {
+            self.bound_variables(key, context, &published, &fired)?;
+            Ok((published, fired))
+        });
+        match fired {
+            Ok((published, fired)) => self.follow(key, context, end, published, fired),
+            Err(trouble) => {
+                self.stop_here(context);
+                self.fail(trouble);
+            }
+        }
+    }
+
+    /// A branch ends.
+    fn stop_here(&mut self, context: &[u32]) {
+        let state = &mut self.execution.state;
+        state.share(context);
+        variables::join(state.ended.get_or_insert_default(), context);
+        state.live -= 1;
+    }
+
+    /// What the task publishes of itself, and the transitions that fire with what they publish.
+    fn fire(
+        &self,
+        key: TaskKey,
+        context: &Context,
+        outcome: &Outcome,
+        end: TaskEnd,
+    ) -> Result<(variables::Changes, Vec<Fired<'a>>), Trouble> {
+        let graph = self.graph;
+        let node = graph.node(key.node);
+        let task = (node.name.as_str(), outcome);
+        let vars = self.branch(context);
+        let mut published = variables::Changes::new();
+        let mut bytes = 0;
+        if end == TaskEnd::Completed {
+            self.publish_all(&node.publish, vars.as_ref(), &mut published, task, &mut bytes)?;
+        }
+        let mut fired = Vec::new();
+        for next in &node.next {
+            let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &published));
+            let fires = match next.when {
+                None => true,
+                Some(when) => self
+                    .holds(when, seen, Some(task))
+                    .map_err(|error| Trouble::evaluating("WF604", "condition", Some(&node.name), &error))?,
+            };
+            if fires {
+                let mut changes = published.clone();
+                self.publish_all(&next.publish, vars.as_ref(), &mut changes, task, &mut bytes)?;
+                fired.push(Fired { changes, targets: &next.targets });
+            }
+        }
+        Ok((published, fired))
+    }
+
+    fn publish_all(
+        &self,
+        entries: &[(String, Rendering)],
+        vars: Option<&Data>,
+        changes: &mut variables::Changes,
+        task: (&str, &Outcome),
+        bytes: &mut u64,
+    ) -> Result<(), Trouble> {
+        for (name, value) in entries {
+            let seen = vars.map(|vars| variables::seen_through(vars, changes));
+            let value = self
+                .render(value, seen, Some(task), None)
+                .map_err(|error| Trouble::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
+            // One task's end is held to the bound while it goes on, or it could take any memory before it is refused.
+            *bytes += variables::size_of(name, &value);
+            self.bound(*bytes, Some(task.0), name)?;
+            changes.insert(name.clone(), value);
+        }
+        Ok(())
+    }
+
+    /// Do all variables keep to their bound with what the task's end publishes?
+    fn bound_variables(
+        &self,
+        key: TaskKey,
+        context: &Context,
+        published: &variables::Changes,
+        fired: &[Fired],
+    ) -> Result<(), Trouble> {
+        let state = &self.execution.state;
+        let mut all: Vec<&variables::Changes> = fired.iter().map(|next| &next.changes).collect();
+        all.extend(fired.is_empty().then_some(published));
+        let changed = all.iter().copied().flatten();
+        let Some((_, name)) = changed.map(|(name, value)| (variables::size_of(name, value), name)).max() else {
+            return Ok(());
+        };
+        let bytes = match all.as_slice() {
+            [changes] if state.is_single() => match self.branch(context) {
+                Some(seen) => state.bytes_after(&seen, changes),
+                None => 0,
+            },
+            [changes] => state.bytes_beside(context, changes),
+            all => state.bytes + all.iter().map(|changes| variables::size(changes)).sum::<u64>(),
+        };
+        self.bound(bytes, Some(&self.graph.node(key.node).name), name)
+    }
+
+    /// So many bytes of variables: may they be?
+    pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Trouble> {
+        let most = self.graph.limits.context_bytes;
+        if bytes <= most as u64 {
+            return Ok(());
+        }
+        let by = task.map(|task| format!(" that task {task} publishes")).unwrap_or_default();
+        let message =
+            format!("WF614: with variable {variable}{by} the variables take {bytes} bytes, at most {most} are allowed");
+        Err(Trouble { message })
+    }
+
+    fn follow(
+        &mut self,
+        key: TaskKey,
+        context: &Context,
+        end: TaskEnd,
+        published: variables::Changes,
+        fired: Vec<Fired>,
+    ) {
+        let handled = !end.is_failure()
+            || fired
+                .iter()
+                .any(|next| next.targets.iter().any(|target| matches!(target, Target::Task(..) | Target::Noop)));
+        let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));
+        let mut arrivals: Vec<(NodeId, Context)> = Vec::new();
+        let mut leads_on: Vec<(NodeId, u32, Context, bool)> = Vec::new();
+        let mut ends: Vec<Context> = Vec::new();
+        let alone = fired.len() <= 1;
+        if !alone {
+            // What one of the ways publishes, the others must not see.
+            self.execution.state.share(context);
+        }
+        if fired.is_empty() {
+            ends.push(self.carry(context, &published, alone));
+        }
+        for next in &fired {
+            let carried = self.carry(context, &next.changes, alone);
+            let beside_fail = next.targets.contains(&Target::Fail);
+            let mut led = false;
+            for target in next.targets {
+                if let Target::Task(to) = *target {
+                    led = true;
+                    if self.graph.node(to).join.is_some() {
+                        match arrivals.iter_mut().find(|(join, _)| *join == to) {
+                            Some((_, seen)) => variables::join(seen, &carried),
+                            None => arrivals.push((to, carried.clone())),
+                        }
+                    } else {
+                        let route = self.route_to(to, key.route);
+                        leads_on.push((to, route, carried.clone(), beside_fail));
+                    }
+                }
+            }
+            if !led {
+                ends.push(carried);
+            }
+        }
+        if leads_on.len() + arrivals.len() + ends.len() > 1 {
+            leads_on.iter().for_each(|(_, _, context, _)| self.execution.state.share(context));
+        }
+        self.close(key, end, handled, told);
+        if end.is_failure() && (told || !handled) {
+            // A rerun runs the task again, and what it then leads to: only what stands beside `fail` starts now.
+            let failed = self.execution.status == Status::Failed;
+            leads_on.retain(|(.., beside_fail)| *beside_fail && failed);
+            arrivals.clear();
+        }
+        for (node, route, context, beside_fail) in leads_on {
+            self.lead_to(node, route, context, beside_fail && told);
+        }
+        for (node, context) in arrivals {
+            self.arrive(node, key, context);
+        }
+        for context in ends {
+            let state = &mut self.execution.state;
+            state.share(&context);
+            variables::join(state.ended.get_or_insert_default(), &context);
+        }
+        self.execution.state.live -= 1;
+    }
+
+    /// The task has ended: does its end break the workflow?
+    fn close(&mut self, key: TaskKey, end: TaskEnd, handled: bool, told: bool) {
+        if handled && !told {
+            return;
+        }
+        let name = &self.graph.node(key.node).name;
+        let message = match end.is_failure() {
+            true => format!("task {name} ended as {} and no transition handles it", end.name()),
+            false => format!("task {name} led to fail"),
+        };
+        if end.is_failure() {
+            self.execution.state.failures.push(key);
+        }
+        let message = if told { format!("task {name} led to fail") } else { message };
+        self.fail(Trouble { message });
+    }
+
+    /// One branch more: a task begins, also beside `fail` in a workflow that has just failed.
+    fn lead_to(&mut self, node: NodeId, route: u32, context: Context, beside_fail: bool) {
+        if self.execution.state.routes > self.graph.max_visits {
+            let message = format!("WF609: more ways lead to task {} than max_visits", self.graph.node(node).name);
+            return self.fail(Trouble { message });
+        }
+        self.execution.state.live += 1;
+        if beside_fail && self.execution.status == Status::Failed {
+            self.execution.status = Status::Running;
+            self.ready(node, route, context);
+            self.execution.status = Status::Failed;
+        } else {
+            self.work.push_back(Work::Ready { node, route, context });
+        }
+    }
+
+    fn route_to(&mut self, node: NodeId, route: u32) -> u32 {
+        match self.graph.node(node).split {
+            true => self.execution.state.open_route(),
+            false => route,
+        }
+    }
+
+    /// The context after a transition's changes.
+    fn carry(&mut self, context: &Context, changes: &variables::Changes, alone: bool) -> Context {
+        let single = alone && self.execution.state.is_single();
+        if changes.is_empty() {
+            return context.clone();
+        }
+        let Some(variables) = self.variables.clone() else {
+            self.missing.note();
+            return context.clone();
+        };
+        if single {
+            let seen = self.execution.state.variables(&variables, context);
+            let merged = self.execution.state.publish_alone(&seen, changes);
+            self.variables = Some(merged.clone());
+            self.changes.variables = Some(merged);
+            return Context::new();
+        }
+        let carried = self.execution.state.publish(&variables, context, changes);
+        let merged = variables::overlaid(&variables, changes);
+        self.variables = Some(merged.clone());
+        self.changes.variables = Some(merged);
+        carried
+    }
+
+    /// An inbound task has reached a join.
+    fn arrive(&mut self, node: NodeId, from: TaskKey, context: Context) {
+        let needed = self.graph.node(node).join.unwrap_or(1);
+        let inbound = self.graph.inbound(node);
+        let repeats = self.graph.node(node).repeats;
+        let state = &mut self.execution.state;
+        state.share(&context);
+        if !repeats && state.has_fired(node, from.route) {
+            return;
+        }
+        let place = state.arrivals(node, from.route);
+        let join = &mut state.joins[place];
+        // In a cycle whoever comes a second time opens the next round.
+        if join.fired && join.tasks.contains(from.node) {
+            *join = Arrivals::none(node, from.route);
+        }
+        join.tasks.insert(from.node);
+        let arrived = join.tasks.len();
+        let fires = !join.fired && arrived >= needed;
+        if !join.fired {
+            variables::join(&mut join.context, &context);
+        }
+        if fires {
+            join.fired = true;
+            let context = std::mem::take(&mut join.context);
+            state.live += 1;
+            self.work.push_back(Work::Ready { node, route: from.route, context });
+            if !repeats {
+                state.joins.remove(place);
+                return state.note_fired(node, from.route);
+            }
+        }
+        if state.joins[place].fired && arrived >= inbound {
+            state.joins.remove(place);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A stored value that is read only when an expression looks into it: most are passed on as they are.
+
+use crate::expression::Data;
+use crate::expression::template::unwatched;
+use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value};
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+/// An object or a list where it is stored. What is neither is no more than it says: it is read at once.
+pub trait Source: Any + Send + Sync {
+    /// The value; [`unreadable`](crate::expression::unreadable) where it cannot be read.
+    fn read(&self) -> Data;
+    /// Is it a list?
+    fn is_list(&self) -> bool;
+    /// How much room it takes.
+    fn bytes(&self) -> usize;
+    /// Is it nested deeper than so many levels?
+    fn is_deeper_than(&self, levels: usize) -> bool;
+}
+
+/// A value that is stored, and may not have been read.
+struct Stored {
+    source: Box<dyn Source>,
+    read: OnceLock<Data>,
+}
+
+/// The value of a source.
+pub fn data(source: impl Source) -> Data {
+    Value::from_object(Stored { source: Box::new(source), read: OnceLock::new() })
+}
+
+/// Where a value is stored, as it is; none: it is a new one.
+pub fn source<S: Source>(data: &Data) -> Option<&S> {
+    let source: &dyn Any = any_source(data)?;
+    source.downcast_ref()
+}
+
+/// The same, whatever stores it.
+pub(crate) fn any_source(data: &Data) -> Option<&dyn Source> {
+    unwatched(data).downcast_object_ref::<Stored>().map(|stored| &*stored.source)
+}
+
+impl Stored {
+    fn read(&self) -> &Data {
+        self.read.get_or_init(|| self.source.read())
+    }
+
+    /// What it is when it was read; none: it cannot be.
+    fn object(&self) -> Option<&DynObject> {
+        self.read().as_object()
+    }
+}
+
+impl Object for Stored {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        if self.source.is_list() { ObjectRepr::Seq } else { ObjectRepr::Map }
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match self.object() {
+            Some(object) => object.get_value(key),
+            None => Some(self.read().clone()),
+        }
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        match self.object() {
+            Some(object) => object.get_value_by_str(key),
+            None => Some(self.read().clone()),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.object().map_or(Enumerator::NonEnumerable, |object| object.enumerate())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        self.object()?.enumerator_len()
+    }
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read().fmt(f)
+    }
+}

@@ -1,0 +1,543 @@
+//! Templates whose every walk through a value is paid for with fuel.
+//!
+//! MiniJinja meters its instructions and loops, but `~`, comparisons, and what turns a list to text walk through a value
+//! for nothing, and folding constants does that while compiling. A list may be repeated, or hold another many times: a
+//! short expression makes one that takes years to walk through. So the tree of a template is copied with a filter around
+//! every operand that may be walked through: it takes the fuel, or fails, before the walk. `map`, `select` and their like,
+//! which walk through their arguments with each item, are registered anew, to take it each time.
+//!
+//! Fuel bounds how much is done; how long it takes until the host can stop it is bounded, too. The filters check, and hand a
+//! large value on as one that checks at each step ([`watched`]). A body that can be repeated checks each time. What a
+//! library does in one go has an input of bounded size: [`MAX_TEXT`] and [`MAX_SORTED`].
+//!
+//! MiniJinja slices, repeats and reverses lists lazily. A list that is lazy many times over costs a walk through each layer for
+//! every item, and stack. So the filters hand on a plain list in place of a lazy one.
+
+use minijinja::machinery::ast::{
+    AutoEscape, BinOp, BinOpKind, Call, CallArg, CallBlock, Compare, CompareOp, Const, Do, EmitExpr, EmitRaw, Expr,
+    Filter, FilterBlock, ForLoop, GetAttr, GetItem, IfCond, IfExpr, List, Macro, Map, Set, SetBlock, Slice, Spanned,
+    Stmt, Template, Test, Tuple, UnaryOp, UnaryOpKind, Var, WithBlock,
+};
+use minijinja::machinery::{CodeGenerator, Instructions, Span, parse, parse_expr};
+use minijinja::tests::is_sameas;
+use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State, filters};
+use std::borrow::Cow;
+
+use super::watched::{is_plain_map, unwatched, watched};
+use crate::expression::opaque;
+use crate::interrupt;
+
+/// The filter around operands that are walked through. Private names are refused in users' templates.
+const METERED: &str = "__metered";
+/// The filter around what an item is taken from: all of a text, but not of a list, is walked through.
+const TOUCHED: &str = "__touched";
+/// The filter around what is sliced or repeated lazily: each item is walked past.
+const SLICED: &str = "__sliced";
+/// The filter around what may be a text that is too long.
+const BOUNDED: &str = "__bounded";
+/// The filter around what a filter works on.
+const FILTERED: &str = "__filtered";
+/// The filter around what is taken apart into items, which may be the characters of a text.
+const TAKEN_APART: &str = "__taken_apart";
+/// The filter around what is sorted.
+const SORTED: &str = "__sorted";
+/// The filter that only checks.
+const CHECKED: &str = "__checked";
+
+/// Filters and tests that look at no more than they pay for themselves.
+const SHALLOW_FILTERS: [&str; 8] = ["attr", "count", "d", "default", "first", "items", "last", "length"];
+const SHALLOW_TESTS: [&str; 3] = ["defined", "undefined", "none"];
+/// Filters that take a sequence.
+const SEQUENCE_FILTERS: [&str; 15] = [
+    "batch",
+    "chain",
+    "join",
+    "list",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "select",
+    "selectattr",
+    "slice",
+    "sum",
+    "unique",
+    "zip",
+];
+/// Filters that sort: the comparisons cannot be stopped.
+const SORTING_FILTERS: [&str; 3] = ["sort", "dictsort", "groupby"];
+
+/// The longest text, in bytes, that an operator takes: none can be stopped on its way through it.
+pub const MAX_TEXT: usize = 16 << 20;
+/// The longest text that a filter, test or function takes: they are slower.
+pub const MAX_FILTERED: usize = 4 << 20;
+/// The longest text that is taken apart into characters.
+pub const MAX_TAKEN_APART: usize = 1 << 18;
+/// The most items that are sorted at once.
+pub const MAX_SORTED: usize = 100_000;
+/// The most items that a lazy list may have, with those of lists in it, where it is made a plain one.
+pub const MAX_LAZY: usize = 1_000_000;
+
+/// An item of a list costs so much of one fuel, and so do eight bytes of text.
+const UNITS_PER_FUEL: u64 = 8;
+
+/// How often a long walk checks. A value that is worth more is watched.
+const UNITS_BETWEEN_CHECKS: u64 = 1 << 12;
+
+/// The name of a test.
+type Name<'a> = Option<Cow<'a, str>>;
+/// What `map` and its like give their filter or test with each item.
+type Others = Rest<ValueOrKwargs>;
+type Listed = Result<Vec<Value>, Error>;
+
+/// Makes the meter known to an environment: what is written out passes it too.
+pub fn register(environment: &mut Environment<'static>, depth: usize) {
+    let meter = Meter { depth };
+    let metered = move |longest| move |state: &State, value: Value| meter.metered(state, value, longest);
+    environment.add_filter(METERED, metered(MAX_TEXT));
+    environment.add_filter(FILTERED, metered(MAX_FILTERED));
+    environment.add_filter(TAKEN_APART, move |state: &State, value: Value| meter.taken_apart(state, value));
+    environment.add_filter(TOUCHED, touched);
+    environment.add_filter(SLICED, move |state: &State, value: Value| meter.sliced(state, value));
+    environment.add_filter(BOUNDED, |value: Value| text_units(&value, MAX_TEXT).map(|_| value));
+    environment.add_filter(SORTED, move |state: &State, value: Value| {
+        if value.len().is_some_and(|count| count > MAX_SORTED) {
+            let message = format!("more than {MAX_SORTED} items cannot be sorted");
+            return Err(Error::new(ErrorKind::InvalidOperation, message));
+        }
+        meter.taken_apart(state, value)
+    });
+    environment.add_filter(CHECKED, |value: Value| {
+        interrupt::check();
+        value
+    });
+    environment.set_formatter(move |out, state, value| {
+        let value = meter.metered(state, value.clone(), usize::MAX)?;
+        minijinja::escape_formatter(out, state, &value)
+    });
+    environment.add_filter("map", move |state: &mut State, items: Value, others: Others| -> Listed {
+        meter.pay_for_each(state, &items, &others)?;
+        filters::map(state, items, others)
+    });
+    environment.add_filter(
+        "select",
+        move |state: &mut State, items: Value, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::select(state, items, test, others)
+        },
+    );
+    environment.add_filter(
+        "reject",
+        move |state: &mut State, items: Value, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::reject(state, items, test, others)
+        },
+    );
+    environment.add_filter(
+        "selectattr",
+        move |state: &mut State, items: Value, attribute: Cow<'_, str>, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::selectattr(state, items, attribute, test, others)
+        },
+    );
+    environment.add_filter(
+        "rejectattr",
+        move |state: &mut State, items: Value, attribute: Cow<'_, str>, test: Name<'_>, others: Others| -> Listed {
+            meter.pay_for_each(state, &items, &others)?;
+            filters::rejectattr(state, items, attribute, test, others)
+        },
+    );
+}
+
+/// Compiles an expression.
+pub fn expression(source: &str) -> Result<Instructions<'_>, Error> {
+    let tree = parse_expr(source)?;
+    let mut code = CodeGenerator::new("expression", source);
+    code.compile_expr(&copy(&tree));
+    Ok(code.finish().0)
+}
+
+/// Compiles a template.
+pub fn template(source: &str) -> Result<Instructions<'_>, Error> {
+    let tree = parse(source, "template", Default::default())?;
+    let mut code = CodeGenerator::new("template", source);
+    code.compile_stmt(&statement(&tree));
+    Ok(code.finish().0)
+}
+
+/// Takes fuel for walks through values.
+#[derive(Clone, Copy)]
+struct Meter {
+    /// How deep a value may be nested.
+    depth: usize,
+}
+
+impl Meter {
+    /// Takes the fuel for one walk through a value, and gives it on: plain, and watched where it is large. `longest`
+    /// bounds the texts in it.
+    fn metered(self, state: &State, value: Value, longest: usize) -> Result<Value, Error> {
+        interrupt::check();
+        let mut walk = Walk { state, longest, units: 0, total: 0, checked: 0, found_lazy: false };
+        walk.through(&value, self.depth)?;
+        let value = if walk.found_lazy { self.plain(&value)? } else { value };
+        Ok(if walk.total > UNITS_BETWEEN_CHECKS { watched(value) } else { value })
+    }
+
+    /// As [`Meter::metered`], of what is taken apart into items.
+    fn taken_apart(self, state: &State, value: Value) -> Result<Value, Error> {
+        text_units(&value, MAX_TAKEN_APART)?;
+        self.metered(state, value, MAX_FILTERED)
+    }
+
+    /// Takes the fuel for one walk through a value; gives the units that it is worth.
+    fn pay(self, state: &State, value: &Value) -> Result<u64, Error> {
+        let mut walk = Walk { state, longest: MAX_FILTERED, units: 0, total: 0, checked: 0, found_lazy: false };
+        walk.through(value, self.depth)?;
+        Ok(walk.total)
+    }
+
+    /// As [`touched`], and takes the fuel for a walk past each item of a sequence.
+    fn sliced(self, state: &State, value: Value) -> Result<Value, Error> {
+        if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            let units = value.len().unwrap_or(0) as u64;
+            state.consume_fuel(units / UNITS_PER_FUEL)?;
+            let value = if is_lazy(&value) { self.plain(&value)? } else { value };
+            return Ok(if units > UNITS_BETWEEN_CHECKS { watched(value) } else { value });
+        }
+        touched(state, value)
+    }
+
+    /// A copy without lazy lists.
+    fn plain(self, value: &Value) -> Result<Value, Error> {
+        Plain { items: 0, last: None }.copy(value, self.depth)
+    }
+
+    /// Takes the fuel for walking through others with each of some items.
+    fn pay_for_each(self, state: &State, items: &Value, others: &[ValueOrKwargs]) -> Result<(), Error> {
+        let count = match items.len() {
+            Some(count) => count,
+            None => items.try_iter().map_or(0, |items| interrupt::checked(items).count()),
+        };
+        for other in others {
+            let units = self.pay(state, other)?;
+            state.consume_fuel(units.saturating_mul(count as u64) / UNITS_PER_FUEL)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the fuel for a walk through a text. A sequence that has to be walked through to find an item is watched.
+fn touched(state: &State, value: Value) -> Result<Value, Error> {
+    interrupt::check();
+    match value.kind() {
+        ValueKind::String => {
+            let units = text_units(&value, MAX_TEXT)?;
+            state.consume_fuel(units / UNITS_PER_FUEL)?;
+            Ok(value)
+        }
+        ValueKind::Iterable => Ok(watched(value)),
+        ValueKind::Seq if value.len().is_some_and(|count| count as u64 > UNITS_BETWEEN_CHECKS) => Ok(watched(value)),
+        _ => Ok(value),
+    }
+}
+
+/// Does it make its items when it is walked through?
+fn is_lazy(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
+        && !value.is_tuple()
+        && opaque::any_source(value).is_none()
+        && unwatched(value).downcast_object_ref::<Vec<Value>>().is_none()
+}
+
+/// Makes plain lists of lazy ones.
+struct Plain {
+    /// Items made so far.
+    items: usize,
+    /// The last value copied, and its copy: a list that is repeated often is copied once.
+    last: Option<(Value, Value)>,
+}
+
+impl Plain {
+    /// A copy without lazy lists. The walk that found them has bounded the depth.
+    fn copy(&mut self, value: &Value, depth: usize) -> Result<Value, Error> {
+        let Some(object) = value.as_object().filter(|_| depth > 0 && !value.is_tuple()) else {
+            return Ok(value.clone());
+        };
+        if let Some((_, copy)) = self.last.as_ref().filter(|(last, _)| is_sameas(last, value)) {
+            return Ok(copy.clone());
+        }
+        let copy = match value.kind() {
+            _ if opaque::any_source(value).is_some() => return Ok(value.clone()),
+            ValueKind::Seq | ValueKind::Iterable => {
+                let list = object.try_iter().into_iter().flatten().map(|item| self.part(&item, depth));
+                Value::from(list.collect::<Result<Vec<_>, _>>()?)
+            }
+            // A namespace has to stay one; what is in it passed the meter when it was set.
+            ValueKind::Map if is_plain_map(value) => {
+                let pairs = object.try_iter_pairs().into_iter().flatten();
+                let entries = pairs.map(|(key, value)| Ok((key, self.part(&value, depth)?)));
+                Value::from_pairs(entries.collect::<Result<Vec<_>, Error>>()?)
+            }
+            _ => return Ok(value.clone()),
+        };
+        self.last = Some((value.clone(), copy.clone()));
+        Ok(copy)
+    }
+
+    fn part(&mut self, part: &Value, depth: usize) -> Result<Value, Error> {
+        interrupt::check();
+        self.items += 1;
+        if self.items > MAX_LAZY {
+            let message = format!("a list that is made on the way has more than {MAX_LAZY} items");
+            return Err(Error::new(ErrorKind::InvalidOperation, message));
+        }
+        self.copy(part, depth - 1)
+    }
+}
+
+/// The units of a walk through a text, unless it is too long for one; of any other value none.
+fn text_units(value: &Value, longest: usize) -> Result<u64, Error> {
+    let bytes = value.as_str().map_or(0, str::len);
+    if bytes > longest {
+        let message = format!("a text has {bytes} bytes, more than the {longest} allowed here");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    Ok(bytes as u64 / 8)
+}
+
+struct Walk<'a> {
+    state: &'a State<'a, 'a>,
+    /// Bytes that a text may have.
+    longest: usize,
+    /// Not yet paid.
+    units: u64,
+    /// Paid or not.
+    total: u64,
+    /// Since the last check.
+    checked: u64,
+    /// Some list in it is lazy.
+    found_lazy: bool,
+}
+
+impl Walk<'_> {
+    fn spend(&mut self, units: u64) -> Result<(), Error> {
+        self.units += units;
+        self.total += units;
+        self.checked += units;
+        if self.checked >= UNITS_BETWEEN_CHECKS {
+            self.checked = 0;
+            interrupt::check();
+        }
+        if self.units < UNITS_PER_FUEL {
+            return Ok(());
+        }
+        self.state.consume_fuel(std::mem::take(&mut self.units) / UNITS_PER_FUEL)
+    }
+
+    fn through(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        let is_map = match value.kind() {
+            ValueKind::String => return self.spend(text_units(value, self.longest)?),
+            ValueKind::Seq | ValueKind::Iterable => false,
+            ValueKind::Map => true,
+            _ => return Ok(()),
+        };
+        if depth == 0 {
+            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deep"));
+        }
+        self.found_lazy |= !is_map && is_lazy(value);
+        for item in value.try_iter()? {
+            self.spend(1)?;
+            self.through(&item, depth - 1)?;
+            if is_map {
+                self.through(&value.get_item(&item)?, depth - 1)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The operand, paid for.
+fn metered<'a>(operand: &Expr<'a>) -> Expr<'a> {
+    filtered(METERED, operand)
+}
+
+/// The operand, passed through one of our filters.
+fn filtered<'a>(name: &'static str, operand: &Expr<'a>) -> Expr<'a> {
+    match operand {
+        Expr::Const(_) => copy(operand),
+        _ => through(name, copy(operand), operand.span()),
+    }
+}
+
+fn through<'a>(name: &'static str, operand: Expr<'a>, span: Span) -> Expr<'a> {
+    Expr::Filter(Spanned::new(Filter { name, expr: Some(operand), args: Vec::new() }, span))
+}
+
+/// What an item is taken from. A name is no place in a text, and a small number is a place that is near.
+fn container<'a>(it: &GetItem<'a>) -> Expr<'a> {
+    let is_near = match &it.subscript_expr {
+        Expr::Const(constant) => {
+            constant.value.as_str().is_some() || constant.value.as_i64().is_some_and(|index| (0..64).contains(&index))
+        }
+        _ => false,
+    };
+    if is_near { copy(&it.expr) } else { filtered(TOUCHED, &it.expr) }
+}
+
+fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
+    match expression {
+        Expr::Var(it) => Expr::Var(Spanned::new(Var { id: it.id }, it.span())),
+        Expr::Const(it) => Expr::Const(Spanned::new(Const { value: it.value.clone() }, it.span())),
+        Expr::Slice(it) => {
+            let [start, stop, step] = [&it.start, &it.stop, &it.step].map(|part| part.as_ref().map(copy));
+            Expr::Slice(Spanned::new(Slice { expr: filtered(SLICED, &it.expr), start, stop, step }, it.span()))
+        }
+        Expr::UnaryOp(it) => {
+            // It can't be copied.
+            let op = if matches!(it.op, UnaryOpKind::Not) { UnaryOpKind::Not } else { UnaryOpKind::Neg };
+            Expr::UnaryOp(Spanned::new(UnaryOp { op, expr: copy(&it.expr) }, it.span()))
+        }
+        Expr::BinOp(it) => {
+            use BinOpKind::{Add, Concat, Eq, Gt, Gte, In, Lt, Lte, Mul, Ne};
+            let operand = |it: &Expr<'a>, op| match op {
+                Concat | Eq | Ne | Gt | Gte | Lt | Lte | In => metered(it),
+                // Lists are put together without a walk, texts are not.
+                Add => filtered(BOUNDED, it),
+                Mul => filtered(SLICED, it),
+                _ => copy(it),
+            };
+            let (left, right) = (operand(&it.left, it.op), operand(&it.right, it.op));
+            Expr::BinOp(Spanned::new(BinOp { op: it.op, left, right }, it.span()))
+        }
+        Expr::Compare(it) => {
+            let ops = it.ops.iter().map(|op| CompareOp { op: op.op, expr: metered(&op.expr) }).collect();
+            Expr::Compare(Spanned::new(Compare { expr: metered(&it.expr), ops }, it.span()))
+        }
+        Expr::IfExpr(it) => {
+            let false_expr = it.false_expr.as_ref().map(copy);
+            let copied = IfExpr { test_expr: copy(&it.test_expr), true_expr: copy(&it.true_expr), false_expr };
+            Expr::IfExpr(Spanned::new(copied, it.span()))
+        }
+        Expr::Filter(it) => {
+            let filter = match it.name {
+                name if SHALLOW_FILTERS.contains(&name) => TOUCHED,
+                name if SORTING_FILTERS.contains(&name) => SORTED,
+                name if SEQUENCE_FILTERS.contains(&name) => TAKEN_APART,
+                _ => FILTERED,
+            };
+            let operand = it.expr.as_ref().map(|operand| filtered(filter, operand));
+            let copied = Filter { name: it.name, expr: operand, args: arguments(&it.args) };
+            Expr::Filter(Spanned::new(copied, it.span()))
+        }
+        Expr::Test(it) => {
+            let operand = if SHALLOW_TESTS.contains(&it.name) { copy } else { metered };
+            let copied = Test { name: it.name, expr: operand(&it.expr), args: arguments(&it.args) };
+            Expr::Test(Spanned::new(copied, it.span()))
+        }
+        Expr::GetAttr(it) => Expr::GetAttr(Spanned::new(GetAttr { expr: copy(&it.expr), name: it.name }, it.span())),
+        Expr::GetItem(it) => {
+            let copied = GetItem { expr: container(it), subscript_expr: metered(&it.subscript_expr) };
+            Expr::GetItem(Spanned::new(copied, it.span()))
+        }
+        Expr::Call(it) => Expr::Call(call(it)),
+        Expr::List(it) => Expr::List(Spanned::new(List { items: copies(&it.items) }, it.span())),
+        Expr::Tuple(it) => Expr::Tuple(Spanned::new(Tuple { items: copies(&it.items) }, it.span())),
+        Expr::Map(it) => {
+            // A key is hashed: that is a walk.
+            let keys = it.keys.iter().map(metered).collect();
+            Expr::Map(Spanned::new(Map { keys, values: copies(&it.values) }, it.span()))
+        }
+    }
+}
+
+fn copies<'a>(list: &[Expr<'a>]) -> Vec<Expr<'a>> {
+    list.iter().map(copy).collect()
+}
+
+fn call<'a>(it: &Spanned<Call<'a>>) -> Spanned<Call<'a>> {
+    Spanned::new(Call { expr: copy(&it.expr), args: arguments(&it.args) }, it.span())
+}
+
+fn arguments<'a>(list: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
+    let paid = |argument: &CallArg<'a>| match argument {
+        CallArg::Pos(value) => CallArg::Pos(filtered(FILTERED, value)),
+        CallArg::Kwarg(name, value) => CallArg::Kwarg(name, filtered(FILTERED, value)),
+        CallArg::PosSplat(value) => CallArg::PosSplat(filtered(TAKEN_APART, value)),
+        // These are no value a filter takes; what is in them was paid for when they were made.
+        CallArg::KwargSplat(value) => CallArg::KwargSplat(copy(value)),
+    };
+    list.iter().map(paid).collect()
+}
+
+fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
+    match it {
+        Stmt::Template(it) => Stmt::Template(Spanned::new(Template { children: statements(&it.children) }, it.span())),
+        Stmt::EmitExpr(it) => Stmt::EmitExpr(Spanned::new(EmitExpr { expr: copy(&it.expr) }, it.span())),
+        Stmt::EmitRaw(it) => Stmt::EmitRaw(Spanned::new(EmitRaw { raw: it.raw }, it.span())),
+        Stmt::ForLoop(it) => {
+            let copied = ForLoop {
+                target: copy(&it.target),
+                iter: copy(&it.iter),
+                filter_expr: it.filter_expr.as_ref().map(|filter| through(CHECKED, copy(filter), filter.span())),
+                recursive: it.recursive,
+                body: repeated(&it.body, it.span()),
+                else_body: statements(&it.else_body),
+            };
+            Stmt::ForLoop(Spanned::new(copied, it.span()))
+        }
+        Stmt::IfCond(it) => {
+            let (true_body, false_body) = (statements(&it.true_body), statements(&it.false_body));
+            Stmt::IfCond(Spanned::new(IfCond { expr: copy(&it.expr), true_body, false_body }, it.span()))
+        }
+        Stmt::WithBlock(it) => {
+            let assignments = it.assignments.iter().map(|(target, value)| (copy(target), copy(value))).collect();
+            Stmt::WithBlock(Spanned::new(WithBlock { assignments, body: statements(&it.body) }, it.span()))
+        }
+        Stmt::Set(it) => {
+            // A namespace outlives the loop it is set in: what it holds must not get deeper with each turn.
+            let value = if matches!(it.target, Expr::GetAttr(_)) { metered } else { copy };
+            Stmt::Set(Spanned::new(Set { target: copy(&it.target), expr: value(&it.expr) }, it.span()))
+        }
+        Stmt::SetBlock(it) => {
+            let filter = it.filter.as_ref().map(copy);
+            let copied = SetBlock { target: copy(&it.target), filter, body: statements(&it.body) };
+            Stmt::SetBlock(Spanned::new(copied, it.span()))
+        }
+        Stmt::AutoEscape(it) => {
+            let copied = AutoEscape { enabled: copy(&it.enabled), body: statements(&it.body) };
+            Stmt::AutoEscape(Spanned::new(copied, it.span()))
+        }
+        Stmt::FilterBlock(it) => {
+            let (filter, filter_span) = (copy(&it.filter), it.filter_span);
+            Stmt::FilterBlock(Spanned::new(FilterBlock { filter, filter_span, body: statements(&it.body) }, it.span()))
+        }
+        Stmt::Macro(it) => Stmt::Macro(declared(it)),
+        Stmt::CallBlock(it) => {
+            let (call, macro_decl) = (call(&it.call), declared(&it.macro_decl));
+            Stmt::CallBlock(Spanned::new(CallBlock { call, call_expr_span: it.call_expr_span, macro_decl }, it.span()))
+        }
+        Stmt::Do(it) => Stmt::Do(Spanned::new(Do { call: call(&it.call) }, it.span())),
+    }
+}
+
+/// A body that may be run again and again: it checks each time.
+fn repeated<'a>(list: &[Stmt<'a>], span: Span) -> Vec<Stmt<'a>> {
+    // What is written out passes the meter, which checks.
+    if list.iter().any(|it| matches!(it, Stmt::EmitExpr(_))) {
+        return statements(list);
+    }
+    let truth = Expr::Const(Spanned::new(Const { value: Value::from(true) }, span));
+    let checked = IfCond { expr: through(CHECKED, truth, span), true_body: statements(list), false_body: Vec::new() };
+    vec![Stmt::IfCond(Spanned::new(checked, span))]
+}
+
+fn statements<'a>(list: &[Stmt<'a>]) -> Vec<Stmt<'a>> {
+    list.iter().map(statement).collect()
+}
+
+fn declared<'a>(it: &Spanned<Macro<'a>>) -> Spanned<Macro<'a>> {
+    let (args, defaults) = (copies(&it.args), copies(&it.defaults));
+    Spanned::new(Macro { name: it.name, args, defaults, body: repeated(&it.body, it.span()) }, it.span())
+}

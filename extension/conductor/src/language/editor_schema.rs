@@ -1,0 +1,296 @@
+//! The JSON Schema of the definition language, for editors. It is built from the words the parser knows, and kept in
+//! `docs/workflow.schema.json`; what it can't say, such as what expressions read, `workflow-check` says.
+
+use serde_json::{Map, Value, json};
+
+use crate::language::parse::name::{MAX_NAME, MAX_REF};
+use crate::language::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, words};
+
+/// One template and nothing else.
+const TEMPLATE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
+/// A template somewhere.
+const WITH_TEMPLATE: &str = r"\{\{|\{%";
+
+/// The schema, in draft 7, which editors know best.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "pg_workflow definition",
+        "description": "A workflow that PostgreSQL runs: see docs/language.md.",
+        "type": "object",
+        "required": ["ref", "label", "version", "tasks"],
+        "additionalProperties": false,
+        "properties": workflow(),
+        "definitions": definitions(),
+    })
+}
+
+fn described(mut schema: Value, description: &str) -> Value {
+    schema["description"] = description.into();
+    schema
+}
+
+fn reference(name: &str, description: &str) -> Value {
+    // Draft 7 ignores what stands beside a $ref.
+    described(json!({"allOf": [{"$ref": format!("#/definitions/{name}")}]}), description)
+}
+
+fn text(description: &str) -> Value {
+    described(json!({"type": "string", "pattern": r"\S"}), description)
+}
+
+fn workflow() -> Value {
+    json!({
+        "ref": reference("ref", "pack.name, lower case."),
+        "label": text("What people call it."),
+        "version": {"description": "The author's version.", "anyOf": [{"type": "string", "pattern": r"\S"}, {"type": "number"}]},
+        "description": {"type": "string", "description": "What it is for."},
+        "tags": {"type": "array", "items": text("A word to find it by."), "description": "Words to find it by."},
+        "enabled": {"type": "boolean", "default": true, "description": "False: it can't be started."},
+        "parameters": reference("json_schema", "JSON Schema of the parameters; defaults apply."),
+        "output": reference("json_schema", "JSON Schema of the output."),
+        "vars": reference("variables", "Variables set at start, each seeing those before it."),
+        "tasks": {
+            "description": "The tasks: a list, or a map by name.",
+            "anyOf": [
+                {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/task"}},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "propertyNames": {"$ref": "#/definitions/name"},
+                    "additionalProperties": {"anyOf": [{"type": "null"}, {"$ref": "#/definitions/task_of_map"}]},
+                },
+            ],
+        },
+        "output_map": reference("assignments", "The output, rendered at the end in this order."),
+        "timeout": reference("timeout", "Seconds the whole may take."),
+        "cancellation_policy": {
+            "enum": words(POLICIES), "default": "allow_finish", "description": "What cancelling does to running tasks.",
+        },
+        "max_visits": {
+            "type": "integer", "minimum": 1, "default": crate::language::definition::DEFAULT_MAX_VISITS,
+            "description": "How often one task may run in a cycle.",
+        },
+        "finally": reference("name", "The task that runs once at any end."),
+    })
+}
+
+fn task() -> Map<String, Value> {
+    let task = json!({
+        "name": reference("name", "Unique in the workflow."),
+        "action": {
+            "description": "The ref of an action or workflow, or a template that yields one; none: a routing task.",
+            "anyOf": [{"$ref": "#/definitions/ref"}, {"$ref": "#/definitions/with_template"}],
+        },
+        "input": {
+            "description": "The action's input.",
+            "anyOf": [{"type": "object"}, {"$ref": "#/definitions/template"}],
+        },
+        "when": reference("condition", "False: the task is skipped."),
+        "delay": reference("delay_or_template", "Seconds before it can be claimed."),
+        "timeout": reference("timeout_or_template", "Seconds one attempt may run."),
+        "join": {
+            "description": "Waits for all, or so many, of the tasks that lead here.",
+            "anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}],
+        },
+        "with_items": {
+            "description": "Runs once an item.",
+            "anyOf": [
+                {"type": "array"},
+                {"$ref": "#/definitions/template"},
+                {"$ref": "#/definitions/with_items"},
+            ],
+        },
+        "retry": reference("retry", "Runs again after a failure."),
+        "wait_for": reference("wait_for", "Waits for a signal instead of a worker."),
+        "priority": {"type": "integer", "description": "Higher goes first."},
+        "next": {
+            "type": "array", "items": {"$ref": "#/definitions/transition"},
+            "description": "The ways on: every true one fires, in order.",
+        },
+        "publish": reference("variables", "Published on success, before any transition is tested."),
+        "on_success": reference("targets", "Where it goes on after success."),
+        "on_failure": reference("targets", "Where it goes on after failure, and after a timeout unless on_timeout is there."),
+        "on_timeout": reference("targets", "Where it goes on after a timeout."),
+        "on_complete": reference("targets", "Where it goes on at any end, also when skipped."),
+        "on_skipped": reference("targets", "Where it goes on when skipped."),
+        "decision": {
+            "type": "array", "minItems": 1, "items": {"$ref": "#/definitions/decision_entry"},
+            "description": "After success, the first match is taken.",
+        },
+    });
+    match task {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// A task; `next` excludes the sugar for it.
+fn task_schema(fields: Map<String, Value>, required: Value) -> Value {
+    let sugar = fields.keys().filter(|name| name.starts_with("on_") || matches!(name.as_str(), "decision" | "publish"));
+    let without: Map<String, Value> = sugar.map(|name| (name.clone(), Value::Bool(false))).collect();
+    json!({
+        "type": "object",
+        "required": required,
+        "additionalProperties": false,
+        "properties": fields,
+        "if": {"required": ["next"]},
+        "then": {"properties": without},
+    })
+}
+
+fn definitions() -> Value {
+    let fields = task();
+    let mut of_map = fields.clone();
+    of_map.remove("name");
+    let mut definitions = json!({
+        "ref": {"type": "string", "maxLength": MAX_REF, "pattern": r"^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$"},
+        "name": {"type": "string", "maxLength": MAX_NAME, "pattern": r"^[A-Za-z_][A-Za-z0-9_-]*$"},
+        "template": {"type": "string", "pattern": TEMPLATE},
+        "with_template": {"type": "string", "pattern": WITH_TEMPLATE},
+        "condition": {"anyOf": [{"type": "boolean"}, {"$ref": "#/definitions/template"}]},
+        "json_schema": {"type": "object", "allOf": [{"$ref": "http://json-schema.org/draft-07/schema#"}]},
+        "duration": {"type": "string", "pattern": r"^\s*(([0-9]+[wdhms]?)+|P([0-9]+[WD])*(T([0-9]+[HMS])+)?)\s*$"},
+        "timeout": {"anyOf": [{"type": "integer", "minimum": 1}, {"$ref": "#/definitions/duration"}]},
+        "delay": {"anyOf": [{"type": "number", "minimum": 0}, {"$ref": "#/definitions/duration"}]},
+        "timeout_or_template": {"anyOf": [{"$ref": "#/definitions/timeout"}, {"$ref": "#/definitions/with_template"}]},
+        "delay_or_template": {"anyOf": [{"$ref": "#/definitions/delay"}, {"$ref": "#/definitions/with_template"}]},
+        "count_or_template": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/definitions/with_template"}]},
+        "assignments": {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]},
+        "variable_map": {"type": "object", "propertyNames": {"$ref": "#/definitions/name"}},
+        "variables": {
+            "anyOf": [
+                {"type": "array", "items": {"$ref": "#/definitions/variable_map"}},
+                {"$ref": "#/definitions/variable_map"},
+            ],
+        },
+        "targets": {
+            "anyOf": [{"type": "string", "pattern": r"\S"}, {"type": "array", "items": {"type": "string", "pattern": r"\S"}}],
+        },
+    });
+    for (name, part) in [
+        ("transition", transition()),
+        ("decision_entry", decision_entry()),
+        ("with_items", with_items()),
+        ("retry", retry()),
+        ("wait_for", wait_for()),
+        ("task", task_schema(fields, json!(["name"]))),
+        ("task_of_map", task_schema(of_map, json!([]))),
+    ] {
+        definitions[name] = part;
+    }
+    definitions
+}
+
+fn transition() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "when": reference("condition", "Fires when true; none: always."),
+            "publish": reference("variables", "Published when it fires."),
+            "do": reference("targets", "Task names, and the commands continue, noop, fail and retry."),
+        },
+    })
+}
+
+fn decision_entry() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["next"],
+        "properties": {
+            "when": reference("condition", "Taken if true and no entry above is."),
+            "default": {"const": true, "description": "Taken if no entry above is; the last."},
+            "next": reference("targets", "Task names, and the commands continue, noop and fail."),
+        },
+        "oneOf": [{"required": ["when"]}, {"required": ["default"]}],
+    })
+}
+
+fn with_items() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["items"],
+        "properties": {
+            "items": {
+                "description": "A list, or a template that yields one.",
+                "anyOf": [{"type": "array"}, {"$ref": "#/definitions/template"}],
+            },
+            "as": reference("targets", "Names of an item's parts: [x, y] over zip(xs, ys)."),
+            "concurrency": reference("count_or_template", "How many may be claimable or running at once."),
+            "batch_size": reference("count_or_template", "So many items become one task, whose item is an array."),
+            "on_item_failure": {
+                "enum": words(ON_ITEM_FAILURE), "default": "fail_fast", "description": "What a failed item does to the rest.",
+            },
+            "max_failures": {
+                "description": "How many failures continue tolerates: a number, or a percentage; none if not given.",
+                "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%$"}],
+            },
+        },
+    })
+}
+
+fn retry() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["count"],
+        "properties": {
+            "count": reference("count_or_template", "How often at most."),
+            "delay": reference("delay_or_template", "Seconds before the first."),
+            "backoff": {"enum": words(BACKOFFS), "default": "constant", "description": "How the delay grows."},
+            "factor": {"type": "number", "minimum": 0, "default": 2, "description": "The base of exponential growth."},
+            "max_delay": reference("delay", "The longest delay."),
+            "jitter": {"type": "number", "minimum": 0, "maximum": 1, "description": "The delay varies by this fraction."},
+            "when": reference("condition", "Only when true; none: after failure, timeout or abandonment."),
+            "max_elapsed": reference("timeout", "No retry starts later after the first attempt."),
+        },
+    })
+}
+
+fn wait_for() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["signal"],
+        "properties": {
+            "signal": text("The signal's name, or a template that yields it."),
+            "timeout": reference("timeout_or_template", "Seconds until the task times out."),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::parse::words;
+
+    #[track_caller]
+    fn same_names(pointer: &str, known: &[&str]) {
+        let schema = schema();
+        let mut described: Vec<&str> =
+            schema.pointer(pointer).unwrap().as_object().unwrap().keys().map(String::as_str).collect();
+        let mut known = known.to_vec();
+        described.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(described, known);
+    }
+
+    #[test]
+    fn it_has_the_fields_that_the_parser_knows() {
+        same_names("/properties", words::WORKFLOW);
+        same_names("/definitions/task/properties", words::TASK);
+        same_names("/definitions/transition/properties", words::TRANSITION);
+        same_names("/definitions/decision_entry/properties", words::DECISION);
+        same_names("/definitions/with_items/properties", words::WITH_ITEMS);
+        same_names("/definitions/retry/properties", words::RETRY);
+        same_names("/definitions/wait_for/properties", words::WAIT_FOR);
+    }
+
+    #[test]
+    fn it_is_itself_a_valid_schema() {
+        assert!(jsonschema::meta::is_valid(&schema()));
+    }
+}

@@ -1,0 +1,80 @@
+//! Definition text to normal form: every spelling of design section 4, all mistakes at once.
+//!
+//! The walk never stops at a mistake: what can be understood becomes a definition, so that the rest of the
+//! [validation](crate::language::validate) has something to look at, too.
+
+pub mod duration;
+pub mod name;
+mod next;
+mod task;
+mod walk;
+pub mod words;
+mod workflow;
+
+use std::collections::HashMap;
+
+use crate::language::definition::Definition;
+use crate::language::finding::{Finding, Severity};
+use crate::language::limits::Limits;
+use crate::language::source::{NodeId, Source};
+
+/// What [`parse`] made of a text.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    /// What could be understood, if the text is a map at all. Only [`Parsed::valid`] is fit to run.
+    pub definition: Option<Definition>,
+    /// WF001 to WF009, and what the sugar hides from later checks: WF111, WF112, WF201 to WF203, WF306.
+    pub findings: Vec<Finding>,
+    /// Where each part stands.
+    pub places: Places,
+}
+
+impl Parsed {
+    /// The definition, if no finding is an error.
+    pub fn valid(&self) -> Option<&Definition> {
+        let broken = self.findings.iter().any(|finding| finding.severity == Severity::Error);
+        self.definition.as_ref().filter(|_| !broken)
+    }
+}
+
+/// Where the parts of a normal form stand in its source. Without a source all are unknown.
+#[derive(Debug, Default)]
+pub struct Places {
+    source: Source,
+    parts: HashMap<String, Place>,
+}
+
+/// The node that a part of the normal form comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The node.
+    pub node: NodeId,
+    /// Where it starts in a text node's value.
+    pub offset: usize,
+    /// The part says more than the node: sugar has been resolved.
+    pub sugar: bool,
+}
+
+impl Places {
+    /// The source.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Where a part stands, by its path in the normal form: `tasks[2].next[0].when`.
+    pub fn find(&self, path: &str) -> Option<Place> {
+        self.parts.get(path).copied()
+    }
+}
+
+/// Reads YAML or JSON text.
+pub fn parse(source: impl AsRef<[u8]>, limits: &Limits) -> Parsed {
+    let (source, defects) = Source::read(source.as_ref(), limits);
+    let mut walk = walk::Walk::new(&source, limits);
+    for defect in defects {
+        walk.defect(defect);
+    }
+    let definition = source.root().and_then(|root| walk.workflow(root));
+    let (findings, parts) = walk.finish();
+    Parsed { definition, findings, places: Places { source, parts } }
+}

@@ -1,0 +1,71 @@
+//! The words of the language.
+
+use crate::language::definition::{Backoff, CancellationPolicy, OnItemFailure};
+
+/// Fields of a workflow.
+pub const WORKFLOW: &[&str] = &[
+    "ref",
+    "label",
+    "version",
+    "description",
+    "tags",
+    "enabled",
+    "parameters",
+    "output",
+    "vars",
+    "tasks",
+    "output_map",
+    "timeout",
+    "cancellation_policy",
+    "max_visits",
+    "finally",
+];
+
+/// Fields of a task.
+pub const TASK: &[&str] = &[
+    "name",
+    "action",
+    "input",
+    "when",
+    "delay",
+    "timeout",
+    "join",
+    "with_items",
+    "retry",
+    "wait_for",
+    "priority",
+    "next",
+    "publish",
+    "on_success",
+    "on_failure",
+    "on_complete",
+    "on_timeout",
+    "on_skipped",
+    "decision",
+];
+
+/// Fields of an entry of `next`.
+pub const TRANSITION: &[&str] = &["when", "publish", "do"];
+/// Fields of an entry of `decision`.
+pub const DECISION: &[&str] = &["when", "default", "next"];
+/// Fields of `with_items`.
+pub const WITH_ITEMS: &[&str] = &["items", "as", "concurrency", "batch_size", "on_item_failure", "max_failures"];
+/// Fields of `retry`.
+pub const RETRY: &[&str] = &["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed"];
+/// Fields of `wait_for`.
+pub const WAIT_FOR: &[&str] = &["signal", "timeout"];
+
+/// Values of `cancellation_policy`.
+pub const POLICIES: &[(&str, CancellationPolicy)] =
+    &[("allow_finish", CancellationPolicy::AllowFinish), ("cancel_running", CancellationPolicy::CancelRunning)];
+/// Values of `backoff`.
+pub const BACKOFFS: &[(&str, Backoff)] =
+    &[("constant", Backoff::Constant), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];
+/// Values of `on_item_failure`.
+pub const ON_ITEM_FAILURE: &[(&str, OnItemFailure)] =
+    &[("fail_fast", OnItemFailure::FailFast), ("continue", OnItemFailure::Continue)];
+
+/// The words of such a list.
+pub fn words<'w, T>(list: &[(&'w str, T)]) -> Vec<&'w str> {
+    list.iter().map(|(word, _)| *word).collect()
+}

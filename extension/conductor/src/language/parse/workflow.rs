@@ -1,0 +1,117 @@
+//! The workflow around its tasks.
+
+use serde_json::Value;
+
+use super::walk::{Fields, Range, Walk};
+use super::words::{POLICIES, WORKFLOW};
+use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task};
+use crate::language::source::{Content, NodeId};
+
+impl Walk<'_> {
+    /// The whole document.
+    pub fn workflow(&mut self, root: NodeId) -> Option<Definition> {
+        let fields = self.fields(root, "a workflow", WORKFLOW)?;
+        for field in ["ref", "label", "version", "tasks"] {
+            if fields.get(field).is_none() {
+                self.missing(root, "the workflow", field);
+            }
+        }
+        for name in WORKFLOW {
+            if let Some(node) = fields.get(name) {
+                self.place((*name).to_owned(), node);
+            }
+        }
+        let get = |name| fields.get(name);
+        let reference = get("ref").and_then(|node| self.reference(node));
+        let timeout = get("timeout").and_then(|node| self.duration(node, "`timeout`", Range::TIMEOUT));
+        let visits = get("max_visits").and_then(|node| self.whole(node, "`max_visits`", Range::whole(1, u32::MAX)));
+        let policy = get("cancellation_policy").and_then(|node| self.word(node, "`cancellation_policy`", POLICIES));
+        Some(Definition {
+            reference: reference.unwrap_or_default(),
+            label: get("label").and_then(|node| self.text(node, "`label`")).unwrap_or_default(),
+            version: get("version").and_then(|node| self.version(node)).unwrap_or_default(),
+            description: get("description").and_then(|node| self.description(node)),
+            tags: get("tags").map(|node| self.tags(node)).unwrap_or_default(),
+            enabled: get("enabled").and_then(|node| self.flag(node, "`enabled`")).unwrap_or(true),
+            parameters: self.schema(&fields, "parameters"),
+            output: self.schema(&fields, "output"),
+            vars: get("vars").map(|node| self.variables(node, "vars", "`vars`")).unwrap_or_default(),
+            tasks: get("tasks").map(|node| self.tasks(node)).unwrap_or_default(),
+            output_map: get("output_map")
+                .map(|n| self.assignments(n, "output_map", "`output_map`"))
+                .unwrap_or_default(),
+            timeout: timeout.and_then(|n| n.as_u64()),
+            cancellation_policy: policy.unwrap_or_default(),
+            max_visits: visits.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_VISITS),
+            finally: get("finally").and_then(|node| self.text(node, "`finally`")),
+        })
+    }
+
+    fn reference(&mut self, node: NodeId) -> Option<String> {
+        let text = self.text(node, "`ref`")?;
+        self.check_ref(node, &text, "a workflow's ref");
+        Some(text)
+    }
+
+    /// `1.0` without quotes is meant as text, too.
+    fn version(&mut self, node: NodeId) -> Option<String> {
+        match self.source.content(node) {
+            Content::Number(_) => Some(self.source.literal(node).to_owned()),
+            _ => self.text(node, "`version`"),
+        }
+    }
+
+    fn description(&mut self, node: NodeId) -> Option<String> {
+        match self.source.str(node) {
+            Some(text) => Some(text.to_owned()),
+            None => self.text(node, "`description`"),
+        }
+    }
+
+    fn tags(&mut self, node: NodeId) -> Vec<String> {
+        match self.source.content(node) {
+            Content::List(items) => items.iter().filter_map(|item| self.text(*item, "a tag")).collect(),
+            _ => {
+                self.wrong_type(node, "`tags`", "a list of texts");
+                Vec::new()
+            }
+        }
+    }
+
+    fn schema(&mut self, fields: &Fields, name: &str) -> Option<Value> {
+        let node = fields.get(name)?;
+        match self.source.content(node) {
+            Content::Map(_) => Some(self.source.value(node)),
+            _ => {
+                self.wrong_type(node, &format!("`{name}`"), "a JSON Schema, which is a map");
+                None
+            }
+        }
+    }
+
+    fn tasks(&mut self, node: NodeId) -> Vec<Task> {
+        let entries: Vec<(Option<NodeId>, NodeId)> = match self.source.content(node) {
+            Content::List(items) => items.iter().map(|item| (None, *item)).collect(),
+            Content::Map(entries) => entries.iter().map(|(key, value)| (Some(*key), *value)).collect(),
+            _ => {
+                self.wrong_type(node, "`tasks`", "a list of tasks, or a map of them");
+                return Vec::new();
+            }
+        };
+        if entries.is_empty() {
+            self.report(101, node, "the workflow has no tasks", "add a task".to_owned());
+        }
+        if entries.len() > self.limits.tasks {
+            let message = format!("{} tasks, more than the {} allowed", entries.len(), self.limits.tasks);
+            self.report(9, node, message, "move a part into a workflow of its own".to_owned());
+            return Vec::new();
+        }
+        let mut tasks = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            if let Some(task) = self.read_task(value, key, &format!("tasks[{}]", tasks.len())) {
+                tasks.push(task);
+            }
+        }
+        tasks
+    }
+}

@@ -1,0 +1,148 @@
+//! JSON Schemas of parameters and outputs: compiled once with a graph, no references fetched, defaults applied.
+//!
+//! A validation can be stopped at every step ([`checked`]). What the library does in one go has an input of bounded size.
+
+mod checked;
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use crate::interrupt;
+use crate::language::schema_cost::{affordable, size};
+use checked::Checked;
+use jsonschema::{PatternOptions, Retrieve, ValidationError, ValidationOptions};
+use serde_json::Value;
+
+/// How many violations one answer names.
+const MOST_VIOLATIONS: usize = 100;
+/// Bytes that their paths and messages may take together.
+const MOST_BYTES: usize = 16 << 10;
+/// The longest path and the longest message of a violation, in bytes: they may quote all of the value.
+const MAX_MESSAGE: usize = 300;
+/// Bytes that a schema's compiled pattern may take.
+const MAX_PATTERN: usize = 1 << 20;
+/// Values and bytes of text, eight for one, that a schema may have: compiling it cannot be stopped.
+const MAX_SIZE: usize = 20_000;
+
+/// A validator that the host can stop.
+pub(crate) type Validator = jsonschema::Validator<Checked>;
+
+/// A compiled schema.
+pub struct Schema {
+    source: Value,
+    validator: Validator,
+}
+
+/// What is wrong with a value, within bounds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Violations {
+    /// The first ones.
+    pub list: Vec<Violation>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// Where a value breaks a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// A JSON pointer; empty: the whole.
+    pub path: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl Schema {
+    /// Compiles a schema; the error says why it is none.
+    pub fn compile(source: &Value) -> Result<Schema, String> {
+        bound(source)?;
+        let validator = options().build(source).map_err(|error| message(&error))?;
+        Ok(Schema { source: source.clone(), validator })
+    }
+
+    /// What is wrong with a value; empty where nothing is.
+    pub fn violations(&self, value: &Value) -> Violations {
+        // The validator recurses, and may branch without end.
+        if !affordable(&self.source, value) {
+            let message = "too deep or too large to be checked against its schema".to_owned();
+            return Violations { list: vec![Violation { path: String::new(), message }], more: 0 };
+        }
+        let mut violations = Violations::default();
+        let mut bytes = 0;
+        for error in interrupt::checked(self.validator.iter_errors(value)) {
+            if violations.list.len() < MOST_VIOLATIONS && bytes < MOST_BYTES {
+                let violation = Violation { path: short(error.instance_path()), message: message(&error) };
+                bytes += violation.path.len() + violation.message.len();
+                violations.list.push(violation);
+            } else {
+                violations.more += 1;
+            }
+        }
+        violations
+    }
+
+    /// Adds the defaults of the schema's properties, those of nested objects too. Was there any to add?
+    pub fn add_defaults(&self, value: &mut Value) -> bool {
+        add_defaults(&self.source, value)
+    }
+}
+
+/// How all schemas are compiled.
+pub(crate) fn options() -> ValidationOptions<'static, Arc<dyn Retrieve>, Checked> {
+    let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
+    jsonschema::options_for().with_pattern_options(patterns).offline()
+}
+
+/// Refuses a schema that would take long to compile.
+pub(crate) fn bound(schema: &Value) -> Result<(), String> {
+    match size(schema) {
+        size if size > MAX_SIZE => {
+            Err(format!("the schema is too large: its size is {size}, at most {MAX_SIZE} is allowed"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What an error says, shortened: it may quote the whole value.
+pub(crate) fn message(error: &ValidationError<'_>) -> String {
+    short(error)
+}
+
+fn short(text: impl fmt::Display) -> String {
+    let mut short = Short(String::new());
+    if write!(short, "{text}").is_err() {
+        short.0.push('…');
+    }
+    short.0
+}
+
+/// Takes text until it is long enough.
+struct Short(String);
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_MESSAGE - self.0.len();
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        Err(fmt::Error)
+    }
+}
+
+/// The parser has bounded the depth of the schema, and so of this.
+fn add_defaults(schema: &Value, value: &mut Value) -> bool {
+    let (Value::Object(object), Some(properties)) = (value, schema["properties"].as_object()) else { return false };
+    let mut added = false;
+    for (name, property) in interrupt::checked(properties) {
+        if let Some(given) = object.get_mut(name) {
+            added |= add_defaults(property, given);
+        } else if let Some(default) = property.get("default") {
+            let mut given = default.clone();
+            add_defaults(property, &mut given);
+            object.insert(name.clone(), given);
+            added = true;
+        }
+    }
+    added
+}

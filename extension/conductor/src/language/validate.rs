@@ -1,0 +1,154 @@
+//! All that can be known to be wrong with a definition before it runs.
+//!
+//! Findings are certain, or else warnings: a workflow that can run well is never refused.
+
+mod actions;
+mod expressions;
+mod flow;
+mod graph;
+mod outcome;
+mod schemas;
+mod shape;
+mod sites;
+
+use crate::interrupt;
+use crate::language::catalogue::Catalogue;
+use crate::language::definition::Definition;
+use crate::language::finding::{Code, Finding, MAX_FINDINGS, Severity, shorten};
+use crate::language::limits::Limits;
+use crate::language::parse::{Parsed, Place, Places, parse};
+use crate::language::source::NodeId;
+
+/// Every finding about a parsed source, those of the parser included, sorted by place.
+pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> Vec<Finding> {
+    let mut findings = parsed.findings.clone();
+    if let Some(definition) = &parsed.definition {
+        let places = &parsed.places;
+        let mut check = Check { definition, places, limits, catalogue, findings: &mut findings };
+        let shape = shape::Shape::new(definition, limits);
+        if definition.tasks.is_empty() && places.source().root().is_none() {
+            check.at("tasks").error(101, "the workflow has no tasks".to_owned(), "add a task".to_owned());
+        }
+        graph::check(&mut check, &shape);
+        expressions::check(&mut check, &shape);
+        schemas::check(&mut check);
+        actions::check(&mut check);
+    }
+    let key = |finding: &Finding| (finding.line, finding.column, finding.code);
+    findings.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.message.cmp(&b.message)));
+    findings.dedup();
+    findings
+}
+
+/// A definition and all findings about its source.
+#[derive(Debug)]
+pub struct Checked {
+    /// The definition; none if any finding is an error.
+    pub definition: Option<Definition>,
+    /// All findings, sorted by place.
+    pub findings: Vec<Finding>,
+}
+
+/// Parses and validates a source.
+pub fn check(source: impl AsRef<[u8]>, catalogue: &dyn Catalogue, limits: &Limits) -> Checked {
+    let parsed = parse(source, limits);
+    let findings = validate(&parsed, catalogue, limits);
+    let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
+    Checked { definition: parsed.definition.filter(|_| !broken), findings }
+}
+
+/// What every check works with.
+struct Check<'a> {
+    definition: &'a Definition,
+    places: &'a Places,
+    limits: &'a Limits,
+    catalogue: &'a dyn Catalogue,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl<'a> Check<'a> {
+    /// Starts a finding about a part of the normal form.
+    fn at<'c>(&'c mut self, path: &'c str) -> Spot<'c, 'a> {
+        interrupt::check();
+        let place = self.locate(path);
+        Spot { check: self, path, place, inside: false, task: None, expression: None }
+    }
+
+    /// Where a part, or else the nearest around it, is written.
+    fn locate(&self, path: &str) -> Option<Place> {
+        let mut path = path;
+        loop {
+            interrupt::check();
+            if let Some(place) = self.places.find(path) {
+                return Some(place);
+            }
+            path = &path[..path.rfind(['.', '['])?];
+        }
+    }
+
+    /// `, first in line 3`, if that is known.
+    fn also_at(&self, path: &str) -> String {
+        let source = self.places.source();
+        match self.places.find(path) {
+            Some(place) => format!(", first in line {}", source.line_and_column(source.node(place.node).start).0),
+            None => String::new(),
+        }
+    }
+}
+
+/// A finding in the making.
+struct Spot<'c, 'a> {
+    check: &'c mut Check<'a>,
+    path: &'c str,
+    place: Option<Place>,
+    /// Inside of a text, at the place's offset.
+    inside: bool,
+    task: Option<usize>,
+    expression: Option<&'c str>,
+}
+
+impl Spot<'_, '_> {
+    fn task(mut self, task: impl Into<Option<usize>>) -> Self {
+        self.task = task.into();
+        self
+    }
+
+    fn node(mut self, node: Option<NodeId>) -> Self {
+        self.place = node.map(|node| Place { node, offset: 0, sugar: false }).or(self.place);
+        self
+    }
+
+    fn error(self, code: u16, message: String, hint: impl Into<Option<String>>) {
+        self.report(code, Severity::Error, message, hint.into());
+    }
+
+    fn warning(self, code: u16, message: String, hint: impl Into<Option<String>>) {
+        self.report(code, Severity::Warning, message, hint.into());
+    }
+
+    fn report(self, code: u16, severity: Severity, message: String, hint: Option<String>) {
+        let check = self.check;
+        if check.findings.len() >= MAX_FINDINGS {
+            return;
+        }
+        let source = check.places.source();
+        let (line, column) = self.place.map_or((0, 0), |place| {
+            let inside = self.inside || place.offset > 0;
+            source.line_and_column(match inside {
+                true => source.byte_of(place.node, place.offset),
+                false => source.node(place.node).start,
+            })
+        });
+        check.findings.push(Finding {
+            code: Code(code),
+            severity,
+            message,
+            hint,
+            path: self.place.map_or_else(|| self.path.to_owned(), |place| source.path(place.node)),
+            task: self.task.map(|task| shorten(&check.definition.tasks[task].name, 128).into_owned()),
+            expression: self.expression.map(|text| shorten(text, 1000).into_owned()),
+            line,
+            column,
+        });
+    }
+}

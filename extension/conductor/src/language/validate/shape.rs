@@ -1,0 +1,138 @@
+//! The graph of a definition, as its checks see it.
+
+use std::collections::HashMap;
+
+use petgraph::graph::DiGraph;
+
+use super::outcome::{Firing, Outcome};
+use crate::interrupt;
+use crate::language::definition::Definition;
+use crate::language::limits::Limits;
+use crate::language::parse::name::COMMANDS;
+
+/// A transition's target that is a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Edge {
+    pub from: usize,
+    pub transition: usize,
+    pub to: usize,
+}
+
+/// Tasks by number, and the ways between them.
+pub struct Shape<'d> {
+    pub definition: &'d Definition,
+    /// The first task of each name.
+    pub by_name: HashMap<&'d str, usize>,
+    pub edges: Vec<Edge>,
+    /// Numbers of edges, by the task they lead to.
+    pub inbound: Vec<Vec<usize>>,
+    /// Numbers of edges, by the task they come from.
+    pub outbound: Vec<Vec<usize>>,
+    /// How each transition of each task fires.
+    pub firing: Vec<Vec<Firing>>,
+    /// The cycle that a task is in.
+    pub cycle: Vec<Option<usize>>,
+    pub cycles: Vec<Vec<usize>>,
+    pub finally: Option<usize>,
+    pub starts: Vec<usize>,
+    /// Can anything lead there?
+    pub reachable: Vec<bool>,
+}
+
+impl<'d> Shape<'d> {
+    pub fn new(definition: &'d Definition, limits: &Limits) -> Shape<'d> {
+        let tasks = &definition.tasks;
+        let mut by_name = HashMap::new();
+        for (i, task) in tasks.iter().enumerate().filter(|(_, task)| !task.name.is_empty()) {
+            by_name.entry(task.name.as_str()).or_insert(i);
+        }
+        let mut shape = Shape {
+            definition,
+            edges: Vec::new(),
+            inbound: vec![Vec::new(); tasks.len()],
+            outbound: vec![Vec::new(); tasks.len()],
+            firing: Vec::new(),
+            cycle: vec![None; tasks.len()],
+            cycles: Vec::new(),
+            finally: definition.finally.as_deref().and_then(|name| by_name.get(name)).copied(),
+            starts: Vec::new(),
+            reachable: Vec::new(),
+            by_name,
+        };
+        shape.firing = tasks
+            .iter()
+            .map(|task| interrupt::checked(&task.next).map(|next| Firing::of(next.when.as_deref(), limits)).collect())
+            .collect();
+        shape.add_edges();
+        shape.find_cycles();
+        shape.starts = (0..tasks.len()).filter(|i| shape.inbound[*i].is_empty() && Some(*i) != shape.finally).collect();
+        let roots: Vec<usize> = shape.starts.iter().copied().chain(shape.finally).collect();
+        shape.reachable = shape.reach(&roots, None);
+        shape
+    }
+
+    fn add_edges(&mut self) {
+        for (from, task) in self.definition.tasks.iter().enumerate() {
+            for (transition, next) in interrupt::checked(&task.next).enumerate() {
+                for target in interrupt::checked(&next.targets).filter(|target| !COMMANDS.contains(&target.as_str())) {
+                    let Some(&to) = self.by_name.get(target.as_str()) else { continue };
+                    self.inbound[to].push(self.edges.len());
+                    self.outbound[from].push(self.edges.len());
+                    self.edges.push(Edge { from, transition, to });
+                }
+            }
+        }
+    }
+
+    fn find_cycles(&mut self) {
+        let mut graph = DiGraph::<(), ()>::with_capacity(self.inbound.len(), self.edges.len());
+        let nodes: Vec<_> = self.inbound.iter().map(|_| graph.add_node(())).collect();
+        for edge in interrupt::checked(&self.edges) {
+            graph.add_edge(nodes[edge.from], nodes[edge.to], ());
+        }
+        // Kosaraju keeps its own stack: no graph makes it recurse.
+        for component in petgraph::algo::kosaraju_scc(&graph) {
+            let mut members: Vec<usize> = component.iter().map(|node| node.index()).collect();
+            members.sort_unstable();
+            if members.len() > 1 || self.outbound[members[0]].iter().any(|edge| self.edges[*edge].to == members[0]) {
+                members.iter().for_each(|member| self.cycle[*member] = Some(self.cycles.len()));
+                self.cycles.push(members);
+            }
+        }
+    }
+
+    /// What some tasks lead to, themselves included, on ways around one task.
+    pub fn reach(&self, from: &[usize], around: Option<usize>) -> Vec<bool> {
+        let mut reached = vec![false; self.inbound.len()];
+        let mut open: Vec<usize> = from.iter().copied().filter(|task| Some(*task) != around).collect();
+        open.iter().for_each(|task| reached[*task] = true);
+        while let Some(task) = open.pop() {
+            interrupt::check();
+            for edge in &self.outbound[task] {
+                let to = self.edges[*edge].to;
+                if !reached[to] && Some(to) != around {
+                    reached[to] = true;
+                    open.push(to);
+                }
+            }
+        }
+        reached
+    }
+
+    /// The distinct tasks that lead to a task.
+    pub fn inbound_tasks(&self, task: usize) -> Vec<usize> {
+        let mut from: Vec<usize> = self.inbound[task].iter().map(|edge| self.edges[*edge].from).collect();
+        from.sort_unstable();
+        from.dedup();
+        from
+    }
+
+    pub fn is_join(&self, task: usize) -> bool {
+        self.definition.tasks[task].join.is_some()
+    }
+
+    /// Does a transition's task end so, and does it fire then?
+    pub fn can_fire(&self, task: usize, transition: usize, outcome: Outcome) -> bool {
+        outcome.possible(&self.definition.tasks[task]) && self.firing[task][transition].can(outcome)
+    }
+}

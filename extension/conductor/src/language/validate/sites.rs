@@ -1,0 +1,129 @@
+//! Every place of a definition where an expression can stand, and what it can read there.
+
+use serde_json::Value;
+
+use crate::language::definition::{Assignment, Definition, Task};
+
+/// When an expression is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// When the workflow starts.
+    Start,
+    /// Before a task, once.
+    Before,
+    /// For each item of a task, if it has items.
+    Item,
+    /// When an attempt or the whole task has ended: for a task with items perhaps for each.
+    Attempt,
+    /// After a task, once.
+    After,
+    /// When the workflow ends.
+    Output,
+}
+
+/// A value that may hold expressions.
+pub struct Site<'d> {
+    /// Its path in the normal form.
+    pub path: String,
+    pub value: SiteValue<'d>,
+    pub task: Option<usize>,
+    pub phase: Phase,
+    /// Variables set just before it, beside what flows in: names of `vars`, or published by the same task.
+    pub set: Vec<&'d [Assignment]>,
+}
+
+/// What stands there.
+#[derive(Clone, Copy)]
+pub enum SiteValue<'d> {
+    /// Any value.
+    Any(&'d Value),
+    /// A text.
+    Text(&'d str),
+    /// A text that must be a condition.
+    Condition(&'d str),
+}
+
+/// Visits all of them.
+pub fn visit<'d>(definition: &'d Definition, visit: &mut dyn FnMut(Site<'d>)) {
+    assignments(&definition.vars, "vars", None, Phase::Start, &[], visit);
+    for (i, task) in definition.tasks.iter().enumerate() {
+        self::task(task, i, visit);
+    }
+    assignments(&definition.output_map, "output_map", None, Phase::Output, &[], visit);
+}
+
+fn assignments<'d>(
+    list: &'d [Assignment],
+    path: &str,
+    task: Option<usize>,
+    phase: Phase,
+    before: &[&'d [Assignment]],
+    visit: &mut dyn FnMut(Site<'d>),
+) {
+    for (i, assignment) in list.iter().enumerate() {
+        // What an entry sets, those after it see: output keys, too.
+        let set = before.iter().copied().chain([&list[..i]]).collect();
+        let value = SiteValue::Any(&assignment.value);
+        visit(Site { path: format!("{path}[{i}].value"), value, task, phase, set });
+    }
+}
+
+fn task<'d>(task: &'d Task, number: usize, visit: &mut dyn FnMut(Site<'d>)) {
+    use SiteValue::{Any, Condition, Text};
+    let mut site = |field: &str, value: SiteValue<'d>, phase: Phase| {
+        visit(Site { path: format!("tasks[{number}].{field}"), value, task: Some(number), phase, set: Vec::new() });
+    };
+    let mut value = |field: &str, value: &'d Option<Value>, phase: Phase| {
+        if let Some(value) = value {
+            site(field, Any(value), phase);
+        }
+    };
+    value("delay", &task.delay, Phase::Item);
+    value("timeout", &task.timeout, Phase::Item);
+    if let Some(items) = &task.with_items {
+        value("with_items.concurrency", &items.concurrency, Phase::Before);
+        value("with_items.batch_size", &items.batch_size, Phase::Before);
+    }
+    if let Some(retry) = &task.retry {
+        value("retry.delay", &retry.delay, Phase::Attempt);
+    }
+    if let Some(wait) = &task.wait_for {
+        value("wait_for.timeout", &wait.timeout, Phase::Item);
+    }
+    if let Some(action) = &task.action {
+        site("action", Text(action), Phase::Item);
+    }
+    site("input", Any(&task.input), Phase::Item);
+    if let Some(when) = &task.when {
+        site("when", Condition(when), Phase::Before);
+    }
+    if let Some(items) = &task.with_items {
+        site("with_items.items", Any(&items.items), Phase::Before);
+    }
+    if let Some(retry) = &task.retry {
+        site("retry.count", Any(&retry.count), Phase::Attempt);
+        if let Some(when) = &retry.when {
+            site("retry.when", Condition(when), Phase::Attempt);
+        }
+    }
+    if let Some(wait) = &task.wait_for {
+        site("wait_for.signal", Text(&wait.signal), Phase::Item);
+    }
+    let path = format!("tasks[{number}]");
+    assignments(&task.publish, &format!("{path}.publish"), Some(number), Phase::After, &[], visit);
+    for (j, next) in task.next.iter().enumerate() {
+        let path = format!("{path}.next[{j}]");
+        let set: Vec<&[Assignment]> = vec![&task.publish];
+        if let Some(when) = &next.when {
+            let value = Condition(when);
+            visit(Site {
+                path: format!("{path}.when"),
+                value,
+                task: Some(number),
+                phase: Phase::After,
+                set: set.clone(),
+            });
+        }
+        assignments(&next.publish, &format!("{path}.publish"), Some(number), Phase::After, &set, visit);
+    }
+}

@@ -1,0 +1,410 @@
+//! An execution in memory: the rows that the extension keeps in tables, for tests and tools without a database. Its
+//! clock stands still until [`Ledger::wait`] moves it.
+
+use crate::engine::commands::{Changes, Hold, NewTask, Report, Row, Start, Withdraw, Withdrawn};
+use crate::engine::conductor::{Advice, Conductor, Reported};
+use crate::engine::control::Rerun;
+use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
+use crate::expression::Data;
+use crate::graph::{Graph, NodeId};
+use crate::view::task_lists::TaskLists;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+mod check;
+mod facts;
+mod known_lists;
+mod own_tasks;
+mod task_row;
+mod uncounted;
+
+pub use task_row::{RowStatus, TaskRow};
+
+/// What is reported of a row.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The row.
+    pub row: usize,
+    /// How it ended.
+    pub end: TaskEnd,
+    /// What it yielded.
+    pub result: Option<Data>,
+    /// What went wrong.
+    pub error: Option<Data>,
+}
+
+/// What came from outside for tasks that wait for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// What tasks wait for.
+    pub name: String,
+    /// Another of the same name with the same key is the same one.
+    pub key: Option<String>,
+    /// The result of the task that takes it.
+    pub payload: Option<Data>,
+    /// The row that took it; none: it is kept.
+    pub taken_by: Option<usize>,
+}
+
+/// An execution and its rows.
+#[derive(Clone)]
+pub struct Ledger {
+    graph: Arc<Graph>,
+    parameters: Data,
+    /// What the conductor remembers.
+    pub execution: Execution,
+    /// Every row there ever was.
+    pub rows: Vec<TaskRow>,
+    /// Every signal there ever was, the oldest first.
+    pub signals: Vec<Signal>,
+    /// The variables, all branches merged.
+    pub variables: Data,
+    /// Why it failed.
+    pub error_message: Option<String>,
+    /// The output, once it is over.
+    pub output: Option<Data>,
+    /// It is over.
+    pub over: bool,
+    /// Its tasks by how they stood at its end, where the conductor knew.
+    pub known_lists: Option<TaskLists>,
+    /// Seconds since the start.
+    pub now: f64,
+    /// When the workflow has taken too long, in seconds since the start.
+    due: Option<f64>,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+impl Ledger {
+    /// Starts an execution. The parameters have been checked.
+    pub fn start(graph: Arc<Graph>, parameters: Data) -> Ledger {
+        let mut ledger = Ledger {
+            now: 0.0,
+            due: graph.timeout.map(|seconds| seconds as f64),
+            graph,
+            parameters,
+            execution: Execution::new(),
+            rows: Vec::new(),
+            signals: Vec::new(),
+            variables: crate::engine::variables::empty(),
+            error_message: None,
+            output: None,
+            over: false,
+            known_lists: None,
+        };
+        ledger.control(|conductor| conductor.start(0.0));
+        ledger
+    }
+
+    /// Where the workflow stands.
+    pub fn status(&self) -> Status {
+        self.execution.status
+    }
+
+    /// The rows that can be claimed, now or when their time has come, by task, route and item.
+    pub fn ready(&self) -> Vec<&TaskRow> {
+        if self.execution.paused {
+            return Vec::new();
+        }
+        let claimable = |row: &&TaskRow| matches!(row.status, RowStatus::Ready | RowStatus::Delayed);
+        let mut ready: Vec<&TaskRow> = self.rows.iter().filter(claimable).collect();
+        ready.sort_by_key(|row| (&self.graph.node(row.key.node).name, row.key.route, row.index));
+        ready
+    }
+
+    /// The newest row of a task, by its name.
+    pub fn find(&self, task: &str, route: u32, index: Option<u32>) -> Option<usize> {
+        let node = self.graph.find(task)?;
+        let wanted = |row: &TaskRow| row.key.node == node && row.key.route == route && row.index == index;
+        (0..self.rows.len()).rev().find(|row| wanted(&self.rows[*row]))
+    }
+
+    /// Claims a row. Claiming what runs changes nothing.
+    pub fn claim(&mut self, row: usize) -> Result<(), Refused> {
+        match self.rows[row].status {
+            RowStatus::Running => Ok(()),
+            RowStatus::Ready if self.rows[row].is_claimable() && !self.execution.paused => {
+                let due = self.rows[row].timeout.map(|seconds| self.now + f64::from(seconds));
+                (self.rows[row].status, self.rows[row].due) = (RowStatus::Running, due);
+                Ok(())
+            }
+            other => Err(Refused(format!("the task cannot be claimed: it is {other:?}"))),
+        }
+    }
+
+    /// Reports a row. The answer says how the task as a whole stands then.
+    pub fn report(&mut self, row: usize, end: TaskEnd, result: Option<Data>) -> Result<&'static str, Refused> {
+        let answers = self.report_all(&[Outcome { row, end, result, error: None }])?;
+        Ok(answers.first().copied().unwrap_or(end.name()))
+    }
+
+    /// Reports rows together, in order. None counts where one of them does not run.
+    pub fn report_all(&mut self, outcomes: &[Outcome]) -> Result<Vec<&'static str>, Refused> {
+        if let Some(outcome) = outcomes.iter().find(|outcome| self.rows[outcome.row].status != RowStatus::Running) {
+            let status = self.rows[outcome.row].status;
+            return Err(Refused(format!("the task is not running: it is {status:?}")));
+        }
+        if self.leave(outcomes) {
+            return Ok(vec!["running"; outcomes.len()]);
+        }
+        let mut answers = Vec::with_capacity(outcomes.len());
+        while answers.len() < outcomes.len() {
+            answers.extend(self.report_some(&outcomes[answers.len()..]));
+            self.go_on();
+        }
+        Ok(answers)
+    }
+
+    /// Reports the first of these rows, and those after it until the changes must be settled.
+    fn report_some(&mut self, outcomes: &[Outcome]) -> Vec<&'static str> {
+        let rows: Vec<TaskRow> = outcomes.iter().map(|outcome| self.rows[outcome.row].clone()).collect();
+        for outcome in outcomes {
+            let row = &mut self.rows[outcome.row];
+            (row.result, row.error) = (outcome.result.clone(), outcome.error.clone());
+        }
+        let now = self.now;
+        let nothing = Some(Data::from(()));
+        let mut reports = Vec::new();
+        let ends = self.conduct(|conductor| {
+            for (row, outcome) in rows.iter().zip(outcomes) {
+                let reported = Reported {
+                    key: row.key,
+                    index: row.index,
+                    context: &row.context,
+                    retries: row.retries,
+                    max_retries: row.max_retries,
+                    elapsed: now - row.created,
+                    end: outcome.end,
+                    result: outcome.result.clone().or(nothing.clone()),
+                    error: outcome.error.clone().or(nothing.clone()),
+                    jitter: 0.5,
+                    advice: Advice::None,
+                };
+                reports.push((outcome.row, conductor.finish(&reported)));
+                if conductor.must_settle() {
+                    break;
+                }
+            }
+            reports.clone()
+        });
+        let whole = |key: TaskKey| ends.iter().rev().find(|(ended, _)| *ended == key).map(|(_, status)| *status);
+        reports.iter().zip(&rows).map(|((_, report), row)| whole(row.key).unwrap_or(report.task_status)).collect()
+    }
+
+    /// No new claims.
+    pub fn pause(&mut self) {
+        self.control(|conductor| conductor.pause());
+    }
+
+    /// Claims again.
+    pub fn resume(&mut self) {
+        self.control(|conductor| conductor.resume());
+    }
+
+    /// Nothing new starts.
+    pub fn cancel(&mut self) {
+        self.control(|conductor| conductor.cancel());
+    }
+
+    /// Runs tasks again: those named with their route, or all that failed; with `reset_items` also items that succeeded.
+    pub fn rerun(&mut self, tasks: &[(String, u32)], reset_items: bool) -> Result<(), Refused> {
+        if !self.over || self.status() == Status::Completed {
+            return Err(Refused("only an execution that ended without success can be rerun".to_owned()));
+        }
+        let chosen: Vec<TaskKey> = match tasks {
+            [] => self.execution.state.failures.clone(),
+            tasks => {
+                let found = tasks.iter().map(|(name, route)| {
+                    let node = self.graph.find(name).ok_or_else(|| Refused(format!("there is no task {name}")))?;
+                    let newest = self.rows.iter().rev().find(|row| row.key.node == node && row.key.route == *route);
+                    newest.map(|row| row.key).ok_or_else(|| Refused(format!("task {name} has not run")))
+                });
+                found.collect::<Result<_, _>>()?
+            }
+        };
+        let reruns: Vec<Rerun> = chosen.iter().map(|key| self.rerun_of(*key, reset_items)).collect();
+        let mut answer = Ok(());
+        self.over = false;
+        self.conduct(|conductor| {
+            answer = conductor.rerun(&reruns).map_err(Refused);
+            Vec::new()
+        });
+        self.over |= answer.is_err();
+        self.go_on();
+        answer
+    }
+
+    fn rerun_of(&self, key: TaskKey, reset_items: bool) -> Rerun {
+        let rows: Vec<&TaskRow> = self.rows.iter().filter(|row| row.key == key).collect();
+        let items = rows.first().is_some_and(|row| row.index.is_some()).then(|| {
+            let kept = rows.iter().filter(|row| row.status == RowStatus::Ended(TaskEnd::Completed)).count();
+            (rows.len() as u32, kept as u32)
+        });
+        let context = rows.first().map(|row| row.context.clone()).unwrap_or_default();
+        let ended_at_once = rows.first().is_some_and(|row| row.action.is_none() && row.signal.is_none());
+        Rerun { key, context, items, reset_items, first: None, ended_at_once }
+    }
+
+    /// What reads nothing but the execution, and what follows from it.
+    fn control(&mut self, event: impl Fn(&mut Conductor)) {
+        self.conduct(|conductor| {
+            event(conductor);
+            Vec::new()
+        });
+        self.go_on();
+    }
+
+    /// Lets events happen, and what they lead to; gives the ends of tasks with items.
+    fn conduct(
+        &mut self,
+        mut event: impl FnMut(&mut Conductor) -> Vec<(usize, Report)>,
+    ) -> Vec<(TaskKey, &'static str)> {
+        self.count();
+        let graph = self.graph.clone();
+        let facts = self.facts();
+        let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
+        let reports = event(&mut conductor);
+        let mut ends = Vec::new();
+        let mut void = false;
+        let mut done = conductor.done();
+        for (row, report) in reports {
+            let now = self.now;
+            let row = &mut self.rows[row];
+            match report.row {
+                Row::Ended(end) => (row.status, row.due) = (RowStatus::Ended(end), None),
+                Row::Retry(delay) => row.await_retry(now, delay),
+            }
+        }
+        while let Some((execution, changes)) = done.take() {
+            self.execution = execution;
+            self.due = self.due.filter(|_| self.execution.status == Status::Running);
+            ends.extend(changes.whole_ends.iter().copied());
+            void |= changes.void;
+            let withdraw = changes.withdraw.clone();
+            self.update(&changes);
+            let mut scheduled = changes.scheduled;
+            let rest = scheduled.split_off(changes.scheduled_before);
+            self.insert(scheduled);
+            let withdrawn = self.withdraw(&withdraw);
+            self.insert(rest);
+            if withdraw != Withdraw::Nothing {
+                let facts = self.facts();
+                let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
+                conductor.withdrawn(&withdrawn);
+                done = conductor.done();
+            }
+        }
+        for row in 0..self.rows.len() {
+            if void && self.rows[row].status == RowStatus::Running {
+                let _ = self.report(row, TaskEnd::Cancelled, None);
+            }
+        }
+        ends
+    }
+
+    fn update(&mut self, changes: &Changes) {
+        for (key, count) in &changes.released {
+            let held = self.rows.iter_mut().filter(|row| row.key == *key && row.status == RowStatus::Held);
+            held.take(*count as usize).for_each(|row| row.status = RowStatus::Ready);
+        }
+        for retry in &changes.items_retried {
+            let mut open = retry.released;
+            for row in self.rows.iter_mut().filter(|row| row.key == retry.key) {
+                row.await_retry(self.now, retry.delay);
+                (row.result, row.error) = (None, None);
+                if open == 0 {
+                    (row.status, row.due) = (RowStatus::Held, None);
+                }
+                open = open.saturating_sub(1);
+            }
+        }
+        for rerun in &changes.rerun_tasks {
+            let mut open = rerun.released.unwrap_or(1);
+            for row in self.rows.iter_mut().filter(|row| row.key == rerun.key) {
+                if rerun.reset_items || row.status != RowStatus::Ended(TaskEnd::Completed) || rerun.released.is_none() {
+                    row.retries = 0;
+                    (row.withdrawn, row.begun) = (false, false);
+                    (row.result, row.error) = (None, None);
+                    row.status = if open > 0 { RowStatus::Ready } else { RowStatus::Held };
+                    open = open.saturating_sub(1);
+                }
+            }
+        }
+        // Pausing shows in `ready`: the ledger's rows need no mark.
+        debug_assert!(matches!(changes.hold, Hold::Nothing | Hold::Pause | Hold::Resume));
+        if changes.rerun {
+            self.error_message = None;
+            (self.output, self.known_lists) = (None, None);
+        }
+        if let Some(variables) = &changes.variables {
+            self.variables = variables.clone();
+        }
+        if let Some(message) = &changes.error_message {
+            self.error_message = Some(message.clone());
+        }
+        if let Some(end) = &changes.end {
+            (self.output, self.known_lists) = (end.output.clone(), end.lists.clone());
+            self.over = true;
+        }
+    }
+
+    fn withdraw(&mut self, withdraw: &Withdraw) -> Vec<Withdrawn> {
+        let mut withdrawn: BTreeMap<TaskKey, u32> = BTreeMap::new();
+        for row in self.rows.iter_mut().filter(|row| row.is_pending()) {
+            let meant = match withdraw {
+                Withdraw::Nothing => false,
+                Withdraw::Items(keys) => keys.contains(&row.key),
+                Withdraw::Everything => true,
+            };
+            if meant {
+                (row.status, row.due) = (RowStatus::Ended(TaskEnd::Cancelled), None);
+                row.withdrawn = true;
+                *withdrawn.entry(row.key).or_default() += 1;
+            }
+        }
+        withdrawn.into_iter().map(|(key, count)| Withdrawn { key, count }).collect()
+    }
+
+    fn insert(&mut self, tasks: Vec<NewTask>) {
+        for task in tasks {
+            let (status, due, result) = match task.start {
+                Start::Ready => (RowStatus::Ready, None, None),
+                Start::Delayed(seconds) => (RowStatus::Delayed, Some(self.now + seconds), None),
+                Start::Held => (RowStatus::Held, None, None),
+                Start::Ended(end, result) => (RowStatus::Ended(end), None, result),
+            };
+            self.rows.push(TaskRow {
+                key: task.key,
+                index: task.index,
+                status,
+                action: task.action,
+                signal: task.signal,
+                begun: false,
+                input: task.input,
+                context: task.context,
+                due,
+                timeout: task.timeout,
+                created: self.now,
+                awaits_retry: false,
+                retries: 0,
+                max_retries: task.max_retries as u32,
+                withdrawn: false,
+                result,
+                error: None,
+            });
+        }
+    }
+
+    /// The graph it runs on.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The name of a task.
+    pub fn name(&self, node: NodeId) -> &str {
+        &self.graph.node(node).name
+    }
+}

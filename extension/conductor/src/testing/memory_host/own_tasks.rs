@@ -1,0 +1,140 @@
+//! What no worker does: time, tasks that only route after a delay, and tasks that wait for a signal.
+
+use super::{Ledger, Outcome, Refused, RowStatus, Signal};
+use crate::engine::state::{Status, TaskEnd};
+use crate::expression::{Data, Rendering};
+use crate::graph::Node;
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+impl Ledger {
+    /// Lets time pass, and does what becomes due: delays, retries, timeouts of tasks and waits, the workflow's own.
+    pub fn wait(&mut self, seconds: f64) {
+        self.now += seconds;
+        let now = self.now;
+        let mut due: Vec<usize> =
+            (0..self.rows.len()).filter(|row| self.rows[*row].due.is_some_and(|due| due <= now)).collect();
+        due.sort_by(|a, b| self.rows[*a].due.partial_cmp(&self.rows[*b].due).unwrap_or(Ordering::Equal));
+        let late: Vec<usize> = due.iter().copied().filter(|row| self.is_late(*row)).collect();
+        for row in due {
+            let task = &mut self.rows[row];
+            if task.status == RowStatus::Delayed {
+                (task.status, task.due) = (RowStatus::Ready, None);
+                task.retries += u32::from(std::mem::take(&mut task.awaits_retry));
+            }
+        }
+        self.go_on();
+        for row in late {
+            // What the others have led to may have ended it, or let it begin anew.
+            if self.is_late(row) {
+                self.time_out(row);
+            }
+        }
+        if self.due.is_some_and(|due| due <= now) && !self.over {
+            self.due = None;
+            self.control(|conductor| conductor.time_out());
+        }
+    }
+
+    /// Has a worker worked on it, or has it waited for its signal, for too long?
+    fn is_late(&self, row: usize) -> bool {
+        let row = &self.rows[row];
+        matches!(row.status, RowStatus::Running | RowStatus::Ready) && row.due.is_some_and(|due| due <= self.now)
+    }
+
+    /// A row is late.
+    fn time_out(&mut self, row: usize) {
+        let task = &self.rows[row];
+        let seconds = task.timeout.unwrap_or_default();
+        let message = match &task.signal {
+            None => format!("the task ran longer than {seconds} seconds"),
+            Some(signal) => format!("no signal {signal} came within {seconds} seconds"),
+        };
+        let error = Data::from_pairs([("type", Data::from("timeout")), ("message", Data::from(message))]);
+        self.end(Outcome { row, end: TaskEnd::Timeout, result: None, error: Some(error) });
+        self.go_on();
+    }
+
+    /// Ends a row, whoever works on it.
+    fn end(&mut self, outcome: Outcome) {
+        self.rows[outcome.row].status = RowStatus::Running;
+        self.report_some(&[outcome]);
+    }
+
+    /// Goes on with tasks that no worker does and whose turn has come, until there are none. What waits begins to, also
+    /// while the execution is paused, and has a signal at once that came before it.
+    pub(super) fn go_on(&mut self) {
+        let mut ended = VecDeque::new();
+        loop {
+            ended.extend(self.begin());
+            let Some((row, result)) = ended.pop_front() else { return };
+            // What one of them has led to may have ended another.
+            if self.rows[row].status == RowStatus::Ready {
+                self.end(Outcome { row, end: TaskEnd::Completed, result, error: None });
+            }
+        }
+    }
+
+    /// Begins with those whose turn has come; gives those that end at once, with their results.
+    fn begin(&mut self) -> Vec<(usize, Option<Data>)> {
+        let paused = self.execution.paused;
+        let begins = |row: &usize| {
+            let row = &self.rows[*row];
+            row.status == RowStatus::Ready && row.action.is_none() && !row.begun && !(paused && row.signal.is_none())
+        };
+        let own: Vec<usize> = (0..self.rows.len()).filter(begins).collect();
+        let (waiting, routing): (Vec<usize>, Vec<usize>) =
+            own.into_iter().partition(|row| self.rows[*row].signal.is_some());
+        routing.iter().for_each(|row| self.rows[*row].begun = true);
+        let waiting = waiting.into_iter().filter_map(|row| Some((row, self.begin_to_wait(row)?)));
+        let waiting: Vec<_> = waiting.collect();
+        routing.into_iter().map(|row| (row, None)).chain(waiting).collect()
+    }
+
+    /// Gives the payload of the oldest signal that was kept for it.
+    fn begin_to_wait(&mut self, row: usize) -> Option<Option<Data>> {
+        let task = &mut self.rows[row];
+        task.begun = true;
+        task.due = task.timeout.map(|seconds| self.now + f64::from(seconds));
+        let name = task.signal.as_deref();
+        let is_kept = |signal: &&mut Signal| Some(signal.name.as_str()) == name && signal.taken_by.is_none();
+        let kept = self.signals.iter_mut().find(is_kept)?;
+        kept.taken_by = Some(row);
+        Some(kept.payload.clone())
+    }
+
+    /// Sends a signal: the row that has waited for it longest ends with its payload; where none waits, it is kept. Sent
+    /// again with the same key, it changes nothing.
+    pub fn signal(&mut self, name: &str, key: Option<&str>, payload: Option<Data>) -> Result<(), Refused> {
+        let is_known = |signal: &Signal| signal.name == name && key.is_some() && signal.key.as_deref() == key;
+        if self.signals.iter().any(is_known) {
+            return Ok(());
+        }
+        let row = (0..self.rows.len()).find(|row| {
+            let row = &self.rows[*row];
+            row.status == RowStatus::Ready && row.begun && row.signal.as_deref() == Some(name)
+        });
+        if row.is_none() && self.status() != Status::Running {
+            return Err(Refused("the execution takes no signals".to_owned()));
+        }
+        if !self.graph.nodes.iter().any(|node| self.may_wait_for(node, name)) {
+            return Err(Refused(format!("no task waits for a signal {name}")));
+        }
+        let (name, key) = (name.to_owned(), key.map(str::to_owned));
+        self.signals.push(Signal { name, key, payload: payload.clone(), taken_by: row });
+        if let Some(row) = row {
+            self.end(Outcome { row, end: TaskEnd::Completed, result: payload, error: None });
+            self.go_on();
+        }
+        Ok(())
+    }
+
+    /// May a task wait for that signal? The name of a template is known only when its task begins to wait.
+    fn may_wait_for(&self, node: &Node, name: &str) -> bool {
+        match &node.signal {
+            None => false,
+            Some(Rendering::Literal(signal)) => signal.as_str() == Some(name),
+            Some(_) => true,
+        }
+    }
+}

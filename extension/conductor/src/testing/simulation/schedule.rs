@@ -1,0 +1,140 @@
+//! What may happen to an execution: claims, reports in any order and number, time, and people.
+
+use super::Chance;
+use crate::engine::state::TaskEnd;
+use crate::expression::Data;
+use crate::testing::memory_host::{Ledger, Outcome, Refused, RowStatus, TaskRow};
+
+/// One thing that happens. Rows are those of the ledger it was drawn for.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Rows are claimed.
+    Claim(Vec<usize>),
+    /// Running rows are reported together.
+    Report(Vec<Outcome>),
+    /// A row is reported that does not run: too early, too late or twice.
+    Stale(Outcome),
+    /// So many seconds pass.
+    Wait(f64),
+    /// No new claims.
+    Pause,
+    /// Claims again.
+    Resume,
+    /// Nothing new starts.
+    Cancel,
+    /// A signal comes: its name, its key, its payload.
+    Signal(String, Option<String>, Option<Data>),
+    /// Tasks run again, by name and route; none named: all that failed. True: successful items too.
+    Rerun(Vec<(String, u32)>, bool),
+}
+
+impl Step {
+    /// Something that may happen now; none where that would be nothing.
+    pub fn draw(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
+        let running = rows(ledger, |row| row.status == RowStatus::Running);
+        match chance.below(27) {
+            0 if !ledger.over => Some(Step::Pause),
+            1 | 2 if ledger.execution.paused => Some(Step::Resume),
+            3 if !ledger.over && chance.one_in(3) => Some(Step::Cancel),
+            4 if ledger.over => Some(Step::Rerun(chosen(chance, ledger), chance.one_in(2))),
+            5 | 6 => Some(Step::Wait(*chance.pick(&[1.0, 3.0, 5.0, 10.0]))),
+            7 => {
+                let row = chance.below(ledger.rows.len());
+                let stale = ledger.rows.get(row).is_some_and(|row| row.status != RowStatus::Running);
+                stale.then(|| Step::Stale(outcome(chance, row)))
+            }
+            8..=14 => {
+                let mut ready = rows(ledger, TaskRow::is_claimable);
+                let claimed = some_of(chance, &mut ready);
+                (!claimed.is_empty() && !ledger.execution.paused).then_some(Step::Claim(claimed))
+            }
+            15..=17 => signal(chance, ledger),
+            _ => {
+                let reported = some_of(chance, &mut running.clone());
+                let outcomes: Vec<Outcome> = reported.into_iter().map(|row| outcome(chance, row)).collect();
+                (!outcomes.is_empty()).then_some(Step::Report(outcomes))
+            }
+        }
+    }
+
+    /// The next step towards the end when all goes well; none: it has come.
+    pub fn towards_the_end(ledger: &Ledger) -> Option<Step> {
+        let running = rows(ledger, |row| row.status == RowStatus::Running);
+        let ready = rows(ledger, TaskRow::is_claimable);
+        let wanted = ledger.rows.iter().filter(|row| row.begun && row.status == RowStatus::Ready);
+        let wanted = wanted.filter_map(|row| row.signal.clone()).next();
+        let times = ledger.rows.iter().filter(|row| row.status == RowStatus::Delayed).filter_map(|row| row.due);
+        let first = times.reduce(f64::min);
+        let well = |row: usize| Outcome { row, end: TaskEnd::Completed, result: Some(Data::from(1)), error: None };
+        match (running.is_empty(), ready.is_empty(), wanted, first) {
+            _ if ledger.execution.paused => Some(Step::Resume),
+            (false, ..) => Some(Step::Report(running.into_iter().map(well).collect())),
+            (_, false, ..) => Some(Step::Claim(ready)),
+            (_, _, Some(name), _) => Some(Step::Signal(name, None, Some(Data::from(1)))),
+            (.., Some(due)) => Some(Step::Wait(due - ledger.now)),
+            _ => None,
+        }
+    }
+
+    /// Lets it happen.
+    pub fn take(&self, ledger: &mut Ledger) -> Result<(), Refused> {
+        match self {
+            Step::Claim(rows) => rows.iter().try_for_each(|row| ledger.claim(*row))?,
+            Step::Report(outcomes) => drop(ledger.report_all(outcomes)?),
+            Step::Stale(outcome) => drop(ledger.report_all(std::slice::from_ref(outcome))?),
+            Step::Wait(seconds) => ledger.wait(*seconds),
+            Step::Pause => ledger.pause(),
+            Step::Resume => ledger.resume(),
+            Step::Cancel => ledger.cancel(),
+            Step::Signal(name, key, payload) => ledger.signal(name, key.as_deref(), payload.clone())?,
+            Step::Rerun(tasks, reset_items) => ledger.rerun(tasks, *reset_items)?,
+        }
+        Ok(())
+    }
+}
+
+fn rows(ledger: &Ledger, wanted: impl Fn(&TaskRow) -> bool) -> Vec<usize> {
+    (0..ledger.rows.len()).filter(|row| wanted(&ledger.rows[*row])).collect()
+}
+
+/// One that is waited for, or that may come too early or for nobody; now and then one that came before.
+fn signal(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
+    let waits = ledger.graph().nodes.iter().any(|node| node.signal.is_some());
+    let wanted: Vec<&String> =
+        ledger.rows.iter().filter(|row| row.begun).filter_map(|row| row.signal.as_ref()).collect();
+    let name = match wanted.is_empty() || chance.one_in(2) {
+        true => (*chance.pick(&["go", "go 0", "go 1"])).to_owned(),
+        false => (*chance.pick(&wanted)).clone(),
+    };
+    let key = chance.one_in(3).then(|| (*chance.pick(&["a", "b"])).to_owned());
+    let payload = chance.one_in(2).then(|| Data::from(chance.below(3)));
+    waits.then_some(Step::Signal(name, key, payload))
+}
+
+/// One to four of a list, in any order.
+fn some_of(chance: &mut Chance, list: &mut Vec<usize>) -> Vec<usize> {
+    let count = if chance.one_in(2) { 1 } else { 1 + chance.below(4) };
+    (0..count.min(list.len())).map(|_| list.swap_remove(chance.below(list.len()))).collect()
+}
+
+fn outcome(chance: &mut Chance, row: usize) -> Outcome {
+    let end = match chance.below(20) {
+        0..=12 => TaskEnd::Completed,
+        13..=16 => TaskEnd::Failed,
+        17 => TaskEnd::Timeout,
+        18 => TaskEnd::Abandoned,
+        _ => TaskEnd::Cancelled,
+    };
+    let result = chance.one_in(2).then(|| Data::from(chance.below(3)));
+    let error = end.is_failure().then(|| Data::from_pairs([("type", "chance")]));
+    Outcome { row, end, result, error }
+}
+
+/// Mostly all that failed; now and then some task that has run.
+fn chosen(chance: &mut Chance, ledger: &Ledger) -> Vec<(String, u32)> {
+    if ledger.rows.is_empty() || !chance.one_in(3) {
+        return Vec::new();
+    }
+    let key = ledger.rows[chance.below(ledger.rows.len())].key;
+    vec![(ledger.name(key.node).to_owned(), key.route)]
+}

@@ -1,0 +1,157 @@
+//! A definition as a picture: Mermaid or DOT text, tasks coloured by how they stand.
+
+use crate::interrupt;
+use crate::language::definition::{Definition, Task};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+
+/// How tasks stand, by name, in one word.
+pub type Statuses = BTreeMap<String, String>;
+
+const COLOURS: [(&str, &str); 6] = [
+    ("pending", "#eeeeee"),
+    ("running", "#9ecbff"),
+    ("completed", "#a6e3a1"),
+    ("failed", "#f5a3a3"),
+    ("skipped", "#dddddd"),
+    ("cancelled", "#f0d58c"),
+];
+
+/// Mermaid text.
+pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
+    let mut text = String::from("flowchart TD\n");
+    for (id, task) in definition.tasks.iter().enumerate() {
+        let label = escape(&label(task));
+        let _ = match shape(task) {
+            Shape::Work => writeln!(text, "  t{id}[\"{label}\"]"),
+            Shape::Decision => writeln!(text, "  t{id}{{\"{label}\"}}"),
+            Shape::Join => writeln!(text, "  t{id}[[\"{label}\"]]"),
+        };
+    }
+    for (from, to, when) in interrupt::checked(edges(definition)) {
+        let _ = match when {
+            None => writeln!(text, "  t{from} --> {to}"),
+            Some(when) => writeln!(text, "  t{from} -- \"{}\" --> {to}", escape(when)),
+        };
+    }
+    for command in commands(definition) {
+        let _ = writeln!(text, "  {command}([\"{command}\"])");
+    }
+    if let Some(statuses) = statuses {
+        for (status, colour) in COLOURS {
+            let _ = writeln!(text, "  classDef {status} fill:{colour},stroke:#333333,color:#000000");
+        }
+        for (id, task) in definition.tasks.iter().enumerate() {
+            if let Some(status) =
+                statuses.get(&task.name).filter(|status| COLOURS.iter().any(|(known, _)| known == status))
+            {
+                let _ = writeln!(text, "  class t{id} {status}");
+            }
+        }
+    }
+    text
+}
+
+/// DOT text, for Graphviz.
+pub fn dot(definition: &Definition, statuses: Option<&Statuses>) -> String {
+    let mut text = String::from("digraph workflow {\n  node [fontname=\"sans-serif\"];\n");
+    for (id, task) in definition.tasks.iter().enumerate() {
+        let shape = match shape(task) {
+            Shape::Work => "box",
+            Shape::Decision => "diamond",
+            Shape::Join => "box3d",
+        };
+        let status = statuses.and_then(|statuses| statuses.get(&task.name));
+        let colour =
+            COLOURS.iter().find(|(known, _)| Some(*known) == status.map(String::as_str)).map(|(_, colour)| *colour);
+        let fill = colour.map(|colour| format!(", style=filled, fillcolor=\"{colour}\"")).unwrap_or_default();
+        let _ = writeln!(text, "  t{id} [shape={shape}, label=\"{}\"{fill}];", quote(&label(task)));
+    }
+    for (from, to, when) in interrupt::checked(edges(definition)) {
+        let label = when.map(|when| format!(" [label=\"{}\"]", quote(when))).unwrap_or_default();
+        let _ = writeln!(text, "  t{from} -> {to}{label};");
+    }
+    text.push_str("}\n");
+    text
+}
+
+enum Shape {
+    Work,
+    Decision,
+    Join,
+}
+
+fn shape(task: &Task) -> Shape {
+    match (&task.action, task.next.len() > 1, task.join.is_some()) {
+        (None, true, _) => Shape::Decision,
+        (_, _, true) => Shape::Join,
+        _ => Shape::Work,
+    }
+}
+
+fn label(task: &Task) -> String {
+    let items = if task.with_items.is_some() { " (each item)" } else { "" };
+    match &task.action {
+        Some(action) => format!("{}{items}\n{action}", task.name),
+        None => task.name.clone(),
+    }
+}
+
+/// From, to and condition of every transition; `fail` is drawn, the other commands lead nowhere.
+fn edges(definition: &Definition) -> Vec<(usize, String, Option<&str>)> {
+    let numbers: HashMap<&str, usize> =
+        definition.tasks.iter().enumerate().rev().map(|(number, task)| (task.name.as_str(), number)).collect();
+    let mut edges = Vec::new();
+    for (from, task) in definition.tasks.iter().enumerate() {
+        for next in interrupt::checked(&task.next) {
+            for target in interrupt::checked(&next.targets) {
+                let to = match (numbers.get(target.as_str()), target.as_str()) {
+                    (Some(to), _) => format!("t{to}"),
+                    (None, "fail") => "fail".to_owned(),
+                    (None, "retry") => format!("t{from}"),
+                    (None, _) => continue,
+                };
+                edges.push((from, to, next.when.as_deref().map(condition)));
+            }
+        }
+    }
+    edges
+}
+
+fn commands(definition: &Definition) -> Vec<&'static str> {
+    let fails = definition
+        .tasks
+        .iter()
+        .flat_map(|task| &task.next)
+        .any(|next| next.targets.iter().any(|target| target == "fail"));
+    if fails { vec!["fail"] } else { Vec::new() }
+}
+
+/// A condition without its braces.
+fn condition(when: &str) -> &str {
+    let trimmed = when.trim();
+    let inner = trimmed.strip_prefix("{{").and_then(|inner| inner.strip_suffix("}}"));
+    inner.map_or(trimmed, str::trim)
+}
+
+/// For Mermaid, which knows entities inside of quotes.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' => escaped.push_str("#quot;"),
+            '#' => escaped.push_str("#35;"),
+            '&' => escaped.push_str("#amp;"),
+            '<' => escaped.push_str("#lt;"),
+            '>' => escaped.push_str("#gt;"),
+            '\n' => escaped.push_str("<br/>"),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// For DOT.
+fn quote(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

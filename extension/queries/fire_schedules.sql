@@ -1,2 +1,0 @@
--- Starts what schedules have made due.
-SELECT workflow.fire_schedules($1, $2, $3)

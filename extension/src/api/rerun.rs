@@ -1,0 +1,155 @@
+//! Running on what ended without success, as somebody asked for it.
+
+use crate::argument::{MOST_ELEMENTS, check_count, check_reason};
+use crate::engine::advance::Advance;
+use crate::engine::control;
+use crate::engine::family_lock::Family;
+use crate::engine::family_lock::lock;
+use crate::engine::rerun::hindrance;
+use crate::engine::rerun::{ended_tasks, failed, refused, run_on};
+use crate::engine::run::Run;
+use crate::engine::settle::settle;
+use crate::engine::sub_workflows;
+use crate::error::Error;
+use crate::pg::clock;
+use crate::pg::list::List;
+use crate::pg::statements;
+use conductor::engine::control::Rerun;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use serde_json::{Value, json};
+
+/// What was asked for.
+struct Wanted<'a> {
+    execution: i64,
+    /// Tasks by name and route; none: all whose failure nothing handled.
+    tasks: Vec<(String, u32)>,
+    reset_items: bool,
+    reason: Option<&'a str>,
+    /// JSON, for the log: what was named.
+    detail: String,
+}
+
+fn rerun(client: &SpiClient, wanted: &Wanted, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
+    let Family { mut advance, id, ancestors, .. } = lock(client, now, wanted.execution)?;
+    let Some(run) = advance.runs.get(&id) else { return Ok("") };
+    if let Some((what, hint)) = hindrance(run) {
+        return Err(refused(wanted.execution, &format!("it {what}"), hint));
+    }
+    let mut tasks = chosen(client, run, wanted)?;
+    let mut top = id;
+    for caller in &ancestors {
+        let (task, call) = call_of(&advance, wanted.execution, top, *caller)?;
+        advance.run_on.insert(task, std::mem::replace(&mut tasks, vec![call]));
+        top = *caller;
+    }
+    control::log(client, wanted.execution, "rerun", wanted.reason, Some(wanted.detail.clone()), Vec::new(), now)?;
+    sub_workflows::log_reached(&advance, "rerun", ancestors.iter().map(|ancestor| (*ancestor, id)).collect())?;
+    run_on(&mut advance, wanted.execution, top, &tasks)?;
+    settle(&mut advance, None)?;
+    Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
+}
+
+/// The tasks to begin with.
+fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, Error> {
+    let known = ended_tasks(client, &[run])?.remove(&run.id).unwrap_or_default();
+    let mut tasks = Vec::new();
+    if wanted.tasks.is_empty() {
+        tasks = failed(run, &known);
+    }
+    for (name, route) in &wanted.tasks {
+        let node = run.graph.find(name);
+        let newest = known.iter().rev().find(|task| Some(task.key.node) == node && task.key.route == *route);
+        let Some(newest) = newest else {
+            let why = format!("task {name} has not run on route {route}");
+            return Err(refused(wanted.execution, &why, "name a task that has run"));
+        };
+        tasks.push(newest.clone());
+    }
+    tasks.iter_mut().for_each(|task| task.reset_items = wanted.reset_items);
+    Ok(tasks)
+}
+
+/// The task of its caller that a child did the work of, to be run again with it; refused where that cannot be.
+fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result<(i64, Rerun), Error> {
+    let (Some(child), Some(caller)) = (advance.runs.get(&child), advance.runs.get(&caller)) else {
+        return Err(refused(execution, "what calls it is driven from outside", "start its workflow anew"));
+    };
+    let (called, above) = (child.execution_id, caller.execution_id);
+    let Some(call) = find_call(advance.client, called, caller)? else {
+        let why = format!("the task of execution {above} that called execution {called} has continued without it");
+        return Err(refused(execution, &why, "use workflow_tree to find the execution it called last, and rerun that"));
+    };
+    match hindrance(caller) {
+        None => Ok(call),
+        Some((what, hint)) => {
+            Err(refused(execution, &format!("execution {above}, which called execution {called}, {what}"), hint))
+        }
+    }
+}
+
+/// The task whose work an execution did, while that is the newest run of that task and has called no other.
+fn find_call(client: &SpiClient, called: i64, caller: &Run) -> Result<Option<(i64, Rerun)>, Error> {
+    let mut rows = statements::run(client, include_str!("../../queries/find_call.sql"), &[called.into()])?;
+    if rows.next().is_none() {
+        return Ok(None);
+    }
+    let number = |ordinal| Ok::<Option<u32>, Error>(rows.get::<i32>(ordinal)?.map(|number| number as u32));
+    let Some(node) = rows.get::<String>(2)?.and_then(|name| caller.graph.find(&name)) else { return Ok(None) };
+    let (route, visit, first) = (number(3)?.unwrap_or_default(), number(4)?.unwrap_or_default(), number(5)?);
+    let known = ended_tasks(client, &[caller])?.remove(&caller.id).unwrap_or_default();
+    let newest = known.into_iter().rfind(|task| task.key.node == node && task.key.route == route);
+    let task = rows.get::<i64>(1)?.unwrap_or_default();
+    Ok(newest.filter(|newest| newest.key.visit == visit).map(|call| (task, Rerun { first, ..call })))
+}
+
+/// What to run again, from arguments that have been checked against each other.
+fn wanted(
+    execution: i64,
+    tasks: Option<Vec<Option<String>>>,
+    routes: Option<Vec<Option<i32>>>,
+    reset_items: bool,
+) -> Result<Wanted<'static>, Error> {
+    let hint = "give task names, and either no routes or one per task";
+    let mismatch = || Error::refused("WF613", "tasks and routes do not match", hint);
+    let mut detail = serde_json::Map::new();
+    detail.extend(tasks.as_ref().map(|tasks| ("tasks".to_owned(), json!(tasks))));
+    detail.extend(routes.as_ref().map(|routes| ("routes".to_owned(), json!(routes))));
+    detail.extend(reset_items.then(|| ("reset_items".to_owned(), json!(true))));
+    let names = tasks.unwrap_or_default();
+    check_count("tasks", names.len(), MOST_ELEMENTS)?;
+    let routes = routes.unwrap_or_else(|| vec![Some(0); names.len()]);
+    if routes.len() != names.len() {
+        return Err(mismatch());
+    }
+    let named = names.into_iter().zip(routes).map(|(name, route)| {
+        let name = name.ok_or_else(|| Error::refused("WF613", "a task is null", "give names of tasks"))?;
+        Ok((name, route.ok_or_else(mismatch)?.max(0) as u32))
+    });
+    let tasks = named.collect::<Result<Vec<_>, Error>>()?;
+    Ok(Wanted { execution, tasks, reset_items, reason: None, detail: Value::Object(detail).to_string() })
+}
+
+/// `workflow_rerun` in `sql/control.sql`.
+#[pg_extern(sql = false)]
+fn workflow_rerun(
+    execution: Option<i64>,
+    tasks: Option<List<String>>,
+    reset_items: Option<bool>,
+    routes: Option<List<i32>>,
+    reason: Option<&str>,
+) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
+    let reset_items = reset_items.ok_or_else(|| Error::missing("reset_items"))?;
+    check_reason(reason)?;
+    let wanted = wanted(execution, tasks.map(|list| list.0), routes.map(|list| list.0), reset_items)?;
+    let wanted = Wanted { reason, ..wanted };
+    let now = clock::now()?;
+    let status = Spi::connect(|client| {
+        let status = rerun(client, &wanted, now)?;
+        control::status_value(client, status)
+    })?;
+    Ok(status)
+}

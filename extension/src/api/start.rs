@@ -1,0 +1,147 @@
+//! Starting executions.
+
+use crate::argument::{MOST_KEY_BYTES, check_count, check_length};
+use crate::engine::advance::Advance;
+use crate::engine::settle::settle;
+use crate::engine::start::{Wanted, begin, check, find};
+use crate::error::Error;
+use crate::pg::clock::{self};
+use crate::pg::id::PARTS;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::list::List;
+use crate::pg::result_set::{RowSet, column};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self};
+use pgrx::prelude::*;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+/// So many executions a call starts.
+const MOST_EXECUTIONS: usize = 10_000;
+
+/// Minutes of waiting that a start may be worth.
+const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
+
+/// How executions are to be started, whatever they are given.
+struct Terms {
+    reference: String,
+    priority: i32,
+    part: i32,
+    now: TimestampWithTimeZone,
+    /// Seconds until their first tasks can be claimed.
+    delay: f64,
+}
+
+impl Terms {
+    fn check(
+        reference: Option<String>,
+        priority: Option<i32>,
+        run_at: Option<TimestampWithTimeZone>,
+        part: Option<i32>,
+    ) -> Result<Terms, Error> {
+        let reference = reference.ok_or_else(|| Error::missing("ref"))?;
+        let priority = priority.ok_or_else(|| Error::missing("priority"))?;
+        let part = part.ok_or_else(|| Error::missing("part"))?;
+        if !PRIORITIES.contains(&priority) {
+            return Err(Error::out_of_range(
+                "priority is out of range",
+                format!("priority is {priority}"),
+                "give -1000 to 1000",
+            ));
+        }
+        if !(0..PARTS).contains(&part) {
+            return Err(Error::out_of_range("part is out of range", format!("part is {part}"), "give 0 to 1023"));
+        }
+        let now = clock::now()?;
+        let delay = match run_at {
+            None => 0.0,
+            Some(time) if time.is_infinity() || time.is_neg_infinity() => {
+                let sign = if time.is_infinity() { "" } else { "-" };
+                let detail = format!("run_at is {sign}infinity");
+                return Err(Error::out_of_range("run_at must be finite", detail, "give a time, or null for now"));
+            }
+            Some(time) => clock::seconds(now, time).max(0.0),
+        };
+        Ok(Terms { reference, priority, part, now, delay })
+    }
+
+    /// Starts an execution for each of the parameters, with the key in its place; gives their ids, in order.
+    fn start(self, given: Vec<Option<Jsonb>>, keys: Vec<Option<String>>) -> Result<Vec<i64>, Error> {
+        let Terms { reference, priority, part, now, delay } = self;
+        keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
+        Spi::connect(|client| {
+            let workflow = find(client, &reference)?;
+            let mut keys = keys.into_iter();
+            let wanted = given.into_iter().map(|given| {
+                let parameters = check(&workflow, given)?;
+                Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
+            });
+            let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
+            let mut advance = Advance::new(client, now, BTreeMap::new());
+            let ids = begin(&mut advance, &workflow, &wanted, delay)?;
+            settle(&mut advance, None)?;
+            Ok(ids)
+        })
+    }
+}
+
+/// `workflow_start` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_start(
+    reference: Option<String>,
+    parameters: Option<Jsonb>,
+    key: Option<String>,
+    priority: Option<i32>,
+    run_at: Option<TimestampWithTimeZone>,
+    part: Option<i32>,
+) -> Result<Option<i64>, ErrorReport> {
+    let terms = Terms::check(reference, priority, run_at, part)?;
+    let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
+    Ok(terms.start(vec![Some(parameters)], vec![key])?.first().copied())
+}
+
+/// `workflow_start_many` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_start_many(
+    reference: Option<String>,
+    parameters: Option<List<Jsonb>>,
+    keys: Option<List<String>>,
+    priority: Option<i32>,
+    run_at: Option<TimestampWithTimeZone>,
+    part: Option<i32>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let mut rows = RowSet::of_call(fcinfo);
+    let terms = Terms::check(reference, priority, run_at, part)?;
+    let List(parameters) = parameters.ok_or_else(|| Error::missing("parameters"))?;
+    let keys = keys.map(|List(keys)| keys);
+    let count = parameters.len();
+    check_count("executions", count, MOST_EXECUTIONS)?;
+    if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
+        let hint = "give one key per execution, or null for none";
+        let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
+        return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
+    }
+    terms.start(parameters, keys.unwrap_or_default())?.into_iter().for_each(|id| rows.push([column(id)]));
+    Ok(())
+}
+
+/// `workflow.check_start` in `sql/start.sql`.
+#[pg_extern(sql = false)]
+fn workflow_check_start(
+    reference: Option<String>,
+    priority: Option<i32>,
+    part: Option<i32>,
+) -> Result<(), ErrorReport> {
+    Terms::check(reference, priority, None, part)?;
+    Ok(())
+}
+
+/// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
+#[pg_extern(sql = false)]
+fn workflow_check_parameters(reference: Option<&str>, parameters: Option<Jsonb>) -> Result<(), ErrorReport> {
+    let reference = reference.ok_or_else(|| Error::missing("reference"))?;
+    Spi::connect(|client| check(&find(client, reference)?, parameters).map(drop))?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! An execution under lock, together with those that call it and those that it calls.
+
+use crate::engine::advance::Advance;
+use crate::engine::advance::MAX_REACHED;
+use crate::error::Error;
+use crate::pg::statements;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
+
+/// An execution under lock, with those that called it and those that it called.
+pub struct Family<'c, 'conn> {
+    /// All of them, to be advanced.
+    pub advance: Advance<'c, 'conn>,
+    /// Its workflow execution.
+    pub id: i64,
+    /// It has ended.
+    pub over: bool,
+    /// The workflow executions that it is called through, the nearest first.
+    pub ancestors: Vec<i64>,
+    /// Those that it calls and that go on, the nearest first; not all, where they are too many for one call.
+    pub descendants: Vec<i64>,
+    /// Those of them, and itself, that may have called others that are left to workflow_tick.
+    pub unvisited: Vec<i64>,
+}
+
+/// Locks from above to below, which is the one order there is: an execution that is locked calls no new ones.
+pub fn lock<'c, 'conn>(
+    client: &'c SpiClient<'conn>,
+    now: TimestampWithTimeZone,
+    execution: i64,
+) -> Result<Family<'c, 'conn>, Error> {
+    let mut rows = statements::run(client, include_str!("../../queries/lock_ancestors.sql"), &[execution.into()])?;
+    let (mut id, mut ancestors) = (None, Vec::new());
+    while rows.next().is_some() {
+        match rows.get::<i64>(2)? == Some(execution) {
+            true => id = rows.get::<i64>(1)?,
+            false => ancestors.extend(rows.get::<i64>(1)?),
+        }
+    }
+    ancestors.reverse();
+    let ended = statements::run(client, include_str!("../../queries/has_ended.sql"), &[execution.into()])?.first();
+    let id = match (id, ended.is_empty()) {
+        (Some(id), _) => id,
+        (None, true) => {
+            let message = format!("there is no workflow execution for execution {execution}");
+            return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
+        }
+        (None, false) => {
+            let message = format!("execution {execution} is driven from outside");
+            return Err(Error::refused("WF618", message, "use workflow_update_workflow_execution"));
+        }
+    };
+    let (descendants, unvisited) = lock_descendants(client, id, execution)?;
+    let mut advance = Advance::new(client, now, BTreeMap::new());
+    advance.load([&[id], &ancestors[..], &descendants[..]].concat())?;
+    Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants, unvisited })
+}
+
+/// Locks what an execution calls, level by level, until there are too many for one call. Gives them, and those whose own calls
+/// were not all locked.
+fn lock_descendants(client: &SpiClient, id: i64, execution: i64) -> Result<(Vec<i64>, Vec<i64>), Error> {
+    let (mut descendants, mut level, mut executions) = (Vec::new(), vec![id], vec![execution]);
+    while !executions.is_empty() {
+        let left = MAX_REACHED - descendants.len();
+        let arguments = [executions.into(), (left as i64).into()];
+        let mut rows = statements::run(client, include_str!("../../queries/lock_children.sql"), &arguments)?;
+        let mut next = Vec::new();
+        executions = Vec::new();
+        while rows.next().is_some() {
+            next.extend(rows.get::<i64>(1)?);
+            executions.extend(rows.get::<i64>(2)?);
+        }
+        descendants.extend(&next);
+        if next.len() == left {
+            return Ok((descendants, [level, next].concat()));
+        }
+        level = next;
+    }
+    Ok((descendants, Vec::new()))
+}

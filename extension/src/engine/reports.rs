@@ -1,0 +1,234 @@
+//! Reports on their way to the conductor: judged by the rows of their tasks, and told in rounds.
+
+use crate::engine::advance::Advance;
+use crate::engine::item_completion;
+use crate::engine::own_report::{OwnReport, Reporter};
+use crate::engine::report::{Answer, Outcome, Refusal, find_rows};
+use crate::engine::run::Reports;
+use crate::engine::run::{Run, as_data, load_facts};
+use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::random;
+use crate::store::EndedRow;
+use conductor::engine::commands::Row;
+use conductor::engine::conductor::Reported;
+use conductor::engine::state::{TaskEnd, TaskKey};
+use conductor::expression::Data;
+use conductor::graph::read_set::Needs;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A report that the conductor is to hear of.
+pub struct Taken<'o> {
+    /// What was reported.
+    pub outcome: &'o Outcome,
+    /// How the task ended.
+    pub end: TaskEnd,
+    /// The task.
+    pub key: TaskKey,
+    /// What was reported, where the estimate says that somebody reads it.
+    pub read: Option<(Data, Data)>,
+    /// Its task has ended by now: what was reported before it has withdrawn it.
+    pub withdrawn: Cell<bool>,
+}
+
+/// Ends tasks of executions that are locked; what must wait for what others have withdrawn, when that is written.
+pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<(), Error> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let mut outcomes: Vec<Outcome> = reports.iter().map(Outcome::own).collect();
+    find_rows(advance.client, advance.now, &mut outcomes)?;
+    let runs: BTreeSet<i64> =
+        outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
+    advance.load(runs.into_iter().collect())?;
+    let (_, taken) = judge(&outcomes, &advance.runs, &BTreeSet::new(), Reporter::Engine);
+    let open = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
+    let left = report_round(advance, &open, &mut States::new())?;
+    let left: BTreeSet<Option<i64>> = left.values().copied().flatten().map(|report| report.outcome.task).collect();
+    reports.retain(|report| left.contains(&Some(report.task)));
+    advance.unheard = reports;
+    Ok(())
+}
+
+/// Tells the reports that can be taken, by execution, from those that are answered at once.
+pub fn judge<'o>(
+    outcomes: &'o [Outcome],
+    runs: &BTreeMap<i64, Run>,
+    left: &BTreeSet<i64>,
+    reporter: Reporter,
+) -> (Vec<Option<Answer>>, BTreeMap<i64, Vec<Taken<'o>>>) {
+    let mut taken: BTreeMap<i64, Vec<Taken>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut answers = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        if is_of(outcome, left) {
+            answers.push(Some(item_completion::answer(outcome)));
+            continue;
+        }
+        let run = outcome.row.as_ref().and_then(|row| runs.get(&row.workflow_execution));
+        let node = outcome.row.as_ref().zip(run).and_then(|(row, run)| run.graph.find(&row.task_name));
+        let outside = || {
+            let message = format!("task {} is driven from outside", outcome.task.unwrap_or_default());
+            Some(outcome.answer(Err(Refusal { code: "WF618", message })))
+        };
+        let judged = match reporter {
+            Reporter::Worker(_) => outcome.judge(),
+            Reporter::Engine => outcome.judge_own().ok_or(Ok(String::new())),
+        };
+        answers.push(match (judged, &outcome.row, run, node) {
+            (_, Some(_), None, _) => outside(),
+            (Err(answer), ..) => Some(outcome.answer(answer)),
+            (Ok(end), Some(row), Some(run), Some(node)) => {
+                let key = TaskKey { node, route: row.route, visit: row.visit };
+                match take(run, outcome, end, key) {
+                    // The same task twice in one batch is a repeated report: the first counts.
+                    Ok(report) if seen.insert(outcome.task) => {
+                        taken.entry(run.id).or_default().push(report);
+                        None
+                    }
+                    Ok(_) => None,
+                    Err(refusal) => Some(outcome.answer(Err(refusal))),
+                }
+            }
+            (Ok(_), ..) => outside(),
+        });
+    }
+    (answers, taken)
+}
+
+/// Is it the report of a task of one of these executions?
+pub fn is_of(outcome: &Outcome, runs: &BTreeSet<i64>) -> bool {
+    outcome.row.as_ref().is_some_and(|row| runs.contains(&row.workflow_execution))
+}
+
+fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
+    let is_read = needs_of(run, key, end).result;
+    // Of what is completed it is known that there is none.
+    if is_read
+        && !outcome.completed
+        && let Some(obstacle) = outcome.obstacle()
+    {
+        let message = format!("the result of task {} cannot be used: {obstacle}", outcome.task.unwrap_or_default());
+        return Err(Refusal { code: "WF614", message });
+    }
+    let usable = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::usable_data);
+    let read = is_read.then(|| (usable(outcome.result), usable(outcome.error)));
+    Ok(Taken { outcome, end, key, read, withdrawn: Cell::new(false) })
+}
+
+/// How tasks stand after their reports.
+pub type States = BTreeMap<Option<i64>, String>;
+
+/// Tells the conductor of each execution what it can hear now; gives the rest.
+pub fn report_round<'t, 'o>(
+    advance: &mut Advance,
+    open: &BTreeMap<i64, &'t [Taken<'o>]>,
+    states: &mut States,
+) -> Result<BTreeMap<i64, &'t [Taken<'o>]>, Error> {
+    let wanted: Vec<(&Run, Needs)> =
+        open.iter().filter_map(|(id, reports)| advance.runs.get(id).map(|run| (run, needs(run, reports)))).collect();
+    let unheard = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
+    let mut current = Reports { tasks: unheard, ..Reports::default() };
+    let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
+    let mut rest = BTreeMap::new();
+    for ((id, reports), facts) in open.iter().zip(facts) {
+        current.items = item_results(reports);
+        let answers = advance.conduct(*id, facts, &current, |conductor| {
+            let all = conductor.knows_all();
+            let mut answers = Vec::with_capacity(reports.len());
+            for report in *reports {
+                answers.push((!report.withdrawn.get()).then(|| conductor.finish(&reported(report, all))));
+                if conductor.must_settle() {
+                    break;
+                }
+            }
+            answers
+        })?;
+        let answers = answers.unwrap_or_default();
+        let paused = advance.execution(*id).is_some_and(|execution| execution.paused);
+        let (heard, left) = reports.split_at(answers.len());
+        for (report, answer) in heard.iter().zip(answers) {
+            let Some(answer) = answer else { continue };
+            let outcome = report.outcome;
+            let task = outcome.task.unwrap_or_default();
+            if let (TaskEnd::Timeout, Some(child)) = (report.end, outcome.row.as_ref().and_then(|row| row.child)) {
+                advance.batch.leave_child(child);
+            }
+            match answer.row {
+                Row::Ended(end) => {
+                    let written = outcome.completed && end == TaskEnd::Completed;
+                    advance.batch.end_task(EndedRow {
+                        id: task,
+                        end,
+                        result: outcome.result,
+                        error: outcome.error,
+                        written,
+                    });
+                }
+                Row::Retry(delay) => advance.batch.retry_task(task, delay, paused, outcome.result, outcome.error),
+            }
+            states.insert(outcome.task, answer.task_status.to_owned());
+        }
+        if !heard.is_empty() && !left.is_empty() {
+            rest.insert(*id, left);
+        }
+    }
+    Ok(rest)
+}
+
+fn item_results(reports: &[Taken]) -> BTreeMap<(TaskKey, u32), Option<Jsonb>> {
+    let items = reports.iter().filter_map(|report| {
+        let index = report.outcome.row.as_ref()?.task_index?;
+        Some(((report.key, index), report.outcome.result))
+    });
+    items.collect()
+}
+
+/// What the reports of one execution may need. An item whose task goes on needs nothing: what follows the task is read
+/// when its last item ends, not at each.
+fn needs(run: &Run, reports: &[Taken]) -> Needs {
+    let mut items: BTreeMap<TaskKey, u32> = BTreeMap::new();
+    for report in reports {
+        *items.entry(report.key).or_default() += 1;
+    }
+    let goes_on = |key: &TaskKey, ended: u32| {
+        let progress = run.before.state.items.iter().find(|progress| progress.key == *key);
+        progress.is_some_and(|progress| progress.ended + ended < progress.total)
+    };
+    items.retain(|key, ended| !goes_on(key, *ended));
+    let mut needs = Needs::default();
+    let telling = reports.iter().filter(|report| items.contains_key(&report.key));
+    telling.for_each(|report| needs.merge(needs_of(run, report.key, report.end)));
+    needs
+}
+
+fn needs_of(run: &Run, key: TaskKey, end: TaskEnd) -> &Needs {
+    let node = run.graph.node(key.node);
+    if end == TaskEnd::Completed { &node.success_needs } else { &node.failure_needs }
+}
+
+/// A report as the conductor takes it; with everything read where the estimate has failed.
+fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
+    let outcome = report.outcome;
+    let read = match (&report.read, everything) {
+        (Some(read), _) => Some(read.clone()),
+        (None, true) => Some((as_data(outcome.result), as_data(outcome.error))),
+        (None, false) => None,
+    };
+    let (result, error) = read.unzip();
+    let row = outcome.row.as_ref();
+    Reported {
+        key: report.key,
+        index: row.and_then(|row| row.task_index),
+        context: row.map_or(&[], |row| &row.context),
+        retries: row.map_or(0, |row| row.retries),
+        max_retries: row.map_or(0, |row| row.max_retries),
+        elapsed: row.map_or(0.0, |row| row.elapsed),
+        end: report.end,
+        result,
+        error,
+        jitter: random::fraction(),
+        advice: outcome.advice,
+    }
+}

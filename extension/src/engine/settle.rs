@@ -1,0 +1,49 @@
+//! The loop that writes what the conductor has decided, and what follows from it, until nothing does.
+
+use crate::engine::advance::Advance;
+use crate::engine::internal_tasks;
+use crate::engine::reports;
+use crate::engine::sub_workflows;
+use crate::error::Error;
+use crate::queue::asking::Asking;
+use crate::store::{Handed, Written, withdrawn};
+use conductor::engine::commands::Withdrawn;
+use std::collections::BTreeMap;
+
+/// Writes what was decided and goes on with what follows from it, until nothing does. One kind at a time: each sees
+/// in the tables what the one before has done.
+pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<Vec<Handed>, Error> {
+    let mut handed = Vec::new();
+    let mut open = Written::default();
+    loop {
+        let batch = std::mem::take(&mut advance.batch);
+        open.add(batch.write(advance.client, &advance.now, advance.reporter, asking.as_deref_mut(), &mut handed)?);
+        if !open.withdrawn.is_empty() {
+            take_back(advance, std::mem::take(&mut open.withdrawn))?;
+        } else if !open.stopped.is_empty() {
+            sub_workflows::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
+        } else if !open.left.is_empty() {
+            sub_workflows::cancel_left(advance, std::mem::take(&mut open.left))?;
+        } else if open.is_empty() && advance.unheard.is_empty() {
+            return Ok(handed);
+        } else {
+            let written = std::mem::take(&mut open);
+            let mut reports = std::mem::take(&mut advance.unheard);
+            reports.extend(sub_workflows::void(advance, written.void)?);
+            reports.extend(internal_tasks::begin(advance, &written.own)?);
+            reports.extend(sub_workflows::ends(advance, written.ended)?);
+            reports::report_own(advance, reports)?;
+        }
+    }
+}
+
+/// Tells the conductor what was withdrawn.
+fn take_back(advance: &mut Advance, gone: BTreeMap<i64, Vec<(String, u32, u32, u32)>>) -> Result<(), Error> {
+    advance.load(gone.keys().copied().collect())?;
+    for (id, tasks) in gone {
+        let Some(run) = advance.runs.get(&id) else { continue };
+        let tasks: Vec<Withdrawn> = withdrawn(&run.graph, &tasks);
+        advance.tell(id, |conductor| conductor.withdrawn(&tasks))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Requests for tasks, validated.
+
+use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
+use crate::error::Error;
+use crate::pg::caller;
+use crate::pg::caller::Caller;
+use crate::pg::id::PARTS;
+use crate::pg::list::List;
+use crate::pg::random;
+use crate::pg::statements;
+use pgrx::datum::{Interval, TimestampWithTimeZone};
+use pgrx::direct_function_call;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+
+/// Maximum duration of a lease, in microseconds: 30 days.
+const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
+
+/// A worker's request for tasks.
+pub struct Asking {
+    /// Name of the worker.
+    pub worker: String,
+    /// Role of the caller.
+    pub role: String,
+    /// How many more tasks it takes.
+    pub wanted: usize,
+    /// Whether the call already has something to return.
+    pub is_served: bool,
+    /// How many of these may still be handed over directly although others have waited too long.
+    pub past_others: usize,
+    /// Actions that it can execute; `None`: all.
+    pub actions: Option<Vec<String>>,
+    /// How long it may hold a task without a heartbeat.
+    pub lease: Interval,
+    /// Parts in which it looks; `None`: all.
+    pub parts: Option<Vec<Option<i32>>>,
+    /// Token, by part, under which tasks are handed over: that of the lease that was reported.
+    pub kept_tokens: BTreeMap<i32, i64>,
+    /// Token of all other tasks that this call returns.
+    token: OnceCell<i64>,
+}
+
+impl Asking {
+    /// Validates a worker's request.
+    pub fn check(
+        caller: &Caller,
+        worker: Option<String>,
+        max_tasks: Option<i32>,
+        actions: Option<List<String>>,
+        lease: Option<Interval>,
+        parts: Option<List<i32>>,
+    ) -> Result<Asking, Error> {
+        let worker = worker.ok_or_else(|| Error::missing("worker"))?;
+        check_length("worker", &worker, MOST_WORKER_BYTES)?;
+        let wanted = max_tasks.filter(|count| (1..=10_000).contains(count)).ok_or_else(|| {
+            let given = max_tasks.map_or("null".to_owned(), |count| count.to_string());
+            Error::out_of_range(
+                "max_tasks is out of range",
+                format!("max_tasks is {given}"),
+                "ask for 1 to 10000 tasks",
+            )
+        })? as usize;
+        let lease = check_lease(lease)?;
+        let parts = caller.parts(check_parts(parts)?)?;
+        let actions = actions.map(check_actions).transpose()?;
+        Ok(Asking {
+            worker,
+            role: caller::name_of(caller.role()),
+            wanted,
+            is_served: false,
+            past_others: wanted / 2,
+            actions,
+            lease,
+            parts,
+            kept_tokens: BTreeMap::new(),
+            token: OnceCell::new(),
+        })
+    }
+
+    /// Returns the actions to look for in a part; `None` if nothing is queued there.
+    pub fn actions_in(&self, client: &SpiClient, part: i32) -> Result<Option<Vec<String>>, Error> {
+        match &self.actions {
+            Some(actions) => Ok(Some(actions.clone())),
+            None => {
+                statements::run(client, include_str!("../../queries/list_ready.sql"), &[part.into()])?.first().get(1)
+            }
+        }
+    }
+
+    /// Returns the token of what this call claims: a new one, because the tasks may have been held before.
+    pub fn token(&self) -> Result<i64, Error> {
+        match self.token.get() {
+            Some(token) => Ok(*token),
+            None => random::token().map(|token| *self.token.get_or_init(|| token)),
+        }
+    }
+
+    /// Returns when tasks that are given out now become claimable again.
+    pub fn until(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
+        until(now, self.lease)
+    }
+}
+
+/// Returns the end of a lease that begins now.
+pub fn until(now: TimestampWithTimeZone, lease: Interval) -> TimestampWithTimeZone {
+    let until = now.into_inner().saturating_add(lease.as_micros() as i64);
+    TimestampWithTimeZone::try_from(until).unwrap_or(now)
+}
+
+/// Returns the lease if its duration is positive and does not exceed the maximum.
+pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
+    match lease {
+        Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
+        lease => Err(Error::out_of_range(
+            "lease is out of range",
+            format!("lease is {}", lease.map_or("null".to_owned(), text)),
+            "give a positive interval of at most 30 days, such as interval '30 seconds'",
+        )),
+    }
+}
+
+/// Returns the parts if all of them are valid.
+pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>, Error> {
+    let Some(List(parts)) = parts else { return Ok(None) };
+    check_count("parts", parts.len(), PARTS as usize)?;
+    if parts.iter().all(|part| part.is_some_and(|part| (0..PARTS).contains(&part))) {
+        return Ok(Some(parts));
+    }
+    let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
+    let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
+    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "give parts between 0 and 1023"))
+}
+
+/// Returns the distinct actions if they are not too many and not too long.
+fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
+    check_count("actions", actions.len(), MOST_ACTIONS)?;
+    let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
+    actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
+    Ok(actions.into_iter().collect())
+}
+
+/// Returns an interval as text, as PostgreSQL formats it.
+#[allow(unsafe_code)]
+fn text(interval: Interval) -> String {
+    // SAFETY: the argument is an interval, and the result is a C string.
+    let text = unsafe { direct_function_call::<&CStr>(pg_sys::interval_out, &[interval.into_datum()]) };
+    text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+}
