@@ -1,4 +1,4 @@
-//! The plots of a report: which figures they show.
+//! The plots of a report, and the figures they show.
 
 use crate::pgbench::Load;
 use crate::plot::{Line, Plot, number};
@@ -6,9 +6,9 @@ use crate::report::{LatencyRow, Report, Row};
 use crate::spread::Spread;
 use crate::stage::Scene;
 
-/// A plot, and where it goes.
+/// A plot and the name of its file.
 pub struct Figure {
-    /// Its file's name, without the ending.
+    /// File name without extension.
     pub name: &'static str,
     pub plot: Plot,
 }
@@ -17,7 +17,7 @@ const BATCHES: [u32; 3] = [1, 10, 100];
 const CLIENTS: [u32; 4] = [1, 4, 8, 16];
 const ITEMS: [u32; 3] = [100, 1000, 10_000];
 
-/// Every plot that there could be. One of what was not measured has no points.
+/// Returns every possible plot. A plot of something that was not measured has no points.
 pub fn of(report: &Report) -> Vec<Figure> {
     vec![
         figure("beside-the-queue", beside_the_queue(report)),

@@ -1,4 +1,4 @@
-//! What is aimed at, and how far it is.
+//! The goals, and how far they are from being reached.
 
 use crate::pgbench::Load;
 use crate::report::Report;
@@ -6,9 +6,9 @@ use crate::spread::{Spread, round};
 use crate::stage::Scene;
 use serde::Serialize;
 
-/// Where the goals are measured.
+/// The load under which the goals are measured.
 const BASE: Load = Load { batch: 100, clients: 8, synchronous_commit: true };
-/// What still counts as the same: of times, where the goal is that they don't grow.
+/// Maximum ratio of times that still counts as equal, for goals that say a time does not grow.
 const FLAT: f64 = 1.25;
 
 /// One goal.
@@ -16,12 +16,12 @@ const FLAT: f64 = 1.25;
 pub struct Goal {
     pub what: String,
     pub bound: Bound,
-    /// None where it was not measured.
+    /// None if it was not measured.
     pub measured: Option<Spread>,
     pub reached: Option<bool>,
 }
 
-/// What the median must keep to.
+/// Bound on the median.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
@@ -38,7 +38,7 @@ impl Goal {
         Goal { what: what.into(), bound, measured, reached }
     }
 
-    /// In words: whether it is reached, and how far it is if not.
+    /// Describes in words whether the goal is reached, and how far off it is if not.
     pub fn verdict(&self) -> String {
         let Some(spread) = self.measured else { return "not measured".into() };
         match (self.reached, self.bound) {
@@ -60,12 +60,12 @@ impl std::fmt::Display for Bound {
     }
 }
 
-/// All goals, as this report has them.
+/// Returns all goals, as measured by this report.
 pub fn of(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
     for (batch, least) in [(100, 1.0), (1, 1.2)] {
         for workload in ["linear3", "linear10", "diamond", "fanout100", "fanout10000"] {
-            // A client of 10,000 items takes one batch size.
+            // A client with 10,000 items uses a single batch size.
             if workload == "fanout10000" && batch == 1 {
                 continue;
             }
@@ -121,7 +121,7 @@ fn within(report: &Report, scene: Scene, batch: u32) -> Option<Spread> {
     row.map(|row| row.ratio())
 }
 
-/// Time is one by speed.
+/// Returns the ratio of times, which is the inverse of the ratio of speeds.
 fn items(report: &Report) -> Option<Spread> {
     let load = Load { clients: 1, synchronous_commit: false, ..BASE };
     let row = report.row("fanout10000", Scene::Fresh, "fanout1000", Scene::Fresh, load)?;
