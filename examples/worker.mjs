@@ -3,12 +3,12 @@
 //     npm install pg
 //     DATABASE_URL=postgres://... node worker.mjs
 //
-// One call a round: it reports what is done and takes what is next. What the engine has not answered is sent again after
-// a lost connection, and answered as the first time. Work that takes longer than a lease needs workflow_heartbeat beside it.
+// One call per round: it reports finished tasks and claims the next ones. After a lost connection, unanswered reports are
+// resent and get the same answer. Tasks that take longer than a lease need workflow_heartbeat in parallel.
 import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-pg.types.setTypeParser(pg.types.builtins.INT8, String); // ids are larger than a number can be exact
+pg.types.setTypeParser(pg.types.builtins.INT8, String); // ids exceed the range of exact numbers
 
 const handlers = {
   'ci.build': ({ attempt, input, workflow_execution }) => {
@@ -29,7 +29,7 @@ const finish = `SELECT * FROM workflow_finish(${outcomes(1)})`;
 async function handle(task) {
   const { task: id, lease_token } = task;
   try {
-    await sleep(50); // stands for the work
+    await sleep(50); // stands in for real work
     return { task: id, lease_token, status: 'completed', result: await handlers[task.action](task) };
   } catch (error) {
     return { task: id, lease_token, status: 'failed', error: { type: error.name, message: error.message } };
@@ -43,7 +43,7 @@ const name = `node ${process.pid}`;
 let outbox = [];
 while (outbox.length || !stopping) {
   const db = new pg.Client({ connectionString: process.env.DATABASE_URL });
-  db.on('error', () => {}); // the next query says so too
+  db.on('error', () => {}); // the next query reports it too
   try {
     await db.connect();
     while (!stopping) {

@@ -3,8 +3,8 @@
     pip install 'psycopg[binary]'
     DATABASE_URL=postgres://... python worker.py
 
-One call a round: it reports what is done and takes what is next. What the engine has not answered is sent again after a
-lost connection, and answered as the first time. Work that takes longer than a lease needs workflow_heartbeat beside it.
+One call per round: it reports finished tasks and claims the next ones. After a lost connection, unanswered reports are
+resent and get the same answer. Tasks that take longer than a lease need workflow_heartbeat in parallel.
 """
 import os, random, signal, sys, time
 
@@ -36,7 +36,7 @@ FINISH = "SELECT * FROM workflow_finish(ARRAY(SELECT o FROM jsonb_populate_recor
 def handle(task):
     outcome = {"task": task["task"], "lease_token": task["lease_token"]}
     try:
-        time.sleep(0.05)  # stands for the work
+        time.sleep(0.05)  # stands in for real work
         return outcome | {"status": "completed", "result": HANDLERS[task["action"]](task)}
     except Exception as error:
         return outcome | {"status": "failed", "error": {"type": type(error).__name__, "message": str(error)}}

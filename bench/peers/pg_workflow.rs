@@ -1,5 +1,5 @@
 //! pg_workflow with the worker of its Rust client. The words it is told are those of the other drivers
-//! (bench/README.md, "Beside other systems").
+//! (bench/README.md, "Comparison with other systems").
 
 use pg_workflow_client::worker::{CancellationToken, Worker};
 use pg_workflow_client::{Engine, StartManyInput};

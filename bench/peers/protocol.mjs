@@ -1,4 +1,4 @@
-// What the drivers written in Node have in common: the words they are told (bench/README.md, "Beside other systems").
+// What the drivers written in Node have in common: the words they are told (bench/README.md, "Comparison with other systems").
 import { createInterface } from 'node:readline';
 
 export const url = process.env.DATABASE_URL;

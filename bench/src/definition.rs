@@ -1,10 +1,10 @@
-//! The workflows that are run, as YAML. Every task has the same action, and passes on what it got or the one before has
-//! given.
+//! The benchmarked workflows, as YAML. Every task has the same action, and passes on its own input or the previous
+//! task's result.
 
 const PARAMETERS: &str =
     "parameters: {type: object, required: [order], properties: {order: {type: integer}, note: {type: string}}}\n";
 
-/// So many steps in a row, each of which gets the result of the one before.
+/// Returns a workflow of `steps` steps in a row, each of which gets the previous one's result.
 pub fn linear(name: &str, steps: u32) -> String {
     let mut yaml = head(name, &format!("{steps} steps in a row"));
     for step in 1..=steps {
@@ -15,7 +15,7 @@ pub fn linear(name: &str, steps: u32) -> String {
     yaml + &output(&format!("step{steps}"))
 }
 
-/// One task, then two at once, then one that waits for both.
+/// Returns a workflow of one task, then two in parallel, then one that waits for both.
 pub fn diamond(name: &str) -> String {
     head(name, "A fork and a join")
         + r#"  - {name: split, action: bench.step, input: "{{ parameters }}", on_success: [left, right]}
@@ -25,7 +25,7 @@ pub fn diamond(name: &str) -> String {
 "# + &output("meet")
 }
 
-/// One task for each of so many items, then one that is told how many results there are.
+/// Returns a workflow with one task per item, then one task that gets the number of results.
 pub fn fan_out(name: &str, items: u32) -> String {
     head(name, &format!("{items} items and a join"))
         + &format!("  - name: fan\n    action: bench.step\n    with_items: \"{{{{ range({items}) | list }}}}\"\n")
@@ -35,7 +35,7 @@ pub fn fan_out(name: &str, items: u32) -> String {
 "# + &output("meet")
 }
 
-/// One task for each of the jobs that it is started with.
+/// Returns a workflow with one task per job that it is started with.
 pub fn jobs(name: &str) -> String {
     format!(
         "ref: bench.{name}\nlabel: Jobs that are put in together\nversion: 1.0.0\n\

@@ -1,4 +1,4 @@
-//! The plots of a report: which figures they show.
+//! The plots of a report, and the figures they show.
 
 use crate::pgbench::Load;
 use crate::plot::{Line, Plot, number};
@@ -6,9 +6,9 @@ use crate::report::{LatencyRow, Report, Row};
 use crate::spread::Spread;
 use crate::stage::Scene;
 
-/// A plot, and where it goes.
+/// A plot and the name of its file.
 pub struct Figure {
-    /// Its file's name, without the ending.
+    /// File name without extension.
     pub name: &'static str,
     pub plot: Plot,
 }
@@ -17,12 +17,12 @@ const BATCHES: [u32; 3] = [1, 10, 100];
 const CLIENTS: [u32; 4] = [1, 4, 8, 16];
 const ITEMS: [u32; 3] = [100, 1000, 10_000];
 
-/// Every plot that there could be. One of what was not measured has no points.
+/// Returns every possible plot. A plot of something that was not measured has no points.
 pub fn of(report: &Report) -> Vec<Figure> {
     vec![
         figure("beside-the-queue", beside_the_queue(report)),
-        figure("clients-batch-1", clients(report, 1, "Steps a second by clients, batch 1")),
-        figure("clients-batch-100", clients(report, 100, "Steps a second by clients, batch 100")),
+        figure("clients-batch-1", clients(report, 1, "Steps/s by number of clients, batch 1")),
+        figure("clients-batch-100", clients(report, 100, "Steps/s by number of clients, batch 100")),
         figure("beside-the-chains", beside_the_chains(report)),
         figure("items", items(report)),
         figure("log", log(report)),
@@ -38,8 +38,8 @@ fn beside_the_queue(report: &Report) -> Plot {
     let sides = [("linear3", "queue"), ("linear10", "queue"), ("diamond", "queue"), ("fanout100", "queue100")];
     let lines = sides.map(|(ours, queue)| by_batch(report, ours.into(), ours, queue, |row| row.ratio()));
     Plot {
-        title: "Steps a second by the queue's tasks a second: 8 clients, synchronous_commit on",
-        x: "tasks a call",
+        title: "Steps/s relative to the queue's tasks/s: 8 clients, synchronous_commit on",
+        x: "tasks per call",
         y: "ratio",
         places: BATCHES.map(|n| n.to_string()).into(),
         lines: lines.into(),
@@ -50,14 +50,14 @@ fn beside_the_queue(report: &Report) -> Plot {
 fn beside_the_chains(report: &Report) -> Plot {
     let sides = [("linear3", "chain3"), ("linear10", "chain10"), ("linear3", "eager3"), ("linear10", "eager10")];
     let lines =
-        sides.map(|(ours, other)| by_batch(report, format!("{ours} by {other}"), ours, other, |row| row.ratio()));
+        sides.map(|(ours, other)| by_batch(report, format!("{ours} / {other}"), ours, other, |row| row.ratio()));
     Plot {
-        title: "Steps a second by those of a chain by hand: 8 clients, synchronous_commit on",
-        x: "tasks a call",
+        title: "Steps/s relative to a hand-written chain: 8 clients, synchronous_commit on",
+        x: "tasks per call",
         y: "ratio",
         places: BATCHES.map(|n| n.to_string()).into(),
         lines: lines.into(),
-        mark: Some(("goal beside eager", 0.6)),
+        mark: Some(("goal relative to eager", 0.6)),
     }
 }
 
@@ -68,8 +68,8 @@ fn log(report: &Report) -> Plot {
         .to_vec();
     lines.push(by_batch(report, "queue".into(), "linear10", "queue", |row| exactly(row.yardstick_wal_bytes)));
     Plot {
-        title: "Bytes of log for each step: 8 clients, synchronous_commit on",
-        x: "tasks a call",
+        title: "WAL bytes per step: 8 clients, synchronous_commit on",
+        x: "tasks per call",
         y: "bytes",
         places: BATCHES.map(|n| n.to_string()).into(),
         lines,
@@ -86,7 +86,7 @@ fn clients(report: &Report, batch: u32, title: &'static str) -> Plot {
     Plot {
         title,
         x: "clients",
-        y: "steps, or tasks, a second",
+        y: "steps or tasks per second",
         places: CLIENTS.map(|n| n.to_string()).into(),
         lines: vec![
             by("linear3", "linear3", |row| row.ours),
@@ -105,8 +105,8 @@ fn items(report: &Report) -> Plot {
         if items == 10_000 { of(1000).map(|row| time(row.ours)) } else { of(items).map(|row| time(row.yardstick)) }
     };
     Plot {
-        title: "Time an item, start and join included: one client, batch 100",
-        x: "items of an execution",
+        title: "Time per item, including start and join: 1 client, batch 100",
+        x: "items per execution",
         y: "microseconds",
         places: ITEMS.map(|n| number(&n.into())).into(),
         lines: vec![Line { name: "fan-out".into(), points: ITEMS.map(point).into() }],
@@ -125,7 +125,7 @@ fn claims(report: &Report) -> Plot {
         Line { name: name.into(), points: CLIENTS.map(point).into() }
     };
     Plot {
-        title: "How long a claim takes: batch 1, 400 calls a second in all",
+        title: "Claim latency: batch 1, 400 calls/s in total",
         x: "clients",
         y: "milliseconds",
         places: CLIENTS.map(|n| n.to_string()).into(),

@@ -1,4 +1,4 @@
-//! What a worker costs that finds nothing to do.
+//! The cost of a worker that finds nothing to do.
 
 use crate::Result;
 use crate::pgbench::{Load, Until};
@@ -7,14 +7,14 @@ use crate::stage::{DATABASE, Stage};
 use crate::throughput::Side;
 use std::fmt;
 
-/// One run of a client that claims, and claims again.
+/// One run of a client that claims repeatedly.
 #[derive(Clone, Debug)]
 pub struct Idle {
-    /// How long a poll takes.
+    /// Duration of a poll.
     pub microseconds: f64,
-    /// Transaction ids that were taken while it polled.
+    /// Transaction ids consumed while it polled.
     pub xids: u64,
-    /// Bytes of log that were written.
+    /// WAL bytes written.
     pub wal: u64,
 }
 
@@ -24,19 +24,19 @@ impl fmt::Display for Idle {
     }
 }
 
-/// One run in a fresh database, where everything has been worked off.
+/// Performs one run in a fresh database in which everything has been processed.
 pub fn measure(stage: &Stage<'_>, side: &Side, seconds: u32) -> Result<Idle> {
     let (server, workload) = (stage.server, &side.workload);
     stage.fresh(side.scene)?;
     let script = stage.write_script(&format!("{}-idle", workload.name()), workload.claim())?;
     let load = Load { batch: 100, clients: 1, synchronous_commit: true };
     let before = stage.state(DATABASE, workload)?;
-    // The first to read a table in a new database tidies up in it.
+    // The first read of a table in a new database prunes its pages.
     stage.pgbench(DATABASE, workload, load, &script, Until::Transactions(100)).run(server)?;
     let (xid, wal) = (server.next_xid()?, server.wal()?);
     let run = stage.pgbench(DATABASE, workload, load, &script, Until::Seconds(seconds)).run(server)?;
     let (wal, xids) = (server.wal()? - wal, server.next_xid()? - xid);
-    // There was nothing to claim.
+    // Nothing was claimable.
     let after = stage.state(DATABASE, workload)?;
     stage.verify_rows(workload, &before, &after, 0)?;
     stage.verify(DATABASE, workload, &before)?;

@@ -1,4 +1,4 @@
-//! How long a claim and a report take.
+//! Latency of claims and reports.
 
 use crate::pgbench::{Load, Logged, Pgbench, Until, read_logs};
 use crate::spread::percentile;
@@ -7,26 +7,26 @@ use crate::workload::Workload;
 use crate::{Error, Result};
 use std::{fmt, fs};
 
-/// How many calls a second all clients together make where they are paced: a tenth of what they could, however many they are,
-/// so that what is seen is how they are in each other's way, and not how they wait for a processor.
+/// Total calls per second of all clients when they are paced: a tenth of what they could do, however many there are, so
+/// that the measurement shows how they interfere with each other, not how they wait for a processor.
 const PACE: u32 = 400;
-/// So many rounds make plans: PostgreSQL chooses one after five uses, the engine makes its own anew after 16, and a round begins with
-/// a single start.
+/// Number of rounds that make plans: PostgreSQL chooses a plan after five uses, the engine replans after 16, and a
+/// round begins with a single start.
 const PLANNING: u32 = 17;
-/// How many calls for each second of a run all clients together make where they are not.
+/// Total calls per second of all clients when they are not paced, as an estimate.
 const CALLS: u32 = 2000;
 
-/// Who calls.
+/// The clients of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Caller {
     pub workload: Workload,
     pub load: Load,
-    /// Whether it keeps to the pace, or calls as fast as it can.
+    /// Whether the clients are paced, rather than calling as fast as they can.
     pub paced: bool,
 }
 
 impl Caller {
-    /// How many calls each client makes.
+    /// Returns the number of calls per client.
     fn calls(&self, seconds: u32) -> u32 {
         seconds * if self.paced { PACE } else { CALLS } / self.load.clients
     }
@@ -38,12 +38,12 @@ impl fmt::Display for Caller {
     }
 }
 
-/// In words.
+/// Describes the pace in words.
 pub fn pace(paced: bool) -> &'static str {
-    if paced { "paced" } else { "as fast as they can" }
+    if paced { "paced" } else { "unpaced" }
 }
 
-/// One run: milliseconds that half of all calls, and 95 of 100, kept to.
+/// Result of one run: median and 95th percentile in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latencies {
     pub claim: [f64; 2],
@@ -56,7 +56,7 @@ impl fmt::Display for Latencies {
     }
 }
 
-/// One run in a fresh database, checked.
+/// Performs one run in a fresh database, and verifies it.
 pub fn measure(stage: &Stage<'_>, caller: &Caller, seconds: u32) -> Result<Latencies> {
     let Caller { workload, load, paced } = caller;
     stage.fresh(Scene::Fresh)?;
@@ -70,7 +70,7 @@ pub fn measure(stage: &Stage<'_>, caller: &Caller, seconds: u32) -> Result<Laten
 
     let before = stage.state(DATABASE, workload)?;
     let prefix = logs.join("log");
-    // To the end of a round: nothing is claimed then that is not reported.
+    // Up to the end of a round, where nothing is claimed but not reported.
     let rounds = PLANNING + caller.calls(seconds).div_ceil(workload.calls_a_row());
     let until = Until::Transactions(rounds * workload.calls_a_row());
     let run = stage.pgbench(DATABASE, workload, *load, &script, until);
@@ -84,8 +84,8 @@ pub fn measure(stage: &Stage<'_>, caller: &Caller, seconds: u32) -> Result<Laten
         .ok_or_else(|| Error::Answer { program: "pgbench".into(), output: "it has logged too few calls".into() })
 }
 
-/// Each client's calls go round: something is put in, then come claims and reports in turn. The first rounds make plans, and do
-/// not count.
+/// Returns the percentiles. Each client's calls repeat: something is inserted, then claims and reports alternate. The
+/// first rounds make plans and do not count.
 fn latencies(logged: &[Logged], round: u32) -> Option<Latencies> {
     let of = |remainder: u32| {
         let calls = logged.iter().filter(|call| call.number >= PLANNING * round && call.number % round > 0);

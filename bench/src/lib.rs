@@ -1,11 +1,11 @@
-//! What `make bench` and `make bench-peers` share: the server, the workflows, the variables, and the arithmetic.
+//! Code shared by `make bench` and `make bench-peers`: the server, the workflows, the settings, and the arithmetic.
 
 pub mod definition;
 pub mod server;
 pub mod setting;
 pub mod spread;
 
-/// Why there are no figures.
+/// Why a benchmark failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what each is")]
 pub enum Error {
@@ -33,5 +33,5 @@ pub enum Error {
     Failures(usize),
 }
 
-/// What is wanted, or why it can't be had.
+/// Result of a benchmark operation.
 pub type Result<T> = std::result::Result<T, Error>;

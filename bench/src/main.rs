@@ -1,5 +1,5 @@
-//! `make bench`: the speed of pg_workflow beside what is written by hand, on one server, in turn. README.md says how to
-//! read the figures.
+//! `make bench`: the performance of pg_workflow compared with hand-written SQL, on one server, in alternation.
+//! README.md explains how to read the figures.
 
 mod figures;
 mod goals;
@@ -55,7 +55,7 @@ fn run() -> Result<()> {
 fn full(root: &Path, folder: &Path) -> Result<()> {
     let settings = Settings::from_environment(3, 3)?;
     let experiments = matrix::select(matrix::full(), &settings.only)?;
-    // A part of it is not put in place of all that was measured.
+    // A partial run does not replace the full report.
     let path = folder.join(if settings.only.is_empty() { "report.json" } else { "part.json" });
     let report = measure(root, folder, &path, &experiments, &settings)?;
     page::write(&report, folder)?;
@@ -71,7 +71,7 @@ fn full(root: &Path, folder: &Path) -> Result<()> {
 }
 
 fn quick(root: &Path, folder: &Path) -> Result<()> {
-    // As many rounds forwards as backwards.
+    // An even number: as many rounds forwards as backwards.
     let settings = Settings::from_environment(1, 4)?;
     let experiments = matrix::select(matrix::quick(), &settings.only)?;
     let path = folder.join("quick.json");
@@ -89,7 +89,8 @@ fn ended(report: &Report) -> Result<()> {
     if report.failures.is_empty() { Ok(()) } else { Err(Error::Failures(report.failures.len())) }
 }
 
-/// Runs everything, and writes the report anew after each experiment: what was measured is there, whatever comes after.
+/// Runs everything, and rewrites the report after each experiment, so that measurements are kept whatever happens
+/// later.
 fn measure(root: &Path, folder: &Path, path: &Path, experiments: &[Experiment], settings: &Settings) -> Result<Report> {
     let server = Server::create(root, &folder.join("server"))?;
     let mut report = Report::new(Circumstances::new(&server, root, settings.seconds, settings.rounds)?);
@@ -107,7 +108,7 @@ fn measure(root: &Path, folder: &Path, path: &Path, experiments: &[Experiment], 
     Ok(report)
 }
 
-/// What an experiment comes to.
+/// Runs an experiment and adds its results to the report.
 fn add(report: &mut Report, experiment: &Experiment, stage: &Stage<'_>, progress: &mut Progress, settings: &Settings) {
     let seconds = experiment.seconds(settings.seconds);
     match experiment {
@@ -134,7 +135,7 @@ fn add(report: &mut Report, experiment: &Experiment, stage: &Stage<'_>, progress
     }
 }
 
-/// Whole or not at all: an interrupted run leaves the report before.
+/// Writes a file atomically: an interrupted run leaves the previous report.
 fn write(path: &Path, text: &str) -> Result<()> {
     let io = |source| Error::Io { what: path.display().to_string(), source };
     let draft = path.with_extension("draft");

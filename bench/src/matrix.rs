@@ -1,4 +1,4 @@
-//! What is measured under which loads. README.md says why these.
+//! The loads under which everything is measured. README.md explains the choice.
 
 use crate::latency::Caller;
 use crate::pgbench::Load;
@@ -17,21 +17,21 @@ const EAGER10: Workload = Workload::EagerChain { steps: 10 };
 
 const BATCHES: [u32; 3] = [1, 10, 100];
 const CLIENTS: [u32; 4] = [1, 4, 8, 16];
-/// Where the other axes stand while one is varied.
+/// Values of the other parameters while one is varied.
 const BASE: Load = Load { batch: 100, clients: 8, synchronous_commit: true };
 
-/// Comparisons under one load, each of one side with another. All sides run in turn.
+/// Comparisons under one load, each of one side with another. All sides run in alternation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contest {
-    /// What BENCH_ONLY calls it; None: by the workload of each comparison.
+    /// Name for BENCH_ONLY; None: the workload of each comparison.
     name: Option<&'static str>,
     pub load: Load,
-    /// How many times as long as usual a run lasts.
+    /// Factor by which a run is longer than usual.
     pub stretch: u32,
     pub pairs: Vec<(Side, Side)>,
 }
 
-/// What is run in turn, round by round, before the next begins.
+/// Runs that alternate, round by round, before the next experiment begins.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Experiment {
     Throughput(Contest),
@@ -46,7 +46,8 @@ impl Contest {
         Contest { name: None, load, stretch: 1, pairs }
     }
 
-    /// Workloads in a scene, each beside itself without it, and the first beside the second.
+    /// Returns comparisons of workloads in a scene, each with itself outside of the scene, and the first with the
+    /// second.
     fn scene(name: &'static str, scene: Scene, load: Load, workloads: [Workload; 2]) -> Contest {
         let side = |scene, workload| Side { workload, scene };
         let [ours, yardstick] = workloads;
@@ -58,7 +59,7 @@ impl Contest {
         Contest { name: Some(name), load, stretch: 1, pairs }
     }
 
-    /// All that take part, once each.
+    /// Returns all sides, each once.
     pub fn sides(&self) -> Vec<Side> {
         let mut sides = Vec::new();
         for side in self.pairs.iter().flat_map(|(ours, yardstick)| [ours, yardstick]) {
@@ -71,7 +72,7 @@ impl Contest {
 }
 
 impl Experiment {
-    /// How many runs a round has.
+    /// Returns the number of runs per round.
     pub fn runs(&self) -> usize {
         match self {
             Experiment::Throughput(contest) => contest.sides().len(),
@@ -80,7 +81,7 @@ impl Experiment {
         }
     }
 
-    /// How long each of its runs lasts.
+    /// Returns the length of each run.
     pub fn seconds(&self, seconds: u32) -> u32 {
         match self {
             Experiment::Throughput(contest) => seconds * contest.stretch,
@@ -98,7 +99,7 @@ impl Experiment {
         }
     }
 
-    /// What BENCH_ONLY can name of it.
+    /// Returns the names by which BENCH_ONLY can select it.
     fn names(&self) -> Vec<String> {
         match self {
             Experiment::Throughput(contest) => contest.pairs.iter().map(|pair| contest.name_of(pair)).collect(),
@@ -107,7 +108,7 @@ impl Experiment {
         }
     }
 
-    /// What is left of it where only these are wanted.
+    /// Returns what is left of it if only these names are selected.
     fn only(mut self, wanted: impl Fn(&String) -> bool) -> Option<Experiment> {
         if let Experiment::Throughput(contest) = &mut self {
             let pairs = contest.pairs.clone();
@@ -123,7 +124,7 @@ impl Contest {
     }
 }
 
-/// All there is.
+/// Returns all experiments.
 pub fn full() -> Vec<Experiment> {
     let mut contests = Vec::new();
     for synchronous_commit in [true, false] {
@@ -158,12 +159,12 @@ pub fn full() -> Vec<Experiment> {
     experiments
 }
 
-/// The main ratios, in a few minutes.
+/// Returns the experiments for the main ratios, which take a few minutes.
 pub fn quick() -> Vec<Experiment> {
     let pairs = [(LINEAR3, QUEUE), (LINEAR10, QUEUE), (LINEAR10, EAGER10), (LINEAR3, EAGER3)];
     let mut contests = [1, BASE.batch].map(|batch| Contest::new(Load { batch, ..BASE }, &pairs)).to_vec();
     let mut snapshot = Contest { stretch: 3, ..Contest::scene("snapshot", Scene::Snapshot, BASE, [LINEAR10, QUEUE]) };
-    // What a snapshot does to the queue is no goal.
+    // The effect of a snapshot on the queue is not a goal.
     snapshot.pairs.truncate(1);
     contests.push(snapshot);
     let mut experiments: Vec<Experiment> = contests.into_iter().map(Experiment::Throughput).collect();
@@ -171,12 +172,13 @@ pub fn quick() -> Vec<Experiment> {
     experiments
 }
 
-/// The queue gets as many tasks at once as the fan-out has items.
+/// Compares a fan-out with a queue that gets as many tasks at once as the fan-out has items.
 fn fan_out(items: u32) -> (Workload, Workload) {
     (Workload::FanOut { items }, Workload::Queue { bulk: Some(items) })
 }
 
-/// Whether an item costs the same however many there are: one client, so that all it does belongs to one execution.
+/// Returns the experiment that shows whether the cost per item depends on the number of items: with one client, so that
+/// everything it does belongs to one execution.
 fn join() -> Contest {
     let of = |items| Workload::FanOut { items };
     let load = Load { clients: 1, synchronous_commit: false, ..BASE };
@@ -193,7 +195,7 @@ fn idlers(scenes: &[Scene]) -> Vec<Side> {
     scenes.iter().flat_map(|scene| [idler(LINEAR10, *scene), idler(QUEUE, *scene)]).collect()
 }
 
-/// What is left where only some are wanted, by name; all where none is named.
+/// Returns the experiments selected by name; all of them if no name is given.
 pub fn select(experiments: Vec<Experiment>, only: &[String]) -> Result<Vec<Experiment>> {
     if only.is_empty() {
         return Ok(experiments);
@@ -207,7 +209,7 @@ pub fn select(experiments: Vec<Experiment>, only: &[String]) -> Result<Vec<Exper
     Ok(experiments.into_iter().filter_map(|experiment| experiment.only(|name| only.contains(name))).collect())
 }
 
-/// The workloads and the scenes that experiments need.
+/// Returns the workloads and scenes that experiments need.
 pub fn needs(experiments: &[Experiment]) -> (Vec<Workload>, Vec<Scene>) {
     let (mut workloads, mut scenes) = (Vec::new(), Vec::new());
     for side in experiments.iter().flat_map(Experiment::sides) {

@@ -1,4 +1,4 @@
-//! The measured part of docs/performance.md: written from a report, never by hand.
+//! The measured part of docs/performance.md, generated from a report and never edited by hand.
 
 use crate::figures::{self, Figure};
 use crate::report::{Report, Row};
@@ -8,28 +8,28 @@ use crate::{Error, Result, goals, report};
 use std::fs;
 use std::path::Path;
 
-/// Between these lines of docs/performance.md.
+/// Marker lines of docs/performance.md that enclose the measured part.
 const BEGIN: &str = "<!-- measured: written by `make bench-report` from performance/report.json -->\n";
 const END: &str = "<!-- measured: end -->\n";
 
-/// A part of the page: its head, plots, and a table below.
+/// A section of the page: heading, plots, and a table below them.
 struct Section {
     head: &'static str,
     table: Table,
     figures: &'static [&'static str],
 }
 
-/// The name of a plot, and its title.
+/// Name and title of a plot.
 type Drawn = (&'static str, &'static str);
 
-/// Writes the page's measured part and its plots into a folder: for looking at before anything is published.
+/// Writes the measured part of the page and its plots into a folder, for review before publishing.
 pub fn write(report: &Report, folder: &Path) -> Result<()> {
     let plots = folder.join("performance");
     let drawn = draw(report, &plots)?;
     put(&folder.join("performance.md"), &measured(report, &drawn))
 }
 
-/// Copies a report into the documents: the measured part of the page, the plots, and the report itself.
+/// Publishes a report: writes the measured part of the page, the plots, and the report itself into the documentation.
 pub fn publish(report: &Report, documents: &Path) -> Result<()> {
     let plots = documents.join("performance");
     let drawn = draw(report, &plots)?;
@@ -41,14 +41,14 @@ pub fn publish(report: &Report, documents: &Path) -> Result<()> {
     put(&page, &replaced)
 }
 
-/// The text with another measured part. None where it has no place for one.
+/// Returns the text with another measured part, or None if the markers are missing.
 fn replace(text: &str, measured: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
     Some([before, BEGIN, measured, END, after].concat())
 }
 
-/// Draws what was measured; gives the names and titles of what there is.
+/// Draws the plots, and returns the names and titles of those that are not empty.
 fn draw(report: &Report, folder: &Path) -> Result<Vec<Drawn>> {
     fs::create_dir_all(folder).map_err(|source| Error::Io { what: folder.display().to_string(), source })?;
     let mut drawn = Vec::new();
@@ -64,7 +64,7 @@ fn draw(report: &Report, folder: &Path) -> Result<Vec<Drawn>> {
 fn measured(report: &Report, drawn: &[Drawn]) -> String {
     let mut text = format!("\n{}\n", circumstances(report));
     for failure in &report.failures {
-        text += &format!("\nNot measured, {failure}\n");
+        text += &format!("\nNot measured: {failure}\n");
     }
     for Section { head, table, figures } in sections(report) {
         if table.is_empty() {
@@ -84,7 +84,7 @@ fn circumstances(report: &Report) -> String {
         &report.circumstances;
     format!(
         "Measured on {date} at commit {commit} with PostgreSQL {postgres} on {processors} processors ({processor}): {rounds} rounds, \
-         {seconds} s a run."
+         {seconds} s per run."
     )
 }
 
@@ -94,12 +94,12 @@ fn sections(report: &Report) -> Vec<Section> {
     vec![
         Section { head: "Goals", table: table::goals(&goals::of(report)), figures: &[] },
         Section {
-            head: "Beside the queue",
+            head: "Compared with the queue",
             table: rows(|row| row.scene == Scene::Fresh && row.against.starts_with("queue")),
             figures: &["beside-the-queue", "clients-batch-1", "clients-batch-100", "log"],
         },
         Section {
-            head: "Beside chains written by hand",
+            head: "Compared with hand-written chains",
             table: rows(|row| row.against.starts_with("chain") || row.against.starts_with("eager")),
             figures: &["beside-the-chains"],
         },
@@ -114,7 +114,7 @@ fn sections(report: &Report) -> Vec<Section> {
             figures: &[],
         },
         Section { head: "Under a held snapshot", table: rows(|row| row.scene == Scene::Snapshot), figures: &[] },
-        Section { head: "How long calls take", table: table::latencies(paced), figures: &["claims"] },
+        Section { head: "Call latency", table: table::latencies(paced), figures: &["claims"] },
         Section { head: "An idle worker", table: table::idle(&report.idle), figures: &[] },
     ]
 }
@@ -143,7 +143,7 @@ mod tests {
         let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
         let page = get(&documents.join("performance.md")).unwrap();
         let path = documents.join("performance/report.json");
-        // Before the first measurement there is nothing to show.
+        // Before the first measurement there is nothing to compare.
         let Ok(report) = Report::read(&path) else {
             assert!(!path.exists(), "{} can't be read", path.display());
             assert_eq!(replace(&page, ""), Some(page));

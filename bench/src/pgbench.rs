@@ -1,26 +1,26 @@
-//! pgbench, which drives both sides: clients that go through a script, and what it says of them.
+//! pgbench, which drives both sides: its clients run a script repeatedly, and its output is parsed here.
 
 use crate::server::{Server, output};
 use crate::{Error, Result};
 use std::path::Path;
 use std::{fmt, fs};
 
-/// After so many seconds a run hangs: it is given up, and the others go on.
+/// Seconds after which a run is considered hung: it is aborted, and the others continue.
 const PATIENCE: &str = "600";
 
-/// Who asks for how much at once.
+/// Number of clients and size of their requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
-    /// Tasks, or executions, a statement.
+    /// Tasks or executions per statement.
     pub batch: u32,
-    /// Connections, each with a script of its own going round.
+    /// Connections, each running the script repeatedly.
     pub clients: u32,
     /// Whether a commit waits for the disk.
     pub synchronous_commit: bool,
 }
 
 impl Load {
-    /// What synchronous_commit is set to.
+    /// Returns the value of synchronous_commit.
     pub fn sync(&self) -> &'static str {
         if self.synchronous_commit { "on" } else { "off" }
     }
@@ -32,52 +32,52 @@ impl fmt::Display for Load {
     }
 }
 
-/// When a run ends.
+/// Length of a run.
 pub enum Until {
-    /// When a client comes to the end of its script after so many seconds.
+    /// Ends when a client finishes its script after this many seconds.
     Seconds(u32),
-    /// When each client has gone through its script so many times.
+    /// Ends when each client has run its script this many times.
     Transactions(u32),
 }
 
 /// A run of pgbench.
 pub struct Pgbench<'a> {
-    /// Where.
+    /// Database.
     pub database: &'a str,
-    /// What each client goes through.
+    /// Script that each client runs.
     pub script: &'a Path,
-    /// How many clients; and the batch, which the script knows as `n`.
+    /// Number of clients, and the batch, which the script sees as `n`.
     pub load: Load,
-    /// What else the script knows by name.
+    /// Further variables of the script.
     pub variables: Vec<(&'static str, String)>,
-    /// How long.
+    /// Length.
     pub until: Until,
-    /// How many transactions a second all clients together begin; None: as many as they can.
+    /// Transactions per second started by all clients together; None: as many as possible.
     pub rate: Option<u32>,
-    /// Where each transaction is logged: files with this in front of their names.
+    /// Prefix of the files in which each transaction is logged.
     pub log: Option<&'a Path>,
 }
 
-/// What pgbench says of a run.
+/// Output of a pgbench run.
 #[derive(Debug, PartialEq)]
 pub struct Run {
-    /// How often a client has gone through the script.
+    /// Number of times that clients have completed the script.
     pub transactions: u64,
-    /// From the last client's connecting to the last client's end.
+    /// Time from the last client's connecting to the last client's end.
     pub seconds: f64,
 }
 
-/// One line of its log.
+/// One line of the log.
 #[derive(Debug, PartialEq)]
 pub struct Logged {
-    /// How many its client had made before.
+    /// Number of transactions that its client had made before.
     pub number: u32,
-    /// How long it took, without waiting for its turn.
+    /// Duration, excluding the wait for its scheduled start.
     pub milliseconds: f64,
 }
 
 impl Pgbench<'_> {
-    /// Has clients go through a script. An error in it ends the run.
+    /// Lets clients run a script. An error in the script ends the run.
     pub fn run(&self, server: &Server) -> Result<Run> {
         let Load { batch, clients, .. } = self.load;
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32).min(clients);
@@ -109,7 +109,7 @@ impl Pgbench<'_> {
     }
 }
 
-/// Reads what pgbench prints at the end. None where a transaction has failed, or none was made.
+/// Parses pgbench's final output. None if a transaction has failed, or none was made.
 fn parse(text: &str) -> Option<Run> {
     let after = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
     let first = |rest: &str| rest.split([' ', '/']).next().map(str::to_owned);
@@ -133,8 +133,8 @@ pub fn read_logs(folder: &Path) -> Result<Vec<Logged>> {
     Ok(logged)
 }
 
-/// client, number from 1 on, microseconds, script, two of the time of day; where clients are paced, the microseconds that
-/// it was late too, which count in the first.
+/// Parses a line of the log. Its columns are: client, number from 1, microseconds, script, and two columns for the time
+/// of day; if clients are paced, also the delay in microseconds, which is included in the duration.
 fn parse_logged(line: &str) -> Option<Logged> {
     let fields: Vec<f64> = line.split(' ').map(|field| field.parse().ok()).collect::<Option<_>>()?;
     let late = fields.get(6).copied().unwrap_or(0.0);

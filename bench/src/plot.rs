@@ -1,4 +1,4 @@
-//! A plot: lines over a few places on an axis, with the spread of each point.
+//! A plot: lines over a few positions on an axis, with the spread of each point.
 
 use crate::spread::Spread;
 use crate::{Error, Result};
@@ -7,12 +7,12 @@ use plotters::coord::combinators::BindKeyPoints;
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (820, 400);
-/// How wide the legend is.
+/// Width of the legend.
 const LEGEND: u32 = 190;
-/// How far places are apart, and how far the first and the last are from the edge.
+/// Distance between positions, and from the first and the last one to the edge.
 const DISTANCE: i32 = 100;
 const MARGIN: i32 = 20;
-/// Told apart without red and green.
+/// Distinguishable without red and green.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 90, 181),
     RGBColor(220, 90, 0),
@@ -30,14 +30,14 @@ pub struct Plot {
     pub title: &'static str,
     pub x: &'static str,
     pub y: &'static str,
-    /// The places on the axis, at equal distances.
+    /// Labels of the positions on the axis, at equal distances.
     pub places: Vec<String>,
     pub lines: Vec<Line>,
-    /// What to compare with, by name, if there is something.
+    /// Name and value of a reference line, if there is one.
     pub mark: Option<(&'static str, f64)>,
 }
 
-/// A point for each place where there is one.
+/// One point per position, if measured.
 #[derive(Clone)]
 pub struct Line {
     pub name: String,
@@ -45,14 +45,14 @@ pub struct Line {
 }
 
 impl Plot {
-    /// As SVG. None where there is nothing to draw.
+    /// Renders the plot as SVG. None if there is nothing to draw.
     pub fn svg(&self) -> Result<Option<String>> {
         if self.drawn().next().is_none() {
             return Ok(None);
         }
         let mut text = String::new();
         self.draw(&mut text).map_err(|error| Error::Plot(format!("{}: {error}", self.title)))?;
-        // Not every renderer ends its file.
+        // Not every renderer ends its output with a newline.
         if !text.ends_with('\n') {
             text.push('\n');
         }
@@ -62,7 +62,7 @@ impl Plot {
     fn draw(&self, text: &mut String) -> Drawn<'_> {
         let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        // The legend stands beside the plot, where it hides nothing.
+        // The legend is beside the plot, where it hides nothing.
         let (left, right) = area.split_horizontally(SIZE.0 - LEGEND);
         self.draw_lines(&left)?;
         self.draw_legend(&right)?;
@@ -116,19 +116,19 @@ impl Plot {
         Ok(())
     }
 
-    /// The lines that have points.
+    /// Returns the lines that have points.
     fn drawn(&self) -> impl Iterator<Item = (&Line, RGBColor)> {
         self.lines.iter().zip(COLOURS).filter(|(line, _)| line.points.iter().any(Option::is_some))
     }
 
-    /// The highest there is to show.
+    /// Returns the highest value to show.
     fn top(&self) -> f64 {
         let points = self.lines.iter().flat_map(|line| line.points.iter().flatten()).map(|point| point.max);
         points.chain(self.mark.map(|(_, mark)| mark)).fold(0.0, f64::max)
     }
 }
 
-/// With commas, and decimals where it is small.
+/// Formats a number with thousands separators, and with decimals if it is small.
 pub fn number(value: &f64) -> String {
     let plain = if *value < 10.0 && value.fract() != 0.0 { format!("{value:.2}") } else { format!("{value:.0}") };
     if *value < 1000.0 {

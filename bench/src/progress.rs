@@ -1,26 +1,26 @@
-//! Runs in turn, round by round; how far that has come, and what went wrong on the way.
+//! Alternating runs, round by round; progress and failures.
 
 use crate::Result;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// Seconds that a run takes besides: the database is made, and afterwards checked. A guess for the first estimate.
+/// Overhead of a run in seconds, for creating the database and verifying it afterwards. A guess for the first estimate.
 const BESIDES: f64 = 2.5;
 
-/// All runs there are.
+/// The progress of all runs.
 pub struct Progress {
     started: Instant,
     total: u32,
     count: u32,
-    /// Seconds, as they were guessed.
+    /// Estimated total seconds.
     planned: f64,
     passed: f64,
-    /// What went wrong.
+    /// Failures so far.
     pub failures: Vec<String>,
 }
 
 impl Progress {
-    /// From the guessed seconds of every run.
+    /// Creates the progress from the estimated seconds of every run.
     pub fn new(seconds: impl IntoIterator<Item = u32>) -> Progress {
         let (mut total, mut planned) = (0, 0.0);
         for seconds in seconds {
@@ -30,8 +30,8 @@ impl Progress {
         Progress { started: Instant::now(), total, count: 0, planned, passed: 0.0, failures: Vec::new() }
     }
 
-    /// Measures each subject once a round. Every other round goes backwards, so that none is always the first. What fails
-    /// is told, counts as not measured, and does not keep the rest from being measured.
+    /// Measures each subject once per round. Every other round runs backwards, so that none is always first. A failure
+    /// is reported and counts as not measured, and the rest are still measured.
     pub fn rounds<S: Display, T: Display>(
         &mut self,
         rounds: u32,
@@ -77,13 +77,13 @@ impl Progress {
     }
 }
 
-/// The line that says what went wrong, of many that programs print.
+/// Returns the most relevant line of a program's error output.
 fn brief(text: &str) -> &str {
     let says = |line: &&str| ["error: ", "ERROR: ", "FATAL: "].iter().any(|word| line.contains(word));
     text.lines().find(says).or(text.lines().next()).unwrap_or_default()
 }
 
-/// What is left takes as much longer than was guessed as what has passed.
+/// Estimates the remaining time: it is off by the same factor as the time so far.
 fn remaining(elapsed: Duration, passed: f64, planned: f64) -> Duration {
     elapsed.mul_f64(((planned - passed) / passed).max(0.0))
 }

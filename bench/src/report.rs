@@ -1,4 +1,4 @@
-//! What was measured: report.json, and how rows come of runs.
+//! The results: report.json, and how its rows are computed from runs.
 
 use crate::idle::Idle;
 use crate::latency::{Caller, Latencies};
@@ -13,22 +13,22 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// All of it.
+/// All results.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub circumstances: Circumstances,
     pub rows: Vec<Row>,
     pub latencies: Vec<LatencyRow>,
     pub idle: Vec<IdleRow>,
-    /// Runs that failed, and why. No figure comes of them.
+    /// Runs that failed, and why. They yield no figures.
     pub failures: Vec<String>,
 }
 
-/// When, where and how long.
+/// Date, environment and length of the measurement.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Circumstances {
     pub date: String,
-    /// What was measured: the commit that the repository was at.
+    /// Commit of the repository that was measured.
     pub commit: String,
     pub postgres: String,
     pub processors: usize,
@@ -37,7 +37,7 @@ pub struct Circumstances {
     pub rounds: u32,
 }
 
-/// A workload under a load beside another under the same load: medians, and ratios of the single rounds.
+/// A workload compared with another under the same load: medians, and ratios of the individual rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub workload: String,
@@ -47,12 +47,12 @@ pub struct Row {
     pub batch: u32,
     pub clients: u32,
     pub sync: String,
-    /// Steps a second.
+    /// Steps per second.
     pub ours: f64,
-    /// Tasks, or steps, a second of what it is beside.
+    /// Tasks or steps per second of the other side.
     pub yardstick: f64,
     pub ratio: f64,
-    /// How much to make of the ratio.
+    /// Range of the ratio.
     pub ratio_min: f64,
     pub ratio_max: f64,
     pub wal_bytes_per_step: f64,
@@ -64,8 +64,8 @@ pub struct Row {
     pub yardstick_bytes: f64,
 }
 
-/// Milliseconds of a claim and of a report: medians of what the rounds gave. The values of the rounds are there so that two
-/// rows can be compared round by round; null where one failed.
+/// Milliseconds per claim and report: medians over the rounds. The values of the rounds are kept so that two rows can
+/// be compared round by round; null if a round failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatencyRow {
     pub workload: String,
@@ -81,8 +81,8 @@ pub struct LatencyRow {
     pub finish_p95_ms_rounds: Vec<Option<f64>>,
 }
 
-/// What a client that finds nothing costs: the median time, and the least that was written. The server itself logs now and
-/// then which transactions run; what polls write would be there in every round.
+/// Cost of a client that finds nothing: the median time, and the minimum amount written. The server itself occasionally
+/// logs which transactions are running; writes caused by polling would occur in every round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IdleRow {
     pub workload: String,
@@ -95,7 +95,7 @@ pub struct IdleRow {
 }
 
 impl Circumstances {
-    /// Those of now.
+    /// Determines the current circumstances.
     pub fn new(server: &Server, root: &Path, seconds: u32, rounds: u32) -> Result<Circumstances> {
         let text = server.sql("postgres", "SELECT current_date, current_setting('server_version')")?;
         let (date, postgres) = text.trim().split_once('|').unwrap_or((text.trim(), ""));
@@ -116,25 +116,25 @@ impl Circumstances {
 }
 
 impl Report {
-    /// With nothing in it yet.
+    /// Creates an empty report.
     pub fn new(circumstances: Circumstances) -> Report {
         Report { circumstances, rows: Vec::new(), latencies: Vec::new(), idle: Vec::new(), failures: Vec::new() }
     }
 
-    /// One that was written.
+    /// Reads a report from a file.
     pub fn read(path: &Path) -> Result<Report> {
         let text = fs::read_to_string(path).map_err(|source| Error::Io { what: path.display().to_string(), source })?;
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// As JSON, with the goals that follow from it.
+    /// Renders the report as JSON, including the goals derived from it.
     pub fn json(&self) -> Result<String> {
         let mut json = serde_json::to_value(self)?;
         json["goals"] = serde_json::to_value(goals::of(self))?;
         Ok(serde_json::to_string_pretty(&json)? + "\n")
     }
 
-    /// The row of these sides under this load.
+    /// Returns the row of these sides under this load.
     pub fn row(&self, workload: &str, scene: Scene, against: &str, against_scene: Scene, load: Load) -> Option<&Row> {
         self.rows.iter().find(|row| {
             (row.workload.as_str(), row.scene, row.against.as_str(), row.against_scene)
@@ -143,14 +143,14 @@ impl Report {
         })
     }
 
-    /// The latencies of a workload with so many clients.
+    /// Returns the latencies of a workload with this many clients.
     pub fn latency(&self, workload: &str, clients: u32, paced: bool) -> Option<&LatencyRow> {
         self.latencies.iter().find(|row| row.workload == workload && row.clients == clients && row.paced == paced)
     }
 }
 
 impl Row {
-    /// Of the rounds in which both were measured. None where there are none.
+    /// Computes a row from the rounds in which both sides were measured. None if there are none.
     pub fn new((ours, yardstick): (&Side, &Side), load: Load, samples: [&[Option<Sample>]; 2]) -> Option<Row> {
         let rounds: Vec<[&Sample; 2]> = samples[0]
             .iter()
@@ -186,24 +186,24 @@ impl Row {
         })
     }
 
-    /// Under what it was measured.
+    /// Returns the load of the row.
     pub fn load(&self) -> Load {
         Load { batch: self.batch, clients: self.clients, synchronous_commit: self.sync == "on" }
     }
 
-    /// Of its speed.
+    /// Returns the ratio of speeds.
     pub fn ratio(&self) -> Spread {
         Spread { median: self.ratio, min: self.ratio_min, max: self.ratio_max }
     }
 
-    /// Of its log.
+    /// Returns the ratio of WAL bytes.
     pub fn wal_ratio(&self) -> Spread {
         Spread { median: self.wal_ratio, min: self.wal_ratio_min, max: self.wal_ratio_max }
     }
 }
 
 impl LatencyRow {
-    /// Of the rounds that were measured. None where there are none.
+    /// Computes a row from the rounds that were measured. None if there are none.
     pub fn new(caller: &Caller, samples: &[Option<Latencies>]) -> Option<LatencyRow> {
         let median =
             |value: fn(&Latencies) -> f64| Some(round(Spread::of(samples.iter().flatten().map(value))?.median, 3));
@@ -223,7 +223,7 @@ impl LatencyRow {
         })
     }
 
-    /// How many times as long as with those clients a claim takes, round by round.
+    /// Returns the ratio of this row's claim latency to another's, round by round.
     pub fn claims_beside(&self, other: &LatencyRow) -> Option<Spread> {
         let rounds = self.claim_p95_ms_rounds.iter().zip(&other.claim_p95_ms_rounds);
         Spread::of(rounds.filter_map(|(ours, theirs)| Some((*ours)? / (*theirs)?)))
@@ -231,7 +231,7 @@ impl LatencyRow {
 }
 
 impl IdleRow {
-    /// Of the rounds that were measured. None where there are none.
+    /// Computes a row from the rounds that were measured. None if there are none.
     pub fn new(side: &Side, samples: &[Option<Idle>]) -> Option<IdleRow> {
         let spread = |value: fn(&Idle) -> f64| Spread::of(samples.iter().flatten().map(value));
         let microseconds = spread(|s| s.microseconds)?;

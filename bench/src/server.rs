@@ -1,4 +1,4 @@
-//! The server that all is measured on, and psql, which talks to it.
+//! The benchmark's server, and psql, which talks to it.
 
 use crate::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
@@ -6,17 +6,17 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a server may take to come back after a crash.
+/// Maximum time for the server to recover after a crash.
 const RECOVERY: Duration = Duration::from_secs(120);
 
-/// A PostgreSQL 15 of its own, gone when this is dropped.
+/// A private PostgreSQL 15 server, removed when this is dropped.
 pub struct Server {
     environment: Vec<(String, String)>,
     _remover: Remover,
 }
 
 impl Server {
-    /// Makes and starts the server. fsync is on, and all else but shared_buffers is as PostgreSQL has it.
+    /// Creates and starts the server. fsync is on, and all settings except shared_buffers are PostgreSQL's defaults.
     pub fn create(root: &Path, dir: &Path) -> Result<Server> {
         let script = root.join("scripts/server");
         let remover = Remover::start(&script, dir)?;
@@ -28,7 +28,7 @@ impl Server {
         Ok(Server { environment: environment.map(|(k, v)| (k.into(), v.into())).collect(), _remover: remover })
     }
 
-    /// Waits until it answers: after a crash it is in recovery for a while.
+    /// Waits until the server answers: after a crash it is in recovery for a while.
     pub fn wait(&self) -> Result<()> {
         let started = Instant::now();
         while let Err(error) = output(&mut self.command("pg_isready"), "") {
@@ -40,12 +40,12 @@ impl Server {
         Ok(())
     }
 
-    /// Runs statements, each in a transaction of its own; gives the rows, columns parted by `|`.
+    /// Runs statements, each in its own transaction; returns the rows, with columns separated by `|`.
     pub fn sql(&self, database: &str, sql: &str) -> Result<String> {
         output(&mut self.psql(database), sql)
     }
 
-    /// Runs a statement that gives one row of numbers.
+    /// Runs a statement that returns one row of numbers.
     pub fn numbers<const N: usize>(&self, database: &str, sql: &str) -> Result<[u64; N]> {
         let text = self.sql(database, sql)?;
         let numbers: Option<Vec<u64>> = text.trim().split('|').map(|n| n.parse().ok()).collect();
@@ -54,19 +54,19 @@ impl Server {
             .ok_or_else(|| Error::Answer { program: format!("psql, asked {sql}"), output: text })
     }
 
-    /// Where the log is being written. The difference of two is what was written between them.
+    /// Returns the current WAL position. The difference of two is what was written in between.
     pub fn wal(&self) -> Result<u64> {
         let [bytes] = self.numbers("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'")?;
         Ok(bytes)
     }
 
-    /// The next transaction id. Asking takes none.
+    /// Returns the next transaction id. Asking consumes none.
     pub fn next_xid(&self) -> Result<u64> {
         let [xid] = self.numbers("postgres", "SELECT pg_snapshot_xmax(pg_current_snapshot())")?;
         Ok(xid)
     }
 
-    /// Opens a session that has read something in a transaction, and sees from then on what it saw.
+    /// Opens a session that has read something in a transaction and keeps its snapshot.
     pub fn hold_snapshot(&self, database: &str) -> Result<Snapshot> {
         let io = |source| Error::Io { what: "psql".into(), source };
         let mut session = self.psql(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(io)?;
@@ -76,7 +76,7 @@ impl Server {
         Ok(snapshot)
     }
 
-    /// Where a database is, as programs take it that are not PostgreSQL's own.
+    /// Returns the URL of a database, for programs that are not PostgreSQL's own.
     pub fn url(&self, database: &str) -> String {
         let value = |name| self.environment.iter().find(|(k, _)| k == name).map_or("", |(_, v)| v);
         format!("postgresql://{}@{}:{}/{database}", value("PGUSER"), value("PGHOST"), value("PGPORT"))
@@ -85,33 +85,33 @@ impl Server {
     fn psql(&self, database: &str) -> Command {
         let mut command = self.command("psql");
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]);
-        // What hangs is given up.
+        // A hung program is aborted.
         command.env("PGOPTIONS", "-c statement_timeout=10min");
         command
     }
 
-    /// A program of PostgreSQL's, told where the server is.
+    /// Returns a command for a PostgreSQL program, with the environment for the server.
     pub fn command(&self, program: &str) -> Command {
-        // Found on the server's own PATH: Rust looks where the environment that is given says.
+        // Looked up on the server's own PATH: Rust searches the PATH of the given environment.
         let mut command = Command::new(program);
         command.envs(self.environment.iter().map(|(k, v)| (k, v)));
         command
     }
 }
 
-/// A session with a snapshot, until this is dropped.
+/// A session that holds a snapshot until this is dropped.
 pub struct Snapshot {
     session: Child,
     answers: BufReader<ChildStdout>,
 }
 
 impl Snapshot {
-    /// Ends it; an error where it was not held to this moment.
+    /// Ends the session; an error if the snapshot was not held until now.
     pub fn end(mut self) -> Result<()> {
         self.ask("SELECT count(*) FROM pg_class; COMMIT;")
     }
 
-    /// Runs statements of which one gives one number.
+    /// Runs statements, one of which returns a number.
     fn ask(&mut self, sql: &str) -> Result<()> {
         let io = |source| Error::Io { what: "the session with a snapshot".into(), source };
         writeln!(self.session.stdin.as_mut().expect("piped"), "{sql}").map_err(io)?;
@@ -131,7 +131,7 @@ impl Drop for Snapshot {
     }
 }
 
-/// Removes the server as soon as this process lets go of its pipe: at the end, and when it is killed too.
+/// Removes the server when this process closes its pipe: at the end, and also when it is killed.
 struct Remover(Child);
 
 impl Remover {
@@ -150,13 +150,13 @@ impl Drop for Remover {
     }
 }
 
-/// Runs a program with this as its input; gives what it prints.
+/// Runs a program with this input; returns its output.
 pub fn output(command: &mut Command, input: &str) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let io = |source| Error::Io { what: program.clone(), source };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(io)?;
-    // A program that doesn't read to the end has more to say than that the pipe is broken.
+    // If a program doesn't read all of its input, its own error says more than a broken pipe.
     let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
     let done = child.wait_with_output().map_err(io)?;
     let text = String::from_utf8_lossy(&done.stdout).into_owned();

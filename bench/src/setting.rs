@@ -1,19 +1,19 @@
-//! What the environment says of a run.
+//! Settings from the environment.
 
 use crate::{Error, Result};
 
-/// How long, how often, and which.
+/// Length, number and selection of runs.
 pub struct Settings {
-    /// How long a run lasts.
+    /// Length of a run in seconds.
     pub seconds: u32,
-    /// How often each is run.
+    /// Number of runs of each.
     pub rounds: u32,
-    /// What is measured, by name; nothing: everything.
+    /// Names of what to measure; empty: everything.
     pub only: Vec<String>,
 }
 
 impl Settings {
-    /// Those that are set, and else as given.
+    /// Returns the settings from the environment, with these defaults.
     pub fn from_environment(seconds: u32, rounds: u32) -> Result<Settings> {
         let only = std::env::var("BENCH_ONLY").unwrap_or_default();
         Ok(Settings {
@@ -24,7 +24,7 @@ impl Settings {
     }
 }
 
-/// A number that is set, or else as given.
+/// Returns a number from the environment, or the default.
 pub fn number(variable: &'static str, default: u32) -> Result<u32> {
     let Ok(value) = std::env::var(variable) else { return Ok(default) };
     value.parse().ok().filter(|n| *n > 0).ok_or(Error::Setting { variable, value })

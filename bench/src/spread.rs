@@ -1,18 +1,18 @@
-//! The arithmetic of repetitions: medians, and how far apart they lie.
+//! The arithmetic of repetitions: medians and ranges.
 
-/// What several rounds have given.
+/// Result of several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Spread {
-    /// The one in the middle.
+    /// Median.
     pub median: f64,
-    /// The smallest.
+    /// Smallest value.
     pub min: f64,
-    /// The largest.
+    /// Largest value.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of the values that there are. None where there is none.
+    /// Returns the spread of these values. None if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -20,19 +20,20 @@ impl Spread {
         Some(Spread { median: (below + above) / 2.0, min: values[0], max: values[values.len() - 1] })
     }
 
-    /// Of the ratios of the single rounds: what one side gave by what the other gave in the same round.
+    /// Returns the spread of the ratios of the individual rounds: one side's value divided by the other's in the same
+    /// round.
     pub fn of_ratios(ours: impl IntoIterator<Item = f64>, theirs: impl IntoIterator<Item = f64>) -> Option<Spread> {
         Spread::of(ours.into_iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
     }
 }
 
-/// The value that so many of a hundred keep to. Sorts them.
+/// Returns a percentile. Sorts the values.
 pub fn percentile(values: &mut [f64], percent: usize) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get((values.len() * percent).div_ceil(100).checked_sub(1)?).copied()
 }
 
-/// For people, and for files that people compare.
+/// Rounds a number, for people and for files that people compare.
 pub fn round(value: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
     (value * scale).round() / scale

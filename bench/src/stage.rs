@@ -1,4 +1,5 @@
-//! Where runs take place: a fresh copy of a prepared database for each, and the proof that all work was done in it.
+//! The databases of the runs: a fresh copy of a prepared database for each, and the verification that all work was done
+//! in it.
 
 use crate::pgbench::{Load, Pgbench, Until};
 use crate::server::{Server, Snapshot};
@@ -9,20 +10,21 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where every workload has run a little, where a million tasks have ended besides, and where runs take place.
+/// The database in which every workload has run briefly, the one with a million finished tasks, and the one in which
+/// runs take place.
 const TEMPLATE: &str = "bench_template";
 const FINISHED: &str = "bench_finished";
 pub const DATABASE: &str = "bench";
 
-/// What surrounds a run.
+/// The circumstances of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scene {
-    /// Little has ever run here.
+    /// The tables are small.
     Fresh,
-    /// A million tasks have ended here.
+    /// The tables contain a million finished tasks.
     Finished,
-    /// Another session keeps a snapshot from before the run to its end.
+    /// Another session holds a snapshot from before the run until its end.
     Snapshot,
 }
 
@@ -36,10 +38,10 @@ impl fmt::Display for Scene {
     }
 }
 
-/// What the tables say of a workload.
+/// The state of a workload according to the tables.
 #[derive(Clone, Copy)]
 pub struct State {
-    /// Rows put in: executions, or tasks of the queue.
+    /// Rows inserted: executions, or tasks of the queue.
     pub rows: u64,
     /// Tasks completed.
     pub done: u64,
@@ -47,15 +49,16 @@ pub struct State {
     pub bytes: u64,
 }
 
-/// A server with everything prepared on it.
+/// A server with all databases prepared.
 pub struct Stage<'a> {
     pub server: &'a Server,
     pub folder: PathBuf,
 }
 
 impl<'a> Stage<'a> {
-    /// Makes the databases that runs get copies of. In them every workload has already run a little, and been vacuumed and
-    /// analysed, as in any database that is not new: with plans made for empty tables, chance would decide.
+    /// Creates the databases that are copied for runs. In them every workload has already run briefly, and everything
+    /// has been vacuumed and analyzed, as in any database that is not new: with plans made for empty tables, results
+    /// would depend on chance.
     pub fn prepare(server: &'a Server, folder: &Path, workloads: &[Workload], scenes: &[Scene]) -> Result<Stage<'a>> {
         let stage = Stage { server, folder: folder.to_owned() };
         server.sql("postgres", &format!("CREATE DATABASE {TEMPLATE} TEMPLATE template0"))?;
@@ -69,7 +72,7 @@ impl<'a> Stage<'a> {
             stage.pgbench(TEMPLATE, workload, load, &script, Until::Transactions(times)).run(server)?;
             stage.verify(TEMPLATE, workload, &before)?;
         }
-        // FULL leaves no free space behind, so that what a run writes is seen in the size of the tables.
+        // FULL leaves no free space behind, so that writes of a run show in the size of the tables.
         stage.fill(TEMPLATE, "VACUUM (FULL);")?;
         if scenes.contains(&Scene::Finished) {
             server.sql("postgres", &format!("CREATE DATABASE {FINISHED} TEMPLATE {TEMPLATE}"))?;
@@ -78,17 +81,17 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
-    /// Writes rows that have ended, and makes known what is there then.
+    /// Writes finished rows, then vacuums and analyzes.
     fn fill(&self, database: &str, sql: &str) -> Result<()> {
         let (fill_up, room) = (include_str!("../scripts/fill_up.sql"), include_str!("../scripts/room.sql"));
         self.server.sql(database, &[fill_up, sql, room, "VACUUM (ANALYZE);"].concat())?;
         Ok(())
     }
 
-    /// Makes the database anew, with nothing left to write to disk. The snapshot is there for a scene that has one.
+    /// Recreates the database, with nothing left to write to disk, and opens a snapshot if the scene has one.
     pub fn fresh(&self, scene: Scene) -> Result<Option<Snapshot>> {
         let template = if scene == Scene::Finished { FINISHED } else { TEMPLATE };
-        // By files, or a million finished tasks would go through the log.
+        // As a file copy: otherwise a million finished tasks would go through the WAL.
         let sql = format!(
             "DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE);
              CREATE DATABASE {DATABASE} TEMPLATE {template} STRATEGY file_copy; CHECKPOINT;"
@@ -98,7 +101,7 @@ impl<'a> Stage<'a> {
         (scene == Scene::Snapshot).then(|| self.server.hold_snapshot(DATABASE)).transpose()
     }
 
-    /// A run of a workload, by a script that was written for it.
+    /// Returns a pgbench run of a workload, with a script written for it.
     pub fn pgbench<'p>(
         &self,
         database: &'p str,
@@ -118,13 +121,13 @@ impl<'a> Stage<'a> {
         Pgbench { database, script, load, variables, until, rate: None, log: None }
     }
 
-    /// What the tables say now.
+    /// Reads the current state from the tables.
     pub fn state(&self, database: &str, workload: &Workload) -> Result<State> {
         let [rows, done, bytes] = self.server.numbers(database, workload.state())?;
         Ok(State { rows, done, bytes })
     }
 
-    /// Asks whether as many rows are there as were put in.
+    /// Verifies that as many rows exist as were inserted.
     pub fn verify_rows(&self, workload: &Workload, before: &State, after: &State, wanted: u64) -> Result<()> {
         let rows = after.rows - before.rows;
         if rows == wanted {
@@ -133,7 +136,7 @@ impl<'a> Stage<'a> {
         Err(Error::Undone { workload: workload.name(), problems: format!("{wanted} were put in, {rows} are there") })
     }
 
-    /// Works off what is left, and asks whether everything has come to its end as it should, every task of it.
+    /// Processes what is left, and verifies that everything has ended as it should, task by task.
     pub fn verify(&self, database: &str, workload: &Workload, before: &State) -> Result<()> {
         self.server.sql(database, &workload.drain())?;
         let mut problems = self.server.sql(database, workload.check())?;
@@ -145,7 +148,7 @@ impl<'a> Stage<'a> {
         if problems.is_empty() { Ok(()) } else { Err(Error::Undone { workload: workload.name(), problems }) }
     }
 
-    /// Leaves what pgbench is to go through where people can read it.
+    /// Writes pgbench's script to a file, where people can read it.
     pub fn write(&self, workload: &Workload, batch: u32) -> Result<PathBuf> {
         self.write_script(&format!("{}-{batch}", workload.name()), &workload.script(batch))
     }

@@ -1,4 +1,4 @@
-//! Rows as tables, for a terminal and for a page.
+//! Tables for a terminal and for Markdown pages.
 
 use crate::goals::Goal;
 use crate::latency::pace;
@@ -8,7 +8,7 @@ use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
 
-/// A line of heads, and lines of cells. From the column `numbers` on they are numbers.
+/// Headings and rows. The columns from `numbers` on are numeric.
 pub struct Table {
     heads: Vec<&'static str>,
     numbers: usize,
@@ -16,12 +16,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// Whether there is nothing in it.
+    /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// As psql would print it.
+    /// Renders the table as psql would.
     pub fn terminal(&self) -> String {
         let mut builder = Builder::default();
         builder.push_record(self.heads.iter().copied());
@@ -33,7 +33,7 @@ impl Table {
         table.to_string()
     }
 
-    /// In Markdown.
+    /// Renders the table as Markdown.
     pub fn markdown(&self) -> String {
         let line = |cells: &mut dyn Iterator<Item = &str>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
         let rule = |column: usize| if column < self.numbers { "---" } else { "---:" };
@@ -44,7 +44,7 @@ impl Table {
     }
 }
 
-/// What is aimed at.
+/// Returns the table of goals.
 pub fn goals(goals: &[Goal]) -> Table {
     let lines = goals.iter().map(|goal| {
         let (median, spread) = goal.measured.map_or_else(Default::default, |s| {
@@ -55,22 +55,22 @@ pub fn goals(goals: &[Goal]) -> Table {
     Table { heads: vec!["goal", "", "measured", "min–max", "verdict"], numbers: 2, lines: lines.collect() }
 }
 
-/// One side beside another.
+/// Returns the table of comparisons.
 pub fn rows<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
     let heads = vec![
         "workload",
-        "beside",
+        "compared with",
         "batch",
         "clients",
         "sync",
         "steps/s",
-        "its",
+        "theirs",
         "ratio",
         "min–max",
         "WAL/step",
-        "its",
+        "theirs",
         "bytes/step",
-        "its",
+        "theirs",
     ];
     let side = |workload: &str, scene: Scene| match scene {
         Scene::Fresh => workload.to_owned(),
@@ -96,7 +96,7 @@ pub fn rows<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Table {
     Table { heads, numbers: 2, lines: lines.collect() }
 }
 
-/// How long calls take.
+/// Returns the table of latencies.
 pub fn latencies<'a>(rows: impl IntoIterator<Item = &'a LatencyRow>) -> Table {
     let heads = vec!["workload", "calls", "clients", "claim p50, ms", "p95", "report p50, ms", "p95"];
     let lines = rows.into_iter().map(|row| {
@@ -108,7 +108,7 @@ pub fn latencies<'a>(rows: impl IntoIterator<Item = &'a LatencyRow>) -> Table {
     Table { heads, numbers: 2, lines: lines.collect() }
 }
 
-/// What finding nothing costs.
+/// Returns the table of idle costs.
 pub fn idle<'a>(rows: impl IntoIterator<Item = &'a IdleRow>) -> Table {
     let lines = rows.into_iter().map(|row| {
         vec![
@@ -120,7 +120,7 @@ pub fn idle<'a>(rows: impl IntoIterator<Item = &'a IdleRow>) -> Table {
             format!("{:.0}", row.wal_bytes),
         ]
     });
-    let heads = vec!["claims of", "database", "µs/poll", "min–max", "transaction ids", "bytes of log"];
+    let heads = vec!["workload", "database", "µs/poll", "min–max", "transaction ids", "WAL bytes"];
     Table { heads, numbers: 2, lines: lines.collect() }
 }
 

@@ -1,4 +1,4 @@
-//! How many steps a second, and what each writes.
+//! Steps per second, and the amount written per step.
 
 use crate::Result;
 use crate::pgbench::{Load, Until};
@@ -7,7 +7,7 @@ use crate::workload::Workload;
 use std::fmt;
 use std::path::Path;
 
-/// What is run, and what surrounds it.
+/// A workload in a scene.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Side {
     pub workload: Workload,
@@ -23,16 +23,16 @@ impl fmt::Display for Side {
     }
 }
 
-/// One run.
+/// Result of one run.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Steps, or tasks of the queue, completed a second.
+    /// Steps, or tasks of the queue, completed per second.
     pub rate: f64,
-    /// Bytes of log for each.
+    /// WAL bytes per step.
     pub wal: f64,
-    /// Bytes of tables and indexes for each.
+    /// Bytes of tables and indexes per step.
     pub bytes: f64,
-    /// Steps, or tasks, that were put in and not completed when time was up.
+    /// Steps or tasks that were inserted but not completed when time was up.
     pub left: u64,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for Sample {
     }
 }
 
-/// One run in a fresh database, checked.
+/// Performs one run in a fresh database, and verifies it.
 pub fn measure(stage: &Stage<'_>, side: &Side, load: Load, seconds: u32) -> Result<Sample> {
     let Side { workload, scene } = side;
     let snapshot = stage.fresh(*scene)?;
@@ -52,7 +52,7 @@ pub fn measure(stage: &Stage<'_>, side: &Side, load: Load, seconds: u32) -> Resu
     let before = stage.state(DATABASE, workload)?;
     let wal_before = stage.server.wal()?;
     let run = stage.pgbench(DATABASE, workload, load, &script, Until::Seconds(seconds)).run(stage.server)?;
-    // First of all, since reading the tables tidies up in them, and that is logged.
+    // First of all: reading the tables prunes pages, which is logged.
     let wal = stage.server.wal()? - wal_before;
     let after = stage.state(DATABASE, workload)?;
     if let Some(snapshot) = snapshot {
@@ -65,14 +65,14 @@ pub fn measure(stage: &Stage<'_>, side: &Side, load: Load, seconds: u32) -> Resu
     Ok(Sample {
         rate: done as f64 / run.seconds,
         wal: wal as f64 / done as f64,
-        // Vacuum may have given pages back.
+        // Vacuum may have returned pages.
         bytes: after.bytes.saturating_sub(before.bytes) as f64 / done as f64,
         left: (rows * u64::from(workload.steps())).saturating_sub(done),
     })
 }
 
-/// After a checkpoint each page is logged whole when it is first changed. In a run of seconds that would be most of the
-/// log of those who work slowly; in the minutes between two checkpoints it is next to nothing.
+/// Warms up. After a checkpoint, each page is logged in full when it is first changed. In a run of seconds, that would
+/// be most of the WAL of the slower side; in the minutes between two checkpoints it is negligible.
 fn warm_up(stage: &Stage<'_>, workload: &Workload, load: Load, script: &Path) -> Result<()> {
     let load = Load { clients: 1, synchronous_commit: false, ..load };
     let times = (1000 / (workload.rows(load.batch) * workload.steps())).max(1);

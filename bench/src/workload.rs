@@ -1,12 +1,13 @@
-//! What is run: workflows of several shapes, and what a good engineer writes by hand instead. Their SQL is in scripts/.
+//! The workloads: workflows of several shapes, and what a good engineer writes by hand instead. Their SQL is in
+//! scripts/.
 
 use crate::definition;
 
-/// What a task gets, and what comes of it; the same on both sides.
+/// Input and result of a task; the same on both sides.
 pub const PAYLOAD: &str = r#"{"order": 12345, "note": "pack and send it"}"#;
 pub const RESULT: &str = r#"{"order": 12345, "note": "packed and sent."}"#;
 
-/// The SQL of scripts/.
+/// Includes an SQL script of scripts/.
 macro_rules! script {
     ($name:literal) => {
         include_str!(concat!("../scripts/", $name, ".sql"))
@@ -16,24 +17,24 @@ macro_rules! script {
 /// One side of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Workload {
-    /// The yardstick: tasks in a table. They are put in by batches, or so many at once.
+    /// The yardstick: tasks in a table, inserted in batches or in bulk.
     Queue { bulk: Option<u32> },
-    /// Executions of so many steps in a row by hand: the queue again for each step.
+    /// Hand-written executions of several steps in a row: the queue again for each step.
     Chain { steps: u32 },
-    /// The same, where each step's successor is put in as claimed already.
+    /// The same, but each step's successor is inserted as already claimed.
     EagerChain { steps: u32 },
-    /// Workflow executions of so many steps in a row.
+    /// Workflow executions of several steps in a row.
     Linear { steps: u32 },
     /// Workflow executions of one task, then two, then one.
     Diamond,
-    /// Workflow executions of so many items at once, then one task.
+    /// Workflow executions of many items in parallel, then one task.
     FanOut { items: u32 },
 }
 
 use Workload::{Chain, Diamond, EagerChain, FanOut, Linear, Queue};
 
 impl Workload {
-    /// What it is called in the report.
+    /// Returns its name in the report.
     pub fn name(&self) -> String {
         match self {
             Queue { bulk: None } => "queue".into(),
@@ -46,12 +47,12 @@ impl Workload {
         }
     }
 
-    /// Whether it is this extension's, and not written by hand.
+    /// Whether it belongs to this extension, rather than being written by hand.
     pub fn is_workflow(&self) -> bool {
         matches!(self, Linear { .. } | Diamond | FanOut { .. })
     }
 
-    /// How many rows (executions, tasks of the queue) a client puts in each time it goes through the script.
+    /// Returns the number of rows (executions, tasks of the queue) that a client inserts per run of the script.
     pub fn rows(&self, batch: u32) -> u32 {
         match self {
             Queue { bulk: Some(tasks) } => *tasks,
@@ -60,7 +61,7 @@ impl Workload {
         }
     }
 
-    /// How many tasks each row that is put in comes to.
+    /// Returns the number of tasks per inserted row.
     pub fn steps(&self) -> u32 {
         match self {
             Queue { .. } => 1,
@@ -70,7 +71,7 @@ impl Workload {
         }
     }
 
-    /// What pgbench goes through, so many tasks a call.
+    /// Returns pgbench's script, with this many tasks per call.
     pub fn script(&self, batch: u32) -> String {
         let workflow = |calls: u32| {
             let step = script!("workflow_step").repeat(calls as usize);
@@ -90,8 +91,8 @@ impl Workload {
         }
     }
 
-    /// What pgbench goes through where each call is a transaction of its own in its log. It begins with something to put
-    /// in; then come claims and reports in turn. `phase` is 0 at first.
+    /// Returns a script in which each call is a separate transaction in pgbench's log. It begins by inserting
+    /// something; then claims and reports alternate. `phase` is 0 at first.
     pub fn call_by_call(&self) -> String {
         let [start, claim, finish] = match self {
             Queue { .. } => [script!("queue_insert"), script!("queue_claim"), script!("queue_complete")],
@@ -104,17 +105,17 @@ impl Workload {
         )
     }
 
-    /// How many calls that takes before it begins anew.
+    /// Returns the number of calls before that script repeats.
     pub fn calls_a_row(&self) -> u32 {
         1 + 2 * self.steps()
     }
 
-    /// A claim and nothing else.
+    /// Returns a script of a single claim.
     pub fn claim(&self) -> &'static str {
         if self.is_workflow() { script!("workflow_claim") } else { script!("queue_claim") }
     }
 
-    /// What has to be in the database for it.
+    /// Returns the SQL that prepares a database for it.
     pub fn setup(&self) -> String {
         let (name, steps) = (self.name(), self.steps());
         let (yaml, last, items) = match self {
@@ -133,7 +134,7 @@ impl Workload {
         .concat()
     }
 
-    /// Asks for the rows put in, the tasks completed, and the bytes of tables and indexes.
+    /// Returns a query for the rows inserted, the tasks completed, and the bytes of tables and indexes.
     pub fn state(&self) -> &'static str {
         match self {
             Queue { .. } => "SELECT count(*), count(*) FILTER (WHERE state = 2), pg_total_relation_size('q') FROM q",
@@ -150,7 +151,7 @@ impl Workload {
         }
     }
 
-    /// Works off what a run has left, so that it can be seen whether all comes to its end.
+    /// Returns the SQL that processes what a run has left, so that its end can be verified.
     pub fn drain(&self) -> String {
         match self {
             Queue { .. } => script!("queue_drain").into(),
@@ -159,7 +160,7 @@ impl Workload {
         }
     }
 
-    /// Gives what is wrong, a line each.
+    /// Returns a query for everything that is wrong, one row each.
     pub fn check(&self) -> &'static str {
         match self {
             Queue { .. } => script!("queue_check"),
@@ -169,7 +170,7 @@ impl Workload {
     }
 }
 
-/// How many calls so many tasks are claimed by.
+/// Returns the number of calls needed to claim this many tasks.
 fn calls(tasks: u32, batch: u32) -> usize {
     tasks.div_ceil(batch) as usize
 }

@@ -1,14 +1,14 @@
 //! A workflow, its workers, and the demo.
 //!
-//! * `rollout.yaml`: a larger workflow, to read;
+//! * `rollout.yaml`: a larger workflow, for reading;
 //! * `deploy.yaml`: the workflow of the demo;
 //! * `src/bin/worker.rs`, `worker.py`, `worker.mjs`: workers for its actions, in Rust, Python and Node;
-//! * `src/bin/demo.rs`: runs fifty of them on a private server, as `make demo`.
+//! * `src/bin/demo.rs`: runs fifty executions of it on a private server (`make demo`).
 
-/// The workflow that the workers beside it work on.
+/// The workflow that the workers in this crate execute.
 pub const DEPLOY: &str = include_str!("../deploy.yaml");
 
-/// The actions of its tasks, with what each does.
+/// The actions of its tasks, with a description of each.
 pub const ACTIONS: [(&str, &str); 6] = [
     ("ci.build", "build an image of an app"),
     ("ci.lint", "look for bad style"),

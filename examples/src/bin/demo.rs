@@ -1,6 +1,6 @@
-//! `make demo`: fifty workflows on a private PostgreSQL, worked off by two workers, one of which is killed half way.
+//! `make demo`: fifty workflows on a private PostgreSQL, processed by two workers, one of which is killed halfway.
 //!
-//! The server stays in the directory given, stopped, for `make psql`.
+//! The server is stopped but kept in the given directory, for `make psql`.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pg_workflow_client::{Engine, GraphFormat, RegisterActionInput, StartInput};
@@ -20,18 +20,18 @@ use tokio::time::{sleep, timeout};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const EXECUTIONS: usize = 50;
-/// How long a dead worker's tasks wait until another may have them.
+/// How long a dead worker's tasks wait before another worker can claim them.
 const LEASE_SECONDS: u64 = 3;
-/// How many rows of the summary are shown.
+/// Number of summary rows to print.
 const SHOWN: i64 = 16;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let Some(directory) = std::env::args().nth(1) else {
-        eprintln!("usage: demo DIRECTORY (where its server is to live)");
+        eprintln!("usage: demo DIRECTORY (for the server)");
         return ExitCode::from(2);
     };
-    // A signal drops what `demo` holds: the workers and the server go with it.
+    // A signal drops everything `demo` holds, including the workers and the server.
     let end = match pg_workflow_client::worker::shutdown_signal() {
         Ok(asked) => tokio::select! {
             end = demo(directory) => end,
@@ -64,7 +64,7 @@ async fn demo(directory: String) -> Result<()> {
     let workflow = Engine::define(&pool, DEPLOY).await?;
     println!("Defined {} {} and its {} actions", workflow.r#ref, workflow.version, ACTIONS.len());
 
-    // All in one transaction: either all fifty start, or none.
+    // In one transaction: either all fifty start, or none.
     let mut transaction = pool.begin().await?;
     for number in 0..EXECUTIONS {
         Engine::start(&mut *transaction, rollout(number)).await?;
@@ -76,7 +76,7 @@ async fn demo(directory: String) -> Result<()> {
     println!("Started two workers: process {} and process {}", workers[0].process(), workers[1].process());
     timeout(Duration::from_secs(60), watch(&pool, &mut workers))
         .await
-        .map_err(|_| "the workflows do not end: see the server with make psql")??;
+        .map_err(|_| "the workflows do not end: inspect the server with make psql")??;
     for worker in workers {
         worker.stop().await?;
     }
@@ -84,11 +84,11 @@ async fn demo(directory: String) -> Result<()> {
     let fine = report(&pool).await?;
     pool.close().await;
     drop(server);
-    println!("\nAll this took {:.1} seconds. The server is stopped.", begun.elapsed().as_secs_f64());
-    if fine { Ok(()) } else { Err("not all is as it should be".into()) }
+    println!("\nThe demo took {:.1} seconds. The server is stopped.", begun.elapsed().as_secs_f64());
+    if fine { Ok(()) } else { Err("something went wrong: see above".into()) }
 }
 
-/// The parameters of one of the fifty.
+/// Returns the parameters of one of the fifty rollouts.
 fn rollout(number: usize) -> StartInput {
     let apps = ["shop", "billing", "search", "mail", "legacy-crm"];
     let regions = ["eu-west", "us-east", "ap-south", "sa-east"];
@@ -107,7 +107,7 @@ fn rollout(number: usize) -> StartInput {
     }
 }
 
-/// Shows how it goes on until all have ended, and kills a worker on the way.
+/// Shows the progress until all executions have ended, and kills a worker halfway.
 async fn watch(pool: &PgPool, workers: &mut [Worker; 2]) -> Result<()> {
     let progress = Progress::new();
     loop {
@@ -123,9 +123,9 @@ async fn watch(pool: &PgPool, workers: &mut [Worker; 2]) -> Result<()> {
         .await;
         let (ended, done, held) = match asked.map_err(pg_workflow_client::Error::from) {
             Ok(asked) => asked,
-            // Somebody tries what happens when the server crashes.
+            // Somebody may be testing what happens when the server crashes.
             Err(error) if error.is_transient() => {
-                progress.say(&format!("the server is away: {error}"));
+                progress.say(&format!("the server is unavailable: {error}"));
                 sleep(Duration::from_millis(500)).await;
                 continue;
             }
@@ -139,21 +139,21 @@ async fn watch(pool: &PgPool, workers: &mut [Worker; 2]) -> Result<()> {
         if ended >= EXECUTIONS as i64 / 2 && held > 0 && workers[1].is_alive() {
             workers[1].kill().await?;
             progress.say(&format!(
-                "kill -9: the worker \"{}\" is gone with {held} tasks; their leases end in {LEASE_SECONDS} seconds, \
+                "kill -9: the worker \"{}\" died holding {held} tasks; their leases expire in {LEASE_SECONDS} seconds, \
                  then \"{}\" takes over",
                 workers[1].name, workers[0].name
             ));
         }
         for worker in workers.iter_mut().filter(|worker| !worker.killed) {
             if !worker.is_alive() {
-                return Err(format!("the worker \"{}\" ended by itself", worker.name).into());
+                return Err(format!("the worker \"{}\" exited unexpectedly", worker.name).into());
             }
         }
         sleep(Duration::from_millis(40)).await;
     }
 }
 
-/// Prints what came out. Is all as it should be?
+/// Prints the results, and returns whether everything went well.
 async fn report(pool: &PgPool) -> Result<bool> {
     let rows: Vec<Vec<String>> = sqlx::query_scalar(
         "SELECT ARRAY[s.execution::text, (e.config ->> 'app') || ' to ' || (e.config ->> 'env'), s.status::text, \
@@ -179,9 +179,9 @@ async fn report(pool: &PgPool) -> Result<bool> {
     .fetch_one(pool)
     .await?;
     println!("{completed} of {EXECUTIONS} completed: {deployed} deployed, {held_back} held back by the scan");
-    println!("{retried} builds were tried again, and {taken_over} tasks taken over when their leases had ended");
+    println!("{retried} builds were retried, and {taken_over} tasks taken over after their leases had expired");
 
-    // One that has something to show: production, and taken over if one was.
+    // The most interesting execution: one with a task that was taken over if there is one, then one to production.
     let execution: i64 = sqlx::query_scalar(
         "SELECT e.id FROM workflow.execution e JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id \
          ORDER BY EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.part = w.part AND t.workflow_execution = w.id \
@@ -230,7 +230,7 @@ fn print_table(head: &[&str], rows: Vec<Vec<String>>) {
     println!("{}", table.build().with(Style::rounded()));
 }
 
-/// A bar on a terminal; elsewhere a line now and then.
+/// A progress bar on a terminal; otherwise a line now and then.
 struct Progress {
     bar: Option<ProgressBar>,
     last: std::cell::Cell<i64>,
@@ -272,7 +272,7 @@ impl Progress {
     }
 }
 
-/// A worker process. It dies with us.
+/// A worker process, which dies with this one.
 struct Worker {
     name: &'static str,
     child: Child,
@@ -306,18 +306,18 @@ impl Worker {
         Ok(self.child.kill().await?)
     }
 
-    /// Asks it to stop, as an operator would.
+    /// Asks the worker to stop, as an operator would.
     async fn stop(mut self) -> Result<()> {
         if !self.is_alive() {
             return Ok(());
         }
         run(Command::new("kill").arg(self.process().to_string()))?;
         let status = timeout(Duration::from_secs(10), self.child.wait()).await??;
-        if status.success() { Ok(()) } else { Err(format!("the worker \"{}\" ended with {status}", self.name).into()) }
+        if status.success() { Ok(()) } else { Err(format!("the worker \"{}\" exited with {status}", self.name).into()) }
     }
 }
 
-/// The private server. It stops with us, but its data stay.
+/// The private server, which stops with this process; its data is kept.
 struct Server {
     script: PathBuf,
     directory: String,
@@ -329,7 +329,7 @@ impl Server {
         if !script.exists() {
             return Err("there is no scripts/server here: run make demo in the repository".into());
         }
-        // Made first, so that what is half made is stopped as well.
+        // Constructed first, so that a server that was only partly created is stopped as well.
         let server = Server { script, directory };
         run(Command::new(&server.script).args(["create", &server.directory, "15"]))?;
         Ok(server)
@@ -344,12 +344,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Err(error) = run(Command::new(&self.script).args(["stop", &self.directory])) {
-            eprintln!("demo: the server may still run: {error}");
+            eprintln!("demo: the server may still be running: {error}");
         }
     }
 }
 
-/// Runs a program to its end; gives what it printed.
+/// Runs a program to completion; returns its output.
 fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {

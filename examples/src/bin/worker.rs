@@ -1,6 +1,6 @@
-//! A worker for the actions of `deploy.yaml`. What it does is pretended, with a pause that stands for the work.
+//! A worker for the actions of `deploy.yaml`. It only simulates them, with a pause that stands in for real work.
 //!
-//! DATABASE_URL names the database; WORKER_NAME, WORKER_LEASE (seconds) and WORKER_CONCURRENCY may be given too.
+//! DATABASE_URL names the database; WORKER_NAME, WORKER_LEASE (seconds) and WORKER_CONCURRENCY are optional.
 
 use pg_workflow_client::ClaimedTask;
 use pg_workflow_client::worker::{Failure, Worker, shutdown_signal};
@@ -56,7 +56,7 @@ async fn build(task: ClaimedTask) -> Result<Value, Failure> {
     Ok(json!({"image": format!("registry/{app}:{}", task.workflow_execution)}))
 }
 
-/// Some tens of milliseconds, different for each task, the same whenever it is done.
+/// Sleeps for some tens of milliseconds: different for each task, but the same for every attempt of one.
 async fn work(task: &ClaimedTask) {
     sleep(Duration::from_millis(40 + (task.task * 37).rem_euclid(80) as u64)).await;
 }

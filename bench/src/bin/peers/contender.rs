@@ -1,4 +1,4 @@
-//! Who takes part, and how each system's own tables say what has been done.
+//! The systems compared, and how each system's own tables tell what has been done.
 
 use crate::Result;
 use std::fmt;
@@ -6,13 +6,13 @@ use std::fmt;
 /// The system that all others are compared with.
 pub const OURS: &str = "pg_workflow";
 
-/// Ours too: jobs that are put in together are the items of one workflow.
+/// Ours too: jobs enqueued together are the items of one workflow.
 const ITEMS: &str = "pg_workflow-items";
 
-/// No system, but the rows that ours writes, written by hand: how much of a job are they?
+/// Not a system, but the rows that ours writes, written by hand, to show their share of a job's cost.
 const BY_HAND: &str = "rows-by-hand";
 
-/// What a driver is written in.
+/// Language of a driver.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub enum Language {
     Rust,
@@ -23,22 +23,22 @@ pub enum Language {
 /// A system with a worker in one language.
 #[derive(Debug, PartialEq)]
 pub struct Contender {
-    /// Its name, which is also that of its package.
+    /// Name, which is also that of its package.
     pub system: &'static str,
     pub language: Language,
-    /// Its driver, a file in bench/peers/.
+    /// Driver, a file in bench/peers/.
     pub driver: &'static str,
-    /// The workloads it can do, by their steps: 1 is a job.
+    /// Workloads it supports, by number of steps: 1 is a job.
     pub steps: &'static [u32],
-    /// It takes milliseconds for a step: it gets so many times less to do, so that a run of it does not take minutes.
+    /// Divisor of its workload: it takes milliseconds per step, and a full run would take minutes.
     pub fewer: u32,
-    /// Is there anything left to do?
+    /// Query for whether anything is left to do.
     pub left: &'static str,
-    /// How many steps have been done, ever. Some forget what they have done.
+    /// Query for the total number of steps done. Some systems delete what they have done.
     pub done: Option<&'static str>,
 }
 
-/// In this order in each round.
+/// All contenders, in the order of a round.
 pub static CONTENDERS: [Contender; 10] = [
     ours(Language::Rust, "pg_workflow.rs"),
     ours(Language::Node, "pg_workflow.mjs"),
@@ -111,7 +111,7 @@ const fn ours(language: Language, driver: &'static str) -> Contender {
     }
 }
 
-/// Those of these names; of no names, all.
+/// Returns those with these names; all if no names are given.
 pub fn select(only: &[String]) -> Result<Vec<&'static Contender>> {
     if let Some(name) = only.iter().find(|name| CONTENDERS.iter().all(|contender| contender.system != *name)) {
         let mut names: Vec<&str> = CONTENDERS.iter().map(|contender| contender.system).collect();
@@ -128,17 +128,17 @@ impl Contender {
         self.system == OURS
     }
 
-    /// Does it work on our tables?
+    /// Whether it works on our tables.
     pub fn has_our_tables(&self) -> bool {
         [OURS, ITEMS, BY_HAND].contains(&self.system)
     }
 
-    /// The database that its runs get copies of.
+    /// Returns the name of the database that is copied for its runs.
     pub fn template(&self) -> String {
         format!("peers_{}", self.system.replace('-', "_"))
     }
 
-    /// The version that is installed, as its package's file pins it.
+    /// Returns the installed version, as pinned in its package's file.
     pub fn version(&self) -> &'static str {
         let pinned = match self.language {
             _ if self.has_our_tables() => return env!("CARGO_PKG_VERSION"),

@@ -1,9 +1,9 @@
-//! Tells drivers what to do. They understand three words:
+//! Sends commands to drivers. There are three:
 //!
-//! `prepare` makes what the system needs in the database of DATABASE_URL. `enqueue JOBS STEPS` puts jobs in, and answers
-//! how many and how many seconds that took, without connecting. `work` is a worker: when it has prepared itself, it
-//! says `ready`; with a line on its standard input it begins, with the end of the input it stops in an orderly way and
-//! answers how many steps it has done. Answers are a line of JSON.
+//! `prepare` creates what the system needs in the database of DATABASE_URL. `enqueue JOBS STEPS` enqueues jobs, and
+//! answers how many and how many seconds that took, excluding connecting. `work` is a worker: when it is ready, it says
+//! `ready`; a line on its standard input starts it; at the end of the input it stops in an orderly way and answers how
+//! many steps it has done. Answers are lines of JSON.
 
 use crate::contender::Contender;
 use crate::install::Tools;
@@ -14,11 +14,11 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// The driver of a system.
+/// Driver of a system.
 pub struct Driver<'a> {
     pub contender: &'a Contender,
     pub tools: &'a Tools,
-    /// Where it says what is wrong.
+    /// Log of its error output.
     pub log: &'a Path,
 }
 
@@ -34,7 +34,7 @@ impl Driver<'_> {
         self.start(url, &["prepare"])?.finish().map(drop)
     }
 
-    /// Gives the seconds it took.
+    /// Enqueues jobs; returns the seconds it took.
     pub fn enqueue(&self, url: &str, workload: Workload) -> Result<f64> {
         let (jobs, steps) = (workload.jobs.to_string(), workload.steps.to_string());
         let answer = self.start(url, &["enqueue", &jobs, &steps])?.answer()?;
@@ -45,7 +45,7 @@ impl Driver<'_> {
         }
     }
 
-    /// A worker that has yet to be told to begin.
+    /// Starts a worker, which waits for the start signal.
     pub fn worker(&self, url: &str) -> Result<Worker<'_>> {
         self.start(url, &["work"]).map(Worker)
     }
@@ -65,7 +65,7 @@ impl Driver<'_> {
     }
 }
 
-/// A worker of a system, a process of its own.
+/// A worker of a system, in a process of its own.
 pub struct Worker<'a>(Process<'a>);
 
 impl Worker<'_> {
@@ -80,7 +80,7 @@ impl Worker<'_> {
         input.write_all(b"begin\n").map_err(|error| driver.error(error.to_string()))
     }
 
-    /// A worker that ends by itself has failed.
+    /// Fails if the worker has exited by itself.
     pub fn must_live(&mut self) -> Result<()> {
         match self.0.child.try_wait() {
             Ok(None) => Ok(()),
@@ -89,13 +89,13 @@ impl Worker<'_> {
         }
     }
 
-    /// Gives how many steps it has done.
+    /// Stops the worker; returns how many steps it has done.
     pub fn stop(self) -> Result<u64> {
         Ok(self.0.answer()?.done)
     }
 }
 
-/// A driver at work. It ends with this, one way or another.
+/// A running driver process. It is killed when this is dropped.
 struct Process<'a> {
     driver: &'a Driver<'a>,
     child: Child,
@@ -109,7 +109,7 @@ impl Process<'_> {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Lets it come to its end; gives the last line it says.
+    /// Waits for it to exit; returns its last line.
     fn finish(mut self) -> Result<String> {
         drop(self.child.stdin.take());
         let said: io::Result<Vec<String>> = (&mut self.says).lines().collect();
@@ -130,7 +130,7 @@ impl Process<'_> {
 
 impl Drop for Process<'_> {
     fn drop(&mut self) {
-        // Only after an error is there anything left to kill.
+        // It is still running only after an error.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

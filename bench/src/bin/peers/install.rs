@@ -1,4 +1,4 @@
-//! Gets the peers from their registries, into target/peers and nowhere else.
+//! Installs the peers from their registries into target/peers and nowhere else.
 
 use crate::contender::Language;
 use crate::{Error, Result};
@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What drivers run with.
+/// Runtimes of the drivers.
 pub struct Tools {
-    /// Where the drivers lie beside what they need: a module of Node's looks for others from where it is.
+    /// Folder where the drivers are next to their dependencies: Node resolves modules relative to the importing one.
     folder: PathBuf,
-    /// Why a language can't take part.
+    /// Why a language is left out.
     missing: Vec<(Language, String)>,
 }
 
@@ -38,7 +38,7 @@ impl Tools {
         self.missing.iter().all(|(missing, _)| *missing != language)
     }
 
-    /// A driver's program, and the driver.
+    /// Returns the command that runs a driver.
     pub fn command(&self, language: Language, driver: &str) -> Result<Command> {
         Ok(match language {
             Language::Rust => {
@@ -71,7 +71,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The packages of package-lock.json; the Node that they need is one of them.
+/// Installs the packages of package-lock.json, which include the required Node.
 fn node(folder: &Path) -> std::result::Result<(), String> {
     once(folder, "package-lock.json", || {
         let mut npm = Command::new("npm");
@@ -82,7 +82,7 @@ fn node(folder: &Path) -> std::result::Result<(), String> {
     })
 }
 
-/// The packages of requirements.txt, in an environment of their own.
+/// Installs the packages of requirements.txt in an environment of their own.
 fn python(folder: &Path) -> std::result::Result<(), String> {
     once(folder, "requirements.txt", || {
         let mut venv = Command::new("python3");
@@ -104,7 +104,7 @@ fn python(folder: &Path) -> std::result::Result<(), String> {
     })
 }
 
-/// Installs what a file lists, unless that is what is installed.
+/// Installs the packages listed in a file, unless they are already installed.
 fn once(
     folder: &Path,
     list: &str,
@@ -124,7 +124,7 @@ fn run(mut command: Command, package: &str) -> std::result::Result<(), String> {
         Ok(_) => return Ok(()),
         Err(error) => error.to_string(),
     };
-    // One plain line of it.
+    // A single line of the output.
     let line = reason.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
     Err(format!("{line} (is Debian's {package} installed, and can the registry be reached?)"))
 }

@@ -1,5 +1,5 @@
-//! `make bench-peers`: pg_workflow beside other job and workflow systems, on one server, in turn. README.md says how to
-//! read the figures, and why they are fair.
+//! `make bench-peers`: pg_workflow compared with other job and workflow systems, on one server, in alternation.
+//! README.md explains how to read the figures, and why they are fair.
 
 mod contender;
 mod driver;
@@ -18,7 +18,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Why there are no figures.
+/// Why the benchmark failed.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -37,7 +37,8 @@ enum Error {
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// Jobs, or workflows of so many steps in a row. To whom everything is a workflow, a job is one of a single step.
+/// Jobs, or workflows of several steps in a row. For systems in which everything is a workflow, a job is a workflow of
+/// one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Workload {
     jobs: u32,
@@ -93,7 +94,7 @@ async fn run() -> Result<()> {
                 eprintln!("[{workload}, round {round} of {rounds}] {contender:24} {}", sample.line(*workload));
                 samples.push(sample);
             }
-            // Every other round backwards: nobody is always the one after the slowest.
+            // Every other round runs backwards: nobody always follows the slowest.
             series.reverse();
         }
         series.sort_by_key(|series| contenders.iter().position(|contender| *contender == series.contender));

@@ -1,4 +1,4 @@
-//! From the runs to the rows, and the table that people read.
+//! Turns runs into rows, and rows into the table that people read.
 
 use crate::contender::{CONTENDERS, Contender, Language};
 use crate::{Error, Result, Workload};
@@ -11,21 +11,21 @@ use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Style};
 
-/// One run: the seconds that it took to put everything in, and to work it off.
+/// One run: the seconds it took to enqueue everything, and to process it.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub put_in: f64,
     pub worked_off: f64,
 }
 
-/// All runs of a contender with a workload.
+/// All runs of one contender with one workload.
 pub struct Series {
     pub contender: &'static Contender,
     pub workload: Workload,
     pub samples: Vec<Sample>,
 }
 
-/// A row of the table, and of peers.json.
+/// One row of the table and of peers.json.
 #[derive(Debug, Serialize)]
 pub struct Row {
     workload: String,
@@ -34,15 +34,15 @@ pub struct Row {
     language: Language,
     jobs: u32,
     steps: u32,
-    /// Jobs, or workflows, put in a second.
+    /// Jobs or workflows enqueued per second.
     put_in: Spread,
-    /// Steps worked off a second.
+    /// Steps processed per second.
     worked_off: Spread,
-    /// Steps a second, from the first that is put in to the last that is done.
+    /// Steps per second from the first enqueueing to the last completion.
     in_all: Spread,
-    /// How many times as fast our worker in the same language works off. Only where it is not ours.
+    /// Our processing rate in the same language divided by this one's. None for our own rows.
     ratio: Option<Spread>,
-    /// The same, with putting in.
+    /// The same, including enqueueing.
     ratio_in_all: Option<Spread>,
 }
 
@@ -52,10 +52,10 @@ impl Sample {
         [jobs / self.put_in, steps / self.worked_off, steps / (self.put_in + self.worked_off)]
     }
 
-    /// For the progress.
+    /// Formats the sample for the progress output.
     pub fn line(self, workload: Workload) -> String {
         let [put_in, worked_off, _] = self.steps(workload);
-        format!("{put_in:8.0} put in/s, {worked_off:8.0} steps worked off/s")
+        format!("{put_in:8.0} enqueued/s, {worked_off:8.0} steps/s")
     }
 }
 
@@ -68,7 +68,7 @@ impl Series {
         self.samples.iter().map(move |sample| sample.steps(self.workload)[which])
     }
 
-    /// Our own beside it.
+    /// Returns our own series to compare with, if this one is not ours.
     fn counterpart<'a>(&self, all: &'a [Series]) -> Option<&'a Series> {
         let same = |other: &&Series| {
             other.contender.is_ours()
@@ -106,7 +106,7 @@ pub fn rows(all: &[Series]) -> Vec<Row> {
     all.iter().map(|series| series.row(all)).collect()
 }
 
-/// For people at a terminal.
+/// Renders the rows for a terminal.
 pub fn terminal(rows: &[Row]) -> String {
     table(rows).with(Style::psql()).to_string()
 }
@@ -118,13 +118,13 @@ fn table(rows: &[Row]) -> Table {
         "system",
         "version",
         "worker",
-        "put in/s",
+        "enqueued/s",
         "steps/s",
         "min–max",
-        "in all/s",
+        "total/s",
         "ratio",
         "min–max",
-        "in all",
+        "total ratio",
     ]);
     for row in rows {
         let ratio = |ratio: &Option<Spread>| ratio.map(|ratio| format!("{:.2}", ratio.median)).unwrap_or_default();
@@ -147,7 +147,7 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// Who can't take part, and why: a line a language.
+/// Lists who can't take part and why, one line per language.
 pub fn left_out(missing: &[(Language, String)]) -> String {
     let line = |(language, reason): &(Language, String)| {
         let of = CONTENDERS.iter().filter(|contender| contender.language == *language);
@@ -157,7 +157,7 @@ pub fn left_out(missing: &[(Language, String)]) -> String {
     missing.iter().map(line).collect()
 }
 
-/// The rows as peers.json, and the table as peers.md.
+/// Writes the rows as peers.json and the table as peers.md.
 pub fn write(rows: &[Row], missing: &[(Language, String)], folder: &Path) -> Result<()> {
     let page = format!("{}\n\n{}", table(rows).with(Style::markdown()), left_out(missing));
     for (name, text) in [("peers.json", serde_json::to_string_pretty(rows)?), ("peers.md", page)] {

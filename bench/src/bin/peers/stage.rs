@@ -1,4 +1,5 @@
-//! Where runs take place: a fresh copy of a system's database for each, and the proof that all work was done in it.
+//! The databases of the runs: a fresh copy of a system's database for each, and the verification that all work was done
+//! in it.
 
 use crate::contender::Contender;
 use crate::driver::{Driver, Worker};
@@ -13,26 +14,26 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How many jobs each contender works off, of each kind, before anything is measured.
+/// Number of jobs of each kind that each system processes before anything is measured.
 const REHEARSAL: u32 = 100;
-/// How long a run may take: longer than the slowest needs.
+/// Maximum duration of a run: longer than the slowest needs.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Where runs take place.
+/// Database in which runs take place.
 const DATABASE: &str = "peers";
 
-/// A server, and who comes on it.
+/// A server and the systems that run on it.
 pub struct Stage {
     pub server: Server,
     pub tools: Tools,
-    /// How many workers each system has, a process each.
+    /// Number of workers per system, one process each.
     pub workers: u32,
-    /// Where drivers say what is wrong.
+    /// Log of the drivers' error output.
     pub log: PathBuf,
 }
 
 impl Stage {
-    /// Makes the databases that runs get copies of. Everybody works a little there: nobody starts with plans made for
-    /// empty tables, and what does not work shows before minutes of measuring.
+    /// Creates the databases that are copied for runs. Every system processes a little there, so that none starts with
+    /// plans made for empty tables, and failures show before minutes of measuring.
     pub async fn rehearse(&self, contenders: &[&Contender]) -> Result<()> {
         let mut made = HashSet::new();
         for contender in contenders {
@@ -54,7 +55,7 @@ impl Stage {
         Ok(())
     }
 
-    /// One run in a fresh database.
+    /// Performs one run in a fresh database.
     pub async fn measure(&self, contender: &Contender, workload: Workload) -> Result<Sample> {
         let template = contender.template();
         let fresh = format!(
@@ -64,13 +65,13 @@ impl Stage {
         self.run(contender, DATABASE, workload).await
     }
 
-    /// Puts everything in, then has workers work it off, and asks whether all of it was done, and nothing twice.
+    /// Enqueues everything, lets workers process it, and verifies that all of it was done, and nothing twice.
     async fn run(&self, contender: &Contender, database: &str, workload: Workload) -> Result<Sample> {
         let (driver, url) = (self.driver(contender), self.server.url(database));
         let mut observer = PgConnection::connect(&url).await?;
         let before = done(&mut observer, contender).await?;
         let put_in = driver.enqueue(&url, workload)?;
-        // Else autovacuum would come when it likes.
+        // Otherwise autovacuum would run at arbitrary times.
         self.server.sql(database, "VACUUM (ANALYZE)")?;
 
         let mut workers: Vec<Worker<'_>> = (0..self.workers).map(|_| driver.worker(&url)).collect::<Result<_>>()?;
@@ -105,7 +106,7 @@ impl Stage {
                 let problem = format!("something is left after {} s", PATIENCE.as_secs());
                 return Err(Error::Undone { contender: contender.to_string(), problem });
             }
-            // Asking takes a twentieth of this session's time, so that it disturbs nobody.
+            // The query takes a twentieth of this session's time, so that it disturbs nobody.
             sleep((asked.elapsed() * 20).max(Duration::from_millis(5))).await;
         }
     }
@@ -115,14 +116,14 @@ impl Stage {
     }
 }
 
-/// How many steps have been done, where tables tell.
+/// Returns how many steps have been done, if the tables tell.
 async fn done(observer: &mut PgConnection, contender: &Contender) -> Result<Option<u64>> {
     let Some(question) = contender.done else { return Ok(None) };
     let done: i64 = query_scalar(question).fetch_one(observer).await?;
     Ok(Some(done.unsigned_abs()))
 }
 
-/// Our own workflows: those of `make bench`, and that of jobs that are put in together.
+/// Returns our own workflows: those of `make bench`, and the one for jobs that are enqueued together.
 fn definitions(ours: &Contender) -> String {
     let mut sql = "CREATE EXTENSION pg_workflow; SELECT ref FROM workflow_register_action('bench.step');\n".to_owned();
     let linear = ours.steps.iter().map(|steps| linear(&format!("linear{steps}"), *steps));
