@@ -41,6 +41,11 @@ impl Status {
         }
     }
 
+    /// Whether the executions that it has called stop, too.
+    pub fn stops_children(self) -> bool {
+        matches!(self, Status::Canceling | Status::Cancelled | Status::Timeout)
+    }
+
     /// Returns the status with this name. The names before `running` mean the same to the conductor.
     pub fn parse(name: &str) -> Option<Status> {
         Some(match name {
