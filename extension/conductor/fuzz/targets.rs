@@ -1,4 +1,4 @@
-//! What is fuzzed. An input is survived when neither of these panics, hangs or grows.
+//! The fuzz targets. An input is survived if neither of these panics, hangs or grows without limit.
 
 use conductor::expression::{Data, Sources, json_text};
 use conductor::graph::Graph;
@@ -6,7 +6,7 @@ use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::limits::Limits;
 use conductor::language::validate::check;
 
-/// Small bounds, so that going over them is found soon.
+/// Small limits, so that they are soon exceeded.
 fn limits() -> Limits {
     Limits {
         source_bytes: 16 << 10,
@@ -18,7 +18,7 @@ fn limits() -> Limits {
     }
 }
 
-/// A definition's text: parsed, validated and, where nothing is wrong, compiled.
+/// A definition's text: parsed, validated and, if nothing is wrong, compiled.
 pub fn definition(bytes: &[u8]) {
     let limits = limits();
     let checked = check(bytes, &EmptyCatalogue, &limits);
@@ -31,7 +31,7 @@ pub fn definition(bytes: &[u8]) {
     }
 }
 
-/// An expression: compiled, and evaluated within bounds.
+/// An expression: compiled, and evaluated within limits.
 pub fn expression(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let limits = limits();
@@ -42,7 +42,7 @@ pub fn expression(bytes: &[u8]) {
     let vars = Data::from_pairs([("n", Data::from(1)), ("text", Data::from("text")), ("list", list)]);
     let scope = Data::from_pairs([("vars", vars.clone()), ("parameters", vars), ("item", Data::from(7))]);
     if let Ok(value) = programs.evaluate(program, &scope) {
-        // Escapes may take six bytes for one, and a bound may be gone over by what a value takes beside its text.
+        // Escapes may take six bytes for one, and a value's overhead besides its text may exceed the limit.
         assert!(json_text(&value).len() <= 8 * limits.output_bytes, "{text}");
     }
 }

@@ -1,56 +1,56 @@
-//! When a recurring start is due: a line of cron, read by the clock of a time zone.
+//! When a recurring start is due: a cron expression, evaluated in a time zone.
 //!
-//! Five fields, minute, hour, day of the month, month and day of the week, or a nickname such as `@daily`. What happens
-//! when the zone's clock is put forward or back depends on what the line is about:
+//! It has five fields (minute, hour, day of month, month, day of week), or is a nickname such as `@daily`. What happens
+//! when the zone's clock is set forward or back depends on the expression:
 //!
-//! * A line that names its hours and minutes (no `*` in either) is about the clock. Where the clock skips such a time,
-//!   the run is due at once after the gap; where it shows it twice, only the first time.
-//! * A line with `*` in its hour or minute is about what passes. Times that are skipped do not exist, and times that
-//!   come twice count twice, so that a run every quarter of an hour stays one.
+//! * If it names its hours and minutes (no `*` in either field), it means wall-clock times. If the clock skips such a
+//!   time, the run is due right after the gap; if the time occurs twice, only the first one counts.
+//! * If it has a `*` in its hour or minute field, it means intervals. Skipped times do not exist, and repeated times
+//!   count twice, so that a run every 15 minutes stays a run every 15 minutes.
 
 use crate::interrupt;
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::{GapInfo, Tz};
 use croner::parser::{CronParser, Seconds, Year};
 
-/// The longest line, in bytes.
+/// Maximum length of an expression, in bytes.
 const MAX_BYTES: usize = 1000;
 
-/// A line of cron and its time zone.
+/// A cron expression and its time zone.
 #[derive(Debug, Clone)]
 pub struct Cron {
     line: croner::Cron,
     zone: Tz,
-    /// It names hours and minutes.
+    /// Whether it names hours and minutes.
     by_clock: bool,
 }
 
-/// Why a line or a zone is none.
+/// Why an expression or a zone is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
-    /// The line does not parse.
-    #[error("the cron line is wrong: {0}")]
+    /// The expression does not parse.
+    #[error("invalid cron expression: {0}")]
     Line(String),
-    /// The zone is in no list.
-    #[error("there is no such time zone")]
+    /// The zone is unknown.
+    #[error("unknown time zone")]
     Zone,
 }
 
 impl Cron {
-    /// Reads a line and the name of a zone, as the IANA's list has it.
+    /// Parses an expression and the IANA name of a time zone.
     pub fn parse(line: &str, zone: &str) -> Result<Cron, Mistake> {
         let zone = zone.parse().map_err(|_| Mistake::Zone)?;
         if line.len() > MAX_BYTES {
-            return Err(Mistake::Line(format!("it has more than {MAX_BYTES} bytes")));
+            return Err(Mistake::Line(format!("it is longer than {MAX_BYTES} bytes")));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let parsed = parser.parse(line).map_err(|error| Mistake::Line(error.to_string()))?;
-        // What the parser has kept is the line with its nickname spelt out.
+        // The parser has expanded nicknames.
         let by_clock = !parsed.pattern.as_str().split_whitespace().take(2).any(|field| field.contains('*'));
         Ok(Cron { line: parsed, zone, by_clock })
     }
 
-    /// The first time after this one; none: it never comes, or not before the year 5000.
+    /// Returns the first due time after this one; none: the expression never fires, or not before the year 5000.
     pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         // Due times are whole seconds.
         let after = DateTime::from_timestamp(after.timestamp(), 0)?;
@@ -62,13 +62,13 @@ impl Cron {
         }
     }
 
-    /// The last time up to now, from one that is due already.
+    /// Returns the last due time up to now, starting from one that is already due.
     pub fn latest(&self, due: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         let (mut latest, mut none_after) = (due, now);
-        // Halving what is left: however long nobody looked, it takes some thirty steps.
+        // Bisect what is left: however much time has passed, this takes about thirty steps.
         while none_after - latest > TimeDelta::seconds(1) {
             let from = match latest == due && none_after == now {
-                // The usual case first: nothing has come since.
+                // The usual case first: nothing has become due in the meantime.
                 true => latest,
                 false => latest + (none_after - latest) / 2,
             };
@@ -80,11 +80,11 @@ impl Cron {
         latest
     }
 
-    /// The first time that the line names behind this place on the zone's clock, and that is after that moment.
+    /// Returns the first matching time that is later than `local` on the zone's clock and later than `after`.
     fn search(&self, mut local: NaiveDateTime, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         loop {
             interrupt::check();
-            // By a clock that is never changed; what the zone makes of it comes next.
+            // Search on a clock that is never set forward or back; the zone is applied next.
             local = self.line.find_next_occurrence(&local.and_utc(), false).ok()?.naive_utc();
             let found = match self.zone.from_local_datetime(&local) {
                 LocalResult::Single(time) => Some(time),
@@ -100,7 +100,7 @@ impl Cron {
         }
     }
 
-    /// Where the zone's clock shows this time for the first of two times: the second before that at which it is put back.
+    /// Returns, if `local` is the first of two occurrences, the second before the clock is set back.
     fn second_pass(&self, after: DateTime<Utc>, local: NaiveDateTime) -> Option<NaiveDateTime> {
         let LocalResult::Ambiguous(first, second) = self.zone.from_local_datetime(&local) else { return None };
         if first.to_utc() != after {

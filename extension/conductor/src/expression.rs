@@ -1,7 +1,7 @@
-//! Templates and conditions: compiled once with a graph, evaluated over what an execution knows.
+//! Templates and conditions: compiled once with a graph, and evaluated over what is known about an execution.
 //!
 //! A string that is one pure `{{ … }}` keeps the JSON type of its value; any other string with braces becomes text.
-//! What an expression yields is data: it is never rendered again. Undefined is an error, unless `default` or
+//! What an expression yields is data and is never rendered again. An undefined value is an error, unless `default` or
 //! `is defined` asks for it.
 
 pub(crate) mod functions;
@@ -26,20 +26,20 @@ pub type Data = Value;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} in {expression}")]
 pub struct ExpressionError {
-    /// The source, braces included where it had them.
+    /// The source, including braces if it had them.
     pub expression: String,
     /// What is wrong with it.
     pub message: String,
 }
 
-/// A compiled program of a graph.
+/// Identifies a compiled program of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgramId(u32);
 
-/// Any JSON value, its templates compiled.
+/// Any JSON value with its templates compiled.
 #[derive(Debug, Clone)]
 pub enum Rendering {
-    /// No template in it.
+    /// A value without templates.
     Literal(Data),
     /// A template.
     Program(ProgramId),
@@ -83,7 +83,7 @@ impl Sources {
         ProgramId(self.list.len() as u32 - 1)
     }
 
-    /// Adds the templates of any JSON value. The parser has bounded its depth.
+    /// Adds the templates of any JSON value. The parser has limited its depth.
     pub fn rendering(&mut self, value: &serde_json::Value) -> Rendering {
         use serde_json::Value as Json;
         match value {
@@ -101,10 +101,10 @@ impl Sources {
         }
     }
 
-    /// Compiles what was added.
+    /// Compiles everything that was added.
     pub fn compile(self, limits: Limits) -> Result<Programs, ExpressionError> {
         for source in interrupt::checked(&self.list) {
-            // Parsing and compiling recurse. A definition that came by other ways than the parser is held to it here.
+            // Parsing and compiling are recursive. Definitions that did not come through the parser are checked here.
             bound(source, &limits)
                 .map_err(|error| ExpressionError { expression: source.clone(), message: error.message })?;
         }
@@ -132,13 +132,13 @@ impl Rendering {
 }
 
 impl Programs {
-    /// The source of a program.
+    /// Returns the source of a program.
     pub fn source(&self, id: ProgramId) -> &str {
         &self.compiled.borrow_owner()[id.0 as usize]
     }
 
-    /// The names a program reads, with the member that is read of it: `vars.image`, `task.scan`, `result`. A task that
-    /// `task_status('scan')` names is read.
+    /// Returns the names that a program reads, with the member it reads: `vars.image`, `task.scan`, `result`. Calling
+    /// `task_status('scan')` counts as reading that task.
     pub fn names(&self, id: ProgramId) -> HashSet<String> {
         // What was compiled can be read.
         let Ok(references) = template::references(self.source(id), &self.limits) else { return HashSet::new() };
@@ -159,7 +159,7 @@ impl Programs {
         self.evaluate_within(id, scope, &mut budget)
     }
 
-    /// `budget` is how many bytes it may still yield.
+    /// Evaluates a program; `budget` is the number of bytes it may still yield.
     fn evaluate_within(&self, id: ProgramId, scope: &Value, budget: &mut usize) -> Result<Data, ExpressionError> {
         interrupt::check();
         let fail = |message: String| ExpressionError { expression: self.source(id).to_owned(), message };
@@ -173,7 +173,8 @@ impl Programs {
         match &self.compiled.borrow_dependent()[id.0 as usize] {
             Program::Expression(instructions) => settle(&run(instructions)?, self.limits.depth, budget).map_err(fail),
             Program::Text(instructions) => {
-                // What is written is paid for with fuel; it cannot get much longer than this before it ends.
+                // Writing output costs fuel, so the text cannot get much longer than the budget before evaluation
+                // stops.
                 run(instructions)?;
                 *budget = budget.checked_sub(text.len()).ok_or_else(|| fail("the text is too long".to_owned()))?;
                 storable(&Value::from(text)).map_err(fail)
@@ -181,12 +182,12 @@ impl Programs {
         }
     }
 
-    /// Evaluates a condition: is it true?
+    /// Evaluates a condition and returns whether it is true.
     pub fn holds(&self, id: ProgramId, scope: &Value) -> Result<bool, ExpressionError> {
         Ok(self.evaluate(id, scope)?.is_true())
     }
 
-    /// Renders any JSON value to data. All templates in it together may yield as much as one.
+    /// Renders any JSON value to data. All templates in it together may yield as much as a single template.
     pub fn render(&self, rendering: &Rendering, scope: &Value) -> Result<Data, ExpressionError> {
         let mut budget = self.limits.output_bytes;
         self.render_within(rendering, scope, &mut budget)
@@ -209,7 +210,7 @@ impl Programs {
     }
 }
 
-/// The environment every template runs in: no loader, strict undefined, bounded fuel, our functions.
+/// Returns the environment that every template runs in: no loader, strict undefined, limited fuel, our functions.
 pub fn environment(limits: &Limits) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -232,18 +233,18 @@ fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
     text.map_err(|error| ExpressionError { expression: source.to_owned(), message: explain(&error) })
 }
 
-/// JSON as data. Whoever made it has bounded its depth.
+/// Converts JSON to data. Whoever produced the JSON has limited its depth.
 pub fn data(value: &serde_json::Value) -> Data {
     use serde_json::Value as Json;
     match value {
         Json::Array(list) => Value::from(interrupt::checked(list).map(data).collect::<Vec<_>>()),
         Json::Object(map) => Value::from_pairs(interrupt::checked(map).map(|(key, value)| (key.as_str(), data(value)))),
-        // Any JSON is data: there is nothing in it that could be refused.
+        // Any JSON is data: nothing in it can be rejected.
         scalar => Value::deserialize(scalar).unwrap_or_default(),
     }
 }
 
-/// Data as JSON. What is settled has a bounded depth.
+/// Converts data to JSON. Settled data has a limited depth.
 pub fn json(data: &Data) -> serde_json::Value {
     use serde_json::Value as Json;
     interrupt::check();
@@ -259,26 +260,28 @@ pub fn json(data: &Data) -> serde_json::Value {
     }
 }
 
-/// Data as JSON text, as the database stores it.
+/// Converts data to JSON text, as the database stores it.
 pub fn json_text(data: &Data) -> String {
-    // Settled data serialises: keys are text, nothing in it is a function.
+    // Settled data always serializes: its keys are text, and it contains no functions.
     json::to_text(data).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// JSON text as data; the error says why it cannot be.
+/// Parses JSON text into data. The error says why that failed.
 pub fn parse_json(text: &str) -> Result<Data, String> {
     json::from_text(text).map_err(|error| error.to_string())
 }
 
-/// Stands for a stored value that cannot be read: an expression that uses it fails, and no other.
+/// Returns a placeholder for a stored value that cannot be read: only expressions that use it fail.
 pub fn unreadable(message: String) -> Data {
     Value::from(minijinja::Error::new(minijinja::ErrorKind::BadSerialization, message))
 }
 
-/// A text as data, unless no database could hold it.
+/// Checks that the database can store a text.
 fn storable(value: &Value) -> Result<Data, String> {
     match value.as_str() {
-        Some(text) if text.contains('\0') => Err("a text has the character 0 in it".to_owned()),
+        Some(text) if text.contains('\0') => {
+            Err("text contains the character U+0000, which PostgreSQL cannot store".to_owned())
+        }
         _ => Ok(value.clone()),
     }
 }
@@ -287,7 +290,8 @@ fn literal(value: &serde_json::Value) -> Rendering {
     Rendering::Literal(data(value))
 }
 
-/// What an expression yielded as plain data, within bounds: no lazy sequence, no function, nothing undefined.
+/// Converts the result of an expression to plain data within limits: no lazy sequences, no functions, nothing
+/// undefined.
 fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, String> {
     let spend = |cost: usize, budget: &mut usize| match budget.checked_sub(cost) {
         Some(rest) => {
@@ -297,11 +301,11 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
         None => Err("the value is too large".to_owned()),
     };
     if depth == 0 {
-        return Err("the value is nested too deep".to_owned());
+        return Err("the value is nested too deeply".to_owned());
     }
     if let Some(source) = opaque::any_source(value) {
         if source.is_deeper_than(depth) {
-            return Err("the value is nested too deep".to_owned());
+            return Err("the value is nested too deeply".to_owned());
         }
         return spend(source.bytes(), budget).map(|()| value.clone());
     }
@@ -332,11 +336,11 @@ fn settle(value: &Value, depth: usize, budget: &mut usize) -> Result<Data, Strin
             }
             Ok(Value::from_pairs(entries))
         }
-        kind => Err(format!("a {kind} is no data")),
+        kind => Err(format!("a {kind} is not a JSON value")),
     }
 }
 
-/// MiniJinja's message, without the place in a template that has no lines.
+/// Returns MiniJinja's message without the name and line of the template.
 pub fn explain(error: &minijinja::Error) -> String {
     match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),

@@ -1,4 +1,5 @@
-//! A definition compiled to what the conductor walks: tasks by number, transitions, programs, and what each step needs.
+//! A definition compiled into what the conductor walks: numbered tasks, transitions, programs, and what each step
+//! needs.
 
 pub(crate) mod linear_path;
 pub(crate) mod node_set;
@@ -15,7 +16,7 @@ use crate::language::schema::Schema;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeSet, HashMap};
 
-/// How often `do: retry` retries.
+/// Number of retries that `do: retry` allows.
 const RETRY_COMMAND_COUNT: u64 = 3;
 
 /// A task's number in its graph.
@@ -25,31 +26,31 @@ pub type NodeId = u32;
 pub struct Graph {
     /// The workflow's ref.
     pub reference: String,
-    /// What the parameters must be.
+    /// Schema of the parameters.
     pub parameters: Option<Schema>,
-    /// What the output must be.
+    /// Schema of the output.
     pub output_schema: Option<Schema>,
-    /// Seconds the whole may take.
+    /// Seconds that the whole workflow may take.
     pub timeout: Option<u64>,
-    /// What cancelling does to running tasks.
+    /// What a cancel does to running tasks.
     pub cancellation_policy: CancellationPolicy,
-    /// The tasks, in the order written.
+    /// The tasks, in source order.
     pub nodes: Vec<Node>,
-    /// Tasks that no transition leads to, by name.
+    /// Tasks that no transition leads to, sorted by name.
     pub starts: Vec<NodeId>,
-    /// The task that runs once at any end.
+    /// The task that runs once at the end, whatever the outcome.
     pub finally: Option<NodeId>,
-    /// Variables set at start.
+    /// Variables set at the start.
     pub vars: Vec<(String, Rendering)>,
     /// The output.
     pub output: Vec<(String, Rendering)>,
     /// All templates and conditions.
     pub programs: Programs,
-    /// Some expression reads other tasks.
+    /// Whether any expression reads other tasks.
     pub reads_tasks: bool,
     /// How often a task may run in one execution.
     pub max_visits: u32,
-    /// Bounds of what executions may hold.
+    /// Limits on what executions may hold.
     pub limits: Limits,
     /// What rendering the output reads.
     pub output_needs: Needs,
@@ -60,51 +61,51 @@ pub struct Graph {
 
 /// A compiled task.
 pub struct Node {
-    /// Its name.
+    /// The task's name.
     pub name: String,
-    /// What a worker must do; none: a routing task, or one that waits.
+    /// What a worker must do; none: a routing task, or one that waits for a signal.
     pub action: Option<Rendering>,
     /// The signal that it waits for.
     pub signal: Option<Rendering>,
     /// The action's input.
     pub input: Option<Rendering>,
-    /// False = skipped.
+    /// Condition; if false, the task is skipped.
     pub when: Option<ProgramId>,
     /// Seconds before it can be claimed.
     pub delay: Option<Rendering>,
-    /// Seconds an attempt, or a wait, may take.
+    /// Seconds that an attempt or a wait may take.
     pub timeout: Option<Rendering>,
-    /// How many distinct inbound tasks it waits for; none: it is no join.
+    /// How many distinct inbound tasks it waits for; none: it is not a join.
     pub join: Option<u32>,
-    /// Runs once an item.
+    /// Runs it once per item.
     pub items: Option<Items>,
-    /// Runs again after a failure.
+    /// Retries it after a failure.
     pub retry: Option<Retry>,
     /// Published on success, before any transition is tested.
     pub publish: Vec<(String, Rendering)>,
-    /// The ways on.
+    /// The transitions.
     pub next: Vec<Transition>,
-    /// Distinct tasks that lead to it.
+    /// Number of distinct tasks that lead to it.
     pub inbound: u32,
-    /// More than one transition reaches it, it is no join and in no cycle: each way in opens a route.
+    /// Whether more than one transition reaches it, and it is neither a join nor in a cycle: each way in opens a route.
     pub split: bool,
-    /// It can come round again.
+    /// Whether it is in a cycle.
     pub in_cycle: bool,
-    /// It is in a cycle, or a cycle leads to it: it may run more than once by the same way.
+    /// Whether it is in a cycle or a cycle leads to it, so that it may run more than once on the same route.
     pub repeats: bool,
-    /// The task whose success is the only way that leads to it.
+    /// The task whose success is the only way to reach it.
     pub follows: Option<NodeId>,
     /// Higher goes first.
     pub priority: i32,
-    /// What finishing it well may read.
+    /// What may be read when it completes.
     pub success_needs: Needs,
-    /// What finishing it otherwise may read.
+    /// What may be read when it ends in any other way.
     pub failure_needs: Needs,
 }
 
 /// A compiled transition.
 pub struct Transition {
-    /// Fires when it holds; none = always.
+    /// Fires if this holds; none: always.
     pub when: Option<ProgramId>,
     /// Published when it fires.
     pub publish: Vec<(String, Rendering)>,
@@ -117,7 +118,7 @@ pub struct Transition {
 pub enum Target {
     /// To a task.
     Task(NodeId),
-    /// On; a failure stays a failure.
+    /// Onward; a failure remains a failure.
     Continue,
     /// Nowhere; a failure counts as handled.
     Noop,
@@ -125,15 +126,15 @@ pub enum Target {
     Fail,
 }
 
-/// Compiled `with_items`.
+/// A compiled `with_items`.
 pub struct Items {
     /// Yields the list.
     pub items: Rendering,
     /// Keys of `item`; empty: the item itself.
     pub names: Vec<String>,
-    /// How many may be claimable or running.
+    /// How many items may be claimable or running at once.
     pub concurrency: Option<Rendering>,
-    /// So many items become one.
+    /// Number of items grouped into one task.
     pub batch_size: Option<Rendering>,
     /// What a failed item does to the rest.
     pub on_item_failure: OnItemFailure,
@@ -141,20 +142,20 @@ pub struct Items {
     pub max_failures: Option<MaxFailures>,
 }
 
-/// Compiled `retry`.
+/// A compiled `retry`.
 pub struct Retry {
-    /// How often at most.
+    /// Maximum number of retries.
     pub count: Rendering,
-    /// Seconds before the first.
+    /// Seconds before the first retry.
     pub delay: Option<Rendering>,
-    /// Only when it holds; none: after a failure.
+    /// Retries only if this holds; none: after any failure.
     pub when: Option<ProgramId>,
-    /// Growth, bounds and jitter.
+    /// Growth, limits and jitter.
     pub spec: RetrySpec,
 }
 
 impl Graph {
-    /// Compiles a definition that has been validated; an error names what validation would have.
+    /// Compiles a validated definition. An error is one that validation would have found.
     pub fn compile(definition: &Definition, limits: Limits) -> Result<Graph, ExpressionError> {
         let by_name: HashMap<String, NodeId> =
             definition.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id as NodeId)).collect();
@@ -193,22 +194,22 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The task of that number.
+    /// Returns the task with this number.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id as usize]
     }
 
-    /// The number of the task of that name.
+    /// Returns the number of the task with this name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
         self.by_name.get(name).copied()
     }
 
-    /// How many distinct tasks lead to it.
+    /// Returns how many distinct tasks lead to a task.
     pub fn inbound(&self, id: NodeId) -> u32 {
         self.node(id).inbound
     }
 
-    /// The graph as JSON, for people and their tools: tasks, and the transitions between them.
+    /// Returns the graph as JSON, for people and their tools: tasks and the transitions between them.
     pub fn describe(definition: &Definition) -> serde_json::Value {
         let tasks = definition.tasks.iter().map(|task| {
             serde_json::json!({
@@ -226,19 +227,19 @@ impl Graph {
 }
 
 impl Node {
-    /// Has it neither work nor a signal to wait for?
+    /// Whether it has neither an action nor a signal to wait for.
     pub fn is_routing(&self) -> bool {
         self.action.is_none() && self.signal.is_none()
     }
 
-    /// The tasks its transitions lead to.
+    /// Returns the tasks that its transitions lead to.
     pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.next.iter().flat_map(Transition::successors)
     }
 }
 
 impl Transition {
-    /// The tasks it leads to.
+    /// Returns the tasks that it leads to.
     pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.targets.iter().filter_map(|target| match target {
             Target::Task(node) => Some(*node),
@@ -340,7 +341,7 @@ fn assignments(list: &[Assignment], sources: &mut Sources) -> Vec<(String, Rende
     interrupt::checked(list).map(|entry| (entry.name.clone(), sources.rendering(&entry.value))).collect()
 }
 
-/// Joins, splits and cycles: what depends on the whole.
+/// Works out joins, splits and cycles, which depend on the graph as a whole.
 fn shape(nodes: &mut [Node], definition: &Definition) {
     let mut inbound_edges = vec![0u32; nodes.len()];
     let mut inbound_tasks = vec![BTreeSet::new(); nodes.len()];
@@ -353,7 +354,7 @@ fn shape(nodes: &mut [Node], definition: &Definition) {
             graph.add_edge(indices[id], indices[to as usize], ());
         }
     }
-    // kosaraju_scc keeps its own stack: no graph makes it recurse.
+    // kosaraju_scc keeps its own stack, so no graph makes it recurse.
     for component in petgraph::algo::kosaraju_scc(&graph) {
         let cyclic = component.len() > 1 || graph.contains_edge(component[0], component[0]);
         component.iter().for_each(|index| nodes[index.index()].in_cycle = cyclic);

@@ -1,23 +1,23 @@
-//! Lets the host stop the conductor: every loop whose length user data decides calls [`check`].
+//! Lets the host stop the conductor: every loop whose length depends on user data calls [`check`].
 //!
-//! The host sets one function. It returns, or it unwinds, which ends the call: whatever is on the way is dropped, and
-//! nothing that outlives the call is left half done. So no destructor may call it.
+//! The host sets one function. It either returns or unwinds, which ends the call: work in progress is dropped, and
+//! nothing that outlives the call is left half-done. Destructors must therefore not call it.
 
 use std::io::{self, Read, Write};
 use std::sync::OnceLock;
 
 static CHECK: OnceLock<fn()> = OnceLock::new();
 
-/// How many bytes are read or written between two checks.
+/// Number of bytes read or written between two checks.
 const BYTES_BETWEEN_CHECKS: usize = 1 << 14;
 
 /// Sets the function that [`check`] calls. It may unwind.
 pub fn set(check: fn()) {
-    // A second host in one process would bring the same check.
+    // A second host in the same process would set the same check.
     let _ = CHECK.set(check);
 }
 
-/// Unwinds if the host wants to stop. Cheap enough for every turn of a loop.
+/// Unwinds if the host wants to stop. Cheap enough for every iteration of a loop.
 #[inline]
 pub fn check() {
     if let Some(check) = CHECK.get() {
@@ -25,12 +25,12 @@ pub fn check() {
     }
 }
 
-/// Passes items on and checks before each.
+/// Passes items through, checking before each.
 pub fn checked<I: IntoIterator>(items: I) -> impl Iterator<Item = I::Item> {
     items.into_iter().inspect(|_| check())
 }
 
-/// A reader or writer that checks once in a while.
+/// A reader or writer that checks from time to time.
 pub struct Checked<T> {
     inner: T,
     /// Bytes until the next check.
@@ -43,7 +43,7 @@ impl<T> Checked<T> {
         Checked { inner, left: BYTES_BETWEEN_CHECKS }
     }
 
-    /// Returns what was wrapped.
+    /// Returns the wrapped reader or writer.
     pub fn into_inner(self) -> T {
         self.inner
     }

@@ -1,10 +1,10 @@
-//! JSON text to values and back. Large text takes long: the host can stop it.
+//! JSON text to values and back. Large texts take long, so the host can stop both.
 
 use crate::interrupt::Checked;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Text of fewer bytes is read in one go: that is faster, and takes less than a millisecond.
+/// Texts shorter than this are read in one go, which is faster and takes less than a millisecond.
 const SHORT: usize = 1 << 16;
 
 /// Reads JSON text.
@@ -16,6 +16,6 @@ pub fn from_text<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
 pub fn to_text<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
     let mut writer = Checked::new(Vec::with_capacity(128));
     serde_json::to_writer(&mut writer, value)?;
-    // What serde_json writes is UTF-8; an error here cannot be, and would be reported as one.
+    // serde_json writes UTF-8, so this cannot fail; if it did, it would be reported as an error.
     String::from_utf8(writer.into_inner()).map_err(serde::ser::Error::custom)
 }

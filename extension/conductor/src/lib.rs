@@ -1,5 +1,5 @@
-//! The pure engine of pg_workflow: definition text to normal form to graph, then (graph, state, event) to
-//! (state, changes). No PostgreSQL, no clock, no randomness, no I/O.
+//! The pure engine of pg_workflow: definition text to normal form to graph, then (graph, state, event) to (state,
+//! changes). No PostgreSQL, no clock, no randomness, no I/O.
 
 pub mod cron;
 pub mod engine;

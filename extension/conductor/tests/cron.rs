@@ -1,4 +1,4 @@
-//! Lines of cron: when they are due, also where a zone's clock is changed, and which are none.
+//! Cron expressions: when they are due, including clock changes, and which ones are invalid.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -13,7 +13,7 @@ fn at(time: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(time).unwrap_or_else(|error| panic!("{time}: {error}")).to_utc()
 }
 
-/// The times after one, as the zone's clock shows them.
+/// Returns the times after a given one, as shown by the zone's clock.
 fn times(line: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
     let cron = cron(line, zone);
     let zone: Tz = zone.parse().unwrap();
@@ -34,7 +34,7 @@ fn a_line_is_due_when_its_fields_say() {
         ("0 0 29 2 *", "2026-01-01T00:00:00Z", "2028-02-29 00:00+00:00"),
         ("0 12 L * *", "2026-02-01T00:00:00Z", "2026-02-28 12:00+00:00"),
         ("0 12 * * FRI#2", "2026-01-01T00:00:00Z", "2026-01-09 12:00+00:00"),
-        // The day of the month or that of the week; with + both.
+        // Day of month or day of week; with +, both.
         ("0 0 13 * 5", "2026-01-01T00:00:00Z", "2026-01-02 00:00+00:00"),
         ("0 0 13 * +5", "2026-01-01T00:00:00Z", "2026-02-13 00:00+00:00"),
         ("0 0 * * 7", "2026-01-01T00:00:00Z", "2026-01-04 00:00+00:00"),
@@ -59,12 +59,12 @@ fn a_time_that_the_clock_skips_is_due_at_once_after_the_gap() {
         times("30 2 * * *", "Europe/Berlin", day_before, 2),
         ["2026-03-29 03:00+02:00", "2026-03-30 02:30+02:00"]
     );
-    // Two that are skipped, and one that is there, are one.
+    // Two skipped times and one that exists are the same instant.
     assert_eq!(
         times("0,30 2,3 * * *", "Europe/Berlin", day_before, 3),
         ["2026-03-29 03:00+02:00", "2026-03-29 03:30+02:00", "2026-03-30 02:00+02:00"]
     );
-    // A whole day that Samoa has never seen.
+    // A whole day that never existed in Samoa.
     assert_eq!(
         times("0 12 * * *", "Pacific/Apia", "2011-12-29T12:00:00Z", 3),
         ["2011-12-29 12:00-10:00", "2011-12-31 00:00+14:00", "2011-12-31 12:00+14:00"]
@@ -101,7 +101,7 @@ fn what_passes_is_not_bent_by_the_clock() {
             "2026-10-25 03:30+01:00"
         ]
     );
-    // Half an hour in Australia.
+    // Australia has a half-hour change.
     assert_eq!(
         times("@hourly", "Australia/Lord_Howe", "2026-04-04T13:30:00Z", 4),
         ["2026-04-05 01:00+11:00", "2026-04-05 02:00+10:30", "2026-04-05 03:00+10:30", "2026-04-05 04:00+10:30"]
@@ -169,7 +169,7 @@ fn the_latest_is_the_last_one_up_to_now_however_long_ago_the_first_was() {
     }
 }
 
-/// Zones whose clocks are changed, by an hour, by half an hour, to the south and around midnight.
+/// Zones with clock changes: by an hour, by half an hour, in the southern hemisphere, and around midnight.
 const ZONES: [&str; 6] =
     ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo"];
 
@@ -186,7 +186,7 @@ fn a_line() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Against looking at every minute: a line about what passes is due whenever the zone's clock shows what it says.
+    /// Compared with checking every minute: an expression with intervals is due whenever the zone's clock matches it.
     #[test]
     fn next_is_the_first_minute_that_matches(line in a_line(), zone in 0..6usize, start in 0..(2 * 366 * 24 * 60i64), seconds in 0..60i64) {
         prop_assume!(line.split(' ').take(2).any(|field| field.contains('*')));
@@ -202,7 +202,7 @@ proptest! {
         }
     }
 
-    /// One after the other, each once, and the last of them is what `latest` finds.
+    /// Times follow one another, each once, and the last of them is what `latest` finds.
     #[test]
     fn times_follow_each_other(line in a_line(), zone in 0..6usize, start in 0..(2 * 366 * 24 * 60i64)) {
         let cron = cron(&line, ZONES[zone]);

@@ -1,5 +1,5 @@
-//! Every code of the table in `docs/language.md`, WF001 to WF508, with a source in which it is all that is found, and one
-//! beside it in which nothing is. What else each code says of its place, its words and its hint is in the other tests.
+//! Every code of the table in `docs/language.md`, WF001 to WF508, with a source that has this finding only, and a
+//! similar one without findings. The other tests check each code's location, wording and hint.
 
 mod support;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use support::workflow;
 
-/// A small world to look actions up in.
+/// A small catalogue to look up actions in.
 struct World;
 
 impl Catalogue for World {
@@ -45,7 +45,7 @@ fn found(source: &str) -> Vec<String> {
     check(&whole, &World, &Limits::default()).findings.iter().map(|finding| finding.code.to_string()).collect()
 }
 
-/// Code, a source that has it, and one that just has not.
+/// A code, a source that has the finding, and a similar one that does not.
 const FINDINGS: &[(&str, &str, &str)] = &[
     ("WF001", "tasks: [{name: a}", "tasks: [{name: a}]"),
     ("WF002", "tasks: [{name: a}]\nlabel: Other", "tasks: [{name: a}]\ndescription: Other"),
@@ -186,7 +186,7 @@ const FINDINGS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// So many brackets in an expression.
+/// An expression with this many brackets.
 fn brackets(count: usize) -> String {
     let expression = format!("{}1{}", "(".repeat(count), ")".repeat(count));
     format!("tasks: [{{name: a, action: ci.any, input: {{x: '{{{{ {expression} }}}}'}}}}]")

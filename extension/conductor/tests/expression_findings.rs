@@ -1,10 +1,10 @@
-//! WF201 to WF206 and WF301 to WF307: each provoked, and each just avoided.
+//! WF201 to WF206 and WF301 to WF307: each provoked, and each narrowly avoided.
 
 mod support;
 
 use support::{error, hint, valid, warning, workflow};
 
-/// A workflow of one action whose input has this value.
+/// A workflow with one action whose input has this value.
 fn input(value: &str) -> String {
     workflow(&format!("tasks:\n  - name: a\n    action: ci.build\n    input: {{x: {value}}}\n"))
 }
@@ -124,8 +124,8 @@ fn wf302_a_variable_of_one_branch_read_where_the_branches_meet() {
         ))
     };
     let finding = error("WF302", &branches("publish: {x: 1}, ", ""));
-    assert_eq!(finding.message, "the variable `x` is not set on every way to `d`");
-    assert_eq!(hint(&finding), "give it a first value: `vars: [{x: …}]`");
+    assert_eq!(finding.message, "the variable `x` is not set on every path to `d`");
+    assert_eq!(hint(&finding), "give it an initial value: `vars: [{x: …}]`");
     valid(&branches("publish: {x: 1}, ", "publish: {x: 2}, ").replace('§', ""));
     let guarded = branches("publish: {x: 1}, ", "").replace("vars.§x", "vars.x | default(1)");
     valid(&guarded);

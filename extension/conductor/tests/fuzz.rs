@@ -1,5 +1,5 @@
-//! The fuzz targets on a fixed number of inputs: a small corpus, changed at random the same way each time. `cargo fuzz` goes
-//! further, guided by coverage.
+//! The fuzz targets on a fixed number of inputs: a small corpus, mutated with a fixed seed. `cargo fuzz` goes further,
+//! guided by coverage.
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
@@ -8,13 +8,13 @@ use conductor::testing::simulation::Chance;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Inputs made of each corpus.
+/// Number of inputs made from each corpus.
 const INPUTS: usize = if cfg!(debug_assertions) { 2_000 } else { 20_000 };
 
-/// A hang takes longer, however busy the machine is.
+/// Anything longer is a hang, however busy the machine is.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The files of a corpus, by name.
+/// Returns the files of a corpus, sorted by name.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -22,7 +22,8 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// A text with a few changes: pieces cut, doubled, swapped for others' pieces, or for what parsers stumble over.
+/// Returns a text with a few changes: pieces cut, doubled, or swapped for pieces of others or for what parsers stumble
+/// over.
 fn changed(chance: &mut Chance, corpus: &[Vec<u8>]) -> Vec<u8> {
     const STUMBLING: [&str; 24] = [
         "{{",
@@ -70,7 +71,7 @@ fn changed(chance: &mut Chance, corpus: &[Vec<u8>]) -> Vec<u8> {
     text
 }
 
-/// Tries them on a stack as small as a backend's may be.
+/// Runs them on a stack as small as a backend's may be.
 fn survive(name: &'static str, target: fn(&[u8])) {
     let work = move || {
         let corpus = corpus(name);

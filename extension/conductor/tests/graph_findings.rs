@@ -1,4 +1,4 @@
-//! WF101 to WF114: each provoked, and each just avoided.
+//! WF101 to WF114: each provoked, and each narrowly avoided.
 
 mod support;
 
@@ -14,7 +14,7 @@ fn wf101_no_tasks() {
 #[test]
 fn wf102_a_task_defined_twice() {
     let finding = error("WF102", &workflow("tasks:\n  - name: a\n  - {name: §a, action: ci.build}\n"));
-    assert_eq!(finding.message, "the task `a` is defined twice, first in line 5");
+    assert_eq!(finding.message, "the task `a` is defined twice, first on line 5");
     valid(&workflow("tasks: [{name: a}, {name: b}]"));
 }
 
@@ -87,7 +87,7 @@ fn wf109_a_join_below_a_fork_that_only_one_side_has() {
     valid(&workflow(&format!(
         "tasks: [{above}, {{name: x, on_success: j}}, {{name: d, join: all, on_success: j}}, {{name: j, join: all}}]"
     )));
-    // Both sides come after the same fork: each way has a join of its own.
+    // Both sides come after the same fork: each path has a join of its own.
     valid(&workflow(
         "tasks: [{name: a, on_success: [b, c]}, {name: b, on_success: d}, {name: c, on_success: d}, \
          {name: d, on_success: [e, f]}, {name: e, on_success: j}, {name: f, on_success: j}, {name: j, join: all}]",

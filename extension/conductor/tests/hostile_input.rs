@@ -1,4 +1,4 @@
-//! Whatever bytes come in: findings, soon, and never a panic or a stack overflow.
+//! Whatever bytes come in, the result is findings, in a short time, and never a panic or a stack overflow.
 
 mod support;
 
@@ -12,8 +12,8 @@ use conductor::language::validate::check;
 use proptest::prelude::*;
 use support::workflow;
 
-/// Checks a source on the stack a backend may have left, and soon: on a quiet machine each
-/// takes less than a second, even unoptimised; this leaves room for a busy one.
+/// Checks a source on as little stack as a backend may have left, with a time limit: on an idle machine each takes less
+/// than a second, even unoptimized; the limit leaves room for a busy one.
 #[track_caller]
 fn answered_within(source: Vec<u8>, limits: Limits) -> Vec<Finding> {
     let started = Instant::now();
@@ -30,7 +30,7 @@ fn first(source: impl AsRef<[u8]>) -> String {
     findings.first().map_or("none".to_owned(), |finding| finding.code.to_string())
 }
 
-/// Bounds that let a big source through to the parser.
+/// Limits that let a big source through to the parser.
 fn generous() -> Limits {
     Limits { source_bytes: 64 << 20, ..Limits::default() }
 }
@@ -219,7 +219,7 @@ fn schemas_as_deep_as_the_bounds_allow() {
     first(workflow(&source));
 }
 
-/// Evaluates a template on the stack a backend may have left, and soon, whatever comes of it.
+/// Evaluates a template on as little stack as a backend may have left, with a time limit, whatever the result.
 #[track_caller]
 fn evaluated_within(source: &str) -> Result<Data, String> {
     evaluated_with(source, Limits::default().template_fuel)
@@ -244,7 +244,8 @@ fn evaluated_with(source: &str, template_fuel: u64) -> Result<Data, String> {
 /// For many evaluations that may each use all of it.
 const LITTLE_FUEL: u64 = 10_000;
 
-/// A list repeated a hundred million times, told when compiling and when running, and lists that hold another many times.
+/// A list repeated a hundred million times, written so that it is found when compiling and when running, and lists that
+/// contain another one many times.
 const LONG_LISTS: &[(&str, &str)] = &[
     ("", "([1] * 100000000)"),
     ("", "([1] * vars.n)"),
@@ -313,7 +314,7 @@ fn no_list_is_walked_through_for_nothing() {
     for (before, list) in LONG_LISTS {
         for walk in WALKS {
             let expression = format!("{{{{ {} }}}}", walk.replace("{l}", list));
-            // Some end with an error, some are short after all: what counts is that all end.
+            // Some end with an error and some turn out to be short: what counts is that all end.
             let _ = evaluated_with(&format!("{before}{expression}"), LITTLE_FUEL);
             let _ = evaluated_with(&format!("{before}{expression}A"), LITTLE_FUEL);
         }
@@ -339,7 +340,7 @@ fn what_is_written_out_without_end_is_refused() {
 
 #[test]
 fn what_is_walked_through_with_each_item_is_paid_for_each_time() {
-    // Lists that differ in their last item: each comparison walks through all of it.
+    // Lists that differ in their last item: each comparison walks through the whole list.
     let lists = "{% set a = [1] * 2000 %}{% set items = [a + [2]] * 1000 %}{% set others = [a + [3]] * 1000 %}";
     let refused = |expression: &str| {
         let source = format!("{lists}{{{{ {expression} }}}}");
@@ -348,7 +349,7 @@ fn what_is_walked_through_with_each_item_is_paid_for_each_time() {
     refused("items | select('in', others) | list | length");
     refused("items | reject('in', others) | list | length");
     refused("items | map('select', 'in', others) | list | length");
-    // What is no text is made text for each item.
+    // Values other than text are converted to text for each item.
     refused("range(100000) | select('startingwith', others) | list | length");
     refused("([{'a': 'x'}] * 1000) | selectattr('a', 'startingwith', others) | list | length");
     refused("([{'a': 'x'}] * 1000) | rejectattr('a', 'startingwith', others) | list | length");
@@ -360,7 +361,7 @@ fn what_grows_deeper_with_each_turn_is_refused() {
     let deeper = "{% set ns = namespace(a=[]) %}{% for i in range(100000) %}{% set ns.a = [ns.a] %}{% endfor %}";
     assert_eq!(
         evaluated_within(&format!("{deeper}{{{{ ns.a }}}}")).unwrap_err(),
-        "invalid operation: the value is nested too deep"
+        "invalid operation: the value is nested too deeply"
     );
     let recursive = "{% macro f(n) %}{{ f([n]) }}{% endmacro %}{{ f(0) }}";
     evaluated_within(recursive).unwrap_err();

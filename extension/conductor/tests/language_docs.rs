@@ -1,4 +1,4 @@
-//! docs/language.md and docs/workflow.schema.json say what is true.
+//! docs/language.md and docs/workflow.schema.json are correct.
 
 mod support;
 
@@ -19,14 +19,14 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// The YAML blocks of docs/language.md.
+/// Returns the YAML blocks of docs/language.md.
 fn examples() -> Vec<String> {
     let page = std::fs::read_to_string(docs().join("language.md")).unwrap();
     let blocks = page.split("```yaml\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
-/// A source's JSON, as an editor sees it.
+/// Returns a source as JSON, as an editor sees it.
 fn json(source: &str) -> Value {
     let (source, defects) = conductor::language::source::Source::read(source.as_bytes(), &Default::default());
     assert!(defects.is_empty(), "{defects:?}");
@@ -75,7 +75,7 @@ fn the_schema_in_the_docs_is_the_one_of_the_parser() {
     let kept: Value =
         serde_json::from_str(&std::fs::read_to_string(docs().join("workflow.schema.json")).unwrap()).unwrap();
     let remedy = "cargo run -p conductor --features cli --bin workflow-check -- --schema > docs/workflow.schema.json";
-    assert!(kept == editor_schema::schema(), "renew it: {remedy}");
+    assert!(kept == editor_schema::schema(), "regenerate it: {remedy}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What each spelling of the language means: its normal form.
+//! The normal form of each spelling in the language.
 
 mod support;
 
@@ -8,7 +8,7 @@ use conductor::language::definition::{
 use serde_json::{Value, json};
 use support::{valid, workflow};
 
-/// The only or first task of a workflow, in which warnings are all right.
+/// Returns the only or first task of a workflow, which may have warnings.
 fn task(fields: &str) -> Task {
     let source = workflow(&format!("tasks:\n  - {{name: a, {fields}}}\n  - {{name: b}}\n  - {{name: c}}\n"));
     let checked = support::checked(&source);
@@ -16,7 +16,7 @@ fn task(fields: &str) -> Task {
     definition.tasks[0].clone()
 }
 
-/// A task's transitions, as JSON.
+/// Returns a task's transitions as JSON.
 fn next(fields: &str) -> Value {
     serde_json::to_value(task(fields).next).unwrap()
 }

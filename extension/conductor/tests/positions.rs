@@ -1,4 +1,4 @@
-//! Line and column are those of the very character, however the text around it is written.
+//! Line and column point at the exact character, however the text around it is written.
 
 mod support;
 
@@ -89,7 +89,7 @@ fn merged_keys_keep_their_place() {
     );
 }
 
-/// A text in one of the ways YAML can write it.
+/// Writes a text in one of the ways that YAML allows.
 fn written(text: &str, style: usize, indent: &str) -> String {
     match style {
         0 => format!("'{}'", text.replace('\'', "''").replace('\n', "\n\n")),

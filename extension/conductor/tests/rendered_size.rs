@@ -1,4 +1,4 @@
-//! How much may be rendered at once: one template is bounded by itself, and what many of them yield, together.
+//! Limits on rendered output: each template has its own, and so does the output of many templates together.
 
 mod support;
 
@@ -26,13 +26,13 @@ fn fails_with(ledger: &Ledger, message: &str) {
 fn the_inputs_of_all_items_of_a_task_are_bounded_together() {
     let rest = "vars: [{text: '{{ \"x\" * 90 }}'}]
 tasks: [{name: each, action: test.a, with_items: '{{ range(5) | list }}', input: {t: '{{ vars.text }}'}}]\n";
-    // An input is {"t":"…"}: 8 bytes around the text. The action's name counts, too.
+    // An input is {"t":"…"}: 8 bytes around the text. The action's name counts too.
     let together = 5 * (98 + "test.a".len());
     assert_eq!(start(rest, together).rows.len(), 5);
     let ledger = start(rest, together - 1);
     fails_with(
         &ledger,
-        "WF614: with task each the inputs of what starts at once take 520 bytes, at most 519 are allowed",
+        "WF614: with task each, the inputs of tasks that start together take 520 bytes, but at most 519 are allowed",
     );
 }
 
@@ -41,7 +41,10 @@ fn so_are_those_of_tasks_that_start_side_by_side_and_literal_ones() {
     let rest = "tasks: [{name: a, action: test.a, input: {x: 1234567890}}, {name: b, action: test.a, input: {x: 1234567890}}]\n";
     assert_eq!(start(rest, 44).rows.len(), 2);
     let ledger = start(rest, 43);
-    fails_with(&ledger, "WF614: with task b the inputs of what starts at once take 44 bytes, at most 43 are allowed");
+    fails_with(
+        &ledger,
+        "WF614: with task b, the inputs of tasks that start together take 44 bytes, but at most 43 are allowed",
+    );
 }
 
 #[test]
@@ -71,7 +74,7 @@ fn the_output_is_bounded_as_a_whole_and_keeps_what_fits() {
     let ledger = start(rest, 213);
     assert_eq!(
         (ledger.status(), ledger.error_message.as_deref()),
-        (Status::Failed, Some("WF614: with output y the output takes 214 bytes, at most 213 are allowed"))
+        (Status::Failed, Some("WF614: with output y, the output takes 214 bytes, but at most 213 are allowed"))
     );
     assert_eq!(serde_json::json!(ledger.output).as_object().map(|output| output.len()), Some(1));
 }

@@ -1,4 +1,4 @@
-//! WF401 to WF404 and WF501 to WF508: each provoked, and each just avoided.
+//! WF401 to WF404 and WF501 to WF508: each provoked, and each narrowly avoided.
 
 mod support;
 
@@ -35,7 +35,7 @@ fn wf402_an_output_that_is_no_schema() {
 fn wf401_a_reference_that_leads_back_to_itself() {
     error("WF401", &workflow("parameters: §{$ref: '#'}\ntasks: [{name: a}]"));
     error("WF401", &parameters("$defs: {a: {$ref: '#/$defs/b'}, b: §{anyOf: [{$ref: '#/$defs/a'}]}}"));
-    // A tree is recursive, too, but each step looks deeper into the value.
+    // A tree is recursive too, but each step looks deeper into the value.
     valid(&parameters(
         "$defs: {n: {properties: {l: {$ref: '#/$defs/n'}, r: {$ref: '#/$defs/n'}}}}\n  properties: {t: {$ref: '#/$defs/n'}}",
     ));

@@ -1,6 +1,7 @@
-//! Random workflows under random schedules: whatever happens in whatever order, the invariants hold and the end comes.
+//! Random workflows under random schedules: whatever happens in whatever order, the invariants hold and the end is
+//! reached.
 //!
-//! `SCHEDULES=1000000 cargo test -p conductor --release --test simulation` plays more of them; `SEED=…` plays one again.
+//! `SCHEDULES=1000000 cargo test -p conductor --release --test simulation` runs more of them; `SEED=…` reruns one.
 
 use conductor::engine::state::{Status, TaskEnd};
 use conductor::expression::Data;
@@ -12,7 +13,7 @@ use conductor::testing::simulation::{Chance, Step, workflow};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// Schedules that are played of each workflow.
+/// Number of schedules run for each workflow.
 const SCHEDULES_OF_ONE: u64 = 4;
 
 thread_local! {
@@ -20,7 +21,7 @@ thread_local! {
     static COMPILED: RefCell<Option<(u64, String, Arc<Graph>)>> = const { RefCell::new(None) };
 }
 
-/// The source of the workflow of that number, and its graph.
+/// Returns the source of the workflow with this number, and its graph.
 fn compiled(number: u64) -> (String, Arc<Graph>) {
     COMPILED.with_borrow_mut(|last| match last {
         Some((known, source, graph)) if *known == number => (source.clone(), graph.clone()),
@@ -48,7 +49,8 @@ impl Play {
         Play { ledger, story: vec![format!("SEED={seed}"), source] }
     }
 
-    /// Takes a step. What cannot be done must change nothing; reports that come together must do what they do apart.
+    /// Takes a step. A rejected step must change nothing; reports that arrive together must have the same effect as one
+    /// by one.
     fn take(&mut self, step: Step) {
         self.story.push(format!("{:?}", self.named(&step)));
         let before = self.ledger.clone();
@@ -70,7 +72,7 @@ impl Play {
         self.assert_sound();
     }
 
-    /// What must hold after every step.
+    /// Checks what must hold after every step.
     fn assert_sound(&self) {
         let broken = self.ledger.check();
         assert!(broken.is_empty(), "{broken:?} after {:#?}", self.story);
@@ -81,7 +83,7 @@ impl Play {
         assert!(mine == theirs, "{what}:\n{mine:#?}\n{theirs:#?}\nafter {:#?}", self.story);
     }
 
-    /// A step in words: rows by the names of their tasks.
+    /// Describes a step, with rows given by the names of their tasks.
     fn named(&self, step: &Step) -> String {
         let name = |row: usize| match self.ledger.rows.get(row) {
             Some(row) => {
@@ -105,7 +107,7 @@ fn is_same(sent: &Signal, name: &str, key: &str) -> bool {
     sent.name == name && sent.key.as_deref() == Some(key)
 }
 
-/// The same reports one by one.
+/// Applies the same reports one by one.
 fn apart(mut ledger: Ledger, outcomes: &[Outcome]) -> Ledger {
     for outcome in outcomes {
         ledger.report_all(std::slice::from_ref(outcome)).expect("it runs");
@@ -113,7 +115,7 @@ fn apart(mut ledger: Ledger, outcomes: &[Outcome]) -> Ledger {
     ledger
 }
 
-/// All of a ledger that anybody sees.
+/// Returns everything about a ledger that is visible from outside.
 fn look(ledger: &Ledger) -> (String, Vec<String>) {
     let row = |row: &TaskRow| {
         let ended = matches!(row.status, RowStatus::Ended(_));
@@ -150,7 +152,7 @@ fn play(seed: u64) -> Vec<String> {
             play.take(step);
         }
     }
-    // Everything is done well from here on: the end must come.
+    // From here on everything succeeds, and the end must be reached.
     for _ in 0..10_000 {
         let Some(step) = Step::towards_the_end(&play.ledger) else { break };
         play.take(step);

@@ -1,4 +1,4 @@
-//! What the conductor remembers between events is read and written with each of them: it must not grow with what is done.
+//! The conductor's state is read and written with every event, so it must not grow with the number of finished tasks.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn start(tasks: &str) -> Ledger {
     Ledger::start(Arc::new(graph), Data::from_pairs(Vec::<(String, Data)>::new()))
 }
 
-/// Works everything off, the first ready task at a time; gives the most bytes that its state had as JSON.
+/// Completes everything, always the first ready task. Returns the largest size of its state as JSON, in bytes.
 fn most_bytes(mut ledger: Ledger) -> usize {
     let mut most = 0;
     while let Some(row) = (0..ledger.rows.len()).find(|row| ledger.rows[*row].status == RowStatus::Ready) {
@@ -28,7 +28,7 @@ fn most_bytes(mut ledger: Ledger) -> usize {
     most
 }
 
-/// Forks one after the other, whose two sides meet in a join.
+/// Forks in sequence, each with two sides that meet in a join.
 fn diamonds(count: usize) -> String {
     let diamond = |n: usize| {
         let next = if n + 1 < count { format!(", on_success: fork{}", n + 1) } else { String::new() };
@@ -43,7 +43,7 @@ fn diamonds(count: usize) -> String {
 #[test]
 fn joins_that_have_fired_take_a_bit_each() {
     let (few, many) = (most_bytes(start(&diamonds(10))), most_bytes(start(&diamonds(250))));
-    // Those that have fired and those that wait; a word of 32 bits has at most ten digits and a comma.
+    // Joins that have fired and joins that wait; a 32-bit word has at most ten digits and a comma.
     assert!(many <= few + 2 * (1000 / 32 * 11), "{few} bytes with 10 diamonds, {many} with 250");
 }
 
@@ -54,7 +54,7 @@ fn what_goes_without_saying_is_not_written() {
     let uncounted = r#"{"live":1,"items":[{"node":0,"total":3,"released":3,"tolerated":0,"uncounted":true}]}"#;
     assert_eq!(json(&ledger), uncounted);
     (0..3).for_each(|row| ledger.claim(row).expect("it is ready"));
-    // That one of many is done is left to its row. With the last all are counted.
+    // The end of one of many items is left to its row. With the last one, all are counted.
     assert_eq!(ledger.report(0, TaskEnd::Completed, None), Ok("running"));
     assert_eq!(json(&ledger), uncounted);
     assert_eq!(ledger.report(2, TaskEnd::Completed, None), Ok("running"));
@@ -65,7 +65,7 @@ fn what_goes_without_saying_is_not_written() {
 
 #[test]
 fn routes_that_were_left_behind_take_nothing() {
-    // One of two ways each time, which meet without a join.
+    // One of two paths each time, which meet without a join.
     let choices = |count: usize| {
         let choice = |n: usize| {
             let next = if n + 1 < count { format!(", on_success: choose{}", n + 1) } else { String::new() };

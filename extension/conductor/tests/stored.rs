@@ -1,4 +1,4 @@
-//! Stored values: passed on as they are where an expression names one as a whole, and read where it looks into one.
+//! Stored values: passed on unchanged if an expression names one as a whole, and read if it looks into one.
 
 use conductor::expression::opaque::{self, Source};
 use conductor::expression::{Data, Sources, json_text, parse_json, unreadable};
@@ -6,7 +6,7 @@ use conductor::language::limits::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// JSON text that counts how often it is read, of any size and depth that it says it has.
+/// JSON text that counts how often it is read, and reports any size and depth it is told to.
 struct Text {
     json: &'static str,
     bytes: usize,
@@ -33,7 +33,7 @@ impl Source for Text {
     }
 }
 
-/// What a template yields that sees the text as `x`, and how often that was read.
+/// Returns the result of a template that sees the text as `x`, and how often the text was read.
 fn evaluated(template: &str, json: &'static str, bytes: usize, depth: usize) -> (Result<Data, String>, usize) {
     let reads = Arc::new(AtomicUsize::new(0));
     let x = opaque::data(Text { json, bytes, depth, reads: reads.clone() });
@@ -124,9 +124,9 @@ fn one_too_large_or_too_deep_is_refused_unread() {
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(limits.output_bytes + 1, 1), "the value is too large");
-    assert_eq!(refused(1, limits.depth + 1), "the value is nested too deep");
+    assert_eq!(refused(1, limits.depth + 1), "the value is nested too deeply");
     assert!(evaluated("{{ x }}", OBJECT, limits.output_bytes, limits.depth).0.is_ok());
-    // In a list it is one level deeper, and two take twice as much.
+    // Inside a list it is one level deeper, and two take twice as much.
     assert!(evaluated("{{ [x] }}", OBJECT, 1, limits.depth).0.is_err());
     assert!(evaluated("{{ [x, x] }}", OBJECT, limits.output_bytes / 2, 1).0.is_err());
 }

@@ -1,4 +1,5 @@
-//! What the conductor says of an execution's tasks at its end without a look at their rows, and when it says nothing.
+//! What the conductor says about an execution's tasks at its end without looking at their rows, and when it says
+//! nothing.
 
 mod support;
 
@@ -14,7 +15,7 @@ use support::{valid, workflow};
 /// How tasks end, by name.
 type Ends = &'static [(&'static str, TaskEnd)];
 
-/// Works everything off, each task ending as this says; all else ends well.
+/// Completes everything, with each task ending as given here; all others succeed.
 fn work(ledger: &mut Ledger, ends: &[(&str, TaskEnd)]) {
     while let Some(row) = (0..ledger.rows.len()).find(|row| ledger.rows[*row].status == RowStatus::Ready) {
         let name = ledger.name(ledger.rows[row].key.node).to_owned();

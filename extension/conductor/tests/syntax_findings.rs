@@ -1,4 +1,4 @@
-//! WF001 to WF009: each provoked, and each just avoided.
+//! WF001 to WF009: each provoked, and each narrowly avoided.
 
 mod support;
 
@@ -43,7 +43,7 @@ fn wf001_an_unknown_alias() {
 #[test]
 fn wf002_a_key_twice() {
     let finding = error("WF002", &workflow("tasks: [{name: a}]\n§label: Other\n"));
-    assert_eq!(finding.message, "duplicate key `label`, first given in line 2");
+    assert_eq!(finding.message, "duplicate key `label`, first given on line 2");
     error("WF002", &workflow("tasks:\n  a: {}\n  §a: {}\n"));
     valid(&workflow("tasks:\n  a: {}\n  b: {}\n"));
 }
@@ -116,7 +116,7 @@ fn wf005_an_expression_without_quotes_says_what_is_missing() {
     let finding = error("WF005", &with("§{{ parameters.x }}"));
     assert!(hint(&finding).contains("in quotes"), "{finding:?}");
     valid(&with("'{{ parameters.x }}'"));
-    // What else is wrong is found all the same, in the expression too.
+    // Other errors are found all the same, including those in the expression.
     let findings =
         support::checked(workflow("tasks:\n  - name: a\n    actoin: ci.build\n    when: {{ vars.x }}\n")).findings;
     let found: Vec<_> = findings.iter().map(|found| (found.code.to_string(), found.line, found.column)).collect();
@@ -226,6 +226,6 @@ fn all_mistakes_are_found_at_once_in_the_order_of_their_places() {
 #[test]
 fn wf006_a_task_that_waits_and_works() {
     let finding = error("WF006", &workflow("tasks: [{name: a, action: ci.build, wait_for: §{signal: go}}]"));
-    assert_eq!(hint(&finding), "let one task do the work, and another wait");
+    assert_eq!(hint(&finding), "let one task do the work and another one wait");
     valid(&workflow("tasks: [{name: a, wait_for: {signal: go}, input: {what: it}}]"));
 }

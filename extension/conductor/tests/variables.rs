@@ -1,4 +1,4 @@
-//! Variables while branches live: who sees what, and how large all of them may be.
+//! Variables while branches are alive: who sees what, and how large all of them may be.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn input(ledger: &Ledger, task: &str) -> String {
 
 #[test]
 fn what_one_way_publishes_the_other_does_not_see() {
-    // `b` has published in a branch of its own before it forks: what it then adds goes to each way apart.
+    // `b` has published in a branch of its own before it forks: what it adds then goes to each path separately.
     let mut ledger = start(
         "vars: [{x: 0}]
 tasks:
@@ -53,7 +53,7 @@ tasks:
     assert_eq!(input(&ledger, "e"), r#"{"x":1,"y":3}"#);
 }
 
-/// A line of two tasks, the first of which publishes what it is told.
+/// Two tasks in sequence, the first of which publishes what it is told to.
 const LINE: &str = "
 vars: [{kept: abcdef}]
 tasks:
@@ -61,7 +61,7 @@ tasks:
   - {name: b, action: test.a, publish: [{text: '{{ result() }}'}]}
 ";
 
-/// Two branches that publish what they are told, and their join.
+/// Two branches that publish what they are told to, and their join.
 const FORK: &str = "
 vars: [{kept: abcdef}]
 tasks:
@@ -71,7 +71,7 @@ tasks:
   - {name: d, action: test.a}
 ";
 
-/// Bytes of `kept`, and of `text` beside its value.
+/// Bytes of `kept`, and of `text` besides its value.
 const KEPT: usize = r#""kept":"abcdef","#.len();
 const NAME: usize = r#""text":"","#.len();
 
@@ -91,7 +91,7 @@ fn variables_may_fill_their_bound_and_no_more() {
     let mut ledger = start(LINE, limit);
     complete(&mut ledger, "a", &text(100));
     assert_eq!((ledger.status(), ledger.execution.state.bytes), (Status::Running, limit as u64));
-    // What takes the place of a value counts instead of it.
+    // A value that replaces another counts instead of it.
     complete(&mut ledger, "b", &text(100));
     assert_eq!(ledger.status(), Status::Completed, "{:?}", ledger.error_message);
 
@@ -99,9 +99,9 @@ fn variables_may_fill_their_bound_and_no_more() {
     complete(&mut ledger, "a", &text(101));
     failed(
         &ledger,
-        "WF614: with variable text that task a publishes the variables take 127 bytes, at most 126 are allowed",
+        "WF614: with variable text, published by task a, the variables take 127 bytes, but at most 126 are allowed",
     );
-    // What was too much is not kept.
+    // What exceeded the limit is not kept.
     assert_eq!(json_text(&ledger.variables), r#"{"kept":"abcdef"}"#);
 }
 
@@ -112,7 +112,7 @@ fn the_variables_of_branches_count_together() {
     complete(&mut ledger, "a", &text(50));
     complete(&mut ledger, "b", &text(50));
     assert_eq!(ledger.execution.state.bytes, limit as u64);
-    // Where the branches have met, what one of them has replaced counts no more.
+    // Once the branches have joined, a value that one of them replaced no longer counts.
     complete(&mut ledger, "c", &text(100 + NAME));
     assert_eq!((ledger.status(), ledger.execution.state.bytes), (Status::Running, limit as u64));
 
@@ -120,7 +120,7 @@ fn the_variables_of_branches_count_together() {
     complete(&mut ledger, "a", &text(50));
     complete(&mut ledger, "b", &text(51));
     assert_eq!(ledger.status(), Status::Failed);
-    assert!(ledger.error_message.unwrap().contains("variable text that task b publishes"));
+    assert!(ledger.error_message.unwrap().contains("variable text, published by task b,"));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn one_report_cannot_publish_more_than_the_bound_before_it_is_refused() {
     let mut ledger = start(&format!("tasks: [{{name: a, action: test.a, publish: [{entries}]}}]"), 1000);
     complete(&mut ledger, "a", &text(100));
     let message = ledger.error_message.unwrap();
-    assert!(message.contains("variable v9 that task a publishes"), "{message}");
+    assert!(message.contains("variable v9, published by task a,"), "{message}");
 }
 
 #[test]
@@ -138,6 +138,6 @@ fn the_variables_at_the_start_keep_to_the_bound_too() {
     let used = r#""a":"abc","b":"abcabcabcabcabcabcabcabcabcabc","#.len();
     assert_eq!(start(rest, used).status(), Status::Running);
     let ledger = start(rest, used - 1);
-    failed(&ledger, "WF614: with variable b the variables take 47 bytes, at most 46 are allowed");
+    failed(&ledger, "WF614: with variable b, the variables take 47 bytes, but at most 46 are allowed");
     assert!(ledger.over && ledger.rows.is_empty());
 }

@@ -10,7 +10,7 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_workflow-check")).args(arguments).output().unwrap()
 }
 
-/// A file of this test process.
+/// Returns the path of a file for this test process.
 fn file(name: &str, content: &[u8]) -> String {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let path = folder.join(name);
@@ -46,7 +46,7 @@ fn each_finding_is_shown_in_its_source() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 
-/// A workflow with a mistake of each sort: a parameter, a field, a transition, a value and a filter that are not there.
+/// A workflow with five kinds of errors: a parameter, a field, a transition, a value and a filter that do not exist.
 const FIVE_MISTAKES: &str = r#"ref: shop.order
 label: Order
 version: 1.0.0
@@ -79,7 +79,7 @@ fn what_is_printed_suffices_to_mend_a_workflow_with_five_mistakes() {
     assert_eq!(findings.pop(), Some(format!("{path}: 5 errors").as_str()));
     assert_eq!(findings.len(), 5, "{printed}");
 
-    // Nothing is taken but from the output: the place, what is marked there, and a word that the help offers.
+    // Everything is taken from the output: the location, what is marked there, and a word offered by the help.
     let mut lines: Vec<String> = FIVE_MISTAKES.lines().map(str::to_owned).collect();
     for (finding, (code, choice)) in findings.iter().zip([
         ("WF303", "order"),

@@ -151,8 +151,7 @@ fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error
     };
     let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
     let place = if first.line > 0 { format!(" at line {} column {}", first.line, first.column) } else { String::new() };
-    let hint =
-        first.hint.clone().unwrap_or_else(|| "SELECT * FROM workflow_validate(source) lists all findings".to_owned());
+    let hint = first.hint.clone().unwrap_or_else(|| "call workflow_validate(source) to list all findings".to_owned());
     Error::refused(&first.code.to_string(), format!("{}{place}{more}", first.message), hint)
         .with_detail(to_text(findings).unwrap_or_default())
 }

@@ -156,7 +156,7 @@ impl Outcome {
             );
         };
         if row.lease != Some(lease) {
-            return refuse("WF615", format!("the lease is stale: it no longer holds task {task}"));
+            return refuse("WF615", format!("lease is stale: it no longer holds task {task}"));
         }
         if let Some(refusal) = self.is_out_of_bounds(task) {
             return Err(Err(refusal));

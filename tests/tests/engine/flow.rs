@@ -334,7 +334,7 @@ async fn what_fails_to_render_fails_the_workflow_and_names_task_and_expression()
             (
                 "tasks:\n  - {name: a, action: demo.a, on_success: b}\n  - {name: b, action: demo.b, with_items: '{{ task.a.result }}', input: {x: '{{ item }}'}}\n",
                 "WF603",
-                ["task b", "no list"],
+                ["task b", "must be a list"],
             ),
             (
                 "tasks:\n  - {name: a, action: demo.a, next: [{when: '{{ result().x.y > 1 }}', do: b}]}\n  - {name: b, action: demo.b}\n",

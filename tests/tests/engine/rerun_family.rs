@@ -244,7 +244,7 @@ async fn a_child_that_cannot_run_on_gives_way_to_a_new_one() {
         session.assert_ended(id, "failed", json!(null)).await;
         let child = tree(&mut session, id).await[1].0;
         let refusal = session.refused(format!("SELECT workflow_rerun({child})")).await;
-        assert_eq!(refusal.message, format!("WF612: execution {child} cannot be rerun: nothing in it failed"));
+        assert_eq!(refusal.message, format!("WF612: execution {child} cannot be rerun: none of its tasks failed"));
         session.define_as("demo.child", CHILD).await;
         rerun(&mut session, id).await;
         for name in ["x", "y", "after"] {

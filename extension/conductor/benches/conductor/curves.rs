@@ -1,10 +1,10 @@
-//! What was measured, as ratios: a table for people and a plot, in the folder of criterion's own reports.
+//! Measurements as ratios: a table for people, and a plot in the folder of criterion's own reports.
 
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// A group of measurements, how its line is named, and whether its cost is that of one of many.
+/// A group of measurements, the name of its line, and whether its cost is that of one of many.
 const CURVES: [(&str, &str, bool); 8] = [
     ("completion", "a completion, by tasks in the graph", false),
     ("arrival", "the last arrival at a join, by tasks it waits for", false),
@@ -16,13 +16,13 @@ const CURVES: [(&str, &str, bool); 8] = [
     ("remember_values", "the same where each has published a value", false),
 ];
 const COLOURS: [&str; 8] = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b", "#ff7f0e", "#17becf", "#7f7f7f"];
-/// What grows more is in the table alone: beside it, all else would lie on one line.
+/// Anything that grows more is only in the table: next to it, all other lines would look like one.
 const MOST_PLOTTED: f64 = 12.0;
 
-/// Sizes, and what an event costs at each, in multiples of the first.
+/// Sizes, and the cost of an event at each, as multiples of the first.
 type Points = Vec<(f64, f64)>;
 
-/// Writes `conductor.svg` and prints the table. What was not measured is left out.
+/// Writes `conductor.svg` and prints the table. Whatever was not measured is left out.
 pub fn write() -> std::io::Result<()> {
     let folder = folder();
     let mut curves = Vec::new();
@@ -67,7 +67,7 @@ fn points(group: &Path, each: bool) -> Points {
     found.into_iter().map(|(size, time)| (size, time / first)).collect()
 }
 
-/// Sizes go to the right, tenfold each time; multiples go up.
+/// Draws sizes to the right, on a logarithmic scale, and multiples upwards.
 fn plot(curves: &[(&str, Points)]) -> String {
     let most = curves.iter().flat_map(|(_, points)| points).map(|point| point.1).fold(2.0, f64::max).ceil();
     let x = |size: f64| 50.0 + size.log10() * 130.0;

@@ -1,4 +1,5 @@
-//! What one event costs, in graphs of different sizes and at different times of an execution: `cargo bench -p conductor`.
+//! The cost of one event, in graphs of different sizes and at different times of an execution: `cargo bench -p
+//! conductor`.
 
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::{Advice, Conductor, Reported};
@@ -16,7 +17,7 @@ mod curves;
 
 const HEAD: &str = "ref: bench.it\nlabel: It\nversion: 1.0.0\nvars: [{n: 0}]\noutput_map: [{n: '{{ vars.n }}'}]\n";
 
-/// Tasks one after the other.
+/// Tasks in sequence.
 fn line(tasks: usize) -> String {
     let task = |n: usize| {
         let next = if n + 1 < tasks { format!(", do: t{}", n + 1) } else { String::new() };
@@ -28,14 +29,14 @@ fn line(tasks: usize) -> String {
     format!("{HEAD}tasks:\n{}", (0..tasks).map(task).collect::<String>())
 }
 
-/// Tasks side by side, and one where they meet.
+/// Parallel tasks, and one that joins them.
 fn fan(tasks: usize, publish: &str) -> String {
     let task = |n: usize| format!("  - {{name: t{n}, action: bench.work{publish}, on_success: meet}}\n");
     let tasks: String = (0..tasks).map(task).collect();
     format!("{HEAD}tasks:\n{tasks}  - {{name: meet, action: bench.work, join: all}}\n")
 }
 
-/// One task of so many items, and one after it.
+/// One task with this many items, and one after it.
 fn items(count: usize) -> String {
     format!(
         "{HEAD}tasks:\n  - {{name: each, action: bench.work, with_items: {{items: '{{{{ range({count}) | list }}}}', \
@@ -55,7 +56,7 @@ fn facts() -> Facts {
     Facts { parameters: nothing(), variables: nothing(), all_tasks: true, ..Facts::default() }
 }
 
-/// One event.
+/// Applies one event.
 fn conduct(
     graph: &Graph,
     facts: &Facts,
@@ -90,7 +91,7 @@ fn completed(graph: &Graph, task: &str, index: Option<u32>) -> Reported<'static>
     }
 }
 
-/// The execution after items 0 to `count - 1` have ended, reported by hundreds.
+/// Returns the execution after items 0 to `count - 1` have ended, reported in batches of 100.
 fn after_items(graph: &Graph, count: u32) -> (Execution, Facts) {
     let (mut execution, facts) = start(graph);
     for hundred in (0..count).collect::<Vec<_>>().chunks(100) {
@@ -155,7 +156,7 @@ fn completions(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The last arrival at a join of so many tasks.
+/// Measures the last arrival at a join of many tasks.
 fn arrivals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("arrival");
     for tasks in [3, 10, 100, 1000] {
@@ -166,7 +167,7 @@ fn arrivals(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// All but one of the tasks of a fan have ended.
+/// Returns the execution after all but one of the tasks of a fan have ended.
 fn before_the_last(graph: &Graph, tasks: usize) -> (Execution, Facts) {
     let (execution, mut facts) = start(graph);
     let (execution, changes) = conduct(graph, &facts, execution, |conductor| {
@@ -178,8 +179,8 @@ fn before_the_last(graph: &Graph, tasks: usize) -> (Execution, Facts) {
     (execution, facts)
 }
 
-/// What is remembered between events, written and read: of a join that all but one have arrived at, and of one whose tasks
-/// have each published a value.
+/// Measures serializing and deserializing what is remembered between events: of a join that all but one task have
+/// arrived at, and of one whose tasks have each published a value.
 fn memories(criterion: &mut Criterion) {
     for (name, publish) in [("remember", ""), ("remember_values", ", publish: [{n: '{{ result() }}'}]")] {
         let mut group = criterion.benchmark_group(name);
@@ -196,7 +197,7 @@ fn memories(criterion: &mut Criterion) {
     }
 }
 
-/// An item among 10,000, early and late.
+/// Measures an item among 10,000, early and late.
 fn item_completions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("item");
     let graph = compile(&items(10_000));
@@ -207,7 +208,7 @@ fn item_completions(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// All items of a task by hundreds, from the start to what follows it.
+/// Measures all items of a task in batches of 100, from the start to what follows the task.
 fn item_joins(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("items");
     group.sample_size(20);

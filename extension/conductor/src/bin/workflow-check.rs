@@ -1,6 +1,6 @@
-//! `workflow-check FILE…`: validates workflow definitions without a database, and shows each finding in its source.
+//! `workflow-check FILE…`: validates workflow definitions without a database and shows each finding in its source.
 //!
-//! Actions and packs are not looked up. Exit status: 0 no errors, 1 errors, 2 a file can't be read.
+//! Does not look up actions or packs. Exit status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
 
 use std::io::{IsTerminal, Read, Write};
 use std::ops::Range;
@@ -16,14 +16,14 @@ const USAGE: &str = "\
 Usage: workflow-check FILE...
        workflow-check --schema
 
-Validates workflow definitions (YAML or JSON) without a database; - reads standard input.
+Validates workflow definitions (YAML or JSON) without a database. FILE - reads standard input.
 --schema prints the JSON Schema of the language, for editors.
-Exit status: 0 no errors, 1 errors found, 2 a file can't be read.
+Exit status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
 ";
 
-/// Lines of source shown around a finding.
+/// Lines of context shown above and below a finding.
 const AROUND: usize = 1;
-/// Longer excerpts are not shown.
+/// Maximum size of an excerpt, in bytes; longer ones are not shown.
 const MAX_EXCERPT: usize = 20_000;
 
 fn main() -> ExitCode {
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn read(file: &str) -> std::io::Result<Vec<u8>> {
-    // One byte more than allowed tells that it is too much.
+    // One byte over the limit is enough to notice that the file is too large.
     let most = Limits::default().source_bytes as u64 + 1;
     let mut source = Vec::new();
     match file {
@@ -66,7 +66,7 @@ fn read(file: &str) -> std::io::Result<Vec<u8>> {
     Ok(source)
 }
 
-/// Prints a file's findings; 1 if one is an error.
+/// Prints a file's findings. Returns 1 if any of them is an error, otherwise 0.
 fn show(file: &str, source: &[u8], renderer: &Renderer) -> u8 {
     let findings = check(source, &EmptyCatalogue, &Limits::default()).findings;
     let text = String::from_utf8_lossy(source);
@@ -110,7 +110,8 @@ fn report<'f>(file: &'f str, finding: &'f Finding, lines: &[&'f str]) -> Group<'
     }
 }
 
-/// The lines around a finding, the number of the first, and what in them it is about.
+/// Returns the lines around a finding, the number of the first one, and the byte range in them that the finding is
+/// about.
 fn excerpt(finding: &Finding, lines: &[&str]) -> Option<(String, usize, Range<usize>)> {
     let line = (finding.line as usize).checked_sub(1)?;
     let here = lines.get(line)?;
@@ -130,7 +131,7 @@ fn excerpt(finding: &Finding, lines: &[&str]) -> Option<(String, usize, Range<us
     Some((text, first + 1, start..start + length.max(least)))
 }
 
-/// Prints, and does not mind that nobody reads on.
+/// Prints, ignoring errors such as a closed pipe.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,38 +1,38 @@
-//! What the conductor wants written: collected over all events of one execution in a batch, written set-wise.
+//! What the conductor wants written: collected over all events of one execution in a batch, and written set-wise.
 
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
 use crate::view::task_lists::TaskLists;
 
-/// What one or more events changed, besides [`crate::engine::state::Execution`] itself.
+/// What one or more events changed, apart from [`crate::engine::state::Execution`] itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Changes {
     /// Tasks to insert.
     pub scheduled: Vec<NewTask>,
-    /// So many of them, the first, are inserted before anything is withdrawn.
+    /// How many of `scheduled`, counted from the front, are inserted before anything is withdrawn.
     pub scheduled_before: usize,
-    /// So many more items of a task may be claimed, lowest first.
+    /// How many more items of a task may be claimed, lowest index first.
     pub released: Vec<(TaskKey, u32)>,
-    /// All items of a task run again after so many seconds, so many of them claimable at first.
+    /// Tasks whose items all run again after a delay.
     pub items_retried: Vec<ItemsRetry>,
-    /// Tasks not claimed yet must not start: end them as cancelled before the rest is inserted, and answer with
-    /// [`crate::engine::conductor::Conductor::withdrawn`].
+    /// Tasks that are not claimed yet and must not start: end them as `cancelled` before inserting the rest of
+    /// `scheduled`, and answer with [`crate::engine::conductor::Conductor::withdrawn`].
     pub withdraw: Withdraw,
-    /// Tasks with items that ended, or run again, as a whole: what their last item's report answers.
+    /// Tasks with items that ended, or run again, as a whole: the answer to their last item's report.
     pub whole_ends: Vec<(TaskKey, &'static str)>,
-    /// Ended tasks whose rows begin anew.
+    /// Ended tasks whose rows start over.
     pub rerun_tasks: Vec<RerunTask>,
-    /// The execution, which had ended, goes on.
+    /// Whether the execution had ended and now continues.
     pub rerun: bool,
-    /// What is claimable is so no more, or again.
+    /// Whether claimable tasks are put on hold or released again.
     pub hold: Hold,
-    /// Tasks that run are to be reported as cancelled: their workers' answers no longer count.
+    /// Whether running tasks are to be reported as `cancelled`: their workers' reports no longer count.
     pub void: bool,
-    /// The variables, all of them.
+    /// All variables, if they changed.
     pub variables: Option<Data>,
     /// Why the workflow failed.
     pub error_message: Option<String>,
-    /// The execution is over.
+    /// How the execution ended, if it did.
     pub end: Option<End>,
 }
 
@@ -44,43 +44,43 @@ pub enum Withdraw {
     Nothing,
     /// Items of these tasks.
     Items(Vec<TaskKey>),
-    /// All.
+    /// All of them.
     Everything,
 }
 
-/// A pause or its end.
+/// The start or end of a pause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Hold {
     /// Neither.
     #[default]
     Nothing,
-    /// What is claimable waits.
+    /// Claimable tasks have to wait.
     Pause,
-    /// What waited because of a pause is claimable.
+    /// Tasks that waited because of a pause become claimable.
     Resume,
 }
 
-/// Rows of an ended task that begin anew.
+/// Rows of an ended task that start over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RerunTask {
-    /// Which task.
+    /// The task.
     pub key: TaskKey,
-    /// Successful items too, and what it called is called anew: otherwise a row keeps its child.
+    /// Whether successful items run again too, and sub-workflows are started anew. If not, a row keeps its child.
     pub reset_items: bool,
-    /// The item whose turn comes first.
+    /// The item that goes first.
     pub first: Option<u32>,
-    /// How many items are claimable at first; none: it has no items.
+    /// How many items are claimable at first; none: the task has no items.
     pub released: Option<u32>,
 }
 
-/// The items of a task run again.
+/// A task whose items run again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemsRetry {
-    /// Which task.
+    /// The task.
     pub key: TaskKey,
-    /// Seconds from now.
+    /// Delay in seconds.
     pub delay: f64,
-    /// How many are claimable at first.
+    /// How many items are claimable at first.
     pub released: u32,
 }
 
@@ -89,34 +89,34 @@ pub struct ItemsRetry {
 pub struct End {
     /// `Completed`, `Failed`, `Cancelled` or `Timeout`.
     pub status: Status,
-    /// The output, where the workflow has one and it could be rendered.
+    /// The output, if the workflow has one and it could be rendered.
     pub output: Option<Data>,
-    /// Its tasks by how they stand; none: their rows say it.
+    /// The execution's tasks by standing; none: their rows tell.
     pub lists: Option<TaskLists>,
 }
 
 /// A task to insert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
-    /// Which.
+    /// The task.
     pub key: TaskKey,
-    /// Which item.
+    /// The item's index.
     pub index: Option<u32>,
-    /// Which batch of items.
+    /// The batch's index.
     pub batch: Option<u32>,
     /// How it begins.
     pub start: Start,
-    /// What a worker must do; none: nothing, it is the engine's.
+    /// What a worker must do; none: nothing, the engine handles it.
     pub action: Option<String>,
     /// The signal that it waits for.
     pub signal: Option<String>,
     /// The action's input.
     pub input: Option<Data>,
-    /// What it sees.
+    /// The context it sees.
     pub context: Context,
-    /// Seconds an attempt, or a wait, may take.
+    /// Seconds that an attempt or a wait may take.
     pub timeout: Option<i32>,
-    /// Retries allowed.
+    /// Number of retries allowed.
     pub max_retries: i32,
     /// Higher goes first.
     pub priority: i32,
@@ -125,39 +125,39 @@ pub struct NewTask {
 /// How a new task begins.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
-    /// Claimable; without an action, to be ended by the engine or by its signal.
+    /// Claimable. Without an action, it is ended by the engine or by its signal.
     Ready,
-    /// Claimable in so many seconds.
+    /// Claimable after this many seconds.
     Delayed(f64),
-    /// Claimable when it is its turn among the items.
+    /// Claimable once its turn among the items comes.
     Held,
-    /// Ended at once: a routing task, a skipped one, one without items.
+    /// Ended at once: a routing task, a skipped task, or one without items.
     Ended(TaskEnd, Option<Data>),
 }
 
-/// Tasks that were withdrawn.
+/// Rows of a task that were withdrawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Withdrawn {
-    /// Which task.
+    /// The task.
     pub key: TaskKey,
-    /// So many rows of it.
+    /// Number of rows.
     pub count: u32,
 }
 
 /// What became of a reported task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// What its row becomes.
+    /// What becomes of its row.
     pub row: Row,
-    /// How the task as a whole stands: an item's task may run on.
+    /// The status of the task as a whole: a task with items may still be running.
     pub task_status: &'static str,
 }
 
-/// What a reported row becomes.
+/// What becomes of a reported row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
-    /// It ended so.
+    /// It ended this way.
     Ended(TaskEnd),
-    /// It runs again after so many seconds.
+    /// It runs again after this many seconds.
     Retry(f64),
 }

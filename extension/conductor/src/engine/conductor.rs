@@ -1,9 +1,9 @@
 //! The state machine: (graph, state, event) to (state, changes).
 //!
-//! A [`Conductor`] takes the events of one execution that arrived together, in order. Nothing in it knows the clock, a
-//! random number or a database: times and jitter come in with the events, and what must be written comes out as
-//! [`Changes`]. Where a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
-//! taken again with all facts: being pure, the second time is as good as the first.
+//! A [`Conductor`] takes the events of one execution that arrived together, in order. It has no access to a clock,
+//! random numbers or a database: times and jitter come in with the events, and what must be written comes out as
+//! [`Changes`]. If a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
+//! processed again with all facts. This is safe because the conductor is pure.
 
 use crate::engine::commands::{Changes, End, NewTask, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::facts::{Facts, Item, Missing, Outcome, Scope};
@@ -15,49 +15,49 @@ use crate::graph::{Graph, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Tasks that one event may end at once by itself: routing tasks in a cycle must not go round for ever.
+/// Maximum number of tasks that one event may end instantly: routing tasks in a cycle must not loop forever.
 const INSTANT_TASKS: u32 = 10_000;
 
-/// A row as it was reported.
+/// A reported row.
 #[derive(Debug, Clone)]
 pub struct Reported<'a> {
-    /// Which task.
+    /// The task.
     pub key: TaskKey,
-    /// Which item.
+    /// The item's index.
     pub index: Option<u32>,
-    /// What it saw.
+    /// The context it saw.
     pub context: &'a [u32],
-    /// Retries dispatched so far.
+    /// Number of retries dispatched so far.
     pub retries: u32,
-    /// Retries allowed.
+    /// Number of retries allowed.
     pub max_retries: u32,
     /// Seconds since it was first scheduled.
     pub elapsed: f64,
     /// How it ended.
     pub end: TaskEnd,
-    /// What it reported; none: not loaded.
+    /// The reported result; none: not loaded.
     pub result: Option<Data>,
-    /// What it reported of a failure; none: not loaded.
+    /// The reported error; none: not loaded.
     pub error: Option<Data>,
-    /// 0 to 1: where in its range the jitter of a retry falls.
+    /// Where in its range the jitter of a retry falls, from 0 to 1.
     pub jitter: f64,
-    /// The worker's own word on a retry, before any rule.
+    /// The worker's advice on a retry, which comes before any rule.
     pub advice: Advice,
 }
 
-/// What a worker says about a retry.
+/// A worker's advice on a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Advice {
-    /// Nothing: the task's rule decides.
+    /// No advice: the task's rule decides.
     #[default]
     None,
-    /// Do not.
+    /// Do not retry.
     Never,
-    /// If the rule allows one, in so many seconds.
+    /// Retry after this many seconds, if the rule allows a retry.
     After(f64),
 }
 
-/// What breaks a workflow: code, task, and what was being done.
+/// Why a workflow fails: code, task, and what was being done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trouble {
     pub message: String,
@@ -70,7 +70,7 @@ impl Trouble {
     }
 }
 
-/// A task that is to be made ready, or that has ended: what one event leads to is worked off one by one.
+/// A task to make ready, or a task that has ended. The consequences of an event are processed one by one.
 pub(crate) enum Work {
     Ready { node: NodeId, route: u32, context: Context },
     Ended { key: TaskKey, context: Context, outcome: Outcome, end: TaskEnd },
@@ -87,11 +87,11 @@ pub struct Conductor<'a> {
     pub(crate) work: VecDeque<Work>,
     /// Tasks that ended in this batch, as expressions see them.
     pub(crate) ended: Arc<BTreeMap<String, Data>>,
-    /// How many tasks the events before this one have scheduled.
+    /// Number of tasks scheduled by the events before this one.
     scheduled_before: usize,
-    /// Bytes of what the tasks that this event has scheduled are given.
+    /// Bytes of input given to the tasks that this event has scheduled.
     input_bytes: u64,
-    /// Something begins to wait for a signal.
+    /// Whether a task begins to wait for a signal.
     pub(crate) wait_begins: bool,
     instant: u32,
 }
@@ -115,17 +115,18 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Was everything loaded that there is?
+    /// Whether all existing facts were loaded.
     pub fn knows_all(&self) -> bool {
         self.facts.all_tasks
     }
 
-    /// The new state and what to write; none: facts were missing, nothing of it counts.
+    /// Returns the new state and the changes to write; none: facts were missing, and the whole result must be
+    /// discarded.
     pub fn done(self) -> Option<(Execution, Changes)> {
         (!self.missing.any()).then_some((self.execution, self.changes))
     }
 
-    /// The execution begins. Its parameters are the facts'; its first tasks can be claimed in `delay` seconds.
+    /// Starts the execution. Its parameters come from the facts; its first tasks can be claimed after `delay` seconds.
     pub fn start(&mut self, delay: f64) {
         self.execution = Execution::new();
         self.execution.state.live = 0;
@@ -159,7 +160,7 @@ impl<'a> Conductor<'a> {
             for node in &self.graph.starts {
                 self.work.push_back(Work::Ready { node: *node, route: 0, context: Vec::new() });
             }
-            // Every start task counts before the first is looked at, so that one alone never seems to be all there is.
+            // Count all start tasks before looking at the first, so that none of them ever seems to be the only branch.
             self.execution.state.live = self.graph.starts.len() as u32;
         }
         self.run();
@@ -172,14 +173,14 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Must the changes be written before it can go on? What is withdrawn, and what a signal that was kept leads to, counts
-    /// before whatever is reported next.
+    /// Whether the changes must be written before the next report. Withdrawals, and the consequences of a stored
+    /// signal, take effect before whatever is reported next.
     pub fn must_settle(&self) -> bool {
         self.changes.withdraw != Withdraw::Nothing || self.wait_begins
     }
 
-    /// A row was reported. No other may be where [`Conductor::must_settle`]: only so it does not matter which reports come
-    /// together.
+    /// Processes the report of a row. No other may follow while [`Conductor::must_settle`] holds; otherwise the outcome
+    /// would depend on which reports arrive together.
     pub fn finish(&mut self, reported: &Reported) -> Report {
         (self.scheduled_before, self.input_bytes) = (self.changes.scheduled.len(), 0);
         let is_straight = self.execution == Execution::new();
@@ -198,7 +199,7 @@ impl<'a> Conductor<'a> {
         report
     }
 
-    /// Waiting tasks were withdrawn, as the changes had asked.
+    /// Processes the withdrawal of waiting tasks that the changes had asked for.
     pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
         self.changes.withdraw = Withdraw::Nothing;
         for task in withdrawn {
@@ -207,14 +208,14 @@ impl<'a> Conductor<'a> {
         self.run();
     }
 
-    /// Works off what an event led to, and ends the execution when nothing is left.
+    /// Processes what an event led to, and ends the execution when nothing is left.
     pub(crate) fn run(&mut self) {
         while let Some(work) = self.work.pop_front() {
             self.instant += 1;
             if self.instant > INSTANT_TASKS {
                 self.work.clear();
                 self.fail(Trouble {
-                    message: format!("WF609: more than {INSTANT_TASKS} tasks without work in between"),
+                    message: format!("WF609: more than {INSTANT_TASKS} tasks in a row ended without any work"),
                 });
                 break;
             }
@@ -240,7 +241,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Nothing is ready or running: is this the end?
+    /// Decides whether the execution has ended, given that nothing is ready or running.
     fn finale(&mut self) {
         let status = match self.execution.status {
             Status::Running if self.execution.paused => return,
@@ -250,12 +251,12 @@ impl<'a> Conductor<'a> {
                     let name = self.graph.node(join.node).name.clone();
                     let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(task).name.as_str()).collect();
                     let message = format!(
-                        "WF608: join {name} can no longer be reached: only {} of {} inbound tasks arrived ({})",
+                        "WF608: join {name} can no longer fire: only {} of {} inbound tasks arrived ({})",
                         arrived.len(),
                         self.graph.node(join.node).join.unwrap_or(0),
                         arrived.join(", ")
                     );
-                    // What would have run next is the join itself: a rerun of the others brings it back.
+                    // What would have run next is the join itself: rerunning the missing tasks brings it back.
                     self.execution.status = Status::Failed;
                     self.changes.error_message.get_or_insert(message);
                     Status::Failed
@@ -283,18 +284,18 @@ impl<'a> Conductor<'a> {
         let mut output = variables::Changes::new();
         let mut bytes = 0;
         for (name, value) in &self.graph.output {
-            // Like every list of assignments: each entry sees those before it.
+            // As in every list of assignments, each entry sees those before it.
             let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &output));
             let rendered = self
                 .render(value, seen, None, None)
                 .map_err(|error| Trouble::evaluating("WF606", &format!("output {name}"), None, &error));
             let bounded = rendered.and_then(|value| {
                 bytes += variables::size_of(name, &value);
-                self.bound_output(bytes, || format!("with output {name} the output takes")).map(|()| value)
+                self.bound_output(bytes, || format!("with output {name}, the output takes")).map(|()| value)
             });
             match bounded {
                 Ok(value) => drop(output.insert(name.clone(), value)),
-                // What was rendered before stays: it may be what one needs to see why.
+                // Keep what was rendered so far: it may be needed to see why rendering failed.
                 Err(trouble) => {
                     if status == Status::Completed {
                         status = Status::Failed;
@@ -314,16 +315,17 @@ impl<'a> Conductor<'a> {
         self.changes.end = Some(End { status, output, lists: None });
     }
 
-    /// So much may be rendered: may it be? A template is bounded by itself; many of them must not take any memory.
+    /// Checks rendered bytes against the limit. Each template has its own limit, but many of them together must not
+    /// take unlimited memory.
     fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Trouble> {
         let most = self.graph.limits.output_bytes;
         if bytes <= most as u64 {
             return Ok(());
         }
-        Err(Trouble { message: format!("WF614: {} {bytes} bytes, at most {most} are allowed", what()) })
+        Err(Trouble { message: format!("WF614: {} {bytes} bytes, but at most {most} are allowed", what()) })
     }
 
-    /// Counts what a task is given that this event schedules. What one event schedules is written at once.
+    /// Counts the input of a task that this event schedules. All tasks that one event schedules are written at once.
     pub(crate) fn count_input(&mut self, task: &NewTask) -> Result<(), Trouble> {
         let texts = [&task.action, &task.signal].into_iter().flatten().map(|text| text.len() as u64);
         let bytes = |input: &Data| match opaque::any_source(input) {
@@ -332,10 +334,12 @@ impl<'a> Conductor<'a> {
         };
         self.input_bytes += task.input.as_ref().map_or(0, bytes) + texts.sum::<u64>();
         let name = &self.graph.node(task.key.node).name;
-        self.bound_output(self.input_bytes, || format!("with task {name} the inputs of what starts at once take"))
+        self.bound_output(self.input_bytes, || {
+            format!("with task {name}, the inputs of tasks that start together take")
+        })
     }
 
-    /// Why the output's schema does not take it.
+    /// Returns why the output's schema rejects the output.
     fn rejected(&self, output: &Option<Data>) -> Option<String> {
         let schema = self.graph.output_schema.as_ref()?;
         let output = output.as_ref().map(expression::json).unwrap_or_default();
@@ -343,10 +347,10 @@ impl<'a> Conductor<'a> {
         let violations = schema.violations(&output);
         let first = violations.list.first()?;
         let place = if first.path.is_empty() { "output" } else { first.path.as_str() };
-        Some(format!("WF607: the output is rejected by its schema: {} at {place}", first.message))
+        Some(format!("WF607: the output violates its schema: {} at {place}", first.message))
     }
 
-    /// The workflow fails: what runs may finish, nothing new starts.
+    /// Fails the workflow: running tasks may finish, and nothing new starts.
     pub(crate) fn fail(&mut self, trouble: Trouble) {
         if self.changes.error_message.is_none() && self.execution.status != Status::Failed {
             self.changes.error_message = Some(trouble.message);
@@ -354,14 +358,14 @@ impl<'a> Conductor<'a> {
         self.stop(Status::Failed);
     }
 
-    /// Nothing new starts from here on; what waits is withdrawn.
+    /// Lets nothing new start from here on, and withdraws waiting tasks.
     pub(crate) fn stop(&mut self, status: Status) {
         if self.execution.status != Status::Running {
             return;
         }
         self.execution.status = status;
-        // What an earlier event has scheduled is withdrawn as if its row were there. What this one has scheduled never was:
-        // it goes back to where a rerun finds it.
+        // Tasks scheduled by an earlier event are withdrawn as if they had rows. Tasks scheduled by this event never
+        // existed: they go back to where a rerun finds them.
         self.changes.scheduled_before = self.scheduled_before;
         for (place, task) in std::mem::take(&mut self.changes.scheduled).into_iter().enumerate() {
             if place < self.scheduled_before || matches!(task.start, Start::Ended(..)) {
@@ -397,7 +401,7 @@ impl<'a> Conductor<'a> {
         vars: Option<Data>,
         task: Option<(&str, &Outcome)>,
     ) -> Result<bool, ExpressionError> {
-        // The two most common conditions need no machine.
+        // The two most common conditions don't need the template machine.
         if let Some((_, outcome)) = task {
             match self.graph.programs.source(program) {
                 "{{ succeeded() }}" => return Ok(outcome.status == TaskEnd::Completed.name()),

@@ -1,4 +1,4 @@
-//! What people do to an execution: pause, resume, cancel, let it time out, rerun.
+//! What people do to an execution: pause, resume, cancel, time out, rerun.
 
 use crate::engine::commands::{Hold, RerunTask, Withdraw};
 use crate::engine::conductor::{Conductor, Trouble, Work};
@@ -12,22 +12,22 @@ use crate::language::definition::CancellationPolicy;
 /// A task that a rerun runs again.
 #[derive(Debug, Clone)]
 pub struct Rerun {
-    /// Which.
+    /// The task.
     pub key: TaskKey,
-    /// What it saw.
+    /// The context it saw.
     pub context: Context,
-    /// Its items in all, and those of them that keep their success; none: it has no items.
+    /// Total number of items, and how many of them keep their success; none: it has no items.
     pub items: Option<(u32, u32)>,
-    /// Items that succeeded run again too, and what it called is called anew.
+    /// Whether successful items run again too, and sub-workflows are started anew.
     pub reset_items: bool,
-    /// The item whose turn comes first; none: the order of items.
+    /// The item that goes first; none: items go in their order.
     pub first: Option<u32>,
-    /// The engine ended it at once: it was skipped, or had nothing to do. Its row is no work.
+    /// Whether the engine ended it at once because it was skipped or had nothing to do. Such a row is no work.
     pub ended_at_once: bool,
 }
 
 impl Conductor<'_> {
-    /// No new claims; what runs may finish. Doing it again changes nothing.
+    /// Stops new claims; running tasks may finish. Idempotent.
     pub fn pause(&mut self) {
         if self.execution.status == Status::Running && !self.execution.paused {
             self.execution.paused = true;
@@ -35,7 +35,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// Claims again; ends the execution where nothing is left to do.
+    /// Allows claims again, and ends the execution if nothing is left to do.
     pub fn resume(&mut self) {
         if self.execution.paused {
             self.execution.paused = false;
@@ -44,7 +44,8 @@ impl Conductor<'_> {
         }
     }
 
-    /// Nothing new starts; cancelled when nothing runs. What has ended stays as it is.
+    /// Lets nothing new start; the execution is cancelled once nothing is running. An execution that has ended stays as
+    /// it is.
     pub fn cancel(&mut self) {
         if self.execution.status != Status::Running && self.execution.state.live == 0 {
             return;
@@ -52,14 +53,14 @@ impl Conductor<'_> {
         self.execution.paused = false;
         self.stop(Status::Canceling);
         if self.execution.status == Status::Failed && self.execution.state.live > 0 {
-            // It failed already, and keeps that verdict; what was to run all the same no longer is.
+            // It has already failed and keeps that verdict. Tasks that were still to run beside it no longer do.
             self.changes.withdraw = Withdraw::Everything;
         }
         self.changes.void = self.graph.cancellation_policy == CancellationPolicy::CancelRunning;
         self.run();
     }
 
-    /// The workflow took too long.
+    /// Ends the workflow because its timeout has passed.
     pub fn time_out(&mut self) {
         if self.execution.status == Status::Running {
             self.execution.paused = false;
@@ -69,13 +70,13 @@ impl Conductor<'_> {
         }
     }
 
-    /// Runs tasks of a finished execution again, and what would have started when it stopped.
+    /// Runs tasks of a finished execution again, along with what would have started when it stopped.
     pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         let staged = std::mem::take(&mut self.execution.state.staged);
         if tasks.is_empty() && staged.is_empty() {
-            return Err("nothing in it failed".to_owned());
+            return Err("none of its tasks failed".to_owned());
         }
-        // The last task runs at this end too, whatever became of it at the one before.
+        // The `finally` task runs at this end too, however it went last time.
         let is_last = |node: NodeId| self.graph.finally == Some(node);
         let state = &mut self.execution.state;
         state.failures.retain(|key| !is_last(key.node));
@@ -106,7 +107,7 @@ impl Conductor<'_> {
             return self.work.push_back(Work::Ready { node, route, context });
         }
         if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
-            // All of its items keep their success: what is left to do is what follows them.
+            // All of its items keep their success: only what follows them is left to do.
             let result = self.facts.results.get(&task.key).cloned();
             let outcome = Outcome { status: TaskEnd::Completed.name(), result, error: Some(Data::from(())) };
             return self.end_task(task.key, &task.context, outcome, TaskEnd::Completed);
@@ -138,7 +139,7 @@ impl Conductor<'_> {
         self.changes.rerun_tasks.push(RerunTask { key, reset_items, first, released });
     }
 
-    /// Concurrency, failures tolerated, and retries allowed.
+    /// Returns the concurrency, the tolerated failures and the allowed retries.
     fn item_bounds(&self, task: &Rerun) -> (u32, Option<u32>, u32) {
         let node = self.graph.node(task.key.node);
         match (&node.items, task.items) {
@@ -152,7 +153,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// The workflow fails for a reason outside its graph.
+    /// Fails the workflow for a reason outside its graph.
     pub fn break_off(&mut self, message: String) {
         self.fail(Trouble { message });
         self.run();

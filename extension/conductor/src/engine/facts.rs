@@ -9,53 +9,54 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What was loaded of an execution before a step. What a step needs and was not loaded, it names as missing.
+/// What was loaded of an execution before a step. If a step needs something that was not loaded, it reports it as
+/// missing.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The parameters.
     pub parameters: Option<Data>,
     /// `workflow_execution.variables`.
     pub variables: Option<Data>,
-    /// Ended tasks by name: `{status, result, error}`, the newest of each name; undefined for one that was looked for
+    /// Ended tasks by name: `{status, result, error}`, the newest of each name; undefined for one that was looked up
     /// and has not ended.
     pub tasks: Arc<BTreeMap<String, Data>>,
-    /// Whether `tasks` holds all there are: a name that is not there then has not ended.
+    /// Whether `tasks` holds all ended tasks, so that a name that is not in it has not ended.
     pub all_tasks: bool,
-    /// Results of tasks with items, in item order, those of this batch included.
+    /// Results of tasks with items, in item order, including those of this batch.
     pub results: BTreeMap<TaskKey, Data>,
     /// `system.…`
     pub system: Option<Data>,
 }
 
-/// Did a step meet something that had not been loaded?
+/// Records whether a step needed something that had not been loaded.
 #[derive(Debug, Clone, Default)]
 pub struct Missing(Arc<AtomicBool>);
 
 impl Missing {
-    /// Notes that it did.
+    /// Notes that something was missing.
     pub fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Did it?
+    /// Whether anything was missing.
     pub fn any(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How the task ended whose transitions are tested.
+/// How the task ended whose transitions are being tested.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// `completed`, `failed`, …
     pub status: &'static str,
-    /// What it reported; none: not loaded.
+    /// The reported result; none: not loaded.
     pub result: Option<Data>,
-    /// What it reported of a failure; none: not loaded.
+    /// The reported error; none: not loaded.
     pub error: Option<Data>,
 }
 
 impl Outcome {
-    /// As `task.name` in expressions.
+    /// Returns it as `task.name` in expressions.
     pub(crate) fn value(&self, missing: &Missing) -> Data {
         Value::from_object(Ended { outcome: self.clone(), missing: missing.clone() })
     }
@@ -66,9 +67,9 @@ impl Outcome {
 pub struct Item {
     /// The item, or the batch's items.
     pub item: Data,
-    /// Its number, from 0.
+    /// Its index, from 0.
     pub index: u32,
-    /// The batch's number.
+    /// The batch's index.
     pub batch: Option<u32>,
 }
 
@@ -78,18 +79,18 @@ pub struct Scope<'a> {
     pub facts: &'a Facts,
     /// The branch's variables; none: not loaded.
     pub vars: Option<Data>,
-    /// Tasks that ended since the facts were loaded, by name.
+    /// Tasks that have ended since the facts were loaded, by name.
     pub ended: &'a Arc<BTreeMap<String, Data>>,
     /// The task that ended, by name.
     pub task: Option<(&'a str, &'a Outcome)>,
     /// The item.
     pub item: Option<&'a Item>,
-    /// Set when something was needed that is not there.
+    /// Set when something was needed that was not loaded.
     pub missing: &'a Missing,
 }
 
 impl Scope<'_> {
-    /// The scope as MiniJinja takes it.
+    /// Returns the scope as a MiniJinja value.
     pub fn value(&self) -> Value {
         let outcome = self.task.map(|(_, outcome)| outcome.value(self.missing));
         Value::from_object(Root {

@@ -1,4 +1,4 @@
-//! `with_items`: one row an item, so many at once, and one end for all of them.
+//! `with_items`: one row per item, limited concurrency, and a single end for all of them.
 
 use crate::engine::commands::{ItemsRetry, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported, Trouble};
@@ -10,7 +10,7 @@ use crate::language::definition::{MaxFailures, OnItemFailure};
 use crate::language::finding::shorten;
 use minijinja::value::ValueKind;
 
-/// Characters of a wrong value that a message shows.
+/// Number of characters of an invalid value shown in messages.
 pub(crate) const SHOWN: usize = 100;
 
 impl Conductor<'_> {
@@ -57,7 +57,7 @@ impl Conductor<'_> {
             max_retries,
             stopped: false,
             final_failure: false,
-            // Where the next one waits for its turn, each end decides something.
+            // If items wait for their turn, every end matters.
             uncounted: concurrency == 0 && total > 1,
         });
         Ok(())
@@ -68,14 +68,14 @@ impl Conductor<'_> {
             .render(&items.items, vars.clone(), None, None)
             .map_err(|error| Trouble::evaluating("WF603", "items", Some(&node.name), &error))?;
         if !matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) {
-            let message = format!("WF603: items of task {} are no list but a {}", node.name, list.kind());
+            let message = format!("WF603: items of task {} must be a list, not a {}", node.name, list.kind());
             return Err(Trouble { message });
         }
         let length = list.len().unwrap_or(usize::MAX);
         if length > self.graph.limits.items {
             let most = self.graph.limits.items;
             return Err(Trouble {
-                message: format!("WF614: task {} has {length} items, at most {most} are allowed", node.name),
+                message: format!("WF614: task {} has {length} items, but at most {most} are allowed", node.name),
             });
         }
         let single: Vec<Data> = list.try_iter().into_iter().flatten().map(|item| named(&items.names, item)).collect();
@@ -104,13 +104,17 @@ impl Conductor<'_> {
             Some(count) if count >= 1 => Ok(Some(u32::try_from(count).unwrap_or(u32::MAX))),
             _ => {
                 let value = value.to_string();
-                let message = format!("WF603: {what} of task {} is no count: {}", node.name, shorten(&value, SHOWN));
+                let message = format!(
+                    "WF603: {what} of task {} must be a positive integer, not {}",
+                    node.name,
+                    shorten(&value, SHOWN)
+                );
                 Err(Trouble { message })
             }
         }
     }
 
-    /// An item was reported.
+    /// Processes the report of an item.
     pub(crate) fn finish_item(&mut self, reported: &Reported) -> Report {
         let key = reported.key;
         let paused = self.execution.paused;
@@ -143,9 +147,9 @@ impl Conductor<'_> {
         Report { row: Row::Ended(reported.end), task_status: whole.unwrap_or(going) }
     }
 
-    /// An item has ended: the next one's turn has come.
+    /// Releases the next item after one has ended.
     fn release_next(&mut self, key: TaskKey) {
-        // In a workflow that failed, what still has a turn to wait for began beside `fail`: the rest was withdrawn.
+        // Items still waiting for their turn in a failed workflow started beside `fail`: the rest was withdrawn.
         let running =
             matches!(self.execution.status, Status::Running | Status::Failed) || self.execution.state.verdict.is_some();
         if let Some(progress) = self.execution.state.progress(key)
@@ -162,7 +166,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// When all items have ended, so has the task.
+    /// Ends the task once all items have ended.
     fn settle_items(&mut self, key: TaskKey, reported: &Reported) {
         let canceling = self.execution.status == Status::Canceling;
         let Some(progress) = self.execution.state.progress(key) else { return };
@@ -218,7 +222,7 @@ impl Conductor<'_> {
         self.changes.whole_ends.push((key, "retrying"));
     }
 
-    /// Waiting rows of a task were withdrawn.
+    /// Processes the withdrawal of a task's waiting rows.
     pub(crate) fn withdrawn_task(&mut self, withdrawn: &Withdrawn) {
         let key = withdrawn.key;
         match self.execution.state.progress(key) {
@@ -266,12 +270,13 @@ fn named(names: &[String], item: Data) -> Data {
     }
 }
 
-/// Does a task that ended with so many failures among its items count as done well?
+/// Whether a task with this many failed items counts as completed.
 pub fn tolerates(items: &Items, total: u32, failed: u32) -> bool {
     failed <= tolerated(items, total).unwrap_or(0)
 }
 
-/// How many failures among its items a task tolerates; with more, no new item starts. None: all run, and none may fail.
+/// Returns how many failed items a task tolerates; beyond that, no new item starts. None: all items run, and none may
+/// fail.
 pub(crate) fn tolerated(items: &Items, total: u32) -> Option<u32> {
     match (items.on_item_failure, items.max_failures) {
         (OnItemFailure::FailFast, _) => Some(0),

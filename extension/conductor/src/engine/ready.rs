@@ -1,4 +1,4 @@
-//! Making a task ready: its condition, its input, its items, its place in time.
+//! Making a task ready: its condition, its input, its items, its start time.
 
 use crate::engine::commands::{NewTask, Start};
 use crate::engine::conductor::{Conductor, Trouble, Work};
@@ -10,7 +10,7 @@ use crate::graph::{Node, NodeId};
 use crate::language::finding::shorten;
 
 impl Conductor<'_> {
-    /// A task's turn has come. It counts as live already.
+    /// Makes a task ready. It already counts as live.
     pub(crate) fn ready(&mut self, node: NodeId, route: u32, context: Context) {
         if self.execution.status != Status::Running && self.execution.state.verdict.is_none() {
             self.execution.state.live -= 1;
@@ -18,15 +18,16 @@ impl Conductor<'_> {
             return;
         }
         let compiled = self.graph.node(node);
-        // What no cycle leads to runs once by each way. After a rerun it may again, even twice: what had been about to start
-        // does, and what runs again leads to it as well.
+        // Outside of cycles, a task runs once per route. After a rerun it may run again, even twice: once because it
+        // had been about to start, and once because a task that leads to it runs again.
         let visit = match (compiled.repeats, self.execution.state.reruns) {
             (false, 0) => 0,
             (false, reruns) => self.execution.state.visit(node, reruns),
             (true, _) => self.execution.state.visit(node, 0),
         };
         if compiled.repeats && visit >= self.graph.max_visits {
-            let message = format!("WF609: task {} ran {visit} times, which is max_visits", compiled.name);
+            let message =
+                format!("WF609: task {} already ran {visit} times, the limit set by max_visits", compiled.name);
             return self.refuse(node, route, context, Trouble { message });
         }
         let key = TaskKey { node, route, visit };
@@ -37,7 +38,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// A task that cannot start breaks the workflow; a rerun tries it again.
+    /// Fails the workflow because a task cannot start; a rerun tries it again.
     fn refuse(&mut self, node: NodeId, route: u32, context: Context, trouble: Trouble) {
         self.execution.state.live -= 1;
         self.execution.state.staged.push(Staged { node, route, context });
@@ -88,7 +89,11 @@ impl Conductor<'_> {
             Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| {
                 let value = value.to_string();
                 Trouble {
-                    message: format!("WF602: {what} of task {} is no text: {}", node.name, shorten(&value, SHOWN)),
+                    message: format!(
+                        "WF602: {what} of task {} must be text, not {}",
+                        node.name,
+                        shorten(&value, SHOWN)
+                    ),
                 }
             }),
         };
@@ -122,7 +127,7 @@ impl Conductor<'_> {
         Ok(count.as_i64().unwrap_or(0).clamp(0, i32::MAX.into()) as i32)
     }
 
-    /// The engine itself ends a task: a row that was never claimable.
+    /// Lets the engine itself end a task, whose row was never claimable.
     pub(crate) fn end_at_once(&mut self, key: TaskKey, context: &Context, end: TaskEnd, result: Option<Data>) {
         self.changes.scheduled.push(NewTask {
             key,
@@ -142,7 +147,7 @@ impl Conductor<'_> {
         self.work.push_back(Work::Ended { key, context: context.clone(), outcome, end });
     }
 
-    /// Seconds from a number or a template; zero or less is none.
+    /// Returns seconds from a number or a template; zero or less counts as none.
     pub(crate) fn seconds(
         &self,
         rendering: &Option<Rendering>,
@@ -156,12 +161,12 @@ impl Conductor<'_> {
             _ if value.is_none() => Ok(None),
             _ => {
                 let expression = shorten(&value.to_string(), SHOWN).into_owned();
-                Err(ExpressionError { expression, message: "no number of seconds".to_owned() })
+                Err(ExpressionError { expression, message: "expected a number of seconds".to_owned() })
             }
         }
     }
 
-    /// Takes back a task that was scheduled in this batch and is not written yet.
+    /// Takes back a task that was scheduled in this batch and has not been written yet.
     pub(crate) fn unschedule(&mut self, task: NewTask) {
         let key = task.key;
         let first = match self.execution.state.items.iter().position(|progress| progress.key == key) {

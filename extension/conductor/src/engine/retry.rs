@@ -1,4 +1,4 @@
-//! Does a task run again, and when? Decided before its transitions.
+//! Whether and when a task runs again. This is decided before its transitions.
 
 use crate::engine::conductor::{Advice, Conductor, Reported, Trouble};
 use crate::engine::facts::Outcome;
@@ -6,11 +6,11 @@ use crate::engine::state::TaskEnd;
 use crate::graph::Retry;
 use crate::language::definition::Backoff;
 
-/// The longest delay, in seconds: a hundred years is for ever, and still a time.
+/// Maximum delay, in seconds: a hundred years is effectively forever, and still a valid timestamp.
 const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
 
 impl Conductor<'_> {
-    /// Seconds until the task runs again; none: it does not.
+    /// Returns the seconds until the task runs again; none: it does not.
     pub(crate) fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Trouble> {
         let node = self.graph.node(reported.key.node);
         let Some(retry) = &node.retry else { return Ok(None) };
@@ -41,7 +41,7 @@ impl Conductor<'_> {
     }
 }
 
-/// The delay after `retries` retries; `jitter` from 0 to 1 says where in its range it falls.
+/// Returns the delay after `retries` retries; `jitter`, from 0 to 1, says where in its range it falls.
 fn backoff(retry: &Retry, delay: f64, retries: u32, jitter: f64) -> f64 {
     let spec = &retry.spec;
     let grown = match spec.backoff {

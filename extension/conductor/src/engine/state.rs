@@ -1,8 +1,8 @@
 //! What the conductor remembers of an execution between events.
 //!
-//! [`State`] is stored as `workflow_execution.state`. Reading and writing it is part of every event, so it holds nothing
-//! that grows with finished tasks but a bit a join. It is the default, stored as NULL, while a single branch without
-//! variables walks plain steps.
+//! [`State`] is stored as `workflow_execution.state`. It is read and written with every event, so it holds nothing that
+//! grows with the number of finished tasks, except one bit per join. While a single branch without variables walks
+//! plain steps, it has its default value, which is stored as NULL.
 
 use crate::engine::variables::Changes;
 use crate::expression::Data;
@@ -10,26 +10,26 @@ use crate::graph::NodeId;
 use crate::graph::node_set::NodeSet;
 use serde::{Deserialize, Serialize};
 
-/// Where a workflow stands.
+/// The status of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It goes on, or is paused.
+    /// Running or paused.
     Running,
-    /// It ended well.
+    /// Ended successfully.
     Completed,
-    /// It failed; what runs may finish.
+    /// Failed; running tasks may finish.
     Failed,
-    /// It was cancelled, and waits for what runs.
+    /// Told to cancel; waits for running tasks.
     Canceling,
-    /// It was cancelled, and nothing runs.
+    /// Ended by a cancel; nothing is running.
     Cancelled,
-    /// It took too long; what runs may finish.
+    /// Took too long; running tasks may finish.
     Timeout,
 }
 
 impl Status {
-    /// The name in `workflow.execution_status`.
+    /// Returns the name in `workflow.execution_status`.
     pub fn name(self) -> &'static str {
         match self {
             Status::Running => "running",
@@ -41,12 +41,7 @@ impl Status {
         }
     }
 
-    /// Whether the executions that it has called stop, too.
-    pub fn stops_children(self) -> bool {
-        matches!(self, Status::Canceling | Status::Cancelled | Status::Timeout)
-    }
-
-    /// The status of that name; the names before `running` mean the same to the conductor.
+    /// Returns the status with this name. The names before `running` mean the same to the conductor.
     pub fn parse(name: &str) -> Option<Status> {
         Some(match name {
             "requested" | "scheduling" | "scheduled" | "running" => Status::Running,
@@ -64,22 +59,22 @@ impl Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskEnd {
-    /// Well.
+    /// Successfully.
     Completed,
-    /// Badly.
+    /// With a failure.
     Failed,
     /// It took too long.
     Timeout,
-    /// Nobody is left to finish it.
+    /// No worker is left to finish it.
     Abandoned,
-    /// It was cancelled.
+    /// By a cancel.
     Cancelled,
-    /// Its condition was false: it did not run.
+    /// Its condition was false, so it did not run.
     Skipped,
 }
 
 impl TaskEnd {
-    /// The name that expressions and people see.
+    /// Returns the name that expressions and people see.
     pub fn name(self) -> &'static str {
         match self {
             TaskEnd::Completed => "completed",
@@ -91,7 +86,7 @@ impl TaskEnd {
         }
     }
 
-    /// The end of that name.
+    /// Returns the end with this name.
     pub fn parse(name: &str) -> Option<TaskEnd> {
         Some(match name {
             "completed" => TaskEnd::Completed,
@@ -104,7 +99,7 @@ impl TaskEnd {
         })
     }
 
-    /// Failed, timed out or abandoned.
+    /// Whether it failed, timed out or was abandoned.
     pub fn is_failure(self) -> bool {
         matches!(self, TaskEnd::Failed | TaskEnd::Timeout | TaskEnd::Abandoned)
     }
@@ -113,16 +108,16 @@ impl TaskEnd {
 /// An execution between two events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// No task of it can be claimed.
+    /// Whether it is paused, so that none of its tasks can be claimed.
     pub paused: bool,
-    /// The rest.
+    /// Everything else.
     pub state: State,
 }
 
 impl Execution {
-    /// One that has not begun.
+    /// Returns an execution that has not begun.
     pub fn new() -> Execution {
         Execution { status: Status::Running, paused: false, state: State::default() }
     }
@@ -134,57 +129,57 @@ impl Default for Execution {
     }
 }
 
-/// Which branches' changes a task sees, oldest first: numbers of [`Delta`]s.
+/// The branch changes that a task sees, oldest first: numbers of [`Delta`]s.
 pub type Context = Vec<u32>;
 
 /// What the conductor remembers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
-    /// Tasks ready or running, one with items counting once.
+    /// Number of tasks that are ready or running; a task with items counts once.
     pub live: u32,
-    /// Routes opened so far, at tasks that several ways lead to. Route 0 is the way from the start.
+    /// Number of routes opened so far, at tasks that several transitions lead to. Route 0 is the one from the start.
     #[serde(skip_serializing_if = "is_default")]
     pub routes: u32,
     /// Joins that something has arrived at.
     #[serde(skip_serializing_if = "is_default")]
     pub joins: Vec<Arrivals>,
-    /// Joins that have fired and that no cycle leads to, by route: they fire once, whoever arrives later or is rerun.
+    /// Joins outside of cycles that have fired, by route. They fire once, whoever arrives later or is rerun.
     #[serde(skip_serializing_if = "is_default")]
     pub fired: Vec<(u32, NodeSet)>,
-    /// How often tasks ran that may run again.
+    /// How often tasks have run that may run again.
     #[serde(skip_serializing_if = "is_default")]
     pub visits: Vec<(NodeId, u32)>,
-    /// How often it was rerun.
+    /// How often the execution was rerun.
     #[serde(skip_serializing_if = "is_default")]
     pub reruns: u32,
     /// Tasks with items that have not ended.
     #[serde(skip_serializing_if = "is_default")]
     pub items: Vec<Progress>,
-    /// Bytes of all variables, those of branches together: counted as they change, never measured anew.
+    /// Bytes of all variables, including those of branches: updated as they change, never measured from scratch.
     #[serde(skip_serializing_if = "is_default")]
     pub bytes: u64,
-    /// The variables as they were when the branches parted; none: `variables` itself.
+    /// The variables as they were when the branches split; none: `variables` itself.
     #[serde(skip_serializing_if = "is_default")]
     pub base: Option<Data>,
-    /// What branches have published since.
+    /// What branches have published since then.
     #[serde(skip_serializing_if = "is_default")]
     pub deltas: Vec<Delta>,
-    /// What the branches that have ended saw; none: none has.
+    /// What the branches that have ended saw; none: no branch has ended.
     #[serde(skip_serializing_if = "is_default")]
     pub ended: Option<Context>,
-    /// Failures that nothing handled: what a rerun starts with.
+    /// Unhandled failures, which a rerun starts with.
     #[serde(skip_serializing_if = "is_default")]
     pub failures: Vec<TaskKey>,
-    /// What would have started after the workflow failed: a rerun starts it.
+    /// Tasks that would have started after the workflow failed; a rerun starts them.
     #[serde(skip_serializing_if = "is_default")]
     pub staged: Vec<Staged>,
-    /// The verdict while the `finally` task runs.
+    /// The verdict while the `finally` task is running.
     #[serde(skip_serializing_if = "is_default")]
     pub verdict: Option<Status>,
 }
 
-/// What goes without saying is not written.
+/// Default values are not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -210,13 +205,13 @@ impl Default for State {
     }
 }
 
-/// One run of a task among those of the same name.
+/// One run of a task, as opposed to other runs of the same task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskKey {
-    /// Which task.
+    /// The task.
     pub node: NodeId,
-    /// By which way.
+    /// The route.
     #[serde(skip_serializing_if = "is_default")]
     pub route: u32,
     /// How often it ran before in a cycle.
@@ -224,7 +219,7 @@ pub struct TaskKey {
     pub visit: u32,
 }
 
-/// A join that waits; or one in a cycle that has fired and may still be reached by the rest.
+/// A join that is waiting, or one in a cycle that has fired and that the remaining tasks may still reach.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Arrivals {
@@ -238,63 +233,64 @@ pub struct Arrivals {
     /// What they saw, merged in order of arrival.
     #[serde(skip_serializing_if = "is_default")]
     pub context: Context,
-    /// It has fired.
+    /// Whether it has fired.
     #[serde(skip_serializing_if = "is_default")]
     pub fired: bool,
 }
 
 impl Arrivals {
-    /// Nothing has arrived.
+    /// Returns a join that nothing has arrived at.
     pub fn none(node: NodeId, route: u32) -> Arrivals {
         Arrivals { node, route, tasks: NodeSet::default(), context: Context::new(), fired: false }
     }
 }
 
-/// How far a task with items is.
+/// Progress of a task with items.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// Which task.
+    /// The task.
     #[serde(flatten)]
     pub key: TaskKey,
-    /// What it sees.
+    /// The context it sees.
     #[serde(skip_serializing_if = "is_default")]
     pub context: Context,
-    /// Items in all.
+    /// Total number of items.
     pub total: u32,
-    /// Items made claimable so far.
+    /// Number of items made claimable so far.
     pub released: u32,
-    /// Items that have ended.
+    /// Number of items that have ended.
     #[serde(skip_serializing_if = "is_default")]
     pub ended: u32,
-    /// Of these, failed.
+    /// How many of the ended items failed.
     #[serde(skip_serializing_if = "is_default")]
     pub failed: u32,
-    /// Of these, cancelled.
+    /// How many of the ended items were cancelled.
     #[serde(skip_serializing_if = "is_default")]
     pub cancelled: u32,
-    /// Of these, never begun, because nothing new was to start.
+    /// How many of the ended items never began, because nothing new was to start.
     #[serde(skip_serializing_if = "is_default")]
     pub withdrawn: u32,
-    /// How many may be claimable or running; 0: any number.
+    /// How many items may be claimable or running at once; 0: any number.
     #[serde(skip_serializing_if = "is_default")]
     pub concurrency: u32,
-    /// Failures tolerated; with more, no new item starts. None: all run, and none may fail.
+    /// How many failures are tolerated; beyond that, no new item starts. None: all items run, and none may fail.
     #[serde(skip_serializing_if = "is_default")]
     pub tolerated: Option<u32>,
-    /// Retries of the whole so far.
+    /// Number of retries of the whole task so far.
     #[serde(skip_serializing_if = "is_default")]
     pub retries: u32,
-    /// Retries of the whole allowed.
+    /// Number of retries of the whole task allowed.
     #[serde(skip_serializing_if = "is_default")]
     pub max_retries: u32,
-    /// No new item starts.
+    /// Whether no new item starts.
     #[serde(skip_serializing_if = "is_default")]
     pub stopped: bool,
-    /// A worker has said that trying again is of no use.
+    /// Whether a worker has said that trying again is pointless.
     #[serde(skip_serializing_if = "is_default")]
     pub final_failure: bool,
-    /// Items that are done may be known to their own rows only: whoever goes on with the execution counts these first.
+    /// Whether finished items may be known only to their own rows; whoever continues the execution must count them
+    /// first.
     #[serde(skip_serializing_if = "is_default")]
     pub uncounted: bool,
 }
@@ -307,7 +303,7 @@ pub struct Delta {
     pub id: u32,
     /// Variables and their values.
     pub vars: Changes,
-    /// Only one branch sees it, which may add to it.
+    /// Whether only one branch sees it, which may then add to it.
     #[serde(skip_serializing_if = "is_default")]
     pub own: bool,
 }
@@ -316,23 +312,24 @@ pub struct Delta {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Staged {
-    /// Which.
+    /// The task.
     pub node: NodeId,
-    /// By which way.
+    /// The route.
     #[serde(skip_serializing_if = "is_default")]
     pub route: u32,
-    /// What it would have seen.
+    /// The context it would have seen.
     #[serde(skip_serializing_if = "is_default")]
     pub context: Context,
 }
 
 impl State {
-    /// Is the task that just ended the only thing there is, so that what it publishes is simply the variables?
+    /// Whether the task that just ended is the only branch there is, so that what it publishes is simply the variables.
     pub fn is_single(&self) -> bool {
         self.live == 1 && self.ended.is_none() && self.staged.is_empty() && self.joins.iter().all(|join| join.fired)
     }
 
-    /// What goes without saying: an execution is one branch of plain steps, and of one that has completed nothing is left.
+    /// Returns the default state: an execution has one branch of plain steps, and a completed one has nothing left to
+    /// do.
     pub fn plain(status: Status) -> State {
         match status {
             Status::Completed => State { live: 0, ended: Some(Context::new()), ..State::default() },
@@ -340,12 +337,12 @@ impl State {
         }
     }
 
-    /// A join that something arrived at and that has not fired.
+    /// Returns a join that something has arrived at and that has not fired.
     pub fn waiting_join(&self) -> Option<&Arrivals> {
         self.joins.iter().find(|join| !join.fired)
     }
 
-    /// Where what has arrived at a join is.
+    /// Returns the position in `joins` of a join's arrivals, adding them if necessary.
     pub fn arrivals(&mut self, node: NodeId, route: u32) -> usize {
         let place = self.joins.iter().position(|join| join.node == node && join.route == route);
         place.unwrap_or_else(|| {
@@ -354,25 +351,26 @@ impl State {
         })
     }
 
-    /// The progress of a task with items.
+    /// Returns the progress of a task with items.
     pub fn progress(&mut self, key: TaskKey) -> Option<&mut Progress> {
         self.items.iter_mut().find(|progress| progress.key == key)
     }
 
-    /// May it be left to its own row that this item is done? It decides nothing: not how the others go on, nor what follows. The
-    /// last item is always heard of, and then the others are counted, too.
+    /// Whether the end of this item may be recorded in its row only, because nothing depends on it: neither how the
+    /// other items continue nor what follows. The last item is always reported to the conductor, and then the others
+    /// are counted too.
     pub fn may_leave(&self, index: u32) -> bool {
         matches!(&self.items[..], [only] if only.uncounted && index + 1 < only.total)
     }
 
-    /// So many items of a task are done that nobody has counted.
+    /// Sets the number of ended items of a task whose items were not counted.
     pub fn count(&mut self, key: TaskKey, done: u32) {
         if let Some(progress) = self.progress(key) {
             (progress.ended, progress.uncounted) = (done, false);
         }
     }
 
-    /// One more visit, and its number: they count from `first`.
+    /// Counts one more visit and returns its number; numbers start from `first`.
     pub fn visit(&mut self, node: NodeId, first: u32) -> u32 {
         let position = self.visits.iter().position(|(visited, _)| *visited == node).unwrap_or_else(|| {
             self.visits.push((node, first));
@@ -383,19 +381,19 @@ impl State {
         *next - 1
     }
 
-    /// One more route.
+    /// Opens a route and returns its number.
     pub fn open_route(&mut self) -> u32 {
         self.routes += 1;
         self.routes
     }
 
-    /// Has a join that no cycle leads to fired?
+    /// Whether a join outside of cycles has fired.
     pub fn has_fired(&self, node: NodeId, route: u32) -> bool {
         let place = self.fired.binary_search_by_key(&route, |(route, _)| *route);
         place.is_ok_and(|place| self.fired[place].1.contains(node))
     }
 
-    /// Notes that it has.
+    /// Notes that a join outside of cycles has fired.
     pub fn note_fired(&mut self, node: NodeId, route: u32) {
         let place = self.fired.binary_search_by_key(&route, |(route, _)| *route).unwrap_or_else(|place| {
             self.fired.insert(place, (route, NodeSet::default()));

@@ -1,4 +1,4 @@
-//! Going on from a task that ended: every true transition fires, publishes and leads on.
+//! Continuing from a task that ended: every true transition fires, publishes and leads to its targets.
 
 use crate::engine::commands::{Report, Row};
 use crate::engine::conductor::{Conductor, Reported, Trouble, Work};
@@ -15,7 +15,7 @@ struct Fired<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    /// A task without items was reported.
+    /// Processes the report of a task without items.
     pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
         let outcome =
             Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
@@ -25,7 +25,7 @@ impl<'a> Conductor<'a> {
                 self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && delay <= 0.0;
                 return Report { row: Row::Retry(delay), task_status: "retrying" };
             }
-            // A retry that a stopping workflow no longer makes.
+            // A retry that no longer happens because the workflow is stopping.
             Ok(Some(_)) if self.execution.status == Status::Canceling => {
                 self.end_task(reported.key, reported.context, outcome, TaskEnd::Cancelled);
                 return Report { row: Row::Ended(TaskEnd::Cancelled), task_status: "retrying" };
@@ -51,8 +51,7 @@ impl<'a> Conductor<'a> {
                 *verdict = Status::Failed;
                 self.execution.state.failures.push(key);
                 let name = &self.graph.node(key.node).name;
-                self.changes.error_message =
-                    Some(format!("task {name}, which runs at the end, ended as {}", end.name()));
+                self.changes.error_message = Some(format!("the finally task {name} ended as {}", end.name()));
             }
             return self.stop_here(context);
         }
@@ -73,7 +72,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// A branch ends.
+    /// Ends a branch.
     fn stop_here(&mut self, context: &[u32]) {
         let state = &mut self.execution.state;
         state.share(context);
@@ -81,7 +80,7 @@ impl<'a> Conductor<'a> {
         state.live -= 1;
     }
 
-    /// What the task publishes of itself, and the transitions that fire with what they publish.
+    /// Returns what the task itself publishes, and the transitions that fire with what they publish.
     fn fire(
         &self,
         key: TaskKey,
@@ -129,7 +128,8 @@ impl<'a> Conductor<'a> {
             let value = self
                 .render(value, seen, Some(task), None)
                 .map_err(|error| Trouble::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
-            // One task's end is held to the bound while it goes on, or it could take any memory before it is refused.
+            // The limit is applied while a task's end is processed; otherwise it could take any amount of memory before
+            // it is rejected.
             *bytes += variables::size_of(name, &value);
             self.bound(*bytes, Some(task.0), name)?;
             changes.insert(name.clone(), value);
@@ -137,7 +137,7 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    /// Do all variables keep to their bound with what the task's end publishes?
+    /// Checks the limit on all variables, including what the task's end publishes.
     fn bound_variables(
         &self,
         key: TaskKey,
@@ -163,15 +163,16 @@ impl<'a> Conductor<'a> {
         self.bound(bytes, Some(&self.graph.node(key.node).name), name)
     }
 
-    /// So many bytes of variables: may they be?
+    /// Checks a number of bytes of variables against the limit.
     pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Trouble> {
         let most = self.graph.limits.context_bytes;
         if bytes <= most as u64 {
             return Ok(());
         }
-        let by = task.map(|task| format!(" that task {task} publishes")).unwrap_or_default();
-        let message =
-            format!("WF614: with variable {variable}{by} the variables take {bytes} bytes, at most {most} are allowed");
+        let by = task.map(|task| format!(", published by task {task}")).unwrap_or_default();
+        let message = format!(
+            "WF614: with variable {variable}{by}, the variables take {bytes} bytes, but at most {most} are allowed"
+        );
         Err(Trouble { message })
     }
 
@@ -193,7 +194,7 @@ impl<'a> Conductor<'a> {
         let mut ends: Vec<Context> = Vec::new();
         let alone = fired.len() <= 1;
         if !alone {
-            // What one of the ways publishes, the others must not see.
+            // What one of the branches publishes, the others must not see.
             self.execution.state.share(context);
         }
         if fired.is_empty() {
@@ -226,7 +227,7 @@ impl<'a> Conductor<'a> {
         }
         self.close(key, end, handled, told);
         if end.is_failure() && (told || !handled) {
-            // A rerun runs the task again, and what it then leads to: only what stands beside `fail` starts now.
+            // A rerun runs the task again, and then what it leads to; only the tasks listed beside `fail` start now.
             let failed = self.execution.status == Status::Failed;
             leads_on.retain(|(.., beside_fail)| *beside_fail && failed);
             arrivals.clear();
@@ -245,7 +246,7 @@ impl<'a> Conductor<'a> {
         self.execution.state.live -= 1;
     }
 
-    /// The task has ended: does its end break the workflow?
+    /// Fails the workflow if the end of a task does so.
     fn close(&mut self, key: TaskKey, end: TaskEnd, handled: bool, told: bool) {
         if handled && !told {
             return;
@@ -253,19 +254,20 @@ impl<'a> Conductor<'a> {
         let name = &self.graph.node(key.node).name;
         let message = match end.is_failure() {
             true => format!("task {name} ended as {} and no transition handles it", end.name()),
-            false => format!("task {name} led to fail"),
+            false => format!("task {name} transitioned to fail"),
         };
         if end.is_failure() {
             self.execution.state.failures.push(key);
         }
-        let message = if told { format!("task {name} led to fail") } else { message };
+        let message = if told { format!("task {name} transitioned to fail") } else { message };
         self.fail(Trouble { message });
     }
 
-    /// One branch more: a task begins, also beside `fail` in a workflow that has just failed.
+    /// Starts one more branch: a task begins, possibly beside `fail` in a workflow that has just failed.
     fn lead_to(&mut self, node: NodeId, route: u32, context: Context, beside_fail: bool) {
         if self.execution.state.routes > self.graph.max_visits {
-            let message = format!("WF609: more ways lead to task {} than max_visits", self.graph.node(node).name);
+            let message =
+                format!("WF609: task {} was reached on more routes than max_visits allows", self.graph.node(node).name);
             return self.fail(Trouble { message });
         }
         self.execution.state.live += 1;
@@ -285,7 +287,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// The context after a transition's changes.
+    /// Returns the context after a transition's changes.
     fn carry(&mut self, context: &Context, changes: &variables::Changes, alone: bool) -> Context {
         let single = alone && self.execution.state.is_single();
         if changes.is_empty() {
@@ -309,7 +311,7 @@ impl<'a> Conductor<'a> {
         carried
     }
 
-    /// An inbound task has reached a join.
+    /// Processes the arrival of an inbound task at a join.
     fn arrive(&mut self, node: NodeId, from: TaskKey, context: Context) {
         let needed = self.graph.node(node).join.unwrap_or(1);
         let inbound = self.graph.inbound(node);
@@ -321,7 +323,7 @@ impl<'a> Conductor<'a> {
         }
         let place = state.arrivals(node, from.route);
         let join = &mut state.joins[place];
-        // In a cycle whoever comes a second time opens the next round.
+        // In a cycle, a task that arrives a second time opens the next round.
         if join.fired && join.tasks.contains(from.node) {
             *join = Arrivals::none(node, from.route);
         }

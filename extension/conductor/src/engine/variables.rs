@@ -1,8 +1,9 @@
-//! Branch-local variables: who sees what, and how branches' changes meet again.
+//! Branch-local variables: which branch sees what, and how changes from several branches are merged.
 //!
-//! While there is one branch, its variables are `workflow_execution.variables`. When several live, each carries the
-//! numbers of the changes it has seen ([`Context`]); what it sees is the base with those laid over it in order. A join
-//! sees its branches' changes in order of arrival, each once: the last one to change a variable wins.
+//! While there is only one branch, its variables are `workflow_execution.variables`. When several are alive, each
+//! carries the numbers of the changes it has seen ([`Context`]); what it sees is the base with those changes laid over
+//! it in order. A join sees its branches' changes in order of arrival, each once: the last one to change a variable
+//! wins.
 
 use crate::engine::state::{Context, Delta, State};
 use crate::expression::Data;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// Variables and their new values, in order.
 pub type Changes = IndexMap<String, Data>;
 
-/// A map with changes over it.
+/// A map with changes laid over it.
 #[derive(Debug)]
 struct Overlay {
     base: Data,
@@ -35,17 +36,17 @@ impl Object for Overlay {
     }
 }
 
-/// Is it a map seen through changes?
+/// Whether a value is a map seen through changes.
 pub(crate) fn is_overlay(value: &Data) -> bool {
     value.downcast_object_ref::<Overlay>().is_some()
 }
 
-/// No variables.
+/// Returns an empty set of variables.
 pub fn empty() -> Data {
     Value::from_pairs(Changes::new())
 }
 
-/// A map seen through changes, without copying it.
+/// Returns a map as seen through changes, without copying it.
 pub fn seen_through(base: &Data, changes: &Changes) -> Data {
     if changes.is_empty() {
         base.clone()
@@ -54,7 +55,7 @@ pub fn seen_through(base: &Data, changes: &Changes) -> Data {
     }
 }
 
-/// A map with changes made to it: plain data.
+/// Returns a map with changes applied to it, as plain data.
 pub fn overlaid(base: &Data, changes: &Changes) -> Data {
     let mut entries = Changes::new();
     for key in interrupt::checked(base.try_iter().into_iter().flatten()) {
@@ -66,7 +67,7 @@ pub fn overlaid(base: &Data, changes: &Changes) -> Data {
     Value::from_pairs(entries)
 }
 
-/// Lays changes over changes.
+/// Applies changes on top of changes.
 pub fn put(entries: &mut Changes, changes: &Changes) {
     entries.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
 }
@@ -80,32 +81,32 @@ pub fn join(context: &mut Context, other: &[u32]) {
     }
 }
 
-/// Bytes of variables, as JSON text.
+/// Returns the size of variables as JSON text, in bytes.
 pub fn size(entries: &Changes) -> u64 {
     entries.iter().map(|(name, value)| size_of(name, value)).sum()
 }
 
-/// Bytes of one variable, as JSON text.
+/// Returns the size of one variable as JSON text, in bytes.
 pub fn size_of(name: &str, value: &Data) -> u64 {
     // Quotes, colon and comma.
     bytes(value) + name.len() as u64 + 4
 }
 
-/// Bytes of a value, as JSON text.
+/// Returns the size of a value as JSON text, in bytes.
 pub fn bytes(value: &Data) -> u64 {
     let mut counter = Checked::new(Counter(0));
-    // Counting fails as little as writing to memory does.
+    // Counting cannot fail, just as writing to memory cannot.
     let _ = serde_json::to_writer(&mut counter, value);
     counter.into_inner().0
 }
 
-/// Bytes of a map of variables.
+/// Returns the size of a map of variables, in bytes.
 fn size_of_all(variables: &Data) -> u64 {
     let keys = variables.try_iter().into_iter().flatten();
     keys.map(|key| size_of(key.as_str().unwrap_or_default(), &variables.get_item(&key).unwrap_or_default())).sum()
 }
 
-/// Takes any number of bytes and keeps none.
+/// A writer that counts bytes and keeps none.
 struct Counter(u64);
 
 impl io::Write for Counter {
@@ -120,7 +121,7 @@ impl io::Write for Counter {
 }
 
 impl State {
-    /// What a branch sees. A change that is gone has become part of the base.
+    /// Returns the variables that a branch sees. A change that no longer exists has become part of the base.
     pub fn variables(&self, variables: &Data, context: &[u32]) -> Data {
         let Some(base) = &self.base else { return variables.clone() };
         let mut changes = Changes::new();
@@ -130,14 +131,15 @@ impl State {
         seen_through(base, &changes)
     }
 
-    /// Notes that more than one may now build on the newest change of a context.
+    /// Notes that more than one branch may now build on the newest change of a context.
     pub fn share(&mut self, context: &[u32]) {
         if let Some(delta) = context.last().and_then(|last| self.delta(*last)) {
             self.deltas[delta].own = false;
         }
     }
 
-    /// The context after one more change, while several branches live. `variables` are those before it.
+    /// Publishes changes while several branches are alive, and returns the new context. `variables` are those before
+    /// the change.
     pub fn publish(&mut self, variables: &Data, context: &[u32], changes: &Changes) -> Context {
         let mut context = context.to_vec();
         if self.base.is_none() {
@@ -158,35 +160,35 @@ impl State {
         context
     }
 
-    /// The variables after one more change of the only branch there is, which sees `variables`.
+    /// Publishes changes of the only branch, which sees `variables`, and returns the new variables.
     pub fn publish_alone(&mut self, variables: &Data, changes: &Changes) -> Data {
         self.bytes = self.bytes_after(variables, changes);
-        // The branches are forgotten: what the last of them saw is the variables.
+        // Forget the branches: what the last of them saw becomes the variables.
         self.base = None;
         self.deltas.clear();
         overlaid(variables, changes)
     }
 
-    /// Bytes of all variables, should the only branch there is publish `changes`.
+    /// Returns the bytes of all variables if the only branch publishes `changes`.
     pub fn bytes_after(&self, variables: &Data, changes: &Changes) -> u64 {
-        // After branches, what each has replaced no longer counts.
+        // After branches, overridden values no longer count.
         let before = if self.base.is_some() { size_of_all(variables) } else { self.bytes };
         let replaced = changes.iter().filter_map(|(name, _)| Some(size_of(name, &known(variables, name)?)));
         (before + size(changes)).saturating_sub(replaced.sum())
     }
 
-    /// Bytes of all variables, should one of several branches publish `changes`.
+    /// Returns the bytes of all variables if one of several branches publishes `changes`.
     pub fn bytes_beside(&self, context: &[u32], changes: &Changes) -> u64 {
         let replaced = self.own_delta(context).map_or(0, |delta| replaced(&self.deltas[delta].vars, changes));
         (self.bytes + size(changes)).saturating_sub(replaced)
     }
 
-    /// Where a delta is: they are numbered in order.
+    /// Returns the position of a delta. Deltas are sorted by number.
     fn delta(&self, id: u32) -> Option<usize> {
         self.deltas.binary_search_by_key(&id, |delta| delta.id).ok()
     }
 
-    /// The delta that only the branch of this context sees.
+    /// Returns the delta that only the branch with this context sees.
     fn own_delta(&self, context: &[u32]) -> Option<usize> {
         context.last().and_then(|last| self.delta(*last)).filter(|delta| self.deltas[*delta].own)
     }
@@ -196,7 +198,7 @@ fn known(variables: &Data, name: &str) -> Option<Data> {
     variables.get_item(&Value::from(name)).ok().filter(|value| !value.is_undefined())
 }
 
-/// Bytes of those entries that changes take the place of.
+/// Returns the bytes of the entries that changes replace.
 fn replaced(entries: &Changes, changes: &Changes) -> u64 {
     let gone = entries.iter().filter(|(name, _)| changes.contains_key(*name));
     gone.map(|(name, value)| size_of(name, value)).sum()

@@ -1,6 +1,7 @@
-//! The functions of expressions that are not MiniJinja's own.
+//! Functions for expressions that MiniJinja does not have itself.
 //!
-//! Those about the task that ended read the name [`OUTCOME`], which no user's expression can: private names are refused.
+//! Those about the task that just ended read the name [`OUTCOME`], which users' expressions cannot: private names are
+//! rejected.
 
 use crate::interrupt;
 use minijinja::value::Value;
@@ -8,7 +9,7 @@ use minijinja::{Environment, Error, ErrorKind, State};
 
 /// The scope's private name for how the task ended: `{status, result, error}`.
 pub const OUTCOME: &str = "__outcome";
-/// The scope's private name for the tasks by name, whatever `task` means to the user.
+/// The scope's private name for the tasks by name, regardless of what `task` means to the user.
 pub const TASKS: &str = "task";
 
 /// Names of all functions.
@@ -16,7 +17,7 @@ pub const TASKS: &str = "task";
 pub const NAMES: [&str; 10] =
     ["result", "error", "succeeded", "failed", "timed_out", "completed", "cancelled", "skipped", "zip", "task_status"];
 
-/// Makes them known to an environment.
+/// Registers them with an environment.
 pub fn register(environment: &mut Environment<'static>) {
     environment.add_function("result", |state: &State| outcome(state, "result"));
     environment.add_function("error", |state: &State| outcome(state, "error"));
@@ -36,7 +37,7 @@ fn outcome(state: &State, key: &str) -> Result<Value, Error> {
         Some(outcome) if !outcome.is_none() && !outcome.is_undefined() => outcome.get_attr(key),
         _ => Err(Error::new(
             ErrorKind::InvalidOperation,
-            "no task has ended here: this function is for what follows a task",
+            "no task has ended here: this function is only available once a task has ended",
         )),
     }
 }
@@ -46,10 +47,10 @@ fn status_in(state: &State, wanted: &[&str]) -> Result<bool, Error> {
     Ok(status.as_str().is_some_and(|status| wanted.contains(&status)))
 }
 
-/// `debug(a, …)`: MiniJinja's, of what it is given. All that a template has set has no bound.
+/// `debug(a, …)`: MiniJinja's function, limited to its arguments. Without arguments, its output would have no limit.
 fn debug(state: &State, values: minijinja::value::Rest<Value>) -> Result<String, Error> {
     if values.is_empty() {
-        return Err(Error::new(ErrorKind::MissingArgument, "debug() shows the values it is given, and got none"));
+        return Err(Error::new(ErrorKind::MissingArgument, "debug() requires at least one argument"));
     }
     Ok(minijinja::functions::debug(state, values))
 }
@@ -66,7 +67,7 @@ fn zip(lists: minijinja::value::Rest<Value>) -> Result<Value, Error> {
     Ok(Value::from(rows.collect::<Vec<_>>()))
 }
 
-/// `task_status('name')`: the same as `task.name.status`; none for a task that has not ended.
+/// `task_status('name')`: same as `task.name.status`; none for a task that has not ended.
 fn task_status(state: &State, name: &str) -> Result<Value, Error> {
     let Some(tasks) = state.lookup(TASKS) else { return Ok(Value::from(())) };
     let status = tasks.get_attr(name)?;

@@ -1,4 +1,4 @@
-//! A stored value that is read only when an expression looks into it: most are passed on as they are.
+//! A stored value that is read only when an expression looks into it: most values are passed on as they are.
 
 use crate::expression::Data;
 use crate::expression::template::unwatched;
@@ -7,36 +7,36 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-/// An object or a list where it is stored. What is neither is no more than it says: it is read at once.
+/// An object or list in storage. Other values are read immediately.
 pub trait Source: Any + Send + Sync {
-    /// The value; [`unreadable`](crate::expression::unreadable) where it cannot be read.
+    /// Reads the value; [`unreadable`](crate::expression::unreadable) if it cannot be read.
     fn read(&self) -> Data;
-    /// Is it a list?
+    /// Whether it is a list.
     fn is_list(&self) -> bool;
-    /// How much room it takes.
+    /// Returns its size in bytes.
     fn bytes(&self) -> usize;
-    /// Is it nested deeper than so many levels?
+    /// Whether it is nested deeper than this many levels.
     fn is_deeper_than(&self, levels: usize) -> bool;
 }
 
-/// A value that is stored, and may not have been read.
+/// A stored value that may not have been read yet.
 struct Stored {
     source: Box<dyn Source>,
     read: OnceLock<Data>,
 }
 
-/// The value of a source.
+/// Returns the value of a source.
 pub fn data(source: impl Source) -> Data {
     Value::from_object(Stored { source: Box::new(source), read: OnceLock::new() })
 }
 
-/// Where a value is stored, as it is; none: it is a new one.
+/// Returns the source of a value that is stored unchanged; none: it is a new value.
 pub fn source<S: Source>(data: &Data) -> Option<&S> {
     let source: &dyn Any = any_source(data)?;
     source.downcast_ref()
 }
 
-/// The same, whatever stores it.
+/// Returns the source, whatever kind it is.
 pub(crate) fn any_source(data: &Data) -> Option<&dyn Source> {
     unwatched(data).downcast_object_ref::<Stored>().map(|stored| &*stored.source)
 }
@@ -46,7 +46,7 @@ impl Stored {
         self.read.get_or_init(|| self.source.read())
     }
 
-    /// What it is when it was read; none: it cannot be.
+    /// Returns the object that was read; none: it cannot be read.
     fn object(&self) -> Option<&DynObject> {
         self.read().as_object()
     }

@@ -1,4 +1,4 @@
-//! Strings with templates in them: told apart, bounded before they are parsed, and what they read.
+//! Strings with templates in them: recognizing them, limiting them before they are parsed, and finding what they read.
 
 pub(crate) mod metered;
 mod names;
@@ -13,12 +13,12 @@ use minijinja::machinery::{Token, parse, tokenize};
 
 use crate::language::limits::Limits;
 
-/// Brackets in brackets an expression may have. MiniJinja's own bound, 150, needs more stack than a backend has.
+/// Maximum nesting of brackets in an expression. MiniJinja's own limit, 150, needs more stack than a backend has.
 pub const MAX_BRACKETS: usize = 32;
-/// How deep the tree of an expression may get: so many operators in one chain. Parsing, compiling and dropping it
-/// recurse.
+/// Maximum depth of an expression's tree, such as the number of operators in one chain. Parsing, compiling and dropping
+/// it are recursive.
 pub const MAX_OPERATORS: usize = 400;
-/// `{% … %}` a template may have.
+/// Maximum number of `{% … %}` in a template.
 pub const MAX_STATEMENTS: usize = 100;
 
 /// What is wrong with a template, and where.
@@ -33,17 +33,17 @@ pub struct TemplateError {
     pub at: usize,
 }
 
-/// Does a string hold a template?
+/// Whether a string contains a template.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Does it hold `<% … %>`, which this language has not?
+/// Whether it contains `<% … %>`, which this language does not have.
 pub fn is_yaql(text: &str) -> bool {
     text.find("<%").is_some_and(|at| text[at..].contains("%>"))
 }
 
-/// The expression of a string that is one pure `{{ … }}`, and the byte where it starts.
+/// Returns the expression of a string that is one pure `{{ … }}`, and the byte where it starts.
 pub fn pure(text: &str) -> Option<(usize, &str)> {
     let trimmed = text.trim();
     let inner = trimmed.strip_prefix("{{")?.strip_suffix("}}")?;
@@ -56,8 +56,8 @@ pub fn pure(text: &str) -> Option<(usize, &str)> {
     (end_markers <= 1).then(|| (inner.as_ptr() as usize - text.as_ptr() as usize, inner))
 }
 
-/// Refuses a template that is too long, or whose tree could get too deep for a recursive parser. Whatever is given to
-/// MiniJinja must have passed here.
+/// Rejects a template that is too long, or whose tree could get too deep for a recursive parser. Everything given to
+/// MiniJinja must have passed this check.
 pub fn bound(text: &str, limits: &Limits) -> Result<(), TemplateError> {
     let refuse = |message: String, at: usize| Err(TemplateError { code: 9, message, at });
     if text.len() > limits.expression_bytes {
@@ -68,7 +68,7 @@ pub fn bound(text: &str, limits: &Limits) -> Result<(), TemplateError> {
     let mut statements = 0;
     let mut tree = Tree::default();
     for token in tokenize(text, false, Default::default()) {
-        // What can't be told into tokens is not parsed any further.
+        // What can't be tokenized is not parsed any further.
         let Ok((token, span)) = token else { return Ok(()) };
         let at = span.start_offset as usize;
         if matches!(token, Token::BlockStart) {
@@ -79,30 +79,30 @@ pub fn bound(text: &str, limits: &Limits) -> Result<(), TemplateError> {
         }
         tree.take(&token);
         if tree.open.len() > MAX_BRACKETS {
-            return refuse(format!("the expression has more than {MAX_BRACKETS} brackets in each other"), at);
+            return refuse(format!("the expression has more than {MAX_BRACKETS} nested brackets"), at);
         }
         if tree.depth() > MAX_OPERATORS {
-            return refuse(format!("the expression has more than {MAX_OPERATORS} operators in a chain"), at);
+            return refuse(format!("the expression has more than {MAX_OPERATORS} chained operators"), at);
         }
     }
     Ok(())
 }
 
-/// An upper bound of how deep the tree of an expression gets, token by token.
+/// An upper bound of the depth of an expression's tree, token by token.
 #[derive(Default)]
 struct Tree {
     open: Vec<Level>,
     here: Level,
-    /// The depths of `open`, summed up.
+    /// Sum of the depths of `open`.
     outside: usize,
 }
 
 /// The inside of a bracket, or an expression.
 #[derive(Default, Clone, Copy)]
 struct Level {
-    /// Operators whose operands may nest to one side.
+    /// Operators whose operands may nest on one side.
     operators: usize,
-    /// `.name`, `|filter`, `[…]` and `(…)` after the operand at hand.
+    /// `.name`, `|filter`, `[…]` and `(…)` after the current operand.
     postfix: usize,
     /// The same after the deepest operand.
     deepest: usize,
@@ -156,7 +156,7 @@ impl Tree {
     }
 }
 
-/// What a template reads, if it can be parsed.
+/// Returns what a template reads, if it can be parsed.
 pub fn references(text: &str, limits: &Limits) -> Result<References, TemplateError> {
     bound(text, limits)?;
     let template = parse(text, "template", Default::default()).map_err(|error| {
@@ -201,7 +201,7 @@ mod tests {
         assert!(!bounded(&"(".repeat(100_000)));
     }
 
-    /// The deepest trees that are let through, on the stack of a thread: less than a backend has.
+    /// The deepest trees that are accepted, on the stack of a thread, which is smaller than a backend's.
     #[test]
     fn what_is_within_the_bounds_never_overflows_the_stack() {
         let n = MAX_OPERATORS;

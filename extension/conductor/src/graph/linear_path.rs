@@ -1,11 +1,11 @@
-//! The straight way: where an execution has only gone from one plain task to the next, each on the success of the one before,
-//! how they stand is known without a look at them.
+//! The straight way: if an execution only went from one plain task to the next, each on the success of the previous
+//! one, the standing of its tasks is known without looking at them.
 
 use crate::engine::state::{TaskEnd, TaskKey};
 use crate::graph::{Graph, NodeId};
 use crate::view::task_lists::TaskLists;
 
-/// Notes of each task which one it follows.
+/// Works out, for each task, which one it follows.
 pub(crate) fn settle(graph: &mut Graph) {
     let mut ways = vec![Vec::new(); graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -25,7 +25,7 @@ pub(crate) fn settle(graph: &mut Graph) {
 }
 
 impl Graph {
-    /// The tasks of an execution that ended with this one, which was its only branch from its start on.
+    /// Returns the tasks of an execution that ended with this one, if it was the only branch from the start.
     pub(crate) fn lists_at_end(&self, last: TaskKey, end: TaskEnd) -> Option<TaskLists> {
         let mut lists = TaskLists::default();
         let name = |id: NodeId| self.node(id).name.clone();
@@ -37,7 +37,7 @@ impl Graph {
         }
         let mut at = last.node;
         while let Some(before) = self.node(at).follows {
-            // Else it may have been skipped, or some of its items may have failed.
+            // Otherwise it may have been skipped, or some of its items may have failed.
             if self.node(before).when.is_some() || self.node(before).items.is_some() {
                 return None;
             }

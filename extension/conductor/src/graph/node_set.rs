@@ -1,18 +1,18 @@
-//! Sets of tasks, a bit a task: what is stored of a join that a thousand tasks lead to stays small.
+//! Sets of tasks, one bit per task, so that the stored state of a join with a thousand inbound tasks stays small.
 
 use crate::graph::NodeId;
 use serde::{Deserialize, Serialize};
 
-/// Tasks of a graph.
+/// A set of tasks of a graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeSet {
-    /// Task n is bit n % 32 of word n / 32. Words of 32 bits are exact in any reader of JSON.
+    /// Task n is bit n % 32 of word n / 32. Words of 32 bits are exact in any JSON reader.
     words: Vec<u32>,
 }
 
 impl NodeSet {
-    /// Puts one in.
+    /// Adds a task.
     pub fn insert(&mut self, node: NodeId) {
         let (word, bit) = place(node);
         if self.words.len() <= word {
@@ -21,23 +21,23 @@ impl NodeSet {
         self.words[word] |= bit;
     }
 
-    /// Is it in?
+    /// Whether the set contains a task.
     pub fn contains(&self, node: NodeId) -> bool {
         let (word, bit) = place(node);
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// How many are in.
+    /// Returns the number of tasks.
     pub fn len(&self) -> u32 {
         self.words.iter().map(|word| word.count_ones()).sum()
     }
 
-    /// Is none?
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of them, lowest first.
+    /// Iterates over the tasks, lowest number first.
     pub fn iter(&self) -> impl Iterator<Item = NodeId> + '_ {
         let most = self.words.len() as NodeId * u32::BITS;
         (0..most).filter(|node| self.contains(*node))

@@ -1,6 +1,7 @@
-//! What a step may read, known before it is taken, so that all of it can be loaded at once for a whole batch.
+//! What a step may read. This is known before the step is taken, so that everything can be loaded at once for a whole
+//! batch.
 //!
-//! It is an estimate: a step that meets something that was not loaded says so, and is taken again with everything.
+//! It is an estimate: a step that needs something that was not loaded says so, and is repeated with all facts.
 
 use crate::expression::{ProgramId, Programs, Rendering};
 use crate::graph::{Graph, Node, NodeId, Target};
@@ -14,18 +15,18 @@ pub struct Needs {
     pub parameters: bool,
     /// The variables.
     pub variables: bool,
-    /// The result or error that was reported.
+    /// The reported result or error.
     pub result: bool,
-    /// What the system says of the execution.
+    /// What the system says about the execution.
     pub system: bool,
     /// Other tasks, by name.
     pub tasks: BTreeSet<String>,
-    /// Any task: a name that only the run will tell.
+    /// Any task: the name is known only at run time.
     pub all_tasks: bool,
 }
 
 impl Needs {
-    /// Both.
+    /// Adds the needs of another step.
     pub fn merge(&mut self, other: &Needs) {
         self.parameters |= other.parameters;
         self.variables |= other.variables;
@@ -35,7 +36,7 @@ impl Needs {
         self.tasks.extend(other.tasks.iter().cloned());
     }
 
-    /// Other tasks at all?
+    /// Whether other tasks are read at all.
     pub fn any_task(&self) -> bool {
         self.all_tasks || !self.tasks.is_empty()
     }
@@ -95,7 +96,7 @@ pub fn settle(graph: &mut Graph) {
     graph.output_needs = output;
 }
 
-/// What it takes to make a task ready.
+/// Returns what making a task ready reads.
 fn scheduling(node: &Node, programs: &Programs) -> Needs {
     let mut needs = Needs::default();
     needs.renderings(
@@ -115,7 +116,7 @@ fn scheduling(node: &Node, programs: &Programs) -> Needs {
     needs
 }
 
-/// What it takes to go on from a task.
+/// Returns what continuing from a task reads.
 fn finishing(node: &Node, programs: &Programs) -> Needs {
     let mut needs = Needs::default();
     needs.renderings(programs, node.publish.iter().map(|(_, value)| value));
@@ -151,13 +152,13 @@ impl Walk<'_> {
         for to in self.graph.node(node).successors() {
             self.schedule(to, &mut needs, &mut seen);
         }
-        // Of the task itself, what was reported is what there is to read.
+        // The task's own result is the one that was reported.
         needs.result |= needs.tasks.remove(&self.graph.node(node).name) || needs.all_tasks;
         needs
     }
 
-    /// Adds what scheduling a task reads, and, where the engine ends it at once, what follows from that. The stack is
-    /// ours: a chain of routing tasks may be as long as the graph.
+    /// Adds what scheduling a task reads and, if the engine ends it at once, what follows from that. The stack is
+    /// explicit: a chain of routing tasks may be as long as the graph.
     fn schedule(&mut self, node: NodeId, needs: &mut Needs, seen: &mut BTreeSet<NodeId>) {
         let mut stack = vec![node];
         while let Some(id) = stack.pop() {
@@ -177,7 +178,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Does success surely lead to another task?
+    /// Whether success is certain to lead to another task.
     fn goes_on(&self, node: NodeId) -> bool {
         self.graph.node(node).next.iter().any(|next| {
             let sure = match next.when {

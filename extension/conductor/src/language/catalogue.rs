@@ -1,4 +1,4 @@
-//! What is known of the world around a definition: the actions and packs it can name.
+//! What is known about the world around a definition: the actions and packs that it can name.
 
 use std::collections::BTreeSet;
 
@@ -7,39 +7,39 @@ use serde_json::Value;
 use crate::expression::template;
 use crate::language::definition::Definition;
 
-/// A registered action, or a workflow, which is one, too.
+/// A registered action. Workflows are actions too.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Action {
-    /// JSON Schema of its input.
+    /// JSON Schema of the input.
     pub param_schema: Option<Value>,
-    /// It is a workflow.
+    /// Whether it is a workflow.
     pub is_workflow: bool,
-    /// False: it can't be started.
+    /// Whether it can be started.
     pub enabled: bool,
-    /// The refs that the workflow's own tasks name; empty for other actions.
+    /// The refs named by the workflow's own tasks; empty for other actions.
     pub calls: Vec<String>,
 }
 
-/// Where actions and packs are looked up.
+/// Looks up actions and packs.
 pub trait Catalogue {
-    /// False: nothing is known, and WF501 to WF507 are not looked for.
+    /// Whether anything is known at all. If not, WF501 to WF507 are not checked.
     fn known(&self) -> bool {
         true
     }
 
-    /// The action of a ref.
+    /// Returns the action with this ref.
     fn action(&self, reference: &str) -> Option<Action>;
 
-    /// Is there such a pack?
+    /// Whether the pack exists.
     fn has_pack(&self, pack: &str) -> bool;
 
-    /// The pack that the definition is to be stored in, where that was said.
+    /// Returns the pack that the definition will be stored in, if one was given.
     fn target_pack(&self) -> Option<String> {
         None
     }
 }
 
-/// Knows nothing, and so finds nothing wrong.
+/// Knows nothing, and therefore finds no fault.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EmptyCatalogue;
 
@@ -57,7 +57,7 @@ impl Catalogue for EmptyCatalogue {
     }
 }
 
-/// The refs that a definition's tasks name, templates left out.
+/// Returns the refs named by a definition's tasks, leaving out templates.
 pub fn calls(definition: &Definition) -> BTreeSet<&str> {
     let actions = definition.tasks.iter().filter_map(|task| task.action.as_deref());
     actions.filter(|action| !template::is_template(action)).collect()

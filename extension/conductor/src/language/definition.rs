@@ -1,8 +1,8 @@
-//! The normal form of a workflow definition: what remains when sugar, spelling variants and defaults are gone.
+//! The normal form of a workflow definition: what remains once sugar, spelling variants and defaults are resolved.
 //!
-//! [`crate::language::parse`] makes it from text, it is stored as `workflow_definition.definition`, and
-//! [`crate::graph::Graph`] is compiled from it. Everything whose order matters is an array, because jsonb loses the
-//! order of keys. Strings may be templates; they stay text here.
+//! [`crate::parse`] produces it from text, it is stored as `workflow_definition.definition`, and
+//! [`crate::graph::Graph`] is compiled from it. Everything whose order matters is an array, because jsonb does not
+//! preserve the order of keys. Strings may be templates, which are kept as text here.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,23 +10,23 @@ use serde_json::Value;
 /// Default of [`Definition::max_visits`].
 pub const DEFAULT_MAX_VISITS: u32 = 1000;
 
-/// A whole workflow.
+/// A complete workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
-    /// `pack.name`, lower case.
+    /// `pack.name`, in lower case.
     #[serde(rename = "ref")]
     pub reference: String,
-    /// What people call it.
+    /// Display name.
     pub label: String,
-    /// The author's version; ours is the row in `workflow_definition_version`.
+    /// The author's version. The engine's own version is the row in `workflow_definition_version`.
     pub version: String,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Exact words to find it by.
+    /// Keywords to find it by.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// False: it can't be started.
+    /// Whether it can be started.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// JSON Schema of the parameters.
@@ -35,29 +35,29 @@ pub struct Definition {
     /// JSON Schema of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// Variables set at start, each seeing those before it.
+    /// Variables set at the start, each seeing those before it.
     #[serde(default)]
     pub vars: Vec<Assignment>,
-    /// The tasks, in the order written.
+    /// The tasks, in source order.
     pub tasks: Vec<Task>,
     /// The output, rendered at the end in this order.
     #[serde(default)]
     pub output_map: Vec<Assignment>,
-    /// Seconds the whole may take.
+    /// Seconds that the whole workflow may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
-    /// What cancelling does to running tasks.
+    /// What a cancel does to running tasks.
     #[serde(default)]
     pub cancellation_policy: CancellationPolicy,
     /// How often one task may run in a cycle.
     #[serde(default = "default_max_visits")]
     pub max_visits: u32,
-    /// The task that runs once at any end.
+    /// The task that runs once at the end, whatever the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finally: Option<String>,
 }
 
-/// `name: value`, the value rendered when its turn comes.
+/// `name: value`, with the value rendered when its turn comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The variable or output key.
@@ -66,70 +66,70 @@ pub struct Assignment {
     pub value: Value,
 }
 
-/// What cancelling does to running tasks.
+/// What a cancel does to running tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancellationPolicy {
     /// They may finish; the workflow waits for them.
     #[default]
     AllowFinish,
-    /// Their leases are void at once.
+    /// Their leases become void immediately.
     CancelRunning,
 }
 
 /// One task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    /// Unique in the workflow.
+    /// Name, unique within the workflow.
     pub name: String,
-    /// A ref, or a template that yields one; none = a routing task, done at once by the engine.
+    /// A ref, or a template that yields one; none: a routing task, which the engine completes immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// The action's input; null = none.
+    /// The action's input; null: none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
-    /// False = skipped.
+    /// Condition; if false, the task is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Seconds before it can be claimed: a number or a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Value>,
-    /// Seconds one attempt may run: a number or a template.
+    /// Seconds that one attempt may run: a number or a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Value>,
-    /// Waits for inbound tasks.
+    /// Makes it wait for inbound tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
-    /// Runs once an item.
+    /// Runs it once per item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_items: Option<WithItems>,
-    /// Runs again after a failure.
+    /// Retries it after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Waits for a signal.
+    /// Makes it wait for a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_for: Option<WaitFor>,
-    /// Higher goes first; added to the workflow's.
+    /// Higher goes first; added to the workflow's priority.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
     /// Published on success, before any transition is tested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Assignment>,
-    /// Every true one fires, in order.
+    /// The transitions. Every one whose condition is true fires, in order.
     #[serde(default)]
     pub next: Vec<Transition>,
 }
 
-/// One way on from a task.
+/// A transition out of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Transition {
-    /// An expression without braces or a template; none = always.
+    /// Condition: an expression without braces, or a template; none: always true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Published when it fires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Assignment>,
-    /// Task names and the commands `continue`, `noop`, `fail`, `retry`; empty = none was written.
+    /// Task names and the commands `continue`, `noop`, `fail` and `retry`; empty: none was given.
     #[serde(default, rename = "do")]
     pub targets: Vec<String>,
 }
@@ -140,22 +140,23 @@ pub struct Transition {
 pub enum Join {
     /// All of them.
     All,
-    /// So many.
+    /// This many.
     Count(u32),
 }
 
-/// Runs a task once an item.
+/// Runs a task once per item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WithItems {
     /// A list, or a template that yields one.
     pub items: Value,
-    /// With names, `item` is an object of them: `as: [x, y]` over `zip(xs, ys)`; one name = that key alone.
+    /// Names that make `item` an object: `as: [x, y]` over `zip(xs, ys)`; a single name makes it an object with that
+    /// key.
     #[serde(default, rename = "as", skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// How many may be claimable or running at once: a number or a template.
+    /// How many items may be claimable or running at once: a number or a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Value>,
-    /// So many items become one task, whose `item` is an array.
+    /// Number of items grouped into one task, whose `item` is then an array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<Value>,
     /// What a failed item does to the rest.
@@ -170,10 +171,10 @@ pub struct WithItems {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnItemFailure {
-    /// No new item starts; the task ends when none is active.
+    /// No new item starts; the task ends once none is active.
     #[default]
     FailFast,
-    /// All run.
+    /// All items run.
     Continue,
 }
 
@@ -181,41 +182,41 @@ pub enum OnItemFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxFailures {
-    /// So many.
+    /// This many.
     Count(u32),
-    /// So many of a hundred items, 0 to 100.
+    /// This percentage of the items, from 0 to 100.
     Percent(f64),
 }
 
-/// Runs a task again after a failure.
+/// Retries a task after a failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retry {
-    /// How often at most: a number or a template.
+    /// Maximum number of retries: a number or a template.
     pub count: Value,
-    /// Seconds before the first: a number or a template; none = at once.
+    /// Seconds before the first retry: a number or a template; none: immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Value>,
     /// How the delay grows.
     #[serde(default)]
     pub backoff: Backoff,
-    /// The base of exponential growth.
+    /// Base of exponential growth.
     #[serde(default = "default_factor")]
     pub factor: f64,
-    /// The longest delay, in seconds.
+    /// Maximum delay, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delay: Option<f64>,
-    /// The delay varies by this fraction either way, 0 to 1.
+    /// Fraction by which the delay varies either way, from 0 to 1.
     #[serde(default, skip_serializing_if = "is_zero_f64")]
     pub jitter: f64,
-    /// Only when true; none = after failure, timeout or abandonment.
+    /// Condition for a retry; none: after a failure, timeout or abandonment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// No retry starts later than so many seconds after the first attempt was scheduled.
+    /// Seconds after the first attempt was scheduled past which no retry starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_elapsed: Option<u64>,
 }
 
-/// How a retry's delay grows, n being the retries so far.
+/// How a retry's delay grows, with n the number of retries so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {

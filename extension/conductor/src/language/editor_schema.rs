@@ -1,5 +1,6 @@
-//! The JSON Schema of the definition language, for editors. It is built from the words the parser knows, and kept in
-//! `docs/workflow.schema.json`; what it can't say, such as what expressions read, `workflow-check` says.
+//! The JSON Schema of the definition language, for editors. It is built from the words that the parser knows and kept
+//! in `docs/workflow.schema.json`. What a schema can't express, such as what expressions may read, is checked by
+//! `workflow-check`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +9,10 @@ use crate::language::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, words};
 
 /// One template and nothing else.
 const TEMPLATE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
-/// A template somewhere.
+/// A template somewhere in the text.
 const WITH_TEMPLATE: &str = r"\{\{|\{%";
 
-/// The schema, in draft 7, which editors know best.
+/// Returns the schema, in draft 7, which has the best editor support.
 pub fn schema() -> Value {
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -31,7 +32,7 @@ fn described(mut schema: Value, description: &str) -> Value {
 }
 
 fn reference(name: &str, description: &str) -> Value {
-    // Draft 7 ignores what stands beside a $ref.
+    // Draft 7 ignores siblings of a $ref.
     described(json!({"allOf": [{"$ref": format!("#/definitions/{name}")}]}), description)
 }
 
@@ -42,14 +43,14 @@ fn text(description: &str) -> Value {
 fn workflow() -> Value {
     json!({
         "ref": reference("ref", "pack.name, lower case."),
-        "label": text("What people call it."),
+        "label": text("Display name."),
         "version": {"description": "The author's version.", "anyOf": [{"type": "string", "pattern": r"\S"}, {"type": "number"}]},
         "description": {"type": "string", "description": "What it is for."},
-        "tags": {"type": "array", "items": text("A word to find it by."), "description": "Words to find it by."},
-        "enabled": {"type": "boolean", "default": true, "description": "False: it can't be started."},
+        "tags": {"type": "array", "items": text("A keyword to find it by."), "description": "Keywords to find it by."},
+        "enabled": {"type": "boolean", "default": true, "description": "Whether it can be started."},
         "parameters": reference("json_schema", "JSON Schema of the parameters; defaults apply."),
         "output": reference("json_schema", "JSON Schema of the output."),
-        "vars": reference("variables", "Variables set at start, each seeing those before it."),
+        "vars": reference("variables", "Variables set at the start, each seeing those before it."),
         "tasks": {
             "description": "The tasks: a list, or a map by name.",
             "anyOf": [
@@ -63,21 +64,21 @@ fn workflow() -> Value {
             ],
         },
         "output_map": reference("assignments", "The output, rendered at the end in this order."),
-        "timeout": reference("timeout", "Seconds the whole may take."),
+        "timeout": reference("timeout", "Seconds that the whole workflow may take."),
         "cancellation_policy": {
-            "enum": words(POLICIES), "default": "allow_finish", "description": "What cancelling does to running tasks.",
+            "enum": words(POLICIES), "default": "allow_finish", "description": "What a cancel does to running tasks.",
         },
         "max_visits": {
             "type": "integer", "minimum": 1, "default": crate::language::definition::DEFAULT_MAX_VISITS,
             "description": "How often one task may run in a cycle.",
         },
-        "finally": reference("name", "The task that runs once at any end."),
+        "finally": reference("name", "The task that runs once at the end, whatever the outcome."),
     })
 }
 
 fn task() -> Map<String, Value> {
     let task = json!({
-        "name": reference("name", "Unique in the workflow."),
+        "name": reference("name", "Name, unique within the workflow."),
         "action": {
             "description": "The ref of an action or workflow, or a template that yields one; none: a routing task.",
             "anyOf": [{"$ref": "#/definitions/ref"}, {"$ref": "#/definitions/with_template"}],
@@ -86,37 +87,40 @@ fn task() -> Map<String, Value> {
             "description": "The action's input.",
             "anyOf": [{"type": "object"}, {"$ref": "#/definitions/template"}],
         },
-        "when": reference("condition", "False: the task is skipped."),
+        "when": reference("condition", "Condition; if false, the task is skipped."),
         "delay": reference("delay_or_template", "Seconds before it can be claimed."),
-        "timeout": reference("timeout_or_template", "Seconds one attempt may run."),
+        "timeout": reference("timeout_or_template", "Seconds that one attempt may run."),
         "join": {
-            "description": "Waits for all, or so many, of the tasks that lead here.",
+            "description": "Waits for all, or this many, of the tasks that lead here.",
             "anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}],
         },
         "with_items": {
-            "description": "Runs once an item.",
+            "description": "Runs the task once per item.",
             "anyOf": [
                 {"type": "array"},
                 {"$ref": "#/definitions/template"},
                 {"$ref": "#/definitions/with_items"},
             ],
         },
-        "retry": reference("retry", "Runs again after a failure."),
+        "retry": reference("retry", "Retries the task after a failure."),
         "wait_for": reference("wait_for", "Waits for a signal instead of a worker."),
         "priority": {"type": "integer", "description": "Higher goes first."},
         "next": {
             "type": "array", "items": {"$ref": "#/definitions/transition"},
-            "description": "The ways on: every true one fires, in order.",
+            "description": "The transitions: every one whose condition is true fires, in order.",
         },
         "publish": reference("variables", "Published on success, before any transition is tested."),
-        "on_success": reference("targets", "Where it goes on after success."),
-        "on_failure": reference("targets", "Where it goes on after failure, and after a timeout unless on_timeout is there."),
-        "on_timeout": reference("targets", "Where it goes on after a timeout."),
-        "on_complete": reference("targets", "Where it goes on at any end, also when skipped."),
-        "on_skipped": reference("targets", "Where it goes on when skipped."),
+        "on_success": reference("targets", "Where it continues after success."),
+        "on_failure": reference(
+            "targets",
+            "Where it continues after a failure, and after a timeout unless on_timeout is given.",
+        ),
+        "on_timeout": reference("targets", "Where it continues after a timeout."),
+        "on_complete": reference("targets", "Where it continues however it ends, including when skipped."),
+        "on_skipped": reference("targets", "Where it continues when skipped."),
         "decision": {
             "type": "array", "minItems": 1, "items": {"$ref": "#/definitions/decision_entry"},
-            "description": "After success, the first match is taken.",
+            "description": "After success, the first matching entry is taken.",
         },
     });
     match task {
@@ -125,7 +129,7 @@ fn task() -> Map<String, Value> {
     }
 }
 
-/// A task; `next` excludes the sugar for it.
+/// Returns the schema of a task; `next` rules out the sugar for it.
 fn task_schema(fields: Map<String, Value>, required: Value) -> Value {
     let sugar = fields.keys().filter(|name| name.starts_with("on_") || matches!(name.as_str(), "decision" | "publish"));
     let without: Map<String, Value> = sugar.map(|name| (name.clone(), Value::Bool(false))).collect();
@@ -187,7 +191,7 @@ fn transition() -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "when": reference("condition", "Fires when true; none: always."),
+            "when": reference("condition", "Fires if true; none: always."),
             "publish": reference("variables", "Published when it fires."),
             "do": reference("targets", "Task names, and the commands continue, noop, fail and retry."),
         },
@@ -200,8 +204,8 @@ fn decision_entry() -> Value {
         "additionalProperties": false,
         "required": ["next"],
         "properties": {
-            "when": reference("condition", "Taken if true and no entry above is."),
-            "default": {"const": true, "description": "Taken if no entry above is; the last."},
+            "when": reference("condition", "Taken if true and no earlier entry is."),
+            "default": {"const": true, "description": "Taken if no earlier entry is; must be the last entry."},
             "next": reference("targets", "Task names, and the commands continue, noop and fail."),
         },
         "oneOf": [{"required": ["when"]}, {"required": ["default"]}],
@@ -219,13 +223,13 @@ fn with_items() -> Value {
                 "anyOf": [{"type": "array"}, {"$ref": "#/definitions/template"}],
             },
             "as": reference("targets", "Names of an item's parts: [x, y] over zip(xs, ys)."),
-            "concurrency": reference("count_or_template", "How many may be claimable or running at once."),
-            "batch_size": reference("count_or_template", "So many items become one task, whose item is an array."),
+            "concurrency": reference("count_or_template", "How many items may be claimable or running at once."),
+            "batch_size": reference("count_or_template", "Items grouped into one task, whose item is then an array."),
             "on_item_failure": {
                 "enum": words(ON_ITEM_FAILURE), "default": "fail_fast", "description": "What a failed item does to the rest.",
             },
             "max_failures": {
-                "description": "How many failures continue tolerates: a number, or a percentage; none if not given.",
+                "description": "How many failures `continue` tolerates: a number or a percentage; none if not given.",
                 "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%$"}],
             },
         },
@@ -238,14 +242,17 @@ fn retry() -> Value {
         "additionalProperties": false,
         "required": ["count"],
         "properties": {
-            "count": reference("count_or_template", "How often at most."),
-            "delay": reference("delay_or_template", "Seconds before the first."),
+            "count": reference("count_or_template", "Maximum number of retries."),
+            "delay": reference("delay_or_template", "Seconds before the first retry."),
             "backoff": {"enum": words(BACKOFFS), "default": "constant", "description": "How the delay grows."},
-            "factor": {"type": "number", "minimum": 0, "default": 2, "description": "The base of exponential growth."},
-            "max_delay": reference("delay", "The longest delay."),
-            "jitter": {"type": "number", "minimum": 0, "maximum": 1, "description": "The delay varies by this fraction."},
-            "when": reference("condition", "Only when true; none: after failure, timeout or abandonment."),
-            "max_elapsed": reference("timeout", "No retry starts later after the first attempt."),
+            "factor": {"type": "number", "minimum": 0, "default": 2, "description": "Base of exponential growth."},
+            "max_delay": reference("delay", "Maximum delay."),
+            "jitter": {
+                "type": "number", "minimum": 0, "maximum": 1,
+                "description": "Fraction by which the delay varies either way.",
+            },
+            "when": reference("condition", "Condition for a retry; none: after failure, timeout or abandonment."),
+            "max_elapsed": reference("timeout", "Time after the first attempt past which no retry starts."),
         },
     })
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a definition: a code, the place and the remedy.
+//! What is wrong with a definition: a code, the location and the fix.
 
 use serde::Serialize;
 
@@ -7,40 +7,40 @@ use serde::Serialize;
 pub struct Finding {
     /// `WF001` to `WF508`.
     pub code: Code,
-    /// An error keeps the definition from being stored.
+    /// An error prevents the definition from being stored.
     pub severity: Severity,
-    /// What is wrong, lower case, naming the thing.
+    /// What is wrong, in lower case, naming the thing.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: Option<String>,
-    /// Where in the document: `tasks[2].next[0].when`.
+    /// Path in the document: `tasks[2].next[0].when`.
     pub path: String,
     /// The task it is about.
     pub task: Option<String>,
     /// The expression it is about.
     pub expression: Option<String>,
-    /// Line of the source, from 1; 0 where the source is not known.
+    /// Line in the source, from 1; 0 if the source is not known.
     pub line: u32,
-    /// Column in characters, from 1; 0 where the source is not known.
+    /// Column in characters, from 1; 0 if the source is not known.
     pub column: u32,
 }
 
-/// Does a finding keep the definition from being stored?
+/// Whether a finding prevents the definition from being stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Yes.
+    /// It does.
     Error,
-    /// No, but it is hardly meant.
+    /// It does not, but the definition is unlikely to be what was intended.
     Warning,
 }
 
-/// The code of a finding or run-time error, `WF` and three digits: the first tells its category.
+/// The code of a finding or run-time error: `WF` and three digits, the first of which gives the category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u16);
 
 impl Code {
-    /// `syntax`, `graph`, `semantic`, `expression`, `schema`, `catalogue` or `runtime`.
+    /// Returns `syntax`, `graph`, `semantic`, `expression`, `schema`, `catalogue` or `runtime`.
     pub fn category(self) -> &'static str {
         match self.0 / 100 {
             0 => "syntax",
@@ -66,10 +66,10 @@ impl Serialize for Code {
     }
 }
 
-/// Findings a source may have; the rest would not help.
+/// Maximum number of findings per source; more would not help.
 pub const MAX_FINDINGS: usize = 1000;
 
-/// The first characters of a text, for messages.
+/// Returns the first characters of a text, for messages.
 pub fn shorten(text: &str, characters: usize) -> std::borrow::Cow<'_, str> {
     match text.char_indices().nth(characters) {
         Some((at, _)) => format!("{}…", &text[..at]).into(),

@@ -1,13 +1,13 @@
-//! The bounds that keep a definition or an execution from harming the server. Each is a setting of the extension.
+//! Limits that keep a definition or an execution from harming the server. Each is a setting of the extension.
 
-/// Bounds, checked before any recursive code runs.
+/// Limits, checked before any recursive code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a definition's source.
     pub source_bytes: usize,
-    /// Nesting of a definition and of any JSON that is rendered.
+    /// Nesting depth of a definition and of any rendered JSON.
     pub depth: usize,
-    /// Nodes that YAML aliases may add.
+    /// Number of nodes that YAML aliases may add.
     pub alias_nodes: usize,
     /// Tasks in a workflow.
     pub tasks: usize,
@@ -15,13 +15,13 @@ pub struct Limits {
     pub items: usize,
     /// Bytes of one expression.
     pub expression_bytes: usize,
-    /// Steps of the template machine an expression may take.
+    /// Steps of the template machine that an expression may take.
     pub template_fuel: u64,
-    /// Bytes one template may yield.
+    /// Bytes that one template may yield.
     pub output_bytes: usize,
     /// Bytes of all variables of an execution.
     pub context_bytes: usize,
-    /// Sub-workflows in sub-workflows.
+    /// Nesting depth of sub-workflows.
     pub workflow_depth: usize,
 }
 

@@ -1,7 +1,7 @@
-//! Definition text to normal form: every spelling of design section 4, all mistakes at once.
+//! Definition text to normal form: every spelling in the language, reporting all errors at once.
 //!
-//! The walk never stops at a mistake: what can be understood becomes a definition, so that the rest of the
-//! [validation](crate::language::validate) has something to look at, too.
+//! The walk never stops at an error: whatever can be understood becomes a definition, so that the rest of the
+//! [validation](crate::validate) has something to check too.
 
 pub mod duration;
 pub mod name;
@@ -21,23 +21,23 @@ use crate::language::source::{NodeId, Source};
 /// What [`parse`] made of a text.
 #[derive(Debug, Default)]
 pub struct Parsed {
-    /// What could be understood, if the text is a map at all. Only [`Parsed::valid`] is fit to run.
+    /// Whatever could be understood, if the text is a map at all. Only [`Parsed::valid`] is fit to run.
     pub definition: Option<Definition>,
-    /// WF001 to WF009, and what the sugar hides from later checks: WF111, WF112, WF201 to WF203, WF306.
+    /// WF001 to WF009, and what sugar hides from later checks: WF111, WF112, WF201 to WF203, WF306.
     pub findings: Vec<Finding>,
-    /// Where each part stands.
+    /// Where each part is written.
     pub places: Places,
 }
 
 impl Parsed {
-    /// The definition, if no finding is an error.
+    /// Returns the definition, if no finding is an error.
     pub fn valid(&self) -> Option<&Definition> {
         let broken = self.findings.iter().any(|finding| finding.severity == Severity::Error);
         self.definition.as_ref().filter(|_| !broken)
     }
 }
 
-/// Where the parts of a normal form stand in its source. Without a source all are unknown.
+/// Where the parts of a normal form are written in its source. Without a source, all places are unknown.
 #[derive(Debug, Default)]
 pub struct Places {
     source: Source,
@@ -49,25 +49,25 @@ pub struct Places {
 pub struct Place {
     /// The node.
     pub node: NodeId,
-    /// Where it starts in a text node's value.
+    /// Offset of the part in a text node's value.
     pub offset: usize,
-    /// The part says more than the node: sugar has been resolved.
+    /// Whether the part says more than the node, because sugar was expanded.
     pub sugar: bool,
 }
 
 impl Places {
-    /// The source.
+    /// Returns the source.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Where a part stands, by its path in the normal form: `tasks[2].next[0].when`.
+    /// Returns where a part is written, given its path in the normal form: `tasks[2].next[0].when`.
     pub fn find(&self, path: &str) -> Option<Place> {
         self.parts.get(path).copied()
     }
 }
 
-/// Reads YAML or JSON text.
+/// Parses YAML or JSON text.
 pub fn parse(source: impl AsRef<[u8]>, limits: &Limits) -> Parsed {
     let (source, defects) = Source::read(source.as_ref(), limits);
     let mut walk = walk::Walk::new(&source, limits);

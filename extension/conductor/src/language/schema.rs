@@ -1,6 +1,7 @@
 //! JSON Schemas of parameters and outputs: compiled once with a graph, no references fetched, defaults applied.
 //!
-//! A validation can be stopped at every step ([`checked`]). What the library does in one go has an input of bounded size.
+//! A validation can be stopped at every step ([`checked`]). Where the library works uninterrupted, its input is limited
+//! in size.
 
 mod checked;
 
@@ -13,15 +14,15 @@ use checked::Checked;
 use jsonschema::{PatternOptions, Retrieve, ValidationError, ValidationOptions};
 use serde_json::Value;
 
-/// How many violations one answer names.
+/// Maximum number of violations named in one answer.
 const MOST_VIOLATIONS: usize = 100;
-/// Bytes that their paths and messages may take together.
+/// Maximum total size of their paths and messages, in bytes.
 const MOST_BYTES: usize = 16 << 10;
-/// The longest path and the longest message of a violation, in bytes: they may quote all of the value.
+/// Maximum size of a violation's path and of its message, in bytes: they may quote the whole value.
 const MAX_MESSAGE: usize = 300;
-/// Bytes that a schema's compiled pattern may take.
+/// Maximum size of a schema's compiled pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
-/// Values and bytes of text, eight for one, that a schema may have: compiling it cannot be stopped.
+/// Maximum size of a schema, counting each value and every eight bytes of text as one: compiling it cannot be stopped.
 const MAX_SIZE: usize = 20_000;
 
 /// A validator that the host can stop.
@@ -33,7 +34,7 @@ pub struct Schema {
     validator: Validator,
 }
 
-/// What is wrong with a value, within bounds.
+/// What is wrong with a value, within limits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations {
     /// The first ones.
@@ -42,28 +43,28 @@ pub struct Violations {
     pub more: usize,
 }
 
-/// Where a value breaks a schema.
+/// A violation of a schema by a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// A JSON pointer; empty: the whole.
+    /// A JSON pointer; empty: the whole value.
     pub path: String,
     /// What is wrong there.
     pub message: String,
 }
 
 impl Schema {
-    /// Compiles a schema; the error says why it is none.
+    /// Compiles a schema. The error says why it is invalid.
     pub fn compile(source: &Value) -> Result<Schema, String> {
         bound(source)?;
         let validator = options().build(source).map_err(|error| message(&error))?;
         Ok(Schema { source: source.clone(), validator })
     }
 
-    /// What is wrong with a value; empty where nothing is.
+    /// Returns what is wrong with a value; empty if nothing is.
     pub fn violations(&self, value: &Value) -> Violations {
-        // The validator recurses, and may branch without end.
+        // The validator is recursive and may branch without end.
         if !affordable(&self.source, value) {
-            let message = "too deep or too large to be checked against its schema".to_owned();
+            let message = "too deeply nested or too large to be checked against its schema".to_owned();
             return Violations { list: vec![Violation { path: String::new(), message }], more: 0 };
         }
         let mut violations = Violations::default();
@@ -80,29 +81,30 @@ impl Schema {
         violations
     }
 
-    /// Adds the defaults of the schema's properties, those of nested objects too. Was there any to add?
+    /// Adds the defaults of the schema's properties, including those of nested objects. Returns whether there were any
+    /// to add.
     pub fn add_defaults(&self, value: &mut Value) -> bool {
         add_defaults(&self.source, value)
     }
 }
 
-/// How all schemas are compiled.
+/// Returns the options that all schemas are compiled with.
 pub(crate) fn options() -> ValidationOptions<'static, Arc<dyn Retrieve>, Checked> {
     let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
     jsonschema::options_for().with_pattern_options(patterns).offline()
 }
 
-/// Refuses a schema that would take long to compile.
+/// Rejects a schema that would take too long to compile.
 pub(crate) fn bound(schema: &Value) -> Result<(), String> {
     match size(schema) {
         size if size > MAX_SIZE => {
-            Err(format!("the schema is too large: its size is {size}, at most {MAX_SIZE} is allowed"))
+            Err(format!("the schema is too large: its size is {size}, but at most {MAX_SIZE} is allowed"))
         }
         _ => Ok(()),
     }
 }
 
-/// What an error says, shortened: it may quote the whole value.
+/// Returns the text of an error, shortened: it may quote the whole value.
 pub(crate) fn message(error: &ValidationError<'_>) -> String {
     short(error)
 }
@@ -115,7 +117,7 @@ fn short(text: impl fmt::Display) -> String {
     short.0
 }
 
-/// Takes text until it is long enough.
+/// Accepts text up to a maximum length.
 struct Short(String);
 
 impl fmt::Write for Short {
@@ -130,7 +132,7 @@ impl fmt::Write for Short {
     }
 }
 
-/// The parser has bounded the depth of the schema, and so of this.
+/// The parser has limited the depth of the schema, and therefore of this recursion.
 fn add_defaults(schema: &Value, value: &mut Value) -> bool {
     let (Value::Object(object), Some(properties)) = (value, schema["properties"].as_object()) else { return false };
     let mut added = false;

@@ -1,17 +1,17 @@
-//! What checking a value against a schema can cost at most.
+//! The maximum cost of validating a value against a schema.
 //!
 //! A validator recurses over schema and value together: a `$ref` that leads back to itself never ends, and a few that
-//! branch take exponential time. This walks the same ways beforehand, without recursion and within a budget; only what
-//! it lets through may be given to a validator.
+//! branch take exponential time. This module walks the same paths beforehand, without recursion and within a budget;
+//! only what it lets through may be given to a validator.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::interrupt;
 use serde_json::Value;
 
-/// Pairs of a schema and a value that may have to be looked at.
+/// Maximum number of pairs of a schema and a value that may have to be looked at.
 const MAX_STEPS: usize = 500_000;
-/// How deep schemas may be applied in each other.
+/// Maximum depth at which schemas may be applied within each other.
 const MAX_DEPTH: usize = 200;
 
 /// Keywords whose value is a schema for the same value.
@@ -22,7 +22,7 @@ const SAME_LISTS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 const SAME_MAPS: [&str; 2] = ["dependentSchemas", "dependencies"];
 /// Keywords that refer to a schema for the same value.
 const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
-/// Keywords whose value, a schema or a list of schemas, is for what is in the value.
+/// Keywords whose value, a schema or a list of schemas, applies to what is inside the value.
 const INSIDE: [&str; 8] = [
     "additionalProperties",
     "unevaluatedProperties",
@@ -33,15 +33,15 @@ const INSIDE: [&str; 8] = [
     "contains",
     "unevaluatedItems",
 ];
-/// Keywords whose value holds no schemas.
+/// Keywords whose value contains no schemas.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
-/// The longest text that a pattern or format may be matched with: that cannot be stopped.
+/// Maximum length of a text that a pattern or format may be matched against: matching cannot be stopped.
 const MAX_MATCHED: usize = 64 << 10;
 /// Keywords that match a text.
 const MATCHING: [&str; 4] = ["pattern", "format", "contentEncoding", "contentMediaType"];
 
-/// The size of a schema: its values, and its text, eight bytes for one.
+/// Returns the size of a schema: its values, plus its text, with eight bytes counting as one.
 pub fn size(schema: &Value) -> usize {
     let (mut open, mut size) = (vec![schema], 0);
     while let Some(value) = open.pop() {
@@ -60,7 +60,7 @@ pub fn size(schema: &Value) -> usize {
     size
 }
 
-/// Can the value be checked within bounds?
+/// Whether the value can be validated within limits.
 pub fn affordable(schema: &Value, value: &Value) -> bool {
     let references = References::new(schema);
     let mut open = vec![(schema, value, 0)];
@@ -78,13 +78,13 @@ pub fn affordable(schema: &Value, value: &Value) -> bool {
     true
 }
 
-/// Items that are compared at once.
+/// Returns the number of items that are compared with each other in one go.
 fn at_once(schema: &Value, value: &Value) -> usize {
     let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
     value.as_array().filter(|_| unique).map_or(0, Vec::len)
 }
 
-/// Would it match a long text?
+/// Whether a long text would be matched.
 fn is_long_match(schema: &Value, value: &Value) -> bool {
     let is_long = |text: &str| text.len() > MAX_MATCHED;
     let matches = |keywords: &[&str]| keywords.iter().any(|keyword| schema.get(keyword).is_some());
@@ -95,7 +95,7 @@ fn is_long_match(schema: &Value, value: &Value) -> bool {
     }
 }
 
-/// Schemas for the parts of a value.
+/// Visits the schemas for the parts of a value.
 fn inside<'v>(schema: &'v Value, value: &'v Value, visit: &mut impl FnMut(&'v Value, &'v Value)) {
     let Some(keywords) = schema.as_object() else { return };
     let parts: Vec<&Value> = match value {
@@ -117,7 +117,7 @@ fn inside<'v>(schema: &'v Value, value: &'v Value, visit: &mut impl FnMut(&'v Va
     }
 }
 
-/// The JSON pointer of a schema that leads back to itself without looking into the value.
+/// Returns the JSON pointer of a schema that leads back to itself without looking into the value.
 pub fn endless(schema: &Value) -> Option<String> {
     let references = References::new(schema);
     let all = schemas(schema);
@@ -125,7 +125,7 @@ pub fn endless(schema: &Value) -> Option<String> {
         interrupt::checked(&all).map(|(at, s)| (std::ptr::from_ref(*s), at.as_str())).collect();
     let mut done: HashSet<*const Value> = HashSet::new();
     for (_, start) in &all {
-        // A way of schemas not done yet, each with what is still to be looked at.
+        // The current path of unfinished schemas, each with what is still to be looked at.
         let mut way: Vec<(&Value, Vec<&Value>)> = Vec::new();
         let mut on_way: HashSet<*const Value> = HashSet::new();
         let mut next = Some(*start);
@@ -155,7 +155,7 @@ pub fn endless(schema: &Value) -> Option<String> {
     None
 }
 
-/// JSON pointers of references that lead out of the schema, and of identifiers inside of it, by which they could.
+/// Returns JSON pointers of references that lead out of the schema, and of identifiers inside it that could make them.
 pub fn remote(schema: &Value) -> Vec<String> {
     let references = References::new(schema);
     let mut found = Vec::new();
@@ -174,7 +174,7 @@ pub fn remote(schema: &Value) -> Vec<String> {
     found
 }
 
-/// All schemas in a schema, with their JSON pointers.
+/// Returns all schemas in a schema, with their JSON pointers.
 fn schemas(root: &Value) -> Vec<(String, &Value)> {
     let mut found = Vec::new();
     let mut open = vec![(String::new(), root)];
@@ -195,12 +195,12 @@ fn schemas(root: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-/// A key as a JSON pointer writes it.
+/// Escapes a key for a JSON pointer.
 pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// Where references lead.
+/// Resolves references.
 struct References<'s> {
     root: &'s Value,
     anchors: HashMap<&'s str, &'s Value>,
@@ -230,7 +230,7 @@ impl<'s> References<'s> {
         References { root, anchors }
     }
 
-    /// The schemas that a schema applies to the same value; none if one can't be told.
+    /// Returns the schemas that a schema applies to the same value; none if one can't be resolved.
     fn same(&self, schema: &'s Value) -> Option<Vec<(&'s str, &'s Value)>> {
         let Some(keywords) = schema.as_object() else { return Some(Vec::new()) };
         let mut found = Vec::new();
@@ -258,7 +258,7 @@ impl<'s> References<'s> {
     }
 }
 
-/// Resolves `%xx`.
+/// Decodes `%xx`.
 fn decode(fragment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(fragment.len());
     let mut rest = fragment.bytes();

@@ -1,8 +1,8 @@
-//! Definition text as a tree of values that know where they stand in the text.
+//! Definition text as a tree of values that know their location in the text.
 //!
-//! YAML (JSON is YAML) is read event by event, so that bytes, depth and aliases are bounded before anything recursive
-//! sees the tree. An alias shares its anchor's node: a tree never costs more than its text, and what its aliases
-//! expand to is bounded by [`Limits::alias_nodes`].
+//! YAML (of which JSON is a subset) is read event by event, so that bytes, depth and aliases are limited before
+//! anything recursive sees the tree. An alias shares its anchor's node: a tree never costs more than its text, and what
+//! its aliases expand to is limited by [`Limits::alias_nodes`].
 
 mod build;
 mod place;
@@ -21,7 +21,7 @@ pub struct NodeId(u32);
 /// How a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Without quotes; also said of lists and maps.
+    /// Without quotes; also used for lists and maps.
     Plain,
     /// `'…'`
     SingleQuoted,
@@ -31,10 +31,10 @@ pub enum Style {
     Block,
 }
 
-/// A value and its place.
+/// A value and its location.
 #[derive(Debug)]
 pub struct Node {
-    /// What it says.
+    /// The content.
     pub content: Content,
     /// The byte where it starts, quotes included.
     pub start: usize,
@@ -43,9 +43,9 @@ pub struct Node {
     /// How it is written.
     pub style: Style,
     parent: Option<(NodeId, Step)>,
-    /// Nodes below and itself, aliases counted as what they stand for.
+    /// Number of nodes in its subtree including itself, counting aliases as what they stand for.
     weight: usize,
-    /// Levels below.
+    /// Number of levels below.
     height: usize,
 }
 
@@ -55,25 +55,25 @@ enum Step {
     Key(NodeId),
 }
 
-/// What a node says.
+/// The content of a node.
 #[derive(Debug)]
 pub enum Content {
     /// Nothing, `~` or `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// A number JSON has.
+    /// A number that JSON can represent.
     Number(Number),
     /// Any text.
     Text(String),
-    /// Its elements.
+    /// The elements.
     List(Vec<NodeId>),
-    /// Its keys and values, in order; keys are [`Content::Text`].
+    /// Keys and values, in order; keys are [`Content::Text`].
     Map(Vec<(NodeId, NodeId)>),
 }
 
 impl Content {
-    /// What it is called in a message.
+    /// Returns what it is called in messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Content::Null => "null",
@@ -91,17 +91,17 @@ impl Content {
 pub struct Defect {
     /// WF001, WF002, WF005, WF006 or WF009.
     pub code: Code,
-    /// The node it is about, if it got that far.
+    /// The node it is about, if reading got that far.
     pub node: Option<NodeId>,
     /// The byte.
     pub at: usize,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
-/// A definition's text and what it says.
+/// A definition's text and its content.
 #[derive(Debug, Default)]
 pub struct Source {
     text: String,
@@ -111,7 +111,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads text and finds all that is wrong with it as YAML. There is no root if it ends in a syntax error.
+    /// Reads text and finds everything that is wrong with it as YAML. There is no root if a syntax error stops the
+    /// reading.
     pub fn read(bytes: &[u8], limits: &Limits) -> (Source, Vec<Defect>) {
         if bytes.len() > limits.source_bytes {
             let message =
@@ -121,41 +122,41 @@ impl Source {
         }
         let (text, broken) = match std::str::from_utf8(bytes) {
             Ok(text) => (text, false),
-            // What comes before the first bad byte tells where it stands.
+            // What comes before the first invalid byte gives its location.
             Err(e) => (std::str::from_utf8(&bytes[..e.valid_up_to()]).unwrap_or_default(), true),
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut source = Source { text: text.to_owned(), line_starts: place::line_starts(text), ..Source::default() };
         if broken {
             let defect = Defect::new(1, None, text.len(), "the source is not UTF-8".to_owned())
-                .with_hint("save the file in UTF-8".to_owned());
+                .with_hint("save the file as UTF-8".to_owned());
             return (source, vec![defect]);
         }
         let defects = build::build(&mut source, limits);
         (source, defects)
     }
 
-    /// The text, without a byte-order mark.
+    /// Returns the text, without a byte-order mark.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The document.
+    /// Returns the root of the document.
     pub fn root(&self) -> Option<NodeId> {
         self.root
     }
 
-    /// One node.
+    /// Returns a node.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
 
-    /// What a node says.
+    /// Returns the content of a node.
     pub fn content(&self, id: NodeId) -> &Content {
         &self.node(id).content
     }
 
-    /// The text of a text node; keys always have one.
+    /// Returns the text of a text node; keys always have one.
     pub fn str(&self, id: NodeId) -> Option<&str> {
         match self.content(id) {
             Content::Text(text) => Some(text),
@@ -163,13 +164,13 @@ impl Source {
         }
     }
 
-    /// A scalar as it is written.
+    /// Returns a scalar as it is written.
     pub fn literal(&self, id: NodeId) -> &str {
         let node = self.node(id);
         self.text.get(node.start..node.end).unwrap_or_default().trim_end()
     }
 
-    /// A map's keys and values; nothing for other nodes.
+    /// Returns a map's keys and values; empty for other nodes.
     pub fn entries(&self, map: NodeId) -> &[(NodeId, NodeId)] {
         match self.content(map) {
             Content::Map(entries) => entries,
@@ -177,17 +178,17 @@ impl Source {
         }
     }
 
-    /// The value of a map's key.
+    /// Returns the value of a map's key.
     pub fn get(&self, map: NodeId, key: &str) -> Option<NodeId> {
         self.entries(map).iter().find(|(k, _)| self.str(*k) == Some(key)).map(|(_, v)| *v)
     }
 
-    /// A map's key itself.
+    /// Returns the node of a map's key.
     pub fn key(&self, map: NodeId, key: &str) -> Option<NodeId> {
         self.entries(map).iter().find(|(k, _)| self.str(*k) == Some(key)).map(|(k, _)| *k)
     }
 
-    /// What a JSON pointer leads to, as far as it can be followed.
+    /// Follows a JSON pointer as far as possible and returns the node it leads to.
     pub fn pointer(&self, from: NodeId, pointer: &str) -> NodeId {
         let mut at = from;
         for step in pointer.split('/').skip(1) {
@@ -204,7 +205,7 @@ impl Source {
         at
     }
 
-    /// An element of a list.
+    /// Returns an element of a list.
     pub fn at(&self, list: NodeId, index: usize) -> Option<NodeId> {
         match self.content(list) {
             Content::List(items) => items.get(index).copied(),
@@ -212,7 +213,8 @@ impl Source {
         }
     }
 
-    /// A node as JSON. The recursion is bounded by the depth the source was read with, the size by its alias budget.
+    /// Returns a node as JSON. The recursion is limited by the depth the source was read with, the size by its alias
+    /// budget.
     pub fn value(&self, id: NodeId) -> Value {
         interrupt::check();
         match self.content(id) {
@@ -228,7 +230,7 @@ impl Source {
         }
     }
 
-    /// Where a node is in the document: `tasks[2].next[0].when`. An alias is where its anchor is.
+    /// Returns the path of a node in the document: `tasks[2].next[0].when`. An alias has the path of its anchor.
     pub fn path(&self, id: NodeId) -> String {
         let mut steps = Vec::new();
         let mut at = id;
@@ -247,7 +249,7 @@ impl Source {
     }
 }
 
-/// Adds a key to a path, shortened, quoted where it is not a plain word.
+/// Appends a key to a path, shortened, and quoted if it is not a plain word.
 pub fn push_key(path: &mut String, key: &str) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.is_empty() || key.len() > 64 || !key.chars().all(plain) {

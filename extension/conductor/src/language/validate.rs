@@ -1,6 +1,6 @@
-//! All that can be known to be wrong with a definition before it runs.
+//! Everything that can be known to be wrong with a definition before it runs.
 //!
-//! Findings are certain, or else warnings: a workflow that can run well is never refused.
+//! Findings are certain, or else warnings: a workflow that can run well is never rejected.
 
 mod actions;
 mod expressions;
@@ -19,7 +19,7 @@ use crate::language::limits::Limits;
 use crate::language::parse::{Parsed, Place, Places, parse};
 use crate::language::source::NodeId;
 
-/// Every finding about a parsed source, those of the parser included, sorted by place.
+/// Returns all findings about a parsed source, including those of the parser, sorted by place.
 pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> Vec<Finding> {
     let mut findings = parsed.findings.clone();
     if let Some(definition) = &parsed.definition {
@@ -57,7 +57,7 @@ pub fn check(source: impl AsRef<[u8]>, catalogue: &dyn Catalogue, limits: &Limit
     Checked { definition: parsed.definition.filter(|_| !broken), findings }
 }
 
-/// What every check works with.
+/// The context of all checks.
 struct Check<'a> {
     definition: &'a Definition,
     places: &'a Places,
@@ -74,7 +74,7 @@ impl<'a> Check<'a> {
         Spot { check: self, path, place, inside: false, task: None, expression: None }
     }
 
-    /// Where a part, or else the nearest around it, is written.
+    /// Returns where a part, or else the nearest one around it, is written.
     fn locate(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
@@ -86,22 +86,22 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// `, first in line 3`, if that is known.
+    /// `, first on line 3`, if that is known.
     fn also_at(&self, path: &str) -> String {
         let source = self.places.source();
         match self.places.find(path) {
-            Some(place) => format!(", first in line {}", source.line_and_column(source.node(place.node).start).0),
+            Some(place) => format!(", first on line {}", source.line_and_column(source.node(place.node).start).0),
             None => String::new(),
         }
     }
 }
 
-/// A finding in the making.
+/// A finding being built.
 struct Spot<'c, 'a> {
     check: &'c mut Check<'a>,
     path: &'c str,
     place: Option<Place>,
-    /// Inside of a text, at the place's offset.
+    /// Whether the finding is about a position inside a text, at the place's offset.
     inside: bool,
     task: Option<usize>,
     expression: Option<&'c str>,

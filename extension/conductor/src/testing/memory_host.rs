@@ -1,5 +1,5 @@
-//! An execution in memory: the rows that the extension keeps in tables, for tests and tools without a database. Its
-//! clock stands still until [`Ledger::wait`] moves it.
+//! An execution in memory: the rows that the extension keeps in tables, for tests and for tools without a database. Its
+//! clock stands still until [`Ledger::wait`] advances it.
 
 use crate::engine::commands::{Changes, Hold, NewTask, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
@@ -20,29 +20,29 @@ mod uncounted;
 
 pub use task_row::{RowStatus, TaskRow};
 
-/// What is reported of a row.
+/// The report of a row.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The row.
     pub row: usize,
     /// How it ended.
     pub end: TaskEnd,
-    /// What it yielded.
+    /// The result.
     pub result: Option<Data>,
-    /// What went wrong.
+    /// The error.
     pub error: Option<Data>,
 }
 
-/// What came from outside for tasks that wait for it.
+/// A signal sent from outside, for tasks that wait for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signal {
-    /// What tasks wait for.
+    /// The name that tasks wait for.
     pub name: String,
-    /// Another of the same name with the same key is the same one.
+    /// Identifies a signal: another with the same name and key is the same one.
     pub key: Option<String>,
     /// The result of the task that takes it.
     pub payload: Option<Data>,
-    /// The row that took it; none: it is kept.
+    /// The row that took it; none: the signal is kept.
     pub taken_by: Option<usize>,
 }
 
@@ -53,23 +53,23 @@ pub struct Ledger {
     parameters: Data,
     /// What the conductor remembers.
     pub execution: Execution,
-    /// Every row there ever was.
+    /// All rows that ever existed.
     pub rows: Vec<TaskRow>,
-    /// Every signal there ever was, the oldest first.
+    /// All signals that were ever sent, oldest first.
     pub signals: Vec<Signal>,
-    /// The variables, all branches merged.
+    /// The variables, with all branches merged.
     pub variables: Data,
     /// Why it failed.
     pub error_message: Option<String>,
-    /// The output, once it is over.
+    /// The output, once it has ended.
     pub output: Option<Data>,
-    /// It is over.
+    /// Whether it has ended.
     pub over: bool,
-    /// Its tasks by how they stood at its end, where the conductor knew.
+    /// Its tasks by standing at its end, if the conductor knew.
     pub known_lists: Option<TaskLists>,
     /// Seconds since the start.
     pub now: f64,
-    /// When the workflow has taken too long, in seconds since the start.
+    /// When the workflow times out, in seconds since the start.
     due: Option<f64>,
 }
 
@@ -79,7 +79,7 @@ pub struct Ledger {
 pub struct Refused(pub String);
 
 impl Ledger {
-    /// Starts an execution. The parameters have been checked.
+    /// Starts an execution. The parameters must have been validated.
     pub fn start(graph: Arc<Graph>, parameters: Data) -> Ledger {
         let mut ledger = Ledger {
             now: 0.0,
@@ -99,12 +99,12 @@ impl Ledger {
         ledger
     }
 
-    /// Where the workflow stands.
+    /// Returns the status of the workflow.
     pub fn status(&self) -> Status {
         self.execution.status
     }
 
-    /// The rows that can be claimed, now or when their time has come, by task, route and item.
+    /// Returns the rows that can be claimed now or after a delay, by task, route and item.
     pub fn ready(&self) -> Vec<&TaskRow> {
         if self.execution.paused {
             return Vec::new();
@@ -115,14 +115,14 @@ impl Ledger {
         ready
     }
 
-    /// The newest row of a task, by its name.
+    /// Returns the newest row of a task, by the task's name.
     pub fn find(&self, task: &str, route: u32, index: Option<u32>) -> Option<usize> {
         let node = self.graph.find(task)?;
         let wanted = |row: &TaskRow| row.key.node == node && row.key.route == route && row.index == index;
         (0..self.rows.len()).rev().find(|row| wanted(&self.rows[*row]))
     }
 
-    /// Claims a row. Claiming what runs changes nothing.
+    /// Claims a row. Claiming a running row changes nothing.
     pub fn claim(&mut self, row: usize) -> Result<(), Refused> {
         match self.rows[row].status {
             RowStatus::Running => Ok(()),
@@ -135,13 +135,13 @@ impl Ledger {
         }
     }
 
-    /// Reports a row. The answer says how the task as a whole stands then.
+    /// Reports a row. Returns the resulting status of the task as a whole.
     pub fn report(&mut self, row: usize, end: TaskEnd, result: Option<Data>) -> Result<&'static str, Refused> {
         let answers = self.report_all(&[Outcome { row, end, result, error: None }])?;
         Ok(answers.first().copied().unwrap_or(end.name()))
     }
 
-    /// Reports rows together, in order. None counts where one of them does not run.
+    /// Reports rows together, in order. If one of them is not running, none is reported.
     pub fn report_all(&mut self, outcomes: &[Outcome]) -> Result<Vec<&'static str>, Refused> {
         if let Some(outcome) = outcomes.iter().find(|outcome| self.rows[outcome.row].status != RowStatus::Running) {
             let status = self.rows[outcome.row].status;
@@ -194,22 +194,23 @@ impl Ledger {
         reports.iter().zip(&rows).map(|((_, report), row)| whole(row.key).unwrap_or(report.task_status)).collect()
     }
 
-    /// No new claims.
+    /// Stops new claims.
     pub fn pause(&mut self) {
         self.control(|conductor| conductor.pause());
     }
 
-    /// Claims again.
+    /// Allows claims again.
     pub fn resume(&mut self) {
         self.control(|conductor| conductor.resume());
     }
 
-    /// Nothing new starts.
+    /// Lets nothing new start.
     pub fn cancel(&mut self) {
         self.control(|conductor| conductor.cancel());
     }
 
-    /// Runs tasks again: those named with their route, or all that failed; with `reset_items` also items that succeeded.
+    /// Runs tasks again: those given by name and route, or all that failed; with `reset_items`, also items that
+    /// succeeded.
     pub fn rerun(&mut self, tasks: &[(String, u32)], reset_items: bool) -> Result<(), Refused> {
         if !self.over || self.status() == Status::Completed {
             return Err(Refused("only an execution that ended without success can be rerun".to_owned()));
@@ -248,7 +249,7 @@ impl Ledger {
         Rerun { key, context, items, reset_items, first: None, ended_at_once }
     }
 
-    /// What reads nothing but the execution, and what follows from it.
+    /// Applies an event that reads nothing but the execution, along with its consequences.
     fn control(&mut self, event: impl Fn(&mut Conductor)) {
         self.conduct(|conductor| {
             event(conductor);
@@ -257,7 +258,7 @@ impl Ledger {
         self.go_on();
     }
 
-    /// Lets events happen, and what they lead to; gives the ends of tasks with items.
+    /// Applies events and their consequences. Returns the ends of tasks with items.
     fn conduct(
         &mut self,
         mut event: impl FnMut(&mut Conductor) -> Vec<(usize, Report)>,
@@ -333,7 +334,7 @@ impl Ledger {
                 }
             }
         }
-        // Pausing shows in `ready`: the ledger's rows need no mark.
+        // A pause shows in `ready`: the ledger's rows need no mark.
         debug_assert!(matches!(changes.hold, Hold::Nothing | Hold::Pause | Hold::Resume));
         if changes.rerun {
             self.error_message = None;
@@ -398,12 +399,12 @@ impl Ledger {
         }
     }
 
-    /// The graph it runs on.
+    /// Returns the graph that it runs on.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The name of a task.
+    /// Returns the name of a task.
     pub fn name(&self, node: NodeId) -> &str {
         &self.graph.node(node).name
     }

@@ -1,4 +1,4 @@
-//! Random workflows and random schedules, for tests: whatever happens in whatever order, what must hold holds. The same
+//! Random workflows and random schedules, for tests: the invariants hold whatever happens, in whatever order. The same
 //! seed gives the same workflow and the same steps.
 
 mod schedule;
@@ -7,12 +7,12 @@ mod workflow;
 pub use schedule::Step;
 pub use workflow::workflow;
 
-/// A small generator: SplitMix64.
+/// A small random number generator: SplitMix64.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The same seed gives the same numbers.
+    /// Creates a generator. The same seed gives the same numbers.
     pub fn new(seed: u64) -> Chance {
         Chance(seed)
     }
@@ -25,12 +25,12 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to one less than `most`.
+    /// Returns a number from 0 to `most` - 1.
     pub fn below(&mut self, most: usize) -> usize {
         (self.next() % most.max(1) as u64) as usize
     }
 
-    /// True once in so many times.
+    /// Returns true once in `many` times on average.
     pub fn one_in(&mut self, many: usize) -> bool {
         self.below(many) == 0
     }

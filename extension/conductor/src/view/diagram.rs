@@ -1,11 +1,11 @@
-//! A definition as a picture: Mermaid or DOT text, tasks coloured by how they stand.
+//! A definition as a diagram: Mermaid or DOT text, with tasks colored by status.
 
 use crate::interrupt;
 use crate::language::definition::{Definition, Task};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
-/// How tasks stand, by name, in one word.
+/// Status words of tasks, by task name.
 pub type Statuses = BTreeMap<String, String>;
 
 const COLOURS: [(&str, &str); 6] = [
@@ -17,7 +17,7 @@ const COLOURS: [(&str, &str); 6] = [
     ("cancelled", "#f0d58c"),
 ];
 
-/// Mermaid text.
+/// Returns Mermaid text.
 pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
     let mut text = String::from("flowchart TD\n");
     for (id, task) in definition.tasks.iter().enumerate() {
@@ -52,7 +52,7 @@ pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
     text
 }
 
-/// DOT text, for Graphviz.
+/// Returns DOT text, for Graphviz.
 pub fn dot(definition: &Definition, statuses: Option<&Statuses>) -> String {
     let mut text = String::from("digraph workflow {\n  node [fontname=\"sans-serif\"];\n");
     for (id, task) in definition.tasks.iter().enumerate() {
@@ -97,7 +97,7 @@ fn label(task: &Task) -> String {
     }
 }
 
-/// From, to and condition of every transition; `fail` is drawn, the other commands lead nowhere.
+/// Returns source, target and condition of every transition. `fail` is drawn; the other commands lead nowhere.
 fn edges(definition: &Definition) -> Vec<(usize, String, Option<&str>)> {
     let numbers: HashMap<&str, usize> =
         definition.tasks.iter().enumerate().rev().map(|(number, task)| (task.name.as_str(), number)).collect();
@@ -127,14 +127,14 @@ fn commands(definition: &Definition) -> Vec<&'static str> {
     if fails { vec!["fail"] } else { Vec::new() }
 }
 
-/// A condition without its braces.
+/// Returns a condition without its braces.
 fn condition(when: &str) -> &str {
     let trimmed = when.trim();
     let inner = trimmed.strip_prefix("{{").and_then(|inner| inner.strip_suffix("}}"));
     inner.map_or(trimmed, str::trim)
 }
 
-/// For Mermaid, which knows entities inside of quotes.
+/// Escapes text for Mermaid, which supports entities inside quotes.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -151,7 +151,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// For DOT.
+/// Quotes text for DOT.
 fn quote(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

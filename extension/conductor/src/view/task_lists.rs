@@ -1,18 +1,18 @@
-//! The tasks of an execution by how they stand: current, completed, failed or skipped.
+//! The tasks of an execution by standing: current, completed, failed or skipped.
 
 use std::collections::{HashMap, HashSet};
 
-/// How a row of a task stands. Of the items of a task the greatest counts: the task has not ended before the last of them, and
-/// has failed where one has.
+/// The standing of a task's row. A task with items has the greatest standing of its items: it has not ended until the
+/// last of them has, and it has failed if one of them has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// Its condition was false.
     Skipped,
-    /// It ended well.
+    /// It ended successfully.
     Completed,
-    /// It was cancelled: it stands in no list.
+    /// It was cancelled, and is in no list.
     Cancelled,
-    /// It ended badly.
+    /// It ended with a failure.
     Failed,
     /// It has not ended.
     Current,
@@ -21,34 +21,34 @@ pub enum Standing {
 /// A row of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRow {
-    /// Its id: the older, the smaller.
+    /// Its id; older rows have smaller ones.
     pub id: i64,
     /// The task's name.
     pub name: String,
-    /// Which way led there.
+    /// The route that led there.
     pub route: i32,
     /// How often it ran before.
     pub visit: i32,
-    /// How it stands.
+    /// Its standing.
     pub standing: Standing,
 }
 
 /// Names of tasks, in the order in which the tasks appeared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskLists {
-    /// Those that have not ended.
+    /// Tasks that have not ended.
     pub current: Vec<String>,
-    /// Those that ended well.
+    /// Tasks that ended successfully.
     pub completed: Vec<String>,
-    /// Those that ended badly.
+    /// Tasks that ended with a failure.
     pub failed: Vec<String>,
-    /// Those whose condition was false.
+    /// Tasks whose condition was false.
     pub skipped: Vec<String>,
 }
 
 impl TaskLists {
-    /// From all rows of an execution. A task that ran more than once, by several ways or in a cycle, may stand in several
-    /// lists, but once in each.
+    /// Builds the lists from all rows of an execution. A task that ran more than once, on several routes or in a cycle,
+    /// may be in several lists, but only once in each.
     pub fn new(mut rows: Vec<TaskRow>) -> TaskLists {
         rows.sort_unstable_by_key(|row| row.id);
         let mut places = HashMap::new();
@@ -91,7 +91,7 @@ mod tests {
             visit: *visit,
             standing: *standing,
         };
-        // Whatever the order in which they are read.
+        // The order in which they are read does not matter.
         TaskLists::new(rows.iter().enumerate().map(row).rev().collect())
     }
 

@@ -1,4 +1,4 @@
-//! The times of an execution's tasks as a picture: Mermaid gantt text.
+//! The times of an execution's tasks as a chart: Mermaid gantt text.
 
 use crate::interrupt;
 use crate::view::diagram::escape;
@@ -7,22 +7,22 @@ use std::fmt::Write;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// A bar: a task, one of its items, or many of them together. Times are milliseconds since 1970.
+/// A bar: a task, one of its items, or many items together. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Bar {
     /// The task's name.
     pub task: String,
-    /// Which item.
+    /// The item's index.
     pub index: Option<i64>,
-    /// It stands for so many items.
+    /// How many items it stands for.
     pub items: Option<i64>,
-    /// Of these, so many failed.
+    /// How many of these items failed.
     #[serde(default)]
     pub failed: i64,
     /// How often it was claimed.
     #[serde(default)]
     pub attempt: i64,
-    /// How it stands, in one word.
+    /// Its status, in one word.
     pub status: String,
     /// When it began.
     pub from: i64,
@@ -30,7 +30,7 @@ pub struct Bar {
     pub to: i64,
 }
 
-/// Mermaid text: a section a task, in the order of the bars. So many more bars were left out.
+/// Returns Mermaid text with one section per task, in the order of the bars. `left_out` is the number of bars left out.
 pub fn gantt(title: &str, bars: &[Bar], left_out: i64) -> String {
     let span = bars.iter().map(|bar| bar.to).max().unwrap_or(0) - bars.iter().map(|bar| bar.from).min().unwrap_or(0);
     let axis = if span < DAY { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
@@ -69,7 +69,8 @@ fn label(bar: &Bar) -> String {
     label
 }
 
-/// What Mermaid draws a bar by. One without length is a milestone: it would not be seen otherwise.
+/// Returns the tags that Mermaid styles a bar by. A bar without length is a milestone, because it would be invisible
+/// otherwise.
 fn tags(bar: &Bar) -> String {
     let status = match bar.status.as_str() {
         "completed" | "skipped" => "done, ",
@@ -82,7 +83,7 @@ fn tags(bar: &Bar) -> String {
     format!("{status}{milestone}")
 }
 
-/// As in a diagram; and a colon would end the word, a semicolon the line.
+/// Escapes text as in a diagram. In addition, a colon would end the label, and a semicolon the line.
 fn word(text: &str) -> String {
     let escaped = text.chars().map(|character| match character {
         ':' => "#58;".to_owned(),

@@ -1,4 +1,4 @@
-//! What the tests of the language share.
+//! Shared by the tests of the language.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use conductor::language::catalogue::{Catalogue, EmptyCatalogue};
@@ -7,25 +7,25 @@ use conductor::language::finding::{Finding, Severity};
 use conductor::language::limits::Limits;
 use conductor::language::validate::{Checked, check};
 
-/// The fields every workflow has.
+/// The fields that every workflow has.
 pub const HEAD: &str = "ref: test.it\nlabel: It\nversion: 1.0.0\n";
 
-/// A workflow of these tasks, or other fields, in YAML.
+/// Returns a workflow with these tasks, or other fields, in YAML.
 pub fn workflow(rest: &str) -> String {
     format!("{HEAD}{rest}")
 }
 
-/// Parses and validates, without a catalogue.
+/// Parses and validates a source, without a catalogue.
 pub fn checked(source: impl AsRef<[u8]>) -> Checked {
     check(source, &EmptyCatalogue, &Limits::default())
 }
 
-/// The codes found, in order.
+/// Returns the codes found, in order.
 pub fn codes(source: &str) -> Vec<String> {
     checked(source).findings.iter().map(|finding| finding.code.to_string()).collect()
 }
 
-/// The definition of a source in which nothing is wrong.
+/// Returns the definition of a source in which nothing is wrong.
 #[track_caller]
 pub fn valid(source: &str) -> Definition {
     let checked = checked(source);
@@ -33,13 +33,13 @@ pub fn valid(source: &str) -> Definition {
     checked.definition.expect("a source without findings has a definition")
 }
 
-/// Expects one finding of that code and no other, at the place marked with §, which is not part of the source.
+/// Expects exactly one finding, with this code, at the place marked with §, which is not part of the source.
 #[track_caller]
 pub fn finds(code: &str, marked: &str) -> Finding {
     finds_with(code, marked, &EmptyCatalogue)
 }
 
-/// As [`finds`], with a catalogue.
+/// Like [`finds`], with a catalogue.
 #[track_caller]
 pub fn finds_with(code: &str, marked: &str, catalogue: &dyn Catalogue) -> Finding {
     let (source, line, column) = unmarked(marked);
@@ -66,7 +66,7 @@ pub fn warning(code: &str, marked: &str) -> Finding {
     finding
 }
 
-/// The source without its mark, and the mark's line and column.
+/// Returns the source without its mark, and the mark's line and column.
 pub fn unmarked(marked: &str) -> (String, u32, u32) {
     let at = marked.find('§').expect("the source has a mark");
     let before = &marked[..at];
@@ -75,7 +75,7 @@ pub fn unmarked(marked: &str) -> (String, u32, u32) {
     (marked.replacen('§', "", 1), line as u32, column as u32)
 }
 
-/// The hint of a finding.
+/// Returns the hint of a finding.
 pub fn hint(finding: &Finding) -> &str {
     finding.hint.as_deref().unwrap_or_default()
 }

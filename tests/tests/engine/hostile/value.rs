@@ -129,7 +129,7 @@ output_map: [{text: '{{ vars.text }}'}]
         assert_eq!((&status["status"], &status["ended"]), (&json!("failed"), &json!(true)), "{status:#}");
         assert_eq!(
             status["error_message"],
-            "WF614: with variable text that task one publishes the variables take 1001 bytes, at most 1000 are allowed"
+            "WF614: with variable text, published by task one, the variables take 1001 bytes, but at most 1000 are allowed"
         );
         assert_eq!(status["variables"], json!({}));
     })

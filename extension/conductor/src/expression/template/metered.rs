@@ -1,17 +1,18 @@
-//! Templates whose every walk through a value is paid for with fuel.
+//! Templates in which every walk through a value costs fuel.
 //!
-//! MiniJinja meters its instructions and loops, but `~`, comparisons, and what turns a list to text walk through a value
-//! for nothing, and folding constants does that while compiling. A list may be repeated, or hold another many times: a
-//! short expression makes one that takes years to walk through. So the tree of a template is copied with a filter around
-//! every operand that may be walked through: it takes the fuel, or fails, before the walk. `map`, `select` and their like,
-//! which walk through their arguments with each item, are registered anew, to take it each time.
+//! MiniJinja meters its instructions and loops, but `~`, comparisons, and whatever converts a list to text walk through
+//! a value for free, and constant folding does so at compile time. A list can be repeated, or contain another list many
+//! times, so a short expression can build one that takes years to walk through. Therefore the tree of a template is
+//! copied with a filter around every operand that may be walked through: it takes the fuel, or fails, before the walk.
+//! `map`, `select` and similar filters, which walk through their arguments for each item, are registered anew so that
+//! they take it each time.
 //!
-//! Fuel bounds how much is done; how long it takes until the host can stop it is bounded, too. The filters check, and hand a
-//! large value on as one that checks at each step ([`watched`]). A body that can be repeated checks each time. What a
-//! library does in one go has an input of bounded size: [`MAX_TEXT`] and [`MAX_SORTED`].
+//! Fuel limits how much is done; how long it takes until the host can stop it is limited, too. The filters check, and
+//! pass a large value on as one that checks at each step ([`watched`]). A body that can be repeated checks each time.
+//! Where a library works uninterrupted, its input is limited in size: [`MAX_TEXT`] and [`MAX_SORTED`].
 //!
-//! MiniJinja slices, repeats and reverses lists lazily. A list that is lazy many times over costs a walk through each layer for
-//! every item, and stack. So the filters hand on a plain list in place of a lazy one.
+//! MiniJinja slices, repeats and reverses lists lazily. A list with many layers of laziness costs a walk through each
+//! layer for every item, and stack. So the filters pass on a plain list in place of a lazy one.
 
 use minijinja::machinery::ast::{
     AutoEscape, BinOp, BinOpKind, Call, CallArg, CallBlock, Compare, CompareOp, Const, Do, EmitExpr, EmitRaw, Expr,
@@ -28,17 +29,17 @@ use super::watched::{is_plain_map, unwatched, watched};
 use crate::expression::opaque;
 use crate::interrupt;
 
-/// The filter around operands that are walked through. Private names are refused in users' templates.
+/// The filter around operands that are walked through. Private names are rejected in users' templates.
 const METERED: &str = "__metered";
-/// The filter around what an item is taken from: all of a text, but not of a list, is walked through.
+/// The filter around what an item is taken from: this walks through all of a text, but not through a list.
 const TOUCHED: &str = "__touched";
-/// The filter around what is sliced or repeated lazily: each item is walked past.
+/// The filter around what is sliced or repeated lazily: each item is stepped over.
 const SLICED: &str = "__sliced";
-/// The filter around what may be a text that is too long.
+/// The filter around what may be too long a text.
 const BOUNDED: &str = "__bounded";
-/// The filter around what a filter works on.
+/// The filter around the input of a filter.
 const FILTERED: &str = "__filtered";
-/// The filter around what is taken apart into items, which may be the characters of a text.
+/// The filter around what is split into items, which may be the characters of a text.
 const TAKEN_APART: &str = "__taken_apart";
 /// The filter around what is sorted.
 const SORTED: &str = "__sorted";
@@ -66,33 +67,33 @@ const SEQUENCE_FILTERS: [&str; 15] = [
     "unique",
     "zip",
 ];
-/// Filters that sort: the comparisons cannot be stopped.
+/// Filters that sort: their comparisons cannot be stopped.
 const SORTING_FILTERS: [&str; 3] = ["sort", "dictsort", "groupby"];
 
-/// The longest text, in bytes, that an operator takes: none can be stopped on its way through it.
+/// Maximum length in bytes of a text that an operator accepts: none can be stopped on its way through it.
 pub const MAX_TEXT: usize = 16 << 20;
-/// The longest text that a filter, test or function takes: they are slower.
+/// Maximum length of a text that a filter, test or function accepts: they are slower.
 pub const MAX_FILTERED: usize = 4 << 20;
-/// The longest text that is taken apart into characters.
+/// Maximum length of a text that is split into characters.
 pub const MAX_TAKEN_APART: usize = 1 << 18;
-/// The most items that are sorted at once.
+/// Maximum number of items that are sorted at once.
 pub const MAX_SORTED: usize = 100_000;
-/// The most items that a lazy list may have, with those of lists in it, where it is made a plain one.
+/// Maximum number of items of a lazy list, including nested lists, that is converted to a plain one.
 pub const MAX_LAZY: usize = 1_000_000;
 
-/// An item of a list costs so much of one fuel, and so do eight bytes of text.
+/// Number of units, each an item of a list or eight bytes of text, that cost one fuel.
 const UNITS_PER_FUEL: u64 = 8;
 
-/// How often a long walk checks. A value that is worth more is watched.
+/// Number of units between two checks on a long walk. A value worth more than this is watched.
 const UNITS_BETWEEN_CHECKS: u64 = 1 << 12;
 
 /// The name of a test.
 type Name<'a> = Option<Cow<'a, str>>;
-/// What `map` and its like give their filter or test with each item.
+/// The arguments that `map` and similar filters pass to their filter or test with each item.
 type Others = Rest<ValueOrKwargs>;
 type Listed = Result<Vec<Value>, Error>;
 
-/// Makes the meter known to an environment: what is written out passes it too.
+/// Registers the meter with an environment; written output passes through it too.
 pub fn register(environment: &mut Environment<'static>, depth: usize) {
     let meter = Meter { depth };
     let metered = move |longest| move |state: &State, value: Value| meter.metered(state, value, longest);
@@ -104,7 +105,7 @@ pub fn register(environment: &mut Environment<'static>, depth: usize) {
     environment.add_filter(BOUNDED, |value: Value| text_units(&value, MAX_TEXT).map(|_| value));
     environment.add_filter(SORTED, move |state: &State, value: Value| {
         if value.len().is_some_and(|count| count > MAX_SORTED) {
-            let message = format!("more than {MAX_SORTED} items cannot be sorted");
+            let message = format!("cannot sort more than {MAX_SORTED} items");
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
         meter.taken_apart(state, value)
@@ -170,13 +171,13 @@ pub fn template(source: &str) -> Result<Instructions<'_>, Error> {
 /// Takes fuel for walks through values.
 #[derive(Clone, Copy)]
 struct Meter {
-    /// How deep a value may be nested.
+    /// Maximum nesting depth of a value.
     depth: usize,
 }
 
 impl Meter {
-    /// Takes the fuel for one walk through a value, and gives it on: plain, and watched where it is large. `longest`
-    /// bounds the texts in it.
+    /// Takes the fuel for one walk through a value and passes it on: plain, and watched if it is large. `longest`
+    /// limits the texts in it.
     fn metered(self, state: &State, value: Value, longest: usize) -> Result<Value, Error> {
         interrupt::check();
         let mut walk = Walk { state, longest, units: 0, total: 0, checked: 0, found_lazy: false };
@@ -185,20 +186,20 @@ impl Meter {
         Ok(if walk.total > UNITS_BETWEEN_CHECKS { watched(value) } else { value })
     }
 
-    /// As [`Meter::metered`], of what is taken apart into items.
+    /// Like [`Meter::metered`], for what is split into items.
     fn taken_apart(self, state: &State, value: Value) -> Result<Value, Error> {
         text_units(&value, MAX_TAKEN_APART)?;
         self.metered(state, value, MAX_FILTERED)
     }
 
-    /// Takes the fuel for one walk through a value; gives the units that it is worth.
+    /// Takes the fuel for one walk through a value. Returns the number of units it is worth.
     fn pay(self, state: &State, value: &Value) -> Result<u64, Error> {
         let mut walk = Walk { state, longest: MAX_FILTERED, units: 0, total: 0, checked: 0, found_lazy: false };
         walk.through(value, self.depth)?;
         Ok(walk.total)
     }
 
-    /// As [`touched`], and takes the fuel for a walk past each item of a sequence.
+    /// Like [`touched`], but also takes the fuel for stepping over each item of a sequence.
     fn sliced(self, state: &State, value: Value) -> Result<Value, Error> {
         if matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
             let units = value.len().unwrap_or(0) as u64;
@@ -209,12 +210,12 @@ impl Meter {
         touched(state, value)
     }
 
-    /// A copy without lazy lists.
+    /// Returns a copy without lazy lists.
     fn plain(self, value: &Value) -> Result<Value, Error> {
         Plain { items: 0, last: None }.copy(value, self.depth)
     }
 
-    /// Takes the fuel for walking through others with each of some items.
+    /// Takes the fuel for walking through the other arguments once per item.
     fn pay_for_each(self, state: &State, items: &Value, others: &[ValueOrKwargs]) -> Result<(), Error> {
         let count = match items.len() {
             Some(count) => count,
@@ -228,7 +229,7 @@ impl Meter {
     }
 }
 
-/// Takes the fuel for a walk through a text. A sequence that has to be walked through to find an item is watched.
+/// Takes the fuel for a walk through a text. A sequence that must be walked through to find an item is watched.
 fn touched(state: &State, value: Value) -> Result<Value, Error> {
     interrupt::check();
     match value.kind() {
@@ -243,7 +244,7 @@ fn touched(state: &State, value: Value) -> Result<Value, Error> {
     }
 }
 
-/// Does it make its items when it is walked through?
+/// Whether it produces its items while it is walked through.
 fn is_lazy(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
         && !value.is_tuple()
@@ -251,16 +252,16 @@ fn is_lazy(value: &Value) -> bool {
         && unwatched(value).downcast_object_ref::<Vec<Value>>().is_none()
 }
 
-/// Makes plain lists of lazy ones.
+/// Converts lazy lists to plain ones.
 struct Plain {
-    /// Items made so far.
+    /// Number of items produced so far.
     items: usize,
-    /// The last value copied, and its copy: a list that is repeated often is copied once.
+    /// The last value copied, and its copy: a list that is repeated many times is copied once.
     last: Option<(Value, Value)>,
 }
 
 impl Plain {
-    /// A copy without lazy lists. The walk that found them has bounded the depth.
+    /// Returns a copy without lazy lists. The walk that found them has limited the depth.
     fn copy(&mut self, value: &Value, depth: usize) -> Result<Value, Error> {
         let Some(object) = value.as_object().filter(|_| depth > 0 && !value.is_tuple()) else {
             return Ok(value.clone());
@@ -274,7 +275,7 @@ impl Plain {
                 let list = object.try_iter().into_iter().flatten().map(|item| self.part(&item, depth));
                 Value::from(list.collect::<Result<Vec<_>, _>>()?)
             }
-            // A namespace has to stay one; what is in it passed the meter when it was set.
+            // A namespace has to remain one; what is in it passed the meter when it was set.
             ValueKind::Map if is_plain_map(value) => {
                 let pairs = object.try_iter_pairs().into_iter().flatten();
                 let entries = pairs.map(|(key, value)| Ok((key, self.part(&value, depth)?)));
@@ -290,14 +291,14 @@ impl Plain {
         interrupt::check();
         self.items += 1;
         if self.items > MAX_LAZY {
-            let message = format!("a list that is made on the way has more than {MAX_LAZY} items");
+            let message = format!("an intermediate list has more than {MAX_LAZY} items");
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
         self.copy(part, depth - 1)
     }
 }
 
-/// The units of a walk through a text, unless it is too long for one; of any other value none.
+/// Returns the units of a walk through a text, or an error if it is too long; zero for any other value.
 fn text_units(value: &Value, longest: usize) -> Result<u64, Error> {
     let bytes = value.as_str().map_or(0, str::len);
     if bytes > longest {
@@ -309,15 +310,15 @@ fn text_units(value: &Value, longest: usize) -> Result<u64, Error> {
 
 struct Walk<'a> {
     state: &'a State<'a, 'a>,
-    /// Bytes that a text may have.
+    /// Maximum length of a text, in bytes.
     longest: usize,
-    /// Not yet paid.
+    /// Units not paid yet.
     units: u64,
-    /// Paid or not.
+    /// Units, paid or not.
     total: u64,
-    /// Since the last check.
+    /// Units since the last check.
     checked: u64,
-    /// Some list in it is lazy.
+    /// Whether any list in it is lazy.
     found_lazy: bool,
 }
 
@@ -344,7 +345,7 @@ impl Walk<'_> {
             _ => return Ok(()),
         };
         if depth == 0 {
-            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deep"));
+            return Err(Error::new(ErrorKind::InvalidOperation, "the value is nested too deeply"));
         }
         self.found_lazy |= !is_map && is_lazy(value);
         for item in value.try_iter()? {
@@ -358,12 +359,12 @@ impl Walk<'_> {
     }
 }
 
-/// The operand, paid for.
+/// Wraps an operand so that it is paid for.
 fn metered<'a>(operand: &Expr<'a>) -> Expr<'a> {
     filtered(METERED, operand)
 }
 
-/// The operand, passed through one of our filters.
+/// Passes an operand through one of our filters.
 fn filtered<'a>(name: &'static str, operand: &Expr<'a>) -> Expr<'a> {
     match operand {
         Expr::Const(_) => copy(operand),
@@ -375,7 +376,7 @@ fn through<'a>(name: &'static str, operand: Expr<'a>, span: Span) -> Expr<'a> {
     Expr::Filter(Spanned::new(Filter { name, expr: Some(operand), args: Vec::new() }, span))
 }
 
-/// What an item is taken from. A name is no place in a text, and a small number is a place that is near.
+/// Wraps what an item is taken from. A name is not a position in a text, and a small index is found quickly.
 fn container<'a>(it: &GetItem<'a>) -> Expr<'a> {
     let is_near = match &it.subscript_expr {
         Expr::Const(constant) => {
@@ -395,7 +396,7 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
             Expr::Slice(Spanned::new(Slice { expr: filtered(SLICED, &it.expr), start, stop, step }, it.span()))
         }
         Expr::UnaryOp(it) => {
-            // It can't be copied.
+            // UnaryOpKind can't be copied.
             let op = if matches!(it.op, UnaryOpKind::Not) { UnaryOpKind::Not } else { UnaryOpKind::Neg };
             Expr::UnaryOp(Spanned::new(UnaryOp { op, expr: copy(&it.expr) }, it.span()))
         }
@@ -403,7 +404,7 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
             use BinOpKind::{Add, Concat, Eq, Gt, Gte, In, Lt, Lte, Mul, Ne};
             let operand = |it: &Expr<'a>, op| match op {
                 Concat | Eq | Ne | Gt | Gte | Lt | Lte | In => metered(it),
-                // Lists are put together without a walk, texts are not.
+                // Lists are concatenated without a walk, texts are not.
                 Add => filtered(BOUNDED, it),
                 Mul => filtered(SLICED, it),
                 _ => copy(it),
@@ -445,7 +446,7 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
         Expr::List(it) => Expr::List(Spanned::new(List { items: copies(&it.items) }, it.span())),
         Expr::Tuple(it) => Expr::Tuple(Spanned::new(Tuple { items: copies(&it.items) }, it.span())),
         Expr::Map(it) => {
-            // A key is hashed: that is a walk.
+            // A key is hashed, which is a walk.
             let keys = it.keys.iter().map(metered).collect();
             Expr::Map(Spanned::new(Map { keys, values: copies(&it.values) }, it.span()))
         }
@@ -465,7 +466,7 @@ fn arguments<'a>(list: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
         CallArg::Pos(value) => CallArg::Pos(filtered(FILTERED, value)),
         CallArg::Kwarg(name, value) => CallArg::Kwarg(name, filtered(FILTERED, value)),
         CallArg::PosSplat(value) => CallArg::PosSplat(filtered(TAKEN_APART, value)),
-        // These are no value a filter takes; what is in them was paid for when they were made.
+        // These are not values that a filter takes; what is in them was paid for when they were made.
         CallArg::KwargSplat(value) => CallArg::KwargSplat(copy(value)),
     };
     list.iter().map(paid).collect()
@@ -496,7 +497,7 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
             Stmt::WithBlock(Spanned::new(WithBlock { assignments, body: statements(&it.body) }, it.span()))
         }
         Stmt::Set(it) => {
-            // A namespace outlives the loop it is set in: what it holds must not get deeper with each turn.
+            // A namespace outlives the loop it is set in: what it holds must not get deeper with each iteration.
             let value = if matches!(it.target, Expr::GetAttr(_)) { metered } else { copy };
             Stmt::Set(Spanned::new(Set { target: copy(&it.target), expr: value(&it.expr) }, it.span()))
         }
@@ -522,9 +523,9 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
     }
 }
 
-/// A body that may be run again and again: it checks each time.
+/// Copies a body that may run many times, so that it checks each time.
 fn repeated<'a>(list: &[Stmt<'a>], span: Span) -> Vec<Stmt<'a>> {
-    // What is written out passes the meter, which checks.
+    // Written output passes through the meter, which checks.
     if list.iter().any(|it| matches!(it, Stmt::EmitExpr(_))) {
         return statements(list);
     }

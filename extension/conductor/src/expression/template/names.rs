@@ -1,4 +1,4 @@
-//! The functions, filters and tests that expressions have, sorted.
+//! The functions, filters and tests available in expressions, sorted.
 
 /// Ours and MiniJinja's.
 #[rustfmt::skip]
@@ -29,7 +29,7 @@ pub const TESTS: &[&str] = &[
 mod tests {
     use super::*;
 
-    /// Names of one kind that an environment knows.
+    /// Returns the names of one kind that an environment knows.
     fn known(names: &[&str], test: &str) -> Vec<String> {
         let environment = minijinja::Environment::new();
         let is_known = |name: &&&str| {

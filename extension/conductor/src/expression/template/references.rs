@@ -11,15 +11,15 @@ use minijinja::machinery::ast::{
 pub struct Read {
     /// `vars` in `vars.image.tag`.
     pub root: String,
-    /// `image` in `vars.image.tag` and in `vars['image']`; none: the whole, or a name only the run will tell.
+    /// `image` in `vars.image.tag` and in `vars['image']`; none: the whole variable, or a name known only at run time.
     pub member: Option<String>,
     /// The byte of the root.
     pub at: usize,
     /// The byte of the member, or else of the root.
     pub member_at: usize,
-    /// `default` or `is defined` asks for it somewhere in the template.
+    /// Whether `default` or `is defined` is applied to it somewhere in the template.
     pub guarded: bool,
-    /// It depends on a value whether it is read.
+    /// Whether reading it depends on a value.
     pub conditional: bool,
 }
 
@@ -30,7 +30,7 @@ pub struct Named {
     pub name: String,
     /// The byte of the name.
     pub at: usize,
-    /// Its first argument, if that is a literal text, and its byte.
+    /// Its first argument and that argument's byte, if it is literal text.
     pub argument: Option<(String, usize)>,
 }
 
@@ -45,13 +45,13 @@ pub struct References {
     pub filters: Vec<Named>,
     /// Tests it uses.
     pub tests: Vec<Named>,
-    /// Methods it calls of what the scope gives it.
+    /// Methods it calls on values from the scope.
     pub methods: Vec<Named>,
     /// Names it binds itself.
     pub bound: Vec<Named>,
 }
 
-/// Collects them. The recursion is as deep as the template's tree, which has been bounded.
+/// Collects the references of a template. The recursion is as deep as its tree, which has been limited.
 pub fn collect(template: &Stmt<'_>) -> References {
     let mut collector = Collector::default();
     collector.statement(template);
@@ -70,11 +70,11 @@ pub fn collect(template: &Stmt<'_>) -> References {
 #[derive(Default)]
 struct Collector {
     found: References,
-    /// What `is defined` was asked of.
+    /// What `is defined` was applied to.
     asked: HashSet<(String, Option<String>)>,
-    /// Inside of what `default` or `is defined` is applied to.
+    /// Whether the walk is inside what `default` or `is defined` is applied to.
     guarded: bool,
-    /// Inside of what may not be evaluated.
+    /// Whether the walk is inside what may not be evaluated.
     conditional: bool,
 }
 
@@ -250,7 +250,7 @@ impl Collector {
         }
     }
 
-    /// `a.b[c].d`, if a variable is at its bottom, and what its subscripts read.
+    /// Collects `a.b[c].d` if it is based on a variable, along with what its subscripts read.
     fn path(&mut self, whole: &Expr<'_>) -> bool {
         let Some((root, member, at)) = path(whole) else { return false };
         self.read(root, at, member);
@@ -315,10 +315,10 @@ impl Collector {
     }
 }
 
-/// A member's name, and its byte.
+/// A member's name and byte.
 type Member = (String, usize);
 
-/// The variable at the bottom of `a.b['c'].d`, its first member, and its byte.
+/// Returns the variable that `a.b['c'].d` is based on, its first member, and its byte.
 fn path<'e>(expression: &'e Expr<'_>) -> Option<(&'e str, Option<Member>, usize)> {
     let mut at = expression;
     let mut member = None;

@@ -1,5 +1,5 @@
-//! A large value on its way into a library's function: the same value, but every step of a walk through it checks
-//! whether the host wants to stop.
+//! A large value on its way into a library function: the same value, but every step of a walk through it checks whether
+//! the host wants to stop.
 
 use crate::engine::variables;
 use crate::expression::opaque;
@@ -9,18 +9,18 @@ use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value, ValueKi
 use std::fmt;
 use std::sync::Arc;
 
-/// A list or map; what is taken out of it is watched, too.
+/// A list or map. What is taken out of it is watched too.
 struct Watched {
     value: Value,
     object: DynObject,
 }
 
-/// The same list or map, watched; any other value as it is.
+/// Returns the same list or map, watched; any other value as it is.
 pub fn watched(value: Value) -> Value {
     let can_be = match value.kind() {
-        // A tuple has to stay one. It is never lazy, and was paid for slot by slot when it was made.
+        // A tuple has to remain one. It is never lazy, and was paid for slot by slot when it was made.
         ValueKind::Seq | ValueKind::Iterable => !value.is_tuple(),
-        // A namespace has to stay one, and is small.
+        // A namespace has to remain one, and is small.
         ValueKind::Map => is_plain_map(&value) || opaque::any_source(&value).is_some() || variables::is_overlay(&value),
         _ => false,
     };
@@ -30,7 +30,7 @@ pub fn watched(value: Value) -> Value {
     }
 }
 
-/// Is it a map as MiniJinja makes them, not an object that looks like one?
+/// Whether it is a map made by MiniJinja, and not an object that looks like one.
 pub fn is_plain_map(value: &Value) -> bool {
     value.downcast_object_ref::<IndexMap<Value, Value>>().is_some()
 }
@@ -39,7 +39,7 @@ fn is_watched(value: &Value) -> bool {
     value.downcast_object_ref::<Watched>().is_some()
 }
 
-/// The value that is watched, or this one.
+/// Returns the value that is watched, or the given one.
 pub fn unwatched(value: &Value) -> &Value {
     value.downcast_object_ref::<Watched>().map_or(value, |watched| &watched.value)
 }

@@ -1,28 +1,28 @@
-//! Names and refs, and the nearest valid one.
+//! Names and refs, and the nearest valid ones.
 
 use crate::language::finding::shorten;
 
-/// The longest name of a task or variable.
+/// Maximum length of a task or variable name.
 pub const MAX_NAME: usize = 128;
-/// The longest ref.
+/// Maximum length of a ref.
 pub const MAX_REF: usize = 255;
 
-/// What `do` takes beside task names.
+/// What `do` accepts besides task names.
 pub const COMMANDS: [&str; 4] = ["continue", "noop", "fail", "retry"];
 
-/// Can it name a task or variable? Letters, digits, `_` and `-`, not first a digit or `-`.
+/// Whether a text can name a task or variable: letters, digits, `_` and `-`, not starting with a digit or `-`.
 pub fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// Is it the name of a pack?
+/// Whether a text can name a pack.
 pub fn is_pack(text: &str) -> bool {
     text.len() > 1 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(is_ref_character)
 }
 
-/// Is it `pack.name`?
+/// Whether a text is `pack.name`.
 pub fn is_ref(text: &str) -> bool {
     let mut parts = text.split('.');
     text.len() <= MAX_REF
@@ -35,7 +35,7 @@ fn is_ref_character(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
 }
 
-/// The candidate most like a word, if one is near.
+/// Returns the candidate most similar to a word, if one is close enough.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     if word.len() > MAX_NAME {
         return None;
@@ -48,7 +48,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean …?`, or else the valid ones.
+/// Returns `did you mean …?`, or else lists the valid ones.
 pub fn suggest(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -56,7 +56,7 @@ pub fn suggest(word: &str, candidates: &[&str]) -> String {
     }
 }
 
-/// The first of some names, for a message.
+/// Returns the first of some names, for a message.
 pub fn list(names: &[&str]) -> String {
     let shown: Vec<_> = names.iter().take(20).map(|name| format!("`{}`", shorten(name, 60))).collect();
     let more = if names.len() > shown.len() { ", …" } else { "" };

@@ -1,4 +1,4 @@
-//! `next`, and the sugar that stands for it.
+//! `next` and the sugar that stands for it.
 
 use super::walk::{Fields, Walk};
 use super::words::{DECISION, TRANSITION};
@@ -7,7 +7,7 @@ use crate::language::definition::{Assignment, Transition};
 use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
-/// The sugar, in the order its transitions get.
+/// The sugar, in the order of the resulting transitions.
 const OUTCOMES: [(&str, Option<&str>); 5] = [
     ("on_success", Some("{{ succeeded() }}")),
     ("on_failure", Some("{{ failed() }}")),
@@ -18,14 +18,14 @@ const OUTCOMES: [(&str, Option<&str>); 5] = [
 const FAILED_OTHERWISE: &str = "{{ failed() and not timed_out() }}";
 
 impl Walk<'_> {
-    /// The task's transitions, whichever way they are written.
+    /// Returns the task's transitions, in whichever form they are written.
     pub fn transitions(&mut self, fields: &Fields, path: &str) -> Vec<Transition> {
         let Some(next) = fields.get("next") else { return self.sugar(fields, path) };
         let sugar = OUTCOMES.iter().map(|(name, _)| *name).chain(["decision", "publish"]);
         for name in sugar.collect::<Vec<_>>() {
             if let Some(node) = fields.get(name) {
-                let hint = format!("write `{name}` as an entry of `next`, or do without `next`");
-                self.report(111, node, format!("`{name}` beside `next`"), hint);
+                let hint = format!("write `{name}` as an entry of `next`, or remove `next`");
+                self.report(111, node, format!("`{name}` together with `next`"), hint);
             }
         }
         let Content::List(items) = self.source.content(next) else {
@@ -75,7 +75,7 @@ impl Walk<'_> {
         next
     }
 
-    /// First match wins: an entry fires if its condition holds and no earlier one does.
+    /// Reads a decision, where the first match wins: an entry fires if its condition holds and no earlier one does.
     fn decision(&mut self, node: NodeId, path: &str, next: &mut Vec<Transition>) {
         let Content::List(entries) = self.source.content(node) else {
             self.wrong_type(node, "`decision`", "a list of entries");
@@ -88,13 +88,13 @@ impl Walk<'_> {
         for (i, entry) in entries.iter().enumerate() {
             let at = format!("{path}.next[{}]", next.len());
             self.place(at.clone(), *entry);
-            let Some(fields) = self.fields(*entry, "a decision's entry", DECISION) else {
+            let Some(fields) = self.fields(*entry, "a decision entry", DECISION) else {
                 continue;
             };
             let targets = match fields.get("next") {
                 Some(node) => self.targets(node, &at, "`next`"),
                 None => {
-                    self.missing(*entry, "a decision's entry", "next");
+                    self.missing(*entry, "a decision entry", "next");
                     Vec::new()
                 }
             };
@@ -103,7 +103,7 @@ impl Walk<'_> {
             let when = format!("{{{{ {when} }}}}");
             if template::bound(&when, self.limits).is_err() {
                 let hint = "split it into several tasks".to_owned();
-                self.report(9, *entry, "the conditions of this decision are too long together", hint);
+                self.report(9, *entry, "the conditions of this decision are too long in total", hint);
                 return;
             }
             next.push(Transition { when: Some(when), publish: Vec::new(), targets });
@@ -113,14 +113,19 @@ impl Walk<'_> {
         }
     }
 
-    /// An entry's own condition; none = the default.
+    /// Returns an entry's own condition; none: the default entry.
     fn decision_condition(&mut self, fields: &Fields, path: &str, last: bool) -> Option<String> {
         let (when, default) = (fields.get("when"), fields.get("default"));
         if let Some(node) = default {
             self.place_sugar(format!("{path}.when"), node);
             match self.flag(node, "`default`") {
                 Some(true) if when.is_some() => {
-                    self.report(112, node, "an entry has either `when` or `default`", "remove one of them".to_owned());
+                    self.report(
+                        112,
+                        node,
+                        "an entry can have `when` or `default`, but not both",
+                        "remove one of them".to_owned(),
+                    );
                 }
                 Some(true) if !last => {
                     let hint = "move it to the end: the first match wins".to_owned();
@@ -144,7 +149,7 @@ impl Walk<'_> {
         }
     }
 
-    /// `name: value` pairs: a list of maps, or one map.
+    /// Reads `name: value` pairs: a list of maps, or one map.
     pub fn assignments(&mut self, node: NodeId, path: &str, what: &str) -> Vec<Assignment> {
         let mut pairs = Vec::new();
         match self.source.content(node) {
@@ -168,7 +173,7 @@ impl Walk<'_> {
         assignments
     }
 
-    /// Assignments to variables, whose names expressions must be able to say.
+    /// Reads assignments to variables, whose names must be usable in expressions.
     pub fn variables(&mut self, node: NodeId, path: &str, what: &str) -> Vec<Assignment> {
         let assignments = self.assignments(node, path, what);
         for (i, assignment) in assignments.iter().enumerate() {
@@ -186,7 +191,8 @@ impl Walk<'_> {
             self.report(306, node, message, "choose another name".to_owned());
         } else if !super::name::is_name(name) {
             let message = format!("`{}` can't name {what}", shorten(name, 80));
-            let hint = format!("use letters, digits, _ and -, at most {}, a letter or _ first", super::name::MAX_NAME);
+            let hint =
+                format!("use at most {} letters, digits, _ and -, starting with a letter or _", super::name::MAX_NAME);
             self.report(8, node, message, hint);
         }
     }

@@ -1,4 +1,4 @@
-//! A task.
+//! Tasks.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
 impl Walk<'_> {
-    /// One task. `key` is its name where tasks are a map.
+    /// Reads one task. `key` is its name if tasks are a map.
     pub fn read_task(&mut self, node: NodeId, key: Option<NodeId>, path: &str) -> Option<Task> {
         self.place(path.to_owned(), node);
         let name = match key {
@@ -65,7 +65,7 @@ impl Walk<'_> {
     fn fields_of_task(&mut self, node: NodeId) -> Option<Fields> {
         let with_items = self.source.get(node, "with_items").is_some();
         let mut known = TASK.to_vec();
-        // They are known only for a better word than `unknown field`.
+        // These are known only to give a better message than `unknown field`.
         known.extend(WITH_ITEMS);
         let Content::Map(entries) = self.source.content(node) else {
             self.wrong_type(node, "a task", "a map");
@@ -75,7 +75,7 @@ impl Walk<'_> {
             let text = self.source.str(*key).unwrap_or_default();
             if WITH_ITEMS.contains(&text) {
                 let message = match with_items {
-                    true => format!("`{text}` stands beside `with_items`"),
+                    true => format!("`{text}` next to `with_items`, not inside it"),
                     false => format!("`{text}` without `with_items`"),
                 };
                 let hint = format!("write with_items: {{items: …, {text}: …}}");
@@ -89,7 +89,7 @@ impl Walk<'_> {
         let node = match (key, fields.get("name")) {
             (Some(key), Some(inner)) => {
                 let hint = "remove it: the map's key is the name".to_owned();
-                self.report(3, inner, "`name` in a task that has one", hint);
+                self.report(3, inner, "`name` in a task that already has one", hint);
                 key
             }
             (Some(key), None) => key,
@@ -109,12 +109,12 @@ impl Walk<'_> {
         let action = self.text(node, "`action`")?;
         self.place(path, node);
         if !template::is_template(&action) && !template::is_yaql(&action) {
-            self.check_ref(node, &action, "an action's ref");
+            self.check_ref(node, &action, "a valid action ref");
         }
         Some(action)
     }
 
-    /// Reports a text that is no `pack.name`.
+    /// Reports a text that is not `pack.name`.
     pub fn check_ref(&mut self, node: NodeId, text: &str, what: &str) {
         if is_ref(text) {
             return;
@@ -224,7 +224,7 @@ impl Walk<'_> {
             }
             Content::Text(_) => {
                 let hint = "write a list, or \"{{ … }}\" that yields one".to_owned();
-                self.report(6, node, "`with_items` runs over a list, not over text", hint);
+                self.report(6, node, "`with_items` requires a list, not text", hint);
                 None
             }
             _ => {
@@ -244,7 +244,7 @@ impl Walk<'_> {
             return None;
         }
         if self.source.str(node).is_some() {
-            self.report(6, node, "`max_failures` must be a number, or a percentage", "write 3 or \"10%\"".to_owned());
+            self.report(6, node, "`max_failures` must be a number or a percentage", "write 3 or \"10%\"".to_owned());
             return None;
         }
         let count = self.whole(node, "`max_failures`", Range::whole(0, i32::MAX as u32))?;
@@ -298,18 +298,19 @@ impl Walk<'_> {
         Some(WaitFor { signal, timeout })
     }
 
-    /// A task waits or works; and a routing task is done at once: nothing that only an action can use has a meaning there.
+    /// Reports fields that need an action: a task either waits or works, and a routing task is completed immediately,
+    /// so nothing that only an action can use has a meaning there.
     fn needs_action(&mut self, fields: &Fields) {
         if let (Some(_), Some(wait)) = (fields.get("action"), fields.get("wait_for")) {
-            let hint = "let one task do the work, and another wait".to_owned();
-            self.report(6, wait, "`wait_for` beside `action`".to_owned(), hint);
+            let hint = "let one task do the work and another one wait".to_owned();
+            self.report(6, wait, "`wait_for` together with `action`".to_owned(), hint);
         }
         if fields.get("action").is_some() || fields.get("wait_for").is_some() {
             return;
         }
         for name in ["input", "with_items", "retry"] {
             if let Some(node) = fields.get(name) {
-                self.report(201, node, format!("`{name}` of a task without `action`"), "add `action:`".to_owned());
+                self.report(201, node, format!("`{name}` in a task without `action`"), "add `action:`".to_owned());
                 return;
             }
         }

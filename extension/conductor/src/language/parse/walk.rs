@@ -1,4 +1,4 @@
-//! The walk over a source: typed reads that report what they don't find and go on.
+//! The walk over a source: typed reads that report what they don't find and continue.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::language::finding::{Code, Finding, MAX_FINDINGS, Severity, shorten};
 use crate::language::limits::Limits;
 use crate::language::source::{Content, Defect, NodeId, Source};
 
-/// Names of tasks that a definition may mention in all: its transitions are at most as many.
+/// Maximum number of task names that a definition may mention in total; this also limits its transitions.
 const MAX_NAMES: usize = 100_000;
 
 /// Reads a [`Source`] into a definition.
@@ -24,11 +24,11 @@ pub struct Walk<'a> {
     pub task: Option<String>,
     findings: Vec<Finding>,
     places: HashMap<String, Place>,
-    /// Names that lists of names have given so far.
+    /// Number of names read from lists of names so far.
     names: usize,
 }
 
-/// The known fields of a map; those that are null count as not given.
+/// The known fields of a map. Fields that are null count as missing.
 pub struct Fields {
     /// The map.
     pub node: NodeId,
@@ -36,7 +36,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// No field at all.
+    /// Returns an empty set of fields.
     pub fn none(node: NodeId) -> Fields {
         Fields { node, given: Vec::new() }
     }
@@ -46,7 +46,7 @@ impl Fields {
     }
 }
 
-/// The bounds of a number.
+/// The range of a number.
 #[derive(Clone, Copy)]
 pub struct Range {
     pub min: f64,
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
         self.places.insert(path, Place { node, offset: 0, sugar: false });
     }
 
-    /// The node of a part.
+    /// Returns the node of a part.
     pub fn placed(&self, path: &str) -> Option<NodeId> {
         self.places.get(path).map(|place| place.node)
     }
@@ -121,23 +121,23 @@ impl<'a> Walk<'a> {
         self.places.insert(path, Place { node, offset: 0, sugar: true });
     }
 
-    /// Remembers where a name stands in a text.
+    /// Remembers where a name is in a text.
     pub fn place_name(&mut self, path: String, name: &Name) {
         self.places.insert(path, Place { node: name.node, offset: name.offset, sugar: false });
     }
 
-    /// Reports that a node is not what it must be.
+    /// Reports that a node has the wrong type.
     pub fn wrong_type(&mut self, node: NodeId, what: &str, expected: &str) {
         let found = self.source.content(node).kind();
         self.report(5, node, format!("{what} must be {expected}, not {found}"), None);
     }
 
-    /// The fields of a map, unknown ones reported.
+    /// Returns the fields of a map and reports unknown ones.
     pub fn fields(&mut self, node: NodeId, what: &str, known: &[&'static str]) -> Option<Fields> {
         self.fields_but(node, what, known, known)
     }
 
-    /// As [`Walk::fields`], but suggests only some of them.
+    /// Like [`Walk::fields`], but suggests only some of them.
     pub fn fields_but(
         &mut self,
         node: NodeId,
@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
         self.report(4, node, format!("{what} has no `{field}`"), format!("add `{field}:`"));
     }
 
-    /// A text that is not empty. `what` is what it says, with an article.
+    /// Reads a text that is not empty. `what` names it in messages.
     pub fn text(&mut self, node: NodeId, what: &str) -> Option<String> {
         match self.source.content(node) {
             Content::Text(text) if text.trim().is_empty() => {
@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// One of some words.
+    /// Reads one of several words.
     pub fn word<T: Copy>(&mut self, node: NodeId, what: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node, what)?;
         let found = words.iter().find(|(word, _)| *word == text);
@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
         self.number(node, what, range)?.as_f64()
     }
 
-    /// Seconds, from a number or a duration's text.
+    /// Reads seconds, from a number or a duration's text.
     pub fn duration(&mut self, node: NodeId, what: &str, range: Range) -> Option<Number> {
         match self.source.str(node) {
             Some(text) => match duration::seconds(text) {
@@ -267,7 +267,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A duration, or a template that yields one.
+    /// Reads a duration, or a template that yields one.
     pub fn duration_or_template(&mut self, node: NodeId, path: String, what: &str, range: Range) -> Option<Value> {
         match self.template(node, path) {
             Some(template) => Some(template),
@@ -275,7 +275,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A number, or a template that yields one.
+    /// Reads a number, or a template that yields one.
     pub fn number_or_template(&mut self, node: NodeId, path: String, what: &str, range: Range) -> Option<Value> {
         match self.template(node, path) {
             Some(template) => Some(template),
@@ -283,20 +283,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A text with a template in it.
+    /// Reads a text with a template in it.
     pub fn template(&mut self, node: NodeId, path: String) -> Option<Value> {
         let text = self.source.str(node).filter(|text| template::is_template(text))?;
         self.place(path, node);
         Some(Value::String(text.to_owned()))
     }
 
-    /// Any value.
+    /// Reads any value.
     pub fn value(&mut self, node: NodeId, path: String) -> Value {
         self.place(path, node);
         self.source.value(node)
     }
 
-    /// A boolean, or one template. `Some(None)`: always.
+    /// Reads a boolean or one template. `Some(None)`: always true.
     pub fn condition(&mut self, node: NodeId, path: String, what: &str) -> Option<Option<String>> {
         self.place(path, node);
         match self.source.content(node) {
@@ -322,15 +322,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Names, as a list or as text with commas.
+    /// Reads names, as a list or as text with commas.
     pub fn names(&mut self, node: NodeId, what: &str) -> Vec<Name> {
         let names = self.all_names(node, what);
         self.names += names.len();
         if self.names <= MAX_NAMES {
             return names;
         }
-        let message = format!("more than {MAX_NAMES} names of tasks in all");
-        self.report(9, node, message, "move a part into a workflow of its own".to_owned());
+        let message = format!("more than {MAX_NAMES} task names in total");
+        self.report(9, node, message, "move part of it into a sub-workflow".to_owned());
         Vec::new()
     }
 

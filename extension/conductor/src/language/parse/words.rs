@@ -1,4 +1,4 @@
-//! The words of the language.
+//! The keywords of the language.
 
 use crate::language::definition::{Backoff, CancellationPolicy, OnItemFailure};
 
@@ -65,7 +65,7 @@ pub const BACKOFFS: &[(&str, Backoff)] =
 pub const ON_ITEM_FAILURE: &[(&str, OnItemFailure)] =
     &[("fail_fast", OnItemFailure::FailFast), ("continue", OnItemFailure::Continue)];
 
-/// The words of such a list.
+/// Returns the words of such a list.
 pub fn words<'w, T>(list: &[(&'w str, T)]) -> Vec<&'w str> {
     list.iter().map(|(word, _)| *word).collect()
 }

@@ -8,7 +8,7 @@ use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task};
 use crate::language::source::{Content, NodeId};
 
 impl Walk<'_> {
-    /// The whole document.
+    /// Reads the whole document.
     pub fn workflow(&mut self, root: NodeId) -> Option<Definition> {
         let fields = self.fields(root, "a workflow", WORKFLOW)?;
         for field in ["ref", "label", "version", "tasks"] {
@@ -49,11 +49,11 @@ impl Walk<'_> {
 
     fn reference(&mut self, node: NodeId) -> Option<String> {
         let text = self.text(node, "`ref`")?;
-        self.check_ref(node, &text, "a workflow's ref");
+        self.check_ref(node, &text, "a valid workflow ref");
         Some(text)
     }
 
-    /// `1.0` without quotes is meant as text, too.
+    /// Reads the version; `1.0` without quotes is meant as text, too.
     fn version(&mut self, node: NodeId) -> Option<String> {
         match self.source.content(node) {
             Content::Number(_) => Some(self.source.literal(node).to_owned()),
@@ -72,7 +72,7 @@ impl Walk<'_> {
         match self.source.content(node) {
             Content::List(items) => items.iter().filter_map(|item| self.text(*item, "a tag")).collect(),
             _ => {
-                self.wrong_type(node, "`tags`", "a list of texts");
+                self.wrong_type(node, "`tags`", "a list of strings");
                 Vec::new()
             }
         }
@@ -83,7 +83,7 @@ impl Walk<'_> {
         match self.source.content(node) {
             Content::Map(_) => Some(self.source.value(node)),
             _ => {
-                self.wrong_type(node, &format!("`{name}`"), "a JSON Schema, which is a map");
+                self.wrong_type(node, &format!("`{name}`"), "a JSON Schema (a map)");
                 None
             }
         }
@@ -103,7 +103,7 @@ impl Walk<'_> {
         }
         if entries.len() > self.limits.tasks {
             let message = format!("{} tasks, more than the {} allowed", entries.len(), self.limits.tasks);
-            self.report(9, node, message, "move a part into a workflow of its own".to_owned());
+            self.report(9, node, message, "move part of it into a sub-workflow".to_owned());
             return Vec::new();
         }
         let mut tasks = Vec::with_capacity(entries.len());

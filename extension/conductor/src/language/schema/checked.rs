@@ -1,5 +1,5 @@
-//! JSON as a validator reads it when the host may stop the validation: the same as `serde_json`'s, and wherever a
-//! validator enters a value or takes its next part, it checks.
+//! JSON as seen by a validator that the host can stop: the same as with `serde_json`'s representation, except that it
+//! checks whenever the validator enters a value or takes its next part.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::interrupt;
 /// The representation.
 pub struct Checked;
 
-/// What `serde_json`'s representation says of the same value.
+/// Delegates to `serde_json`'s representation of the same value.
 macro_rules! plainly {
     ($value:expr, $trait:ident, $method:ident $(, $argument:expr)*) => {
         $trait::<'a, SerdeJson>::$method($value $(, $argument)*)
@@ -51,7 +51,7 @@ impl<'a> Node<'a, Checked> for &'a Value {
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
-        // Whoever asks looks at all of it.
+        // Whoever calls this looks at the whole value.
         interrupt::check();
         plainly!(self, Node, as_string)
     }

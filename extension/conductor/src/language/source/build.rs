@@ -1,4 +1,4 @@
-//! Parser events to a tree, without recursion and within bounds.
+//! Parser events to a tree, without recursion and within limits.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -10,7 +10,8 @@ use crate::interrupt;
 use crate::language::finding::{MAX_FINDINGS, shorten};
 use crate::language::limits::Limits;
 
-/// Nodes a source may have whatever its bytes: what is made of them takes memory, and time to be dropped.
+/// Maximum number of nodes in a source, whatever its size in bytes: what is built from them takes memory, and time to
+/// drop.
 const MAX_NODES: usize = 1_000_000;
 
 /// Reads `source.text` into `source.nodes`.
@@ -65,7 +66,8 @@ impl Source {
                 _ => continue,
             };
             for (child, step) in children {
-                // Collections are numbered when they end, so an anchor's own place comes before those of its aliases.
+                // Collections are numbered when they end, so an anchor's own location comes before those of its
+                // aliases.
                 self.nodes[child.0 as usize].parent.get_or_insert((id, step));
             }
         }
@@ -80,13 +82,13 @@ fn syntax_error(error: &ScanError, text: &str, limits: &Limits) -> Box<Defect> {
     let defect = match error.kind() {
         ErrorKind::RecursionLimitExceeded => too_deep(at, limits),
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            // It tells the place after the tab.
+            // The parser reports the position after the tab.
             let at = at - usize::from(text[..at].ends_with('\t'));
             Defect::new(1, None, at, error.info().to_lowercase()).with_hint("indent with spaces".to_owned())
         }
         ErrorKind::UnknownAnchor => {
-            let hint = "quote the text if it starts with * and is no alias".to_owned();
-            Defect::new(1, None, at, "alias of an unknown anchor".to_owned()).with_hint(hint)
+            let hint = "quote the text if it starts with * but is not an alias".to_owned();
+            Defect::new(1, None, at, "alias to an unknown anchor".to_owned()).with_hint(hint)
         }
         _ => Defect::new(1, None, at, error.info()),
     };
@@ -104,7 +106,7 @@ struct Builder<'a> {
     nodes: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, NodeId>,
-    /// Nodes that aliases have added so far.
+    /// Number of nodes that aliases have added so far.
     aliased: usize,
     root: Option<NodeId>,
     documents: usize,
@@ -116,7 +118,7 @@ struct Open {
     start: usize,
     anchor: usize,
     children: Children,
-    /// It is `{{ … }}` without quotes, which YAML takes for a map in a map.
+    /// Whether it is `{{ … }}` without quotes, which YAML reads as a map in a map.
     is_template: bool,
 }
 
@@ -138,7 +140,7 @@ impl Builder<'_> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    let message = "a second document: a source holds one workflow".to_owned();
+                    let message = "second document: a source must contain exactly one workflow".to_owned();
                     return Err(Box::new(Defect::new(1, None, start, message)));
                 }
                 Ok(())
@@ -173,7 +175,7 @@ impl Builder<'_> {
     fn end(&mut self, end: usize) -> Progress {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let content = match open.children {
-            // Read on as if the quotes were there: what else is wrong is to be found, too.
+            // Continue as if the quotes were there, so that other errors are found too.
             Children::Map { .. } if open.is_template => Content::Text(self.text[open.start..end].to_owned()),
             Children::List(items) => Content::List(items),
             Children::Map { entries, .. } => Content::Map(self.merged(self.distinct(&entries))),
@@ -184,7 +186,7 @@ impl Builder<'_> {
 
     fn alias(&mut self, anchor: usize, start: usize) -> Progress {
         let Some(&id) = self.anchors.get(&anchor) else {
-            return Err(Box::new(Defect::new(1, None, start, "an alias inside of what it stands for".to_owned())));
+            return Err(Box::new(Defect::new(1, None, start, "an alias inside its own anchor".to_owned())));
         };
         let node = &self.nodes[id.0 as usize];
         self.aliased = self.aliased.saturating_add(node.weight);
@@ -213,7 +215,7 @@ impl Builder<'_> {
         Ok(id)
     }
 
-    /// Puts a whole node where it belongs.
+    /// Puts a complete node where it belongs.
     fn finish(&mut self, id: NodeId, anchor: usize, start: usize) -> Progress {
         if anchor > 0 {
             self.anchors.insert(anchor, id);
@@ -234,7 +236,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A key is text; other scalars are taken as they are written.
+    /// Converts a key to text; scalars other than text are taken as they are written.
     fn key(&mut self, id: NodeId, start: usize) -> Result<NodeId, Box<Defect>> {
         let node = &self.nodes[id.0 as usize];
         let (from, to, style) = (node.start, node.end, node.style);
@@ -247,7 +249,7 @@ impl Builder<'_> {
                     return Err(Box::new(Defect::new(5, None, start, "a list or map can't be a key".to_owned())));
                 };
                 if !std::mem::replace(&mut outer.is_template, true) {
-                    let message = "an expression without quotes, which YAML takes for a map in a map".to_owned();
+                    let message = "an unquoted expression, which YAML reads as a map inside a map".to_owned();
                     let defect = Defect::new(5, None, start - 1, message);
                     self.report(defect.with_hint("put it in quotes: \"{{ … }}\"".to_owned()));
                 }
@@ -277,7 +279,7 @@ impl Builder<'_> {
                 }
                 let at = self.nodes[key.0 as usize].start;
                 let line = self.line_starts.partition_point(|start| *start <= self.nodes[first.0 as usize].start);
-                let message = format!("duplicate key `{}`, first given in line {line}", shorten(name, 80));
+                let message = format!("duplicate key `{}`, first given on line {line}", shorten(name, 80));
                 defects.push(Defect::new(2, Some(key), at, message).with_hint("remove one of them".to_owned()));
             } else {
                 seen.insert(name, key);
@@ -287,7 +289,7 @@ impl Builder<'_> {
         (kept, defects)
     }
 
-    /// `<<: *anchor` adds the keys that are not there yet.
+    /// Applies `<<: *anchor`, which adds the keys that are not there yet.
     fn merged(&mut self, (entries, defects): (Vec<(NodeId, NodeId)>, Vec<Defect>)) -> Vec<(NodeId, NodeId)> {
         defects.into_iter().for_each(|defect| self.report(defect));
         let is_merge =
@@ -340,7 +342,7 @@ impl Builder<'_> {
                 6,
                 None,
                 start,
-                "a text with the character 0, which no database text can hold".to_owned(),
+                "text contains the character U+0000, which PostgreSQL cannot store".to_owned(),
             ));
             return Content::Text(value.replace('\0', "\u{fffd}"));
         }
@@ -348,7 +350,7 @@ impl Builder<'_> {
             return Content::Text(value.into_owned());
         }
         scalar::resolve(&value).unwrap_or_else(|| {
-            let message = format!("`{value}` is no number in JSON");
+            let message = format!("`{value}` is not a valid JSON number");
             self.report(Defect::new(6, None, start, message).with_hint("write it as text, in quotes".to_owned()));
             Content::Text(value.into_owned())
         })

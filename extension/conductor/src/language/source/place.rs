@@ -1,11 +1,11 @@
-//! From bytes to lines and columns, and from a place inside a scalar's value back to its place in the text.
+//! From bytes to lines and columns, and from a position in a scalar's value back to its position in the text.
 
 use std::str::Chars;
 
 use super::{NodeId, Source, Style};
 use crate::interrupt;
 
-/// The bytes at which lines start. A line ends with LF, CR LF or CR.
+/// Returns the bytes at which lines start. A line ends with LF, CR LF or CR.
 pub fn line_starts(text: &str) -> Vec<usize> {
     let bytes = text.as_bytes();
     let ends = |&(i, b): &(usize, &u8)| *b == b'\n' || (*b == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
@@ -13,7 +13,7 @@ pub fn line_starts(text: &str) -> Vec<usize> {
 }
 
 impl Source {
-    /// Line and column, both from 1, of a byte.
+    /// Returns the line and column of a byte, both from 1.
     pub fn line_and_column(&self, at: usize) -> (u32, u32) {
         interrupt::check();
         let mut at = at.min(self.text.len());
@@ -26,7 +26,7 @@ impl Source {
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
-    /// The byte in the text of a byte in a scalar's value.
+    /// Returns the byte in the text that corresponds to a byte in a scalar's value.
     pub fn byte_of(&self, id: NodeId, offset: usize) -> usize {
         let node = self.node(id);
         let Some(value) = self.str(id) else { return node.start };
@@ -35,12 +35,12 @@ impl Source {
         };
         let mut walk = Alignment::new(raw, node.style);
         interrupt::checked(before.chars()).for_each(|c| walk.pass(c));
-        // The place of a character is where it stands, not where the fold before it starts.
+        // The position of a character is its own, not the start of the fold before it.
         node.start + value[offset..].chars().next().map_or(walk.at(), |c| walk.stand(c))
     }
 }
 
-/// Walks a scalar as written beside its value. Only white space can differ beyond escapes: line folding and
+/// Walks a scalar as written alongside its value. Apart from escapes, only white space can differ: line folding and
 /// indentation drop, add or change nothing else.
 struct Alignment<'a> {
     raw: &'a str,
@@ -53,7 +53,7 @@ impl<'a> Alignment<'a> {
         let skip = match style {
             Style::Plain => 0,
             Style::SingleQuoted | Style::DoubleQuoted => usize::from(raw.starts_with(['\'', '"'])),
-            // The header's line says nothing of the value.
+            // The header line is not part of the value.
             Style::Block if raw.starts_with(['|', '>']) => raw.find(['\n', '\r']).map_or(raw.len(), |i| i + 1),
             Style::Block => 0,
         };
@@ -64,7 +64,7 @@ impl<'a> Alignment<'a> {
         self.raw.len() - self.rest.as_str().len()
     }
 
-    /// Where the character `c`, the next of the value, stands.
+    /// Returns the position of `c`, the next character of the value.
     fn stand(&mut self, c: char) -> usize {
         loop {
             let at = self.at();
@@ -73,7 +73,7 @@ impl<'a> Alignment<'a> {
                 Some(Unit::Char(raw)) if raw == c => return at,
                 Some(Unit::Char(raw)) if raw.is_whitespace() => self.rest = ahead,
                 Some(Unit::Nothing) => self.rest = ahead,
-                // A space or line feed that folding made, or the end.
+                // A space or line feed produced by folding, or the end.
                 _ => return at,
             }
         }
@@ -87,7 +87,7 @@ impl<'a> Alignment<'a> {
         }
     }
 
-    /// What the next written characters stand for.
+    /// Returns what the next written characters stand for.
     fn unit(&self, rest: &mut Chars<'a>) -> Option<Unit> {
         let c = rest.next()?;
         match (self.style, c) {

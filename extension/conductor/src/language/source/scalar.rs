@@ -1,10 +1,10 @@
-//! What a scalar without quotes means: the core schema of YAML 1.2, in which `on`, `no` and `1:30` are text.
+//! The meaning of a scalar without quotes: YAML 1.2's core schema, in which `on`, `no` and `1:30` are text.
 
 use serde_json::Number;
 
 use super::Content;
 
-/// A plain scalar's meaning. `None`: a number JSON has not.
+/// Returns a plain scalar's meaning. `None`: a number that JSON cannot represent.
 pub fn resolve(text: &str) -> Option<Content> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Content::Null),

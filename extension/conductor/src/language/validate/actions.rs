@@ -1,4 +1,4 @@
-//! WF501 to WF508: what a definition says of actions, against the catalogue.
+//! WF501 to WF508: what a definition says about actions, checked against the catalogue.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,14 +10,15 @@ use crate::language::catalogue::Action;
 use crate::language::finding::shorten;
 use crate::language::parse::name::{is_ref, suggest};
 
-/// Workflows that are looked through for a way back to this one.
+/// Maximum number of workflows searched for a call back to this one.
 const MAX_WORKFLOWS: usize = 1000;
 
 pub fn check(check: &mut Check<'_>) {
     let definition = check.definition;
     let pack = definition.reference.split('.').next().unwrap_or_default();
     if let Some(target) = check.catalogue.target_pack().filter(|target| target != pack) {
-        let message = format!("the ref `{}` is not of the pack `{target}`", shorten(&definition.reference, 80));
+        let message =
+            format!("the ref `{}` does not belong to the pack `{target}`", shorten(&definition.reference, 80));
         check.at("ref").error(508, message, format!("start it with `{}.`", shorten(&target, 80)));
     }
     if !check.catalogue.known() {
@@ -71,7 +72,7 @@ fn call(check: &mut Check<'_>, task: usize, reference: &str, action: &Action) {
     }
 }
 
-/// Literal input against the action's schema.
+/// Checks literal input against the action's schema.
 fn input(check: &mut Check<'_>, task: usize, action: &Action, input: &Value) {
     let (Some(schema), false) = (&action.param_schema, input.is_string()) else { return };
     let nothing = Map::new();
@@ -102,7 +103,7 @@ fn input(check: &mut Check<'_>, task: usize, action: &Action, input: &Value) {
     let literals: Map<String, Value> =
         given.iter().filter(literal).map(|(name, value)| (name.clone(), value.clone())).collect();
     for violation in schemas::violations(schema, &Value::Object(literals)) {
-        // What the whole lacks has been told above.
+        // Missing members of the input as a whole have been reported above.
         if !violation.pointer.is_empty() {
             let place = node.map(|node| source.pointer(node, &violation.pointer));
             check.at(&path).node(place).task(task).error(505, violation.message, None);
@@ -110,7 +111,7 @@ fn input(check: &mut Check<'_>, task: usize, action: &Action, input: &Value) {
     }
 }
 
-/// No template in it. The parser has bounded its depth.
+/// Whether it has no template in it. The parser has limited its depth.
 fn is_literal(value: &Value) -> bool {
     match value {
         Value::String(text) => !template::is_template(text),

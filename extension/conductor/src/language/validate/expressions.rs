@@ -1,4 +1,4 @@
-//! WF301 to WF307, and WF204 to WF206: what expressions read, where they stand.
+//! WF301 to WF307, and WF204 to WF206: what expressions read, depending on where they are.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,10 +16,10 @@ use crate::language::parse::Place;
 use crate::language::parse::name::{list, nearest};
 use crate::language::source::NodeId;
 
-/// Transitions that may be followed to tell which task comes after which.
+/// Maximum number of transitions followed to find out which task comes after which.
 const MAX_STEPS: usize = 20_000_000;
 
-/// What the scope has.
+/// Variables of the scope.
 const ROOTS: [&str; 7] = ["parameters", "vars", "task", "item", "index", "batch", "system"];
 const SYSTEM: [&str; 4] = ["workflow_ref", "execution_id", "workflow_execution_id", "now"];
 /// Functions about the task that has just ended.
@@ -34,7 +34,7 @@ pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
     sites::visit(check.definition, &mut |site| checker.site(check, &site));
 }
 
-/// Names set twice in one list: only the second remains.
+/// Reports names set twice in one list: only the second value remains.
 fn published_twice(check: &mut Check<'_>) {
     let definition = check.definition;
     let mut twice = |list: &[Assignment], path: &str, task: Option<usize>| {
@@ -42,7 +42,7 @@ fn published_twice(check: &mut Check<'_>) {
         for (i, assignment) in list.iter().enumerate() {
             if !seen.insert(&assignment.name) {
                 let message = format!("`{}` is set twice here", shorten(&assignment.name, 80));
-                let hint = "only the last value remains; remove the others".to_owned();
+                let hint = "only the last value is used; remove the others".to_owned();
                 check.at(&format!("{path}[{i}].name")).task(task).warning(206, message, hint);
             }
         }
@@ -57,7 +57,7 @@ fn published_twice(check: &mut Check<'_>) {
     }
 }
 
-/// The declared parameters; none if the schema may allow others in ways that can't be listed.
+/// Returns the declared parameters; none if the schema may allow others in ways that can't be listed.
 fn declared(schema: Option<&Value>) -> Option<HashSet<String>> {
     let Some(schema) = schema else { return Some(HashSet::new()) };
     let listable = schema.as_object()?.iter().all(|(key, value)| match key.as_str() {
@@ -76,11 +76,11 @@ struct Expressions<'s> {
     shape: &'s Shape<'s>,
     flow: Flow,
     parameters: Option<HashSet<String>>,
-    /// By task: what can run without it having run, and what comes after it.
+    /// By task: which tasks can run without it having run, and which come after it.
     ran: HashMap<usize, (Vec<bool>, Vec<bool>)>,
 }
 
-/// A text with expressions, and where it stands.
+/// A text with expressions, and its location.
 struct Text<'t> {
     site: &'t Site<'t>,
     text: &'t str,
@@ -104,7 +104,7 @@ impl Expressions<'_> {
         match site.value {
             SiteValue::Any(value) => self.value(check, site, value, place),
             SiteValue::Text(text) | SiteValue::Condition(text) => {
-                // Of resolved sugar, what was written is checked.
+                // For expanded sugar, check what was written.
                 let written = place.filter(|place| place.sugar);
                 let places = check.places;
                 let text = match written {
@@ -116,7 +116,7 @@ impl Expressions<'_> {
         }
     }
 
-    /// The texts in a value. The parser has bounded its depth.
+    /// Checks the texts in a value. The parser has limited its depth.
     fn value(&mut self, check: &mut Check<'_>, site: &Site<'_>, value: &Value, place: Option<Place>) {
         interrupt::check();
         let places = check.places;
@@ -131,7 +131,7 @@ impl Expressions<'_> {
                 }
             }
             Value::Object(map) => {
-                // The value was made from the node, in its order.
+                // The value was made from the node, in the same order.
                 let nodes = place.map_or(&[][..], |place| source.entries(place.node));
                 for (i, (_, item)) in map.iter().enumerate() {
                     self.value(check, site, item, child(nodes.get(i).map(|(_, node)| *node)));
@@ -194,7 +194,7 @@ impl Expressions<'_> {
         let hint = "write {{ … }}".to_owned();
         match whole || matches!(text.site.value, SiteValue::Condition(_)) {
             true => text.spot(check, at).error(307, message, hint),
-            // In the middle of a text it may be meant as it is.
+            // In the middle of a text it may be intended literally.
             false => text.spot(check, at).warning(307, message, hint),
         }
     }
@@ -271,11 +271,11 @@ impl Expressions<'_> {
             let known: Vec<&str> = self.flow.variables().collect();
             let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `vars.{near}`?"),
-                None => format!("set it in `vars`, or publish it in a task before: `publish: [{{{shown}: …}}]`"),
+                None => format!("set it in `vars`, or publish it in an earlier task: `publish: [{{{shown}: …}}]`"),
             };
             return spot(check).error(302, format!("the variable `{shown}` is never set"), hint);
         }
-        let hint = format!("give it a first value: `vars: [{{{shown}: …}}]`");
+        let hint = format!("give it an initial value: `vars: [{{{shown}: …}}]`");
         let known = match (site.phase, site.task) {
             (Phase::Start, _) => Known::Never,
             (_, Some(task)) => self.flow.known(task, name),
@@ -286,20 +286,20 @@ impl Expressions<'_> {
         match known {
             Known::Always => {}
             Known::Never if site.phase == Phase::Start => {
-                let hint = "move it above".to_owned();
+                let hint = "set it earlier".to_owned();
                 spot(check).error(302, format!("the variable `{shown}` is read before it is set"), hint);
             }
             Known::Never => {
                 spot(check).error(302, format!("the variable `{shown}` is not set before `{before}`"), hint);
             }
-            // A part that is not always evaluated may know which way was taken.
+            // A part that is not always evaluated may know which path was taken.
             _ if read.conditional => {}
             Known::Sometimes => {
-                let message = format!("the variable `{shown}` is not set on every way to `{before}`");
+                let message = format!("the variable `{shown}` is not set on every path to `{before}`");
                 spot(check).error(302, message, hint);
             }
             Known::UnlessFailed => {
-                let message = format!("after a failure, the variable `{shown}` may not be set here");
+                let message = format!("after a failure, the variable `{shown}` may be unset here");
                 spot(check).warning(302, message, hint);
             }
         }
@@ -346,7 +346,7 @@ impl Expressions<'_> {
         }
     }
 
-    /// None if it would take too long to tell.
+    /// Returns what can run without a task, and what comes after it; none if that would take too long to find out.
     fn around(&mut self, here: usize) -> Option<&(Vec<bool>, Vec<bool>)> {
         let shape = self.shape;
         if !self.ran.contains_key(&here) && (self.ran.len() + 1) * shape.edges.len() > MAX_STEPS {
@@ -358,7 +358,7 @@ impl Expressions<'_> {
         }))
     }
 
-    /// Every way to the task leads through here, and none back.
+    /// Whether every path to the task leads through `here`, and none leads back.
     fn cannot_have_run(&mut self, task: usize, here: usize) -> bool {
         if Some(task) == self.shape.finally {
             return true;
@@ -388,12 +388,12 @@ impl Expressions<'_> {
         if OF_THE_END.contains(&name) && !matches!(phase, Phase::After | Phase::Attempt) {
             let message = format!("`{name}()` before any task has ended");
             let hint = match name {
-                "result" | "error" => format!("write `task.NAME.{name}`, or publish it where the task ends"),
+                "result" | "error" => format!("write `task.NAME.{name}`, or publish it when the task ends"),
                 _ => "write `task_status('NAME')`".to_owned(),
             };
             let spot = text.spot(check, function.at);
             match phase {
-                // An output that can't be rendered keeps nothing from running.
+                // An output that can't be rendered does not prevent anything from running.
                 Phase::Output => spot.warning(205, message, hint),
                 _ => spot.error(205, message, hint),
             }

@@ -1,4 +1,4 @@
-//! Which variables are set where: on some way to a task, on every way, on every way without a failure.
+//! Which variables are set where: on some path to a task, on every path, or on every path without a failure.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::shape::{Edge, Shape};
 use crate::interrupt;
 use crate::language::definition::{Assignment, Join};
 
-/// Words of bits that working it out may touch.
+/// Maximum number of words of bits that the analysis may touch.
 const MAX_STEPS: usize = 50_000_000;
 
 /// A set of variables.
@@ -40,14 +40,14 @@ impl Set {
     }
 }
 
-/// How surely a variable is set when a task begins.
+/// How certain it is that a variable is set when a task begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// On every way here.
+    /// On every path here.
     Always,
-    /// On every way here but those after a failure.
+    /// On every path here except those after a failure.
     UnlessFailed,
-    /// On some ways here.
+    /// On some paths here.
     Sometimes,
     /// On none.
     Never,
@@ -59,15 +59,15 @@ pub struct Flow {
     may: Vec<Set>,
     must: Vec<Set>,
     smooth: Vec<Set>,
-    /// It would have taken too long.
+    /// Whether the analysis was abandoned because it would have taken too long.
     gave_up: bool,
 }
 
-/// Which ways count.
+/// Which paths count.
 #[derive(Clone, Copy, PartialEq)]
 enum Ways {
     All,
-    /// Without those that only a failure opens.
+    /// All except those that only a failure opens.
     Smooth,
 }
 
@@ -94,17 +94,17 @@ impl Flow {
         flow
     }
 
-    /// All variables that are ever set.
+    /// Returns all variables that are ever set.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
     }
 
-    /// Is it ever set?
+    /// Whether a variable is ever set.
     pub fn is_variable(&self, name: &str) -> bool {
         self.variables.contains_key(name)
     }
 
-    /// How surely a variable is set when a task begins.
+    /// Returns how certain it is that a variable is set when a task begins.
     pub fn known(&self, task: usize, name: &str) -> Known {
         let Some(&bit) = self.variables.get(name) else { return Known::Never };
         if self.gave_up || self.must[task].has(bit) {
@@ -141,7 +141,7 @@ impl<'s> Solver<'s> {
         let tasks = &shape.definition.tasks;
         let transitions: usize = tasks.iter().map(|task| task.next.len() + 1).sum();
         let steps = transitions * words;
-        // So many sets alone would be too much.
+        // With this many sets, even building them would be too much.
         let (publish, published) = match steps > MAX_STEPS {
             true => (Vec::new(), Vec::new()),
             false => (
@@ -152,7 +152,7 @@ impl<'s> Solver<'s> {
         Solver { shape, words, vars: set(&shape.definition.vars), publish, published, steps }
     }
 
-    /// What is set on some way.
+    /// Returns what is set on some path.
     fn may(&mut self) -> Vec<Set> {
         let tasks = self.shape.definition.tasks.len();
         let mut known = vec![self.vars.clone(); tasks];
@@ -174,7 +174,7 @@ impl<'s> Solver<'s> {
         known
     }
 
-    /// What is set on every way.
+    /// Returns what is set on every path.
     fn must(&mut self, ways: Ways) -> Vec<Set> {
         let tasks = self.shape.definition.tasks.len();
         let mut known = vec![Set::all(self.words); tasks];
@@ -202,7 +202,8 @@ impl<'s> Solver<'s> {
             Some(Join::All) => inbound,
             Some(Join::Count(count)) => (count as usize).clamp(1, inbound),
         };
-        // A variable is there for sure if too few inbound tasks are without it.
+        // A variable is certain to be set if too few inbound tasks lack it for the join to fire without one that sets
+        // it.
         let without = |bit: usize| by_task.values().filter(|set| !set.has(bit)).count();
         if needed == 1 {
             let mut all = Set::all(self.words);
@@ -224,7 +225,7 @@ impl<'s> Solver<'s> {
         all
     }
 
-    /// What is set after a transition; none if it is no such way.
+    /// Returns what is set after a transition; none if it is not one of these paths.
     fn along(&self, known: &[Set], edge: Edge, ways: Ways) -> Option<Set> {
         let counts = |outcome: &Outcome| match ways {
             Ways::All => true,

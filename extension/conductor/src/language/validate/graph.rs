@@ -10,7 +10,7 @@ use crate::language::definition::Join;
 use crate::language::finding::{MAX_FINDINGS, shorten};
 use crate::language::parse::name::{COMMANDS, list, nearest};
 
-/// Steps that working out nested forks may take.
+/// Maximum number of steps for working out nested forks.
 const MAX_STEPS: usize = 2_000_000;
 
 pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
@@ -60,7 +60,7 @@ fn targets(check: &mut Check<'_>, shape: &Shape<'_>) {
     if let Some(target) = shape.definition.finally.as_deref()
         && !shape.by_name.contains_key(target)
     {
-        let message = format!("`finally` is the undefined task `{}`", shorten(target, 80));
+        let message = format!("`finally` names the undefined task `{}`", shorten(target, 80));
         check.at("finally").error(104, message, suggest(target, &valid));
     }
     valid.extend(COMMANDS);
@@ -89,14 +89,15 @@ fn ways(check: &mut Check<'_>, shape: &Shape<'_>) {
         return;
     }
     if shape.starts.is_empty() {
-        let hint = "a workflow starts with the tasks that no transition leads to; remove one, or add such a task";
+        let hint =
+            "a workflow starts with the tasks that no transition leads to; remove a transition, or add such a task";
         check.at("tasks").error(105, "the workflow has no start task".to_owned(), hint.to_owned());
         return;
     }
     for (i, task) in tasks.iter().enumerate() {
         if !shape.reachable[i] && shape.by_name.get(task.name.as_str()) == Some(&i) {
             let message = format!("the task `{}` is unreachable", shorten(&task.name, 80));
-            let hint = "let a transition of a reachable task lead to it, or remove it".to_owned();
+            let hint = "add a transition to it from a reachable task, or remove it".to_owned();
             check.at(&format!("tasks[{i}].name")).task(i).error(106, message, hint);
         }
     }
@@ -120,7 +121,7 @@ fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
                 check.at(&place).task(i).error(107, message, "remove `join`".to_owned());
             }
             _ if inbound < 2 => {
-                let message = format!("a join of {inbound} inbound task{}", if inbound == 1 { "" } else { "s" });
+                let message = format!("a join with {inbound} inbound task{}", if inbound == 1 { "" } else { "s" });
                 check.at(&place).task(i).warning(108, message, "remove `join`".to_owned());
             }
             _ => {}
@@ -128,8 +129,8 @@ fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
     }
 }
 
-/// A task that several transitions reach without a join opens a route for each, and a join waits within its route:
-/// inbound tasks below different such forks never meet.
+/// Reports ambiguous joins. A task that several transitions reach without a join opens a route for each, and a join
+/// waits within its route: inbound tasks below different such forks never meet.
 fn nested_forks(check: &mut Check<'_>, shape: &Shape<'_>) {
     let count = shape.definition.tasks.len();
     let is_fork = |task: usize| shape.inbound[task].len() > 1 && !shape.is_join(task) && shape.cycle[task].is_none();
@@ -172,11 +173,11 @@ fn nested_forks(check: &mut Check<'_>, shape: &Shape<'_>) {
         let (one, other) = (&shape.definition.tasks[inbound[0]].name, &shape.definition.tasks[*odd].name);
         let (fork, one, other) = (shorten(fork, 80), shorten(one, 80), shorten(other, 80));
         let message = format!(
-            "the join `{}` is ambiguous: `{fork}` runs once for each way that leads to it, and only one of `{one}` and \
+            "the join `{}` is ambiguous: `{fork}` runs once for each path that leads to it, and only one of `{one}` and \
              `{other}` comes after it",
             shorten(&task.name, 80)
         );
-        check.at(&format!("tasks[{i}].join")).task(i).error(109, message, format!("make `{fork}` a join, too"));
+        check.at(&format!("tasks[{i}].join")).task(i).error(109, message, format!("make `{fork}` a join as well"));
     }
 }
 
@@ -188,8 +189,9 @@ fn cycles(check: &mut Check<'_>, shape: &Shape<'_>) {
         }
         let names: Vec<&str> = members.iter().map(|task| shape.definition.tasks[*task].name.as_str()).collect();
         let message = format!("the cycle of {} has no exit", list(&names));
-        let hint = "give the transition that closes it a `when` that will be false one day".to_owned();
-        // A loop of actions may be meant to run until it is cancelled; one of routing tasks only turns in the engine.
+        let hint = "give the transition that closes it a `when` that eventually becomes false".to_owned();
+        // A loop of actions may be intended to run until it is told to cancel; one of routing tasks only spins in the
+        // engine.
         let idle = |task: &usize| {
             let task = &shape.definition.tasks[*task];
             task.action.is_none() && task.wait_for.is_none() && task.delay.is_none()
@@ -203,7 +205,7 @@ fn cycles(check: &mut Check<'_>, shape: &Shape<'_>) {
     }
 }
 
-/// Can the task end well, or be caught, and its cycle not go on?
+/// Whether the task can end successfully, or be caught, without its cycle continuing.
 fn has_exit(shape: &Shape<'_>, task: usize, cycle: usize) -> bool {
     let next = &shape.definition.tasks[task].next;
     let firing = &shape.firing[task];
@@ -230,8 +232,8 @@ fn retries(check: &mut Check<'_>, shape: &Shape<'_>) {
         for (j, next) in interrupt::checked(&task.next).enumerate() {
             for (k, _) in interrupt::checked(&next.targets).enumerate().filter(|(_, target)| *target == "retry") {
                 if seen {
-                    let message = format!("the task `{}` says twice how it is retried", shorten(&task.name, 80));
-                    let hint = "keep either `retry` or one `do: retry`, and join their conditions".to_owned();
+                    let message = format!("the task `{}` specifies its retries twice", shorten(&task.name, 80));
+                    let hint = "keep either `retry` or one `do: retry`, and combine their conditions".to_owned();
                     check.at(&format!("tasks[{i}].next[{j}].do[{k}]")).task(i).error(113, message, hint);
                 }
                 seen = true;

@@ -1,4 +1,4 @@
-//! How a task can end, and which ends a condition lets through.
+//! How a task can end, and for which ends a condition holds.
 
 use minijinja::machinery::ast::{BinOpKind, CallType, Expr, UnaryOpKind};
 use minijinja::machinery::parse_expr;
@@ -17,7 +17,7 @@ pub enum Outcome {
     Skipped,
 }
 
-/// Does something fire?
+/// Whether something fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fires {
     Never,
@@ -33,7 +33,7 @@ impl Outcome {
         matches!(self, Outcome::Failed | Outcome::TimedOut)
     }
 
-    /// Can a task end so? A routing task can't fail; only what has a condition is skipped.
+    /// Whether a task can end this way. A routing task can't fail, and only a task with a condition is skipped.
     pub fn possible(self, task: &Task) -> bool {
         match self {
             Outcome::Succeeded => true,
@@ -60,7 +60,7 @@ impl Outcome {
 pub struct Firing([Fires; 5]);
 
 impl Firing {
-    /// Reads a transition's condition. What can't be parsed may fire.
+    /// Reads a transition's condition. One that can't be parsed may fire.
     pub fn of(when: Option<&str>, limits: &Limits) -> Firing {
         let Some(text) = when else { return Firing([Fires::Always; 5]) };
         let unknown = Firing([Fires::Maybe; 5]);
@@ -83,7 +83,7 @@ impl Firing {
     }
 }
 
-/// Is a condition true, whatever the values in it? The tree's depth has been bounded.
+/// Evaluates a condition as far as possible without knowing the values in it. The tree's depth has been limited.
 fn truth(condition: &Expr<'_>, outcome: Outcome) -> Fires {
     let of = |truth: bool| if truth { Fires::Always } else { Fires::Never };
     match condition {

@@ -6,19 +6,19 @@ use super::Check;
 use crate::language::schema::{bound, message, options};
 use crate::language::schema_cost::{affordable, endless, escape, remote};
 
-/// Errors of one schema or value that are told.
+/// Maximum number of errors reported per schema or value.
 const MAX_ERRORS: usize = 100;
 
-/// Where a value breaks a schema.
+/// A violation of a schema by a value.
 pub struct Violation {
     /// JSON pointer into the value.
     pub pointer: String,
-    /// JSON pointer of the way through the schema.
+    /// JSON pointer of the path through the schema.
     pub through: String,
     pub message: String,
 }
 
-/// Everything that is wrong with a value; nothing if that can't be told within bounds.
+/// Returns everything that is wrong with a value; empty if that can't be determined within limits.
 pub fn violations(schema: &Value, value: &Value) -> Vec<Violation> {
     if bound(schema).is_err() || endless(schema).is_some() || !remote(schema).is_empty() || !affordable(schema, value) {
         return Vec::new();
@@ -58,7 +58,7 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
     }
     for error in broken(schema) {
         sound = false;
-        let message = format!("`{name}` is no valid JSON Schema: {}", error.message);
+        let message = format!("`{name}` is not a valid JSON Schema: {}", error.message);
         let hint = error
             .pointer
             .ends_with("/type")
@@ -69,12 +69,12 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
         return;
     }
     if let Some(pointer) = endless(schema) {
-        let message = format!("`{name}` is no valid JSON Schema: a $ref that leads back to itself never ends");
+        let message = format!("`{name}` is not a valid JSON Schema: a $ref that leads back to itself never ends");
         check.at(name).node(at(&pointer)).error(code, message, None);
         return;
     }
     if let Err(error) = options().build(schema) {
-        let message = format!("`{name}` is no valid JSON Schema: {}", message(&error));
+        let message = format!("`{name}` is not a valid JSON Schema: {}", message(&error));
         let pointer = error.instance_path().to_string();
         check.at(name).node(at(&pointer)).error(code, message, None);
         return;
@@ -82,7 +82,7 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
     defaults(check, name, schema);
 }
 
-/// What the meta-schema says.
+/// Returns what the meta-schema reports.
 fn broken(schema: &Value) -> Vec<Violation> {
     let error = |error: jsonschema::ValidationError<'_>| Violation {
         pointer: error.instance_path().to_string(),
@@ -91,12 +91,12 @@ fn broken(schema: &Value) -> Vec<Violation> {
     };
     match jsonschema::meta::validator_for(schema) {
         Ok(validator) => validator.iter_errors(schema).take(MAX_ERRORS).map(error).collect(),
-        // Only `$schema` can name a meta-schema that is not there.
+        // Only `$schema` can name a meta-schema that does not exist.
         Err(failure) => vec![Violation { pointer: "/$schema".to_owned(), ..error(failure) }],
     }
 }
 
-/// Checks all defaults at once, in an object that has nothing else.
+/// Checks all defaults at once, in an object that contains nothing else.
 fn defaults(check: &mut Check<'_>, name: &str, schema: &Value) {
     let mut found = Vec::new();
     let Some(value) = default_of(schema, String::new(), String::new(), &mut found) else { return };
@@ -115,7 +115,7 @@ fn defaults(check: &mut Check<'_>, name: &str, schema: &Value) {
     }
 }
 
-/// The default of a schema, or else of its properties. The parser has bounded the depth.
+/// Returns the default of a schema, or else of its properties. The parser has limited the depth.
 fn default_of(schema: &Value, pointer: String, way: String, found: &mut Vec<(String, String)>) -> Option<Value> {
     if let Some(default) = schema.get("default") {
         found.push((pointer, way));

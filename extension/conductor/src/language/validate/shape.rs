@@ -18,24 +18,24 @@ pub struct Edge {
     pub to: usize,
 }
 
-/// Tasks by number, and the ways between them.
+/// Tasks by number, and the edges between them.
 pub struct Shape<'d> {
     pub definition: &'d Definition,
-    /// The first task of each name.
+    /// The first task with each name.
     pub by_name: HashMap<&'d str, usize>,
     pub edges: Vec<Edge>,
     /// Numbers of edges, by the task they lead to.
     pub inbound: Vec<Vec<usize>>,
     /// Numbers of edges, by the task they come from.
     pub outbound: Vec<Vec<usize>>,
-    /// How each transition of each task fires.
+    /// When each transition of each task fires.
     pub firing: Vec<Vec<Firing>>,
     /// The cycle that a task is in.
     pub cycle: Vec<Option<usize>>,
     pub cycles: Vec<Vec<usize>>,
     pub finally: Option<usize>,
     pub starts: Vec<usize>,
-    /// Can anything lead there?
+    /// Whether each task can be reached.
     pub reachable: Vec<bool>,
 }
 
@@ -90,7 +90,7 @@ impl<'d> Shape<'d> {
         for edge in interrupt::checked(&self.edges) {
             graph.add_edge(nodes[edge.from], nodes[edge.to], ());
         }
-        // Kosaraju keeps its own stack: no graph makes it recurse.
+        // Kosaraju keeps its own stack, so no graph makes it recurse.
         for component in petgraph::algo::kosaraju_scc(&graph) {
             let mut members: Vec<usize> = component.iter().map(|node| node.index()).collect();
             members.sort_unstable();
@@ -101,7 +101,7 @@ impl<'d> Shape<'d> {
         }
     }
 
-    /// What some tasks lead to, themselves included, on ways around one task.
+    /// Returns what some tasks lead to, themselves included, on paths that avoid one task.
     pub fn reach(&self, from: &[usize], around: Option<usize>) -> Vec<bool> {
         let mut reached = vec![false; self.inbound.len()];
         let mut open: Vec<usize> = from.iter().copied().filter(|task| Some(*task) != around).collect();
@@ -119,7 +119,7 @@ impl<'d> Shape<'d> {
         reached
     }
 
-    /// The distinct tasks that lead to a task.
+    /// Returns the distinct tasks that lead to a task.
     pub fn inbound_tasks(&self, task: usize) -> Vec<usize> {
         let mut from: Vec<usize> = self.inbound[task].iter().map(|edge| self.edges[*edge].from).collect();
         from.sort_unstable();
@@ -131,7 +131,7 @@ impl<'d> Shape<'d> {
         self.definition.tasks[task].join.is_some()
     }
 
-    /// Does a transition's task end so, and does it fire then?
+    /// Whether a transition's task can end this way and the transition then fires.
     pub fn can_fire(&self, task: usize, transition: usize, outcome: Outcome) -> bool {
         outcome.possible(&self.definition.tasks[task]) && self.firing[task][transition].can(outcome)
     }

@@ -1,4 +1,4 @@
-//! Every place of a definition where an expression can stand, and what it can read there.
+//! Every place in a definition where an expression can be, and what it can read there.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub enum Phase {
     Before,
     /// For each item of a task, if it has items.
     Item,
-    /// When an attempt or the whole task has ended: for a task with items perhaps for each.
+    /// When an attempt or the whole task has ended; for a task with items, possibly for each item.
     Attempt,
     /// After a task, once.
     After,
@@ -21,18 +21,18 @@ pub enum Phase {
     Output,
 }
 
-/// A value that may hold expressions.
+/// A value that may contain expressions.
 pub struct Site<'d> {
     /// Its path in the normal form.
     pub path: String,
     pub value: SiteValue<'d>,
     pub task: Option<usize>,
     pub phase: Phase,
-    /// Variables set just before it, beside what flows in: names of `vars`, or published by the same task.
+    /// Variables set just before it, in addition to what flows in: entries of `vars`, or published by the same task.
     pub set: Vec<&'d [Assignment]>,
 }
 
-/// What stands there.
+/// The value at a site.
 #[derive(Clone, Copy)]
 pub enum SiteValue<'d> {
     /// Any value.
@@ -43,7 +43,7 @@ pub enum SiteValue<'d> {
     Condition(&'d str),
 }
 
-/// Visits all of them.
+/// Visits all sites.
 pub fn visit<'d>(definition: &'d Definition, visit: &mut dyn FnMut(Site<'d>)) {
     assignments(&definition.vars, "vars", None, Phase::Start, &[], visit);
     for (i, task) in definition.tasks.iter().enumerate() {
@@ -61,7 +61,7 @@ fn assignments<'d>(
     visit: &mut dyn FnMut(Site<'d>),
 ) {
     for (i, assignment) in list.iter().enumerate() {
-        // What an entry sets, those after it see: output keys, too.
+        // Each entry sees what the entries before it set, including output keys.
         let set = before.iter().copied().chain([&list[..i]]).collect();
         let value = SiteValue::Any(&assignment.value);
         visit(Site { path: format!("{path}[{i}].value"), value, task, phase, set });

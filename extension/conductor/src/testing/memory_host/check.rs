@@ -1,15 +1,15 @@
-//! What must be true of an execution and its rows at any moment.
+//! Invariants of an execution and its rows, which hold at any moment.
 
 use super::{Ledger, RowStatus, TaskRow};
 use crate::engine::state::TaskKey;
 
 impl Ledger {
-    /// Broken invariants; none when all is well.
+    /// Returns the broken invariants; empty if all is well.
     pub fn check(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let live_rows = self.rows.iter().filter(|row| !matches!(row.status, RowStatus::Ended(_))).count();
         if self.over && live_rows > 0 {
-            broken.push(format!("the execution is over and {live_rows} of its tasks live"));
+            broken.push(format!("the execution has ended, but {live_rows} of its tasks are live"));
         }
         let mut keys: Vec<(TaskKey, Option<u32>)> = self.rows.iter().map(|row| (row.key, row.index)).collect();
         keys.sort_unstable();
@@ -21,7 +21,7 @@ impl Ledger {
         live.sort_unstable();
         live.dedup();
         if !self.over && live.len() as u32 != self.execution.state.live {
-            broken.push(format!("{} tasks live, the state says {}", live.len(), self.execution.state.live));
+            broken.push(format!("{} tasks are live, but the state says {}", live.len(), self.execution.state.live));
         }
         let waits_for = |row: &TaskRow, name: &str| {
             row.begun && row.status == RowStatus::Ready && row.signal.as_deref() == Some(name)
@@ -37,7 +37,8 @@ impl Ledger {
                 .filter(|row| matches!(row.status, RowStatus::Delayed | RowStatus::Ready | RowStatus::Running))
                 .count();
             if progress.concurrency > 0 && active as u32 > progress.concurrency {
-                broken.push(format!("{active} items of a task are active, {} may be", progress.concurrency));
+                broken
+                    .push(format!("{active} items of a task are active, but at most {} may be", progress.concurrency));
             }
         }
         broken.extend(self.check_lists());

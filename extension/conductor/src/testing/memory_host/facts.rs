@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Ledger {
-    /// Everything there is.
+    /// Returns all facts there are.
     pub(super) fn facts(&self) -> Facts {
         let mut runs: BTreeMap<TaskKey, (usize, Vec<&TaskRow>)> = BTreeMap::new();
         for (place, row) in self.rows.iter().enumerate() {
@@ -47,7 +47,7 @@ impl Ledger {
         }
     }
 
-    /// How a task ended, its items taken together; none: it has not.
+    /// Returns how a task ended, all its items taken together; none: it has not ended.
     fn whole_end(&self, key: TaskKey, rows: &[&TaskRow]) -> Option<&'static str> {
         let end = |row: &&TaskRow| match row.status {
             RowStatus::Ended(end) => Some(end),

@@ -1,11 +1,11 @@
-//! What the conductor says of an execution's tasks at its end, beside what their rows say.
+//! What the conductor says about an execution's tasks at its end, compared with what their rows say.
 
 use super::{Ledger, RowStatus};
 use crate::engine::state::TaskEnd;
 use crate::view::task_lists::{Standing, TaskLists, TaskRow};
 
 impl Ledger {
-    /// The tasks by how they stand, from all rows.
+    /// Returns the tasks by standing, from all rows.
     pub fn task_lists(&self) -> TaskLists {
         let rows = self.rows.iter().enumerate().map(|(id, row)| TaskRow {
             id: id as i64,
@@ -23,10 +23,11 @@ impl Ledger {
         TaskLists::new(rows.collect())
     }
 
-    /// Lists that the conductor knew are those of the rows.
+    /// Checks that the lists the conductor knew match the rows.
     pub(super) fn check_lists(&self) -> Option<String> {
         let known = self.known_lists.as_ref()?;
         let found = self.task_lists();
-        (*known != found).then(|| format!("the lists of tasks are said to be {known:?}, and are {found:?}"))
+        (*known != found)
+            .then(|| format!("the conductor said that the task lists are {known:?}, but they are {found:?}"))
     }
 }

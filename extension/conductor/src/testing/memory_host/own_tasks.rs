@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 impl Ledger {
-    /// Lets time pass, and does what becomes due: delays, retries, timeouts of tasks and waits, the workflow's own.
+    /// Lets time pass and processes what becomes due: delays, retries, and timeouts of tasks, waits and the workflow.
     pub fn wait(&mut self, seconds: f64) {
         self.now += seconds;
         let now = self.now;
@@ -25,7 +25,7 @@ impl Ledger {
         }
         self.go_on();
         for row in late {
-            // What the others have led to may have ended it, or let it begin anew.
+            // The consequences of the others may have ended it or made it start over.
             if self.is_late(row) {
                 self.time_out(row);
             }
@@ -36,13 +36,13 @@ impl Ledger {
         }
     }
 
-    /// Has a worker worked on it, or has it waited for its signal, for too long?
+    /// Whether it has been running, or waiting for its signal, for too long.
     fn is_late(&self, row: usize) -> bool {
         let row = &self.rows[row];
         matches!(row.status, RowStatus::Running | RowStatus::Ready) && row.due.is_some_and(|due| due <= self.now)
     }
 
-    /// A row is late.
+    /// Times out a row.
     fn time_out(&mut self, row: usize) {
         let task = &self.rows[row];
         let seconds = task.timeout.unwrap_or_default();
@@ -55,27 +55,27 @@ impl Ledger {
         self.go_on();
     }
 
-    /// Ends a row, whoever works on it.
+    /// Ends a row, whoever is working on it.
     fn end(&mut self, outcome: Outcome) {
         self.rows[outcome.row].status = RowStatus::Running;
         self.report_some(&[outcome]);
     }
 
-    /// Goes on with tasks that no worker does and whose turn has come, until there are none. What waits begins to, also
-    /// while the execution is paused, and has a signal at once that came before it.
+    /// Advances tasks that need no worker and whose turn has come, until there are none. Tasks that wait for a signal
+    /// begin to wait even while the execution is paused, and immediately take a signal that arrived earlier.
     pub(super) fn go_on(&mut self) {
         let mut ended = VecDeque::new();
         loop {
             ended.extend(self.begin());
             let Some((row, result)) = ended.pop_front() else { return };
-            // What one of them has led to may have ended another.
+            // The consequences of one may have ended another.
             if self.rows[row].status == RowStatus::Ready {
                 self.end(Outcome { row, end: TaskEnd::Completed, result, error: None });
             }
         }
     }
 
-    /// Begins with those whose turn has come; gives those that end at once, with their results.
+    /// Begins those whose turn has come. Returns those that end at once, with their results.
     fn begin(&mut self) -> Vec<(usize, Option<Data>)> {
         let paused = self.execution.paused;
         let begins = |row: &usize| {
@@ -91,7 +91,7 @@ impl Ledger {
         routing.into_iter().map(|row| (row, None)).chain(waiting).collect()
     }
 
-    /// Gives the payload of the oldest signal that was kept for it.
+    /// Starts waiting for a signal. Returns the payload of the oldest one kept for it.
     fn begin_to_wait(&mut self, row: usize) -> Option<Option<Data>> {
         let task = &mut self.rows[row];
         task.begun = true;
@@ -103,8 +103,8 @@ impl Ledger {
         Some(kept.payload.clone())
     }
 
-    /// Sends a signal: the row that has waited for it longest ends with its payload; where none waits, it is kept. Sent
-    /// again with the same key, it changes nothing.
+    /// Sends a signal: the row that has been waiting for it longest ends with its payload. If none is waiting, the
+    /// signal is kept. Sending it again with the same key changes nothing.
     pub fn signal(&mut self, name: &str, key: Option<&str>, payload: Option<Data>) -> Result<(), Refused> {
         let is_known = |signal: &Signal| signal.name == name && key.is_some() && signal.key.as_deref() == key;
         if self.signals.iter().any(is_known) {
@@ -129,7 +129,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// May a task wait for that signal? The name of a template is known only when its task begins to wait.
+    /// Whether a task may wait for the signal. The name in a template is known only when its task begins to wait.
     fn may_wait_for(&self, node: &Node, name: &str) -> bool {
         match &node.signal {
             None => false,

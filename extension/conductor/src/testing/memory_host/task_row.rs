@@ -3,62 +3,62 @@
 use crate::engine::state::{Context, TaskEnd, TaskKey};
 use crate::expression::Data;
 
-/// How a row stands.
+/// The status of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RowStatus {
     /// Waits for its turn among the items.
     Held,
-    /// Waits for its time.
+    /// Waits for its delay to pass.
     Delayed,
     /// Claimable.
     Ready,
     /// Claimed.
     Running,
-    /// Over.
+    /// Ended.
     Ended(TaskEnd),
 }
 
 /// A row of `workflow_task_execution`.
 #[derive(Debug, Clone)]
 pub struct TaskRow {
-    /// Which task.
+    /// The task.
     pub key: TaskKey,
-    /// Which item.
+    /// The item's index.
     pub index: Option<u32>,
-    /// How it stands.
+    /// The status.
     pub status: RowStatus,
     /// What a worker must do.
     pub action: Option<String>,
     /// The signal that it waits for.
     pub signal: Option<String>,
-    /// What no worker does has begun: the engine goes on with it, or it waits for its signal.
+    /// Whether a task without a worker has begun: the engine is processing it, or it is waiting for its signal.
     pub begun: bool,
     /// The action's input.
     pub input: Option<Data>,
-    /// What it sees.
+    /// The context it sees.
     pub context: Context,
-    /// When its delay, its retry's delay or its timeout is over, in seconds since the start.
+    /// When its delay, its retry's delay or its timeout ends, in seconds since the start.
     pub due: Option<f64>,
-    /// Seconds an attempt may run.
+    /// Seconds that an attempt may run.
     pub timeout: Option<i32>,
-    /// When it was made, in seconds since the start.
+    /// When it was created, in seconds since the start.
     pub created: f64,
-    /// Its delay is that of a retry, which counts when it is dispatched.
+    /// Whether its delay is that of a retry, which counts once it is dispatched.
     pub awaits_retry: bool,
-    /// Retries dispatched.
+    /// Number of retries dispatched.
     pub retries: u32,
-    /// Retries allowed.
+    /// Number of retries allowed.
     pub max_retries: u32,
-    /// It ended without having begun.
+    /// Whether it ended without having begun.
     pub withdrawn: bool,
-    /// What was reported.
+    /// The reported result.
     pub result: Option<Data>,
-    /// What was reported of a failure.
+    /// The reported error.
     pub error: Option<Data>,
 }
 
 impl TaskRow {
-    /// Can a worker claim it?
+    /// Whether a worker can claim it.
     pub fn is_claimable(&self) -> bool {
         self.status == RowStatus::Ready && self.action.is_some()
     }
@@ -67,7 +67,7 @@ impl TaskRow {
         matches!(self.status, RowStatus::Held | RowStatus::Delayed | RowStatus::Ready)
     }
 
-    /// It begins, or begins anew, when its time has come.
+    /// Makes it begin, or start over, once its time has come.
     pub(super) fn await_time(&mut self, now: f64, delay: f64) {
         self.begun = false;
         (self.status, self.due) = match delay > 0.0 {

@@ -1,10 +1,11 @@
-//! Items that are done and that the conductor has not heard of.
+//! Items that are done but that the conductor has not been notified of.
 
 use super::{Ledger, Outcome, RowStatus};
 use crate::engine::state::TaskEnd;
 
 impl Ledger {
-    /// Ends rows without a word to the conductor, where that decides nothing. False: it must hear of them.
+    /// Ends rows without notifying the conductor, if nothing depends on it. Returns false if the conductor must be
+    /// notified.
     pub(super) fn leave(&mut self, outcomes: &[Outcome]) -> bool {
         let decides_nothing = |outcome: &Outcome| {
             outcome.end == TaskEnd::Completed
@@ -19,7 +20,7 @@ impl Ledger {
         is_left
     }
 
-    /// Counts them, before anything else is decided.
+    /// Counts them before anything else is decided.
     pub(super) fn count(&mut self) {
         let state = &mut self.execution.state;
         let open = state.items.iter().filter(|progress| progress.uncounted).map(|progress| progress.key);

@@ -1,35 +1,35 @@
-//! What may happen to an execution: claims, reports in any order and number, time, and people.
+//! What may happen to an execution: claims, reports in any order and number, the passing of time, and people.
 
 use super::Chance;
 use crate::engine::state::TaskEnd;
 use crate::expression::Data;
 use crate::testing::memory_host::{Ledger, Outcome, Refused, RowStatus, TaskRow};
 
-/// One thing that happens. Rows are those of the ledger it was drawn for.
+/// One thing that happens. Rows are those of the ledger that the step was drawn for.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Rows are claimed.
     Claim(Vec<usize>),
     /// Running rows are reported together.
     Report(Vec<Outcome>),
-    /// A row is reported that does not run: too early, too late or twice.
+    /// A row that is not running is reported: too early, too late or twice.
     Stale(Outcome),
-    /// So many seconds pass.
+    /// This many seconds pass.
     Wait(f64),
-    /// No new claims.
+    /// New claims are stopped.
     Pause,
-    /// Claims again.
+    /// Claims are allowed again.
     Resume,
-    /// Nothing new starts.
+    /// The execution is told to stop.
     Cancel,
-    /// A signal comes: its name, its key, its payload.
+    /// A signal is sent: its name, its key, its payload.
     Signal(String, Option<String>, Option<Data>),
-    /// Tasks run again, by name and route; none named: all that failed. True: successful items too.
+    /// Tasks run again, by name and route; if empty, all that failed. True: successful items too.
     Rerun(Vec<(String, u32)>, bool),
 }
 
 impl Step {
-    /// Something that may happen now; none where that would be nothing.
+    /// Draws a step that may happen now; none: the drawn kind does not apply.
     pub fn draw(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
         let running = rows(ledger, |row| row.status == RowStatus::Running);
         match chance.below(27) {
@@ -57,7 +57,7 @@ impl Step {
         }
     }
 
-    /// The next step towards the end when all goes well; none: it has come.
+    /// Returns the next step towards the end if all goes well; none: the end has been reached.
     pub fn towards_the_end(ledger: &Ledger) -> Option<Step> {
         let running = rows(ledger, |row| row.status == RowStatus::Running);
         let ready = rows(ledger, TaskRow::is_claimable);
@@ -76,7 +76,7 @@ impl Step {
         }
     }
 
-    /// Lets it happen.
+    /// Applies the step.
     pub fn take(&self, ledger: &mut Ledger) -> Result<(), Refused> {
         match self {
             Step::Claim(rows) => rows.iter().try_for_each(|row| ledger.claim(*row))?,
@@ -97,7 +97,7 @@ fn rows(ledger: &Ledger, wanted: impl Fn(&TaskRow) -> bool) -> Vec<usize> {
     (0..ledger.rows.len()).filter(|row| wanted(&ledger.rows[*row])).collect()
 }
 
-/// One that is waited for, or that may come too early or for nobody; now and then one that came before.
+/// Draws a signal: one that is waited for, one that may be too early or wanted by nobody, or occasionally a duplicate.
 fn signal(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
     let waits = ledger.graph().nodes.iter().any(|node| node.signal.is_some());
     let wanted: Vec<&String> =
@@ -111,7 +111,7 @@ fn signal(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
     waits.then_some(Step::Signal(name, key, payload))
 }
 
-/// One to four of a list, in any order.
+/// Draws one to four elements of a list, in any order.
 fn some_of(chance: &mut Chance, list: &mut Vec<usize>) -> Vec<usize> {
     let count = if chance.one_in(2) { 1 } else { 1 + chance.below(4) };
     (0..count.min(list.len())).map(|_| list.swap_remove(chance.below(list.len()))).collect()
@@ -130,7 +130,7 @@ fn outcome(chance: &mut Chance, row: usize) -> Outcome {
     Outcome { row, end, result, error }
 }
 
-/// Mostly all that failed; now and then some task that has run.
+/// Mostly chooses all that failed, and occasionally some task that has run.
 fn chosen(chance: &mut Chance, ledger: &Ledger) -> Vec<(String, u32)> {
     if ledger.rows.is_empty() || !chance.one_in(3) {
         return Vec::new();

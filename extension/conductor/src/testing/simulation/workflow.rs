@@ -1,10 +1,11 @@
-//! A random workflow: forks in forks, joins, cycles, items, retries, delays, timeouts, signals, decisions, a last task.
+//! A random workflow: nested forks, joins, cycles, items, retries, delays, timeouts, signals, decisions, a `finally`
+//! task.
 
 use super::Chance;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The source of a workflow. It can be compiled; validation may still find something in it.
+/// Returns the source of a workflow. It can be compiled, although validation may still find something in it.
 pub fn workflow(chance: &mut Chance) -> Value {
     let count = 2 + chance.below(7);
     let cyclic = chance.one_in(3);
@@ -58,7 +59,7 @@ fn task(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Value
     task
 }
 
-/// What only a task has that works or waits.
+/// Adds what only a task that works or waits can have.
 fn work(chance: &mut Chance, task: &mut Value) {
     if chance.one_in(5) {
         task["timeout"] = json!(7);
@@ -131,7 +132,7 @@ fn transition(chance: &mut Chance, number: usize, count: usize, cyclic: bool) ->
     transition
 }
 
-/// What stands for transitions.
+/// Adds sugar for transitions.
 fn sugar(chance: &mut Chance, task: &mut Value, number: usize, count: usize, cyclic: bool) {
     if chance.one_in(2) {
         task["publish"] = json!([{"own": number}, {"last": "{{ result() }}"}]);
@@ -149,13 +150,13 @@ fn sugar(chance: &mut Chance, task: &mut Value, number: usize, count: usize, cyc
     }
 }
 
-/// Some task further on or, where there are cycles, any but the first.
+/// Draws a task further on or, if there are cycles, any but the first.
 fn target(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Option<String> {
     let first = if cyclic && chance.one_in(3) { 1 } else { number + 1 };
     (first < count).then(|| format!("t{}", first + chance.below(count - first)))
 }
 
-/// Lets some of the tasks that several lead to wait for them.
+/// Turns some of the tasks with several inbound tasks into joins.
 fn join(chance: &mut Chance, tasks: &mut [Value]) {
     let mut inbound: BTreeMap<String, usize> = BTreeMap::new();
     for task in tasks.iter() {
