@@ -1,6 +1,6 @@
-"""DBOS: workflows of steps on a queue, with its own settings but for how much a process does at once and how often it
-looks for work (https://docs.dbos.dev/python/reference/queues); these are the best of those tried. It has no call that
-puts in many: they are put in a thousand a transaction."""
+"""DBOS: workflows of steps on a queue, with its default settings except for the concurrency per process and the polling
+interval (https://docs.dbos.dev/python/reference/queues); these are the best of those tried. It has no bulk call, so a
+thousand are enqueued per transaction."""
 import uuid
 
 import sqlalchemy

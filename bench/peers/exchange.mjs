@@ -1,4 +1,4 @@
-// What the drivers have in common that work on pg_workflow's tables.
+// Code shared by the drivers that work on pg_workflow's tables.
 import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inThousands, payload, url } from './protocol.mjs';

@@ -1,6 +1,6 @@
-// graphile-worker, with the settings that its documentation has its own figures from
-// (https://worker.graphile.org/docs/performance): batches of 500, and completions in batches without delay.
-// All of a batch at once: so its jobs can put in what follows together.
+// graphile-worker, with the settings of its documentation's own figures (https://worker.graphile.org/docs/performance):
+// batches of 500, and completions in batches without delay. A whole batch at once, so that its jobs can enqueue their
+// successors together.
 import { drive, first, inThousands, next, together, url } from './protocol.mjs';
 
 process.env.NO_LOG_SUCCESS = '1'; // read when the library is loaded

@@ -1,5 +1,5 @@
-// pg-boss, with what its documentation offers for throughput (https://pgboss.io/api/workers): batches, and no pause
-// between them while they come full.
+// pg-boss, with what its documentation recommends for throughput (https://pgboss.io/api/workers): batches, and no pause
+// between them while they are full.
 import { PgBoss } from 'pg-boss';
 import { drive, first, inThousands, next, url } from './protocol.mjs';
 

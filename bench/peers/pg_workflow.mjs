@@ -1,4 +1,4 @@
-// pg_workflow, to which a job is a workflow of one task.
+// pg_workflow, with each job a workflow of one task.
 import { enqueue, work } from './exchange.mjs';
 import { drive } from './protocol.mjs';
 

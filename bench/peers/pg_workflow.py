@@ -1,5 +1,5 @@
-"""pg_workflow with a worker in plain SQL, as examples/worker.py has it: one call a round, which reports what is done and
-takes what is next."""
+"""pg_workflow with a worker in plain SQL, like examples/worker.py: one call per round, which reports finished tasks and
+claims the next ones."""
 import os
 import random
 import time

@@ -1,5 +1,5 @@
-//! pg_workflow with the worker of its Rust client. The words it is told are those of the other drivers
-//! (bench/README.md, "Comparison with other systems").
+//! pg_workflow with the worker of its Rust client. It receives the same commands as the other drivers (bench/README.md,
+//! "Comparison with other systems").
 
 use pg_workflow_client::worker::{CancellationToken, Worker};
 use pg_workflow_client::{Engine, StartManyInput};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// How many tasks a worker has in hand.
+/// Number of tasks that a worker holds.
 const CONCURRENCY: usize = 1000;
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-// pg_workflow, where jobs that are put in together are the items of one workflow.
+// pg_workflow, with jobs that are enqueued together as the items of one workflow.
 import { open, work } from './exchange.mjs';
 import { drive, inThousands, payload } from './protocol.mjs';
 

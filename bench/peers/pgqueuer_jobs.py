@@ -1,5 +1,5 @@
-"""pgqueuer, as its pages on drivers, benchmarks and tuning have it (https://janbjorge.github.io/pgqueuer): asyncpg, which is
-faster there than psycopg, on one connection of the consumer's own; batches that are large, since jobs are short; its
+"""pgqueuer, as its pages on drivers, benchmarks and tuning recommend (https://janbjorge.github.io/pgqueuer): asyncpg,
+which is faster there than psycopg, on one connection of the consumer's own; large batches, because jobs are short; its
 settings for autovacuum."""
 import asyncio
 import json

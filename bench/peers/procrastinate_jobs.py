@@ -1,5 +1,5 @@
-"""procrastinate, with the concurrency of its documentation's example, and as many connections as its page on the size of
-pools asks for where jobs are short (https://procrastinate.readthedocs.io/en/stable/howto/production/concurrency.html,
+"""procrastinate, with the concurrency of its documentation's example, and as many connections as its page on pool sizes
+recommends for short jobs (https://procrastinate.readthedocs.io/en/stable/howto/production/concurrency.html,
 https://procrastinate.readthedocs.io/en/stable/discussions.html)."""
 import asyncio
 import logging

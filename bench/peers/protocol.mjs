@@ -1,4 +1,5 @@
-// What the drivers written in Node have in common: the words they are told (bench/README.md, "Comparison with other systems").
+// Code shared by the drivers written in Node: the commands they receive (bench/README.md, "Comparison with other
+// systems").
 import { createInterface } from 'node:readline';
 
 export const url = process.env.DATABASE_URL;

@@ -1,4 +1,4 @@
-"""What the drivers written in Python have in common: the words they are told (bench/README.md, "Comparison with other systems")."""
+"""Code shared by the drivers in Python: the commands they receive (bench/README.md, "Comparison with other systems")."""
 import asyncio
 import contextlib
 import json
@@ -8,7 +8,7 @@ import threading
 import time
 
 URL = os.environ["DATABASE_URL"]
-# What a job or a workflow gets.
+# Payload of a job or a workflow.
 PAYLOAD = {"order": 12345, "note": "pack and send it"}
 
 # Set when there is nothing left to do.
@@ -16,22 +16,22 @@ stopped = threading.Event()
 
 
 def first(steps):
-    """What the first job of a row of so many gets: how many are to follow it."""
+    """Returns the payload of the first of a sequence of jobs: the number of jobs to follow."""
     return {**PAYLOAD, "following": steps - 1}
 
 
 def following(job):
-    """What the job after gets."""
+    """Returns the payload of the next job."""
     return {**job, "following": job["following"] - 1}
 
 
 def thousands(jobs):
-    """The numbers of jobs to put in at once, one after the other."""
+    """Returns the sizes of the batches in which to enqueue jobs."""
     return [min(1000, jobs - start) for start in range(0, jobs, 1000)]
 
 
 def together(put):
-    """Adds jobs, those of the same moment by one call of put: a call for each would be a commit for each."""
+    """Adds jobs, with one call of put for those added at the same moment: separate calls would be separate commits."""
     waiting, call = [], None
 
     async def flush():
@@ -57,14 +57,14 @@ def clock(jobs):
 
 
 def started():
-    """Says that all is prepared, and waits for the word to begin."""
+    """Says that the worker is ready, and waits for the start signal."""
     print("ready", flush=True)
     sys.stdin.readline()
     threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
 
 
 def drive(enqueue, work, prepare=None):
-    """Does what the command line says; work gives how many jobs it has done."""
+    """Runs the command given on the command line; work returns how many jobs it has done."""
     match sys.argv[1:]:
         case ["prepare"] if prepare:
             prepare()

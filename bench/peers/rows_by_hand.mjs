@@ -1,5 +1,5 @@
-// No system: what a job of pg_workflow writes, by a function of four statements in place of the engine (rows_by_hand.sql). It shows
-// how much of a job is its rows. Puts in as pg_workflow does.
+// Not a system: writes what a job of pg_workflow writes, with a function of four statements instead of the engine
+// (rows_by_hand.sql). It shows the share of a job's rows in its cost. Enqueues as pg_workflow does.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enqueue, open } from './exchange.mjs';

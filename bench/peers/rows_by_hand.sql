@@ -1,5 +1,5 @@
--- What a job of pg_workflow writes when it is worked off, by hand and with nothing else: no graph, no lease, no order of locks, no
--- check of anything. Ends the tasks in hand with their executions, then claims so many.
+-- Writes what a job of pg_workflow writes when it is processed, by hand and nothing else: no graph, no lease, no lock
+-- order, no checks at all. Ends the tasks in hand with their executions, then claims up to a number of tasks.
 CREATE FUNCTION public.rows_by_hand(done bigint[], runs bigint[], results jsonb[], most int)
 RETURNS TABLE (task bigint, run bigint, input jsonb) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -12,7 +12,7 @@ BEGIN
   UPDATE workflow.workflow_execution w SET status = 'completed', current_tasks = '{}', completed_tasks = '{step1}', updated = now()
   FROM unnest(runs) AS d(id) WHERE w.part = 0 AND w.id = d.id AND w.status = 'running';
 
-  -- In a database of nothing but these, an execution has the number of its workflow execution.
+  -- In a database with nothing but these, an execution has the number of its workflow execution.
   UPDATE workflow.execution e SET status = 'completed', result = jsonb_build_object('result', d.result), updated = now()
   FROM unnest(runs, results) AS d(id, result) WHERE e.part = 0 AND e.id = d.id;
 

@@ -1,4 +1,4 @@
--- What is wrong, a line each: executions that are not closed, or that have not done each step once.
+-- Lists problems, one per row: executions that are not closed, or that have not done each step exactly once.
 SELECT format('%s executions are in status %s, %s tasks each, %s of them completed, up to step %s', count(*), status, tasks, completed, last)
 FROM (
   SELECT ex.status, ex.output IS NOT NULL AS output, count(*) AS tasks, max(tk.step) AS last,

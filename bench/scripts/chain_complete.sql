@@ -1,4 +1,4 @@
--- Completes what was claimed, puts in what follows, and closes executions of :k steps after the last.
+-- Completes the claimed steps, inserts the next ones, and closes executions of :k steps after the last.
 WITH d AS (
   UPDATE tk SET state = 2, done_at = now(), result = :result::jsonb WHERE id = ANY (:ids::bigint[]) AND state = 1
   RETURNING ex, step, result),

@@ -1,4 +1,5 @@
--- Works off what a run has left in the queue; executions have bench.steps steps. What is claimed and not completed stays.
+-- Processes what a run has left in the queue; executions have bench.steps steps. Steps that are claimed but not
+-- completed stay.
 DO $$
 DECLARE
   steps int := current_setting('bench.steps');

@@ -1,4 +1,4 @@
--- Completes what is in hand, and puts in what follows as claimed already: one statement, one commit a step.
+-- Completes the steps in hand, and inserts the next ones as already claimed: one statement, one commit per step.
 WITH d AS (
   UPDATE tk SET state = 2, done_at = now(), result = :result::jsonb WHERE id = ANY (:ids::bigint[]) AND state = 1
   RETURNING ex, step, result),

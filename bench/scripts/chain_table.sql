@@ -1,5 +1,5 @@
--- The tables of a chain of steps that is written by hand: executions, and a queue that knows which step of which execution
--- a task is.
+-- The tables of a hand-written chain of steps: executions, and a queue that records which step of which execution a
+-- task is.
 CREATE TABLE IF NOT EXISTS ex (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   status smallint NOT NULL DEFAULT 0,

@@ -1,6 +1,7 @@
--- From here on pages are filled up, until room.sql. In a table that has been worked on, rows have grown since they were put
--- in, and leave no room below the fillfactor. Written anew, or copied, as ended rows, they would leave a little in each page:
--- new tasks would go there one by one, and after a checkpoint each would have its page logged whole.
+-- From here on pages are filled completely, until room.sql. In a table in use, rows have grown since they were
+-- inserted, and leave no room below the fillfactor. If they were rewritten or copied as finished rows, they would leave
+-- a little room in each page: new tasks would go there one by one, and after a checkpoint each of them would cause a
+-- full-page image.
 CREATE TEMP TABLE filled AS SELECT oid::regclass AS name, reloptions FROM pg_class
 WHERE relkind = 'r' AND relnamespace IN ('public'::regnamespace, 'workflow'::regnamespace)
   AND array_to_string(reloptions, ', ') LIKE '%fillfactor%';

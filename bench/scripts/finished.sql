@@ -1,5 +1,5 @@
--- A million finished tasks on both sides. Ours are 500 executions of bench.linear10 that have run here, 200 times over with
--- other ids: rows as the engine has made them, whatever their columns are.
+-- A million finished tasks on both sides. Ours are 500 executions of bench.linear10 that have run here, copied 200
+-- times with other ids: rows as the engine has written them, whatever their columns are.
 SET session_replication_role = replica;
 CREATE TEMP TABLE original AS
 SELECT w.part, w.execution, w.id FROM workflow.workflow_execution w
@@ -36,7 +36,7 @@ INSERT INTO q (state, attempts, lease_until, done_at, payload, result)
 SELECT 2, 1, now(), now(), one.payload, one.result
 FROM (SELECT payload, result FROM q WHERE state = 2 LIMIT 1) AS one, generate_series(1, 1000000);
 
--- Of ours exactly that many; of executions without originals there would be none.
+-- Exactly that many of ours; without originals there would be none.
 DO $$ BEGIN
   ASSERT (SELECT count(*) FROM workflow.workflow_task_execution WHERE id > 1000000) = 1000000, 'these are not a million tasks';
 END $$;

@@ -1,2 +1,2 @@
--- The yardstick, three statements and three commits: :rows tasks are put in,
+-- The yardstick, three statements and three commits: inserts :rows tasks,
 INSERT INTO q (payload) SELECT :payload::jsonb FROM generate_series(1, :rows::int);

@@ -1,5 +1,5 @@
--- The yardstick's table: the columns that any queue needs, half-empty pages so that updates stay in their page where
--- they can, and one index that holds nothing but what is ready.
+-- The yardstick's table: the columns that any queue needs, half-empty pages so that updates can stay in their page, and
+-- one index of nothing but ready tasks.
 CREATE TABLE IF NOT EXISTS q (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   state smallint NOT NULL DEFAULT 0,

@@ -1,5 +1,5 @@
--- What is wrong, a line each: executions that have not come to what is expected, or have no output; and what workflow_check
--- finds.
+-- Lists problems, one per row: executions that do not have the expected tasks, or have no output; and the findings of
+-- workflow_check.
 SELECT format('%s executions of %s are %s with %s of %s steps completed, %s %s times as it should, output %s', count(*), ref,
   status, completed, steps, last, ran, output)
 FROM (

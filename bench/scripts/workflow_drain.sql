@@ -1,4 +1,4 @@
--- Works off what a run has left: a worker takes the successors of its own tasks only while it has room for them.
+-- Processes what a run has left: a worker receives the successors of its own tasks only while it has room for them.
 DO $$
 DECLARE
   reports workflow.outcome[] := '{}';

@@ -1,2 +1,2 @@
--- Reports what is in hand, and takes nothing.
+-- Reports the tasks in hand, and claims nothing.
 SELECT count(*) AS np FROM workflow_finish(:outcomes::workflow.outcome[]) \gset

@@ -13,7 +13,7 @@ const CURVES: [(&str, &str, bool); 8] = [
     ("start", "a start, by tasks in the graph", false),
     ("define", "each task of a definition, by tasks in it", true),
     ("remember", "reading and writing the state at a join, by tasks that have arrived", false),
-    ("remember_values", "the same where each has published a value", false),
+    ("remember_values", "the same, if each has published a value", false),
 ];
 const COLOURS: [&str; 8] = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b", "#ff7f0e", "#17becf", "#7f7f7f"];
 /// Anything that grows more is only in the table: next to it, all other lines would look like one.
@@ -35,7 +35,7 @@ pub fn write() -> std::io::Result<()> {
     if curves.is_empty() {
         return Ok(());
     }
-    println!("| the cost of | at | is, in multiples of the first |\n| --- | --- | --- |");
+    println!("| cost of | at | relative to the first |\n| --- | --- | --- |");
     for (name, points) in &curves {
         let list = |value: &dyn Fn(&(f64, f64)) -> String| points.iter().map(value).collect::<Vec<_>>().join(", ");
         println!(
@@ -93,7 +93,7 @@ fn plot(curves: &[(&str, Points)]) -> String {
             at + 4.0
         ));
     }
-    line(format_args!("<text x=\"50\" y=\"20\">cost, in multiples of that at the smallest size</text>\n"));
+    line(format_args!("<text x=\"50\" y=\"20\">cost relative to the smallest size</text>\n"));
     for (((name, points), colour), place) in curves.iter().zip(COLOURS).zip(0..) {
         let path: Vec<String> = points.iter().map(|point| format!("{:.1},{:.1}", x(point.0), y(point.1))).collect();
         line(format_args!(
