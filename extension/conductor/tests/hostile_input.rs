@@ -339,6 +339,35 @@ fn what_is_written_out_without_end_is_refused() {
 }
 
 #[test]
+fn a_number_asks_for_no_more_than_memory_has_however_much_fuel_there_is() {
+    for source in [
+        "{{ range(100000) | slice(1000000000) | length }}",
+        "{{ [1] | slice(1000000000) }}",
+        "{{ [1] | batch(1000000000, 0) | length }}",
+        "{{ 'x' | indent(4000000000) | length }}",
+        "{{ 'x' | indent(width=4000000000, first=true) | length }}",
+        "{{ '%1000000000d' | format(1) | length }}",
+        "{{ '%.999999999f' | format(1.5) | length }}",
+        "{{ '%-99999999999999999999s' | format('x') | length }}",
+        "{{ [[1]] | tojson(1000000000) | length }}",
+        "{{ [[1]] | tojson(indent=1000000000) | length }}",
+    ] {
+        let message = evaluated_with(source, 1_000_000_000).expect_err(source);
+        assert!(message.contains("at most"), "{source}: {message}");
+    }
+    for (source, text) in [
+        ("{{ 'a\nb' | indent(2) }}", "a\n  b"),
+        ("{{ 'a\nb' | indent(width=1, first=true) }}", " a\n b"),
+        ("{{ '%05.1f|%s' | format(2.25, 'x') }}", "002.2|x"),
+        ("{{ [1, 2, 3] | slice(2) | tojson }}", "[[1, 2], [3]]"),
+        ("{{ [1, 2, 3] | batch(2, 0) | tojson }}", "[[1, 2], [3, 0]]"),
+        ("{{ [1] | tojson(indent=1) }}", "[\n 1\n]"),
+    ] {
+        assert_eq!(evaluated_within(source).unwrap().to_string(), text, "{source}");
+    }
+}
+
+#[test]
 fn what_is_walked_through_with_each_item_is_paid_for_each_time() {
     // Lists that differ in their last item: each comparison walks through the whole list.
     let lists = "{% set a = [1] * 2000 %}{% set items = [a + [2]] * 1000 %}{% set others = [a + [3]] * 1000 %}";

@@ -2,6 +2,7 @@
 
 use crate::engine::refused_leases;
 use crate::error::Error;
+use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::list::List;
@@ -12,9 +13,22 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use std::collections::BTreeSet;
 
 /// Maximum number of tasks per call.
 const MAX_TASKS: usize = 10_000;
+
+/// Number of groups that tokens are divided into: the server's lock table has room for only a few thousand locks.
+const GROUPS: i64 = 256;
+
+/// Waits for other heartbeats with the same tokens, in the order of groups. A heartbeat may move tasks of a lease to a row of
+/// their own, which another one that has already locked the rows it saw would lock out of order.
+fn lock_groups(tokens: &[Option<i64>]) {
+    let groups: BTreeSet<i64> = tokens.iter().flatten().map(|token| token.rem_euclid(GROUPS)).collect();
+    for group in groups {
+        AdvisoryLock::heartbeats(group as u32).acquire(pg_sys::ExclusiveLock);
+    }
+}
 
 /// `workflow_heartbeat` in `sql/work.sql`.
 #[pg_extern(sql = false)]
@@ -40,6 +54,7 @@ fn workflow_heartbeat(
     }
     let now = clock::now()?;
     let mut refused = Vec::new();
+    lock_groups(&tokens);
     Spi::connect(|client| {
         let arguments = || [tasks.clone().into(), tokens.clone().into()];
         statements::run(client, include_str!("../../queries/lock_named_leases.sql"), &arguments())?;

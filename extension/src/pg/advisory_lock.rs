@@ -20,6 +20,8 @@ pub enum Purpose {
     Ticker = 1,
     /// Granting and revoking levels.
     Grants = 2,
+    /// Extending leases: one lock per group of tokens.
+    Heartbeats = 3,
 }
 
 /// A lock of the current database.
@@ -44,6 +46,11 @@ impl AdvisoryLock {
     /// Returns one of the locks for items.
     pub const fn items(number: u32) -> AdvisoryLock {
         AdvisoryLock { purpose: Purpose::Items, number }
+    }
+
+    /// Returns one of the locks for heartbeats.
+    pub const fn heartbeats(number: u32) -> AdvisoryLock {
+        AdvisoryLock { purpose: Purpose::Heartbeats, number }
     }
 
     /// Takes the lock until the end of the transaction, and waits for it.

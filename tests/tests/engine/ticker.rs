@@ -85,12 +85,12 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
     // A database can go and come back; it is told once.
     in_shop.connection.close().await.unwrap();
     admin.execute("DROP DATABASE shop WITH (FORCE)").await.unwrap();
-    until("it is missed", async || server.log().contains("there is no database \"shop\"")).await;
+    until("it is missed", async || server.log().contains("database \"shop\" does not exist yet")).await;
     admin.execute("CREATE DATABASE shop").await.unwrap();
     until("it has a ticker again", async || tickers(&mut admin).await == ["bare", "shop"]).await;
     for missing in ["nowhere", "shop"] {
         // Before it was made, and after it was dropped.
-        let told = server.log().matches(&format!("there is no database \"{missing}\"")).count();
+        let told = server.log().matches(&format!("database \"{missing}\" does not exist yet")).count();
         assert!(told <= if missing == "shop" { 2 } else { 1 }, "{missing}: {told}");
     }
     assert_eq!(server.log().matches("the extension is not installed in database \"bare\"").count(), 1);

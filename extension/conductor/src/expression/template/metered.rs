@@ -21,7 +21,7 @@ use minijinja::machinery::ast::{
 };
 use minijinja::machinery::{CodeGenerator, Instructions, Span, parse, parse_expr};
 use minijinja::tests::is_sameas;
-use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, filters};
 use std::borrow::Cow;
 
@@ -76,10 +76,15 @@ pub const MAX_TEXT: usize = 16 << 20;
 pub const MAX_FILTERED: usize = 4 << 20;
 /// Maximum length of a text that is split into characters.
 pub const MAX_TAKEN_APART: usize = 1 << 18;
-/// Maximum number of items that are sorted at once.
+/// Maximum number of items that are sorted at once, and of lists that a list is divided into.
 pub const MAX_SORTED: usize = 100_000;
 /// Maximum number of items of a lazy list, including nested lists, that is converted to a plain one.
 pub const MAX_LAZY: usize = 1_000_000;
+
+/// Maximum number of spaces that lines are indented by.
+const MAX_INDENT: usize = 100;
+/// Maximum width of a formatted value.
+const MAX_WIDTH: usize = 1000;
 
 /// Number of units, each an item of a list or eight bytes of text, that cost one fuel.
 const UNITS_PER_FUEL: u64 = 8;
@@ -150,6 +155,51 @@ pub fn register(environment: &mut Environment<'static>, depth: usize) {
             filters::rejectattr(state, items, attribute, test, others)
         },
     );
+    limit_sizes(environment);
+}
+
+/// Registers the filters that make as much as a number says, whatever they are given: the number is limited, because
+/// fuel that was raised could pay for more than there is memory.
+fn limit_sizes(environment: &mut Environment<'static>) {
+    environment.add_filter("slice", |state: &State, value: Value, count: usize, fill_with: Option<Value>| {
+        limited("count", count, MAX_SORTED)?;
+        filters::slice(state, value, count, fill_with)
+    });
+    environment.add_filter("batch", |state: &State, value: Value, count: usize, fill_with: Option<Value>| {
+        limited("count", count, MAX_SORTED)?;
+        filters::batch(state, value, count, fill_with)
+    });
+    environment.add_filter("tojson", |value: &Value, indent: Option<Value>, others: Kwargs| {
+        let named: Option<Value> = others.get("indent")?;
+        let width = indent.as_ref().or(named.as_ref()).and_then(Value::as_usize);
+        limited("indent", width.unwrap_or(0), MAX_INDENT)?;
+        filters::tojson(value, indent, others)
+    });
+    environment.add_filter("indent", |state: &State, arguments: Rest<ValueOrKwargs>| {
+        let arguments = arguments.into_values();
+        let (text, width, first, blank, others): (_, Option<usize>, Option<bool>, Option<bool>, Kwargs) =
+            from_args(&arguments)?;
+        let named: Option<usize> = others.peek("width").unwrap_or_default();
+        limited("width", width.or(named).unwrap_or(0), MAX_INDENT)?;
+        let indented = filters::indent(text, width, first, blank, others)?;
+        state.consume_fuel(text_units(&indented, MAX_TEXT)? / UNITS_PER_FUEL)?;
+        Ok::<_, Error>(indented)
+    });
+    environment.add_filter("format", |state: &mut State, text: &Value, arguments: Rest<ValueOrKwargs>| {
+        let numbers = text.as_str().unwrap_or_default().split(|byte: char| !byte.is_ascii_digit());
+        let widest =
+            numbers.filter(|digits| !digits.is_empty()).map(|digits| digits.parse().unwrap_or(usize::MAX)).max();
+        limited("width", widest.unwrap_or(0), MAX_WIDTH)?;
+        filters::format(state, text, arguments)
+    });
+}
+
+fn limited(name: &str, number: usize, most: usize) -> Result<(), Error> {
+    if number <= most {
+        return Ok(());
+    }
+    let message = format!("{name} is {number}, but at most {most} is allowed");
+    Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
 /// Compiles an expression.
