@@ -156,7 +156,7 @@ pub fn register() {
         GucFlags::UNIT_MS,
     );
     let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 12] = [
-        (c"pg_workflow.max_source_bytes", c"Bytes of a definition's source.", &MAX_SOURCE_BYTES, 64 << 20),
+        (c"pg_workflow.max_source_bytes", c"Bytes of a definition's source.", &MAX_SOURCE_BYTES, 16 << 20),
         // The parsers recurse: deeper than this the stack of a backend would not be safe.
         (c"pg_workflow.max_depth", c"Nesting of a definition, and of what expressions yield.", &MAX_DEPTH, 100),
         (
