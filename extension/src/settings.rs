@@ -177,7 +177,7 @@ pub fn register() {
             c"pg_workflow.max_source_bytes",
             c"Sets the maximum size of a definition's source, in bytes.",
             &MAX_SOURCE_BYTES,
-            64 << 20,
+            16 << 20,
         ),
         // The parsers are recursive: beyond this depth the stack of a backend might overflow.
         (

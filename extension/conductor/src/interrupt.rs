@@ -48,6 +48,7 @@ impl<T> Checked<T> {
         self.inner
     }
 
+    #[inline]
     fn pass(&mut self, bytes: usize) {
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,
@@ -70,6 +71,11 @@ impl<T: Write> Write for Checked<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.pass(bytes.len());
         self.inner.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.pass(bytes.len());
+        self.inner.write_all(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

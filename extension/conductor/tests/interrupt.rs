@@ -212,9 +212,15 @@ fn reading_and_checking_a_definition_asks_for_every_value() {
             assert!(asked >= values, "{asked} of {values}: {}", &rest[..100]);
         }
     }
-    let source = definition(&format!("tasks: [{{name: a, on_success: [{}]}}]", many("noop,", 100_001)));
-    let refused = check(&source, &EmptyCatalogue, &LARGE).findings;
-    assert_eq!(refused[0].code.to_string(), "WF009", "{refused:?}");
+    for too_much in [
+        format!("tasks: [{{name: a, on_success: [{}]}}]", many("noop,", 100_001)),
+        format!("vars: [{{x: [{}]}}]\ntasks: [{{name: a}}]", many("1,", 500_001)),
+        format!("{}tasks: [{{name: a}}]", many("\n", 2 << 20)),
+        format!("{}tasks: [{{name: a}}]", many("  # x\n", 1 << 18)),
+    ] {
+        let refused = check(definition(&too_much), &EmptyCatalogue, &LARGE).findings;
+        assert_eq!(refused[0].code.to_string(), "WF009", "{refused:?}");
+    }
 }
 
 #[test]

@@ -67,6 +67,44 @@ async fn wrong_parameters_are_refused_with_all_violations_and_their_paths() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_wrong_parameters_has_a_bound() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define("parameters: {properties: {l: {items: {type: string}}}}\ntasks: [{name: a, action: demo.a}]\n")
+            .await;
+        let refusal = session
+            .refused("SELECT workflow_start('demo.w', (SELECT jsonb_build_object('l', jsonb_agg(jsonb_build_array(repeat('x', 10000)))) FROM generate_series(1, 500)))")
+            .await;
+        assert_eq!(refusal.code(), ("22023", "WF601"));
+        assert!(refusal.detail.len() < 25_000, "{}", refusal.detail.len());
+        let found = refusal.json();
+        let list = found.as_array().unwrap();
+        let told = list.len() - 1;
+        assert_eq!(list[told], json!({"path": "", "message": format!("and {} more", 500 - told)}));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parameters_have_a_bound_that_is_looked_at_first() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("parameters: {properties: {l: {type: string}}}\ntasks: [{name: a, action: demo.a}]\n").await;
+        session.run("SELECT workflow_validate(''); SET pg_workflow.max_parameter_bytes = 1000").await;
+        // Few bytes as they are stored, and wrong as well.
+        for value in ["to_jsonb(repeat('x', 2000))", "to_jsonb(ARRAY[repeat('x', 2000)])"] {
+            let start = format!("SELECT workflow_start('demo.w', jsonb_build_object('l', {value}))");
+            let refusal = session.refused(start).await;
+            assert_eq!(refusal.code(), ("54000", "WF614"));
+            assert!(refusal.detail.ends_with("at most 1000 are allowed"), "{}", refusal.detail);
+        }
+        session.start_with(json!({"l": "x".repeat(900)})).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn arguments_out_of_range_are_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

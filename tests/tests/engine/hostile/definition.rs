@@ -187,6 +187,30 @@ async fn a_bomb_that_a_result_sets_off_fails_its_workflow_and_no_other_of_the_ba
 }
 
 #[tokio::test]
+async fn a_session_goes_on_after_an_evaluation_was_cancelled() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let walk = "{% for i in range(100000) %}{% for k in parameters.l %}{% set x = parameters.l | sort %}{% endfor %}{% endfor %}";
+        session
+            .define(&format!(
+                "parameters: {{properties: {{l: {{items: {{type: integer}}}}}}}}\nvars: [{{x: '{walk}'}}]\ntasks: [{{name: a, action: demo.a}}]\n"
+            ))
+            .await;
+        session.run("SET pg_workflow.template_fuel = 1000000000").await;
+        for _ in 0..3 {
+            session.run("SET statement_timeout = 200").await;
+            let start = "SELECT workflow_start('demo.w', (SELECT jsonb_build_object('l', jsonb_agg(i)) FROM generate_series(1, 1000) i))";
+            let error = session.connection.execute(start).await.unwrap_err();
+            assert_eq!(Refusal::of(error).sqlstate, "57014");
+            session.run("SET statement_timeout = 0").await;
+            // The same graph, kept by the session.
+            session.start_with(json!({"l": []})).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_long_row_of_evaluations_can_be_cancelled() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

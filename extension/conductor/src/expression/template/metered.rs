@@ -47,7 +47,9 @@ const SORTED: &str = "__sorted";
 const CHECKED: &str = "__checked";
 
 /// Filters and tests that look at no more than they pay for themselves.
-const SHALLOW_FILTERS: [&str; 8] = ["attr", "count", "d", "default", "first", "items", "last", "length"];
+const SHALLOW_FILTERS: [&str; 5] = ["attr", "count", "d", "default", "length"];
+/// Filters that look at one item, or at one after the other.
+const TOUCHING_FILTERS: [&str; 3] = ["first", "items", "last"];
 const SHALLOW_TESTS: [&str; 3] = ["defined", "undefined", "none"];
 /// Filters that take a sequence.
 const SEQUENCE_FILTERS: [&str; 15] = [
@@ -230,6 +232,9 @@ impl Meter {
     /// limits the texts in it.
     fn metered(self, state: &State, value: Value, longest: usize) -> Result<Value, Error> {
         interrupt::check();
+        if value.as_object().is_none() {
+            return paid_text(state, value, longest);
+        }
         let mut walk = Walk { state, longest, units: 0, total: 0, checked: 0, found_lazy: false };
         walk.through(&value, self.depth)?;
         let value = if walk.found_lazy { self.plain(&value)? } else { value };
@@ -283,11 +288,7 @@ impl Meter {
 fn touched(state: &State, value: Value) -> Result<Value, Error> {
     interrupt::check();
     match value.kind() {
-        ValueKind::String => {
-            let units = text_units(&value, MAX_TEXT)?;
-            state.consume_fuel(units / UNITS_PER_FUEL)?;
-            Ok(value)
-        }
+        ValueKind::String => paid_text(state, value, MAX_TEXT),
         ValueKind::Iterable => Ok(watched(value)),
         ValueKind::Seq if value.len().is_some_and(|count| count as u64 > UNITS_BETWEEN_CHECKS) => Ok(watched(value)),
         _ => Ok(value),
@@ -346,6 +347,15 @@ impl Plain {
         }
         self.copy(part, depth - 1)
     }
+}
+
+/// Takes the fuel for a walk through a text; any other value costs nothing.
+fn paid_text(state: &State, value: Value, longest: usize) -> Result<Value, Error> {
+    let fuel = text_units(&value, longest)? / UNITS_PER_FUEL;
+    if fuel > 0 {
+        state.consume_fuel(fuel)?;
+    }
+    Ok(value)
 }
 
 /// Returns the units of a walk through a text, or an error if it is too long; zero for any other value.
@@ -452,10 +462,11 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
         }
         Expr::BinOp(it) => {
             use BinOpKind::{Add, Concat, Eq, Gt, Gte, In, Lt, Lte, Mul, Ne};
+            let has_literal = [&it.left, &it.right].into_iter().any(|it| matches!(it, Expr::Const(_)));
             let operand = |it: &Expr<'a>, op| match op {
                 Concat | Eq | Ne | Gt | Gte | Lt | Lte | In => metered(it),
-                // Lists are concatenated without a walk, texts are not.
-                Add => filtered(BOUNDED, it),
+                // Lists are concatenated without a walk, texts are not. A literal adds little.
+                Add if !has_literal => filtered(BOUNDED, it),
                 Mul => filtered(SLICED, it),
                 _ => copy(it),
             };
@@ -473,12 +484,16 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
         }
         Expr::Filter(it) => {
             let filter = match it.name {
-                name if SHALLOW_FILTERS.contains(&name) => TOUCHED,
-                name if SORTING_FILTERS.contains(&name) => SORTED,
-                name if SEQUENCE_FILTERS.contains(&name) => TAKEN_APART,
-                _ => FILTERED,
+                name if SHALLOW_FILTERS.contains(&name) => None,
+                name if TOUCHING_FILTERS.contains(&name) => Some(TOUCHED),
+                name if SORTING_FILTERS.contains(&name) => Some(SORTED),
+                name if SEQUENCE_FILTERS.contains(&name) => Some(TAKEN_APART),
+                _ => Some(FILTERED),
             };
-            let operand = it.expr.as_ref().map(|operand| filtered(filter, operand));
+            let operand = it.expr.as_ref().map(|operand| match filter {
+                Some(filter) => filtered(filter, operand),
+                None => copy(operand),
+            });
             let copied = Filter { name: it.name, expr: operand, args: arguments(&it.args) };
             Expr::Filter(Spanned::new(copied, it.span()))
         }

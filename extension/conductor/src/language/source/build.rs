@@ -12,11 +12,19 @@ use crate::language::limits::Limits;
 
 /// Maximum number of nodes in a source, whatever its size in bytes: what is built from them takes memory, and time to
 /// drop.
-const MAX_NODES: usize = 1_000_000;
+const MAX_NODES: usize = 500_000;
+
+/// Maximum number of bytes of empty lines and comments in a row: the parser reads over them without a pause.
+const MAX_GAP: usize = 1 << 20;
 
 /// Reads `source.text` into `source.nodes`.
 pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
     let text = std::mem::take(&mut source.text);
+    if let Some(at) = long_gap(&text) {
+        source.text = text;
+        let message = format!("more than {MAX_GAP} bytes of empty lines and comments in a row");
+        return vec![Defect::new(9, None, at, message).with_hint("remove some of them".to_owned())];
+    }
     let mut builder = Builder {
         limits,
         text: &text,
@@ -52,6 +60,21 @@ pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
     source.text = text;
     source.link_parents();
     defects
+}
+
+/// Where too many empty lines and comments in a row begin.
+fn long_gap(text: &str) -> Option<usize> {
+    let (mut at, mut begin) = (0, 0);
+    for line in interrupt::checked(text.split_inclusive(['\n', '\r'])) {
+        at += line.len();
+        let written = line.trim_start();
+        if !written.is_empty() && !written.starts_with('#') {
+            begin = at;
+        } else if at - begin > MAX_GAP {
+            return Some(begin);
+        }
+    }
+    None
 }
 
 impl Source {
