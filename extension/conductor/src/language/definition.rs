@@ -1,6 +1,6 @@
 //! The normal form of a workflow definition: what remains once sugar, spelling variants and defaults are resolved.
 //!
-//! [`crate::parse`] produces it from text, it is stored as `workflow_definition.definition`, and
+//! [`crate::language::parse`] produces it from text, it is stored as `workflow_definition.definition`, and
 //! [`crate::graph::Graph`] is compiled from it. Everything whose order matters is an array, because jsonb does not
 //! preserve the order of keys. Strings may be templates, which are kept as text here.
 

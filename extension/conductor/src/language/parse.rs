@@ -1,7 +1,7 @@
 //! Definition text to normal form: every spelling in the language, reporting all errors at once.
 //!
 //! The walk never stops at an error: whatever can be understood becomes a definition, so that the rest of the
-//! [validation](crate::validate) has something to check too.
+//! [validation](crate::language::validate) has something to check too.
 
 pub mod duration;
 pub mod name;

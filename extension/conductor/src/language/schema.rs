@@ -1,6 +1,6 @@
 //! JSON Schemas of parameters and outputs: compiled once with a graph, no references fetched, defaults applied.
 //!
-//! A validation can be stopped at every step ([`checked`]). Where the library works uninterrupted, its input is limited
+//! A validation can be stopped at every step (`checked`). Where the library works uninterrupted, its input is limited
 //! in size.
 
 mod checked;
