@@ -56,6 +56,8 @@ pub fn pin() {
         let fixed = FIXED.iter().find(|(fixed, _)| fixed.to_bytes().eq_ignore_ascii_case(name.to_bytes()));
         let value = match fixed {
             Some((_, value)) => Some((*value).to_owned()),
+            // It has no value before the process connects, which PostgreSQL 17 and later call an empty string.
+            None if name.as_c_str() == c"session_authorization" => None,
             None if name.to_bytes().starts_with(b"pg_workflow.") => None,
             None => current(&name),
         };
