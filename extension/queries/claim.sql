@@ -1,8 +1,8 @@
 -- Claims up to $3 tasks of one action ($2) in a part, from the queue position ($6, $7) on, longest waiting first. Skips rows that
 -- others have locked, and tasks that must not start. The rows chosen pass through arrays, which the planner assumes to be short:
 -- for a long queue, it would otherwise expect many rows to be claimed, and read all tasks. A ctid is meaningful only within one
--- table: if tasks are partitioned, part and id make sure that it is the right row. The id is compared in a way that no index
--- supports, because the row has been found already.
+-- table: if tasks are partitioned, part and id make sure that it is the right row. They are compared in a way that no index
+-- supports: otherwise PostgreSQL 17 and later would read the part while it looks small, and keep that plan.
 WITH candidate AS MATERIALIZED (
   SELECT t.ctid AS place, t.id
   FROM workflow.workflow_task_execution t
@@ -16,5 +16,5 @@ SET status = 'running', lease = $4, attempt = t.attempt + 1,
     queue_at = NULL, started_at = $5, updated = $5,
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
 FROM ROWS FROM (pg_catalog.unnest(ARRAY(SELECT c.place FROM candidate c)), pg_catalog.unnest(ARRAY(SELECT c.id FROM candidate c))) AS first(place, id)
-WHERE t.part = $1 AND t.ctid = first.place AND t.id IS NOT DISTINCT FROM first.id
+WHERE t.ctid = first.place AND t.part IS NOT DISTINCT FROM $1 AND t.id IS NOT DISTINCT FROM first.id
 RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt
