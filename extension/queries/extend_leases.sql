@@ -16,7 +16,8 @@ found AS MATERIALIZED (
   JOIN workflow.lease l ON l.part = named.part AND (l.id = named.token OR (l.token = named.token AND l.id <> l.token))
   CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(t.id ORDER BY t.id) AS tasks FROM pg_catalog.unnest(l.tasks) AS o(id)
-    JOIN workflow.workflow_task_execution t ON t.part = l.part AND t.id = o.id
+    CROSS JOIN LATERAL (
+      SELECT t.id, t.status, t.lease FROM workflow.workflow_task_execution t WHERE t.part = l.part AND t.id = o.id OFFSET 0) AS t
     WHERE t.status = 'running' AND t.lease = l.token AND t.id <> ALL (named.tasks)) AS rest),
 left_behind AS (
   INSERT INTO workflow.lease (part, id, token, worker, role, created, expires_from, until, updated, tasks)

@@ -126,6 +126,9 @@ async fn nothing_of_a_trap_is_called() {
         ("enable_seqscan", "on"),
         ("enable_indexscan", "on"),
     ]);
+    let version: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut admin).await.unwrap();
+    let open = if version >= 170_000 { open.options([("transaction_timeout", "0")]) } else { open };
     let mut hostile = open.connect().await.unwrap();
     let path: String = sqlx::query_scalar("SHOW search_path").fetch_one(&mut hostile).await.unwrap();
     assert_eq!(path, "trap, pg_catalog");
