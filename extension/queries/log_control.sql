@@ -7,7 +7,10 @@ FROM (
   SELECT w.id FROM workflow.workflow_execution w WHERE w.part = ($1 >> 48)::int AND w.execution = $1
   UNION
   SELECT r.id FROM pg_catalog.unnest($6::bigint[]) AS r(id)) AS family
-JOIN workflow.workflow_execution w ON w.part = ($1 >> 48)::int AND w.id = family.id
+-- OFFSET keeps it one look-up per execution: a part that was small when this was planned would be read as a whole.
+CROSS JOIN LATERAL (
+  SELECT w.part, w.id, w.execution, w.paused FROM workflow.workflow_execution w
+  WHERE w.part = ($1 >> 48)::int AND w.id = family.id OFFSET 0) AS w
 LEFT JOIN LATERAL (
   SELECT e.kind, e.message FROM workflow.event e
   WHERE e.part = w.part AND e.workflow_execution = w.id AND e.kind IN ('pause', 'resume', 'cancel', 'rerun')
