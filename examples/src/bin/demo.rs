@@ -191,7 +191,7 @@ async fn report(pool: &PgPool) -> Result<bool> {
     .await?;
     let tasks: Vec<Vec<String>> = sqlx::query_scalar(
         "SELECT ARRAY[t.task_name, coalesce(t.task_index::text, ''), coalesce(t.action_ref, ''), \
-           workflow.task_summary(t)::text, t.attempt::text, coalesce(to_char(t.started_at, 'HH24:MI:SS.MS'), ''), \
+           workflow.task_summary(t.status, t.skipped)::text, t.attempt::text, coalesce(to_char(t.started_at, 'HH24:MI:SS.MS'), ''), \
            coalesce(t.duration_ms || ' ms', '')] \
          FROM workflow.workflow_execution w JOIN workflow.workflow_task_execution t \
            ON t.part = w.part AND t.workflow_execution = w.id \
