@@ -17,7 +17,7 @@ use pgrx::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-/// So many executions a call starts.
+/// Maximum number of executions that a call starts.
 const MOST_EXECUTIONS: usize = 10_000;
 
 /// Minutes of waiting that a start may be worth.

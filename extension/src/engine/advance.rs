@@ -17,7 +17,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// So many tasks that no worker does one call goes on with; the next tick goes on with the rest. Workflows that call
+/// Maximum number of tasks without a worker that one call advances; the next tick advances the rest. Workflows that call
 /// workflows could keep a call busy for ever.
 const OWN_TASKS: usize = 10_000;
 

@@ -16,7 +16,7 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
     }
 }
 
-/// So many seconds later, as far as time goes.
+/// Returns the time that many seconds later, limited to the range of timestamps.
 pub fn after(now: TimestampWithTimeZone, seconds: f64) -> TimestampWithTimeZone {
     let micros = now.into_inner().saturating_add((seconds * 1e6).round() as i64);
     TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())

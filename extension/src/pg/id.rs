@@ -13,7 +13,7 @@ use std::ffi::CStr;
 /// The bits that a sequence has in an id.
 const SEQUENCE_BITS: u32 = 40;
 
-/// So many parts there are, numbered from 0.
+/// Number of parts, which are numbered from 0.
 pub const PARTS: i32 = 1024;
 
 /// `part << 48 | node << 40 | sequence`: `workflow.make_id` in `sql/functions.sql`.

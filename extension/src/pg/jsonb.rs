@@ -19,7 +19,7 @@ use std::ffi::{CStr, CString};
 /// How deep a value may be nested to be read: what parses its text goes no deeper.
 const READABLE_LEVELS: usize = 127;
 
-/// So many bytes a level of nesting takes at least.
+/// Minimum number of bytes that a level of nesting takes.
 const LEVEL: usize = 8;
 
 /// A jsonb datum.

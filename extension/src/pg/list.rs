@@ -1,4 +1,4 @@
-//! Lists as arguments. An array type of PostgreSQL's takes arrays of several dimensions as well, which are no lists and are refused.
+//! Lists as arguments. PostgreSQL's array types also accept multidimensional arrays; those are rejected.
 #![allow(unsafe_code)]
 
 use crate::error::Error;

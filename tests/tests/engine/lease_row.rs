@@ -9,7 +9,7 @@ tasks:
   - {name: step, action: demo.a, on_success: step}
 ";
 
-/// So many executions of a task that is followed by itself.
+/// Number of times a task that follows itself is executed.
 async fn start_chains(session: &mut Session, count: usize) {
     session.define(CHAIN).await;
     session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))")).await;

@@ -8,7 +8,7 @@ tasks:
   - {name: a, action: demo.a, delay: 86400}
 ";
 
-/// So many tasks, executions and leases wait for later.
+/// Number of tasks, executions and leases that are not due yet.
 const WAITING: i64 = 20_000;
 
 /// Multiplies what waits, over so many parts.

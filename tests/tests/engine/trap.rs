@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// Search paths that put the traps before everything else.
 const PATHS: [&str; 3] = ["trap, pg_catalog", "pg_temp, trap, public, pg_catalog", "trap"];
 
-/// Settings that any owner of a database may set for it, each in the way of somebody's statements.
+/// Settings that a database owner may change for the database, each of which breaks some statement.
 const SETTINGS: [&str; 27] = [
     "search_path = trap, pg_catalog",
     "statement_timeout = 1",
