@@ -8,7 +8,7 @@ pub(crate) mod functions;
 pub mod opaque;
 pub mod template;
 
-use crate::expression::template::{bound, metered};
+use crate::expression::template::{bound, compiled, metered};
 use crate::interrupt;
 use crate::json;
 use crate::language::limits::Limits;
@@ -225,11 +225,11 @@ pub fn environment(limits: &Limits) -> Environment<'static> {
 /// Compiles a template: as an expression, if it is one pure `{{ … }}`.
 fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
     if let Some((_, inner)) = template::pure(source)
-        && let Ok(expression) = metered::expression(inner.trim())
+        && let Ok(expression) = compiled::expression(inner.trim())
     {
         return Ok(Program::Expression(expression));
     }
-    let text = metered::template(source).map(Program::Text);
+    let text = compiled::template(source).map(Program::Text);
     text.map_err(|error| ExpressionError { expression: source.to_owned(), message: explain(&error) })
 }
 

@@ -1,5 +1,6 @@
 //! Strings with templates in them: recognizing them, limiting them before they are parsed, and finding what they read.
 
+pub(crate) mod compiled;
 pub(crate) mod metered;
 mod names;
 mod references;
