@@ -5,7 +5,7 @@ CREATE FUNCTION pg_catalog.workflow_pause(execution_id bigint, reason text DEFAU
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_pause_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_pause(bigint, text) IS
-  'Pauses an execution and all that it calls: none of their tasks can be claimed until they are resumed; running tasks may finish. An execution that calls this one and has nothing else to do is paused, too. In a large family the call reaches the nearest 1000 executions immediately, and workflow_tick the others, 1000 at a time; until then, those continue as before. Pausing a paused execution changes at most the reason. Returns the status: running. Errors: WF611 if it is not running, WF613 null or a reason that is too long, WF616 no such execution, WF618 driven from outside.';
+  'Pauses an execution and all that it calls: none of their tasks can be claimed until they are resumed; running tasks may finish. An execution that calls this one and has nothing else to do is paused, too. In a large family the call reaches the nearest 1000 executions immediately, and workflow_tick the others, 1000 at a time; until then, those continue as before. Pausing a paused execution changes at most the reason. What closes an execution that has failed or is being cancelled waits, too. Returns the status. Errors: WF611 if it has ended, WF613 null or a reason that is too long, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_pause(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_resume(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
@@ -15,12 +15,12 @@ COMMENT ON FUNCTION pg_catalog.workflow_resume(bigint, text) IS
   'Ends a pause, including that of the executions that it calls or is called by: tasks can be claimed again; if nothing is left to do, the execution ends. In a large family the call reaches the nearest 1000 executions immediately, and workflow_tick the others, 1000 at a time; until then, those continue as before. Returns the status. Errors: WF611 if it is not paused, WF613 null or a reason that is too long, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume(bigint, text) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_cancel(execution_id bigint, reason text DEFAULT NULL) RETURNS workflow.execution_status
+CREATE FUNCTION pg_catalog.workflow_cancel(execution_id bigint, reason text DEFAULT NULL, force boolean DEFAULT false) RETURNS workflow.execution_status
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_cancel_wrapper';
-COMMENT ON FUNCTION pg_catalog.workflow_cancel(bigint, text) IS
-  'Cancels an execution and all that it calls: no further task starts; once it has ended, the cancel applies to an execution that calls it, too. Its status is canceling while tasks are running, and then cancelled, whatever they report; with cancellation_policy cancel_running, their leases are void immediately. In a large family the call reaches the nearest 1000 executions immediately, and workflow_tick the others, 1000 at a time; until then, those continue as before. Repeating a cancel changes nothing. Returns the status. Errors: WF611 if it has ended otherwise, WF613 null or a reason that is too long, WF616 no such execution, WF618 driven from outside.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_cancel(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_cancel(bigint, text, boolean) IS
+  'Cancels an execution and all that it calls: no further task starts on the ways forward; once it has ended, the cancel applies to an execution that calls it, too. Its status is canceling while tasks are running and while it closes, and then cancelled, whatever they report; with cancellation_policy cancel_running, the leases of running tasks are void immediately. Handlers that have begun, the finally task, and what follows from them still run to their end. An execution that has failed and is closing stays as it is, and a notice says so. force: ends everything at once, including what would close the execution and what it calls. In a large family the call reaches the nearest 1000 executions immediately, and workflow_tick the others, 1000 at a time; until then, those continue as before. Repeating a cancel changes nothing. Returns the status. Errors: WF611 if it has ended otherwise, WF613 null or a reason that is too long, WF616 no such execution, WF618 driven from outside.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_cancel(bigint, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_rerun(execution_id bigint, tasks text[] DEFAULT NULL, reset_items boolean DEFAULT false,
   routes int[] DEFAULT NULL, reason text DEFAULT NULL)

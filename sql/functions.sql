@@ -17,6 +17,22 @@ COMMENT ON FUNCTION workflow.make_id(int, bigint) IS
   'Returns part << 48 | pg_workflow.node << 40 | sequence: a globally unique id that contains its part.';
 REVOKE ALL ON FUNCTION workflow.make_id(int, bigint) FROM PUBLIC;
 
+CREATE FUNCTION workflow.add_errors(errors jsonb, more jsonb, at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF more IS NULL THEN
+    RETURN errors;
+  END IF;
+  RETURN (SELECT jsonb_agg(e.error ORDER BY e.place) FROM (
+    SELECT o.error, o.place FROM jsonb_array_elements(errors) WITH ORDINALITY AS o(error, place)
+    UNION ALL
+    SELECT jsonb_build_object('time', at) || m.error, 1000 + m.place FROM jsonb_array_elements(more) WITH ORDINALITY AS m(error, place)
+    ORDER BY place LIMIT 100) AS e);
+END $$;
+COMMENT ON FUNCTION workflow.add_errors(jsonb, jsonb, timestamptz) IS
+  'Returns the errors of an execution with more of them, which happened at that time: the first hundred.';
+REVOKE ALL ON FUNCTION workflow.add_errors(jsonb, jsonb, timestamptz) FROM PUBLIC;
+
 CREATE FUNCTION workflow.require(name text, value anyelement) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

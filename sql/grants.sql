@@ -39,7 +39,7 @@ BEGIN
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- may_count takes a lock, but an operator could block others just as well by locking the execution.
     -- notify_queued only notifies.
-    WHEN function_name IN ('make_id', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
+    WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
       'next_part', 'queued_actions', 'notify_queued', 'may_count') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'

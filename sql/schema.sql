@@ -256,6 +256,7 @@ CREATE TABLE workflow.workflow_execution (
   skipped_tasks text[] NOT NULL DEFAULT '{}',
   state jsonb,
   error_message text,
+  errors jsonb,
   pause_reason text,
   propagate_after bigint,
   PRIMARY KEY (id, part),
@@ -284,7 +285,9 @@ COMMENT ON COLUMN workflow.workflow_execution.task_graph IS
   'The graph, if it differs from the pinned version''s; NULL: it does not.';
 COMMENT ON COLUMN workflow.workflow_execution.status IS
   'The verdict so far; it is final once the execution''s status is final too.';
-COMMENT ON COLUMN workflow.workflow_execution.error_message IS 'Why it failed: code, task, expression and cause.';
+COMMENT ON COLUMN workflow.workflow_execution.error_message IS 'Why it failed: the message of the first of errors.';
+COMMENT ON COLUMN workflow.workflow_execution.errors IS
+  'Why it failed, and what else went wrong while it closed, up to 100 causes in order: objects with time, message, and, where there is one, task, item, code, and error as it was reported. NULL: nothing went wrong. A rerun begins a new list.';
 COMMENT ON COLUMN workflow.workflow_execution.paused IS 'Whether it is paused: none of its tasks can be claimed.';
 COMMENT ON COLUMN workflow.workflow_execution.pause_reason IS 'Why it is paused.';
 COMMENT ON COLUMN workflow.workflow_execution.propagate_after IS
@@ -316,6 +319,7 @@ CREATE TABLE workflow.workflow_task_execution (
   skipped boolean NOT NULL DEFAULT false,
   held boolean NOT NULL DEFAULT false,
   calls boolean NOT NULL DEFAULT false,
+  closing boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
   task_name text NOT NULL,
   action_ref text,
@@ -387,6 +391,8 @@ COMMENT ON COLUMN workflow.workflow_task_execution.skipped IS
 COMMENT ON COLUMN workflow.workflow_task_execution.held IS 'Whether it is an item that waits for its turn.';
 COMMENT ON COLUMN workflow.workflow_task_execution.calls IS
   'Whether its action is a workflow: a child execution does the work, and no worker can claim it.';
+COMMENT ON COLUMN workflow.workflow_task_execution.closing IS
+  'Whether it still runs once its workflow has failed, timed out or been cancelled: a handler of a failure, a task listed beside fail, the finally task, or what follows from one of them.';
 COMMENT ON COLUMN workflow.workflow_task_execution.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.workflow_task_execution.updated IS 'When the row last changed.';
 COMMENT ON COLUMN workflow.workflow_task_execution.queue_at IS

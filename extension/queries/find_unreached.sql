@@ -1,8 +1,8 @@
 -- Finds up to $1 workflow executions whose children have yet to be notified of what was done to them, with the status and pause
--- that the children are to have; and up to $1 children in all, in order of id, after the last one that was notified. Locks both; if
--- somebody else has locked a child, its workflow execution is NULL.
+-- that the children are to have, and whether it was stopped by force; and up to $1 children in all, in order of id, after the last one that was notified. Locks both; if
+-- somebody else has locked a child, its workflow execution is NULL. The last column: whether a task called it that closes its caller.
 WITH caller AS MATERIALIZED (
-  SELECT w.part, w.id, w.execution, w.status, w.paused, w.propagate_after
+  SELECT w.part, w.id, w.execution, w.status, w.paused, w.propagate_after, coalesce(w.state ? 'forced', false) AS forced
   FROM workflow.workflow_execution w
   WHERE w.propagate_after IS NOT NULL AND ($2::int[] IS NULL OR w.part = ANY ($2))
   ORDER BY w.id LIMIT $1
@@ -18,7 +18,8 @@ free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
   WHERE (w.part, w.execution) IN (SELECT c.part, c.id FROM child c)
   FOR NO KEY UPDATE SKIP LOCKED)
-SELECT k.id, k.status, k.paused, k.propagate_after, c.id, f.id
+SELECT k.id, k.status, k.paused, k.propagate_after, c.id, f.id, k.forced, EXISTS (
+  SELECT FROM workflow.workflow_task_execution t WHERE t.part = c.part AND t.execution = c.id AND t.closing)
 FROM caller k
 LEFT JOIN child c ON c.caller = k.id
 LEFT JOIN free f ON f.execution = c.id AND workflow.may_count(f.id, f.state)

@@ -1,11 +1,13 @@
--- Returns up to $2 executions that executions have called and that have not ended, with their workflow executions, which are locked
+-- Returns up to $2 executions that executions have called and that have not ended, those called by tasks that close their callers
+-- only if told so ($3), with their workflow executions, which are locked
 -- unless somebody else has locked them, and with the workflow executions of their callers.
 WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
   JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
   JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.id AND w.version IS NOT NULL
-  WHERE NOT workflow.is_end(c.status)
+  WHERE NOT workflow.is_end(c.status) AND ($3 OR NOT EXISTS (
+    SELECT FROM workflow.workflow_task_execution t WHERE t.part = c.part AND t.execution = c.id AND t.closing))
   ORDER BY c.id LIMIT $2),
 free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w

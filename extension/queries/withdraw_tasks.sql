@@ -1,12 +1,12 @@
--- Cancels waiting tasks, of a whole execution or of one task, and counts them. Skips tasks that are being claimed at this moment:
+-- Cancels waiting tasks, of a whole execution or of one task, and counts them; of an execution, those that close it only if told so. Skips tasks that are being claimed at this moment:
 -- they run, and running tasks may finish. Waiting for them could deadlock with a claimer that reports to the same execution in the
 -- same transaction.
 WITH waiting AS MATERIALIZED (
   SELECT t.part, t.id
-  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[])) AS d(workflow_execution, task_name, route, visit)
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($6::bool[])) AS d(workflow_execution, task_name, route, visit, everything)
   JOIN workflow.workflow_task_execution t
     ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
-   AND (d.task_name IS NULL OR (t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit))
+   AND (d.task_name IS NULL AND (d.everything OR NOT t.closing) OR (t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit))
   WHERE t.status IN ('requested', 'scheduled')
   FOR NO KEY UPDATE OF t SKIP LOCKED),
 gone AS (

@@ -19,6 +19,7 @@ mod leases;
 mod notify;
 mod tasks;
 
+use batch::Withdrawal;
 pub use batch::{Batch, EndedRow};
 pub use leases::{Leases, lock_leases, sort, turn_leases};
 pub use tasks::Handed;
@@ -29,9 +30,10 @@ pub struct Written {
     /// Withdrawn tasks, by execution: the conductor must be notified of them.
     pub withdrawn: BTreeMap<i64, Vec<(String, u32, u32, u32)>>,
     /// Executions that are stopping, along with their children.
-    pub stopped: Vec<i64>,
-    /// Workflow executions for which the work of workers no longer counts.
-    pub void: Vec<i64>,
+    /// True: also those called by tasks that close them.
+    pub stopped: Vec<(i64, bool)>,
+    /// Workflow executions for which the work of workers no longer counts. True: nor does that which closes them.
+    pub void: Vec<(i64, bool)>,
     /// Tasks that the engine itself executes and that are ready.
     pub own: Vec<i64>,
     /// Executions that have ended and that were called by others.
@@ -54,7 +56,9 @@ impl Written {
     /// Whether there is no follow-up work.
     pub fn is_empty(&self) -> bool {
         self.withdrawn.is_empty()
-            && [&self.stopped, &self.void, &self.own, &self.ended, &self.left].into_iter().all(|list| list.is_empty())
+            && self.stopped.is_empty()
+            && self.void.is_empty()
+            && [&self.own, &self.ended, &self.left].into_iter().all(|list| list.is_empty())
     }
 }
 
@@ -178,16 +182,17 @@ impl Batch {
             return Ok(withdrawn);
         }
         let rows = &self.withdraw;
-        let part = |row: &(i64, Option<(String, TaskKey)>)| row.1.clone();
+        let key = |row: &Withdrawal| row.task.as_ref().map(|(_, key)| *key);
         let arguments = [
-            column(rows, |row| row.0),
-            column(rows, |row| part(row).map(|(name, _)| name)),
-            column(rows, |row| part(row).map(|(_, key)| key.route as i32)),
-            column(rows, |row| part(row).map(|(_, key)| key.visit as i32)),
+            column(rows, |row| row.run),
+            column(rows, |row| row.task.as_ref().map(|(name, _)| name.clone())),
+            column(rows, |row| key(row).map(|key| key.route as i32)),
+            column(rows, |row| key(row).map(|key| key.visit as i32)),
             now.into(),
+            column(rows, |row| row.everything),
         ];
-        for (run, _) in rows {
-            withdrawn.entry(*run).or_default();
+        for row in rows {
+            withdrawn.entry(row.run).or_default();
         }
         let mut gone = statements::run(client, include_str!("../queries/withdraw_tasks.sql"), &arguments)?;
         while gone.next().is_some() {

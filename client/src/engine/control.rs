@@ -47,6 +47,19 @@ impl Engine {
             .await?)
     }
 
+    /// Ends an execution at once, including what would close it: handlers, the `finally` task, and what it calls.
+    pub async fn force_cancel<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        reason: Option<&str>,
+    ) -> Result<ExecutionStatus> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_cancel(execution_id => $1, reason => $2, force => true)")
+            .bind(execution_id)
+            .bind(reason)
+            .fetch_one(executor)
+            .await?)
+    }
+
     /// Continues an execution that ended unsuccessfully from where it stopped, together with the executions it called
     /// and those that called it.
     pub async fn rerun<'e>(

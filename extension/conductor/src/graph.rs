@@ -1,6 +1,7 @@
 //! A definition compiled into what the conductor walks: numbered tasks, transitions, programs, and what each step
 //! needs.
 
+pub(crate) mod closing;
 pub(crate) mod linear_path;
 pub(crate) mod node_set;
 pub mod read_set;
@@ -14,7 +15,7 @@ use crate::language::definition::{
 use crate::language::limits::Limits;
 use crate::language::schema::Schema;
 use petgraph::graph::DiGraph;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Number of retries that `do: retry` allows.
 const RETRY_COMMAND_COUNT: u64 = 3;
@@ -93,6 +94,12 @@ pub struct Node {
     pub in_cycle: bool,
     /// Whether it is in a cycle or a cycle leads to it, so that it may run more than once on the same route.
     pub repeats: bool,
+    /// Whether it still runs once the execution has stopped: it cannot be reached without a failure.
+    pub closing: bool,
+    /// Whether every way to it passes a transition to `fail`, or the `finally` task.
+    pub beside_fail: bool,
+    /// Whether it is the `finally` task, or follows from it.
+    pub follows_finally: bool,
     /// The task whose success is the only way to reach it.
     pub follows: Option<NodeId>,
     /// Higher goes first.
@@ -150,8 +157,34 @@ pub struct Retry {
     pub delay: Option<Rendering>,
     /// Retries only if this holds; none: after any failure.
     pub when: Option<ProgramId>,
+    /// Whether the condition is asked after a success, too.
+    pub after_success: AfterSuccess,
     /// Growth, limits and jitter.
     pub spec: RetrySpec,
+}
+
+/// Whether a retry condition is asked after a success. It is meant for failures unless it says otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AfterSuccess {
+    /// It is not.
+    #[default]
+    No,
+    /// It reads the result: if that fails, it does not hold.
+    IfReadable,
+    /// It asks how the task ended.
+    Yes,
+}
+
+impl AfterSuccess {
+    /// Returns what the names that a condition reads say.
+    fn of(names: &HashSet<String>) -> AfterSuccess {
+        let reads = |name: &str| names.contains(name);
+        match () {
+            () if reads("succeeded") || reads("completed") => AfterSuccess::Yes,
+            () if reads("result") => AfterSuccess::IfReadable,
+            () => AfterSuccess::No,
+        }
+    }
 }
 
 impl Graph {
@@ -170,6 +203,9 @@ impl Graph {
         starts.retain(|node| Some(*node) != finally);
         starts.sort_by(|a, b| nodes[*a as usize].name.cmp(&nodes[*b as usize].name));
         let programs = sources.compile(limits)?;
+        for retry in nodes.iter_mut().filter_map(|node| node.retry.as_mut()) {
+            retry.after_success = retry.when.map(|when| AfterSuccess::of(&programs.names(when))).unwrap_or_default();
+        }
         let mut graph = Graph {
             reference: definition.reference.clone(),
             parameters: schema("parameters", &definition.parameters)?,
@@ -191,6 +227,7 @@ impl Graph {
         };
         read_set::settle(&mut graph);
         linear_path::settle(&mut graph);
+        closing::settle(&mut graph);
         Ok(graph)
     }
 
@@ -262,6 +299,7 @@ fn compile_task(
         count: sources.rendering(&spec.count),
         delay: spec.delay.as_ref().map(|delay| sources.rendering(delay)),
         when: spec.when.as_ref().map(|when| sources.add(when)),
+        after_success: AfterSuccess::default(),
         spec: spec.clone(),
     });
     let mut next = Vec::new();
@@ -311,6 +349,9 @@ fn compile_task(
         split: false,
         in_cycle: false,
         repeats: false,
+        closing: false,
+        beside_fail: false,
+        follows_finally: false,
         follows: None,
         priority: task.priority,
         success_needs: Needs::default(),
@@ -333,6 +374,7 @@ fn retry_command(when: Option<&str>, sources: &mut Sources) -> Retry {
         count: sources.rendering(&spec.count),
         delay: None,
         when: spec.when.as_ref().map(|when| sources.add(when)),
+        after_success: AfterSuccess::default(),
         spec,
     }
 }

@@ -65,7 +65,7 @@ fn every_example_runs_to_its_end() {
             run.claim(row).unwrap();
             run.report(row, TaskEnd::Completed, Some(data(&result))).unwrap();
         }
-        assert_eq!(run.status(), Status::Completed, "{}: {:?}", definition.reference, run.error_message);
+        assert_eq!(run.status(), Status::Completed, "{}: {:?}", definition.reference, run.error_message());
         assert_eq!(run.check(), Vec::<String>::new());
     }
 }

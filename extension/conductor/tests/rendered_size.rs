@@ -18,7 +18,7 @@ fn start(rest: &str, output_bytes: usize) -> Ledger {
 
 #[track_caller]
 fn fails_with(ledger: &Ledger, message: &str) {
-    assert_eq!((ledger.status(), ledger.error_message.as_deref()), (Status::Failed, Some(message)));
+    assert_eq!((ledger.status(), ledger.error_message()), (Status::Failed, Some(message)));
     assert!(ledger.over && ledger.rows.is_empty(), "nothing has begun");
 }
 
@@ -53,7 +53,7 @@ fn what_starts_after_each_other_is_bounded_apart() {
     let mut ledger = start(rest, 22);
     ledger.claim(0).expect("it is ready");
     ledger.report(0, TaskEnd::Completed, None).expect("it runs");
-    assert_eq!(ledger.rows.len(), 2, "{:?}", ledger.error_message);
+    assert_eq!(ledger.rows.len(), 2, "{:?}", ledger.error_message());
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_output_is_bounded_as_a_whole_and_keeps_what_fits() {
     assert_eq!(start(rest, 214).status(), Status::Completed);
     let ledger = start(rest, 213);
     assert_eq!(
-        (ledger.status(), ledger.error_message.as_deref()),
+        (ledger.status(), ledger.error_message()),
         (Status::Failed, Some("WF614: with output y, the output takes 214 bytes, but at most 213 are allowed"))
     );
     assert_eq!(serde_json::json!(ledger.output).as_object().map(|output| output.len()), Some(1));

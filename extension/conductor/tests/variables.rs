@@ -82,7 +82,7 @@ fn text(bytes: usize) -> String {
 #[track_caller]
 fn failed(ledger: &Ledger, message: &str) {
     assert_eq!(ledger.status(), Status::Failed);
-    assert_eq!(ledger.error_message.as_deref(), Some(message));
+    assert_eq!(ledger.error_message(), Some(message));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn variables_may_fill_their_bound_and_no_more() {
     assert_eq!((ledger.status(), ledger.execution.state.bytes), (Status::Running, limit as u64));
     // A value that replaces another counts instead of it.
     complete(&mut ledger, "b", &text(100));
-    assert_eq!(ledger.status(), Status::Completed, "{:?}", ledger.error_message);
+    assert_eq!(ledger.status(), Status::Completed, "{:?}", ledger.error_message());
 
     let mut ledger = start(LINE, limit);
     complete(&mut ledger, "a", &text(101));
@@ -120,7 +120,7 @@ fn the_variables_of_branches_count_together() {
     complete(&mut ledger, "a", &text(50));
     complete(&mut ledger, "b", &text(51));
     assert_eq!(ledger.status(), Status::Failed);
-    assert!(ledger.error_message.unwrap().contains("variable text, published by task b,"));
+    assert!(ledger.error_message().unwrap().contains("variable text, published by task b,"));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn one_report_cannot_publish_more_than_the_bound_before_it_is_refused() {
     let entries: String = (0..100).map(|number| format!("{{v{number}: '{{{{ result() }}}}'}}, ")).collect();
     let mut ledger = start(&format!("tasks: [{{name: a, action: test.a, publish: [{entries}]}}]"), 1000);
     complete(&mut ledger, "a", &text(100));
-    let message = ledger.error_message.unwrap();
+    let message = ledger.error_message().unwrap();
     assert!(message.contains("variable v9, published by task a,"), "{message}");
 }
 

@@ -1,7 +1,7 @@
 //! Pause, resume and cancel.
 
 use crate::argument;
-use crate::engine::control::{control, status_value};
+use crate::engine::control::{Action, control, status_value};
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::statements;
@@ -9,13 +9,13 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// Does what a function of the API was called for; returns the status as the enum has it.
-fn controlled(execution: Option<i64>, what: &str, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, Error> {
+fn controlled(execution: Option<i64>, what: Action, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, Error> {
     let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
     argument::check_reason(reason)?;
     let now = clock::now()?;
     Spi::connect(|client| {
         let status = control(client, execution, what, reason, now)?;
-        if what == "cancel" && reason.is_some() {
+        if matches!(what, Action::Cancel | Action::ForceCancel) && reason.is_some() {
             statements::run(
                 client,
                 include_str!("../../queries/explain_cancel.sql"),
@@ -29,17 +29,23 @@ fn controlled(execution: Option<i64>, what: &str, reason: Option<&str>) -> Resul
 /// `workflow_pause` in `sql/control.sql`.
 #[pg_extern(sql = false)]
 fn workflow_pause(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
-    Ok(controlled(execution, "pause", reason)?)
+    Ok(controlled(execution, Action::Pause, reason)?)
 }
 
 /// `workflow_resume` in `sql/control.sql`.
 #[pg_extern(sql = false)]
 fn workflow_resume(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
-    Ok(controlled(execution, "resume", reason)?)
+    Ok(controlled(execution, Action::Resume, reason)?)
 }
 
 /// `workflow_cancel` in `sql/control.sql`.
 #[pg_extern(sql = false)]
-fn workflow_cancel(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
-    Ok(controlled(execution, "cancel", reason)?)
+fn workflow_cancel(
+    execution: Option<i64>,
+    reason: Option<&str>,
+    force: Option<bool>,
+) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    let force = force.ok_or_else(|| Error::missing("force"))?;
+    let what = if force { Action::ForceCancel } else { Action::Cancel };
+    Ok(controlled(execution, what, reason)?)
 }

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::pg::statements;
 use conductor::engine::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
@@ -14,11 +15,24 @@ fn wrong_state(execution: i64, wanted: &str, is: &str, hint: &str) -> Error {
     Error::refused("WF611", format!("execution {execution} cannot be {wanted}: it is {is}"), hint)
 }
 
+/// What somebody does to an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Stops new claims.
+    Pause,
+    /// Allows claims again.
+    Resume,
+    /// Stops what leads forward.
+    Cancel,
+    /// Stops everything at once.
+    ForceCancel,
+}
+
 /// Pauses, resumes or cancels; gives the workflow's status then.
 pub fn control(
     client: &SpiClient,
     execution: i64,
-    what: &str,
+    what: Action,
     reason: Option<&str>,
     now: TimestampWithTimeZone,
 ) -> Result<&'static str, Error> {
@@ -26,35 +40,54 @@ pub fn control(
     let Some((status, paused)) = family.state() else { return Ok("") };
     let is = |what: &str, hint: &str, is: &str| Err(wrong_state(execution, what, is, hint));
     match what {
-        "pause" if family.over || status != Status::Running => {
-            return is("paused", "only running executions can be paused", status.name());
+        Action::Pause if family.over => {
+            return is("paused", "only executions that have not ended can be paused", status.name());
         }
-        "pause" => {
+        Action::Pause => {
             let paused = family.pause(reason)?;
-            log(client, execution, what, reason, None, paused, now)?;
+            log(client, execution, "pause", reason, None, paused, now)?;
         }
-        "resume" if !paused => return is("resumed", "only paused executions can be resumed", "not paused"),
-        "resume" => {
+        Action::Resume if !paused => return is("resumed", "only paused executions can be resumed", "not paused"),
+        Action::Resume => {
             let resumed = family.resume()?;
-            log(client, execution, what, reason, None, resumed, now)?;
+            log(client, execution, "resume", reason, None, resumed, now)?;
         }
-        _ if matches!(status, Status::Canceling | Status::Cancelled) => {}
-        _ if family.over => {
+        Action::Cancel | Action::ForceCancel if family.over && status == Status::Cancelled => {}
+        Action::Cancel | Action::ForceCancel if family.over => {
             return is("cancelled", "only executions that have not ended can be cancelled", status.name());
         }
-        _ => {
+        Action::Cancel if status == Status::Canceling => {}
+        Action::Cancel if status != Status::Running => tell_closing(execution, status),
+        Action::Cancel => {
             // It comes first: those that the cancel reaches are told by the one that it reached before.
-            if status == Status::Running {
-                log(client, execution, what, reason, None, Vec::new(), now)?;
-            }
+            log(client, execution, "cancel", reason, None, Vec::new(), now)?;
             family.advance.tell(family.id, |conductor| conductor.cancel())?;
+            settle(&mut family.advance, None)?;
+        }
+        Action::ForceCancel if family.is_forced() => {}
+        Action::ForceCancel => {
+            let detail = Some(r#"{"force": true}"#.to_owned());
+            log(client, execution, "cancel", reason, detail, Vec::new(), now)?;
+            family.advance.tell(family.id, |conductor| conductor.force_cancel())?;
             settle(&mut family.advance, None)?;
         }
     }
     Ok(family.state().map_or("", |(status, _)| status.name()))
 }
 
+/// Tells the caller that a cancel has changed nothing.
+fn tell_closing(execution: i64, status: Status) {
+    let message = format!("execution {execution} is closing already: it ended as {}", status.name());
+    let hint = format!("to stop it at once, SELECT workflow_cancel({execution}, force => true)");
+    let notice = ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "");
+    notice.set_hint(hint).report(PgLogLevel::NOTICE);
+}
+
 impl Family<'_, '_> {
+    fn is_forced(&self) -> bool {
+        self.advance.execution(self.id).is_some_and(|execution| execution.state.forced)
+    }
+
     fn state(&self) -> Option<(Status, bool)> {
         self.advance.execution(self.id).map(|execution| (execution.status, execution.paused))
     }

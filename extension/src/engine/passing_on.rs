@@ -6,7 +6,8 @@ use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::statements;
-use conductor::engine::state::Status;
+use conductor::engine::commands::Reach;
+use conductor::engine::state::{Execution, State, Status};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -14,12 +15,22 @@ use std::collections::BTreeMap;
 /// A workflow execution that has something to pass on.
 struct Caller {
     id: i64,
-    status: Status,
     paused: bool,
     /// The child that heard of it last.
     after: i64,
-    /// The next ones, and their workflow executions, where nobody else has locked them.
-    children: Vec<(i64, Option<i64>)>,
+    /// Which of its tasks, and so of its children, it stops.
+    stop: Reach,
+    /// The next ones.
+    children: Vec<Child>,
+}
+
+/// An execution that was called.
+struct Child {
+    id: i64,
+    /// Its workflow execution, if nobody else has locked it.
+    run: Option<i64>,
+    /// Whether the task that called it closes its execution.
+    closing: bool,
 }
 
 /// Lets up to so many children hear; gives how many have, and how many callers have no more to tell.
@@ -54,17 +65,24 @@ fn find(client: &SpiClient, most: usize, parts: Option<Vec<Option<i32>>>) -> Res
         if callers.last().is_none_or(|caller| caller.id != id) {
             callers.push(Caller {
                 id,
-                status: rows.label(2).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running),
+                stop: stop(rows.label(2).as_deref(), rows.get::<bool>(7)?.unwrap_or_default()),
                 paused: rows.get::<bool>(3)?.unwrap_or_default(),
                 after: rows.get::<i64>(4)?.unwrap_or_default(),
                 children: Vec::new(),
             });
         }
         if let (Some(child), Some(caller)) = (rows.get::<i64>(5)?, callers.last_mut()) {
-            caller.children.push((child, rows.get::<i64>(6)?));
+            let closing = rows.get::<bool>(8)?.unwrap_or_default();
+            caller.children.push(Child { id: child, run: rows.get::<i64>(6)?, closing });
         }
     }
     Ok(callers)
+}
+
+fn stop(status: Option<&str>, forced: bool) -> Reach {
+    let status = status.and_then(Status::parse).unwrap_or(Status::Running);
+    let state = State { forced, ..State::default() };
+    Execution { status, paused: false, state }.stop()
 }
 
 /// How far callers have come, where they have; none: all of their children have heard.
@@ -74,8 +92,8 @@ fn moved(callers: &[Caller], most: usize) -> BTreeMap<i64, Option<i64>> {
     let last = if is_full { callers.iter().rposition(|caller| !caller.children.is_empty()) } else { None };
     let seen = &callers[..last.map_or(callers.len(), |last| last + 1)];
     let after = seen.iter().enumerate().map(|(place, caller)| {
-        let busy = caller.children.iter().find(|(_, run)| run.is_none()).map(|(child, _)| child - 1);
-        let more = caller.children.last().filter(|_| Some(place) == last).map(|(child, _)| *child);
+        let busy = caller.children.iter().find(|child| child.run.is_none()).map(|child| child.id - 1);
+        let more = caller.children.last().filter(|_| Some(place) == last).map(|child| child.id);
         (caller, busy.or(more))
     });
     after.filter(|(caller, after)| *after != Some(caller.after)).map(|(caller, after)| (caller.id, after)).collect()
@@ -83,22 +101,30 @@ fn moved(callers: &[Caller], most: usize) -> BTreeMap<i64, Option<i64>> {
 
 /// Lets the children become what their callers are. Gives those whose own children are to hear it next, with their callers.
 fn tell(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, Error> {
-    let children = |of: fn(&Caller) -> bool| -> Vec<(i64, i64)> {
+    let children = |of: fn(&Caller, &Child) -> bool| -> Vec<(i64, i64)> {
         let children = |caller: &Caller| -> Vec<(i64, i64)> {
-            caller.children.iter().filter_map(|(_, run)| Some(((*run)?, caller.id))).collect()
+            caller
+                .children
+                .iter()
+                .filter(|child| of(caller, child))
+                .filter_map(|child| Some((child.run?, caller.id)))
+                .collect()
         };
-        callers.iter().filter(|caller| of(caller)).flat_map(children).collect()
+        callers.iter().flat_map(children).collect()
     };
-    let stopped = children(|caller| caller.status.stops_children());
-    sub_workflows::cancel(advance, stopped.iter().map(|(child, _)| *child).collect())?;
-    sub_workflows::log_reached(advance, "cancel", stopped)?;
-    let paused = children(|caller| caller.status == Status::Running && caller.paused);
-    let resumed = children(|caller| caller.status == Status::Running && !caller.paused);
+    let ids = |pairs: &[(i64, i64)]| pairs.iter().map(|(child, _)| *child).collect();
+    let stopped = children(|caller, child| caller.stop == Reach::Forward && caller.stop.reaches(child.closing));
+    let forced = children(|caller, _| caller.stop == Reach::Everything);
+    sub_workflows::cancel(advance, ids(&stopped), false)?;
+    sub_workflows::cancel(advance, ids(&forced), true)?;
+    sub_workflows::log_reached(advance, "cancel", [stopped, forced].concat())?;
+    let paused = children(|caller, child| caller.paused && !caller.stop.reaches(child.closing));
+    let resumed = children(|caller, child| !caller.paused && !caller.stop.reaches(child.closing));
     advance.load(paused.iter().chain(&resumed).map(|(child, _)| *child).collect())?;
     for (kind, children) in [("pause", &paused), ("resume", &resumed)] {
         let changes = |child: i64| {
             advance.execution(child).is_some_and(|execution| match kind {
-                "pause" => execution.status == Status::Running && !execution.paused,
+                "pause" => !execution.has_ended() && !execution.paused,
                 _ => execution.paused,
             })
         };

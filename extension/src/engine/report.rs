@@ -56,6 +56,8 @@ pub struct Row {
     pub max_retries: u32,
     pub context: Vec<u32>,
     pub elapsed: f64,
+    /// Whether it still runs while its execution closes.
+    pub closing: bool,
     /// The child execution that does its work.
     pub child: Option<i64>,
 }
@@ -256,7 +258,7 @@ pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut 
     for (part, tasks) in id::by_part(unknown) {
         let arguments = [part.into(), tasks.into()];
         let rows = statements::run(client, include_str!("../../queries/load_reported.sql"), &arguments)?;
-        found.extend(read_rows(rows, now, |row| Ok((row.label(12).unwrap_or_default(), row.get::<i64>(13)?)))?);
+        found.extend(read_rows(rows, now, |row| Ok((row.label(13).unwrap_or_default(), row.get::<i64>(14)?)))?);
     }
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.row.is_none()) {
         outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
@@ -295,6 +297,7 @@ impl Row {
             max_retries: number(9)?,
             context: row.get::<Vec<i32>>(10)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
             elapsed: clock::seconds(created, now),
+            closing: row.get::<bool>(12)?.unwrap_or_default(),
             child,
         })
     }

@@ -230,5 +230,6 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
         error,
         jitter: random::fraction(),
         advice: outcome.advice,
+        closing: row.is_some_and(|row| row.closing),
     }
 }

@@ -46,10 +46,20 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
     Ok(reports)
 }
 
-/// Executions have stopped: so do those that they have called.
-pub fn cancel_children(advance: &mut Advance, executions: &[i64]) -> Result<(), Error> {
+/// Executions have stopped: so do those that they have called. True: also those called by tasks that close them.
+pub fn cancel_children(advance: &mut Advance, stopped: &[(i64, bool)]) -> Result<(), Error> {
+    for forced in [false, true] {
+        let executions: Vec<i64> = stopped.iter().filter(|(_, by)| *by == forced).map(|(id, _)| *id).collect();
+        if !executions.is_empty() {
+            cancel_children_of(advance, &executions, forced)?;
+        }
+    }
+    Ok(())
+}
+
+fn cancel_children_of(advance: &mut Advance, executions: &[i64], forced: bool) -> Result<(), Error> {
     let most = advance.family_left;
-    let arguments = [executions.to_vec().into(), (most as i64).into()];
+    let arguments = [executions.to_vec().into(), (most as i64).into(), forced.into()];
     let mut rows = statements::run(advance.client, include_str!("../../queries/try_lock_children.sql"), &arguments)?;
     if rows.len() >= most {
         propagation::leave(advance, executions)?;
@@ -64,7 +74,7 @@ pub fn cancel_children(advance: &mut Advance, executions: &[i64]) -> Result<(), 
     }
     postpone(advance, busy.into_iter().collect())?;
     let reached = free.iter().map(|(run, caller)| (*run, *caller)).collect();
-    cancel(advance, free.into_iter().map(|(run, _)| run).collect())?;
+    cancel(advance, free.into_iter().map(|(run, _)| run).collect(), forced)?;
     log_reached(advance, "cancel", reached)
 }
 
@@ -72,25 +82,29 @@ pub fn cancel_children(advance: &mut Advance, executions: &[i64]) -> Result<(), 
 pub fn cancel_left(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Error> {
     let rows = statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[executions.into()])?;
     let runs = numbers(rows, 1)?;
-    cancel(advance, runs)
+    cancel(advance, runs, false)
 }
 
-/// Cancels executions that are locked.
-pub fn cancel(advance: &mut Advance, runs: Vec<i64>) -> Result<(), Error> {
+/// Cancels executions that are locked, by force or not.
+pub fn cancel(advance: &mut Advance, runs: Vec<i64>, forced: bool) -> Result<(), Error> {
     if !runs.is_empty() {
         advance.load(runs.clone())?;
         for run in runs {
-            advance.tell(run, |conductor| conductor.cancel())?;
+            advance.tell(run, |conductor| match forced {
+                true => conductor.force_cancel(),
+                false => conductor.cancel(),
+            })?;
         }
     }
     Ok(())
 }
 
-/// What workers do for executions counts no more: it is reported as cancelled.
-pub fn void(advance: &Advance, runs: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+/// What workers do for executions counts no more: it is reported as cancelled. True: also what closes them.
+pub fn void(advance: &Advance, runs: Vec<(i64, bool)>) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if !runs.is_empty() {
-        let arguments = [runs.into(), advance.now.into()];
+        let (runs, everything): (Vec<i64>, Vec<bool>) = runs.into_iter().unzip();
+        let arguments = [runs.into(), advance.now.into(), everything.into()];
         let mut rows = statements::run(advance.client, include_str!("../../queries/void_tasks.sql"), &arguments)?;
         while rows.next().is_some() {
             let task = rows.get::<i64>(1)?.unwrap_or_default();

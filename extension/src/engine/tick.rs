@@ -24,7 +24,7 @@ use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::queue::asking::check_parts;
 use crate::settings;
-use conductor::engine::state::Status;
+use conductor::engine::commands::Reach;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -202,14 +202,14 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
     )?;
     let Some(run) = runs.keys().next().copied() else { return Ok(false) };
     let mut advance = Advance::new(client, now, runs);
-    let status = advance.execution(run).map_or(Status::Running, |execution| execution.status);
+    let stop = advance.execution(run).map_or(Reach::Nothing, |execution| execution.stop());
     let over = statements::run(client, include_str!("../../queries/has_ended.sql"), &[execution.into()])?.first();
     statements::run(client, include_str!("../../queries/forget_due_run.sql"), &[run.into()])?;
     if over.get::<bool>(1)? == Some(true) {
         let reports = sub_workflows::ends(&mut advance, vec![execution])?;
         reports::report_own(&mut advance, reports)?;
-    } else if status.stops_children() {
-        sub_workflows::cancel_children(&mut advance, &[execution])?;
+    } else if stop != Reach::Nothing {
+        sub_workflows::cancel_children(&mut advance, &[(execution, stop == Reach::Everything)])?;
     } else {
         advance.tell(run, |conductor| conductor.time_out())?;
     }

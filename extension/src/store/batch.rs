@@ -3,7 +3,8 @@
 use super::Written;
 use crate::engine::run::Run;
 use crate::pg::jsonb::Jsonb;
-use conductor::engine::commands::{Changes, Hold, NewTask, Start, Withdraw};
+use conductor::engine::cause::Cause;
+use conductor::engine::commands::{Changes, Hold, NewTask, Reach, Start};
 use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
@@ -69,6 +70,11 @@ pub struct FreshTask {
 }
 
 impl FreshTask {
+    /// Whether it could not begin, and so has failed.
+    pub(super) fn is_unstarted(&self) -> bool {
+        matches!(self.task.start, Start::Ended(TaskEnd::Failed, _))
+    }
+
     /// Whether the engine continues with it, rather than a worker.
     pub(super) fn is_own(&self) -> bool {
         self.calls || self.task.action.is_none()
@@ -81,7 +87,7 @@ pub(super) struct RunRow {
     pub(super) paused: bool,
     pub(super) state: Option<String>,
     pub(super) variables: Option<String>,
-    pub(super) error: Option<String>,
+    pub(super) causes: Vec<Cause>,
     pub(super) rerun: bool,
     pub(super) ended: bool,
     /// Its tasks by their final status, if known.
@@ -95,18 +101,28 @@ impl RunRow {
     pub(super) fn goes_on(&self) -> bool {
         self.status == Status::Running
             && !(self.turned || self.paused || self.ended || self.rerun)
-            && self.error.is_none()
+            && self.causes.is_empty()
             && self.lists.is_none()
     }
 
-    /// Whether it ends with this batch.
+    /// Whether it ends with this batch, without anything having gone wrong in it.
     pub(super) fn is_over(&self) -> bool {
-        self.ended && !(self.paused || self.rerun)
+        self.ended && !(self.paused || self.rerun) && self.causes.is_empty()
     }
 }
 
 /// The publicly visible data of an execution: its id, its status, its output as JSON.
 pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
+
+/// Waiting tasks that must not start.
+pub(super) struct Withdrawal {
+    /// Their workflow execution.
+    pub(super) run: i64,
+    /// The task whose items are meant; none: all tasks.
+    pub(super) task: Option<(String, TaskKey)>,
+    /// Whether those are among them that close the execution.
+    pub(super) everything: bool,
+}
 
 /// Everything that a batch writes.
 #[derive(Default)]
@@ -115,7 +131,7 @@ pub struct Batch {
     pub(super) retried: Vec<RetriedRow>,
     pub(super) released: Vec<ReleasedItems>,
     pub(super) renewed: Vec<RenewedTask>,
-    pub(super) withdraw: Vec<(i64, Option<(String, TaskKey)>)>,
+    pub(super) withdraw: Vec<Withdrawal>,
     pub(super) hold: Vec<i64>,
     pub(super) unhold: Vec<i64>,
     /// New tasks that are subject to the withdrawal.
@@ -178,21 +194,23 @@ impl Batch {
                 keeps_child: !rerun.reset_items,
             });
         }
-        match &changes.withdraw {
-            Withdraw::Nothing => {}
-            Withdraw::Everything => self.withdraw.push((run.id, None)),
-            Withdraw::Items(keys) => self.withdraw.extend(keys.iter().map(|key| (run.id, Some((name(key), *key))))),
+        let items = changes.withdraw.items.iter().map(|key| (name(key), *key));
+        self.withdraw.extend(items.map(|task| Withdrawal { run: run.id, task: Some(task), everything: false }));
+        if changes.withdraw.tasks != Reach::Nothing {
+            let everything = changes.withdraw.tasks == Reach::Everything;
+            self.withdraw.push(Withdrawal { run: run.id, task: None, everything });
         }
         match changes.hold {
             Hold::Nothing => {}
             Hold::Pause => self.hold.push(run.id),
             Hold::Resume => self.unhold.push(run.id),
         }
-        if changes.void {
-            self.written.void.push(run.id);
+        if changes.void != Reach::Nothing {
+            self.written.void.push((run.id, changes.void == Reach::Everything));
         }
-        if execution.status.stops_children() && !run.before.status.stops_children() {
-            self.written.stopped.push(run.execution_id);
+        let (now, before) = (execution.stop(), run.before.stop());
+        if now > before {
+            self.written.stopped.push((run.execution_id, now == Reach::Everything));
         }
         if changes.end.is_some() && run.depth > 0 {
             self.written.ended.push(run.execution_id);
@@ -204,7 +222,7 @@ impl Batch {
     }
 
     fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
-        let touched = *execution != run.before || changes.variables.is_some() || changes.error_message.is_some();
+        let touched = *execution != run.before || changes.variables.is_some() || !changes.causes.is_empty();
         if touched || changes.end.is_some() {
             let is_plain = execution.state == State::plain(execution.status);
             let state = (!is_plain).then(|| conductor::json::to_text(&execution.state));
@@ -214,7 +232,7 @@ impl Batch {
                 paused: execution.paused,
                 state: state.and_then(Result::ok),
                 variables: changes.variables.as_ref().map(json_text),
-                error: changes.error_message.clone(),
+                causes: changes.causes.clone(),
                 rerun: changes.rerun,
                 ended: changes.end.is_some(),
                 lists: changes.end.as_ref().and_then(|end| end.lists.clone()),

@@ -8,7 +8,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
 use conductor::engine::commands::Start;
-use conductor::engine::state::{Status, TaskKey};
+use conductor::engine::state::{Status, TaskEnd, TaskKey};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 
@@ -69,7 +69,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Returns events for rows that failed, and for the resulting retries.
+    /// Returns events for rows that failed, for the resulting retries, and for tasks that could not begin.
     fn setbacks(&self) -> Vec<Event> {
         let failed = self.ended.iter().filter(|row| row.end.is_failure());
         let failed =
@@ -84,7 +84,16 @@ impl Batch {
             message: Some(format!("all items will be retried in {} seconds", task.delay)),
             ..Event::default()
         });
-        failed.chain(retried).chain(renewed).collect()
+        let unstarted = self.withdrawn_tasks.iter().chain(&self.tasks).filter(|task| task.is_unstarted());
+        let unstarted = unstarted.map(|task| Event {
+            kind: TaskEnd::Failed.name(),
+            run: Some(task.run),
+            task_name: Some(task.task_name.clone()),
+            inserted: Some((task.task.key, task.task.index)),
+            error: task.task.error.as_ref().and_then(Jsonb::new),
+            ..Event::default()
+        });
+        failed.chain(retried).chain(renewed).chain(unstarted).collect()
     }
 
     /// Adds all other events of tasks.
@@ -100,7 +109,8 @@ impl Batch {
                 ..Event::default()
             }));
         }
-        for task in self.withdrawn_tasks.iter().chain(&self.tasks) {
+        let tasks = self.withdrawn_tasks.iter().chain(&self.tasks);
+        for task in tasks.filter(|task| !task.is_unstarted()) {
             let begun = match &task.task.start {
                 Start::Ended(end, _) => end.name(),
                 _ => "scheduled",
@@ -127,7 +137,7 @@ impl Batch {
         told.map(|run| Event {
             kind: run.status.name(),
             run: Some(run.id),
-            message: run.error.clone(),
+            message: run.causes.first().map(|cause| cause.message.clone()),
             ..Event::default()
         })
     }

@@ -8,6 +8,7 @@ use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
+use conductor::engine::cause::Cause;
 use conductor::view::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -60,7 +61,6 @@ fn end_run(
         run.status.name().into(),
         jsonb(&run.state).into(),
         jsonb(&run.variables).into(),
-        run.error.as_deref().into(),
         current.into(),
         completed.into(),
         failed.into(),
@@ -87,7 +87,8 @@ fn update_runs(
             ("paused", value(run.paused)),
             ("state", value(jsonb(&run.state))),
             ("variables", value(jsonb(&run.variables))),
-            ("error_message", value(run.error.as_deref())),
+            ("error_message", value(run.causes.first().map(|cause| cause.message.as_str()))),
+            ("errors", value(errors(run))),
             ("current_tasks", list(|lists| &lists.current)),
             ("completed_tasks", list(|lists| &lists.completed)),
             ("failed_tasks", list(|lists| &lists.failed)),
@@ -111,6 +112,12 @@ fn update_executions(client: &SpiClient, now: TimestampWithTimeZone, executions:
     })?;
     rows.run(client, include_str!("../../queries/update_executions.sql"), &[now.into()])?;
     Ok(())
+}
+
+/// Returns what went wrong, as the table has it apart from the time.
+fn errors(run: &RunRow) -> Option<Jsonb> {
+    let causes: Vec<_> = run.causes.iter().map(Cause::value).collect();
+    (!causes.is_empty()).then(|| Jsonb::from_text(&serde_json::Value::from(causes).to_string())).flatten()
 }
 
 fn jsonb(text: &Option<String>) -> Option<Jsonb> {

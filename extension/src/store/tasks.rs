@@ -99,7 +99,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 34] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 35] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -127,6 +127,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("skipped", value(is("skipped"))),
         ("held", value(is("held"))),
         ("calls", value(fresh.calls)),
+        ("closing", value(task.closing)),
         ("created", value(now)),
         ("task_name", value(fresh.task_name.as_str())),
         ("action_ref", value(task.action.as_deref())),
@@ -147,7 +148,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("completed_at", value(over.then_some(now))),
         ("duration_ms", value(over.then_some(0_i64))),
         ("result", value(fresh.result.as_deref().and_then(Jsonb::from_text))),
-        ("error", Value::Null),
+        ("error", value(task.error.as_ref().and_then(Jsonb::new))),
     ]
 }
 

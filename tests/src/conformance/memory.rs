@@ -104,7 +104,7 @@ impl Engine for Memory {
     }
 
     fn error(&mut self) -> Option<String> {
-        self.ledger.as_ref()?.error_message.clone()
+        self.ledger.as_ref()?.error_message().map(str::to_owned)
     }
 
     fn check(&mut self) -> Vec<String> {

@@ -272,14 +272,19 @@ async fn beside_fail_the_named_tasks_still_run_and_the_workflow_fails() {
   - name: a
     action: demo.a
     next: [{when: '{{ failed() }}', do: [alert, fail]}]
-  - {name: alert, action: demo.b, on_success: never}
-  - {name: never, action: demo.c}
+  - {name: alert, action: demo.b, on_success: [log, end]}
+  - {name: log, action: demo.c}
+  - {name: b, action: demo.d, on_success: end}
+  - {name: end, action: demo.c}
 ",
             )
             .await;
-        let [a] = session.claim_named(["a"]).await;
+        let [a, b] = session.claim_named(["a", "b"]).await;
         session.fail(&a, json!(null)).await;
         session.work("alert", json!(null)).await;
+        session.work("log", json!(null)).await;
+        session.complete(&b, json!(null)).await;
+        // What can be reached without a failure, too, starts no more.
         assert!(session.claim(1).await.is_empty());
         session.assert_ended(id, "failed", json!(null)).await;
     })

@@ -350,6 +350,7 @@ const INTERNAL: [(Level, &[&str]); 3] = [
     (
         Level::Operator,
         &[
+            "add_errors",
             "author_of",
             "check_key",
             "check_parameters",

@@ -4,6 +4,7 @@ mod bad_input;
 mod check;
 mod children;
 mod claim_locks;
+mod closing;
 mod compiled_again;
 mod control;
 mod define;

@@ -1,5 +1,6 @@
 //! What the conductor wants written: collected over all events of one execution in a batch, and written set-wise.
 
+use crate::engine::cause::Cause;
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
 use crate::view::task_lists::TaskLists;
@@ -26,26 +27,58 @@ pub struct Changes {
     pub rerun: bool,
     /// Whether claimable tasks are put on hold or released again.
     pub hold: Hold,
-    /// Whether running tasks are to be reported as `cancelled`: their workers' reports no longer count.
-    pub void: bool,
+    /// Running tasks that are to be reported as `cancelled`: their workers' reports no longer count.
+    pub void: Reach,
     /// All variables, if they changed.
     pub variables: Option<Data>,
-    /// Why the workflow failed.
-    pub error_message: Option<String>,
+    /// Why the workflow fails, and what else goes wrong while it closes.
+    pub causes: Vec<Cause>,
     /// How the execution ended, if it did.
     pub end: Option<End>,
 }
 
 /// Which waiting tasks must not start.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum Withdraw {
+pub struct Withdraw {
+    /// Tasks of the execution.
+    pub tasks: Reach,
+    /// Items of these tasks.
+    pub items: Vec<TaskKey>,
+}
+
+impl Withdraw {
+    /// Whether there is nothing to withdraw.
+    pub fn is_nothing(&self) -> bool {
+        *self == Withdraw::default()
+    }
+
+    /// Whether a waiting row is withdrawn.
+    pub fn reaches(&self, key: TaskKey, closing: bool) -> bool {
+        self.tasks.reaches(closing) || self.items.contains(&key)
+    }
+}
+
+/// Which tasks of an execution a stop reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
     /// None.
     #[default]
     Nothing,
-    /// Items of these tasks.
-    Items(Vec<TaskKey>),
+    /// Those on the ways forward: what closes the execution still runs.
+    Forward,
     /// All of them.
     Everything,
+}
+
+impl Reach {
+    /// Whether it reaches a task, given whether that is a closing one.
+    pub fn reaches(self, closing: bool) -> bool {
+        match self {
+            Reach::Nothing => false,
+            Reach::Forward => !closing,
+            Reach::Everything => true,
+        }
+    }
 }
 
 /// The start or end of a pause.
@@ -120,6 +153,10 @@ pub struct NewTask {
     pub max_retries: i32,
     /// Higher goes first.
     pub priority: i32,
+    /// Whether it still runs while the execution closes.
+    pub closing: bool,
+    /// What went wrong, if it could not begin.
+    pub error: Option<Data>,
 }
 
 /// How a new task begins.
@@ -131,7 +168,7 @@ pub enum Start {
     Delayed(f64),
     /// Claimable once its turn among the items comes.
     Held,
-    /// Ended at once: a routing task, a skipped task, or one without items.
+    /// Ended at once: a routing task, a skipped task, one without items, or one that could not begin.
     Ended(TaskEnd, Option<Data>),
 }
 

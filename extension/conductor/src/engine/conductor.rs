@@ -5,9 +5,10 @@
 //! [`Changes`]. If a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
 //! processed again with all facts. This is safe because the conductor is pure.
 
-use crate::engine::commands::{Changes, End, NewTask, Report, Row, Start, Withdraw, Withdrawn};
+use crate::engine::cause::Cause;
+use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::facts::{Facts, Item, Missing, Outcome, Scope};
-use crate::engine::state::{Context, Execution, Status, TaskEnd, TaskKey};
+use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
 use crate::expression::opaque;
 use crate::expression::{self, Data, ExpressionError, ProgramId, Rendering};
@@ -43,6 +44,8 @@ pub struct Reported<'a> {
     pub jitter: f64,
     /// The worker's advice on a retry, which comes before any rule.
     pub advice: Advice,
+    /// Whether it still runs while the execution closes.
+    pub closing: bool,
 }
 
 /// A worker's advice on a retry.
@@ -57,23 +60,33 @@ pub enum Advice {
     After(f64),
 }
 
-/// Why a workflow fails: code, task, and what was being done.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Trouble {
-    pub message: String,
-}
-
-impl Trouble {
-    pub fn evaluating(code: &str, what: &str, task: Option<&str>, error: &ExpressionError) -> Trouble {
-        let place = task.map(|task| format!(" of task {task}")).unwrap_or_default();
-        Trouble { message: format!("{code}: {what}{place} failed to evaluate: {error}") }
-    }
-}
-
 /// A task to make ready, or a task that has ended. The consequences of an event are processed one by one.
 pub(crate) enum Work {
-    Ready { node: NodeId, route: u32, context: Context },
-    Ended { key: TaskKey, context: Context, outcome: Outcome, end: TaskEnd },
+    Ready(NextTask),
+    Ended(EndedTask),
+}
+
+/// A task to make ready.
+pub(crate) struct NextTask {
+    pub node: NodeId,
+    pub route: u32,
+    pub context: Context,
+    /// Whether it is listed beside `fail`, and so starts although the execution has failed.
+    pub beside_fail: bool,
+    /// Whether it follows from a task that closes the execution, and so starts although that was cancelled.
+    pub after_closing: bool,
+}
+
+/// A task that has ended.
+pub(crate) struct EndedTask {
+    pub key: TaskKey,
+    pub context: Context,
+    pub outcome: Outcome,
+    pub end: TaskEnd,
+    /// Whether it still runs while the execution closes.
+    pub closing: bool,
+    /// Why it could not begin.
+    pub refusal: Option<Cause>,
 }
 
 /// Conducts one execution.
@@ -137,15 +150,15 @@ impl<'a> Conductor<'a> {
             let seen = variables::seen_through(&nothing, &vars);
             let value = self
                 .render(value, Some(seen), None, None)
-                .map_err(|error| Trouble::evaluating("WF605", &format!("variable {name}"), None, &error));
+                .map_err(|error| Cause::evaluating("WF605", &format!("variable {name}"), None, &error));
             let bounded = value.and_then(|value| {
                 bytes += variables::size_of(name, &value);
                 self.bound(bytes, None, name).map(|()| value)
             });
             match bounded {
                 Ok(value) => drop(vars.insert(name.clone(), value)),
-                Err(trouble) => {
-                    self.fail(trouble);
+                Err(cause) => {
+                    self.fail(cause);
                     break;
                 }
             }
@@ -158,7 +171,7 @@ impl<'a> Conductor<'a> {
         }
         if self.execution.status == Status::Running {
             for node in &self.graph.starts {
-                self.work.push_back(Work::Ready { node: *node, route: 0, context: Vec::new() });
+                self.make_ready(*node, 0, Vec::new(), false);
             }
             // Count all start tasks before looking at the first, so that none of them ever seems to be the only branch.
             self.execution.state.live = self.graph.starts.len() as u32;
@@ -176,7 +189,7 @@ impl<'a> Conductor<'a> {
     /// Whether the changes must be written before the next report. Withdrawals, and the consequences of a stored
     /// signal, take effect before whatever is reported next.
     pub fn must_settle(&self) -> bool {
-        self.changes.withdraw != Withdraw::Nothing || self.wait_begins
+        !self.changes.withdraw.is_nothing() || self.wait_begins
     }
 
     /// Processes the report of a row. No other may follow while [`Conductor::must_settle`] holds; otherwise the outcome
@@ -201,7 +214,7 @@ impl<'a> Conductor<'a> {
 
     /// Processes the withdrawal of waiting tasks that the changes had asked for.
     pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
-        self.changes.withdraw = Withdraw::Nothing;
+        self.changes.withdraw = Withdraw::default();
         for task in withdrawn {
             self.withdrawn_task(task);
         }
@@ -212,26 +225,37 @@ impl<'a> Conductor<'a> {
     pub(crate) fn run(&mut self) {
         while let Some(work) = self.work.pop_front() {
             self.instant += 1;
-            if self.instant > INSTANT_TASKS {
-                self.work.clear();
-                self.fail(Trouble {
-                    message: format!("WF609: more than {INSTANT_TASKS} tasks in a row ended without any work"),
-                });
-                break;
-            }
             match work {
-                Work::Ready { node, route, context } => self.ready(node, route, context),
-                Work::Ended { key, context, outcome, end } => {
-                    self.note_ended(key, &outcome);
-                    self.go_on(key, &context, &outcome, end);
+                _ if self.instant > INSTANT_TASKS => self.break_loop(work),
+                Work::Ready(next) => self.ready(next),
+                Work::Ended(ended) => {
+                    self.note_ended(ended.key, &ended.outcome);
+                    self.go_on(&ended);
                 }
             }
         }
         if self.execution.state.live == 0 {
             // Nothing is left that could be withdrawn.
-            self.changes.withdraw = Withdraw::Nothing;
+            self.changes.withdraw = Withdraw::default();
             self.finale();
         }
+    }
+
+    /// Fails the workflow because its routing tasks lead to each other without end. What they led to last goes no further.
+    fn break_loop(&mut self, work: Work) {
+        if self.instant == INSTANT_TASKS + 1 {
+            let message = format!("more than {INSTANT_TASKS} tasks in a row ended without any work");
+            self.fail(Cause::rule("WF609", None, message));
+        }
+        match work {
+            Work::Ready(next) => self.stage(next),
+            Work::Ended(ended) => self.stop_here(&ended.context),
+        }
+    }
+
+    /// Makes a task ready, once what came before it has been processed.
+    pub(crate) fn make_ready(&mut self, node: NodeId, route: u32, context: Context, after_closing: bool) {
+        self.work.push_back(Work::Ready(NextTask { node, route, context, beside_fail: false, after_closing }));
     }
 
     fn note_ended(&mut self, key: TaskKey, outcome: &Outcome) {
@@ -243,39 +267,59 @@ impl<'a> Conductor<'a> {
 
     /// Decides whether the execution has ended, given that nothing is ready or running.
     fn finale(&mut self) {
-        let status = match self.execution.status {
-            Status::Running if self.execution.paused => return,
-            Status::Running => match self.execution.state.waiting_join() {
-                None => Status::Completed,
-                Some(join) => {
-                    let name = self.graph.node(join.node).name.clone();
-                    let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(task).name.as_str()).collect();
-                    let message = format!(
-                        "WF608: join {name} can no longer fire: only {} of {} inbound tasks arrived ({})",
-                        arrived.len(),
-                        self.graph.node(join.node).join.unwrap_or(0),
-                        arrived.join(", ")
-                    );
-                    // What would have run next is the join itself: rerunning the missing tasks brings it back.
-                    self.execution.status = Status::Failed;
-                    self.changes.error_message.get_or_insert(message);
-                    Status::Failed
-                }
-            },
+        let state = &self.execution.state;
+        if let Some(verdict) = state.verdict {
+            return self.end(verdict);
+        }
+        if self.execution.status == Status::Running && self.execution.paused {
+            return;
+        }
+        if !state.forced {
+            self.check_joins();
+        }
+        let verdict = match self.execution.status {
+            Status::Running => Status::Completed,
             Status::Canceling => Status::Cancelled,
             ended => ended,
         };
-        match (self.graph.finally, self.execution.state.verdict) {
-            (Some(node), None) => {
-                self.execution.state.verdict = Some(status);
+        match self.graph.finally.filter(|_| !self.execution.state.forced) {
+            None => self.end(verdict),
+            Some(node) => {
+                self.execution.state.verdict = Some(verdict);
                 self.execution.state.live = 1;
                 let context = self.execution.state.ended.clone().unwrap_or_default();
-                self.work.push_back(Work::Ready { node, route: 0, context });
+                self.make_ready(node, 0, context, true);
                 self.run();
             }
-            (_, Some(verdict)) => self.end(verdict),
-            (None, None) => self.end(status),
         }
+    }
+
+    /// Fails the workflow if a join can no longer fire. In one that has stopped, only those that would close it count.
+    fn check_joins(&mut self) {
+        let stopped = self.execution.status != Status::Running;
+        let counts = |node: NodeId| !stopped || self.graph.node(node).closing;
+        let waiting = self.execution.state.joins.iter().filter(|join| !join.fired && counts(join.node));
+        let causes: Vec<Cause> = waiting.map(|join| self.unreachable(join)).collect();
+        // What would have run next is the join itself: rerunning the missing tasks brings it back.
+        for cause in causes {
+            self.changes.causes.push(cause);
+            if !stopped {
+                self.execution.status = Status::Failed;
+            }
+        }
+    }
+
+    fn unreachable(&self, join: &Arrivals) -> Cause {
+        let node = self.graph.node(join.node);
+        let arrived: Vec<_> = join.tasks.iter().map(|task| self.graph.node(task).name.as_str()).collect();
+        let message = format!(
+            "join {} can no longer fire: only {} of {} inbound tasks arrived ({})",
+            node.name,
+            arrived.len(),
+            node.join.unwrap_or(0),
+            arrived.join(", ")
+        );
+        Cause::rule("WF608", Some(&node.name), message)
     }
 
     fn end(&mut self, mut status: Status) {
@@ -288,27 +332,28 @@ impl<'a> Conductor<'a> {
             let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &output));
             let rendered = self
                 .render(value, seen, None, None)
-                .map_err(|error| Trouble::evaluating("WF606", &format!("output {name}"), None, &error));
+                .map_err(|error| Cause::evaluating("WF606", &format!("output {name}"), None, &error));
             let bounded = rendered.and_then(|value| {
                 bytes += variables::size_of(name, &value);
                 self.bound_output(bytes, || format!("with output {name}, the output takes")).map(|()| value)
             });
             match bounded {
                 Ok(value) => drop(output.insert(name.clone(), value)),
-                // Keep what was rendered so far: it may be needed to see why rendering failed.
-                Err(trouble) => {
+                // Keep what was rendered so far: it may be needed to see why rendering failed. After a failure, an output
+                // may well lack what it needs.
+                Err(cause) => {
                     if status == Status::Completed {
                         status = Status::Failed;
-                        self.changes.error_message = Some(trouble.message);
+                        self.changes.causes.push(cause);
                     }
                     break;
                 }
             }
         }
         let output = (!output.is_empty()).then(|| Data::from_pairs(output));
-        if let (Status::Completed, Some(message)) = (status, self.rejected(&output)) {
+        if let (Status::Completed, Some(cause)) = (status, self.rejected(&output)) {
             status = Status::Failed;
-            self.changes.error_message = Some(message);
+            self.changes.causes.push(cause);
         }
         self.execution.status = status;
         self.execution.paused = false;
@@ -317,16 +362,16 @@ impl<'a> Conductor<'a> {
 
     /// Checks rendered bytes against the limit. Each template has its own limit, but many of them together must not
     /// take unlimited memory.
-    fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Trouble> {
+    fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Cause> {
         let most = self.graph.limits.output_bytes;
         if bytes <= most as u64 {
             return Ok(());
         }
-        Err(Trouble { message: format!("WF614: {} {bytes} bytes, but at most {most} are allowed", what()) })
+        Err(Cause::rule("WF614", None, format!("{} {bytes} bytes, but at most {most} are allowed", what())))
     }
 
     /// Counts the input of a task that this event schedules. All tasks that one event schedules are written at once.
-    pub(crate) fn count_input(&mut self, task: &NewTask) -> Result<(), Trouble> {
+    pub(crate) fn count_input(&mut self, task: &NewTask) -> Result<(), Cause> {
         let texts = [&task.action, &task.signal].into_iter().flatten().map(|text| text.len() as u64);
         let bytes = |input: &Data| match opaque::any_source(input) {
             Some(source) => source.bytes() as u64,
@@ -340,25 +385,28 @@ impl<'a> Conductor<'a> {
     }
 
     /// Returns why the output's schema rejects the output.
-    fn rejected(&self, output: &Option<Data>) -> Option<String> {
+    fn rejected(&self, output: &Option<Data>) -> Option<Cause> {
         let schema = self.graph.output_schema.as_ref()?;
         let output = output.as_ref().map(expression::json).unwrap_or_default();
         let output = if output.is_null() { serde_json::json!({}) } else { output };
         let violations = schema.violations(&output);
         let first = violations.list.first()?;
         let place = if first.path.is_empty() { "output" } else { first.path.as_str() };
-        Some(format!("WF607: the output violates its schema: {} at {place}", first.message))
+        let message = format!("the output violates its schema: {} at {place}", first.message);
+        Some(Cause::rule("WF607", None, message))
     }
 
-    /// Fails the workflow: running tasks may finish, and nothing new starts.
-    pub(crate) fn fail(&mut self, trouble: Trouble) {
-        if self.changes.error_message.is_none() && self.execution.status != Status::Failed {
-            self.changes.error_message = Some(trouble.message);
+    /// Fails the workflow: running tasks may finish, what closes it still runs, and nothing new starts on the ways forward.
+    /// In a workflow that has stopped already, this is one more cause.
+    pub(crate) fn fail(&mut self, cause: Cause) {
+        self.changes.causes.push(cause);
+        if let Some(verdict @ Status::Completed) = &mut self.execution.state.verdict {
+            *verdict = Status::Failed;
         }
         self.stop(Status::Failed);
     }
 
-    /// Lets nothing new start from here on, and withdraws waiting tasks.
+    /// Lets nothing new start on the ways forward from here on, and withdraws tasks that wait there.
     pub(crate) fn stop(&mut self, status: Status) {
         if self.execution.status != Status::Running {
             return;
@@ -368,13 +416,13 @@ impl<'a> Conductor<'a> {
         // existed: they go back to where a rerun finds them.
         self.changes.scheduled_before = self.scheduled_before;
         for (place, task) in std::mem::take(&mut self.changes.scheduled).into_iter().enumerate() {
-            if place < self.scheduled_before || matches!(task.start, Start::Ended(..)) {
+            if place < self.scheduled_before || matches!(task.start, Start::Ended(..)) || task.closing {
                 self.changes.scheduled.push(task);
             } else {
                 self.unschedule(task);
             }
         }
-        self.changes.withdraw = Withdraw::Everything;
+        self.changes.withdraw.tasks = self.changes.withdraw.tasks.max(Reach::Forward);
     }
 
     pub(crate) fn branch(&self, context: &[u32]) -> Option<Data> {

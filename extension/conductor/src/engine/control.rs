@@ -1,7 +1,8 @@
 //! What people do to an execution: pause, resume, cancel, time out, rerun.
 
-use crate::engine::commands::{Hold, RerunTask, Withdraw};
-use crate::engine::conductor::{Conductor, Trouble, Work};
+use crate::engine::cause::Cause;
+use crate::engine::commands::{Hold, Reach, RerunTask};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::Outcome;
 use crate::engine::items::tolerated;
 use crate::engine::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
@@ -24,12 +25,14 @@ pub struct Rerun {
     pub first: Option<u32>,
     /// Whether the engine ended it at once because it was skipped or had nothing to do. Such a row is no work.
     pub ended_at_once: bool,
+    /// Whether it still runs while the execution closes.
+    pub closing: bool,
 }
 
 impl Conductor<'_> {
-    /// Stops new claims; running tasks may finish. Idempotent.
+    /// Stops new claims; running tasks may finish. Idempotent. What closes an execution waits, too.
     pub fn pause(&mut self) {
-        if self.execution.status == Status::Running && !self.execution.paused {
+        if !self.execution.has_ended() && !self.execution.paused {
             self.execution.paused = true;
             self.changes.hold = Hold::Pause;
         }
@@ -44,27 +47,47 @@ impl Conductor<'_> {
         }
     }
 
-    /// Lets nothing new start; the execution is cancelled once nothing is running. An execution that has ended stays as
-    /// it is.
+    /// Lets nothing new start on the ways forward; the execution is cancelled once nothing is running and everything that
+    /// closes it has ended. One that has stopped already stays as it is.
     pub fn cancel(&mut self) {
-        if self.execution.status != Status::Running && self.execution.state.live == 0 {
+        if self.execution.status != Status::Running {
             return;
         }
-        self.execution.paused = false;
-        self.stop(Status::Canceling);
-        if self.execution.status == Status::Failed && self.execution.state.live > 0 {
-            // It has already failed and keeps that verdict. Tasks that were still to run beside it no longer do.
-            self.changes.withdraw = Withdraw::Everything;
+        if std::mem::take(&mut self.execution.paused) {
+            self.changes.hold = Hold::Resume;
         }
-        self.changes.void = self.graph.cancellation_policy == CancellationPolicy::CancelRunning;
+        self.begin_cancel();
+        if self.graph.cancellation_policy == CancellationPolicy::CancelRunning {
+            self.changes.void = Reach::Forward;
+        }
         self.run();
     }
 
-    /// Ends the workflow because its timeout has passed.
+    /// Ends the execution at once: whatever waits or runs is cancelled, including what would close it.
+    pub fn force_cancel(&mut self) {
+        if self.execution.has_ended() || self.execution.state.forced {
+            return;
+        }
+        self.execution.state.forced = true;
+        self.execution.paused = false;
+        self.begin_cancel();
+        self.changes.withdraw.tasks = Reach::Everything;
+        self.changes.void = Reach::Everything;
+        self.run();
+    }
+
+    fn begin_cancel(&mut self) {
+        if self.execution.status == Status::Running && self.execution.state.verdict.is_some() {
+            self.execution.state.verdict = Some(Status::Cancelled);
+        }
+        self.stop(Status::Canceling);
+    }
+
+    /// Stops the workflow because its timeout has passed. The `finally` task of one that has done its work goes on.
     pub fn time_out(&mut self) {
-        if self.execution.status == Status::Running {
-            self.execution.paused = false;
-            self.changes.error_message = Some("WF610: the workflow took longer than its timeout".to_owned());
+        if self.execution.status == Status::Running && self.execution.state.verdict.is_none() {
+            let message = "the workflow took longer than its timeout".to_owned();
+            self.changes.causes.push(Cause::rule("WF610", None, message));
             self.stop(Status::Timeout);
             self.run();
         }
@@ -76,11 +99,12 @@ impl Conductor<'_> {
         if tasks.is_empty() && staged.is_empty() {
             return Err("none of its tasks failed".to_owned());
         }
-        // The `finally` task runs at this end too, however it went last time.
-        let is_last = |node: NodeId| self.graph.finally == Some(node);
+        // The `finally` task runs at this end too, with what follows from it, however it went last time.
+        let is_last = |node: NodeId| self.graph.node(node).follows_finally;
         let state = &mut self.execution.state;
         state.failures.retain(|key| !is_last(key.node));
-        state.verdict = None;
+        state.joins.retain(|join| !is_last(join.node));
+        (state.verdict, state.forced) = (None, false);
         state.live = 0;
         state.reruns += 1;
         state.ended = state.ended.take().filter(|seen| !seen.is_empty());
@@ -91,7 +115,7 @@ impl Conductor<'_> {
         }
         for Staged { node, route, context } in staged.into_iter().filter(|staged| !is_last(staged.node)) {
             self.execution.state.live += 1;
-            self.work.push_back(Work::Ready { node, route, context });
+            self.make_ready(node, route, context, false);
         }
         self.run();
         Ok(())
@@ -104,13 +128,13 @@ impl Conductor<'_> {
         state.live += 1;
         if task.ended_at_once {
             let (node, route, context) = (task.key.node, task.key.route, task.context.clone());
-            return self.work.push_back(Work::Ready { node, route, context });
+            return self.make_ready(node, route, context, false);
         }
         if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
             // All of its items keep their success: only what follows them is left to do.
             let result = self.facts.results.get(&task.key).cloned();
             let outcome = Outcome { status: TaskEnd::Completed.name(), result, error: Some(Data::from(())) };
-            return self.end_task(task.key, &task.context, outcome, TaskEnd::Completed);
+            return self.end_task(task.key, &task.context, outcome, TaskEnd::Completed, task.closing);
         }
         let released = task.items.map(|(total, kept)| {
             let kept = if task.reset_items { 0 } else { kept };
@@ -131,6 +155,7 @@ impl Conductor<'_> {
                 max_retries,
                 stopped: false,
                 final_failure: false,
+                closing: task.closing,
                 uncounted: false,
             });
             released
@@ -151,11 +176,5 @@ impl Conductor<'_> {
             }
             _ => (0, None, 0),
         }
-    }
-
-    /// Fails the workflow for a reason outside its graph.
-    pub fn break_off(&mut self, message: String) {
-        self.fail(Trouble { message });
-        self.run();
     }
 }

@@ -1,7 +1,8 @@
 //! `with_items`: one row per item, limited concurrency, and a single end for all of them.
 
-use crate::engine::commands::{ItemsRetry, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::conductor::{Advice, Conductor, Reported, Trouble};
+use crate::engine::cause::Cause;
+use crate::engine::commands::{ItemsRetry, Report, Row, Start, Withdrawn};
+use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::facts::{Item, Outcome};
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, Rendering};
@@ -20,12 +21,13 @@ impl Conductor<'_> {
         key: TaskKey,
         context: &Context,
         vars: Option<Data>,
-        delay: Option<f64>,
-    ) -> Result<(), Trouble> {
+        (delay, closing): (Option<f64>, bool),
+    ) -> Result<(), Cause> {
         let Some(items) = &node.items else { return Ok(()) };
         let list = self.item_list(node, items, vars.clone())?;
         if list.is_empty() {
-            self.end_at_once(key, context, TaskEnd::Completed, Some(Data::from(Vec::<Data>::new())));
+            let nothing = Some(Data::from(Vec::<Data>::new()));
+            self.end_at_once(key, context, TaskEnd::Completed, nothing, closing);
             return Ok(());
         }
         let concurrency = self.count(node, "concurrency", &items.concurrency, vars.clone())?.unwrap_or(0);
@@ -38,7 +40,7 @@ impl Conductor<'_> {
                 None => Start::Ready,
                 Some(seconds) => Start::Delayed(seconds),
             };
-            tasks.push(self.new_task(node, key, context, vars.clone(), Some(&item), start)?);
+            tasks.push(self.new_task(node, key, context, vars.clone(), Some(&item), (start, closing))?);
         }
         let max_retries = tasks.first().map_or(0, |task| task.max_retries as u32);
         self.changes.scheduled.extend(tasks);
@@ -57,26 +59,26 @@ impl Conductor<'_> {
             max_retries,
             stopped: false,
             final_failure: false,
+            closing,
             // If items wait for their turn, every end matters.
             uncounted: concurrency == 0 && total > 1,
         });
         Ok(())
     }
 
-    fn item_list(&self, node: &Node, items: &Items, vars: Option<Data>) -> Result<Vec<Item>, Trouble> {
+    fn item_list(&self, node: &Node, items: &Items, vars: Option<Data>) -> Result<Vec<Item>, Cause> {
         let list = self
             .render(&items.items, vars.clone(), None, None)
-            .map_err(|error| Trouble::evaluating("WF603", "items", Some(&node.name), &error))?;
+            .map_err(|error| Cause::evaluating("WF603", "items", Some(&node.name), &error))?;
         if !matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) {
-            let message = format!("WF603: items of task {} must be a list, not a {}", node.name, list.kind());
-            return Err(Trouble { message });
+            let message = format!("items of task {} must be a list, not a {}", node.name, list.kind());
+            return Err(Cause::rule("WF603", Some(&node.name), message));
         }
         let length = list.len().unwrap_or(usize::MAX);
         if length > self.graph.limits.items {
             let most = self.graph.limits.items;
-            return Err(Trouble {
-                message: format!("WF614: task {} has {length} items, but at most {most} are allowed", node.name),
-            });
+            let message = format!("task {} has {length} items, but at most {most} are allowed", node.name);
+            return Err(Cause::rule("WF614", Some(&node.name), message));
         }
         let single: Vec<Data> = list.try_iter().into_iter().flatten().map(|item| named(&items.names, item)).collect();
         let size = self.count(node, "batch_size", &items.batch_size, vars)?;
@@ -95,21 +97,18 @@ impl Conductor<'_> {
         what: &str,
         rendering: &Option<Rendering>,
         vars: Option<Data>,
-    ) -> Result<Option<u32>, Trouble> {
+    ) -> Result<Option<u32>, Cause> {
         let Some(rendering) = rendering else { return Ok(None) };
         let value = self
             .render(rendering, vars, None, None)
-            .map_err(|error| Trouble::evaluating("WF603", what, Some(&node.name), &error))?;
+            .map_err(|error| Cause::evaluating("WF603", what, Some(&node.name), &error))?;
         match value.as_i64() {
             Some(count) if count >= 1 => Ok(Some(u32::try_from(count).unwrap_or(u32::MAX))),
             _ => {
                 let value = value.to_string();
-                let message = format!(
-                    "WF603: {what} of task {} must be a positive integer, not {}",
-                    node.name,
-                    shorten(&value, SHOWN)
-                );
-                Err(Trouble { message })
+                let message =
+                    format!("{what} of task {} must be a positive integer, not {}", node.name, shorten(&value, SHOWN));
+                Err(Cause::rule("WF603", Some(&node.name), message))
             }
         }
     }
@@ -134,11 +133,7 @@ impl Conductor<'_> {
             self.stop(Status::Canceling);
         }
         if stop == Some(true) {
-            match &mut self.changes.withdraw {
-                Withdraw::Nothing => self.changes.withdraw = Withdraw::Items(vec![key]),
-                Withdraw::Items(keys) => keys.push(key),
-                Withdraw::Everything => {}
-            }
+            self.changes.withdraw.items.push(key);
         }
         self.release_next(key);
         self.settle_items(key, reported);
@@ -149,11 +144,10 @@ impl Conductor<'_> {
 
     /// Releases the next item after one has ended.
     fn release_next(&mut self, key: TaskKey) {
-        // Items still waiting for their turn in a failed workflow started beside `fail`: the rest was withdrawn.
-        let running =
-            matches!(self.execution.status, Status::Running | Status::Failed) || self.execution.state.verdict.is_some();
+        let (status, forced) = (self.execution.status, self.execution.state.forced);
         if let Some(progress) = self.execution.state.progress(key)
-            && running
+            && !forced
+            && (status == Status::Running || progress.closing)
             && !progress.stopped
             && progress.released < progress.total
         {
@@ -186,6 +180,7 @@ impl Conductor<'_> {
         };
         let whole = Reported {
             index: None,
+            closing: progress.closing,
             context: &progress.context,
             retries: progress.retries,
             max_retries: progress.max_retries,
@@ -196,16 +191,16 @@ impl Conductor<'_> {
         let whole = if progress.final_failure { Reported { advice: Advice::Never, ..whole } } else { whole };
         let outcome = Outcome { status: end.name(), result: whole.result.clone(), error: whole.error.clone() };
         match self.retry(&whole, &outcome) {
-            Ok(Some(delay)) if self.execution.status == Status::Running => return self.retry_items(key, delay),
+            Ok(Some(delay)) if self.goes_on(progress.closing) => return self.retry_items(key, delay),
             Ok(_) => {}
-            Err(trouble) => self.fail(trouble),
+            Err(cause) => self.fail(cause),
         }
         self.execution.state.items.retain(|other| other.key != key);
         self.changes.whole_ends.push((key, end.name()));
         if end == TaskEnd::Cancelled && progress.cancelled > 0 {
             self.stop(Status::Canceling);
         }
-        self.end_task(key, &progress.context, outcome, end);
+        self.end_task(key, &progress.context, outcome, end, progress.closing);
     }
 
     fn retry_items(&mut self, key: TaskKey, delay: f64) {
@@ -255,6 +250,7 @@ impl Reported<'static> {
             error: Some(Data::from(())),
             jitter: 0.5,
             advice: Default::default(),
+            closing: false,
         }
     }
 }

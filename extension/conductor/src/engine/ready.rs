@@ -1,69 +1,97 @@
 //! Making a task ready: its condition, its input, its items, its start time.
 
+use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, Start};
-use crate::engine::conductor::{Conductor, Trouble, Work};
+use crate::engine::conductor::{Conductor, EndedTask, NextTask, Work};
 use crate::engine::facts::{Item, Outcome};
 use crate::engine::items::SHOWN;
 use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, ExpressionError, Rendering};
-use crate::graph::{Node, NodeId};
+use crate::graph::Node;
 use crate::language::finding::shorten;
 
 impl Conductor<'_> {
     /// Makes a task ready. It already counts as live.
-    pub(crate) fn ready(&mut self, node: NodeId, route: u32, context: Context) {
-        if self.execution.status != Status::Running && self.execution.state.verdict.is_none() {
-            self.execution.state.live -= 1;
-            self.execution.state.staged.push(Staged { node, route, context });
-            return;
+    pub(crate) fn ready(&mut self, next: NextTask) {
+        let compiled = self.graph.node(next.node);
+        let closing = compiled.closing || next.beside_fail;
+        // Whatever the last tasks of a cancelled execution answer, it starts nothing new.
+        let is_refused = self.execution.status == Status::Canceling && !next.after_closing;
+        if is_refused || !self.goes_on(closing) {
+            return self.stage(next);
         }
-        let compiled = self.graph.node(node);
         // Outside of cycles, a task runs once per route. After a rerun it may run again, even twice: once because it
         // had been about to start, and once because a task that leads to it runs again.
         let visit = match (compiled.repeats, self.execution.state.reruns) {
             (false, 0) => 0,
-            (false, reruns) => self.execution.state.visit(node, reruns),
-            (true, _) => self.execution.state.visit(node, 0),
+            (false, reruns) => self.execution.state.visit(next.node, reruns),
+            (true, _) => self.execution.state.visit(next.node, 0),
         };
         if compiled.repeats && visit >= self.graph.max_visits {
-            let message =
-                format!("WF609: task {} already ran {visit} times, the limit set by max_visits", compiled.name);
-            return self.refuse(node, route, context, Trouble { message });
+            let message = format!("task {} already ran {visit} times, the limit set by max_visits", compiled.name);
+            let cause = Cause::rule("WF609", Some(&compiled.name), message);
+            self.stage(next);
+            return self.fail(cause);
         }
-        let key = TaskKey { node, route, visit };
-        let vars = self.branch(&context);
-        match self.prepare(compiled, key, &context, vars) {
+        let key = TaskKey { node: next.node, route: next.route, visit };
+        let vars = self.branch(&next.context);
+        match self.prepare(compiled, key, &next.context, vars, closing) {
             Ok(()) => {}
-            Err(trouble) => self.refuse(node, route, context, trouble),
+            // What closes an execution must not go missing without a trace: it is a task that has failed.
+            Err(cause) if self.has_stopped() => self.end_unstarted(key, &next.context, cause),
+            // A rerun tries it again.
+            Err(cause) => {
+                self.stage(next);
+                self.fail(cause);
+            }
         }
     }
 
-    /// Fails the workflow because a task cannot start; a rerun tries it again.
-    fn refuse(&mut self, node: NodeId, route: u32, context: Context, trouble: Trouble) {
-        self.execution.state.live -= 1;
-        self.execution.state.staged.push(Staged { node, route, context });
-        self.fail(trouble);
+    /// Whether tasks start, or run again: on the ways forward while the execution is running, and those that close it until
+    /// its end.
+    pub(crate) fn goes_on(&self, closing: bool) -> bool {
+        !self.execution.state.forced && (closing || !self.has_stopped())
     }
 
-    fn prepare(&mut self, node: &Node, key: TaskKey, context: &Context, vars: Option<Data>) -> Result<(), Trouble> {
+    /// Whether nothing starts any more on the ways forward.
+    fn has_stopped(&self) -> bool {
+        self.execution.status != Status::Running || self.execution.state.verdict.is_some()
+    }
+
+    /// Keeps a task that does not start for a rerun.
+    pub(crate) fn stage(&mut self, next: NextTask) {
+        self.execution.state.live -= 1;
+        let NextTask { node, route, context, .. } = next;
+        self.execution.state.staged.push(Staged { node, route, context });
+    }
+
+    fn prepare(
+        &mut self,
+        node: &Node,
+        key: TaskKey,
+        context: &Context,
+        vars: Option<Data>,
+        closing: bool,
+    ) -> Result<(), Cause> {
         let name = Some(node.name.as_str());
-        let failed = |code: &str, what: &str, error: ExpressionError| Trouble::evaluating(code, what, name, &error);
+        let failed = |code, what: &str, error: ExpressionError| Cause::evaluating(code, what, name, &error);
         if let Some(when) = node.when {
             let holds = self.holds(when, vars.clone(), None).map_err(|error| failed("WF604", "condition", error))?;
             if !holds {
-                self.end_at_once(key, context, TaskEnd::Skipped, None);
+                self.end_at_once(key, context, TaskEnd::Skipped, None, closing);
                 return Ok(());
             }
         }
         let delay = self.seconds(&node.delay, vars.clone()).map_err(|error| failed("WF602", "delay", error))?;
         if node.items.is_some() {
-            return self.prepare_items(node, key, context, vars, delay);
+            return self.prepare_items(node, key, context, vars, (delay, closing));
         }
         if node.is_routing() && delay.is_none() {
-            self.end_at_once(key, context, TaskEnd::Completed, None);
+            self.end_at_once(key, context, TaskEnd::Completed, None, closing);
             return Ok(());
         }
-        let task = self.new_task(node, key, context, vars, None, delay.map_or(Start::Ready, Start::Delayed))?;
+        let start = delay.map_or(Start::Ready, Start::Delayed);
+        let task = self.new_task(node, key, context, vars, None, (start, closing))?;
         self.changes.scheduled.push(task);
         Ok(())
     }
@@ -75,9 +103,9 @@ impl Conductor<'_> {
         context: &Context,
         vars: Option<Data>,
         item: Option<&Item>,
-        start: Start,
-    ) -> Result<NewTask, Trouble> {
-        let failed = |what: &str, error: ExpressionError| Trouble::evaluating("WF602", what, Some(&node.name), &error);
+        (start, closing): (Start, bool),
+    ) -> Result<NewTask, Cause> {
+        let failed = |what: &str, error: ExpressionError| Cause::evaluating("WF602", what, Some(&node.name), &error);
         let rendered = |what: &str, rendering: &Option<Rendering>| match rendering {
             None => Ok(None),
             Some(rendering) => {
@@ -88,13 +116,8 @@ impl Conductor<'_> {
             None => Ok(None),
             Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| {
                 let value = value.to_string();
-                Trouble {
-                    message: format!(
-                        "WF602: {what} of task {} must be text, not {}",
-                        node.name,
-                        shorten(&value, SHOWN)
-                    ),
-                }
+                let message = format!("{what} of task {} must be text, not {}", node.name, shorten(&value, SHOWN));
+                Cause::rule("WF602", Some(&node.name), message)
             }),
         };
         let action = text("action", &node.action)?;
@@ -114,37 +137,62 @@ impl Conductor<'_> {
             timeout: timeout.map(|seconds| seconds.ceil().clamp(1.0, f64::from(i32::MAX)) as i32),
             max_retries,
             priority: node.priority,
+            closing,
+            error: None,
         };
         self.wait_begins |= task.signal.is_some() && task.start == Start::Ready;
         self.count_input(&task)?;
         Ok(task)
     }
 
-    pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Trouble> {
+    pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Cause> {
         let Some(retry) = &node.retry else { return Ok(0) };
         let count = self.render(&retry.count, vars, None, item);
-        let count = count.map_err(|error| Trouble::evaluating("WF602", "retry count", Some(&node.name), &error))?;
+        let count = count.map_err(|error| Cause::evaluating("WF602", "retry count", Some(&node.name), &error))?;
         Ok(count.as_i64().unwrap_or(0).clamp(0, i32::MAX.into()) as i32)
     }
 
     /// Lets the engine itself end a task, whose row was never claimable.
-    pub(crate) fn end_at_once(&mut self, key: TaskKey, context: &Context, end: TaskEnd, result: Option<Data>) {
+    pub(crate) fn end_at_once(
+        &mut self,
+        key: TaskKey,
+        context: &Context,
+        end: TaskEnd,
+        result: Option<Data>,
+        closing: bool,
+    ) {
+        let outcome = Outcome { status: end.name(), result, error: None };
+        self.end_without_work(EndedTask { key, context: context.clone(), outcome, end, closing, refusal: None });
+    }
+
+    /// Ends a task that could not begin as failed.
+    fn end_unstarted(&mut self, key: TaskKey, context: &Context, cause: Cause) {
+        let end = TaskEnd::Failed;
+        let outcome = Outcome { status: end.name(), result: None, error: Some(cause.as_error()) };
+        let refusal = Some(cause);
+        self.end_without_work(EndedTask { key, context: context.clone(), outcome, end, closing: true, refusal });
+    }
+
+    fn end_without_work(&mut self, mut ended: EndedTask) {
         self.changes.scheduled.push(NewTask {
-            key,
+            key: ended.key,
             index: None,
             batch: None,
-            start: Start::Ended(end, result.clone()),
+            start: Start::Ended(ended.end, ended.outcome.result.clone()),
             action: None,
             signal: None,
             input: None,
-            context: context.clone(),
+            context: ended.context.clone(),
             timeout: None,
             max_retries: 0,
             priority: 0,
+            closing: ended.closing,
+            error: ended.outcome.error.clone(),
         });
-        let nothing = Some(Data::from(()));
-        let outcome = Outcome { status: end.name(), result: result.or(nothing.clone()), error: nothing };
-        self.work.push_back(Work::Ended { key, context: context.clone(), outcome, end });
+        let nothing = Data::from(());
+        ended.outcome.result.get_or_insert(nothing.clone());
+        ended.outcome.error.get_or_insert(nothing);
+        self.work.push_back(Work::Ended(ended));
     }
 
     /// Returns seconds from a number or a template; zero or less counts as none.

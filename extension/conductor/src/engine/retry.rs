@@ -1,9 +1,10 @@
 //! Whether and when a task runs again. This is decided before its transitions.
 
-use crate::engine::conductor::{Advice, Conductor, Reported, Trouble};
+use crate::engine::cause::Cause;
+use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::facts::Outcome;
 use crate::engine::state::TaskEnd;
-use crate::graph::Retry;
+use crate::graph::{AfterSuccess, Retry};
 use crate::language::definition::Backoff;
 
 /// Maximum delay, in seconds: a hundred years is effectively forever, and still a valid timestamp.
@@ -11,7 +12,7 @@ const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
 
 impl Conductor<'_> {
     /// Returns the seconds until the task runs again; none: it does not.
-    pub(crate) fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Trouble> {
+    pub(crate) fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Cause> {
         let node = self.graph.node(reported.key.node);
         let Some(retry) = &node.retry else { return Ok(None) };
         let spent = reported.retries >= reported.max_retries;
@@ -20,10 +21,15 @@ impl Conductor<'_> {
         }
         let task = Some((node.name.as_str(), outcome));
         let vars = self.branch(reported.context);
-        let evaluating = |what: &str, error| Trouble::evaluating("WF604", what, Some(&node.name), &error);
-        let wanted = match retry.when {
-            None => reported.end.is_failure(),
-            Some(when) => self.holds(when, vars.clone(), task).map_err(|error| evaluating("retry condition", error))?,
+        let evaluating = |what: &str, error| Cause::evaluating("WF604", what, Some(&node.name), &error);
+        let failed = reported.end.is_failure();
+        let wanted = match (retry.when, retry.after_success) {
+            (None, _) => failed,
+            (Some(_), AfterSuccess::No) if !failed => false,
+            (Some(when), after_success) => match self.holds(when, vars.clone(), task) {
+                Err(_) if !failed && after_success == AfterSuccess::IfReadable => false,
+                held => held.map_err(|error| evaluating("retry condition", error))?,
+            },
         };
         if !wanted {
             return Ok(None);

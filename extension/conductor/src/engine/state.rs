@@ -4,6 +4,7 @@
 //! grows with the number of finished tasks, except one bit per join. While a single branch without variables walks
 //! plain steps, it has its default value, which is stored as NULL.
 
+use crate::engine::commands::Reach;
 use crate::engine::variables::Changes;
 use crate::expression::Data;
 use crate::graph::NodeId;
@@ -18,13 +19,13 @@ pub enum Status {
     Running,
     /// Ended successfully.
     Completed,
-    /// Failed; running tasks may finish.
+    /// Failed; running and closing tasks may finish.
     Failed,
-    /// Told to cancel; waits for running tasks.
+    /// Told to cancel; waits for running and closing tasks.
     Canceling,
     /// Ended by a cancel; nothing is running.
     Cancelled,
-    /// Took too long; running tasks may finish.
+    /// Took too long; running and closing tasks may finish.
     Timeout,
 }
 
@@ -39,11 +40,6 @@ impl Status {
             Status::Cancelled => "cancelled",
             Status::Timeout => "timeout",
         }
-    }
-
-    /// Whether the executions that it has called stop, too.
-    pub fn stops_children(self) -> bool {
-        matches!(self, Status::Canceling | Status::Cancelled | Status::Timeout)
     }
 
     /// Returns the status with this name. The names before `running` mean the same to the conductor.
@@ -126,6 +122,20 @@ impl Execution {
     pub fn new() -> Execution {
         Execution { status: Status::Running, paused: false, state: State::default() }
     }
+
+    /// Returns which of its tasks, and of the executions that they have called, its status stops.
+    pub fn stop(&self) -> Reach {
+        match self.status {
+            _ if self.state.forced => Reach::Everything,
+            Status::Canceling | Status::Cancelled | Status::Timeout => Reach::Forward,
+            Status::Running | Status::Completed | Status::Failed => Reach::Nothing,
+        }
+    }
+
+    /// Whether it has stopped, and nothing of it waits or runs.
+    pub fn has_ended(&self) -> bool {
+        self.status != Status::Running && self.state.live == 0
+    }
 }
 
 impl Default for Execution {
@@ -176,12 +186,15 @@ pub struct State {
     /// Unhandled failures, which a rerun starts with.
     #[serde(skip_serializing_if = "is_default")]
     pub failures: Vec<TaskKey>,
-    /// Tasks that would have started after the workflow failed; a rerun starts them.
+    /// Tasks that would have started after the workflow stopped; a rerun starts them.
     #[serde(skip_serializing_if = "is_default")]
     pub staged: Vec<Staged>,
-    /// The verdict while the `finally` task is running.
+    /// The verdict once the `finally` task has begun.
     #[serde(skip_serializing_if = "is_default")]
     pub verdict: Option<Status>,
+    /// Whether it was stopped by force: nothing starts any more, not even what would close it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub forced: bool,
 }
 
 /// Default values are not serialized.
@@ -206,6 +219,7 @@ impl Default for State {
             failures: Vec::new(),
             staged: Vec::new(),
             verdict: None,
+            forced: false,
         }
     }
 }
@@ -294,6 +308,9 @@ pub struct Progress {
     /// Whether a worker has said that trying again is pointless.
     #[serde(skip_serializing_if = "is_default")]
     pub final_failure: bool,
+    /// Whether it still runs while the execution closes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub closing: bool,
     /// Whether finished items may be known only to their own rows; whoever continues the execution must count them
     /// first.
     #[serde(skip_serializing_if = "is_default")]

@@ -1,7 +1,8 @@
 //! Continuing from a task that ended: every true transition fires, publishes and leads to its targets.
 
+use crate::engine::cause::{self, Cause};
 use crate::engine::commands::{Report, Row};
-use crate::engine::conductor::{Conductor, Reported, Trouble, Work};
+use crate::engine::conductor::{Conductor, EndedTask, NextTask, Reported, Work};
 use crate::engine::facts::Outcome;
 use crate::engine::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
@@ -21,59 +22,55 @@ impl<'a> Conductor<'a> {
             Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
         match self.retry(reported, &outcome) {
             Ok(None) => {}
-            Ok(Some(delay)) if self.execution.status == Status::Running => {
+            Ok(Some(delay)) if self.goes_on(reported.closing) => {
                 self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && delay <= 0.0;
                 return Report { row: Row::Retry(delay), task_status: "retrying" };
             }
             // A retry that no longer happens because the workflow is stopping.
             Ok(Some(_)) if self.execution.status == Status::Canceling => {
-                self.end_task(reported.key, reported.context, outcome, TaskEnd::Cancelled);
+                self.end_task(reported.key, reported.context, outcome, TaskEnd::Cancelled, reported.closing);
                 return Report { row: Row::Ended(TaskEnd::Cancelled), task_status: "retrying" };
             }
             Ok(Some(_)) => {}
-            Err(trouble) => self.fail(trouble),
+            Err(cause) => self.fail(cause),
         }
         if reported.end == TaskEnd::Cancelled {
             self.stop(Status::Canceling);
         }
-        self.end_task(reported.key, reported.context, outcome, reported.end);
+        self.end_task(reported.key, reported.context, outcome, reported.end, reported.closing);
         Report { row: Row::Ended(reported.end), task_status: reported.end.name() }
     }
 
-    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, end: TaskEnd) {
-        self.work.push_back(Work::Ended { key, context: context.to_vec(), outcome, end });
+    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, end: TaskEnd, closing: bool) {
+        let context = context.to_vec();
+        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None }));
     }
 
     /// Tests a task's transitions and follows those that fire.
-    pub(crate) fn go_on(&mut self, key: TaskKey, context: &Context, outcome: &Outcome, end: TaskEnd) {
-        if let Some(verdict) = &mut self.execution.state.verdict {
-            if end.is_failure() && *verdict == Status::Completed {
-                *verdict = Status::Failed;
-                self.execution.state.failures.push(key);
-                let name = &self.graph.node(key.node).name;
-                self.changes.error_message = Some(format!("the finally task {name} ended as {}", end.name()));
+    pub(crate) fn go_on(&mut self, ended: &EndedTask) {
+        let (key, context) = (ended.key, &ended.context);
+        if ended.end == TaskEnd::Cancelled {
+            self.execution.state.failures.push(key);
+            if ended.closing && !self.execution.state.forced {
+                self.fail(self.cause_of(ended, "ended as cancelled"));
             }
             return self.stop_here(context);
         }
-        if end == TaskEnd::Cancelled {
-            self.execution.state.failures.push(key);
-            return self.stop_here(context);
-        }
-        let fired = self.fire(key, context, outcome, end).and_then(|(published, fired)| {
+        let fired = self.fire(key, context, &ended.outcome, ended.end).and_then(|(published, fired)| {
             self.bound_variables(key, context, &published, &fired)?;
             Ok((published, fired))
         });
         match fired {
-            Ok((published, fired)) => self.follow(key, context, end, published, fired),
-            Err(trouble) => {
+            Ok((published, fired)) => self.follow(ended, published, fired),
+            Err(cause) => {
                 self.stop_here(context);
-                self.fail(trouble);
+                self.fail(cause);
             }
         }
     }
 
     /// Ends a branch.
-    fn stop_here(&mut self, context: &[u32]) {
+    pub(crate) fn stop_here(&mut self, context: &[u32]) {
         let state = &mut self.execution.state;
         state.share(context);
         variables::join(state.ended.get_or_insert_default(), context);
@@ -87,7 +84,7 @@ impl<'a> Conductor<'a> {
         context: &Context,
         outcome: &Outcome,
         end: TaskEnd,
-    ) -> Result<(variables::Changes, Vec<Fired<'a>>), Trouble> {
+    ) -> Result<(variables::Changes, Vec<Fired<'a>>), Cause> {
         let graph = self.graph;
         let node = graph.node(key.node);
         let task = (node.name.as_str(), outcome);
@@ -104,7 +101,7 @@ impl<'a> Conductor<'a> {
                 None => true,
                 Some(when) => self
                     .holds(when, seen, Some(task))
-                    .map_err(|error| Trouble::evaluating("WF604", "condition", Some(&node.name), &error))?,
+                    .map_err(|error| Cause::evaluating("WF604", "condition", Some(&node.name), &error))?,
             };
             if fires {
                 let mut changes = published.clone();
@@ -122,12 +119,12 @@ impl<'a> Conductor<'a> {
         changes: &mut variables::Changes,
         task: (&str, &Outcome),
         bytes: &mut u64,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Cause> {
         for (name, value) in entries {
             let seen = vars.map(|vars| variables::seen_through(vars, changes));
             let value = self
                 .render(value, seen, Some(task), None)
-                .map_err(|error| Trouble::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
+                .map_err(|error| Cause::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
             // The limit is applied while a task's end is processed; otherwise it could take any amount of memory before
             // it is rejected.
             *bytes += variables::size_of(name, &value);
@@ -144,7 +141,7 @@ impl<'a> Conductor<'a> {
         context: &Context,
         published: &variables::Changes,
         fired: &[Fired],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Cause> {
         let state = &self.execution.state;
         let mut all: Vec<&variables::Changes> = fired.iter().map(|next| &next.changes).collect();
         all.extend(fired.is_empty().then_some(published));
@@ -164,33 +161,30 @@ impl<'a> Conductor<'a> {
     }
 
     /// Checks a number of bytes of variables against the limit.
-    pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Trouble> {
+    pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Cause> {
         let most = self.graph.limits.context_bytes;
         if bytes <= most as u64 {
             return Ok(());
         }
         let by = task.map(|task| format!(", published by task {task}")).unwrap_or_default();
-        let message = format!(
-            "WF614: with variable {variable}{by}, the variables take {bytes} bytes, but at most {most} are allowed"
-        );
-        Err(Trouble { message })
+        let message =
+            format!("with variable {variable}{by}, the variables take {bytes} bytes, but at most {most} are allowed");
+        Err(Cause::rule("WF614", task, message))
     }
 
-    fn follow(
-        &mut self,
-        key: TaskKey,
-        context: &Context,
-        end: TaskEnd,
-        published: variables::Changes,
-        fired: Vec<Fired>,
-    ) {
-        let handled = !end.is_failure()
-            || fired
-                .iter()
-                .any(|next| next.targets.iter().any(|target| matches!(target, Target::Task(..) | Target::Noop)));
+    fn follow(&mut self, ended: &EndedTask, published: variables::Changes, fired: Vec<Fired>) {
+        let EndedTask { key, context, end, .. } = ended;
+        let leads = |target: &Target| matches!(target, Target::Task(..) | Target::Noop);
+        let handled = !end.is_failure() || fired.iter().any(|next| next.targets.iter().any(leads));
         let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));
+        if !handled || told {
+            self.close(ended, told);
+        }
+        // A rerun runs a task again whose failure was not handled, and then what it leads to: only the tasks listed beside
+        // `fail` start now.
+        let only_beside_fail = end.is_failure() && (told || !handled);
         let mut arrivals: Vec<(NodeId, Context)> = Vec::new();
-        let mut leads_on: Vec<(NodeId, u32, Context, bool)> = Vec::new();
+        let mut leads_on: Vec<NextTask> = Vec::new();
         let mut ends: Vec<Context> = Vec::new();
         let alone = fired.len() <= 1;
         if !alone {
@@ -205,17 +199,17 @@ impl<'a> Conductor<'a> {
             let beside_fail = next.targets.contains(&Target::Fail);
             let mut led = false;
             for target in next.targets {
-                if let Target::Task(to) = *target {
-                    led = true;
-                    if self.graph.node(to).join.is_some() {
-                        match arrivals.iter_mut().find(|(join, _)| *join == to) {
-                            Some((_, seen)) => variables::join(seen, &carried),
-                            None => arrivals.push((to, carried.clone())),
-                        }
-                    } else {
-                        let route = self.route_to(to, key.route);
-                        leads_on.push((to, route, carried.clone(), beside_fail));
+                let Target::Task(to) = *target else { continue };
+                led = true;
+                if self.graph.node(to).join.is_some() {
+                    match arrivals.iter_mut().find(|(join, _)| *join == to) {
+                        Some((_, seen)) => variables::join(seen, &carried),
+                        None => arrivals.push((to, carried.clone())),
                     }
+                } else {
+                    let route = self.route_to(to, key.route);
+                    let (context, after_closing) = (carried.clone(), ended.closing);
+                    leads_on.push(NextTask { node: to, route, context, beside_fail, after_closing });
                 }
             }
             if !led {
@@ -223,20 +217,19 @@ impl<'a> Conductor<'a> {
             }
         }
         if leads_on.len() + arrivals.len() + ends.len() > 1 {
-            leads_on.iter().for_each(|(_, _, context, _)| self.execution.state.share(context));
+            leads_on.iter().for_each(|next| self.execution.state.share(&next.context));
         }
-        self.close(key, end, handled, told);
-        if end.is_failure() && (told || !handled) {
-            // A rerun runs the task again, and then what it leads to; only the tasks listed beside `fail` start now.
-            let failed = self.execution.status == Status::Failed;
-            leads_on.retain(|(.., beside_fail)| *beside_fail && failed);
+        if only_beside_fail {
+            leads_on.retain(|next| next.beside_fail);
             arrivals.clear();
         }
-        for (node, route, context, beside_fail) in leads_on {
-            self.lead_to(node, route, context, beside_fail && told);
+        for next in leads_on {
+            self.lead_to(next, ended);
         }
         for (node, context) in arrivals {
-            self.arrive(node, key, context);
+            if !self.ends_before(node, ended) {
+                self.arrive(node, ended, context);
+            }
         }
         for context in ends {
             let state = &mut self.execution.state;
@@ -246,38 +239,50 @@ impl<'a> Conductor<'a> {
         self.execution.state.live -= 1;
     }
 
-    /// Fails the workflow if the end of a task does so.
-    fn close(&mut self, key: TaskKey, end: TaskEnd, handled: bool, told: bool) {
-        if handled && !told {
-            return;
+    /// Fails the workflow because of the end of a task.
+    fn close(&mut self, ended: &EndedTask, told: bool) {
+        if ended.end.is_failure() {
+            self.execution.state.failures.push(ended.key);
         }
-        let name = &self.graph.node(key.node).name;
-        let message = match end.is_failure() {
-            true => format!("task {name} ended as {} and no transition handles it", end.name()),
-            false => format!("task {name} transitioned to fail"),
+        let cause = match &ended.refusal {
+            Some(cause) => cause.clone(),
+            None if told => self.cause_of(ended, "transitioned to fail"),
+            None => self.cause_of(ended, &format!("ended as {} and no transition handles it", ended.end.name())),
         };
-        if end.is_failure() {
-            self.execution.state.failures.push(key);
-        }
-        let message = if told { format!("task {name} transitioned to fail") } else { message };
-        self.fail(Trouble { message });
+        self.fail(cause);
     }
 
-    /// Starts one more branch: a task begins, possibly beside `fail` in a workflow that has just failed.
-    fn lead_to(&mut self, node: NodeId, route: u32, context: Context, beside_fail: bool) {
+    /// Describes a task's end as a cause, with what was reported.
+    fn cause_of(&self, ended: &EndedTask, what: &str) -> Cause {
+        let name = &self.graph.node(ended.key.node).name;
+        if ended.outcome.error.is_none() {
+            self.missing.note();
+        }
+        let error = ended.outcome.error.clone().filter(|_| ended.end.is_failure());
+        let said = error.as_ref().and_then(cause::saying).map(|said| format!(": {said}")).unwrap_or_default();
+        let message = format!("task {name} {what}{said}");
+        Cause { task: Some(name.clone()), message, error, ..Cause::default() }
+    }
+
+    /// Starts one more branch.
+    fn lead_to(&mut self, next: NextTask, after: &EndedTask) {
         if self.execution.state.routes > self.graph.max_visits {
-            let message =
-                format!("WF609: task {} was reached on more routes than max_visits allows", self.graph.node(node).name);
-            return self.fail(Trouble { message });
+            let name = &self.graph.node(next.node).name;
+            let message = format!("task {name} was reached on more routes than max_visits allows");
+            return self.fail(Cause::rule("WF609", Some(name), message));
         }
-        self.execution.state.live += 1;
-        if beside_fail && self.execution.status == Status::Failed {
-            self.execution.status = Status::Running;
-            self.ready(node, route, context);
-            self.execution.status = Status::Failed;
-        } else {
-            self.work.push_back(Work::Ready { node, route, context });
+        if next.beside_fail || !self.ends_before(next.node, after) {
+            self.execution.state.live += 1;
+            self.work.push_back(Work::Ready(next));
         }
+    }
+
+    /// Whether a way from a closing task back to the ways forward ends here for good. A rerun goes forward from the failure
+    /// that the task was started for, and must not take up this way as well.
+    fn ends_before(&self, node: NodeId, after: &EndedTask) -> bool {
+        let before = self.graph.node(after.key.node);
+        let of_unhandled = after.closing && (before.beside_fail || !before.closing);
+        of_unhandled && !self.goes_on(self.graph.node(node).closing)
     }
 
     fn route_to(&mut self, node: NodeId, route: u32) -> u32 {
@@ -312,7 +317,8 @@ impl<'a> Conductor<'a> {
     }
 
     /// Processes the arrival of an inbound task at a join.
-    fn arrive(&mut self, node: NodeId, from: TaskKey, context: Context) {
+    fn arrive(&mut self, node: NodeId, ended: &EndedTask, context: Context) {
+        let (from, after_closing) = (ended.key, ended.closing);
         let needed = self.graph.node(node).join.unwrap_or(1);
         let inbound = self.graph.inbound(node);
         let repeats = self.graph.node(node).repeats;
@@ -337,12 +343,14 @@ impl<'a> Conductor<'a> {
             join.fired = true;
             let context = std::mem::take(&mut join.context);
             state.live += 1;
-            self.work.push_back(Work::Ready { node, route: from.route, context });
             if !repeats {
                 state.joins.remove(place);
-                return state.note_fired(node, from.route);
+                state.note_fired(node, from.route);
+                return self.make_ready(node, from.route, context, after_closing);
             }
+            self.make_ready(node, from.route, context, after_closing);
         }
+        let state = &mut self.execution.state;
         if state.joins[place].fired && arrived >= inbound {
             state.joins.remove(place);
         }

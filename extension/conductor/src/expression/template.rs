@@ -3,10 +3,12 @@
 pub(crate) mod compiled;
 pub(crate) mod metered;
 mod names;
+mod outcome;
 mod references;
 mod watched;
 
 pub use names::{FILTERS, FUNCTIONS, TESTS};
+pub use outcome::may_hold_after;
 pub use references::{Named, Read, References};
 pub(crate) use watched::unwatched;
 

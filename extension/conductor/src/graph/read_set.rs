@@ -88,7 +88,8 @@ pub fn settle(graph: &mut Graph) {
         (0..graph.nodes.len() as NodeId).map(|node| (walk.after(node, true), walk.after(node, false))).collect();
     for (node, (success, failure)) in graph.nodes.iter_mut().zip(needs) {
         node.success_needs = success;
-        node.failure_needs = failure;
+        // If nothing handles the failure, the workflow's error says what was reported.
+        node.failure_needs = Needs { result: true, ..failure };
     }
     let any = |needs: &Needs| needs.any_task();
     graph.reads_tasks = any(&start) || any(&output) || finishing.iter().chain(&scheduling).any(any);

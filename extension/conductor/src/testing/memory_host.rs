@@ -1,7 +1,8 @@
 //! An execution in memory: the rows that the extension keeps in tables, for tests and for tools without a database. Its
 //! clock stands still until [`Ledger::wait`] advances it.
 
-use crate::engine::commands::{Changes, Hold, NewTask, Report, Row, Start, Withdraw, Withdrawn};
+use crate::engine::cause::Cause;
+use crate::engine::commands::{Changes, Hold, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::control::Rerun;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
@@ -59,8 +60,8 @@ pub struct Ledger {
     pub signals: Vec<Signal>,
     /// The variables, with all branches merged.
     pub variables: Data,
-    /// Why it failed.
-    pub error_message: Option<String>,
+    /// Why it failed, and what else went wrong while it closed.
+    pub errors: Vec<Cause>,
     /// The output, once it has ended.
     pub output: Option<Data>,
     /// Whether it has ended.
@@ -90,7 +91,7 @@ impl Ledger {
             rows: Vec::new(),
             signals: Vec::new(),
             variables: crate::engine::variables::empty(),
-            error_message: None,
+            errors: Vec::new(),
             output: None,
             over: false,
             known_lists: None,
@@ -102,6 +103,11 @@ impl Ledger {
     /// Returns the status of the workflow.
     pub fn status(&self) -> Status {
         self.execution.status
+    }
+
+    /// Returns why it failed: the first of its errors.
+    pub fn error_message(&self) -> Option<&str> {
+        self.errors.first().map(|cause| cause.message.as_str())
     }
 
     /// Returns the rows that can be claimed now or after a delay, by task, route and item.
@@ -182,6 +188,7 @@ impl Ledger {
                     error: outcome.error.clone().or(nothing.clone()),
                     jitter: 0.5,
                     advice: Advice::None,
+                    closing: row.closing,
                 };
                 reports.push((outcome.row, conductor.finish(&reported)));
                 if conductor.must_settle() {
@@ -204,9 +211,14 @@ impl Ledger {
         self.control(|conductor| conductor.resume());
     }
 
-    /// Lets nothing new start.
+    /// Lets nothing new start, except what closes the execution.
     pub fn cancel(&mut self) {
         self.control(|conductor| conductor.cancel());
+    }
+
+    /// Ends it at once.
+    pub fn force_cancel(&mut self) {
+        self.control(|conductor| conductor.force_cancel());
     }
 
     /// Runs tasks again: those given by name and route, or all that failed; with `reset_items`, also items that
@@ -246,7 +258,8 @@ impl Ledger {
         });
         let context = rows.first().map(|row| row.context.clone()).unwrap_or_default();
         let ended_at_once = rows.first().is_some_and(|row| row.action.is_none() && row.signal.is_none());
-        Rerun { key, context, items, reset_items, first: None, ended_at_once }
+        let closing = rows.first().is_some_and(|row| row.closing);
+        Rerun { key, context, items, reset_items, first: None, ended_at_once, closing }
     }
 
     /// Applies an event that reads nothing but the execution, along with its consequences.
@@ -269,7 +282,7 @@ impl Ledger {
         let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
         let reports = event(&mut conductor);
         let mut ends = Vec::new();
-        let mut void = false;
+        let mut void = Reach::Nothing;
         let mut done = conductor.done();
         for (row, report) in reports {
             let now = self.now;
@@ -283,7 +296,7 @@ impl Ledger {
             self.execution = execution;
             self.due = self.due.filter(|_| self.execution.status == Status::Running);
             ends.extend(changes.whole_ends.iter().copied());
-            void |= changes.void;
+            void = void.max(changes.void);
             let withdraw = changes.withdraw.clone();
             self.update(&changes);
             let mut scheduled = changes.scheduled;
@@ -291,7 +304,7 @@ impl Ledger {
             self.insert(scheduled);
             let withdrawn = self.withdraw(&withdraw);
             self.insert(rest);
-            if withdraw != Withdraw::Nothing {
+            if !withdraw.is_nothing() {
                 let facts = self.facts();
                 let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
                 conductor.withdrawn(&withdrawn);
@@ -299,7 +312,7 @@ impl Ledger {
             }
         }
         for row in 0..self.rows.len() {
-            if void && self.rows[row].status == RowStatus::Running {
+            if self.rows[row].status == RowStatus::Running && void.reaches(self.rows[row].closing) {
                 let _ = self.report(row, TaskEnd::Cancelled, None);
             }
         }
@@ -337,15 +350,13 @@ impl Ledger {
         // A pause shows in `ready`: the ledger's rows need no mark.
         debug_assert!(matches!(changes.hold, Hold::Nothing | Hold::Pause | Hold::Resume));
         if changes.rerun {
-            self.error_message = None;
+            self.errors.clear();
             (self.output, self.known_lists) = (None, None);
         }
         if let Some(variables) = &changes.variables {
             self.variables = variables.clone();
         }
-        if let Some(message) = &changes.error_message {
-            self.error_message = Some(message.clone());
-        }
+        self.errors.extend(changes.causes.iter().cloned());
         if let Some(end) = &changes.end {
             (self.output, self.known_lists) = (end.output.clone(), end.lists.clone());
             self.over = true;
@@ -355,12 +366,7 @@ impl Ledger {
     fn withdraw(&mut self, withdraw: &Withdraw) -> Vec<Withdrawn> {
         let mut withdrawn: BTreeMap<TaskKey, u32> = BTreeMap::new();
         for row in self.rows.iter_mut().filter(|row| row.is_pending()) {
-            let meant = match withdraw {
-                Withdraw::Nothing => false,
-                Withdraw::Items(keys) => keys.contains(&row.key),
-                Withdraw::Everything => true,
-            };
-            if meant {
+            if withdraw.reaches(row.key, row.closing) {
                 (row.status, row.due) = (RowStatus::Ended(TaskEnd::Cancelled), None);
                 row.withdrawn = true;
                 *withdrawn.entry(row.key).or_default() += 1;
@@ -392,9 +398,10 @@ impl Ledger {
                 awaits_retry: false,
                 retries: 0,
                 max_retries: task.max_retries as u32,
+                closing: task.closing,
                 withdrawn: false,
                 result,
-                error: None,
+                error: task.error,
             });
         }
     }

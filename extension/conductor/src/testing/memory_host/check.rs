@@ -1,7 +1,7 @@
 //! Invariants of an execution and its rows, which hold at any moment.
 
 use super::{Ledger, RowStatus, TaskRow};
-use crate::engine::state::TaskKey;
+use crate::engine::state::{Status, TaskKey};
 
 impl Ledger {
     /// Returns the broken invariants; empty if all is well.
@@ -22,6 +22,13 @@ impl Ledger {
         live.dedup();
         if !self.over && live.len() as u32 != self.execution.state.live {
             broken.push(format!("{} tasks are live, but the state says {}", live.len(), self.execution.state.live));
+        }
+        let has_stopped = self.execution.status != Status::Running;
+        if self.rows.iter().any(|row| has_stopped && row.is_pending() && !row.closing) {
+            broken.push("a task waits on a way forward although the execution has stopped".to_owned());
+        }
+        if self.rows.iter().any(|row| self.execution.state.forced && row.is_pending()) {
+            broken.push("a task waits although the execution was stopped by force".to_owned());
         }
         let waits_for = |row: &TaskRow, name: &str| {
             row.begun && row.status == RowStatus::Ready && row.signal.as_deref() == Some(name)

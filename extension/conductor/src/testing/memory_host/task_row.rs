@@ -49,6 +49,8 @@ pub struct TaskRow {
     pub retries: u32,
     /// Number of retries allowed.
     pub max_retries: u32,
+    /// Whether it still runs while the execution closes.
+    pub closing: bool,
     /// Whether it ended without having begun.
     pub withdrawn: bool,
     /// The reported result.

@@ -22,6 +22,8 @@ pub enum Step {
     Resume,
     /// The execution is told to stop.
     Cancel,
+    /// The execution is stopped at once.
+    ForceCancel,
     /// A signal is sent: its name, its key, its payload.
     Signal(String, Option<String>, Option<Data>),
     /// Tasks run again, by name and route; if empty, all that failed. True: successful items too.
@@ -36,6 +38,7 @@ impl Step {
             0 if !ledger.over => Some(Step::Pause),
             1 | 2 if ledger.execution.paused => Some(Step::Resume),
             3 if !ledger.over && chance.one_in(3) => Some(Step::Cancel),
+            3 if !ledger.over && chance.one_in(8) => Some(Step::ForceCancel),
             4 if ledger.over => Some(Step::Rerun(chosen(chance, ledger), chance.one_in(2))),
             5 | 6 => Some(Step::Wait(*chance.pick(&[1.0, 3.0, 5.0, 10.0]))),
             7 => {
@@ -86,6 +89,7 @@ impl Step {
             Step::Pause => ledger.pause(),
             Step::Resume => ledger.resume(),
             Step::Cancel => ledger.cancel(),
+            Step::ForceCancel => ledger.force_cancel(),
             Step::Signal(name, key, payload) => ledger.signal(name, key.as_deref(), payload.clone())?,
             Step::Rerun(tasks, reset_items) => ledger.rerun(tasks, *reset_items)?,
         }

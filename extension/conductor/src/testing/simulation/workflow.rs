@@ -16,8 +16,8 @@ pub fn workflow(chance: &mut Chance) -> Value {
         "vars": [{"n": 0}, {"own": null}, {"last": null}],
         "output_map": [{"n": "{{ vars.n }}"}, {"own": "{{ vars.own }}"}, {"last": "{{ vars.last }}"}],
     });
-    if chance.one_in(6) {
-        tasks.push(json!({"name": "last", "action": "sim.work", "input": {"n": "{{ vars.n }}"}}));
+    if chance.one_in(3) {
+        tasks.extend(finally(chance));
         source["finally"] = json!("last");
     }
     if chance.one_in(6) {
@@ -57,6 +57,21 @@ fn task(chance: &mut Chance, number: usize, count: usize, cyclic: bool) -> Value
         }
     }
     task
+}
+
+/// Returns the last task, and sometimes one that follows it.
+fn finally(chance: &mut Chance) -> Vec<Value> {
+    // After some failures its input cannot be rendered.
+    let input = if chance.one_in(6) { "{{ task.t1.result }}" } else { "{{ vars.n }}" };
+    let mut last = json!({"name": "last", "action": "sim.work", "input": {"n": input}});
+    work(chance, &mut last);
+    if chance.one_in(2) {
+        return vec![last];
+    }
+    let mut after = json!({"name": "after_last", "action": "sim.work"});
+    work(chance, &mut after);
+    last["next"] = json!([{"when": chance.pick(&["{{ succeeded() }}", "{{ failed() }}"]), "do": ["after_last"]}]);
+    vec![last, after]
 }
 
 /// Adds what only a task that works or waits can have.

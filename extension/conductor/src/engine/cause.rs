@@ -1,0 +1,75 @@
+//! Why a workflow fails, and what else goes wrong while it closes.
+
+use crate::expression::{Data, ExpressionError, json};
+use crate::language::finding::shorten;
+use serde_json::{Value, json};
+
+/// Number of characters of a reported error that a message repeats.
+const REPEATED: usize = 300;
+/// Number of bytes of a reported error that are kept with its cause.
+const KEPT: usize = 8_000;
+
+/// One thing that went wrong.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cause {
+    /// The task, by name.
+    pub task: Option<String>,
+    /// The item's index.
+    pub item: Option<u32>,
+    /// Such as `WF602`; none: what a worker reported.
+    pub code: Option<&'static str>,
+    /// What went wrong, in one sentence that begins with the code.
+    pub message: String,
+    /// The error that was reported.
+    pub error: Option<Data>,
+}
+
+impl Cause {
+    /// Returns a violation of a rule; the message follows the code.
+    pub(crate) fn rule(code: &'static str, task: Option<&str>, message: String) -> Cause {
+        let task = task.map(str::to_owned);
+        Cause { task, code: Some(code), message: format!("{code}: {message}"), ..Cause::default() }
+    }
+
+    /// Returns an expression that failed to evaluate.
+    pub(crate) fn evaluating(code: &'static str, what: &str, task: Option<&str>, error: &ExpressionError) -> Cause {
+        let place = task.map(|task| format!(" of task {task}")).unwrap_or_default();
+        Cause::rule(code, task, format!("{what}{place} failed to evaluate: {error}"))
+    }
+
+    /// Returns the error of a task that could not begin because of this.
+    pub(crate) fn as_error(&self) -> Data {
+        let message = self.message.clone();
+        Data::from_pairs([("type", Data::from("not_started")), ("message", Data::from(message))])
+    }
+
+    /// Returns it as an entry of `errors`, apart from its time.
+    pub fn value(&self) -> Value {
+        let mut entry = serde_json::Map::new();
+        let mut put = |name: &str, value: Option<Value>| entry.extend(value.map(|value| (name.to_owned(), value)));
+        put("task", self.task.as_deref().map(Value::from));
+        put("item", self.item.map(Value::from));
+        put("code", self.code.map(Value::from));
+        put("message", Some(Value::from(self.message.as_str())));
+        let error = self.error.as_ref().map(json).filter(|error| !error.is_null());
+        put(
+            "error",
+            error.map(|error| if error.to_string().len() > KEPT { json!({"message": said(&error)}) } else { error }),
+        );
+        Value::Object(entry)
+    }
+}
+
+/// Returns what a reported error says, for a sentence; none: nothing.
+pub(crate) fn saying(error: &Data) -> Option<String> {
+    let error = json(error);
+    (!error.is_null()).then(|| said(&error))
+}
+
+fn said(error: &Value) -> String {
+    let message = match error.get("message").unwrap_or(error) {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    shorten(&message, REPEATED).into_owned()
+}
