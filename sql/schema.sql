@@ -315,6 +315,7 @@ CREATE TABLE workflow.workflow_task_execution (
   priority int NOT NULL DEFAULT 0,
   max_retries int NOT NULL DEFAULT 0,
   retry_count int NOT NULL DEFAULT 0,
+  lost_leases int NOT NULL DEFAULT 0,
   timed_out boolean NOT NULL DEFAULT false,
   skipped boolean NOT NULL DEFAULT false,
   held boolean NOT NULL DEFAULT false,
@@ -328,6 +329,8 @@ CREATE TABLE workflow.workflow_task_execution (
   task_index int,
   task_batch int,
   timeout_seconds int,
+  max_lost_leases int,
+  last_worker text,
   signal text,
   context int[],
   input jsonb,
@@ -381,6 +384,11 @@ COMMENT ON COLUMN workflow.workflow_task_execution.priority IS
   'Higher is claimed first: each step counts as a minute of waiting.';
 COMMENT ON COLUMN workflow.workflow_task_execution.retry_count IS 'Number of retries dispatched so far.';
 COMMENT ON COLUMN workflow.workflow_task_execution.max_retries IS 'Maximum number of retries.';
+COMMENT ON COLUMN workflow.workflow_task_execution.lost_leases IS
+  'How many leases on it have expired since it was scheduled or last rerun. Once there is one, it gets a lease of its own.';
+COMMENT ON COLUMN workflow.workflow_task_execution.max_lost_leases IS
+  'How many leases may expire before it ends as abandoned; NULL: pg_workflow.max_lost_leases.';
+COMMENT ON COLUMN workflow.workflow_task_execution.last_worker IS 'The worker whose lease on it expired last; NULL: none has.';
 COMMENT ON COLUMN workflow.workflow_task_execution.status IS
   'requested: waiting for its time, its turn among items, or its retry; scheduled: claimable, or waiting for its signal; running: leased, or its child execution is running; all others are final.';
 COMMENT ON COLUMN workflow.workflow_task_execution.timeout_seconds IS

@@ -12,33 +12,6 @@ RETURN ' (' || left(coalesce(error ->> 'message', error #>> '{}'), 200) || ')';
 COMMENT ON FUNCTION workflow.say_error(jsonb) IS 'A reported error as a sentence has it, in brackets; null for none.';
 REVOKE ALL ON FUNCTION workflow.say_error(jsonb) FROM PUBLIC;
 
--- Below what a task called is the cause; so deep as workflows call each other.
-CREATE FUNCTION workflow.say_cause(run workflow.workflow_execution) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  broken workflow.workflow_task_execution;
-  child workflow.workflow_execution;
-  place text;
-  below text;
-BEGIN
-  SELECT t.* INTO broken FROM workflow.workflow_task_execution t
-  WHERE t.part = run.part AND t.workflow_execution = run.id AND t.status IN ('failed', 'timeout', 'abandoned')
-    AND starts_with(run.error_message, format('task %s ', t.task_name))
-  ORDER BY t.completed_at DESC, t.id DESC LIMIT 1;
-  IF broken.calls THEN
-    SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = broken.part AND w.execution = broken.execution;
-  END IF;
-  -- A statement of its own: within an expression it might be called, and call itself, where there is no child.
-  IF child.error_message IS NOT NULL THEN
-    below := child.error_message || coalesce(workflow.say_cause(child), '');
-  END IF;
-  place := nullif(concat_ws(', ', 'item ' || broken.task_index, 'execution ' || child.execution), '') || ': ';
-  RETURN ' (' || coalesce(place, '') || coalesce(below, left(coalesce(broken.error ->> 'message', broken.error #>> '{}'), 200)) || ')';
-END $$;
-COMMENT ON FUNCTION workflow.say_cause(workflow.workflow_execution) IS
-  'What broke the task that a workflow failed of, as a sentence has it, in brackets; null: it failed of something else, or nothing was said.';
-REVOKE ALL ON FUNCTION workflow.say_cause(workflow.workflow_execution) FROM PUBLIC;
-
 CREATE FUNCTION workflow.last_claim(part int, action_ref text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -243,6 +216,19 @@ END $$;
 COMMENT ON FUNCTION workflow.why_joins(workflow.workflow_execution) IS 'The joins that something has arrived at, and what they wait for.';
 REVOKE ALL ON FUNCTION workflow.why_joins(workflow.workflow_execution) FROM PUBLIC;
 
+CREATE FUNCTION workflow.say_closed(run workflow.workflow_execution) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN (SELECT format('what closed it has run (%s): make sure that going on fits that; ', string_agg(c.task_name, ', ' ORDER BY c.first))
+    FROM (SELECT t.task_name, min(t.id) AS first FROM workflow.workflow_task_execution t
+          WHERE t.part = run.part AND t.workflow_execution = run.id AND t.closing AND t.attempt > 0
+          GROUP BY t.task_name ORDER BY first LIMIT 20) AS c
+    HAVING count(*) > 0);
+END $$;
+COMMENT ON FUNCTION workflow.say_closed(workflow.workflow_execution) IS
+  'The tasks that have closed an execution, up to 20, to begin a hint about going on with it; null: none has run.';
+REVOKE ALL ON FUNCTION workflow.say_closed(workflow.workflow_execution) FROM PUBLIC;
+
 CREATE FUNCTION workflow.why_ended(run workflow.workflow_execution, status workflow.execution_status, since timestamptz)
 RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
@@ -256,12 +242,12 @@ BEGIN
     WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
     RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
         ' (' || last.message || ')', workflow.say_time(since)),
-      'to go on with it all the same: ' || format(CASE WHEN run.state ?| '{failures, staged}' THEN 'SELECT workflow_rerun(%s)'
+      concat(workflow.say_closed(run), 'to go on with it all the same: ') || format(CASE WHEN run.state ?| '{failures, staged}' THEN 'SELECT workflow_rerun(%s)'
         ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with' END, run.execution);
   ELSE
     RETURN QUERY SELECT concat(format('it %s at %s', CASE status WHEN 'timeout' THEN 'timed out' ELSE status::text END, workflow.say_time(since)),
-        ': ' || run.error_message, workflow.say_cause(run)),
-      format('mend the cause, then SELECT workflow_rerun(%s)', run.execution);
+        ': ' || run.error_message),
+      concat(workflow.say_closed(run), format('mend the cause, then SELECT workflow_rerun(%s)', run.execution));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) IS 'How an execution ended, and how it can go on.';
@@ -278,11 +264,11 @@ BEGIN
   ORDER BY e.id DESC LIMIT 1;
   by_whom := concat(' since ' || workflow.say_time(last.created), ' by ' || last.author);
   IF run.status = 'canceling' THEN
-    RETURN QUERY SELECT format('it is being cancelled%s%s; what runs may finish', by_whom, ' (' || last.message || ')'),
-      'workers hear of it by their next heartbeat';
+    RETURN QUERY SELECT format('it is being cancelled%s%s; what runs may finish, and what closes it runs', by_whom, ' (' || last.message || ')'),
+      format('workers hear of it by their next heartbeat; to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
   ELSIF run.status IN ('failed', 'timeout') THEN
-    RETURN QUERY SELECT format('it has %s%s; what runs may finish', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
-      ' (' || concat(run.error_message, workflow.say_cause(run)) || ')'), format('then SELECT workflow_rerun(%s)', run.execution);
+    RETURN QUERY SELECT format('it has %s%s; what runs may finish, and what closes it runs', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
+      ' (' || run.error_message || ')'), format('to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
   ELSIF run.paused THEN
     RETURN QUERY SELECT concat(format('it is paused%s', by_whom), ': ' || run.pause_reason), format('SELECT workflow_resume(%s)', run.execution);
   END IF;

@@ -25,7 +25,7 @@ candidate AS MATERIALIZED (
     FOR NO KEY UPDATE OF t SKIP LOCKED) AS c
   ORDER BY c.queue_at, c.id)
 UPDATE workflow.workflow_task_execution t
-SET status = 'running', lease = $4, attempt = t.attempt + 1,
+SET status = 'running', lease = CASE WHEN t.lost_leases = 0 THEN $4 ELSE workflow.draw_token() END, attempt = t.attempt + 1,
     queue_at = NULL, started_at = $5, updated = $5,
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
 FROM ROWS FROM (pg_catalog.unnest(ARRAY(SELECT c.place FROM candidate c)), pg_catalog.unnest(ARRAY(SELECT c.id FROM candidate c))) AS first(place, id)

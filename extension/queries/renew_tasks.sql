@@ -12,7 +12,7 @@ WITH renewed AS (
       retry_count = CASE WHEN d.is_retry THEN t.retry_count + CASE WHEN d.delay > 0 THEN 0 ELSE 1 END ELSE 0 END,
       lease = CASE WHEN d.is_retry THEN t.lease END, execution = CASE WHEN d.keeps_child THEN t.execution END,
       attempt = CASE WHEN d.is_retry THEN t.attempt ELSE 0 END,
-      timed_out = false, result = NULL, error = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL,
+      lost_leases = CASE WHEN d.is_retry THEN t.lost_leases ELSE 0 END, timed_out = false, result = NULL, error = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL,
       updated = $10
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::float8[]), pg_catalog.unnest($7::bool[]), pg_catalog.unnest($8::bool[]), pg_catalog.unnest($9::bool[]), pg_catalog.unnest($11::int[]), pg_catalog.unnest($12::bool[]))
          AS d(workflow_execution, task_name, route, visit, released, delay, is_retry, everything, paused, first, keeps_child)

@@ -24,6 +24,7 @@ static MAX_CONTEXT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static MAX_WORKFLOW_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(10);
 static HAND_OVER_GRACE: GucSetting<i32> = GucSetting::<i32>::new(10);
 static MAX_RESULT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
+static MAX_LOST_LEASES: GucSetting<i32> = GucSetting::<i32>::new(5);
 static MAX_PARAMETER_BYTES: GucSetting<i32> = GucSetting::<i32>::new(16 << 20);
 static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1000);
@@ -68,6 +69,11 @@ pub fn tick_interval() -> Duration {
 /// Returns the maximum size of a reported result or error, in bytes as stored.
 pub fn max_result_bytes() -> i32 {
     MAX_RESULT_BYTES.get()
+}
+
+/// Returns how many leases on a task may expire before it ends as abandoned.
+pub fn max_lost_leases() -> i32 {
+    MAX_LOST_LEASES.get()
 }
 
 /// Returns the maximum size of the parameters of an execution, in bytes, uncompressed.
@@ -172,7 +178,7 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::UNIT_MS,
     );
-    let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 12] = [
+    let limits: [(&CStr, &CStr, &'static GucSetting<i32>, i32); 13] = [
         (
             c"pg_workflow.max_source_bytes",
             c"Sets the maximum size of a definition's source, in bytes.",
@@ -229,6 +235,12 @@ pub fn register() {
             c"Sets the maximum size of a reported result or error, in bytes as stored.",
             &MAX_RESULT_BYTES,
             256 << 20,
+        ),
+        (
+            c"pg_workflow.max_lost_leases",
+            c"Sets how many leases on a task may expire before it ends as abandoned.",
+            &MAX_LOST_LEASES,
+            1000,
         ),
         (
             c"pg_workflow.max_parameter_bytes",

@@ -104,6 +104,8 @@ pub struct Node {
     pub follows: Option<NodeId>,
     /// Higher goes first.
     pub priority: i32,
+    /// How many workers may lose it before it is abandoned; none: as the setting says.
+    pub max_lost_leases: Option<u32>,
     /// What may be read when it completes.
     pub success_needs: Needs,
     /// What may be read when it ends in any other way.
@@ -354,6 +356,7 @@ fn compile_task(
         follows_finally: false,
         follows: None,
         priority: task.priority,
+        max_lost_leases: task.max_lost_leases,
         success_needs: Needs::default(),
         failure_needs: Needs::default(),
     }

@@ -100,18 +100,25 @@ pub fn expire_leases(
     let lost: Vec<i64> = lost.into_iter().filter(|(_, run)| locked.contains(run)).map(|(task, _)| task).collect();
     let mut freed = 0;
     if !lost.is_empty() {
-        let arguments = || [lost.clone().into(), now.into()];
+        let arguments = || [lost.clone().into(), now.into(), settings::max_lost_leases().into()];
         statements::run(client, include_str!("../../queries/log_expired_leases.sql"), &arguments())?;
-        let requeued =
-            numbers(statements::run(client, include_str!("../../queries/requeue_tasks.sql"), &arguments())?, 1)?;
-        freed = requeued.len() as i32;
-        // Where nothing new is to start, a task that nobody works on has ended.
-        let requeued: BTreeSet<i64> = requeued.into_iter().collect();
-        end(
-            client,
-            now,
-            lost.into_iter().filter(|task| !requeued.contains(task)).map(|task| (task, "abandoned", None)),
-        )?;
+        let mut counted = statements::run(client, include_str!("../../queries/requeue_tasks.sql"), &arguments())?;
+        let mut abandoned = Vec::new();
+        while counted.next().is_some() {
+            if counted.get::<bool>(2)? == Some(true) {
+                freed += 1;
+                continue;
+            }
+            let (count, worker) = (counted.get::<i32>(3)?.unwrap_or_default(), counted.get::<String>(4)?);
+            let message = match &worker {
+                Some(worker) => format!("worker {worker} did not finish it in time; {count} leases on it have expired"),
+                None => format!("{count} leases on it have expired"),
+            };
+            let error = json!({"type": "abandoned", "message": message, "worker": worker, "lost_leases": count});
+            abandoned.push((counted.get::<i64>(1)?.unwrap_or_default(), "abandoned", Some(error.to_string())));
+        }
+        abandoned.sort_unstable_by_key(|(task, ..)| *task);
+        end(client, now, abandoned.into_iter())?;
     }
     statements::run(client, include_str!("../../queries/delete_spent_leases.sql"), &arguments())?;
     Ok(freed)

@@ -62,6 +62,8 @@ pub struct FreshTask {
     /// Whether its execution is paused.
     pub paused: bool,
     pub(super) priority: i32,
+    /// How many workers may lose it; none: as the setting says.
+    pub(super) max_lost_leases: Option<i32>,
     pub(super) result: Option<String>,
     /// Whether its action is a workflow.
     pub calls: bool,
@@ -258,5 +260,6 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     };
     let task_name = run.graph.node(task.key.node).name.clone();
     let priority = run.priority.saturating_add(task.priority);
-    FreshTask { run: run.id, task_name, start, delay, paused, priority, result, calls: false, task }
+    let max_lost_leases = run.graph.node(task.key.node).max_lost_leases.map(|count| count as i32);
+    FreshTask { run: run.id, task_name, start, delay, paused, priority, max_lost_leases, result, calls: false, task }
 }

@@ -99,7 +99,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 35] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 36] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -136,6 +136,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("task_index", value(task.index.map(|index| index as i32))),
         ("task_batch", value(task.batch.map(|batch| batch as i32))),
         ("timeout_seconds", value(task.timeout)),
+        ("max_lost_leases", value(fresh.max_lost_leases)),
         ("signal", value(task.signal.as_deref())),
         ("context", value((!task.context.is_empty()).then(|| numbers(&task.context)))),
         ("input", value(row.input)),

@@ -66,7 +66,7 @@ async fn what_went_wrong_is_told_in_order() {
             json!([
                 ["retrying", "one", "no route", "w1 (role postgres)",
                  {"type": "net", "attempt": 1, "next_retry_at": "2026-01-01T00:00:10+00:00"}],
-                ["lease_expired", "one", null, "w1 (role postgres)", {"attempt": 2}],
+                ["lease_expired", "one", null, "w1 (role postgres)", {"attempt": 2, "lost_leases": 1, "max_lost_leases": 5}],
                 ["failed", "one", "just a word", "w1 (role postgres)", {"attempt": 3}],
                 ["failed", "", verdict, null, null],
             ])

@@ -329,7 +329,7 @@ const INTERNAL: [(Level, &[&str]); 3] = [
             "recent_tasks",
             "require",
             "require_run",
-            "say_cause",
+            "say_closed",
             "say_error",
             "say_time",
             "task_created",

@@ -439,6 +439,7 @@ async fn workers_that_vanish_again_and_again_lose_nothing() {
         let mut session = Session::new(db).await;
         session.define("tasks:\n  - {name: a, action: demo.a, on_success: b}\n  - {name: b, action: demo.b}\n").await;
         session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[10]))").await;
+        session.run("SET pg_workflow.max_lost_leases = 1000").await;
         let mut now = 0.0;
         loop {
             let tasks = session.claim(3).await;

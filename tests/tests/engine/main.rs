@@ -33,6 +33,7 @@ mod process;
 mod prune;
 mod queue_head;
 mod reach;
+mod redelivery;
 mod report;
 mod rerun;
 mod rerun_family;

@@ -91,8 +91,8 @@ tasks:
         ];
         assert_why(&mut session, id, &expected).await;
         session.run("SELECT workflow_tick()").await;
-        let sentence = "it failed at 00:01:40: task a ended as timeout and no transition handles it \
-            (the task ran longer than 20 seconds)";
+        let sentence = "it failed at 00:01:40: task a ended as timeout and no transition handles it: \
+            the task ran longer than 20 seconds";
         let hint = format!("mend the cause, then SELECT workflow_rerun({id})");
         assert_why(&mut session, id, &[(sentence, &hint)]).await;
         let id = session.start().await;
@@ -226,8 +226,10 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         assert_why(&mut session, id, &[(&paused, &resume), (running, ""), (ready, "")]).await;
         session.at(2.0).await;
         session.run(format!("SELECT workflow_cancel({id}, 'no use')")).await;
-        let cancelling = format!("it is being cancelled since 00:00:02 by {me} (no use); what runs may finish");
-        assert_why(&mut session, id, &[(&cancelling, "workers hear of it by their next heartbeat"), (running, "")]).await;
+        let cancelling = format!("it is being cancelled since 00:00:02 by {me} (no use); what runs may finish, and what closes it runs");
+        let force = format!("to stop it at once, SELECT workflow_cancel({id}, force => true)");
+        let heartbeat = format!("workers hear of it by their next heartbeat; {force}");
+        assert_why(&mut session, id, &[(&cancelling, &heartbeat), (running, "")]).await;
         session.at(30.0).await;
         session.run("SELECT workflow_tick()").await;
         let rerun = format!("to go on with it all the same: SELECT workflow_rerun({id})");
@@ -238,12 +240,12 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         let tasks = session.claim(2).await;
         session.fail(&tasks[0], json!({"message": "broken"})).await;
         let (first, hint) = why(&mut session, id).await.remove(0);
-        assert!(first.starts_with("it has failed") && first.ends_with("; what runs may finish"), "{first}");
-        assert_eq!(hint, format!("then SELECT workflow_rerun({id})"));
+        assert!(first.starts_with("it has failed") && first.ends_with("; what runs may finish, and what closes it runs"), "{first}");
+        assert_eq!(hint, format!("to stop it at once, SELECT workflow_cancel({id}, force => true)"));
         session.complete(&tasks[1], json!(null)).await;
         let [(ended, hint)] = &why(&mut session, id).await[..] else { panic!() };
         assert!(ended.starts_with("it failed at 2026-01-01 00:00:30+00"), "{ended}");
-        assert!(ended.ends_with("ended as failed and no transition handles it (broken)"), "{ended}");
+        assert!(ended.ends_with("ended as failed and no transition handles it: broken"), "{ended}");
         assert_eq!(hint, &format!("mend the cause, then SELECT workflow_rerun({id})"));
         let id = session.start().await;
         for names in [&["a", "b"][..], &["c"]] {
@@ -266,9 +268,9 @@ async fn a_failure_is_explained_down_to_what_was_called() {
         let [first, second] = session.claim_named(["x", "x"]).await;
         session.complete(&first, json!(null)).await;
         session.fail(&second, json!({"message": "no quota"})).await;
-        let child = "task x ended as failed and no transition handles it (item 1: no quota)";
+        let child = "task x ended as failed and no transition handles it: item 1: no quota";
         let sentence = format!(
-            "it failed at 00:00:00: task call ended as failed and no transition handles it (execution {}: {child})",
+            "it failed at 00:00:00: task call ended as failed and no transition handles it: execution {}: {child}",
             id + 1
         );
         let hint = |id: i64| format!("mend the cause, then SELECT workflow_rerun({id})");

@@ -71,5 +71,8 @@ fn said(error: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    shorten(&message, REPEATED).into_owned()
+    // The error of a call names the execution that it called.
+    let called = error.get("execution").filter(|_| error.get("type").is_some_and(|kind| kind == "workflow"));
+    let place = called.map(|execution| format!("execution {execution}: ")).unwrap_or_default();
+    shorten(&format!("{place}{message}"), REPEATED).into_owned()
 }

@@ -87,6 +87,8 @@ pub(crate) struct EndedTask {
     pub closing: bool,
     /// Why it could not begin.
     pub refusal: Option<Cause>,
+    /// The item whose failure ended it.
+    pub item: Option<u32>,
 }
 
 /// Conducts one execution.

@@ -2,7 +2,7 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{ItemsRetry, Report, Row, Start, Withdrawn};
-use crate::engine::conductor::{Advice, Conductor, Reported};
+use crate::engine::conductor::{Advice, Conductor, EndedTask, Reported, Work};
 use crate::engine::facts::{Item, Outcome};
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, Rendering};
@@ -200,7 +200,9 @@ impl Conductor<'_> {
         if end == TaskEnd::Cancelled && progress.cancelled > 0 {
             self.stop(Status::Canceling);
         }
-        self.end_task(key, &progress.context, outcome, end, progress.closing);
+        let item = reported.index.filter(|_| reported.end.is_failure());
+        let (context, closing) = (progress.context, progress.closing);
+        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None, item }));
     }
 
     fn retry_items(&mut self, key: TaskKey, delay: f64) {

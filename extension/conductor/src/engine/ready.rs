@@ -162,7 +162,15 @@ impl Conductor<'_> {
         closing: bool,
     ) {
         let outcome = Outcome { status: end.name(), result, error: None };
-        self.end_without_work(EndedTask { key, context: context.clone(), outcome, end, closing, refusal: None });
+        self.end_without_work(EndedTask {
+            key,
+            context: context.clone(),
+            outcome,
+            end,
+            closing,
+            refusal: None,
+            item: None,
+        });
     }
 
     /// Ends a task that could not begin as failed.
@@ -170,7 +178,15 @@ impl Conductor<'_> {
         let end = TaskEnd::Failed;
         let outcome = Outcome { status: end.name(), result: None, error: Some(cause.as_error()) };
         let refusal = Some(cause);
-        self.end_without_work(EndedTask { key, context: context.clone(), outcome, end, closing: true, refusal });
+        self.end_without_work(EndedTask {
+            key,
+            context: context.clone(),
+            outcome,
+            end,
+            closing: true,
+            refusal,
+            item: None,
+        });
     }
 
     fn end_without_work(&mut self, mut ended: EndedTask) {

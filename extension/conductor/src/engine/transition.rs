@@ -43,7 +43,7 @@ impl<'a> Conductor<'a> {
 
     pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, end: TaskEnd, closing: bool) {
         let context = context.to_vec();
-        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None }));
+        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None, item: None }));
     }
 
     /// Tests a task's transitions and follows those that fire.
@@ -260,8 +260,9 @@ impl<'a> Conductor<'a> {
         }
         let error = ended.outcome.error.clone().filter(|_| ended.end.is_failure());
         let said = error.as_ref().and_then(cause::saying).map(|said| format!(": {said}")).unwrap_or_default();
-        let message = format!("task {name} {what}{said}");
-        Cause { task: Some(name.clone()), message, error, ..Cause::default() }
+        let item = ended.item.filter(|_| !said.is_empty()).map(|item| format!(": item {item}")).unwrap_or_default();
+        let message = format!("task {name} {what}{item}{said}");
+        Cause { task: Some(name.clone()), item: ended.item, message, error, ..Cause::default() }
     }
 
     /// Starts one more branch.

@@ -112,6 +112,9 @@ pub struct Task {
     /// Higher goes first; added to the workflow's priority.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
+    /// How many workers may lose it before it is abandoned; none: as the setting says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lost_leases: Option<u32>,
     /// Published on success, before any transition is tested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Assignment>,

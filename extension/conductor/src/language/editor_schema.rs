@@ -105,6 +105,10 @@ fn task() -> Map<String, Value> {
         "retry": reference("retry", "Retries the task after a failure."),
         "wait_for": reference("wait_for", "Waits for a signal instead of a worker."),
         "priority": {"type": "integer", "description": "Higher goes first."},
+        "max_lost_leases": {
+            "type": "integer", "minimum": 1, "maximum": 1000,
+            "description": "How many workers may lose the task before it ends as abandoned.",
+        },
         "next": {
             "type": "array", "items": {"$ref": "#/definitions/transition"},
             "description": "The transitions: every one whose condition is true fires, in order.",

@@ -10,6 +10,9 @@ use crate::language::definition::{Join, MaxFailures, OnItemFailure, Retry, Task,
 use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
+/// Maximum of `max_lost_leases`.
+const MOST_LOST_LEASES: u32 = 1000;
+
 impl Walk<'_> {
     /// Reads one task. `key` is its name if tasks are a map.
     pub fn read_task(&mut self, node: NodeId, key: Option<NodeId>, path: &str) -> Option<Task> {
@@ -42,6 +45,9 @@ impl Walk<'_> {
         let retry = fields.get("retry").and_then(|node| self.retry(node, &at("retry")));
         let wait_for = fields.get("wait_for").and_then(|node| self.wait_for(node, &at("wait_for")));
         let priority = fields.get("priority").and_then(|node| self.priority(node));
+        let lost = fields
+            .get("max_lost_leases")
+            .and_then(|node| self.whole(node, "`max_lost_leases`", Range::whole(1, MOST_LOST_LEASES)));
         let publish = fields.get("publish").map(|node| self.variables(node, &at("publish"), "`publish`"));
         let next = self.transitions(&fields, path);
         self.needs_action(&fields);
@@ -57,6 +63,7 @@ impl Walk<'_> {
             retry,
             wait_for,
             priority: priority.unwrap_or_default(),
+            max_lost_leases: lost.and_then(|count| u32::try_from(count).ok()),
             publish: publish.unwrap_or_default(),
             next,
         })
@@ -308,7 +315,7 @@ impl Walk<'_> {
         if fields.get("action").is_some() || fields.get("wait_for").is_some() {
             return;
         }
-        for name in ["input", "with_items", "retry"] {
+        for name in ["input", "with_items", "retry", "max_lost_leases"] {
             if let Some(node) = fields.get(name) {
                 self.report(201, node, format!("`{name}` in a task without `action`"), "add `action:`".to_owned());
                 return;

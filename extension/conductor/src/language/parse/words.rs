@@ -34,6 +34,7 @@ pub const TASK: &[&str] = &[
     "retry",
     "wait_for",
     "priority",
+    "max_lost_leases",
     "next",
     "publish",
     "on_success",
