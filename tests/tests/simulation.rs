@@ -90,7 +90,7 @@ fn in_memory(ledger: &Ledger) -> Whole {
         ended: ledger.over,
         variables: json!(ledger.variables),
         output: json_of(&ledger.output),
-        error_message: ledger.error_message.clone(),
+        error_message: ledger.error_message().map(str::to_owned),
         lists: if ledger.over { lists(ledger.task_lists()) } else { Default::default() },
         rows: ledger.rows.iter().map(|row| (place(row), look(row))).collect(),
         signals: ledger.signals.iter().map(signal).collect(),
@@ -280,6 +280,7 @@ impl Served<'_> {
                 );
             }
             Step::Cancel => drop(self.run(format!("SELECT workflow_cancel({execution})")).await),
+            Step::ForceCancel => drop(self.run(format!("SELECT workflow_cancel({execution}, force => true)")).await),
             Step::Rerun(tasks, reset_items) => {
                 let (names, routes): (Vec<String>, Vec<i32>) =
                     tasks.iter().map(|(name, route)| (name.clone(), *route as i32)).unzip();
