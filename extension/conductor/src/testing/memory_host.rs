@@ -135,6 +135,7 @@ impl Ledger {
             RowStatus::Ready if self.rows[row].is_claimable() && !self.execution.paused => {
                 let due = self.rows[row].timeout.map(|seconds| self.now + f64::from(seconds));
                 (self.rows[row].status, self.rows[row].due) = (RowStatus::Running, due);
+                self.rows[row].started = true;
                 Ok(())
             }
             other => Err(Refused(format!("the task cannot be claimed: it is {other:?}"))),
@@ -340,7 +341,7 @@ impl Ledger {
             for row in self.rows.iter_mut().filter(|row| row.key == rerun.key) {
                 if rerun.reset_items || row.status != RowStatus::Ended(TaskEnd::Completed) || rerun.released.is_none() {
                     row.retries = 0;
-                    (row.withdrawn, row.begun) = (false, false);
+                    (row.started, row.begun) = (false, false);
                     (row.result, row.error) = (None, None);
                     row.status = if open > 0 { RowStatus::Ready } else { RowStatus::Held };
                     open = open.saturating_sub(1);
@@ -368,7 +369,6 @@ impl Ledger {
         for row in self.rows.iter_mut().filter(|row| row.is_pending()) {
             if withdraw.reaches(row.key, row.closing) {
                 (row.status, row.due) = (RowStatus::Ended(TaskEnd::Cancelled), None);
-                row.withdrawn = true;
                 *withdrawn.entry(row.key).or_default() += 1;
             }
         }
@@ -399,7 +399,7 @@ impl Ledger {
                 retries: 0,
                 max_retries: task.max_retries as u32,
                 closing: task.closing,
-                withdrawn: false,
+                started: false,
                 result,
                 error: task.error,
             });

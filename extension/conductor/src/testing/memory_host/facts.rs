@@ -20,7 +20,10 @@ impl Ledger {
         let mut results = BTreeMap::new();
         let mut ended: Vec<(usize, String, Data)> = Vec::new();
         for (key, (place, rows)) in runs {
-            let list = rows.iter().filter(|row| !row.withdrawn).map(|row| row.result.clone().unwrap_or(Data::from(())));
+            let list = rows
+                .iter()
+                .filter(|row| row.started || row.index.is_none())
+                .map(|row| row.result.clone().unwrap_or(Data::from(())));
             let list: Vec<Data> = list.collect();
             let result = match rows[0].index {
                 None => list.first().cloned().unwrap_or(Data::from(())),

@@ -51,8 +51,8 @@ pub struct TaskRow {
     pub max_retries: u32,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
-    /// Whether it ended without having begun.
-    pub withdrawn: bool,
+    /// Whether it was ever claimed, or began to wait, since it was scheduled or last rerun.
+    pub started: bool,
     /// The reported result.
     pub result: Option<Data>,
     /// The reported error.
