@@ -88,6 +88,7 @@ fn completed(graph: &Graph, task: &str, index: Option<u32>) -> Reported<'static>
         error: Some(Data::from(())),
         jitter: 0.5,
         advice: Advice::None,
+        closing: false,
     }
 }
 
