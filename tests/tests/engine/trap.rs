@@ -140,7 +140,9 @@ async fn nothing_of_a_trap_is_called() {
     ]);
     let version: i32 =
         sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut admin).await.unwrap();
-    let open = if version >= 170_000 { open.options([("transaction_timeout", "0")]) } else { open };
+    // A parallel worker starts with the database's time limit, whatever its session has set.
+    let lasting = [("transaction_timeout", "0"), ("max_parallel_workers_per_gather", "0")];
+    let open = if version >= 170_000 { open.options(lasting) } else { open };
     let mut hostile = open.connect().await.unwrap();
     let path: String = sqlx::query_scalar("SHOW search_path").fetch_one(&mut hostile).await.unwrap();
     assert_eq!(path, "trap, pg_catalog");
