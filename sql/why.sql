@@ -247,7 +247,7 @@ BEGIN
   ELSE
     RETURN QUERY SELECT concat(format('it %s at %s', CASE status WHEN 'timeout' THEN 'timed out' ELSE status::text END, workflow.say_time(since)),
         ': ' || run.error_message),
-      concat(workflow.say_closed(run), format('mend the cause, then SELECT workflow_rerun(%s)', run.execution));
+      concat(workflow.say_closed(run), format('fix the cause, then SELECT workflow_rerun(%s)', run.execution));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) IS 'How an execution ended, and how it can go on.';

@@ -285,3 +285,23 @@ tasks:
         .await;
     }
 }
+
+#[tokio::test]
+async fn what_is_listed_beside_fail_does_not_start_after_a_cancel_nor_with_a_rerun() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest = "tasks:
+  - {name: a, action: demo.a, next: [{when: '{{ failed() }}', do: [alert, fail]}]}
+  - {name: alert, action: demo.b}
+";
+        let id = session.begin(rest).await;
+        let [a] = session.claim_named(["a"]).await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        session.fail(&a, json!(null)).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.work("a", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}

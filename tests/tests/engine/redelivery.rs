@@ -44,12 +44,12 @@ async fn the_definition_says_how_often_and_transitions_and_retries_see_the_end()
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let rest = "tasks:
-  - {name: poison, action: demo.a, max_lost_leases: 1, retry: {count: 1, when: \"{{ error().type == 'abandoned' }}\"}, on_failure: mend}
-  - {name: mend, action: demo.b}
+  - {name: poison, action: demo.a, max_lost_leases: 1, retry: {count: 1, when: \"{{ error().type == 'abandoned' }}\"}, on_failure: repair}
+  - {name: repair, action: demo.b}
 ";
         let id = session.begin(rest).await;
         lose(&mut session, "poison", 2, 0.0).await;
-        session.work("mend", json!(null)).await;
+        session.work("repair", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
         for (given, code) in [("0", "WF006"), ("1001", "WF006"), ("many", "WF005")] {
             let source = format!("ref: demo.x\nlabel: X\nversion: 1\ntasks: [{{name: a, action: demo.a, max_lost_leases: {given}}}]");

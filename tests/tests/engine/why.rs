@@ -93,7 +93,7 @@ tasks:
         session.run("SELECT workflow_tick()").await;
         let sentence = "it failed at 00:01:40: task a ended as timeout and no transition handles it: \
             the task ran longer than 20 seconds";
-        let hint = format!("mend the cause, then SELECT workflow_rerun({id})");
+        let hint = format!("fix the cause, then SELECT workflow_rerun({id})");
         assert_why(&mut session, id, &[(sentence, &hint)]).await;
         let id = session.start().await;
         session.at(200.0).await;
@@ -246,7 +246,7 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         let [(ended, hint)] = &why(&mut session, id).await[..] else { panic!() };
         assert!(ended.starts_with("it failed at 2026-01-01 00:00:30+00"), "{ended}");
         assert!(ended.ends_with("ended as failed and no transition handles it: broken"), "{ended}");
-        assert_eq!(hint, &format!("mend the cause, then SELECT workflow_rerun({id})"));
+        assert_eq!(hint, &format!("fix the cause, then SELECT workflow_rerun({id})"));
         let id = session.start().await;
         for names in [&["a", "b"][..], &["c"]] {
             for task in session.claim(2).await {
@@ -273,7 +273,7 @@ async fn a_failure_is_explained_down_to_what_was_called() {
             "it failed at 00:00:00: task call ended as failed and no transition handles it: execution {}: {child}",
             id + 1
         );
-        let hint = |id: i64| format!("mend the cause, then SELECT workflow_rerun({id})");
+        let hint = |id: i64| format!("fix the cause, then SELECT workflow_rerun({id})");
         assert_why(&mut session, id, &[(&sentence, &hint(id))]).await;
         assert_why(&mut session, id + 1, &[(&format!("it failed at 00:00:00: {child}"), &hint(id + 1))]).await;
     })

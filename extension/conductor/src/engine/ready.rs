@@ -15,9 +15,7 @@ impl Conductor<'_> {
     pub(crate) fn ready(&mut self, next: NextTask) {
         let compiled = self.graph.node(next.node);
         let closing = compiled.closing || next.beside_fail;
-        // Whatever the last tasks of a cancelled execution answer, it starts nothing new.
-        let is_refused = self.execution.status == Status::Canceling && !next.after_closing;
-        if is_refused || !self.goes_on(closing) {
+        if !self.starts(&next) {
             return self.stage(next);
         }
         // Outside of cycles, a task runs once per route. After a rerun it may run again, even twice: once because it
@@ -45,6 +43,12 @@ impl Conductor<'_> {
                 self.fail(cause);
             }
         }
+    }
+
+    /// Whether a task starts now. Whatever the last tasks of a cancelled execution answer, it starts nothing new.
+    pub(crate) fn starts(&self, next: &NextTask) -> bool {
+        let is_refused = self.execution.status == Status::Canceling && !next.after_closing;
+        !is_refused && self.goes_on(self.graph.node(next.node).closing || next.beside_fail)
     }
 
     /// Whether tasks start, or run again: on the ways forward while the execution is running, and those that close it until

@@ -220,7 +220,7 @@ impl<'a> Conductor<'a> {
             leads_on.iter().for_each(|next| self.execution.state.share(&next.context));
         }
         if only_beside_fail {
-            leads_on.retain(|next| next.beside_fail);
+            leads_on.retain(|next| next.beside_fail && self.starts(next));
             arrivals.clear();
         }
         for next in leads_on {
