@@ -359,11 +359,6 @@ impl State {
         }
     }
 
-    /// Returns a join that something has arrived at and that has not fired.
-    pub fn waiting_join(&self) -> Option<&Arrivals> {
-        self.joins.iter().find(|join| !join.fired)
-    }
-
     /// Returns the position in `joins` of a join's arrivals, adding them if necessary.
     pub fn arrivals(&mut self, node: NodeId, route: u32) -> usize {
         let place = self.joins.iter().position(|join| join.node == node && join.route == route);
