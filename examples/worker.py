@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 def build(task):
     if task["attempt"] <= task["input"]["broken_builds"]:
         raise RuntimeError("the registry does not answer")
-    return {"image": f"registry/{task['input']['app']}:{task['workflow_execution']}"}
+    return {"image": f"registry/{task['input']['app']}:{task['execution']}"}
 
 
 HANDLERS = {

@@ -14,7 +14,7 @@ REVOKE ALL ON FUNCTION workflow.author_of(text, text) FROM PUBLIC;
 CREATE FUNCTION workflow.log_claim(tasks bigint[], worker text, role text, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  INSERT INTO workflow.event (part, id, workflow_execution, task, task_name, task_index, kind, author, detail, created, updated)
+  INSERT INTO workflow.event (part, id, execution, task, task_name, task_index, kind, author, detail, created, updated)
   SELECT t.part, workflow.make_id(t.part, nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name, t.task_index,
     'started', workflow.author_of(worker, role), jsonb_build_object('attempt', t.attempt), now, now
   FROM unnest(tasks) AS o(id)
@@ -32,7 +32,7 @@ DECLARE
   run workflow.workflow_execution := workflow.require_run(execution_id);
 BEGIN
   RETURN QUERY SELECT e.* FROM workflow.event AS e
-    WHERE e.part = run.part AND e.workflow_execution = run.id AND e.id > coalesce(after, 0)
+    WHERE e.part = run.part AND e.execution = run.id AND e.id > coalesce(after, 0)
     ORDER BY e.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_events(bigint, int, bigint) IS

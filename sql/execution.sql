@@ -10,7 +10,7 @@ DECLARE
   home int := id >> 48;
 BEGIN
   RETURN EXISTS (SELECT FROM workflow.workflow_execution AS w
-    WHERE w.part = home AND w.execution = id AND w.version IS NOT NULL);
+    WHERE w.part = home AND w.id = id AND w.version IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION workflow.owns_execution(bigint) IS
   'Whether the engine owns the execution with the given id, because it runs a workflow with a pinned version.';
@@ -152,7 +152,7 @@ BEGIN
     SELECT e.id FROM tree JOIN workflow.execution AS e ON e.part = home AND e.parent = tree.id)
   SELECT tree.id INTO owned FROM tree
   WHERE EXISTS (SELECT FROM workflow.workflow_execution AS w
-      WHERE w.part = home AND w.execution = tree.id AND w.version IS NOT NULL)
+      WHERE w.part = home AND w.id = tree.id AND w.version IS NOT NULL)
     OR EXISTS (SELECT FROM workflow.workflow_task_execution AS t
       JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
       WHERE t.part = home AND t.execution = tree.id AND w.version IS NOT NULL)

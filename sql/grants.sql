@@ -22,7 +22,9 @@ BEGIN
   RETURN CASE
     -- The API.
     WHEN function_name IN ('workflow_claim', 'workflow_heartbeat', 'workflow_complete', 'workflow_fail', 'workflow_finish',
-      'workflow_finish_and_claim', 'workflow_tick') THEN 'worker'
+      'workflow_finish_and_claim', 'workflow_finish_json', 'workflow_finish_and_claim_json', 'workflow_tick') THEN 'worker'
+    -- What the two in JSON are made of.
+    WHEN function_name IN ('check_outcomes', 'flaw_of', 'interval_of', 'read_outcomes', 'write_answers') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
     WHEN function_name IN ('workflow_status', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
       'workflow_check', 'workflow_validate') THEN 'reader'
@@ -34,7 +36,7 @@ BEGIN
     -- Helpers in schema workflow. API functions that run with the caller's privileges need them; they compute, read and raise
     -- errors, and write nothing.
     WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
-      'check_format', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
+      'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
       'say_closed', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- may_count takes a lock, but an operator could block others just as well by locking the execution.

@@ -16,7 +16,7 @@ COMMENT ON COLUMN workflow.queue_summary.oldest IS 'When the first of them becam
 COMMENT ON COLUMN workflow.queue_summary.waited IS 'Time since then.';
 
 CREATE VIEW workflow.claim_detail WITH (security_invoker = true) AS
-SELECT t.part, t.id AS task, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.attempt, l.worker,
+SELECT t.part, t.id AS task, t.workflow_execution AS execution, t.task_name, t.task_index, t.action_ref, t.attempt, l.worker,
   t.started_at AS claimed, (SELECT workflow.now()) - t.started_at AS age, l.updated AS last_seen, l.until AS lease_until,
   l.until <= (SELECT workflow.now()) AS expired
 FROM workflow.lease AS l
@@ -29,7 +29,7 @@ COMMENT ON VIEW workflow.claim_detail IS
   'Tasks held by workers, one row per task: by whom, since when, and until when without another heartbeat. Reads leases and the tasks they name.';
 COMMENT ON COLUMN workflow.claim_detail.part IS 'The task''s part.';
 COMMENT ON COLUMN workflow.claim_detail.task IS 'The task.';
-COMMENT ON COLUMN workflow.claim_detail.workflow_execution IS 'The workflow execution it belongs to.';
+COMMENT ON COLUMN workflow.claim_detail.execution IS 'The execution it belongs to.';
 COMMENT ON COLUMN workflow.claim_detail.task_name IS 'The task''s name in the definition.';
 COMMENT ON COLUMN workflow.claim_detail.task_index IS 'Index of the item, from 0; NULL without with_items.';
 COMMENT ON COLUMN workflow.claim_detail.action_ref IS 'The action that the worker executes.';

@@ -36,7 +36,7 @@ BEGIN
   FROM (SELECT old.execution FROM workflow.workflow_definition d
         CROSS JOIN LATERAL (
           SELECT w.execution FROM workflow.workflow_execution w
-          JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+          JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
           WHERE w.workflow_def = d.id AND w.created <= ended_by AND e.status = ANY (wanted) AND e.updated <= ended_by
             AND e.parent IS NULL
             AND NOT EXISTS (SELECT FROM workflow.execution child

@@ -65,7 +65,6 @@ CREATE SEQUENCE workflow.workflow_definition_version_id_seq;
 CREATE SEQUENCE workflow.schedule_id_seq;
 -- A sequence number has 40 bits in an id; the node's bits begin above them.
 CREATE SEQUENCE workflow.execution_id_seq MAXVALUE 1099511627775;
-CREATE SEQUENCE workflow.workflow_execution_id_seq MAXVALUE 1099511627775;
 CREATE SEQUENCE workflow.workflow_task_execution_id_seq MAXVALUE 1099511627775;
 CREATE SEQUENCE workflow.event_id_seq MAXVALUE 1099511627775;
 CREATE SEQUENCE workflow.signal_id_seq MAXVALUE 1099511627775;
@@ -260,8 +259,8 @@ CREATE TABLE workflow.workflow_execution (
   pause_reason text,
   propagate_after bigint,
   PRIMARY KEY (id, part),
-  CONSTRAINT workflow_execution_execution_key UNIQUE (execution, part),
-  CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, execution) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
+  CONSTRAINT workflow_execution_id_check CHECK (id = execution),
+  CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, id) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
 ) WITH (fillfactor = 40);
 CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution (workflow_def, created, id);
 -- By time: due rows come first, whatever their part, so a tick with nothing to do reads only the start of the index.
@@ -270,8 +269,8 @@ CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
-COMMENT ON COLUMN workflow.workflow_execution.id IS 'Primary key: part << 48 | node << 40 | sequence.';
-COMMENT ON COLUMN workflow.workflow_execution.execution IS 'The execution that this is the run of.';
+COMMENT ON COLUMN workflow.workflow_execution.id IS 'Primary key: the id of its execution, so that there is one id for both.';
+COMMENT ON COLUMN workflow.workflow_execution.execution IS 'The execution that this is the run of: equal to id.';
 COMMENT ON COLUMN workflow.workflow_execution.workflow_def IS 'The workflow.';
 COMMENT ON COLUMN workflow.workflow_execution.current_tasks IS
   'Names of tasks that have not ended. Stored here for executions driven from outside; for the engine''s own, views and functions derive it from the tasks until the execution ends.';
@@ -344,6 +343,8 @@ CREATE TABLE workflow.workflow_task_execution (
   duration_ms bigint,
   result jsonb,
   error jsonb,
+  progress jsonb,
+  repeat_count int,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
@@ -422,11 +423,15 @@ COMMENT ON COLUMN workflow.workflow_task_execution.context IS
 COMMENT ON COLUMN workflow.workflow_task_execution.input IS 'The rendered input of the action.';
 COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'The result that the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'The error that the worker reported.';
+COMMENT ON COLUMN workflow.workflow_task_execution.repeat_count IS
+  'How often it was repeated because its result was not right yet; NULL: never.';
+COMMENT ON COLUMN workflow.workflow_task_execution.progress IS
+  'How far the last attempt that reported its progress got, for the next one; NULL: none has.';
 
 CREATE TABLE workflow.signal (
   part int NOT NULL,
   id bigint NOT NULL,
-  workflow_execution bigint NOT NULL,
+  execution bigint NOT NULL,
   task bigint,
   name text NOT NULL,
   key text,
@@ -434,16 +439,16 @@ CREATE TABLE workflow.signal (
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (id, part),
-  CONSTRAINT signal_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
+  CONSTRAINT signal_execution_fkey FOREIGN KEY (part, execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
 );
-CREATE UNIQUE INDEX signal_key ON workflow.signal (part, workflow_execution, name, key) WHERE key IS NOT NULL;
-CREATE INDEX signal_workflow_execution_idx ON workflow.signal (part, workflow_execution, name, id);
+CREATE UNIQUE INDEX signal_key ON workflow.signal (part, execution, name, key) WHERE key IS NOT NULL;
+CREATE INDEX signal_execution_idx ON workflow.signal (part, execution, name, id);
 COMMENT ON TABLE workflow.signal IS
   'Signals sent to executions, including those kept for tasks that do not wait for them yet.';
-COMMENT ON COLUMN workflow.signal.part IS 'The part of its workflow execution.';
+COMMENT ON COLUMN workflow.signal.part IS 'The part of its execution.';
 COMMENT ON COLUMN workflow.signal.id IS 'Primary key: part << 48 | node << 40 | sequence.';
-COMMENT ON COLUMN workflow.signal.workflow_execution IS 'The workflow execution that it was sent to.';
+COMMENT ON COLUMN workflow.signal.execution IS 'The execution that it was sent to.';
 COMMENT ON COLUMN workflow.signal.task IS 'The task execution that it completed; NULL: no task has waited for it yet.';
 COMMENT ON COLUMN workflow.signal.name IS 'The name that tasks wait for.';
 COMMENT ON COLUMN workflow.signal.key IS 'Sending a signal of the same name with the same key again has no effect.';
@@ -454,7 +459,7 @@ COMMENT ON COLUMN workflow.signal.updated IS 'When the row last changed.';
 CREATE TABLE workflow.event (
   part int NOT NULL,
   id bigint NOT NULL,
-  workflow_execution bigint NOT NULL,
+  execution bigint NOT NULL,
   task bigint,
   task_index int,
   task_name text,
@@ -465,23 +470,23 @@ CREATE TABLE workflow.event (
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (id, part),
-  CONSTRAINT event_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
+  CONSTRAINT event_execution_fkey FOREIGN KEY (part, execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
 );
-CREATE INDEX event_workflow_execution_idx ON workflow.event (part, workflow_execution, id);
+CREATE INDEX event_execution_idx ON workflow.event (part, execution, id);
 COMMENT ON TABLE workflow.event IS
   'History of executions: what people did to them, failures, retries, time limits and expired leases; with pg_workflow.log_transitions also every step. The engine never reads it to decide anything.';
-COMMENT ON COLUMN workflow.event.part IS 'The part of its workflow execution.';
+COMMENT ON COLUMN workflow.event.part IS 'The part of its execution.';
 COMMENT ON COLUMN workflow.event.id IS
   'Primary key: part << 48 | node << 40 | sequence. Orders the events of an execution.';
-COMMENT ON COLUMN workflow.event.workflow_execution IS 'The workflow execution it happened to.';
+COMMENT ON COLUMN workflow.event.execution IS 'The execution that it happened to.';
 COMMENT ON COLUMN workflow.event.task IS
   'The task execution it is about; NULL: the whole execution, or all items of a task.';
 COMMENT ON COLUMN workflow.event.task_index IS 'Index of the item.';
 COMMENT ON COLUMN workflow.event.task_name IS
   'The task''s name in the definition; NULL: it is about the whole execution.';
 COMMENT ON COLUMN workflow.event.kind IS
-  'pause, resume, cancel, rerun, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; with pg_workflow.log_transitions also scheduled, started, completed, skipped, cancelled.';
+  'pause, resume, cancel, rerun, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
 COMMENT ON COLUMN workflow.event.message IS
   'The reason given, the signal''s name, or what went wrong; truncated to 1000 characters.';
 COMMENT ON COLUMN workflow.event.author IS
@@ -593,7 +598,6 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.action_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.execution_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution', '');
-SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.signal', '');

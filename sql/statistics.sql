@@ -16,9 +16,9 @@ INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, task
 SELECT 0, n, (n + 4) / 5, format('t%s', n % 5), format('statistics.a%s', n % 5), 'completed', (n + 9) / 10,
   CASE WHEN n % 100 = 0 THEN now() - n * interval '1 second' END, CASE WHEN n % 100 = 50 THEN now() + n * interval '1 second' END
 FROM generate_series(1, 2000) AS n;
-INSERT INTO workflow.signal (part, id, workflow_execution, task, name)
+INSERT INTO workflow.signal (part, id, execution, task, name)
 SELECT 0, n, n, n, format('s%s', n % 5) FROM generate_series(1, 400) AS n;
-INSERT INTO workflow.event (part, id, workflow_execution, task, kind)
+INSERT INTO workflow.event (part, id, execution, task, kind)
 SELECT 0, n, n, n, 'failed' FROM generate_series(1, 400) AS n;
 INSERT INTO workflow.lease (part, id, token, worker, role, expires_from, until, tasks)
 SELECT 0, n, n, format('w%s', n % 10), 'statistics', until, until, ARRAY[n]

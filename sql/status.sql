@@ -7,7 +7,7 @@ DECLARE
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
   SELECT w.* INTO run FROM workflow.workflow_execution w
-  WHERE w.part = (execution_id >> 48)::int AND w.execution = require_run.execution_id;
+  WHERE w.part = (execution_id >> 48)::int AND w.id = require_run.execution_id;
   IF run.id IS NULL THEN
     PERFORM workflow.raise_error('WF616', format('there is no workflow execution for execution %s', execution_id), NULL,
       'pass the id that workflow_start returned');
@@ -18,24 +18,40 @@ COMMENT ON FUNCTION workflow.require_run(bigint) IS
   'Returns the workflow execution of an execution. Raises WF613 for null, WF616 if there is none.';
 REVOKE ALL ON FUNCTION workflow.require_run(bigint) FROM PUBLIC;
 
+CREATE FUNCTION workflow.closing_tasks(run workflow.workflow_execution) RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF run.version IS NULL OR run.status IN ('running', 'completed') THEN
+    RETURN '{}';
+  END IF;
+  RETURN ARRAY(
+    SELECT t.task_name FROM workflow.workflow_task_execution t
+    WHERE t.part = run.part AND t.workflow_execution = run.id AND t.closing AND t.started_at IS NOT NULL
+    GROUP BY t.task_name ORDER BY min(t.id) LIMIT 100);
+END $$;
+COMMENT ON FUNCTION workflow.closing_tasks(workflow.workflow_execution) IS
+  'Returns the names, up to 100, of the tasks that have begun and that close an execution which has failed, timed out or been cancelled, in the order in which they were created.';
+REVOKE ALL ON FUNCTION workflow.closing_tasks(workflow.workflow_execution) FROM PUBLIC;
+
 CREATE FUNCTION pg_catalog.workflow_status(execution_id bigint)
-RETURNS TABLE (execution bigint, workflow_execution bigint, workflow_ref text, status workflow.execution_status, ended boolean,
-  paused boolean, pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[],
-  variables jsonb, output jsonb, error_message text, created timestamptz, updated timestamptz)
+RETURNS TABLE (execution bigint, workflow_ref text, status workflow.execution_status, ended boolean, paused boolean,
+  pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[], closing_tasks text[],
+  parameters jsonb, variables jsonb, output jsonb, error_message text, errors jsonb, idempotency_key text, created timestamptz,
+  updated timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   run workflow.workflow_execution := workflow.require_run(execution_id);
 BEGIN
   RETURN QUERY
-  SELECT run.execution, run.id, e.action_ref, run.status, workflow.is_end(e.status), run.paused, run.pause_reason,
-    r.current_tasks, r.completed_tasks, r.failed_tasks, r.skipped_tasks, run.variables, e.result, run.error_message,
-    run.created, greatest(run.updated, e.updated)
+  SELECT run.id, e.action_ref, run.status, workflow.is_end(e.status), run.paused, run.pause_reason, r.current_tasks,
+    r.completed_tasks, r.failed_tasks, r.skipped_tasks, workflow.closing_tasks(run), e.config, run.variables, e.result,
+    run.error_message, coalesce(run.errors, '[]'), e.idempotency_key, run.created, greatest(run.updated, e.updated)
   FROM workflow.execution e, workflow.readable(run) r
   WHERE e.part = run.part AND e.id = run.execution;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
-  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names; output is set once it has ended. Errors: WF613 for null, WF616 if there is no such execution.';
+  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended. Errors: WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_tree(execution_id bigint, max_rows int DEFAULT 1000)
@@ -68,7 +84,7 @@ BEGIN
     coalesce(w.paused, false), m.created, greatest(m.updated, w.updated)
   FROM tree t
   JOIN member m ON m.id = t.id
-  LEFT JOIN workflow.workflow_execution w ON w.part = run.part AND w.execution = t.id
+  LEFT JOIN workflow.workflow_execution w ON w.part = run.part AND w.id = t.id
   LEFT JOIN workflow.workflow_task_execution k ON k.part = run.part AND k.execution = t.id
   ORDER BY t.path;
 END $$;
@@ -149,12 +165,12 @@ BEGIN
     SELECT 'a finished execution has no live task' AS invariant, 'workflow_task_execution' AS subject, t.id, format('task %s is %s', t.task_name, t.status) AS detail
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
-    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
     WHERE w.version IS NOT NULL AND workflow.is_end(e.status) AND NOT workflow.is_end(t.status)
     UNION ALL
     SELECT 'an execution that has not ended has a live task, or is paused', 'workflow_execution', w.id, format('it is %s', w.status)
     FROM workflow.workflow_execution w
-    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
     WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND NOT w.paused
       AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
                       WHERE t.part = w.part AND t.workflow_execution = w.id AND NOT workflow.is_end(t.status))
@@ -162,7 +178,7 @@ BEGIN
     SELECT 'the conductor counts the live tasks', 'workflow_execution', w.id,
       format('%s live, its state says %s', l.live, coalesce((w.state ->> 'live')::int, 1))
     FROM workflow.workflow_execution w
-    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
     CROSS JOIN LATERAL (
       SELECT count(DISTINCT CASE WHEN t.task_index IS NULL THEN t.id::text ELSE format('%s %s %s', t.task_name, t.route, t.visit) END) AS live
       FROM workflow.workflow_task_execution t
@@ -171,7 +187,7 @@ BEGIN
     UNION ALL
     SELECT 'an execution and its workflow end with the same status', 'workflow_execution', w.id, format('the execution is %s, the workflow %s', e.status, w.status)
     FROM workflow.workflow_execution w
-    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
     WHERE w.version IS NOT NULL AND workflow.is_end(e.status) AND e.status <> w.status
     UNION ALL
     SELECT 'a queued task is claimable', 'workflow_task_execution', t.id, format('task %s is %s', t.task_name, t.status)
@@ -209,15 +225,15 @@ BEGIN
     FROM workflow.workflow_task_execution t
     WHERE t.calls AND t.status = 'running'
       AND NOT EXISTS (SELECT FROM workflow.execution e
-                      JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
+                      JOIN workflow.workflow_execution w ON w.part = e.part AND w.id = e.id
                       WHERE e.part = t.part AND e.id = t.execution AND (w.due_at IS NOT NULL OR NOT workflow.is_end(e.status)))
     UNION ALL
     SELECT 'a child that has not ended does the work of a task, or is stopping', 'workflow_execution', w.id, format('it is %s', w.status)
     FROM workflow.workflow_execution w
-    JOIN workflow.execution e ON e.part = w.part AND e.id = w.execution
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
     WHERE w.depth > 0 AND w.status = 'running' AND NOT workflow.is_end(e.status)
       AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
-                      WHERE t.part = w.part AND t.execution = w.execution AND t.status = 'running')
+                      WHERE t.part = w.part AND t.execution = w.id AND t.status = 'running')
     UNION ALL
     SELECT 'referenced rows exist', o.subject, o.id, format('%s %s is missing', o.missing, o.reference)
     FROM (
@@ -228,7 +244,7 @@ BEGIN
       WHERE e.action IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.action a WHERE a.id = e.action)
       UNION ALL
       SELECT 'workflow_execution', w.id, 'execution', w.execution FROM workflow.workflow_execution w
-      WHERE NOT EXISTS (SELECT FROM workflow.execution e WHERE e.part = w.part AND e.id = w.execution)
+      WHERE NOT EXISTS (SELECT FROM workflow.execution e WHERE e.part = w.part AND e.id = w.id)
       UNION ALL
       SELECT 'workflow_execution', w.id, 'workflow_definition', w.workflow_def FROM workflow.workflow_execution w
       WHERE NOT EXISTS (SELECT FROM workflow.workflow_definition d WHERE d.id = w.workflow_def)
@@ -242,11 +258,11 @@ BEGIN
       SELECT 'workflow_task_execution', t.id, 'execution', t.execution FROM workflow.workflow_task_execution t
       WHERE t.execution IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution e WHERE e.part = t.part AND e.id = t.execution)
       UNION ALL
-      SELECT 'signal', s.id, 'workflow_execution', s.workflow_execution FROM workflow.signal s
-      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = s.part AND w.id = s.workflow_execution)
+      SELECT 'signal', s.id, 'workflow_execution', s.execution FROM workflow.signal s
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = s.part AND w.id = s.execution)
       UNION ALL
-      SELECT 'event', v.id, 'workflow_execution', v.workflow_execution FROM workflow.event v
-      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = v.part AND w.id = v.workflow_execution)) AS o
+      SELECT 'event', v.id, 'workflow_execution', v.execution FROM workflow.event v
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = v.part AND w.id = v.execution)) AS o
     UNION ALL
     SELECT 'an id contains its part', 'workflow_task_execution', t.id, format('its part is %s', t.part)
     FROM workflow.workflow_task_execution t WHERE t.id >> 48 <> t.part

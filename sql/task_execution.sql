@@ -103,7 +103,7 @@ BEGIN
       UNION ALL
       SELECT many.* FROM workflow.workflow_execution AS w
         JOIN workflow.workflow_task_execution AS many ON many.part = home AND many.workflow_execution = w.id
-      WHERE w.part = home AND w.execution = id
+      WHERE w.part = home AND w.id = id
     ) AS t
     WHERE (t.created, t.id) > (place, coalesce(after, 0)) ORDER BY t.created, t.id LIMIT workflow.page_size(max_rows);
 END $$;

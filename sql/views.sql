@@ -89,8 +89,8 @@ COMMENT ON VIEW workflow.workflow_execution_summary IS
   'Workflow executions, with their workflow and the number of tasks in each state.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.part IS
   'Its part: id >> 48. Filtering by it as well as by id makes a lookup fast.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.id IS 'The workflow execution.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.execution IS 'The execution that this is the run of.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.id IS 'The execution.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.execution IS 'The execution: equal to id.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_def IS 'The definition.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_ref IS 'Its ref.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.workflow_label IS 'The workflow''s current display name.';
@@ -111,7 +111,7 @@ COMMENT ON COLUMN workflow.workflow_execution_summary.created IS 'When it was cr
 COMMENT ON COLUMN workflow.workflow_execution_summary.updated IS 'When its row last changed.';
 
 CREATE VIEW workflow.workflow_task_detail WITH (security_invoker = true) AS
-SELECT t.part, t.id, t.workflow_execution, w.execution AS parent_execution, t.execution,
+SELECT t.part, t.id, t.workflow_execution AS execution, t.execution AS child_execution,
   d.ref AS workflow_ref, t.task_name, t.task_index, t.task_batch, t.action_ref,
   t.status, workflow.task_summary(t.status, t.skipped) AS summary,
   t.retry_count, t.max_retries, t.next_retry_at, t.timeout_seconds, t.timed_out,
@@ -123,9 +123,8 @@ COMMENT ON VIEW workflow.workflow_task_detail IS 'Task executions, with their wo
 COMMENT ON COLUMN workflow.workflow_task_detail.part IS
   'Its part: id >> 48. Filtering by it as well as by an id makes a lookup fast.';
 COMMENT ON COLUMN workflow.workflow_task_detail.id IS 'The task execution.';
-COMMENT ON COLUMN workflow.workflow_task_detail.workflow_execution IS 'The workflow execution it belongs to.';
-COMMENT ON COLUMN workflow.workflow_task_detail.parent_execution IS 'The execution of this workflow execution.';
-COMMENT ON COLUMN workflow.workflow_task_detail.execution IS
+COMMENT ON COLUMN workflow.workflow_task_detail.execution IS 'The execution it belongs to.';
+COMMENT ON COLUMN workflow.workflow_task_detail.child_execution IS
   'The child execution that does the work; NULL: the task itself is the work.';
 COMMENT ON COLUMN workflow.workflow_task_detail.workflow_ref IS 'The workflow.';
 COMMENT ON COLUMN workflow.workflow_task_detail.task_name IS 'The task''s name in the definition.';

@@ -23,9 +23,10 @@ COMMENT ON FUNCTION workflow.check_wait(interval) IS
 REVOKE ALL ON FUNCTION workflow.check_wait(interval) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_wait(execution_id bigint, timeout interval DEFAULT '1 minute')
-RETURNS TABLE (execution bigint, workflow_execution bigint, workflow_ref text, status workflow.execution_status, ended boolean,
-  paused boolean, pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[],
-  variables jsonb, output jsonb, error_message text, created timestamptz, updated timestamptz)
+RETURNS TABLE (execution bigint, workflow_ref text, status workflow.execution_status, ended boolean, paused boolean,
+  pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[], closing_tasks text[],
+  parameters jsonb, variables jsonb, output jsonb, error_message text, errors jsonb, idempotency_key text, created timestamptz,
+  updated timestamptz)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -41,7 +42,7 @@ BEGIN
   give_up := clock_timestamp() + timeout;
   LOOP
     SELECT workflow.is_end(e.status), pg_current_xact_id_if_assigned()::xid IN (e.xmin, w.xmin) INTO is_over, is_ours
-    FROM workflow.execution e JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
+    FROM workflow.execution e JOIN workflow.workflow_execution w ON w.part = e.part AND w.id = e.id
     WHERE e.part = run.part AND e.id = run.execution;
     left_over := extract(epoch FROM give_up - clock_timestamp());
     EXIT WHEN is_over IS NOT FALSE OR left_over <= 0;

@@ -94,7 +94,7 @@ DECLARE
   first record;
 BEGIN
   IF looks > 0 THEN
-    SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = t.part AND w.execution = t.execution;
+    SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = t.part AND w.id = t.execution;
     SELECT * INTO first FROM workflow.why_rows(child, 1, 1, now) AS w;
     RETURN QUERY SELECT format('waits for execution %s (%s): %s%s', t.execution, t.action_ref, 'task ' || first.task || ' ', first.why),
       coalesce(first.hint, format('SELECT * FROM workflow_why(%s)', t.execution));
@@ -219,11 +219,8 @@ REVOKE ALL ON FUNCTION workflow.why_joins(workflow.workflow_execution) FROM PUBL
 CREATE FUNCTION workflow.say_closed(run workflow.workflow_execution) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN (SELECT format('what closed it has run (%s): make sure that going on fits that; ', string_agg(c.task_name, ', ' ORDER BY c.first))
-    FROM (SELECT t.task_name, min(t.id) AS first FROM workflow.workflow_task_execution t
-          WHERE t.part = run.part AND t.workflow_execution = run.id AND t.closing AND t.attempt > 0
-          GROUP BY t.task_name ORDER BY first LIMIT 20) AS c
-    HAVING count(*) > 0);
+  RETURN (SELECT format('what closed it has run (%s): make sure that going on fits that; ', array_to_string(c.tasks[1:20], ', '))
+    FROM workflow.closing_tasks(run) AS c(tasks) WHERE c.tasks <> '{}');
 END $$;
 COMMENT ON FUNCTION workflow.say_closed(workflow.workflow_execution) IS
   'The tasks that have closed an execution, up to 20, to begin a hint about going on with it; null: none has run.';
@@ -239,7 +236,7 @@ BEGIN
     RETURN QUERY SELECT format('it completed at %s', workflow.say_time(since)), NULL::text;
   ELSIF status = 'cancelled' THEN
     SELECT e.* INTO last FROM workflow.event e
-    WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
+    WHERE e.part = run.part AND e.execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
     RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
         ' (' || last.message || ')', workflow.say_time(since)),
       concat(workflow.say_closed(run), 'to go on with it all the same: ') || format(CASE WHEN run.state ?| '{failures, staged}' THEN 'SELECT workflow_rerun(%s)'
@@ -260,7 +257,7 @@ DECLARE
   by_whom text;
 BEGIN
   SELECT e.* INTO last FROM workflow.event e
-  WHERE e.part = run.part AND e.workflow_execution = run.id AND e.kind = CASE run.status WHEN 'canceling' THEN 'cancel' ELSE 'pause' END
+  WHERE e.part = run.part AND e.execution = run.id AND e.kind = CASE run.status WHEN 'canceling' THEN 'cancel' ELSE 'pause' END
   ORDER BY e.id DESC LIMIT 1;
   by_whom := concat(' since ' || workflow.say_time(last.created), ' by ' || last.author);
   IF run.status = 'canceling' THEN

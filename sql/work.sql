@@ -22,10 +22,12 @@ CREATE TYPE workflow.outcome AS (
   result jsonb,
   error jsonb,
   may_retry boolean,
-  retry_in interval
+  retry_in interval,
+  hold_for interval,
+  progress jsonb
 );
 COMMENT ON TYPE workflow.outcome IS
-  'A worker''s report about a task: its id, the lease token it was claimed with, a status (completed, failed, timeout, abandoned or cancelled), a result and an error; may_retry false forbids a retry, and retry_in overrides the delay set by the task''s retry policy.';
+  'A worker''s report about a task: its id, the lease token it was claimed with, a status (completed, failed, timeout, abandoned or cancelled), a result and an error; may_retry false forbids a retry, retry_in overrides the delay set by the task''s retry policy, and progress is handed to the next attempt.';
 COMMENT ON COLUMN workflow.outcome.task IS 'Id of the task, as returned by the claim.';
 COMMENT ON COLUMN workflow.outcome.lease_token IS 'Lease token, as returned by the claim.';
 COMMENT ON COLUMN workflow.outcome.status IS 'How it ended: completed, failed, timeout, abandoned or cancelled.';
@@ -34,6 +36,9 @@ COMMENT ON COLUMN workflow.outcome.error IS 'The error.';
 COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the task''s retry policy.';
 COMMENT ON COLUMN workflow.outcome.retry_in IS
   'Time from now until the next retry; NULL: as the task''s retry policy says.';
+COMMENT ON COLUMN workflow.outcome.hold_for IS 'Must be NULL: reserved for holding back tasks of the same action.';
+COMMENT ON COLUMN workflow.outcome.progress IS
+  'Of a task that did not complete: how far it got, for the next attempt; NULL: what an earlier attempt said stands.';
 
 CREATE FUNCTION workflow.check_parts(parts int[]) RETURNS void
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_parts_wrapper';
@@ -83,13 +88,13 @@ REVOKE ALL ON FUNCTION workflow.next_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_claim(worker text, max_tasks int DEFAULT 1, actions text[] DEFAULT NULL,
   lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
-RETURNS TABLE (task bigint, lease_token bigint, workflow_execution bigint, task_name text, task_index int, action text, input jsonb,
-  attempt int, lease_until timestamptz)
+RETURNS TABLE (task bigint, lease_token bigint, execution bigint, task_name text, task_index int, action text, input jsonb,
+  attempt int, lease_until timestamptz, deadline timestamptz, last_error jsonb, progress jsonb)
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_claim_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) IS
-  'Claims up to max_tasks (1 to 10000) ready tasks for a worker, of the given actions (null: any), longest waiting first; each step of priority counts as a minute of waiting. lease: how long the worker may go without a heartbeat (more than 0, at most 30 days). parts: where to look; null: everywhere. Returns one row per task: its id, the lease token that its report must carry, its workflow execution, name, item index, action, rendered input, how many times it was claimed, and when the lease expires. Never waits for others. A role that is bound to parts gets only tasks in these. Errors: WF613 for an argument out of range, WF620 if the role is bound to other parts.';
+  'Claims up to max_tasks (1 to 10000) ready tasks for a worker, of the given actions (null: any), longest waiting first; each step of priority counts as a minute of waiting. lease: how long the worker may go without a heartbeat (more than 0, at most 30 days). parts: where to look; null: everywhere. Returns one row per task: its id, the lease token that its report must carry, its execution, name, item index, action, rendered input, how many times it was claimed, when the lease expires, when its timeout ends this attempt (null: never), and the error and the progress that the attempt before reported. Never waits for others. A role that is bound to parts gets only tasks in these. Errors: WF613 for an argument out of range, WF620 if the role is bound to other parts.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_finish(outcomes workflow.outcome[])
@@ -98,13 +103,14 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_finish_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) IS
-  'Accepts reports for up to 10000 tasks, advances each execution once, and returns one row per report, in order: the task, the lease token, and either its new state (completed, failed, timeout, abandoned, cancelled, retrying; running if other items of the task still are) or the code and message of its rejection: WF613 an invalid value, WF614 a result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside, WF620 the task is in a part that the role is not bound to. A rejected report changes nothing and does not affect the others.';
+  'Accepts reports for up to 10000 tasks, advances each execution once, and returns one row per report, in order: the task, the lease token, and either its new state (completed, failed, timeout, abandoned, cancelled or retrying; of an item, its own) or the code and message of its rejection: WF613 an invalid value, WF614 a result too large, WF615 the lease is stale, WF616 no such task, WF618 driven from outside, WF620 the task is in a part that the role is not bound to. A rejected report changes nothing and does not affect the others.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish(workflow.outcome[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_finish_and_claim(worker text, outcomes workflow.outcome[], max_tasks int DEFAULT 1,
   actions text[] DEFAULT NULL, lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
-RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, workflow_execution bigint, task_name text,
-  task_index int, action text, input jsonb, attempt int, lease_until timestamptz)
+RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, execution bigint, task_name text,
+  task_index int, action text, input jsonb, attempt int, lease_until timestamptz, deadline timestamptz, last_error jsonb,
+  progress jsonb)
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_finish_and_claim_wrapper';
@@ -120,12 +126,12 @@ COMMENT ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) IS
 REVOKE ALL ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_fail(task bigint, lease_token bigint, error jsonb DEFAULT NULL, status text DEFAULT 'failed',
-  result jsonb DEFAULT NULL, may_retry boolean DEFAULT NULL, retry_in interval DEFAULT NULL) RETURNS text
+  result jsonb DEFAULT NULL, may_retry boolean DEFAULT NULL, retry_in interval DEFAULT NULL, progress jsonb DEFAULT NULL) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_fail_wrapper';
-COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) IS
-  'Reports a task as failed (or timeout, abandoned, cancelled), with an error. may_retry false forbids a retry; retry_in sets the time until the next one instead of the task''s retry policy. Returns its new state: retrying, or how it ended. Errors: as workflow_complete.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb) IS
+  'Reports a task as failed (or timeout, abandoned, cancelled), with an error. may_retry false forbids a retry; retry_in sets the time until the next one instead of the task''s retry policy; progress is handed to whoever claims the task next. Returns its new state: retrying, or how it ended. Errors: as workflow_complete.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds')
 RETURNS TABLE (task bigint, state text)

@@ -27,7 +27,7 @@ DECLARE
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
   RETURN QUERY SELECT r.* FROM (
-      SELECT w.* FROM workflow.workflow_execution AS w WHERE w.part = home AND w.execution = execution_id
+      SELECT w.* FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = execution_id
     ) AS page CROSS JOIN LATERAL workflow.readable(page::workflow.workflow_execution) AS r;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_workflow_execution_by_execution(bigint) IS
@@ -133,10 +133,10 @@ BEGIN
   PERFORM workflow.require_definition(workflow_def);
   INSERT INTO workflow.workflow_execution (part, id, execution, workflow_def, current_tasks, completed_tasks,
     failed_tasks, skipped_tasks, variables, task_graph, status, error_message, paused, pause_reason, created, updated)
-  VALUES (home, workflow.make_id(home, nextval('workflow.workflow_execution_id_seq')), execution, workflow_def,
+  VALUES (home, execution, execution, workflow_def,
     current_tasks, completed_tasks, failed_tasks, skipped_tasks, variables, task_graph, status, error_message, paused,
     pause_reason, moment, moment)
-  ON CONFLICT (part, execution) DO NOTHING RETURNING * INTO made;
+  ON CONFLICT (id, part) DO NOTHING RETURNING * INTO made;
   IF NOT FOUND THEN
     PERFORM workflow.raise_taken('workflow execution', 'execution', execution::text);
   END IF;

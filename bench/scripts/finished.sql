@@ -28,7 +28,7 @@ CROSS JOIN jsonb_populate_record(t,
   jsonb_build_object('id', t.id + n * 1000000, 'workflow_execution', t.workflow_execution + n * 1000000)) AS twin
 ORDER BY twin.id;
 
-SELECT setval('workflow.execution_id_seq', 300000000), setval('workflow.workflow_execution_id_seq', 300000000),
+SELECT setval('workflow.execution_id_seq', 300000000),
   setval('workflow.workflow_task_execution_id_seq', 300000000);
 RESET session_replication_role;
 

@@ -36,16 +36,17 @@ const REGISTER_ACTION: &str = "SELECT id, ref, pack, pack_ref, label, descriptio
      FROM pg_catalog.workflow_register_action(ref => $1, label => $2, description => $3, entrypoint => $4, \
      runtime => $5, param_schema => $6, out_schema => $7)";
 
-const CLAIM: &str = "SELECT task, lease_token, workflow_execution, task_name, task_index, action, input, attempt, \
-     lease_until FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
+const CLAIM: &str = "SELECT task, lease_token, execution, task_name, task_index, action, input, attempt, \
+     lease_until, deadline, last_error, progress FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
 
-/// Builds the outcomes from seven parallel arrays, $1 to $7. A single array of the composite type would need its OID.
+/// Builds the outcomes from eight parallel arrays, $1 to $8. A single array of the composite type would need its OID.
 macro_rules! outcomes {
     () => {
         "outcomes => coalesce((SELECT array_agg(ROW(o.task, o.lease_token, o.status::workflow.execution_status, \
-         o.result, o.error, o.may_retry, o.retry_in)::workflow.outcome ORDER BY o.place) \
-         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::jsonb[], $5::jsonb[], $6::boolean[], $7::interval[]) \
-         WITH ORDINALITY AS o (task, lease_token, status, result, error, may_retry, retry_in, place)), '{}')"
+         o.result, o.error, o.may_retry, o.retry_in, NULL, o.progress)::workflow.outcome ORDER BY o.place) \
+         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::jsonb[], $5::jsonb[], $6::boolean[], $7::interval[], \
+         $8::jsonb[]) \
+         WITH ORDINALITY AS o (task, lease_token, status, result, error, may_retry, retry_in, progress, place)), '{}')"
     };
 }
 
@@ -53,10 +54,10 @@ const FINISH: &str =
     concat!("SELECT task, lease_token, state, code, message FROM pg_catalog.workflow_finish(", outcomes!(), ")");
 
 const FINISH_AND_CLAIM: &str = concat!(
-    "SELECT task, lease_token, state, code, message, workflow_execution, task_name, task_index, action, input, attempt, \
-     lease_until FROM pg_catalog.workflow_finish_and_claim(worker => $8, ",
+    "SELECT task, lease_token, state, code, message, execution, task_name, task_index, action, input, attempt, \
+     lease_until, deadline, last_error, progress FROM pg_catalog.workflow_finish_and_claim(worker => $9, ",
     outcomes!(),
-    ", max_tasks => $9, actions => $10, lease => $11, parts => $12)"
+    ", max_tasks => $10, actions => $11, lease => $12, parts => $13)"
 );
 
 /// Namespace for the engine's functions. Like a repository, it holds no data.
@@ -159,7 +160,7 @@ impl Engine {
     pub async fn fail<'e>(executor: impl PgExecutor<'e>, outcome: &Outcome) -> Result<ReportedState> {
         Ok(query_scalar(
             "SELECT pg_catalog.workflow_fail(task => $1, lease_token => $2, error => $3, status => $4, result => $5, \
-             may_retry => $6, retry_in => $7)",
+             may_retry => $6, retry_in => $7, progress => $8)",
         )
         .bind(outcome.task)
         .bind(outcome.lease_token)
@@ -168,6 +169,7 @@ impl Engine {
         .bind(outcome.result.as_ref().map(Json))
         .bind(outcome.may_retry)
         .bind(outcome.retry_in.map(interval))
+        .bind(outcome.progress.as_ref().map(Json))
         .fetch_one(executor)
         .await?)
     }
@@ -184,6 +186,7 @@ impl Engine {
             .bind(columns.errors)
             .bind(columns.may_retry)
             .bind(columns.retry_in)
+            .bind(columns.progress)
             .fetch_all(executor)
             .await?)
     }
@@ -204,6 +207,7 @@ impl Engine {
             .bind(columns.errors)
             .bind(columns.may_retry)
             .bind(columns.retry_in)
+            .bind(columns.progress)
             .bind(&input.worker)
             .bind(input.max_tasks)
             .bind(&input.actions)
@@ -317,6 +321,7 @@ struct Columns<'o> {
     errors: Vec<Option<Json<&'o Value>>>,
     may_retry: Vec<Option<bool>>,
     retry_in: Vec<Option<PgInterval>>,
+    progress: Vec<Option<Json<&'o Value>>>,
 }
 
 impl<'o> Columns<'o> {
@@ -330,6 +335,7 @@ impl<'o> Columns<'o> {
             columns.errors.push(outcome.error.as_ref().map(Json));
             columns.may_retry.push(outcome.may_retry);
             columns.retry_in.push(outcome.retry_in.map(interval));
+            columns.progress.push(outcome.progress.as_ref().map(Json));
         }
         columns
     }

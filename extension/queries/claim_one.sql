@@ -11,4 +11,4 @@ WHERE t.part = $1 AND (t.ctid, t.id) = (
     AND NOT workflow.goes_on_elsewhere(c.xmax) AND NOT workflow.keeps_out(w.status, w.paused, c.closing)
   ORDER BY c.queue_at, c.id LIMIT 1
   FOR NO KEY UPDATE OF c SKIP LOCKED)
-RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress

@@ -5,4 +5,4 @@ SET status = 'completed', result = d.result, error = d.error, due_at = NULL,
 FROM rows AS d
 WHERE t.part = (d.task >> 48)::int AND t.id = d.task AND t.status = 'running' AND t.lease = d.lease_token
 RETURNING t.id, t.workflow_execution, t.lease, t.task_name, t.task_index, t.route, t.visit, t.retry_count, t.max_retries, t.context,
-          t.created, t.closing
+          t.created, t.closing, t.started_at, t.attempt, t.repeat_count

@@ -11,12 +11,12 @@ child AS MATERIALIZED (
   SELECT k.id AS caller, c.part, c.id
   FROM caller k
   JOIN workflow.execution c ON c.part = k.part AND c.parent = k.execution
-  JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.id AND w.version IS NOT NULL
+  JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.id AND w.version IS NOT NULL
   WHERE c.id > k.propagate_after AND NOT workflow.is_end(c.status)
   ORDER BY k.id, c.id LIMIT $1),
 free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
-  WHERE (w.part, w.execution) IN (SELECT c.part, c.id FROM child c)
+  WHERE (w.part, w.id) IN (SELECT c.part, c.id FROM child c)
   FOR NO KEY UPDATE SKIP LOCKED)
 SELECT k.id, k.status, k.paused, k.propagate_after, c.id, f.id, k.forced, EXISTS (
   SELECT FROM workflow.workflow_task_execution t WHERE t.part = c.part AND t.execution = c.id AND t.closing)

@@ -5,6 +5,6 @@ WITH RECURSIVE chain AS (
   SELECT e.part, e.id, e.parent FROM chain c JOIN workflow.execution e ON e.part = c.part AND e.id = c.parent)
 SELECT w.id, w.execution
 FROM workflow.workflow_execution w
-WHERE (w.part, w.execution) IN (SELECT c.part, c.id FROM chain c) AND w.version IS NOT NULL
+WHERE (w.part, w.id) IN (SELECT c.part, c.id FROM chain c) AND w.version IS NOT NULL
 ORDER BY w.depth, w.part, w.id
 FOR NO KEY UPDATE OF w

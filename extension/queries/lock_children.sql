@@ -1,7 +1,7 @@
 -- Locks up to $2 workflow executions that executions have called and that have not ended, in the global lock order.
 SELECT w.id, w.execution
 FROM workflow.workflow_execution w
-WHERE (w.part, w.execution) IN (
+WHERE (w.part, w.id) IN (
     SELECT c.part, c.id
     FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
     JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution

@@ -1,15 +1,17 @@
--- Retries failed rows: immediately, or after their delay. A retry is counted when it is dispatched. Returns those that the engine
+-- Lets reported rows run again, as a retry or as a repetition: immediately, or after their delay. A retry is counted when it is
+-- dispatched. Returns those that the engine
 -- has to process.
 WITH retried AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
-      retry_count = t.retry_count + CASE WHEN d.delay > 0 THEN 0 ELSE 1 END,
-      next_retry_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
+      retry_count = t.retry_count + CASE WHEN d.delay > 0 OR d.repeats THEN 0 ELSE 1 END,
+      repeat_count = CASE WHEN d.repeats THEN coalesce(t.repeat_count, 0) + 1 ELSE t.repeat_count END,
+      next_retry_at = CASE WHEN d.delay > 0 AND NOT d.repeats THEN $6 + d.delay * interval '1 second' END,
       due_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
       queue_at = CASE WHEN d.delay <= 0 AND NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls
                       THEN $6 - t.priority * interval '1 minute' END,
-      execution = NULL, result = d.result, error = d.error, completed_at = NULL, duration_ms = NULL, updated = $6
-  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[]), pg_catalog.unnest($3::bool[]), pg_catalog.unnest($4::jsonb[]), pg_catalog.unnest($5::jsonb[])) AS d(id, delay, paused, result, error)
+      execution = NULL, result = d.result, error = d.error, progress = coalesce(d.progress, t.progress), completed_at = NULL, duration_ms = NULL, updated = $6
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[]), pg_catalog.unnest($3::bool[]), pg_catalog.unnest($4::jsonb[]), pg_catalog.unnest($5::jsonb[]), pg_catalog.unnest($7::jsonb[]), pg_catalog.unnest($8::bool[])) AS d(id, delay, paused, result, error, progress, repeats)
   WHERE t.part = (d.id >> 48)::int AND t.id = d.id
   RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own)
 SELECT retried.id FROM retried WHERE retried.own

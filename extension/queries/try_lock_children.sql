@@ -5,13 +5,13 @@ WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
   JOIN workflow.execution c ON c.part = (d.execution >> 48)::int AND c.parent = d.execution
-  JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.id AND w.version IS NOT NULL
+  JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.id AND w.version IS NOT NULL
   WHERE NOT workflow.is_end(c.status) AND ($3 OR NOT EXISTS (
     SELECT FROM workflow.workflow_task_execution t WHERE t.part = c.part AND t.execution = c.id AND t.closing))
   ORDER BY c.id LIMIT $2),
 free AS MATERIALIZED (
   SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
-  WHERE (w.part, w.execution) IN (SELECT l.part, l.id FROM live l)
+  WHERE (w.part, w.id) IN (SELECT l.part, l.id FROM live l)
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT l.id, l.parent, f.id, caller.id
 FROM live l

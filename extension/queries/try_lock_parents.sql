@@ -12,6 +12,6 @@ free AS MATERIALIZED (
 SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, ''), w.id
 FROM called c
 JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution
-JOIN workflow.workflow_execution w ON w.part = c.part AND w.execution = c.execution
+JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.execution
 LEFT JOIN free f ON f.part = c.part AND f.id = c.workflow_execution AND workflow.may_count(f.id, f.state)
 ORDER BY c.id

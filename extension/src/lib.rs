@@ -52,6 +52,7 @@ extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", req
 
 extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks"]);
 extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
+extension_sql_file!("../../sql/work_json.sql", name = "work_json", requires = ["work"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
 extension_sql_file!("../../sql/schedule.sql", name = "schedule", requires = ["start"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);

@@ -20,7 +20,7 @@ mod notify;
 mod tasks;
 
 use batch::Withdrawal;
-pub use batch::{Batch, EndedRow};
+pub use batch::{Batch, EndedRow, RetriedRow};
 pub use leases::{Leases, lock_leases, sort, turn_leases};
 pub use tasks::Handed;
 
@@ -114,6 +114,7 @@ impl Batch {
                     ("status", Value::Label(row.end.name())),
                     ("result", value(row.result)),
                     ("error", value(row.error)),
+                    ("progress", value(row.progress)),
                 ]
             })?;
             ends.run(client, include_str!("../queries/end_tasks.sql"), &[now.into()])?;
@@ -122,11 +123,13 @@ impl Batch {
             let rows = &self.retried;
             let arguments = [
                 column(rows, |row| row.id),
-                column(rows, |row| row.delay),
+                column(rows, |row| row.again.delay),
                 column(rows, |row| row.paused),
                 column(rows, |row| row.result),
                 column(rows, |row| row.error),
                 now.into(),
+                column(rows, |row| row.progress),
+                column(rows, |row| row.again.repeats),
             ];
             self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
         }
@@ -151,11 +154,9 @@ impl Batch {
                 column(rows, |row| row.key.route as i32),
                 column(rows, |row| row.key.visit as i32),
                 column(rows, |row| row.released),
-                column(rows, |row| row.delay),
-                column(rows, |row| row.is_retry),
                 column(rows, |row| row.everything),
-                column(rows, |row| row.paused),
                 now.into(),
+                column(rows, |row| row.paused),
                 column(rows, |row| row.first),
                 column(rows, |row| row.keeps_child),
             ];

@@ -57,7 +57,7 @@ CREATE FUNCTION report(worker text, name text, status text, backwards boolean) R
 DECLARE
   outcomes workflow.outcome[];
 BEGIN
-  SELECT array_agg(ROW(h.task, h.lease_token, report.status, to_jsonb(h.worker), NULL, NULL, NULL)::workflow.outcome
+  SELECT array_agg(ROW(h.task, h.lease_token, report.status, to_jsonb(h.worker), NULL, NULL, NULL, NULL, NULL)::workflow.outcome
     ORDER BY CASE WHEN backwards THEN -h.task ELSE h.task END)
   INTO outcomes FROM held h WHERE h.worker = report.worker AND h.task_name = report.name;
   RETURN (SELECT string_agg(coalesce(f.state, f.code), ', ') FROM workflow_finish(outcomes) f);
@@ -69,7 +69,7 @@ DECLARE
   outcomes workflow.outcome[];
   answers text;
 BEGIN
-  SELECT array_agg(ROW(h.task, h.lease_token, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY h.task)
+  SELECT array_agg(ROW(h.task, h.lease_token, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY h.task)
   INTO outcomes FROM held h WHERE h.worker = turn.worker;
   DELETE FROM held h WHERE h.worker = turn.worker;
   WITH answer AS MATERIALIZED (SELECT f.* FROM workflow_finish_and_claim(worker, outcomes, 100) f),

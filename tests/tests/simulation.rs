@@ -196,7 +196,7 @@ impl Served<'_> {
     async fn signals(&mut self, places: &BTreeMap<i64, Place>) -> Vec<Sent> {
         let rows = sqlx::query(
             "SELECT s.name, s.key, s.payload, s.task FROM workflow.signal s
-             JOIN workflow.workflow_execution w ON w.part = s.part AND w.id = s.workflow_execution
+             JOIN workflow.workflow_execution w ON w.part = s.part AND w.id = s.execution
              WHERE w.execution = $1 ORDER BY s.id",
         );
         let rows = rows.bind(self.execution).fetch_all(&mut *self.connection).await.expect("its signals");
@@ -234,7 +234,7 @@ impl Served<'_> {
             let (id, lease) = self.id(ledger, outcome.row);
             let (lease, end) = (lease.unwrap_or(1), outcome.end.name());
             format!(
-                "({id}, {lease}, '{end}', {}, {}, NULL, NULL)::workflow.outcome",
+                "({id}, {lease}, '{end}', {}, {}, NULL, NULL, NULL, NULL)::workflow.outcome",
                 text(&outcome.result),
                 text(&outcome.error)
             )

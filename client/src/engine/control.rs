@@ -83,7 +83,7 @@ impl Engine {
     /// Returns the events of an execution, oldest first.
     pub async fn list_events<'e>(executor: impl PgExecutor<'e>, execution_id: i64, page: Page) -> Result<Vec<Event>> {
         Ok(query_as(
-            "SELECT part, id, workflow_execution, task, task_index, task_name, kind, message, author, detail, created, \
+            "SELECT part, id, execution, task, task_index, task_name, kind, message, author, detail, created, \
              updated FROM pg_catalog.workflow_list_events(execution_id => $1, max_rows => $2, after => $3)",
         )
         .bind(execution_id)

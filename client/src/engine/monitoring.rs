@@ -18,7 +18,7 @@ impl Engine {
     /// Returns up to `max_rows` tasks that workers hold, oldest claims first.
     pub async fn claims<'e>(executor: impl PgExecutor<'e>, max_rows: i32) -> Result<Vec<ClaimDetail>> {
         Ok(query_as(
-            "SELECT part, task, workflow_execution, task_name, task_index, action_ref, attempt, worker, claimed, \
+            "SELECT part, task, execution, task_name, task_index, action_ref, attempt, worker, claimed, \
              last_seen, lease_until, expired FROM workflow.claim_detail ORDER BY claimed, task LIMIT $1",
         )
         .bind(max_rows)
@@ -73,8 +73,8 @@ pub struct ClaimDetail {
     pub part: i32,
     /// Id of the task.
     pub task: i64,
-    /// The workflow execution it belongs to.
-    pub workflow_execution: i64,
+    /// The execution it belongs to.
+    pub execution: i64,
     /// Its name in the definition.
     pub task_name: String,
     /// Index of the item, starting at 0, if the task runs once per item.

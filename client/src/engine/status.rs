@@ -13,8 +13,9 @@ use std::time::Duration;
 macro_rules! select {
     ($from:literal) => {
         concat!(
-            "SELECT execution, workflow_execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, \
-             completed_tasks, failed_tasks, skipped_tasks, variables, output, error_message, created, updated \
+            "SELECT execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, completed_tasks, \
+             failed_tasks, skipped_tasks, closing_tasks, parameters, variables, output, error_message, errors, \
+             idempotency_key, created, updated \
              FROM pg_catalog.",
             $from
         )
@@ -64,8 +65,6 @@ impl Engine {
 pub struct WorkflowStatus {
     /// Id of the execution, as returned by `start`.
     pub execution: i64,
-    /// Id of its workflow execution.
-    pub workflow_execution: i64,
     /// Ref of the workflow.
     pub workflow_ref: String,
     /// Status so far.
@@ -84,12 +83,20 @@ pub struct WorkflowStatus {
     pub failed_tasks: Vec<String>,
     /// Tasks whose condition was false.
     pub skipped_tasks: Vec<String>,
+    /// Tasks that have begun, to close an execution that failed, timed out or was cancelled.
+    pub closing_tasks: Vec<String>,
+    /// Parameters, with defaults.
+    pub parameters: Option<Value>,
     /// Variables.
     pub variables: Value,
     /// Output, once it has ended.
     pub output: Option<Value>,
-    /// Why it failed.
+    /// Why it failed: the message of the first of `errors`.
     pub error_message: Option<String>,
+    /// Everything that went wrong, as an array of objects with time, message, task, item and code.
+    pub errors: Value,
+    /// Idempotency key that it was started with.
+    pub idempotency_key: Option<String>,
     /// When it was started.
     pub created: DateTime<Utc>,
     /// When it last changed.

@@ -39,8 +39,8 @@ pub struct ClaimedTask {
     pub task: i64,
     /// Token that its report must carry.
     pub lease_token: i64,
-    /// The workflow execution it belongs to.
-    pub workflow_execution: i64,
+    /// The execution it belongs to.
+    pub execution: i64,
     /// Its name in the definition.
     pub task_name: String,
     /// Index of the item, starting at 0, if the task runs once per item.
@@ -53,6 +53,12 @@ pub struct ClaimedTask {
     pub attempt: i32,
     /// When the lease expires.
     pub lease_until: DateTime<Utc>,
+    /// When the task's timeout ends this attempt.
+    pub deadline: Option<DateTime<Utc>>,
+    /// Error of the previous attempt.
+    pub last_error: Option<Value>,
+    /// How far an earlier attempt got, as it reported.
+    pub progress: Option<Value>,
 }
 
 /// Outcome of a task.
@@ -72,6 +78,8 @@ pub struct Outcome {
     pub may_retry: Option<bool>,
     /// Delay before the next retry, overriding the task's retry policy.
     pub retry_in: Option<Duration>,
+    /// How far the task got, for the next attempt.
+    pub progress: Option<Value>,
 }
 
 impl Outcome {
@@ -85,6 +93,7 @@ impl Outcome {
             error: None,
             may_retry: None,
             retry_in: None,
+            progress: None,
         }
     }
 
@@ -123,8 +132,6 @@ pub enum ReportedState {
     Ended(ExecutionStatus),
     /// It will be retried.
     Retrying,
-    /// Other items of it have not ended yet.
-    Running,
 }
 
 /// Whether a worker still holds a task.
@@ -170,7 +177,6 @@ macro_rules! from_text {
 
 from_text!(ReportedState:
     "retrying" => ReportedState::Retrying,
-    "running" => ReportedState::Running,
     status => ReportedState::Ended(status.parse()?));
 
 from_text!(LeaseState:

@@ -5,20 +5,20 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Something that happened to a workflow execution or one of its tasks.
+/// Something that happened to an execution or one of its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Event {
-    /// Part of its workflow execution.
+    /// Part of its execution.
     pub part: i32,
     /// Primary key; orders the events of an execution.
     pub id: i64,
-    /// Workflow execution that it happened to.
-    pub workflow_execution: i64,
-    /// Task execution concerned; `None`: the whole workflow execution, or all items of a task.
+    /// Execution that it happened to.
+    pub execution: i64,
+    /// Task execution concerned; `None`: the whole execution, or all items of a task.
     pub task: Option<i64>,
     /// Index of the item.
     pub task_index: Option<i32>,
-    /// Name of the task; `None`: the whole workflow execution.
+    /// Name of the task; `None`: the whole execution.
     pub task_name: Option<String>,
     /// `pause`, `retrying`, `failed`, …
     pub kind: String,

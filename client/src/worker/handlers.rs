@@ -81,7 +81,7 @@ impl<'w> Handlers<'w> {
     pub fn start(&mut self, task: ClaimedTask) {
         let lease = (task.task, task.lease_token);
         let span = info_span!("task", id = task.task, name = %task.task_name, item = task.task_index, action = %task.action,
-            workflow_execution = task.workflow_execution, attempt = task.attempt);
+            execution = task.execution, attempt = task.attempt);
         let stop = CancellationToken::new();
         self.held.lock().insert(lease, stop.clone());
         self.room.take(&task.action);

@@ -53,7 +53,7 @@ async fn build(task: ClaimedTask) -> Result<Value, Failure> {
     if i64::from(task.attempt) <= broken {
         return Err(Failure::new("flaky", "the registry does not answer"));
     }
-    Ok(json!({"image": format!("registry/{app}:{}", task.workflow_execution)}))
+    Ok(json!({"image": format!("registry/{app}:{}", task.execution)}))
 }
 
 /// Sleeps for some tens of milliseconds: different for each task, but the same for every attempt of one.

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod conductor;
 pub mod control;
 pub mod facts;
+pub mod item_outcomes;
 pub mod items;
 pub(crate) mod ready;
 pub(crate) mod retry;

@@ -10,7 +10,7 @@ use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources
 use crate::graph::read_set::Needs;
 use crate::interrupt;
 use crate::language::definition::{
-    Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec,
+    Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec, RetryEach,
 };
 use crate::language::limits::Limits;
 use crate::language::schema::Schema;
@@ -82,6 +82,8 @@ pub struct Node {
     pub items: Option<Items>,
     /// Retries it after a failure.
     pub retry: Option<Retry>,
+    /// Runs it again after a success.
+    pub repeat: Option<Repeat>,
     /// Published on success, before any transition is tested.
     pub publish: Vec<(String, Rendering)>,
     /// The transitions.
@@ -161,8 +163,22 @@ pub struct Retry {
     pub when: Option<ProgramId>,
     /// Whether the condition is asked after a success, too.
     pub after_success: AfterSuccess,
+    /// Whether the count is for all items of a task together.
+    pub together: bool,
     /// Growth, limits and jitter.
     pub spec: RetrySpec,
+}
+
+/// A compiled `repeat`.
+pub struct Repeat {
+    /// Ends it.
+    pub until: ProgramId,
+    /// Seconds before each repetition.
+    pub delay: Option<Rendering>,
+    /// Maximum number of repetitions.
+    pub max: Rendering,
+    /// Seconds after the first attempt was scheduled past which no repetition starts.
+    pub timeout: Option<u64>,
 }
 
 /// Whether a retry condition is asked after a success. It is meant for failures unless it says otherwise.
@@ -271,6 +287,11 @@ impl Node {
         self.action.is_none() && self.signal.is_none()
     }
 
+    /// Whether a success may not be the end of an attempt's task: it may be retried or repeated.
+    pub fn asks_after_success(&self) -> bool {
+        self.repeat.is_some() || self.retry.as_ref().is_some_and(|retry| retry.after_success != AfterSuccess::No)
+    }
+
     /// Returns the tasks that its transitions lead to.
     pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.next.iter().flat_map(Transition::successors)
@@ -302,6 +323,7 @@ fn compile_task(
         delay: spec.delay.as_ref().map(|delay| sources.rendering(delay)),
         when: spec.when.as_ref().map(|when| sources.add(when)),
         after_success: AfterSuccess::default(),
+        together: spec.each == RetryEach::Task,
         spec: spec.clone(),
     });
     let mut next = Vec::new();
@@ -345,6 +367,12 @@ fn compile_task(
             max_failures: items.max_failures,
         }),
         retry,
+        repeat: task.repeat.as_ref().map(|repeat| Repeat {
+            until: sources.add(&repeat.until),
+            delay: repeat.delay.as_ref().map(|delay| sources.rendering(delay)),
+            max: sources.rendering(&repeat.max),
+            timeout: repeat.timeout,
+        }),
         publish: assignments(&task.publish, sources),
         next,
         inbound: 0,
@@ -372,12 +400,14 @@ fn retry_command(when: Option<&str>, sources: &mut Sources) -> Retry {
         jitter: 0.0,
         when: Some(when.unwrap_or("{{ completed() }}").to_owned()),
         max_elapsed: None,
+        each: RetryEach::default(),
     };
     Retry {
         count: sources.rendering(&spec.count),
         delay: None,
         when: spec.when.as_ref().map(|when| sources.add(when)),
         after_success: AfterSuccess::default(),
+        together: false,
         spec,
     }
 }

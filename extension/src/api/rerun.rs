@@ -77,7 +77,7 @@ fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result
     let (Some(child), Some(caller)) = (advance.runs.get(&child), advance.runs.get(&caller)) else {
         return Err(refused(execution, "what calls it is driven from outside", "start its workflow anew"));
     };
-    let (called, above) = (child.execution_id, caller.execution_id);
+    let (called, above) = (child.id, caller.id);
     let Some(call) = find_call(advance.client, called, caller)? else {
         let why = format!("the task of execution {above} that called execution {called} has continued without it");
         return Err(refused(execution, &why, "use workflow_tree to find the execution it called last, and rerun that"));

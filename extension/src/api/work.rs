@@ -4,7 +4,7 @@ use crate::cache::claimed_tasks;
 use crate::engine::finish::{Finished, finish};
 use crate::engine::own_report::Reporter;
 use crate::engine::refused_leases;
-use crate::engine::report::{Answer, Outcome, Refusal};
+use crate::engine::report::{Answer, Outcome, Refusal, WorkerReport};
 use crate::error::Error;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
@@ -43,14 +43,18 @@ fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
 }
 
 /// Returns the columns that describe a task to a worker.
-fn work(task: Handed) -> [Option<Datum>; 6] {
+fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 10] {
     [
-        column(task.workflow_execution),
+        column(task.execution),
         column(task.task_name),
         column(task.task_index),
         column(task.action),
         column(task.input),
         column(task.attempt),
+        column(until),
+        column(task.deadline),
+        column(task.last_error),
+        column(task.progress),
     ]
 }
 
@@ -124,8 +128,10 @@ fn workflow_claim(
         turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
-            let [run, name, index, action, input, attempt] = work(task);
-            rows.push([id, lease, run, name, index, action, input, attempt, column(asking.until(now))]);
+            let mut row = [None; 12];
+            row[..2].copy_from_slice(&[id, lease]);
+            row[2..].copy_from_slice(&work(task, asking.until(now)));
+            rows.push(row);
         }
         Ok::<_, Error>(())
     })?;
@@ -158,12 +164,12 @@ fn workflow_finish_and_claim(
         claimed_tasks::note(&tasks);
         turn_leases(client, now, leases, &tasks, Some(&asking))?;
         refused_leases::tell_answers(caller.role(), &answers, Some(&asking.worker))?;
-        answers.into_iter().for_each(|one| answer::<12>(&mut rows, one));
+        answers.into_iter().for_each(|one| answer::<15>(&mut rows, one));
         for task in tasks {
-            let (id, lease, state) = (column(task.task), column(task.lease), column("claimed"));
-            let [run, name, index, action, input, attempt] = work(task);
-            let until = column(asking.until(now));
-            rows.push([id, lease, state, None, None, run, name, index, action, input, attempt, until]);
+            let mut row = [None; 15];
+            row[..3].copy_from_slice(&[column(task.task), column(task.lease), column("claimed")]);
+            row[5..].copy_from_slice(&work(task, asking.until(now)));
+            rows.push(row);
         }
         Ok::<_, Error>(())
     })?;
@@ -171,10 +177,10 @@ fn workflow_finish_and_claim(
 }
 
 /// Processes one report; a refusal is returned as an error.
-fn finish_one(caller: &Caller, outcome: Outcome) -> Result<Option<String>, Error> {
-    let task = outcome.task.ok_or_else(|| Error::missing("task"))?;
-    outcome.lease.ok_or_else(|| Error::missing("lease_token"))?;
-    let answer = finish_all(caller, vec![outcome])?.into_iter().next();
+fn finish_one(caller: &Caller, report: WorkerReport) -> Result<Option<String>, Error> {
+    let task = report.task.ok_or_else(|| Error::missing("task"))?;
+    report.lease.ok_or_else(|| Error::missing("lease_token"))?;
+    let answer = finish_all(caller, vec![Outcome::of_worker(report)])?.into_iter().next();
     match answer.map(|answer| (answer.state, answer.refusal)) {
         Some((_, Some(Refusal { code, message }))) => {
             if code == refused_leases::CODE {
@@ -203,7 +209,8 @@ fn workflow_complete(
 ) -> Result<Option<String>, ErrorReport> {
     let caller = Caller::of_call(fcinfo)?;
     let status = Some("completed".to_owned());
-    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, None, (None, None)))?)
+    let report = WorkerReport { task, lease: lease_token, status, result, ..WorkerReport::default() };
+    Ok(finish_one(&caller, report)?)
 }
 
 /// `workflow_fail` in `sql/work.sql`.
@@ -217,6 +224,7 @@ fn workflow_fail(
     result: Option<Jsonb>,
     may_retry: Option<bool>,
     retry_in: Option<Interval>,
+    progress: Option<Jsonb>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Option<String>, ErrorReport> {
     let caller = Caller::of_call(fcinfo)?;
@@ -225,5 +233,6 @@ fn workflow_fail(
         let hint = "give failed, timeout, abandoned or cancelled";
         Err(Error::out_of_range("invalid status for a failed task", format!("status is {given}"), hint))?;
     }
-    Ok(finish_one(&caller, Outcome::of_worker((task, lease_token), status, result, error, (may_retry, retry_in)))?)
+    let held = WorkerReport { task, lease: lease_token, ..WorkerReport::default() };
+    Ok(finish_one(&caller, WorkerReport { status, result, error, may_retry, retry_in, progress, ..held })?)
 }

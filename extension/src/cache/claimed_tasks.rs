@@ -38,7 +38,7 @@ pub fn note(tasks: &[Handed]) {
         if given.table != table || given.places.len().max(given.leases.len()) + tasks.len() > MOST {
             *given = Given { table, ..Given::default() };
         }
-        let place = |task: &Handed| (task.workflow_execution, task.task_index.map(|index| index as u32));
+        let place = |task: &Handed| (task.execution, task.task_index.map(|index| index as u32));
         given.places.extend(tasks.iter().map(|task| (task.task, place(task))));
         for task in tasks {
             *given.leases.entry((id::part(task.task), task.lease)).or_default() += 1;

@@ -6,13 +6,14 @@ use crate::engine::own_report::Reporter;
 use crate::engine::run::Reports;
 use crate::engine::run::Run;
 use crate::error::Error;
+use crate::pg::clock;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::store::Batch;
 use conductor::engine::conductor::Conductor;
 use conductor::engine::control::Rerun;
 use conductor::engine::facts::Facts;
-use conductor::engine::state::{Execution, TaskKey};
+use conductor::engine::state::Execution;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -34,8 +35,6 @@ pub struct Advance<'c, 'conn> {
     pub runs: BTreeMap<i64, Run>,
     /// What is to be written.
     pub batch: Batch,
-    /// Tasks with items that ended as a whole, or run again.
-    pub whole_ends: Vec<(i64, TaskKey, &'static str)>,
     /// The engine's own reports that wait for what others have withdrawn.
     pub unheard: Vec<OwnReport>,
     /// By task that calls a workflow again: the tasks that its child is to run again, where these were chosen.
@@ -72,10 +71,10 @@ pub fn read_some_runs(
 impl<'c, 'conn> Advance<'c, 'conn> {
     /// Takes up executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
-        let (batch, whole_ends, unheard, run_on) = Default::default();
+        let (batch, unheard, run_on) = Default::default();
         let reporter = Reporter::Engine;
         let (own_tasks_left, family_left) = (OWN_TASKS, MAX_REACHED);
-        Advance { client, now, runs, batch, whole_ends, unheard, run_on, reporter, own_tasks_left, family_left }
+        Advance { client, now, runs, batch, unheard, run_on, reporter, own_tasks_left, family_left }
     }
 
     /// Reads executions that are locked as they stand now: what they have yet to write would be lost.
@@ -94,10 +93,10 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         mut events: impl FnMut(&mut Conductor) -> T,
     ) -> Result<Option<T>, Error> {
         let Some(run) = self.runs.get_mut(&id) else { return Ok(None) };
+        let facts = Facts { now: clock::moment(self.now), ..facts };
         let mut answer = None;
         let (execution, changes) =
             run.conduct(self.client, &self.now, facts, reports, |conductor| answer = Some(events(conductor)))?;
-        self.whole_ends.extend(changes.whole_ends.iter().map(|(key, status)| (id, *key, *status)));
         self.batch.take(run, &execution, changes);
         run.before = execution;
         Ok(answer)

@@ -170,7 +170,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
                 tasks.push(call.task);
                 wanted.push(Wanted {
                     part: (call.run >> 48) as i32,
-                    parent: Some(caller.execution_id),
+                    parent: Some(caller.id),
                     parameters,
                     key: None,
                     priority: caller.priority,

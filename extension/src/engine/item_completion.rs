@@ -15,7 +15,7 @@ use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
-use conductor::engine::state::Status;
+use conductor::engine::state::{Status, TaskEnd};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -90,10 +90,10 @@ impl Done {
     }
 }
 
-/// The answer to a report of an execution whose items are left: the task goes on.
+/// The answer to a report of an execution whose items are left.
 pub fn answer(outcome: &Outcome) -> Answer {
     outcome.answer(match outcome.judge() {
-        _ if outcome.completed => Ok("running".to_owned()),
+        _ if outcome.completed => Ok(TaskEnd::Completed.name().to_owned()),
         Err(answer) => answer,
         Ok(_) => {
             let message = format!("task {} changed while it was being reported", outcome.task.unwrap_or_default());

@@ -10,6 +10,7 @@ use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
 use crate::settings;
 use conductor::engine::conductor::Advice;
+use conductor::engine::facts::Times;
 use conductor::engine::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
@@ -31,16 +32,43 @@ pub struct Outcome {
     pub result: Option<Jsonb>,
     /// What went wrong.
     pub error: Option<Jsonb>,
+    /// How far it got.
+    pub progress: Option<Jsonb>,
     /// The worker's word on a retry.
     pub advice: Advice,
     /// Seconds until the retry that the worker asks for.
     retry_in: Option<f64>,
-    /// Bytes of the larger of the two, as stored.
+    /// Whether the worker asks to hold back tasks of the same kind.
+    holds: bool,
+    /// Bytes of the largest of the three, as stored.
     pub bytes: usize,
     /// The task's row, where there is one.
     pub row: Option<Rc<Row>>,
     /// The row has been ended as this says: completed.
     pub completed: bool,
+}
+
+/// What a worker reports of a task that it holds: the fields of `workflow.outcome`.
+#[derive(Default)]
+pub struct WorkerReport {
+    /// Id of the task.
+    pub task: Option<i64>,
+    /// Token it was claimed with.
+    pub lease: Option<i64>,
+    /// How it ended.
+    pub status: Option<String>,
+    /// What it yielded.
+    pub result: Option<Jsonb>,
+    /// What went wrong.
+    pub error: Option<Jsonb>,
+    /// False: it must not be retried.
+    pub may_retry: Option<bool>,
+    /// When to retry it.
+    pub retry_in: Option<Interval>,
+    /// How long to hold back tasks of the same kind.
+    pub hold_for: Option<Interval>,
+    /// How far it got.
+    pub progress: Option<Jsonb>,
 }
 
 /// A task's row.
@@ -58,6 +86,10 @@ pub struct Row {
     pub elapsed: f64,
     /// Whether it still runs while its execution closes.
     pub closing: bool,
+    /// When it was started, and how often.
+    pub times: Times,
+    /// Number of repetitions so far.
+    pub repetitions: u32,
     /// The child execution that does its work.
     pub child: Option<i64>,
 }
@@ -95,30 +127,45 @@ impl Outcome {
         let mut rows = Rows::of_array(outcomes);
         let mut all = Vec::with_capacity(rows.len());
         while rows.next().is_some() {
-            let held = (rows.get::<i64>(1)?, rows.get::<i64>(2)?);
-            let (result, error) = (rows.get::<Jsonb>(4)?, rows.get::<Jsonb>(5)?);
-            let advice = (rows.get::<bool>(6)?, rows.get::<Interval>(7)?);
-            all.push(Outcome::of_worker(held, rows.label(3), result, error, advice));
+            all.push(Outcome::of_worker(WorkerReport {
+                task: rows.get::<i64>(1)?,
+                lease: rows.get::<i64>(2)?,
+                status: rows.label(3),
+                result: rows.get::<Jsonb>(4)?,
+                error: rows.get::<Jsonb>(5)?,
+                may_retry: rows.get::<bool>(6)?,
+                retry_in: rows.get::<Interval>(7)?,
+                hold_for: rows.get::<Interval>(8)?,
+                progress: rows.get::<Jsonb>(9)?,
+            }));
         }
         Ok(all)
     }
 
-    /// What a worker reports: of a task under a lease, how it ended, with what, and whether and when it may be tried again.
-    pub fn of_worker(
-        (task, lease): (Option<i64>, Option<i64>),
-        status: Option<String>,
-        result: Option<Jsonb>,
-        error: Option<Jsonb>,
-        (may_retry, retry_in): (Option<bool>, Option<Interval>),
-    ) -> Outcome {
+    /// Takes what a worker reports.
+    pub fn of_worker(report: WorkerReport) -> Outcome {
+        let WorkerReport { task, lease, status, result, error, may_retry, retry_in, hold_for, progress } = report;
         let retry_in = retry_in.map(|interval| interval.as_micros() as f64 / 1e6);
         let advice = match (may_retry, retry_in) {
             (Some(false), _) => Advice::Never,
             (_, Some(seconds)) => Advice::After(seconds),
             _ => Advice::None,
         };
-        let bytes = result.into_iter().chain(error).map(Jsonb::bytes).max().unwrap_or_default();
-        Outcome { task, lease, status, result, error, advice, retry_in, bytes, row: None, completed: false }
+        let bytes = [result, error, progress].into_iter().flatten().map(Jsonb::bytes).max().unwrap_or_default();
+        Outcome {
+            task,
+            lease,
+            status,
+            result,
+            error,
+            progress,
+            advice,
+            retry_in,
+            holds: hold_for.is_some(),
+            bytes,
+            row: None,
+            completed: false,
+        }
     }
 
     /// What the engine itself reports.
@@ -130,8 +177,10 @@ impl Outcome {
             status: Some(report.end.name().to_owned()),
             result: json(&report.result),
             error: json(&report.error),
+            progress: None,
             advice: Advice::None,
             retry_in: None,
+            holds: false,
             bytes: 0,
             row: None,
             completed: false,
@@ -174,6 +223,9 @@ impl Outcome {
         let (bytes, most) = (self.bytes, settings::max_result_bytes());
         if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
             let message = format!("retry_in of task {task} is out of range: give 0 to 100 years");
+            Some(Refusal::new("WF613", message))
+        } else if self.holds {
+            let message = format!("hold_for of task {task} must be null: tasks cannot be held back yet");
             Some(Refusal::new("WF613", message))
         } else if bytes > most as usize {
             let message = format!("the result of task {task} has {bytes} bytes, at most {most} are allowed");
@@ -258,7 +310,7 @@ pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut 
     for (part, tasks) in id::by_part(unknown) {
         let arguments = [part.into(), tasks.into()];
         let rows = statements::run(client, include_str!("../../queries/load_reported.sql"), &arguments)?;
-        found.extend(read_rows(rows, now, |row| Ok((row.label(13).unwrap_or_default(), row.get::<i64>(14)?)))?);
+        found.extend(read_rows(rows, now, |row| Ok((row.label(16).unwrap_or_default(), row.get::<i64>(17)?)))?);
     }
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.row.is_none()) {
         outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
@@ -298,6 +350,12 @@ impl Row {
             context: row.get::<Vec<i32>>(10)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
             elapsed: clock::seconds(created, now),
             closing: row.get::<bool>(12)?.unwrap_or_default(),
+            times: Times {
+                started: row.get::<TimestampWithTimeZone>(13)?.map(clock::moment),
+                completed: Some(clock::moment(now)),
+                attempts: number(14)?,
+            },
+            repetitions: number(15)?,
             child,
         })
     }

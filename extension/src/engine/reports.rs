@@ -4,14 +4,15 @@ use crate::engine::advance::Advance;
 use crate::engine::item_completion;
 use crate::engine::own_report::{OwnReport, Reporter};
 use crate::engine::report::{Answer, Outcome, Refusal, find_rows};
-use crate::engine::run::Reports;
+use crate::engine::run::{ReportedItem, Reports};
 use crate::engine::run::{Run, as_data, load_facts};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::random;
-use crate::store::EndedRow;
+use crate::store::{EndedRow, RetriedRow};
 use conductor::engine::commands::Row;
 use conductor::engine::conductor::Reported;
+use conductor::engine::facts::Times;
 use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::read_set::Needs;
@@ -133,7 +134,7 @@ pub fn report_round<'t, 'o>(
     let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
     let mut rest = BTreeMap::new();
     for ((id, reports), facts) in open.iter().zip(facts) {
-        current.items = item_results(reports);
+        current.items = item_ends(reports);
         let answers = advance.conduct(*id, facts, &current, |conductor| {
             let all = conductor.knows_all();
             let mut answers = Vec::with_capacity(reports.len());
@@ -162,13 +163,21 @@ pub fn report_round<'t, 'o>(
                         id: task,
                         end,
                         result: outcome.result,
-                        error: outcome.error,
+                        error: answer.error.as_ref().and_then(Jsonb::new).or(outcome.error),
+                        progress: outcome.progress,
                         written,
                     });
                 }
-                Row::Retry(delay) => advance.batch.retry_task(task, delay, paused, outcome.result, outcome.error),
+                Row::Again(again) => advance.batch.retry_task(RetriedRow {
+                    id: task,
+                    again,
+                    paused,
+                    result: outcome.result,
+                    error: outcome.error,
+                    progress: outcome.progress,
+                }),
             }
-            states.insert(outcome.task, answer.task_status.to_owned());
+            states.insert(outcome.task, answer.state.to_owned());
         }
         if !heard.is_empty() && !left.is_empty() {
             rest.insert(*id, left);
@@ -177,10 +186,12 @@ pub fn report_round<'t, 'o>(
     Ok(rest)
 }
 
-fn item_results(reports: &[Taken]) -> BTreeMap<(TaskKey, u32), Option<Jsonb>> {
+/// How the items among the reported tasks end.
+fn item_ends(reports: &[Taken]) -> BTreeMap<(TaskKey, u32), ReportedItem> {
     let items = reports.iter().filter_map(|report| {
-        let index = report.outcome.row.as_ref()?.task_index?;
-        Some(((report.key, index), report.outcome.result))
+        let (row, outcome) = (report.outcome.row.as_ref()?, report.outcome);
+        let item = ReportedItem { end: report.end, result: outcome.result, error: outcome.error, times: row.times };
+        Some(((report.key, row.task_index?), item))
     });
     items.collect()
 }
@@ -198,7 +209,12 @@ fn needs(run: &Run, reports: &[Taken]) -> Needs {
     };
     items.retain(|key, ended| !goes_on(key, *ended));
     let mut needs = Needs::default();
-    let telling = reports.iter().filter(|report| items.contains_key(&report.key));
+    // Whether an item runs again is decided at its own report.
+    let may_run_again = |report: &Taken| {
+        let node = run.graph.node(report.key.node);
+        if report.end == TaskEnd::Completed { node.asks_after_success() } else { node.retry.is_some() }
+    };
+    let telling = reports.iter().filter(|report| items.contains_key(&report.key) || may_run_again(report));
     telling.for_each(|report| needs.merge(needs_of(run, report.key, report.end)));
     needs
 }
@@ -224,6 +240,8 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
         context: row.map_or(&[], |row| &row.context),
         retries: row.map_or(0, |row| row.retries),
         max_retries: row.map_or(0, |row| row.max_retries),
+        repetitions: row.map_or(0, |row| row.repetitions),
+        times: row.map_or_else(Times::default, |row| row.times),
         elapsed: row.map_or(0.0, |row| row.elapsed),
         end: report.end,
         result,

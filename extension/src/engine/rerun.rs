@@ -66,7 +66,7 @@ pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>,
         match advance.run_on.remove(&call.task) {
             Some(tasks) => {
                 // It was named, or is on the way to what was: that is in the log already.
-                run_on(advance, run.execution_id, call.child, &tasks)?;
+                run_on(advance, run.id, call.child, &tasks)?;
                 going.insert(call.child);
             }
             None => {

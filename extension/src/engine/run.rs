@@ -2,14 +2,15 @@
 
 use crate::cache::graphs;
 use crate::error::Error;
+use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::Conductor;
-use conductor::engine::facts::Facts;
-use conductor::engine::items;
-use conductor::engine::state::{Execution, State, Status, TaskKey};
+use conductor::engine::facts::{Facts, Missing, Outcome, Times};
+use conductor::engine::item_outcomes::RowEnd;
+use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::graph::read_set::Needs;
@@ -23,25 +24,37 @@ const PARAMETERS: &str = include_str!("../../queries/load_parameters.sql");
 
 const TASKS: &str = include_str!("../../queries/load_tasks.sql");
 
-const ITEM_RESULTS: &str = include_str!("../../queries/load_item_results.sql");
+const ITEMS: &str = include_str!("../../queries/load_items.sql");
 
-const OPEN_ITEM_RESULTS: &str = include_str!("../../queries/load_open_item_results.sql");
+const OPEN_ITEMS: &str = include_str!("../../queries/load_open_items.sql");
+
+const ERRORS: &str = include_str!("../../queries/load_errors.sql");
 
 /// What is being reported, whatever the tables say of it by now.
 #[derive(Default)]
 pub struct Reports {
     /// The ids of its rows.
     pub tasks: Vec<i64>,
-    /// The results of items.
-    pub items: BTreeMap<(TaskKey, u32), Option<Jsonb>>,
+    /// How items end.
+    pub items: BTreeMap<(TaskKey, u32), ReportedItem>,
+}
+
+/// An item that is being reported, and whose row does not say so yet.
+pub struct ReportedItem {
+    /// How it ends.
+    pub end: TaskEnd,
+    /// What it yields.
+    pub result: Option<Jsonb>,
+    /// What went wrong.
+    pub error: Option<Jsonb>,
+    /// When it ran.
+    pub times: Times,
 }
 
 /// A workflow execution under lock.
 pub struct Run {
-    /// Its id.
+    /// Its id, which is that of its execution.
     pub id: i64,
-    /// The id of the execution it runs.
-    pub execution_id: i64,
     /// The pinned version's graph.
     pub graph: Rc<Graph>,
     /// As it was before this call.
@@ -55,22 +68,21 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads one from a row of: id, execution, version, status, paused, state, variables, priority, depth.
+    /// Reads one from a row of: id, version, status, paused, state, variables, priority, depth.
     pub fn read(client: &SpiClient, row: &Rows) -> Result<Option<Run>, Error> {
-        let Some(version) = row.get::<i64>(3)? else { return Ok(None) };
-        let status = row.label(4).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running);
-        let state = match row.get::<Jsonb>(6)? {
+        let Some(version) = row.get::<i64>(2)? else { return Ok(None) };
+        let status = row.label(3).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running);
+        let state = match row.get::<Jsonb>(5)? {
             None => State::plain(status),
             Some(state) => read_state(state)?,
         };
         Ok(Some(Run {
             id: row.get::<i64>(1)?.unwrap_or_default(),
-            execution_id: row.get::<i64>(2)?.unwrap_or_default(),
             graph: graphs::graph(client, version)?,
-            before: Execution { status, paused: row.get::<bool>(5)?.unwrap_or_default(), state },
-            variables: row.get::<Jsonb>(7)?,
-            priority: row.get::<i32>(8)?.unwrap_or_default(),
-            depth: row.get::<i32>(9)?.unwrap_or_default(),
+            before: Execution { status, paused: row.get::<bool>(4)?.unwrap_or_default(), state },
+            variables: row.get::<Jsonb>(6)?,
+            priority: row.get::<i32>(7)?.unwrap_or_default(),
+            depth: row.get::<i32>(8)?.unwrap_or_default(),
         }))
     }
 
@@ -90,7 +102,7 @@ impl Run {
             return Ok(done);
         }
         if !self.before.state.items.is_empty() {
-            facts.results = self.open_item_results(client, reports)?;
+            facts.items = self.open_items(client, reports)?;
             let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
             events(&mut conductor);
             if let Some(done) = conductor.done() {
@@ -119,37 +131,61 @@ impl Run {
             all_tasks: true,
         };
         let mut facts = load_facts(client, now, &[(self, needs)], &reports.tasks)?.pop().unwrap_or_default();
-        let rows = statements::run(client, ITEM_RESULTS, &[DatumWithOid::from(self.id)])?;
-        facts.results = self.item_results(rows, reports)?;
+        let rows = statements::run(client, ITEMS, &[DatumWithOid::from(self.id)])?;
+        facts.items = self.items(rows, reports)?;
         Ok(facts)
     }
 
-    /// Results of the tasks with items that have not ended, what is being reported included.
-    fn open_item_results(&self, client: &SpiClient, reports: &Reports) -> Result<BTreeMap<TaskKey, Data>, Error> {
+    /// The items of tasks that have not ended, what is being reported included.
+    fn open_items(&self, client: &SpiClient, reports: &Reports) -> Result<BTreeMap<TaskKey, Vec<RowEnd>>, Error> {
         let keys = || self.before.state.items.iter().map(|progress| progress.key);
         let names: Vec<String> = keys().map(|key| self.graph.node(key.node).name.clone()).collect();
         let routes: Vec<i32> = keys().map(|key| key.route as i32).collect();
         let visits: Vec<i32> = keys().map(|key| key.visit as i32).collect();
         let arguments = [DatumWithOid::from(self.id), names.into(), routes.into(), visits.into()];
-        self.item_results(statements::run(client, OPEN_ITEM_RESULTS, &arguments)?, reports)
+        self.items(statements::run(client, OPEN_ITEMS, &arguments)?, reports)
     }
 
-    fn item_results(&self, mut rows: Rows, reports: &Reports) -> Result<BTreeMap<TaskKey, Data>, Error> {
-        let mut lists: BTreeMap<TaskKey, Vec<Data>> = BTreeMap::new();
+    fn items(&self, mut rows: Rows, reports: &Reports) -> Result<BTreeMap<TaskKey, Vec<RowEnd>>, Error> {
+        let mut lists: BTreeMap<TaskKey, Vec<RowEnd>> = BTreeMap::new();
         while rows.next().is_some() {
             let Some(node) = rows.get::<String>(1)?.and_then(|name| self.graph.find(&name)) else { continue };
             let route = rows.get::<i32>(2)?.unwrap_or_default() as u32;
             let visit = rows.get::<i32>(3)?.unwrap_or_default() as u32;
             let key = TaskKey { node, route, visit };
             let index = rows.get::<i32>(4)?.unwrap_or_default() as u32;
-            let result = match reports.items.get(&(key, index)) {
-                Some(result) => *result,
-                None => rows.get::<Jsonb>(5)?,
+            let end = match reports.items.get(&(key, index)) {
+                Some(item) => RowEnd {
+                    index: Some(index),
+                    end: Some(item.end),
+                    result: as_data(item.result),
+                    error: as_data(item.error),
+                    times: item.times,
+                },
+                None => row_end(&rows, Some(index), (5, 6), false)?,
             };
-            lists.entry(key).or_default().push(as_data(result));
+            lists.entry(key).or_default().push(end);
         }
-        Ok(lists.into_iter().map(|(key, list)| (key, Data::from(list))).collect())
+        Ok(lists)
     }
+}
+
+/// Reads how a row ended from two places: that of its status, and that of its result, which the others follow.
+fn row_end(rows: &Rows, index: Option<u32>, (status, result): (usize, usize), skipped: bool) -> Result<RowEnd, Error> {
+    let end = if skipped { Some(TaskEnd::Skipped) } else { rows.label(status).and_then(|name| TaskEnd::parse(&name)) };
+    let time = |ordinal| Ok::<_, Error>(rows.get::<TimestampWithTimeZone>(ordinal)?.map(clock::moment));
+    // Of a row that has not ended, an earlier attempt may have left these.
+    Ok(RowEnd {
+        index,
+        end,
+        result: as_data(rows.get::<Jsonb>(result)?),
+        error: as_data(rows.get::<Jsonb>(result + 1)?),
+        times: Times {
+            started: time(result + 2)?,
+            completed: time(result + 3)?,
+            attempts: rows.get::<i32>(result + 4)?.unwrap_or_default() as u32,
+        },
+    })
 }
 
 /// What the conductor remembers, as stored.
@@ -176,6 +212,7 @@ pub fn load_facts(
 ) -> Result<Vec<Facts>, Error> {
     let parameters = load_parameters(client, wanted)?;
     let mut tasks = load_tasks(client, wanted, reported)?;
+    let mut errors = load_errors(client, wanted)?;
     let mut all = Vec::with_capacity(wanted.len());
     for (run, needs) in wanted {
         let variables = if needs.variables { Some(as_data(run.variables)) } else { None };
@@ -184,29 +221,46 @@ pub fn load_facts(
             found.entry(name.clone()).or_insert(Data::UNDEFINED);
         }
         all.push(Facts {
-            parameters: if needs.parameters { parameters.get(&run.execution_id).cloned() } else { None },
+            parameters: if needs.parameters { parameters.get(&run.id).cloned() } else { None },
             variables,
             tasks: Arc::new(found),
             all_tasks: needs.all_tasks,
-            results: BTreeMap::new(),
-            system: needs.system.then(|| system(run, now)),
+            items: BTreeMap::new(),
+            now: clock::moment(*now),
+            system: needs.system.then(|| system(run, now, errors.remove(&run.id))),
         });
     }
     Ok(all)
 }
 
-/// `system.…`
-pub fn system(run: &Run, now: &TimestampWithTimeZone) -> Data {
+/// `system.…`, with what has gone wrong so far. The conductor knows the verdict.
+pub fn system(run: &Run, now: &TimestampWithTimeZone, errors: Option<Data>) -> Data {
     Data::from_pairs([
         ("workflow_ref", Data::from(run.graph.reference.as_str())),
-        ("execution_id", Data::from(run.execution_id)),
-        ("workflow_execution_id", Data::from(run.id)),
+        ("execution", Data::from(run.id)),
         ("now", Data::from(now.to_iso_string())),
+        ("verdict", Data::from(())),
+        ("errors", errors.unwrap_or_else(|| Data::from(Vec::<Data>::new()))),
     ])
 }
 
+/// Only in an execution that is closing something has gone wrong.
+fn load_errors(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<BTreeMap<i64, Data>, Error> {
+    let is_closing = |run: &Run| run.before.status != Status::Running || run.before.state.verdict.is_some();
+    let closing = wanted.iter().filter(|(run, needs)| needs.system && is_closing(run));
+    let ids: Vec<i64> = closing.map(|(run, _)| run.id).collect();
+    let mut found = BTreeMap::new();
+    if !ids.is_empty() {
+        let mut rows = statements::run(client, ERRORS, &[DatumWithOid::from(ids)])?;
+        while rows.next().is_some() {
+            found.insert(rows.get::<i64>(1)?.unwrap_or_default(), as_data(rows.get::<Jsonb>(2)?));
+        }
+    }
+    Ok(found)
+}
+
 fn load_parameters(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<BTreeMap<i64, Data>, Error> {
-    let ids: Vec<i64> = wanted.iter().filter(|(_, needs)| needs.parameters).map(|(run, _)| run.execution_id).collect();
+    let ids: Vec<i64> = wanted.iter().filter(|(_, needs)| needs.parameters).map(|(run, _)| run.id).collect();
     let mut found = BTreeMap::new();
     if !ids.is_empty() {
         let mut rows = statements::run(client, PARAMETERS, &[DatumWithOid::from(ids)])?;
@@ -234,29 +288,18 @@ fn load_tasks(
     let names: BTreeSet<&String> = asked.iter().flat_map(|(_, needs)| &needs.tasks).collect();
     let names: Option<Vec<String>> = (!everything).then(|| names.into_iter().cloned().collect());
     let mut rows = statements::run(client, TASKS, &[ids.into(), names.into(), reported.to_vec().into()])?;
+    let mut ended: BTreeMap<(i64, String), Vec<RowEnd>> = BTreeMap::new();
     while rows.next().is_some() {
         let id = rows.get::<i64>(1)?.unwrap_or_default();
         let name = rows.get::<String>(2)?.unwrap_or_default();
-        let count = |ordinal| Ok::<u32, Error>(rows.get::<i32>(ordinal)?.unwrap_or_default() as u32);
-        let (total, failed) = (count(6)?, count(7)?);
-        let status = match rows.get::<String>(3)?.unwrap_or_default() {
-            status if failed > 0 && status != "cancelled" && tolerated(&runs, id, &name, total, failed) => {
-                "completed".to_owned()
-            }
-            status => status,
-        };
-        let view = Data::from_pairs([
-            ("status", Data::from(status)),
-            ("result", as_data(rows.get::<Jsonb>(4)?)),
-            ("error", as_data(rows.get::<Jsonb>(5)?)),
-        ]);
+        let index = rows.get::<i32>(3)?.map(|index| index as u32);
+        let skipped = rows.get::<bool>(5)?.unwrap_or_default();
+        ended.entry((id, name)).or_default().push(row_end(&rows, index, (4, 6), skipped)?);
+    }
+    for ((id, name), rows) in ended {
+        let items = runs.get(&id).and_then(|run| run.graph.node(run.graph.find(&name)?).items.as_ref());
+        let view = Outcome::of_rows(items, &rows).value(&Missing::default());
         found.entry(id).or_default().insert(name, view);
     }
     Ok(found)
-}
-
-/// Did a task end well though some of its items failed?
-fn tolerated(runs: &BTreeMap<i64, &Run>, id: i64, name: &str, total: u32, failed: u32) -> bool {
-    let items = runs.get(&id).and_then(|run| run.graph.node(run.graph.find(name)?).items.as_ref());
-    total > 0 && items.is_some_and(|items| items::tolerates(items, total, failed))
 }

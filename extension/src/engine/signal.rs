@@ -4,7 +4,7 @@ use crate::argument::{MOST_KEY_BYTES, check_length};
 use crate::engine::control;
 use crate::engine::finish::finish;
 use crate::engine::own_report::Reporter;
-use crate::engine::report::{Outcome, check_size};
+use crate::engine::report::{Outcome, WorkerReport, check_size};
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
@@ -50,7 +50,12 @@ impl Signal<'_> {
         if waiting.is_none() {
             return Ok("kept");
         }
-        let done = Outcome::of_worker((waiting, None), Some("completed".to_owned()), self.payload, None, (None, None));
+        let done = Outcome::of_worker(WorkerReport {
+            task: waiting,
+            status: Some("completed".to_owned()),
+            result: self.payload,
+            ..WorkerReport::default()
+        });
         finish(client, vec![done], now, Reporter::Engine, None)?;
         Ok("delivered")
     }

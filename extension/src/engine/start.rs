@@ -5,7 +5,7 @@ use crate::engine::advance::Advance;
 use crate::engine::run::Reports;
 use crate::engine::run::{Run, system};
 use crate::error::Error;
-use crate::pg::clock::after;
+use crate::pg::clock::{self, after};
 use crate::pg::id::{self, Sequence};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
@@ -147,12 +147,10 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
         return Ok(ids);
     }
     let due = workflow.graph.timeout.map(|seconds| after(now, seconds as f64 + delay));
-    let sequence = Sequence::find(c"workflow_execution_id_seq");
     let run = |(execution, place): &(i64, usize)| {
         let one = &wanted[*place];
         Ok(Run {
-            id: sequence.next(one.part)?,
-            execution_id: *execution,
+            id: *execution,
             graph: workflow.graph.clone(),
             before: Execution::new(),
             variables: None,
@@ -180,8 +178,9 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             variables: Some(conductor::engine::variables::empty()),
             tasks: Arc::default(),
             all_tasks: true,
-            results: BTreeMap::new(),
-            system: workflow.graph.start_needs.system.then(|| system(&run, &now)),
+            items: BTreeMap::new(),
+            now: clock::moment(now),
+            system: workflow.graph.start_needs.system.then(|| system(&run, &now, None)),
         };
         let id = run.id;
         advance.runs.insert(id, run);
@@ -228,7 +227,7 @@ fn run_columns(
         ("part", value(id::part(run.id))),
         ("depth", value(run.depth)),
         ("id", value(run.id)),
-        ("execution", value(run.execution_id)),
+        ("execution", value(run.id)),
         ("workflow_def", value(workflow.definition)),
         ("priority", value(run.priority)),
         ("paused", value(false)),

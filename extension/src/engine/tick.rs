@@ -9,7 +9,7 @@ use crate::engine::finish::finish;
 use crate::engine::internal_tasks;
 use crate::engine::own_report::Reporter;
 use crate::engine::passing_on;
-use crate::engine::report::Outcome;
+use crate::engine::report::{Outcome, WorkerReport};
 use crate::engine::reports;
 use crate::engine::reports::report_own;
 use crate::engine::settle::settle;
@@ -256,7 +256,8 @@ fn end(
 ) -> Result<(), Error> {
     let outcome = |(task, status, error): (i64, &'static str, Option<String>)| {
         let error = error.as_deref().and_then(Jsonb::from_text);
-        Outcome::of_worker((Some(task), None), Some(status.to_owned()), None, error, (None, None))
+        let (task, status) = (Some(task), Some(status.to_owned()));
+        Outcome::of_worker(WorkerReport { task, status, error, ..WorkerReport::default() })
     };
     let outcomes: Vec<Outcome> = tasks.map(outcome).collect();
     if !outcomes.is_empty() {

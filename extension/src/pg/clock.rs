@@ -2,8 +2,12 @@
 
 use crate::error::Error;
 use crate::settings;
+use conductor::engine::facts::Moment;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+
+/// Microseconds from 1970 to 2000, where PostgreSQL's timestamps begin.
+const EPOCH: i64 = 946_684_800_000_000;
 
 /// The time that every function goes by.
 pub fn now() -> Result<TimestampWithTimeZone, Error> {
@@ -20,6 +24,11 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
 pub fn after(now: TimestampWithTimeZone, seconds: f64) -> TimestampWithTimeZone {
     let micros = now.into_inner().saturating_add((seconds * 1e6).round() as i64);
     TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
+}
+
+/// Returns a time as the conductor takes it.
+pub fn moment(time: TimestampWithTimeZone) -> Moment {
+    Moment(time.into_inner().saturating_add(EPOCH))
 }
 
 /// How many seconds lie between two times; less than none where the second comes first.

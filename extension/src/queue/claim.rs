@@ -146,12 +146,15 @@ fn claim_from(
         claimed.push(Handed {
             task: rows.get::<i64>(1)?.unwrap_or_default(),
             lease: rows.get::<i64>(2)?.unwrap_or_default(),
-            workflow_execution: rows.get::<i64>(3)?.unwrap_or_default(),
+            execution: rows.get::<i64>(3)?.unwrap_or_default(),
             task_name: rows.get::<String>(4)?.unwrap_or_default(),
             task_index: rows.get::<i32>(5)?,
             action: rows.get::<String>(6)?,
             input: rows.get::<Jsonb>(7)?,
             attempt: rows.get::<i32>(8)?.unwrap_or_default(),
+            deadline: rows.get::<TimestampWithTimeZone>(9)?,
+            last_error: rows.get::<Jsonb>(10)?,
+            progress: rows.get::<Jsonb>(11)?,
         });
     }
     if settings::log_transitions() && claimed.len() > before {

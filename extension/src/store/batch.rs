@@ -4,7 +4,7 @@ use super::Written;
 use crate::engine::run::Run;
 use crate::pg::jsonb::Jsonb;
 use conductor::engine::cause::Cause;
-use conductor::engine::commands::{Changes, Hold, NewTask, Reach, Start};
+use conductor::engine::commands::{Again, Changes, Hold, NewTask, Reach, Start};
 use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
@@ -19,16 +19,26 @@ pub struct EndedRow {
     pub result: Option<Jsonb>,
     /// Reported error.
     pub error: Option<Jsonb>,
+    /// Reported progress.
+    pub progress: Option<Jsonb>,
     /// Whether the row has already been written.
     pub written: bool,
 }
 
-pub(super) struct RetriedRow {
-    pub(super) id: i64,
-    pub(super) delay: f64,
-    pub(super) paused: bool,
-    pub(super) result: Option<Jsonb>,
-    pub(super) error: Option<Jsonb>,
+/// A reported row that is retried.
+pub struct RetriedRow {
+    /// Id of the task.
+    pub id: i64,
+    /// How it runs again.
+    pub again: Again,
+    /// Whether its execution is paused.
+    pub paused: bool,
+    /// Reported result.
+    pub result: Option<Jsonb>,
+    /// Reported error.
+    pub error: Option<Jsonb>,
+    /// Reported progress.
+    pub progress: Option<Jsonb>,
 }
 
 pub(super) struct ReleasedItems {
@@ -44,8 +54,6 @@ pub(super) struct RenewedTask {
     pub(super) task_name: String,
     pub(super) key: TaskKey,
     pub(super) released: i32,
-    pub(super) delay: f64,
-    pub(super) is_retry: bool,
     pub(super) everything: bool,
     pub(super) paused: bool,
     pub(super) first: Option<i32>,
@@ -151,8 +159,8 @@ impl Batch {
     }
 
     /// Records that a reported row is retried.
-    pub fn retry_task(&mut self, id: i64, delay: f64, paused: bool, result: Option<Jsonb>, error: Option<Jsonb>) {
-        self.retried.push(RetriedRow { id, delay, paused, result, error });
+    pub fn retry_task(&mut self, row: RetriedRow) {
+        self.retried.push(row);
     }
 
     /// Records that a task has ended without waiting for its child execution, which has to stop.
@@ -168,28 +176,12 @@ impl Batch {
             let (task_name, count) = (name(key), *count as i32);
             self.released.push(ReleasedItems { run: run.id, task_name, key: *key, count, paused });
         }
-        for retry in &changes.items_retried {
-            self.renewed.push(RenewedTask {
-                run: run.id,
-                task_name: name(&retry.key),
-                key: retry.key,
-                released: retry.released as i32,
-                delay: retry.delay,
-                is_retry: true,
-                everything: true,
-                paused,
-                first: None,
-                keeps_child: false,
-            });
-        }
         for rerun in &changes.rerun_tasks {
             self.renewed.push(RenewedTask {
                 run: run.id,
                 task_name: name(&rerun.key),
                 key: rerun.key,
                 released: rerun.released.map_or(1, |count| count as i32),
-                delay: 0.0,
-                is_retry: false,
                 everything: rerun.reset_items || rerun.released.is_none(),
                 paused,
                 first: rerun.first.map(|index| index as i32),
@@ -212,10 +204,10 @@ impl Batch {
         }
         let (now, before) = (execution.stop(), run.before.stop());
         if now > before {
-            self.written.stopped.push((run.execution_id, now == Reach::Everything));
+            self.written.stopped.push((run.id, now == Reach::Everything));
         }
         if changes.end.is_some() && run.depth > 0 {
-            self.written.ended.push(run.execution_id);
+            self.written.ended.push(run.id);
         }
         self.take_run(run, execution, &changes);
         let mut scheduled = changes.scheduled.into_iter().map(|task| fresh(run, paused, task));
@@ -243,9 +235,9 @@ impl Batch {
         }
         match &changes.end {
             Some(end) => {
-                self.executions.push((run.execution_id, end.status.name(), end.output.as_ref().map(json_text)));
+                self.executions.push((run.id, end.status.name(), end.output.as_ref().map(json_text)));
             }
-            None if changes.rerun => self.executions.push((run.execution_id, Status::Running.name(), None)),
+            None if changes.rerun => self.executions.push((run.id, Status::Running.name(), None)),
             None => {}
         }
     }

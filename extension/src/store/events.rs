@@ -74,16 +74,9 @@ impl Batch {
         let failed = self.ended.iter().filter(|row| row.end.is_failure());
         let failed =
             failed.map(|row| Event { kind: row.end.name(), task: Some(row.id), error: row.error, ..Event::default() });
-        let retried = self.retried.iter();
+        let retried = self.retried.iter().filter(|row| !row.again.repeats);
         let retried =
             retried.map(|row| Event { kind: "retrying", task: Some(row.id), error: row.error, ..Event::default() });
-        let renewed = self.renewed.iter().filter(|task| task.is_retry).map(|task| Event {
-            kind: "retrying",
-            run: Some(task.run),
-            task_name: Some(task.task_name.clone()),
-            message: Some(format!("all items will be retried in {} seconds", task.delay)),
-            ..Event::default()
-        });
         let unstarted = self.withdrawn_tasks.iter().chain(&self.tasks).filter(|task| task.is_unstarted());
         let unstarted = unstarted.map(|task| Event {
             kind: TaskEnd::Failed.name(),
@@ -93,13 +86,15 @@ impl Batch {
             error: task.task.error.as_ref().and_then(Jsonb::new),
             ..Event::default()
         });
-        failed.chain(retried).chain(renewed).chain(unstarted).collect()
+        failed.chain(retried).chain(unstarted).collect()
     }
 
     /// Adds all other events of tasks.
     fn add_steps(&self, events: &mut Vec<Event>, worker: Option<String>) {
         let ended = self.ended.iter().filter(|row| !row.end.is_failure());
         events.extend(ended.map(|row| Event { kind: row.end.name(), task: Some(row.id), ..Event::default() }));
+        let repeated = self.retried.iter().filter(|row| row.again.repeats);
+        events.extend(repeated.map(|row| Event { kind: "repeating", task: Some(row.id), ..Event::default() }));
         for (run, tasks) in &self.written.withdrawn {
             events.extend(tasks.iter().map(|(task_name, _, _, count)| Event {
                 kind: "cancelled",

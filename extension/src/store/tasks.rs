@@ -21,8 +21,8 @@ pub struct Handed {
     pub task: i64,
     /// Token that its report must carry.
     pub lease: i64,
-    /// Id of its workflow execution.
-    pub workflow_execution: i64,
+    /// Id of its execution.
+    pub execution: i64,
     /// Name of the task.
     pub task_name: String,
     /// Index of the item.
@@ -33,6 +33,12 @@ pub struct Handed {
     pub input: Option<Jsonb>,
     /// Number of times it has been claimed.
     pub attempt: i32,
+    /// When its timeout ends this attempt.
+    pub deadline: Option<TimestampWithTimeZone>,
+    /// Error of the attempt before.
+    pub last_error: Option<Jsonb>,
+    /// How far an attempt before got.
+    pub progress: Option<Jsonb>,
 }
 
 /// A task with its id and its input, about to be inserted.
@@ -73,12 +79,15 @@ impl Batch {
                 handed.push(Handed {
                     task: id,
                     lease,
-                    workflow_execution: task.run,
+                    execution: task.run,
                     task_name: task.task_name.clone(),
                     task_index: task.task.index.map(|index| index as i32),
                     action: task.task.action.clone(),
                     input,
                     attempt: 1,
+                    deadline: task.task.timeout.map(|seconds| after(now, f64::from(seconds))),
+                    last_error: None,
+                    progress: None,
                 });
             }
         }

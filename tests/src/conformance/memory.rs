@@ -70,7 +70,8 @@ impl Engine for Memory {
         take(ledger, row)?;
         let end = TaskEnd::parse(status).ok_or_else(|| format!("unknown status {status}"))?;
         let answer = ledger.report(row, end, result.map(expression::data)).map_err(|refused| refused.0)?;
-        Ok(answer.to_owned())
+        let whole = ledger.rows[row].index.map(|_| ledger.task_status(ledger.rows[row].key));
+        Ok(whole.filter(|_| answer != "retrying").unwrap_or(answer).to_owned())
     }
 
     fn pause(&mut self) -> Result<(), String> {

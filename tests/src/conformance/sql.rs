@@ -100,6 +100,18 @@ impl<'c> Sql<'c> {
         }
     }
 
+    /// Returns the status of a task, all its items taken together: none of the cases tolerates a failure.
+    fn task_status(&mut self, row: i64) -> Result<String, String> {
+        let status = "SELECT CASE WHEN NOT bool_and(workflow.is_end(t.status)) THEN min(w.status::text)
+              WHEN bool_or(t.status IN ('failed', 'timeout', 'abandoned')) THEN (array_agg(t.status::text ORDER BY t.task_index)
+                FILTER (WHERE t.status IN ('failed', 'timeout', 'abandoned')))[1]
+              WHEN bool_or(t.status = 'cancelled') THEN 'cancelled' ELSE 'completed' END AS status
+            FROM workflow.workflow_task_execution AS o
+              JOIN workflow.workflow_task_execution AS t USING (workflow_execution, task_name, route, visit)
+              JOIN workflow.workflow_execution AS w ON w.id = o.workflow_execution WHERE o.id = $1";
+        Ok(self.value(status, row)?.get("status"))
+    }
+
     fn control(&mut self, sql: &'static str) -> Result<(), String> {
         let execution = self.execution;
         self.value(sql, execution).map(|_| ())
@@ -159,11 +171,12 @@ impl Engine for Sql<'_> {
         };
         let report = sqlx::query(
             "SELECT state, code, message FROM workflow_finish(ARRAY[
-               ROW($1, $2, $3::workflow.execution_status, $4, NULL, NULL, NULL)::workflow.outcome])",
+               ROW($1, $2, $3::workflow.execution_status, $4, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
         );
         let report = report.bind(found.id).bind(lease).bind(status).bind(result);
         let row = self.runtime.block_on(report.fetch_one(&mut *self.connection)).map_err(|error| error.to_string())?;
         match row.get::<Option<String>, _>("state") {
+            Some(state) if index.is_some() && state != "retrying" => self.task_status(found.id),
             Some(state) => Ok(state),
             None => Err(row.get::<Option<String>, _>("message").unwrap_or_default()),
         }

@@ -37,7 +37,7 @@ async fn start(db: &Database) -> WorkflowExecution {
 async fn work(db: &Database, status: &str) {
     let states: Vec<String> = sqlx::query_scalar(
         "SELECT f.state FROM workflow_claim('me') AS c,
-         workflow_finish(ARRAY[ROW(c.task, c.lease_token, $1, NULL, NULL, NULL, NULL)::workflow.outcome]) AS f",
+         workflow_finish(ARRAY[ROW(c.task, c.lease_token, $1, NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome]) AS f",
     )
     .bind(status)
     .fetch_all(&db.pool)
@@ -201,7 +201,7 @@ async fn owned(
            VALUES (7, workflow.make_id(7, nextval('workflow.execution_id_seq')), 'ci.deploy', $2::workflow.execution_status)
            RETURNING id)
          INSERT INTO workflow.workflow_execution (part, id, execution, workflow_def, status, version, completed_tasks)
-         SELECT 7, workflow.make_id(7, nextval('workflow.workflow_execution_id_seq')), execution.id, $1, 'running', version.id,
+         SELECT 7, execution.id, execution.id, $1, 'running', version.id,
            '{written}'
          FROM version, execution RETURNING id",
     )

@@ -56,7 +56,7 @@ async fn the_detail_of_a_task_says_where_it_stands_in_one_word() {
         let detail = rows(
             db,
             "SELECT jsonb_object_agg(task_name, summary) FROM workflow.workflow_task_detail
-             WHERE workflow_ref = 'ci.deploy' AND parent_execution IS NOT NULL",
+             WHERE workflow_ref = 'ci.deploy' AND execution IS NOT NULL AND child_execution IS NULL",
         )
         .await;
         let expected = json!({

@@ -11,16 +11,20 @@ const NO_INTERVALS: [&str; 6] =
     ["infinity", "-infinity", "-1 microsecond", "-1 day", "-170000000 years", "170000000 years"];
 
 /// Calls with an interval argument, as `$`; `@` is the lease token of task 1.
-const INTERVALS: [(&str, &str); 8] = [
+const INTERVALS: [(&str, &str); 9] = [
     ("workflow_claim", "workflow_claim('w1', 1, NULL, $)"),
     ("workflow_fail", "workflow_fail(1, @, retry_in => $)"),
     ("workflow_finish_and_claim", "workflow_finish_and_claim('w1', '{}', 1, NULL, $)"),
+    ("workflow_finish_and_claim_json", "workflow_finish_and_claim_json('w1', '[]', 1, NULL, $)"),
     ("workflow_heartbeat", "workflow_heartbeat('{1}', '{@}', $)"),
     ("workflow_prune", "workflow_prune($)"),
     ("workflow_schedule", "workflow_schedule('s', '0 9 * * *', 'demo.w', grace => $)"),
     ("workflow_wait", "workflow_wait(1, $)"),
     // In an array of outcomes it is answered, not raised: see below.
-    ("workflow_finish", "workflow_finish(ARRAY[ROW(1, @, 'failed', NULL, NULL, NULL, $)::workflow.outcome])"),
+    (
+        "workflow_finish",
+        "workflow_finish(ARRAY[ROW(1, @, 'failed', NULL, NULL, NULL, $, NULL, NULL)::workflow.outcome])",
+    ),
 ];
 
 async fn server_version(session: &mut Session) -> i32 {
@@ -185,7 +189,7 @@ async fn an_argument_that_is_too_long_or_has_too_many_elements_is_refused() {
             ("workflow_tick(1, array_fill(0, ARRAY[1025]))", "WF614"),
             ("workflow_tick(1, ARRAY[[0], [1]])", "WF613"),
             ("workflow_heartbeat(ARRAY[[1], [2]], ARRAY[[1], [2]])", "WF613"),
-            ("workflow_finish(ARRAY[[ROW(1, 1, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome], [NULL::workflow.outcome]])", "WF613"),
+            ("workflow_finish(ARRAY[[ROW(1, 1, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome], [NULL::workflow.outcome]])", "WF613"),
             ("workflow_start('demo.w', '{}', public.noise(1001))", "WF613"),
             ("workflow_start_many('demo.w', ARRAY['{}']::jsonb[], ARRAY[public.noise(3000)])", "WF613"),
             ("workflow_start_many('demo.w', ARRAY[['{}'], ['{}']]::jsonb[])", "WF613"),
@@ -252,7 +256,7 @@ async fn internal_functions_take_nulls() {
             "name" | "text" | "anyelement" => "'x'::text".into(),
             "bytea" => "'x'::bytea".into(),
             "workflow.execution_status" => "'running'::workflow.execution_status".into(),
-            "workflow.outcome[]" => "ARRAY[ROW(1, 1, 'completed', NULL, NULL, NULL, NULL)]::workflow.outcome[]".into(),
+            "workflow.outcome[]" => "ARRAY[ROW(1, 1, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)]::workflow.outcome[]".into(),
             list if list.ends_with("[]") => format!("ARRAY[1]::{list}"),
             row => format!("(SELECT r FROM {row} AS r LIMIT 1)"),
         };

@@ -210,7 +210,7 @@ output_map: [{ys: \"{{ task.each.result | map(attribute='y') | list }}\"}]
                 session.complete(&third, json!(null)).await;
                 for y in session.claim(10).await {
                     let n: i64 = session
-                        .value(format!("SELECT (e.config ->> 'n')::bigint FROM workflow.workflow_execution w JOIN workflow.execution e ON e.id = w.execution WHERE w.id = {}", y.workflow_execution))
+                        .value(format!("SELECT (e.config ->> 'n')::bigint FROM workflow.workflow_execution w JOIN workflow.execution e ON e.id = w.execution WHERE w.id = {}", y.execution))
                         .await;
                     session.complete(&y, json!(n * 10)).await;
                 }

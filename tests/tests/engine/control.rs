@@ -170,11 +170,11 @@ async fn a_wrong_state_is_refused() {
         let completed = session.start().await;
         let failed = session.start().await;
         for id in [completed, failed] {
-            let run: i64 = session.value(format!("SELECT workflow_execution FROM workflow_status({id})")).await;
+            let run: i64 = session.value(format!("SELECT execution FROM workflow_status({id})")).await;
             for name in ["one", "two"] {
                 let tasks = session.claim(10).await;
                 for task in tasks {
-                    if task.workflow_execution != run {
+                    if task.execution != run {
                         continue;
                     }
                     assert_eq!(task.task_name, name);

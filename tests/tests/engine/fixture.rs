@@ -21,7 +21,7 @@ pub const START: &str = "2026-01-01 00:00:00+00";
 pub struct Task {
     pub task: i64,
     pub lease_token: i64,
-    pub workflow_execution: i64,
+    pub execution: i64,
     pub task_name: String,
     pub task_index: Option<i32>,
     pub action: String,
@@ -267,7 +267,7 @@ pub fn outcome_array(outcomes: &[(i64, i64, &str)]) -> String {
     let list: Vec<String> = outcomes
         .iter()
         .map(|(task, lease, status)| {
-            format!("ROW({task}, {lease}, '{status}', NULL, NULL, NULL, NULL)::workflow.outcome")
+            format!("ROW({task}, {lease}, '{status}', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome")
         })
         .collect();
     format!("ARRAY[{}]::workflow.outcome[]", list.join(", "))

@@ -33,7 +33,7 @@ async fn what_a_call_holds_is_not_looked_up_for_each_row() {
         assert!(found < 20, "{found} looks for 50 executions");
         session.run("CREATE TEMP TABLE held AS SELECT task, lease_token FROM workflow_claim('w', 50)").await;
         let step = "SELECT count(*) FROM workflow_finish_and_claim('w', (SELECT array_agg(
-                      ROW(task, lease_token, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome) FROM held), 50)";
+                      ROW(task, lease_token, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome) FROM held), 50)";
         let found = looks(&mut session, step).await;
         // The lock of the executions is one look for each of the fifty.
         assert!(found < 70, "{found} looks for 50 new tasks");

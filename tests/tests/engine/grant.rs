@@ -17,8 +17,10 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_heartbeat(ARRAY[{task}], ARRAY[{lease}])",
             "workflow_complete({task}, {lease}, '{}')",
             "workflow_fail({task}, {lease}, '{}')",
-            "workflow_finish(ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome])",
-            "workflow_finish_and_claim('me', ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome])",
+            "workflow_finish(ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
+            "workflow_finish_json(jsonb_build_array('{}', jsonb_build_object('task', '{task}', 'lease_token', '{lease}', 'status', 'completed')))",
+            "workflow_finish_and_claim_json('me', max_tasks => 10)",
+            "workflow_finish_and_claim('me', ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
             "workflow_tick()",
         ],
     ),
@@ -309,12 +311,14 @@ async fn no_function_is_security_definer() {
 }
 
 /// What is no API, by the lowest level that may call it; everything else is for the owner alone.
-const INTERNAL: [(Level, &[&str]); 3] = [
+const INTERNAL: [(Level, &[&str]); 4] = [
+    (Level::Worker, &["check_outcomes", "flaw_of", "interval_of", "read_outcomes", "write_answers"]),
     (
         Level::Reader,
         &[
             "check_format",
             "check_wait",
+            "closing_tasks",
             "diagram",
             "gantt",
             "is_end",

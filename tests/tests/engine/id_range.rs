@@ -10,7 +10,7 @@ async fn the_last_number_is_given_and_the_one_after_it_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define("tasks: [{name: a, action: demo.a}]").await;
-        for sequence in ["execution", "workflow_execution", "workflow_task_execution"] {
+        for sequence in ["execution", "workflow_task_execution"] {
             session.run(format!("SELECT setval('workflow.{sequence}_id_seq', {})", LAST - 1)).await;
             let id = session.value::<i64>("SELECT workflow_start('demo.w', part => 3)").await;
             assert_eq!(id >> 40, 3 << 8, "the bits of the node are the node's");

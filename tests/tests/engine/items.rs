@@ -29,7 +29,7 @@ tasks:
         assert_eq!(indexes(&first), [0, 1]);
         assert_eq!(first[1].input, Some(json!({"item": "b", "number": 1})));
         // The second is quicker than the first: the third follows it.
-        assert_eq!(session.complete(&first[1], json!("B")).await, "running");
+        assert_eq!(session.complete(&first[1], json!("B")).await, "completed");
         let second = session.claim(10).await;
         assert_eq!(indexes(&second), [2]);
         assert!(session.claim(10).await.is_empty());
@@ -82,7 +82,7 @@ async fn after_a_failed_item_no_new_one_starts_and_the_task_fails_when_none_is_a
             .await;
         let items = session.claim(10).await;
         assert_eq!(indexes(&items), [0, 1]);
-        assert_eq!(session.fail(&items[0], json!({"type": "x"})).await, "running");
+        assert_eq!(session.fail(&items[0], json!({"type": "x"})).await, "failed");
         assert!(session.claim(10).await.is_empty());
         session.complete(&items[1], json!(null)).await;
         session.work("mend", json!(null)).await;
@@ -277,17 +277,17 @@ async fn an_item_that_is_done_is_counted_with_the_next_that_decides_something() 
         let mut session = Session::new(db).await;
         let id = session.begin(THREE).await;
         let tasks = session.claim(3).await;
-        let run = tasks[0].workflow_execution;
+        let run = tasks[0].execution;
         let before = session.memory(run).await;
         assert_eq!(before.0, json!({"uncounted": true}));
         // From a session that was not given it, too.
         let mut other = Session::new(db).await;
-        assert_eq!(other.complete(&tasks[1], json!("B")).await, "running");
+        assert_eq!(other.complete(&tasks[1], json!("B")).await, "completed");
         assert_eq!(session.memory(run).await, before);
         assert_eq!(other.complete(&tasks[1], json!("again")).await, "completed");
         let status = session.status(id).await;
         assert_eq!((&status["status"], &status["current_tasks"]), (&json!("running"), &json!(["each"])));
-        assert_eq!(session.complete(&tasks[2], json!("C")).await, "running");
+        assert_eq!(session.complete(&tasks[2], json!("C")).await, "completed");
         assert_eq!(session.memory(run).await.0, json!({"ended": 2}));
         assert_eq!(session.complete(&tasks[0], json!("A")).await, "completed");
         let [after] = session.claim_named(["after"]).await;
@@ -304,7 +304,7 @@ async fn what_is_left_beside_other_reports_is_counted_as_well() {
         let second = session.start().await;
         let mut tasks = session.claim(6).await;
         tasks.sort_by_key(|task| task.task);
-        let (one, two) = (tasks[0].workflow_execution, tasks[3].workflow_execution);
+        let (one, two) = (tasks[0].execution, tasks[3].execution);
         let before = session.memory(two).await;
         // All items of the first, and one of the second: of that nobody needs to hear.
         let report = |tasks: &[Task]| -> Vec<_> {
@@ -345,7 +345,7 @@ async fn a_batch_leaves_items_of_any_number_of_executions() {
             let chosen = tasks.iter().filter(|task| of(task.task_index.unwrap()));
             chosen.map(|task| (task.task, task.lease_token, "completed")).collect()
         };
-        for (of, word) in [((|index| index < 2) as fn(i32) -> bool, "running"), (|index| index == 2, "completed")] {
+        for (of, word) in [((|index| index < 2) as fn(i32) -> bool, "completed"), (|index| index == 2, "completed")] {
             let uncounted = "SELECT count(*) FROM workflow.workflow_execution WHERE state @? '$.items[*].uncounted'";
             assert_eq!(session.value::<i64>(uncounted).await, 300);
             let answers = session.finish(&outcomes(of)).await;
@@ -364,7 +364,7 @@ async fn where_every_step_is_logged_each_item_is_heard_of() {
         let tasks = session.claim(3).await;
         session.run("SET pg_workflow.log_transitions = on").await;
         session.complete(&tasks[0], json!("A")).await;
-        assert_eq!(session.memory(tasks[0].workflow_execution).await.0, json!({"ended": 1}));
+        assert_eq!(session.memory(tasks[0].execution).await.0, json!({"ended": 1}));
         let logged =
             format!("SELECT count(*) FROM workflow.event WHERE task = {} AND kind = 'completed'", tasks[0].task);
         assert_eq!(session.value::<i64>(logged).await, 1);

@@ -72,7 +72,7 @@ async fn told(session: &mut Session, kind: &str, reason: &str) -> i64 {
     session
         .value(format!(
             "SELECT count(*) FROM workflow.workflow_execution AS w CROSS JOIN LATERAL (
-               SELECT e.kind, e.message, e.author FROM workflow.event AS e WHERE e.part = w.part AND e.workflow_execution = w.id
+               SELECT e.kind, e.message, e.author FROM workflow.event AS e WHERE e.part = w.part AND e.execution = w.id
                ORDER BY e.id DESC LIMIT 1) AS last
              WHERE w.depth > 0 AND last.kind = '{kind}' AND last.message = '{reason}' AND last.author = session_user"
         ))

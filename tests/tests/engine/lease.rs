@@ -50,7 +50,7 @@ async fn a_claim_is_of_the_actions_asked_for_oldest_first() {
             let mut tasks: Vec<Task> =
                 session.rows(format!("SELECT * FROM workflow_claim('w1', {max}, {actions})")).await;
             tasks.sort_by_key(|task| task.task);
-            tasks.into_iter().map(|task| (task.task_name, task.workflow_execution)).collect::<Vec<_>>()
+            tasks.into_iter().map(|task| (task.task_name, task.execution)).collect::<Vec<_>>()
         };
         let named = |list: &[(&str, i64)]| list.iter().map(|(name, id)| (name.to_string(), *id)).collect::<Vec<_>>();
         assert_eq!(claim(&mut session, 2, "ARRAY['demo.b']").await, named(&[("b", 1), ("b", 2)]));
@@ -98,7 +98,7 @@ async fn one_task_of_one_action_is_claimed_like_any_other() {
                     .rows(format!(
                         "SELECT w.execution, c.lease_token, c.attempt
                          FROM workflow_claim('w1', {max}, '{{{actions}}}', parts => '{{0}}') WITH ORDINALITY AS c
-                         JOIN workflow.workflow_execution w ON w.id = c.workflow_execution
+                         JOIN workflow.workflow_execution w ON w.id = c.execution
                          ORDER BY c.ordinality"
                     ))
                     .await;
@@ -123,7 +123,7 @@ async fn one_task_of_one_action_is_claimed_like_any_other() {
             let mut rest = Vec::new();
             for _ in 0..2 {
                 let next = "SELECT w.execution FROM workflow_claim('w1', 1, '{demo.a}') AS c
-                            JOIN workflow.workflow_execution w ON w.id = c.workflow_execution";
+                            JOIN workflow.workflow_execution w ON w.id = c.execution";
                 rest.push(session.value::<i64>(next).await);
             }
             rest.sort_unstable();

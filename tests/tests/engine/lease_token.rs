@@ -211,7 +211,7 @@ async fn a_seed_gives_the_same_tokens_in_two_sessions() {
             assert!(tokens.iter().all(|token| (LOWEST..2 * LOWEST).contains(token)));
             seeded.run("SET pg_workflow.test_seed = 9").await;
             tokens.push(seeded.claim(1).await[0].lease_token);
-            seeded.run("SELECT * FROM workflow_finish((SELECT array_agg(ROW(id, lease, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome)
+            seeded.run("SELECT * FROM workflow_finish((SELECT array_agg(ROW(id, lease, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome)
                           FROM workflow.workflow_task_execution WHERE status = 'running'))").await;
             seen.push(tokens);
             seeded.run("RESET pg_workflow.test_seed").await;
@@ -351,7 +351,7 @@ async fn events_name_the_role_beside_the_name_that_a_worker_chose() {
         let [(task, token)]: [(i64, i64); 1] =
             two.rows("SELECT task, lease_token FROM workflow_claim('w2')").await.try_into().unwrap();
         two.run(format!(
-            "SELECT * FROM workflow_finish(ARRAY[ROW({task}, {token}, 'failed', NULL, NULL, NULL, NULL)::workflow.outcome])"
+            "SELECT * FROM workflow_finish(ARRAY[ROW({task}, {token}, 'failed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])"
         ))
         .await;
         let told: Vec<(String, String)> =

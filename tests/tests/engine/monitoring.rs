@@ -52,7 +52,7 @@ async fn claims_and_workers_are_seen_while_they_hold_something() {
         session.run(format!("SELECT workflow_heartbeat(ARRAY[{task}], ARRAY[{token}])")).await;
         session.at(25.0).await;
         let claims = rows(&mut session, "(SELECT * FROM workflow.claim_detail ORDER BY task)").await;
-        let mut first = json!({"part": 0, "task": task, "workflow_execution": 1, "task_name": "a", "task_index": 1,
+        let mut first = json!({"part": 0, "task": task, "execution": 1, "task_name": "a", "task_index": 1,
             "action_ref": "demo.a", "attempt": 1, "worker": "w1", "claimed": "2026-01-01T00:00:00+00:00",
             "age": "00:00:25", "last_seen": "2026-01-01T00:00:20+00:00", "lease_until": "2026-01-01T00:00:50+00:00",
             "expired": false});

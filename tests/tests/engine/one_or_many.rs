@@ -36,8 +36,8 @@ async fn work_off(session: &mut Session, batch: i64) -> Value {
                  BEGIN
                    LOOP
                      SELECT array_agg(ROW(c.task, c.lease_token,
-                       CASE WHEN c.task_name = 'b' AND c.attempt = 1 OR c.task_name = 'd' AND c.workflow_execution % 4 = 2 THEN 'failed' ELSE 'completed' END,
-                       jsonb_build_object('n', c.attempt), NULL, NULL, NULL)::workflow.outcome ORDER BY c.task)
+                       CASE WHEN c.task_name = 'b' AND c.attempt = 1 OR c.task_name = 'd' AND c.execution % 4 = 2 THEN 'failed' ELSE 'completed' END,
+                       jsonb_build_object('n', c.attempt), NULL, NULL, NULL, NULL, NULL)::workflow.outcome ORDER BY c.task)
                      FROM workflow_claim('w', {batch}) AS c INTO held;
                      EXIT WHEN held IS NULL;
                      PERFORM workflow_finish(held);

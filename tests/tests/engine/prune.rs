@@ -138,10 +138,8 @@ async fn pruning_while_others_start_work_and_rerun_loses_nothing_that_goes_on() 
                 for task in session.claim(10).await {
                     if round < 10 && task.task % 7 == 0 && task.attempt == 1 {
                         session.fail(&task, json!({})).await;
-                        let execution = format!(
-                            "SELECT execution FROM workflow.workflow_execution WHERE id = {}",
-                            task.workflow_execution
-                        );
+                        let execution =
+                            format!("SELECT execution FROM workflow.workflow_execution WHERE id = {}", task.execution);
                         let found: Vec<(i64,)> = session.rows(execution).await;
                         failed.extend(found.into_iter().map(|(id,)| id));
                     } else {

@@ -23,7 +23,7 @@ async fn work_one(session: &mut Session) -> (i64, i64) {
         .rows(
             "SELECT w.execution, workflow_complete(c.task, c.lease_token)
              FROM workflow_claim('w', 1, '{demo.a}') AS c
-             JOIN workflow.workflow_execution AS w ON w.id = c.workflow_execution",
+             JOIN workflow.workflow_execution AS w ON w.id = c.execution",
         )
         .await;
     let after = read(session).await;
@@ -38,7 +38,7 @@ async fn claim_all(session: &mut Session) -> Vec<i64> {
     let claimed: Vec<(i64,)> = session
         .rows(
             "SELECT w.execution FROM workflow_claim('w', 100, '{demo.a}') AS c
-             JOIN workflow.workflow_execution AS w ON w.id = c.workflow_execution ORDER BY 1",
+             JOIN workflow.workflow_execution AS w ON w.id = c.execution ORDER BY 1",
         )
         .await;
     claimed.into_iter().map(|(id,)| id).collect()
@@ -63,7 +63,7 @@ async fn claims_stay_short_and_miss_nothing() {
             let gone: i64 = session
                 .value(
                     "SELECT count(*) FROM workflow_finish((SELECT array_agg(ROW(c.task, c.lease_token, 'completed', NULL, NULL,
-                       NULL, NULL)::workflow.outcome) FROM workflow_claim('w', 3990, '{demo.a}') AS c))",
+                       NULL, NULL, NULL, NULL)::workflow.outcome) FROM workflow_claim('w', 3990, '{demo.a}') AS c))",
                 )
                 .await;
             assert_eq!(gone, 3990);

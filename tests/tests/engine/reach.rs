@@ -24,7 +24,7 @@ async fn reach(session: &mut Session, sql: &str) -> (i64, i64) {
 /// Claims ten tasks, prolongs their lease, works them off, and ticks; gives what each call has read.
 async fn work(worker: &mut Session) -> Vec<(&'static str, i64, i64)> {
     worker.run("DROP TABLE IF EXISTS held; CREATE TEMP TABLE held (task bigint, lease_token bigint)").await;
-    let reports = "(SELECT coalesce(array_agg(ROW(h.task, h.lease_token, 'completed', NULL, NULL, NULL, NULL)::workflow.outcome), '{}')
+    let reports = "(SELECT coalesce(array_agg(ROW(h.task, h.lease_token, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome), '{}')
                     FROM held AS h)";
     let mut all = Vec::new();
     for (what, sql) in [
@@ -103,7 +103,7 @@ async fn no_plan_is_compiled_however_dear_it_looks() {
         let settings = ["SET jit = on", "SET jit_above_cost = 0", "SET auto_explain.log_analyze = on"];
         let claim = "CREATE TEMP TABLE mine AS SELECT * FROM workflow_claim('w', 5)";
         let report = "SELECT f.task + 1, count(*) FROM workflow_finish_and_claim('w', (SELECT array_agg(
-          ROW(task, lease_token, 'completed', '1', NULL, NULL, NULL)::workflow.outcome) FROM mine), 5) AS f GROUP BY 1";
+          ROW(task, lease_token, 'completed', '1', NULL, NULL, NULL, NULL, NULL)::workflow.outcome) FROM mine), 5) AS f GROUP BY 1";
         let heartbeat = "SELECT h.task + 1, count(*) FROM workflow_heartbeat(
           ARRAY(SELECT task FROM mine), ARRAY(SELECT lease_token FROM mine)) AS h GROUP BY 1";
         let tick = "SELECT t + 1, count(*) FROM workflow_tick() AS t GROUP BY 1";

@@ -117,7 +117,7 @@ output_map: [{all: \"{{ vars.all | default('none') }}\"}]
                     let index = item.task_index.unwrap();
                     let status = if index % 2 == 1 { "failed" } else { "completed" };
                     format!(
-                        "ROW({}, {}, '{status}', '\"old {index}\"', NULL, NULL, NULL)::workflow.outcome",
+                        "ROW({}, {}, '{status}', '\"old {index}\"', NULL, NULL, NULL, NULL, NULL)::workflow.outcome",
                         item.task, item.lease_token
                     )
                 })

@@ -54,7 +54,7 @@ async fn turn(session: &mut Session) {
              BEGIN
                LOOP
                  SELECT array_agg(ROW(c.task, c.lease_token, CASE WHEN c.task_index = 1 AND c.attempt = 1 THEN 'failed' ELSE 'completed' END,
-                   NULL, NULL, NULL, NULL)::workflow.outcome)
+                   NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome)
                  FROM workflow_finish_and_claim('w', outcomes, 5) AS c WHERE c.state = 'claimed' INTO outcomes;
                  EXIT WHEN outcomes IS NULL;
                  PERFORM workflow_heartbeat(array_agg(o.task), array_agg(o.lease_token)) FROM unnest(outcomes) AS o;

@@ -417,10 +417,7 @@ async fn priority_is_worth_minutes_of_waiting() {
         for _ in 0..5 {
             let [task] = <[Task; 1]>::try_from(session.claim(1).await).unwrap();
             let execution: i64 = session
-                .value(format!(
-                    "SELECT execution FROM workflow.workflow_execution WHERE id = {}",
-                    task.workflow_execution
-                ))
+                .value(format!("SELECT execution FROM workflow.workflow_execution WHERE id = {}", task.execution))
                 .await;
             order.push(started.iter().position(|id| *id == execution).unwrap());
         }

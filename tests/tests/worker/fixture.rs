@@ -98,6 +98,6 @@ pub async fn ended(db: &Database, execution: i64) -> WorkflowStatus {
 }
 
 pub async fn tasks(db: &Database, execution: i64) -> Vec<WorkflowTaskExecution> {
-    let run = Engine::status(&db.pool, execution).await.unwrap().workflow_execution;
+    let run = Engine::status(&db.pool, execution).await.unwrap().execution;
     WorkflowTaskExecutionRepository::find_by_workflow_execution(&db.pool, run, Page::default()).await.unwrap()
 }

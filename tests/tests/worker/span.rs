@@ -53,7 +53,7 @@ async fn a_span_for_each_task_says_which_it_is() {
             |what: &str| text.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {text}"));
         let said = line("half way");
         let run = one.workflow_execution;
-        let span = format!("task{{id={} name=one action=ci.first workflow_execution={run} attempt=1}}", one.id);
+        let span = format!("task{{id={} name=one action=ci.first execution={run} attempt=1}}", one.id);
         assert!(said.contains(&span), "{said}");
         let failed = line("ParseIntError");
         assert!(failed.contains(&format!("task{{id={} name=two", two.id)), "{failed}");

@@ -1,6 +1,7 @@
 //! Why a workflow fails, and what else goes wrong while it closes.
 
-use crate::expression::{Data, ExpressionError, json};
+use crate::engine::facts::Moment;
+use crate::expression::{Data, ExpressionError, data, json};
 use crate::language::finding::shorten;
 use serde_json::{Value, json};
 
@@ -41,6 +42,13 @@ impl Cause {
     pub(crate) fn as_error(&self) -> Data {
         let message = self.message.clone();
         Data::from_pairs([("type", Data::from("not_started")), ("message", Data::from(message))])
+    }
+
+    /// Returns it as an entry of `system.errors`.
+    pub(crate) fn entry(&self, now: Moment) -> Data {
+        let mut entry = self.value();
+        entry["time"] = json(&now.value());
+        data(&entry)
     }
 
     /// Returns it as an entry of `errors`, apart from its time.

@@ -14,13 +14,9 @@ pub struct Changes {
     pub scheduled_before: usize,
     /// How many more items of a task may be claimed, lowest index first.
     pub released: Vec<(TaskKey, u32)>,
-    /// Tasks whose items all run again after a delay.
-    pub items_retried: Vec<ItemsRetry>,
     /// Tasks that are not claimed yet and must not start: end them as `cancelled` before inserting the rest of
     /// `scheduled`, and answer with [`crate::engine::conductor::Conductor::withdrawn`].
     pub withdraw: Withdraw,
-    /// Tasks with items that ended, or run again, as a whole: the answer to their last item's report.
-    pub whole_ends: Vec<(TaskKey, &'static str)>,
     /// Ended tasks whose rows start over.
     pub rerun_tasks: Vec<RerunTask>,
     /// Whether the execution had ended and now continues.
@@ -106,17 +102,6 @@ pub struct RerunTask {
     pub released: Option<u32>,
 }
 
-/// A task whose items run again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ItemsRetry {
-    /// The task.
-    pub key: TaskKey,
-    /// Delay in seconds.
-    pub delay: f64,
-    /// How many items are claimable at first.
-    pub released: u32,
-}
-
 /// The end of an execution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct End {
@@ -186,8 +171,26 @@ pub struct Withdrawn {
 pub struct Report {
     /// What becomes of its row.
     pub row: Row,
-    /// The status of the task as a whole: a task with items may still be running.
-    pub task_status: &'static str,
+    /// Its error, if that is not the one that was reported.
+    pub error: Option<Data>,
+    /// The answer to whoever reported it: how it ended, or `retrying`.
+    pub state: &'static str,
+}
+
+impl Report {
+    /// Returns that a row runs again.
+    pub(crate) fn again(again: Again) -> Report {
+        Report { row: Row::Again(again), error: None, state: "retrying" }
+    }
+}
+
+/// How a row runs again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Again {
+    /// Seconds until then.
+    pub delay: f64,
+    /// Whether it repeats after a success, rather than being retried.
+    pub repeats: bool,
 }
 
 /// What becomes of a reported row.
@@ -195,6 +198,6 @@ pub struct Report {
 pub enum Row {
     /// It ended this way.
     Ended(TaskEnd),
-    /// It runs again after this many seconds.
-    Retry(f64),
+    /// It runs again.
+    Again(Again),
 }

@@ -7,7 +7,8 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{Facts, Item, Missing, Outcome, Scope};
+use crate::engine::facts::{Facts, Item, Missing, Outcome, Scope, Times};
+use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
 use crate::expression::opaque;
@@ -32,6 +33,8 @@ pub struct Reported<'a> {
     pub retries: u32,
     /// Number of retries allowed.
     pub max_retries: u32,
+    /// Number of repetitions so far.
+    pub repetitions: u32,
     /// Seconds since it was first scheduled.
     pub elapsed: f64,
     /// How it ended.
@@ -46,6 +49,16 @@ pub struct Reported<'a> {
     pub advice: Advice,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
+    /// When it was started, and how often.
+    pub times: Times,
+}
+
+impl Reported<'_> {
+    /// Returns it as expressions see it.
+    pub(crate) fn outcome(&self, items: ItemOutcomes) -> Outcome {
+        let (result, error) = (self.result.clone(), self.error.clone());
+        Outcome { end: self.end, result, error, times: Some(self.times), items }
+    }
 }
 
 /// A worker's advice on a retry.
@@ -102,6 +115,8 @@ pub struct Conductor<'a> {
     pub(crate) work: VecDeque<Work>,
     /// Tasks that ended in this batch, as expressions see them.
     pub(crate) ended: Arc<BTreeMap<String, Data>>,
+    /// Items of this batch whose end is not the one that was reported, with their errors.
+    pub(crate) decided: BTreeMap<(TaskKey, u32), (TaskEnd, Data)>,
     /// Number of tasks scheduled by the events before this one.
     scheduled_before: usize,
     /// Bytes of input given to the tasks that this event has scheduled.
@@ -123,6 +138,7 @@ impl<'a> Conductor<'a> {
             variables: facts.variables.clone(),
             work: VecDeque::new(),
             ended: Arc::default(),
+            decided: BTreeMap::new(),
             scheduled_before: 0,
             input_bytes: 0,
             wait_begins: false,
@@ -441,8 +457,37 @@ impl<'a> Conductor<'a> {
         if let Rendering::Literal(value) = rendering {
             return Ok(value.clone());
         }
-        let scope = Scope { facts: self.facts, ended: &self.ended, vars, task, item, missing: &self.missing };
-        self.graph.programs.render(rendering, &scope.value())
+        self.graph.programs.render(rendering, &self.scope(vars, task, item).value())
+    }
+
+    fn scope<'s>(
+        &'s self,
+        vars: Option<Data>,
+        task: Option<(&'s str, &'s Outcome)>,
+        item: Option<&'s Item>,
+    ) -> Scope<'s> {
+        let (facts, ended, missing) = (self.facts, &self.ended, &self.missing);
+        Scope { facts, ended, vars, task, item, system: self.system(), missing }
+    }
+
+    /// Returns what the system says, with the verdict and the errors of this step.
+    fn system(&self) -> Option<Data> {
+        let known = self.facts.system.as_ref()?;
+        let verdict = self.execution.state.verdict.or(match self.execution.status {
+            Status::Running => None,
+            Status::Canceling => Some(Status::Cancelled),
+            status => Some(status),
+        });
+        if verdict.is_none() && self.changes.causes.is_empty() {
+            return Some(known.clone());
+        }
+        let field = |name: &str| known.get_attr(name).ok().filter(|value| !value.is_undefined());
+        let before = field("errors").and_then(|errors| errors.try_iter().ok()).into_iter().flatten();
+        let errors: Vec<Data> =
+            before.chain(self.changes.causes.iter().map(|cause| cause.entry(self.facts.now))).collect();
+        let kept = ["workflow_ref", "execution", "now"].into_iter().filter_map(|name| Some((name, field(name)?)));
+        let verdict = verdict.map_or_else(|| Data::from(()), |verdict| Data::from(verdict.name()));
+        Some(Data::from_pairs(kept.chain([("verdict", verdict), ("errors", Data::from(errors))])))
     }
 
     pub(crate) fn holds(
@@ -454,12 +499,11 @@ impl<'a> Conductor<'a> {
         // The two most common conditions don't need the template machine.
         if let Some((_, outcome)) = task {
             match self.graph.programs.source(program) {
-                "{{ succeeded() }}" => return Ok(outcome.status == TaskEnd::Completed.name()),
+                "{{ succeeded() }}" => return Ok(outcome.end == TaskEnd::Completed),
                 "{{ completed() }}" => return Ok(true),
                 _ => {}
             }
         }
-        let scope = Scope { facts: self.facts, ended: &self.ended, vars, task, item: None, missing: &self.missing };
-        self.graph.programs.holds(program, &scope.value())
+        self.graph.programs.holds(program, &self.scope(vars, task, None).value())
     }
 }

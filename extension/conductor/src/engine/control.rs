@@ -6,7 +6,6 @@ use crate::engine::conductor::Conductor;
 use crate::engine::facts::Outcome;
 use crate::engine::items::tolerated;
 use crate::engine::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
-use crate::expression::Data;
 use crate::graph::NodeId;
 use crate::language::definition::CancellationPolicy;
 
@@ -122,7 +121,7 @@ impl Conductor<'_> {
     }
 
     fn rerun_task(&mut self, task: &Rerun) {
-        let (concurrency, tolerated, max_retries) = self.item_bounds(task);
+        let (concurrency, tolerated) = self.item_bounds(task);
         let state = &mut self.execution.state;
         state.failures.retain(|key| *key != task.key);
         state.live += 1;
@@ -132,8 +131,7 @@ impl Conductor<'_> {
         }
         if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
             // All of its items keep their success: only what follows them is left to do.
-            let result = self.facts.results.get(&task.key).cloned();
-            let outcome = Outcome { status: TaskEnd::Completed.name(), result, error: Some(Data::from(())) };
+            let outcome = self.item_outcome(task.key).unwrap_or_else(|| Outcome::of_unread_items(TaskEnd::Completed));
             return self.end_task(task.key, &task.context, outcome, TaskEnd::Completed, task.closing);
         }
         let released = task.items.map(|(total, kept)| {
@@ -152,9 +150,7 @@ impl Conductor<'_> {
                 concurrency,
                 tolerated,
                 retries: 0,
-                max_retries,
                 stopped: false,
-                final_failure: false,
                 closing: task.closing,
                 uncounted: false,
             });
@@ -164,17 +160,16 @@ impl Conductor<'_> {
         self.changes.rerun_tasks.push(RerunTask { key, reset_items, first, released });
     }
 
-    /// Returns the concurrency, the tolerated failures and the allowed retries.
-    fn item_bounds(&self, task: &Rerun) -> (u32, Option<u32>, u32) {
+    /// Returns the concurrency and the tolerated failures.
+    fn item_bounds(&self, task: &Rerun) -> (u32, Option<u32>) {
         let node = self.graph.node(task.key.node);
         match (&node.items, task.items) {
             (Some(items), Some((total, _))) => {
                 let vars = self.branch(&task.context);
-                let concurrency = self.count(node, "concurrency", &items.concurrency, vars.clone()).ok().flatten();
-                let max_retries = self.max_retries(node, vars, None).unwrap_or(0);
-                (concurrency.unwrap_or(0), tolerated(items, total), max_retries as u32)
+                let concurrency = self.count(node, "concurrency", &items.concurrency, vars).ok().flatten();
+                (concurrency.unwrap_or(0), tolerated(items, total))
             }
-            _ => (0, None, 0),
+            _ => (0, None),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What expressions read: the facts of an execution, as far as they were loaded.
 
-use crate::engine::state::TaskKey;
+use crate::engine::item_outcomes::{ItemOutcomes, ItemSummary, RowEnd};
+use crate::engine::state::{TaskEnd, TaskKey};
 use crate::expression::Data;
-use crate::expression::functions::OUTCOME;
+use crate::expression::functions::{END, OUTCOME};
+use chrono::DateTime;
 use minijinja::value::{Enumerator, Object, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +19,16 @@ pub struct Facts {
     pub parameters: Option<Data>,
     /// `workflow_execution.variables`.
     pub variables: Option<Data>,
-    /// Ended tasks by name: `{status, result, error}`, the newest of each name; undefined for one that was looked up
-    /// and has not ended.
+    /// Ended tasks by name, the newest of each name, as [`Outcome::value`] gives them; undefined for one that was looked
+    /// up and has not ended.
     pub tasks: Arc<BTreeMap<String, Data>>,
     /// Whether `tasks` holds all ended tasks, so that a name that is not in it has not ended.
     pub all_tasks: bool,
-    /// Results of tasks with items, in item order, including those of this batch.
-    pub results: BTreeMap<TaskKey, Data>,
-    /// `system.…`
+    /// The items of tasks, in order, as they stand after this batch.
+    pub items: BTreeMap<TaskKey, Vec<RowEnd>>,
+    /// The time.
+    pub now: Moment,
+    /// `system.…`, apart from what this step has added to it.
     pub system: Option<Data>,
 }
 
@@ -44,20 +48,46 @@ impl Missing {
     }
 }
 
-/// How the task ended whose transitions are being tested.
+/// A point in time, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// Returns it in ISO 8601, in UTC.
+    pub(crate) fn value(self) -> Data {
+        DateTime::from_timestamp_micros(self.0).map_or_else(|| Data::from(()), |time| Data::from(time.to_rfc3339()))
+    }
+}
+
+/// When a task ran, and how often.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When it was last claimed, called its workflow, or began to wait.
+    pub started: Option<Moment>,
+    /// When it ended.
+    pub completed: Option<Moment>,
+    /// Number of times it was claimed.
+    pub attempts: u32,
+}
+
+/// How a task ended.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// `completed`, `failed`, …
-    pub status: &'static str,
+    /// How.
+    pub end: TaskEnd,
     /// The reported result; none: not loaded.
     pub result: Option<Data>,
     /// The reported error; none: not loaded.
     pub error: Option<Data>,
+    /// When it ran; none: not loaded.
+    pub times: Option<Times>,
+    /// What became of its items.
+    pub items: ItemOutcomes,
 }
 
 impl Outcome {
     /// Returns it as `task.name` in expressions.
-    pub(crate) fn value(&self, missing: &Missing) -> Data {
+    pub fn value(&self, missing: &Missing) -> Data {
         Value::from_object(Ended { outcome: self.clone(), missing: missing.clone() })
     }
 }
@@ -85,6 +115,8 @@ pub struct Scope<'a> {
     pub task: Option<(&'a str, &'a Outcome)>,
     /// The item.
     pub item: Option<&'a Item>,
+    /// `system.…`; none: not loaded.
+    pub system: Option<Data>,
     /// Set when something was needed that was not loaded.
     pub missing: &'a Missing,
 }
@@ -105,7 +137,7 @@ impl Scope<'_> {
             }),
             outcome,
             item: self.item.cloned(),
-            system: self.facts.system.clone(),
+            system: self.system.clone(),
             missing: self.missing.clone(),
         })
     }
@@ -143,25 +175,60 @@ impl Object for Root {
     }
 }
 
+/// A task that has ended, as expressions see it.
 struct Ended {
     outcome: Outcome,
     missing: Missing,
 }
 
+/// What every task has.
+const FIELDS: [&str; 6] = ["status", "result", "error", "started_at", "completed_at", "attempts"];
+/// What a task with items has in addition.
+const ITEM_FIELDS: [&str; 3] = ["errors", "counts", "ended_by"];
+
+impl Ended {
+    fn loaded<T>(&self, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.missing.note();
+        }
+        value
+    }
+
+    fn times(&self) -> Option<Times> {
+        self.loaded(self.outcome.times)
+    }
+
+    fn items(&self) -> Option<&ItemSummary> {
+        match &self.outcome.items {
+            ItemOutcomes::None => None,
+            ItemOutcomes::NotLoaded => self.loaded(None),
+            ItemOutcomes::Loaded(items) => Some(items),
+        }
+    }
+}
+
 impl Object for Ended {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let loaded = |value: &Option<Data>| {
-            if value.is_none() {
-                self.missing.note();
-            }
-            value.clone().or(Some(Value::from(())))
-        };
+        let nothing = || Value::from(());
+        let time = |time: Option<Moment>| time.map_or_else(nothing, Moment::value);
         match key.as_str()? {
-            "status" => Some(Value::from(self.outcome.status)),
-            "result" => loaded(&self.outcome.result),
-            "error" => loaded(&self.outcome.error),
+            END => Some(Value::from(self.outcome.end.name())),
+            "status" => Some(Value::from(self.outcome.end.summary())),
+            "result" => self.loaded(self.outcome.result.clone()).or_else(|| Some(nothing())),
+            "error" => self.loaded(self.outcome.error.clone()).or_else(|| Some(nothing())),
+            "started_at" => Some(time(self.times().and_then(|times| times.started))),
+            "completed_at" => Some(time(self.times().and_then(|times| times.completed))),
+            "attempts" => Some(Value::from(self.times().map_or(0, |times| times.attempts))),
+            "errors" => self.items().map(|items| Value::from(items.errors.clone())),
+            "counts" => self.items().map(|items| items.counts.clone()),
+            "ended_by" => self.items().map(|items| items.ended_by.map_or_else(nothing, Value::from)),
             _ => None,
         }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let of_items: &[&str] = if matches!(self.outcome.items, ItemOutcomes::None) { &[] } else { &ITEM_FIELDS };
+        Enumerator::Values(FIELDS.iter().chain(of_items).map(|name| Value::from(*name)).collect())
     }
 }
 
@@ -192,7 +259,11 @@ impl Object for Tasks {
         if !self.all {
             self.missing.note();
         }
-        Enumerator::Values(self.tasks.keys().map(|name| Value::from(name.as_str())).collect())
+        let known = self.tasks.iter().filter(|(_, task)| !task.is_undefined()).map(|(name, _)| name.as_str());
+        let ended = self.ended.keys().map(String::as_str);
+        let names: BTreeSet<&str> =
+            known.chain(ended).chain(self.current.iter().map(|(name, _)| name.as_str())).collect();
+        Enumerator::Values(names.into_iter().map(Value::from).collect())
     }
 }
 

@@ -1,9 +1,10 @@
 //! `with_items`: one row per item, limited concurrency, and a single end for all of them.
 
 use crate::engine::cause::Cause;
-use crate::engine::commands::{ItemsRetry, Report, Row, Start, Withdrawn};
-use crate::engine::conductor::{Advice, Conductor, EndedTask, Reported, Work};
+use crate::engine::commands::{Again, Report, Row, Start, Withdrawn};
+use crate::engine::conductor::{Conductor, EndedTask, Reported, Work};
 use crate::engine::facts::{Item, Outcome};
+use crate::engine::item_outcomes::{ItemOutcomes, RowEnd};
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, Rendering};
 use crate::graph::{Items, Node};
@@ -42,7 +43,6 @@ impl Conductor<'_> {
             };
             tasks.push(self.new_task(node, key, context, vars.clone(), Some(&item), (start, closing))?);
         }
-        let max_retries = tasks.first().map_or(0, |task| task.max_retries as u32);
         self.changes.scheduled.extend(tasks);
         self.execution.state.items.push(Progress {
             key,
@@ -56,12 +56,10 @@ impl Conductor<'_> {
             concurrency,
             tolerated: tolerated(items, total),
             retries: 0,
-            max_retries,
             stopped: false,
-            final_failure: false,
             closing,
-            // If items wait for their turn, every end matters.
-            uncounted: concurrency == 0 && total > 1,
+            // If items wait for their turn, or may run again after a success, every end matters.
+            uncounted: concurrency == 0 && total > 1 && !node.asks_after_success(),
         });
         Ok(())
     }
@@ -113,16 +111,26 @@ impl Conductor<'_> {
         }
     }
 
-    /// Processes the report of an item.
+    /// Processes the report of an item. Whether it runs again is decided for each item by itself, and before anything else:
+    /// a failure that would be tolerated is retried, too.
     pub(crate) fn finish_item(&mut self, reported: &Reported) -> Report {
         let key = reported.key;
+        let mut outcome = reported.outcome(ItemOutcomes::None);
+        if let Some(again) = self.item_again(reported, &mut outcome) {
+            self.wait_begins |= self.graph.node(key.node).signal.is_some() && again.delay <= 0.0;
+            return Report::again(again);
+        }
+        let end = outcome.end;
+        let error = outcome.error.filter(|_| end != reported.end);
+        if let (Some(index), Some(error)) = (reported.index, &error) {
+            self.decided.insert((key, index), (end, error.clone()));
+        }
         let paused = self.execution.paused;
         let mut stop = None;
         if let Some(progress) = self.execution.state.progress(key) {
             progress.ended += 1;
-            progress.failed += u32::from(reported.end.is_failure());
-            progress.final_failure |= reported.advice == Advice::Never;
-            progress.cancelled += u32::from(reported.end == TaskEnd::Cancelled);
+            progress.failed += u32::from(end.is_failure());
+            progress.cancelled += u32::from(end == TaskEnd::Cancelled);
             let failed = progress.tolerated.is_some_and(|tolerated| progress.failed > tolerated);
             if !progress.stopped && (failed || progress.cancelled > 0) {
                 progress.stopped = true;
@@ -136,10 +144,33 @@ impl Conductor<'_> {
             self.changes.withdraw.items.push(key);
         }
         self.release_next(key);
-        self.settle_items(key, reported);
-        let going = if self.execution.status == Status::Canceling { "canceling" } else { "running" };
-        let whole = self.changes.whole_ends.iter().rev().find(|(ended, _)| *ended == key).map(|(_, status)| *status);
-        Report { row: Row::Ended(reported.end), task_status: whole.unwrap_or(going) }
+        self.settle_items(key);
+        Report { row: Row::Ended(end), error: error.filter(|_| end.is_failure()), state: end.name() }
+    }
+
+    /// Returns how an item runs again; none: it does not. No item of a task that has failed already does.
+    fn item_again(&mut self, reported: &Reported, outcome: &mut Outcome) -> Option<Again> {
+        let progress = self.execution.state.progress(reported.key)?;
+        let (stopped, closing, so_far) = (progress.stopped, progress.closing, progress.retries);
+        let together = self.graph.node(reported.key.node).retry.as_ref().is_some_and(|retry| retry.together);
+        let counted = Reported { retries: if together { so_far } else { reported.retries }, ..reported.clone() };
+        let again = match self.again(&counted, outcome) {
+            Ok(again) => again?,
+            Err(cause) => {
+                self.fail(Cause { item: reported.index, ..cause });
+                return None;
+            }
+        };
+        if stopped || !self.goes_on(closing) {
+            if again.repeats {
+                outcome.end = TaskEnd::Cancelled;
+            }
+            return None;
+        }
+        if let Some(progress) = self.execution.state.progress(reported.key).filter(|_| together && !again.repeats) {
+            progress.retries += 1;
+        }
+        Some(again)
     }
 
     /// Releases the next item after one has ended.
@@ -161,62 +192,43 @@ impl Conductor<'_> {
     }
 
     /// Ends the task once all items have ended.
-    fn settle_items(&mut self, key: TaskKey, reported: &Reported) {
-        let canceling = self.execution.status == Status::Canceling;
+    fn settle_items(&mut self, key: TaskKey) {
         let Some(progress) = self.execution.state.progress(key) else { return };
         if progress.ended < progress.total {
             return;
         }
         let progress = progress.clone();
-        let failed = progress.failed > progress.tolerated.unwrap_or(0);
-        let end = if progress.cancelled > 0 || (canceling && failed) {
-            TaskEnd::Cancelled
-        } else if failed {
-            if reported.end.is_failure() { reported.end } else { TaskEnd::Failed }
-        } else if progress.withdrawn > 0 {
-            TaskEnd::Cancelled
-        } else {
-            TaskEnd::Completed
+        let outcome = match self.item_outcome(key) {
+            Some(outcome) => outcome,
+            None if progress.failed > progress.tolerated.unwrap_or(0) => {
+                // How it has failed is that of its first failed item in order.
+                self.missing.note();
+                Outcome::of_unread_items(TaskEnd::Failed)
+            }
+            None if progress.cancelled + progress.withdrawn > 0 => Outcome::of_unread_items(TaskEnd::Cancelled),
+            None => Outcome::of_unread_items(TaskEnd::Completed),
         };
-        let whole = Reported {
-            index: None,
-            closing: progress.closing,
-            context: &progress.context,
-            retries: progress.retries,
-            max_retries: progress.max_retries,
-            end,
-            result: self.facts.results.get(&key).cloned(),
-            ..reported.clone()
-        };
-        let whole = if progress.final_failure { Reported { advice: Advice::Never, ..whole } } else { whole };
-        let outcome = Outcome { status: end.name(), result: whole.result.clone(), error: whole.error.clone() };
-        match self.retry(&whole, &outcome) {
-            Ok(Some(delay)) if self.goes_on(progress.closing) => return self.retry_items(key, delay),
-            Ok(_) => {}
-            Err(cause) => self.fail(cause),
-        }
         self.execution.state.items.retain(|other| other.key != key);
-        self.changes.whole_ends.push((key, end.name()));
-        if end == TaskEnd::Cancelled && progress.cancelled > 0 {
+        if outcome.end == TaskEnd::Cancelled && progress.cancelled > 0 {
             self.stop(Status::Canceling);
         }
-        let item = reported.index.filter(|_| reported.end.is_failure());
+        let (end, item) = (outcome.end, outcome.first_failed_item());
         let (context, closing) = (progress.context, progress.closing);
         self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None, item }));
     }
 
-    fn retry_items(&mut self, key: TaskKey, delay: f64) {
-        let Some(progress) = self.execution.state.progress(key) else { return };
-        let released =
-            if progress.concurrency == 0 { progress.total } else { progress.concurrency.min(progress.total) };
-        progress.released = released;
-        (progress.ended, progress.failed, progress.cancelled, progress.withdrawn) = (0, 0, 0, 0);
-        progress.retries += 1;
-        self.wait_begins |= self.graph.node(key.node).signal.is_some() && delay <= 0.0;
-        (progress.stopped, progress.final_failure) = (false, false);
-        progress.uncounted = progress.concurrency == 0 && progress.total > 1;
-        self.changes.items_retried.push(ItemsRetry { key, delay, released });
-        self.changes.whole_ends.push((key, "retrying"));
+    /// Returns the outcome of a task whose items have all ended; none: their rows were not loaded.
+    pub(crate) fn item_outcome(&self, key: TaskKey) -> Option<Outcome> {
+        let items = self.graph.node(key.node).items.as_ref();
+        let rows = self.facts.items.get(&key)?;
+        if self.decided.is_empty() {
+            return Some(Outcome::of_rows(items, rows));
+        }
+        let decided = |row: &RowEnd| match row.index.and_then(|index| self.decided.get(&(key, index))) {
+            Some((end, error)) => RowEnd { end: Some(*end), error: error.clone(), ..row.clone() },
+            None => row.clone(),
+        };
+        Some(Outcome::of_rows(items, &rows.iter().map(decided).collect::<Vec<_>>()))
     }
 
     /// Processes the withdrawal of a task's waiting rows.
@@ -226,33 +238,12 @@ impl Conductor<'_> {
             Some(progress) => {
                 progress.ended += withdrawn.count;
                 progress.withdrawn += withdrawn.count;
-                let nothing = Reported::withdrawn(key);
-                self.settle_items(key, &nothing);
+                self.settle_items(key);
             }
             None => {
                 self.execution.state.failures.push(key);
                 self.execution.state.live -= withdrawn.count;
             }
-        }
-    }
-}
-
-impl Reported<'static> {
-    /// Stands for rows that ended without being reported.
-    fn withdrawn(key: TaskKey) -> Reported<'static> {
-        Reported {
-            key,
-            index: None,
-            context: &[],
-            retries: 0,
-            max_retries: 0,
-            elapsed: 0.0,
-            end: TaskEnd::Cancelled,
-            result: None,
-            error: Some(Data::from(())),
-            jitter: 0.5,
-            advice: Default::default(),
-            closing: false,
         }
     }
 }
@@ -268,20 +259,13 @@ fn named(names: &[String], item: Data) -> Data {
     }
 }
 
-/// Whether a task with this many failed items counts as completed.
-pub fn tolerates(items: &Items, total: u32, failed: u32) -> bool {
-    failed <= tolerated(items, total).unwrap_or(0)
-}
-
 /// Returns how many failed items a task tolerates; beyond that, no new item starts. None: all items run, and none may
 /// fail.
 pub(crate) fn tolerated(items: &Items, total: u32) -> Option<u32> {
     match (items.on_item_failure, items.max_failures) {
-        (OnItemFailure::FailFast, _) => Some(0),
+        (_, Some(MaxFailures::Count(count))) => Some(count),
+        (_, Some(MaxFailures::Percent(percent))) => Some((f64::from(total) * percent / 100.0).floor() as u32),
+        (OnItemFailure::FailFast, None) => Some(0),
         (OnItemFailure::Continue, None) => None,
-        (OnItemFailure::Continue, Some(MaxFailures::Count(count))) => Some(count),
-        (OnItemFailure::Continue, Some(MaxFailures::Percent(percent))) => {
-            Some((f64::from(total) * percent / 100.0).floor() as u32)
-        }
     }
 }

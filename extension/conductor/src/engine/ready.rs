@@ -3,7 +3,8 @@
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, Start};
 use crate::engine::conductor::{Conductor, EndedTask, NextTask, Work};
-use crate::engine::facts::{Item, Outcome};
+use crate::engine::facts::{Item, Outcome, Times};
+use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::items::SHOWN;
 use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, ExpressionError, Rendering};
@@ -165,7 +166,7 @@ impl Conductor<'_> {
         result: Option<Data>,
         closing: bool,
     ) {
-        let outcome = Outcome { status: end.name(), result, error: None };
+        let outcome = self.outcome_without_work(key, end, result, None);
         self.end_without_work(EndedTask {
             key,
             context: context.clone(),
@@ -180,7 +181,7 @@ impl Conductor<'_> {
     /// Ends a task that could not begin as failed.
     fn end_unstarted(&mut self, key: TaskKey, context: &Context, cause: Cause) {
         let end = TaskEnd::Failed;
-        let outcome = Outcome { status: end.name(), result: None, error: Some(cause.as_error()) };
+        let outcome = self.outcome_without_work(key, end, None, Some(cause.as_error()));
         let refusal = Some(cause);
         self.end_without_work(EndedTask {
             key,
@@ -191,6 +192,12 @@ impl Conductor<'_> {
             refusal,
             item: None,
         });
+    }
+
+    fn outcome_without_work(&self, key: TaskKey, end: TaskEnd, result: Option<Data>, error: Option<Data>) -> Outcome {
+        let times = Some(Times { completed: Some(self.facts.now), ..Times::default() });
+        let items = ItemOutcomes::of_no_rows(self.graph.node(key.node).items.as_ref());
+        Outcome { end, result, error, times, items }
     }
 
     fn end_without_work(&mut self, mut ended: EndedTask) {

@@ -1,18 +1,58 @@
-//! Whether and when a task runs again. This is decided before its transitions.
+//! Whether and when a task runs again: after a failure, or until its result is right. This is decided before its transitions.
 
 use crate::engine::cause::Cause;
+use crate::engine::commands::Again;
 use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::facts::Outcome;
 use crate::engine::state::TaskEnd;
-use crate::graph::{AfterSuccess, Retry};
+use crate::expression::Data;
+use crate::graph::{AfterSuccess, Repeat, Retry};
 use crate::language::definition::Backoff;
 
 /// Maximum delay, in seconds: a hundred years is effectively forever, and still a valid timestamp.
 const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
 
 impl Conductor<'_> {
+    /// Returns how a task runs again; none: it does not. One whose result is still not right when it may not be repeated any
+    /// more ends as failed, or as timed out.
+    pub(crate) fn again(&self, reported: &Reported, outcome: &mut Outcome) -> Result<Option<Again>, Cause> {
+        if let Some(delay) = self.retry(reported, outcome)? {
+            return Ok(Some(Again { delay, repeats: false }));
+        }
+        match &self.graph.node(reported.key.node).repeat {
+            Some(repeat) if reported.end == TaskEnd::Completed => self.repeat(repeat, reported, outcome),
+            _ => Ok(None),
+        }
+    }
+
+    fn repeat(&self, repeat: &Repeat, reported: &Reported, outcome: &mut Outcome) -> Result<Option<Again>, Cause> {
+        let name = self.graph.node(reported.key.node).name.as_str();
+        let task = Some((name, &*outcome));
+        let vars = self.branch(reported.context);
+        let evaluating = |what: &str, error| Cause::evaluating("WF604", what, Some(name), &error);
+        let is_right = self.holds(repeat.until, vars.clone(), task);
+        if is_right.map_err(|error| evaluating("repeat condition", error))? {
+            return Ok(None);
+        }
+        let max =
+            self.render(&repeat.max, vars.clone(), None, None).map_err(|error| evaluating("repeat max", error))?;
+        let delay =
+            self.seconds(&repeat.delay, vars).map_err(|error| evaluating("repeat delay", error))?.unwrap_or(0.0);
+        let (end, kind, why) = if i64::from(reported.repetitions) >= max.as_i64().unwrap_or(0) {
+            (TaskEnd::Failed, "repeat", format!("{} repetitions", reported.repetitions))
+        } else if let Some(most) = repeat.timeout.filter(|most| reported.elapsed + delay > *most as f64) {
+            (TaskEnd::Timeout, "timeout", format!("{most} seconds"))
+        } else {
+            return Ok(Some(Again { delay: delay.min(LONGEST), repeats: true }));
+        };
+        let message = format!("the result was still not as `until` asks for after {why}");
+        outcome.end = end;
+        outcome.error = Some(Data::from_pairs([("type", Data::from(kind)), ("message", Data::from(message))]));
+        Ok(None)
+    }
+
     /// Returns the seconds until the task runs again; none: it does not.
-    pub(crate) fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Cause> {
+    fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Cause> {
         let node = self.graph.node(reported.key.node);
         let Some(retry) = &node.retry else { return Ok(None) };
         let spent = reported.retries >= reported.max_retries;

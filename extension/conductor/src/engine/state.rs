@@ -75,7 +75,7 @@ pub enum TaskEnd {
 }
 
 impl TaskEnd {
-    /// Returns the name that expressions and people see.
+    /// Returns its name, as in `execution_status`.
     pub fn name(self) -> &'static str {
         match self {
             TaskEnd::Completed => "completed",
@@ -85,6 +85,11 @@ impl TaskEnd {
             TaskEnd::Cancelled => "cancelled",
             TaskEnd::Skipped => "skipped",
         }
+    }
+
+    /// Returns the label of `task_status`, as expressions see it.
+    pub fn summary(self) -> &'static str {
+        if self.is_failure() { TaskEnd::Failed.name() } else { self.name() }
     }
 
     /// Returns the end with this name.
@@ -296,18 +301,12 @@ pub struct Progress {
     /// How many failures are tolerated; beyond that, no new item starts. None: all items run, and none may fail.
     #[serde(skip_serializing_if = "is_default")]
     pub tolerated: Option<u32>,
-    /// Number of retries of the whole task so far.
+    /// Number of retries of all items together, if that is what `each: task` limits.
     #[serde(skip_serializing_if = "is_default")]
     pub retries: u32,
-    /// Number of retries of the whole task allowed.
-    #[serde(skip_serializing_if = "is_default")]
-    pub max_retries: u32,
     /// Whether no new item starts.
     #[serde(skip_serializing_if = "is_default")]
     pub stopped: bool,
-    /// Whether a worker has said that trying again is pointless.
-    #[serde(skip_serializing_if = "is_default")]
-    pub final_failure: bool,
     /// Whether it still runs while the execution closes.
     #[serde(skip_serializing_if = "is_default")]
     pub closing: bool,

@@ -4,6 +4,7 @@ use crate::engine::cause::{self, Cause};
 use crate::engine::commands::{Report, Row};
 use crate::engine::conductor::{Conductor, EndedTask, NextTask, Reported, Work};
 use crate::engine::facts::Outcome;
+use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
 use crate::expression::{Data, Rendering};
@@ -18,18 +19,16 @@ struct Fired<'a> {
 impl<'a> Conductor<'a> {
     /// Processes the report of a task without items.
     pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
-        let outcome =
-            Outcome { status: reported.end.name(), result: reported.result.clone(), error: reported.error.clone() };
-        match self.retry(reported, &outcome) {
+        let mut outcome = reported.outcome(ItemOutcomes::None);
+        match self.again(reported, &mut outcome) {
             Ok(None) => {}
-            Ok(Some(delay)) if self.goes_on(reported.closing) => {
-                self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && delay <= 0.0;
-                return Report { row: Row::Retry(delay), task_status: "retrying" };
+            Ok(Some(again)) if self.goes_on(reported.closing) => {
+                self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && again.delay <= 0.0;
+                return Report::again(again);
             }
-            // A retry that no longer happens because the workflow is stopping.
-            Ok(Some(_)) if self.execution.status == Status::Canceling => {
-                self.end_task(reported.key, reported.context, outcome, TaskEnd::Cancelled, reported.closing);
-                return Report { row: Row::Ended(TaskEnd::Cancelled), task_status: "retrying" };
+            // It no longer runs again because the workflow is stopping. A rerun goes on with a repetition.
+            Ok(Some(again)) if again.repeats || self.execution.status == Status::Canceling => {
+                outcome.end = TaskEnd::Cancelled;
             }
             Ok(Some(_)) => {}
             Err(cause) => self.fail(cause),
@@ -37,8 +36,10 @@ impl<'a> Conductor<'a> {
         if reported.end == TaskEnd::Cancelled {
             self.stop(Status::Canceling);
         }
-        self.end_task(reported.key, reported.context, outcome, reported.end, reported.closing);
-        Report { row: Row::Ended(reported.end), task_status: reported.end.name() }
+        let end = outcome.end;
+        let error = outcome.error.clone().filter(|_| end != reported.end && end.is_failure());
+        self.end_task(reported.key, reported.context, outcome, end, reported.closing);
+        Report { row: Row::Ended(end), error, state: end.name() }
     }
 
     pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, end: TaskEnd, closing: bool) {

@@ -7,8 +7,10 @@ use crate::interrupt;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, State};
 
-/// The scope's private name for how the task ended: `{status, result, error}`.
+/// The scope's private name for how the task ended.
 pub const OUTCOME: &str = "__outcome";
+/// Its private field for how exactly: `status` calls several ways to fail the same.
+pub const END: &str = "__end";
 /// The scope's private name for the tasks by name, regardless of what `task` means to the user.
 pub const TASKS: &str = "task";
 
@@ -43,8 +45,8 @@ fn outcome(state: &State, key: &str) -> Result<Value, Error> {
 }
 
 fn status_in(state: &State, wanted: &[&str]) -> Result<bool, Error> {
-    let status = outcome(state, "status")?;
-    Ok(status.as_str().is_some_and(|status| wanted.contains(&status)))
+    let end = outcome(state, END)?;
+    Ok(end.as_str().is_some_and(|end| wanted.contains(&end)))
 }
 
 /// `debug(a, …)`: MiniJinja's function, limited to its arguments. Without arguments, its output would have no limit.

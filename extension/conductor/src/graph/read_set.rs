@@ -133,6 +133,10 @@ fn finishing(node: &Node, programs: &Programs) -> Needs {
             needs.program(programs, when);
         }
     }
+    if let Some(repeat) = &node.repeat {
+        needs.renderings(programs, repeat.delay.iter().chain([&repeat.max]));
+        needs.program(programs, repeat.until);
+    }
     needs
 }
 

@@ -106,6 +106,9 @@ pub struct Task {
     /// Retries it after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// Runs it again after a success, until its result is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// Makes it wait for a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_for: Option<WaitFor>,
@@ -165,7 +168,7 @@ pub struct WithItems {
     /// What a failed item does to the rest.
     #[serde(default)]
     pub on_item_failure: OnItemFailure,
-    /// How many failures `continue` tolerates.
+    /// How many failures are tolerated; implies `continue`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<MaxFailures>,
 }
@@ -217,6 +220,41 @@ pub struct Retry {
     /// Seconds after the first attempt was scheduled past which no retry starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_elapsed: Option<u64>,
+    /// What the count is for, if the task has items.
+    #[serde(default, skip_serializing_if = "RetryEach::is_default")]
+    pub each: RetryEach,
+}
+
+/// What the count of retries of a task with items is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryEach {
+    /// Each item.
+    #[default]
+    Item,
+    /// All items together.
+    Task,
+}
+
+impl RetryEach {
+    fn is_default(&self) -> bool {
+        *self == RetryEach::Item
+    }
+}
+
+/// Runs a task again after a success, until its result is right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// Condition that ends it.
+    pub until: String,
+    /// Seconds before each repetition: a number or a template; none: immediately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Value>,
+    /// Maximum number of repetitions: a number or a template.
+    pub max: Value,
+    /// Seconds after the first attempt was scheduled past which no repetition starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
 }
 
 /// How a retry's delay grows, with n the number of retries so far.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::language::parse::name::{MAX_NAME, MAX_REF};
-use crate::language::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, words};
+use crate::language::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, RETRY_EACH, words};
 
 /// One template and nothing else.
 const TEMPLATE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
@@ -103,6 +103,7 @@ fn task() -> Map<String, Value> {
             ],
         },
         "retry": reference("retry", "Retries the task after a failure."),
+        "repeat": reference("repeat", "Runs the task again after a success, until its result is right."),
         "wait_for": reference("wait_for", "Waits for a signal instead of a worker."),
         "priority": {"type": "integer", "description": "Higher goes first."},
         "max_lost_leases": {
@@ -181,6 +182,7 @@ fn definitions() -> Value {
         ("decision_entry", decision_entry()),
         ("with_items", with_items()),
         ("retry", retry()),
+        ("repeat", repeat()),
         ("wait_for", wait_for()),
         ("task", task_schema(fields, json!(["name"]))),
         ("task_of_map", task_schema(of_map, json!([]))),
@@ -233,7 +235,7 @@ fn with_items() -> Value {
                 "enum": words(ON_ITEM_FAILURE), "default": "fail_fast", "description": "What a failed item does to the rest.",
             },
             "max_failures": {
-                "description": "How many failures `continue` tolerates: a number or a percentage; none if not given.",
+                "description": "How many failures are tolerated, as a number or a percentage; implies `continue`.",
                 "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%$"}],
             },
         },
@@ -257,6 +259,24 @@ fn retry() -> Value {
             },
             "when": reference("condition", "Condition for a retry; none: after failure, timeout or abandonment."),
             "max_elapsed": reference("timeout", "Time after the first attempt past which no retry starts."),
+            "each": {
+                "enum": words(RETRY_EACH), "default": "item",
+                "description": "What the count is for in a task with items: each item, or all of them together.",
+            },
+        },
+    })
+}
+
+fn repeat() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["until"],
+        "properties": {
+            "until": reference("condition", "Condition that ends it; asked after each success."),
+            "delay": reference("delay_or_template", "Seconds before each repetition."),
+            "max": reference("count_or_template", "Maximum number of repetitions; 1000 if not given."),
+            "timeout": reference("timeout", "Time after the first attempt past which no repetition starts."),
         },
     })
 }
@@ -297,6 +317,7 @@ mod tests {
         same_names("/definitions/decision_entry/properties", words::DECISION);
         same_names("/definitions/with_items/properties", words::WITH_ITEMS);
         same_names("/definitions/retry/properties", words::RETRY);
+        same_names("/definitions/repeat/properties", words::REPEAT);
         same_names("/definitions/wait_for/properties", words::WAIT_FOR);
     }
 

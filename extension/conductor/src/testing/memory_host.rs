@@ -5,6 +5,8 @@ use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::control::Rerun;
+use crate::engine::facts::Times;
+use crate::engine::item_outcomes::RowEnd;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
@@ -60,8 +62,8 @@ pub struct Ledger {
     pub signals: Vec<Signal>,
     /// The variables, with all branches merged.
     pub variables: Data,
-    /// Why it failed, and what else went wrong while it closed.
-    pub errors: Vec<Cause>,
+    /// Why it failed, and what else went wrong while it closed, with the time of each.
+    pub errors: Vec<(f64, Cause)>,
     /// The output, once it has ended.
     pub output: Option<Data>,
     /// Whether it has ended.
@@ -107,7 +109,7 @@ impl Ledger {
 
     /// Returns why it failed: the first of its errors.
     pub fn error_message(&self) -> Option<&str> {
-        self.errors.first().map(|cause| cause.message.as_str())
+        self.errors.first().map(|(_, cause)| cause.message.as_str())
     }
 
     /// Returns the rows that can be claimed now or after a delay, by task, route and item.
@@ -135,14 +137,15 @@ impl Ledger {
             RowStatus::Ready if self.rows[row].is_claimable() && !self.execution.paused => {
                 let due = self.rows[row].timeout.map(|seconds| self.now + f64::from(seconds));
                 (self.rows[row].status, self.rows[row].due) = (RowStatus::Running, due);
-                self.rows[row].started = true;
+                self.rows[row].started = Some(self.now);
+                self.rows[row].attempts += 1;
                 Ok(())
             }
             other => Err(Refused(format!("the task cannot be claimed: it is {other:?}"))),
         }
     }
 
-    /// Reports a row. Returns the resulting status of the task as a whole.
+    /// Reports a row. Returns how it ended, or `retrying`.
     pub fn report(&mut self, row: usize, end: TaskEnd, result: Option<Data>) -> Result<&'static str, Refused> {
         let answers = self.report_all(&[Outcome { row, end, result, error: None }])?;
         Ok(answers.first().copied().unwrap_or(end.name()))
@@ -155,7 +158,7 @@ impl Ledger {
             return Err(Refused(format!("the task is not running: it is {status:?}")));
         }
         if self.leave(outcomes) {
-            return Ok(vec!["running"; outcomes.len()]);
+            return Ok(vec![TaskEnd::Completed.name(); outcomes.len()]);
         }
         let mut answers = Vec::with_capacity(outcomes.len());
         while answers.len() < outcomes.len() {
@@ -174,15 +177,20 @@ impl Ledger {
         }
         let now = self.now;
         let nothing = Some(Data::from(()));
-        let mut reports = Vec::new();
-        let ends = self.conduct(|conductor| {
-            for (row, outcome) in rows.iter().zip(outcomes) {
+        let ends = outcomes.iter().map(|outcome| (outcome.row, outcome.end)).collect();
+        let times: Vec<Times> =
+            rows.iter().map(|row| Times { completed: Some(self.moment(now)), ..self.times(row) }).collect();
+        let mut answers = Vec::new();
+        self.conduct(&ends, |conductor| {
+            let mut reports = Vec::new();
+            for ((row, times), outcome) in rows.iter().zip(&times).zip(outcomes) {
                 let reported = Reported {
                     key: row.key,
                     index: row.index,
                     context: &row.context,
                     retries: row.retries,
                     max_retries: row.max_retries,
+                    repetitions: row.repetitions,
                     elapsed: now - row.created,
                     end: outcome.end,
                     result: outcome.result.clone().or(nothing.clone()),
@@ -190,16 +198,30 @@ impl Ledger {
                     jitter: 0.5,
                     advice: Advice::None,
                     closing: row.closing,
+                    times: *times,
                 };
                 reports.push((outcome.row, conductor.finish(&reported)));
                 if conductor.must_settle() {
                     break;
                 }
             }
-            reports.clone()
+            answers = reports.iter().map(|(_, report)| report.state).collect();
+            reports
         });
-        let whole = |key: TaskKey| ends.iter().rev().find(|(ended, _)| *ended == key).map(|(_, status)| *status);
-        reports.iter().zip(&rows).map(|((_, report), row)| whole(row.key).unwrap_or(report.task_status)).collect()
+        answers
+    }
+
+    /// Returns the status of a task with all its items, as the engine sees it while they run and once they have ended.
+    pub fn task_status(&self, key: TaskKey) -> &'static str {
+        let rows: Vec<RowEnd> = (0..self.rows.len())
+            .filter(|row| self.rows[*row].key == key)
+            .map(|row| self.row_end(row, &BTreeMap::new()))
+            .collect();
+        match rows.iter().all(|row| row.end.is_some()) {
+            true => crate::engine::facts::Outcome::of_rows(self.graph.node(key.node).items.as_ref(), &rows).end.name(),
+            false if self.status() == Status::Canceling => Status::Canceling.name(),
+            false => Status::Running.name(),
+        }
     }
 
     /// Stops new claims.
@@ -242,7 +264,7 @@ impl Ledger {
         let reruns: Vec<Rerun> = chosen.iter().map(|key| self.rerun_of(*key, reset_items)).collect();
         let mut answer = Ok(());
         self.over = false;
-        self.conduct(|conductor| {
+        self.conduct(&BTreeMap::new(), |conductor| {
             answer = conductor.rerun(&reruns).map_err(Refused);
             Vec::new()
         });
@@ -265,38 +287,38 @@ impl Ledger {
 
     /// Applies an event that reads nothing but the execution, along with its consequences.
     fn control(&mut self, event: impl Fn(&mut Conductor)) {
-        self.conduct(|conductor| {
+        self.conduct(&BTreeMap::new(), |conductor| {
             event(conductor);
             Vec::new()
         });
         self.go_on();
     }
 
-    /// Applies events and their consequences. Returns the ends of tasks with items.
+    /// Applies events and their consequences; rows that are being reported end so.
     fn conduct(
         &mut self,
+        reported: &BTreeMap<usize, TaskEnd>,
         mut event: impl FnMut(&mut Conductor) -> Vec<(usize, Report)>,
-    ) -> Vec<(TaskKey, &'static str)> {
+    ) {
         self.count();
         let graph = self.graph.clone();
-        let facts = self.facts();
+        let facts = self.facts(reported);
         let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
         let reports = event(&mut conductor);
-        let mut ends = Vec::new();
         let mut void = Reach::Nothing;
         let mut done = conductor.done();
         for (row, report) in reports {
             let now = self.now;
             let row = &mut self.rows[row];
             match report.row {
-                Row::Ended(end) => (row.status, row.due) = (RowStatus::Ended(end), None),
-                Row::Retry(delay) => row.await_retry(now, delay),
+                Row::Ended(end) => row.end(end, now),
+                Row::Again(again) => row.await_again(now, again),
             }
+            row.error = report.error.or(row.error.take());
         }
         while let Some((execution, changes)) = done.take() {
             self.execution = execution;
             self.due = self.due.filter(|_| self.execution.status == Status::Running);
-            ends.extend(changes.whole_ends.iter().copied());
             void = void.max(changes.void);
             let withdraw = changes.withdraw.clone();
             self.update(&changes);
@@ -306,7 +328,7 @@ impl Ledger {
             let withdrawn = self.withdraw(&withdraw);
             self.insert(rest);
             if !withdraw.is_nothing() {
-                let facts = self.facts();
+                let facts = self.facts(&BTreeMap::new());
                 let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
                 conductor.withdrawn(&withdrawn);
                 done = conductor.done();
@@ -317,7 +339,6 @@ impl Ledger {
                 let _ = self.report(row, TaskEnd::Cancelled, None);
             }
         }
-        ends
     }
 
     fn update(&mut self, changes: &Changes) {
@@ -325,23 +346,12 @@ impl Ledger {
             let held = self.rows.iter_mut().filter(|row| row.key == *key && row.status == RowStatus::Held);
             held.take(*count as usize).for_each(|row| row.status = RowStatus::Ready);
         }
-        for retry in &changes.items_retried {
-            let mut open = retry.released;
-            for row in self.rows.iter_mut().filter(|row| row.key == retry.key) {
-                row.await_retry(self.now, retry.delay);
-                (row.result, row.error) = (None, None);
-                if open == 0 {
-                    (row.status, row.due) = (RowStatus::Held, None);
-                }
-                open = open.saturating_sub(1);
-            }
-        }
         for rerun in &changes.rerun_tasks {
             let mut open = rerun.released.unwrap_or(1);
             for row in self.rows.iter_mut().filter(|row| row.key == rerun.key) {
                 if rerun.reset_items || row.status != RowStatus::Ended(TaskEnd::Completed) || rerun.released.is_none() {
                     row.retries = 0;
-                    (row.started, row.begun) = (false, false);
+                    (row.started, row.completed, row.begun) = (None, None, false);
                     (row.result, row.error) = (None, None);
                     row.status = if open > 0 { RowStatus::Ready } else { RowStatus::Held };
                     open = open.saturating_sub(1);
@@ -357,7 +367,7 @@ impl Ledger {
         if let Some(variables) = &changes.variables {
             self.variables = variables.clone();
         }
-        self.errors.extend(changes.causes.iter().cloned());
+        self.errors.extend(changes.causes.iter().map(|cause| (self.now, cause.clone())));
         if let Some(end) = &changes.end {
             (self.output, self.known_lists) = (end.output.clone(), end.lists.clone());
             self.over = true;
@@ -366,9 +376,10 @@ impl Ledger {
 
     fn withdraw(&mut self, withdraw: &Withdraw) -> Vec<Withdrawn> {
         let mut withdrawn: BTreeMap<TaskKey, u32> = BTreeMap::new();
+        let now = self.now;
         for row in self.rows.iter_mut().filter(|row| row.is_pending()) {
             if withdraw.reaches(row.key, row.closing) {
-                (row.status, row.due) = (RowStatus::Ended(TaskEnd::Cancelled), None);
+                row.end(TaskEnd::Cancelled, now);
                 *withdrawn.entry(row.key).or_default() += 1;
             }
         }
@@ -399,7 +410,10 @@ impl Ledger {
                 retries: 0,
                 max_retries: task.max_retries as u32,
                 closing: task.closing,
-                started: false,
+                repetitions: 0,
+                started: None,
+                completed: matches!(status, RowStatus::Ended(_)).then_some(self.now),
+                attempts: 0,
                 result,
                 error: task.error,
             });

@@ -16,12 +16,15 @@ const CALLS: [(&str, &[&str]); 17] = [
     ("workflow_claim", &["'w'", "1", "ARRAY['demo.a']", "interval '1 s'", "ARRAY[0]"]),
     ("workflow_complete", &["$task", "$lease", "'1'"]),
     ("workflow_fail", &["$task", "$lease", "'1'", "'failed'", "'1'", "true", "interval '1 s'"]),
-    ("workflow_finish", &["ARRAY[ROW($task, $lease, 'completed', NULL, NULL, NULL, NULL)]::workflow.outcome[]"]),
+    (
+        "workflow_finish",
+        &["ARRAY[ROW($task, $lease, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)]::workflow.outcome[]"],
+    ),
     (
         "workflow_finish_and_claim",
         &[
             "'w'",
-            "ARRAY[ROW($task, $lease, 'completed', NULL, NULL, NULL, NULL)]::workflow.outcome[]",
+            "ARRAY[ROW($task, $lease, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)]::workflow.outcome[]",
             "1",
             "ARRAY['demo.a']",
             "interval '1 s'",

@@ -172,8 +172,8 @@ async fn a_bomb_that_a_result_sets_off_fails_its_workflow_and_no_other_of_the_ba
         let words: Vec<String> = session
             .value(format!(
                 "SELECT array_agg(state) FROM workflow_finish(ARRAY[
-                   ROW({}, {}, 'completed', '100000000', NULL, NULL, NULL)::workflow.outcome,
-                   ROW({}, {}, 'completed', '2', NULL, NULL, NULL)::workflow.outcome])",
+                   ROW({}, {}, 'completed', '100000000', NULL, NULL, NULL, NULL, NULL)::workflow.outcome,
+                   ROW({}, {}, 'completed', '2', NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
                 ones[0].task, ones[0].lease_token, ones[1].task, ones[1].lease_token
             ))
             .await;

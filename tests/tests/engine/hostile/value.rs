@@ -26,7 +26,7 @@ async fn a_result_of_100_mb_is_refused_and_changes_nothing() {
         }
         let word: String = session
             .value(format!(
-                "SELECT code FROM workflow_finish(ARRAY[ROW({task}, {lease}, 'completed', to_jsonb(repeat('x', 100000000)), NULL, NULL, NULL)::workflow.outcome])"
+                "SELECT code FROM workflow_finish(ARRAY[ROW({task}, {lease}, 'completed', to_jsonb(repeat('x', 100000000)), NULL, NULL, NULL, NULL, NULL)::workflow.outcome])"
             ))
             .await;
         assert_eq!(word, "WF614");

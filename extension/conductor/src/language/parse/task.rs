@@ -4,14 +4,16 @@ use serde_json::Value;
 
 use super::name::is_ref;
 use super::walk::{Fields, Range, Walk};
-use super::words::{BACKOFFS, ON_ITEM_FAILURE, RETRY, TASK, WAIT_FOR, WITH_ITEMS};
+use super::words::{BACKOFFS, ON_ITEM_FAILURE, REPEAT, RETRY, RETRY_EACH, TASK, WAIT_FOR, WITH_ITEMS};
 use crate::expression::template;
-use crate::language::definition::{Join, MaxFailures, OnItemFailure, Retry, Task, WaitFor, WithItems};
+use crate::language::definition::{Join, MaxFailures, OnItemFailure, Repeat, Retry, Task, WaitFor, WithItems};
 use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
 /// Maximum of `max_lost_leases`.
 const MOST_LOST_LEASES: u32 = 1000;
+/// `repeat.max` if it is not given.
+const MOST_REPETITIONS: u32 = 1000;
 
 impl Walk<'_> {
     /// Reads one task. `key` is its name if tasks are a map.
@@ -43,6 +45,7 @@ impl Walk<'_> {
         let join = fields.get("join").and_then(|node| self.join(node, at("join")));
         let with_items = fields.get("with_items").and_then(|node| self.with_items(node, &at("with_items")));
         let retry = fields.get("retry").and_then(|node| self.retry(node, &at("retry")));
+        let repeat = fields.get("repeat").and_then(|node| self.repeat(node, &at("repeat")));
         let wait_for = fields.get("wait_for").and_then(|node| self.wait_for(node, &at("wait_for")));
         let priority = fields.get("priority").and_then(|node| self.priority(node));
         let lost = fields
@@ -61,6 +64,7 @@ impl Walk<'_> {
             join,
             with_items,
             retry,
+            repeat,
             wait_for,
             priority: priority.unwrap_or_default(),
             max_lost_leases: lost.and_then(|count| u32::try_from(count).ok()),
@@ -200,6 +204,12 @@ impl Walk<'_> {
         let on_item_failure =
             fields.get("on_item_failure").and_then(|node| self.word(node, "`on_item_failure`", ON_ITEM_FAILURE));
         let max_failures = fields.get("max_failures").and_then(|node| self.max_failures(node));
+        if let (Some(OnItemFailure::FailFast), Some(_), Some(node)) =
+            (on_item_failure, max_failures, fields.get("max_failures"))
+        {
+            let hint = "remove one of them: with `max_failures`, all items run".to_owned();
+            self.report(6, node, "`max_failures` together with `on_item_failure: fail_fast`".to_owned(), hint);
+        }
         Some(WithItems {
             items: items.unwrap_or(Value::Array(Vec::new())),
             names: names.unwrap_or_default(),
@@ -278,6 +288,7 @@ impl Walk<'_> {
         let when = fields.get("when").and_then(|node| self.condition(node, at("when"), "`when`")).flatten();
         let max_elapsed =
             fields.get("max_elapsed").and_then(|node| self.duration(node, "`max_elapsed`", Range::TIMEOUT));
+        let each = fields.get("each").and_then(|node| self.word(node, "`each`", RETRY_EACH));
         Some(Retry {
             count: count.unwrap_or(Value::from(0)),
             delay,
@@ -287,6 +298,32 @@ impl Walk<'_> {
             jitter: jitter.unwrap_or_default(),
             when,
             max_elapsed: max_elapsed.and_then(|n| n.as_u64()),
+            each: each.unwrap_or_default(),
+        })
+    }
+
+    fn repeat(&mut self, node: NodeId, path: &str) -> Option<Repeat> {
+        self.place(path.to_owned(), node);
+        let fields = self.fields(node, "`repeat`", REPEAT)?;
+        let at = |field: &str| format!("{path}.{field}");
+        let until = match fields.get("until") {
+            Some(node) => self.condition(node, at("until"), "`until`").flatten(),
+            None => {
+                self.missing(node, "`repeat`", "until");
+                None
+            }
+        };
+        let delay =
+            fields.get("delay").and_then(|node| self.duration_or_template(node, at("delay"), "`delay`", Range::DELAY));
+        let max = fields
+            .get("max")
+            .and_then(|node| self.number_or_template(node, at("max"), "`max`", Range::whole(1, i32::MAX as u32)));
+        let timeout = fields.get("timeout").and_then(|node| self.duration(node, "`timeout`", Range::TIMEOUT));
+        Some(Repeat {
+            until: until?,
+            delay,
+            max: max.unwrap_or(Value::from(MOST_REPETITIONS)),
+            timeout: timeout.and_then(|n| n.as_u64()),
         })
     }
 
@@ -315,7 +352,7 @@ impl Walk<'_> {
         if fields.get("action").is_some() || fields.get("wait_for").is_some() {
             return;
         }
-        for name in ["input", "with_items", "retry", "max_lost_leases"] {
+        for name in ["input", "with_items", "retry", "repeat", "max_lost_leases"] {
             if let Some(node) = fields.get(name) {
                 self.report(201, node, format!("`{name}` in a task without `action`"), "add `action:`".to_owned());
                 return;

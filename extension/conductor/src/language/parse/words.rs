@@ -1,6 +1,6 @@
 //! The keywords of the language.
 
-use crate::language::definition::{Backoff, CancellationPolicy, OnItemFailure};
+use crate::language::definition::{Backoff, CancellationPolicy, OnItemFailure, RetryEach};
 
 /// Fields of a workflow.
 pub const WORKFLOW: &[&str] = &[
@@ -32,6 +32,7 @@ pub const TASK: &[&str] = &[
     "join",
     "with_items",
     "retry",
+    "repeat",
     "wait_for",
     "priority",
     "max_lost_leases",
@@ -52,7 +53,10 @@ pub const DECISION: &[&str] = &["when", "default", "next"];
 /// Fields of `with_items`.
 pub const WITH_ITEMS: &[&str] = &["items", "as", "concurrency", "batch_size", "on_item_failure", "max_failures"];
 /// Fields of `retry`.
-pub const RETRY: &[&str] = &["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed"];
+pub const RETRY: &[&str] =
+    &["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed", "each"];
+/// Fields of `repeat`.
+pub const REPEAT: &[&str] = &["until", "delay", "max", "timeout"];
 /// Fields of `wait_for`.
 pub const WAIT_FOR: &[&str] = &["signal", "timeout"];
 
@@ -62,6 +66,8 @@ pub const POLICIES: &[(&str, CancellationPolicy)] =
 /// Values of `backoff`.
 pub const BACKOFFS: &[(&str, Backoff)] =
     &[("constant", Backoff::Constant), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];
+/// Values of `each`.
+pub const RETRY_EACH: &[(&str, RetryEach)] = &[("item", RetryEach::Item), ("task", RetryEach::Task)];
 /// Values of `on_item_failure`.
 pub const ON_ITEM_FAILURE: &[(&str, OnItemFailure)] =
     &[("fail_fast", OnItemFailure::FailFast), ("continue", OnItemFailure::Continue)];

@@ -21,7 +21,7 @@ const MAX_STEPS: usize = 20_000_000;
 
 /// Variables of the scope.
 const ROOTS: [&str; 7] = ["parameters", "vars", "task", "item", "index", "batch", "system"];
-const SYSTEM: [&str; 4] = ["workflow_ref", "execution_id", "workflow_execution_id", "now"];
+const SYSTEM: [&str; 5] = ["workflow_ref", "execution", "now", "verdict", "errors"];
 /// Functions about the task that has just ended.
 const OF_THE_END: [&str; 8] =
     ["result", "error", "succeeded", "failed", "timed_out", "completed", "cancelled", "skipped"];

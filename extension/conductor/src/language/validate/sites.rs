@@ -87,6 +87,9 @@ fn task<'d>(task: &'d Task, number: usize, visit: &mut dyn FnMut(Site<'d>)) {
     if let Some(retry) = &task.retry {
         value("retry.delay", &retry.delay, Phase::Attempt);
     }
+    if let Some(repeat) = &task.repeat {
+        value("repeat.delay", &repeat.delay, Phase::Attempt);
+    }
     if let Some(wait) = &task.wait_for {
         value("wait_for.timeout", &wait.timeout, Phase::Item);
     }
@@ -105,6 +108,10 @@ fn task<'d>(task: &'d Task, number: usize, visit: &mut dyn FnMut(Site<'d>)) {
         if let Some(when) = &retry.when {
             site("retry.when", Condition(when), Phase::Attempt);
         }
+    }
+    if let Some(repeat) = &task.repeat {
+        site("repeat.max", Any(&repeat.max), Phase::Attempt);
+        site("repeat.until", Condition(&repeat.until), Phase::Attempt);
     }
     if let Some(wait) = &task.wait_for {
         site("wait_for.signal", Text(&wait.signal), Phase::Item);

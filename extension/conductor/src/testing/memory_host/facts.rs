@@ -1,67 +1,84 @@
 //! What the rows of a ledger tell the conductor.
 
 use super::{Ledger, RowStatus, TaskRow};
-use crate::engine::facts::Facts;
-use crate::engine::items::tolerates;
+use crate::engine::facts::{Facts, Missing, Moment, Outcome, Times};
+use crate::engine::item_outcomes::RowEnd;
 use crate::engine::state::{TaskEnd, TaskKey};
 use crate::expression::Data;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 impl Ledger {
-    /// Returns all facts there are.
-    pub(super) fn facts(&self) -> Facts {
-        let mut runs: BTreeMap<TaskKey, (usize, Vec<&TaskRow>)> = BTreeMap::new();
+    /// Returns all facts there are, given how rows that are being reported end.
+    pub(super) fn facts(&self, reported: &BTreeMap<usize, TaskEnd>) -> Facts {
+        let mut runs: BTreeMap<TaskKey, Vec<usize>> = BTreeMap::new();
         for (place, row) in self.rows.iter().enumerate() {
-            let run = runs.entry(row.key).or_default();
-            run.0 = place;
-            run.1.push(row);
+            runs.entry(row.key).or_default().push(place);
         }
-        let mut results = BTreeMap::new();
-        let mut ended: Vec<(usize, String, Data)> = Vec::new();
-        for (key, (place, rows)) in runs {
-            let list = rows
-                .iter()
-                .filter(|row| row.started || row.index.is_none())
-                .map(|row| row.result.clone().unwrap_or(Data::from(())));
-            let list: Vec<Data> = list.collect();
-            let result = match rows[0].index {
-                None => list.first().cloned().unwrap_or(Data::from(())),
-                Some(_) => Data::from(list),
-            };
-            if rows[0].index.is_some() {
-                results.insert(key, result.clone());
-            }
-            if let Some(status) = self.whole_end(key, &rows) {
-                let error = rows.iter().find_map(|row| row.error.clone()).unwrap_or(Data::from(()));
-                let view = [("status", Data::from(status)), ("result", result), ("error", error)];
-                ended.push((place, self.name(key.node).to_owned(), Data::from_pairs(view)));
-            }
-        }
+        let mut items = BTreeMap::new();
         // The newest run of each name.
-        ended.sort_by_key(|(place, ..)| *place);
+        let mut tasks: BTreeMap<String, (usize, Data)> = BTreeMap::new();
+        for (key, places) in runs {
+            let newest = places.last().copied().unwrap_or_default();
+            let rows: Vec<RowEnd> = places.iter().map(|place| self.row_end(*place, reported)).collect();
+            let ended = places.iter().all(|place| matches!(self.rows[*place].status, RowStatus::Ended(_)));
+            let of_items = self.graph.node(key.node).items.as_ref();
+            if ended {
+                let value = Outcome::of_rows(of_items, &rows).value(&Missing::default());
+                match tasks.entry(self.name(key.node).to_owned()) {
+                    Entry::Occupied(mut entry) if entry.get().0 < newest => drop(entry.insert((newest, value))),
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(entry) => drop(entry.insert((newest, value))),
+                }
+            }
+            if of_items.is_some() {
+                items.insert(key, rows);
+            }
+        }
         Facts {
             parameters: Some(self.parameters.clone()),
             variables: Some(self.variables.clone()),
-            tasks: Arc::new(ended.into_iter().map(|(_, name, view)| (name, view)).collect()),
+            tasks: Arc::new(tasks.into_iter().map(|(name, (_, value))| (name, value)).collect()),
             all_tasks: true,
-            results,
-            system: Some(Data::from_pairs([("workflow_ref", self.graph.reference.as_str())])),
+            items,
+            now: self.moment(self.now),
+            system: Some(Data::from_pairs([
+                ("workflow_ref", Data::from(self.graph.reference.as_str())),
+                ("execution", Data::from(1)),
+                ("now", self.moment(self.now).value()),
+                ("verdict", Data::from(())),
+                (
+                    "errors",
+                    Data::from(self.errors.iter().map(|(at, cause)| cause.entry(self.moment(*at))).collect::<Vec<_>>()),
+                ),
+            ])),
         }
     }
 
-    /// Returns how a task ended, all its items taken together; none: it has not ended.
-    fn whole_end(&self, key: TaskKey, rows: &[&TaskRow]) -> Option<&'static str> {
-        let end = |row: &&TaskRow| match row.status {
-            RowStatus::Ended(end) => Some(end),
-            _ => None,
+    pub(super) fn row_end(&self, place: usize, reported: &BTreeMap<usize, TaskEnd>) -> RowEnd {
+        let row = &self.rows[place];
+        let (end, completed) = match (reported.get(&place), row.status) {
+            (Some(end), _) => (Some(*end), Some(self.now)),
+            (None, RowStatus::Ended(end)) => (Some(end), row.completed),
+            _ => (None, None),
         };
-        let ends = rows.iter().map(end).collect::<Option<Vec<TaskEnd>>>()?;
-        let worst = [TaskEnd::Skipped, TaskEnd::Cancelled, TaskEnd::Failed, TaskEnd::Timeout, TaskEnd::Abandoned];
-        let worst = worst.into_iter().find(|end| ends.contains(end)).unwrap_or(TaskEnd::Completed);
-        let failed = ends.iter().filter(|end| end.is_failure()).count() as u32;
-        let tolerates = |items| tolerates(items, ends.len() as u32, failed);
-        let tolerated = rows[0].index.is_some() && self.graph.node(key.node).items.as_ref().is_some_and(tolerates);
-        Some(if worst.is_failure() && tolerated { TaskEnd::Completed.name() } else { worst.name() })
+        let nothing = || Data::from(());
+        RowEnd {
+            index: row.index,
+            end,
+            result: row.result.clone().unwrap_or_else(nothing),
+            error: row.error.clone().unwrap_or_else(nothing),
+            times: Times { completed: completed.map(|at| self.moment(at)), ..self.times(row) },
+        }
+    }
+
+    /// Returns when a row that has not ended was started.
+    pub(super) fn times(&self, row: &TaskRow) -> Times {
+        Times { started: row.started.map(|at| self.moment(at)), completed: None, attempts: row.attempts }
+    }
+
+    pub(super) fn moment(&self, seconds: f64) -> Moment {
+        Moment((seconds * 1e6).round() as i64)
     }
 }

@@ -94,7 +94,7 @@ impl Ledger {
     /// Starts waiting for a signal. Returns the payload of the oldest one kept for it.
     fn begin_to_wait(&mut self, row: usize) -> Option<Option<Data>> {
         let task = &mut self.rows[row];
-        (task.begun, task.started) = (true, true);
+        (task.begun, task.started) = (true, Some(self.now));
         task.due = task.timeout.map(|seconds| self.now + f64::from(seconds));
         let name = task.signal.as_deref();
         let is_kept = |signal: &&mut Signal| Some(signal.name.as_str()) == name && signal.taken_by.is_none();

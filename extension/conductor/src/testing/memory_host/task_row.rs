@@ -1,5 +1,6 @@
 //! The rows of tasks.
 
+use crate::engine::commands::Again;
 use crate::engine::state::{Context, TaskEnd, TaskKey};
 use crate::expression::Data;
 
@@ -49,10 +50,16 @@ pub struct TaskRow {
     pub retries: u32,
     /// Number of retries allowed.
     pub max_retries: u32,
+    /// Number of repetitions.
+    pub repetitions: u32,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
-    /// Whether it was ever claimed, or began to wait, since it was scheduled or last rerun.
-    pub started: bool,
+    /// When it was last claimed, or began to wait, since it was scheduled or last rerun.
+    pub started: Option<f64>,
+    /// When it ended.
+    pub completed: Option<f64>,
+    /// Number of times it was claimed.
+    pub attempts: u32,
     /// The reported result.
     pub result: Option<Data>,
     /// The reported error.
@@ -78,9 +85,15 @@ impl TaskRow {
         };
     }
 
-    pub(super) fn await_retry(&mut self, now: f64, delay: f64) {
-        self.await_time(now, delay);
-        self.awaits_retry = delay > 0.0;
-        self.retries += u32::from(!self.awaits_retry);
+    /// Makes it run again.
+    pub(super) fn await_again(&mut self, now: f64, again: Again) {
+        self.await_time(now, again.delay);
+        self.awaits_retry = again.delay > 0.0 && !again.repeats;
+        self.repetitions += u32::from(again.repeats);
+        self.retries += u32::from(again.delay <= 0.0 && !again.repeats);
+    }
+
+    pub(super) fn end(&mut self, end: TaskEnd, now: f64) {
+        (self.status, self.due, self.completed) = (RowStatus::Ended(end), None, Some(now));
     }
 }

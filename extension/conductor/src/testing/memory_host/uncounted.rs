@@ -13,8 +13,9 @@ impl Ledger {
         };
         let is_left = outcomes.iter().all(decides_nothing);
         for outcome in outcomes.iter().filter(|_| is_left) {
+            let now = self.now;
             let row = &mut self.rows[outcome.row];
-            (row.status, row.due) = (RowStatus::Ended(outcome.end), None);
+            row.end(outcome.end, now);
             (row.result, row.error) = (outcome.result.clone(), outcome.error.clone());
         }
         is_left
