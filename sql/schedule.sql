@@ -186,7 +186,7 @@ BEGIN
       FROM pg_catalog.workflow_start_many(schedule.workflow_ref, array_fill(schedule.parameters, ARRAY[cardinality(due)]),
         ARRAY(SELECT format('schedule %s for %s', schedule.name, to_char(d.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
               FROM unnest(due) WITH ORDINALITY AS d(at, place) ORDER BY d.place),
-        schedule.priority, NULL, schedule.part) WITH ORDINALITY AS s(id, place);
+        schedule.priority, now, schedule.part) WITH ORDINALITY AS s(id, place);
     END IF;
   EXCEPTION WHEN OTHERS THEN
     -- The caller of workflow_tick retries the whole call.

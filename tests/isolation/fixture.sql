@@ -13,7 +13,7 @@ DECLARE
 BEGIN
   SET LOCAL client_min_messages = error;
   TRUNCATE workflow.execution, workflow.lease, held CASCADE;
-  FOREACH name IN ARRAY '{execution, workflow_execution, workflow_task_execution, signal}'::text[] LOOP
+  FOREACH name IN ARRAY '{execution, workflow_task_execution, signal}'::text[] LOOP
     PERFORM setval(format('workflow.%I_id_seq', name), 1, false);
   END LOOP;
 END $$;
@@ -107,5 +107,5 @@ SELECT e.id, w.status::text || CASE WHEN w.paused THEN ', paused' ELSE '' END AS
    WHERE t.part = w.part AND t.workflow_execution = w.id AND t.queue_at IS NOT NULL) AS queued,
   (SELECT count(*) FROM workflow_check()) AS broken
 FROM workflow.execution e
-JOIN workflow.workflow_execution w ON w.part = e.part AND w.execution = e.id
+JOIN workflow.workflow_execution w ON w.part = e.part AND w.id = e.id
 ORDER BY e.id;

@@ -10,6 +10,7 @@ use crate::pg::id::PARTS;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
+use conductor::engine::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self};
@@ -31,6 +32,8 @@ struct Terms {
     now: TimestampWithTimeZone,
     /// Seconds until their first tasks can be claimed.
     delay: f64,
+    /// Whether they were given a time to run at: one that fails then is a failed execution, not an error of the call.
+    is_timed: bool,
 }
 
 impl Terms {
@@ -63,12 +66,12 @@ impl Terms {
             }
             Some(time) => clock::seconds(now, time).max(0.0),
         };
-        Ok(Terms { reference, priority, part, now, delay })
+        Ok(Terms { reference, priority, part, now, delay, is_timed: run_at.is_some() })
     }
 
     /// Starts an execution for each of the parameters, with the key in its place; gives their ids, in order.
     fn start(self, given: Vec<Option<Jsonb>>, keys: Vec<Option<String>>) -> Result<Vec<i64>, Error> {
-        let Terms { reference, priority, part, now, delay } = self;
+        let Terms { reference, priority, part, now, delay, is_timed } = self;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         Spi::connect(|client| {
             let workflow = find(client, &reference)?;
@@ -80,10 +83,35 @@ impl Terms {
             let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
             let mut advance = Advance::new(client, now, BTreeMap::new());
             let ids = begin(&mut advance, &workflow, &wanted, delay)?;
+            if !is_timed {
+                check_begun(&advance, &reference, &ids)?;
+            }
             settle(&mut advance, None)?;
             Ok(ids)
         })
     }
+}
+
+/// Refuses a call one of whose executions has failed before there was anything to do, and undoes it with the call.
+fn check_begun(advance: &Advance, reference: &str, ids: &[i64]) -> Result<(), Error> {
+    let failed = |id: &i64| advance.execution(*id).is_some_and(|execution| execution.status == Status::Failed);
+    for (place, id) in ids.iter().enumerate().filter(|(_, id)| failed(id)) {
+        if let Some(cause) = advance.batch.failed_start(*id) {
+            let code = cause.code.unwrap_or("WF602");
+            let message = cause.message.strip_prefix(code).unwrap_or(&cause.message).trim_start_matches(": ");
+            let error = Error::refused(
+                code,
+                message,
+                format!("fix the parameters or workflow {reference}; nothing was started"),
+            );
+            return Err(if ids.len() > 1 {
+                error.with_detail(format!("it is element {} of parameters", place + 1))
+            } else {
+                error
+            });
+        }
+    }
+    Ok(())
 }
 
 /// `workflow_start` in `sql/start.sql`.

@@ -297,8 +297,9 @@ fn load_tasks(
         ended.entry((id, name)).or_default().push(row_end(&rows, index, (4, 6), skipped)?);
     }
     for ((id, name), rows) in ended {
-        let items = runs.get(&id).and_then(|run| run.graph.node(run.graph.find(&name)?).items.as_ref());
-        let view = Outcome::of_rows(items, &rows).value(&Missing::default());
+        let Some(run) = runs.get(&id) else { continue };
+        let items = run.graph.find(&name).and_then(|node| run.graph.node(node).items.as_ref());
+        let view = Outcome::of_rows(items, &rows, run.before.state.canceling_since).value(&Missing::default());
         found.entry(id).or_default().insert(name, view);
     }
     Ok(found)

@@ -168,6 +168,16 @@ impl Batch {
         self.written.left.push(execution);
     }
 
+    /// Returns why an execution that is starting has failed; none: it has not, or has made work for a worker, a wait or a
+    /// call on a way forward.
+    pub fn failed_start(&self, run: i64) -> Option<&Cause> {
+        let row = self.runs.iter().find(|row| row.id == run && row.status == Status::Failed)?;
+        let is_work = |task: &FreshTask| {
+            task.run == run && !task.task.closing && (task.task.action.is_some() || task.task.signal.is_some())
+        };
+        row.causes.first().filter(|_| !self.withdrawn_tasks.iter().chain(&self.tasks).any(is_work))
+    }
+
     /// Adds the conductor's decisions for one execution.
     pub fn take(&mut self, run: &Run, execution: &Execution, changes: Changes) {
         let name = |key: &TaskKey| run.graph.node(key.node).name.clone();

@@ -71,7 +71,7 @@ impl Engine for Memory {
         let end = TaskEnd::parse(status).ok_or_else(|| format!("unknown status {status}"))?;
         let answer = ledger.report(row, end, result.map(expression::data)).map_err(|refused| refused.0)?;
         let whole = ledger.rows[row].index.map(|_| ledger.task_status(ledger.rows[row].key));
-        Ok(whole.filter(|_| answer != "retrying").unwrap_or(answer).to_owned())
+        Ok(whole.unwrap_or(answer).to_owned())
     }
 
     fn pause(&mut self) -> Result<(), String> {

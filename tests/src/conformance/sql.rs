@@ -102,7 +102,11 @@ impl<'c> Sql<'c> {
 
     /// Returns the status of a task, all its items taken together: none of the cases tolerates a failure.
     fn task_status(&mut self, row: i64) -> Result<String, String> {
-        let status = "SELECT CASE WHEN NOT bool_and(workflow.is_end(t.status)) THEN min(w.status::text)
+        let status = "SELECT CASE WHEN NOT bool_and(workflow.is_end(t.status)) THEN CASE
+                WHEN min(w.status) = 'canceling' THEN 'canceling'
+                WHEN bool_or(t.status = 'running' OR NOT workflow.is_end(t.status) AND t.retry_count = 0 AND t.next_retry_at IS NULL)
+                THEN 'running' ELSE 'retrying' END
+              WHEN bool_or(t.status = 'cancelled' AND t.started_at IS NOT NULL) OR bool_or(w.state ? 'canceling_since') AND bool_or(t.status <> 'completed') THEN 'cancelled'
               WHEN bool_or(t.status IN ('failed', 'timeout', 'abandoned')) THEN (array_agg(t.status::text ORDER BY t.task_index)
                 FILTER (WHERE t.status IN ('failed', 'timeout', 'abandoned')))[1]
               WHEN bool_or(t.status = 'cancelled') THEN 'cancelled' ELSE 'completed' END AS status
@@ -176,7 +180,7 @@ impl Engine for Sql<'_> {
         let report = report.bind(found.id).bind(lease).bind(status).bind(result);
         let row = self.runtime.block_on(report.fetch_one(&mut *self.connection)).map_err(|error| error.to_string())?;
         match row.get::<Option<String>, _>("state") {
-            Some(state) if index.is_some() && state != "retrying" => self.task_status(found.id),
+            Some(_) if index.is_some() => self.task_status(found.id),
             Some(state) => Ok(state),
             None => Err(row.get::<Option<String>, _>("message").unwrap_or_default()),
         }

@@ -235,7 +235,7 @@ async fn a_cancel_that_reaches_others_later_is_told_of_them_too() {
 }
 
 #[tokio::test]
-async fn failures_of_items_name_the_item_and_a_retry_of_all_is_one_event() {
+async fn failures_and_retries_of_items_name_the_item() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -256,7 +256,7 @@ async fn failures_of_items_name_the_item_and_a_retry_of_all_is_one_event() {
             .map(|(item, status)| (item.task, item.lease_token, status))
             .collect();
         session.finish(&report).await;
-        assert_eq!(kinds(&mut session, id).await, ["failed each 1", "abandoned each 2", "retrying each"]);
+        assert_eq!(kinds(&mut session, id).await, ["retrying each 1", "retrying each 2"]);
     })
     .await;
 }

@@ -55,6 +55,17 @@ async fn more(session: &mut Session, names: &mut Vec<(&'static str, String)>) {
     session.run("SELECT workflow_claim('w', 1, '{demo.d}')").await;
 }
 
+fn forget_tokens(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.remove("lease_token");
+            fields.values_mut().for_each(forget_tokens);
+        }
+        serde_json::Value::Array(list) => list.iter_mut().for_each(forget_tokens),
+        _ => {}
+    }
+}
+
 /// Runs a call, and takes back what it did, the sequences included; gives its answer.
 async fn answer(session: &mut Session, call: &str, sequences: &str) -> String {
     session.run("SAVEPOINT before").await;
@@ -64,7 +75,7 @@ async fn answer(session: &mut Session, call: &str, sequences: &str) -> String {
     session.run(sequences).await;
     // A lease token is another at each claim.
     let mut rows: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap();
-    rows.iter_mut().filter_map(|row| row.as_object_mut()).for_each(|row| drop(row.remove("lease_token")));
+    rows.iter_mut().for_each(forget_tokens);
     serde_json::Value::from(rows).to_string()
 }
 

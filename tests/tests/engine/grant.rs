@@ -18,7 +18,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_complete({task}, {lease}, '{}')",
             "workflow_fail({task}, {lease}, '{}')",
             "workflow_finish(ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
-            "workflow_finish_json(jsonb_build_array('{}', jsonb_build_object('task', '{task}', 'lease_token', '{lease}', 'status', 'completed')))",
+            "workflow_finish_json('[{}, {\"task\": \"{task}\", \"lease_token\": \"{lease}\", \"status\": \"completed\"}]')",
             "workflow_finish_and_claim_json('me', max_tasks => 10)",
             "workflow_finish_and_claim('me', ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
             "workflow_tick()",

@@ -313,7 +313,7 @@ async fn what_is_left_beside_other_reports_is_counted_as_well() {
         let answers = session.finish(&report(&tasks[..4])).await;
         assert_eq!(
             answers.iter().map(Answer::word).collect::<Vec<_>>(),
-            ["completed", "completed", "completed", "running"]
+            ["completed", "completed", "completed", "completed"]
         );
         assert_eq!(session.memory(two).await, before);
         assert_eq!(session.status(first).await["current_tasks"], json!(["after"]));

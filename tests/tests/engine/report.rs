@@ -183,7 +183,7 @@ async fn what_follows_is_handed_over_as_a_claim_would_give_it() {
             let mut value = value.clone();
             for object in [0, 1] {
                 let object = if value.is_array() { &mut value[object] } else { &mut value };
-                for key in ["task", "lease_token", "execution", "id", "lease", "token", "tasks"] {
+                for key in ["task", "lease_token", "execution", "workflow_execution", "id", "lease", "token", "tasks"] {
                     object.as_object_mut().unwrap().remove(key);
                 }
             }

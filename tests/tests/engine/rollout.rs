@@ -154,7 +154,7 @@ async fn a_region_that_fails_does_not_stop_the_others_but_rolls_back() {
             session.complete(&task, json!({})).await;
         }
         let [first, second] = session.claim_named(["deploy", "deploy"]).await;
-        assert_eq!(session.fail(&first, json!({"type": "quota"})).await, "running");
+        assert_eq!(session.fail(&first, json!({"type": "quota"})).await, "failed");
         let [third] = session.claim_named(["deploy"]).await;
         session.complete(&second, json!({"url": "u1"})).await;
         session.complete(&third, json!({"url": "u2"})).await;

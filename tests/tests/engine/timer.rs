@@ -200,7 +200,7 @@ async fn a_task_that_runs_too_long_is_timed_out_by_the_tick() {
         assert_eq!(session.complete(&a, json!("too late")).await, "timeout");
         assert_eq!(session.contents().await, before);
         let [late] = session.claim_named(["late"]).await;
-        assert_eq!(late.input, Some(json!({"status": "timeout", "type": "timeout"})));
+        assert_eq!(late.input, Some(json!({"status": "failed", "type": "timeout"})));
         session.complete(&late, json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
     })

@@ -430,6 +430,7 @@ impl<'a> Conductor<'a> {
             return;
         }
         self.execution.status = status;
+        self.execution.state.canceling_since = (status == Status::Canceling).then_some(self.facts.now);
         // Tasks scheduled by an earlier event are withdrawn as if they had rows. Tasks scheduled by this event never
         // existed: they go back to where a rerun finds them.
         self.changes.scheduled_before = self.scheduled_before;

@@ -103,7 +103,7 @@ impl Conductor<'_> {
         let state = &mut self.execution.state;
         state.failures.retain(|key| !is_last(key.node));
         state.joins.retain(|join| !is_last(join.node));
-        (state.verdict, state.forced) = (None, false);
+        (state.verdict, state.canceling_since, state.forced) = (None, None, false);
         state.live = 0;
         state.reruns += 1;
         state.ended = state.ended.take().filter(|seen| !seen.is_empty());

@@ -6,6 +6,7 @@ use crate::expression::Data;
 use crate::expression::functions::{END, OUTCOME};
 use chrono::DateTime;
 use minijinja::value::{Enumerator, Object, Value};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl Missing {
 }
 
 /// A point in time, in microseconds since 1970.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Moment(pub i64);
 
 impl Moment {

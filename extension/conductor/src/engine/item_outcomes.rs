@@ -1,7 +1,7 @@
 //! What the rows of a task come to: how the task ended, with which result and error. It follows from the rows alone, in item
 //! order, so that it is the same for everybody at any time, whatever was reported together.
 
-use crate::engine::facts::{Outcome, Times};
+use crate::engine::facts::{Moment, Outcome, Times};
 use crate::engine::items::tolerated;
 use crate::engine::state::TaskEnd;
 use crate::expression::{Data, json};
@@ -48,11 +48,14 @@ pub struct ItemSummary {
 }
 
 impl Outcome {
-    /// Returns the outcome of a task from its rows, all of which have ended. One whose items were never made, because it was
-    /// skipped, had none or could not begin, has a row of its own.
-    pub fn of_rows(items: Option<&Items>, rows: &[RowEnd]) -> Outcome {
+    /// Returns the outcome of a task from its rows, all of which have ended, given since when the execution is being
+    /// cancelled. One whose items were never made, because it was skipped, had none or could not begin, has a row of its
+    /// own.
+    pub fn of_rows(items: Option<&Items>, rows: &[RowEnd], canceling: Option<Moment>) -> Outcome {
         match (items, rows) {
-            (Some(items), rows) if rows.iter().any(|row| row.index.is_some()) => Outcome::of_items(items, rows),
+            (Some(items), rows) if rows.iter().any(|row| row.index.is_some()) => {
+                Outcome::of_items(items, rows, canceling)
+            }
             (items, rows) => {
                 let row = rows.first();
                 Outcome {
@@ -66,7 +69,7 @@ impl Outcome {
         }
     }
 
-    fn of_items(items: &Items, rows: &[RowEnd]) -> Outcome {
+    fn of_items(items: &Items, rows: &[RowEnd], canceling: Option<Moment>) -> Outcome {
         let tolerated = tolerated(items, rows.len() as u32);
         let ended = |wanted: fn(TaskEnd) -> bool| rows.iter().filter(move |row| row.end.is_some_and(wanted));
         let failed: Vec<&RowEnd> = ended(TaskEnd::is_failure).collect();
@@ -74,7 +77,14 @@ impl Outcome {
         let completed = ended(|end| end == TaskEnd::Completed).count();
         let errors: Vec<Data> = failed.iter().map(|row| row.error_with_item()).collect();
         let too_many = tolerated.unwrap_or(0) as usize;
+        // Others were withdrawn: by a cancel, or because the task had failed.
+        let is_cancelled = rows.iter().any(|row| row.end == Some(TaskEnd::Cancelled) && row.times.started.is_some());
+        let completed_at = rows.iter().filter_map(|row| row.times.completed).max();
         let end = match failed.first() {
+            _ if is_cancelled => TaskEnd::Cancelled,
+            Some(_) if failed.len() > too_many && canceling.is_some_and(|since| Some(since) <= completed_at) => {
+                TaskEnd::Cancelled
+            }
             Some(first) if failed.len() > too_many => first.end.unwrap_or(TaskEnd::Failed),
             _ if cancelled > 0 => TaskEnd::Cancelled,
             _ => TaskEnd::Completed,
@@ -100,7 +110,7 @@ impl Outcome {
             error: Some(summary.errors.first().cloned().unwrap_or_else(|| Data::from(()))),
             times: Some(Times {
                 started: rows.iter().filter_map(|row| row.times.started).min(),
-                completed: rows.iter().filter_map(|row| row.times.completed).max(),
+                completed: completed_at,
                 attempts: rows.iter().map(|row| row.times.attempts).sum(),
             }),
             items: ItemOutcomes::Loaded(summary),
@@ -124,7 +134,7 @@ impl Outcome {
 impl ItemOutcomes {
     /// Returns what became of the items of a task that has no row for any.
     pub(crate) fn of_no_rows(items: Option<&Items>) -> ItemOutcomes {
-        items.map_or(ItemOutcomes::None, |items| Outcome::of_items(items, &[]).items)
+        items.map_or(ItemOutcomes::None, |items| Outcome::of_items(items, &[], None).items)
     }
 }
 

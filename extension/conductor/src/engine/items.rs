@@ -221,14 +221,15 @@ impl Conductor<'_> {
     pub(crate) fn item_outcome(&self, key: TaskKey) -> Option<Outcome> {
         let items = self.graph.node(key.node).items.as_ref();
         let rows = self.facts.items.get(&key)?;
+        let canceling = self.execution.state.canceling_since;
         if self.decided.is_empty() {
-            return Some(Outcome::of_rows(items, rows));
+            return Some(Outcome::of_rows(items, rows, canceling));
         }
         let decided = |row: &RowEnd| match row.index.and_then(|index| self.decided.get(&(key, index))) {
             Some((end, error)) => RowEnd { end: Some(*end), error: error.clone(), ..row.clone() },
             None => row.clone(),
         };
-        Some(Outcome::of_rows(items, &rows.iter().map(decided).collect::<Vec<_>>()))
+        Some(Outcome::of_rows(items, &rows.iter().map(decided).collect::<Vec<_>>(), canceling))
     }
 
     /// Processes the withdrawal of a task's waiting rows.

@@ -5,6 +5,7 @@
 //! plain steps, it has its default value, which is stored as NULL.
 
 use crate::engine::commands::Reach;
+use crate::engine::facts::Moment;
 use crate::engine::variables::Changes;
 use crate::expression::Data;
 use crate::graph::NodeId;
@@ -197,6 +198,9 @@ pub struct State {
     /// The verdict once the `finally` task has begun.
     #[serde(skip_serializing_if = "is_default")]
     pub verdict: Option<Status>,
+    /// Since when it is being cancelled.
+    #[serde(skip_serializing_if = "is_default")]
+    pub canceling_since: Option<Moment>,
     /// Whether it was stopped by force: nothing starts any more, not even what would close it.
     #[serde(skip_serializing_if = "is_default")]
     pub forced: bool,
@@ -224,6 +228,7 @@ impl Default for State {
             failures: Vec::new(),
             staged: Vec::new(),
             verdict: None,
+            canceling_since: None,
             forced: false,
         }
     }

@@ -5,7 +5,7 @@ use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::control::Rerun;
-use crate::engine::facts::Times;
+use crate::engine::facts::{Outcome as TaskOutcome, Times};
 use crate::engine::item_outcomes::RowEnd;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
@@ -213,14 +213,20 @@ impl Ledger {
 
     /// Returns the status of a task with all its items, as the engine sees it while they run and once they have ended.
     pub fn task_status(&self, key: TaskKey) -> &'static str {
-        let rows: Vec<RowEnd> = (0..self.rows.len())
-            .filter(|row| self.rows[*row].key == key)
-            .map(|row| self.row_end(row, &BTreeMap::new()))
-            .collect();
-        match rows.iter().all(|row| row.end.is_some()) {
-            true => crate::engine::facts::Outcome::of_rows(self.graph.node(key.node).items.as_ref(), &rows).end.name(),
-            false if self.status() == Status::Canceling => Status::Canceling.name(),
-            false => Status::Running.name(),
+        let places = || (0..self.rows.len()).filter(|row| self.rows[*row].key == key);
+        let rows: Vec<RowEnd> = places().map(|row| self.row_end(row, &BTreeMap::new())).collect();
+        let is_active = |row: usize| {
+            let row = &self.rows[row];
+            row.status == RowStatus::Running || row.is_pending() && row.retries == 0 && !row.awaits_retry
+        };
+        if rows.iter().all(|row| row.end.is_some()) {
+            let items = self.graph.node(key.node).items.as_ref();
+            return TaskOutcome::of_rows(items, &rows, self.execution.state.canceling_since).end.name();
+        }
+        match self.status() {
+            Status::Canceling => Status::Canceling.name(),
+            _ if places().any(is_active) => Status::Running.name(),
+            _ => "retrying",
         }
     }
 
@@ -352,7 +358,7 @@ impl Ledger {
                 if rerun.reset_items || row.status != RowStatus::Ended(TaskEnd::Completed) || rerun.released.is_none() {
                     row.retries = 0;
                     (row.started, row.completed, row.begun) = (None, None, false);
-                    (row.result, row.error) = (None, None);
+                    row.result = None;
                     row.status = if open > 0 { RowStatus::Ready } else { RowStatus::Held };
                     open = open.saturating_sub(1);
                 }
@@ -380,6 +386,7 @@ impl Ledger {
         for row in self.rows.iter_mut().filter(|row| row.is_pending()) {
             if withdraw.reaches(row.key, row.closing) {
                 row.end(TaskEnd::Cancelled, now);
+                row.started = None;
                 *withdrawn.entry(row.key).or_default() += 1;
             }
         }

@@ -16,6 +16,7 @@ impl Ledger {
         for (place, row) in self.rows.iter().enumerate() {
             runs.entry(row.key).or_default().push(place);
         }
+        let canceling = self.execution.state.canceling_since;
         let mut items = BTreeMap::new();
         // The newest run of each name.
         let mut tasks: BTreeMap<String, (usize, Data)> = BTreeMap::new();
@@ -25,7 +26,7 @@ impl Ledger {
             let ended = places.iter().all(|place| matches!(self.rows[*place].status, RowStatus::Ended(_)));
             let of_items = self.graph.node(key.node).items.as_ref();
             if ended {
-                let value = Outcome::of_rows(of_items, &rows).value(&Missing::default());
+                let value = Outcome::of_rows(of_items, &rows, canceling).value(&Missing::default());
                 match tasks.entry(self.name(key.node).to_owned()) {
                     Entry::Occupied(mut entry) if entry.get().0 < newest => drop(entry.insert((newest, value))),
                     Entry::Occupied(_) => {}
