@@ -258,6 +258,7 @@ CREATE TABLE workflow.workflow_execution (
   errors jsonb,
   pause_reason text,
   propagate_after bigint,
+  due_in interval,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_execution_id_check CHECK (id = execution),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, id) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
@@ -291,6 +292,8 @@ COMMENT ON COLUMN workflow.workflow_execution.paused IS 'Whether it is paused: n
 COMMENT ON COLUMN workflow.workflow_execution.pause_reason IS 'Why it is paused.';
 COMMENT ON COLUMN workflow.workflow_execution.propagate_after IS
   'The last child execution, in order of id, that was notified of this execution''s pause, resume or stop; workflow_tick notifies the remaining ones. NULL: all have been notified.';
+COMMENT ON COLUMN workflow.workflow_execution.due_in IS
+  'What is left of its time limit while it is paused; NULL: its clock runs, or it has none.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS
@@ -345,6 +348,7 @@ CREATE TABLE workflow.workflow_task_execution (
   error jsonb,
   progress jsonb,
   repeat_count int,
+  due_in interval,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
@@ -423,6 +427,8 @@ COMMENT ON COLUMN workflow.workflow_task_execution.context IS
 COMMENT ON COLUMN workflow.workflow_task_execution.input IS 'The rendered input of the action.';
 COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'The result that the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'The error that the worker reported.';
+COMMENT ON COLUMN workflow.workflow_task_execution.due_in IS
+  'What is left of the time that it may wait for its signal, while its execution is paused; NULL: its clock runs, or it has none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.repeat_count IS
   'How often it was repeated because its result was not right yet; NULL: never.';
 COMMENT ON COLUMN workflow.workflow_task_execution.progress IS
@@ -486,7 +492,7 @@ COMMENT ON COLUMN workflow.event.task_index IS 'Index of the item.';
 COMMENT ON COLUMN workflow.event.task_name IS
   'The task''s name in the definition; NULL: it is about the whole execution.';
 COMMENT ON COLUMN workflow.event.kind IS
-  'pause, resume, cancel, rerun, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
+  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
 COMMENT ON COLUMN workflow.event.message IS
   'The reason given, the signal''s name, or what went wrong; truncated to 1000 characters.';
 COMMENT ON COLUMN workflow.event.author IS

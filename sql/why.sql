@@ -129,6 +129,8 @@ BEGIN
       format('SELECT workflow_signal(%s, %L)', run.execution, t.signal);
   ELSIF t.status = 'scheduled' AND run.paused THEN
     RETURN QUERY SELECT 'is ready, and waits for the end of the pause', NULL;
+  ELSIF t.repeat_count > 0 AND t.due_at IS NOT NULL AND t.next_retry_at IS NULL THEN
+    RETURN QUERY SELECT format('runs again at %s, because its result was not right yet (repetition %s)', workflow.say_time(t.due_at), t.repeat_count), NULL;
   ELSIF t.next_retry_at IS NOT NULL THEN
     RETURN QUERY SELECT format('%s is tried again at %s (retry %s of %s)', failed, workflow.say_time(t.next_retry_at),
       t.retry_count + 1, t.max_retries), NULL;
@@ -226,6 +228,21 @@ COMMENT ON FUNCTION workflow.say_closed(workflow.workflow_execution) IS
   'The tasks that have closed an execution, up to 20, to begin a hint about going on with it; null: none has run.';
 REVOKE ALL ON FUNCTION workflow.say_closed(workflow.workflow_execution) FROM PUBLIC;
 
+CREATE FUNCTION workflow.say_rerun(run workflow.workflow_execution, before text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  rule text := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = run.version);
+BEGIN
+  IF rule = 'never' OR (rule = 'not_after_closing' AND workflow.closing_tasks(run) <> '{}') THEN
+    RETURN format('it cannot be rerun, because its workflow says rerun: %s; start a new execution', rule);
+  END IF;
+  RETURN concat(workflow.say_closed(run), before, format(CASE WHEN run.state ?| '{failures, staged}' THEN 'SELECT workflow_rerun(%s)'
+    ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with' END, run.id));
+END $$;
+COMMENT ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) IS
+  'Returns a hint on how an execution that has ended without success can go on: what has closed it, the text before, and the call.';
+REVOKE ALL ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) FROM PUBLIC;
+
 CREATE FUNCTION workflow.why_ended(run workflow.workflow_execution, status workflow.execution_status, since timestamptz)
 RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
@@ -239,12 +256,11 @@ BEGIN
     WHERE e.part = run.part AND e.execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
     RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
         ' (' || last.message || ')', workflow.say_time(since)),
-      concat(workflow.say_closed(run), 'to go on with it all the same: ') || format(CASE WHEN run.state ?| '{failures, staged}' THEN 'SELECT workflow_rerun(%s)'
-        ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with' END, run.execution);
+      workflow.say_rerun(run, 'to go on with it all the same: ');
   ELSE
     RETURN QUERY SELECT concat(format('it %s at %s', CASE status WHEN 'timeout' THEN 'timed out' ELSE status::text END, workflow.say_time(since)),
         ': ' || run.error_message),
-      concat(workflow.say_closed(run), format('fix the cause, then SELECT workflow_rerun(%s)', run.execution));
+      workflow.say_rerun(run, 'fix the cause, then ');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) IS 'How an execution ended, and how it can go on.';

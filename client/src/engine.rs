@@ -1,7 +1,7 @@
 //! Defining, starting and executing workflows. Each method calls one SQL function.
 
 use crate::Result;
-use crate::model::{Action, WorkflowDefinition};
+use crate::model::{Action, ExecutionStatus, WorkflowDefinition};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
@@ -278,6 +278,24 @@ impl Engine {
             .bind(input.key)
             .fetch_one(executor)
             .await?)
+    }
+
+    /// Lets a task that waits, or that has failed while its execution closes, count as done: as completed, or failed.
+    pub async fn resolve<'e>(
+        executor: impl PgExecutor<'e>,
+        task: i64,
+        status: ExecutionStatus,
+        result: Option<&Value>,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        query("SELECT pg_catalog.workflow_resolve(task => $1, status => $2, result => $3, reason => $4)")
+            .bind(task)
+            .bind(status.as_str())
+            .bind(result.map(Json))
+            .bind(reason)
+            .execute(executor)
+            .await?;
+        Ok(())
     }
 
     /// Returns the current version of a workflow as a diagram.

@@ -15,5 +15,5 @@ free AS MATERIALIZED (
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT l.id, l.parent, f.id, caller.id
 FROM live l
-JOIN workflow.workflow_execution caller ON caller.part = l.part AND caller.execution = l.parent
+JOIN workflow.workflow_execution caller ON caller.part = l.part AND caller.id = l.parent
 LEFT JOIN free f ON f.execution = l.id AND workflow.may_count(f.id, f.state)

@@ -6,5 +6,6 @@ pub mod define;
 pub mod diagram;
 pub mod heartbeat;
 pub mod rerun;
+pub mod resolve;
 pub mod start;
 pub mod work;

@@ -13,6 +13,7 @@ pub mod refused_leases;
 pub mod report;
 pub mod reports;
 pub mod rerun;
+pub mod resolve;
 pub mod run;
 pub mod settle;
 pub mod signal;

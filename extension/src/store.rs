@@ -38,8 +38,6 @@ pub struct Written {
     pub own: Vec<i64>,
     /// Executions that have ended and that were called by others.
     pub ended: Vec<i64>,
-    /// Executions that nobody waits for any longer.
-    pub left: Vec<i64>,
 }
 
 impl Written {
@@ -50,7 +48,6 @@ impl Written {
         self.void.extend(more.void);
         self.own.extend(more.own);
         self.ended.extend(more.ended);
-        self.left.extend(more.left);
     }
 
     /// Whether there is no follow-up work.
@@ -58,7 +55,7 @@ impl Written {
         self.withdrawn.is_empty()
             && self.stopped.is_empty()
             && self.void.is_empty()
-            && [&self.own, &self.ended, &self.left].into_iter().all(|list| list.is_empty())
+            && [&self.own, &self.ended].into_iter().all(|list| list.is_empty())
     }
 }
 

@@ -310,7 +310,9 @@ async fn play(connection: &mut PgConnection, seed: u64, source: &str, graph: Arc
         .execute(&mut *served.connection)
         .await
         .expect("defined");
-    let start = sqlx::query("SELECT workflow_start('sim.flow') AS id").fetch_one(&mut *served.connection).await;
+    let start = sqlx::query("SELECT workflow_start('sim.flow', run_at => workflow.now()) AS id")
+        .fetch_one(&mut *served.connection)
+        .await;
     served.execution = start.expect("started").get("id");
     let mut ledger = Ledger::start(graph, Data::from_pairs(Vec::<(String, Data)>::new()));
     let mut story = vec![format!("SEED={seed}"), source.to_owned()];

@@ -10,7 +10,8 @@ use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources
 use crate::graph::read_set::Needs;
 use crate::interrupt;
 use crate::language::definition::{
-    Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Retry as RetrySpec, RetryEach,
+    Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, RerunRule, Retry as RetrySpec,
+    RetryEach,
 };
 use crate::language::limits::Limits;
 use crate::language::schema::Schema;
@@ -35,6 +36,8 @@ pub struct Graph {
     pub timeout: Option<u64>,
     /// What a cancel does to running tasks.
     pub cancellation_policy: CancellationPolicy,
+    /// Whether an execution that ended without success may be rerun.
+    pub rerun: RerunRule,
     /// The tasks, in source order.
     pub nodes: Vec<Node>,
     /// Tasks that no transition leads to, sorted by name.
@@ -230,6 +233,7 @@ impl Graph {
             output_schema: schema("output", &definition.output)?,
             timeout: definition.timeout,
             cancellation_policy: definition.cancellation_policy,
+            rerun: definition.rerun,
             nodes,
             starts,
             finally,

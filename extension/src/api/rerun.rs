@@ -35,7 +35,7 @@ struct Wanted<'a> {
 fn rerun(client: &SpiClient, wanted: &Wanted, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
     let Family { mut advance, id, ancestors, .. } = lock(client, now, wanted.execution)?;
     let Some(run) = advance.runs.get(&id) else { return Ok("") };
-    if let Some((what, hint)) = hindrance(run) {
+    if let Some((what, hint)) = hindrance(client, run)? {
         return Err(refused(wanted.execution, &format!("it {what}"), hint));
     }
     let mut tasks = chosen(client, run, wanted)?;
@@ -82,7 +82,7 @@ fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result
         let why = format!("the task of execution {above} that called execution {called} has continued without it");
         return Err(refused(execution, &why, "use workflow_tree to find the execution it called last, and rerun that"));
     };
-    match hindrance(caller) {
+    match hindrance(advance.client, caller)? {
         None => Ok(call),
         Some((what, hint)) => {
             Err(refused(execution, &format!("execution {above}, which called execution {called}, {what}"), hint))

@@ -22,6 +22,8 @@ pub enum Reporter {
     Worker(pg_sys::Oid),
     /// The engine.
     Engine,
+    /// Somebody who resolves a task by hand.
+    Operator,
 }
 
 impl Reporter {

@@ -90,8 +90,6 @@ pub struct Row {
     pub times: Times,
     /// Number of repetitions so far.
     pub repetitions: u32,
-    /// The child execution that does its work.
-    pub child: Option<i64>,
 }
 
 /// What a report is answered with.
@@ -247,11 +245,10 @@ impl Outcome {
             && self.obstacle().is_none()
     }
 
-    /// How it ended, as the engine itself reports it: no worker's token is asked for.
-    pub fn judge_own(&self) -> Option<TaskEnd> {
+    /// How it ended, where no worker's token is asked for, provided that its row has one of these statuses.
+    pub fn judge_own(&self, live: &[&str]) -> Option<TaskEnd> {
         let row = self.row.as_ref()?;
-        let live = matches!(row.status.as_str(), "running" | "scheduled");
-        self.status.as_deref().and_then(TaskEnd::parse).filter(|_| live)
+        self.status.as_deref().and_then(TaskEnd::parse).filter(|_| live.contains(&row.status.as_str()))
     }
 
     /// The answer to it.
@@ -277,7 +274,7 @@ pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [
         return Ok(());
     }
     let ended = end(client, now, &done)?;
-    let found = read_rows(ended, now, |_| Ok(("running".to_owned(), None)))?;
+    let found = read_rows(ended, now, |_| "running".to_owned())?;
     for outcome in outcomes {
         outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
         outcome.completed &= outcome.row.as_ref().is_some_and(|row| row.lease == outcome.lease);
@@ -310,7 +307,7 @@ pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut 
     for (part, tasks) in id::by_part(unknown) {
         let arguments = [part.into(), tasks.into()];
         let rows = statements::run(client, include_str!("../../queries/load_reported.sql"), &arguments)?;
-        found.extend(read_rows(rows, now, |row| Ok((row.label(16).unwrap_or_default(), row.get::<i64>(17)?)))?);
+        found.extend(read_rows(rows, now, |row| row.label(16).unwrap_or_default())?);
     }
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.row.is_none()) {
         outcome.row = outcome.task.and_then(|task| found.get(&task).cloned());
@@ -318,23 +315,23 @@ pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut 
     Ok(())
 }
 
-/// Reads rows as `load_reported` and `complete_tasks` give them; `standing` gives their status and child, which the latter
-/// leave out.
+/// Reads rows as `load_reported` and `complete_tasks` give them; `standing` gives their status, which the latter leave
+/// out.
 fn read_rows(
     mut rows: Rows,
     now: TimestampWithTimeZone,
-    standing: impl Fn(&Rows) -> Result<(String, Option<i64>), Error>,
+    standing: impl Fn(&Rows) -> String,
 ) -> Result<BTreeMap<i64, Rc<Row>>, Error> {
     let mut found = BTreeMap::new();
     while rows.next().is_some() {
-        let (status, child) = standing(&rows)?;
-        found.insert(rows.get::<i64>(1)?.unwrap_or_default(), Rc::new(Row::read(&rows, now, status, child)?));
+        let row = Row::read(&rows, now, standing(&rows))?;
+        found.insert(rows.get::<i64>(1)?.unwrap_or_default(), Rc::new(row));
     }
     Ok(found)
 }
 
 impl Row {
-    fn read(row: &Rows, now: TimestampWithTimeZone, status: String, child: Option<i64>) -> Result<Row, Error> {
+    fn read(row: &Rows, now: TimestampWithTimeZone, status: String) -> Result<Row, Error> {
         let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
         let created = row.get::<TimestampWithTimeZone>(11)?.unwrap_or(now);
         Ok(Row {
@@ -356,7 +353,6 @@ impl Row {
                 attempts: number(14)?,
             },
             repetitions: number(15)?,
-            child,
         })
     }
 }

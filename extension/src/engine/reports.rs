@@ -75,7 +75,8 @@ pub fn judge<'o>(
         };
         let judged = match reporter {
             Reporter::Worker(_) => outcome.judge(),
-            Reporter::Engine => outcome.judge_own().ok_or(Ok(String::new())),
+            Reporter::Engine => outcome.judge_own(&["running", "scheduled"]).ok_or(Ok(String::new())),
+            Reporter::Operator => outcome.judge_own(&["requested", "scheduled"]).ok_or(Ok(String::new())),
         };
         answers.push(match (judged, &outcome.row, run, node) {
             (_, Some(_), None, _) => outside(),
@@ -153,9 +154,6 @@ pub fn report_round<'t, 'o>(
             let Some(answer) = answer else { continue };
             let outcome = report.outcome;
             let task = outcome.task.unwrap_or_default();
-            if let (TaskEnd::Timeout, Some(child)) = (report.end, outcome.row.as_ref().and_then(|row| row.child)) {
-                advance.batch.leave_child(child);
-            }
             match answer.row {
                 Row::Ended(end) => {
                     let written = outcome.completed && end == TaskEnd::Completed;

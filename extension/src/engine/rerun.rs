@@ -9,6 +9,7 @@ use crate::pg::statements;
 use conductor::engine::control::Rerun;
 use conductor::engine::facts::Facts;
 use conductor::engine::state::{Status, TaskKey};
+use conductor::language::definition::RerunRule;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -26,8 +27,30 @@ pub fn refused(execution: i64, why: &str, hint: &str) -> Error {
     Error::refused("WF612", format!("execution {execution} cannot be rerun: {why}"), hint)
 }
 
-/// Only what has ended without success runs on: what is in the way, and what can be done about it.
-pub fn hindrance(run: &Run) -> Option<(&'static str, &'static str)> {
+/// Only what has ended without success runs on, if its workflow lets it: what is in the way, and what can be done about it.
+pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, &'static str)>, Error> {
+    if let Some(reason) = unended(run) {
+        return Ok(Some(reason));
+    }
+    Ok(match run.graph.rerun {
+        RerunRule::Always => None,
+        RerunRule::NotAfterClosing if !has_closed(client, run)? => None,
+        RerunRule::NotAfterClosing => Some((
+            "belongs to a workflow with rerun: not_after_closing, and tasks that close it have begun",
+            "start a new execution with workflow_start",
+        )),
+        RerunRule::Never => {
+            Some(("belongs to a workflow with rerun: never", "start a new execution with workflow_start"))
+        }
+    })
+}
+
+fn has_closed(client: &SpiClient, run: &Run) -> Result<bool, Error> {
+    let row = statements::run(client, include_str!("../../queries/has_closed.sql"), &[run.id.into()])?.first();
+    Ok(row.get::<bool>(1)? == Some(true))
+}
+
+fn unended(run: &Run) -> Option<(&'static str, &'static str)> {
     match run.before.status {
         Status::Completed => Some(("completed", "start a new execution with workflow_start")),
         // One that has its verdict has ended when nothing of it runs any more.
@@ -56,8 +79,15 @@ pub fn failed(run: &Run, known: &[Rerun]) -> Vec<Rerun> {
 /// Children run on for the tasks that call them again: from the tasks chosen for that, or from their failures. Gives those
 /// that do; in place of the others new ones are to be called.
 pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>, Error> {
-    let rerunnable = |call: &&Recall| advance.runs.get(&call.child).is_some_and(|run| hindrance(run).is_none());
-    let calls: Vec<&Recall> = calls.iter().filter(rerunnable).collect();
+    let mut rerunnable = Vec::new();
+    for call in calls {
+        if let Some(run) = advance.runs.get(&call.child)
+            && hindrance(advance.client, run)?.is_none()
+        {
+            rerunnable.push(call);
+        }
+    }
+    let calls = rerunnable;
     let runs: Vec<&Run> = calls.iter().filter_map(|call| advance.runs.get(&call.child)).collect();
     let mut known = ended_tasks(advance.client, &runs)?;
     let (mut going, mut reached) = (HashSet::new(), Vec::new());

@@ -22,8 +22,6 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             take_back(advance, std::mem::take(&mut open.withdrawn))?;
         } else if !open.stopped.is_empty() {
             sub_workflows::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
-        } else if !open.left.is_empty() {
-            sub_workflows::cancel_left(advance, std::mem::take(&mut open.left))?;
         } else if open.is_empty() && advance.unheard.is_empty() {
             return Ok(handed);
         } else {

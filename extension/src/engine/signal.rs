@@ -26,7 +26,7 @@ struct Signal<'a> {
 impl Signal<'_> {
     /// Hands the signal to the task that waits for it, or keeps it; returns which of the two it was.
     fn send(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
-        let (run, status) = self.lock(client)?;
+        let (run, status) = lock(client, self.execution, "end its task with workflow_update_task_execution")?;
         if let Some(answer) = self.former_answer(client, run)? {
             return Ok(answer);
         }
@@ -60,21 +60,6 @@ impl Signal<'_> {
         Ok("delivered")
     }
 
-    /// Locks the workflow execution; returns its id and status.
-    fn lock(&self, client: &SpiClient) -> Result<(i64, String), Error> {
-        let sql = include_str!("../../queries/lock_signalled.sql");
-        let row = statements::run(client, sql, &[self.execution.into()])?.first();
-        let Some(run) = row.get::<i64>(1)? else {
-            let message = format!("there is no workflow execution for execution {}", self.execution);
-            return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
-        };
-        if row.get::<bool>(3)? == Some(true) {
-            let message = format!("execution {} is driven from outside", self.execution);
-            return Err(Error::refused("WF618", message, "end its task with workflow_update_task_execution"));
-        }
-        Ok((run, row.get::<String>(2)?.unwrap_or_default()))
-    }
-
     /// What a signal of this name and key was answered with before, as it stands now.
     fn former_answer(&self, client: &SpiClient, run: i64) -> Result<Option<&'static str>, Error> {
         let Some(key) = self.key else { return Ok(None) };
@@ -99,6 +84,20 @@ impl Signal<'_> {
         let message = format!("execution {} does not wait for a signal {name}", self.execution);
         Err(Error::refused("WF611", message, hint))
     }
+}
+
+/// Locks an execution that the engine runs; returns its id and status. The hint is for one that is driven from outside.
+pub fn lock(client: &SpiClient, execution: i64, hint: &str) -> Result<(i64, String), Error> {
+    let sql = include_str!("../../queries/lock_signalled.sql");
+    let row = statements::run(client, sql, &[execution.into()])?.first();
+    let Some(run) = row.get::<i64>(1)? else {
+        let message = format!("there is no workflow execution for execution {execution}");
+        return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
+    };
+    if row.get::<bool>(3)? == Some(true) {
+        return Err(Error::refused("WF618", format!("execution {execution} is driven from outside"), hint));
+    }
+    Ok((run, row.get::<String>(2)?.unwrap_or_default()))
 }
 
 /// `workflow_signal` in `sql/signal.sql`.

@@ -9,6 +9,7 @@ use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::settings;
 use conductor::engine::state::TaskEnd;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Executions have ended: what is to be reported of the tasks that had called them.
@@ -27,11 +28,24 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
             continue;
         };
         let status = rows.get::<String>(4)?.unwrap_or_default();
-        let end = TaskEnd::parse(&status).unwrap_or(TaskEnd::Failed);
+        let time_limit = rows.get::<i32>(8)?;
+        let end = match time_limit {
+            Some(_) => TaskEnd::Timeout,
+            None => TaskEnd::parse(&status).unwrap_or(TaskEnd::Failed),
+        };
         let error = (end != TaskEnd::Completed).then(|| {
             let message = rows.get::<String>(6)?.filter(|message| !message.is_empty());
             let message = message.unwrap_or_else(|| format!("execution {execution} ended as {status}"));
-            let error = serde_json::json!({"type": "workflow", "message": message, "execution": execution});
+            let mut error = match time_limit {
+                Some(seconds) => {
+                    let message = format!("the task ran longer than {seconds} seconds");
+                    json!({"type": "timeout", "message": message, "execution": execution})
+                }
+                None => json!({"type": "workflow", "message": message, "execution": execution}),
+            };
+            if let Some(cause) = rows.get::<String>(9)?.as_deref().and_then(cause_below) {
+                error["cause"] = cause;
+            }
             Ok::<_, Error>(error.to_string())
         });
         if end == TaskEnd::Cancelled {
@@ -44,6 +58,16 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
     // Who calls what was cancelled is cancelled, too.
     log_reached(advance, "cancel", cancelled.into_iter().collect())?;
     Ok(reports)
+}
+
+/// Returns the cause of a call's error: what broke below, from the first error of the execution that it called.
+fn cause_below(first: &str) -> Option<Value> {
+    let Ok(Value::Object(mut cause)) = conductor::json::from_text::<Value>(first) else { return None };
+    cause.remove("time");
+    if let Some(below) = cause.get_mut("error").and_then(Value::as_object_mut).and_then(|error| error.remove("cause")) {
+        cause.insert("cause".to_owned(), below);
+    }
+    Some(Value::Object(cause))
 }
 
 /// Executions have stopped: so do those that they have called. True: also those called by tasks that close them.
@@ -78,8 +102,8 @@ fn cancel_children_of(advance: &mut Advance, executions: &[i64], forced: bool) -
     log_reached(advance, "cancel", reached)
 }
 
-/// Cancels executions whose callers have gone on without them.
-pub fn cancel_left(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Error> {
+/// Cancels executions as far as nobody else has locked them.
+pub fn cancel_free(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Error> {
     let rows = statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[executions.into()])?;
     let runs = numbers(rows, 1)?;
     cancel(advance, runs, false)

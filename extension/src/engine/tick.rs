@@ -173,18 +173,36 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
         numbers(statements::run(client, include_str!("../../queries/try_lock_late_children.sql"), &arguments)?, 1)?;
     let arguments = [due.into(), locked.into(), children.into(), (*now).into()];
     let mut rows = statements::run(client, include_str!("../../queries/find_late_tasks.sql"), &arguments)?;
-    let mut late = Vec::new();
+    let (mut late, mut calls) = (Vec::new(), Vec::new());
     while rows.next().is_some() {
         let (task, seconds) = (rows.get::<i64>(1)?.unwrap_or_default(), rows.get::<i32>(2)?.unwrap_or_default());
+        if let Some(child) = rows.get::<i64>(4)? {
+            calls.push((task, child));
+            continue;
+        }
         let message = match rows.get::<String>(3)? {
             None => format!("the task ran longer than {seconds} seconds"),
             Some(signal) => format!("no signal {signal} came within {seconds} seconds"),
         };
         late.push((task, "timeout", Some(json!({"type": "timeout", "message": message}).to_string())));
     }
-    woken += late.len() as i32;
+    woken += (late.len() + calls.len()) as i32;
     end(client, *now, late.into_iter())?;
+    stop_late_calls(client, *now, calls)?;
     Ok(woken)
+}
+
+/// Cancels what calls whose time is over have called. A call ends once that has closed.
+fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<(i64, i64)>) -> Result<(), Error> {
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let (tasks, children): (Vec<i64>, Vec<i64>) = calls.into_iter().unzip();
+    statements::run(client, include_str!("../../queries/mark_late_calls.sql"), &[tasks.into(), now.into()])?;
+    let mut advance = Advance::new(client, now, BTreeMap::new());
+    sub_workflows::cancel_free(&mut advance, children)?;
+    settle(&mut advance, None)?;
+    Ok(())
 }
 
 /// Goes on with executions that took longer than their workflow may, or have yet to tell others that they ended or stopped.

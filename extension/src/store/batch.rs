@@ -163,11 +163,6 @@ impl Batch {
         self.retried.push(row);
     }
 
-    /// Records that a task has ended without waiting for its child execution, which has to stop.
-    pub fn leave_child(&mut self, execution: i64) {
-        self.written.left.push(execution);
-    }
-
     /// Returns why an execution that is starting has failed; none: it has not, or has made work for a worker, a wait or a
     /// call on a way forward.
     pub fn failed_start(&self, run: i64) -> Option<&Cause> {

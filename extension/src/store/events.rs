@@ -47,7 +47,7 @@ impl Batch {
         }
         let role = match reporter {
             Reporter::Worker(role) => Some(role),
-            Reporter::Engine => None,
+            Reporter::Engine | Reporter::Operator => None,
         };
         let key = |event: &Event| event.inserted.map(|(key, _)| key);
         let arguments = [

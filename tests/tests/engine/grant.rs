@@ -82,6 +82,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_cancel({running}, 'why')",
             "workflow_rerun({failed})",
             "workflow_signal({waiting}, 'go')",
+            "workflow_resolve({queued})",
             "workflow_prune('0')",
             "workflow_schedule('daily', '@daily', 'demo.w')",
             "workflow_unschedule('hourly')",
@@ -157,6 +158,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     ];
     for (name, query) in [
         ("waiting", "SELECT workflow_start('demo.wait')"),
+        ("queued", "SELECT max(id) FROM workflow.workflow_task_execution WHERE queue_at IS NOT NULL"),
         ("pack", "SELECT id FROM workflow_find_pack_by_ref('demo')"),
         ("empty_pack", "SELECT id FROM workflow_create_pack('empty', 'Empty', '1.0.0')"),
         ("action", "SELECT id FROM workflow_find_action_by_ref('demo.a')"),
@@ -335,6 +337,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "require_run",
             "say_closed",
             "say_error",
+            "say_rerun",
             "say_time",
             "task_created",
             "task_lists",

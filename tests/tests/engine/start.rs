@@ -440,16 +440,32 @@ async fn a_workflow_of_nothing_but_routing_ends_as_it_starts() {
 }
 
 #[tokio::test]
-async fn what_fails_to_render_at_the_start_fails_the_execution_and_says_why() {
+async fn a_start_that_fails_before_there_is_anything_to_do_is_an_error_of_the_start() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
-        let id = session.begin("vars: {x: '{{ 1 / 0 }}'}\ntasks: [{name: a, action: demo.a}]\n").await;
-        let status = session.status(id).await;
-        assert_eq!(status["status"], "failed", "{status:#}");
-        assert!(status["error_message"].as_str().unwrap().starts_with("WF"), "{status:#}");
-        let id = session.begin("parameters: {properties: {x: {}}}\ntasks: [{name: a, action: demo.a, input: {x: '{{ parameters.x }}'}}]\n").await;
-        let message = session.status(id).await["error_message"].as_str().unwrap().to_owned();
-        assert!(message.starts_with("WF602") && message.contains("task a") && message.contains("parameters.x"), "{message}");
+        session.define("finally: b\nvars: {x: '{{ 1 / 0 }}'}\ntasks: [{name: a, action: demo.a}, {name: b, action: demo.b}]\n").await;
+        let refusal = session.refused("SELECT workflow_start('demo.w')").await;
+        assert_eq!(refusal.code(), ("22023", "WF605"), "{refusal:?}");
+        assert!(refusal.message.contains("variable x") && refusal.hint.contains("nothing was started"), "{refusal:?}");
+        session.define("parameters: {properties: {x: {}}}\ntasks: [{name: a, action: demo.a}, {name: b, action: demo.b, input: {x: '{{ parameters.x }}'}}]\n").await;
+        let refusal = session.refused("SELECT workflow_start('demo.w')").await;
+        assert!(refusal.message.starts_with("WF602: ") && refusal.message.contains("task b"), "{refusal:?}");
+        let many = "SELECT workflow_start_many('demo.w', ARRAY['{\"x\": 1}', '{}', '{\"x\": 1}']::jsonb[])";
+        let refusal = session.refused(many).await;
+        assert_eq!(refusal.detail, "it is element 2 of parameters");
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.execution").await, 0);
+        // Where it is to run at a time, nobody is there to hear of it: the execution says so.
+        let id: i64 = session.value("SELECT workflow_start('demo.w', run_at => workflow.now() + interval '1 hour')").await;
+        session.assert_ended(id, "failed", serde_json::json!(null)).await;
+        let told: String = session.value(format!("SELECT message FROM workflow_list_events({id}) WHERE kind = 'failed'")).await;
+        assert!(told.contains("task b"), "{told}");
+        let why: String = session.value(format!("SELECT why FROM workflow_why({id})")).await;
+        assert!(why.contains("task b"), "{why}");
+        session.run("SELECT workflow_schedule('s', '* * * * *', 'demo.w')").await;
+        session.at(61.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let last: i64 = session.value("SELECT last_execution FROM workflow.schedule").await;
+        session.assert_ended(last, "failed", serde_json::json!(null)).await;
         assert!(session.claim(1).await.is_empty());
     })
     .await;

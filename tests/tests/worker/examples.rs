@@ -105,6 +105,57 @@ async fn works_and_ends(command: Command) {
     .await;
 }
 
+const LONG: &str = "
+ref: demo.long
+label: Long work
+version: 1.0.0
+tasks: [{name: one, action: demo.wait, input: {seconds: 3600}}, {name: two, action: demo.wait, input: {seconds: 6}}]
+";
+
+/// Work that takes longer than its lease: it is held meanwhile, whatever becomes of the connections, and stopped when its
+/// workflow is cancelled; what can be finished is, even when the worker is told to end.
+async fn holds_stops_and_drains(mut command: Command) {
+    with_database(async |db| {
+        let input = RegisterActionInput { r#ref: "demo.wait".into(), ..Default::default() };
+        Engine::register_action(&db.pool, input).await.unwrap();
+        Engine::define(&db.pool, LONG).await.unwrap();
+        let input = StartInput { r#ref: "demo.long".into(), ..Default::default() };
+        let execution = Engine::start(&db.pool, input).await.unwrap();
+        command.env("WORKER_LEASE", "1.5");
+        let worker = Process::start(command, db);
+        until("both claims", async || (running(db).await == 2).then_some(())).await;
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'test'";
+        sqlx::query("SET application_name = 'test'").execute(&db.pool).await.unwrap();
+        sqlx::query(cut).execute(&db.pool).await.ok();
+        // Twice as long as a lease lasts.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let attempts = "SELECT array_agg(attempt) FROM workflow.workflow_task_execution WHERE status = 'running'";
+        let attempts: Vec<i32> = sqlx::query_scalar(attempts).fetch_one(&db.pool).await.unwrap();
+        assert_eq!(attempts, [1, 1], "both are still held by the worker that claimed them first");
+        Engine::cancel(&db.pool, execution, None).await.unwrap();
+        let output = worker.terminate();
+        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        let status = Engine::status(&db.pool, execution).await.unwrap();
+        assert!(status.ended, "{status:#?}");
+        let statuses = "SELECT jsonb_object_agg(task_name, status) FROM workflow.workflow_task_execution";
+        let statuses: Value = sqlx::query_scalar(statuses).fetch_one(&db.pool).await.unwrap();
+        assert_eq!(statuses["one"], "cancelled");
+        assert_eq!(running(db).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_python_worker_renews_leases_and_stops_what_is_cancelled() {
+    holds_stops_and_drains(python()).await;
+}
+
+#[tokio::test]
+async fn the_node_worker_renews_leases_and_stops_what_is_cancelled() {
+    holds_stops_and_drains(node()).await;
+}
+
 async fn running(db: &Database) -> i64 {
     let count = "SELECT count(*) FROM workflow.lease AS l, unnest(l.tasks)";
     sqlx::query_scalar(count).fetch_one(&db.pool).await.unwrap()

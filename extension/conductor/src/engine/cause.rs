@@ -75,12 +75,18 @@ pub(crate) fn saying(error: &Data) -> Option<String> {
 }
 
 fn said(error: &Value) -> String {
-    let message = match error.get("message").unwrap_or(error) {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let message = text(error.get("message").unwrap_or(error));
+    let Some(called) = error.get("execution").filter(|_| error.get("type").is_some_and(|kind| kind == "workflow"))
+    else {
+        return shorten(&message, REPEATED).into_owned();
     };
-    // The error of a call names the execution that it called.
-    let called = error.get("execution").filter(|_| error.get("type").is_some_and(|kind| kind == "workflow"));
-    let place = called.map(|execution| format!("execution {execution}: ")).unwrap_or_default();
-    shorten(&format!("{place}{message}"), REPEATED).into_owned()
+    // The error of a call names the execution that it called, and what broke at the bottom of it.
+    let bottom = std::iter::successors(error.get("cause"), |cause| cause.get("cause")).last();
+    let broken = bottom.map_or(message, |cause| {
+        let task = cause.get("task").map(|task| format!("task {}: ", text(task))).unwrap_or_default();
+        let said = cause.get("error").and_then(|error| error.get("message")).or(cause.get("message"));
+        said.map_or_else(|| task.clone(), |said| format!("{task}{}", text(said)))
+    });
+    shorten(&format!("execution {called}: {broken}"), REPEATED).into_owned()
 }

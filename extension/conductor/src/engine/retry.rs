@@ -20,7 +20,9 @@ impl Conductor<'_> {
             return Ok(Some(Again { delay, repeats: false }));
         }
         match &self.graph.node(reported.key.node).repeat {
-            Some(repeat) if reported.end == TaskEnd::Completed => self.repeat(repeat, reported, outcome),
+            Some(repeat) if reported.end == TaskEnd::Completed && reported.advice != Advice::Never => {
+                self.repeat(repeat, reported, outcome)
+            }
             _ => Ok(None),
         }
     }

@@ -55,6 +55,28 @@ pub struct Definition {
     /// The task that runs once at the end, whatever the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finally: Option<String>,
+    /// Whether an execution that ended without success may be rerun.
+    #[serde(default, skip_serializing_if = "RerunRule::is_default")]
+    pub rerun: RerunRule,
+}
+
+/// Whether an execution that ended without success may be rerun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RerunRule {
+    /// It may.
+    #[default]
+    Always,
+    /// Only if no task that closes it has begun.
+    NotAfterClosing,
+    /// It may not.
+    Never,
+}
+
+impl RerunRule {
+    fn is_default(&self) -> bool {
+        *self == RerunRule::Always
+    }
 }
 
 /// `name: value`, with the value rendered when its turn comes.

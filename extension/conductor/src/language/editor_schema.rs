@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::language::parse::name::{MAX_NAME, MAX_REF};
-use crate::language::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, RETRY_EACH, words};
+use crate::language::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, words};
 
 /// One template and nothing else.
 const TEMPLATE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
@@ -73,6 +73,10 @@ fn workflow() -> Value {
             "description": "How often one task may run in a cycle.",
         },
         "finally": reference("name", "The task that runs once at the end, whatever the outcome."),
+        "rerun": {
+            "enum": words(RERUN_RULES), "default": "always",
+            "description": "Whether an execution that ended without success may be rerun.",
+        },
     })
 }
 

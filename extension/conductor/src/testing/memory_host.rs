@@ -74,6 +74,8 @@ pub struct Ledger {
     pub now: f64,
     /// When the workflow times out, in seconds since the start.
     due: Option<f64>,
+    /// What is left of that time during a pause.
+    due_in: Option<f64>,
 }
 
 /// Why a request was refused.
@@ -87,6 +89,7 @@ impl Ledger {
         let mut ledger = Ledger {
             now: 0.0,
             due: graph.timeout.map(|seconds| seconds as f64),
+            due_in: None,
             graph,
             parameters,
             execution: Execution::new(),
@@ -364,8 +367,20 @@ impl Ledger {
                 }
             }
         }
-        // A pause shows in `ready`: the ledger's rows need no mark.
-        debug_assert!(matches!(changes.hold, Hold::Nothing | Hold::Pause | Hold::Resume));
+        // That nothing can be claimed shows in `ready`; what is left of the time of waits is kept.
+        let now = self.now;
+        let waits = self.rows.iter_mut().filter(|row| row.begun && row.status == RowStatus::Ready);
+        match changes.hold {
+            Hold::Nothing => {}
+            Hold::Pause => {
+                waits.for_each(|row| row.due_in = row.due.take().map(|due| (due - now).max(0.0)));
+                self.due_in = self.due.take().map(|due| (due - now).max(0.0));
+            }
+            Hold::Resume => {
+                waits.for_each(|row| row.due = row.due.take().or(row.due_in.take().map(|left| now + left)));
+                self.due = self.due.take().or(self.due_in.take().map(|left| now + left));
+            }
+        }
         if changes.rerun {
             self.errors.clear();
             (self.output, self.known_lists) = (None, None);
@@ -411,6 +426,7 @@ impl Ledger {
                 input: task.input,
                 context: task.context,
                 due,
+                due_in: None,
                 timeout: task.timeout,
                 created: self.now,
                 awaits_retry: false,

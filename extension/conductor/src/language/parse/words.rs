@@ -1,6 +1,6 @@
 //! The keywords of the language.
 
-use crate::language::definition::{Backoff, CancellationPolicy, OnItemFailure, RetryEach};
+use crate::language::definition::{Backoff, CancellationPolicy, OnItemFailure, RerunRule, RetryEach};
 
 /// Fields of a workflow.
 pub const WORKFLOW: &[&str] = &[
@@ -19,6 +19,7 @@ pub const WORKFLOW: &[&str] = &[
     "cancellation_policy",
     "max_visits",
     "finally",
+    "rerun",
 ];
 
 /// Fields of a task.
@@ -63,6 +64,9 @@ pub const WAIT_FOR: &[&str] = &["signal", "timeout"];
 /// Values of `cancellation_policy`.
 pub const POLICIES: &[(&str, CancellationPolicy)] =
     &[("allow_finish", CancellationPolicy::AllowFinish), ("cancel_running", CancellationPolicy::CancelRunning)];
+/// Values of `rerun`.
+pub const RERUN_RULES: &[(&str, RerunRule)] =
+    &[("always", RerunRule::Always), ("not_after_closing", RerunRule::NotAfterClosing), ("never", RerunRule::Never)];
 /// Values of `backoff`.
 pub const BACKOFFS: &[(&str, Backoff)] =
     &[("constant", Backoff::Constant), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];

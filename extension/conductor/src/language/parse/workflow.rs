@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::walk::{Fields, Range, Walk};
-use super::words::{POLICIES, WORKFLOW};
+use super::words::{POLICIES, RERUN_RULES, WORKFLOW};
 use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task};
 use crate::language::source::{Content, NodeId};
 
@@ -26,6 +26,7 @@ impl Walk<'_> {
         let timeout = get("timeout").and_then(|node| self.duration(node, "`timeout`", Range::TIMEOUT));
         let visits = get("max_visits").and_then(|node| self.whole(node, "`max_visits`", Range::whole(1, u32::MAX)));
         let policy = get("cancellation_policy").and_then(|node| self.word(node, "`cancellation_policy`", POLICIES));
+        let rerun = get("rerun").and_then(|node| self.word(node, "`rerun`", RERUN_RULES));
         Some(Definition {
             reference: reference.unwrap_or_default(),
             label: get("label").and_then(|node| self.text(node, "`label`")).unwrap_or_default(),
@@ -44,6 +45,7 @@ impl Walk<'_> {
             cancellation_policy: policy.unwrap_or_default(),
             max_visits: visits.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_VISITS),
             finally: get("finally").and_then(|node| self.text(node, "`finally`")),
+            rerun: rerun.unwrap_or_default(),
         })
     }
 

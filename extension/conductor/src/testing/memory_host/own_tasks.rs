@@ -95,7 +95,11 @@ impl Ledger {
     fn begin_to_wait(&mut self, row: usize) -> Option<Option<Data>> {
         let task = &mut self.rows[row];
         (task.begun, task.started) = (true, Some(self.now));
-        task.due = task.timeout.map(|seconds| self.now + f64::from(seconds));
+        let limit = task.timeout.map(f64::from);
+        match self.execution.paused {
+            true => task.due_in = limit,
+            false => task.due = limit.map(|seconds| self.now + seconds),
+        }
         let name = task.signal.as_deref();
         let is_kept = |signal: &&mut Signal| Some(signal.name.as_str()) == name && signal.taken_by.is_none();
         let kept = self.signals.iter_mut().find(is_kept)?;

@@ -40,6 +40,8 @@ pub struct TaskRow {
     pub context: Context,
     /// When its delay, its retry's delay or its timeout ends, in seconds since the start.
     pub due: Option<f64>,
+    /// What is left of the time that it may wait, during a pause.
+    pub due_in: Option<f64>,
     /// Seconds that an attempt may run.
     pub timeout: Option<i32>,
     /// When it was created, in seconds since the start.
@@ -94,6 +96,6 @@ impl TaskRow {
     }
 
     pub(super) fn end(&mut self, end: TaskEnd, now: f64) {
-        (self.status, self.due, self.completed) = (RowStatus::Ended(end), None, Some(now));
+        (self.status, self.due, self.due_in, self.completed) = (RowStatus::Ended(end), None, None, Some(now));
     }
 }

@@ -1,0 +1,180 @@
+//! Resolving a task by hand: somebody has done what it was for, or decided that it need not be done.
+
+use crate::engine::advance::Advance;
+use crate::engine::finish::finish;
+use crate::engine::own_report::Reporter;
+use crate::engine::report::{Outcome, WorkerReport};
+use crate::engine::run::Reports;
+use crate::engine::settle::settle;
+use crate::engine::signal::lock;
+use crate::error::Error;
+use crate::pg::clock;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::statements;
+use crate::store::EndedRow;
+use conductor::engine::facts::{self, Facts, Times};
+use conductor::engine::item_outcomes::ItemOutcomes;
+use conductor::engine::state::{TaskEnd, TaskKey};
+use conductor::expression::Data;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
+
+/// How a task is to count.
+pub struct Resolution<'a> {
+    /// Id of the task.
+    pub task: i64,
+    /// How it ends.
+    pub end: TaskEnd,
+    /// Its result.
+    pub result: Option<Jsonb>,
+    /// Its error, if it ends as failed.
+    pub error: Option<Jsonb>,
+    /// Why.
+    pub reason: Option<&'a str>,
+}
+
+/// A task under lock.
+struct Row {
+    status: String,
+    held: bool,
+    name: String,
+    index: Option<i32>,
+    route: u32,
+    visit: u32,
+    context: Vec<u32>,
+    closing: bool,
+    has_ended: bool,
+    times: Times,
+}
+
+impl Resolution<'_> {
+    /// Ends a task that waits, or lets one that has failed unhandled count as completed; its execution goes on.
+    pub fn apply(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        let task = self.task;
+        let run = statements::run(client, include_str!("../../queries/find_run_of_task.sql"), &[task.into()])?.first();
+        let Some(run) = run.get::<i64>(1)? else { return Err(self.missing()) };
+        lock(client, run, "use workflow_update_task_execution")?;
+        let row = self.load(client, now)?;
+        if row.has_ended {
+            let why = format!("its execution {run} has ended");
+            return Err(self.refused(
+                &why,
+                &format!("to go on with it, SELECT workflow_rerun({run}), and resolve the task once it waits"),
+            ));
+        }
+        let log = |client: &SpiClient| {
+            let arguments = [task.into(), self.end.name().into(), self.reason.into(), now.into()];
+            statements::run(client, include_str!("../../queries/log_resolve.sql"), &arguments).map(drop)
+        };
+        match row.status.as_str() {
+            "running" => {
+                let hint = "wait until it ends or its lease expires, or cancel what it has called";
+                Err(self.refused("it is running", hint))
+            }
+            "requested" | "scheduled" if row.held => {
+                let hint = "resolve it once its turn has come";
+                Err(self.refused("it is an item that waits for its turn", hint))
+            }
+            "requested" | "scheduled" => {
+                log(client)?;
+                self.end(client, now)
+            }
+            "completed" => Err(self.refused("it has completed", "start what follows from it anew, if that is needed")),
+            _ => {
+                let mut advance = Advance::new(client, now, BTreeMap::new());
+                advance.load(vec![run])?;
+                self.count_as_done(&mut advance, run, &row)?;
+                log(client)?;
+                settle(&mut advance, None)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn refused(&self, why: &str, hint: &str) -> Error {
+        Error::refused("WF611", format!("task {} cannot be resolved: {why}", self.task), hint)
+    }
+
+    fn missing(&self) -> Error {
+        let hint = "give the id of a row of workflow.workflow_task_execution";
+        Error::refused("WF616", format!("there is no task {}", self.task), hint)
+    }
+
+    fn load(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<Row, Error> {
+        let row =
+            statements::run(client, include_str!("../../queries/load_resolved.sql"), &[self.task.into()])?.first();
+        let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
+        let Some(status) = row.get::<String>(1)? else { return Err(self.missing()) };
+        Ok(Row {
+            status: if row.get::<bool>(9)? == Some(true) { "completed".to_owned() } else { status },
+            held: row.get::<bool>(2)?.unwrap_or_default(),
+            name: row.get::<String>(3)?.unwrap_or_default(),
+            index: row.get::<i32>(4)?,
+            route: number(5)?,
+            visit: number(6)?,
+            context: row.get::<Vec<i32>>(7)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
+            closing: row.get::<bool>(8)?.unwrap_or_default(),
+            has_ended: row.get::<bool>(10)?.unwrap_or_default(),
+            times: Times {
+                started: row.get::<TimestampWithTimeZone>(11)?.map(clock::moment),
+                completed: Some(clock::moment(now)),
+                attempts: number(12)?,
+            },
+        })
+    }
+
+    /// Ends a task that waits. It is neither retried nor repeated.
+    fn end(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        let outcome = Outcome::of_worker(WorkerReport {
+            task: Some(self.task),
+            status: Some(self.end.name().to_owned()),
+            result: self.result,
+            error: self.error,
+            may_retry: Some(false),
+            ..WorkerReport::default()
+        });
+        finish(client, vec![outcome], now, Reporter::Operator, None)?;
+        Ok(())
+    }
+
+    /// Lets a task that has failed count as done.
+    fn count_as_done(&self, advance: &mut Advance, run: i64, row: &Row) -> Result<(), Error> {
+        let found = advance.runs.get(&run).and_then(|run| Some((run, run.graph.find(&row.name)?)));
+        let Some((known, node)) = found else { return Err(self.missing()) };
+        let key = TaskKey { node, route: row.route, visit: row.visit };
+        if row.index.is_some() {
+            return Err(self.refused("it is an item of a task that has ended", "rerun the execution once it has ended"));
+        }
+        if !known.before.state.failures.contains(&key) {
+            let why = format!("it ended as {}, and the workflow has handled that", row.status);
+            return Err(self.refused(&why, "resolve what the workflow waits for now, or cancel it"));
+        }
+        if self.end != TaskEnd::Completed {
+            return Err(self.refused(&format!("it ended as {} already", row.status), "give the status completed"));
+        }
+        let data = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::data);
+        let outcome = facts::Outcome {
+            end: self.end,
+            result: Some(data(self.result)),
+            error: Some(Data::from(())),
+            times: Some(row.times),
+            items: match known.graph.node(node).items {
+                None => ItemOutcomes::None,
+                Some(_) => ItemOutcomes::NotLoaded,
+            },
+        };
+        advance.conduct(run, Facts::default(), &Reports::default(), |conductor| {
+            conductor.resolve(key, &row.context, outcome.clone(), row.closing);
+        })?;
+        advance.batch.end_task(EndedRow {
+            id: self.task,
+            end: self.end,
+            result: self.result,
+            error: None,
+            progress: None,
+            written: false,
+        });
+        Ok(())
+    }
+}

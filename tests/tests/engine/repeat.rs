@@ -1,0 +1,83 @@
+//! Tasks that are repeated until their result is right.
+
+use crate::fixture::Session;
+use pg_workflow_tests::with_database;
+use serde_json::json;
+
+async fn poll(session: &mut Session, result: serde_json::Value) -> String {
+    session.run("SELECT workflow_tick()").await;
+    let [poll] = session.claim_named(["poll"]).await;
+    session.complete(&poll, result).await
+}
+
+const POLL: &str = "tasks:
+  - {name: poll, action: demo.a, repeat: {until: '{{ result().done }}', delay: 10, max: 2, timeout: 60}, retry: {count: 1}, on_success: after, on_timeout: late, on_failure: broken}
+  - {name: after, action: demo.b, input: {n: '{{ task.poll.attempts }}', r: '{{ task.poll.result }}'}}
+  - {name: late, action: demo.c}
+  - {name: broken, action: demo.c, input: {error: '{{ task.poll.error }}'}}
+";
+
+#[tokio::test]
+async fn a_task_runs_again_until_its_result_is_right() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(POLL).await;
+        assert_eq!(poll(&mut session, json!({"done": false})).await, "retrying");
+        assert!(session.claim(1).await.is_empty(), "not before its delay");
+        let why: String = session.value(format!("SELECT why FROM workflow_why({id})")).await;
+        assert!(why.contains("runs again at"), "{why}");
+        session.at(10.0).await;
+        // A failure in between is retried with a count of its own.
+        session.run("SELECT workflow_tick()").await;
+        let [task] = session.claim_named(["poll"]).await;
+        assert_eq!(session.fail(&task, json!({})).await, "retrying");
+        assert_eq!(poll(&mut session, json!({"done": true})).await, "completed");
+        let [after] = session.claim_named(["after"]).await;
+        assert_eq!(after.input, Some(json!({"n": 3, "r": {"done": true}})));
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_never_right_fails_after_so_many_repetitions_or_so_much_time() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.begin(POLL).await;
+        for (at, state) in [(0.0, "retrying"), (10.0, "retrying"), (20.0, "failed")] {
+            session.at(at).await;
+            assert_eq!(poll(&mut session, json!({"done": false})).await, state);
+        }
+        let [broken] = session.claim_named(["broken"]).await;
+        let message = "the result was still not as `until` asks for after 2 repetitions";
+        assert_eq!(broken.input, Some(json!({"error": {"type": "repeat", "message": message}})));
+        session.complete(&broken, json!(null)).await;
+        session.start().await;
+        session.at(75.0).await;
+        assert_eq!(poll(&mut session, json!({"done": false})).await, "timeout");
+        session.work("late", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn items_are_repeated_one_by_one() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest =
+            "tasks: [{name: each, action: demo.a, with_items: [1, 2, 3], repeat: {until: '{{ result() }}', max: 1}}]";
+        let id = session.begin(rest).await;
+        let [one, two, three] = session.claim_named(["each"; 3]).await;
+        assert_eq!(session.complete(&one, json!(true)).await, "completed");
+        assert_eq!(session.complete(&two, json!(false)).await, "retrying");
+        assert_eq!(session.complete(&three, json!(true)).await, "completed");
+        let [again] = session.claim_named(["each"]).await;
+        assert_eq!((again.task, session.complete(&again, json!(false)).await), (two.task, "failed".to_owned()));
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert!(
+            session.status(id).await["error_message"].as_str().unwrap().contains("item 1: the result was still not")
+        );
+    })
+    .await;
+}
