@@ -269,8 +269,9 @@ async fn a_failure_is_explained_down_to_what_was_called() {
         session.complete(&first, json!(null)).await;
         session.fail(&second, json!({"message": "no quota"})).await;
         let child = "task x ended as failed and no transition handles it: item 1: no quota";
+        // The caller says what broke at the bottom, not what became of everything in between.
         let sentence = format!(
-            "it failed at 00:00:00: task call ended as failed and no transition handles it: execution {}: {child}",
+            "it failed at 00:00:00: task call ended as failed and no transition handles it: execution {}: task x: no quota",
             id + 1
         );
         let hint = |id: i64| format!("fix the cause, then SELECT workflow_rerun({id})");

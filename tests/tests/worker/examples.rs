@@ -157,7 +157,7 @@ async fn the_node_worker_renews_leases_and_stops_what_is_cancelled() {
 }
 
 async fn running(db: &Database) -> i64 {
-    let count = "SELECT count(*) FROM workflow.lease AS l, unnest(l.tasks)";
+    let count = "SELECT count(*) FROM workflow.claim_detail";
     sqlx::query_scalar(count).fetch_one(&db.pool).await.unwrap()
 }
 
