@@ -97,7 +97,7 @@ BEGIN
   PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$' THEN
     PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
-      'write pack.name with lowercase letters, digits, _ and -');
+      'write pack.name with lowercase letters, digits, _ and -; the pack has at least two characters and begins with a letter');
   ELSIF NOT starts_with(ref, pack_ref || '.') THEN
     PERFORM workflow.raise_error('WF613', 'ref does not belong to the pack', format('ref is %s, the pack is %s', ref, pack_ref),
       format('start ref with %s.', pack_ref));

@@ -12,7 +12,7 @@ CREATE FUNCTION pg_catalog.workflow_resume(execution_id bigint, reason text DEFA
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_resume_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_resume(bigint, text) IS
-  'Ends a pause, including that of the executions that it calls or is called by: tasks can be claimed again; if nothing is left to do, the execution ends. In a large family the call reaches the nearest 1000 executions immediately, and workflow_tick the others, 1000 at a time; until then, those continue as before. Returns the status. Errors: WF611 if it is not paused, WF613 null or a reason that is too long, WF616 no such execution, WF618 driven from outside.';
+  'Ends a pause, including that of the executions that it calls or is called by: tasks can be claimed again; if nothing is left to do, the execution ends. In a large family the call reaches the nearest 1000 executions immediately, and workflow_tick the others, 1000 at a time; until then, those continue as before. Resuming one that is not paused changes nothing. Returns the status. Errors: WF611 if it has ended, WF613 null or a reason that is too long, WF616 no such execution, WF618 driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_cancel(execution_id bigint, reason text DEFAULT NULL, force boolean DEFAULT false) RETURNS workflow.execution_status

@@ -24,7 +24,7 @@ BEGIN
   RETURN QUERY SELECT d.* FROM workflow.workflow_definition d WHERE d.id = definition_id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_define(text) IS
-  'Validates a definition, YAML or JSON text, stores it as a new version of its workflow (unless it is identical to the current version), and registers the workflow as an action with the same ref, creating its pack if necessary. Returns the definition''s row. Running executions keep the version they started with. Errors: the code of the first error that workflow_validate finds, with all findings as JSON in the detail; WF613 for null.';
+  'Validates a definition, YAML or JSON text, stores it as a new version of its workflow (unless it is identical to the current version; a notice tells if the text has changed and its version has not), and registers the workflow as an action with the same ref, creating its pack if necessary. Returns the definition''s row. Running executions keep the version they started with. Errors: the code of the first error that workflow_validate finds, with all findings as JSON in the detail; WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_define(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.upsert_pack(ref text, now timestamptz) RETURNS bigint
@@ -60,6 +60,10 @@ BEGIN
   SELECT d.* INTO head FROM workflow.workflow_definition d WHERE d.ref = store_definition.ref FOR NO KEY UPDATE;
   SELECT v.sha256 INTO current_sha256 FROM workflow.workflow_definition_version v WHERE v.id = head.current_version;
   IF current_sha256 IS DISTINCT FROM store_definition.sha256 THEN
+    IF head.current_version IS NOT NULL AND head.version = store_definition.version THEN
+      RAISE NOTICE 'workflow % has changed, and its version is still %', store_definition.ref, store_definition.version
+        USING HINT = 'give the changed definition a version of its own, so that people can tell them apart';
+    END IF;
     INSERT INTO workflow.workflow_definition_version (workflow_def, number, source, definition, graph, sha256, created, updated)
     VALUES (head.id,
       (SELECT coalesce(max(v.number), 0) + 1 FROM workflow.workflow_definition_version v WHERE v.workflow_def = head.id),

@@ -47,7 +47,7 @@ BEGIN
   PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+$' THEN
     PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
-      'start with a letter, followed by letters, digits, _ and -, all lowercase');
+      'start with a letter, followed by at least one letter, digit, _ or -, all lowercase');
   END IF;
   PERFORM workflow.require('label', label);
   PERFORM workflow.require('version', version);

@@ -126,7 +126,8 @@ BEGIN
       WHEN t.next_retry_at IS NOT NULL THEN format('%s was to be tried again', failed) ELSE 'was to start' END, t.due_at);
   ELSIF waits THEN
     RETURN QUERY SELECT format('waits for signal %s since %s%s', t.signal, workflow.say_time(t.started_at), ', until ' || workflow.say_time(t.due_at)),
-      format('SELECT workflow_signal(%s, %L)', run.execution, t.signal);
+      format('SELECT workflow_signal(%s, %L, …) with %s in place of …', run.id, t.signal,
+        CASE WHEN coalesce(t.input, 'null') = 'null' THEN 'the payload' ELSE format('the answer to %s', left(t.input::text, 500)) END);
   ELSIF t.status = 'scheduled' AND run.paused THEN
     RETURN QUERY SELECT 'is ready, and waits for the end of the pause', NULL;
   ELSIF t.repeat_count > 0 AND t.due_at IS NOT NULL AND t.next_retry_at IS NULL THEN

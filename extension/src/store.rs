@@ -88,6 +88,7 @@ impl Batch {
         self.insert(client, now, &mut tasks, asking, handed)?;
         (self.withdrawn_tasks, self.tasks) = (withdrawn, tasks);
         self.write_runs(client, now)?;
+        self.postpone_stopped(client, now)?;
         self.log(client, now, reporter, worker)?;
         wake.map_or(Ok(()), |wake| wake.tell(client))?;
         Ok(self.written)
@@ -166,6 +167,16 @@ impl Batch {
         if !self.unhold.is_empty() {
             let arguments = [self.unhold.clone().into(), now.into()];
             self.go_on(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves to the next tick what could not be withdrawn because somebody is claiming it.
+    fn postpone_stopped(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        let stopped: Vec<&Withdrawal> = self.withdraw.iter().filter(|row| row.task.is_none()).collect();
+        if !stopped.is_empty() {
+            let arguments = [column(&stopped, |row| row.run), column(&stopped, |row| row.everything), now.into()];
+            statements::run(client, include_str!("../queries/postpone_stopped.sql"), &arguments)?;
         }
         Ok(())
     }

@@ -78,7 +78,8 @@ impl Terms {
             let mut keys = keys.into_iter();
             let wanted = given.into_iter().map(|given| {
                 let parameters = check(&workflow, given)?;
-                Ok(Wanted { part, parent: None, parameters, key: keys.next().flatten(), priority, depth: 0 })
+                let given = given.unwrap_or(parameters);
+                Ok(Wanted { part, parent: None, parameters, given, key: keys.next().flatten(), priority, depth: 0 })
             });
             let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
             let mut advance = Advance::new(client, now, BTreeMap::new());

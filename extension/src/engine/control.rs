@@ -47,7 +47,10 @@ pub fn control(
             let paused = family.pause(reason)?;
             log(client, execution, "pause", reason, None, paused, now)?;
         }
-        Action::Resume if !paused => return is("resumed", "only paused executions can be resumed", "not paused"),
+        Action::Resume if family.over => {
+            return is("resumed", "only executions that have not ended can be resumed", status.name());
+        }
+        Action::Resume if !paused => {}
         Action::Resume => {
             let resumed = family.resume()?;
             log(client, execution, "resume", reason, None, resumed, now)?;

@@ -172,6 +172,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
                     part: (call.run >> 48) as i32,
                     parent: Some(caller.id),
                     parameters,
+                    given: parameters,
                     key: None,
                     priority: caller.priority,
                     depth,

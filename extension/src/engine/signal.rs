@@ -39,6 +39,9 @@ impl Signal<'_> {
             return Err(Error::refused("WF611", message, "send it to a running execution"));
         }
         self.check_name(client, run)?;
+        if waiting.is_none() {
+            self.check_in_time(client, run)?;
+        }
         let arguments =
             [run.into(), waiting.into(), self.name.into(), self.key.into(), self.payload.into(), now.into()];
         statements::run(client, include_str!("../../queries/insert_signal.sql"), &arguments)?;
@@ -67,6 +70,16 @@ impl Signal<'_> {
         let is_kept = statements::run(client, include_str!("../../queries/find_signal.sql"), &arguments)?.first();
         let is_kept = is_kept.get::<bool>(1)?;
         Ok(is_kept.map(|is_kept| if is_kept { "kept" } else { "delivered" }))
+    }
+
+    /// Refuses a signal whose wait has timed out: kept, it would answer the next question of that name.
+    fn check_in_time(&self, client: &SpiClient, run: i64) -> Result<(), Error> {
+        let arguments = [run.into(), self.name.into()];
+        let late = statements::run(client, include_str!("../../queries/find_late_wait.sql"), &arguments)?.first();
+        let Some((task, time)) = late.get::<String>(1)?.zip(late.get::<String>(2)?) else { return Ok(()) };
+        let name: String = self.name.chars().take(200).collect();
+        let message = format!("signal {name} is too late: task {task} waited for it until {time}");
+        Err(Error::refused("WF611", message, "send it again when a task waits for it"))
     }
 
     /// Refuses a name that no task of the workflow ever waits for. A template's name is known only when its task begins to wait.

@@ -47,8 +47,10 @@ pub struct Wanted {
     pub part: i32,
     /// The execution that calls it.
     pub parent: Option<i64>,
-    /// Checked.
+    /// Checked, with defaults.
     pub parameters: Jsonb,
+    /// As they were given.
+    pub given: Jsonb,
     /// Its idempotency key.
     pub key: Option<String>,
     /// Added to each task's own.
@@ -270,10 +272,17 @@ fn insert_executions(
         }
         let parts: Vec<i32> = old.iter().map(|place| wanted[*place].part).collect();
         let keys: Vec<Option<String>> = old.iter().map(|place| wanted[*place].key.clone()).collect();
-        let arguments = [parts.into(), workflow.reference.as_str().into(), keys.into()];
+        let given: Vec<Jsonb> = old.iter().map(|place| wanted[*place].given).collect();
+        let checked: Vec<Jsonb> = old.iter().map(|place| wanted[*place].parameters).collect();
+        let reference = workflow.reference.as_str();
+        let arguments = [parts.into(), reference.into(), keys.into(), given.into(), checked.into()];
         let mut rows = statements::run(client, include_str!("../../queries/find_by_keys.sql"), &arguments)?;
         while rows.next().is_some() {
-            ids[old[place(&rows, 2)?]] = rows.get::<i64>(1)?;
+            let (id, place) = (rows.get::<i64>(1)?, old[place(&rows, 2)?]);
+            if rows.get::<bool>(3)? != Some(true) {
+                return Err(other_parameters(&wanted[place], id.unwrap_or_default()));
+            }
+            ids[place] = id;
         }
     }
     let ids = ids.into_iter().collect::<Option<Vec<i64>>>().ok_or_else(|| {
@@ -284,6 +293,12 @@ fn insert_executions(
         )
     })?;
     Ok((ids, fresh))
+}
+
+fn other_parameters(wanted: &Wanted, id: i64) -> Error {
+    let key: String = wanted.key.as_deref().unwrap_or_default().chars().take(200).collect();
+    let message = format!("idempotency key {key} was used with other parameters, for execution {id}");
+    Error::refused("WF617", message, "use another key, or the parameters that the execution was started with")
 }
 
 /// Inserts those that are asked for at these places, as far as their keys are free. Gives ids and places.

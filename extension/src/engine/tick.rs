@@ -25,6 +25,7 @@ use crate::pg::statements;
 use crate::queue::asking::check_parts;
 use crate::settings;
 use conductor::engine::commands::Reach;
+use conductor::engine::state::Status;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -233,8 +234,11 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
     if over.get::<bool>(1)? == Some(true) {
         let reports = sub_workflows::ends(&mut advance, vec![execution])?;
         reports::report_own(&mut advance, reports)?;
-    } else if stop != Reach::Nothing {
-        sub_workflows::cancel_children(&mut advance, &[(execution, stop == Reach::Everything)])?;
+    } else if advance.execution(run).is_some_and(|execution| execution.status != Status::Running) {
+        if stop != Reach::Nothing {
+            sub_workflows::cancel_children(&mut advance, &[(execution, stop == Reach::Everything)])?;
+        }
+        advance.tell(run, |conductor| conductor.withdraw_again())?;
     } else {
         advance.tell(run, |conductor| conductor.time_out())?;
     }

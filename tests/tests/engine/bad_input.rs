@@ -103,7 +103,6 @@ async fn control_of_what_is_not_in_that_state_is_refused() {
             assert_eq!(refusal.code(), ("55000", code), "{call}");
             assert!(!refusal.hint.is_empty(), "{refusal:?}");
         };
-        refused(&mut session, &format!("resume({id})"), "WF611").await;
         refused(&mut session, &format!("rerun({id})"), "WF612").await;
         let [x] = session.claim_named(["x"]).await;
         session.fail(&x, json!(null)).await;

@@ -405,3 +405,66 @@ async fn workflows_that_call_ever_more_of_themselves_do_so_in_bounded_steps() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_call_that_is_too_late_ends_once_its_child_has_closed() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define_as(
+                "demo.child",
+                "finally: tidy\ntasks: [{name: x, action: demo.a}, {name: tidy, action: demo.c}]\n",
+            )
+            .await;
+        let rest = "tasks:
+  - {name: call, action: demo.child, timeout: 10, on_timeout: late}
+  - {name: late, action: demo.b, input: {error: '{{ task.call.error }}'}}
+";
+        let id = session.begin(rest).await;
+        let x: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.a}', '1 hour')").await;
+        session.at(11.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(statuses(&mut session, id).await, ["running", "running"]);
+        assert!(session.claim(9).await.is_empty(), "the parent waits for its child to close");
+        session.complete(&x[0], json!(null)).await;
+        assert_eq!(statuses(&mut session, id).await, ["running", "running"]);
+        session.work("tidy", json!(null)).await;
+        let [late] = session.claim_named(["late"]).await;
+        let error = json!({"type": "timeout", "message": "the task ran longer than 10 seconds", "execution": id + 1});
+        assert_eq!(late.input, Some(json!({"error": error})));
+        session.complete(&late, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_error_of_a_call_leads_down_to_what_broke() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.leaf", "tasks: [{name: pay, action: demo.a, with_items: [1, 2]}]\n").await;
+        session.define_as("demo.middle", "tasks: [{name: inner, action: demo.leaf}]\n").await;
+        let rest = "tasks:
+  - {name: outer, action: demo.middle, on_failure: look}
+  - {name: look, action: demo.b, input: {cause: '{{ task.outer.error.cause }}'}, on_success: again}
+  - {name: again, action: demo.middle}
+";
+        let id = session.begin(rest).await;
+        for _ in 0..2 {
+            let [one, two] = session.claim_named(["pay", "pay"]).await;
+            session.complete(&one, json!(null)).await;
+            session.fail(&two, json!({"type": "declined", "message": "card declined"})).await;
+            if let [look] = &session.claim(1).await[..] {
+                let cause = look.input.clone().unwrap()["cause"].clone();
+                assert_eq!((&cause["task"], &cause["error"]["type"]), (&json!("inner"), &json!("workflow")));
+                let bottom = &cause["cause"];
+                assert_eq!((&bottom["task"], &bottom["item"]), (&json!("pay"), &json!(1)));
+                assert_eq!(bottom["error"], json!({"type": "declined", "message": "card declined", "item": 1}));
+                session.complete(look, json!(null)).await;
+            }
+        }
+        let message = session.status(id).await["error_message"].as_str().unwrap().to_owned();
+        assert!(message.ends_with("task pay: card declined"), "{message}");
+    })
+    .await;
+}

@@ -305,3 +305,30 @@ async fn what_is_listed_beside_fail_does_not_start_after_a_cancel_nor_with_a_rer
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_claim_that_is_rolled_back_after_a_stop_does_not_keep_the_execution_open() {
+    with_database(async |db| {
+        for stop in ["cancel", "failure"] {
+            let mut session = Session::new(db).await;
+            let mut claimer = Session::new(db).await;
+            let id = session.begin("tasks: [{name: a, action: demo.a}, {name: b, action: demo.b}]\n").await;
+            claimer.run("BEGIN").await;
+            claimer.run("SELECT workflow_claim('dies', 1, '{demo.a}')").await;
+            if stop == "cancel" {
+                session.run(format!("SELECT workflow_cancel({id})")).await;
+            } else {
+                let tasks: Vec<crate::fixture::Task> =
+                    session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.b}')").await;
+                session.fail(&tasks[0], json!({})).await;
+            }
+            session.run("SELECT workflow_tick()").await;
+            claimer.run("ROLLBACK").await;
+            session.at(1.0).await;
+            session.run("SELECT workflow_tick()").await;
+            let status = if stop == "cancel" { "cancelled" } else { "failed" };
+            session.assert_ended(id, status, json!(null)).await;
+        }
+    })
+    .await;
+}

@@ -201,8 +201,8 @@ async fn a_wrong_state_is_refused() {
         for (call, sqlstate, code) in [
             (format!("pause({completed})"), "55000", "WF611"),
             (format!("pause({failed})"), "55000", "WF611"),
-            (format!("resume({running})"), "55000", "WF611"),
             (format!("resume({completed})"), "55000", "WF611"),
+            (format!("resume({failed})"), "55000", "WF611"),
             (format!("cancel({completed})"), "55000", "WF611"),
             (format!("cancel({failed})"), "55000", "WF611"),
             (format!("rerun({running})"), "55000", "WF612"),

@@ -33,6 +33,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_why({running})",
             "workflow_timeline({running})",
             "workflow_list_events({running})",
+            "workflow_list_tasks({running})",
             "workflow_graph({running})",
             "workflow_graph('demo.w')",
             "workflow_check()",

@@ -112,7 +112,7 @@ async fn a_wait_times_out_and_waits_again_where_it_may_be_retried() {
         let [late] = session.claim_named(["late"]).await;
         assert_eq!(late.input, Some(json!("no signal go came within 60 seconds")));
         assert_eq!(row(&mut session, "w").await["timed_out"], true);
-        assert_eq!(signal(&mut session, id, "'go'").await, "kept");
+        assert_eq!(session.refused(format!("SELECT workflow_signal({id}, 'go')")).await.code(), ("55000", "WF611"));
         session.complete(&late, json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
     })
@@ -202,6 +202,31 @@ async fn a_routing_task_with_a_delay_goes_on_when_the_delay_is_over() {
         assert_eq!(session.status(id).await["current_tasks"], json!(["later"]));
         session.run(format!("SELECT workflow_resume({id})")).await;
         session.work("a", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signal_whose_wait_has_timed_out_does_not_answer_the_next_question() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest = "tasks:
+  - {name: first, wait_for: {signal: answer, timeout: 10}, input: {question: pay?}, on_timeout: remind}
+  - {name: remind, action: demo.a, on_success: second}
+  - {name: second, wait_for: {signal: answer}, input: {question: ship?}}
+";
+        let id = session.begin(rest).await;
+        let hint: String = session.value(format!("SELECT hint FROM workflow_why({id})")).await;
+        assert!(hint.contains("in place of …") && hint.contains("{\"question\": \"pay?\"}"), "{hint}");
+        session.at(11.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let refusal = session.refused(format!("SELECT workflow_signal({id}, 'answer', '\"yes\"')")).await;
+        assert_eq!(refusal.code(), ("55000", "WF611"));
+        assert!(refusal.message.contains("too late: task first"), "{refusal:?}");
+        session.work("remind", json!(null)).await;
+        let state: String = session.value(format!("SELECT workflow_signal({id}, 'answer', '\"no\"')")).await;
+        assert_eq!(state, "delivered");
         session.assert_ended(id, "completed", json!(null)).await;
     })
     .await;

@@ -149,7 +149,7 @@ async fn the_same_key_gives_the_same_execution_back() {
         let first = start(&mut session, "'demo.w', idempotency_key => 'k'").await;
         let before = session.contents().await;
         assert_eq!(start(&mut session, "'demo.w', idempotency_key => 'k'").await, first);
-        assert_eq!(start(&mut session, "'demo.w', '{\"other\": 1}', 'k', 5").await, first);
+        assert_eq!(start(&mut session, "'demo.w', '{}', 'k', 5").await, first);
         assert_eq!(session.contents().await, before);
         let others = [
             start(&mut session, "'demo.w', idempotency_key => 'l'").await,
@@ -467,6 +467,31 @@ async fn a_start_that_fails_before_there_is_anything_to_do_is_an_error_of_the_st
         let last: i64 = session.value("SELECT last_execution FROM workflow.schedule").await;
         session.assert_ended(last, "failed", serde_json::json!(null)).await;
         assert!(session.claim(1).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_with_other_parameters_is_refused() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define("parameters: {properties: {x: {}, y: {default: 1}}}\ntasks: [{name: a, action: demo.a}]\n")
+            .await;
+        let start = |parameters: &str| format!("SELECT workflow_start('demo.w', '{parameters}', 'key')");
+        let id: i64 = session.value(start(r#"{"x": 1}"#)).await;
+        // Other defaults since then change nothing.
+        session
+            .define("parameters: {properties: {x: {}, y: {default: 2}}}\ntasks: [{name: a, action: demo.a}]\n")
+            .await;
+        for same in [r#"{"x": 1}"#, r#"{"x": 1, "y": 1}"#, r#"{"x": 1.0}"#] {
+            assert_eq!(session.value::<i64>(start(same)).await, id, "{same}");
+        }
+        for other in [r#"{"x": 2}"#, r#"{"x": 1, "y": 3}"#, r#"{"x": 1, "z": 1}"#] {
+            let refusal = session.refused(start(other)).await;
+            assert_eq!(refusal.code(), ("23505", "WF617"), "{other}: {refusal:?}");
+            assert!(refusal.message.contains(&format!("execution {id}")), "{refusal:?}");
+        }
     })
     .await;
 }

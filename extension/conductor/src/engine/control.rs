@@ -82,6 +82,13 @@ impl Conductor<'_> {
         self.stop(Status::Canceling);
     }
 
+    /// Withdraws what waits in an execution that has stopped, if somebody was claiming it at that moment.
+    pub fn withdraw_again(&mut self) {
+        if self.execution.status != Status::Running && !self.execution.has_ended() {
+            self.changes.withdraw.tasks = if self.execution.state.forced { Reach::Everything } else { Reach::Forward };
+        }
+    }
+
     /// Stops the workflow because its timeout has passed. The `finally` task of one that has done its work goes on.
     pub fn time_out(&mut self) {
         if self.execution.status == Status::Running && self.execution.state.verdict.is_none() {

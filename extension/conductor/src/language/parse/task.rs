@@ -133,7 +133,8 @@ impl Walk<'_> {
         let lower = text.to_lowercase();
         let hint = match is_ref(&lower) {
             true => format!("write `{lower}`"),
-            false => "write `pack.name`: lower-case letters, digits, _ and -".to_owned(),
+            false => "write `pack.name`: lower-case letters, digits, _ and -; the pack has at least two characters"
+                .to_owned(),
         };
         self.report(7, node, format!("`{}` is not {what}", shorten(text, 80)), hint);
     }
