@@ -1,5 +1,5 @@
 -- Returns the rows of the newest ended run of each task, in item order. Tasks being reported ($3) do not count as ended.
-SELECT n.workflow_execution, n.task_name, n.task_index, n.status, n.skipped, n.result, n.error, n.started_at, n.completed_at, n.attempt
+SELECT n.workflow_execution, n.task_name, n.task_index, n.status, n.skipped, n.result, n.error, n.started_at, n.completed_at, n.attempt, n.last
 FROM (
   SELECT r.*, pg_catalog.max(r.last) FILTER (WHERE r.over) OVER (PARTITION BY r.workflow_execution, r.task_name) AS newest
   FROM (

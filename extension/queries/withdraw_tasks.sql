@@ -14,5 +14,5 @@ gone AS (
   SET status = 'cancelled', held = false, queue_at = NULL, due_at = NULL, next_retry_at = NULL, started_at = NULL,
       completed_at = $5, updated = $5
   FROM waiting WHERE t.part = waiting.part AND t.id = waiting.id
-  RETURNING t.workflow_execution, t.task_name, t.route, t.visit)
-SELECT workflow_execution, task_name, route, visit, pg_catalog.count(*) FROM gone GROUP BY 1, 2, 3, 4
+  RETURNING t.workflow_execution, t.task_name, t.route, t.visit, t.id)
+SELECT workflow_execution, task_name, route, visit, pg_catalog.count(*), pg_catalog.max(id) FROM gone GROUP BY 1, 2, 3, 4

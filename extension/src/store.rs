@@ -28,7 +28,7 @@ pub use tasks::Handed;
 #[derive(Default)]
 pub struct Written {
     /// Withdrawn tasks, by execution: the conductor must be notified of them.
-    pub withdrawn: BTreeMap<i64, Vec<(String, u32, u32, u32)>>,
+    pub withdrawn: BTreeMap<i64, Vec<(String, u32, u32, u32, i64)>>,
     /// Executions that are stopping, along with their children.
     /// True: also those called by tasks that close them.
     pub stopped: Vec<(i64, bool)>,
@@ -185,7 +185,7 @@ impl Batch {
         &self,
         client: &SpiClient,
         now: TimestampWithTimeZone,
-    ) -> Result<BTreeMap<i64, Vec<(String, u32, u32, u32)>>, Error> {
+    ) -> Result<BTreeMap<i64, Vec<(String, u32, u32, u32, i64)>>, Error> {
         let mut withdrawn: BTreeMap<i64, Vec<_>> = BTreeMap::new();
         if self.withdraw.is_empty() {
             return Ok(withdrawn);
@@ -206,9 +206,9 @@ impl Batch {
         let mut gone = statements::run(client, include_str!("../queries/withdraw_tasks.sql"), &arguments)?;
         while gone.next().is_some() {
             let count = |ordinal| Ok::<u32, Error>(gone.get::<i32>(ordinal)?.unwrap_or_default() as u32);
-            let task = (gone.get::<String>(2)?.unwrap_or_default(), count(3)?, count(4)?, {
-                gone.get::<i64>(5)?.unwrap_or_default() as u32
-            });
+            let number = |ordinal| Ok::<i64, Error>(gone.get::<i64>(ordinal)?.unwrap_or_default());
+            let name = gone.get::<String>(2)?.unwrap_or_default();
+            let task = (name, count(3)?, count(4)?, number(5)? as u32, number(6)?);
             withdrawn.entry(gone.get::<i64>(1)?.unwrap_or_default()).or_default().push(task);
         }
         Ok(withdrawn)
@@ -216,10 +216,10 @@ impl Batch {
 }
 
 /// Returns the withdrawn tasks in the form that the conductor takes.
-pub fn withdrawn(graph: &Graph, tasks: &[(String, u32, u32, u32)]) -> Vec<Withdrawn> {
-    let known = tasks.iter().filter_map(|(name, route, visit, count)| {
+pub fn withdrawn(graph: &Graph, tasks: &[(String, u32, u32, u32, i64)]) -> Vec<Withdrawn> {
+    let known = tasks.iter().filter_map(|(name, route, visit, count, order)| {
         let key = TaskKey { node: graph.find(name)?, route: *route, visit: *visit };
-        Some(Withdrawn { key, count: *count })
+        Some(Withdrawn { key, count: *count, order: *order })
     });
     known.collect()
 }

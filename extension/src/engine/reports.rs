@@ -240,6 +240,7 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
         max_retries: row.map_or(0, |row| row.max_retries),
         repetitions: row.map_or(0, |row| row.repetitions),
         times: row.map_or_else(Times::default, |row| row.times),
+        order: outcome.task.unwrap_or_default(),
         elapsed: row.map_or(0.0, |row| row.elapsed),
         end: report.end,
         result,

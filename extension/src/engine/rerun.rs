@@ -135,6 +135,7 @@ pub fn ended_tasks(client: &SpiClient, runs: &[&Run]) -> Result<HashMap<i64, Vec
             first: None,
             ended_at_once: rows.get::<bool>(7)?.unwrap_or_default(),
             closing: rows.get::<bool>(9)?.unwrap_or_default(),
+            order: rows.get::<i64>(10)?.unwrap_or_default(),
         });
     }
     Ok(tasks)

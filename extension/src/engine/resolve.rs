@@ -165,7 +165,7 @@ impl Resolution<'_> {
             },
         };
         advance.conduct(run, Facts::default(), &Reports::default(), |conductor| {
-            conductor.resolve(key, &row.context, outcome.clone(), row.closing);
+            conductor.resolve(key, &row.context, outcome.clone(), row.closing, self.task);
         })?;
         advance.batch.end_task(EndedRow {
             id: self.task,

@@ -218,7 +218,7 @@ pub fn load_facts(
         let variables = if needs.variables { Some(as_data(run.variables)) } else { None };
         let mut found = tasks.remove(&run.id).unwrap_or_default();
         for name in &needs.tasks {
-            found.entry(name.clone()).or_insert(Data::UNDEFINED);
+            found.entry(name.clone()).or_insert((i64::MIN, Data::UNDEFINED));
         }
         all.push(Facts {
             parameters: if needs.parameters { parameters.get(&run.id).cloned() } else { None },
@@ -276,9 +276,9 @@ fn load_tasks(
     client: &SpiClient,
     wanted: &[(&Run, Needs)],
     reported: &[i64],
-) -> Result<BTreeMap<i64, BTreeMap<String, Data>>, Error> {
+) -> Result<BTreeMap<i64, BTreeMap<String, (i64, Data)>>, Error> {
     let asked: Vec<_> = wanted.iter().filter(|(_, needs)| needs.any_task()).collect();
-    let mut found: BTreeMap<i64, BTreeMap<String, Data>> = BTreeMap::new();
+    let mut found: BTreeMap<i64, BTreeMap<String, (i64, Data)>> = BTreeMap::new();
     if asked.is_empty() {
         return Ok(found);
     }
@@ -288,19 +288,20 @@ fn load_tasks(
     let names: BTreeSet<&String> = asked.iter().flat_map(|(_, needs)| &needs.tasks).collect();
     let names: Option<Vec<String>> = (!everything).then(|| names.into_iter().cloned().collect());
     let mut rows = statements::run(client, TASKS, &[ids.into(), names.into(), reported.to_vec().into()])?;
-    let mut ended: BTreeMap<(i64, String), Vec<RowEnd>> = BTreeMap::new();
+    let mut ended: BTreeMap<(i64, String, i64), Vec<RowEnd>> = BTreeMap::new();
     while rows.next().is_some() {
         let id = rows.get::<i64>(1)?.unwrap_or_default();
         let name = rows.get::<String>(2)?.unwrap_or_default();
         let index = rows.get::<i32>(3)?.map(|index| index as u32);
         let skipped = rows.get::<bool>(5)?.unwrap_or_default();
-        ended.entry((id, name)).or_default().push(row_end(&rows, index, (4, 6), skipped)?);
+        let order = rows.get::<i64>(11)?.unwrap_or_default();
+        ended.entry((id, name, order)).or_default().push(row_end(&rows, index, (4, 6), skipped)?);
     }
-    for ((id, name), rows) in ended {
+    for ((id, name, order), rows) in ended {
         let Some(run) = runs.get(&id) else { continue };
         let items = run.graph.find(&name).and_then(|node| run.graph.node(node).items.as_ref());
         let view = Outcome::of_rows(items, &rows, run.before.state.canceling_since).value(&Missing::default());
-        found.entry(id).or_default().insert(name, view);
+        found.entry(id).or_default().insert(name, (order, view));
     }
     Ok(found)
 }

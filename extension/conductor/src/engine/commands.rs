@@ -164,6 +164,8 @@ pub struct Withdrawn {
     pub key: TaskKey,
     /// Number of rows.
     pub count: u32,
+    /// Its place in the order in which tasks were created.
+    pub order: i64,
 }
 
 /// What became of a reported task.

@@ -7,7 +7,7 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{Facts, Item, Missing, Outcome, Scope, Times};
+use crate::engine::facts::{EndedTasks, Facts, Item, Missing, Outcome, Scope, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
@@ -51,6 +51,8 @@ pub struct Reported<'a> {
     pub closing: bool,
     /// When it was started, and how often.
     pub times: Times,
+    /// Its place in the order in which tasks were created.
+    pub order: i64,
 }
 
 impl Reported<'_> {
@@ -102,6 +104,8 @@ pub(crate) struct EndedTask {
     pub refusal: Option<Cause>,
     /// The item whose failure ended it.
     pub item: Option<u32>,
+    /// Its place in the order in which tasks were created.
+    pub order: i64,
 }
 
 /// Conducts one execution.
@@ -114,7 +118,7 @@ pub struct Conductor<'a> {
     pub(crate) variables: Option<Data>,
     pub(crate) work: VecDeque<Work>,
     /// Tasks that ended in this batch, as expressions see them.
-    pub(crate) ended: Arc<BTreeMap<String, Data>>,
+    pub(crate) ended: EndedTasks,
     /// Items of this batch whose end is not the one that was reported, with their errors.
     pub(crate) decided: BTreeMap<(TaskKey, u32), (TaskEnd, Data)>,
     /// Number of tasks scheduled by the events before this one.
@@ -247,7 +251,7 @@ impl<'a> Conductor<'a> {
                 _ if self.instant > INSTANT_TASKS => self.break_loop(work),
                 Work::Ready(next) => self.ready(next),
                 Work::Ended(ended) => {
-                    self.note_ended(ended.key, &ended.outcome);
+                    self.note_ended(&ended);
                     self.go_on(&ended);
                 }
             }
@@ -276,10 +280,14 @@ impl<'a> Conductor<'a> {
         self.work.push_back(Work::Ready(NextTask { node, route, context, beside_fail: false, after_closing }));
     }
 
-    fn note_ended(&mut self, key: TaskKey, outcome: &Outcome) {
+    fn note_ended(&mut self, ended: &EndedTask) {
         if self.graph.reads_tasks {
-            let name = self.graph.node(key.node).name.clone();
-            Arc::make_mut(&mut self.ended).insert(name, outcome.value(&self.missing));
+            let name = self.graph.node(ended.key.node).name.clone();
+            let task = (ended.order, ended.outcome.value(&self.missing));
+            let noted = Arc::make_mut(&mut self.ended).entry(name).or_insert_with(|| task.clone());
+            if noted.0 <= task.0 {
+                *noted = task;
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Rerun {
     pub ended_at_once: bool,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
+    /// Its place in the order in which tasks were created.
+    pub order: i64,
 }
 
 impl Conductor<'_> {
@@ -128,11 +130,10 @@ impl Conductor<'_> {
     }
 
     /// Lets a task that has failed unhandled, in an execution that has not ended, count as done.
-    pub fn resolve(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool) {
+    pub fn resolve(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool, order: i64) {
         self.execution.state.failures.retain(|failed| *failed != key);
         self.execution.state.live += 1;
-        let end = outcome.end;
-        self.end_task(key, context, outcome, end, closing);
+        self.end_task(key, context, outcome, closing, order);
         self.run();
     }
 
@@ -148,7 +149,7 @@ impl Conductor<'_> {
         if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
             // All of its items keep their success: only what follows them is left to do.
             let outcome = self.item_outcome(task.key).unwrap_or_else(|| Outcome::of_unread_items(TaskEnd::Completed));
-            return self.end_task(task.key, &task.context, outcome, TaskEnd::Completed, task.closing);
+            return self.end_task(task.key, &task.context, outcome, task.closing, task.order);
         }
         let released = task.items.map(|(total, kept)| {
             let kept = if task.reset_items { 0 } else { kept };

@@ -12,6 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Tasks by name, each with its place in the order in which tasks were created.
+pub type EndedTasks = Arc<BTreeMap<String, (i64, Data)>>;
+
 /// What was loaded of an execution before a step. If a step needs something that was not loaded, it reports it as
 /// missing.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +25,7 @@ pub struct Facts {
     pub variables: Option<Data>,
     /// Ended tasks by name, the newest of each name, as [`Outcome::value`] gives them; undefined for one that was looked
     /// up and has not ended.
-    pub tasks: Arc<BTreeMap<String, Data>>,
+    pub tasks: EndedTasks,
     /// Whether `tasks` holds all ended tasks, so that a name that is not in it has not ended.
     pub all_tasks: bool,
     /// The items of tasks, in order, as they stand after this batch.
@@ -111,7 +114,7 @@ pub struct Scope<'a> {
     /// The branch's variables; none: not loaded.
     pub vars: Option<Data>,
     /// Tasks that have ended since the facts were loaded, by name.
-    pub ended: &'a Arc<BTreeMap<String, Data>>,
+    pub ended: &'a EndedTasks,
     /// The task that ended, by name.
     pub task: Option<(&'a str, &'a Outcome)>,
     /// The item.
@@ -234,9 +237,9 @@ impl Object for Ended {
 }
 
 struct Tasks {
-    tasks: Arc<BTreeMap<String, Data>>,
+    tasks: EndedTasks,
     all: bool,
-    ended: Arc<BTreeMap<String, Data>>,
+    ended: EndedTasks,
     current: Option<(String, Value)>,
     missing: Missing,
 }
@@ -247,8 +250,10 @@ impl Object for Tasks {
         match &self.current {
             Some((current, outcome)) if current == name => Some(outcome.clone()),
             _ => {
-                let found = self.ended.get(name).or_else(|| self.tasks.get(name)).cloned();
-                if found.is_none() && !self.all {
+                // The newest run counts, whenever it ended.
+                let found = [&self.tasks, &self.ended].into_iter().filter_map(|tasks| tasks.get(name));
+                let found = found.max_by_key(|(order, _)| *order).map(|(_, task)| task.clone());
+                if !self.tasks.contains_key(name) && !self.all {
                     self.missing.note();
                 }
                 found
@@ -260,7 +265,7 @@ impl Object for Tasks {
         if !self.all {
             self.missing.note();
         }
-        let known = self.tasks.iter().filter(|(_, task)| !task.is_undefined()).map(|(name, _)| name.as_str());
+        let known = self.tasks.iter().filter(|(_, (_, task))| !task.is_undefined()).map(|(name, _)| name.as_str());
         let ended = self.ended.keys().map(String::as_str);
         let names: BTreeSet<&str> =
             known.chain(ended).chain(self.current.iter().map(|(name, _)| name.as_str())).collect();

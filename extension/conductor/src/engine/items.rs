@@ -144,7 +144,7 @@ impl Conductor<'_> {
             self.changes.withdraw.items.push(key);
         }
         self.release_next(key);
-        self.settle_items(key);
+        self.settle_items(key, reported.order);
         Report { row: Row::Ended(end), error: error.filter(|_| end.is_failure()), state: end.name() }
     }
 
@@ -192,7 +192,7 @@ impl Conductor<'_> {
     }
 
     /// Ends the task once all items have ended.
-    fn settle_items(&mut self, key: TaskKey) {
+    fn settle_items(&mut self, key: TaskKey, order: i64) {
         let Some(progress) = self.execution.state.progress(key) else { return };
         if progress.ended < progress.total {
             return;
@@ -214,7 +214,7 @@ impl Conductor<'_> {
         }
         let (end, item) = (outcome.end, outcome.first_failed_item());
         let (context, closing) = (progress.context, progress.closing);
-        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None, item }));
+        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None, item, order }));
     }
 
     /// Returns the outcome of a task whose items have all ended; none: their rows were not loaded.
@@ -239,7 +239,7 @@ impl Conductor<'_> {
             Some(progress) => {
                 progress.ended += withdrawn.count;
                 progress.withdrawn += withdrawn.count;
-                self.settle_items(key);
+                self.settle_items(key, withdrawn.order);
             }
             None => {
                 self.execution.state.failures.push(key);

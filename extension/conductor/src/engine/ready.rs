@@ -11,6 +11,9 @@ use crate::expression::{Data, ExpressionError, Rendering};
 use crate::graph::Node;
 use crate::language::finding::shorten;
 
+/// Place of the first task without a row in the order in which tasks are created.
+const NEW: i64 = i64::MAX / 2;
+
 impl Conductor<'_> {
     /// Makes a task ready. It already counts as live.
     pub(crate) fn ready(&mut self, next: NextTask) {
@@ -175,6 +178,7 @@ impl Conductor<'_> {
             closing,
             refusal: None,
             item: None,
+            order: 0,
         });
     }
 
@@ -191,6 +195,7 @@ impl Conductor<'_> {
             closing: true,
             refusal,
             item: None,
+            order: 0,
         });
     }
 
@@ -200,7 +205,9 @@ impl Conductor<'_> {
         Outcome { end, result, error, times, items }
     }
 
+    /// It is newer than all that have rows, and than those before it.
     fn end_without_work(&mut self, mut ended: EndedTask) {
+        ended.order = NEW + self.changes.scheduled.len() as i64;
         self.changes.scheduled.push(NewTask {
             key: ended.key,
             index: None,

@@ -38,13 +38,14 @@ impl<'a> Conductor<'a> {
         }
         let end = outcome.end;
         let error = outcome.error.clone().filter(|_| end != reported.end && end.is_failure());
-        self.end_task(reported.key, reported.context, outcome, end, reported.closing);
+        self.end_task(reported.key, reported.context, outcome, reported.closing, reported.order);
         Report { row: Row::Ended(end), error, state: end.name() }
     }
 
-    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, end: TaskEnd, closing: bool) {
-        let context = context.to_vec();
-        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None, item: None }));
+    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool, order: i64) {
+        let (context, end) = (context.to_vec(), outcome.end);
+        let (refusal, item) = (None, None);
+        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal, item, order }));
     }
 
     /// Tests a task's transitions and follows those that fire.

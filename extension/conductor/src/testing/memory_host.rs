@@ -202,6 +202,7 @@ impl Ledger {
                     advice: Advice::None,
                     closing: row.closing,
                     times: *times,
+                    order: outcome.row as i64,
                 };
                 reports.push((outcome.row, conductor.finish(&reported)));
                 if conductor.must_settle() {
@@ -291,7 +292,8 @@ impl Ledger {
         let context = rows.first().map(|row| row.context.clone()).unwrap_or_default();
         let ended_at_once = rows.first().is_some_and(|row| row.action.is_none() && row.signal.is_none());
         let closing = rows.first().is_some_and(|row| row.closing);
-        Rerun { key, context, items, reset_items, first: None, ended_at_once, closing }
+        let order = self.rows.iter().rposition(|row| row.key == key).unwrap_or_default() as i64;
+        Rerun { key, context, items, reset_items, first: None, ended_at_once, closing, order }
     }
 
     /// Applies an event that reads nothing but the execution, along with its consequences.
@@ -396,16 +398,18 @@ impl Ledger {
     }
 
     fn withdraw(&mut self, withdraw: &Withdraw) -> Vec<Withdrawn> {
-        let mut withdrawn: BTreeMap<TaskKey, u32> = BTreeMap::new();
+        let mut withdrawn: BTreeMap<TaskKey, (u32, usize)> = BTreeMap::new();
         let now = self.now;
-        for row in self.rows.iter_mut().filter(|row| row.is_pending()) {
+        for (place, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.is_pending()) {
             if withdraw.reaches(row.key, row.closing) {
                 row.end(TaskEnd::Cancelled, now);
                 row.started = None;
-                *withdrawn.entry(row.key).or_default() += 1;
+                let (count, order) = withdrawn.entry(row.key).or_default();
+                (*count, *order) = (*count + 1, place);
             }
         }
-        withdrawn.into_iter().map(|(key, count)| Withdrawn { key, count }).collect()
+        let order = |place: usize| place as i64;
+        withdrawn.into_iter().map(|(key, (count, place))| Withdrawn { key, count, order: order(place) }).collect()
     }
 
     fn insert(&mut self, tasks: Vec<NewTask>) {

@@ -40,7 +40,7 @@ impl Ledger {
         Facts {
             parameters: Some(self.parameters.clone()),
             variables: Some(self.variables.clone()),
-            tasks: Arc::new(tasks.into_iter().map(|(name, (_, value))| (name, value)).collect()),
+            tasks: Arc::new(tasks.into_iter().map(|(name, (place, value))| (name, (place as i64, value))).collect()),
             all_tasks: true,
             items,
             now: self.moment(self.now),

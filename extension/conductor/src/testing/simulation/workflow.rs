@@ -91,7 +91,20 @@ fn work(chance: &mut Chance, task: &mut Value) {
         if chance.one_in(4) {
             retry["when"] = json!("{{ failed() and error() is defined }}");
         }
+        if chance.one_in(4) {
+            retry["each"] = json!("task");
+        }
         task["retry"] = retry;
+    }
+    if chance.one_in(6) {
+        let mut repeat = json!({"until": "{{ result() != 1 }}", "max": 1 + chance.below(3)});
+        if chance.one_in(2) {
+            repeat["delay"] = json!(2);
+        }
+        if chance.one_in(4) {
+            repeat["timeout"] = json!(9);
+        }
+        task["repeat"] = repeat;
     }
     if chance.one_in(4) {
         let mut items = json!({"items": (0..chance.below(6)).collect::<Vec<_>>()});
@@ -103,9 +116,9 @@ fn work(chance: &mut Chance, task: &mut Value) {
         }
         if chance.one_in(2) {
             items["on_item_failure"] = json!("continue");
-            if chance.one_in(2) {
-                items["max_failures"] = json!(1);
-            }
+        }
+        if chance.one_in(3) {
+            items["max_failures"] = json!(1);
         }
         task["with_items"] = items;
         task["input"]["item"] = json!("{{ item }}");
@@ -136,9 +149,14 @@ fn transition(chance: &mut Chance, number: usize, count: usize, cyclic: bool) ->
     if chance.below(5) > 0 {
         transition["when"] = json!(chance.pick(&conditions));
     }
-    match chance.below(4) {
+    let seen = ["status", "error", "errors", "counts", "ended_by"];
+    match chance.below(5) {
         0 => transition["publish"] = json!([{"n": "{{ vars.n + 1 }}"}]),
-        1 => transition["publish"] = json!([{"n": "{{ vars.n + 1 }}"}, {"last": "{{ result() }}"}]),
+        1 => {
+            let looked = format!("{{{{ task.t{}.{} | default(none) }}}}", chance.below(number + 1), chance.pick(&seen));
+            transition["publish"] = json!([{"last": looked}]);
+        }
+        2 => transition["publish"] = json!([{"n": "{{ vars.n + 1 }}"}, {"last": "{{ result() }}"}]),
         _ => {}
     }
     if !targets.is_empty() {
