@@ -53,7 +53,7 @@ struct Whole {
 }
 
 fn json_of(data: &Option<Data>) -> Value {
-    json!(data)
+    sort(&json!(data))
 }
 
 fn lists(lists: TaskLists) -> [Vec<String>; 4] {
@@ -108,8 +108,10 @@ impl Whole {
         };
         let head = |whole: &Whole| format!("{} paused {} ended {}", whole.status, whole.paused, whole.ended);
         note("status", head(self), head(other));
-        note("variables", self.variables.to_string(), other.variables.to_string());
-        note("output", self.output.to_string(), other.output.to_string());
+        // jsonb has an order of its own for the keys of an object.
+        let sorted = |value: &Value| sort(value).to_string();
+        note("variables", sorted(&self.variables), sorted(&other.variables));
+        note("output", sorted(&self.output), sorted(&other.output));
         note("error_message", format!("{:?}", self.error_message), format!("{:?}", other.error_message));
         note("lists", format!("{:?}", self.lists), format!("{:?}", other.lists));
         note("signals", format!("{:?}", self.signals), format!("{:?}", other.signals));
@@ -119,6 +121,18 @@ impl Whole {
             note(&format!("{place:?}"), look(self), look(other));
         }
         (!found.is_empty()).then(|| found.join("\n"))
+    }
+}
+
+/// Sorts the keys of all objects in a value.
+fn sort(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<&String, Value> = fields.iter().map(|(name, value)| (name, sort(value))).collect();
+            json!(fields)
+        }
+        Value::Array(list) => list.iter().map(sort).collect(),
+        other => other.clone(),
     }
 }
 
@@ -151,7 +165,8 @@ impl Served<'_> {
         )));
         let found = rows.fetch_all(&mut *self.connection).await.expect("its tasks");
         let number = |row: &sqlx::postgres::PgRow, name: &str| row.get::<i32, _>(name) as u32;
-        let value = |row: &sqlx::postgres::PgRow, name: &str| row.get::<Option<Value>, _>(name).unwrap_or_default();
+        let value =
+            |row: &sqlx::postgres::PgRow, name: &str| sort(&row.get::<Option<Value>, _>(name).unwrap_or_default());
         let mut rows = BTreeMap::new();
         let mut places = BTreeMap::new();
         self.ids.clear();

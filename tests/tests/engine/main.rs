@@ -57,4 +57,5 @@ mod timer;
 mod trap;
 mod wait;
 mod why;
+mod why_walk;
 mod workflow_actions;

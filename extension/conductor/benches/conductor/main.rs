@@ -4,6 +4,7 @@
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::{Advice, Conductor, Reported};
 use conductor::engine::facts::Facts;
+use conductor::engine::facts::Times;
 use conductor::engine::state::{Execution, State, TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::Graph;
@@ -89,6 +90,9 @@ fn completed(graph: &Graph, task: &str, index: Option<u32>) -> Reported<'static>
         jitter: 0.5,
         advice: Advice::None,
         closing: false,
+        repetitions: 0,
+        times: Times::default(),
+        order: 1,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{EndedTasks, Facts, Item, Missing, Outcome, Scope, Times};
+use crate::engine::facts::{EndedTasks, Facts, Item, Missing, ONLY, Outcome, Scope, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
@@ -78,7 +78,7 @@ pub enum Advice {
 /// A task to make ready, or a task that has ended. The consequences of an event are processed one by one.
 pub(crate) enum Work {
     Ready(NextTask),
-    Ended(EndedTask),
+    Ended(Box<EndedTask>),
 }
 
 /// A task to make ready.
@@ -282,8 +282,11 @@ impl<'a> Conductor<'a> {
 
     fn note_ended(&mut self, ended: &EndedTask) {
         if self.graph.reads_tasks {
-            let name = self.graph.node(ended.key.node).name.clone();
-            let task = (ended.order, ended.outcome.value(&self.missing));
+            let node = self.graph.node(ended.key.node);
+            let name = node.name.clone();
+            let state = &self.execution.state;
+            let is_only = !node.repeats && state.routes == 0 && state.reruns == 0;
+            let task = (if is_only { ONLY } else { ended.order }, ended.outcome.value(&self.missing));
             let noted = Arc::make_mut(&mut self.ended).entry(name).or_insert_with(|| task.clone());
             if noted.0 <= task.0 {
                 *noted = task;

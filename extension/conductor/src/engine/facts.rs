@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Tasks by name, each with its place in the order in which tasks were created.
 pub type EndedTasks = Arc<BTreeMap<String, (i64, Data)>>;
 
+/// The place of a task that can have no other run.
+pub(crate) const ONLY: i64 = i64::MAX;
+
 /// What was loaded of an execution before a step. If a step needs something that was not loaded, it reports it as
 /// missing.
 #[derive(Debug, Clone, Default)]
@@ -253,7 +256,8 @@ impl Object for Tasks {
                 // The newest run counts, whenever it ended.
                 let found = [&self.tasks, &self.ended].into_iter().filter_map(|tasks| tasks.get(name));
                 let found = found.max_by_key(|(order, _)| *order).map(|(_, task)| task.clone());
-                if !self.tasks.contains_key(name) && !self.all {
+                let is_only = self.ended.get(name).is_some_and(|(order, _)| *order == ONLY);
+                if !(is_only || self.all || self.tasks.contains_key(name)) {
                     self.missing.note();
                 }
                 found

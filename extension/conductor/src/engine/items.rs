@@ -214,7 +214,16 @@ impl Conductor<'_> {
         }
         let (end, item) = (outcome.end, outcome.first_failed_item());
         let (context, closing) = (progress.context, progress.closing);
-        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal: None, item, order }));
+        self.work.push_back(Work::Ended(Box::new(EndedTask {
+            key,
+            context,
+            outcome,
+            end,
+            closing,
+            refusal: None,
+            item,
+            order,
+        })));
     }
 
     /// Returns the outcome of a task whose items have all ended; none: their rows were not loaded.

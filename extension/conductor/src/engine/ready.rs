@@ -226,7 +226,7 @@ impl Conductor<'_> {
         let nothing = Data::from(());
         ended.outcome.result.get_or_insert(nothing.clone());
         ended.outcome.error.get_or_insert(nothing);
-        self.work.push_back(Work::Ended(ended));
+        self.work.push_back(Work::Ended(Box::new(ended)));
     }
 
     /// Returns seconds from a number or a template; zero or less counts as none.

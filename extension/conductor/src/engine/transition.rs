@@ -45,7 +45,16 @@ impl<'a> Conductor<'a> {
     pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool, order: i64) {
         let (context, end) = (context.to_vec(), outcome.end);
         let (refusal, item) = (None, None);
-        self.work.push_back(Work::Ended(EndedTask { key, context, outcome, end, closing, refusal, item, order }));
+        self.work.push_back(Work::Ended(Box::new(EndedTask {
+            key,
+            context,
+            outcome,
+            end,
+            closing,
+            refusal,
+            item,
+            order,
+        })));
     }
 
     /// Tests a task's transitions and follows those that fire.

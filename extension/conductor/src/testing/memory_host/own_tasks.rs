@@ -124,6 +124,12 @@ impl Ledger {
         if !self.graph.nodes.iter().any(|node| self.may_wait_for(node, name)) {
             return Err(Refused(format!("no task waits for a signal {name}")));
         }
+        let waited = self.rows.iter().enumerate().filter(|(_, row)| row.signal.as_deref() == Some(name));
+        let newest = waited.filter_map(|(place, row)| Some((row.completed?, place, row.status)));
+        let newest = newest.max_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(Ordering::Equal));
+        if row.is_none() && newest.is_some_and(|(_, _, status)| status == RowStatus::Ended(TaskEnd::Timeout)) {
+            return Err(Refused(format!("signal {name} is too late")));
+        }
         let (name, key) = (name.to_owned(), key.map(str::to_owned));
         self.signals.push(Signal { name, key, payload: payload.clone(), taken_by: row });
         if let Some(row) = row {
