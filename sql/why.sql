@@ -95,8 +95,10 @@ DECLARE
 BEGIN
   IF looks > 0 THEN
     SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = t.part AND w.id = t.execution;
-    SELECT * INTO first FROM workflow.why_rows(child, 1, 1, now) AS w;
-    RETURN QUERY SELECT format('waits for execution %s (%s): %s%s', t.execution, t.action_ref, 'task ' || first.task || ' ', first.why),
+    -- What one of its tasks waits for says more than that it is closing.
+    SELECT * INTO first FROM workflow.why_rows(child, 2, 1, now) AS w ORDER BY w.task IS NULL LIMIT 1;
+    RETURN QUERY SELECT format('%swaits for execution %s (%s): %s%s', CASE WHEN t.timed_out THEN 'has exceeded its time limit, and ' END,
+        t.execution, t.action_ref, 'task ' || first.task || ' ', first.why),
       coalesce(first.hint, format('SELECT * FROM workflow_why(%s)', t.execution));
   ELSE
     RETURN QUERY SELECT format('waits for execution %s (%s)', t.execution, t.action_ref), format('SELECT * FROM workflow_why(%s)', t.execution);
@@ -233,11 +235,30 @@ CREATE FUNCTION workflow.say_rerun(run workflow.workflow_execution, before text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   rule text := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = run.version);
+  call workflow.workflow_task_execution;
+  above workflow.execution_status;
+  caller workflow.workflow_execution;
+  rule_above text;
 BEGIN
+  IF run.depth > 0 THEN
+    SELECT t.* INTO call FROM workflow.workflow_task_execution AS t WHERE t.part = run.part AND t.execution = run.id AND t.calls;
+    IF call.id IS NULL THEN
+      RETURN 'what called it has gone on without it';
+    END IF;
+    SELECT e.status INTO above FROM workflow.execution AS e WHERE e.part = run.part AND e.id = call.workflow_execution;
+    IF NOT workflow.is_end(above) OR above = 'completed' THEN
+      RETURN format('it was called by execution %s, which goes on without it: SELECT * FROM workflow_why(%s)', call.workflow_execution, call.workflow_execution);
+    END IF;
+    SELECT w.* INTO caller FROM workflow.workflow_execution AS w WHERE w.part = run.part AND w.id = call.workflow_execution;
+    rule_above := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = caller.version);
+    IF rule_above = 'never' OR (rule_above = 'not_after_closing' AND workflow.closing_tasks(caller) <> '{}') THEN
+      RETURN format('it was called by execution %s, which cannot be rerun, because its workflow says rerun: %s', caller.id, rule_above);
+    END IF;
+  END IF;
   IF rule = 'never' OR (rule = 'not_after_closing' AND workflow.closing_tasks(run) <> '{}') THEN
     RETURN format('it cannot be rerun, because its workflow says rerun: %s; start a new execution', rule);
   END IF;
-  RETURN concat(workflow.say_closed(run), before, format(CASE WHEN run.state ?| '{failures, staged}' THEN 'SELECT workflow_rerun(%s)'
+  RETURN concat(workflow.say_closed(run), before, format(CASE WHEN run.state ?| '{failures, staged, resolved}' THEN 'SELECT workflow_rerun(%s)'
     ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with' END, run.id));
 END $$;
 COMMENT ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) IS

@@ -1,4 +1,4 @@
--- Makes the tasks of paused executions unclaimable, and stops the clocks of their waits and of the executions: what is left of a
+-- Makes the tasks of paused executions unclaimable, and stops the clocks of their waits, of their calls and of the executions: what is left of a
 -- time limit is kept. Tasks that are being claimed at this moment run.
 WITH queued AS MATERIALIZED (
   SELECT t.part, t.id
@@ -11,7 +11,8 @@ waits AS (
   UPDATE workflow.workflow_task_execution t SET due_in = greatest(t.due_at - $2, '0'), due_at = NULL, updated = $2
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)
   WHERE t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
-    AND t.status = 'scheduled' AND t.signal IS NOT NULL AND t.started_at IS NOT NULL AND t.due_at IS NOT NULL),
+    AND (t.status = 'scheduled' AND t.signal IS NOT NULL AND t.started_at IS NOT NULL OR t.status = 'running' AND t.calls)
+    AND t.due_at IS NOT NULL),
 clocks AS (
   UPDATE workflow.workflow_execution w SET due_in = greatest(w.due_at - $2, '0'), due_at = NULL
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)

@@ -9,7 +9,7 @@ waits AS (
   UPDATE workflow.workflow_task_execution t SET due_at = $2 + t.due_in, due_in = NULL, updated = $2
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)
   WHERE t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
-    AND t.status = 'scheduled' AND t.action_ref IS NULL AND t.due_in IS NOT NULL),
+    AND (t.status = 'scheduled' AND t.action_ref IS NULL OR t.status = 'running' AND t.calls) AND t.due_in IS NOT NULL),
 clocks AS (
   UPDATE workflow.workflow_execution w SET due_at = $2 + w.due_in, due_in = NULL
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)

@@ -8,7 +8,8 @@ SET status = d.status, paused = d.paused, pause_reason = CASE WHEN d.paused THEN
     current_tasks = coalesce(d.current_tasks, w.current_tasks), completed_tasks = coalesce(d.completed_tasks, w.completed_tasks),
     failed_tasks = coalesce(d.failed_tasks, w.failed_tasks), skipped_tasks = coalesce(d.skipped_tasks, w.skipped_tasks),
     -- One that stops has no time limit any more; what the next tick has to do about it stays due.
-    due_at = CASE WHEN d.current_tasks IS NULL AND (d.status = 'running' OR w.due_at <= $1) THEN w.due_at END,
+    due_at = CASE WHEN $2 AND d.status = 'running' AND d.current_tasks IS NULL THEN d.due_at
+                  WHEN d.current_tasks IS NULL AND (d.status = 'running' OR w.due_at <= $1) THEN w.due_at END,
     due_in = CASE WHEN d.paused THEN w.due_in END, updated = $1
 FROM rows AS d
 WHERE w.part = (d.id >> 48)::int AND w.id = d.id

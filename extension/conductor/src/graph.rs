@@ -105,6 +105,8 @@ pub struct Node {
     pub beside_fail: bool,
     /// Whether it is the `finally` task, or follows from it.
     pub follows_finally: bool,
+    /// Whether its failure may start other tasks.
+    pub handles_failures: bool,
     /// The task whose success is the only way to reach it.
     pub follows: Option<NodeId>,
     /// Higher goes first.
@@ -386,6 +388,7 @@ fn compile_task(
         closing: false,
         beside_fail: false,
         follows_finally: false,
+        handles_failures: false,
         follows: None,
         priority: task.priority,
         max_lost_leases: task.max_lost_leases,

@@ -41,6 +41,8 @@ pub struct Advance<'c, 'conn> {
     pub run_on: BTreeMap<i64, Vec<Rerun>>,
     /// Who reports what is being advanced.
     pub reporter: Reporter,
+    /// Whether waiting tasks were withdrawn.
+    pub has_withdrawn: bool,
     /// How many more tasks that no worker does this call goes on with.
     pub own_tasks_left: usize,
     /// To how many more executions this call passes on what was done to those that call them.
@@ -72,9 +74,9 @@ impl<'c, 'conn> Advance<'c, 'conn> {
     /// Takes up executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
         let (batch, unheard, run_on) = Default::default();
-        let reporter = Reporter::Engine;
+        let (reporter, has_withdrawn) = (Reporter::Engine, false);
         let (own_tasks_left, family_left) = (OWN_TASKS, MAX_REACHED);
-        Advance { client, now, runs, batch, unheard, run_on, reporter, own_tasks_left, family_left }
+        Advance { client, now, runs, batch, unheard, run_on, reporter, has_withdrawn, own_tasks_left, family_left }
     }
 
     /// Reads executions that are locked as they stand now: what they have yet to write would be lost.

@@ -52,11 +52,28 @@ pub fn finish(
     let mut advance = Advance::new(client, now, runs);
     advance.reporter = reporter;
     let mut handed = Vec::new();
-    let states = report(&mut advance, &taken, asking, &mut handed)?;
+    let mut states = report(&mut advance, &taken, asking, &mut handed)?;
+    if advance.has_withdrawn {
+        correct(client, &mut states)?;
+    }
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
     });
     Ok(Finished { answers: answers.collect(), handed, leases })
+}
+
+/// What was to be retried may have been withdrawn by what was reported after it.
+fn correct(client: &SpiClient, states: &mut States) -> Result<(), Error> {
+    let waiting = states.iter().filter(|(_, state)| *state == "retrying");
+    let waiting: Vec<i64> = waiting.filter_map(|(task, _)| *task).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let mut rows = statements::run(client, include_str!("../../queries/find_ended.sql"), &[waiting.into()])?;
+    while rows.next().is_some() {
+        states.insert(rows.get::<i64>(1)?, rows.get::<String>(2)?.unwrap_or_default());
+    }
+    Ok(())
 }
 
 /// What is known of reported tasks.

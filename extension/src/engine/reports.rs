@@ -111,7 +111,7 @@ fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Resu
         && !outcome.completed
         && let Some(obstacle) = outcome.obstacle()
     {
-        let message = format!("the result of task {} cannot be used: {obstacle}", outcome.task.unwrap_or_default());
+        let message = format!("the report of task {} cannot be used: {obstacle}", outcome.task.unwrap_or_default());
         return Err(Refusal { code: "WF614", message });
     }
     let usable = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::usable_data);

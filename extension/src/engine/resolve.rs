@@ -144,10 +144,12 @@ impl Resolution<'_> {
         let Some((known, node)) = found else { return Err(self.missing()) };
         let key = TaskKey { node, route: row.route, visit: row.visit };
         if row.index.is_some() {
-            return Err(self.refused("it is an item of a task that has ended", "rerun the execution once it has ended"));
+            return Err(
+                self.refused("it is an item of a task that has failed", "rerun the execution once it has ended")
+            );
         }
-        if !known.before.state.failures.contains(&key) {
-            let why = format!("it ended as {}, and the workflow has handled that", row.status);
+        if !known.before.state.failures.contains(&key) || known.graph.node(node).handles_failures {
+            let why = format!("it ended as {}, and the workflow handles that", row.status);
             return Err(self.refused(&why, "resolve what the workflow waits for now, or cancel it"));
         }
         if self.end != TaskEnd::Completed {
@@ -164,9 +166,13 @@ impl Resolution<'_> {
                 Some(_) => ItemOutcomes::NotLoaded,
             },
         };
-        advance.conduct(run, Facts::default(), &Reports::default(), |conductor| {
-            conductor.resolve(key, &row.context, outcome.clone(), row.closing, self.task);
+        let trouble = advance.conduct(run, Facts::default(), &Reports::default(), |conductor| {
+            conductor.resolve(key, &row.context, outcome.clone(), row.closing, self.task)
         })?;
+        if let Some(cause) = trouble.flatten() {
+            let hint = "give a result that its workflow can go on with";
+            return Err(self.refused(&cause.message, hint));
+        }
         advance.batch.end_task(EndedRow {
             id: self.task,
             end: self.end,

@@ -37,6 +37,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
 
 /// Tells the conductor what was withdrawn.
 fn take_back(advance: &mut Advance, gone: BTreeMap<i64, Vec<(String, u32, u32, u32, i64)>>) -> Result<(), Error> {
+    advance.has_withdrawn = true;
     advance.load(gone.keys().copied().collect())?;
     for (id, tasks) in gone {
         let Some(run) = advance.runs.get(&id) else { continue };

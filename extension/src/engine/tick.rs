@@ -177,8 +177,8 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
     let (mut late, mut calls) = (Vec::new(), Vec::new());
     while rows.next().is_some() {
         let (task, seconds) = (rows.get::<i64>(1)?.unwrap_or_default(), rows.get::<i32>(2)?.unwrap_or_default());
-        if let Some(child) = rows.get::<i64>(4)? {
-            calls.push((task, child));
+        if rows.get::<i64>(4)?.is_some() {
+            calls.push(task);
             continue;
         }
         let message = match rows.get::<String>(3)? {
@@ -188,18 +188,19 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
         late.push((task, "timeout", Some(json!({"type": "timeout", "message": message}).to_string())));
     }
     woken += (late.len() + calls.len()) as i32;
-    end(client, *now, late.into_iter())?;
     stop_late_calls(client, *now, calls)?;
+    end(client, *now, late.into_iter())?;
     Ok(woken)
 }
 
 /// Cancels what calls whose time is over have called. A call ends once that has closed.
-fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<(i64, i64)>) -> Result<(), Error> {
+fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<i64>) -> Result<(), Error> {
     if calls.is_empty() {
         return Ok(());
     }
-    let (tasks, children): (Vec<i64>, Vec<i64>) = calls.into_iter().unzip();
-    statements::run(client, include_str!("../../queries/mark_late_calls.sql"), &[tasks.into(), now.into()])?;
+    let arguments = [calls.into(), now.into()];
+    let marked = statements::run(client, include_str!("../../queries/mark_late_calls.sql"), &arguments)?;
+    let children = numbers(marked, 1)?;
     let mut advance = Advance::new(client, now, BTreeMap::new());
     sub_workflows::cancel_free(&mut advance, children)?;
     settle(&mut advance, None)?;

@@ -99,6 +99,8 @@ pub(super) struct RunRow {
     pub(super) variables: Option<String>,
     pub(super) causes: Vec<Cause>,
     pub(super) rerun: bool,
+    /// Seconds that the workflow may take.
+    pub(super) time_limit: Option<u64>,
     pub(super) ended: bool,
     /// Its tasks by their final status, if known.
     pub(super) lists: Option<TaskLists>,
@@ -233,6 +235,7 @@ impl Batch {
                 variables: changes.variables.as_ref().map(json_text),
                 causes: changes.causes.clone(),
                 rerun: changes.rerun,
+                time_limit: run.graph.timeout,
                 ended: changes.end.is_some(),
                 lists: changes.end.as_ref().and_then(|end| end.lists.clone()),
                 turned: execution.status != run.before.status,

@@ -4,6 +4,7 @@
 use super::batch::{Batch, ExecutionRow, RunRow};
 use crate::engine::task_lists;
 use crate::error::Error;
+use crate::pg::clock::after;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
@@ -84,6 +85,7 @@ fn update_runs(
         [
             ("id", value(run.id)),
             ("status", Value::Label(run.status.name())),
+            ("due_at", value(run.time_limit.filter(|_| rerun).map(|seconds| after(now, seconds as f64)))),
             ("paused", value(run.paused)),
             ("state", value(jsonb(&run.state))),
             ("variables", value(jsonb(&run.variables))),

@@ -468,3 +468,68 @@ async fn the_error_of_a_call_leads_down_to_what_broke() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_call_and_its_child_that_are_late_in_one_tick_are_retried_all_the_same() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks: [{name: w, wait_for: {signal: s, timeout: 20}}]\n").await;
+        let id = session
+            .begin("tasks: [{name: call, action: demo.child, timeout: 40, retry: {count: 1, delay: 10}}]\n")
+            .await;
+        session.at(60.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.at(70.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(statuses(&mut session, id).await, ["running", "failed", "running"]);
+        session.run(format!("SELECT workflow_signal({}, 's')", id + 2)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_child_that_was_cancelled_by_hand_cancels_its_caller_although_the_call_is_late() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define_as("demo.child", "finally: tidy\ntasks: [{name: x, action: demo.a}, {name: tidy, action: demo.c}]\n")
+            .await;
+        let id = session
+            .begin("tasks:\n  - {name: call, action: demo.child, timeout: 30, on_timeout: h}\n  - {name: h, action: demo.b}\n")
+            .await;
+        session.run(format!("SELECT workflow_cancel({})", id + 1)).await;
+        session.at(31.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.work("tidy", json!(null)).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_hint_for_what_was_called_heeds_what_called_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks: [{name: x, action: demo.a}]\n").await;
+        let hint = async |session: &mut Session, id: i64| -> String {
+            session.value(format!("SELECT hint FROM workflow_why({id})")).await
+        };
+        let id = session
+            .begin("tasks:\n  - {name: call, action: demo.child, on_failure: h}\n  - {name: h, action: demo.b}\n")
+            .await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!({})).await;
+        let said = hint(&mut session, id + 1).await;
+        assert_eq!(
+            said,
+            format!("it was called by execution {id}, which goes on without it: SELECT * FROM workflow_why({id})")
+        );
+        session.work("h", json!(null)).await;
+        let id = session.begin("rerun: never\ntasks: [{name: call, action: demo.child}]\n").await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!({})).await;
+        assert!(hint(&mut session, id + 1).await.contains("its workflow says rerun: never"));
+    })
+    .await;
+}

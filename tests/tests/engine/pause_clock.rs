@@ -53,3 +53,41 @@ async fn what_runs_keeps_its_own_clock() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_call_of_a_paused_execution_is_not_too_late() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks: [{name: x, action: demo.a}]\n").await;
+        let id = session.begin("tasks: [{name: call, action: demo.child, timeout: 60}]\n").await;
+        session.at(50.0).await;
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        session.at(600.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.run(format!("SELECT workflow_resume({id})")).await;
+        session.at(609.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.work("x", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rerun_has_the_time_of_its_workflow_anew() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin("timeout: 100\ntasks: [{name: a, action: demo.a}]\n").await;
+        let [a] = session.claim_named(["a"]).await;
+        session.fail(&a, json!({})).await;
+        session.at(90.0).await;
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.at(189.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.status(id).await["status"], "running");
+        session.at(190.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.status(id).await["status"], "timeout");
+    })
+    .await;
+}

@@ -421,3 +421,20 @@ async fn a_report_may_come_from_another_session_than_the_claim() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_retry_that_another_report_of_the_batch_withdraws_is_answered_as_cancelled() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .begin("tasks: [{name: a, action: demo.a, retry: {count: 3, delay: 60}}, {name: b, action: demo.b}]\n")
+            .await;
+        let [a, b] = session.claim_named(["a", "b"]).await;
+        let report = [(a.task, a.lease_token, "failed"), (b.task, b.lease_token, "failed")];
+        for _ in 0..2 {
+            let answers = session.finish(&report).await;
+            assert_eq!(answers.iter().map(Answer::word).collect::<Vec<_>>(), ["cancelled", "failed"]);
+        }
+    })
+    .await;
+}

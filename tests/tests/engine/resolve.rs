@@ -101,7 +101,7 @@ async fn what_cannot_be_resolved_is_refused_with_a_way_out() {
         let [b] = session.claim_named(["b"]).await;
         session.fail(&b, json!({})).await;
         let refusal = session.refused(format!("SELECT workflow_resolve({})", b.task)).await;
-        assert!(refusal.message.contains("the workflow has handled that"), "{refusal:?}");
+        assert!(refusal.message.contains("the workflow handles that"), "{refusal:?}");
         for call in ["NULL", "1, NULL", "1, 'done'", "1, 'completed', NULL, repeat('x', 20000)"] {
             let refusal = session.refused(format!("SELECT workflow_resolve({call})")).await;
             assert_eq!(refusal.code().1, "WF613", "{call}: {refusal:?}");
@@ -150,6 +150,52 @@ async fn a_workflow_says_whether_it_may_be_rerun() {
                 assert!(refusal.message.contains(&format!("rerun: {rule}")), "{refusal:?}");
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failure_whose_handlers_have_started_is_not_resolved() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest = "tasks:
+  - {name: t, action: demo.a, on_complete: [h, fail]}
+  - {name: h, action: demo.b, with_items: [1, 2]}
+";
+        let id = session.begin(rest).await;
+        let [t] = session.claim_named(["t"]).await;
+        session.fail(&t, json!({})).await;
+        let refusal = session.refused(format!("SELECT workflow_resolve({})", t.task)).await;
+        assert!(refusal.message.contains("the workflow handles that"), "{refusal:?}");
+        let [one, two] = session.claim_named(["h", "h"]).await;
+        session.complete(&one, json!(null)).await;
+        session.complete(&two, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_resolution_a_rerun_completes_also_where_nothing_follows() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest = "finally: tidy
+tasks:
+  - {name: t, action: demo.a, publish: {v: '{{ result().a }}'}}
+  - {name: tidy, action: demo.c}
+";
+        let id = session.begin(rest).await;
+        let [t] = session.claim_named(["t"]).await;
+        session.fail(&t, json!({})).await;
+        let refusal = session.refused(format!("SELECT workflow_resolve({})", t.task)).await;
+        assert!(refusal.message.contains("WF605") && refusal.hint.contains("give a result"), "{refusal:?}");
+        session.run(format!("SELECT workflow_resolve({}, result => '{{\"a\": 5}}')", t.task)).await;
+        session.work("tidy", json!(null)).await;
+        let hint: String = session.value(format!("SELECT hint FROM workflow_why({id})")).await;
+        assert!(hint.ends_with(&format!("SELECT workflow_rerun({id})")), "{hint}");
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.work("tidy", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
     })
     .await;
 }

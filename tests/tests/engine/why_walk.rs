@@ -101,7 +101,7 @@ tasks:
         let child: i64 = session.value("SELECT max(id) FROM workflow.execution").await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.c}')").await;
         session.fail(&tasks[0], json!({"message": "broke"})).await;
-        says(&mut session, id, &["call waits for execution", "it has failed (task x"]).await;
+        says(&mut session, id, &["call waits for execution", "task tidy waits in the queue"]).await;
         says(&mut session, child, &["it has failed", "tidy waits in the queue"]).await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.d}')").await;
         session.complete(&tasks[0], json!(null)).await;

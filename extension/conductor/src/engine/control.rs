@@ -104,7 +104,8 @@ impl Conductor<'_> {
     /// Runs tasks of a finished execution again, along with what would have started when it stopped.
     pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         let staged = std::mem::take(&mut self.execution.state.staged);
-        if tasks.is_empty() && staged.is_empty() {
+        let resolved = std::mem::take(&mut self.execution.state.resolved);
+        if tasks.is_empty() && staged.is_empty() && !resolved {
             return Err("none of its tasks failed".to_owned());
         }
         // The `finally` task runs at this end too, with what follows from it, however it went last time.
@@ -129,12 +130,23 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    /// Lets a task that has failed unhandled, in an execution that has not ended, count as done.
-    pub fn resolve(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool, order: i64) {
+    /// Lets a task that has failed unhandled, in an execution that has not ended, count as done. Returns what goes wrong
+    /// with that.
+    pub fn resolve(
+        &mut self,
+        key: TaskKey,
+        context: &[u32],
+        outcome: Outcome,
+        closing: bool,
+        order: i64,
+    ) -> Option<Cause> {
+        let causes = self.changes.causes.len();
         self.execution.state.failures.retain(|failed| *failed != key);
+        self.execution.state.resolved = true;
         self.execution.state.live += 1;
         self.end_task(key, context, outcome, closing, order);
         self.run();
+        self.changes.causes.get(causes).cloned()
     }
 
     fn rerun_task(&mut self, task: &Rerun) {

@@ -198,6 +198,9 @@ pub struct State {
     /// The verdict once the `finally` task has begun.
     #[serde(skip_serializing_if = "is_default")]
     pub verdict: Option<Status>,
+    /// Whether a failure was resolved by hand, so that a rerun may have nothing left to do.
+    #[serde(skip_serializing_if = "is_default")]
+    pub resolved: bool,
     /// Since when it is being cancelled.
     #[serde(skip_serializing_if = "is_default")]
     pub canceling_since: Option<Moment>,
@@ -228,6 +231,7 @@ impl Default for State {
             failures: Vec::new(),
             staged: Vec::new(),
             verdict: None,
+            resolved: false,
             canceling_since: None,
             forced: false,
         }

@@ -19,6 +19,20 @@ pub(crate) fn settle(graph: &mut Graph) {
         node.beside_fail = !handled[id];
         node.follows_finally = last[id] && !forward[id];
     }
+    let handles: Vec<bool> = graph.nodes.iter().map(|node| handles_failures(graph, node)).collect();
+    for (node, handles) in graph.nodes.iter_mut().zip(handles) {
+        node.handles_failures = handles;
+    }
+}
+
+/// Whether the failure of a task may start others.
+fn handles_failures(graph: &Graph, node: &Node) -> bool {
+    let ends = ["failed", "timeout", "abandoned", "cancelled"];
+    let fires = |next: &&Transition| {
+        let source = next.when.map(|when| graph.programs.source(when));
+        source.is_none_or(|source| ends.iter().any(|end| may_hold_after(source, end, &graph.limits)))
+    };
+    node.next.iter().filter(fires).any(|next| next.successors().next().is_some())
 }
 
 /// Returns which tasks are reached from some by transitions that lead on.

@@ -361,7 +361,7 @@ impl Ledger {
             let mut open = rerun.released.unwrap_or(1);
             for row in self.rows.iter_mut().filter(|row| row.key == rerun.key) {
                 if rerun.reset_items || row.status != RowStatus::Ended(TaskEnd::Completed) || rerun.released.is_none() {
-                    row.retries = 0;
+                    (row.retries, row.repetitions) = (0, 0);
                     (row.started, row.completed, row.begun) = (None, None, false);
                     row.result = None;
                     row.status = if open > 0 { RowStatus::Ready } else { RowStatus::Held };
