@@ -215,6 +215,21 @@ BEGIN
     JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
     WHERE w.version IS NOT NULL AND workflow.is_end(e.status) AND e.status <> w.status
     UNION ALL
+    SELECT 'in an execution that has stopped, only what closes it waits, unless the next tick withdraws it', 'workflow_task_execution', t.id,
+      format('task %s is %s, the workflow %s', t.task_name, t.status, w.status)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE w.version IS NOT NULL AND w.status <> 'running' AND w.due_at IS NULL AND t.status IN ('requested', 'scheduled')
+      AND (NOT t.closing OR w.state ? 'forced')
+    UNION ALL
+    SELECT 'an execution that has failed says why', 'workflow_execution', w.id, format('error_message is %s', coalesce(w.error_message, 'null'))
+    FROM workflow.workflow_execution w
+    WHERE w.version IS NOT NULL AND w.status IN ('failed', 'timeout')
+      AND (w.errors IS NULL OR w.error_message IS DISTINCT FROM w.errors -> 0 ->> 'message')
+    UNION ALL
+    SELECT 'a time limit stands still during a pause, and only then', 'workflow_execution', w.id, format('%s is left', w.due_in)
+    FROM workflow.workflow_execution w WHERE w.due_in IS NOT NULL AND NOT w.paused
+    UNION ALL
     SELECT 'a queued task is claimable', 'workflow_task_execution', t.id, format('task %s is %s', t.task_name, t.status)
     FROM workflow.workflow_task_execution t
     WHERE t.queue_at IS NOT NULL AND (t.status <> 'scheduled' OR t.held)
@@ -295,7 +310,7 @@ BEGIN
     SELECT 'a retry count stays within its bound', 'workflow_task_execution', t.id, format('%s of %s', t.retry_count, t.max_retries)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
-    WHERE w.version IS NOT NULL AND t.retry_count > t.max_retries AND t.task_index IS NULL
+    WHERE w.version IS NOT NULL AND t.retry_count > t.max_retries
   ) AS broken
   LIMIT max_rows;
 END $$;

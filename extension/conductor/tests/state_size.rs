@@ -55,9 +55,9 @@ fn what_goes_without_saying_is_not_written() {
     assert_eq!(json(&ledger), uncounted);
     (0..3).for_each(|row| ledger.claim(row).expect("it is ready"));
     // The end of one of many items is left to its row. With the last one, all are counted.
-    assert_eq!(ledger.report(0, TaskEnd::Completed, None), Ok("running"));
+    assert_eq!(ledger.report(0, TaskEnd::Completed, None), Ok("completed"));
     assert_eq!(json(&ledger), uncounted);
-    assert_eq!(ledger.report(2, TaskEnd::Completed, None), Ok("running"));
+    assert_eq!(ledger.report(2, TaskEnd::Completed, None), Ok("completed"));
     let stored = json(&ledger);
     assert_eq!(stored, r#"{"live":1,"items":[{"node":0,"total":3,"released":3,"ended":2,"tolerated":0}]}"#);
     assert_eq!(serde_json::from_str::<State>(&stored).expect("it can be read"), ledger.execution.state);

@@ -35,6 +35,15 @@ async fn every_broken_invariant_is_found() {
                 format!("{runs} status = 'failed' WHERE execution = {ended}"),
                 "an execution and its workflow end with the same status",
             ),
+            (
+                format!("{runs} status = 'failed' WHERE execution = {waiting}"),
+                "in an execution that has stopped, only what closes it waits, unless the next tick withdraws it",
+            ),
+            (format!("{runs} status = 'failed' WHERE execution = {running}"), "an execution that has failed says why"),
+            (
+                format!("{runs} due_in = '1 minute' WHERE execution = {running}"),
+                "a time limit stands still during a pause, and only then",
+            ),
             (format!("{tasks} queue_at = now() WHERE {}", task(running)), "a queued task is claimable"),
             (
                 format!("{tasks} queue_at = NULL WHERE {}", task(waiting)),
