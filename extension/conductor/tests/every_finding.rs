@@ -111,6 +111,11 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "tasks: [{name: a, next: [{when: false, do: b}]}, {name: b}]",
         "tasks: [{name: a, next: [{when: true, do: b}]}, {name: b}]",
     ),
+    (
+        "WF115",
+        "finally: b\ntasks: [{name: a, action: ci.any, on_success: b}, {name: b, action: ci.any}]",
+        "finally: b\ntasks: [{name: a, action: ci.any}, {name: b, action: ci.any}]",
+    ),
     ("WF201", "tasks: [{name: a, input: {x: 1}}]", "tasks: [{name: a, action: ci.any, input: {x: 1}}]"),
     ("WF202", "tasks: [{name: a, when: ''}]", "tasks: [{name: a, when: true}]"),
     (

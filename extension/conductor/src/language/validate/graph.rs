@@ -63,6 +63,14 @@ fn targets(check: &mut Check<'_>, shape: &Shape<'_>) {
         let message = format!("`finally` names the undefined task `{}`", shorten(target, 80));
         check.at("finally").error(104, message, suggest(target, &valid));
     }
+    if let Some(finally) = shape.finally
+        && let Some(from) = shape.inbound_tasks(finally).first()
+    {
+        let (name, from) = (shorten(&tasks[finally].name, 80), shorten(&tasks[*from].name, 80));
+        let message = format!("`finally` names task `{name}`, which task `{from}` leads to as well");
+        let hint = "remove that transition: the `finally` task runs once at every end".to_owned();
+        check.at("finally").error(115, message, hint);
+    }
     valid.extend(COMMANDS);
     for (i, task) in tasks.iter().enumerate() {
         for (j, next) in interrupt::checked(&task.next).enumerate() {
