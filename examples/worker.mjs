@@ -49,7 +49,7 @@ async function handle(task, signal) {
   try {
     outcome.result = (await handlers[task.action](task, signal)) ?? null;
     // What PostgreSQL cannot store must not spoil the reports beside it.
-    if (JSON.stringify(outcome).includes('\\u0000')) throw new Error('the result contains a NUL character');
+    if (/(?<!\\)(?:\\\\)*\\u0000/.test(JSON.stringify(outcome))) throw new Error('the result contains a NUL character');
   } catch (error) {
     const { name = 'Error', message = String(error), may_retry, retry_in, progress } = error ?? {};
     const status = signal.aborted && name === 'AbortError' ? 'cancelled' : 'failed';

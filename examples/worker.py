@@ -12,7 +12,7 @@
 
 Settings: WORKER_NAME, WORKER_THREADS (8), WORKER_LEASE in seconds (30).
 """
-import json, os, random, signal, sys, threading, time
+import json, os, random, re, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -20,6 +20,7 @@ import psycopg
 NAME = os.environ.get("WORKER_NAME", f"python {os.getpid()}")
 THREADS = int(os.environ.get("WORKER_THREADS", "8"))
 LEASE = float(os.environ.get("WORKER_LEASE", "30"))
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # an escape, not an escaped backslash before u0000
 
 
 def build(task, stop):
@@ -71,7 +72,7 @@ class Worker:
         try:
             outcome["result"] = HANDLERS[task["action"]](task, stop)
             # What PostgreSQL cannot store must not spoil the reports beside it.
-            if "\\u0000" in json.dumps(outcome, allow_nan=False):
+            if NUL.search(json.dumps(outcome, allow_nan=False)):
                 raise ValueError("the result contains a NUL character")
         except Exception as error:
             failure = {"type": type(error).__name__, "message": str(error).replace("\0", "\ufffd")}
