@@ -24,11 +24,25 @@ pub use batch::{Batch, EndedRow, RetriedRow};
 pub use leases::{Leases, lock_leases, sort, turn_leases};
 pub use tasks::Handed;
 
+/// Rows of a task that were withdrawn.
+pub struct WithdrawnRows {
+    /// Name of the task.
+    pub task_name: String,
+    /// Its route.
+    pub route: u32,
+    /// How often it ran before in a cycle.
+    pub visit: u32,
+    /// Number of rows.
+    pub count: u32,
+    /// The highest id among them.
+    pub newest: i64,
+}
+
 /// Follow-up work after a write.
 #[derive(Default)]
 pub struct Written {
     /// Withdrawn tasks, by execution: the conductor must be notified of them.
-    pub withdrawn: BTreeMap<i64, Vec<(String, u32, u32, u32, i64)>>,
+    pub withdrawn: BTreeMap<i64, Vec<WithdrawnRows>>,
     /// Executions that are stopping, along with their children.
     /// True: also those called by tasks that close them.
     pub stopped: Vec<(i64, bool)>,
@@ -185,7 +199,7 @@ impl Batch {
         &self,
         client: &SpiClient,
         now: TimestampWithTimeZone,
-    ) -> Result<BTreeMap<i64, Vec<(String, u32, u32, u32, i64)>>, Error> {
+    ) -> Result<BTreeMap<i64, Vec<WithdrawnRows>>, Error> {
         let mut withdrawn: BTreeMap<i64, Vec<_>> = BTreeMap::new();
         if self.withdraw.is_empty() {
             return Ok(withdrawn);
@@ -205,21 +219,25 @@ impl Batch {
         }
         let mut gone = statements::run(client, include_str!("../queries/withdraw_tasks.sql"), &arguments)?;
         while gone.next().is_some() {
-            let count = |ordinal| Ok::<u32, Error>(gone.get::<i32>(ordinal)?.unwrap_or_default() as u32);
-            let number = |ordinal| Ok::<i64, Error>(gone.get::<i64>(ordinal)?.unwrap_or_default());
-            let name = gone.get::<String>(2)?.unwrap_or_default();
-            let task = (name, count(3)?, count(4)?, number(5)? as u32, number(6)?);
-            withdrawn.entry(gone.get::<i64>(1)?.unwrap_or_default()).or_default().push(task);
+            let small = |ordinal| Ok::<u32, Error>(gone.get::<i32>(ordinal)?.unwrap_or_default() as u32);
+            let rows = WithdrawnRows {
+                task_name: gone.get::<String>(2)?.unwrap_or_default(),
+                route: small(3)?,
+                visit: small(4)?,
+                count: gone.get::<i64>(5)?.unwrap_or_default() as u32,
+                newest: gone.get::<i64>(6)?.unwrap_or_default(),
+            };
+            withdrawn.entry(gone.get::<i64>(1)?.unwrap_or_default()).or_default().push(rows);
         }
         Ok(withdrawn)
     }
 }
 
 /// Returns the withdrawn tasks in the form that the conductor takes.
-pub fn withdrawn(graph: &Graph, tasks: &[(String, u32, u32, u32, i64)]) -> Vec<Withdrawn> {
-    let known = tasks.iter().filter_map(|(name, route, visit, count, order)| {
-        let key = TaskKey { node: graph.find(name)?, route: *route, visit: *visit };
-        Some(Withdrawn { key, count: *count, order: *order })
+pub fn withdrawn(graph: &Graph, tasks: &[WithdrawnRows]) -> Vec<Withdrawn> {
+    let known = tasks.iter().filter_map(|rows| {
+        let key = TaskKey { node: graph.find(&rows.task_name)?, route: rows.route, visit: rows.visit };
+        Some(Withdrawn { key, count: rows.count, order: rows.newest })
     });
     known.collect()
 }

@@ -4,6 +4,7 @@ pub mod cause;
 pub mod commands;
 pub mod conductor;
 pub mod control;
+pub(crate) mod evaluation;
 pub mod facts;
 pub mod item_outcomes;
 pub mod items;

@@ -6,7 +6,7 @@ use crate::engine::reports;
 use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::queue::asking::Asking;
-use crate::store::{Handed, Written, withdrawn};
+use crate::store::{Handed, WithdrawnRows, Written, withdrawn};
 use conductor::engine::commands::Withdrawn;
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
 }
 
 /// Tells the conductor what was withdrawn.
-fn take_back(advance: &mut Advance, gone: BTreeMap<i64, Vec<(String, u32, u32, u32, i64)>>) -> Result<(), Error> {
+fn take_back(advance: &mut Advance, gone: BTreeMap<i64, Vec<WithdrawnRows>>) -> Result<(), Error> {
     advance.has_withdrawn = true;
     advance.load(gone.keys().copied().collect())?;
     for (id, tasks) in gone {

@@ -96,11 +96,11 @@ impl Batch {
         let repeated = self.retried.iter().filter(|row| row.again.repeats);
         events.extend(repeated.map(|row| Event { kind: "repeating", task: Some(row.id), ..Event::default() }));
         for (run, tasks) in &self.written.withdrawn {
-            events.extend(tasks.iter().map(|(task_name, _, _, count, _)| Event {
+            events.extend(tasks.iter().map(|rows| Event {
                 kind: "cancelled",
                 run: Some(*run),
-                task_name: Some(task_name.clone()),
-                message: Some(format!("{count} had not started")),
+                task_name: Some(rows.task_name.clone()),
+                message: Some(format!("{} had not started", rows.count)),
                 ..Event::default()
             }));
         }

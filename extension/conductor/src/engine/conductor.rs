@@ -7,12 +7,12 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{EndedTasks, Facts, Item, Missing, ONLY, Outcome, Scope, Times};
+use crate::engine::facts::{EndedTasks, Facts, Missing, ONLY, Outcome, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
 use crate::expression::opaque;
-use crate::expression::{self, Data, ExpressionError, ProgramId, Rendering};
+use crate::expression::{self, Data};
 use crate::graph::{Graph, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -102,8 +102,6 @@ pub(crate) struct EndedTask {
     pub closing: bool,
     /// Why it could not begin.
     pub refusal: Option<Cause>,
-    /// The item whose failure ended it.
-    pub item: Option<u32>,
     /// Its place in the order in which tasks were created.
     pub order: i64,
 }
@@ -457,65 +455,5 @@ impl<'a> Conductor<'a> {
 
     pub(crate) fn branch(&self, context: &[u32]) -> Option<Data> {
         self.variables.as_ref().map(|variables| self.execution.state.variables(variables, context))
-    }
-
-    pub(crate) fn render(
-        &self,
-        rendering: &Rendering,
-        vars: Option<Data>,
-        task: Option<(&str, &Outcome)>,
-        item: Option<&Item>,
-    ) -> Result<Data, ExpressionError> {
-        if let Rendering::Literal(value) = rendering {
-            return Ok(value.clone());
-        }
-        self.graph.programs.render(rendering, &self.scope(vars, task, item).value())
-    }
-
-    fn scope<'s>(
-        &'s self,
-        vars: Option<Data>,
-        task: Option<(&'s str, &'s Outcome)>,
-        item: Option<&'s Item>,
-    ) -> Scope<'s> {
-        let (facts, ended, missing) = (self.facts, &self.ended, &self.missing);
-        Scope { facts, ended, vars, task, item, system: self.system(), missing }
-    }
-
-    /// Returns what the system says, with the verdict and the errors of this step.
-    fn system(&self) -> Option<Data> {
-        let known = self.facts.system.as_ref()?;
-        let verdict = self.execution.state.verdict.or(match self.execution.status {
-            Status::Running => None,
-            Status::Canceling => Some(Status::Cancelled),
-            status => Some(status),
-        });
-        if verdict.is_none() && self.changes.causes.is_empty() {
-            return Some(known.clone());
-        }
-        let field = |name: &str| known.get_attr(name).ok().filter(|value| !value.is_undefined());
-        let before = field("errors").and_then(|errors| errors.try_iter().ok()).into_iter().flatten();
-        let errors: Vec<Data> =
-            before.chain(self.changes.causes.iter().map(|cause| cause.entry(self.facts.now))).collect();
-        let kept = ["workflow_ref", "execution", "now"].into_iter().filter_map(|name| Some((name, field(name)?)));
-        let verdict = verdict.map_or_else(|| Data::from(()), |verdict| Data::from(verdict.name()));
-        Some(Data::from_pairs(kept.chain([("verdict", verdict), ("errors", Data::from(errors))])))
-    }
-
-    pub(crate) fn holds(
-        &self,
-        program: ProgramId,
-        vars: Option<Data>,
-        task: Option<(&str, &Outcome)>,
-    ) -> Result<bool, ExpressionError> {
-        // The two most common conditions don't need the template machine.
-        if let Some((_, outcome)) = task {
-            match self.graph.programs.source(program) {
-                "{{ succeeded() }}" => return Ok(outcome.end == TaskEnd::Completed),
-                "{{ completed() }}" => return Ok(true),
-                _ => {}
-            }
-        }
-        self.graph.programs.holds(program, &self.scope(vars, task, None).value())
     }
 }

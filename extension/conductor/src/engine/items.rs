@@ -2,7 +2,7 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Again, Report, Row, Start, Withdrawn};
-use crate::engine::conductor::{Conductor, EndedTask, Reported, Work};
+use crate::engine::conductor::{Conductor, Reported};
 use crate::engine::facts::{Item, Outcome};
 use crate::engine::item_outcomes::{ItemOutcomes, RowEnd};
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
@@ -212,18 +212,7 @@ impl Conductor<'_> {
         if outcome.end == TaskEnd::Cancelled && progress.cancelled > 0 {
             self.stop(Status::Canceling);
         }
-        let (end, item) = (outcome.end, outcome.first_failed_item());
-        let (context, closing) = (progress.context, progress.closing);
-        self.work.push_back(Work::Ended(Box::new(EndedTask {
-            key,
-            context,
-            outcome,
-            end,
-            closing,
-            refusal: None,
-            item,
-            order,
-        })));
+        self.end_task(key, &progress.context, outcome, progress.closing, order);
     }
 
     /// Returns the outcome of a task whose items have all ended; none: their rows were not loaded.

@@ -177,7 +177,6 @@ impl Conductor<'_> {
             end,
             closing,
             refusal: None,
-            item: None,
             order: 0,
         });
     }
@@ -194,7 +193,6 @@ impl Conductor<'_> {
             end,
             closing: true,
             refusal,
-            item: None,
             order: 0,
         });
     }

@@ -44,15 +44,13 @@ impl<'a> Conductor<'a> {
 
     pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool, order: i64) {
         let (context, end) = (context.to_vec(), outcome.end);
-        let (refusal, item) = (None, None);
         self.work.push_back(Work::Ended(Box::new(EndedTask {
             key,
             context,
             outcome,
             end,
             closing,
-            refusal,
-            item,
+            refusal: None,
             order,
         })));
     }
@@ -271,9 +269,10 @@ impl<'a> Conductor<'a> {
         }
         let error = ended.outcome.error.clone().filter(|_| ended.end.is_failure());
         let said = error.as_ref().and_then(cause::saying).map(|said| format!(": {said}")).unwrap_or_default();
-        let item = ended.item.filter(|_| !said.is_empty()).map(|item| format!(": item {item}")).unwrap_or_default();
+        let failed = ended.outcome.first_failed_item();
+        let item = failed.filter(|_| !said.is_empty()).map(|item| format!(": item {item}")).unwrap_or_default();
         let message = format!("task {name} {what}{item}{said}");
-        Cause { task: Some(name.clone()), item: ended.item, message, error, ..Cause::default() }
+        Cause { task: Some(name.clone()), item: failed, message, error, ..Cause::default() }
     }
 
     /// Starts one more branch.

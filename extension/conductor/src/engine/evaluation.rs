@@ -1,0 +1,68 @@
+//! Evaluating expressions over what is known of an execution.
+
+use crate::engine::conductor::Conductor;
+use crate::engine::facts::{Item, Outcome, Scope};
+use crate::engine::state::{Status, TaskEnd};
+use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
+
+impl Conductor<'_> {
+    pub(crate) fn render(
+        &self,
+        rendering: &Rendering,
+        vars: Option<Data>,
+        task: Option<(&str, &Outcome)>,
+        item: Option<&Item>,
+    ) -> Result<Data, ExpressionError> {
+        if let Rendering::Literal(value) = rendering {
+            return Ok(value.clone());
+        }
+        self.graph.programs.render(rendering, &self.scope(vars, task, item).value())
+    }
+
+    fn scope<'s>(
+        &'s self,
+        vars: Option<Data>,
+        task: Option<(&'s str, &'s Outcome)>,
+        item: Option<&'s Item>,
+    ) -> Scope<'s> {
+        let (facts, ended, missing) = (self.facts, &self.ended, &self.missing);
+        Scope { facts, ended, vars, task, item, system: self.system(), missing }
+    }
+
+    /// Returns what the system says, with the verdict and the errors of this step.
+    fn system(&self) -> Option<Data> {
+        let known = self.facts.system.as_ref()?;
+        let verdict = self.execution.state.verdict.or(match self.execution.status {
+            Status::Running => None,
+            Status::Canceling => Some(Status::Cancelled),
+            status => Some(status),
+        });
+        if verdict.is_none() && self.changes.causes.is_empty() {
+            return Some(known.clone());
+        }
+        let field = |name: &str| known.get_attr(name).ok().filter(|value| !value.is_undefined());
+        let before = field("errors").and_then(|errors| errors.try_iter().ok()).into_iter().flatten();
+        let errors: Vec<Data> =
+            before.chain(self.changes.causes.iter().map(|cause| cause.entry(self.facts.now))).collect();
+        let kept = ["workflow_ref", "execution", "now"].into_iter().filter_map(|name| Some((name, field(name)?)));
+        let verdict = verdict.map_or_else(|| Data::from(()), |verdict| Data::from(verdict.name()));
+        Some(Data::from_pairs(kept.chain([("verdict", verdict), ("errors", Data::from(errors))])))
+    }
+
+    pub(crate) fn holds(
+        &self,
+        program: ProgramId,
+        vars: Option<Data>,
+        task: Option<(&str, &Outcome)>,
+    ) -> Result<bool, ExpressionError> {
+        // The two most common conditions don't need the template machine.
+        if let Some((_, outcome)) = task {
+            match self.graph.programs.source(program) {
+                "{{ succeeded() }}" => return Ok(outcome.end == TaskEnd::Completed),
+                "{{ completed() }}" => return Ok(true),
+                _ => {}
+            }
+        }
+        self.graph.programs.holds(program, &self.scope(vars, task, None).value())
+    }
+}
