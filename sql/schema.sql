@@ -349,6 +349,9 @@ CREATE TABLE workflow.workflow_task_execution (
   progress jsonb,
   repeat_count int,
   due_in interval,
+  undo jsonb,
+  undo_number int,
+  undoes bigint,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
@@ -429,6 +432,11 @@ COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'The result that th
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'The error that the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.due_in IS
   'What is left of the time that it may wait for its signal, while its execution is paused; NULL: its clock runs, or it has none.';
+COMMENT ON COLUMN workflow.workflow_task_execution.undo IS
+  'What undoes it: an object with action, input, timeout and retries, rendered when it completed, or with the error of that; {}: the execution that it has called undoes itself. Before, what the undo will need; NULL: it has none.';
+COMMENT ON COLUMN workflow.workflow_task_execution.undo_number IS
+  'Its number, from 1, in the order in which the tasks of its execution that can be undone were completed; NULL: there is nothing to undo.';
+COMMENT ON COLUMN workflow.workflow_task_execution.undoes IS 'The task execution that it undoes; NULL: it is a task of the definition.';
 COMMENT ON COLUMN workflow.workflow_task_execution.repeat_count IS
   'How often it was repeated because its result was not right yet; NULL: never.';
 COMMENT ON COLUMN workflow.workflow_task_execution.progress IS

@@ -36,7 +36,7 @@ REVOKE ALL ON FUNCTION workflow.closing_tasks(workflow.workflow_execution) FROM 
 CREATE FUNCTION pg_catalog.workflow_status(execution_id bigint)
 RETURNS TABLE (execution bigint, workflow_ref text, status workflow.execution_status, ended boolean, paused boolean,
   pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[], closing_tasks text[],
-  parameters jsonb, variables jsonb, output jsonb, error_message text, errors jsonb, idempotency_key text, created timestamptz,
+  undo text, parameters jsonb, variables jsonb, output jsonb, error_message text, errors jsonb, idempotency_key text, created timestamptz,
   updated timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -45,19 +45,19 @@ DECLARE
 BEGIN
   RETURN QUERY
   SELECT run.id, e.action_ref, run.status, workflow.is_end(e.status), run.paused, run.pause_reason, r.current_tasks,
-    r.completed_tasks, r.failed_tasks, r.skipped_tasks, workflow.closing_tasks(run), e.config, run.variables, e.result,
+    r.completed_tasks, r.failed_tasks, r.skipped_tasks, workflow.closing_tasks(run), run.state #>> '{undo,phase}', e.config, run.variables, e.result,
     run.error_message, coalesce(run.errors, '[]'), e.idempotency_key, run.created, greatest(run.updated, e.updated)
   FROM workflow.execution e, workflow.readable(run) r
   WHERE e.part = run.part AND e.id = run.execution;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
-  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended. Errors: WF613 for null, WF616 if there is no such execution.';
+  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. undo: how far what was completed has been undone: pending, running, done, failed, or stopped by force; null: nothing is to be undone. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended. Errors: WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_tasks(execution_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
 RETURNS TABLE (task bigint, task_name text, task_index int, status workflow.execution_status, summary workflow.task_status, action text,
   signal text, child_execution bigint, input jsonb, result jsonb, error jsonb, progress jsonb, attempt int, retry_count int, max_retries int,
-  worker text, closing boolean, created timestamptz, started_at timestamptz, completed_at timestamptz)
+  worker text, closing boolean, undoes bigint, created timestamptz, started_at timestamptz, completed_at timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -67,7 +67,7 @@ BEGIN
   SELECT t.id, t.task_name, t.task_index, t.status, workflow.task_summary(t.status, t.skipped), t.action_ref, t.signal,
     t.execution, t.input, t.result, t.error, t.progress, t.attempt, t.retry_count, t.max_retries,
     CASE WHEN t.status = 'running' AND NOT t.calls THEN coalesce(l.worker, t.last_worker) ELSE t.last_worker END,
-    t.closing, t.created, t.started_at, t.completed_at
+    t.closing, t.undoes, t.created, t.started_at, t.completed_at
   FROM (
     SELECT o.* FROM workflow.workflow_task_execution AS o
     WHERE o.part = run.part AND o.workflow_execution = run.id AND o.id > coalesce(workflow_list_tasks.after, 0)
@@ -76,7 +76,7 @@ BEGIN
   ORDER BY t.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) IS
-  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. summary is the status in one word; error is that of the last attempt, also while the next one is running; worker is the one that works on it, or that lost it last. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
+  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. summary is the status in one word; error is that of the last attempt, also while the next one is running; worker is the one that works on it, or that lost it last; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_tree(execution_id bigint, max_rows int DEFAULT 1000)
@@ -105,12 +105,13 @@ BEGIN
     SELECT m.id, 0 AS depth, ARRAY[m.id] AS path FROM member m WHERE m.id = run.execution
     UNION ALL
     SELECT m.id, t.depth + 1, t.path || m.id FROM tree t JOIN member m ON m.parent = t.id)
-  SELECT m.id, m.parent, t.depth, repeat('  ', t.depth) || m.action_ref, m.action_ref, k.task_name, k.task_index, m.status,
+  SELECT m.id, m.parent, t.depth, repeat('  ', t.depth) || m.action_ref, m.action_ref, coalesce(u.task_name, k.task_name), coalesce(u.task_index, k.task_index), m.status,
     coalesce(w.paused, false), m.created, greatest(m.updated, w.updated)
   FROM tree t
   JOIN member m ON m.id = t.id
   LEFT JOIN workflow.workflow_execution w ON w.part = run.part AND w.id = t.id
   LEFT JOIN workflow.workflow_task_execution k ON k.part = run.part AND k.execution = t.id
+  LEFT JOIN workflow.workflow_task_execution u ON u.part = run.part AND u.id = k.undoes
   ORDER BY t.path;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tree(bigint, int) IS
@@ -220,7 +221,20 @@ BEGIN
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND w.status <> 'running' AND w.due_at IS NULL AND t.status IN ('requested', 'scheduled')
-      AND (NOT t.closing OR w.state ? 'forced')
+      AND (NOT t.closing AND (t.undo ? 'unknown') IS NOT TRUE OR w.state ? 'forced')
+    UNION ALL
+    SELECT 'what was completed is undone at most once', 'workflow_task_execution', t.id, format('task %s was undone %s times', t.task_name, u.times)
+    FROM (SELECT n.part, n.undoes, count(*) AS times FROM workflow.workflow_task_execution n
+          WHERE n.undoes IS NOT NULL AND n.status = 'completed' GROUP BY n.part, n.undoes) AS u
+    JOIN workflow.workflow_task_execution t ON t.part = u.part AND t.id = u.undoes
+    WHERE u.times > 1 OR t.undo_number IS NULL
+    UNION ALL
+    SELECT 'everything that had to be undone has been', 'workflow_task_execution', t.id, format('task %s has not', t.task_name)
+    FROM workflow.workflow_execution w
+    JOIN workflow.workflow_task_execution t ON t.part = w.part AND t.workflow_execution = w.id
+    WHERE w.state #>> '{undo,phase}' = 'done' AND t.undo_number IS NOT NULL
+      AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution u
+                      WHERE u.part = t.part AND u.workflow_execution = w.id AND u.undoes = t.id AND u.status = 'completed')
     UNION ALL
     SELECT 'an execution that has failed says why', 'workflow_execution', w.id, format('error_message is %s', coalesce(w.error_message, 'null'))
     FROM workflow.workflow_execution w

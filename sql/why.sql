@@ -137,6 +137,8 @@ BEGIN
   ELSIF t.next_retry_at IS NOT NULL THEN
     RETURN QUERY SELECT format('%s is tried again at %s (retry %s of %s)', failed, workflow.say_time(t.next_retry_at),
       t.retry_count + 1, t.max_retries), NULL;
+  ELSIF t.held AND t.undoes IS NOT NULL THEN
+    RETURN QUERY SELECT 'waits until what was completed later has been undone', NULL;
   ELSIF t.due_at IS NOT NULL THEN
     RETURN QUERY SELECT format('starts at %s', workflow.say_time(t.due_at)), NULL;
   ELSE
@@ -255,7 +257,11 @@ BEGIN
       RETURN format('it was called by execution %s, which cannot be rerun, because its workflow says rerun: %s', caller.id, rule_above);
     END IF;
   END IF;
-  IF rule = 'never' OR (rule = 'not_after_closing' AND workflow.closing_tasks(run) <> '{}') THEN
+  IF run.state #>> '{undo,phase}' = 'done' THEN
+    RETURN 'what it had completed has been undone, so it cannot be rerun: start a new execution';
+  ELSIF run.state #>> '{undo,phase}' IN ('failed', 'stopped') AND run.state #> '{undo,below}' <= run.state -> 'undos' THEN
+    RETURN format('fix what kept it from being undone, then SELECT workflow_rerun(%s), which goes on with the undo', run.id);
+  ELSIF rule = 'never' OR (rule = 'not_after_closing' AND workflow.closing_tasks(run) <> '{}') THEN
     RETURN format('it cannot be rerun, because its workflow says rerun: %s; start a new execution', rule);
   END IF;
   RETURN concat(workflow.say_closed(run), before, format(CASE WHEN run.state ?| '{failures, staged, resolved}' THEN 'SELECT workflow_rerun(%s)'
@@ -264,6 +270,20 @@ END $$;
 COMMENT ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) IS
   'Returns a hint on how an execution that has ended without success can go on: what has closed it, the text before, and the call.';
 REVOKE ALL ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.say_undone(run workflow.workflow_execution) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN CASE run.state #>> '{undo,phase}'
+    WHEN 'pending' THEN '; then what it had completed is undone'
+    WHEN 'running' THEN '; what it had completed is being undone'
+    WHEN 'done' THEN '; what it had completed has been undone'
+    WHEN 'failed' THEN '; not everything that it had completed could be undone'
+    WHEN 'stopped' THEN '; undoing what it had completed was stopped by force' END;
+END $$;
+COMMENT ON FUNCTION workflow.say_undone(workflow.workflow_execution) IS
+  'Returns how far an execution has undone what it had completed, to end a sentence; null: there is nothing to say.';
+REVOKE ALL ON FUNCTION workflow.say_undone(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_ended(run workflow.workflow_execution, status workflow.execution_status, since timestamptz)
 RETURNS TABLE (why text, hint text)
@@ -276,12 +296,12 @@ BEGIN
   ELSIF status = 'cancelled' THEN
     SELECT e.* INTO last FROM workflow.event e
     WHERE e.part = run.part AND e.execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
-    RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
-        ' (' || last.message || ')', workflow.say_time(since)),
+    RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s%s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
+        ' (' || last.message || ')', workflow.say_time(since), workflow.say_undone(run)),
       workflow.say_rerun(run, 'to go on with it all the same: ');
   ELSE
     RETURN QUERY SELECT concat(format('it %s at %s', CASE status WHEN 'timeout' THEN 'timed out' ELSE status::text END, workflow.say_time(since)),
-        ': ' || run.error_message),
+        ': ' || run.error_message, workflow.say_undone(run)),
       workflow.say_rerun(run, 'fix the cause, then ');
   END IF;
 END $$;
@@ -299,11 +319,11 @@ BEGIN
   ORDER BY e.id DESC LIMIT 1;
   by_whom := concat(' since ' || workflow.say_time(last.created), ' by ' || last.author);
   IF run.status = 'canceling' THEN
-    RETURN QUERY SELECT format('it is being cancelled%s%s; what runs may finish, and what closes it runs', by_whom, ' (' || last.message || ')'),
+    RETURN QUERY SELECT format('it is being cancelled%s%s; what runs may finish, and what closes it runs%s', by_whom, ' (' || last.message || ')', workflow.say_undone(run)),
       format('workers hear of it by their next heartbeat; to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
   ELSIF run.status IN ('failed', 'timeout') THEN
-    RETURN QUERY SELECT format('it has %s%s; what runs may finish, and what closes it runs', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
-      ' (' || run.error_message || ')'), format('to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
+    RETURN QUERY SELECT format('it has %s%s; what runs may finish, and what closes it runs%s', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
+      ' (' || run.error_message || ')', workflow.say_undone(run)), format('to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
   ELSIF run.paused THEN
     RETURN QUERY SELECT concat(format('it is paused%s', by_whom), ': ' || run.pause_reason), format('SELECT workflow_resume(%s)', run.execution);
   END IF;

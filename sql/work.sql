@@ -63,12 +63,12 @@ COMMENT ON FUNCTION workflow.goes_on_elsewhere(xid) IS
   'Whether a row''s xmax is certainly a transaction in progress in another session, so that the row cannot be locked right now; cheaper than trying. False if the number may be a multixact''s.';
 REVOKE ALL ON FUNCTION workflow.goes_on_elsewhere(xid) FROM PUBLIC;
 
-CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, closing boolean) RETURNS boolean
+CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, closing boolean, undo jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN paused OR (status <> 'running' AND NOT closing);
-COMMENT ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean) IS
-  'Whether a task may not be claimed: its workflow execution has this status and is paused or not, and it closes that or not.';
-REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean) FROM PUBLIC;
+RETURN paused OR (status <> 'running' AND NOT closing AND (undo ? 'unknown') IS NOT TRUE);
+COMMENT ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean, jsonb) IS
+  'Whether a task may not be claimed: its workflow execution has this status and is paused or not, and it closes that or not, or must be undone if it was done.';
+REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.may_count(id bigint, state jsonb) RETURNS boolean
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_may_count_wrapper';

@@ -20,7 +20,7 @@ candidate AS MATERIALIZED (
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE t.part = $1 AND t.action_ref = s.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
-      AND NOT workflow.goes_on_elsewhere(t.xmax) AND NOT workflow.keeps_out(w.status, w.paused, t.closing)
+      AND NOT workflow.goes_on_elsewhere(t.xmax) AND NOT workflow.keeps_out(w.status, w.paused, t.closing, t.undo)
     ORDER BY t.queue_at, t.id LIMIT s.wanted
     FOR NO KEY UPDATE OF t SKIP LOCKED) AS c
   ORDER BY c.queue_at, c.id)

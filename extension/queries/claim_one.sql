@@ -8,7 +8,7 @@ WHERE t.part = $1 AND (t.ctid, t.id) = (
   FROM workflow.workflow_task_execution c
   JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.workflow_execution
   WHERE c.part = $1 AND c.action_ref = $2 AND c.queue_at IS NOT NULL AND (c.queue_at, c.id) >= ($5, $6)
-    AND NOT workflow.goes_on_elsewhere(c.xmax) AND NOT workflow.keeps_out(w.status, w.paused, c.closing)
+    AND NOT workflow.goes_on_elsewhere(c.xmax) AND NOT workflow.keeps_out(w.status, w.paused, c.closing, c.undo)
   ORDER BY c.queue_at, c.id LIMIT 1
   FOR NO KEY UPDATE OF c SKIP LOCKED)
 RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress

@@ -3,11 +3,11 @@
 WITH strays AS MATERIALIZED (
   SELECT t.id, w.paused FROM pg_catalog.unnest($2::bigint[]) AS o(id)
   CROSS JOIN LATERAL (
-    SELECT t.id, t.workflow_execution, t.queue_at, t.closing FROM workflow.workflow_task_execution t
+    SELECT t.id, t.workflow_execution, t.queue_at, t.closing, t.undo FROM workflow.workflow_task_execution t
     WHERE t.part = $1 AND t.id = o.id
     FOR NO KEY UPDATE SKIP LOCKED) AS t
   JOIN workflow.workflow_execution w ON w.part = $1 AND w.id = t.workflow_execution
-  WHERE t.queue_at IS NOT NULL AND t.workflow_execution = ANY ($3) AND workflow.keeps_out(w.status, w.paused, t.closing)),
+  WHERE t.queue_at IS NOT NULL AND t.workflow_execution = ANY ($3) AND workflow.keeps_out(w.status, w.paused, t.closing, t.undo)),
 dequeued AS (
   UPDATE workflow.workflow_task_execution t SET queue_at = NULL, updated = $4
   FROM strays s WHERE t.part = $1 AND t.id = s.id)

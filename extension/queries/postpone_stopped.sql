@@ -4,4 +4,5 @@ UPDATE workflow.workflow_execution w SET due_at = $3
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bool[])) AS d(id, everything)
 WHERE w.part = (d.id >> 48)::int AND w.id = d.id AND EXISTS (
   SELECT FROM workflow.workflow_task_execution t
-  WHERE t.part = w.part AND t.workflow_execution = w.id AND t.status IN ('requested', 'scheduled') AND (d.everything OR NOT t.closing))
+  WHERE t.part = w.part AND t.workflow_execution = w.id AND t.status IN ('requested', 'scheduled') 
+    AND (d.everything OR NOT t.closing AND (t.undo ? 'unknown') IS NOT TRUE))

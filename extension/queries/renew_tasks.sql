@@ -8,7 +8,8 @@ WITH renewed AS (
                       THEN $7 - t.priority * interval '1 minute' END,
       due_at = NULL, next_retry_at = NULL, retry_count = 0, repeat_count = NULL, lost_leases = 0, lease = NULL,
       execution = CASE WHEN d.keeps_child THEN t.execution END,
-      timed_out = false, result = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL, updated = $7
+      timed_out = false, result = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL, updated = $7,
+      undo = t.undo - '{action,input,timeout,retries,error,unknown}'::text[], undo_number = NULL
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::bool[]), pg_catalog.unnest($8::bool[]), pg_catalog.unnest($9::int[]), pg_catalog.unnest($10::bool[]))
          AS d(workflow_execution, task_name, route, visit, released, everything, paused, first, keeps_child)
   CROSS JOIN LATERAL (

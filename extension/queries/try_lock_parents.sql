@@ -1,7 +1,7 @@
 -- Returns the tasks that ended executions did the work of, with their workflow executions, which are locked unless somebody else
--- has locked them.
+-- has locked them; whether they can be undone; and of a task that has undone one, how far that went.
 WITH called AS MATERIALIZED (
-  SELECT d.execution, t.part, t.id, t.workflow_execution, t.timed_out, t.timeout_seconds
+  SELECT d.execution, t.part, t.id, t.workflow_execution, t.timed_out, t.timeout_seconds, t.undoes
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
   JOIN workflow.workflow_task_execution t ON t.part = (d.execution >> 48)::int AND t.execution = d.execution
   WHERE t.calls AND t.status = 'running'),
@@ -10,7 +10,8 @@ free AS MATERIALIZED (
   WHERE (w.part, w.id) IN (SELECT c.part, c.workflow_execution FROM called c)
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, ''), w.id,
-  CASE WHEN c.timed_out THEN c.timeout_seconds END, (w.errors -> 0)::text
+  CASE WHEN c.timed_out THEN c.timeout_seconds END, (w.errors -> 0)::text,
+  coalesce((w.state ->> 'undos')::int, 0) > 0, CASE WHEN c.undoes IS NOT NULL THEN coalesce(w.state #>> '{undo,phase}', '') END
 FROM called c
 JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution
 JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.execution

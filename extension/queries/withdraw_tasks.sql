@@ -1,4 +1,5 @@
--- Cancels waiting tasks, of a whole execution or of one task, and counts them; of an execution, those that close it only if told so. Skips tasks that are being claimed at this moment:
+-- Cancels waiting tasks, of a whole execution or of one task, and counts them; of an execution, those that close it only if told so, nor those
+-- with an undo of which it must still be known whether they were done. Skips tasks that are being claimed at this moment:
 -- they run, and running tasks may finish. Waiting for them could deadlock with a claimer that reports to the same execution in the
 -- same transaction.
 WITH waiting AS MATERIALIZED (
@@ -7,7 +8,7 @@ WITH waiting AS MATERIALIZED (
   JOIN workflow.workflow_task_execution t
     ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
    AND (d.task_name IS NULL AND (d.everything OR NOT t.closing) OR (t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit))
-  WHERE t.status IN ('requested', 'scheduled')
+  WHERE t.status IN ('requested', 'scheduled') AND (d.everything OR (t.undo ? 'unknown') IS NOT TRUE)
   FOR NO KEY UPDATE OF t SKIP LOCKED),
 gone AS (
   UPDATE workflow.workflow_task_execution t

@@ -21,3 +21,4 @@ pub mod start;
 pub mod sub_workflows;
 pub mod task_lists;
 pub mod tick;
+pub mod undo_children;

@@ -2,6 +2,7 @@
 
 use crate::engine::own_report::Reporter;
 use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
@@ -142,8 +143,18 @@ impl Batch {
                 now.into(),
                 column(rows, |row| row.progress),
                 column(rows, |row| row.again.repeats),
+                column(rows, |row| row.unknown),
             ];
             self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
+        }
+        if !self.undos.is_empty() {
+            let rows = &self.undos;
+            let arguments = [
+                column(rows, |undo| undo.row),
+                column(rows, |undo| undo.number as i32),
+                column(rows, |undo| Jsonb::new(&undo.call)),
+            ];
+            statements::run(client, include_str!("../queries/store_undos.sql"), &arguments)?;
         }
         if !self.released.is_empty() {
             let rows = &self.released;

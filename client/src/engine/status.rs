@@ -14,7 +14,7 @@ macro_rules! select {
     ($from:literal) => {
         concat!(
             "SELECT execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, completed_tasks, \
-             failed_tasks, skipped_tasks, closing_tasks, parameters, variables, output, error_message, errors, \
+             failed_tasks, skipped_tasks, closing_tasks, undo, parameters, variables, output, error_message, errors, \
              idempotency_key, created, updated \
              FROM pg_catalog.",
             $from
@@ -85,6 +85,9 @@ pub struct WorkflowStatus {
     pub skipped_tasks: Vec<String>,
     /// Tasks that have begun, to close an execution that failed, timed out or was cancelled.
     pub closing_tasks: Vec<String>,
+    /// How far what was completed has been undone: `pending`, `running`, `done`, `failed`, or `stopped` by force; none:
+    /// nothing is to be undone.
+    pub undo: Option<String>,
     /// Parameters, with defaults.
     pub parameters: Option<Value>,
     /// Variables.

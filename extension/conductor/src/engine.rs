@@ -12,4 +12,5 @@ pub(crate) mod ready;
 pub(crate) mod retry;
 pub mod state;
 pub(crate) mod transition;
+pub mod undo;
 pub mod variables;

@@ -5,13 +5,15 @@ pub(crate) mod closing;
 pub(crate) mod linear_path;
 pub(crate) mod node_set;
 pub mod read_set;
+pub(crate) mod undo;
 
 use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
 use crate::graph::read_set::Needs;
+pub use crate::graph::undo::Undo;
 use crate::interrupt;
 use crate::language::definition::{
     Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, RerunRule, Retry as RetrySpec,
-    RetryEach,
+    RetryEach, UndoOn, UndoOrder,
 };
 use crate::language::limits::Limits;
 use crate::language::schema::Schema;
@@ -38,12 +40,16 @@ pub struct Graph {
     pub cancellation_policy: CancellationPolicy,
     /// Whether an execution that ended without success may be rerun.
     pub rerun: RerunRule,
-    /// The tasks, in source order.
+    /// The tasks, in source order, then those that undo them.
     pub nodes: Vec<Node>,
     /// Tasks that no transition leads to, sorted by name.
     pub starts: Vec<NodeId>,
     /// The task that runs once at the end, whatever the outcome.
     pub finally: Option<NodeId>,
+    /// The ends at which completed tasks are undone.
+    pub undo_on: Vec<UndoOn>,
+    /// In which order tasks are undone.
+    pub undo_order: UndoOrder,
     /// Variables set at the start.
     pub vars: Vec<(String, Rendering)>,
     /// The output.
@@ -64,6 +70,7 @@ pub struct Graph {
 }
 
 /// A compiled task.
+#[derive(Default)]
 pub struct Node {
     /// The task's name.
     pub name: String,
@@ -113,6 +120,10 @@ pub struct Node {
     pub priority: i32,
     /// How many workers may lose it before it is abandoned; none: as the setting says.
     pub max_lost_leases: Option<u32>,
+    /// What undoes it.
+    pub undo: Option<Undo>,
+    /// The task that it undoes; none: it is one of the definition's own tasks.
+    pub undoes: Option<NodeId>,
     /// What may be read when it completes.
     pub success_needs: Needs,
     /// What may be read when it ends in any other way.
@@ -213,7 +224,7 @@ impl AfterSuccess {
 impl Graph {
     /// Compiles a validated definition. An error is one that validation would have found.
     pub fn compile(definition: &Definition, limits: Limits) -> Result<Graph, ExpressionError> {
-        let by_name: HashMap<String, NodeId> =
+        let mut by_name: HashMap<String, NodeId> =
             definition.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id as NodeId)).collect();
         let mut sources = Sources::default();
         let mut nodes: Vec<Node> =
@@ -225,6 +236,7 @@ impl Graph {
         let mut starts = starts(&nodes);
         starts.retain(|node| Some(*node) != finally);
         starts.sort_by(|a, b| nodes[*a as usize].name.cmp(&nodes[*b as usize].name));
+        undo::add(&mut nodes, &mut by_name, definition, &mut sources);
         let programs = sources.compile(limits)?;
         for retry in nodes.iter_mut().filter_map(|node| node.retry.as_mut()) {
             retry.after_success = retry.when.map(|when| AfterSuccess::of(&programs.names(when))).unwrap_or_default();
@@ -239,6 +251,8 @@ impl Graph {
             nodes,
             starts,
             finally,
+            undo_on: undo::undo_on(definition),
+            undo_order: definition.undo_order,
             vars,
             output,
             programs,
@@ -249,6 +263,7 @@ impl Graph {
             start_needs: Needs::default(),
             by_name,
         };
+        undo::settle(&mut graph);
         read_set::settle(&mut graph);
         linear_path::settle(&mut graph);
         closing::settle(&mut graph);
@@ -298,6 +313,11 @@ impl Node {
         self.repeat.is_some() || self.retry.as_ref().is_some_and(|retry| retry.after_success != AfterSuccess::No)
     }
 
+    /// Whether its definition says what undoes it.
+    pub fn has_undo(&self) -> bool {
+        self.undo.as_ref().is_some_and(|undo| undo.call.is_some())
+    }
+
     /// Returns the tasks that its transitions lead to.
     pub fn successors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.next.iter().flat_map(Transition::successors)
@@ -324,14 +344,7 @@ fn compile_task(
     by_name: &HashMap<String, NodeId>,
     sources: &mut Sources,
 ) -> Node {
-    let mut retry = task.retry.as_ref().map(|spec| Retry {
-        count: sources.rendering(&spec.count),
-        delay: spec.delay.as_ref().map(|delay| sources.rendering(delay)),
-        when: spec.when.as_ref().map(|when| sources.add(when)),
-        after_success: AfterSuccess::default(),
-        together: spec.each == RetryEach::Task,
-        spec: spec.clone(),
-    });
+    let mut retry = task.retry.as_ref().map(|spec| compile_retry(spec, sources));
     let mut next = Vec::new();
     for transition in interrupt::checked(&task.next) {
         let mut targets = Vec::new();
@@ -363,7 +376,6 @@ fn compile_task(
         when: task.when.as_ref().map(|when| sources.add(when)),
         delay: task.delay.as_ref().map(|delay| sources.rendering(delay)),
         timeout: timeout.map(|timeout| sources.rendering(timeout)),
-        join: None,
         items: task.with_items.as_ref().map(|items| Items {
             items: sources.rendering(&items.items),
             names: items.names.clone(),
@@ -381,19 +393,20 @@ fn compile_task(
         }),
         publish: assignments(&task.publish, sources),
         next,
-        inbound: 0,
-        split: false,
-        in_cycle: false,
-        repeats: false,
-        closing: false,
-        beside_fail: false,
-        follows_finally: false,
-        handles_failures: false,
-        follows: None,
         priority: task.priority,
         max_lost_leases: task.max_lost_leases,
-        success_needs: Needs::default(),
-        failure_needs: Needs::default(),
+        ..Node::default()
+    }
+}
+
+fn compile_retry(spec: &RetrySpec, sources: &mut Sources) -> Retry {
+    Retry {
+        count: sources.rendering(&spec.count),
+        delay: spec.delay.as_ref().map(|delay| sources.rendering(delay)),
+        when: spec.when.as_ref().map(|when| sources.add(when)),
+        after_success: AfterSuccess::default(),
+        together: spec.each == RetryEach::Task,
+        spec: spec.clone(),
     }
 }
 

@@ -69,6 +69,10 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
         tasks.push(newest.clone());
     }
     tasks.iter_mut().for_each(|task| task.reset_items = wanted.reset_items);
+    if let Some(task) = tasks.iter().find(|task| task.runs_undoable()) {
+        let why = format!("task {} has completed and has an undo", run.graph.node(task.key.node).name);
+        return Err(refused(wanted.execution, &why, "name tasks that have failed, or start a new execution"));
+    }
     Ok(tasks)
 }
 

@@ -4,6 +4,7 @@ use crate::engine::advance::Advance;
 use crate::engine::own_report::OwnReport;
 use crate::engine::rerun::{self, Recall};
 use crate::engine::start::{self, Wanted};
+use crate::engine::undo_children::{self, UndoneCall};
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
@@ -32,7 +33,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
     }
     let mut rows = statements::run(advance.client, include_str!("../../queries/load_own_tasks.sql"), &[tasks.into()])?;
     let (mut reports, mut waiting) = (Vec::new(), Vec::new());
-    let (mut calls, mut again) = (Vec::new(), Vec::new());
+    let (mut calls, mut again, mut undone) = (Vec::new(), Vec::new(), Vec::new());
     while rows.next().is_some() {
         let task = rows.get::<i64>(1)?.unwrap_or_default();
         let id = rows.get::<i64>(2)?.unwrap_or_default();
@@ -44,15 +45,17 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         } else if rows.get::<bool>(3)?.unwrap_or_default() {
             let workflow = rows.get::<String>(5)?.unwrap_or_default();
             let call = Call { task, run: id, workflow, input: rows.get::<Jsonb>(6)? };
-            match rows.get::<i64>(7)? {
-                Some(child) => again.push((call, child)),
-                None => calls.push(call),
+            match (rows.get::<i64>(7)?, rows.get::<i64>(8)?) {
+                (child, Some(of)) => undone.push(UndoneCall { task, run: id, of, child: child.unwrap_or_default() }),
+                (Some(child), None) => again.push((call, child)),
+                (None, None) => calls.push(call),
             }
         } else {
-            reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None });
+            reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None, undoable: false });
         }
     }
     reports.extend(wait(advance, waiting)?);
+    reports.extend(undo_children::begin(advance, undone)?);
     let again = limit(advance, again)?;
     calls.extend(call_again(advance, again)?);
     let mut by_workflow: BTreeMap<String, Vec<Call>> = BTreeMap::new();
@@ -78,7 +81,7 @@ fn limit(advance: &mut Advance, again: Vec<(Call, i64)>) -> Result<Vec<(Call, i6
 }
 
 /// The next tick goes on with them.
-fn postpone(advance: &Advance, tasks: Vec<i64>) -> Result<(), Error> {
+pub fn postpone(advance: &Advance, tasks: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), advance.now.into()];
         statements::run(advance.client, include_str!("../../queries/postpone_tasks.sql"), &arguments)?;
@@ -87,7 +90,7 @@ fn postpone(advance: &Advance, tasks: Vec<i64>) -> Result<(), Error> {
 }
 
 /// Children do the work of tasks.
-fn link(advance: &Advance, tasks: Vec<i64>, children: Vec<i64>) -> Result<(), Error> {
+pub fn link(advance: &Advance, tasks: Vec<i64>, children: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), children.into(), advance.now.into()];
         statements::run(advance.client, include_str!("../../queries/link_children.sql"), &arguments)?;
@@ -143,7 +146,13 @@ fn wait(advance: &Advance, tasks: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
     let mut taken = statements::run(advance.client, include_str!("../../queries/take_signals.sql"), &arguments)?;
     while taken.next().is_some() {
         let task = taken.get::<i64>(1)?.unwrap_or_default();
-        reports.push(OwnReport { task, end: TaskEnd::Completed, result: taken.get::<String>(2)?, error: None });
+        reports.push(OwnReport {
+            task,
+            end: TaskEnd::Completed,
+            result: taken.get::<String>(2)?,
+            error: None,
+            undoable: false,
+        });
     }
     Ok(reports)
 }
@@ -193,7 +202,7 @@ fn too_deep(reference: &str) -> Error {
 }
 
 fn failed(task: i64, why: String) -> OwnReport {
-    OwnReport { task, end: TaskEnd::Failed, result: None, error: Some(why) }
+    OwnReport { task, end: TaskEnd::Failed, result: None, error: Some(why), undoable: false }
 }
 
 /// Why a workflow could not be called, as the error of the task.

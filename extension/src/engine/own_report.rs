@@ -13,6 +13,8 @@ pub struct OwnReport {
     pub result: Option<String>,
     /// JSON.
     pub error: Option<String>,
+    /// Whether it has called an execution that can undo what it has completed.
+    pub undoable: bool,
 }
 
 /// Who reports.

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub row: Option<Rc<Row>>,
     /// The row has been ended as this says: completed.
     pub completed: bool,
+    /// Whether it has called an execution that can undo what it has completed.
+    pub undoable: bool,
 }
 
 /// What a worker reports of a task that it holds: the fields of `workflow.outcome`.
@@ -163,6 +165,7 @@ impl Outcome {
             bytes,
             row: None,
             completed: false,
+            undoable: false,
         }
     }
 
@@ -182,6 +185,7 @@ impl Outcome {
             bytes: 0,
             row: None,
             completed: false,
+            undoable: report.undoable,
         }
     }
 

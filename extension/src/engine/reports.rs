@@ -7,8 +7,10 @@ use crate::engine::report::{Answer, Outcome, Refusal, find_rows};
 use crate::engine::run::{ReportedItem, Reports};
 use crate::engine::run::{Run, as_data, load_facts};
 use crate::error::Error;
+use crate::pg::id::by_part;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::random;
+use crate::pg::statements;
 use crate::store::{EndedRow, RetriedRow};
 use conductor::engine::commands::Row;
 use conductor::engine::conductor::Reported;
@@ -16,6 +18,7 @@ use conductor::engine::facts::Times;
 use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::read_set::Needs;
+use pgrx::spi::SpiClient;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,6 +136,7 @@ pub fn report_round<'t, 'o>(
     let unheard = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
     let mut current = Reports { tasks: unheard, ..Reports::default() };
     let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
+    let inputs = undo_inputs(advance, open)?;
     let mut rest = BTreeMap::new();
     for ((id, reports), facts) in open.iter().zip(facts) {
         current.items = item_ends(reports);
@@ -140,7 +144,7 @@ pub fn report_round<'t, 'o>(
             let all = conductor.knows_all();
             let mut answers = Vec::with_capacity(reports.len());
             for report in *reports {
-                answers.push((!report.withdrawn.get()).then(|| conductor.finish(&reported(report, all))));
+                answers.push((!report.withdrawn.get()).then(|| conductor.finish(&reported(report, all, &inputs))));
                 if conductor.must_settle() {
                     break;
                 }
@@ -173,6 +177,7 @@ pub fn report_round<'t, 'o>(
                     result: outcome.result,
                     error: outcome.error,
                     progress: outcome.progress,
+                    unknown: matches!(report.end, TaskEnd::Timeout | TaskEnd::Abandoned),
                 }),
             }
             states.insert(outcome.task, answer.state.to_owned());
@@ -182,6 +187,37 @@ pub fn report_round<'t, 'o>(
         }
     }
     Ok(rest)
+}
+
+/// What undos are rendered from: the task's input, and what was stored when it was created.
+type UndoInputs = BTreeMap<i64, (Data, Data)>;
+
+/// Reads what the undos of reported tasks are rendered from.
+fn undo_inputs(advance: &Advance, open: &BTreeMap<i64, &[Taken]>) -> Result<UndoInputs, Error> {
+    let mut tasks = Vec::new();
+    for (id, reports) in open {
+        let Some(run) = advance.runs.get(id) else { continue };
+        let reads = |report: &&Taken| {
+            let undo = run.graph.node(report.key.node).undo.as_ref().and_then(|undo| undo.call.as_ref());
+            undo.is_some_and(|call| call.reads_input || call.reads_item)
+        };
+        tasks.extend(reports.iter().filter(reads).filter_map(|report| report.outcome.task));
+    }
+    load_undo_inputs(advance.client, tasks)
+}
+
+/// Reads what the undos of tasks are rendered from.
+pub fn load_undo_inputs(client: &SpiClient, tasks: Vec<i64>) -> Result<UndoInputs, Error> {
+    let mut inputs = UndoInputs::new();
+    for (part, tasks) in by_part(tasks.into_iter()) {
+        let arguments = [part.into(), tasks.into()];
+        let mut rows = statements::run(client, include_str!("../../queries/load_undo_inputs.sql"), &arguments)?;
+        while rows.next().is_some() {
+            let value = |ordinal| Ok::<_, Error>(as_data(rows.get::<Jsonb>(ordinal)?));
+            inputs.insert(rows.get::<i64>(1)?.unwrap_or_default(), (value(2)?, value(3)?));
+        }
+    }
+    Ok(inputs)
 }
 
 /// How the items among the reported tasks end.
@@ -223,7 +259,7 @@ fn needs_of(run: &Run, key: TaskKey, end: TaskEnd) -> &Needs {
 }
 
 /// A report as the conductor takes it; with everything read where the estimate has failed.
-fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
+fn reported<'r>(report: &'r Taken, everything: bool, inputs: &UndoInputs) -> Reported<'r> {
     let outcome = report.outcome;
     let read = match (&report.read, everything) {
         (Some(read), _) => Some(read.clone()),
@@ -232,6 +268,7 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
     };
     let (result, error) = read.unzip();
     let row = outcome.row.as_ref();
+    let (input, undo) = outcome.task.and_then(|task| inputs.get(&task).cloned()).unzip();
     Reported {
         key: report.key,
         index: row.and_then(|row| row.task_index),
@@ -248,5 +285,8 @@ fn reported<'r>(report: &'r Taken, everything: bool) -> Reported<'r> {
         jitter: random::fraction(),
         advice: outcome.advice,
         closing: row.is_some_and(|row| row.closing),
+        input,
+        undo,
+        undoable: outcome.undoable,
     }
 }

@@ -9,6 +9,7 @@ use crate::pg::statements;
 use conductor::engine::control::Rerun;
 use conductor::engine::facts::Facts;
 use conductor::engine::state::{Status, TaskKey};
+use conductor::engine::undo::Phase;
 use conductor::language::definition::RerunRule;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -31,6 +32,15 @@ pub fn refused(execution: i64, why: &str, hint: &str) -> Error {
 pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, &'static str)>, Error> {
     if let Some(reason) = unended(run) {
         return Ok(Some(reason));
+    }
+    match run.before.state.undo.as_ref().map(|undo| undo.phase) {
+        Some(Phase::Done) => {
+            let why = "has undone what it had completed";
+            return Ok(Some((why, "start a new execution with workflow_start")));
+        }
+        // Whether it may run again, whatever its rule says about going forward, is not asked: something is left undone.
+        _ if run.before.undoes_on() => return Ok(None),
+        _ => {}
     }
     Ok(match run.graph.rerun {
         RerunRule::Always => None,
@@ -136,6 +146,7 @@ pub fn ended_tasks(client: &SpiClient, runs: &[&Run]) -> Result<HashMap<i64, Vec
             ended_at_once: rows.get::<bool>(7)?.unwrap_or_default(),
             closing: rows.get::<bool>(9)?.unwrap_or_default(),
             order: rows.get::<i64>(10)?.unwrap_or_default(),
+            undoable: rows.get::<bool>(11)?.unwrap_or_default(),
         });
     }
     Ok(tasks)

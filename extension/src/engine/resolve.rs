@@ -4,6 +4,7 @@ use crate::engine::advance::Advance;
 use crate::engine::finish::finish;
 use crate::engine::own_report::Reporter;
 use crate::engine::report::{Outcome, WorkerReport};
+use crate::engine::reports::load_undo_inputs;
 use crate::engine::run::Reports;
 use crate::engine::settle::settle;
 use crate::engine::signal::lock;
@@ -12,6 +13,7 @@ use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::store::EndedRow;
+use conductor::engine::conductor::{Advice, Reported};
 use conductor::engine::facts::{self, Facts, Times};
 use conductor::engine::item_outcomes::ItemOutcomes;
 use conductor::engine::state::{TaskEnd, TaskKey};
@@ -166,8 +168,30 @@ impl Resolution<'_> {
                 Some(_) => ItemOutcomes::NotLoaded,
             },
         };
+        let inputs = load_undo_inputs(advance.client, vec![self.task])?;
+        let (input, undo) = inputs.get(&self.task).cloned().unzip();
+        let reported = Reported {
+            key,
+            index: None,
+            context: &row.context,
+            retries: 0,
+            max_retries: 0,
+            repetitions: 0,
+            elapsed: 0.0,
+            end: outcome.end,
+            result: outcome.result.clone(),
+            error: outcome.error.clone(),
+            jitter: 0.0,
+            advice: Advice::Never,
+            closing: row.closing,
+            times: row.times,
+            input,
+            undo,
+            undoable: false,
+            order: self.task,
+        };
         let trouble = advance.conduct(run, Facts::default(), &Reports::default(), |conductor| {
-            conductor.resolve(key, &row.context, outcome.clone(), row.closing, self.task)
+            conductor.resolve(&reported, outcome.clone())
         })?;
         if let Some(cause) = trouble.flatten() {
             let hint = "give a result that its workflow can go on with";

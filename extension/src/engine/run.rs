@@ -11,6 +11,7 @@ use conductor::engine::conductor::Conductor;
 use conductor::engine::facts::{Facts, Missing, Outcome, Times};
 use conductor::engine::item_outcomes::RowEnd;
 use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
+use conductor::engine::undo::{AT_ONCE, Phase, Undoable, Unrendered};
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::graph::read_set::Needs;
@@ -27,6 +28,8 @@ const TASKS: &str = include_str!("../../queries/load_tasks.sql");
 const ITEMS: &str = include_str!("../../queries/load_items.sql");
 
 const OPEN_ITEMS: &str = include_str!("../../queries/load_open_items.sql");
+
+const UNDOABLE: &str = include_str!("../../queries/load_undoable.sql");
 
 const ERRORS: &str = include_str!("../../queries/load_errors.sql");
 
@@ -96,10 +99,21 @@ impl Run {
         reports: &Reports,
         mut events: impl FnMut(&mut Conductor),
     ) -> Result<(Execution, Changes), Error> {
+        if self.undoes_next() {
+            facts.undoable = Some(self.undoable(client)?);
+        }
         let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
         events(&mut conductor);
         if let Some(done) = conductor.done() {
             return Ok(done);
+        }
+        if facts.undoable.is_none() {
+            facts.undoable = Some(self.undoable(client)?);
+            let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
+            events(&mut conductor);
+            if let Some(done) = conductor.done() {
+                return Ok(done);
+            }
         }
         if !self.before.state.items.is_empty() {
             facts.items = self.open_items(client, reports)?;
@@ -121,16 +135,64 @@ impl Run {
         })
     }
 
+    /// Whether the next event may have to go on with undoing, or there is nothing to be undone.
+    fn undoes_next(&self) -> bool {
+        let state = &self.before.state;
+        state.undos == 0
+            || state
+                .undo
+                .as_ref()
+                .is_some_and(|undo| matches!(undo.phase, Phase::Pending | Phase::Running) && undo.waiting.is_empty())
+    }
+
+    /// Returns what is left to be undone, as far as one step takes it up.
+    fn undoable(&self, client: &SpiClient) -> Result<Vec<Undoable>, Error> {
+        let mut all = Vec::new();
+        let state = &self.before.state;
+        if state.undos == 0 {
+            return Ok(all);
+        }
+        let below = state.undo.as_ref().filter(|undo| undo.phase == Phase::Running).map(|undo| undo.below as i32);
+        let arguments = [DatumWithOid::from(self.id), below.unwrap_or(i32::MAX).into(), (AT_ONCE as i64).into()];
+        let mut rows = statements::run(client, UNDOABLE, &arguments)?;
+        while rows.next().is_some() {
+            let undone = rows.get::<String>(2)?.and_then(|name| self.graph.find(&name));
+            let undo = undone.and_then(|node| self.graph.node(node).undo.as_ref());
+            let (Some(undo), Some(call)) = (undo, rows.get::<Jsonb>(5)?) else { continue };
+            let unrendered = match rows.label(7) {
+                None => None,
+                Some(_) => {
+                    let end = row_end(&rows, None, (7, 9), false)?;
+                    let outcome = Outcome::of_rows(None, &[end], None);
+                    Some(Box::new(Unrendered { input: as_data(rows.get::<Jsonb>(8)?), outcome }))
+                }
+            };
+            all.push(Undoable {
+                row: rows.get::<i64>(1)?.unwrap_or_default(),
+                action: rows.get::<String>(6)?,
+                node: undo.node,
+                number: rows.get::<i32>(3)?.unwrap_or_default() as u32,
+                context: rows.get::<Vec<i32>>(4)?.unwrap_or_default().into_iter().map(|id| id as u32).collect(),
+                call: call.data(),
+                unrendered,
+            });
+        }
+        Ok(all)
+    }
+
     fn all_facts(&self, client: &SpiClient, now: &TimestampWithTimeZone, reports: &Reports) -> Result<Facts, Error> {
         let needs = Needs {
             parameters: true,
             variables: true,
             result: true,
+            input: true,
+            item: true,
             system: true,
             tasks: BTreeSet::new(),
             all_tasks: true,
         };
         let mut facts = load_facts(client, now, &[(self, needs)], &reports.tasks)?.pop().unwrap_or_default();
+        facts.undoable = Some(self.undoable(client)?);
         let rows = statements::run(client, ITEMS, &[DatumWithOid::from(self.id)])?;
         facts.items = self.items(rows, reports)?;
         Ok(facts)
@@ -226,6 +288,7 @@ pub fn load_facts(
             tasks: Arc::new(found),
             all_tasks: needs.all_tasks,
             items: BTreeMap::new(),
+            undoable: None,
             now: clock::moment(*now),
             system: needs.system.then(|| system(run, now, errors.remove(&run.id))),
         });

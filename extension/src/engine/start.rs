@@ -181,6 +181,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             tasks: Arc::default(),
             all_tasks: true,
             items: BTreeMap::new(),
+            undoable: Some(Vec::new()),
             now: clock::moment(now),
             system: workflow.graph.start_needs.system.then(|| system(&run, &now, None)),
         };

@@ -28,6 +28,11 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
             continue;
         };
         let status = rows.get::<String>(4)?.unwrap_or_default();
+        let task = rows.get::<i64>(2)?.unwrap_or_default();
+        if let Some(phase) = rows.get::<String>(11)? {
+            reports.push(undone(task, execution, &phase));
+            continue;
+        }
         let time_limit = rows.get::<i32>(8)?;
         let end = match time_limit {
             Some(_) => TaskEnd::Timeout,
@@ -51,13 +56,24 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
         if end == TaskEnd::Cancelled {
             cancelled.entry(caller).or_insert(rows.get::<i64>(7)?.unwrap_or_default());
         }
-        let task = rows.get::<i64>(2)?.unwrap_or_default();
-        reports.push(OwnReport { task, end, result: rows.get::<String>(5)?, error: error.transpose()? });
+        let (result, undoable) = (rows.get::<String>(5)?, rows.get::<bool>(10)? == Some(true));
+        reports.push(OwnReport { task, end, result, error: error.transpose()?, undoable });
     }
     postpone(advance, busy)?;
     // Who calls what was cancelled is cancelled, too.
     log_reached(advance, "cancel", cancelled.into_iter().collect())?;
     Ok(reports)
+}
+
+/// Returns the end of a task that lets an execution undo itself, given how far that went.
+pub fn undone(task: i64, execution: i64, phase: &str) -> OwnReport {
+    let is_done = phase == "done";
+    let error = (!is_done).then(|| {
+        let message = format!("execution {execution} could not undo everything that it had completed");
+        json!({"type": "workflow", "message": message, "execution": execution}).to_string()
+    });
+    let end = if is_done { TaskEnd::Completed } else { TaskEnd::Failed };
+    OwnReport { task, end, result: None, error, undoable: false }
 }
 
 /// Returns the cause of a call's error: what broke below, from the first error of the execution that it called.
@@ -132,7 +148,7 @@ pub fn void(advance: &Advance, runs: Vec<(i64, bool)>) -> Result<Vec<OwnReport>,
         let mut rows = statements::run(advance.client, include_str!("../../queries/void_tasks.sql"), &arguments)?;
         while rows.next().is_some() {
             let task = rows.get::<i64>(1)?.unwrap_or_default();
-            reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error: None });
+            reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error: None, undoable: false });
         }
         reports.sort_by_key(|report| report.task);
     }

@@ -4,8 +4,9 @@ use super::Written;
 use crate::engine::run::Run;
 use crate::pg::jsonb::Jsonb;
 use conductor::engine::cause::Cause;
-use conductor::engine::commands::{Again, Changes, Hold, NewTask, Reach, Start};
+use conductor::engine::commands::{Again, Changes, Hold, NewTask, NewUndo, Reach, Start};
 use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
+use conductor::engine::undo::Phase;
 use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
 
@@ -39,6 +40,8 @@ pub struct RetriedRow {
     pub error: Option<Jsonb>,
     /// Reported progress.
     pub progress: Option<Jsonb>,
+    /// Whether nobody knows whether it has been done.
+    pub unknown: bool,
 }
 
 pub(super) struct ReleasedItems {
@@ -106,6 +109,8 @@ pub(super) struct RunRow {
     pub(super) lists: Option<TaskLists>,
     /// Whether its status has changed.
     pub(super) turned: bool,
+    /// How far it has got with undoing, if that has changed.
+    pub(super) undoing: Option<Phase>,
 }
 
 impl RunRow {
@@ -143,6 +148,8 @@ pub struct Batch {
     pub(super) retried: Vec<RetriedRow>,
     pub(super) released: Vec<ReleasedItems>,
     pub(super) renewed: Vec<RenewedTask>,
+    /// What undoes tasks that have ended.
+    pub(super) undos: Vec<NewUndo>,
     pub(super) withdraw: Vec<Withdrawal>,
     pub(super) hold: Vec<i64>,
     pub(super) unhold: Vec<i64>,
@@ -195,6 +202,7 @@ impl Batch {
                 keeps_child: !rerun.reset_items,
             });
         }
+        self.undos.extend(changes.undos.iter().cloned());
         let items = changes.withdraw.items.iter().map(|key| (name(key), *key));
         self.withdraw.extend(items.map(|task| Withdrawal { run: run.id, task: Some(task), everything: false }));
         if changes.withdraw.tasks != Reach::Nothing {
@@ -239,16 +247,21 @@ impl Batch {
                 ended: changes.end.is_some(),
                 lists: changes.end.as_ref().and_then(|end| end.lists.clone()),
                 turned: execution.status != run.before.status,
+                undoing: phase(execution).filter(|now| phase(&run.before) != Some(*now)),
             });
         }
         match &changes.end {
             Some(end) => {
                 self.executions.push((run.id, end.status.name(), end.output.as_ref().map(json_text)));
             }
-            None if changes.rerun => self.executions.push((run.id, Status::Running.name(), None)),
+            None if changes.rerun || changes.reopened => self.executions.push((run.id, Status::Running.name(), None)),
             None => {}
         }
     }
+}
+
+fn phase(execution: &Execution) -> Option<Phase> {
+    execution.state.undo.as_ref().map(|undo| undo.phase)
 }
 
 fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
@@ -261,5 +274,6 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     let task_name = run.graph.node(task.key.node).name.clone();
     let priority = run.priority.saturating_add(task.priority);
     let max_lost_leases = run.graph.node(task.key.node).max_lost_leases.map(|count| count as i32);
-    FreshTask { run: run.id, task_name, start, delay, paused, priority, max_lost_leases, result, calls: false, task }
+    let calls = task.reopens;
+    FreshTask { run: run.id, task_name, start, delay, paused, priority, max_lost_leases, result, calls, task }
 }

@@ -9,6 +9,7 @@ use crate::pg::statements;
 use crate::settings;
 use conductor::engine::commands::Start;
 use conductor::engine::state::{Status, TaskEnd, TaskKey};
+use conductor::engine::undo::Phase;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 
@@ -42,6 +43,7 @@ impl Batch {
             self.add_steps(&mut events, worker);
         }
         events.extend(self.verdicts(settings::log_transitions()));
+        events.extend(self.undoing());
         if events.is_empty() {
             return Ok(());
         }
@@ -120,6 +122,20 @@ impl Batch {
                 ..Event::default()
             }));
         }
+    }
+
+    /// Returns events for workflow executions that begin or end to undo what they had completed.
+    fn undoing(&self) -> impl Iterator<Item = Event> {
+        self.runs.iter().filter_map(|run| {
+            let kind = match run.undoing? {
+                Phase::Pending => return None,
+                Phase::Running => "undoing",
+                Phase::Done => "undone",
+                Phase::Failed => "undo_failed",
+                Phase::Stopped => "undo_stopped",
+            };
+            Some(Event { kind, run: Some(run.id), ..Event::default() })
+        })
     }
 
     /// Returns events for workflow executions that failed or, if `all` is set, ended in any way.

@@ -108,7 +108,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 36] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 38] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -159,6 +159,8 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("duration_ms", value(over.then_some(0_i64))),
         ("result", value(fresh.result.as_deref().and_then(Jsonb::from_text))),
         ("error", value(task.error.as_ref().and_then(Jsonb::new))),
+        ("undo", value(task.undo.as_ref().and_then(Jsonb::new))),
+        ("undoes", value(task.undoes)),
     ]
 }
 
@@ -181,7 +183,7 @@ fn place(
     let workflows: BTreeSet<String> =
         workflow_actions::among(client, actions)?.into_iter().map(str::to_owned).collect();
     for task in tasks.iter_mut() {
-        task.calls = task.task.action.as_ref().is_some_and(|action| workflows.contains(action));
+        task.calls |= task.task.action.as_ref().is_some_and(|action| workflows.contains(action));
     }
     let Some(asking) = asking else { return Ok(()) };
     let mut parts = BTreeMap::new();

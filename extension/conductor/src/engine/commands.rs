@@ -21,6 +21,10 @@ pub struct Changes {
     pub rerun_tasks: Vec<RerunTask>,
     /// Whether the execution had ended and now continues.
     pub rerun: bool,
+    /// Whether the execution had ended and now undoes what it had completed.
+    pub reopened: bool,
+    /// What undoes tasks that have ended.
+    pub undos: Vec<NewUndo>,
     /// Whether claimable tasks are put on hold or released again.
     pub hold: Hold,
     /// Running tasks that are to be reported as `cancelled`: their workers' reports no longer count.
@@ -31,6 +35,18 @@ pub struct Changes {
     pub causes: Vec<Cause>,
     /// How the execution ended, if it did.
     pub end: Option<End>,
+}
+
+/// What undoes a task that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewUndo {
+    /// The task's row.
+    pub row: i64,
+    /// Its number in the order of completion, from 1.
+    pub number: u32,
+    /// The call: `{action, input, timeout, retries}`; `{error}`: it could not be rendered; without either, the execution that
+    /// the task has called undoes itself.
+    pub call: Data,
 }
 
 /// Which waiting tasks must not start.
@@ -142,6 +158,36 @@ pub struct NewTask {
     pub closing: bool,
     /// What went wrong, if it could not begin.
     pub error: Option<Data>,
+    /// What its own undo will need, if it has one.
+    pub undo: Option<Data>,
+    /// The row that it undoes.
+    pub undoes: Option<i64>,
+    /// Whether it lets the execution that this row has called undo itself.
+    pub reopens: bool,
+}
+
+impl NewTask {
+    /// Returns a task that closes an execution, with nothing to do.
+    pub(crate) fn closing(key: TaskKey, context: Context) -> NewTask {
+        NewTask {
+            key,
+            index: None,
+            batch: None,
+            start: Start::Ready,
+            action: None,
+            signal: None,
+            input: None,
+            context,
+            timeout: None,
+            max_retries: 0,
+            priority: 0,
+            closing: true,
+            error: None,
+            undo: None,
+            undoes: None,
+            reopens: false,
+        }
+    }
 }
 
 /// How a new task begins.

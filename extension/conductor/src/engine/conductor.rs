@@ -10,6 +10,7 @@ use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, 
 use crate::engine::facts::{EndedTasks, Facts, Missing, ONLY, Outcome, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
+use crate::engine::undo::Undoable;
 use crate::engine::variables;
 use crate::expression::opaque;
 use crate::expression::{self, Data};
@@ -51,6 +52,12 @@ pub struct Reported<'a> {
     pub closing: bool,
     /// When it was started, and how often.
     pub times: Times,
+    /// Its input; none: its undo does not read it.
+    pub input: Option<Data>,
+    /// What was stored for its undo.
+    pub undo: Option<Data>,
+    /// Whether it has called an execution that can undo what it has completed.
+    pub undoable: bool,
     /// Its place in the order in which tasks were created.
     pub order: i64,
 }
@@ -119,6 +126,8 @@ pub struct Conductor<'a> {
     pub(crate) ended: EndedTasks,
     /// Items of this batch whose end is not the one that was reported, with their errors.
     pub(crate) decided: BTreeMap<(TaskKey, u32), (TaskEnd, Data)>,
+    /// What was completed in this batch and can be undone.
+    pub(crate) undoable: Vec<Undoable>,
     /// Number of tasks scheduled by the events before this one.
     scheduled_before: usize,
     /// Bytes of input given to the tasks that this event has scheduled.
@@ -141,6 +150,7 @@ impl<'a> Conductor<'a> {
             work: VecDeque::new(),
             ended: Arc::default(),
             decided: BTreeMap::new(),
+            undoable: Vec::new(),
             scheduled_before: 0,
             input_bytes: 0,
             wait_begins: false,
@@ -243,22 +253,29 @@ impl<'a> Conductor<'a> {
 
     /// Processes what an event led to, and ends the execution when nothing is left.
     pub(crate) fn run(&mut self) {
-        while let Some(work) = self.work.pop_front() {
-            self.instant += 1;
-            match work {
-                _ if self.instant > INSTANT_TASKS => self.break_loop(work),
-                Work::Ready(next) => self.ready(next),
-                Work::Ended(ended) => {
-                    self.note_ended(&ended);
-                    self.go_on(&ended);
+        loop {
+            while let Some(work) = self.work.pop_front() {
+                self.instant += 1;
+                match work {
+                    _ if self.instant > INSTANT_TASKS => self.break_loop(work),
+                    Work::Ready(next) => self.ready(next),
+                    Work::Ended(ended) => {
+                        self.note_ended(&ended);
+                        self.go_on(&ended);
+                        self.release_undo(&ended);
+                    }
                 }
             }
-        }
-        if self.execution.state.live == 0 {
+            if self.execution.state.live > 0 {
+                break;
+            }
             // Nothing is left that could be withdrawn.
             self.changes.withdraw = Withdraw::default();
-            self.finale();
+            if !self.goes_on_at_end() {
+                break;
+            }
         }
+        self.note_undoing();
     }
 
     /// Fails the workflow because its routing tasks lead to each other without end. What they led to last goes no further.
@@ -292,14 +309,17 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Decides whether the execution has ended, given that nothing is ready or running.
-    fn finale(&mut self) {
+    /// Given that nothing is ready or running, goes on with what comes last: undos, `finally`, the end. Returns whether there
+    /// is more to do.
+    fn goes_on_at_end(&mut self) -> bool {
         let state = &self.execution.state;
         if let Some(verdict) = state.verdict {
-            return self.end(verdict);
+            // A `finally` that fails after a success undoes nothing; a cancel that comes while it runs does.
+            let undoes = self.is_undoing() || self.execution.status == Status::Canceling;
+            return undoes && self.undo_next(verdict) || self.end(verdict);
         }
         if self.execution.status == Status::Running && self.execution.paused {
-            return;
+            return false;
         }
         if !state.forced {
             self.check_joins();
@@ -309,6 +329,9 @@ impl<'a> Conductor<'a> {
             Status::Canceling => Status::Cancelled,
             ended => ended,
         };
+        if self.undo_next(verdict) {
+            return true;
+        }
         match self.graph.finally.filter(|_| !self.execution.state.forced) {
             None => self.end(verdict),
             Some(node) => {
@@ -316,7 +339,7 @@ impl<'a> Conductor<'a> {
                 self.execution.state.live = 1;
                 let context = self.execution.state.ended.clone().unwrap_or_default();
                 self.make_ready(node, 0, context, true);
-                self.run();
+                true
             }
         }
     }
@@ -349,7 +372,8 @@ impl<'a> Conductor<'a> {
         Cause::rule("WF608", Some(&node.name), message)
     }
 
-    fn end(&mut self, mut status: Status) {
+    /// Ends the execution. Returns whether there is more to do, because its output fails and so it undoes what it had completed.
+    fn end(&mut self, mut status: Status) -> bool {
         let context = self.execution.state.ended.clone().unwrap_or_default();
         let vars = self.branch(&context);
         let mut output = variables::Changes::new();
@@ -382,14 +406,20 @@ impl<'a> Conductor<'a> {
             status = Status::Failed;
             self.changes.causes.push(cause);
         }
+        let has_failed = status == Status::Failed && self.execution.status == Status::Running;
         self.execution.status = status;
+        if has_failed && self.undo_next(status) {
+            self.execution.state.verdict = Some(status);
+            return true;
+        }
         self.execution.paused = false;
         self.changes.end = Some(End { status, output, lists: None });
+        false
     }
 
     /// Checks rendered bytes against the limit. Each template has its own limit, but many of them together must not
     /// take unlimited memory.
-    fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Cause> {
+    pub(crate) fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Cause> {
         let most = self.graph.limits.output_bytes;
         if bytes <= most as u64 {
             return Ok(());

@@ -2,10 +2,11 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Hold, Reach, RerunTask};
-use crate::engine::conductor::Conductor;
+use crate::engine::conductor::{Conductor, Reported};
 use crate::engine::facts::Outcome;
 use crate::engine::items::tolerated;
 use crate::engine::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
+use crate::engine::undo::Phase;
 use crate::graph::NodeId;
 use crate::language::definition::CancellationPolicy;
 
@@ -26,8 +27,17 @@ pub struct Rerun {
     pub ended_at_once: bool,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
+    /// Whether it, or some of its items, have completed and can be undone.
+    pub undoable: bool,
     /// Its place in the order in which tasks were created.
     pub order: i64,
+}
+
+impl Rerun {
+    /// Whether it would run something again that has completed and can be undone, which must not be done twice.
+    pub fn runs_undoable(&self) -> bool {
+        self.undoable && (self.reset_items || self.items.is_none_or(|(total, kept)| total == kept))
+    }
 }
 
 impl Conductor<'_> {
@@ -103,6 +113,11 @@ impl Conductor<'_> {
 
     /// Runs tasks of a finished execution again, along with what would have started when it stopped.
     pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
+        match self.execution.state.undo.as_ref().map(|undo| undo.phase) {
+            Some(Phase::Done) => return Err("what it had completed has been undone".to_owned()),
+            _ if self.execution.undoes_on() => return self.rerun_undos(tasks),
+            _ => self.execution.state.undo = None,
+        }
         let staged = std::mem::take(&mut self.execution.state.staged);
         let resolved = std::mem::take(&mut self.execution.state.resolved);
         if tasks.is_empty() && staged.is_empty() && !resolved {
@@ -132,19 +147,13 @@ impl Conductor<'_> {
 
     /// Lets a task that has failed unhandled, in an execution that has not ended, count as done. Returns what goes wrong
     /// with that.
-    pub fn resolve(
-        &mut self,
-        key: TaskKey,
-        context: &[u32],
-        outcome: Outcome,
-        closing: bool,
-        order: i64,
-    ) -> Option<Cause> {
-        let causes = self.changes.causes.len();
+    pub fn resolve(&mut self, reported: &Reported, outcome: Outcome) -> Option<Cause> {
+        let (causes, key) = (self.changes.causes.len(), reported.key);
         self.execution.state.failures.retain(|failed| *failed != key);
         self.execution.state.resolved = true;
         self.execution.state.live += 1;
-        self.end_task(key, context, outcome, closing, order);
+        self.note_undo(reported, &outcome);
+        self.end_task(key, reported.context, outcome, reported.closing, reported.order);
         self.run();
         self.changes.causes.get(causes).cloned()
     }

@@ -19,6 +19,22 @@ impl Conductor<'_> {
         self.graph.programs.render(rendering, &self.scope(vars, task, item).value())
     }
 
+    /// Renders with what is known of a task or item that has ended: how, and with which input.
+    pub(crate) fn render_ended(
+        &self,
+        rendering: &Rendering,
+        vars: Option<Data>,
+        task: (&str, &Outcome),
+        item: Option<&Item>,
+        input: Option<&Data>,
+    ) -> Result<Data, ExpressionError> {
+        if let Rendering::Literal(value) = rendering {
+            return Ok(value.clone());
+        }
+        let scope = Scope { input, ..self.scope(vars, Some(task), item) };
+        self.graph.programs.render(rendering, &scope.value())
+    }
+
     fn scope<'s>(
         &'s self,
         vars: Option<Data>,
@@ -26,7 +42,7 @@ impl Conductor<'_> {
         item: Option<&'s Item>,
     ) -> Scope<'s> {
         let (facts, ended, missing) = (self.facts, &self.ended, &self.missing);
-        Scope { facts, ended, vars, task, item, system: self.system(), missing }
+        Scope { facts, ended, vars, task, item, input: None, system: self.system(), missing }
     }
 
     /// Returns what the system says, with the verdict and the errors of this step.

@@ -2,6 +2,7 @@
 
 use crate::engine::item_outcomes::{ItemOutcomes, ItemSummary, RowEnd};
 use crate::engine::state::{TaskEnd, TaskKey};
+use crate::engine::undo::Undoable;
 use crate::expression::Data;
 use crate::expression::functions::{END, OUTCOME};
 use chrono::DateTime;
@@ -33,6 +34,9 @@ pub struct Facts {
     pub all_tasks: bool,
     /// The items of tasks, in order, as they stand after this batch.
     pub items: BTreeMap<TaskKey, Vec<RowEnd>>,
+    /// What is left to be undone, what was completed last first, as far as one step takes it up, and what could not be
+    /// rendered; none: not loaded.
+    pub undoable: Option<Vec<Undoable>>,
     /// The time.
     pub now: Moment,
     /// `system.…`, apart from what this step has added to it.
@@ -122,6 +126,8 @@ pub struct Scope<'a> {
     pub task: Option<(&'a str, &'a Outcome)>,
     /// The item.
     pub item: Option<&'a Item>,
+    /// The task's own input.
+    pub input: Option<&'a Data>,
     /// `system.…`; none: not loaded.
     pub system: Option<Data>,
     /// Set when something was needed that was not loaded.
@@ -144,6 +150,7 @@ impl Scope<'_> {
             }),
             outcome,
             item: self.item.cloned(),
+            input: self.input.cloned(),
             system: self.system.clone(),
             missing: self.missing.clone(),
         })
@@ -156,6 +163,7 @@ struct Root {
     tasks: Value,
     outcome: Option<Value>,
     item: Option<Item>,
+    input: Option<Data>,
     system: Option<Data>,
     missing: Missing,
 }
@@ -173,6 +181,7 @@ impl Object for Root {
             "vars" => loaded(&self.vars),
             "task" => Some(self.tasks.clone()),
             "system" => loaded(&self.system),
+            "input" => self.input.clone(),
             "item" => self.item.as_ref().map(|item| item.item.clone()),
             "index" => self.item.as_ref().map(|item| Value::from(item.index)),
             "batch" => self.item.as_ref().and_then(|item| item.batch).map(Value::from),

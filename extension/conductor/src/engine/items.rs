@@ -59,7 +59,7 @@ impl Conductor<'_> {
             stopped: false,
             closing,
             // If items wait for their turn, or may run again after a success, every end matters.
-            uncounted: concurrency == 0 && total > 1 && !node.asks_after_success(),
+            uncounted: concurrency == 0 && total > 1 && !node.asks_after_success() && !node.has_undo(),
         });
         Ok(())
     }
@@ -120,6 +120,7 @@ impl Conductor<'_> {
             self.wait_begins |= self.graph.node(key.node).signal.is_some() && again.delay <= 0.0;
             return Report::again(again);
         }
+        self.note_undo(reported, &outcome);
         let end = outcome.end;
         let error = outcome.error.filter(|_| end != reported.end);
         if let (Some(index), Some(error)) = (reported.index, &error) {

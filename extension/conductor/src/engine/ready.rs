@@ -62,7 +62,7 @@ impl Conductor<'_> {
     }
 
     /// Whether nothing starts any more on the ways forward.
-    fn has_stopped(&self) -> bool {
+    pub(crate) fn has_stopped(&self) -> bool {
         self.execution.status != Status::Running || self.execution.state.verdict.is_some()
     }
 
@@ -147,6 +147,9 @@ impl Conductor<'_> {
             priority: node.priority,
             closing,
             error: None,
+            undo: self.stored_for_undo(node, item),
+            undoes: None,
+            reopens: false,
         };
         self.wait_begins |= task.signal.is_some() && task.start == Start::Ready;
         self.count_input(&task)?;
@@ -204,22 +207,13 @@ impl Conductor<'_> {
     }
 
     /// It is newer than all that have rows, and than those before it.
-    fn end_without_work(&mut self, mut ended: EndedTask) {
+    pub(crate) fn end_without_work(&mut self, mut ended: EndedTask) {
         ended.order = NEW + self.changes.scheduled.len() as i64;
         self.changes.scheduled.push(NewTask {
-            key: ended.key,
-            index: None,
-            batch: None,
             start: Start::Ended(ended.end, ended.outcome.result.clone()),
-            action: None,
-            signal: None,
-            input: None,
-            context: ended.context.clone(),
-            timeout: None,
-            max_retries: 0,
-            priority: 0,
             closing: ended.closing,
             error: ended.outcome.error.clone(),
+            ..NewTask::closing(ended.key, ended.context.clone())
         });
         let nothing = Data::from(());
         ended.outcome.result.get_or_insert(nothing.clone());

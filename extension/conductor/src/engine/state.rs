@@ -6,6 +6,7 @@
 
 use crate::engine::commands::Reach;
 use crate::engine::facts::Moment;
+use crate::engine::undo::{Phase, Undoing};
 use crate::engine::variables::Changes;
 use crate::expression::Data;
 use crate::graph::NodeId;
@@ -138,6 +139,15 @@ impl Execution {
         }
     }
 
+    /// Whether a rerun goes on with undoing: it has begun, and not everything could be undone.
+    pub fn undoes_on(&self) -> bool {
+        let has_begun = |below: u32| below <= self.state.undos;
+        self.state.undo.as_ref().is_some_and(|undo| match undo.phase {
+            Phase::Failed | Phase::Stopped => has_begun(undo.below),
+            Phase::Pending | Phase::Running | Phase::Done => false,
+        })
+    }
+
     /// Whether it has stopped, and nothing of it waits or runs.
     pub fn has_ended(&self) -> bool {
         self.status != Status::Running && self.state.live == 0
@@ -207,6 +217,12 @@ pub struct State {
     /// Whether it was stopped by force: nothing starts any more, not even what would close it.
     #[serde(skip_serializing_if = "is_default")]
     pub forced: bool,
+    /// Number of times that something was completed that can be undone.
+    #[serde(skip_serializing_if = "is_default")]
+    pub undos: u32,
+    /// How far this was undone; none: it is not to be.
+    #[serde(skip_serializing_if = "is_default")]
+    pub undo: Option<Undoing>,
 }
 
 /// Default values are not serialized.
@@ -234,6 +250,8 @@ impl Default for State {
             resolved: false,
             canceling_since: None,
             forced: false,
+            undos: 0,
+            undo: None,
         }
     }
 }

@@ -36,6 +36,7 @@ impl<'a> Conductor<'a> {
         if reported.end == TaskEnd::Cancelled {
             self.stop(Status::Canceling);
         }
+        self.note_undo(reported, &outcome);
         let end = outcome.end;
         let error = outcome.error.clone().filter(|_| end != reported.end && end.is_failure());
         self.end_task(reported.key, reported.context, outcome, reported.closing, reported.order);

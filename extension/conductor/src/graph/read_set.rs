@@ -17,6 +17,10 @@ pub struct Needs {
     pub variables: bool,
     /// The reported result or error.
     pub result: bool,
+    /// The task's own input.
+    pub input: bool,
+    /// The item.
+    pub item: bool,
     /// What the system says about the execution.
     pub system: bool,
     /// Other tasks, by name.
@@ -31,6 +35,8 @@ impl Needs {
         self.parameters |= other.parameters;
         self.variables |= other.variables;
         self.result |= other.result;
+        self.input |= other.input;
+        self.item |= other.item;
         self.system |= other.system;
         self.all_tasks |= other.all_tasks;
         self.tasks.extend(other.tasks.iter().cloned());
@@ -49,6 +55,8 @@ impl Needs {
                 Some("parameters") => self.parameters = true,
                 Some("vars") => self.variables = true,
                 Some("system") => self.system = true,
+                Some("input") => self.input = true,
+                Some("item" | "index" | "batch") => self.item = true,
                 Some("result" | "error") => self.result = true,
                 Some("task_status") => self.all_tasks = true,
                 Some("task") => match parts.next() {
@@ -66,7 +74,7 @@ impl Needs {
         rendering.programs(&mut |id| self.program(programs, id));
     }
 
-    fn renderings<'a>(&mut self, programs: &Programs, list: impl IntoIterator<Item = &'a Rendering>) {
+    pub(crate) fn renderings<'a>(&mut self, programs: &Programs, list: impl IntoIterator<Item = &'a Rendering>) {
         list.into_iter().for_each(|rendering| self.rendering(programs, rendering));
     }
 }
@@ -132,6 +140,9 @@ fn finishing(node: &Node, programs: &Programs) -> Needs {
         if let Some(when) = retry.when {
             needs.program(programs, when);
         }
+    }
+    if let Some(call) = node.undo.as_ref().and_then(|undo| undo.call.as_ref()) {
+        needs.renderings(programs, call.renderings());
     }
     if let Some(repeat) = &node.repeat {
         needs.renderings(programs, repeat.delay.iter().chain([&repeat.max]));

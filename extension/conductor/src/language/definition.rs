@@ -58,6 +58,41 @@ pub struct Definition {
     /// Whether an execution that ended without success may be rerun.
     #[serde(default, skip_serializing_if = "RerunRule::is_default")]
     pub rerun: RerunRule,
+    /// The ends at which completed tasks are undone; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_on: Option<Vec<UndoOn>>,
+    /// In which order tasks are undone.
+    #[serde(default, skip_serializing_if = "UndoOrder::is_default")]
+    pub undo_order: UndoOrder,
+}
+
+/// An end of a workflow at which its completed tasks are undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoOn {
+    /// It failed.
+    Failed,
+    /// It took longer than its timeout.
+    Timeout,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// In which order tasks are undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoOrder {
+    /// One after the other; what completed last is undone first.
+    #[default]
+    Reverse,
+    /// All at once.
+    Parallel,
+}
+
+impl UndoOrder {
+    fn is_default(&self) -> bool {
+        *self == UndoOrder::Reverse
+    }
 }
 
 /// Whether an execution that ended without success may be rerun.
@@ -140,12 +175,57 @@ pub struct Task {
     /// How many workers may lose it before it is abandoned; none: as the setting says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lost_leases: Option<u32>,
+    /// Undoes it if it has completed and the workflow then fails, times out or is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
     /// Published on success, before any transition is tested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Assignment>,
     /// The transitions. Every one whose condition is true fires, in order.
     #[serde(default)]
     pub next: Vec<Transition>,
+}
+
+/// What undoes a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undo {
+    /// A ref, or a template that yields one; rendered when the task completes.
+    pub action: String,
+    /// The action's input, rendered when the task completes; null: none.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub input: Value,
+    /// Seconds that one attempt may run: a number or a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Value>,
+    /// Retries it after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Whether a task is undone of which nobody knows whether it was done.
+    #[serde(default, skip_serializing_if = "WhenUnknown::is_default")]
+    pub when_unknown: WhenUnknown,
+    /// Higher goes first; added to the workflow's priority.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// How many workers may lose it before it is abandoned; none: as the setting says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lost_leases: Option<u32>,
+}
+
+/// What becomes of a task that ended with its outcome unknown: it timed out, or no worker finished it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenUnknown {
+    /// It is undone, with a result of null.
+    #[default]
+    Undo,
+    /// It is not.
+    Skip,
+}
+
+impl WhenUnknown {
+    fn is_default(&self) -> bool {
+        *self == WhenUnknown::Undo
+    }
 }
 
 /// A transition out of a task.

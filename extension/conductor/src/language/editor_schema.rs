@@ -5,7 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::language::parse::name::{MAX_NAME, MAX_REF};
-use crate::language::parse::words::{BACKOFFS, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, words};
+use crate::language::parse::words::{
+    BACKOFFS, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, UNDO_ON, UNDO_ORDERS, WHEN_UNKNOWN, words,
+};
 
 /// One template and nothing else.
 const TEMPLATE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
@@ -77,6 +79,13 @@ fn workflow() -> Value {
             "enum": words(RERUN_RULES), "default": "always",
             "description": "Whether an execution that ended without success may be rerun.",
         },
+        "undo_on": {
+            "type": "array", "items": {"enum": words(UNDO_ON)}, "default": words(UNDO_ON),
+            "description": "The ends at which completed tasks are undone.",
+        },
+        "undo_order": {
+            "enum": words(UNDO_ORDERS), "default": "reverse", "description": "In which order tasks are undone.",
+        },
     })
 }
 
@@ -114,6 +123,7 @@ fn task() -> Map<String, Value> {
             "type": "integer", "minimum": 1, "maximum": 1000,
             "description": "How many workers may lose the task before it ends as abandoned.",
         },
+        "undo": reference("undo", "Undoes the task if the workflow fails, times out or is cancelled after it has completed."),
         "next": {
             "type": "array", "items": {"$ref": "#/definitions/transition"},
             "description": "The transitions: every one whose condition is true fires, in order.",
@@ -188,6 +198,7 @@ fn definitions() -> Value {
         ("retry", retry()),
         ("repeat", repeat()),
         ("wait_for", wait_for()),
+        ("undo", undo()),
         ("task", task_schema(fields, json!(["name"]))),
         ("task_of_map", task_schema(of_map, json!([]))),
     ] {
@@ -285,6 +296,35 @@ fn repeat() -> Value {
     })
 }
 
+fn undo() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["action"],
+        "properties": {
+            "action": {
+                "description": "The ref of an action or workflow, or a template that yields one.",
+                "anyOf": [{"$ref": "#/definitions/ref"}, {"$ref": "#/definitions/with_template"}],
+            },
+            "input": {
+                "description": "The action's input, rendered when the task completes.",
+                "anyOf": [{"type": "object"}, {"$ref": "#/definitions/template"}],
+            },
+            "timeout": reference("timeout_or_template", "Seconds that one attempt may run."),
+            "retry": reference("retry", "Retries it after a failure."),
+            "when_unknown": {
+                "enum": words(WHEN_UNKNOWN), "default": "undo",
+                "description": "Whether a task is undone that timed out or was abandoned, so that nobody knows whether it was done.",
+            },
+            "priority": {"type": "integer", "description": "Higher goes first."},
+            "max_lost_leases": {
+                "type": "integer", "minimum": 1, "maximum": 1000,
+                "description": "How many workers may lose it before it ends as abandoned.",
+            },
+        },
+    })
+}
+
 fn wait_for() -> Value {
     json!({
         "type": "object",
@@ -322,6 +362,7 @@ mod tests {
         same_names("/definitions/with_items/properties", words::WITH_ITEMS);
         same_names("/definitions/retry/properties", words::RETRY);
         same_names("/definitions/repeat/properties", words::REPEAT);
+        same_names("/definitions/undo/properties", words::UNDO);
         same_names("/definitions/wait_for/properties", words::WAIT_FOR);
     }
 

@@ -7,6 +7,7 @@ pub mod duration;
 pub mod name;
 mod next;
 mod task;
+mod undo;
 mod walk;
 pub mod words;
 mod workflow;

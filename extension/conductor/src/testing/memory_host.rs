@@ -2,7 +2,7 @@
 //! clock stands still until [`Ledger::wait`] advances it.
 
 use crate::engine::cause::Cause;
-use crate::engine::commands::{Changes, Hold, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
+use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::control::Rerun;
 use crate::engine::facts::{Outcome as TaskOutcome, Times};
@@ -148,6 +148,21 @@ impl Ledger {
         }
     }
 
+    /// Lets the worker of a row die. Somebody else may claim it, unless the execution does not need it any more.
+    pub fn lose(&mut self, row: usize) -> Result<(), Refused> {
+        if self.rows[row].status != RowStatus::Running {
+            return Err(Refused(format!("the task is not running: it is {:?}", self.rows[row].status)));
+        }
+        let (has_undo, closing) = (self.rows[row].undo.is_some(), self.rows[row].closing);
+        if self.status() != Status::Running && !has_undo && !closing {
+            self.report(row, TaskEnd::Abandoned, None)?;
+            return Ok(());
+        }
+        let row = &mut self.rows[row];
+        (row.status, row.due, row.unknown) = (RowStatus::Ready, None, has_undo);
+        Ok(())
+    }
+
     /// Reports a row. Returns how it ended, or `retrying`.
     pub fn report(&mut self, row: usize, end: TaskEnd, result: Option<Data>) -> Result<&'static str, Refused> {
         let answers = self.report_all(&[Outcome { row, end, result, error: None }])?;
@@ -202,6 +217,9 @@ impl Ledger {
                     advice: Advice::None,
                     closing: row.closing,
                     times: *times,
+                    input: row.input.clone().or(nothing.clone()),
+                    undo: row.undo.clone(),
+                    undoable: false,
                     order: outcome.row as i64,
                 };
                 reports.push((outcome.row, conductor.finish(&reported)));
@@ -272,6 +290,9 @@ impl Ledger {
             }
         };
         let reruns: Vec<Rerun> = chosen.iter().map(|key| self.rerun_of(*key, reset_items)).collect();
+        if let Some(kept) = reruns.iter().find(|rerun| rerun.runs_undoable()) {
+            return Err(Refused(format!("task {} has completed and has an undo", self.name(kept.key.node))));
+        }
         let mut answer = Ok(());
         self.over = false;
         self.conduct(&BTreeMap::new(), |conductor| {
@@ -293,7 +314,9 @@ impl Ledger {
         let ended_at_once = rows.first().is_some_and(|row| row.action.is_none() && row.signal.is_none());
         let closing = rows.first().is_some_and(|row| row.closing);
         let order = self.rows.iter().rposition(|row| row.key == key).unwrap_or_default() as i64;
-        Rerun { key, context, items, reset_items, first: None, ended_at_once, closing, order }
+        let undoable =
+            rows.iter().any(|row| row.undo_number.is_some() && row.status == RowStatus::Ended(TaskEnd::Completed));
+        Rerun { key, context, items, reset_items, first: None, ended_at_once, closing, undoable, order }
     }
 
     /// Applies an event that reads nothing but the execution, along with its consequences.
@@ -320,10 +343,15 @@ impl Ledger {
         let mut done = conductor.done();
         for (row, report) in reports {
             let now = self.now;
+            let end = reported.get(&row);
             let row = &mut self.rows[row];
             match report.row {
                 Row::Ended(end) => row.end(end, now),
-                Row::Again(again) => row.await_again(now, again),
+                Row::Again(again) => {
+                    row.await_again(now, again);
+                    row.unknown =
+                        row.undo.is_some() && end.is_some_and(|end| end.is_failure() && *end != TaskEnd::Failed);
+                }
             }
             row.error = report.error.or(row.error.take());
         }
@@ -346,7 +374,8 @@ impl Ledger {
             }
         }
         for row in 0..self.rows.len() {
-            if self.rows[row].status == RowStatus::Running && void.reaches(self.rows[row].closing) {
+            let closing = self.rows[row].closing || self.rows[row].undo.is_some();
+            if self.rows[row].status == RowStatus::Running && void.reaches(closing) {
                 let _ = self.report(row, TaskEnd::Cancelled, None);
             }
         }
@@ -363,7 +392,7 @@ impl Ledger {
                 if rerun.reset_items || row.status != RowStatus::Ended(TaskEnd::Completed) || rerun.released.is_none() {
                     (row.retries, row.repetitions) = (0, 0);
                     (row.started, row.completed, row.begun) = (None, None, false);
-                    row.result = None;
+                    (row.result, row.undo_number, row.unknown) = (None, None, false);
                     row.status = if open > 0 { RowStatus::Ready } else { RowStatus::Held };
                     open = open.saturating_sub(1);
                 }
@@ -385,7 +414,13 @@ impl Ledger {
         }
         if changes.rerun {
             self.errors.clear();
+        }
+        if changes.rerun || changes.reopened {
             (self.output, self.known_lists) = (None, None);
+        }
+        for NewUndo { row, number, call } in &changes.undos {
+            let row = &mut self.rows[*row as usize];
+            (row.undo, row.undo_number) = (Some(call.clone()), Some(*number));
         }
         if let Some(variables) = &changes.variables {
             self.variables = variables.clone();
@@ -401,7 +436,8 @@ impl Ledger {
         let mut withdrawn: BTreeMap<TaskKey, (u32, usize)> = BTreeMap::new();
         let now = self.now;
         for (place, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.is_pending()) {
-            if withdraw.reaches(row.key, row.closing) {
+            let stays = row.unknown && withdraw.tasks != Reach::Everything;
+            if withdraw.reaches(row.key, row.closing) && !stays {
                 row.end(TaskEnd::Cancelled, now);
                 row.started = None;
                 let (count, order) = withdrawn.entry(row.key).or_default();
@@ -443,6 +479,10 @@ impl Ledger {
                 attempts: 0,
                 result,
                 error: task.error,
+                undo: task.undo,
+                undo_number: None,
+                unknown: false,
+                undoes: task.undoes.map(|row| row as usize),
             });
         }
     }

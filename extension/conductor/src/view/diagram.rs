@@ -1,5 +1,6 @@
 //! A definition as a diagram: Mermaid or DOT text, with tasks colored by status.
 
+use crate::graph::undo::undo_name;
 use crate::interrupt;
 use crate::language::definition::{Definition, Task};
 use std::collections::{BTreeMap, HashMap};
@@ -37,6 +38,9 @@ pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
     for command in commands(definition) {
         let _ = writeln!(text, "  {command}([\"{command}\"])");
     }
+    for (id, label, _) in undos(definition, statuses) {
+        let _ = writeln!(text, "  u{id}[/\"{}\"/]\n  t{id} -. \"undo\" .-> u{id}", escape(&label));
+    }
     if let Some(statuses) = statuses {
         for (status, colour) in COLOURS {
             let _ = writeln!(text, "  classDef {status} fill:{colour},stroke:#333333,color:#000000");
@@ -46,6 +50,11 @@ pub fn mermaid(definition: &Definition, statuses: Option<&Statuses>) -> String {
                 statuses.get(&task.name).filter(|status| COLOURS.iter().any(|(known, _)| known == status))
             {
                 let _ = writeln!(text, "  class t{id} {status}");
+            }
+        }
+        for (id, _, status) in undos(definition, Some(statuses)) {
+            if let Some(status) = status.filter(|status| COLOURS.iter().any(|(known, _)| known == status)) {
+                let _ = writeln!(text, "  class u{id} {status}");
             }
         }
     }
@@ -62,10 +71,13 @@ pub fn dot(definition: &Definition, statuses: Option<&Statuses>) -> String {
             Shape::Join => "box3d",
         };
         let status = statuses.and_then(|statuses| statuses.get(&task.name));
-        let colour =
-            COLOURS.iter().find(|(known, _)| Some(*known) == status.map(String::as_str)).map(|(_, colour)| *colour);
-        let fill = colour.map(|colour| format!(", style=filled, fillcolor=\"{colour}\"")).unwrap_or_default();
+        let fill = fill(status.map(String::as_str));
         let _ = writeln!(text, "  t{id} [shape={shape}, label=\"{}\"{fill}];", quote(&label(task)));
+    }
+    for (id, label, status) in undos(definition, statuses) {
+        let (label, fill) = (quote(&label), fill(status));
+        let _ = writeln!(text, "  u{id} [shape=parallelogram, label=\"{label}\"{fill}];");
+        let _ = writeln!(text, "  t{id} -> u{id} [style=dotted, label=\"undo\"];");
     }
     for (from, to, when) in interrupt::checked(edges(definition)) {
         let label = when.map(|when| format!(" [label=\"{}\"]", quote(when))).unwrap_or_default();
@@ -95,6 +107,27 @@ fn label(task: &Task) -> String {
         Some(action) => format!("{}{items}\n{action}", task.name),
         None => task.name.clone(),
     }
+}
+
+fn fill(status: Option<&str>) -> String {
+    let colour = COLOURS.iter().find(|(known, _)| Some(*known) == status).map(|(_, colour)| *colour);
+    colour.map(|colour| format!(", style=filled, fillcolor=\"{colour}\"")).unwrap_or_default()
+}
+
+/// Returns what undoes tasks: the task's number, the label, the status. A call without an undo of its own is shown once what it
+/// has called undoes itself.
+fn undos<'a>(
+    definition: &'a Definition,
+    statuses: Option<&'a Statuses>,
+) -> impl Iterator<Item = (usize, String, Option<&'a str>)> {
+    definition.tasks.iter().enumerate().filter_map(move |(id, task)| {
+        let name = undo_name(&task.name);
+        let status = statuses.and_then(|statuses| statuses.get(&name)).map(String::as_str);
+        match &task.undo {
+            Some(undo) => Some((id, format!("{name}\n{}", undo.action), status)),
+            None => status.map(|status| (id, name, Some(status))),
+        }
+    })
 }
 
 /// Returns source, target and condition of every transition. `fail` is drawn; the other commands lead nowhere.

@@ -48,9 +48,8 @@ impl Walk<'_> {
         let repeat = fields.get("repeat").and_then(|node| self.repeat(node, &at("repeat")));
         let wait_for = fields.get("wait_for").and_then(|node| self.wait_for(node, &at("wait_for")));
         let priority = fields.get("priority").and_then(|node| self.priority(node));
-        let lost = fields
-            .get("max_lost_leases")
-            .and_then(|node| self.whole(node, "`max_lost_leases`", Range::whole(1, MOST_LOST_LEASES)));
+        let lost = fields.get("max_lost_leases").and_then(|node| self.max_lost_leases(node));
+        let undo = fields.get("undo").and_then(|node| self.undo(node, &at("undo")));
         let publish = fields.get("publish").map(|node| self.variables(node, &at("publish"), "`publish`"));
         let next = self.transitions(&fields, path);
         self.needs_action(&fields);
@@ -67,7 +66,8 @@ impl Walk<'_> {
             repeat,
             wait_for,
             priority: priority.unwrap_or_default(),
-            max_lost_leases: lost.and_then(|count| u32::try_from(count).ok()),
+            max_lost_leases: lost,
+            undo,
             publish: publish.unwrap_or_default(),
             next,
         })
@@ -116,7 +116,12 @@ impl Walk<'_> {
         name
     }
 
-    fn action(&mut self, node: NodeId, path: String) -> Option<String> {
+    pub(super) fn max_lost_leases(&mut self, node: NodeId) -> Option<u32> {
+        let count = self.whole(node, "`max_lost_leases`", Range::whole(1, MOST_LOST_LEASES))?;
+        u32::try_from(count).ok()
+    }
+
+    pub(super) fn action(&mut self, node: NodeId, path: String) -> Option<String> {
         let action = self.text(node, "`action`")?;
         self.place(path, node);
         if !template::is_template(&action) && !template::is_yaql(&action) {
@@ -139,7 +144,7 @@ impl Walk<'_> {
         self.report(7, node, format!("`{}` is not {what}", shorten(text, 80)), hint);
     }
 
-    fn input(&mut self, node: NodeId, path: String) -> Value {
+    pub(super) fn input(&mut self, node: NodeId, path: String) -> Value {
         let pure = self.source.str(node).is_some_and(|text| template::pure(text).is_some() || template::is_yaql(text));
         if !pure && !matches!(self.source.content(node), Content::Map(_)) {
             self.wrong_type(node, "`input`", "a map, or one {{ … }} template");
@@ -168,7 +173,7 @@ impl Walk<'_> {
         }
     }
 
-    fn priority(&mut self, node: NodeId) -> Option<i32> {
+    pub(super) fn priority(&mut self, node: NodeId) -> Option<i32> {
         let range = Range { min: f64::from(i32::MIN), max: f64::from(i32::MAX), whole: true };
         let number = self.number(node, "`priority`", range)?;
         number.as_i64().and_then(|n| i32::try_from(n).ok())
@@ -269,7 +274,7 @@ impl Walk<'_> {
         u32::try_from(count).ok().map(MaxFailures::Count)
     }
 
-    fn retry(&mut self, node: NodeId, path: &str) -> Option<Retry> {
+    pub(super) fn retry(&mut self, node: NodeId, path: &str) -> Option<Retry> {
         self.place(path.to_owned(), node);
         let fields = self.fields(node, "`retry`", RETRY)?;
         let at = |field: &str| format!("{path}.{field}");
@@ -353,7 +358,7 @@ impl Walk<'_> {
         if fields.get("action").is_some() || fields.get("wait_for").is_some() {
             return;
         }
-        for name in ["input", "with_items", "retry", "repeat", "max_lost_leases"] {
+        for name in ["input", "with_items", "retry", "repeat", "max_lost_leases", "undo"] {
             if let Some(node) = fields.get(name) {
                 self.report(201, node, format!("`{name}` in a task without `action`"), "add `action:`".to_owned());
                 return;

@@ -1,6 +1,8 @@
 //! The keywords of the language.
 
-use crate::language::definition::{Backoff, CancellationPolicy, OnItemFailure, RerunRule, RetryEach};
+use crate::language::definition::{
+    Backoff, CancellationPolicy, OnItemFailure, RerunRule, RetryEach, UndoOn, UndoOrder, WhenUnknown,
+};
 
 /// Fields of a workflow.
 pub const WORKFLOW: &[&str] = &[
@@ -20,6 +22,8 @@ pub const WORKFLOW: &[&str] = &[
     "max_visits",
     "finally",
     "rerun",
+    "undo_on",
+    "undo_order",
 ];
 
 /// Fields of a task.
@@ -37,6 +41,7 @@ pub const TASK: &[&str] = &[
     "wait_for",
     "priority",
     "max_lost_leases",
+    "undo",
     "next",
     "publish",
     "on_success",
@@ -58,6 +63,8 @@ pub const RETRY: &[&str] =
     &["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed", "each"];
 /// Fields of `repeat`.
 pub const REPEAT: &[&str] = &["until", "delay", "max", "timeout"];
+/// Fields of `undo`.
+pub const UNDO: &[&str] = &["action", "input", "timeout", "retry", "when_unknown", "priority", "max_lost_leases"];
 /// Fields of `wait_for`.
 pub const WAIT_FOR: &[&str] = &["signal", "timeout"];
 
@@ -67,6 +74,13 @@ pub const POLICIES: &[(&str, CancellationPolicy)] =
 /// Values of `rerun`.
 pub const RERUN_RULES: &[(&str, RerunRule)] =
     &[("always", RerunRule::Always), ("not_after_closing", RerunRule::NotAfterClosing), ("never", RerunRule::Never)];
+/// Values in `undo_on`.
+pub const UNDO_ON: &[(&str, UndoOn)] =
+    &[("failed", UndoOn::Failed), ("timeout", UndoOn::Timeout), ("cancelled", UndoOn::Cancelled)];
+/// Values of `undo_order`.
+pub const UNDO_ORDERS: &[(&str, UndoOrder)] = &[("reverse", UndoOrder::Reverse), ("parallel", UndoOrder::Parallel)];
+/// Values of `when_unknown`.
+pub const WHEN_UNKNOWN: &[(&str, WhenUnknown)] = &[("undo", WhenUnknown::Undo), ("skip", WhenUnknown::Skip)];
 /// Values of `backoff`.
 pub const BACKOFFS: &[(&str, Backoff)] =
     &[("constant", Backoff::Constant), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];

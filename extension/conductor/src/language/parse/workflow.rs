@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::walk::{Fields, Range, Walk};
-use super::words::{POLICIES, RERUN_RULES, WORKFLOW};
-use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task};
+use super::words::{POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
+use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task, UndoOn};
 use crate::language::source::{Content, NodeId};
 
 impl Walk<'_> {
@@ -46,7 +46,23 @@ impl Walk<'_> {
             max_visits: visits.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_VISITS),
             finally: get("finally").and_then(|node| self.text(node, "`finally`")),
             rerun: rerun.unwrap_or_default(),
+            undo_on: get("undo_on").map(|node| self.undo_on(node)),
+            undo_order: get("undo_order")
+                .and_then(|node| self.word(node, "`undo_order`", UNDO_ORDERS))
+                .unwrap_or_default(),
         })
+    }
+
+    fn undo_on(&mut self, node: NodeId) -> Vec<UndoOn> {
+        match self.source.content(node) {
+            Content::List(items) => {
+                items.iter().filter_map(|item| self.word(*item, "an entry of `undo_on`", UNDO_ON)).collect()
+            }
+            _ => {
+                self.wrong_type(node, "`undo_on`", "a list of: failed, timeout, cancelled");
+                Vec::new()
+            }
+        }
     }
 
     fn reference(&mut self, node: NodeId) -> Option<String> {

@@ -219,6 +219,7 @@ impl Expressions<'_> {
                 let hint = crate::language::parse::name::suggest(name, &SYSTEM);
                 text.spot(check, read.member_at).error(302, message, hint);
             }
+            ("input", _) if text.site.phase == Phase::Undo => {}
             (root, _) if !ROOTS.contains(&root) => self.unknown_root(check, text, root, read.at),
             _ => {}
         }
@@ -252,7 +253,7 @@ impl Expressions<'_> {
         let site = text.site;
         let with_items = site.task.is_some_and(|task| check.definition.tasks[task].with_items.is_some());
         let hint = match (with_items, site.phase) {
-            (true, Phase::Item | Phase::Attempt) => return,
+            (true, Phase::Item | Phase::Attempt | Phase::Undo) => return,
             (true, _) => "it is known only while an item runs: in `action` and `input`",
             (false, _) => "add `with_items` to the task",
         };
@@ -331,7 +332,7 @@ impl Expressions<'_> {
                 let message = format!("no task has run yet: `task.{shown}`");
                 return text.spot(check, at).error(304, message, None);
             }
-            (Phase::After | Phase::Attempt, Some(here)) if here == task => return,
+            (Phase::After | Phase::Attempt | Phase::Undo, Some(here)) if here == task => return,
             (_, Some(here)) if Some(here) != self.shape.finally && self.shape.reachable[here] => here,
             _ => return,
         };
@@ -385,7 +386,7 @@ impl Expressions<'_> {
             };
         }
         let phase = text.site.phase;
-        if OF_THE_END.contains(&name) && !matches!(phase, Phase::After | Phase::Attempt) {
+        if OF_THE_END.contains(&name) && !matches!(phase, Phase::After | Phase::Attempt | Phase::Undo) {
             let message = format!("`{name}()` before any task has ended");
             let hint = match name {
                 "result" | "error" => format!("write `task.NAME.{name}`, or publish it when the task ends"),

@@ -15,6 +15,8 @@ pub enum Phase {
     Item,
     /// When an attempt or the whole task has ended; for a task with items, possibly for each item.
     Attempt,
+    /// When a row of a task has completed: its undo.
+    Undo,
     /// After a task, once.
     After,
     /// When the workflow ends.
@@ -115,6 +117,16 @@ fn task<'d>(task: &'d Task, number: usize, visit: &mut dyn FnMut(Site<'d>)) {
     }
     if let Some(wait) = &task.wait_for {
         site("wait_for.signal", Text(&wait.signal), Phase::Item);
+    }
+    if let Some(undo) = &task.undo {
+        site("undo.action", Text(&undo.action), Phase::Undo);
+        site("undo.input", Any(&undo.input), Phase::Undo);
+        undo.timeout.iter().for_each(|timeout| site("undo.timeout", Any(timeout), Phase::Undo));
+        if let Some(retry) = &undo.retry {
+            site("undo.retry.count", Any(&retry.count), Phase::Undo);
+            retry.delay.iter().for_each(|delay| site("undo.retry.delay", Any(delay), Phase::Attempt));
+            retry.when.iter().for_each(|when| site("undo.retry.when", Condition(when), Phase::Attempt));
+        }
     }
     let path = format!("tasks[{number}]");
     assignments(&task.publish, &format!("{path}.publish"), Some(number), Phase::After, &[], visit);

@@ -1,7 +1,9 @@
 //! Invariants of an execution and its rows, which hold at any moment.
 
 use super::{Ledger, RowStatus, TaskRow};
-use crate::engine::state::{Status, TaskKey};
+use crate::engine::state::{Status, TaskEnd, TaskKey};
+use crate::engine::undo::Phase;
+use crate::graph::NodeId;
 
 impl Ledger {
     /// Returns the broken invariants; empty if all is well.
@@ -24,7 +26,7 @@ impl Ledger {
             broken.push(format!("{} tasks are live, but the state says {}", live.len(), self.execution.state.live));
         }
         let has_stopped = self.execution.status != Status::Running;
-        if self.rows.iter().any(|row| has_stopped && row.is_pending() && !row.closing) {
+        if self.rows.iter().any(|row| has_stopped && row.is_pending() && !row.closing && !row.unknown) {
             broken.push("a task waits on a way forward although the execution has stopped".to_owned());
         }
         if self.rows.iter().any(|row| self.execution.state.forced && row.is_pending()) {
@@ -48,7 +50,50 @@ impl Ledger {
                     .push(format!("{active} items of a task are active, but at most {} may be", progress.concurrency));
             }
         }
+        broken.extend(self.check_undos());
         broken.extend(self.check_lists());
         broken
+    }
+
+    /// Whatever must be undone is undone exactly once, and nothing else is.
+    fn check_undos(&self) -> Vec<String> {
+        let is_done = |row: &TaskRow| row.status == RowStatus::Ended(TaskEnd::Completed);
+        let undone = |place: usize| self.rows.iter().filter(|row| row.undoes == Some(place) && is_done(row)).count();
+        let phase = self.execution.state.undo.as_ref().map(|undo| undo.phase);
+        let mut broken = Vec::new();
+        for (place, row) in self.rows.iter().enumerate() {
+            let name = self.name(row.key.node);
+            let done = undone(place);
+            if done > 1 || done > 0 && row.undo_number.is_none() {
+                broken.push(format!("task {name} was undone {done} times"));
+            }
+            if done == 0 && row.undo_number.is_some() && self.over && phase == Some(Phase::Done) {
+                broken.push(format!("task {name} was not undone"));
+            }
+            // What closes an execution is not undone, nor what has only failed.
+            let must =
+                is_done(row) && row.started.is_some() && self.graph.node(row.key.node).has_undo() && !row.closing;
+            if must && row.undo_number.is_none() {
+                broken.push(format!("task {name} has completed, but cannot be undone"));
+            }
+        }
+        let ends = !matches!(self.status(), Status::Running | Status::Completed) && !self.execution.state.forced;
+        let any = self.rows.iter().any(|row| row.undo_number.is_some());
+        let is_undone = matches!(phase, Some(Phase::Done | Phase::Failed | Phase::Stopped));
+        let after_success = self.has_succeeded_before_finally();
+        if self.over && any && ends && self.graph.undoes_at(self.status()) && !is_undone && !after_success {
+            broken.push(format!("the execution ended as {:?} without undoing anything", self.status()));
+        }
+        if phase.is_none() && self.rows.iter().any(|row| row.undoes.is_some()) {
+            broken.push("a task was undone although nothing was to be".to_owned());
+        }
+        broken
+    }
+
+    /// Whether everything but the `finally` task, or what follows it, went well.
+    fn has_succeeded_before_finally(&self) -> bool {
+        let is_last = |node: NodeId| self.graph.node(node).follows_finally;
+        let named = self.errors.first().and_then(|(_, cause)| cause.task.as_deref());
+        named.and_then(|name| self.graph.find(name)).is_some_and(is_last)
     }
 }

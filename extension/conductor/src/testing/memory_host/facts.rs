@@ -4,6 +4,7 @@ use super::{Ledger, RowStatus, TaskRow};
 use crate::engine::facts::{Facts, Missing, Moment, Outcome, Times};
 use crate::engine::item_outcomes::RowEnd;
 use crate::engine::state::{TaskEnd, TaskKey};
+use crate::engine::undo::{Phase, Undoable, Unrendered};
 use crate::expression::Data;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -43,6 +44,7 @@ impl Ledger {
             tasks: Arc::new(tasks.into_iter().map(|(name, (place, value))| (name, (place as i64, value))).collect()),
             all_tasks: true,
             items,
+            undoable: Some(self.undoable()),
             now: self.moment(self.now),
             system: Some(Data::from_pairs([
                 ("workflow_ref", Data::from(self.graph.reference.as_str())),
@@ -55,6 +57,36 @@ impl Ledger {
                 ),
             ])),
         }
+    }
+
+    /// Returns what is left to be undone, and what could not be rendered.
+    fn undoable(&self) -> Vec<Undoable> {
+        let below = self.execution.state.undo.as_ref().filter(|undo| undo.phase == Phase::Running);
+        let below = below.map_or(u32::MAX, |undo| undo.below);
+        let numbered = self.rows.iter().enumerate().filter_map(|(place, row)| Some((place, row, row.undo_number?)));
+        let mut all: Vec<Undoable> = numbered
+            .filter_map(|(place, row, number)| {
+                let call = row.undo.clone()?;
+                let is_rendered = call.get_attr("error").is_ok_and(|error| error.is_undefined());
+                let unrendered = (!is_rendered).then(|| {
+                    let outcome = Outcome::of_rows(None, &[self.row_end(place, &BTreeMap::new())], None);
+                    Box::new(Unrendered { input: row.input.clone().unwrap_or_default(), outcome })
+                });
+                let node = self.graph.node(row.key.node).undo.as_ref()?.node;
+                let (action, context, row) = (row.action.clone(), row.context.clone(), place as i64);
+                (number < below || unrendered.is_some()).then_some(Undoable {
+                    row,
+                    action,
+                    node,
+                    number,
+                    context,
+                    call,
+                    unrendered,
+                })
+            })
+            .collect();
+        all.sort_by_key(|undoable| std::cmp::Reverse(undoable.number));
+        all
     }
 
     pub(super) fn row_end(&self, place: usize, reported: &BTreeMap<usize, TaskEnd>) -> RowEnd {

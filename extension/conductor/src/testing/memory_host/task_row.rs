@@ -66,6 +66,14 @@ pub struct TaskRow {
     pub result: Option<Data>,
     /// The reported error.
     pub error: Option<Data>,
+    /// What undoes it; before it has ended, what that will need.
+    pub undo: Option<Data>,
+    /// Its number in the order of completion, if it can be undone.
+    pub undo_number: Option<u32>,
+    /// Whether an attempt ended without anybody knowing whether it was done, so that another one has to find out.
+    pub unknown: bool,
+    /// The row that it undoes.
+    pub undoes: Option<usize>,
 }
 
 impl TaskRow {

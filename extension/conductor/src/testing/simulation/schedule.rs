@@ -14,6 +14,8 @@ pub enum Step {
     Report(Vec<Outcome>),
     /// A row that is not running is reported: too early, too late or twice.
     Stale(Outcome),
+    /// The worker of a running row dies.
+    Lose(usize),
     /// This many seconds pass.
     Wait(f64),
     /// New claims are stopped.
@@ -34,7 +36,8 @@ impl Step {
     /// Draws a step that may happen now; none: the drawn kind does not apply.
     pub fn draw(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
         let running = rows(ledger, |row| row.status == RowStatus::Running);
-        match chance.below(27) {
+        match chance.below(28) {
+            27 => (!running.is_empty()).then(|| Step::Lose(*chance.pick(&running))),
             0 if !ledger.over => Some(Step::Pause),
             1 | 2 if ledger.execution.paused => Some(Step::Resume),
             3 if !ledger.over && chance.one_in(3) => Some(Step::Cancel),
@@ -85,6 +88,7 @@ impl Step {
             Step::Claim(rows) => rows.iter().try_for_each(|row| ledger.claim(*row))?,
             Step::Report(outcomes) => drop(ledger.report_all(outcomes)?),
             Step::Stale(outcome) => drop(ledger.report_all(std::slice::from_ref(outcome))?),
+            Step::Lose(row) => ledger.lose(*row)?,
             Step::Wait(seconds) => ledger.wait(*seconds),
             Step::Pause => ledger.pause(),
             Step::Resume => ledger.resume(),

@@ -20,6 +20,12 @@ pub fn workflow(chance: &mut Chance) -> Value {
         tasks.extend(finally(chance));
         source["finally"] = json!("last");
     }
+    if chance.one_in(4) {
+        source["undo_order"] = json!("parallel");
+    }
+    if chance.one_in(6) {
+        source["undo_on"] = json!(chance.pick(&[["failed"].as_slice(), &["cancelled", "timeout"], &[]]));
+    }
     if chance.one_in(6) {
         source["timeout"] = json!(20 + chance.below(40));
     }
@@ -95,6 +101,23 @@ fn work(chance: &mut Chance, task: &mut Value) {
             retry["each"] = json!("task");
         }
         task["retry"] = retry;
+    }
+    if chance.one_in(4) {
+        // After some results it cannot be rendered.
+        let input = chance.pick(&[
+            "{{ result() }}",
+            "{{ input }}",
+            "{{ vars.n }}",
+            "{{ 1 / (2 - result() | default(1, true)) }}",
+        ]);
+        let mut undo = json!({"action": "sim.undo", "input": {"n": input}});
+        if chance.one_in(3) {
+            undo["retry"] = json!({"count": 2, "delay": chance.below(3)});
+        }
+        if chance.one_in(4) {
+            undo["when_unknown"] = json!("skip");
+        }
+        task["undo"] = undo;
     }
     if chance.one_in(6) {
         let mut repeat = json!({"until": "{{ result() != 1 }}", "max": 1 + chance.below(3)});

@@ -1,0 +1,114 @@
+//! What undoes completed tasks: one more task for each that has an `undo`, and for each that may call a workflow, which is
+//! undone by its own undos.
+
+use crate::engine::state::Status;
+use crate::expression::{Rendering, Sources};
+use crate::graph::read_set::Needs;
+use crate::graph::{Graph, Node, NodeId, compile_retry};
+use crate::interrupt;
+use crate::language::definition::{Definition, UndoOn, WhenUnknown};
+use std::collections::HashMap;
+
+/// Precedes the name of the task that is undone. No name in a definition contains a colon.
+const PREFIX: &str = "undo:";
+
+/// Returns the name of the task that undoes another one.
+pub(crate) fn undo_name(task: &str) -> String {
+    format!("{PREFIX}{task}")
+}
+
+/// What undoes a task.
+pub struct Undo {
+    /// The task that does it.
+    pub node: NodeId,
+    /// The call that undoes it; none: if it has called a workflow, that undoes itself.
+    pub call: Option<UndoCall>,
+}
+
+/// A call that undoes a task.
+pub struct UndoCall {
+    /// What a worker must do.
+    pub action: Rendering,
+    /// The action's input.
+    pub input: Option<Rendering>,
+    /// Seconds that an attempt may take.
+    pub timeout: Option<Rendering>,
+    /// Number of retries allowed.
+    pub retries: Option<Rendering>,
+    /// Whether a task is undone of which nobody knows whether it was done.
+    pub when_unknown: WhenUnknown,
+    /// Whether the task's own input is read.
+    pub reads_input: bool,
+    /// Whether the item is read.
+    pub reads_item: bool,
+}
+
+impl UndoCall {
+    /// Returns everything in it that is rendered when the task completes.
+    pub fn renderings(&self) -> impl Iterator<Item = &Rendering> {
+        [Some(&self.action), self.input.as_ref(), self.timeout.as_ref(), self.retries.as_ref()].into_iter().flatten()
+    }
+}
+
+impl Graph {
+    /// Whether completed tasks are undone if the workflow ends this way.
+    pub fn undoes_at(&self, verdict: Status) -> bool {
+        self.undo_on.iter().any(|end| match end {
+            UndoOn::Failed => verdict == Status::Failed,
+            UndoOn::Timeout => verdict == Status::Timeout,
+            UndoOn::Cancelled => matches!(verdict, Status::Canceling | Status::Cancelled),
+        })
+    }
+}
+
+/// Returns the ends of a workflow at which completed tasks are undone.
+pub(crate) fn undo_on(definition: &Definition) -> Vec<UndoOn> {
+    definition.undo_on.clone().unwrap_or_else(|| vec![UndoOn::Failed, UndoOn::Timeout, UndoOn::Cancelled])
+}
+
+/// Adds the tasks that undo others.
+pub(crate) fn add(
+    nodes: &mut Vec<Node>,
+    by_name: &mut HashMap<String, NodeId>,
+    definition: &Definition,
+    sources: &mut Sources,
+) {
+    for (id, task) in interrupt::checked(&definition.tasks).enumerate() {
+        if task.undo.is_none() && task.action.is_none() {
+            continue;
+        }
+        let node = nodes.len() as NodeId;
+        let call = task.undo.as_ref().map(|undo| UndoCall {
+            action: sources.rendering(&serde_json::Value::String(undo.action.clone())),
+            input: (!undo.input.is_null()).then(|| sources.rendering(&undo.input)),
+            timeout: undo.timeout.as_ref().map(|timeout| sources.rendering(timeout)),
+            retries: undo.retry.as_ref().map(|retry| sources.rendering(&retry.count)),
+            when_unknown: undo.when_unknown,
+            reads_input: false,
+            reads_item: false,
+        });
+        let name = undo_name(&task.name);
+        by_name.insert(name.clone(), node);
+        nodes.push(Node {
+            name,
+            retry: task.undo.as_ref().and_then(|undo| undo.retry.as_ref()).map(|spec| compile_retry(spec, sources)),
+            undoes: Some(id as NodeId),
+            closing: true,
+            priority: task.undo.as_ref().map_or(task.priority, |undo| undo.priority),
+            max_lost_leases: task.undo.as_ref().and_then(|undo| undo.max_lost_leases),
+            ..Node::default()
+        });
+        nodes[id].undo = Some(Undo { node, call });
+    }
+}
+
+/// Works out what the undo of each task reads beyond the variables.
+pub(crate) fn settle(graph: &mut Graph) {
+    let programs = &graph.programs;
+    for node in &mut graph.nodes {
+        let Some(call) = node.undo.as_mut().and_then(|undo| undo.call.as_mut()) else { continue };
+        let mut needs = Needs::default();
+        needs.renderings(programs, call.renderings());
+        (call.reads_input, call.reads_item) = (needs.input, needs.item);
+    }
+}
