@@ -69,6 +69,12 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
         tasks.push(newest.clone());
     }
     tasks.iter_mut().for_each(|task| task.reset_items = wanted.reset_items);
+    let is_forward = |task: &&Rerun| run.graph.node(task.key.node).undoes.is_none();
+    if let Some(task) = tasks.iter().find(is_forward).filter(|_| run.before.undoes_on() && !wanted.tasks.is_empty()) {
+        let name = &run.graph.node(task.key.node).name;
+        let why = format!("it goes on with undoing what it had completed, so task {name} cannot run again");
+        return Err(refused(wanted.execution, &why, "name no task, or undos that have failed"));
+    }
     if let Some(task) = tasks.iter().find(|task| task.runs_undoable()) {
         let why = format!("task {} has completed and has an undo", run.graph.node(task.key.node).name);
         return Err(refused(wanted.execution, &why, "name tasks that have failed, or start a new execution"));

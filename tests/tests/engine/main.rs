@@ -55,6 +55,7 @@ mod ticker;
 mod timeline;
 mod timer;
 mod trap;
+mod undo;
 mod wait;
 mod why;
 mod why_walk;

@@ -153,14 +153,19 @@ impl Ledger {
         if self.rows[row].status != RowStatus::Running {
             return Err(Refused(format!("the task is not running: it is {:?}", self.rows[row].status)));
         }
-        let (has_undo, closing) = (self.rows[row].undo.is_some(), self.rows[row].closing);
-        if self.status() != Status::Running && !has_undo && !closing {
+        if self.abandons(row) {
             self.report(row, TaskEnd::Abandoned, None)?;
             return Ok(());
         }
         let row = &mut self.rows[row];
-        (row.status, row.due, row.unknown) = (RowStatus::Ready, None, has_undo);
+        (row.status, row.due, row.unknown) = (RowStatus::Ready, None, row.undo.is_some());
         Ok(())
+    }
+
+    /// Whether nobody takes over a row whose worker dies: its execution has stopped.
+    pub fn abandons(&self, row: usize) -> bool {
+        let row = &self.rows[row];
+        self.status() != Status::Running && row.undo.is_none() && !row.closing
     }
 
     /// Reports a row. Returns how it ended, or `retrying`.

@@ -1,0 +1,546 @@
+//! Undo: what was completed is undone once the workflow fails, times out or is cancelled.
+
+use crate::fixture::{Session, Task};
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+
+/// Three steps, of which the first two can be undone; the second has items.
+const ORDER: &str = "parameters: {type: object, properties: {n: {type: integer, default: 7}}}
+timeout: 1h
+finally: tell
+tasks:
+  - {name: charge, action: demo.a, input: {amount: '{{ parameters.n }}'}, on_success: reserve,
+     undo: {action: demo.b, input: {payment: '{{ result().payment }}', amount: '{{ input.amount }}'}, retry: {count: 1}}}
+  - {name: reserve, action: demo.a, with_items: {items: '{{ [10, 20] }}', concurrency: 1}, input: {item: '{{ item }}'}, on_success: ship,
+     undo: {action: demo.c, input: {item: '{{ item }}', place: '{{ index }}', got: '{{ result() }}'}}}
+  - {name: ship, action: demo.d}
+  - {name: tell, action: demo.e, input: {verdict: '{{ system.verdict }}'}}
+";
+
+impl Session {
+    /// Brings an order to its last step, which is claimed.
+    async fn shipping(&mut self) -> (i64, Task) {
+        let id = self.begin(ORDER).await;
+        self.work("charge", json!({"payment": "p1"})).await;
+        self.work("reserve", json!("r10")).await;
+        self.work("reserve", json!("r20")).await;
+        let [ship] = self.claim_named(["ship"]).await;
+        (id, ship)
+    }
+
+    /// How far an execution has been undone.
+    async fn undo(&mut self, id: i64) -> Option<String> {
+        self.value(format!("SELECT undo FROM workflow_status({id})")).await
+    }
+
+    /// Claims the one undo there is and reports it done.
+    async fn undo_one(&mut self, name: &str, input: Value) {
+        let [task] = self.claim_named([name]).await;
+        assert_eq!(task.input, Some(input));
+        assert_eq!(self.complete(&task, json!(null)).await, "completed");
+    }
+
+    async fn undo_all(&mut self) {
+        self.undo_one("undo:reserve", json!({"item": 20, "place": 1, "got": "r20"})).await;
+        self.undo_one("undo:reserve", json!({"item": 10, "place": 0, "got": "r10"})).await;
+        self.undo_one("undo:charge", json!({"payment": "p1", "amount": 7})).await;
+    }
+
+    /// Kinds of the events about an execution as a whole.
+    async fn undo_events(&mut self, id: i64) -> Vec<String> {
+        let sql = format!(
+            "SELECT kind FROM workflow_list_events({id}) WHERE kind LIKE 'undo%' OR kind = 'undoing' ORDER BY id"
+        );
+        self.rows::<(String,)>(sql).await.into_iter().map(|row| row.0).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_was_completed_last_is_undone_first_before_the_last_task() {
+    for stop in ["failed", "cancelled", "timeout"] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let (id, ship) = session.shipping().await;
+            assert_eq!(session.undo(id).await, None);
+            match stop {
+                "failed" => drop(session.fail(&ship, json!({"message": "no truck"})).await),
+                "cancelled" => session.run(format!("SELECT workflow_cancel({id})")).await,
+                _ => {
+                    session
+                        .run(format!(
+                            "SELECT workflow_heartbeat('{{{}}}', '{{{}}}', '2 h')",
+                            ship.task, ship.lease_token
+                        ))
+                        .await;
+                    session.at(3600.0).await;
+                    session.run("SELECT workflow_tick()").await;
+                }
+            }
+            if stop != "failed" {
+                // What still runs may finish. There is nothing to undo about it.
+                assert_eq!(session.undo(id).await.as_deref(), Some("pending"));
+                session.complete(&ship, json!(null)).await;
+            }
+            assert_eq!(session.undo(id).await.as_deref(), Some("running"));
+            session.undo_all().await;
+            assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+            let [tell] = session.claim_named(["tell"]).await;
+            assert_eq!(tell.input, Some(json!({"verdict": stop})));
+            session.complete(&tell, json!(null)).await;
+            session.assert_ended(id, stop, json!(null)).await;
+            assert_eq!(session.undo_events(id).await, ["undoing", "undone"]);
+            // Nothing of it runs forward again.
+            let refusal = session.refused(format!("SELECT workflow_rerun({id})")).await;
+            assert_eq!(refusal.code(), ("55000", "WF612"));
+            assert!(refusal.message.contains("has undone what it had completed"), "{refusal:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_undone_after_a_success_nor_where_the_workflow_says_so() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let (id, ship) = session.shipping().await;
+        session.complete(&ship, json!(null)).await;
+        let [tell] = session.claim_named(["tell"]).await;
+        session.fail(&tell, json!({"message": "no mail"})).await;
+        // A last task that fails after a success undoes nothing.
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await, None);
+        let id = session
+            .begin("undo_on: [cancelled]\ntasks:\n- {name: x, action: demo.a, undo: {action: demo.b}, on_success: y}\n- {name: y, action: demo.c}\n")
+            .await;
+        session.work("x", json!(null)).await;
+        let [y] = session.claim_named(["y"]).await;
+        session.fail(&y, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await, None);
+        // It can still be rerun, and undone when it is cancelled then.
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        session.work("undo:x", json!(null)).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_undo_keeps_no_other_waiting_and_a_rerun_goes_on_with_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let (id, ship) = session.shipping().await;
+        session.fail(&ship, json!({"message": "no truck"})).await;
+        let [first] = session.claim_named(["undo:reserve"]).await;
+        session.fail(&first, json!({"message": "shelf gone"})).await;
+        session.undo_one("undo:reserve", json!({"item": 10, "place": 0, "got": "r10"})).await;
+        let [refund] = session.claim_named(["undo:charge"]).await;
+        assert_eq!(session.fail(&refund, json!({"message": "bank down"})).await, "retrying");
+        let [refund] = session.claim_named(["undo:charge"]).await;
+        assert_eq!(session.fail(&refund, json!({"message": "bank down"})).await, "failed");
+        session.work("tell", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let status = session.status(id).await;
+        assert_eq!(status["undo"], "failed");
+        let errors: Vec<&str> =
+            status["errors"].as_array().unwrap().iter().map(|e| e["message"].as_str().unwrap()).collect();
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert!(
+            errors[1].starts_with("task undo:reserve ended as failed") && errors[2].contains("bank down"),
+            "{errors:?}"
+        );
+        let (why, hint): (String, String) =
+            session.rows(format!("SELECT why, hint FROM workflow_why({id})")).await.remove(0);
+        assert!(why.ends_with("not everything that it had completed could be undone"), "{why}");
+        assert!(hint.contains(&format!("SELECT workflow_rerun({id})")), "{hint}");
+        // A task that has completed and has an undo must not run again, nor what lies before the undo.
+        for named in ["charge", "ship"] {
+            let refusal = session.refused(format!("SELECT workflow_rerun({id}, '{{{named}}}')")).await;
+            assert_eq!(refusal.code().1, "WF612");
+        }
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("running"));
+        session.undo_one("undo:reserve", json!({"item": 20, "place": 1, "got": "r20"})).await;
+        session.undo_one("undo:charge", json!({"payment": "p1", "amount": 7})).await;
+        session.work("tell", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+        assert_eq!(session.undo_events(id).await, ["undoing", "undo_failed", "undoing", "undone"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_undo_that_cannot_be_rendered_fails_the_workflow_and_a_rerun_renders_it_again() {
+    const SOURCE: &str = "vars: [{rate: 0}]
+tasks:
+  - {name: charge, action: demo.a, on_success: ship, undo: {action: demo.b, input: {share: '{{ 1 / vars.rate }}', of: '{{ input }}'}}}
+  - {name: ship, action: demo.c}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(SOURCE).await;
+        session.work("charge", json!(1)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let status = session.status(id).await;
+        assert_eq!(status["undo"], "failed");
+        assert!(
+            status["error_message"].as_str().unwrap().starts_with("WF602: undo input of task charge failed"),
+            "{status:#}"
+        );
+        assert_eq!(status["failed_tasks"], json!(["undo:charge"]));
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        session
+            .run(format!("UPDATE workflow.workflow_execution SET variables = '{{\"rate\": 4}}' WHERE id = {id}"))
+            .await;
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.undo_one("undo:charge", json!({"share": 0.25, "of": null})).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_with_an_undo_is_handed_out_until_its_outcome_is_known() {
+    const SOURCE: &str = "cancellation_policy: cancel_running
+tasks:
+  - {name: charge, action: demo.a, undo: {action: demo.b, input: {payment: '{{ result() }}'}}}
+  - {name: other, action: demo.c}
+";
+    for lost_first in [false, true] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let id = session.begin(SOURCE).await;
+            let [charge, _other] = session.claim_named(["charge", "other"]).await;
+            let beat =
+                format!("SELECT state FROM workflow_heartbeat('{{{}}}', '{{{}}}')", charge.task, charge.lease_token);
+            if !lost_first {
+                session.run(format!("SELECT workflow_cancel({id})")).await;
+                assert_eq!(session.value::<String>(beat).await, "held", "it is not voided");
+            }
+            session.at(31.0).await;
+            session.run("SELECT workflow_tick()").await;
+            if lost_first {
+                session.run(format!("SELECT workflow_cancel({id})")).await;
+            }
+            assert_eq!(session.undo(id).await, None, "nothing was completed yet");
+            let [charge] = session.claim_named(["charge"]).await;
+            assert_eq!(charge.attempt, 2);
+            session.complete(&charge, json!("p1")).await;
+            session.undo_one("undo:charge", json!({"payment": "p1"})).await;
+            session.assert_ended(id, "cancelled", json!(null)).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_ended_without_a_known_outcome_is_undone_unless_told_otherwise() {
+    for (when_unknown, undone) in [("undo", true), ("skip", false)] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let source = format!(
+                "tasks:\n  - {{name: charge, action: demo.a, timeout: 10, undo: {{action: demo.b, input: {{payment: '{{{{ result() }}}}'}}, when_unknown: {when_unknown}}}}}\n"
+            );
+            let id = session.begin(&source).await;
+            let [charge] = session.claim_named(["charge"]).await;
+            session.at(10.0).await;
+            session.run("SELECT workflow_tick()").await;
+            assert_eq!(session.complete(&charge, json!(null)).await, "timeout");
+            if undone {
+                session.undo_one("undo:charge", json!({"payment": null})).await;
+            }
+            session.assert_ended(id, "failed", json!(null)).await;
+            assert_eq!(session.undo(id).await.as_deref(), undone.then_some("done"));
+            // What has failed for sure has not been done.
+            let id = session.start().await;
+            let [charge] = session.claim_named(["charge"]).await;
+            session.fail(&charge, json!({"type": "declined"})).await;
+            session.assert_ended(id, "failed", json!(null)).await;
+            assert_eq!(session.undo(id).await, None);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_retry_that_never_came_leaves_the_outcome_of_a_timeout_open() {
+    const SOURCE: &str = "tasks:
+  - {name: charge, action: demo.a, timeout: 10, retry: {count: 3, delay: 100}, undo: {action: demo.b, input: {payment: '{{ result() }}'}}}
+  - {name: other, action: demo.c}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(SOURCE).await;
+        let [charge, other] = session.claim_named(["charge", "other"]).await;
+        session.at(10.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.complete(&charge, json!(null)).await, "retrying");
+        session.fail(&other, json!(null)).await;
+        // Nobody knows whether the first attempt has charged: the second has to find out.
+        session.at(110.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.work("charge", json!("p1")).await;
+        session.undo_one("undo:charge", json!({"payment": "p1"})).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        // After a failure it is known, and the retry does not come any more.
+        session.at(0.0).await;
+        let id = session.start().await;
+        let [charge, other] = session.claim_named(["charge", "other"]).await;
+        assert_eq!(session.fail(&charge, json!(null)).await, "retrying");
+        session.fail(&other, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn force_stops_an_undo_and_a_rerun_goes_on_with_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let (id, ship) = session.shipping().await;
+        session.fail(&ship, json!(null)).await;
+        session.undo_one("undo:reserve", json!({"item": 20, "place": 1, "got": "r20"})).await;
+        let [running] = session.claim_named(["undo:reserve"]).await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("running"), "a cancel changes nothing");
+        session.run(format!("SELECT workflow_cancel({id}, force => true)")).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("stopped"));
+        let report = format!("SELECT workflow_complete({}, {})", running.task, running.lease_token);
+        assert_eq!(session.refused(report).await.code().1, "WF615");
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.undo_one("undo:reserve", json!({"item": 10, "place": 0, "got": "r10"})).await;
+        session.undo_one("undo:charge", json!({"payment": "p1", "amount": 7})).await;
+        session.work("tell", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo_events(id).await, ["undoing", "undo_stopped", "undoing", "undone"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pause_holds_an_undo() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let (id, ship) = session.shipping().await;
+        session.fail(&ship, json!(null)).await;
+        let [first] = session.claim_named(["undo:reserve"]).await;
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        session.complete(&first, json!(null)).await;
+        session.claim_named([]).await;
+        session.run(format!("SELECT workflow_resume({id})")).await;
+        session.undo_one("undo:reserve", json!({"item": 10, "place": 0, "got": "r10"})).await;
+        session.undo_one("undo:charge", json!({"payment": "p1", "amount": 7})).await;
+        session.work("tell", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_can_be_undone_at_once_also_more_than_one_step_takes_up() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin("undo_order: parallel\ntasks:\n- {name: x, action: demo.a, with_items: '{{ range(250) | list }}', undo: {action: demo.b, input: {i: '{{ index }}'}}, on_success: y}\n- {name: y, action: demo.c}\n")
+            .await;
+        let items = session.claim(1000).await;
+        let outcomes: Vec<_> = items.iter().map(|task| (task.task, task.lease_token, "completed")).collect();
+        session.finish(&outcomes).await;
+        let [y] = session.claim_named(["y"]).await;
+        session.fail(&y, json!(null)).await;
+        let mut undone = Vec::new();
+        for expected in [100, 100, 50] {
+            let tasks = session.claim(1000).await;
+            assert_eq!(tasks.len(), expected);
+            undone.extend(tasks.iter().map(|task| task.input.as_ref().unwrap()["i"].as_i64().unwrap()));
+            let outcomes: Vec<_> = tasks.iter().map(|task| (task.task, task.lease_token, "completed")).collect();
+            session.finish(&outcomes).await;
+        }
+        session.assert_ended(id, "failed", json!(null)).await;
+        undone.sort_unstable();
+        assert_eq!(undone, (0..250).collect::<Vec<i64>>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_output_undoes_and_so_does_a_cancel_of_the_last_task() {
+    const SOURCE: &str = "finally: tell
+tasks:
+  - {name: charge, action: demo.a, undo: {action: demo.b}}
+  - {name: tell, action: demo.e}
+output_map: [{share: '{{ 1 / task.charge.result }}'}]
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(SOURCE).await;
+        session.work("charge", json!(0)).await;
+        session.work("tell", json!(null)).await;
+        session.work("undo:charge", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert!(session.status(id).await["error_message"].as_str().unwrap().starts_with("WF606"));
+        let id = session.start().await;
+        session.work("charge", json!(1)).await;
+        let [tell] = session.claim_named(["tell"]).await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        session.complete(&tell, json!(null)).await;
+        session.work("undo:charge", json!(null)).await;
+        session.assert_ended(id, "cancelled", json!({"share": 1.0})).await;
+    })
+    .await;
+}
+
+/// A workflow that can undo itself, with a child of its own that can, too.
+const INNER: &str = "tasks:\n  - {name: pick, action: demo.a, undo: {action: demo.b, input: {what: pick}}}\n";
+const CHILD: &str = "tasks:
+  - {name: pack, action: demo.a, on_success: inner, undo: {action: demo.b, input: {what: pack}}}
+  - {name: inner, action: demo.inner}
+";
+
+async fn family(session: &mut Session, rest: &str) -> i64 {
+    session.define_as("demo.inner", INNER).await;
+    session.define_as("demo.child", CHILD).await;
+    session.begin(rest).await
+}
+
+const CALLS: &str = "tasks:
+  - {name: charge, action: demo.a, on_success: call, undo: {action: demo.b, input: {what: charge}}}
+  - {name: call, action: demo.child, on_success: ship}
+  - {name: ship, action: demo.d}
+";
+
+#[tokio::test]
+async fn a_called_workflow_that_completed_undoes_itself_in_its_turn() {
+    for failing in [false, true] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let id = family(&mut session, CALLS).await;
+            for task in ["charge", "pack", "pick"] {
+                session.work(task, json!(null)).await;
+            }
+            let [ship] = session.claim_named(["ship"]).await;
+            session.fail(&ship, json!(null)).await;
+            let [pick] = session.claim_named(["undo:pick"]).await;
+            let why: String =
+                session.value(format!("SELECT why FROM workflow_why({id}) WHERE task = 'undo:call'")).await;
+            assert!(why.contains("waits for execution"), "{why}");
+            if failing {
+                session.fail(&pick, json!({"message": "stuck"})).await;
+            } else {
+                session.complete(&pick, json!(null)).await;
+            }
+            session.undo_one("undo:pack", json!({"what": "pack"})).await;
+            session.undo_one("undo:charge", json!({"what": "charge"})).await;
+            session.assert_ended(id, "failed", json!(null)).await;
+            let tree = format!("SELECT task_name, status::text FROM workflow_tree({id}) ORDER BY depth");
+            let tree: Vec<(Option<String>, String)> = session.rows(tree).await;
+            let of = |name: &str| (Some(name.to_owned()), "cancelled".to_owned());
+            assert_eq!(tree[1..], [of("call"), of("inner")]);
+            let expected = if failing { "failed" } else { "done" };
+            assert_eq!(session.undo(id).await.as_deref(), Some(expected));
+            if failing {
+                session.run(format!("SELECT workflow_rerun({id})")).await;
+                session.undo_one("undo:pick", json!({"what": "pick"})).await;
+                session.assert_ended(id, "failed", json!(null)).await;
+                assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_with_an_undo_of_its_own_is_undone_by_that() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest = CALLS.replace("demo.child, on", "demo.child, undo: {action: demo.c}, on");
+        let id = family(&mut session, &rest).await;
+        for task in ["charge", "pack", "pick"] {
+            session.work(task, json!(null)).await;
+        }
+        let [ship] = session.claim_named(["ship"]).await;
+        session.fail(&ship, json!(null)).await;
+        session.work("undo:call", json!(null)).await;
+        session.undo_one("undo:charge", json!({"what": "charge"})).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let left: Vec<(String,)> =
+            session.rows(format!("SELECT status::text FROM workflow_tree({id}) WHERE depth > 0")).await;
+        assert_eq!(left, [("completed".to_owned(),), ("completed".to_owned(),)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_child_that_fails_has_undone_itself_before_its_caller_hears_of_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest =
+            "tasks:\n  - {name: call, action: demo.child, on_failure: amend}\n  - {name: amend, action: demo.e}\n";
+        session.define_as("demo.child", ORDER).await;
+        let id = session.begin(rest).await;
+        session.work("charge", json!({"payment": "p1"})).await;
+        session.work("reserve", json!("r10")).await;
+        session.work("reserve", json!("r20")).await;
+        let [ship] = session.claim_named(["ship"]).await;
+        session.fail(&ship, json!(null)).await;
+        session.undo_all().await;
+        session.work("tell", json!(null)).await;
+        session.work("amend", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(session.undo(id).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_was_resolved_by_hand_is_undone_like_one_that_completed() {
+    const SOURCE: &str = "tasks:
+  - {name: fork, on_success: [charge, other]}
+  - {name: charge, action: demo.a, undo: {action: demo.b, input: {payment: '{{ result() }}'}}}
+  - {name: other, action: demo.c}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(SOURCE).await;
+        let [charge, other] = session.claim_named(["charge", "other"]).await;
+        session.fail(&charge, json!(null)).await;
+        session
+            .run(format!("SELECT workflow_resolve({}, 'completed', '\"by phone\"', 'charged by phone')", charge.task))
+            .await;
+        session.complete(&other, json!(null)).await;
+        session.undo_one("undo:charge", json!({"payment": "by phone"})).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_undo_is_shown_in_tasks_graph_and_timeline() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let (id, ship) = session.shipping().await;
+        session.fail(&ship, json!(null)).await;
+        session.undo_all().await;
+        let tasks: Vec<(String, Option<String>)> = session
+            .rows(format!(
+                "SELECT u.task_name, t.task_name FROM workflow_list_tasks({id}) u
+                 LEFT JOIN workflow_list_tasks({id}) t ON t.task = u.undoes WHERE u.undoes IS NOT NULL ORDER BY u.task"
+            ))
+            .await;
+        let pair = |name: &str| (format!("undo:{name}"), Some(name.to_owned()));
+        assert_eq!(tasks, [pair("reserve"), pair("reserve"), pair("charge")]);
+        let graph: String = session.value(format!("SELECT workflow_graph({id})")).await;
+        assert!(graph.contains("u0[/\"undo:charge<br/>demo.b\"/]\n  t0 -. \"undo\" .-> u0"), "{graph}");
+        assert!(graph.contains("class u0 completed"), "{graph}");
+        let dot: String = session.value("SELECT workflow_graph('demo.w', 'dot')").await;
+        assert!(dot.contains("t0 -> u0 [style=dotted, label=\"undo\"];"), "{dot}");
+        let timeline: String = session.value(format!("SELECT workflow_timeline({id})")).await;
+        assert!(timeline.contains("section undo#58;charge"), "{timeline}");
+    })
+    .await;
+}
