@@ -37,7 +37,7 @@ BEGIN
     -- errors, and write nothing.
     WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
-      'say_closed', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
+      'say_closed', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- may_count takes a lock, but an operator could block others just as well by locking the execution.
     -- notify_queued only notifies.

@@ -337,6 +337,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "require",
             "require_run",
             "say_closed",
+            "say_undone",
             "say_error",
             "say_rerun",
             "say_time",
