@@ -143,7 +143,7 @@ const FINDINGS: &[(&str, &str, &str)] = &[
     (
         "WF303",
         "parameters: {properties: {y: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
-        "parameters: {properties: {x: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
+        "parameters: {properties: {x: {default: 1}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
     ),
     (
         "WF304",
