@@ -9,7 +9,7 @@ use super::shape::Shape;
 use crate::interrupt;
 
 /// Maximum number of edges looked at, and of words of bits touched, for all questions together.
-const MAX_STEPS: usize = 50_000_000;
+const MAX_STEPS: usize = 20_000_000;
 
 /// What each task leads to.
 pub struct Parallel {
