@@ -2,6 +2,7 @@
 
 mod support;
 
+use conductor::engine::state::TaskEnd;
 use support::{error, hint, valid, warning, workflow};
 
 /// A task `a`, and then a task `b` whose input has this value.
@@ -171,12 +172,22 @@ fn wf308_a_status_that_no_task_has() {
         "task_status('a') == none",
         "task.a.result.status == 'succeeded'",
         "task.a.result == 'succeeded'",
+        "task.a.status in 'completed or ok'",
+        "'comp' in task.a.status",
         "(task.a.result | default('ok')) == 'ok'",
         "system.workflow_ref == 'ok'",
     ] {
         valid(&after(&format!("{{{{ {right} }}}}")));
     }
     valid(&after("{% set task = {'a': {'status': 'ok'}} %}{{ task.a.status == 'ok' }}"));
+}
+
+#[test]
+fn wf308_accepts_every_status_that_there_is() {
+    use TaskEnd::{Abandoned, Cancelled, Completed, Failed, Skipped, Timeout};
+    for end in [Completed, Failed, Timeout, Abandoned, Cancelled, Skipped] {
+        valid(&after(&format!("{{{{ task.a.status == '{}' }}}}", end.summary())));
+    }
 }
 
 #[test]

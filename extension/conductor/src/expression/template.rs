@@ -5,6 +5,7 @@ pub(crate) mod compiled;
 pub(crate) mod metered;
 mod names;
 mod outcome;
+mod path;
 mod references;
 mod watched;
 

@@ -1,8 +1,8 @@
 //! Statuses that an expression compares with literal texts.
 
-use minijinja::machinery::ast::{CallType, Expr};
+use minijinja::machinery::ast::{BinOp, BinOpKind, CallType, Expr};
 
-use super::references::{Path, first_text, text};
+use super::path::{Path, first_text, text};
 
 /// A status compared with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,8 @@ pub struct Compared {
 /// Whose status is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
-    /// A task's: `task.scan.status`.
+    /// A task's: `task.scan.status`, `task_status('scan')`.
     Task,
-    /// A task's, or null: `task_status('scan')`.
-    TaskOrNull,
     /// The execution's: `system.verdict`.
     Verdict,
 }
@@ -31,30 +29,31 @@ impl Subject {
     pub fn root(self) -> &'static str {
         match self {
             Subject::Task => "task",
-            Subject::TaskOrNull => "task_status",
             Subject::Verdict => "system",
         }
     }
 }
 
-/// Collects the texts that one side of a comparison compares with the status on the other side: one text, or each of a
-/// list.
-pub fn collect(left: &Expr<'_>, right: &Expr<'_>, found: &mut Vec<Compared>) {
-    for (status, with) in [(left, right), (right, left)] {
-        let Some(subject) = subject(status) else { continue };
-        let texts = match with {
-            Expr::List(list) => list.items.iter().filter_map(text).collect(),
-            Expr::Tuple(tuple) => tuple.items.iter().filter_map(text).collect(),
-            one => Vec::from_iter(text(one)),
-        };
-        found.extend(texts.into_iter().map(|(value, at)| Compared { subject, value, at }));
-    }
+/// Collects what an operator compares a status with: one text, or each of a list.
+pub fn collect(binary: &BinOp<'_>, found: &mut Vec<Compared>) {
+    let (left, right) = (&binary.left, &binary.right);
+    let (subject, texts) = match (binary.op, subject(left), subject(right)) {
+        (BinOpKind::Eq | BinOpKind::Ne, Some(subject), _) => (subject, Vec::from_iter(text(right))),
+        (BinOpKind::Eq | BinOpKind::Ne, None, Some(subject)) => (subject, Vec::from_iter(text(left))),
+        (BinOpKind::In, Some(subject), _) => match right {
+            Expr::List(list) => (subject, list.items.iter().filter_map(text).collect()),
+            Expr::Tuple(tuple) => (subject, tuple.items.iter().filter_map(text).collect()),
+            _ => return,
+        },
+        _ => return,
+    };
+    found.extend(texts.into_iter().map(|(value, at)| Compared { subject, value, at }));
 }
 
 fn subject(expression: &Expr<'_>) -> Option<Subject> {
     if let Expr::Call(call) = expression {
         let asks = matches!(call.identify_call(), CallType::Function("task_status")) && first_text(call).is_some();
-        return asks.then_some(Subject::TaskOrNull);
+        return asks.then_some(Subject::Task);
     }
     let path = Path::of(expression)?;
     let is = |number: usize, name: &str| path.member(number).is_some_and(|(member, _)| member == name);

@@ -7,6 +7,7 @@ use minijinja::machinery::ast::{
 };
 
 use super::compared::{self, Compared};
+use super::path::{Member, Path, first_text};
 
 /// A variable of the scope, with the member that is read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,7 +216,7 @@ impl Collector {
                 let at = test.span().start_offset as usize;
                 self.found.tests.push(Named { name: test.name.to_owned(), at, argument });
                 let asks = matches!(test.name, "defined" | "undefined");
-                if let Some(path) = Path::of(&test.expr).filter(|path| asks && path.members.len() <= 1) {
+                if let Some(path) = Path::of(&test.expr).filter(|path| asks && path.len() <= 1) {
                     self.found.asked.insert((path.root.to_owned(), path.member(0).map(|(name, _)| name)));
                 }
                 match asks {
@@ -245,9 +246,7 @@ impl Collector {
         {
             self.found.asked.insert((root.id.to_owned(), Some(name.to_owned())));
         }
-        if let BinOpKind::Eq | BinOpKind::Ne | BinOpKind::In = binary.op {
-            compared::collect(&binary.left, &binary.right, &mut self.found.compared);
-        }
+        compared::collect(binary, &mut self.found.compared);
     }
 
     fn compare(&mut self, compare: &Compare<'_>) {
@@ -313,7 +312,7 @@ impl Collector {
 
     fn read(&mut self, path: &Path<'_>) {
         let (member, member_at) = path.member(0).map_or((None, path.at), |(name, at)| (Some(name), at));
-        let guard = if path.members.len() > 1 { self.guard.min(Guard::Inside) } else { self.guard };
+        let guard = if path.len() > 1 { self.guard.min(Guard::Inside) } else { self.guard };
         let (field, conditional) = (path.member(1), self.conditional);
         self.found.reads.push(Read {
             root: path.root.to_owned(),
@@ -356,68 +355,5 @@ impl Collector {
                 }
             }
         }
-    }
-}
-
-/// A member's name and byte.
-pub type Member = (String, usize);
-
-/// `a.b['c'].d`: a variable and the members that are read of it.
-pub(super) struct Path<'e> {
-    pub root: &'e str,
-    /// The byte of the root.
-    pub at: usize,
-    /// The members, the first one last; none: known only at run time.
-    members: Vec<Option<Member>>,
-}
-
-impl<'e> Path<'e> {
-    /// Returns the path that an expression is, if it is based on a variable.
-    pub fn of(expression: &'e Expr<'_>) -> Option<Path<'e>> {
-        let mut members = Vec::new();
-        let mut rest = expression;
-        loop {
-            match rest {
-                Expr::Var(var) => {
-                    return Some(Path { root: var.id, at: var.span().start_offset as usize, members });
-                }
-                Expr::GetAttr(attribute) => {
-                    let at = attribute.span().end_offset as usize - attribute.name.len();
-                    members.push(Some((attribute.name.to_owned(), at)));
-                    rest = &attribute.expr;
-                }
-                Expr::GetItem(item) => {
-                    members.push(text(&item.subscript_expr));
-                    rest = &item.expr;
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// Returns a member, counted from 0.
-    pub fn member(&self, number: usize) -> Option<Member> {
-        self.members.iter().rev().nth(number).cloned().flatten()
-    }
-
-    /// Returns the number of members.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-}
-
-/// Returns the first argument of a call, if it is literal text.
-pub(super) fn first_text(call: &Call<'_>) -> Option<Member> {
-    match call.args.first()? {
-        CallArg::Pos(argument) => text(argument),
-        _ => None,
-    }
-}
-
-/// Returns a literal text and its first byte.
-pub(super) fn text(expression: &Expr<'_>) -> Option<Member> {
-    match expression {
-        Expr::Const(value) => Some((value.value.as_str()?.to_owned(), value.span().start_offset as usize + 1)),
-        _ => None,
     }
 }

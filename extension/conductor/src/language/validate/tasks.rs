@@ -166,7 +166,7 @@ impl Expressions<'_> {
     pub fn compared(&mut self, check: &mut Check<'_>, text: &Text<'_>, compared: &Compared) {
         let (what, valid, meant) = match compared.subject {
             Subject::Verdict => ("`system.verdict`", &VERDICTS, habits::verdict(&compared.value)),
-            Subject::Task | Subject::TaskOrNull => ("a task's status", &STATUSES, habits::status(&compared.value)),
+            Subject::Task => ("a task's status", &STATUSES, habits::status(&compared.value)),
         };
         if valid.contains(&compared.value.as_str()) {
             return;
