@@ -3,6 +3,7 @@
 //! Findings are certain, or else warnings: a workflow that can run well is never rejected.
 
 mod actions;
+mod ending;
 mod expressions;
 mod facts;
 mod flow;

@@ -16,6 +16,8 @@ pub struct Facts {
     pub numbers: HashMap<String, usize>,
     /// How many are true from the start: those with the lowest numbers.
     pub start: usize,
+    /// By task: what its end makes true, whichever it is.
+    pub ended: Vec<Vec<usize>>,
     /// By task: what its success makes true.
     pub success: Vec<Vec<usize>>,
     /// By task and transition: what the transition makes true.
@@ -31,6 +33,7 @@ impl Facts {
         let tasks = &shape.definition.tasks;
         facts.set(&shape.definition.vars);
         facts.start = facts.numbers.len();
+        facts.ended = vec![Vec::new(); tasks.len()];
         facts.success = tasks.iter().map(|task| facts.set(&task.publish)).collect();
         facts.along =
             tasks.iter().map(|task| task.next.iter().map(|next| facts.set(&next.publish)).collect()).collect();
@@ -48,12 +51,12 @@ impl Facts {
     pub fn of_tasks(shape: &Shape<'_>, limits: &Limits) -> Facts {
         let mut facts = Facts::default();
         let tasks = &shape.definition.tasks;
-        let ended: Vec<usize> = tasks.iter().map(|task| facts.number(&format!("task.{}", task.name))).collect();
+        facts.ended = tasks.iter().map(|task| vec![facts.number(&format!("task.{}", task.name))]).collect();
         facts.success = vec![Vec::new(); tasks.len()];
-        for (task, ended) in tasks.iter().zip(ended) {
+        for task in tasks {
             let along = interrupt::checked(&task.next).map(|next| {
                 let mentioned = next.when.as_deref().map(|when| mentioned(when, limits)).unwrap_or_default();
-                mentioned.iter().map(|name| facts.number(name)).chain([ended]).collect()
+                mentioned.iter().map(|name| facts.number(name)).collect()
             });
             let along = along.collect();
             facts.along.push(along);

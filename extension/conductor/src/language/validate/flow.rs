@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::ending;
 use super::facts::Facts;
 use super::outcome::Outcome;
 use super::shape::{Edge, Shape};
@@ -20,7 +21,7 @@ impl Set {
         Set(vec![0; words])
     }
 
-    fn all(words: usize) -> Set {
+    pub fn all(words: usize) -> Set {
         Set(vec![u64::MAX; words])
     }
 
@@ -28,7 +29,7 @@ impl Set {
         self.0[bit / 64] |= 1 << (bit % 64);
     }
 
-    fn add_all(&mut self, bits: &[usize]) {
+    pub fn add_all(&mut self, bits: &[usize]) {
         interrupt::checked(bits).for_each(|bit| self.add(*bit));
     }
 
@@ -40,7 +41,7 @@ impl Set {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
     }
 
-    fn meet(&mut self, other: &Set) {
+    pub fn meet(&mut self, other: &Set) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
     }
 }
@@ -65,6 +66,7 @@ pub struct Flow {
     may: Vec<Set>,
     must: Vec<Set>,
     smooth: Vec<Set>,
+    at_end: Set,
     /// Whether the analysis was abandoned because it would have taken too long.
     gave_up: bool,
 }
@@ -79,14 +81,18 @@ enum Ways {
 
 impl Flow {
     pub fn new(shape: &Shape<'_>, facts: Facts) -> Flow {
-        let mut flow = Flow { facts, may: Vec::new(), must: Vec::new(), smooth: Vec::new(), gave_up: false };
-        let words = flow.facts.numbers.len().div_ceil(64).max(1);
+        let words = facts.numbers.len().div_ceil(64).max(1);
+        let none = Vec::new;
+        let at_end = Set::all(words);
+        let mut flow = Flow { facts, may: none(), must: none(), smooth: none(), at_end, gave_up: false };
         let mut solver = Solver { shape, facts: &flow.facts, words, steps: shape.edges.len() * words };
         // With this many sets, even making them would be too much.
         if solver.steps <= MAX_STEPS {
             flow.may = solver.may();
             flow.must = solver.must(Ways::All);
             flow.smooth = solver.must(Ways::Smooth);
+            let at_end = ending::certain(shape, &flow.facts, words, &mut solver.steps, MAX_STEPS);
+            flow.at_end = at_end.unwrap_or(flow.at_end);
         }
         flow.gave_up = solver.steps > MAX_STEPS;
         flow
@@ -114,6 +120,11 @@ impl Flow {
         } else {
             Known::Never
         }
+    }
+
+    /// Whether something is certain to be true when the workflow completes, or never becomes true.
+    pub fn is_known_at_end(&self, name: &str) -> bool {
+        self.facts.numbers.get(name).is_none_or(|bit| self.gave_up || self.at_end.has(*bit))
     }
 
     /// Whether something is true from the start, and nothing on any way to a task makes it true again.
@@ -151,6 +162,7 @@ impl Solver<'_> {
             for edge in interrupt::checked(&this.shape.inbound[task]) {
                 let edge = this.shape.edges[*edge];
                 set.join(&known[edge.from]);
+                set.add_all(&this.facts.ended[edge.from]);
                 set.add_all(&this.facts.along[edge.from][edge.transition]);
                 if this.shape.can_fire(edge.from, edge.transition, Outcome::Succeeded) {
                     set.add_all(&this.facts.success[edge.from]);
@@ -229,6 +241,7 @@ impl Solver<'_> {
             return None;
         }
         let mut set = known[edge.from].clone();
+        set.add_all(&self.facts.ended[edge.from]);
         if open == [Outcome::Succeeded] {
             set.add_all(&self.facts.success[edge.from]);
         }

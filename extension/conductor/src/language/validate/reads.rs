@@ -100,13 +100,21 @@ impl Expressions<'_> {
             };
             return spot(check).error(302, format!("the variable `{shown}` is never set"), hint);
         }
+        let hint = match read.guard {
+            Guard::None => format!("give it an initial value: `vars: [{{{shown}: …}}]`"),
+            _ => covers_less("vars", name),
+        };
         let known = match (site.phase, site.task) {
             (Phase::Start, _) => {
                 let message = format!("the variable `{shown}` is read before it is set");
                 return spot(check).error(302, message, "set it earlier".to_owned());
             }
             (_, Some(task)) => self.variables.known(task, name),
-            _ => return,
+            _ if read.conditional || !self.shape.complete || self.variables.is_known_at_end(name) => return,
+            _ => {
+                let message = format!("the variable `{shown}` may be unset when the workflow completes");
+                return spot(check).warning(302, message, hint);
+            }
         };
         let task = site.task.unwrap_or_default();
         let before = shorten(&check.definition.tasks[task].name, 80).into_owned();
@@ -117,10 +125,6 @@ impl Expressions<'_> {
                 self.of_another_branch(check, text, read, name)
             };
         }
-        let hint = match read.guard {
-            Guard::None => format!("give it an initial value: `vars: [{{{shown}: …}}]`"),
-            _ => covers_less("vars", name),
-        };
         let message = match known {
             Known::Never if self.sibling(task, name).is_some() => {
                 return self.of_another_branch(check, text, read, name);

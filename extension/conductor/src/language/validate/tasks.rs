@@ -87,6 +87,7 @@ impl Expressions<'_> {
             }
             (phase, Some(here)) if here == task && phase.is_after_end() => return,
             (_, Some(here)) if self.shape.reachable[here] => here,
+            (Phase::Output, _) => return self.has_run_at_end(check, text, read, name),
             _ => return,
         };
         let current = shorten(&check.definition.tasks[here].name, 80).into_owned();
@@ -112,12 +113,16 @@ impl Expressions<'_> {
         } else {
             format!("the task `{shown}` may not have run before `{current}`: it is not on every path there")
         };
-        let shown = path(name);
-        let hint = match read.guard {
-            Guard::None => format!("write `… if {shown} is defined else …`"),
-            _ => format!("`default` covers only the last name: write `({shown} | default({{}})).result | default(…)`"),
-        };
-        text.spot(check, read.member_at).warning(304, message, hint);
+        text.spot(check, read.member_at).warning(304, message, if_defined(read, name));
+    }
+
+    /// Reports a task that may not have run when the output is rendered.
+    fn has_run_at_end(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read, name: &str) {
+        if read.conditional || !self.shape.complete || self.ended(check).is_known_at_end(&format!("task.{name}")) {
+            return;
+        }
+        let message = format!("the task `{}` may not have run when the workflow completes", shorten(name, 80));
+        text.spot(check, read.member_at).warning(304, message, if_defined(read, name));
     }
 
     fn ended(&mut self, check: &Check<'_>) -> &Flow {
@@ -177,6 +182,15 @@ impl Expressions<'_> {
             None => suggest(&compared.value, valid),
         };
         text.spot(check, compared.at).error(308, message, hint);
+    }
+}
+
+/// Returns how to read a task that may not have run.
+fn if_defined(read: &Read, name: &str) -> String {
+    let shown = path(name);
+    match read.guard {
+        Guard::None => format!("write `… if {shown} is defined else …`"),
+        _ => format!("`default` covers only the last name: write `({shown} | default({{}})).result | default(…)`"),
     }
 }
 
