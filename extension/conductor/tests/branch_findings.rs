@@ -173,3 +173,21 @@ fn wf207_a_retry_condition_that_is_asked_after_a_success() {
     }
     valid(&workflow("tasks: [{name: a, action: ci.a, repeat: {until: '{{ result().done }}'}}]"));
 }
+
+#[test]
+fn wf302_a_default_covers_only_the_last_name() {
+    let choice = |value: &str| {
+        workflow(&format!(
+            "tasks:\n  - name: a\n    action: ci.a\n    decision:\n      - {{when: '{{{{ result().x }}}}', next: b}}\n      \
+             - {{default: true, next: c}}\n  - {{name: b, publish: {{x: {{y: 1}}}}, on_success: c}}\n  \
+             - {{name: c, action: ci.c, input: {{x: '{{{{ {value} }}}}'}}}}\n"
+        ))
+    };
+    let finding = warning("WF302", &choice("vars.§x.y | default(1)"));
+    assert_eq!(hint(&finding), "`default` covers only the last name: write `(vars.x | default({})).…`");
+    error("WF302", &choice("vars.§x.y"));
+    error("WF302", &choice("vars.§z.y | default(1)"));
+    valid(&choice("(vars.x | default({})).y | default(1)"));
+    valid(&choice("vars.x | default(1)"));
+    valid(&choice("vars.x.y if vars.x is defined else 1"));
+}

@@ -84,79 +84,79 @@ impl Expressions<'_> {
             return;
         }
         let shown = shorten(name, 80);
-        let spot = |check| text.spot(check, read.member_at);
         if !self.variables.is_known(name) {
-            if read.guard == Guard::Inside {
-                return spot(check).warning(
-                    302,
-                    format!("the variable `{shown}` is never set"),
-                    covers_less("vars", name),
-                );
-            }
-            let known: Vec<&str> = self.variables.names().collect();
-            let hint = match nearest(name, known.iter().copied()) {
+            let hint = match nearest(name, self.variables.names()) {
                 Some(near) => format!("did you mean `vars.{near}`?"),
                 None => format!("set it in `vars`, or publish it in an earlier task: `publish: [{{{shown}: …}}]`"),
             };
-            return spot(check).error(302, format!("the variable `{shown}` is never set"), hint);
+            let message = format!("the variable `{shown}` is never set");
+            return text.spot(check, read.member_at).error(302, message, hint);
         }
-        let hint = match read.guard {
-            Guard::None => format!("give it an initial value: `vars: [{{{shown}: …}}]`"),
-            _ => covers_less("vars", name),
-        };
-        let known = match (site.phase, site.task) {
+        match (site.phase, site.task) {
             (Phase::Start, _) => {
                 let message = format!("the variable `{shown}` is read before it is set");
-                return spot(check).error(302, message, "set it earlier".to_owned());
+                text.spot(check, read.member_at).error(302, message, "set it earlier".to_owned());
             }
-            (_, Some(task)) => self.variables.known(task, name),
-            _ if read.conditional || !self.shape.complete || self.variables.is_known_at_end(name) => return,
+            (_, Some(here)) => self.variable_of_task(check, text, read, name, here),
+            _ if read.conditional || !self.shape.complete || self.variables.is_known_at_end(name) => {}
             _ => {
                 let message = format!("the variable `{shown}` may be unset when the workflow completes");
-                return spot(check).warning(302, message, hint);
+                text.spot(check, read.member_at).warning(302, message, initialize(read, name));
             }
-        };
-        let task = site.task.unwrap_or_default();
-        let before = shorten(&check.definition.tasks[task].name, 80).into_owned();
-        // A part that is not always evaluated may know which path was taken.
-        let certain = known == Known::Always || (read.conditional && known != Known::Never);
-        if certain {
-            return if !read.conditional {
-                self.of_another_branch(check, text, read, name)
-            };
-        }
-        let message = match known {
-            Known::Never if self.sibling(task, name).is_some() => {
-                return self.of_another_branch(check, text, read, name);
-            }
-            Known::Never => format!("the variable `{shown}` is not set before `{before}`"),
-            Known::UnlessFailed => format!("after a failure, the variable `{shown}` may be unset here"),
-            _ => format!("the variable `{shown}` is not set on every path to `{before}`"),
-        };
-        match read.guard == Guard::None && known != Known::UnlessFailed {
-            true => spot(check).error(302, message, hint),
-            false => spot(check).warning(302, message, hint),
         }
     }
 
-    /// Reports a variable that only a parallel branch sets: a warning if it has an initial value.
-    fn of_another_branch(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read, name: &str) {
-        let Some(here) = text.site.task else { return };
-        let initial = self.variables.is_as_at_start(here, name);
-        if self.variables.known(here, name) != Known::Never && !initial {
+    fn variable_of_task(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read, name: &str, here: usize) {
+        let known = self.variables.known(here, name);
+        // A part that is not always evaluated may know which path was taken.
+        if read.conditional && known != Known::Never {
             return;
         }
-        let Some(sibling) = self.sibling(here, name) else { return };
+        if let Known::Never | Known::Always = known
+            && self.of_another_branch(check, text, read, name, here)
+        {
+            return;
+        }
+        let shown = shorten(name, 80);
+        let before = shorten(&self.shape.definition.tasks[here].name, 80);
+        let message = match known {
+            Known::Always => return,
+            Known::Never => format!("the variable `{shown}` is not set before `{before}`"),
+            Known::UnlessFailed => format!("after a failure, the variable `{shown}` may be unset here"),
+            Known::Sometimes => format!("the variable `{shown}` is not set on every path to `{before}`"),
+        };
+        let spot = text.spot(check, read.member_at);
+        match known == Known::Never || (read.guard == Guard::None && known == Known::Sometimes) {
+            true => spot.error(302, message, initialize(read, name)),
+            false => spot.warning(302, message, initialize(read, name)),
+        }
+    }
+
+    /// Reports a variable that only a parallel branch sets: a warning if it has an initial value. Returns whether it did.
+    fn of_another_branch(
+        &mut self,
+        check: &mut Check<'_>,
+        text: &Text<'_>,
+        read: &Read,
+        name: &str,
+        here: usize,
+    ) -> bool {
+        let initial = self.variables.is_as_at_start(here, name);
+        if self.variables.known(here, name) != Known::Never && !initial {
+            return false;
+        }
+        let Some(sibling) = self.sibling(here, name) else { return false };
         let shown = |task: usize| shorten(&self.shape.definition.tasks[task].name, 80);
         let (name, here, sibling) = (shorten(name, 80), shown(here), shown(sibling));
         let hint = format!("join the branches first: let `{sibling}` lead to a task with `join: all` before this one");
-        let spot = text.spot(check, read.member_at);
         let message =
             format!("`{here}` does not see the variable `{name}` of `{sibling}`, which is on a parallel branch");
-        match initial || read.guard != Guard::None {
+        let spot = text.spot(check, read.member_at);
+        match initial {
             true => spot.warning(311, message, hint),
             false => spot.error(311, message, hint),
         }
+        true
     }
 
     /// Returns a task that sets a variable and certainly may run at the same time.
@@ -199,6 +199,14 @@ impl Expressions<'_> {
             _ => covers_less("parameters", name),
         };
         text.spot(check, read.member_at).warning(310, message, hint);
+    }
+}
+
+/// Returns how to read a variable that may be unset.
+fn initialize(read: &Read, name: &str) -> String {
+    match read.guard {
+        Guard::None => format!("give it an initial value: `vars: [{{{}: …}}]`", shorten(name, 80)),
+        _ => covers_less("vars", name),
     }
 }
 

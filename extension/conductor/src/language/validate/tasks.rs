@@ -190,7 +190,11 @@ fn if_defined(read: &Read, name: &str) -> String {
     let shown = path(name);
     match read.guard {
         Guard::None => format!("write `… if {shown} is defined else …`"),
-        _ => format!("`default` covers only the last name: write `({shown} | default({{}})).result | default(…)`"),
+        _ => {
+            let field = read.field.as_ref().map_or("result", |(field, _)| field.as_str());
+            let field = shorten(field, 80);
+            format!("`default` covers only the last name: write `({shown} | default({{}})).{field} | default(…)`")
+        }
     }
 }
 
