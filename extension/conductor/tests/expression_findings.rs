@@ -1,4 +1,4 @@
-//! WF201 to WF206 and WF301 to WF307: each provoked, and each narrowly avoided.
+//! WF201 to WF207 and WF301 to WF307: each provoked, and each narrowly avoided.
 
 mod support;
 
@@ -72,6 +72,27 @@ fn wf206_set_twice_is_a_warning() {
     warning("WF206", &workflow("tasks: [{name: a, next: [{publish: [{x: 1}, {y: 1}, {§x: 2}]}]}]"));
     warning("WF206", &workflow("vars: [{x: 1}, {§x: 2}]\ntasks: [{name: a}]"));
     valid(&workflow("tasks: [{name: a, next: [{publish: {x: 1}}, {publish: {x: 2}}]}]"));
+}
+
+#[test]
+fn wf207_a_retry_condition_that_is_asked_after_a_success() {
+    let retry = |when: &str| {
+        workflow(&format!("tasks: [{{name: a, action: ci.a, retry: {{count: 1, when: \"{{{{ {when} }}}}\"}}}}]"))
+    };
+    let finding = warning("WF207", &retry("§result().busy"));
+    assert!(hint(&finding).contains("repeat: {until: …}"), "{finding:?}");
+    assert_eq!((finding.path.as_str(), finding.task.as_deref()), ("tasks[0].retry.when", Some("a")));
+    warning("WF207", &retry("error().code == 7 or §result().busy"));
+    for clear in [
+        "failed() and result().busy",
+        "succeeded() and result().busy",
+        "completed() and result().busy",
+        "timed_out() or result().busy",
+        "error().code == 7",
+    ] {
+        valid(&retry(clear));
+    }
+    valid(&workflow("tasks: [{name: a, action: ci.a, repeat: {until: '{{ result().done }}'}}]"));
 }
 
 #[test]

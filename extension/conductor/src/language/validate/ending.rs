@@ -6,8 +6,8 @@ use super::outcome::{Fires, Outcome};
 use super::shape::Shape;
 use crate::interrupt;
 
-/// Returns what is true at every end without an unhandled failure. `steps` counts the words of bits that are touched; none:
-/// there were more than `most`.
+/// Returns what is true at every end without an unhandled failure. `steps` counts the words of bits that are touched;
+/// none: there were more than `most`.
 ///
 /// When in doubt, it counts as certain: a join fires, and of several conditions one holds.
 pub fn certain(shape: &Shape<'_>, facts: &Facts, words: usize, steps: &mut usize, most: usize) -> Option<Set> {

@@ -46,8 +46,8 @@ impl Facts {
         facts
     }
 
-    /// Returns which tasks have ended (`task.scan`), and what a condition on the way has mentioned: whoever asks about a
-    /// task or parameter can be assumed to know whether it is there.
+    /// Returns which tasks have ended (`task.scan`), and what a condition on the way has mentioned: whoever asks about
+    /// a task or parameter can be assumed to know whether it is there.
     pub fn of_tasks(shape: &Shape<'_>, limits: &Limits) -> Facts {
         let mut facts = Facts::default();
         let tasks = &shape.definition.tasks;

@@ -1,7 +1,7 @@
 //! Which tasks certainly run side by side.
 //!
-//! Two tasks do if a fork starts a branch that leads to one of them only, and together with it another branch that leads
-//! to the other only. Branches of which a condition may choose one are not side by side.
+//! Two tasks do if a fork starts a branch that leads to one of them only, and together with it another branch that
+//! leads to the other only. Branches of which a condition may choose one are not side by side.
 
 use super::flow::Set;
 use super::outcome::{Fires, Outcome};

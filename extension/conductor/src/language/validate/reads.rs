@@ -132,7 +132,8 @@ impl Expressions<'_> {
         }
     }
 
-    /// Reports a variable that only a parallel branch sets: a warning if it has an initial value. Returns whether it did.
+    /// Reports a variable that only a parallel branch sets: a warning if it has an initial value. Returns whether it is
+    /// one.
     fn of_another_branch(
         &mut self,
         check: &mut Check<'_>,
