@@ -2,7 +2,7 @@
 //! task's result.
 
 const PARAMETERS: &str =
-    "parameters: {type: object, required: [order], properties: {order: {type: integer}, note: {type: string}}}\n";
+    "parameters: {type: object, required: [order, note], properties: {order: {type: integer}, note: {type: string}}}\n";
 
 /// Returns a workflow of `steps` steps in a row, each of which gets the previous one's result.
 pub fn linear(name: &str, steps: u32) -> String {

@@ -116,6 +116,11 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "finally: b\ntasks: [{name: a, action: ci.any, on_success: b}, {name: b, action: ci.any}]",
         "finally: b\ntasks: [{name: a, action: ci.any}, {name: b, action: ci.any}]",
     ),
+    (
+        "WF116",
+        "tasks: [{name: a, action: ci.any, on_failure: h}, {name: b, action: ci.any, on_failure: h}, {name: h}]",
+        "tasks: [{name: a, action: ci.any, on_failure: h}, {name: b, action: ci.any, on_failure: h}, {name: h, join: 1}]",
+    ),
     ("WF201", "tasks: [{name: a, input: {x: 1}}]", "tasks: [{name: a, action: ci.any, input: {x: 1}}]"),
     ("WF202", "tasks: [{name: a, when: ''}]", "tasks: [{name: a, when: true}]"),
     (
@@ -134,6 +139,11 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "tasks: [{name: a, action: ci.any, publish: {x: '{{ result() }}'}}]",
     ),
     ("WF206", "vars: [{x: 1}, {x: 2}]\ntasks: [{name: a}]", "vars: [{x: 1}, {y: 2}]\ntasks: [{name: a}]"),
+    (
+        "WF207",
+        "tasks: [{name: a, action: ci.any, retry: {count: 1, when: '{{ result().busy }}'}}]",
+        "tasks: [{name: a, action: ci.any, retry: {count: 1, when: '{{ failed() and result().busy }}'}}]",
+    ),
     ("WF301", "tasks: [{name: a, when: '{{ 1 < }}'}]", "tasks: [{name: a, when: '{{ 1 < 2 }}'}]"),
     (
         "WF302",
@@ -143,7 +153,7 @@ const FINDINGS: &[(&str, &str, &str)] = &[
     (
         "WF303",
         "parameters: {properties: {y: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
-        "parameters: {properties: {x: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
+        "parameters: {properties: {x: {default: 1}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
     ),
     (
         "WF304",
@@ -156,6 +166,31 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "WF307",
         "tasks: [{name: a, action: ci.any, input: {x: '<% ctx().x %>'}}]",
         "tasks: [{name: a, action: ci.any, input: {x: '1 <% 2'}}]",
+    ),
+    (
+        "WF308",
+        "tasks: [{name: a}]\noutput_map: [{x: \"{{ task.a.status == 'succeeded' }}\"}]",
+        "tasks: [{name: a}]\noutput_map: [{x: \"{{ task.a.status == 'completed' }}\"}]",
+    ),
+    (
+        "WF309",
+        "tasks: [{name: a}]\noutput_map: [{x: '{{ task.a.reslt }}'}]",
+        "tasks: [{name: a}]\noutput_map: [{x: '{{ task.a.result }}'}]",
+    ),
+    (
+        "WF310",
+        "parameters: {properties: {x: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
+        "parameters: {required: [x], properties: {x: {}}}\ntasks: [{name: a}]\noutput_map: [{x: '{{ parameters.x }}'}]",
+    ),
+    (
+        "WF311",
+        "tasks: [{name: a, publish: {x: 1}}, {name: b, action: ci.any, input: {x: '{{ vars.x }}'}}]",
+        "tasks: [{name: a, publish: {x: 1}, on_success: b}, {name: b, action: ci.any, input: {x: '{{ vars.x }}'}}]",
+    ),
+    (
+        "WF312",
+        "tasks: [{name: a, action: ci.any, input: {x: '${{ 1 }}'}}]",
+        "tasks: [{name: a, action: ci.any, input: {x: 'for ${{ 1 }}'}}]",
     ),
     ("WF401", "parameters: {type: objekt}\ntasks: [{name: a}]", "parameters: {type: object}\ntasks: [{name: a}]"),
     ("WF402", "output: {type: objekt}\ntasks: [{name: a}]", "output: {type: object}\ntasks: [{name: a}]"),
@@ -215,7 +250,7 @@ fn no_code_is_left_out() {
     let documented: BTreeSet<&str> =
         documented.filter(|line| line.starts_with("| WF")).map(|line| &line[2..7]).collect();
     assert_eq!(tried, documented);
-    let ranges = [1..=9, 101..=115, 201..=206, 301..=307, 401..=404, 501..=508];
+    let ranges = [1..=9, 101..=116, 201..=207, 301..=312, 401..=404, 501..=508];
     let all = ranges.into_iter().flatten().map(|code| format!("WF{code:03}")).collect::<Vec<_>>();
     assert_eq!(tried.into_iter().collect::<Vec<_>>(), all);
 }

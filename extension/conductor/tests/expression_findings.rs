@@ -1,4 +1,4 @@
-//! WF201 to WF206 and WF301 to WF307: each provoked, and each narrowly avoided.
+//! WF201 to WF207 and WF301 to WF307: each provoked, and each narrowly avoided.
 
 mod support;
 
@@ -75,6 +75,27 @@ fn wf206_set_twice_is_a_warning() {
 }
 
 #[test]
+fn wf207_a_retry_condition_that_is_asked_after_a_success() {
+    let retry = |when: &str| {
+        workflow(&format!("tasks: [{{name: a, action: ci.a, retry: {{count: 1, when: \"{{{{ {when} }}}}\"}}}}]"))
+    };
+    let finding = warning("WF207", &retry("§result().busy"));
+    assert!(hint(&finding).contains("repeat: {until: …}"), "{finding:?}");
+    assert_eq!((finding.path.as_str(), finding.task.as_deref()), ("tasks[0].retry.when", Some("a")));
+    warning("WF207", &retry("error().code == 7 or §result().busy"));
+    for clear in [
+        "failed() and result().busy",
+        "succeeded() and result().busy",
+        "completed() and result().busy",
+        "timed_out() or result().busy",
+        "error().code == 7",
+    ] {
+        valid(&retry(clear));
+    }
+    valid(&workflow("tasks: [{name: a, action: ci.a, repeat: {until: '{{ result().done }}'}}]"));
+}
+
+#[test]
 fn wf301_an_expression_that_does_not_parse() {
     error("WF301", &input("'{{ 1 + §}}'"));
     error("WF301", &input("'{{ parameters. §}}'"));
@@ -118,7 +139,7 @@ fn wf302_a_variable_before_it_is_set() {
 fn wf302_a_variable_of_one_branch_read_where_the_branches_meet() {
     let branches = |one: &str, other: &str| {
         workflow(&format!(
-            "parameters: {{properties: {{p: {{}}}}}}\ntasks:\n  - name: a\n    decision:\n      - {{when: '{{{{ parameters.p }}}}', \
+            "parameters: {{required: [p], properties: {{p: {{}}}}}}\ntasks:\n  - name: a\n    decision:\n      - {{when: '{{{{ parameters.p }}}}', \
              next: b}}\n      - {{default: true, next: c}}\n  - {{name: b, {one}on_success: d}}\n  - {{name: c, {other}on_success: d}}\n  \
              - {{name: d, action: ci.d, input: {{x: '{{{{ vars.§x }}}}'}}}}\n"
         ))
@@ -148,7 +169,7 @@ fn wf302_a_join_of_all_brings_the_variables_of_every_branch() {
 fn wf302_a_branch_that_may_be_skipped_sets_nothing_for_sure() {
     let scan = |when: &str| {
         workflow(&format!(
-            "parameters: {{properties: {{p: {{}}}}}}\ntasks:\n  - {{name: scan, action: ci.scan, {when}publish: {{x: 1}}, on_complete: gate}}\n  \
+            "parameters: {{required: [p], properties: {{p: {{}}}}}}\ntasks:\n  - {{name: scan, action: ci.scan, {when}publish: {{x: 1}}, on_complete: gate}}\n  \
              - {{name: gate, action: ci.g, input: {{x: '{{{{ vars.§x }}}}'}}}}\n"
         ))
     };
@@ -202,7 +223,7 @@ fn wf303_an_undeclared_parameter() {
     let finding = error("WF303", &with("parameters: {properties: {region: {}}}\n"));
     assert_eq!(hint(&finding), "did you mean `parameters.region`?");
     error("WF303", &with(""));
-    valid(&with("parameters: {properties: {regoin: {}}}\n").replace('§', ""));
+    valid(&with("parameters: {required: [regoin], properties: {regoin: {}}}\n").replace('§', ""));
     valid(&with("parameters: {additionalProperties: {type: string}}\n").replace('§', ""));
     valid(&with("").replace("parameters.§regoin", "parameters.x | default(1)"));
 }
@@ -232,7 +253,11 @@ fn wf304_a_task_of_another_branch_is_a_warning() {
         ))
     };
     warning("WF304", &fork("'{{ task.§b.result }}'"));
-    valid(&fork("'{{ task.b.result | default(0) }}'"));
+    // What has not run has no `result` that could be replaced.
+    let finding = warning("WF304", &fork("'{{ task.§b.result | default(0) }}'"));
+    assert!(hint(&finding).starts_with("`default` covers only the last name"), "{finding:?}");
+    valid(&fork("'{{ (task.b | default({})).result | default(0) }}'"));
+    valid(&fork("'{{ task.b.result if task.b is defined else 0 }}'"));
     valid(&fork("'{{ task.a.result }}'"));
 }
 

@@ -193,6 +193,34 @@ fn graphs_as_dense_as_the_bounds_allow() {
     answered_within(source.into_bytes(), Limits::default());
 }
 
+/// Questions about each pair of tasks: which of them are parallel, have run, and see each other's variables.
+#[test]
+fn a_thousand_tasks_that_all_ask_about_each_other() {
+    let names: Vec<String> = (0..999).map(|i| format!("t{i}")).collect();
+    let task = |i: usize, sugar: &str, to: &str| {
+        let read = (i + 500) % 999;
+        format!(
+            "{{name: t{i}, action: ci.a, input: {{x: '{{{{ vars.x }}}}', y: '{{{{ task.t{read}.result }}}}'}}, \
+             publish: {{x: 1, x{i}: 1}}, {sugar}: [{to}]}},"
+        )
+    };
+    let tasks =
+        |sugar: &str, to: &dyn Fn(usize) -> String| -> String { (0..999).map(|i| task(i, sugar, &to(i))).collect() };
+    let near = |i: usize| (1..99).map(|k| names[(i + k) % 999].clone()).collect::<Vec<_>>().join(",");
+    let choices: String = (0..999).map(|i| format!("{{when: '{{{{ result() == {i} }}}}', do: t{i}}},")).collect();
+    let start = format!("{{name: s, action: ci.a, next: [{choices}]}}");
+    for tasks in [
+        format!("{} {start}", tasks("on_failure", &near)),
+        format!("{} {start}", tasks("on_complete", &near)),
+        format!("{} {start}", tasks("on_failure", &|_| "t0".to_owned())),
+        format!("{} {{name: h}}", tasks("on_failure", &|_| "h".to_owned())),
+    ] {
+        let output = "output_map: {x: '{{ task.t5.result }}', y: '{{ vars.x7 }}'}";
+        let source = workflow(&format!("vars: {{x: 1}}\ntasks: [{tasks}]\n{output}\n"));
+        answered_within(source.into_bytes(), Limits::default());
+    }
+}
+
 #[test]
 fn a_map_of_a_hundred_thousand_templates() {
     let input: String = (0..60_000).map(|i| format!("k{i}: '{{{{ x }}}}',")).collect();
@@ -496,9 +524,11 @@ const PARTS: &[&str] = &[
     "null",
 ];
 
+#[rustfmt::skip]
 const TOKENS: &[&str] = &[
     "{{", "}}", "{%", "%}", "{#", "#}", " ", "vars", ".", "x", "[", "]", "(", ")", "'", "\"", "|", "default", "is ",
     "defined", "not ", "and ", "or ", "if ", "else ", "for ", "in ", "endfor", "endif", "set ", "=", "==", "-", "+",
     "**", "1", "1.5", ",", ":", "{", "}", "result()", "task.a", "__x", "<%", "%>", "\\", "é", "\n", "~", "macro m(",
-    "endmacro", "raw", "endraw", "-%}", "{%-",
+    "endmacro", "raw", "endraw", "-%}", "{%-", "&&", "|| ", "?", "!", "${{", "task_status('a')", "task.a.status",
+    "system.verdict", "'failed'", "('a', 'b')", "parameters.p",
 ];

@@ -110,7 +110,7 @@ fn wf005_text_where_a_boolean_or_number_must_be_and_the_other_way_round() {
 fn wf005_an_expression_without_quotes_says_what_is_missing() {
     let with = |value: &str| {
         workflow(&format!(
-            "parameters: {{properties: {{x: {{}}}}}}\ntasks: [{{name: a, action: ci.build, input: {{x: {value}}}}}]"
+            "parameters: {{required: [x], properties: {{x: {{}}}}}}\ntasks: [{{name: a, action: ci.build, input: {{x: {value}}}}}]"
         ))
     };
     let finding = error("WF005", &with("§{{ parameters.x }}"));

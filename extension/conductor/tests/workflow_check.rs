@@ -113,6 +113,20 @@ fn warnings_alone_are_no_failure() {
 }
 
 #[test]
+fn warnings_are_failures_if_it_is_strict() {
+    let warned = file("strict.yaml", GOOD.replace("name: a", "name: a, join: all").as_bytes());
+    for arguments in [["--strict", &warned], [&warned, "--strict"]] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stdout).ends_with("valid, 1 warning\n"));
+    }
+    let good = file("strictly_good.yaml", GOOD.as_bytes());
+    assert_eq!(run(&["--strict", &good]).status.code(), Some(0));
+    assert_eq!(run(&["--strict", &good, "/nowhere/at/all.yaml"]).status.code(), Some(2));
+    assert_eq!(run(&["--strict"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_file_that_can_not_be_read_is_status_2_and_the_others_are_checked() {
     let path = file("other.yaml", GOOD.as_bytes());
     let output = run(&["/nowhere/at/all.yaml", &path]);

@@ -1,6 +1,7 @@
 //! `workflow-check FILE…`: validates workflow definitions without a database and shows each finding in its source.
 //!
 //! Does not look up actions or packs. Exit status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
+//! With `--strict`, warnings count as errors.
 
 use std::io::{IsTerminal, Read, Write};
 use std::ops::Range;
@@ -13,10 +14,11 @@ use conductor::language::limits::Limits;
 use conductor::language::validate::check;
 
 const USAGE: &str = "\
-Usage: workflow-check FILE...
+Usage: workflow-check [--strict] FILE...
        workflow-check --schema
 
 Validates workflow definitions (YAML or JSON) without a database. FILE - reads standard input.
+--strict makes warnings count as errors for the exit status.
 --schema prints the JSON Schema of the language, for editors.
 Exit status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
 ";
@@ -27,7 +29,7 @@ const AROUND: usize = 1;
 const MAX_EXCERPT: usize = 20_000;
 
 fn main() -> ExitCode {
-    let files: Vec<String> = std::env::args().skip(1).collect();
+    let mut files: Vec<String> = std::env::args().skip(1).collect();
     if files.iter().any(|file| file == "--help" || file == "-h") {
         print(USAGE);
         return ExitCode::SUCCESS;
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
         print(&format!("{:#}\n", conductor::language::editor_schema::schema()));
         return ExitCode::SUCCESS;
     }
+    let given = files.len();
+    files.retain(|file| file != "--strict");
+    let strict = files.len() < given;
     if files.is_empty() {
         eprint!("{USAGE}");
         return ExitCode::from(2);
@@ -44,7 +49,9 @@ fn main() -> ExitCode {
     let mut worst = 0;
     for file in &files {
         let status = match read(file) {
-            Ok(source) => show(file, &source, &renderer),
+            Ok(source) => {
+                u8::from(show(file, &source, &renderer).is_some_and(|worst| strict || worst == Severity::Error))
+            }
             Err(error) => {
                 eprintln!("workflow-check: {file}: {error}");
                 2
@@ -66,8 +73,8 @@ fn read(file: &str) -> std::io::Result<Vec<u8>> {
     Ok(source)
 }
 
-/// Prints a file's findings. Returns 1 if any of them is an error, otherwise 0.
-fn show(file: &str, source: &[u8], renderer: &Renderer) -> u8 {
+/// Prints a file's findings and returns the severity of the worst.
+fn show(file: &str, source: &[u8], renderer: &Renderer) -> Option<Severity> {
     let findings = check(source, &EmptyCatalogue, &Limits::default()).findings;
     let text = String::from_utf8_lossy(source);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n").replace('\r', "\n");
@@ -84,7 +91,8 @@ fn show(file: &str, source: &[u8], renderer: &Renderer) -> u8 {
         (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
     };
     print(&format!("{file}: {summary}\n"));
-    u8::from(errors > 0)
+    // Errors come first in the order of severities.
+    findings.iter().map(|finding| finding.severity).min()
 }
 
 fn report<'f>(file: &'f str, finding: &'f Finding, lines: &[&'f str]) -> Group<'f> {

@@ -198,9 +198,9 @@ struct Ended {
 }
 
 /// What every task has.
-const FIELDS: [&str; 6] = ["status", "result", "error", "started_at", "completed_at", "attempts"];
+pub const FIELDS: [&str; 6] = ["status", "result", "error", "started_at", "completed_at", "attempts"];
 /// What a task with items has in addition.
-const ITEM_FIELDS: [&str; 3] = ["errors", "counts", "ended_by"];
+pub const ITEM_FIELDS: [&str; 3] = ["errors", "counts", "ended_by"];
 
 impl Ended {
     fn loaded<T>(&self, value: Option<T>) -> Option<T> {

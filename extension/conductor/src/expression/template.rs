@@ -1,15 +1,18 @@
 //! Strings with templates in them: recognizing them, limiting them before they are parsed, and finding what they read.
 
+mod compared;
 pub(crate) mod compiled;
 pub(crate) mod metered;
 mod names;
 mod outcome;
+mod path;
 mod references;
 mod watched;
 
+pub use compared::{Compared, Subject};
 pub use names::{FILTERS, FUNCTIONS, TESTS};
 pub use outcome::may_hold_after;
-pub use references::{Named, Read, References};
+pub use references::{Guard, Named, Read, References};
 pub(crate) use watched::unwatched;
 
 use minijinja::machinery::{Token, parse, tokenize};

@@ -4,6 +4,7 @@
 //! [validation](crate::language::validate) has something to check too.
 
 pub mod duration;
+mod foreign;
 pub mod name;
 mod next;
 mod task;

@@ -3,13 +3,22 @@
 //! Findings are certain, or else warnings: a workflow that can run well is never rejected.
 
 mod actions;
+mod ending;
 mod expressions;
+mod facts;
 mod flow;
 mod graph;
+mod habits;
+mod handlers;
 mod outcome;
+mod parallel;
+mod parameters;
+mod reads;
+mod retries;
 mod schemas;
 mod shape;
 mod sites;
+mod tasks;
 
 use crate::interrupt;
 use crate::language::catalogue::Catalogue;
@@ -29,8 +38,11 @@ pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> 
         if definition.tasks.is_empty() && places.source().root().is_none() {
             check.at("tasks").error(101, "the workflow has no tasks".to_owned(), "add a task".to_owned());
         }
+        let mut parallel = parallel::Parallel::new(&shape);
         graph::check(&mut check, &shape);
-        expressions::check(&mut check, &shape);
+        handlers::check(&mut check, &shape, &mut parallel);
+        retries::check(&mut check);
+        expressions::check(&mut check, &shape, &mut parallel);
         schemas::check(&mut check);
         actions::check(&mut check);
     }

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 
 use minijinja::machinery::ast::{
-    BinOpKind, Call, CallArg, CallType, Expr, Filter, GetAttr, GetItem, Macro, Spanned, Stmt,
+    BinOp, BinOpKind, Call, CallArg, CallType, Compare, Expr, Filter, GetAttr, GetItem, Macro, Spanned, Stmt,
 };
+
+use super::compared::{self, Compared};
+use super::path::{Member, Path, first_text};
 
 /// A variable of the scope, with the member that is read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +20,24 @@ pub struct Read {
     pub at: usize,
     /// The byte of the member, or else of the root.
     pub member_at: usize,
-    /// Whether `default` or `is defined` is applied to it somewhere in the template.
-    pub guarded: bool,
+    /// `status` in `task.scan.status`, and its byte.
+    pub field: Option<Member>,
+    /// Whether it may be undefined.
+    pub guard: Guard,
     /// Whether reading it depends on a value.
     pub conditional: bool,
+}
+
+/// Whether something that is read may be undefined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Guard {
+    /// It must not be.
+    #[default]
+    None,
+    /// Something made from it may be, but not the member itself: `vars.x.y | default(0)`.
+    Inside,
+    /// It may be: `vars.x | default(0)`, or the template asks whether `vars.x is defined`.
+    Whole,
 }
 
 /// A function, filter, test or method.
@@ -49,20 +66,27 @@ pub struct References {
     pub methods: Vec<Named>,
     /// Names it binds itself.
     pub bound: Vec<Named>,
+    /// Statuses that it compares with a text.
+    pub compared: Vec<Compared>,
+    /// What it asks the existence of, by root and member.
+    pub asked: HashSet<(String, Option<String>)>,
 }
 
 /// Collects the references of a template. The recursion is as deep as its tree, which has been limited.
 pub fn collect(template: &Stmt<'_>) -> References {
     let mut collector = Collector::default();
     collector.statement(template);
-    let Collector { mut found, asked, .. } = collector;
+    let mut found = collector.found;
     let bound: HashSet<String> = found.bound.iter().map(|named| named.name.clone()).collect();
     let is_local =
         |name: &str| bound.contains(name) || matches!(name, "loop" | "self" | "caller" | "varargs" | "kwargs");
     found.reads.retain(|read| !is_local(&read.root));
     found.functions.retain(|function| !is_local(&function.name));
+    found.compared.retain(|compared| !is_local(compared.subject.root()));
     for read in &mut found.reads {
-        read.guarded |= asked.contains(&(read.root.clone(), read.member.clone()));
+        if found.asked.contains(&(read.root.clone(), read.member.clone())) {
+            read.guard = Guard::Whole;
+        }
     }
     found
 }
@@ -70,10 +94,8 @@ pub fn collect(template: &Stmt<'_>) -> References {
 #[derive(Default)]
 struct Collector {
     found: References,
-    /// What `is defined` was applied to.
-    asked: HashSet<(String, Option<String>)>,
-    /// Whether the walk is inside what `default` or `is defined` is applied to.
-    guarded: bool,
+    /// What `default` or `is defined` does for what the walk is at.
+    guard: Guard,
     /// Whether the walk is inside what may not be evaluated.
     conditional: bool,
 }
@@ -170,24 +192,17 @@ impl Collector {
 
     fn expression(&mut self, expression: &Expr<'_>) {
         match expression {
-            Expr::Var(var) => self.read(var.id, var.span().start_offset as usize, None),
+            Expr::Var(_) => {
+                self.path(expression);
+            }
             Expr::Const(_) => {}
             Expr::Slice(slice) => {
                 self.expression(&slice.expr);
                 [&slice.start, &slice.stop, &slice.step].into_iter().flatten().for_each(|part| self.expression(part));
             }
             Expr::UnaryOp(unary) => self.expression(&unary.expr),
-            Expr::BinOp(binary) => {
-                self.expression(&binary.left);
-                match binary.op {
-                    BinOpKind::ScAnd | BinOpKind::ScOr => self.perhaps(|this| this.expression(&binary.right)),
-                    _ => self.expression(&binary.right),
-                }
-            }
-            Expr::Compare(compare) => {
-                self.expression(&compare.expr);
-                compare.ops.iter().for_each(|op| self.expression(&op.expr));
-            }
+            Expr::BinOp(binary) => self.binary(binary),
+            Expr::Compare(compare) => self.compare(compare),
             Expr::IfExpr(branch) => {
                 self.expression(&branch.test_expr);
                 self.perhaps(|this| {
@@ -200,13 +215,13 @@ impl Collector {
                 let argument = None;
                 let at = test.span().start_offset as usize;
                 self.found.tests.push(Named { name: test.name.to_owned(), at, argument });
-                if matches!(test.name, "defined" | "undefined") {
-                    if let Some((root, member, _)) = path(&test.expr) {
-                        self.asked.insert((root.to_owned(), member.map(|(name, _)| name)));
-                    }
-                    self.guard(|this| this.expression(&test.expr));
-                } else {
-                    self.expression(&test.expr);
+                let asks = matches!(test.name, "defined" | "undefined");
+                if let Some(path) = Path::of(&test.expr).filter(|path| asks && path.len() <= 1) {
+                    self.found.asked.insert((path.root.to_owned(), path.member(0).map(|(name, _)| name)));
+                }
+                match asks {
+                    true => self.guarded(&test.expr),
+                    false => self.expression(&test.expr),
                 }
                 self.arguments(&test.args);
             }
@@ -219,16 +234,41 @@ impl Collector {
         }
     }
 
-    fn guard(&mut self, visit: impl FnOnce(&mut Self)) {
-        let before = std::mem::replace(&mut self.guarded, true);
-        visit(self);
-        self.guarded = before;
+    fn binary(&mut self, binary: &BinOp<'_>) {
+        self.expression(&binary.left);
+        match binary.op {
+            BinOpKind::ScAnd | BinOpKind::ScOr => self.perhaps(|this| this.expression(&binary.right)),
+            _ => self.expression(&binary.right),
+        }
+        if let BinOpKind::In = binary.op
+            && let (Expr::Const(name), Expr::Var(root)) = (&binary.left, &binary.right)
+            && let Some(name) = name.value.as_str()
+        {
+            self.found.asked.insert((root.id.to_owned(), Some(name.to_owned())));
+        }
+        compared::collect(binary, &mut self.found.compared);
+    }
+
+    fn compare(&mut self, compare: &Compare<'_>) {
+        self.expression(&compare.expr);
+        compare.ops.iter().for_each(|op| self.expression(&op.expr));
+    }
+
+    /// Walks what `default` or `is defined` is applied to. Anything but a name or a choice of names fails before that.
+    fn guarded(&mut self, expression: &Expr<'_>) {
+        let guard = match expression {
+            Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) | Expr::IfExpr(_) => Guard::Whole,
+            _ => Guard::Inside,
+        };
+        let before = std::mem::replace(&mut self.guard, guard);
+        self.expression(expression);
+        self.guard = before;
     }
 
     fn filter(&mut self, filter: &Spanned<Filter<'_>>) {
         if let Some(operand) = &filter.expr {
             match filter.name {
-                "default" | "d" => self.guard(|this| this.expression(operand)),
+                "default" | "d" => self.guarded(operand),
                 _ => self.expression(operand),
             }
         }
@@ -252,8 +292,9 @@ impl Collector {
 
     /// Collects `a.b[c].d` if it is based on a variable, along with what its subscripts read.
     fn path(&mut self, whole: &Expr<'_>) -> bool {
-        let Some((root, member, at)) = path(whole) else { return false };
-        self.read(root, at, member);
+        let Some(path) = Path::of(whole) else { return false };
+        self.read(&path);
+        let guard = std::mem::take(&mut self.guard);
         let mut rest = whole;
         loop {
             match rest {
@@ -262,35 +303,37 @@ impl Collector {
                     self.expression(&item.subscript_expr);
                     rest = &item.expr;
                 }
-                _ => return true,
+                _ => break,
             }
         }
+        self.guard = guard;
+        true
     }
 
-    fn read(&mut self, root: &str, at: usize, member: Option<Member>) {
-        let (member, member_at) = match member {
-            Some((name, at)) => (Some(name), at),
-            None => (None, at),
-        };
-        let (guarded, conditional) = (self.guarded, self.conditional);
-        self.found.reads.push(Read { root: root.to_owned(), member, at, member_at, guarded, conditional });
+    fn read(&mut self, path: &Path<'_>) {
+        let (member, member_at) = path.member(0).map_or((None, path.at), |(name, at)| (Some(name), at));
+        let guard = if path.len() > 1 { self.guard.min(Guard::Inside) } else { self.guard };
+        let (field, conditional) = (path.member(1), self.conditional);
+        self.found.reads.push(Read {
+            root: path.root.to_owned(),
+            member,
+            at: path.at,
+            member_at,
+            field,
+            guard,
+            conditional,
+        });
     }
 
     fn call(&mut self, call: &Spanned<Call<'_>>) {
-        let argument = call.args.first().and_then(|argument| match argument {
-            CallArg::Pos(Expr::Const(value)) => {
-                let text = value.value.as_str()?.to_owned();
-                Some((text, value.span().start_offset as usize + 1))
-            }
-            _ => None,
-        });
+        let argument = first_text(call);
         match call.identify_call() {
             CallType::Function(name) => {
                 let at = call.expr.span().start_offset as usize;
                 self.found.functions.push(Named { name: name.to_owned(), at, argument });
             }
             CallType::Method(object, name) => {
-                if path(object).is_some_and(|(root, ..)| root != "loop") {
+                if Path::of(object).is_some_and(|path| path.root != "loop") {
                     let at = call.expr.span().end_offset as usize - name.len();
                     self.found.methods.push(Named { name: name.to_owned(), at, argument });
                 }
@@ -311,34 +354,6 @@ impl Collector {
                     self.expression(value);
                 }
             }
-        }
-    }
-}
-
-/// A member's name and byte.
-type Member = (String, usize);
-
-/// Returns the variable that `a.b['c'].d` is based on, its first member, and its byte.
-fn path<'e>(expression: &'e Expr<'_>) -> Option<(&'e str, Option<Member>, usize)> {
-    let mut at = expression;
-    let mut member = None;
-    loop {
-        match at {
-            Expr::Var(var) => return Some((var.id, member, var.span().start_offset as usize)),
-            Expr::GetAttr(attribute) => {
-                member = Some((attribute.name.to_owned(), attribute.span().end_offset as usize - attribute.name.len()));
-                at = &attribute.expr;
-            }
-            Expr::GetItem(item) => {
-                member = match &item.subscript_expr {
-                    Expr::Const(value) => {
-                        value.value.as_str().map(|name| (name.to_owned(), value.span().start_offset as usize + 1))
-                    }
-                    _ => None,
-                };
-                at = &item.expr;
-            }
-            _ => return None,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Number, Value};
 
 use super::Place;
 use super::duration::{self, MAX_SECONDS};
+use super::foreign;
 use super::name;
 use crate::expression::template;
 use crate::interrupt;
@@ -159,7 +160,8 @@ impl<'a> Walk<'a> {
                 None if self.findings.len() >= MAX_FINDINGS => {}
                 None => {
                     let message = format!("unknown field `{}` of {what}", shorten(key_text, 80));
-                    self.report(3, *key, message, name::suggest(key_text, suggested));
+                    let hint = foreign::hint(what, key_text).map(str::to_owned);
+                    self.report(3, *key, message, hint.unwrap_or_else(|| name::suggest(key_text, suggested)));
                 }
             }
         }
@@ -310,7 +312,7 @@ impl<'a> Walk<'a> {
                 None
             }
             Content::Text(text) => {
-                let bare: String = text.replace("{{", "").replace("}}", "");
+                let bare: String = text.replace("${{", "").replace("{{", "").replace("}}", "");
                 let hint = format!("write \"{{{{ {} }}}}\"", shorten(bare.trim(), 200));
                 self.report(6, node, format!("{what} must be a boolean or one {{{{ … }}}} template"), hint);
                 None

@@ -1,36 +1,40 @@
-//! WF301 to WF307, and WF204 to WF206: what expressions read, depending on where they are.
+//! WF301 to WF312, and WF204 to WF207: what expressions read, depending on where they are.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::flow::{Flow, Known};
+use super::facts::Facts;
+use super::flow::Flow;
+use super::parallel::Parallel;
+use super::parameters::Parameters;
 use super::shape::Shape;
 use super::sites::{self, Phase, Site, SiteValue};
-use super::{Check, Spot};
-use crate::expression::template::{self, FILTERS, FUNCTIONS, Named, Read, TESTS};
+use super::{Check, Spot, habits};
+use crate::expression::template::{self, FILTERS, FUNCTIONS, Named, TESTS};
 use crate::interrupt;
 use crate::language::definition::Assignment;
 use crate::language::finding::{MAX_FINDINGS, shorten};
 use crate::language::parse::Place;
-use crate::language::parse::name::{list, nearest};
+use crate::language::parse::name::nearest;
 use crate::language::source::NodeId;
 
-/// Maximum number of transitions followed to find out which task comes after which.
-const MAX_STEPS: usize = 20_000_000;
-
-/// Variables of the scope.
-const ROOTS: [&str; 7] = ["parameters", "vars", "task", "item", "index", "batch", "system"];
-const SYSTEM: [&str; 5] = ["workflow_ref", "execution", "now", "verdict", "errors"];
 /// Functions about the task that has just ended.
-const OF_THE_END: [&str; 8] =
+pub const OF_THE_END: [&str; 8] =
     ["result", "error", "succeeded", "failed", "timed_out", "completed", "cancelled", "skipped"];
 
-pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
+pub fn check(check: &mut Check<'_>, shape: &Shape<'_>, parallel: &mut Parallel) {
     published_twice(check);
-    let parameters = declared(check.definition.parameters.as_ref());
-    let checker = Expressions { shape, flow: Flow::new(shape), parameters, ran: HashMap::new() };
-    let mut checker = checker;
+    let mut checker = Expressions {
+        shape,
+        parallel,
+        variables: Flow::new(shape, Facts::of_variables(shape)),
+        ended: None,
+        parameters: Parameters::of(check.definition.parameters.as_ref()),
+        ran: HashMap::new(),
+        asked: HashMap::new(),
+        sibling: HashMap::new(),
+    };
     sites::visit(check.definition, &mut |site| checker.site(check, &site));
 }
 
@@ -57,38 +61,31 @@ fn published_twice(check: &mut Check<'_>) {
     }
 }
 
-/// Returns the declared parameters; none if the schema may allow others in ways that can't be listed.
-fn declared(schema: Option<&Value>) -> Option<HashSet<String>> {
-    let Some(schema) = schema else { return Some(HashSet::new()) };
-    let listable = schema.as_object()?.iter().all(|(key, value)| match key.as_str() {
-        "additionalProperties" | "unevaluatedProperties" => value == &Value::Bool(false),
-        "patternProperties" | "propertyNames" | "dependentSchemas" | "dependencies" | "if" | "$ref" | "$dynamicRef" => {
-            false
-        }
-        "allOf" | "anyOf" | "oneOf" => false,
-        _ => true,
-    });
-    let properties = schema.get("properties").and_then(Value::as_object);
-    listable.then(|| properties.map(|p| p.keys().cloned().collect()).unwrap_or_default())
-}
-
-struct Expressions<'s> {
-    shape: &'s Shape<'s>,
-    flow: Flow,
-    parameters: Option<HashSet<String>>,
+pub struct Expressions<'s> {
+    pub shape: &'s Shape<'s>,
+    pub parallel: &'s mut Parallel,
+    /// Which variables are set where.
+    pub variables: Flow,
+    /// Which tasks have ended where; worked out when first needed.
+    pub ended: Option<Flow>,
+    pub parameters: Parameters,
     /// By task: which tasks can run without it having run, and which come after it.
-    ran: HashMap<usize, (Vec<bool>, Vec<bool>)>,
+    pub ran: HashMap<usize, (Vec<bool>, Vec<bool>)>,
+    /// By task: the tasks and parameters that its own condition mentions.
+    pub asked: HashMap<usize, HashSet<String>>,
+    /// By task and variable: a task on a parallel branch that sets it.
+    pub sibling: HashMap<(usize, String), Option<usize>>,
 }
 
 /// A text with expressions, and its location.
-struct Text<'t> {
-    site: &'t Site<'t>,
-    text: &'t str,
+pub struct Text<'t> {
+    pub site: &'t Site<'t>,
+    pub text: &'t str,
     place: Option<Place>,
 }
 
 impl Text<'_> {
-    fn spot<'c, 'a>(&'c self, check: &'c mut Check<'a>, at: usize) -> Spot<'c, 'a> {
+    pub fn spot<'c, 'a>(&'c self, check: &'c mut Check<'a>, at: usize) -> Spot<'c, 'a> {
         let mut spot = check.at(&self.site.path).task(self.site.task);
         spot.place = self.place.map(|place| Place { offset: at, ..place });
         spot.inside = true;
@@ -154,19 +151,29 @@ impl Expressions<'_> {
         let references = match template::references(text.text, check.limits) {
             Ok(references) => references,
             Err(error) => {
-                let message = match error.code {
-                    301 => format!("the expression does not parse: {}", error.message),
-                    _ => error.message,
+                let (message, hint) = match error.code {
+                    301 => {
+                        let message = format!("the expression does not parse: {}", error.message);
+                        (message, habits::syntax(text.text, error.at).map(str::to_owned))
+                    }
+                    _ => (error.message, None),
                 };
-                text.spot(check, error.at).error(error.code, message, None);
+                text.spot(check, error.at).error(error.code, message, hint);
                 return;
             }
         };
+        if let Some(at) = habits::dollar(text.text) {
+            let message = "`$` before `{{` is part of the text".to_owned();
+            text.spot(check, at).warning(312, message, "write {{ … }} without `$`".to_owned());
+        }
         for named in references.bound.iter().filter(|named| named.name.starts_with("__")) {
             private(check, text, &named.name, named.at);
         }
         for read in &references.reads {
             self.read(check, text, read);
+        }
+        for compared in &references.compared {
+            self.compared(check, text, compared);
         }
         for function in &references.functions {
             self.function(check, text, function);
@@ -178,9 +185,10 @@ impl Expressions<'_> {
         }
         for method in &references.methods {
             let message = format!("values have no methods: `{}()`", shorten(&method.name, 80));
-            let hint = match nearest_or_same(&method.name, FILTERS) {
-                Some(filter) => format!("use the filter `| {filter}`"),
-                None => "use a filter".to_owned(),
+            let hint = match (habits::method(&method.name), nearest_or_same(&method.name, FILTERS)) {
+                (Some(hint), _) => hint.to_owned(),
+                (None, Some(filter)) => format!("use the filter `| {filter}`"),
+                (None, None) => "use a filter".to_owned(),
             };
             text.spot(check, method.at).error(305, message, hint);
         }
@@ -199,194 +207,16 @@ impl Expressions<'_> {
         }
     }
 
-    fn read(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read) {
-        if read.root.starts_with("__") {
-            return private(check, text, &read.root, read.at);
-        }
-        let member = read.member.as_deref();
-        if let Some(name) = member.filter(|name| name.starts_with("__") && matches!(&*read.root, "vars" | "parameters"))
-        {
-            return private(check, text, name, read.member_at);
-        }
-        match (read.root.as_str(), member) {
-            ("item" | "index" | "batch", _) => self.item(check, text, read),
-            _ if read.guarded => {}
-            ("vars", Some(name)) => self.variable(check, text, read, name),
-            ("parameters", Some(name)) => self.parameter(check, text, read, name),
-            ("task", Some(name)) => self.task(check, text, name, read.member_at, read.conditional),
-            ("system", Some(name)) if !SYSTEM.contains(&name) => {
-                let message = format!("`system` has no `{}`", shorten(name, 80));
-                let hint = crate::language::parse::name::suggest(name, &SYSTEM);
-                text.spot(check, read.member_at).error(302, message, hint);
-            }
-            ("input", _) if text.site.phase == Phase::Undo => {}
-            (root, _) if !ROOTS.contains(&root) => self.unknown_root(check, text, root, read.at),
-            _ => {}
-        }
-    }
-
-    fn unknown_root(&mut self, check: &mut Check<'_>, text: &Text<'_>, root: &str, at: usize) {
-        let shown = shorten(root, 80);
-        if FUNCTIONS.contains(&root) {
-            if OF_THE_END.contains(&root) {
-                let message = format!("`{root}` is a function");
-                text.spot(check, at).error(302, message, format!("write `{root}()`"));
-            }
-            return;
-        }
-        let hint = if self.flow.is_variable(root) {
-            format!("write `vars.{shown}`")
-        } else if self.parameters.as_ref().is_some_and(|parameters| parameters.contains(root)) {
-            format!("write `parameters.{shown}`")
-        } else if self.shape.by_name.contains_key(root) {
-            format!("write `task.{shown}.result`")
-        } else {
-            crate::language::parse::name::suggest(root, &ROOTS)
-        };
-        text.spot(check, at).error(302, format!("unknown variable `{shown}`"), hint);
-    }
-
-    fn item(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read) {
-        if read.guarded {
-            return;
-        }
-        let site = text.site;
-        let with_items = site.task.is_some_and(|task| check.definition.tasks[task].with_items.is_some());
-        let hint = match (with_items, site.phase) {
-            (true, Phase::Item | Phase::Attempt | Phase::Undo) => return,
-            (true, _) => "it is known only while an item runs: in `action` and `input`",
-            (false, _) => "add `with_items` to the task",
-        };
-        let message = format!("`{}` outside of `with_items`", read.root);
-        text.spot(check, read.at).error(204, message, hint.to_owned());
-    }
-
-    fn variable(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read, name: &str) {
-        let site = text.site;
-        if site.set.iter().copied().flatten().any(|assignment| assignment.name == name) {
-            return;
-        }
-        let shown = shorten(name, 80);
-        let spot = |check| text.spot(check, read.member_at);
-        if !self.flow.is_variable(name) {
-            let known: Vec<&str> = self.flow.variables().collect();
-            let hint = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `vars.{near}`?"),
-                None => format!("set it in `vars`, or publish it in an earlier task: `publish: [{{{shown}: …}}]`"),
-            };
-            return spot(check).error(302, format!("the variable `{shown}` is never set"), hint);
-        }
-        let hint = format!("give it an initial value: `vars: [{{{shown}: …}}]`");
-        let known = match (site.phase, site.task) {
-            (Phase::Start, _) => Known::Never,
-            (_, Some(task)) => self.flow.known(task, name),
-            _ => return,
-        };
-        let task = site.task.map_or("", |task| &check.definition.tasks[task].name);
-        let before = shorten(task, 80).into_owned();
-        match known {
-            Known::Always => {}
-            Known::Never if site.phase == Phase::Start => {
-                let hint = "set it earlier".to_owned();
-                spot(check).error(302, format!("the variable `{shown}` is read before it is set"), hint);
-            }
-            Known::Never => {
-                spot(check).error(302, format!("the variable `{shown}` is not set before `{before}`"), hint);
-            }
-            // A part that is not always evaluated may know which path was taken.
-            _ if read.conditional => {}
-            Known::Sometimes => {
-                let message = format!("the variable `{shown}` is not set on every path to `{before}`");
-                spot(check).error(302, message, hint);
-            }
-            Known::UnlessFailed => {
-                let message = format!("after a failure, the variable `{shown}` may be unset here");
-                spot(check).warning(302, message, hint);
-            }
-        }
-    }
-
-    fn parameter(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read, name: &str) {
-        let Some(parameters) = self.parameters.as_ref().filter(|parameters| !parameters.contains(name)) else { return };
-        let shown = shorten(name, 80);
-        let hint = match nearest(name, parameters.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `parameters.{near}`?"),
-            None => format!("declare it: `parameters: {{properties: {{{shown}: {{type: …}}}}}}`"),
-        };
-        text.spot(check, read.member_at).error(303, format!("the parameter `{shown}` is not declared"), hint);
-    }
-
-    fn task(&mut self, check: &mut Check<'_>, text: &Text<'_>, name: &str, at: usize, conditional: bool) {
-        let shown = shorten(name, 80);
-        let Some(&task) = self.shape.by_name.get(name) else {
-            let names: Vec<&str> = self.shape.by_name.keys().copied().collect();
-            let hint = match nearest(name, names.iter().copied()) {
-                Some(near) => format!("did you mean `task.{near}`?"),
-                None => format!("defined: {}", list(&sorted(names))),
-            };
-            return text.spot(check, at).error(304, format!("there is no task `{shown}`"), hint);
-        };
-        let site = text.site;
-        let here = match (site.phase, site.task) {
-            (Phase::Start, _) => {
-                let message = format!("no task has run yet: `task.{shown}`");
-                return text.spot(check, at).error(304, message, None);
-            }
-            (Phase::After | Phase::Attempt | Phase::Undo, Some(here)) if here == task => return,
-            (_, Some(here)) if Some(here) != self.shape.finally && self.shape.reachable[here] => here,
-            _ => return,
-        };
-        let current = shorten(&check.definition.tasks[here].name, 80).into_owned();
-        if self.cannot_have_run(task, here) {
-            let message = format!("the task `{shown}` can't have run before `{current}`");
-            text.spot(check, at).error(304, message, None);
-        } else if !conditional && !self.leads_to(task, here) {
-            let message = format!("the task `{shown}` may not have run before `{current}`: it does not lead there");
-            let hint = "wait for it with a join, or use `default`".to_owned();
-            text.spot(check, at).warning(304, message, hint);
-        }
-    }
-
-    /// Returns what can run without a task, and what comes after it; none if that would take too long to find out.
-    fn around(&mut self, here: usize) -> Option<&(Vec<bool>, Vec<bool>)> {
-        let shape = self.shape;
-        if !self.ran.contains_key(&here) && (self.ran.len() + 1) * shape.edges.len() > MAX_STEPS {
-            return None;
-        }
-        Some(self.ran.entry(here).or_insert_with(|| {
-            let next: Vec<usize> = shape.outbound[here].iter().map(|edge| shape.edges[*edge].to).collect();
-            (shape.reach(&shape.starts, Some(here)), shape.reach(&next, None))
-        }))
-    }
-
-    /// Whether every path to the task leads through `here`, and none leads back.
-    fn cannot_have_run(&mut self, task: usize, here: usize) -> bool {
-        if Some(task) == self.shape.finally {
-            return true;
-        }
-        self.around(here).is_some_and(|(without, after)| !without[task] && !after[here])
-    }
-
-    fn leads_to(&mut self, task: usize, here: usize) -> bool {
-        self.around(task).is_none_or(|(_, after)| after[here])
-    }
-
     fn function(&mut self, check: &mut Check<'_>, text: &Text<'_>, function: &Named) {
         let name = function.name.as_str();
         if name.starts_with("__") {
             return private(check, text, name, function.at);
         }
         if !FUNCTIONS.contains(&name) {
-            return match name {
-                "ctx" => {
-                    let hint = "write `vars.name` or `parameters.name`".to_owned();
-                    text.spot(check, function.at).error(305, "unknown function `ctx`".to_owned(), hint)
-                }
-                _ => unknown(check, text, "function", function, FUNCTIONS),
-            };
+            return unknown(check, text, "function", function, FUNCTIONS);
         }
         let phase = text.site.phase;
-        if OF_THE_END.contains(&name) && !matches!(phase, Phase::After | Phase::Attempt | Phase::Undo) {
+        if OF_THE_END.contains(&name) && !phase.is_after_end() {
             let message = format!("`{name}()` before any task has ended");
             let hint = match name {
                 "result" | "error" => format!("write `task.NAME.{name}`, or publish it when the task ends"),
@@ -399,33 +229,32 @@ impl Expressions<'_> {
                 _ => spot.error(205, message, hint),
             }
         }
-        if let (true, Some((task, at))) = (name == "task_status", &function.argument)
-            && !self.shape.by_name.contains_key(task.as_str())
-        {
-            self.task(check, text, task, *at, false);
+        if let (true, Some((task, at))) = (name == "task_status", &function.argument) {
+            self.no_such_task(check, text, task, *at);
         }
     }
 }
 
-fn private(check: &mut Check<'_>, text: &Text<'_>, name: &str, at: usize) {
+pub fn private(check: &mut Check<'_>, text: &Text<'_>, name: &str, at: usize) {
     let message = format!("`{}`: names that start with __ are private", shorten(name, 80));
     text.spot(check, at).error(306, message, "choose another name".to_owned());
 }
 
 fn unknown(check: &mut Check<'_>, text: &Text<'_>, kind: &str, named: &Named, valid: &[&str]) {
     let message = format!("unknown {kind} `{}`", shorten(&named.name, 80));
-    let hint = match nearest(&named.name, valid.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("valid: {}", valid.join(", ")),
+    let meant = match kind {
+        "function" => habits::function(&named.name),
+        "filter" => habits::filter(&named.name),
+        _ => habits::test(&named.name),
+    };
+    let hint = match (meant, nearest(&named.name, valid.iter().copied())) {
+        (Some(hint), _) => hint.to_owned(),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => format!("valid: {}", valid.join(", ")),
     };
     text.spot(check, named.at).error(305, message, hint);
 }
 
 fn nearest_or_same<'c>(word: &str, valid: &[&'c str]) -> Option<&'c str> {
     valid.iter().find(|candidate| **candidate == word).copied().or_else(|| nearest(word, valid.iter().copied()))
-}
-
-fn sorted(mut names: Vec<&str>) -> Vec<&str> {
-    names.sort_unstable();
-    names
 }

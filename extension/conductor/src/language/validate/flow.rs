@@ -1,46 +1,52 @@
-//! Which variables are set where: on some path to a task, on every path, or on every path without a failure.
+//! Which facts hold where: on some path to a task, on every path, or on every path without a failure.
 
 use std::collections::HashMap;
 
+use super::ending;
+use super::facts::Facts;
 use super::outcome::Outcome;
 use super::shape::{Edge, Shape};
 use crate::interrupt;
-use crate::language::definition::{Assignment, Join};
+use crate::language::definition::Join;
 
 /// Maximum number of words of bits that the analysis may touch.
 const MAX_STEPS: usize = 50_000_000;
 
-/// A set of variables.
+/// A set of facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Set(Vec<u64>);
+pub struct Set(Vec<u64>);
 
 impl Set {
-    fn none(words: usize) -> Set {
+    pub fn none(words: usize) -> Set {
         Set(vec![0; words])
     }
 
-    fn all(words: usize) -> Set {
+    pub fn all(words: usize) -> Set {
         Set(vec![u64::MAX; words])
     }
 
-    fn add(&mut self, bit: usize) {
+    pub fn add(&mut self, bit: usize) {
         self.0[bit / 64] |= 1 << (bit % 64);
     }
 
-    fn has(&self, bit: usize) -> bool {
+    pub fn add_all(&mut self, bits: &[usize]) {
+        interrupt::checked(bits).for_each(|bit| self.add(*bit));
+    }
+
+    pub fn has(&self, bit: usize) -> bool {
         self.0[bit / 64] >> (bit % 64) & 1 == 1
     }
 
-    fn join(&mut self, other: &Set) {
+    pub fn join(&mut self, other: &Set) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
     }
 
-    fn meet(&mut self, other: &Set) {
+    pub fn meet(&mut self, other: &Set) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
     }
 }
 
-/// How certain it is that a variable is set when a task begins.
+/// How certain a fact is when a task begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     /// On every path here.
@@ -55,10 +61,12 @@ pub enum Known {
 
 /// The sets of every task.
 pub struct Flow {
-    variables: HashMap<String, usize>,
+    facts: Facts,
+    /// What becomes true on some path.
     may: Vec<Set>,
     must: Vec<Set>,
     smooth: Vec<Set>,
+    at_end: Set,
     /// Whether the analysis was abandoned because it would have taken too long.
     gave_up: bool,
 }
@@ -72,41 +80,37 @@ enum Ways {
 }
 
 impl Flow {
-    pub fn new(shape: &Shape<'_>) -> Flow {
-        let mut variables: HashMap<String, usize> = HashMap::new();
-        let mut name = |list: &[Assignment]| {
-            for assignment in interrupt::checked(list) {
-                let next = variables.len();
-                variables.entry(assignment.name.clone()).or_insert(next);
-            }
-        };
-        name(&shape.definition.vars);
-        for task in &shape.definition.tasks {
-            name(&task.publish);
-            task.next.iter().for_each(|next| name(&next.publish));
+    pub fn new(shape: &Shape<'_>, facts: Facts) -> Flow {
+        let words = facts.numbers.len().div_ceil(64).max(1);
+        let none = Vec::new;
+        let at_end = Set::all(words);
+        let mut flow = Flow { facts, may: none(), must: none(), smooth: none(), at_end, gave_up: false };
+        let mut solver = Solver { shape, facts: &flow.facts, words, steps: shape.edges.len() * words };
+        // With this many sets, even making them would be too much.
+        if solver.steps <= MAX_STEPS {
+            flow.may = solver.may();
+            flow.must = solver.must(Ways::All);
+            flow.smooth = solver.must(Ways::Smooth);
+            let at_end = ending::certain(shape, &flow.facts, words, &mut solver.steps, MAX_STEPS);
+            flow.at_end = at_end.unwrap_or(flow.at_end);
         }
-        let mut flow = Flow { variables, may: Vec::new(), must: Vec::new(), smooth: Vec::new(), gave_up: false };
-        let mut solver = Solver::new(shape, &flow.variables);
-        flow.may = solver.may();
-        flow.must = solver.must(Ways::All);
-        flow.smooth = solver.must(Ways::Smooth);
         flow.gave_up = solver.steps > MAX_STEPS;
         flow
     }
 
-    /// Returns all variables that are ever set.
-    pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.variables.keys().map(String::as_str)
+    /// Returns all facts that ever become true.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.facts.numbers.keys().map(String::as_str)
     }
 
-    /// Whether a variable is ever set.
-    pub fn is_variable(&self, name: &str) -> bool {
-        self.variables.contains_key(name)
+    /// Whether something ever becomes true.
+    pub fn is_known(&self, name: &str) -> bool {
+        self.facts.numbers.contains_key(name)
     }
 
-    /// Returns how certain it is that a variable is set when a task begins.
+    /// Returns how certain it is that something is true when a task begins.
     pub fn known(&self, task: usize, name: &str) -> Known {
-        let Some(&bit) = self.variables.get(name) else { return Known::Never };
+        let Some(&bit) = self.facts.numbers.get(name) else { return Known::Never };
         if self.gave_up || self.must[task].has(bit) {
             Known::Always
         } else if self.smooth[task].has(bit) {
@@ -117,53 +121,51 @@ impl Flow {
             Known::Never
         }
     }
+
+    /// Whether something is certain to be true when the workflow completes, or never becomes true.
+    pub fn is_known_at_end(&self, name: &str) -> bool {
+        self.facts.numbers.get(name).is_none_or(|bit| self.gave_up || self.at_end.has(*bit))
+    }
+
+    /// Whether something is true from the start, and nothing on any way to a task makes it true again.
+    pub fn is_as_at_start(&self, task: usize, name: &str) -> bool {
+        let Some(&bit) = self.facts.numbers.get(name) else { return false };
+        bit < self.facts.start && !self.gave_up && !self.may[task].has(bit)
+    }
+
+    /// Returns the tasks that make something true.
+    pub fn makers(&self, name: &str) -> &[usize] {
+        self.facts.numbers.get(name).map_or(&[], |bit| &self.facts.makers[*bit])
+    }
 }
 
 struct Solver<'s> {
     shape: &'s Shape<'s>,
+    facts: &'s Facts,
     words: usize,
-    vars: Set,
-    /// By task.
-    publish: Vec<Set>,
-    /// By task and transition.
-    published: Vec<Vec<Set>>,
     steps: usize,
 }
 
-impl<'s> Solver<'s> {
-    fn new(shape: &'s Shape<'s>, variables: &HashMap<String, usize>) -> Self {
-        let words = variables.len().div_ceil(64).max(1);
-        let set = |list: &[Assignment]| {
-            let mut set = Set::none(words);
-            list.iter().for_each(|assignment| set.add(variables[&assignment.name]));
-            set
-        };
-        let tasks = &shape.definition.tasks;
-        let transitions: usize = tasks.iter().map(|task| task.next.len() + 1).sum();
-        let steps = transitions * words;
-        // With this many sets, even building them would be too much.
-        let (publish, published) = match steps > MAX_STEPS {
-            true => (Vec::new(), Vec::new()),
-            false => (
-                tasks.iter().map(|task| set(&task.publish)).collect(),
-                tasks.iter().map(|task| task.next.iter().map(|next| set(&next.publish)).collect()).collect(),
-            ),
-        };
-        Solver { shape, words, vars: set(&shape.definition.vars), publish, published, steps }
+impl Solver<'_> {
+    fn at_start(&self) -> Set {
+        let mut set = Set::none(self.words);
+        interrupt::checked(0..self.facts.start).for_each(|bit| set.add(bit));
+        set
     }
 
-    /// Returns what is set on some path.
+    /// Returns what becomes true on some path.
     fn may(&mut self) -> Vec<Set> {
         let tasks = self.shape.definition.tasks.len();
-        let mut known = vec![self.vars.clone(); tasks];
+        let mut known = vec![Set::none(self.words); tasks];
         self.solve(&mut known, |this, known, task| {
-            let mut set = this.vars.clone();
+            let mut set = Set::none(this.words);
             for edge in interrupt::checked(&this.shape.inbound[task]) {
                 let edge = this.shape.edges[*edge];
                 set.join(&known[edge.from]);
-                set.join(&this.published[edge.from][edge.transition]);
+                set.add_all(&this.facts.ended[edge.from]);
+                set.add_all(&this.facts.along[edge.from][edge.transition]);
                 if this.shape.can_fire(edge.from, edge.transition, Outcome::Succeeded) {
-                    set.join(&this.publish[edge.from]);
+                    set.add_all(&this.facts.success[edge.from]);
                 }
             }
             set
@@ -174,12 +176,12 @@ impl<'s> Solver<'s> {
         known
     }
 
-    /// Returns what is set on every path.
+    /// Returns what is true on every path.
     fn must(&mut self, ways: Ways) -> Vec<Set> {
         let tasks = self.shape.definition.tasks.len();
         let mut known = vec![Set::all(self.words); tasks];
         let roots = self.shape.starts.iter().copied().chain(self.shape.finally.filter(|_| ways == Ways::All));
-        roots.for_each(|root| known[root] = self.vars.clone());
+        roots.for_each(|root| known[root] = self.at_start());
         self.solve(&mut known, |this, known, task| {
             if this.shape.starts.contains(&task) || Some(task) == this.shape.finally {
                 return known[task].clone();
@@ -202,8 +204,7 @@ impl<'s> Solver<'s> {
             Some(Join::All) => inbound,
             Some(Join::Count(count)) => (count as usize).clamp(1, inbound),
         };
-        // A variable is certain to be set if too few inbound tasks lack it for the join to fire without one that sets
-        // it.
+        // A fact is certain if too few inbound tasks lack it for the join to fire without one that has it.
         let without = |bit: usize| by_task.values().filter(|set| !set.has(bit)).count();
         if needed == 1 {
             let mut all = Set::all(self.words);
@@ -225,7 +226,7 @@ impl<'s> Solver<'s> {
         all
     }
 
-    /// Returns what is set after a transition; none if it is not one of these paths.
+    /// Returns what is true after a transition; none if it is not one of these paths.
     fn along(&self, known: &[Set], edge: Edge, ways: Ways) -> Option<Set> {
         let counts = |outcome: &Outcome| match ways {
             Ways::All => true,
@@ -240,10 +241,11 @@ impl<'s> Solver<'s> {
             return None;
         }
         let mut set = known[edge.from].clone();
+        set.add_all(&self.facts.ended[edge.from]);
         if open == [Outcome::Succeeded] {
-            set.join(&self.publish[edge.from]);
+            set.add_all(&self.facts.success[edge.from]);
         }
-        set.join(&self.published[edge.from][edge.transition]);
+        set.add_all(&self.facts.along[edge.from][edge.transition]);
         Some(set)
     }
 

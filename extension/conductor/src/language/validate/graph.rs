@@ -1,4 +1,4 @@
-//! WF101 to WF114: the graph.
+//! WF101 to WF115: the graph.
 
 use std::collections::HashMap;
 

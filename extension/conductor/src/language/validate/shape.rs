@@ -24,6 +24,8 @@ pub struct Shape<'d> {
     /// The first task with each name.
     pub by_name: HashMap<&'d str, usize>,
     pub edges: Vec<Edge>,
+    /// Whether all targets exist. Otherwise, what seems to be missing may only be misspelt.
+    pub complete: bool,
     /// Numbers of edges, by the task they lead to.
     pub inbound: Vec<Vec<usize>>,
     /// Numbers of edges, by the task they come from.
@@ -33,6 +35,8 @@ pub struct Shape<'d> {
     /// The cycle that a task is in.
     pub cycle: Vec<Option<usize>>,
     pub cycles: Vec<Vec<usize>>,
+    /// All tasks, those of a cycle together, each after what it leads to.
+    pub components: Vec<Vec<usize>>,
     pub finally: Option<usize>,
     pub starts: Vec<usize>,
     /// Whether each task can be reached.
@@ -49,11 +53,13 @@ impl<'d> Shape<'d> {
         let mut shape = Shape {
             definition,
             edges: Vec::new(),
+            complete: true,
             inbound: vec![Vec::new(); tasks.len()],
             outbound: vec![Vec::new(); tasks.len()],
             firing: Vec::new(),
             cycle: vec![None; tasks.len()],
             cycles: Vec::new(),
+            components: Vec::new(),
             finally: definition.finally.as_deref().and_then(|name| by_name.get(name)).copied(),
             starts: Vec::new(),
             reachable: Vec::new(),
@@ -75,7 +81,10 @@ impl<'d> Shape<'d> {
         for (from, task) in self.definition.tasks.iter().enumerate() {
             for (transition, next) in interrupt::checked(&task.next).enumerate() {
                 for target in interrupt::checked(&next.targets).filter(|target| !COMMANDS.contains(&target.as_str())) {
-                    let Some(&to) = self.by_name.get(target.as_str()) else { continue };
+                    let Some(&to) = self.by_name.get(target.as_str()) else {
+                        self.complete = false;
+                        continue;
+                    };
                     self.inbound[to].push(self.edges.len());
                     self.outbound[from].push(self.edges.len());
                     self.edges.push(Edge { from, transition, to });
@@ -96,8 +105,9 @@ impl<'d> Shape<'d> {
             members.sort_unstable();
             if members.len() > 1 || self.outbound[members[0]].iter().any(|edge| self.edges[*edge].to == members[0]) {
                 members.iter().for_each(|member| self.cycle[*member] = Some(self.cycles.len()));
-                self.cycles.push(members);
+                self.cycles.push(members.clone());
             }
+            self.components.push(members);
         }
     }
 

@@ -23,6 +23,14 @@ pub enum Phase {
     Output,
 }
 
+impl Phase {
+    /// Whether the task itself has ended by then, so that its own result can be read. What else is certain is what was
+    /// certain when the task began.
+    pub fn is_after_end(self) -> bool {
+        matches!(self, Phase::Attempt | Phase::Undo | Phase::After)
+    }
+}
+
 /// A value that may contain expressions.
 pub struct Site<'d> {
     /// Its path in the normal form.
@@ -32,6 +40,13 @@ pub struct Site<'d> {
     pub phase: Phase,
     /// Variables set just before it, in addition to what flows in: entries of `vars`, or published by the same task.
     pub set: Vec<&'d [Assignment]>,
+}
+
+impl Site<'_> {
+    /// Whether it is the condition that decides whether a task is skipped.
+    pub fn is_condition_of_task(&self) -> bool {
+        self.phase == Phase::Before && self.path.ends_with("].when")
+    }
 }
 
 /// The value at a site.

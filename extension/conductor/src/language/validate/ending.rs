@@ -1,0 +1,112 @@
+//! What is certain when a workflow completes, and its output is rendered.
+
+use super::facts::Facts;
+use super::flow::Set;
+use super::outcome::{Fires, Outcome};
+use super::shape::Shape;
+use crate::interrupt;
+
+/// Returns what is true at every end without an unhandled failure. `steps` counts the words of bits that are touched;
+/// none: there were more than `most`.
+///
+/// When in doubt, it counts as certain: a join fires, and of several conditions one holds.
+pub fn certain(shape: &Shape<'_>, facts: &Facts, words: usize, steps: &mut usize, most: usize) -> Option<Set> {
+    let mut ending = Ending { shape, facts, words, known: vec![Set::all(words); shape.inbound.len()] };
+    // What a component leads to comes before it.
+    for component in &shape.components {
+        loop {
+            let mut changed = false;
+            for task in interrupt::checked(component) {
+                let ways = shape.outbound[*task].len() + facts.along[*task].len() + 1;
+                *steps += words * Outcome::ALL.len() * ways;
+                if *steps > most {
+                    return None;
+                }
+                let set = ending.after(*task);
+                changed |= set != ending.known[*task];
+                ending.known[*task] = set;
+            }
+            if !changed {
+                break;
+            }
+        }
+    }
+    let mut certain = Set::none(words);
+    interrupt::checked(0..facts.start).for_each(|fact| certain.add(fact));
+    shape.starts.iter().chain(&shape.finally).for_each(|task| certain.join(&ending.known[*task]));
+    Some(certain)
+}
+
+struct Ending<'s> {
+    shape: &'s Shape<'s>,
+    facts: &'s Facts,
+    words: usize,
+    /// By task: what is certain at the end once it has begun.
+    known: Vec<Set>,
+}
+
+impl Ending<'_> {
+    fn after(&self, task: usize) -> Set {
+        let mut certain = Set::all(self.words);
+        for outcome in Outcome::ALL.into_iter().filter(|outcome| self.goes_on(task, *outcome)) {
+            certain.meet(&self.after_end(task, outcome));
+        }
+        certain
+    }
+
+    /// Whether a task can end this way and the workflow still complete.
+    fn goes_on(&self, task: usize, outcome: Outcome) -> bool {
+        let next = &self.shape.definition.tasks[task].next;
+        let firing = &self.shape.firing[task];
+        let fails = (0..next.len()).any(|transition| {
+            firing[transition].at(outcome) == Fires::Always && next[transition].targets.iter().any(|to| to == "fail")
+        });
+        let handles = |transition: usize| {
+            let leads_on = |to: &String| to == "noop" || self.shape.by_name.contains_key(to.as_str());
+            firing[transition].can(outcome) && next[transition].targets.iter().any(leads_on)
+        };
+        let handled = match outcome {
+            Outcome::Succeeded | Outcome::Skipped => true,
+            Outcome::Failed | Outcome::TimedOut => (0..next.len()).any(handles),
+            Outcome::Cancelled => false,
+        };
+        outcome.possible(&self.shape.definition.tasks[task]) && handled && !fails
+    }
+
+    fn after_end(&self, task: usize, outcome: Outcome) -> Set {
+        let mut certain = Set::none(self.words);
+        certain.add_all(&self.facts.ended[task]);
+        if outcome == Outcome::Succeeded {
+            certain.add_all(&self.facts.success[task]);
+        }
+        let mut one_of: Vec<Set> = Vec::new();
+        for (transition, along) in self.along(task) {
+            match self.shape.firing[task][transition].at(outcome) {
+                Fires::Always => certain.join(&along),
+                Fires::Maybe => one_of.push(along),
+                Fires::Never => {}
+            }
+        }
+        // A single condition may well not hold.
+        if one_of.len() > 1 {
+            let mut all = Set::all(self.words);
+            one_of.iter().for_each(|set| all.meet(set));
+            certain.join(&all);
+        }
+        certain
+    }
+
+    /// Returns what follows from each transition of a task.
+    fn along(&self, task: usize) -> impl Iterator<Item = (usize, Set)> + '_ {
+        let edges = &self.shape.outbound[task];
+        interrupt::checked(self.facts.along[task].iter().enumerate()).map(move |(transition, facts)| {
+            let mut set = Set::none(self.words);
+            set.add_all(facts);
+            // Edges are in the order of transitions.
+            let first = edges.partition_point(|edge| self.shape.edges[*edge].transition < transition);
+            let own = edges[first..].iter().map(|edge| self.shape.edges[*edge]);
+            own.take_while(|edge| edge.transition == transition).for_each(|edge| set.join(&self.known[edge.to]));
+            (transition, set)
+        })
+    }
+}
