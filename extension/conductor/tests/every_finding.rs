@@ -121,6 +121,11 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "tasks: [{name: a, action: ci.any, on_failure: h}, {name: b, action: ci.any, on_failure: h}, {name: h}]",
         "tasks: [{name: a, action: ci.any, on_failure: h}, {name: b, action: ci.any, on_failure: h}, {name: h, join: 1}]",
     ),
+    (
+        "WF117",
+        "tasks: [{name: a, action: ci.any}, {name: b, action: ci.any, undo: {action: ci.any}}]\nfinally: b",
+        "tasks: [{name: a, action: ci.any, undo: {action: ci.any}}, {name: b, action: ci.any}]\nfinally: b",
+    ),
     ("WF201", "tasks: [{name: a, input: {x: 1}}]", "tasks: [{name: a, action: ci.any, input: {x: 1}}]"),
     ("WF202", "tasks: [{name: a, when: ''}]", "tasks: [{name: a, when: true}]"),
     (
@@ -192,6 +197,11 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "tasks: [{name: a, action: ci.any, input: {x: '${{ 1 }}'}}]",
         "tasks: [{name: a, action: ci.any, input: {x: 'for ${{ 1 }}'}}]",
     ),
+    (
+        "WF313",
+        "tasks: [{name: a, action: ci.any, undo: {action: ci.any, input: {p: '{{ result().id }}'}}}]",
+        "tasks: [{name: a, action: ci.any, undo: {action: ci.any, input: {p: '{{ result().id | default(none) }}'}}}]",
+    ),
     ("WF401", "parameters: {type: objekt}\ntasks: [{name: a}]", "parameters: {type: object}\ntasks: [{name: a}]"),
     ("WF402", "output: {type: objekt}\ntasks: [{name: a}]", "output: {type: object}\ntasks: [{name: a}]"),
     (
@@ -250,7 +260,7 @@ fn no_code_is_left_out() {
     let documented: BTreeSet<&str> =
         documented.filter(|line| line.starts_with("| WF")).map(|line| &line[2..7]).collect();
     assert_eq!(tried, documented);
-    let ranges = [1..=9, 101..=116, 201..=207, 301..=312, 401..=404, 501..=508];
+    let ranges = [1..=9, 101..=117, 201..=207, 301..=313, 401..=404, 501..=508];
     let all = ranges.into_iter().flatten().map(|code| format!("WF{code:03}")).collect::<Vec<_>>();
     assert_eq!(tried.into_iter().collect::<Vec<_>>(), all);
 }

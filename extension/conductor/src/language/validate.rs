@@ -19,6 +19,7 @@ mod schemas;
 mod shape;
 mod sites;
 mod tasks;
+mod undo;
 
 use crate::interrupt;
 use crate::language::catalogue::Catalogue;
@@ -42,6 +43,7 @@ pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> 
         graph::check(&mut check, &shape);
         handlers::check(&mut check, &shape, &mut parallel);
         retries::check(&mut check);
+        undo::check(&mut check, &shape);
         expressions::check(&mut check, &shape, &mut parallel);
         schemas::check(&mut check);
         actions::check(&mut check);

@@ -68,6 +68,8 @@ pub struct References {
     pub bound: Vec<Named>,
     /// Statuses that it compares with a text.
     pub compared: Vec<Compared>,
+    /// Bytes at which it reads a member of `result()` that must exist.
+    pub results: Vec<usize>,
     /// What it asks the existence of, by root and member.
     pub asked: HashSet<(String, Option<String>)>,
 }
@@ -279,14 +281,26 @@ impl Collector {
 
     fn attribute(&mut self, whole: &Expr<'_>, attribute: &GetAttr<'_>) {
         if !self.path(whole) {
+            self.member_of_result(&attribute.expr);
             self.expression(&attribute.expr);
         }
     }
 
     fn item(&mut self, whole: &Expr<'_>, item: &GetItem<'_>) {
         if !self.path(whole) {
+            self.member_of_result(&item.expr);
             self.expression(&item.expr);
             self.expression(&item.subscript_expr);
+        }
+    }
+
+    fn member_of_result(&mut self, of: &Expr<'_>) {
+        if let Expr::Call(call) = of
+            && let CallType::Function("result") = call.identify_call()
+            && self.guard == Guard::None
+            && !self.conditional
+        {
+            self.found.results.push(call.expr.span().start_offset as usize);
         }
     }
 

@@ -26,25 +26,39 @@ pub fn check(check: &mut Check<'_>) {
     }
     let mut known: HashMap<&str, Option<Action>> = HashMap::new();
     for (i, task) in definition.tasks.iter().enumerate() {
-        let Some(reference) = task.action.as_deref().filter(|text| is_ref(text)) else { continue };
-        if reference == definition.reference {
-            let message = "the workflow calls itself".to_owned();
-            check.at(&format!("tasks[{i}].action")).task(i).warning(507, message, None);
-            continue;
-        }
-        let catalogue = check.catalogue;
-        match known.entry(reference).or_insert_with(|| catalogue.action(reference)) {
-            None => unknown(check, i, reference),
-            Some(action) => {
-                call(check, i, reference, action);
-                input(check, i, action, &task.input);
-            }
+        one(check, &mut known, i, "", task.action.as_deref(), &task.input);
+        if let Some(undo) = &task.undo {
+            one(check, &mut known, i, "undo.", Some(&undo.action), &undo.input);
         }
     }
 }
 
-fn unknown(check: &mut Check<'_>, task: usize, reference: &str) {
-    let place = format!("tasks[{task}].action");
+/// Checks the action of a task, or of its undo.
+fn one<'d>(
+    check: &mut Check<'d>,
+    known: &mut HashMap<&'d str, Option<Action>>,
+    task: usize,
+    of: &str,
+    action: Option<&'d str>,
+    given: &Value,
+) {
+    let Some(reference) = action.filter(|text| is_ref(text)) else { return };
+    if reference == check.definition.reference {
+        let message = "the workflow calls itself".to_owned();
+        return check.at(&format!("tasks[{task}].{of}action")).task(task).warning(507, message, None);
+    }
+    let catalogue = check.catalogue;
+    match known.entry(reference).or_insert_with(|| catalogue.action(reference)) {
+        None => unknown(check, task, of, reference),
+        Some(action) => {
+            call(check, task, of, reference, action);
+            input(check, task, of, action, given);
+        }
+    }
+}
+
+fn unknown(check: &mut Check<'_>, task: usize, of: &str, reference: &str) {
+    let place = format!("tasks[{task}].{of}action");
     let pack = reference.split('.').next().unwrap_or_default();
     let hint = "register it with workflow_register_action, or correct the ref".to_owned();
     if check.catalogue.has_pack(pack) {
@@ -54,8 +68,8 @@ fn unknown(check: &mut Check<'_>, task: usize, reference: &str) {
     }
 }
 
-fn call(check: &mut Check<'_>, task: usize, reference: &str, action: &Action) {
-    let place = format!("tasks[{task}].action");
+fn call(check: &mut Check<'_>, task: usize, of: &str, reference: &str, action: &Action) {
+    let place = format!("tasks[{task}].{of}action");
     if !action.enabled {
         check.at(&place).task(task).error(506, format!("the workflow `{reference}` is disabled"), None);
     }
@@ -73,13 +87,13 @@ fn call(check: &mut Check<'_>, task: usize, reference: &str, action: &Action) {
 }
 
 /// Checks literal input against the action's schema.
-fn input(check: &mut Check<'_>, task: usize, action: &Action, input: &Value) {
+fn input(check: &mut Check<'_>, task: usize, of: &str, action: &Action, input: &Value) {
     let (Some(schema), false) = (&action.param_schema, input.is_string()) else { return };
     let nothing = Map::new();
     let given = input.as_object().unwrap_or(&nothing);
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&nothing);
     let names: Vec<&str> = properties.keys().map(String::as_str).collect();
-    let path = format!("tasks[{task}].input");
+    let path = format!("tasks[{task}].{of}input");
     let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     for name in required.filter(|name| !given.contains_key(*name)) {
         let has_default = properties.get(name).is_some_and(|property| property.get("default").is_some());

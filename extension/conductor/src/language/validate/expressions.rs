@@ -1,4 +1,4 @@
-//! WF301 to WF312, and WF204 to WF207: what expressions read, depending on where they are.
+//! WF301 to WF313, and WF204 to WF207: what expressions read, depending on where they are.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::parallel::Parallel;
 use super::parameters::Parameters;
 use super::shape::Shape;
 use super::sites::{self, Phase, Site, SiteValue};
-use super::{Check, Spot, habits};
+use super::{Check, Spot, habits, undo};
 use crate::expression::template::{self, FILTERS, FUNCTIONS, Named, TESTS};
 use crate::interrupt;
 use crate::language::definition::Assignment;
@@ -175,6 +175,7 @@ impl Expressions<'_> {
         for compared in &references.compared {
             self.compared(check, text, compared);
         }
+        undo::results(check, text, &references);
         for function in &references.functions {
             self.function(check, text, function);
         }

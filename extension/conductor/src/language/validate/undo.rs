@@ -1,0 +1,35 @@
+//! WF117 and WF313: undos that never run, and undos that cannot be rendered if nobody knows whether the task was done.
+
+use super::Check;
+use super::expressions::Text;
+use super::shape::Shape;
+use super::sites::Phase;
+use crate::expression::template::References;
+use crate::interrupt;
+use crate::language::definition::WhenUnknown;
+
+/// Reports undos of tasks that only run once the workflow has its verdict.
+pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
+    let Some(finally) = shape.finally else { return };
+    let (last, others) = (shape.reach(&[finally], None), shape.reach(&shape.starts, None));
+    for (i, task) in interrupt::checked(&check.definition.tasks).enumerate() {
+        if task.undo.is_some() && last[i] && !others[i] {
+            let message = "what runs in `finally` is never undone".to_owned();
+            let hint = "move `undo` to the task whose work has to be taken back".to_owned();
+            check.at(&format!("tasks[{i}].undo")).task(i).warning(117, message, hint);
+        }
+    }
+}
+
+/// Reports members of `result()` that an undo reads unguarded: after a timeout, `result()` is null.
+pub fn results(check: &mut Check<'_>, text: &Text<'_>, references: &References) {
+    let undo = text.site.task.and_then(|task| check.definition.tasks[task].undo.as_ref());
+    if text.site.phase != Phase::Undo || undo.is_none_or(|undo| undo.when_unknown == WhenUnknown::Skip) {
+        return;
+    }
+    for at in &references.results {
+        let message = "`result()` is null here if the task timed out or was abandoned".to_owned();
+        let hint = "add `| default(none)`, and let the action find out what was done; or write `when_unknown: skip`";
+        text.spot(check, *at).warning(313, message, hint.to_owned());
+    }
+}
