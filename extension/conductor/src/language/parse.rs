@@ -7,7 +7,7 @@ pub mod duration;
 pub mod name;
 mod next;
 mod task;
-mod walk;
+pub(crate) mod walk;
 pub mod words;
 mod workflow;
 

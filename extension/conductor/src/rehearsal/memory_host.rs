@@ -11,7 +11,7 @@ use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
 use crate::view::task_lists::TaskLists;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod check;
@@ -20,6 +20,7 @@ mod known_lists;
 mod own_tasks;
 mod task_row;
 mod uncounted;
+mod workers;
 
 pub use task_row::{RowStatus, TaskRow};
 
@@ -72,6 +73,8 @@ pub struct Ledger {
     pub known_lists: Option<TaskLists>,
     /// Seconds since the start.
     pub now: f64,
+    /// Transitions that have fired, each by its task and its place in the task's list.
+    pub fired: BTreeSet<(NodeId, u32)>,
     /// When the workflow times out, in seconds since the start.
     due: Option<f64>,
     /// What is left of that time during a pause.
@@ -100,6 +103,7 @@ impl Ledger {
             output: None,
             over: false,
             known_lists: None,
+            fired: BTreeSet::new(),
         };
         ledger.control(|conductor| conductor.start(0.0));
         ledger
@@ -199,7 +203,7 @@ impl Ledger {
                     result: outcome.result.clone().or(nothing.clone()),
                     error: outcome.error.clone().or(nothing.clone()),
                     jitter: 0.5,
-                    advice: Advice::None,
+                    advice: row.advice,
                     closing: row.closing,
                     times: *times,
                     order: outcome.row as i64,
@@ -353,6 +357,7 @@ impl Ledger {
     }
 
     fn update(&mut self, changes: &Changes) {
+        self.fired.extend(&changes.fired);
         for (key, count) in &changes.released {
             let held = self.rows.iter_mut().filter(|row| row.key == *key && row.status == RowStatus::Held);
             held.take(*count as usize).for_each(|row| row.status = RowStatus::Ready);
@@ -441,6 +446,8 @@ impl Ledger {
                 started: None,
                 completed: matches!(status, RowStatus::Ended(_)).then_some(self.now),
                 attempts: 0,
+                advice: Advice::None,
+                lost_leases: 0,
                 result,
                 error: task.error,
             });
