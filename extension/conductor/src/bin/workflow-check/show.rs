@@ -1,90 +1,30 @@
-//! `workflow-check FILE…`: validates workflow definitions without a database and shows each finding in its source.
-//!
-//! Does not look up actions or packs. Exit status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
+//! Shows findings in their source.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::ops::Range;
-use std::process::ExitCode;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::finding::{Finding, Severity};
-use conductor::language::limits::Limits;
-use conductor::language::validate::check;
-
-const USAGE: &str = "\
-Usage: workflow-check FILE...
-       workflow-check --schema
-
-Validates workflow definitions (YAML or JSON) without a database. FILE - reads standard input.
---schema prints the JSON Schema of the language, for editors.
-Exit status: 0 if there are no errors, 1 if there are, 2 if a file can't be read.
-";
 
 /// Lines of context shown above and below a finding.
 const AROUND: usize = 1;
 /// Maximum size of an excerpt, in bytes; longer ones are not shown.
 const MAX_EXCERPT: usize = 20_000;
 
-fn main() -> ExitCode {
-    let files: Vec<String> = std::env::args().skip(1).collect();
-    if files.iter().any(|file| file == "--help" || file == "-h") {
-        print(USAGE);
-        return ExitCode::SUCCESS;
-    }
-    if files == ["--schema"] {
-        print(&format!("{:#}\n", conductor::language::editor_schema::schema()));
-        return ExitCode::SUCCESS;
-    }
-    if files.is_empty() {
-        eprint!("{USAGE}");
-        return ExitCode::from(2);
-    }
+/// Prints findings about a file.
+pub fn findings(file: &str, source: &[u8], findings: &[Finding]) {
     let renderer = if std::io::stdout().is_terminal() { Renderer::styled() } else { Renderer::plain() };
-    let mut worst = 0;
-    for file in &files {
-        let status = match read(file) {
-            Ok(source) => show(file, &source, &renderer),
-            Err(error) => {
-                eprintln!("workflow-check: {file}: {error}");
-                2
-            }
-        };
-        worst = worst.max(status);
-    }
-    ExitCode::from(worst)
-}
-
-fn read(file: &str) -> std::io::Result<Vec<u8>> {
-    // One byte over the limit is enough to notice that the file is too large.
-    let most = Limits::default().source_bytes as u64 + 1;
-    let mut source = Vec::new();
-    match file {
-        "-" => std::io::stdin().take(most).read_to_end(&mut source)?,
-        _ => std::fs::File::open(file)?.take(most).read_to_end(&mut source)?,
-    };
-    Ok(source)
-}
-
-/// Prints a file's findings. Returns 1 if any of them is an error, otherwise 0.
-fn show(file: &str, source: &[u8], renderer: &Renderer) -> u8 {
-    let findings = check(source, &EmptyCatalogue, &Limits::default()).findings;
     let text = String::from_utf8_lossy(source);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    for finding in &findings {
+    for finding in findings {
         print(&format!("{}\n\n", renderer.render(&[report(file, finding, &lines)])));
     }
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let summary = match (errors, findings.len() - errors) {
-        (0, 0) => "valid".to_owned(),
-        (0, warnings) => format!("valid, {}", count(warnings, "warning")),
-        (errors, 0) => count(errors, "error"),
-        (errors, warnings) => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
-    };
-    print(&format!("{file}: {summary}\n"));
-    u8::from(errors > 0)
+}
+
+/// Returns a number of things: `1 error`, `2 errors`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn report<'f>(file: &'f str, finding: &'f Finding, lines: &[&'f str]) -> Group<'f> {
@@ -131,7 +71,13 @@ fn excerpt(finding: &Finding, lines: &[&str]) -> Option<(String, usize, Range<us
     Some((text, first + 1, start..start + length.max(least)))
 }
 
+/// Prints a line, in which control characters are replaced: whatever a file contains must not reach the terminal.
+pub fn line(text: &str) {
+    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    print(&format!("{}\n", text.chars().map(visible).collect::<String>()));
+}
+
 /// Prints, ignoring errors such as a closed pipe.
-fn print(text: &str) {
+pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
