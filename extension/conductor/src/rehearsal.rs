@@ -3,9 +3,11 @@
 //! A [`Script`] is a test file. It is read and checked like a definition, with all findings at once; [`rehearse`] plays
 //! its tests with the conductor that the server uses, and returns what is not as expected.
 
+pub mod chance;
 mod check;
 pub mod coverage;
 mod duration;
+pub mod explore;
 pub mod judge;
 mod likeness;
 pub mod memory_host;
@@ -14,6 +16,7 @@ mod prompter;
 mod read;
 mod script;
 
+pub use check::checked_parameters;
 pub use script::{Script, Test};
 
 use crate::expression::data;

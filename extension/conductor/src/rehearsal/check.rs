@@ -7,6 +7,7 @@ use crate::language::finding::{Finding, shorten};
 use crate::language::limits::Limits;
 use crate::language::parse::name::suggest;
 use crate::language::parse::walk::Walk;
+use crate::language::schema::Violation;
 use crate::language::source::NodeId;
 use serde_json::{Map, Value};
 
@@ -25,15 +26,42 @@ impl Script {
         findings.sort_by_key(|finding| (finding.line, finding.column));
         findings
     }
+
+    /// Returns the parameters of all tests, with the definition's defaults.
+    pub fn parameters(&self, graph: &Graph) -> Vec<Value> {
+        interrupt::checked(&self.tests).map(|test| parameters(test, graph)).collect()
+    }
 }
 
 /// Returns the parameters of a test, with the definition's defaults.
 pub(super) fn parameters(test: &Test, graph: &Graph) -> Value {
-    let mut parameters = test.parameters.as_ref().map_or(Value::Object(Map::new()), |written| written.value.clone());
+    let given = test.parameters.as_ref().map(|written| written.value.clone());
+    with_defaults(given.unwrap_or_else(|| Value::Object(Map::new())), graph)
+}
+
+fn with_defaults(mut parameters: Value, graph: &Graph) -> Value {
     if let Some(schema) = &graph.parameters {
         schema.add_defaults(&mut parameters);
     }
     parameters
+}
+
+/// Returns parameters with the definition's defaults. The error says why the definition refuses them.
+pub fn checked_parameters(given: Value, graph: &Graph) -> Result<Value, String> {
+    if !given.is_object() {
+        return Err("the parameters must be a map".to_owned());
+    }
+    let parameters = with_defaults(given, graph);
+    let violations = graph.parameters.as_ref().map(|schema| schema.violations(&parameters)).unwrap_or_default();
+    match violations.list.first() {
+        Some(violation) => Err(refusal(violation)),
+        None => Ok(parameters),
+    }
+}
+
+fn refusal(violation: &Violation) -> String {
+    let at = if violation.path.is_empty() { String::new() } else { format!(" at {}", violation.path) };
+    format!("the workflow refuses the parameters: {}{at}", violation.message)
 }
 
 struct Check<'a> {
@@ -122,9 +150,7 @@ impl<'a> Check<'a> {
                 Some(_) => self.walk.source.pointer(node, &violation.path),
                 None => node,
             };
-            let at = if violation.path.is_empty() { String::new() } else { format!(" at {}", violation.path) };
-            let message = format!("the workflow refuses the parameters: {}{at}", violation.message);
-            self.walk.report(601, place, message, "correct the `parameters` of the test".to_owned());
+            self.walk.report(601, place, refusal(&violation), "correct the `parameters` of the test".to_owned());
         }
     }
 

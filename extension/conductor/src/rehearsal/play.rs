@@ -28,8 +28,8 @@ pub(crate) struct Request<'a> {
     pub earlier: usize,
     /// Whether it waits for a signal.
     pub waits: bool,
-    /// Whether it has a time limit.
-    pub is_limited: bool,
+    /// Seconds that it may take; none: any.
+    pub limit: Option<i32>,
 }
 
 /// Says what becomes of attempts.
@@ -66,6 +66,8 @@ pub(crate) struct Performance {
     pub attempts: Vec<Attempt>,
     /// Why it did not end; none: it did.
     pub stop: Option<Stop>,
+    /// Number of rows looked at, which tells how much work it was.
+    pub looks: usize,
 }
 
 /// How an attempt that has begun will end.
@@ -88,7 +90,7 @@ pub(crate) fn play(graph: Arc<Graph>, parameters: Data, prompter: &mut dyn Promp
         looks: 0,
     };
     let stop = stage.play().err();
-    Performance { ledger: stage.ledger, attempts: stage.attempts, stop }
+    Performance { ledger: stage.ledger, attempts: stage.attempts, stop, looks: stage.looks }
 }
 
 struct Stage<'p> {
@@ -159,11 +161,11 @@ impl Stage<'_> {
             item: task.index,
             earlier: *earlier,
             waits: task.signal.is_some(),
-            is_limited: task.timeout.is_some(),
+            limit: task.timeout,
         };
         *earlier += 1;
         let answer = self.prompter.answer(&request)?;
-        if matches!(answer.kind, AnswerKind::Timeout) && !request.is_limited {
+        if matches!(answer.kind, AnswerKind::Timeout) && request.limit.is_none() {
             let message = format!("task {} is to time out, but has no time limit here", request.task);
             return Err(Stop::Unanswered(message, "write `nothing: true`, or another answer".to_owned()));
         }

@@ -92,7 +92,7 @@ impl Attempts {
 }
 
 /// What becomes of one attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
     /// Where it is written; none: nowhere.
     pub node: Option<NodeId>,
@@ -102,7 +102,7 @@ pub(crate) struct Answer {
 }
 
 /// What becomes of an attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AnswerKind {
     /// A worker completes the task with this result.
     Result(Data),

@@ -1,9 +1,11 @@
-//! `workflow-check`: validates workflow definitions without a database, and tests them.
+//! `workflow-check`: validates workflow definitions without a database, tests them, and explores them.
 //!
 //! Does not look up actions or packs.
 
 mod check;
+mod explore;
 mod junit;
+mod load;
 mod show;
 mod test;
 
@@ -15,6 +17,7 @@ use conductor::language::limits::Limits;
 const USAGE: &str = "\
 Usage: workflow-check FILE...
        workflow-check test [--junit FILE] [--coverage] [--coverage-threshold PERCENT] FILE...
+       workflow-check explore [--parameters MAP|FILE] [--tests FILE] [--runs N] [--seed N] FILE
        workflow-check --schema
 
 workflow-check FILE... validates workflow definitions (YAML or JSON) without a database.
@@ -25,6 +28,13 @@ workflow-check test FILE... runs test files: each test plays a definition with s
   --coverage                    lists the tasks and transitions that no test reached
   --coverage-threshold PERCENT  fails if fewer of them were reached in any definition
 Exit status: 0 if all tests passed, 1 if some failed, 2 if a file can't be read or is invalid.
+
+workflow-check explore FILE plays a definition with random answers, and prints what looks wrong as a test file.
+  --parameters MAP|FILE         the parameters, as YAML or JSON; default: those of the tests, or none
+  --tests FILE                  a test file with parameters, and with results that tasks may answer
+  --runs N                      how many executions are played; default: 1000
+  --seed N                      the same seed gives the same executions; default: 0
+Exit status: 0 if nothing looks wrong, 1 if something does, 2 if a file can't be read or is invalid.
 
 FILE - reads standard input. --schema prints the JSON Schema of the language, for editors.
 ";
@@ -42,6 +52,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         [command, rest @ ..] if command == "test" => test::Options::parse(rest).map_or_else(usage_of, test::run),
+        [command, rest @ ..] if command == "explore" => {
+            explore::Options::parse(rest).map_or_else(usage_of, explore::run)
+        }
         files => ExitCode::from(files.iter().map(|file| check::run(file)).max().unwrap_or_default()),
     }
 }

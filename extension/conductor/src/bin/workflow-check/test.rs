@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
-use conductor::graph::Graph;
-use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::finding::{Code, Finding, Severity};
 use conductor::language::limits::Limits;
-use conductor::language::parse::{Parsed, parse};
-use conductor::language::validate::validate;
 use conductor::rehearsal::coverage::Coverage;
 use conductor::rehearsal::judge::Difference;
-use conductor::rehearsal::{Script, Verdict, rehearse};
+use conductor::rehearsal::{Verdict, rehearse};
 
 use crate::junit::{self, Suite};
+use crate::load::{self, Loaded};
 use crate::show::{self, count};
 
 /// What the command line asks for.
@@ -54,9 +50,7 @@ impl Options {
 
 /// A definition and what the tests have reached of it.
 struct Tested {
-    name: String,
-    parsed: Parsed,
-    graph: Arc<Graph>,
+    loaded: Loaded,
     coverage: Coverage,
 }
 
@@ -91,51 +85,26 @@ pub fn run(options: Options) -> ExitCode {
 
 /// Runs the tests of a file. The error says why they can't be run.
 fn run_file(file: &str, tested: &mut BTreeMap<PathBuf, Tested>) -> Result<Vec<Verdict>, String> {
-    let source = crate::read(file).map_err(|error| error.to_string())?;
-    let limits = Limits::default();
-    let (script, findings) = Script::read(&source, &limits);
-    refuse(file, &source, &findings)?;
+    let (source, script) = load::script(file)?;
     let Some(workflow) = &script.workflow else {
-        refuse(file, &source, &[no_workflow()])?;
+        load::refuse(file, &source, &[no_workflow()])?;
         return Ok(Vec::new());
     };
     let path = Path::new(file).parent().unwrap_or(Path::new("")).join(workflow);
     let key = path.canonicalize().unwrap_or_else(|_| path.clone());
     if !tested.contains_key(&key) {
-        tested.insert(key.clone(), definition(&path, &limits)?);
+        let loaded = load::definition(&path).map_err(|why| format!("its workflow {}: {why}", path.display()))?;
+        tested.insert(key.clone(), Tested { loaded, coverage: Coverage::default() });
     }
     let Some(tested) = tested.get_mut(&key) else { return Ok(Vec::new()) };
-    refuse(file, &source, &script.check(&tested.graph, &limits))?;
+    load::refuse(file, &source, &script.check(&tested.loaded.graph, &Limits::default()))?;
     let verdicts = script.tests.iter().map(|test| {
-        let verdict = rehearse(&script, test, &tested.graph);
+        let verdict = rehearse(&script, test, &tested.loaded.graph);
         tested.coverage.add(&verdict.coverage);
         tell(file, &verdict);
         verdict
     });
     Ok(verdicts.collect())
-}
-
-/// Reads the definition that is tested.
-fn definition(path: &Path, limits: &Limits) -> Result<Tested, String> {
-    let name = path.display().to_string();
-    let source = crate::read(&name).map_err(|error| format!("its workflow {name} can't be read: {error}"))?;
-    let parsed = parse(&source, limits);
-    let findings = validate(&parsed, &EmptyCatalogue, limits);
-    let errors: Vec<Finding> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
-    refuse(&name, &source, &errors).map_err(|why| format!("its workflow {name} is invalid: {why}"))?;
-    let compiled = parsed.definition.as_ref().map(|definition| Graph::compile(definition, *limits));
-    let graph = match compiled {
-        Some(Ok(graph)) => Arc::new(graph),
-        Some(Err(error)) => return Err(format!("its workflow {name} is invalid: {error}")),
-        None => return Err(format!("its workflow {name} is empty")),
-    };
-    Ok(Tested { name, parsed, graph, coverage: Coverage::default() })
-}
-
-/// Prints findings; if there are any, the file can't be used.
-fn refuse(file: &str, source: &[u8], findings: &[Finding]) -> Result<(), String> {
-    show::findings(file, source, findings);
-    if findings.is_empty() { Ok(()) } else { Err(count(findings.len(), "error")) }
 }
 
 fn no_workflow() -> Finding {
@@ -191,9 +160,9 @@ fn covers(tested: &Tested, options: &Options) -> bool {
     if !options.coverage && options.threshold.is_none() {
         return true;
     }
-    let report = tested.coverage.report(&tested.graph, &tested.parsed);
+    let report = tested.coverage.report(&tested.loaded.graph, &tested.loaded.parsed);
     // Rounded down: 99.9 % is not all.
-    let (name, percent) = (&tested.name, report.percent().floor());
+    let (name, percent) = (&tested.loaded.name, report.percent().floor());
     let (covered, total) = (report.covered, report.total);
     show::line(&format!("{name}: {percent} % covered ({covered} of {total} tasks and transitions)"));
     for missed in report.missed.iter().filter(|_| options.coverage) {
