@@ -23,10 +23,11 @@ use crate::expression::data;
 use crate::graph::Graph;
 use coverage::Coverage;
 use judge::Difference;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// What came of a test.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Verdict {
     /// The test's name.
     pub test: String,
@@ -35,6 +36,7 @@ pub struct Verdict {
     /// The expectations that were not met; empty: it passed.
     pub differences: Vec<Difference>,
     /// What it reached.
+    #[serde(skip)]
     pub coverage: Coverage,
     /// How long the execution took, in seconds of its own time.
     pub took: f64,

@@ -217,3 +217,25 @@ fn ten_thousand_items_are_played() {
     let rest = "tasks: [{name: a, action: shop.a, with_items: '{{ range(10000) | list }}'}]";
     passes(rest, "{a: {result: 1}}", "{status: completed, errors: []}");
 }
+
+#[test]
+fn somebody_may_cancel() {
+    let rest = "
+finally: last
+tasks:
+  - {name: a, action: shop.a, timeout: 1d, on_success: b}
+  - {name: b, action: shop.b}
+  - {name: last, action: shop.c, input: {verdict: '{{ system.verdict }}'}}
+";
+    let test = |cancel: &str, expect: &str| {
+        let answers = "{a: {result: 1, after: 2h}, b: {result: 1, after: 1s}, last: {result: 1}}";
+        let script = format!("tests: [{{name: it, cancel: {cancel}, answers: {answers}, expect: {expect}}}]");
+        let verdicts = play(rest, &script);
+        assert!(verdicts[0].passed(), "{:#?}", verdicts[0].differences);
+    };
+    test("{after: 1h}", "{status: cancelled, ran: [a, last], inputs: {last: {verdict: cancelled}}, took: 2h}");
+    test("{after: 1h, force: true}", "{status: cancelled, ran: [a], took: 1h}");
+    // What ends at the same moment has ended.
+    test("{after: 2h}", "{status: cancelled, ran: [a, b, last]}");
+    test("{after: 3h}", "{status: completed, ran: [a, b, last], took: 7201}");
+}

@@ -99,6 +99,15 @@ fn answers_that_do_not_fit_their_task() {
 }
 
 #[test]
+fn a_cancel_needs_a_time() {
+    in_test("WF005", "cancel: §1h, expect: {took: 0}", "`cancel` must be a map");
+    in_test("WF004", "cancel: §{force: true}, expect: {took: 0}", "`cancel` has no `after`");
+    in_test("WF006", "cancel: {after: §soon}, expect: {took: 0}", "`after` can't be `soon`");
+    in_test("WF005", "cancel: {after: 1h, force: §1}, expect: {took: 0}", "`force` must be a boolean");
+    in_test("WF003", "cancel: {after: 1h, §hard: true}, expect: {took: 0}", "unknown field `hard` of `cancel`");
+}
+
+#[test]
 fn a_default_is_for_every_worker() {
     in_test("WF006", "default: §{signal: 1}, expect: {took: 0}", "`default` can't be `signal`");
     in_test("WF006", "default: §{timeout: true}, expect: {took: 0}", "`default` can't be `timeout`");

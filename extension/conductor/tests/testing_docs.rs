@@ -57,7 +57,7 @@ fn the_other_examples_can_be_read() {
 fn every_field_and_code_is_on_the_page() {
     let page = page();
     let fields = "workflow answers default tests name parameters expect result fail timeout worker_dies signal nothing \
-                  after may_retry retry_in status output ran ran_any_order not_ran inputs errors took";
+                  cancel after may_retry retry_in status output ran ran_any_order not_ran inputs errors took";
     for field in fields.split_whitespace() {
         let cell = |mark: &str| page.contains(&format!("`{field}{mark}"));
         assert!(cell("`") || cell(":"), "{field}");

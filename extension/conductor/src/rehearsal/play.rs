@@ -36,6 +36,20 @@ pub(crate) struct Request<'a> {
 pub(crate) trait Prompter {
     /// Returns what becomes of an attempt; an error ends the play.
     fn answer(&mut self, request: &Request) -> Result<Answer, Stop>;
+
+    /// Returns when somebody cancels the execution; none: nobody does.
+    fn cancel(&self) -> Option<Cancel> {
+        None
+    }
+}
+
+/// Somebody cancels an execution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cancel {
+    /// Seconds after the start.
+    pub after: f64,
+    /// Whether nothing may close it.
+    pub force: bool,
 }
 
 /// Why an execution was not played to its end.
@@ -82,6 +96,7 @@ struct Cue {
 pub(crate) fn play(graph: Arc<Graph>, parameters: Data, prompter: &mut dyn Prompter) -> Performance {
     let mut stage = Stage {
         ledger: Ledger::start(graph, parameters),
+        cancel: prompter.cancel(),
         prompter,
         attempts: Vec::new(),
         cues: BTreeMap::new(),
@@ -96,6 +111,8 @@ pub(crate) fn play(graph: Arc<Graph>, parameters: Data, prompter: &mut dyn Promp
 struct Stage<'p> {
     ledger: Ledger,
     prompter: &'p mut dyn Prompter,
+    /// A cancel that is still to come.
+    cancel: Option<Cancel>,
     attempts: Vec<Attempt>,
     /// By time, in microseconds, and then in the order in which the attempts began.
     cues: BTreeMap<(u64, usize), Cue>,
@@ -173,27 +190,46 @@ impl Stage<'_> {
     }
 
     /// Lets time pass until the next thing happens, and lets it happen. An answer that comes at the very end of a time
-    /// limit is in time.
+    /// limit is in time, and so is one that comes with a cancel.
     fn advance(&mut self) -> Result<(), Stop> {
         let due = self.ledger.next_due();
         let cue = self.cues.first_key_value().map(|((at, _), _)| *at);
-        match (cue, due) {
-            (Some(at), due) if due.is_none_or(|due| at <= micros(due)) => {
-                self.ledger.now = self.ledger.now.max(at as f64 / 1e6);
-                while let Some(first) = self.cues.first_entry().filter(|first| first.key().0 == at) {
-                    interrupt::check();
-                    let cue = first.remove();
-                    self.looks += self.ledger.rows.len();
-                    self.end(cue);
+        let cancel = self.cancel.map(|cancel| micros(cancel.after));
+        let first = [cue, cancel, due.map(micros)].into_iter().flatten().min();
+        match (first, due) {
+            (None, _) => return Err(Stop::Waits(self.waits_for())),
+            (Some(at), _) if cue == Some(at) => {
+                self.pass(at as f64 / 1e6);
+                self.end_all(at);
+            }
+            (Some(at), _) if cancel == Some(at) => {
+                self.pass(at as f64 / 1e6);
+                match self.cancel.take() {
+                    Some(Cancel { force: true, .. }) => self.ledger.force_cancel(),
+                    _ => self.ledger.cancel(),
                 }
             }
-            (_, Some(due)) => {
-                self.ledger.now = self.ledger.now.max(due);
+            (_, due) => {
+                self.pass(due.unwrap_or_default());
                 self.ledger.wait(0.0);
             }
-            _ => return Err(Stop::Waits(self.waits_for())),
         }
         Ok(())
+    }
+
+    /// Lets time pass until this moment.
+    fn pass(&mut self, until: f64) {
+        self.ledger.now = self.ledger.now.max(until);
+    }
+
+    /// Ends the attempts that end at this moment.
+    fn end_all(&mut self, at: u64) {
+        while let Some(first) = self.cues.first_entry().filter(|first| first.key().0 == at) {
+            interrupt::check();
+            let cue = first.remove();
+            self.looks += self.ledger.rows.len();
+            self.end(cue);
+        }
     }
 
     /// Ends an attempt, unless it has already ended otherwise.

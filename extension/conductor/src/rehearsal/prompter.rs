@@ -1,6 +1,6 @@
 //! Answers as a test file says.
 
-use super::play::{Prompter, Request, Stop};
+use super::play::{Cancel, Prompter, Request, Stop};
 use super::script::{Answer, Answers, Attempts, Script, Test};
 
 /// Answers for one test.
@@ -10,6 +10,10 @@ pub(super) struct Scripted<'s> {
 }
 
 impl Prompter for Scripted<'_> {
+    fn cancel(&self) -> Option<Cancel> {
+        self.test.cancel
+    }
+
     fn answer(&mut self, request: &Request) -> Result<Answer, Stop> {
         let (own, default) = self.script.answers(self.test, request.task);
         let attempts = match (own, request.item) {

@@ -3,17 +3,20 @@
 mod answers;
 mod expectations;
 
+use super::play::Cancel;
 use super::script::{Cast, Expectations, Script, Test, Written};
 use crate::interrupt;
 use crate::language::finding::shorten;
-use crate::language::parse::walk::{Fields, Walk};
+use crate::language::parse::walk::{Fields, Range, Walk};
 use crate::language::source::{Content, NodeId};
 use std::collections::BTreeMap;
 
 /// Fields of a test file.
 const FILE: &[&str] = &["workflow", "answers", "default", "tests"];
 /// Fields of a test.
-const TEST: &[&str] = &["name", "parameters", "answers", "default", "expect"];
+const TEST: &[&str] = &["name", "parameters", "answers", "default", "cancel", "expect"];
+/// Fields of `cancel`.
+const CANCEL: &[&str] = &["after", "force"];
 /// Maximum number of tests in a file.
 const MAX_TESTS: usize = 1000;
 
@@ -78,6 +81,7 @@ impl Walk<'_> {
             Written { node, value: self.source.value(node) }
         });
         let cast = self.cast(&fields);
+        let cancel = fields.get("cancel").and_then(|node| self.cancel(node));
         let expect = match fields.get("expect") {
             Some(node) => self.expectations(node),
             None => {
@@ -86,6 +90,16 @@ impl Walk<'_> {
             }
         };
         let line = self.source.line_and_column(self.source.node(node).start).0;
-        Some(Test { name: name.unwrap_or_default(), line, node, parameters, cast, expect })
+        Some(Test { name: name.unwrap_or_default(), line, node, parameters, cast, cancel, expect })
+    }
+
+    fn cancel(&mut self, node: NodeId) -> Option<Cancel> {
+        let fields = self.fields(node, "`cancel`", CANCEL)?;
+        if fields.get("after").is_none() {
+            self.missing(node, "`cancel`", "after");
+        }
+        let after = fields.get("after").and_then(|node| self.duration(node, "`after`", Range::DELAY));
+        let force = fields.get("force").and_then(|node| self.flag(node, "`force`"));
+        Some(Cancel { after: after?.as_f64()?, force: force.unwrap_or_default() })
     }
 }

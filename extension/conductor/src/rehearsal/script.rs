@@ -7,6 +7,7 @@ use crate::language::finding::Finding;
 use crate::language::limits::Limits;
 use crate::language::parse::walk::Walk;
 use crate::language::source::{NodeId, Source};
+use crate::rehearsal::play::Cancel;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -31,6 +32,7 @@ pub struct Test {
     pub(super) node: NodeId,
     pub(super) parameters: Option<Written<Value>>,
     pub(super) cast: Cast,
+    pub(super) cancel: Option<Cancel>,
     pub(super) expect: Expectations,
 }
 
