@@ -239,3 +239,29 @@ tasks:
     test("{after: 2h}", "{status: cancelled, ran: [a, b, last]}");
     test("{after: 3h}", "{status: completed, ran: [a, b, last], took: 7201}");
 }
+
+#[test]
+fn repetitions_are_attempts_too() {
+    let rest = "tasks: [{name: a, action: shop.a, repeat: {until: '{{ result() }}', delay: 30s, max: 2}}]";
+    passes(rest, "{a: [{result: false}, {fail: 1}]}", "{status: failed, ran: [a, a], took: 30s}");
+    passes(rest, "{a: {result: false}}", "{status: failed, ran: [a, a, a], errors: [{error: {type: repeat}}]}");
+}
+
+#[test]
+fn inputs_that_take_too_much_memory_end_the_play() {
+    let big = "x".repeat(900_000);
+    let rest = format!(
+        "
+max_visits: 1000000
+vars: [{{big: {big}}}]
+tasks:
+  - {{name: start, on_success: a}}
+  - name: a
+    action: shop.a
+    input: {{big: '{{{{ vars.big }}}}'}}
+    next: [{{when: '{{{{ succeeded() and result() }}}}', do: a}}]
+"
+    );
+    let verdicts = play(&rest, "tests: [{name: it, answers: {a: {result: true}}, expect: {status: completed}}]");
+    assert!(verdicts[0].differences[0].got.starts_with("the execution does not end"), "{verdicts:#?}");
+}

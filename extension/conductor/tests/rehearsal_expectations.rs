@@ -82,8 +82,7 @@ fn inputs_of_several_runs() {
     passes(rest, answers, "{inputs: {a: [{is: x}, {is: y}]}}");
     differs(rest, answers, "{inputs: {a: {is: x}}}", "inputs.a.is: \"x\", got \"y\"");
     differs(rest, answers, "{inputs: {a: [{is: x}, {is: z}]}}", "inputs.a[1].is: \"z\", got \"y\"");
-    let got = "inputs.a: [{\"is\":\"x\"}], got [{\"is\":\"x\",\"all\":1},{\"is\":\"y\",\"all\":1}]";
-    differs(rest, answers, "{inputs: {a: [{is: x}]}}", got);
+    differs(rest, answers, "{inputs: {a: [{is: x}]}}", "inputs.a: 1 run, got 2 runs");
 }
 
 #[test]

@@ -171,3 +171,14 @@ fn a_test_file_is_bounded_like_a_definition() {
     let tests = "{name: a, expect: {took: 0}}, ".repeat(1001);
     assert!(codes(&format!("tests: [{tests}]")).contains(&"WF009".to_owned()));
 }
+
+#[test]
+fn many_unknown_names_are_reported_soon() {
+    let rest =
+        format!("tasks:\n{}", (0..200).map(|n| format!("  - {{name: {}{n}}}\n", "x".repeat(110))).collect::<String>());
+    let names: Vec<String> = (0..5_000).map(|n| format!("{}{n}", "y".repeat(110))).collect();
+    let script = format!("tests: [{{name: a, expect: {{not_ran: [{}]}}}}]", names.join(", "));
+    let (_, findings) = read(&rest, &script);
+    assert_eq!(findings.len(), 1000);
+    assert!(findings.iter().all(|finding| finding.code.0 == 701));
+}

@@ -190,7 +190,7 @@ fn files_that_can_not_be_used_are_status_2_and_the_others_are_run() {
     file(&folder, "broken.yaml", &ORDER.replace("do: ship", "do: shipp"));
     for (content, shown) in [
         (PASSES.replace("workflow: order.yaml\n", ""), "error[WF004]: a test file has no `workflow`"),
-        (PASSES.replace("order.yaml", "nowhere.yaml"), "nowhere.yaml can't be read"),
+        (PASSES.replace("order.yaml", "nowhere.yaml"), "nowhere.yaml can't be used: No such file"),
         (PASSES.replace("order.yaml", "broken.yaml"), "error[WF104]: transition to the undefined task `shipp`"),
         (PASSES.replace("charge, ship", "charge, shipp"), "error[WF701]: there is no task `shipp`"),
         (PASSES.replace("tests:", "test:"), "error[WF003]: unknown field `test` of a test file"),

@@ -11,11 +11,14 @@ use crate::language::schema::Violation;
 use crate::language::source::NodeId;
 use serde_json::{Map, Value};
 
+/// Number of unknown names for which the most similar one is looked up.
+const MAX_SUGGESTIONS: usize = 10;
+
 impl Script {
     /// Returns what does not fit the definition: names of tasks that it does not have, answers that its tasks cannot
     /// get, parameters that it refuses.
     pub fn check(&self, graph: &Graph, limits: &Limits) -> Vec<Finding> {
-        let mut check = Check { walk: Walk::new(&self.source, limits), graph };
+        let mut check = Check { walk: Walk::new(&self.source, limits), graph, suggestions: MAX_SUGGESTIONS };
         check.cast(&self.cast);
         for test in interrupt::checked(&self.tests) {
             check.cast(&test.cast);
@@ -67,6 +70,8 @@ fn refusal(violation: &Violation) -> String {
 struct Check<'a> {
     walk: Walk<'a>,
     graph: &'a Graph,
+    /// For how many unknown names the most similar one is still looked up, which takes long.
+    suggestions: usize,
 }
 
 impl<'a> Check<'a> {
@@ -76,9 +81,13 @@ impl<'a> Check<'a> {
         if let Some(id) = graph.find(name) {
             return Some(graph.node(id));
         }
-        let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
         let message = format!("there is no task `{}`", shorten(name, 80));
-        self.walk.report(701, node, message, suggest(name, &names));
+        let hint = (self.suggestions > 0).then(|| {
+            let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+            suggest(name, &names)
+        });
+        self.suggestions = self.suggestions.saturating_sub(1);
+        self.walk.report(701, node, message, hint);
         None
     }
 

@@ -12,7 +12,7 @@ use crate::language::finding::shorten;
 use crate::language::source::NodeId;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of characters of a value that a difference shows.
 const SHOWN: usize = 300;
@@ -124,40 +124,43 @@ impl Judge<'_> {
                 self.add(*node, "ran_any_order", listed(&expected), listed(&ran));
             }
         }
-        for unwanted in test.expect.not_ran.iter().flat_map(|written| &written.value) {
-            interrupt::check();
-            let times = ran.iter().filter(|name| **name == unwanted.value).count();
-            if times > 0 {
-                let times = if times == 1 { "it ran".to_owned() } else { format!("it ran {times} times") };
-                self.add(unwanted.node, "not_ran", format!("{} does not run", unwanted.value), times);
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        ran.iter().for_each(|name| *times.entry(name).or_default() += 1);
+        for unwanted in interrupt::checked(test.expect.not_ran.iter().flat_map(|written| &written.value)) {
+            if let Some(times) = times.get(unwanted.value.as_str()) {
+                let got = if *times == 1 { "it ran".to_owned() } else { format!("it ran {times} times") };
+                self.add(unwanted.node, "not_ran", format!("{} does not run", unwanted.value), got);
             }
         }
     }
 
-    /// Compares the inputs of a task's runs: one value is that of every run, a list has one for each.
+    /// Compares the inputs of a task's runs: one value is that of every run, a list has one for each. Only one input at a
+    /// time is converted: together they may be large.
     fn inputs(&mut self, test: &Test) {
-        let mut inputs: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        let mut seen = std::collections::BTreeSet::new();
-        for attempt in &self.performance.attempts {
-            let ledger = &self.performance.ledger;
-            let row = &ledger.rows[attempt.row];
-            let name = ledger.name(row.key.node);
-            if test.expect.inputs.contains_key(name) && seen.insert(attempt.row) {
-                inputs.entry(name).or_default().push(row.input.as_ref().map(json).unwrap_or_default());
-            }
+        let ledger = &self.performance.ledger;
+        let mut runs: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for row in self.performance.attempts.iter().map(|attempt| attempt.row).filter(|row| seen.insert(*row)) {
+            runs.entry(ledger.name(ledger.rows[row].key.node)).or_default().push(row);
         }
+        let input = |row: usize| ledger.rows[row].input.as_ref().map(json).unwrap_or_default();
         for (task, Written { node, value }) in interrupt::checked(&test.expect.inputs) {
             let what = format!("inputs.{task}");
-            let got = inputs.remove(task.as_str()).unwrap_or_default();
+            let rows = runs.remove(task.as_str()).unwrap_or_default();
             match value {
-                _ if got.is_empty() && *value != Value::Array(Vec::new()) => {
-                    self.add(*node, what, shown(value), "it did not run");
+                Value::Array(list) if list.len() != rows.len() => {
+                    self.add(*node, what, count(list.len(), "run"), count(rows.len(), "run"));
                 }
-                Value::Array(_) => self.compare(*node, &what, value, Some(&Value::Array(got))),
+                Value::Array(list) => {
+                    for (index, (value, row)) in list.iter().zip(rows).enumerate() {
+                        self.compare(*node, &format!("{what}[{index}]"), value, Some(&input(row)));
+                    }
+                }
+                _ if rows.is_empty() => self.add(*node, what, shown(value), "it did not run"),
                 _ => {
-                    let differing = got.iter().find(|got| mismatch(value, Some(got)).is_some());
-                    if let Some(got) = differing {
-                        self.compare(*node, &what, value, Some(got));
+                    let mut inputs = rows.into_iter().map(input);
+                    if let Some(got) = inputs.find(|got| mismatch(value, Some(got)).is_some()) {
+                        self.compare(*node, &what, value, Some(&got));
                     }
                 }
             }
@@ -170,8 +173,8 @@ impl Judge<'_> {
         if causes.len() != value.len() {
             let messages: Vec<&str> = causes.iter().map(|cause| cause.message.as_str()).collect();
             let got = if messages.is_empty() { "none".to_owned() } else { shorten(&messages.join("; "), SHOWN).into() };
-            let count = |count: usize| format!("{count} error{}", if count == 1 { "" } else { "s" });
-            return self.add(*node, "errors", count(value.len()), format!("{}: {got}", count(causes.len())));
+            let (expected, found) = (count(value.len(), "error"), count(causes.len(), "error"));
+            return self.add(*node, "errors", expected, format!("{found}: {got}"));
         }
         for (index, (expected, cause)) in value.iter().zip(causes).enumerate() {
             interrupt::check();
@@ -204,6 +207,10 @@ impl Judge<'_> {
             self.add(*node, "took", written(*value), written(took));
         }
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn shown(value: &Value) -> String {

@@ -4,6 +4,7 @@
 use super::memory_host::{Ledger, Outcome, RowStatus, TaskRow};
 use super::script::{Answer, AnswerKind};
 use crate::engine::state::TaskEnd;
+use crate::engine::variables;
 use crate::expression::Data;
 use crate::graph::Graph;
 use crate::interrupt;
@@ -16,6 +17,8 @@ const MAX_STEPS: usize = 10_000;
 const MAX_ROWS: usize = 30_000;
 /// Maximum number of rows looked at: each step, and the end of each attempt, looks at all of them.
 const MAX_LOOKS: usize = 100_000_000;
+/// Maximum number of bytes of all inputs, which are kept until the end.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// An attempt that is about to begin.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +106,8 @@ pub(crate) fn play(graph: Arc<Graph>, parameters: Data, prompter: &mut dyn Promp
         cued: BTreeSet::new(),
         begun: BTreeMap::new(),
         looks: 0,
+        weighed: 0,
+        bytes: 0,
     };
     let stop = stage.play().err();
     Performance { ledger: stage.ledger, attempts: stage.attempts, stop, looks: stage.looks }
@@ -122,6 +127,10 @@ struct Stage<'p> {
     begun: BTreeMap<(u32, Option<u32>), usize>,
     /// Number of rows looked at so far.
     looks: usize,
+    /// Number of rows whose inputs have been weighed.
+    weighed: usize,
+    /// Bytes of these inputs.
+    bytes: u64,
 }
 
 impl Stage<'_> {
@@ -132,14 +141,24 @@ impl Stage<'_> {
                 return Ok(());
             }
             self.looks += self.ledger.rows.len();
-            if self.ledger.rows.len() > MAX_ROWS || self.looks > MAX_LOOKS {
+            if self.ledger.rows.len() > MAX_ROWS || self.looks > MAX_LOOKS || self.weigh() > MAX_BYTES {
                 break;
             }
             self.begin()?;
             self.advance()?;
         }
         let (attempts, now) = (self.attempts.len(), super::duration::written(self.ledger.now));
-        Err(Stop::Endless(format!("the execution does not end: it was stopped after {now} and {attempts} attempts")))
+        Err(Stop::Endless(format!("the execution does not end: it was stopped after {now}, with {attempts} attempts")))
+    }
+
+    /// Returns the number of bytes of all inputs so far.
+    fn weigh(&mut self) -> u64 {
+        let new = self.ledger.rows.iter().skip(self.weighed);
+        let texts =
+            |row: &TaskRow| [&row.action, &row.signal].into_iter().flatten().map(|text| text.len() as u64).sum::<u64>();
+        self.bytes += new.map(|row| row.input.as_ref().map_or(0, variables::bytes) + texts(row)).sum::<u64>();
+        self.weighed = self.ledger.rows.len();
+        self.bytes
     }
 
     /// Begins every attempt that can begin.

@@ -93,7 +93,8 @@ fn run_file(file: &str, tested: &mut BTreeMap<PathBuf, Tested>) -> Result<Vec<Ve
     let path = Path::new(file).parent().unwrap_or(Path::new("")).join(workflow);
     let key = path.canonicalize().unwrap_or_else(|_| path.clone());
     if !tested.contains_key(&key) {
-        let loaded = load::definition(&path).map_err(|why| format!("its workflow {}: {why}", path.display()))?;
+        let loaded =
+            load::definition(&path).map_err(|why| format!("its workflow {} can't be used: {why}", path.display()))?;
         tested.insert(key.clone(), Tested { loaded, coverage: Coverage::default() });
     }
     let Some(tested) = tested.get_mut(&key) else { return Ok(Vec::new()) };
