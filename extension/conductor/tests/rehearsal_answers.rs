@@ -265,3 +265,23 @@ tasks:
     let verdicts = play(&rest, "tests: [{name: it, answers: {a: {result: true}}, expect: {status: completed}}]");
     assert!(verdicts[0].differences[0].got.starts_with("the execution does not end"), "{verdicts:#?}");
 }
+
+#[test]
+fn an_answer_to_an_attempt_that_has_ended_does_not_take_time() {
+    let rest = "
+tasks:
+  - {name: a, action: shop.a, timeout: 10m, on_timeout: b}
+  - {name: b, wait_for: {signal: go}}
+";
+    passes(rest, "{a: {result: 1, after: 2h}, b: {nothing: true}}", "{status: running, ran: [a, b], took: 10m}");
+}
+
+#[test]
+fn what_is_cancelled_at_once_does_not_count_as_answered() {
+    let rest = "
+cancellation_policy: cancel_running
+tasks: [{name: a, action: shop.a}]
+";
+    let script = "tests: [{name: it, cancel: {after: 1h}, answers: {a: {result: 1, after: 2h}}, expect: {status: cancelled, took: 1h}}]";
+    assert!(play(rest, script)[0].passed());
+}

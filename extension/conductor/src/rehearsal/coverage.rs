@@ -48,7 +48,7 @@ impl Coverage {
     /// Returns what one execution has reached. A task that was skipped or that could not begin is not reached.
     pub(super) fn of(performance: &Performance) -> Coverage {
         let ledger = &performance.ledger;
-        let begun = performance.attempts.iter().map(|attempt| ledger.rows[attempt.row].key.node);
+        let begun = performance.attempts.iter().map(|row| ledger.rows[*row].key.node);
         // A routing task, and a task with items that has none.
         let ended = ledger.rows.iter().filter(|row| row.status == RowStatus::Ended(TaskEnd::Completed));
         let tasks = begun.chain(ended.map(|row| row.key.node)).collect();

@@ -108,7 +108,7 @@ impl Judge<'_> {
     fn ran(&mut self, test: &Test) {
         let ledger = &self.performance.ledger;
         let name = |row: usize| ledger.name(ledger.rows[row].key.node);
-        let ran: Vec<&str> = self.performance.attempts.iter().map(|attempt| name(attempt.row)).collect();
+        let ran: Vec<&str> = self.performance.attempts.iter().map(|row| name(*row)).collect();
         if let Some(Written { node, value }) = &test.expect.ran {
             let expected: Vec<&str> = value.iter().map(|name| name.value.as_str()).collect();
             if expected != ran {
@@ -140,7 +140,7 @@ impl Judge<'_> {
         let ledger = &self.performance.ledger;
         let mut runs: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for row in self.performance.attempts.iter().map(|attempt| attempt.row).filter(|row| seen.insert(*row)) {
+        for row in self.performance.attempts.iter().copied().filter(|row| seen.insert(*row)) {
             runs.entry(ledger.name(ledger.rows[row].key.node)).or_default().push(row);
         }
         let input = |row: usize| ledger.rows[row].input.as_ref().map(json).unwrap_or_default();

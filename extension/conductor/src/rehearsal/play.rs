@@ -66,21 +66,12 @@ pub(crate) enum Stop {
     Endless(String),
 }
 
-/// An attempt that began.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Attempt {
-    /// Its row in the ledger.
-    pub row: usize,
-    /// When it began, in seconds since the start.
-    pub at: f64,
-}
-
 /// An execution that was played.
 pub(crate) struct Performance {
     /// The execution.
     pub ledger: Ledger,
-    /// All attempts, in the order in which they began.
-    pub attempts: Vec<Attempt>,
+    /// The rows of all attempts, in the order in which they began.
+    pub attempts: Vec<usize>,
     /// Why it did not end; none: it did.
     pub stop: Option<Stop>,
     /// Number of rows looked at, which tells how much work it was.
@@ -118,7 +109,7 @@ struct Stage<'p> {
     prompter: &'p mut dyn Prompter,
     /// A cancel that is still to come.
     cancel: Option<Cancel>,
-    attempts: Vec<Attempt>,
+    attempts: Vec<usize>,
     /// By time, in microseconds, and then in the order in which the attempts began.
     cues: BTreeMap<(u64, usize), Cue>,
     /// Attempts that are taken care of without being claimed: those of waits, and those that nobody serves.
@@ -177,7 +168,7 @@ impl Stage<'_> {
                 continue;
             }
             if is_waiting || is_served {
-                self.attempts.push(Attempt { row, at: self.ledger.now });
+                self.attempts.push(row);
             }
             if is_served && !matches!(answer.kind, AnswerKind::Timeout) {
                 let at = micros(self.ledger.now + answer.after);
@@ -211,6 +202,9 @@ impl Stage<'_> {
     /// Lets time pass until the next thing happens, and lets it happen. An answer that comes at the very end of a time
     /// limit is in time, and so is one that comes with a cancel.
     fn advance(&mut self) -> Result<(), Stop> {
+        while self.cues.first_key_value().is_some_and(|(_, cue)| !self.is_on(cue)) {
+            self.cues.pop_first();
+        }
         let due = self.ledger.next_due();
         let cue = self.cues.first_key_value().map(|((at, _), _)| *at);
         let cancel = self.cancel.map(|cancel| micros(cancel.after));
@@ -251,17 +245,22 @@ impl Stage<'_> {
         }
     }
 
-    /// Ends an attempt, unless it has already ended otherwise.
-    fn end(&mut self, cue: Cue) {
-        let row = cue.row;
-        let task = &self.ledger.rows[row];
+    /// Whether an attempt has not yet ended otherwise.
+    fn is_on(&self, cue: &Cue) -> bool {
+        let task = &self.ledger.rows[cue.row];
         let is_on = match task.signal {
             Some(_) => task.status == RowStatus::Ready && task.begun,
             None => task.status == RowStatus::Running,
         };
-        if !is_on || number(task) != cue.attempt {
+        is_on && number(task) == cue.attempt
+    }
+
+    /// Ends an attempt, unless it has already ended otherwise.
+    fn end(&mut self, cue: Cue) {
+        if !self.is_on(&cue) {
             return;
         }
+        let row = cue.row;
         let report = |end, result, error| Outcome { row, end, result, error };
         // The attempt is on, so nothing is refused.
         let _ = match cue.kind {

@@ -48,8 +48,8 @@ fn coded_errors(performance: &Performance) -> Vec<Suspect> {
 fn runs_twice(performance: &Performance) -> Vec<Suspect> {
     let ledger = &performance.ledger;
     let mut routes: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
-    for attempt in &performance.attempts {
-        let key = ledger.rows[attempt.row].key;
+    for row in &performance.attempts {
+        let key = ledger.rows[*row].key;
         if ledger.graph().node(key.node).split {
             routes.entry(key.node).or_default().insert(key.route);
         }

@@ -102,8 +102,7 @@ fn expected(performance: &Performance) -> Value {
     if matches!(performance.stop, Some(Stop::Endless(_))) {
         return json!({"status": "completed"});
     }
-    let ran: Vec<&str> =
-        performance.attempts.iter().map(|attempt| ledger.name(ledger.rows[attempt.row].key.node)).collect();
+    let ran: Vec<&str> = performance.attempts.iter().map(|row| ledger.name(ledger.rows[*row].key.node)).collect();
     json!({"status": ledger.status().name(), "ran": ran})
 }
 
