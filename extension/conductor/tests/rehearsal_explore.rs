@@ -157,3 +157,24 @@ fn the_same_seed_finds_the_same() {
     assert_eq!(explored(1).len(), 1);
     assert_eq!(explore(&graph(rest), &[json!({})], &Samples::default(), 0, 1), []);
 }
+
+#[test]
+fn a_cancel_may_be_what_goes_wrong() {
+    let rest = "
+finally: last
+tasks:
+  - {name: a, action: shop.a, on_success: b, on_failure: noop}
+  - {name: b, action: shop.b, on_failure: noop}
+  - {name: last, action: shop.c, input: {n: '{{ 1 / (0 if system.verdict == \"cancelled\" else 1) }}'}}
+";
+    finds(
+        rest,
+        &Samples::default(),
+        "  - name: \"1: WF602: input of task last failed to evaluate: invalid operation: unable to calculate 1 / 0 in {{ 1 / \
+         (0 if system.verdict == \\\"cancelled\\\" else 1) }}\"
+    cancel: {after: 0s}
+    default: {result: null, after: 1s}
+    expect: {status: cancelled, ran: [a]}
+",
+    );
+}

@@ -13,7 +13,7 @@ pub struct Suspect {
     pub message: String,
 }
 
-/// All checks.
+/// All checks. Another one is one more function here.
 const CHECKS: [fn(&Performance) -> Vec<Suspect>; 4] = [without_end, coded_errors, runs_twice, broken_invariants];
 
 /// Returns everything that looks wrong.

@@ -3,7 +3,7 @@
 use crate::engine::conductor::Advice;
 use crate::expression::Data;
 use crate::rehearsal::chance::Chance;
-use crate::rehearsal::play::{Prompter, Request, Stop};
+use crate::rehearsal::play::{Cancel, Prompter, Request, Stop};
 use crate::rehearsal::script::{Answer, AnswerKind, Answers, Cast, Script};
 use std::collections::BTreeMap;
 
@@ -74,10 +74,16 @@ pub struct Improviser<'s> {
     pub lines: Lines,
     pub samples: &'s Samples,
     pub chance: Option<Chance>,
+    /// When somebody cancels the execution; none: nobody does.
+    pub cancel: Option<Cancel>,
     pub given: Given,
 }
 
 impl Prompter for Improviser<'_> {
+    fn cancel(&self) -> Option<Cancel> {
+        self.cancel
+    }
+
     fn answer(&mut self, request: &Request) -> Result<Answer, Stop> {
         let key = (request.task.to_owned(), request.item);
         let line = self.lines.get(&key).and_then(|answers| answers.get(request.earlier));
@@ -90,6 +96,11 @@ impl Prompter for Improviser<'_> {
         self.given.entry(key).or_default().push(answer.clone());
         Ok(answer)
     }
+}
+
+/// Draws whether somebody cancels the execution, and when.
+pub fn draw_cancel(chance: &mut Chance) -> Option<Cancel> {
+    chance.one_in(6).then(|| Cancel { after: *chance.pick(&TIMES), force: false })
 }
 
 fn draw(chance: &mut Chance, samples: &Samples, request: &Request) -> Answer {

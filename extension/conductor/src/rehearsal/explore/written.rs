@@ -5,7 +5,8 @@ use crate::engine::conductor::Advice;
 use crate::expression::json;
 use crate::language::finding::shorten;
 use crate::language::parse::name::is_name;
-use crate::rehearsal::play::{Performance, Stop};
+use crate::rehearsal::duration::written;
+use crate::rehearsal::play::{Cancel, Performance, Stop};
 use crate::rehearsal::script::{Answer, AnswerKind};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -14,31 +15,43 @@ use std::fmt::Write;
 /// Number of characters of a test's name.
 const NAME: usize = 200;
 
-/// Returns a test, as an element of `tests`. It passes as long as the same happens.
-pub fn test(name: &str, parameters: &Value, given: &Given, performance: &Performance) -> String {
-    let mut text = format!("  - name: {}\n", flow(&Value::from(shorten(name, NAME).as_ref())));
-    if parameters.as_object().is_some_and(|parameters| !parameters.is_empty()) {
-        let _ = writeln!(text, "    parameters: {}", flow(parameters));
+/// What a test begins with.
+pub struct Test<'t> {
+    pub name: &'t str,
+    pub parameters: &'t Value,
+    pub cancel: Option<Cancel>,
+}
+
+impl Test<'_> {
+    /// Returns the test with these answers, as an element of `tests`. It passes as long as the same happens.
+    pub fn written(&self, given: &Given, performance: &Performance) -> String {
+        let mut text = format!("  - name: {}\n", flow(&Value::from(shorten(self.name, NAME).as_ref())));
+        if self.parameters.as_object().is_some_and(|parameters| !parameters.is_empty()) {
+            let _ = writeln!(text, "    parameters: {}", flow(self.parameters));
+        }
+        if let Some(cancel) = self.cancel {
+            let _ = writeln!(text, "    cancel: {{after: {}}}", written(cancel.after));
+        }
+        let mut parts: BTreeMap<&str, BTreeMap<Option<u32>, Value>> = BTreeMap::new();
+        for ((task, item), answers) in given {
+            parts.entry(task).or_default().insert(*item, attempts(answers));
+        }
+        let tasks: BTreeMap<&str, Value> = parts.into_iter().map(|(task, items)| (task, of_task(items))).collect();
+        let default = most_common(&tasks);
+        if let Some(default) = &default {
+            let _ = writeln!(text, "    default: {}", flow(default));
+        }
+        let own: Vec<_> =
+            tasks.iter().filter(|(_, answers)| default.is_none() || defaultable(answers) != default.as_ref()).collect();
+        if !own.is_empty() {
+            text.push_str("    answers:\n");
+        }
+        for (task, answers) in own {
+            let _ = writeln!(text, "      {task}: {}", flow(answers));
+        }
+        let _ = writeln!(text, "    expect: {}", flow(&expected(performance)));
+        text
     }
-    let mut parts: BTreeMap<&str, BTreeMap<Option<u32>, Value>> = BTreeMap::new();
-    for ((task, item), answers) in given {
-        parts.entry(task).or_default().insert(*item, attempts(answers));
-    }
-    let tasks: BTreeMap<&str, Value> = parts.into_iter().map(|(task, items)| (task, of_task(items))).collect();
-    let default = most_common(&tasks);
-    if let Some(default) = &default {
-        let _ = writeln!(text, "    default: {}", flow(default));
-    }
-    let own: Vec<_> =
-        tasks.iter().filter(|(_, answers)| default.is_none() || defaultable(answers) != default.as_ref()).collect();
-    if !own.is_empty() {
-        text.push_str("    answers:\n");
-    }
-    for (task, answers) in own {
-        let _ = writeln!(text, "      {task}: {}", flow(answers));
-    }
-    let _ = writeln!(text, "    expect: {}", flow(&expected(performance)));
-    text
 }
 
 /// Returns the answer that most tasks give to every attempt, if it can be a default.
@@ -92,7 +105,7 @@ fn answer(answer: &Answer) -> Value {
         _ => {}
     }
     if answer.after > 0.0 {
-        fields.insert("after".to_owned(), crate::rehearsal::duration::written(answer.after).into());
+        fields.insert("after".to_owned(), written(answer.after).into());
     }
     Value::Object(fields)
 }
