@@ -1,7 +1,26 @@
 //! Tests of definitions: executions in memory, in virtual time, with scripted answers instead of workers.
 //!
 //! A [`Script`] is a test file. It is read and checked like a definition, with all findings at once; [`rehearse`] plays
-//! its tests with the conductor that the server uses, and returns what is not as expected.
+//! its tests with the conductor that the server uses, and returns what is not as expected. Nothing here reads a file or a
+//! clock: [`Script::workflow`] is for whoever calls it.
+//!
+//! ```
+//! # use conductor::{graph::Graph, language::{catalogue::EmptyCatalogue, limits::Limits, validate::check}};
+//! # use conductor::rehearsal::{Script, rehearse};
+//! # use std::sync::Arc;
+//! let definition = "{ref: demo.one, label: One, version: 1.0.0, tasks: [{name: a, action: demo.a}]}";
+//! let script = "{default: {result: 1}, tests: [{name: it works, expect: {status: completed, ran: [a]}}]}";
+//!
+//! let limits = Limits::default();
+//! let definition = check(definition, &EmptyCatalogue, &limits).definition.unwrap();
+//! let graph = Arc::new(Graph::compile(&definition, limits).unwrap());
+//! let (script, mut findings) = Script::read(script, &limits);
+//! findings.extend(script.check(&graph, &limits));
+//! assert!(findings.is_empty());
+//! for test in &script.tests {
+//!     assert!(rehearse(&script, test, &graph).passed());
+//! }
+//! ```
 
 pub mod chance;
 mod check;
