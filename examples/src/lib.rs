@@ -1,7 +1,7 @@
 //! A workflow, its workers, and the demo.
 //!
 //! * `rollout.yaml`: a larger workflow, for reading;
-//! * `deploy.yaml`: the workflow of the demo;
+//! * `deploy.yaml`: the workflow of the demo, and `deploy.test.yaml`, its tests;
 //! * `src/bin/worker.rs`, `worker.py`, `worker.mjs`: workers for its actions, in Rust, Python and Node;
 //! * `src/bin/demo.rs`: runs fifty executions of it on a private server (`make demo`).
 

@@ -5,6 +5,8 @@ use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::rehearsal::{Script, rehearse};
+use std::sync::{Arc, OnceLock};
 
 /// Small limits, so that they are soon exceeded.
 fn limits() -> Limits {
@@ -28,6 +30,27 @@ pub fn definition(bytes: &[u8]) {
     if let Some(definition) = checked.definition {
         let compiled = Graph::compile(&definition, limits);
         assert!(compiled.is_ok(), "what validation passes must compile: {:?}", compiled.err());
+    }
+}
+
+/// A test file: read, checked and, if nothing is wrong, played.
+pub fn script(bytes: &[u8]) {
+    static GRAPH: OnceLock<Arc<Graph>> = OnceLock::new();
+    let graph = GRAPH.get_or_init(|| {
+        let checked = check(include_str!("../../../examples/deploy.yaml"), &EmptyCatalogue, &Limits::default());
+        let definition = checked.definition.expect("the example is valid");
+        Arc::new(Graph::compile(&definition, limits()).expect("the example compiles"))
+    });
+    let limits = limits();
+    let (script, mut findings) = Script::read(bytes, &limits);
+    if findings.is_empty() {
+        findings = script.check(graph, &limits);
+    }
+    for finding in &findings {
+        assert!(finding.line >= 1 && finding.column >= 1, "{finding:?}");
+    }
+    for test in script.tests.iter().filter(|_| findings.is_empty()) {
+        rehearse(&script, test, graph);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod graph;
 pub mod interrupt;
 pub mod json;
 pub mod language;
+pub mod rehearsal;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod view;

@@ -98,3 +98,8 @@ fn no_text_of_a_definition_is_a_panic() {
 fn no_expression_is_a_panic() {
     survive("expression", targets::expression);
 }
+
+#[test]
+fn no_test_file_is_a_panic() {
+    survive("script", targets::script);
+}

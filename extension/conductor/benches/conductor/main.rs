@@ -92,6 +92,9 @@ fn completed(graph: &Graph, task: &str, index: Option<u32>) -> Reported<'static>
         closing: false,
         repetitions: 0,
         times: Times::default(),
+        input: None,
+        undo: None,
+        undoable: false,
         order: 1,
     }
 }

@@ -3,6 +3,7 @@
 use crate::engine::cause::Cause;
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
+use crate::graph::NodeId;
 use crate::view::task_lists::TaskLists;
 
 /// What one or more events changed, apart from [`crate::engine::state::Execution`] itself.
@@ -35,6 +36,8 @@ pub struct Changes {
     pub causes: Vec<Cause>,
     /// How the execution ended, if it did.
     pub end: Option<End>,
+    /// Transitions that fired, each by its task and its place in the task's list.
+    pub fired: Vec<(NodeId, u32)>,
 }
 
 /// What undoes a task that has ended.

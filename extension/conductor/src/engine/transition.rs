@@ -12,6 +12,8 @@ use crate::graph::{NodeId, Target};
 
 /// A transition that fires: what it publishes and where it leads.
 struct Fired<'a> {
+    /// Its place in the task's list.
+    place: u32,
     changes: variables::Changes,
     targets: &'a [Target],
 }
@@ -105,7 +107,7 @@ impl<'a> Conductor<'a> {
             self.publish_all(&node.publish, vars.as_ref(), &mut published, task, &mut bytes)?;
         }
         let mut fired = Vec::new();
-        for next in &node.next {
+        for (place, next) in node.next.iter().enumerate() {
             let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &published));
             let fires = match next.when {
                 None => true,
@@ -116,7 +118,7 @@ impl<'a> Conductor<'a> {
             if fires {
                 let mut changes = published.clone();
                 self.publish_all(&next.publish, vars.as_ref(), &mut changes, task, &mut bytes)?;
-                fired.push(Fired { changes, targets: &next.targets });
+                fired.push(Fired { place: place as u32, changes, targets: &next.targets });
             }
         }
         Ok((published, fired))
@@ -184,6 +186,7 @@ impl<'a> Conductor<'a> {
 
     fn follow(&mut self, ended: &EndedTask, published: variables::Changes, fired: Vec<Fired>) {
         let EndedTask { key, context, end, .. } = ended;
+        self.changes.fired.extend(fired.iter().map(|next| (key.node, next.place)));
         let leads = |target: &Target| matches!(target, Target::Task(..) | Target::Noop);
         let handled = !end.is_failure() || fired.iter().any(|next| next.targets.iter().any(leads));
         let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));

@@ -91,6 +91,8 @@ pub(crate) fn add(
         by_name.insert(name.clone(), node);
         nodes.push(Node {
             name,
+            action: call.as_ref().map(|call| call.action.clone()),
+            timeout: call.as_ref().and_then(|call| call.timeout.clone()),
             retry: task.undo.as_ref().and_then(|undo| undo.retry.as_ref()).map(|spec| compile_retry(spec, sources)),
             undoes: Some(id as NodeId),
             closing: true,

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// One finding of `workflow_validate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `WF001` to `WF508`.
+    /// `WF001` to `WF508`; `WF601` and `WF701` to `WF703` in a test file.
     pub code: Code,
     /// An error prevents the definition from being stored.
     pub severity: Severity,
@@ -40,7 +40,7 @@ pub enum Severity {
 pub struct Code(pub u16);
 
 impl Code {
-    /// Returns `syntax`, `graph`, `semantic`, `expression`, `schema`, `catalogue` or `runtime`.
+    /// Returns `syntax`, `graph`, `semantic`, `expression`, `schema`, `catalogue`, `runtime` or `test`.
     pub fn category(self) -> &'static str {
         match self.0 / 100 {
             0 => "syntax",
@@ -49,6 +49,7 @@ impl Code {
             3 => "expression",
             4 => "schema",
             5 => "catalogue",
+            7 => "test",
             _ => "runtime",
         }
     }

@@ -9,7 +9,7 @@ pub mod name;
 mod next;
 mod task;
 mod undo;
-mod walk;
+pub(crate) mod walk;
 pub mod words;
 mod workflow;
 

@@ -1,6 +1,8 @@
 //! Shared by the tests of the language.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod rehearsal;
+
 use conductor::language::catalogue::{Catalogue, EmptyCatalogue};
 use conductor::language::definition::Definition;
 use conductor::language::finding::{Finding, Severity};

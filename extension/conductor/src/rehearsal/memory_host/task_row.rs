@@ -1,6 +1,7 @@
 //! The rows of tasks.
 
 use crate::engine::commands::Again;
+use crate::engine::conductor::Advice;
 use crate::engine::state::{Context, TaskEnd, TaskKey};
 use crate::expression::Data;
 
@@ -62,6 +63,10 @@ pub struct TaskRow {
     pub completed: Option<f64>,
     /// Number of times it was claimed.
     pub attempts: u32,
+    /// What its worker advises on a retry, for its next report.
+    pub advice: Advice,
+    /// How many leases on it have expired.
+    pub lost_leases: u32,
     /// The reported result.
     pub result: Option<Data>,
     /// The reported error.

@@ -36,6 +36,11 @@ impl Ledger {
         }
     }
 
+    /// Returns when time makes something due next, in seconds since the start.
+    pub fn next_due(&self) -> Option<f64> {
+        self.rows.iter().filter_map(|row| row.due).chain(self.due).reduce(f64::min)
+    }
+
     /// Whether it has been running, or waiting for its signal, for too long.
     fn is_late(&self, row: usize) -> bool {
         let row = &self.rows[row];

@@ -11,7 +11,7 @@ use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
 use crate::view::task_lists::TaskLists;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod check;
@@ -20,6 +20,7 @@ mod known_lists;
 mod own_tasks;
 mod task_row;
 mod uncounted;
+mod workers;
 
 pub use task_row::{RowStatus, TaskRow};
 
@@ -72,6 +73,8 @@ pub struct Ledger {
     pub known_lists: Option<TaskLists>,
     /// Seconds since the start.
     pub now: f64,
+    /// Transitions that have fired, each by its task and its place in the task's list.
+    pub fired: BTreeSet<(NodeId, u32)>,
     /// When the workflow times out, in seconds since the start.
     due: Option<f64>,
     /// What is left of that time during a pause.
@@ -100,6 +103,7 @@ impl Ledger {
             output: None,
             over: false,
             known_lists: None,
+            fired: BTreeSet::new(),
         };
         ledger.control(|conductor| conductor.start(0.0));
         ledger
@@ -146,26 +150,6 @@ impl Ledger {
             }
             other => Err(Refused(format!("the task cannot be claimed: it is {other:?}"))),
         }
-    }
-
-    /// Lets the worker of a row die. Somebody else may claim it, unless the execution does not need it any more.
-    pub fn lose(&mut self, row: usize) -> Result<(), Refused> {
-        if self.rows[row].status != RowStatus::Running {
-            return Err(Refused(format!("the task is not running: it is {:?}", self.rows[row].status)));
-        }
-        if self.abandons(row) {
-            self.report(row, TaskEnd::Abandoned, None)?;
-            return Ok(());
-        }
-        let row = &mut self.rows[row];
-        (row.status, row.due, row.unknown) = (RowStatus::Ready, None, row.undo.is_some());
-        Ok(())
-    }
-
-    /// Whether nobody takes over a row whose worker dies: its execution has stopped.
-    pub fn abandons(&self, row: usize) -> bool {
-        let row = &self.rows[row];
-        self.status() != Status::Running && row.undo.is_none() && !row.closing
     }
 
     /// Reports a row. Returns how it ended, or `retrying`.
@@ -219,7 +203,7 @@ impl Ledger {
                     result: outcome.result.clone().or(nothing.clone()),
                     error: outcome.error.clone().or(nothing.clone()),
                     jitter: 0.5,
-                    advice: Advice::None,
+                    advice: row.advice,
                     closing: row.closing,
                     times: *times,
                     input: row.input.clone().or(nothing.clone()),
@@ -387,6 +371,7 @@ impl Ledger {
     }
 
     fn update(&mut self, changes: &Changes) {
+        self.fired.extend(&changes.fired);
         for (key, count) in &changes.released {
             let held = self.rows.iter_mut().filter(|row| row.key == *key && row.status == RowStatus::Held);
             held.take(*count as usize).for_each(|row| row.status = RowStatus::Ready);
@@ -482,6 +467,8 @@ impl Ledger {
                 started: None,
                 completed: matches!(status, RowStatus::Ended(_)).then_some(self.now),
                 attempts: 0,
+                advice: Advice::None,
+                lost_leases: 0,
                 result,
                 error: task.error,
                 undo: task.undo,

@@ -1,0 +1,113 @@
+//! Explores what may happen to a workflow: random outcomes at random times, until something looks wrong. What was found
+//! is reduced to the smallest test that shows it.
+
+mod flaws;
+mod improviser;
+mod shrink;
+mod written;
+
+pub use improviser::Samples;
+
+use super::chance::Chance;
+use super::play::{self, Cancel, Performance, Stop};
+use crate::expression::data;
+use crate::graph::Graph;
+use crate::interrupt;
+use crate::rehearsal::script::{Answer, AnswerKind};
+use flaws::flaws;
+use improviser::{Given, Improviser, Lines, draw_cancel};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// After this many executions without end, no more are played: each takes long.
+const MAX_ENDLESS: usize = 3;
+
+/// Something that looks wrong, and how it comes about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flaw {
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// A test that shows it, as an element of `tests`.
+    pub test: String,
+}
+
+/// A run in which something looks wrong.
+struct Example {
+    kind: String,
+    scene: usize,
+    cancel: Option<Cancel>,
+    given: Given,
+}
+
+impl Example {
+    /// Returns how much of it is not as it goes well: the run with the least is the easiest to understand.
+    fn cost(&self) -> usize {
+        let fails = |answer: &&Answer| !matches!(answer.kind, AnswerKind::Result(_) | AnswerKind::Signal(_));
+        let answers = || self.given.values().flatten();
+        let late = answers().filter(|answer| answer.after > 0.0).count();
+        answers().filter(fails).count() * 2 + late + usize::from(self.cancel.is_some()) * 2
+    }
+}
+
+/// Plays a workflow this many times, and returns each kind of flaw once. Every run draws one of the parameters, which must
+/// be valid and completed by defaults. The same seed gives the same runs.
+pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs: u64, seed: u64) -> Vec<Flaw> {
+    let scenes: Vec<Scene> = parameters.iter().map(|parameters| Scene { graph, parameters, samples }).collect();
+    let mut examples: Vec<Example> = Vec::new();
+    let mut endless = 0;
+    for run in interrupt::checked(0..runs).take_while(|_| !scenes.is_empty()) {
+        let mut chance = Chance::new(seed.wrapping_add(run));
+        let scene = chance.below(scenes.len());
+        let cancel = draw_cancel(&mut chance);
+        let (performance, given) = scenes[scene].play(Lines::new(), cancel, Some(chance));
+        for flaw in flaws(&performance) {
+            let example = Example { kind: flaw.kind, scene, cancel, given: given.clone() };
+            match examples.iter_mut().find(|known| known.kind == example.kind) {
+                Some(known) if known.cost() > example.cost() => *known = example,
+                Some(_) => {}
+                None => examples.push(example),
+            }
+        }
+        endless += usize::from(matches!(performance.stop, Some(Stop::Endless(_))));
+        if endless >= MAX_ENDLESS {
+            break;
+        }
+    }
+    let shown = examples.iter().enumerate().map(|(number, example)| scenes[example.scene].shown(example, number + 1));
+    shown.flatten().collect()
+}
+
+/// What stays the same while a run is reduced.
+struct Scene<'s> {
+    graph: &'s Arc<Graph>,
+    parameters: &'s Value,
+    samples: &'s Samples,
+}
+
+impl Scene<'_> {
+    /// Plays it with these answers; what they do not say is drawn or, without chance, goes well. Returns all answers that
+    /// were given.
+    fn play(&self, lines: Lines, cancel: Option<Cancel>, chance: Option<Chance>) -> (Performance, Given) {
+        let mut improviser = Improviser { lines, samples: self.samples, chance, cancel, given: Given::new() };
+        let performance = play::play(self.graph.clone(), data(self.parameters), &mut improviser);
+        (performance, improviser.given)
+    }
+
+    /// Reduces what leads to a flaw, and writes it as a test.
+    fn shown(&self, example: &Example, number: usize) -> Option<Flaw> {
+        let Example { kind, cancel, given, .. } = example;
+        let shows = |lines: &Lines, cancel| {
+            let (performance, _) = self.play(lines.clone(), cancel, None);
+            (flaws(&performance).iter().any(|flaw| flaw.kind == *kind), performance.looks)
+        };
+        let lines = given.iter().map(|(part, answers)| (part.clone(), answers.iter().cloned().map(Some).collect()));
+        let lines: Lines = lines.collect();
+        let cancel = cancel.filter(|_| !shows(&lines, None).0);
+        let lines = shrink::shrink(lines, |lines| shows(lines, cancel));
+        let (performance, given) = self.play(lines, cancel, None);
+        let message = flaws(&performance).into_iter().find(|flaw| flaw.kind == *kind)?.message;
+        let test = written::Test { name: &format!("{number}: {message}"), parameters: self.parameters, cancel };
+        let test = test.written(&given, &performance);
+        Some(Flaw { message, test })
+    }
+}

@@ -1,0 +1,91 @@
+//! What looks wrong with an execution.
+
+use crate::graph::NodeId;
+use crate::rehearsal::play::{Performance, Stop};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something that looks wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suspect {
+    /// What makes it the same as another.
+    pub kind: String,
+    /// What is wrong, in one sentence.
+    pub message: String,
+}
+
+/// All checks. Another one is one more function here.
+const CHECKS: [fn(&Performance) -> Vec<Suspect>; 5] =
+    [without_end, coded_errors, runs_twice, not_undone, broken_invariants];
+
+/// Returns everything that looks wrong.
+pub fn flaws(performance: &Performance) -> Vec<Suspect> {
+    CHECKS.iter().flat_map(|check| check(performance)).collect()
+}
+
+/// An execution that does not end, although every attempt did.
+fn without_end(performance: &Performance) -> Vec<Suspect> {
+    let suspect = |kind: &str, message: String| vec![Suspect { kind: kind.to_owned(), message }];
+    match &performance.stop {
+        None => Vec::new(),
+        Some(Stop::Endless(message)) => suspect("endless", message.clone()),
+        Some(Stop::Waits(what)) => {
+            suspect("waits", format!("the execution does not end: it is still waiting for {}", what.join(", ")))
+        }
+        Some(Stop::Unanswered(message, _)) => suspect("unanswered", message.clone()),
+    }
+}
+
+/// What the engine itself finds fault with: expressions that fail to evaluate, joins that can't fire, endless cycles. An
+/// error that a worker reported has no code.
+fn coded_errors(performance: &Performance) -> Vec<Suspect> {
+    let coded = performance.ledger.errors.iter().filter_map(|(_, cause)| {
+        let task = cause.task.as_deref().unwrap_or_default();
+        Some(Suspect { kind: format!("{} {task}", cause.code?), message: cause.message.clone() })
+    });
+    coded.collect()
+}
+
+/// A task that ran more than once because several branches reached it, as it does without `join`.
+fn runs_twice(performance: &Performance) -> Vec<Suspect> {
+    let ledger = &performance.ledger;
+    let mut routes: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
+    for row in &performance.attempts {
+        let key = ledger.rows[*row].key;
+        if ledger.graph().node(key.node).split {
+            routes.entry(key.node).or_default().insert(key.route);
+        }
+    }
+    let twice = routes.into_iter().filter(|(_, routes)| routes.len() > 1);
+    twice.map(|(node, routes)| suspect_of(ledger.name(node), routes.len())).collect()
+}
+
+fn suspect_of(task: &str, times: usize) -> Suspect {
+    let message = format!("task {task} runs {times} times, once for each branch that reaches it: it has no `join`");
+    Suspect { kind: format!("twice {task}"), message }
+}
+
+/// A completed task that is not undone, although the workflow ended in a way that undoes, and no undo failed.
+fn not_undone(performance: &Performance) -> Vec<Suspect> {
+    let ledger = &performance.ledger;
+    if !ledger.over || !ledger.graph().undoes_at(ledger.status()) || ledger.execution.state.forced {
+        return Vec::new();
+    }
+    let undone: BTreeSet<usize> = ledger.rows.iter().filter_map(|row| row.undoes).collect();
+    let left = (0..ledger.rows.len()).find(|row| ledger.rows[*row].undo_number.is_some() && !undone.contains(row));
+    let told = left.map(|row| {
+        let name = ledger.name(ledger.rows[row].key.node);
+        let message = format!("task {name} has completed and is not undone: `finally` failed after a success");
+        Suspect { kind: format!("not undone {name}"), message }
+    });
+    told.into_iter().collect()
+}
+
+/// A mistake of the engine.
+fn broken_invariants(performance: &Performance) -> Vec<Suspect> {
+    let broken = performance.ledger.check();
+    let told = broken.into_iter().next().map(|broken| Suspect {
+        kind: "invariant".to_owned(),
+        message: format!("the engine broke one of its invariants, which is a bug of pg_workflow: {broken}"),
+    });
+    told.into_iter().collect()
+}

@@ -1,0 +1,51 @@
+//! What workers do besides finishing their work: they advise on retries, and they die.
+
+use super::{Ledger, Outcome, Refused, RowStatus};
+use crate::engine::conductor::Advice;
+use crate::engine::state::{Status, TaskEnd};
+use crate::expression::Data;
+
+/// How many leases on a task may expire if neither the task nor a setting says so: the default of
+/// `pg_workflow.max_lost_leases`.
+const MAX_LOST_LEASES: u32 = 5;
+
+impl Ledger {
+    /// Lets the lease on a running row expire: its task can be claimed again, or ends as abandoned.
+    pub fn lose(&mut self, row: usize) -> Result<(), Refused> {
+        let task = &mut self.rows[row];
+        if task.status != RowStatus::Running {
+            return Err(Refused(format!("nobody works on the task: it is {:?}", task.status)));
+        }
+        task.lost_leases += 1;
+        let lost = task.lost_leases;
+        if !self.abandons(row, lost) {
+            let task = &mut self.rows[row];
+            (task.status, task.due, task.unknown) = (RowStatus::Ready, None, task.undo.is_some());
+            return Ok(());
+        }
+        let error = Data::from_pairs([
+            ("type", Data::from("abandoned")),
+            ("message", Data::from(format!("{lost} leases on it have expired"))),
+            ("lost_leases", Data::from(lost)),
+        ]);
+        self.report_all(&[Outcome { row, end: TaskEnd::Abandoned, result: None, error: Some(error) }]).map(drop)
+    }
+
+    /// Whether nobody takes over a row whose leases have expired so many times: one time too many, or its execution has
+    /// stopped and does not need to know whether it was done.
+    pub fn abandons(&self, row: usize, lost: u32) -> bool {
+        let row = &self.rows[row];
+        let most = self.graph.node(row.key.node).max_lost_leases.unwrap_or(MAX_LOST_LEASES);
+        let is_wanted = row.closing || row.undo.is_some() || self.execution.status == Status::Running;
+        lost >= most || !is_wanted
+    }
+
+    /// Reports a row, with its worker's advice on a retry.
+    pub fn report_advised(&mut self, outcome: Outcome, advice: Advice) -> Result<(), Refused> {
+        let row = outcome.row;
+        self.rows[row].advice = advice;
+        let reported = self.report_all(&[outcome]);
+        self.rows[row].advice = Advice::None;
+        reported.map(drop)
+    }
+}

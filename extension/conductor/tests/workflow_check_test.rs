@@ -1,0 +1,242 @@
+//! The command `workflow-check test`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const ORDER: &str = "ref: shop.order
+label: Order
+version: 1.0.0
+tasks:
+  - name: charge
+    action: shop.charge
+    next:
+      - {when: \"{{ succeeded() }}\", do: ship}
+      - {when: \"{{ failed() }}\", do: apologise}
+  - {name: ship, action: shop.ship}
+  - {name: apologise, action: shop.mail}
+";
+
+const PASSES: &str = "workflow: order.yaml
+tests:
+  - name: it ships
+    default: {result: 1}
+    expect: {status: completed, ran: [charge, ship]}
+";
+
+/// Its first test passes, and its second fails twice.
+const FAILS: &str = "workflow: order.yaml
+default: {result: 1}
+tests:
+  - {name: it ships, expect: {ran: [charge, ship]}}
+  - name: a <declined> card & \"tears\"
+    expect:
+      status: failed
+      ran: [charge]
+";
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_workflow-check")).arg("test").args(arguments).output().unwrap()
+}
+
+/// Returns a folder for one test, with a definition in it.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("workflow_check_test").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("order.yaml"), ORDER).unwrap();
+    folder
+}
+
+fn file(folder: &Path, name: &str, content: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn the_tests_in_examples_pass_and_cover_everything() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/deploy.test.yaml");
+    let output = run(&["--coverage-threshold", "100", file]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    assert!(printed(&output).contains("5 tests: 5 passed, 0 failed\n"), "{}", printed(&output));
+}
+
+#[test]
+fn tests_that_pass_are_listed() {
+    let path = file(&folder("pass"), "a.yaml", PASSES);
+    let output = run(&[&path]);
+    assert_eq!(printed(&output), "passed it ships\n1 test: 1 passed, 0 failed\n");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn each_difference_is_shown_with_its_line() {
+    let path = file(&folder("fail"), "a.yaml", FAILS);
+    let output = run(&[&path]);
+    let expected = format!(
+        "passed it ships
+FAILED a <declined> card & \"tears\"
+  {path}:7: status: expected failed; got completed
+  {path}:8: ran: expected [charge]; got [charge, ship]
+2 tests: 1 passed, 1 failed
+"
+    );
+    assert_eq!(printed(&output), expected);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn an_answer_that_is_missing_comes_with_its_remedy() {
+    let path = file(&folder("remedy"), "a.yaml", &PASSES.replace("    default: {result: 1}\n", ""));
+    let output = run(&[&path]);
+    let expected = format!(
+        "FAILED it ships
+  {path}:4: play: expected the execution ends; got task charge has no answer
+    help: add `charge: {{result: …}}` to `answers`, or a `default`
+1 test: 0 passed, 1 failed
+"
+    );
+    assert_eq!(printed(&output), expected);
+}
+
+#[test]
+fn the_results_are_also_written_for_machines() {
+    let folder = folder("junit");
+    let (good, bad) = (file(&folder, "good.yaml", PASSES), file(&folder, "bad.yaml", FAILS));
+    let broken = file(&folder, "broken.yaml", "workflow: order.yaml");
+    let xml = folder.join("results.xml");
+    let output = run(&["--junit", &xml.to_string_lossy(), &good, &bad, &broken]);
+    assert_eq!(output.status.code(), Some(2));
+    let written = std::fs::read_to_string(&xml).unwrap();
+    let lines: Vec<String> = written.lines().map(|line| without_time(line.trim())).collect();
+    let expected = [
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>".to_owned(),
+        "<testsuites>".to_owned(),
+        format!("<testsuite name=\"{good}\" tests=\"1\" failures=\"0\" errors=\"0\">"),
+        format!("<testcase name=\"it ships\" classname=\"{good}\" file=\"{good}\" line=\"3\"/>"),
+        "</testsuite>".to_owned(),
+        format!("<testsuite name=\"{bad}\" tests=\"2\" failures=\"1\" errors=\"0\">"),
+        format!("<testcase name=\"it ships\" classname=\"{bad}\" file=\"{bad}\" line=\"4\"/>"),
+        format!(
+            "<testcase name=\"a &lt;declined&gt; card &amp; &quot;tears&quot;\" classname=\"{bad}\" file=\"{bad}\" line=\"5\">"
+        ),
+        format!(
+            "<failure message=\"{bad}:7: status: expected failed; got completed\">{bad}:7: status: expected failed; got \
+             completed&#10;{bad}:8: ran: expected [charge]; got [charge, ship]</failure>"
+        ),
+        "</testcase>".to_owned(),
+        "</testsuite>".to_owned(),
+        format!("<testsuite name=\"{broken}\" tests=\"1\" failures=\"0\" errors=\"1\">"),
+        format!("<testcase name=\"{broken}\" classname=\"{broken}\">"),
+        "<error message=\"1 error\"/>".to_owned(),
+        "</testcase>".to_owned(),
+        "</testsuite>".to_owned(),
+        "</testsuites>".to_owned(),
+    ];
+    assert_eq!(lines, expected);
+}
+
+/// Removes how long something took.
+fn without_time(line: &str) -> String {
+    match line.split_once(" time=\"") {
+        Some((before, after)) => format!("{before}{}", after.split_once('"').unwrap().1),
+        None => line.to_owned(),
+    }
+}
+
+#[test]
+fn what_no_test_reached_is_listed() {
+    let folder = folder("coverage");
+    let path = file(&folder, "a.yaml", PASSES);
+    let order = folder.join("order.yaml").display().to_string();
+    let output = run(&["--coverage", &path]);
+    let expected = format!(
+        "passed it ships
+1 test: 1 passed, 0 failed
+{order}: 60 % covered (3 of 5 tasks and transitions)
+  {order}:9: transition from charge to apologise when {{{{ failed() }}}}
+  {order}:11: task apologise
+"
+    );
+    assert_eq!(printed(&output), expected);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn coverage_counts_all_files_together_and_may_be_too_low() {
+    let folder = folder("threshold");
+    let good = file(&folder, "good.yaml", PASSES);
+    let declined =
+        PASSES.replace("{result: 1}", "{result: 1}\n    answers: {charge: {fail: 1}}").replace("ship]", "apologise]");
+    let declined = file(&folder, "declined.yaml", &declined);
+    let output = run(&["--coverage-threshold", "60.5", &good]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        printed(&output).ends_with("order.yaml: less than the 60.5 % that are asked for\n"),
+        "{}",
+        printed(&output)
+    );
+    assert_eq!(run(&["--coverage-threshold", "60", &good]).status.code(), Some(0));
+    assert_eq!(run(&["--coverage-threshold", "100", &good, &declined]).status.code(), Some(0));
+}
+
+#[test]
+fn files_that_can_not_be_used_are_status_2_and_the_others_are_run() {
+    let folder = folder("unusable");
+    let good = file(&folder, "good.yaml", PASSES);
+    file(&folder, "broken.yaml", &ORDER.replace("do: ship", "do: shipp"));
+    for (content, shown) in [
+        (PASSES.replace("workflow: order.yaml\n", ""), "error[WF004]: a test file has no `workflow`"),
+        (PASSES.replace("order.yaml", "nowhere.yaml"), "nowhere.yaml can't be used: No such file"),
+        (PASSES.replace("order.yaml", "broken.yaml"), "error[WF104]: transition to the undefined task `shipp`"),
+        (PASSES.replace("charge, ship", "charge, shipp"), "error[WF701]: there is no task `shipp`"),
+        (PASSES.replace("tests:", "test:"), "error[WF003]: unknown field `test` of a test file"),
+    ] {
+        let bad = file(&folder, "bad.yaml", &content);
+        let output = run(&[&bad, &good]);
+        assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+        assert!(printed(&output).contains(shown), "{}", printed(&output));
+        assert!(printed(&output).ends_with("passed it ships\n1 test: 1 passed, 0 failed, 1 file can't be used\n"));
+    }
+    let output = run(&["/nowhere/at/all.yaml", &good]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(printed(&output).contains("/nowhere/at/all.yaml: No such file"), "{}", printed(&output));
+}
+
+#[test]
+fn wrong_arguments_are_explained() {
+    for (arguments, message) in [
+        (&[][..], "name a test file"),
+        (&["--junit"], "--junit needs a value"),
+        (&["--coverage-threshold", "all", "a.yaml"], "--coverage-threshold must be 0 to 100, not all"),
+        (&["--coverage-threshold", "101", "a.yaml"], "--coverage-threshold must be 0 to 100, not 101"),
+        (&["--covrage", "a.yaml"], "unknown option --covrage"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told.starts_with(&format!("workflow-check: {message}\n\n"))
+                || told.starts_with(&format!("workflow-check: {message}\nUsage")),
+            "{told}"
+        );
+    }
+    let path = file(&folder("arguments"), "a.yaml", PASSES);
+    assert_eq!(run(&["--junit", "/nowhere/at/all.xml", &path]).status.code(), Some(2));
+}
+
+#[test]
+fn nothing_in_a_file_reaches_the_terminal_as_a_command() {
+    let folder = folder("escape");
+    let hostile = PASSES.replace("name: it ships", "name: \"\\e[31m\\r\"").replace("completed", "failed");
+    let hostile = hostile.replace("default: {result: 1}", "default: {fail: {message: \"\\e[31m\"}}");
+    let path = file(&folder, "a.yaml", &hostile);
+    let xml = folder.join("results.xml");
+    let output = run(&["--junit", &xml.to_string_lossy(), &path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!output.stdout.contains(&0x1b) && !output.stdout.contains(&b'\r'));
+    assert!(!std::fs::read(&xml).unwrap().contains(&0x1b));
+}
