@@ -7,6 +7,13 @@ COMMENT ON FUNCTION pg_catalog.workflow_validate(text) IS
   'Returns everything that is wrong with a definition, YAML or JSON text, in source order: one row per finding with its code (WF001 to WF508), severity (error or warning), category, message, hint, the path in the document, the task and the expression concerned, and the line and column in the source, counted from 1. No rows: it can be stored as is. Error: WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_validate(text) FROM PUBLIC;
 
+CREATE FUNCTION pg_catalog.workflow_test(source text, script jsonb)
+RETURNS TABLE (test text, passed boolean, differences jsonb, took interval)
+LANGUAGE c STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_test_wrapper';
+COMMENT ON FUNCTION pg_catalog.workflow_test(text, jsonb) IS
+  'Plays a definition, YAML or JSON text, in memory and in virtual time, with the answers of a test script in place of workers, and compares what happens with what the script expects. Returns one row per test: its name, whether it passed, every expectation that was not met (an array of objects with what, expected, got, hint and line), and how long the execution took in its own time. Actions are not looked up, and nothing is stored. Errors: WF613 for null; the code of the first error in the definition or in the script, with all findings as JSON in the detail.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_test(text, jsonb) FROM PUBLIC;
+
 CREATE FUNCTION workflow.define(source text, now timestamptz) RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_define_wrapper';

@@ -27,7 +27,7 @@ BEGIN
     WHEN function_name IN ('check_outcomes', 'flaw_of', 'interval_of', 'read_outcomes', 'write_answers') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
     WHEN function_name IN ('workflow_status', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
-      'workflow_check', 'workflow_validate') THEN 'reader'
+      'workflow_check', 'workflow_validate', 'workflow_test') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
       'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_prune', 'workflow_schedule', 'workflow_unschedule',
       'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'

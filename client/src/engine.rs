@@ -20,7 +20,7 @@ mod ticker;
 mod work;
 
 pub use control::RerunInput;
-pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput};
+pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
 pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
 pub use privilege::Level;
 pub use signal::{SignalInput, SignalState};
@@ -71,6 +71,19 @@ impl Engine {
              FROM pg_catalog.workflow_validate(source => $1)",
         )
         .bind(source)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Plays a definition in memory, with the answers of a test script in place of workers, and compares what happens with
+    /// what the script expects. An invalid definition or script is refused with the code of its first error.
+    pub async fn test<'e>(executor: impl PgExecutor<'e>, source: &str, script: &Value) -> Result<Vec<TestResult>> {
+        Ok(query_as(
+            "SELECT test, passed, differences, extract(epoch FROM took)::float8 AS took \
+             FROM pg_catalog.workflow_test(source => $1, script => $2)",
+        )
+        .bind(source)
+        .bind(Json(script))
         .fetch_all(executor)
         .await?)
     }

@@ -8,4 +8,5 @@ pub mod heartbeat;
 pub mod rerun;
 pub mod resolve;
 pub mod start;
+pub mod test;
 pub mod work;

@@ -52,6 +52,19 @@ impl TryFrom<String> for Severity {
     }
 }
 
+/// What came of one test of a definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct TestResult {
+    /// Name of the test.
+    pub test: String,
+    /// Whether everything was as expected.
+    pub passed: bool,
+    /// What was not: an array of objects with `what`, `expected`, `got`, `hint` and `line`.
+    pub differences: Value,
+    /// How long the execution took in its own time, in seconds.
+    pub took: f64,
+}
+
 /// Language of a diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GraphFormat {

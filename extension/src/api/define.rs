@@ -145,7 +145,7 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
     Ok(id)
 }
 
-fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error {
+pub(super) fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error {
     let Some(first) = first else {
         return Error::refused("WF001", "the definition is empty", "see the findings of workflow_validate");
     };

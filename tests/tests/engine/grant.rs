@@ -38,6 +38,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_graph('demo.w')",
             "workflow_check()",
             "workflow_validate('{ref: demo.x}')",
+            "workflow_test('{ref: demo.x, label: X, version: 1, tasks: [{name: a}]}', '{\"tests\": [{\"name\": \"t\", \"expect\": {\"status\": \"completed\"}}]}')",
             "workflow_find_pack({pack})",
             "workflow_find_pack_by_ref('demo')",
             "workflow_list_packs()",

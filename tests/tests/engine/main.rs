@@ -8,6 +8,7 @@ mod closing;
 mod compiled_again;
 mod control;
 mod define;
+mod definition_test;
 mod durability;
 mod encoding;
 mod event;

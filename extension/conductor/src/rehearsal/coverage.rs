@@ -81,6 +81,10 @@ impl Coverage {
             let Some(id) = graph.find(&task.name) else { continue };
             let reached = self.tasks.contains(&id);
             count(reached, &|| format!("tasks[{number}]"), &|| format!("task {}", task.name));
+            if let Some(undo) = graph.node(id).undo.as_ref().filter(|undo| undo.call.is_some()) {
+                let path = || format!("tasks[{number}].undo");
+                count(self.tasks.contains(&undo.node), &path, &|| format!("undo of task {}", task.name));
+            }
             // The graph has no transition for the command `retry` alone.
             let kept = task.next.iter().enumerate().filter(|(_, next)| next.targets != ["retry"]);
             for (place, (written, next)) in interrupt::checked(kept.enumerate()) {
