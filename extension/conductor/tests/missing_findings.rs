@@ -13,9 +13,11 @@ fn wf310_a_parameter_that_may_be_missing() {
     let finding = warning("WF310", &with(optional, "{{ parameters.§note }}"));
     assert_eq!(hint(&finding), "write `parameters.note | default(…)`, or add it to `required`");
     warning("WF310", &with(optional, "a {{ parameters['§note'] }}"));
-    let finding = warning("WF310", &with(optional, "{{ parameters.§note.x | default(1) }}"));
-    assert!(hint(&finding).starts_with("`default` covers only the last name"), "{finding:?}");
+    let finding = warning("WF310", &with(optional, "{{ (parameters.§note ~ 1) | default(1) }}"));
+    assert!(hint(&finding).starts_with("`default` covers a name, not"), "{finding:?}");
     for guarded in [
+        "{{ parameters.note.x | default(1) }}",
+        "{{ parameters.note.x if parameters.note.x is defined else 1 }}",
         "{{ parameters.note | default('') }}",
         "{{ (parameters.note | default({})).x | default(1) }}",
         "{{ parameters.note if parameters.note is defined else '' }}",
@@ -52,7 +54,7 @@ fn wf310_a_condition_may_know_that_the_parameter_is_there() {
 }
 
 #[test]
-fn wf302_a_default_covers_only_the_last_name() {
+fn wf302_a_default_covers_every_name_before_it() {
     let choice = |value: &str| {
         workflow(&format!(
             "tasks:\n  - name: a\n    action: ci.a\n    decision:\n      - {{when: '{{{{ result().x }}}}', next: b}}\n      \
@@ -60,10 +62,10 @@ fn wf302_a_default_covers_only_the_last_name() {
              - {{name: c, action: ci.c, input: {{x: '{{{{ {value} }}}}'}}}}\n"
         ))
     };
-    let finding = warning("WF302", &choice("vars.§x.y | default(1)"));
-    assert_eq!(hint(&finding), "`default` covers only the last name: write `(vars.x | default({})).…`");
+    let finding = warning("WF302", &choice("(vars.§x ~ 1) | default(1)"));
+    assert_eq!(hint(&finding), "`default` covers a name, not what is computed from it: write `vars.x | default(…)`");
     error("WF302", &choice("vars.§x.y"));
-    error("WF302", &choice("vars.§z.y | default(1)"));
+    valid(&choice("vars.x.y | default(1)"));
     valid(&choice("(vars.x | default({})).y | default(1)"));
     valid(&choice("vars.x | default(1)"));
     valid(&choice("vars.x.y if vars.x is defined else 1"));

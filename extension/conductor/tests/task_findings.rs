@@ -26,12 +26,13 @@ fn choice(value: &str) -> String {
 fn wf304_a_task_of_one_way_read_where_the_ways_meet() {
     let finding = warning("WF304", &choice("{{ task.§b.result }}"));
     assert_eq!(finding.message, "the task `b` may not have run before `d`: it is not on every path there");
-    assert_eq!(hint(&finding), "write `… if task.b is defined else …`");
+    assert_eq!(hint(&finding), "write `… if task.b is defined else …`, or end it with `| default(…)`");
     assert_eq!((finding.task.as_deref(), finding.path.as_str()), (Some("d"), "tasks[3].input.x"));
     assert_eq!(finding.expression.as_deref(), Some("{{ task.b.result }}"));
     warning("WF304", &choice("{{ task.§b.status }}"));
-    warning("WF304", &choice("{{ task.§b.result.x | default(1) }}"));
+    warning("WF304", &choice("{{ (task.§b.result ~ 1) | default(1) }}"));
     for right in [
+        "{{ task.b.result.x | default(1) }}",
         "{{ task.a.result }}",
         "{{ task.b.result if task.b is defined else task.c.result }}",
         "{{ (task.b | default({})).result | default(1) }}",

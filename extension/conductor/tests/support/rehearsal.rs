@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use conductor::graph::Graph;
+use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::finding::Finding;
 use conductor::language::limits::Limits;
+use conductor::language::validate::{Checked, check};
 use conductor::rehearsal::{Script, Verdict, rehearse};
 
-use super::{unmarked, valid, workflow};
+use super::{unmarked, workflow};
 
 /// Returns the graph of a workflow with these tasks, or other fields.
 pub fn graph(rest: &str) -> Arc<Graph> {
-    Arc::new(Graph::compile(&valid(&workflow(rest)), Limits::default()).unwrap())
+    let Checked { definition, findings } = check(workflow(rest), &EmptyCatalogue, &Limits::default());
+    let definition = definition.unwrap_or_else(|| panic!("{findings:#?}"));
+    Arc::new(Graph::compile(&definition, Limits::default()).unwrap())
 }
 
 /// Returns all findings about a test file, and the script.

@@ -1,7 +1,7 @@
 //! Compiling templates with a filter around every operand whose walk costs fuel: why is explained in [`super::metered`].
 
 use super::metered::{
-    BOUNDED, CHECKED, FILTERED, METERED, SEQUENCE_FILTERS, SHALLOW_FILTERS, SHALLOW_TESTS, SLICED, SORTED,
+    BOUNDED, CHECKED, FILTERED, MAYBE, METERED, SEQUENCE_FILTERS, SHALLOW_FILTERS, SHALLOW_TESTS, SLICED, SORTED,
     SORTING_FILTERS, TAKEN_APART, TOUCHED, TOUCHING_FILTERS,
 };
 use minijinja::Error;
@@ -57,6 +57,27 @@ fn container<'a>(it: &GetItem<'a>) -> Expr<'a> {
     if is_near { copy(&it.expr) } else { filtered(TOUCHED, &it.expr) }
 }
 
+/// Copies what may be undefined, from whichever of its names on: `vars.x.y | default(0)` is 0 if there is no `x`, either.
+fn possible<'a>(operand: &Expr<'a>) -> Expr<'a> {
+    let part = |part: &Expr<'a>| match part {
+        Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => through(MAYBE, possible(part), part.span()),
+        other => copy(other),
+    };
+    match operand {
+        Expr::GetAttr(it) => Expr::GetAttr(Spanned::new(GetAttr { expr: part(&it.expr), name: it.name }, it.span())),
+        Expr::GetItem(it) if matches!(it.subscript_expr, Expr::Const(_)) => {
+            let copied = GetItem { expr: part(&it.expr), subscript_expr: copy(&it.subscript_expr) };
+            Expr::GetItem(Spanned::new(copied, it.span()))
+        }
+        Expr::IfExpr(it) => {
+            let (true_expr, false_expr) = (possible(&it.true_expr), it.false_expr.as_ref().map(possible));
+            let copied = IfExpr { test_expr: copy(&it.test_expr), true_expr, false_expr };
+            Expr::IfExpr(Spanned::new(copied, it.span()))
+        }
+        other => copy(other),
+    }
+}
+
 fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
     match expression {
         Expr::Var(it) => Expr::Var(Spanned::new(Var { id: it.id }, it.span())),
@@ -102,13 +123,18 @@ fn copy<'a>(expression: &Expr<'a>) -> Expr<'a> {
             };
             let operand = it.expr.as_ref().map(|operand| match filter {
                 Some(filter) => filtered(filter, operand),
+                None if matches!(it.name, "default" | "d") => possible(operand),
                 None => copy(operand),
             });
             let copied = Filter { name: it.name, expr: operand, args: arguments(&it.args) };
             Expr::Filter(Spanned::new(copied, it.span()))
         }
         Expr::Test(it) => {
-            let operand = if SHALLOW_TESTS.contains(&it.name) { copy } else { metered };
+            let operand = match it.name {
+                "defined" | "undefined" => possible,
+                name if SHALLOW_TESTS.contains(&name) => copy,
+                _ => metered,
+            };
             let copied = Test { name: it.name, expr: operand(&it.expr), args: arguments(&it.args) };
             Expr::Test(Spanned::new(copied, it.span()))
         }

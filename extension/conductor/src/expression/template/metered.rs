@@ -37,6 +37,8 @@ pub(super) const FILTERED: &str = "__filtered";
 pub(super) const TAKEN_APART: &str = "__taken_apart";
 /// The filter around what is sorted.
 pub(super) const SORTED: &str = "__sorted";
+/// The filter around all of a path but its last name, if the whole may be undefined: what is undefined has no members.
+pub(super) const MAYBE: &str = "__maybe";
 /// The filter that only checks.
 pub(super) const CHECKED: &str = "__checked";
 
@@ -110,6 +112,10 @@ pub fn register(environment: &mut Environment<'static>, depth: usize) {
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
         meter.taken_apart(state, value)
+    });
+    environment.add_filter(MAYBE, |value: Value| match value.is_undefined() {
+        true => Value::from(()),
+        false => value,
     });
     environment.add_filter(CHECKED, |value: Value| {
         interrupt::check();

@@ -34,9 +34,9 @@ pub enum Guard {
     /// It must not be.
     #[default]
     None,
-    /// Something made from it may be, but not the member itself: `vars.x.y | default(0)`.
+    /// Something made from it may be, but not the member itself: `(vars.x + 1) | default(0)`.
     Inside,
-    /// It may be: `vars.x | default(0)`, or the template asks whether `vars.x is defined`.
+    /// It may be: `vars.x.y | default(0)`, or the template asks whether `vars.x is defined`.
     Whole,
 }
 
@@ -218,7 +218,7 @@ impl Collector {
                 let at = test.span().start_offset as usize;
                 self.found.tests.push(Named { name: test.name.to_owned(), at, argument });
                 let asks = matches!(test.name, "defined" | "undefined");
-                if let Some(path) = Path::of(&test.expr).filter(|path| asks && path.len() <= 1) {
+                if let Some(path) = Path::of(&test.expr).filter(|_| asks) {
                     self.found.asked.insert((path.root.to_owned(), path.member(0).map(|(name, _)| name)));
                 }
                 match asks {
@@ -326,8 +326,7 @@ impl Collector {
 
     fn read(&mut self, path: &Path<'_>) {
         let (member, member_at) = path.member(0).map_or((None, path.at), |(name, at)| (Some(name), at));
-        let guard = if path.len() > 1 { self.guard.min(Guard::Inside) } else { self.guard };
-        let (field, conditional) = (path.member(1), self.conditional);
+        let (field, guard, conditional) = (path.member(1), self.guard, self.conditional);
         self.found.reads.push(Read {
             root: path.root.to_owned(),
             member,

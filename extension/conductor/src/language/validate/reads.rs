@@ -212,8 +212,8 @@ fn initialize(read: &Read, name: &str) -> String {
     }
 }
 
-/// Returns the hint for `default` that is applied to more than the name that may be unset.
+/// Returns the hint for `default` that is applied to more than a name.
 fn covers_less(root: &str, name: &str) -> String {
     let name = shorten(name, 80);
-    format!("`default` covers only the last name: write `({root}.{name} | default({{}})).…`")
+    format!("`default` covers a name, not what is computed from it: write `{root}.{name} | default(…)`")
 }

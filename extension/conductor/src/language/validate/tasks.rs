@@ -189,12 +189,8 @@ impl Expressions<'_> {
 fn if_defined(read: &Read, name: &str) -> String {
     let shown = path(name);
     match read.guard {
-        Guard::None => format!("write `… if {shown} is defined else …`"),
-        _ => {
-            let field = read.field.as_ref().map_or("result", |(field, _)| field.as_str());
-            let field = shorten(field, 80);
-            format!("`default` covers only the last name: write `({shown} | default({{}})).{field} | default(…)`")
-        }
+        Guard::None => format!("write `… if {shown} is defined else …`, or end it with `| default(…)`"),
+        _ => format!("`default` covers a name, not what is computed from it: write `{shown}.… | default(…)`"),
     }
 }
 
