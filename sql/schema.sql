@@ -323,6 +323,7 @@ CREATE TABLE workflow.workflow_task_execution (
   held boolean NOT NULL DEFAULT false,
   calls boolean NOT NULL DEFAULT false,
   closing boolean NOT NULL DEFAULT false,
+  waits boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
   task_name text NOT NULL,
   action_ref text,
@@ -371,6 +372,7 @@ CREATE INDEX workflow_task_execution_held_idx
   ON workflow.workflow_task_execution (part, workflow_execution, task_name, route, visit, task_index) WHERE held;
 CREATE INDEX workflow_task_execution_retry_idx ON workflow.workflow_task_execution (next_retry_at, id)
   WHERE next_retry_at IS NOT NULL;
+CREATE INDEX workflow_task_execution_waits_idx ON workflow.workflow_task_execution (signal, id) WHERE waits;
 CREATE INDEX workflow_task_execution_timed_out_idx ON workflow.workflow_task_execution (id) WHERE timed_out;
 COMMENT ON TABLE workflow.workflow_task_execution IS
   'One row per task, one per item: the work that workers claim and report.';
@@ -409,6 +411,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.calls IS
   'Whether its action is a workflow: a child execution does the work, and no worker can claim it.';
 COMMENT ON COLUMN workflow.workflow_task_execution.closing IS
   'Whether it still runs once its workflow has failed, timed out or been cancelled: a handler of a failure, a task listed beside fail, the finally task, or what follows from one of them.';
+COMMENT ON COLUMN workflow.workflow_task_execution.waits IS 'Whether it is waiting for its signal.';
 COMMENT ON COLUMN workflow.workflow_task_execution.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.workflow_task_execution.updated IS 'When the row last changed.';
 COMMENT ON COLUMN workflow.workflow_task_execution.queue_at IS
@@ -450,6 +453,7 @@ CREATE TABLE workflow.signal (
   name text NOT NULL,
   key text,
   payload jsonb,
+  error jsonb,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (id, part),
@@ -467,6 +471,7 @@ COMMENT ON COLUMN workflow.signal.task IS 'The task execution that it completed;
 COMMENT ON COLUMN workflow.signal.name IS 'The name that tasks wait for.';
 COMMENT ON COLUMN workflow.signal.key IS 'Sending a signal of the same name with the same key again has no effect.';
 COMMENT ON COLUMN workflow.signal.payload IS 'The result of the task that waited.';
+COMMENT ON COLUMN workflow.signal.error IS 'The error of the task that waited, which fails; NULL: it completes.';
 COMMENT ON COLUMN workflow.signal.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.signal.updated IS 'When the row last changed.';
 

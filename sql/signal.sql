@@ -3,10 +3,58 @@
 -- A signal that arrives before its task waits is kept. The execution's lock decides between a signal, the end of the wait and
 -- everything else: whoever gets it first wins.
 
-CREATE FUNCTION pg_catalog.workflow_signal(execution_id bigint, name text, payload jsonb DEFAULT NULL, key text DEFAULT NULL)
+CREATE FUNCTION pg_catalog.workflow_signal(execution_id bigint, name text, payload jsonb DEFAULT NULL, key text DEFAULT NULL,
+  error jsonb DEFAULT NULL)
 RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_signal_wrapper';
-COMMENT ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text) IS
-  'Sends a signal to an execution: the oldest task that waits for this name completes, with the payload as its result. Returns delivered, or kept if no task is waiting for it yet: the next one that waits gets it immediately. key: sending a signal of this name with the same key again changes nothing, and returns the same answer, or delivered if a kept signal has been delivered since. Errors: WF611 if the execution has ended, if it is stopping and no task waits for that name, or if no task of its workflow ever does; WF613 null, or a name or key that is too long; WF614 a payload that is too large; WF616 no such execution; WF618 driven from outside.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text, jsonb) IS
+  'Sends a signal to an execution: the oldest task that waits for this name completes, with the payload as its result, or fails with the error, if one is given. Returns delivered, or kept if no task is waiting for it yet: the next one that waits gets it immediately. key: sending a signal of this name with the same key again changes nothing, and returns the same answer, or delivered if a kept signal has been delivered since. Errors: WF611 if the execution has ended, if it is stopping and no task waits for that name, if no task of its workflow ever does, or if the last one that did has timed out; WF613 null, both a payload and an error, or a name or key that is too long; WF614 a payload or error that is too large; WF616 no such execution; WF618 driven from outside; WF621 the payload violates the schema of wait_for.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_signal_by_key(ref text, idempotency_key text, name text, payload jsonb DEFAULT NULL,
+  key text DEFAULT NULL, error jsonb DEFAULT NULL, part int DEFAULT 0) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found bigint;
+BEGIN
+  PERFORM workflow.require('ref', ref), workflow.require('idempotency_key', idempotency_key), workflow.require('part', part);
+  SELECT e.id INTO found FROM workflow.execution AS e
+  WHERE e.part = workflow_signal_by_key.part AND e.action_ref = workflow_signal_by_key.ref
+    AND e.idempotency_key = workflow_signal_by_key.idempotency_key;
+  IF found IS NULL THEN
+    PERFORM workflow.raise_error('WF616', format('there is no execution of %s with this idempotency key', left(ref, 200)),
+      format('idempotency_key is %s, part is %s', left(idempotency_key, 200), part), 'start it with workflow_start, then send the signal');
+  END IF;
+  RETURN workflow_signal(found, name, payload, key, error);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_signal_by_key(text, text, text, jsonb, text, jsonb, int) IS
+  'Sends a signal, like workflow_signal, to the execution of a workflow that was started with an idempotency key in a part. Errors: as workflow_signal; WF613 also for a null ref, idempotency_key or part; WF616 if no execution has that key.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_signal_by_key(text, text, text, jsonb, text, jsonb, int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_list_waits(signal text DEFAULT NULL, execution_id bigint DEFAULT NULL, max_rows int DEFAULT 100,
+  after bigint DEFAULT NULL)
+RETURNS TABLE (task bigint, execution bigint, workflow_ref text, task_name text, task_index int, signal_name text, input jsonb,
+  schema jsonb, since timestamptz, until timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT t.id, t.workflow_execution, d.ref, t.task_name, t.task_index, t.signal, t.input,
+    (SELECT n.task #> '{wait_for,schema}' FROM jsonb_array_elements(v.definition -> 'tasks') AS n(task)
+     WHERE n.task ->> 'name' = t.task_name LIMIT 1), t.started_at, t.due_at
+  FROM (
+    SELECT o.* FROM workflow.workflow_task_execution AS o
+    WHERE o.waits AND o.id > coalesce(workflow_list_waits.after, 0)
+      AND (workflow_list_waits.signal IS NULL OR o.signal = workflow_list_waits.signal)
+      AND (workflow_list_waits.execution_id IS NULL
+           OR o.part = (workflow_list_waits.execution_id >> 48)::int AND o.workflow_execution = workflow_list_waits.execution_id)
+    ORDER BY o.id LIMIT workflow.page_size(max_rows)) AS t
+  JOIN workflow.workflow_execution AS w ON w.part = t.part AND w.id = t.workflow_execution
+  JOIN workflow.workflow_definition AS d ON d.id = w.workflow_def
+  LEFT JOIN workflow.workflow_definition_version AS v ON v.id = w.version
+  ORDER BY t.id;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_list_waits(text, bigint, int, bigint) IS
+  'Returns the tasks that are waiting for signals, ordered by id: up to max_rows (1 to 10000) after the one with id after. signal: only those that wait for this one; execution_id: only those of this execution. input is what is to be decided, schema the JSON Schema that a payload must satisfy, since when it began to wait, until when its time is over (null: never, or its clock stands still during a pause). Error: WF613 if max_rows is out of range.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_list_waits(text, bigint, int, bigint) FROM PUBLIC;

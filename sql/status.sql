@@ -263,6 +263,11 @@ BEGIN
     SELECT 'a lease is found when it expires', 'lease', l.id, format('it expires at %s, but is looked for from %s', l.until, l.expires_from)
     FROM workflow.lease l WHERE l.expires_from > l.until
     UNION ALL
+    SELECT 'a task is known to wait for its signal while it does', 'workflow_task_execution', t.id, format('task %s is %s', t.task_name, t.status)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE w.version IS NOT NULL AND t.waits <> (t.signal IS NOT NULL AND t.status = 'scheduled' AND t.started_at IS NOT NULL)
+    UNION ALL
     SELECT 'a waiting task has a reason to wait', 'workflow_task_execution', t.id, format('task %s is waiting for nothing', t.task_name)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution

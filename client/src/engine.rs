@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::model::{Action, ExecutionStatus, WorkflowDefinition};
+use crate::page::Page;
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
@@ -23,7 +24,7 @@ pub use control::RerunInput;
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
 pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
 pub use privilege::Level;
-pub use signal::{SignalInput, SignalState};
+pub use signal::{SignalInput, SignalState, Wait, WaitFilter};
 pub use status::{BrokenInvariant, Reason, TreeRow, WorkflowStatus};
 pub use work::{Answer, ClaimInput, ClaimedTask, Heartbeat, LeaseState, Outcome, Refused, ReportedState};
 
@@ -284,13 +285,51 @@ impl Engine {
         execution_id: i64,
         input: SignalInput,
     ) -> Result<SignalState> {
-        Ok(query_scalar("SELECT pg_catalog.workflow_signal(execution_id => $1, name => $2, payload => $3, key => $4)")
-            .bind(execution_id)
-            .bind(input.name)
-            .bind(input.payload.map(Json))
-            .bind(input.key)
-            .fetch_one(executor)
-            .await?)
+        Ok(query_scalar(
+            "SELECT pg_catalog.workflow_signal(execution_id => $1, name => $2, payload => $3, key => $4, error => $5)",
+        )
+        .bind(execution_id)
+        .bind(input.name)
+        .bind(input.payload.map(Json))
+        .bind(input.key)
+        .bind(input.error.map(Json))
+        .fetch_one(executor)
+        .await?)
+    }
+
+    /// Sends a signal to the execution of a workflow that was started with an idempotency key in part 0.
+    pub async fn signal_by_key<'e>(
+        executor: impl PgExecutor<'e>,
+        r#ref: &str,
+        idempotency_key: &str,
+        input: SignalInput,
+    ) -> Result<SignalState> {
+        Ok(query_scalar(
+            "SELECT pg_catalog.workflow_signal_by_key(ref => $1, idempotency_key => $2, name => $3, payload => $4, \
+             key => $5, error => $6)",
+        )
+        .bind(r#ref)
+        .bind(idempotency_key)
+        .bind(input.name)
+        .bind(input.payload.map(Json))
+        .bind(input.key)
+        .bind(input.error.map(Json))
+        .fetch_one(executor)
+        .await?)
+    }
+
+    /// Returns tasks that are waiting for signals, ordered by id.
+    pub async fn list_waits<'e>(executor: impl PgExecutor<'e>, filter: &WaitFilter, page: Page) -> Result<Vec<Wait>> {
+        Ok(query_as(
+            "SELECT task, execution, workflow_ref, task_name, task_index, signal_name, input, schema, since, until \
+             FROM pg_catalog.workflow_list_waits(signal => $1, execution_id => $2, max_rows => $3, after => $4)",
+        )
+        .bind(&filter.signal)
+        .bind(filter.execution_id)
+        .bind(page.max_rows)
+        .bind(page.after)
+        .fetch_all(executor)
+        .await?)
     }
 
     /// Lets a task that waits, or that has failed while its execution closes, count as done: as completed, or failed.

@@ -39,7 +39,7 @@ pub use engine::{
     ActionSummary, Answer, BrokenInvariant, ClaimDetail, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat,
     Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused, RegisterActionInput,
     ReportedState, RerunInput, Severity, SignalInput, SignalState, StartInput, StartManyInput, TestResult, TreeRow,
-    WorkerSummary, WorkflowStatus,
+    Wait, WaitFilter, WorkerSummary, WorkflowStatus,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

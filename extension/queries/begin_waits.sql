@@ -1,6 +1,6 @@
 -- Records that tasks have started to wait for their signals. While their execution is paused, their time does not run.
 UPDATE workflow.workflow_task_execution t
-SET attempt = t.attempt + 1, started_at = $2, updated = $2,
+SET waits = true, attempt = t.attempt + 1, started_at = $2, updated = $2,
     due_at = CASE WHEN NOT w.paused THEN $2 + t.timeout_seconds * interval '1 second' END,
     due_in = CASE WHEN w.paused THEN t.timeout_seconds * interval '1 second' END
 FROM pg_catalog.unnest($1::bigint[]) AS d(id), workflow.workflow_execution w

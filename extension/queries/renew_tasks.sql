@@ -3,7 +3,7 @@
 WITH renewed AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN next.turn > d.released THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
-      held = next.turn > d.released,
+      held = next.turn > d.released, waits = false,
       queue_at = CASE WHEN next.turn <= d.released AND NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls
                       THEN $7 - t.priority * interval '1 minute' END,
       due_at = NULL, next_retry_at = NULL, retry_count = 0, repeat_count = NULL, lost_leases = 0, lease = NULL,

@@ -14,4 +14,4 @@ UPDATE workflow.signal s SET task = w.id, updated = $2
 FROM waiting w
 JOIN kept k ON k.execution = w.workflow_execution AND k.name = w.signal AND k.place = w.place
 WHERE s.part = k.part AND s.id = k.id
-RETURNING w.id, s.payload::text
+RETURNING w.id, s.payload::text, s.error::text

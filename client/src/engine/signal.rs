@@ -1,5 +1,6 @@
 //! Signals to executions.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,6 +14,43 @@ pub struct SignalInput {
     pub payload: Option<Value>,
     /// Deduplication key: signals with the same name and key count once.
     pub key: Option<String>,
+    /// Error with which the task that waits for it fails, instead of completing.
+    pub error: Option<Value>,
+}
+
+/// A task that is waiting for a signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Wait {
+    /// Id of the task.
+    pub task: i64,
+    /// Id of its execution.
+    pub execution: i64,
+    /// Workflow of the execution.
+    pub workflow_ref: String,
+    /// Name of the task.
+    pub task_name: String,
+    /// Index of the item; none: it has no items.
+    pub task_index: Option<i32>,
+    /// Name of the signal.
+    pub signal_name: String,
+    /// What is to be decided.
+    pub input: Option<Value>,
+    /// JSON Schema that a payload must satisfy.
+    pub schema: Option<Value>,
+    /// When it began to wait.
+    pub since: DateTime<Utc>,
+    /// When its time is over; none: never, or its clock stands still during a pause.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Which waiting tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WaitFilter {
+    /// Only those that wait for this signal.
+    pub signal: Option<String>,
+    /// Only those of this execution.
+    pub execution_id: Option<i64>,
 }
 
 /// What became of a signal.

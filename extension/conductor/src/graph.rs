@@ -78,6 +78,8 @@ pub struct Node {
     pub action: Option<Rendering>,
     /// The signal that it waits for.
     pub signal: Option<Rendering>,
+    /// Schema of the signal's payload.
+    pub signal_schema: Option<Schema>,
     /// The action's input.
     pub input: Option<Rendering>,
     /// Condition; if false, the task is skipped.
@@ -240,6 +242,10 @@ impl Graph {
         let programs = sources.compile(limits)?;
         for retry in nodes.iter_mut().filter_map(|node| node.retry.as_mut()) {
             retry.after_success = retry.when.map(|when| AfterSuccess::of(&programs.names(when))).unwrap_or_default();
+        }
+        for (node, task) in nodes.iter_mut().zip(&definition.tasks) {
+            let source = task.wait_for.as_ref().and_then(|wait| wait.schema.clone());
+            node.signal_schema = schema(&format!("signal of task {}", task.name), &source)?;
         }
         let mut graph = Graph {
             reference: definition.reference.clone(),

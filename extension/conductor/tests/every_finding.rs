@@ -214,6 +214,11 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "parameters: {properties: {n: {type: integer, default: many}}}\ntasks: [{name: a}]",
         "parameters: {properties: {n: {type: integer, default: 1}}}\ntasks: [{name: a}]",
     ),
+    (
+        "WF405",
+        "tasks: [{name: a, wait_for: {signal: go, schema: {type: objet}}}]",
+        "tasks: [{name: a, wait_for: {signal: go, schema: {type: object}}}]",
+    ),
     ("WF501", "tasks: [{name: a, action: ci.none}]", "tasks: [{name: a, action: ci.any}]"),
     ("WF502", "tasks: [{name: a, action: no.any}]", "tasks: [{name: a, action: ci.any}]"),
     ("WF503", "tasks: [{name: a, action: ci.strict}]", "tasks: [{name: a, action: ci.strict, input: {app: x}}]"),
@@ -260,7 +265,7 @@ fn no_code_is_left_out() {
     let documented: BTreeSet<&str> =
         documented.filter(|line| line.starts_with("| WF")).map(|line| &line[2..7]).collect();
     assert_eq!(tried, documented);
-    let ranges = [1..=9, 101..=117, 201..=207, 301..=313, 401..=404, 501..=508];
+    let ranges = [1..=9, 101..=117, 201..=207, 301..=313, 401..=405, 501..=508];
     let all = ranges.into_iter().flatten().map(|code| format!("WF{code:03}")).collect::<Vec<_>>();
     assert_eq!(tried.into_iter().collect::<Vec<_>>(), all);
 }

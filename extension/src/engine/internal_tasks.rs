@@ -3,6 +3,7 @@
 use crate::engine::advance::Advance;
 use crate::engine::own_report::OwnReport;
 use crate::engine::rerun::{self, Recall};
+use crate::engine::signal::{payload_value, violation};
 use crate::engine::start::{self, Wanted};
 use crate::engine::undo_children::{self, UndoneCall};
 use crate::error::Error;
@@ -10,6 +11,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
 use conductor::engine::state::TaskEnd;
+use conductor::graph::NodeId;
 use std::collections::{BTreeMap, HashMap};
 
 /// A task that calls a workflow.
@@ -39,7 +41,9 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         let id = rows.get::<i64>(2)?.unwrap_or_default();
         let Some(run) = advance.runs.get(&id) else { continue };
         if rows.get::<bool>(4)?.unwrap_or_default() {
-            waiting.push(task);
+            let node = rows.get::<String>(9)?.and_then(|name| run.graph.find(&name));
+            let has_schema = node.is_some_and(|node| run.graph.node(node).signal_schema.is_some());
+            waiting.push((task, node.filter(|_| has_schema).map(|node| (id, node))));
         } else if run.before.paused {
             // The end of the pause brings it back.
         } else if rows.get::<bool>(3)?.unwrap_or_default() {
@@ -131,30 +135,59 @@ fn call_again(advance: &mut Advance, calls: Vec<(Call, i64)>) -> Result<Vec<Call
     Ok(anew)
 }
 
+/// A task that begins to wait, with its execution and its node if the payload must satisfy a schema.
+type Wait = (i64, Option<(i64, NodeId)>);
+
 /// Tasks begin to wait for their signals, and end at once where those are there already.
-fn wait(advance: &Advance, tasks: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
+fn wait(advance: &Advance, tasks: Vec<Wait>) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if tasks.is_empty() {
         return Ok(reports);
     }
-    statements::run(
-        advance.client,
-        include_str!("../../queries/begin_waits.sql"),
-        &[tasks.clone().into(), advance.now.into()],
-    )?;
-    let arguments = [tasks.into(), advance.now.into()];
+    let all: Vec<i64> = tasks.iter().map(|(task, _)| *task).collect();
+    let arguments = [all.into(), advance.now.into()];
+    statements::run(advance.client, include_str!("../../queries/begin_waits.sql"), &arguments)?;
+    for (task, place) in &tasks {
+        if let Some((run, node)) = place
+            && let Some(report) = take_fitting(advance, *task, *run, *node)?
+        {
+            reports.push(report);
+        }
+    }
+    let others: Vec<i64> = tasks.iter().filter(|(_, place)| place.is_none()).map(|(task, _)| *task).collect();
+    if others.is_empty() {
+        return Ok(reports);
+    }
+    let arguments = [others.into(), advance.now.into()];
     let mut taken = statements::run(advance.client, include_str!("../../queries/take_signals.sql"), &arguments)?;
     while taken.next().is_some() {
         let task = taken.get::<i64>(1)?.unwrap_or_default();
-        reports.push(OwnReport {
-            task,
-            end: TaskEnd::Completed,
-            result: taken.get::<String>(2)?,
-            error: None,
-            undoable: false,
-        });
+        reports.push(signalled(task, taken.get::<String>(2)?, taken.get::<String>(3)?));
     }
     Ok(reports)
+}
+
+/// Takes the oldest kept signal whose payload a task can take.
+fn take_fitting(advance: &Advance, task: i64, run: i64, node: NodeId) -> Result<Option<OwnReport>, Error> {
+    let Some(run) = advance.runs.get(&run) else { return Ok(None) };
+    let mut kept =
+        statements::run(advance.client, include_str!("../../queries/list_kept_signals.sql"), &[task.into()])?;
+    while kept.next().is_some() {
+        let (payload, error) = (kept.get::<String>(2)?, kept.get::<String>(3)?);
+        let fits = || Ok::<_, Error>(violation(run.graph.node(node), &payload_value(payload.as_deref())?).is_none());
+        if error.is_some() || fits()? {
+            let arguments = [kept.get::<i64>(1)?.into(), task.into(), advance.now.into()];
+            statements::run(advance.client, include_str!("../../queries/take_signal.sql"), &arguments)?;
+            return Ok(Some(signalled(task, payload, error)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the end of a task whose signal has come.
+fn signalled(task: i64, result: Option<String>, error: Option<String>) -> OwnReport {
+    let end = if error.is_some() { TaskEnd::Failed } else { TaskEnd::Completed };
+    OwnReport { task, end, result, error, undoable: false }
 }
 
 /// Starts a child execution for each of the calls of one workflow. One that cannot start is a failure of its task.

@@ -1,6 +1,7 @@
 //! Signals: what comes from outside to a task that waits for it.
 
 use crate::argument::{MOST_KEY_BYTES, check_length};
+use crate::cache::graphs;
 use crate::engine::control;
 use crate::engine::finish::finish;
 use crate::engine::own_report::Reporter;
@@ -9,11 +10,13 @@ use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
+use conductor::expression::Rendering;
+use conductor::graph::{Graph, Node};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What was sent to an execution.
 struct Signal<'a> {
@@ -21,18 +24,21 @@ struct Signal<'a> {
     name: &'a str,
     key: Option<&'a str>,
     payload: Option<Jsonb>,
+    /// The task that waits fails with this.
+    error: Option<Jsonb>,
 }
 
 impl Signal<'_> {
     /// Hands the signal to the task that waits for it, or keeps it; returns which of the two it was.
     fn send(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
-        let (run, status) = lock(client, self.execution, "end its task with workflow_update_task_execution")?;
+        let Signalled { run, status, version } =
+            lock(client, self.execution, "end its task with workflow_update_task_execution")?;
         if let Some(answer) = self.former_answer(client, run)? {
             return Ok(answer);
         }
         let arguments = [run.into(), self.name.into()];
         let waiting = statements::run(client, include_str!("../../queries/find_waiting_task.sql"), &arguments)?.first();
-        let waiting = waiting.get::<i64>(1)?;
+        let (waiting, task_name) = (waiting.get::<i64>(1)?, waiting.get::<String>(2)?);
         // In one that has failed or is cancelled a task may wait all the same: one beside fail, or the last.
         if waiting.is_none() && status != "running" {
             let message = format!("execution {} does not accept signals: it is {status}", self.execution);
@@ -42,12 +48,21 @@ impl Signal<'_> {
         if waiting.is_none() {
             self.check_in_time(client, run)?;
         }
-        let arguments =
-            [run.into(), waiting.into(), self.name.into(), self.key.into(), self.payload.into(), now.into()];
+        self.check_payload(&*graphs::graph(client, version)?, task_name.as_deref())?;
+        let arguments = [
+            run.into(),
+            waiting.into(),
+            self.name.into(),
+            self.key.into(),
+            self.payload.into(),
+            now.into(),
+            self.error.into(),
+        ];
         statements::run(client, include_str!("../../queries/insert_signal.sql"), &arguments)?;
         let mut detail = serde_json::Map::new();
         detail.extend(self.key.map(|key| ("key".to_owned(), json!(key))));
         detail.extend(waiting.map(|task| ("task".to_owned(), json!(task))));
+        detail.extend(self.error.map(|_| ("failed".to_owned(), json!(true))));
         let detail = serde_json::Value::Object(detail).to_string();
         control::log(client, self.execution, "signal", Some(self.name), Some(detail), Vec::new(), now)?;
         if waiting.is_none() {
@@ -55,12 +70,42 @@ impl Signal<'_> {
         }
         let done = Outcome::of_worker(WorkerReport {
             task: waiting,
-            status: Some("completed".to_owned()),
+            status: Some(if self.error.is_some() { "failed" } else { "completed" }.to_owned()),
             result: self.payload,
+            error: self.error,
             ..WorkerReport::default()
         });
         finish(client, vec![done], now, Reporter::Engine, None)?;
         Ok("delivered")
+    }
+
+    /// Refuses a payload that the task that waits for it, or each one that may, cannot take.
+    fn check_payload(&self, graph: &Graph, waiting: Option<&str>) -> Result<(), Error> {
+        if self.error.is_some() || graph.nodes.iter().all(|node| node.signal_schema.is_none()) {
+            return Ok(());
+        }
+        let payload = payload_value(self.payload.map(|payload| payload.text()).as_deref())?;
+        let may_wait = |node: &&Node| match (&node.signal, waiting) {
+            (None, _) => false,
+            (Some(_), Some(name)) => node.name == name,
+            (Some(Rendering::Literal(signal)), None) => signal.as_str() == Some(self.name),
+            (Some(_), None) => true,
+        };
+        let mut refused = None;
+        for node in graph.nodes.iter().filter(may_wait) {
+            match violation(node, &payload) {
+                None => return Ok(()),
+                Some(why) => refused = refused.or(Some((node.name.as_str(), why))),
+            }
+        }
+        let Some((task, why)) = refused else { return Ok(()) };
+        let name: String = self.name.chars().take(200).collect();
+        let message = format!("the payload of signal {name} violates the schema of task {task}: {why}");
+        Err(Error::refused(
+            "WF621",
+            message,
+            "send a payload that satisfies wait_for.schema (workflow_list_waits shows it)",
+        ))
     }
 
     /// What a signal of this name and key was answered with before, as it stands now.
@@ -99,18 +144,45 @@ impl Signal<'_> {
     }
 }
 
-/// Locks an execution that the engine runs; returns its id and status. The hint is for one that is driven from outside.
-pub fn lock(client: &SpiClient, execution: i64, hint: &str) -> Result<(i64, String), Error> {
+/// Returns a payload as a value; null if there is none.
+pub fn payload_value(text: Option<&str>) -> Result<Value, Error> {
+    let value = text.map(conductor::json::from_text::<Value>).transpose();
+    value.map(Option::unwrap_or_default).map_err(|error| {
+        Error::refused("WF613", "the payload cannot be used", "send JSON without NUL characters")
+            .with_detail(error.to_string())
+    })
+}
+
+/// Returns why a task cannot take a payload; none: it can.
+pub fn violation(node: &Node, payload: &Value) -> Option<String> {
+    let violations = node.signal_schema.as_ref()?.violations(payload);
+    let first = violations.list.first()?;
+    let place = if first.path.is_empty() { String::new() } else { format!(" at {}", first.path) };
+    Some(format!("{}{place}", first.message))
+}
+
+/// An execution that a signal is for, under lock.
+pub struct Signalled {
+    /// Its id.
+    pub run: i64,
+    /// Its status.
+    pub status: String,
+    /// Its version.
+    pub version: i64,
+}
+
+/// Locks an execution that the engine runs. The hint is for one that is driven from outside.
+pub fn lock(client: &SpiClient, execution: i64, hint: &str) -> Result<Signalled, Error> {
     let sql = include_str!("../../queries/lock_signalled.sql");
     let row = statements::run(client, sql, &[execution.into()])?.first();
     let Some(run) = row.get::<i64>(1)? else {
         let message = format!("there is no workflow execution for execution {execution}");
         return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
     };
-    if row.get::<bool>(3)? == Some(true) {
+    let Some(version) = row.get::<i64>(3)? else {
         return Err(Error::refused("WF618", format!("execution {execution} is driven from outside"), hint));
-    }
-    Ok((run, row.get::<String>(2)?.unwrap_or_default()))
+    };
+    Ok(Signalled { run, status: row.get::<String>(2)?.unwrap_or_default(), version })
 }
 
 /// `workflow_signal` in `sql/signal.sql`.
@@ -120,13 +192,22 @@ fn workflow_signal(
     name: Option<&str>,
     payload: Option<Jsonb>,
     key: Option<&str>,
+    error: Option<Jsonb>,
 ) -> Result<String, ErrorReport> {
     let name = name.ok_or_else(|| Error::missing("name"))?;
     let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
     check_length("name", name, MOST_KEY_BYTES)?;
     key.map_or(Ok(()), |key| check_length("key", key, MOST_KEY_BYTES))?;
     check_size("the payload", payload.map_or(0, Jsonb::bytes))?;
+    check_size("the error", error.map_or(0, Jsonb::bytes))?;
+    if payload.is_some() && error.is_some() {
+        Err(Error::refused(
+            "WF613",
+            "both payload and error are given",
+            "give payload to complete the task, or error to fail it",
+        ))?;
+    }
     let now = clock::now()?;
-    let answer = Spi::connect(|client| Signal { execution, name, key, payload }.send(client, now))?;
+    let answer = Spi::connect(|client| Signal { execution, name, key, payload, error }.send(client, now))?;
     Ok(answer.to_owned())
 }

@@ -231,3 +231,111 @@ async fn a_signal_whose_wait_has_timed_out_does_not_answer_the_next_question() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_payload_that_violates_the_schema_is_refused_and_the_task_keeps_waiting() {
+    const ASK: &str = "tasks:
+  - name: approved
+    wait_for: {signal: approval, schema: {type: object, required: [ok], properties: {ok: {type: boolean}}}}
+    input: {question: 'ship?'}
+    on_success: other
+  - {name: other, action: demo.a, on_success: [second, third]}
+  - {name: second, wait_for: {signal: next, schema: {type: integer}}}
+  - {name: third, wait_for: {signal: 'next', schema: {type: string}}}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(ASK).await;
+        let why: String = session.value(format!("SELECT hint FROM workflow_why({id})")).await;
+        assert!(why.contains("which must satisfy") && why.contains("boolean"), "{why}");
+        for payload in ["NULL", "'{}'", "'{\"ok\": \"yes\"}'", "'[]'"] {
+            let refusal = session.refused(format!("SELECT workflow_signal({id}, 'approval', {payload})")).await;
+            assert_eq!(refusal.code(), ("22023", "WF621"), "{refusal:?}");
+            assert!(refusal.message.contains("schema of task approved"), "{refusal:?}");
+        }
+        assert_eq!(signal(&mut session, id, "'approval', '{\"ok\": true}'").await, "delivered");
+        // No task that may wait for it can take this one; each of these is for one of the two.
+        let refusal = session.refused(format!("SELECT workflow_signal({id}, 'next', 'true')")).await;
+        assert_eq!(refusal.code().1, "WF621");
+        assert_eq!(signal(&mut session, id, "'next', '\"three\"'").await, "kept");
+        assert_eq!(signal(&mut session, id, "'next', '2'").await, "kept");
+        session.work("other", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(row(&mut session, "second").await["result"], json!(2));
+        assert_eq!(row(&mut session, "third").await["result"], json!("three"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_fails_the_wait_which_may_be_retried() {
+    const ASK: &str = "tasks:
+  - {name: approved, wait_for: {signal: approval, schema: {type: boolean}}, retry: {count: 1}, on_success: ship, on_failure: amend}
+  - {name: ship, action: demo.a}
+  - {name: amend, action: demo.b, input: {why: '{{ task.approved.error.message }}'}}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(ASK).await;
+        let refused = r#"'approval', error => '{"message": "not like this"}'"#;
+        let both = session.refused(format!("SELECT workflow_signal({id}, 'approval', 'true', error => '{{}}')")).await;
+        assert_eq!(both.code().1, "WF613");
+        assert_eq!(signal(&mut session, id, refused).await, "delivered");
+        let waits: i64 = session.value("SELECT count(*) FROM workflow_list_waits()").await;
+        assert_eq!(waits, 1, "it waits again");
+        assert_eq!(signal(&mut session, id, refused).await, "delivered");
+        let [amend] = session.claim_named(["amend"]).await;
+        assert_eq!(amend.input, Some(json!({"why": "not like this"})));
+        session.complete(&amend, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        // One that comes early is kept and fails the task as soon as it waits.
+        let id = session.begin("tasks:\n  - {name: first, action: demo.a, on_success: asked}\n  - {name: asked, wait_for: {signal: go}}\n").await;
+        assert_eq!(signal(&mut session, id, "'go', error => '{\"message\": \"no\"}'").await, "kept");
+        session.work("first", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.status(id).await["error_message"], json!("task asked ended as failed and no transition handles it: no"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waits_is_listed_and_found_by_idempotency_key() {
+    const ASK: &str = "parameters: {type: object, properties: {n: {type: integer, default: 1}}}
+tasks:
+  - {name: approved, wait_for: {signal: approval, timeout: 1h, schema: {type: boolean}}, input: {order: '{{ parameters.n }}'}}
+  - {name: each, with_items: [1, 2], wait_for: {signal: 'item {{ item }}'}}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(ASK).await;
+        let first: i64 = session.value("SELECT workflow_start('demo.w', '{\"n\": 1}', 'one')").await;
+        let second: i64 = session.value("SELECT workflow_start('demo.w', '{\"n\": 2}', 'two')").await;
+        for mode in ["auto", "force_generic_plan"] {
+            session.run(format!("SET plan_cache_mode = {mode}")).await;
+            for _ in 0..7 {
+                let all: Vec<(i64, String, Option<i32>, String)> = session
+                    .rows("SELECT execution, task_name, task_index, signal_name FROM workflow_list_waits()")
+                    .await;
+                let of = |execution, task: &str, index, signal: &str| (execution, task.to_owned(), index, signal.to_owned());
+                let expected = [first, second].map(|id| {
+                    [of(id, "approved", None, "approval"), of(id, "each", Some(0), "item 1"), of(id, "each", Some(1), "item 2")]
+                });
+                assert_eq!(all, expected.concat());
+            }
+        }
+        let one: Value = session.value(format!("SELECT to_jsonb(w) FROM workflow_list_waits('approval', {second}) AS w")).await;
+        assert_eq!((&one["input"], &one["schema"]), (&json!({"order": 2}), &json!({"type": "boolean"})));
+        assert_eq!((&one["since"], &one["until"]), (&json!("2026-01-01T00:00:00+00:00"), &json!("2026-01-01T01:00:00+00:00")));
+        let page: Vec<(i64,)> = session.rows("SELECT task FROM workflow_list_waits(max_rows => 2, after => (SELECT min(task) FROM workflow_list_waits()))").await;
+        assert_eq!(page.len(), 2);
+        let by_key = "SELECT workflow_signal_by_key('demo.w', 'two', 'approval', 'true', key => 'k')";
+        assert_eq!(session.value::<String>(by_key).await, "delivered");
+        assert_eq!(session.value::<String>(by_key).await, "delivered");
+        let refusal = session.refused("SELECT workflow_signal_by_key('demo.w', 'three', 'approval')").await;
+        assert_eq!(refusal.code(), ("P0002", "WF616"));
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow_list_waits('approval')").await, 1);
+        session.run(format!("SELECT workflow_cancel({first})")).await;
+        assert_eq!(session.value::<i64>(format!("SELECT count(*) FROM workflow_list_waits(execution_id => {first})")).await, 0);
+    })
+    .await;
+}

@@ -380,6 +380,9 @@ pub struct WaitFor {
     /// Seconds until the task times out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Value>,
+    /// JSON Schema of the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
 }
 
 fn yes() -> bool {

@@ -333,6 +333,7 @@ fn wait_for() -> Value {
         "properties": {
             "signal": text("The signal's name, or a template that yields it."),
             "timeout": reference("timeout_or_template", "Seconds until the task times out."),
+            "schema": reference("json_schema", "JSON Schema of the signal's payload."),
         },
     })
 }

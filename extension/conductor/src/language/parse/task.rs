@@ -345,7 +345,11 @@ impl Walk<'_> {
         let timeout = fields
             .get("timeout")
             .and_then(|node| self.duration_or_template(node, format!("{path}.timeout"), "`timeout`", Range::TIMEOUT));
-        Some(WaitFor { signal, timeout })
+        let schema = fields.get("schema").and_then(|node| {
+            self.place(format!("{path}.schema"), node);
+            self.json_schema(node, "schema")
+        });
+        Some(WaitFor { signal, timeout, schema })
     }
 
     /// Reports fields that need an action: a task either waits or works, and a routing task is completed immediately,

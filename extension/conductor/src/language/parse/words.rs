@@ -66,7 +66,7 @@ pub const REPEAT: &[&str] = &["until", "delay", "max", "timeout"];
 /// Fields of `undo`.
 pub const UNDO: &[&str] = &["action", "input", "timeout", "retry", "when_unknown", "priority", "max_lost_leases"];
 /// Fields of `wait_for`.
-pub const WAIT_FOR: &[&str] = &["signal", "timeout"];
+pub const WAIT_FOR: &[&str] = &["signal", "timeout", "schema"];
 
 /// Values of `cancellation_policy`.
 pub const POLICIES: &[(&str, CancellationPolicy)] =

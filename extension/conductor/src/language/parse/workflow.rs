@@ -97,7 +97,11 @@ impl Walk<'_> {
     }
 
     fn schema(&mut self, fields: &Fields, name: &str) -> Option<Value> {
-        let node = fields.get(name)?;
+        self.json_schema(fields.get(name)?, name)
+    }
+
+    /// Reads a JSON Schema, which is checked later.
+    pub(super) fn json_schema(&mut self, node: NodeId, name: &str) -> Option<Value> {
         match self.source.content(node) {
             Content::Map(_) => Some(self.source.value(node)),
             _ => {

@@ -1,4 +1,4 @@
-//! WF401 to WF404: the JSON Schemas of parameters and output.
+//! WF401 to WF405: the JSON Schemas of parameters, output and signals.
 
 use serde_json::{Map, Value};
 
@@ -37,6 +37,11 @@ pub fn check(check: &mut Check<'_>) {
     for (code, name, schema) in [(401, "parameters", &definition.parameters), (402, "output", &definition.output)] {
         if let Some(schema) = schema {
             self::schema(check, code, name, schema);
+        }
+    }
+    for (i, task) in definition.tasks.iter().enumerate() {
+        if let Some(schema) = task.wait_for.as_ref().and_then(|wait| wait.schema.as_ref()) {
+            self::schema(check, 405, &format!("tasks[{i}].wait_for.schema"), schema);
         }
     }
 }

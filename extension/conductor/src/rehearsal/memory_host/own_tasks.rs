@@ -2,7 +2,7 @@
 
 use super::{Ledger, Outcome, Refused, RowStatus, Signal};
 use crate::engine::state::{Status, TaskEnd};
-use crate::expression::{Data, Rendering};
+use crate::expression::{Data, Rendering, json};
 use crate::graph::Node;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -134,6 +134,12 @@ impl Ledger {
         let newest = newest.max_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(Ordering::Equal));
         if row.is_none() && newest.is_some_and(|(_, _, status)| status == RowStatus::Ended(TaskEnd::Timeout)) {
             return Err(Refused(format!("signal {name} is too late")));
+        }
+        let schema = row.and_then(|row| self.graph.node(self.rows[row].key.node).signal_schema.as_ref());
+        if let Some(schema) = schema
+            && let Some(violation) = schema.violations(&payload.as_ref().map(json).unwrap_or_default()).list.first()
+        {
+            return Err(Refused(format!("the payload violates its schema: {}", violation.message)));
         }
         let (name, key) = (name.to_owned(), key.map(str::to_owned));
         self.signals.push(Signal { name, key, payload: payload.clone(), taken_by: row });
