@@ -130,9 +130,9 @@ BEGIN
     RETURN QUERY SELECT format('waits for signal %s since %s%s', t.signal, workflow.say_time(t.started_at), ', until ' || workflow.say_time(t.due_at)),
       format('SELECT workflow_signal(%s, %L, …) with %s in place of …', run.id, t.signal,
         CASE WHEN coalesce(t.input, 'null') = 'null' THEN 'the payload' ELSE format('the answer to %s', left(t.input::text, 500)) END)
-        || coalesce(format(', which must satisfy %s', left(
+        || coalesce(', which must satisfy ' || left(
           (SELECT n.task #>> '{wait_for,schema}' FROM workflow.workflow_definition_version AS v, jsonb_array_elements(v.definition -> 'tasks') AS n(task)
-           WHERE v.id = run.version AND n.task ->> 'name' = t.task_name LIMIT 1), 500)), '');
+           WHERE v.id = run.version AND n.task ->> 'name' = t.task_name LIMIT 1), 500), '');
   ELSIF t.status = 'scheduled' AND run.paused THEN
     RETURN QUERY SELECT 'is ready, and waits for the end of the pause', NULL;
   ELSIF t.repeat_count > 0 AND t.due_at IS NOT NULL AND t.next_retry_at IS NULL THEN

@@ -4,6 +4,7 @@
 //! What an expression yields is data and is never rendered again. An undefined value is an error, unless `default` or
 //! `is defined` asks for it.
 
+pub(crate) mod filters;
 pub(crate) mod functions;
 pub mod opaque;
 pub mod template;
@@ -217,6 +218,7 @@ pub fn environment(limits: &Limits) -> Environment<'static> {
     environment.set_fuel(Some(limits.template_fuel));
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_recursion_limit(limits.depth);
+    filters::register(&mut environment, limits.depth);
     functions::register(&mut environment);
     metered::register(&mut environment, limits.depth);
     environment

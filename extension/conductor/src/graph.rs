@@ -140,6 +140,8 @@ pub struct Transition {
     pub publish: Vec<(String, Rendering)>,
     /// Where it leads, in order.
     pub targets: Vec<Target>,
+    /// The error that the workflow fails with.
+    pub error: Option<Rendering>,
 }
 
 /// Where a transition leads.
@@ -371,6 +373,7 @@ fn compile_task(
             when: transition.when.as_ref().map(|when| sources.add(when)),
             publish: assignments(&transition.publish, sources),
             targets,
+            error: transition.error.as_ref().map(|error| sources.rendering(error)),
         });
     }
     let timeout = task.wait_for.as_ref().and_then(|wait| wait.timeout.as_ref()).or(task.timeout.as_ref());
@@ -424,6 +427,7 @@ fn retry_command(when: Option<&str>, sources: &mut Sources) -> Retry {
         factor: 2.0,
         max_delay: None,
         jitter: 0.0,
+        full_jitter: false,
         when: Some(when.unwrap_or("{{ completed() }}").to_owned()),
         max_elapsed: None,
         each: RetryEach::default(),
@@ -477,6 +481,9 @@ fn shape(nodes: &mut [Node], definition: &Definition) {
 }
 
 fn starts(nodes: &[Node]) -> Vec<NodeId> {
-    let reached: BTreeSet<NodeId> = nodes.iter().flat_map(Node::successors).collect();
+    // A task that leads to itself begins all the same.
+    let successors =
+        nodes.iter().enumerate().flat_map(|(id, node)| node.successors().filter(move |to| *to as usize != id));
+    let reached: BTreeSet<NodeId> = successors.collect();
     (0..nodes.len() as NodeId).filter(|id| !reached.contains(id)).collect()
 }

@@ -66,7 +66,7 @@ const FINDINGS: &[(&str, &str, &str)] = &[
     ),
     (
         "WF106",
-        "tasks: [{name: a}, {name: b, next: [{when: '{{ result() }}', do: b}]}]",
+        "tasks: [{name: a}, {name: b, next: [{when: '{{ result() }}', do: c}]}, {name: c, on_success: b}]",
         "tasks: [{name: a, on_success: b}, {name: b, next: [{when: '{{ result() }}', do: b}]}]",
     ),
     (

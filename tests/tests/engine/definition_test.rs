@@ -53,7 +53,7 @@ async fn what_is_wrong_with_a_script_or_a_definition_is_said() {
         for (source, script, code, message) in [
             (
                 ORDER,
-                one(json!({"name": "x", "parameters": {"n": 1}, "answers": {"chrge": {"result": 1}}, "expect": {}})),
+                one(json!({"name": "x", "parameters": {"n": 1}, "answers": {"chrge": {"result": 1}}, "expect": {"status": "completed"}})),
                 "WF701",
                 "there is no task `chrge`",
             ),

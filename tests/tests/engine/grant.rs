@@ -69,6 +69,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_find_task_executions_by_execution({running})",
             "workflow_find_schedule('hourly')",
             "workflow_list_schedules()",
+            "workflow_list_waits()",
             "workflow_find_pending_retries()",
             "workflow_find_timed_out()",
             "workflow_find_overdue()",
@@ -84,7 +85,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_cancel({running}, 'why')",
             "workflow_rerun({failed})",
             "workflow_signal({waiting}, 'go')",
-            "workflow_signal_by_key('demo.wait', (SELECT e.idempotency_key FROM workflow.execution AS e WHERE e.id = {waiting}), 'go')",
+            "workflow_signal_by_key('demo.wait', 'waiting', 'go')",
             "workflow_resolve({queued})",
             "workflow_prune('0')",
             "workflow_schedule('daily', '@daily', 'demo.w')",
@@ -160,7 +161,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
         ("lease", task.lease_token.to_string()),
     ];
     for (name, query) in [
-        ("waiting", "SELECT workflow_start('demo.wait', idempotency_key => gen_random_uuid()::text)"),
+        ("waiting", "SELECT workflow_start('demo.wait', idempotency_key => 'waiting')"),
         ("queued", "SELECT max(id) FROM workflow.workflow_task_execution WHERE queue_at IS NOT NULL"),
         ("pack", "SELECT id FROM workflow_find_pack_by_ref('demo')"),
         ("empty_pack", "SELECT id FROM workflow_create_pack('empty', 'Empty', '1.0.0')"),

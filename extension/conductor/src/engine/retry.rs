@@ -98,6 +98,9 @@ fn backoff(retry: &Retry, delay: f64, retries: u32, jitter: f64) -> f64 {
         Backoff::Exponential => delay * spec.factor.powi(retries.min(i32::MAX as u32) as i32),
     };
     let bounded = grown.min(spec.max_delay.unwrap_or(f64::MAX));
-    let varied = bounded * (1.0 + spec.jitter * (2.0 * jitter - 1.0));
+    let varied = match spec.full_jitter {
+        true => bounded * jitter,
+        false => bounded * (1.0 + spec.jitter * (2.0 * jitter - 1.0)),
+    };
     varied.clamp(0.0, LONGEST)
 }

@@ -16,6 +16,8 @@ struct Fired<'a> {
     place: u32,
     changes: variables::Changes,
     targets: &'a [Target],
+    /// The error that the workflow fails with.
+    error: Option<Data>,
 }
 
 impl<'a> Conductor<'a> {
@@ -118,7 +120,13 @@ impl<'a> Conductor<'a> {
             if fires {
                 let mut changes = published.clone();
                 self.publish_all(&next.publish, vars.as_ref(), &mut changes, task, &mut bytes)?;
-                fired.push(Fired { place: place as u32, changes, targets: &next.targets });
+                let error = next.error.as_ref().map(|error| {
+                    let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &changes));
+                    self.render(error, seen, Some(task), None)
+                        .map_err(|error| Cause::evaluating("WF604", "error", Some(&node.name), &error))
+                });
+                let (place, error) = (place as u32, error.transpose()?);
+                fired.push(Fired { place, changes, targets: &next.targets, error });
             }
         }
         Ok((published, fired))
@@ -191,7 +199,7 @@ impl<'a> Conductor<'a> {
         let handled = !end.is_failure() || fired.iter().any(|next| next.targets.iter().any(leads));
         let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));
         if !handled || told {
-            self.close(ended, told);
+            self.close(ended, told, fired.iter().find_map(|next| next.error.clone()));
         }
         // A rerun runs a task again whose failure was not handled, and then what it leads to: only the tasks listed beside
         // `fail` start now.
@@ -253,16 +261,25 @@ impl<'a> Conductor<'a> {
     }
 
     /// Fails the workflow because of the end of a task.
-    fn close(&mut self, ended: &EndedTask, told: bool) {
+    fn close(&mut self, ended: &EndedTask, told: bool, error: Option<Data>) {
         if ended.end.is_failure() {
             self.execution.state.failures.push(ended.key);
         }
         let cause = match &ended.refusal {
             Some(cause) => cause.clone(),
+            None if let (true, Some(error)) = (told, &error) => self.cause_told(ended, error),
             None if told => self.cause_of(ended, "transitioned to fail"),
             None => self.cause_of(ended, &format!("ended as {} and no transition handles it", ended.end.name())),
         };
         self.fail(cause);
+    }
+
+    /// Describes a failure as its transition tells it.
+    fn cause_told(&self, ended: &EndedTask, error: &Data) -> Cause {
+        let name = &self.graph.node(ended.key.node).name;
+        let said = cause::saying(error).map(|said| format!(": {said}")).unwrap_or_default();
+        let message = format!("task {name} transitioned to fail{said}");
+        Cause { task: Some(name.clone()), message, error: Some(error.clone()), ..Cause::default() }
     }
 
     /// Describes a task's end as a cause, with what was reported.

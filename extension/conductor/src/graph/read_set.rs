@@ -131,6 +131,7 @@ fn finishing(node: &Node, programs: &Programs) -> Needs {
     needs.renderings(programs, node.publish.iter().map(|(_, value)| value));
     for next in &node.next {
         needs.renderings(programs, next.publish.iter().map(|(_, value)| value));
+        needs.renderings(programs, next.error.iter());
         if let Some(when) = next.when {
             needs.program(programs, when);
         }

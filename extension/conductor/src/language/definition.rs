@@ -240,6 +240,9 @@ pub struct Transition {
     /// Task names and the commands `continue`, `noop`, `fail` and `retry`; empty: none was given.
     #[serde(default, rename = "do")]
     pub targets: Vec<String>,
+    /// The error that the workflow fails with, if it leads to `fail`: any JSON; strings in it may be templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
 }
 
 /// How many distinct inbound tasks a join waits for.
@@ -316,6 +319,9 @@ pub struct Retry {
     /// Fraction by which the delay varies either way, from 0 to 1.
     #[serde(default, skip_serializing_if = "is_zero_f64")]
     pub jitter: f64,
+    /// Whether the delay is anything up to what it would be without jitter; `jitter` is 0 then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub full_jitter: bool,
     /// Condition for a retry; none: after a failure, timeout or abandonment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
@@ -395,6 +401,10 @@ fn default_max_visits() -> u32 {
 
 fn default_factor() -> f64 {
     2.0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_zero(n: &i32) -> bool {

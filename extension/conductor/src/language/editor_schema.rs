@@ -74,6 +74,14 @@ fn workflow() -> Value {
             "type": "integer", "minimum": 1, "default": crate::language::definition::DEFAULT_MAX_VISITS,
             "description": "How often one task may run in a cycle.",
         },
+        "defaults": {
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "retry": reference("retry", "Retries every task with an action, and every undo, that has no `retry`."),
+                "timeout": reference("timeout_or_template", "Seconds that one attempt of such a task may run."),
+            },
+            "description": "What tasks have that do not say otherwise.",
+        },
         "finally": reference("name", "The task that runs once at the end, whatever the outcome."),
         "rerun": {
             "enum": words(RERUN_RULES), "default": "always",
@@ -215,6 +223,7 @@ fn transition() -> Value {
             "when": reference("condition", "Fires if true; none: always."),
             "publish": reference("variables", "Published when it fires."),
             "do": reference("targets", "Task names, and the commands continue, noop, fail and retry."),
+            "error": {"type": "object", "description": "The error that the workflow fails with, if `do` has `fail`."},
         },
     })
 }
@@ -269,8 +278,8 @@ fn retry() -> Value {
             "factor": {"type": "number", "minimum": 0, "default": 2, "description": "Base of exponential growth."},
             "max_delay": reference("delay", "Maximum delay."),
             "jitter": {
-                "type": "number", "minimum": 0, "maximum": 1,
-                "description": "Fraction by which the delay varies either way.",
+                "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "full"}],
+                "description": "Fraction by which the delay varies either way; full: it is anything up to the whole delay.",
             },
             "when": reference("condition", "Condition for a retry; none: after failure, timeout or abandonment."),
             "max_elapsed": reference("timeout", "Time after the first attempt past which no retry starts."),

@@ -11,8 +11,8 @@ pub const FUNCTIONS: &[&str] = &[
 #[rustfmt::skip]
 pub const FILTERS: &[&str] = &[
     "abs", "attr", "batch", "bool", "capitalize", "chain", "count", "d", "default", "dictsort", "e", "escape",
-    "first", "float", "format", "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list",
-    "lower", "map", "max", "min", "pprint", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
+    "first", "float", "format", "fromjson", "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list",
+    "lower", "map", "max", "min", "pprint", "regex_findall", "regex_replace", "regex_search", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
     "selectattr", "slice", "sort", "split", "string", "sum", "title", "tojson", "trim", "unique", "upper", "zip",
 ];
 
@@ -31,7 +31,8 @@ mod tests {
 
     /// Returns the names of one kind that an environment knows.
     fn known(names: &[&str], test: &str) -> Vec<String> {
-        let environment = minijinja::Environment::new();
+        let mut environment = minijinja::Environment::new();
+        crate::expression::filters::register(&mut environment, 64);
         let is_known = |name: &&&str| {
             let expression = environment.compile_expression_owned(format!("'{name}' is {test}")).unwrap();
             expression.eval(()).unwrap().is_true()

@@ -6,6 +6,7 @@ use crate::expression::template;
 use crate::language::definition::{Assignment, Transition};
 use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
+use serde_json::Value;
 
 /// The sugar, in the order of the resulting transitions.
 const OUTCOMES: [(&str, Option<&str>); 5] = [
@@ -44,7 +45,24 @@ impl Walk<'_> {
         let when = when.and_then(|node| self.condition(node, format!("{path}.when"), "`when`")).flatten();
         let publish = fields.get("publish").map(|node| self.variables(node, &format!("{path}.publish"), "`publish`"));
         let targets = fields.get("do").map(|node| self.targets(node, path, "`do`"));
-        Transition { when, publish: publish.unwrap_or_default(), targets: targets.unwrap_or_default() }
+        let targets = targets.unwrap_or_default();
+        let error = fields.get("error").map(|node| self.error_of_fail(node, &targets, path));
+        Transition { when, publish: publish.unwrap_or_default(), targets, error: error.flatten() }
+    }
+
+    /// Reads the error that a workflow fails with.
+    fn error_of_fail(&mut self, node: NodeId, targets: &[String], path: &str) -> Option<Value> {
+        if !targets.iter().any(|target| target == "fail") {
+            let hint = "add `fail` to `do`, or remove it".to_owned();
+            self.report(3, node, "`error` in a transition that does not lead to `fail`", hint);
+            return None;
+        }
+        if !matches!(self.source.content(node), Content::Map(_)) {
+            let message = "`error` must be a map".to_owned();
+            self.report(5, node, message, "write {type: …, message: …}".to_owned());
+            return None;
+        }
+        Some(self.value(node, format!("{path}.error")))
     }
 
     fn targets(&mut self, node: NodeId, path: &str, what: &str) -> Vec<String> {
@@ -66,7 +84,7 @@ impl Walk<'_> {
                 let when = if timeout_apart { Some(FAILED_OTHERWISE) } else { when };
                 let targets = self.targets(node, &at, &format!("`{name}`"));
                 self.place_sugar(format!("{at}.when"), node);
-                next.push(Transition { when: when.map(str::to_owned), publish: Vec::new(), targets });
+                next.push(Transition { when: when.map(str::to_owned), publish: Vec::new(), targets, error: None });
             }
         }
         if let Some(node) = fields.get("decision") {
@@ -106,7 +124,7 @@ impl Walk<'_> {
                 self.report(9, *entry, "the conditions of this decision are too long in total", hint);
                 return;
             }
-            next.push(Transition { when: Some(when), publish: Vec::new(), targets });
+            next.push(Transition { when: Some(when), publish: Vec::new(), targets, error: None });
             if let Some(own) = own {
                 guard = format!("{guard} and not ({own})");
             }

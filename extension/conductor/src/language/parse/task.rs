@@ -290,7 +290,9 @@ impl Walk<'_> {
         let backoff = fields.get("backoff").and_then(|node| self.word(node, "`backoff`", BACKOFFS));
         let factor = fields.get("factor").and_then(|node| self.real(node, "`factor`", Range::real(0.0, 1e6)));
         let max_delay = fields.get("max_delay").and_then(|node| self.duration(node, "`max_delay`", Range::DELAY));
-        let jitter = fields.get("jitter").and_then(|node| self.real(node, "`jitter`", Range::real(0.0, 1.0)));
+        let full_jitter = fields.get("jitter").is_some_and(|node| self.source.str(node) == Some("full"));
+        let jitter = fields.get("jitter").filter(|_| !full_jitter);
+        let jitter = jitter.and_then(|node| self.real(node, "`jitter`", Range::real(0.0, 1.0)));
         let when = fields.get("when").and_then(|node| self.condition(node, at("when"), "`when`")).flatten();
         let max_elapsed =
             fields.get("max_elapsed").and_then(|node| self.duration(node, "`max_elapsed`", Range::TIMEOUT));
@@ -302,6 +304,7 @@ impl Walk<'_> {
             factor: factor.unwrap_or(2.0),
             max_delay: max_delay.and_then(|n| n.as_f64()),
             jitter: jitter.unwrap_or_default(),
+            full_jitter,
             when,
             max_elapsed: max_elapsed.and_then(|n| n.as_u64()),
             each: each.unwrap_or_default(),

@@ -20,6 +20,7 @@ pub const WORKFLOW: &[&str] = &[
     "timeout",
     "cancellation_policy",
     "max_visits",
+    "defaults",
     "finally",
     "rerun",
     "undo_on",
@@ -53,7 +54,7 @@ pub const TASK: &[&str] = &[
 ];
 
 /// Fields of an entry of `next`.
-pub const TRANSITION: &[&str] = &["when", "publish", "do"];
+pub const TRANSITION: &[&str] = &["when", "publish", "do", "error"];
 /// Fields of an entry of `decision`.
 pub const DECISION: &[&str] = &["when", "default", "next"];
 /// Fields of `with_items`.
@@ -63,6 +64,8 @@ pub const RETRY: &[&str] =
     &["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed", "each"];
 /// Fields of `repeat`.
 pub const REPEAT: &[&str] = &["until", "delay", "max", "timeout"];
+/// Fields of `defaults`.
+pub const DEFAULTS: &[&str] = &["retry", "timeout"];
 /// Fields of `undo`.
 pub const UNDO: &[&str] = &["action", "input", "timeout", "retry", "when_unknown", "priority", "max_lost_leases"];
 /// Fields of `wait_for`.

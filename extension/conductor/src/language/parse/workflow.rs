@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::walk::{Fields, Range, Walk};
-use super::words::{POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
+use super::words::{DEFAULTS, POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
 use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task, UndoOn};
 use crate::language::source::{Content, NodeId};
 
@@ -27,6 +27,10 @@ impl Walk<'_> {
         let visits = get("max_visits").and_then(|node| self.whole(node, "`max_visits`", Range::whole(1, u32::MAX)));
         let policy = get("cancellation_policy").and_then(|node| self.word(node, "`cancellation_policy`", POLICIES));
         let rerun = get("rerun").and_then(|node| self.word(node, "`rerun`", RERUN_RULES));
+        let mut tasks = get("tasks").map(|node| self.tasks(node)).unwrap_or_default();
+        if let Some(node) = get("defaults") {
+            self.defaults(node, &mut tasks);
+        }
         Some(Definition {
             reference: reference.unwrap_or_default(),
             label: get("label").and_then(|node| self.text(node, "`label`")).unwrap_or_default(),
@@ -37,7 +41,7 @@ impl Walk<'_> {
             parameters: self.schema(&fields, "parameters"),
             output: self.schema(&fields, "output"),
             vars: get("vars").map(|node| self.variables(node, "vars", "`vars`")).unwrap_or_default(),
-            tasks: get("tasks").map(|node| self.tasks(node)).unwrap_or_default(),
+            tasks,
             output_map: get("output_map")
                 .map(|n| self.assignments(n, "output_map", "`output_map`"))
                 .unwrap_or_default(),
@@ -51,6 +55,26 @@ impl Walk<'_> {
                 .and_then(|node| self.word(node, "`undo_order`", UNDO_ORDERS))
                 .unwrap_or_default(),
         })
+    }
+
+    /// Gives every task with an action, and every undo, what it does not say itself.
+    fn defaults(&mut self, node: NodeId, tasks: &mut [Task]) {
+        let Some(fields) = self.fields(node, "`defaults`", DEFAULTS) else { return };
+        let retry = fields.get("retry").and_then(|node| self.retry(node, "defaults.retry"));
+        let timeout = fields.get("timeout").and_then(|node| {
+            self.duration_or_template(node, "defaults.timeout".to_owned(), "`timeout`", Range::TIMEOUT)
+        });
+        for task in tasks.iter_mut().filter(|task| task.action.is_some()) {
+            let repeats = task.next.iter().any(|next| next.targets.iter().any(|target| target == "retry"));
+            if !repeats {
+                task.retry = task.retry.take().or_else(|| retry.clone());
+            }
+            task.timeout = task.timeout.take().or_else(|| timeout.clone());
+        }
+        for undo in tasks.iter_mut().filter_map(|task| task.undo.as_mut()) {
+            undo.retry = undo.retry.take().or_else(|| retry.clone());
+            undo.timeout = undo.timeout.take().or_else(|| timeout.clone());
+        }
     }
 
     fn undo_on(&mut self, node: NodeId) -> Vec<UndoOn> {

@@ -71,7 +71,8 @@ impl<'d> Shape<'d> {
             .collect();
         shape.add_edges();
         shape.find_cycles();
-        shape.starts = (0..tasks.len()).filter(|i| shape.inbound[*i].is_empty() && Some(*i) != shape.finally).collect();
+        let leads_only_to_itself = |task: usize| shape.inbound[task].iter().all(|edge| shape.edges[*edge].from == task);
+        shape.starts = (0..tasks.len()).filter(|i| leads_only_to_itself(*i) && Some(*i) != shape.finally).collect();
         let roots: Vec<usize> = shape.starts.iter().copied().chain(shape.finally).collect();
         shape.reachable = shape.reach(&roots, None);
         shape

@@ -158,6 +158,10 @@ fn task<'d>(task: &'d Task, number: usize, visit: &mut dyn FnMut(Site<'d>)) {
                 set: set.clone(),
             });
         }
+        if let Some(error) = &next.error {
+            let (path, value) = (format!("{path}.error"), Any(error));
+            visit(Site { path, value, task: Some(number), phase: Phase::After, set: set.clone() });
+        }
         assignments(&next.publish, &format!("{path}.publish"), Some(number), Phase::After, &set, visit);
     }
 }

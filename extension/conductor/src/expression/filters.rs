@@ -1,0 +1,83 @@
+//! Filters that MiniJinja does not have: reading JSON text, and regular expressions.
+//!
+//! Regular expressions are those of the `regex` crate: they take time linear in the text. Patterns are limited in size,
+//! and so is what a replacement makes of a text.
+
+use crate::expression::template::metered::MAX_TEXT;
+use crate::expression::{Data, data};
+use crate::interrupt;
+use minijinja::{Environment, Error, ErrorKind};
+use regex::{Captures, Regex, RegexBuilder};
+use serde_json::Value as Json;
+
+/// Maximum size of a compiled pattern, in bytes.
+const MAX_PATTERN: usize = 1 << 20;
+
+/// Registers them with an environment whose values may be nested this deep.
+pub fn register(environment: &mut Environment<'static>, depth: usize) {
+    environment.add_filter("fromjson", move |text: &str| from_json(text, depth));
+    environment.add_filter("regex_search", search);
+    environment.add_filter("regex_findall", find_all);
+    environment.add_filter("regex_replace", replace);
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
+
+fn from_json(text: &str, depth: usize) -> Result<Data, Error> {
+    let value = crate::json::from_text::<Json>(text).map_err(|error| invalid(format!("this is not JSON: {error}")))?;
+    if is_deeper(&value, depth) {
+        return Err(invalid(format!("this JSON is nested deeper than {depth}")));
+    }
+    Ok(data(&value))
+}
+
+/// Whether a value is nested deeper than this. The parser does not read more than 128 levels.
+fn is_deeper(value: &Json, depth: usize) -> bool {
+    let below = |value: &Json| depth == 0 || is_deeper(value, depth - 1);
+    match value {
+        Json::Array(list) => interrupt::checked(list).any(below),
+        Json::Object(map) => interrupt::checked(map).any(|(_, value)| below(value)),
+        _ => false,
+    }
+}
+
+fn compiled(pattern: &str) -> Result<Regex, Error> {
+    let built = RegexBuilder::new(pattern).size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN).build();
+    built.map_err(|error| invalid(format!("the regular expression is invalid: {error}")))
+}
+
+/// Returns the groups of the first match, the whole match first; null: there is none.
+fn search(text: &str, pattern: &str) -> Result<Data, Error> {
+    let found = compiled(pattern)?.captures(text).map(|found| Data::from(groups(&found)));
+    Ok(found.unwrap_or_else(|| Data::from(())))
+}
+
+/// Returns all matches.
+fn find_all(text: &str, pattern: &str) -> Result<Data, Error> {
+    let pattern = compiled(pattern)?;
+    let found = interrupt::checked(pattern.find_iter(text)).map(|found| Data::from(found.as_str()));
+    Ok(Data::from(found.collect::<Vec<_>>()))
+}
+
+/// Replaces all matches; `$1` and `${name}` stand for groups.
+fn replace(text: &str, pattern: &str, replacement: &str) -> Result<String, Error> {
+    let pattern = compiled(pattern)?;
+    let (mut replaced, mut end) = (String::new(), 0);
+    for found in interrupt::checked(pattern.captures_iter(text)) {
+        let Some(whole) = found.get(0) else { continue };
+        replaced.push_str(&text[end..whole.start()]);
+        found.expand(replacement, &mut replaced);
+        end = whole.end();
+        if replaced.len() > MAX_TEXT {
+            return Err(invalid(format!("the replacement has more than the {MAX_TEXT} bytes allowed here")));
+        }
+    }
+    replaced.push_str(&text[end..]);
+    Ok(replaced)
+}
+
+fn groups(found: &Captures) -> Vec<Data> {
+    found.iter().map(|group| group.map_or_else(|| Data::from(()), |group| Data::from(group.as_str()))).collect()
+}
