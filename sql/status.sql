@@ -111,7 +111,7 @@ BEGIN
   JOIN member m ON m.id = t.id
   LEFT JOIN workflow.workflow_execution w ON w.part = run.part AND w.id = t.id
   LEFT JOIN workflow.workflow_task_execution k ON k.part = run.part AND k.execution = t.id
-  LEFT JOIN workflow.workflow_task_execution u ON u.part = run.part AND u.id = k.undoes
+  LEFT JOIN workflow.workflow_task_execution u ON u.part = run.part AND u.id = k.undoes AND NOT u.undo ? 'action'
   ORDER BY t.path;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tree(bigint, int) IS

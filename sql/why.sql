@@ -262,7 +262,7 @@ BEGIN
   END IF;
   IF run.state #>> '{undo,phase}' = 'done' THEN
     RETURN 'what it had completed has been undone, so it cannot be rerun: start a new execution';
-  ELSIF run.state #>> '{undo,phase}' IN ('failed', 'stopped') AND run.state #> '{undo,below}' <= run.state -> 'undos' THEN
+  ELSIF run.state #>> '{undo,phase}' IN ('failed', 'stopped') THEN
     RETURN format('fix what kept it from being undone, then SELECT workflow_rerun(%s), which goes on with the undo', run.id);
   ELSIF rule = 'never' OR (rule = 'not_after_closing' AND workflow.closing_tasks(run) <> '{}') THEN
     RETURN format('it cannot be rerun, because its workflow says rerun: %s; start a new execution', rule);

@@ -1,5 +1,6 @@
 -- Returns the tasks that ended executions did the work of, with their workflow executions, which are locked unless somebody else
--- has locked them; whether they can be undone; and of a task that has undone one, how far that went.
+-- has locked them; whether they can be undone; and of a task that has let one undo itself, how far
+-- that went.
 WITH called AS MATERIALIZED (
   SELECT d.execution, t.part, t.id, t.workflow_execution, t.timed_out, t.timeout_seconds, t.undoes
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
@@ -11,9 +12,11 @@ free AS MATERIALIZED (
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, ''), w.id,
   CASE WHEN c.timed_out THEN c.timeout_seconds END, (w.errors -> 0)::text,
-  coalesce((w.state ->> 'undos')::int, 0) > 0, CASE WHEN c.undoes IS NOT NULL THEN coalesce(w.state #>> '{undo,phase}', '') END
+  coalesce((w.state ->> 'undos')::int, 0) > 0 AND w.state #> '{undo,phase}' IS NULL,
+  CASE WHEN u.id IS NOT NULL THEN coalesce(w.state #>> '{undo,phase}', '') END
 FROM called c
 JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution
 JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.execution
+LEFT JOIN workflow.workflow_task_execution u ON u.part = c.part AND u.id = c.undoes AND NOT u.undo ? 'action'
 LEFT JOIN free f ON f.part = c.part AND f.id = c.workflow_execution AND workflow.may_count(f.id, f.state)
 ORDER BY c.id

@@ -40,6 +40,9 @@ fn rerun(client: &SpiClient, wanted: &Wanted, now: TimestampWithTimeZone) -> Res
     }
     let mut tasks = chosen(client, run, wanted)?;
     let mut top = id;
+    // What called it has gone on, unless it is undone as well.
+    let undoes_alone = run.before.undoes_on() && !is_undone_by_caller(&advance, id, ancestors.first())?;
+    let ancestors = if undoes_alone { Vec::new() } else { ancestors };
     for caller in &ancestors {
         let (task, call) = call_of(&advance, wanted.execution, top, *caller)?;
         advance.run_on.insert(task, std::mem::replace(&mut tasks, vec![call]));
@@ -50,6 +53,13 @@ fn rerun(client: &SpiClient, wanted: &Wanted, now: TimestampWithTimeZone) -> Res
     run_on(&mut advance, wanted.execution, top, &tasks)?;
     settle(&mut advance, None)?;
     Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
+}
+
+/// Whether the undo of its caller lets an execution undo itself.
+fn is_undone_by_caller(advance: &Advance, called: i64, caller: Option<&i64>) -> Result<bool, Error> {
+    let Some(caller) = caller.and_then(|caller| advance.runs.get(caller)) else { return Ok(false) };
+    let call = find_call(advance.client, called, caller)?;
+    Ok(call.is_some_and(|(_, call)| caller.graph.node(call.key.node).undoes.is_some()))
 }
 
 /// The tasks to begin with.
@@ -74,6 +84,17 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
         let name = &run.graph.node(task.key.node).name;
         let why = format!("it goes on with undoing what it had completed, so task {name} cannot run again");
         return Err(refused(wanted.execution, &why, "name no task, or undos that have failed"));
+    }
+    if wanted.reset_items {
+        let open = statements::run(client, include_str!("../../queries/find_open_undo.sql"), &[run.id.into()])?.first();
+        if let Some(child) = open.get::<i64>(1)? {
+            let why = format!("execution {child}, which it called, has not undone everything that it had completed");
+            return Err(refused(
+                wanted.execution,
+                &why,
+                &format!("first go on with that: SELECT workflow_rerun({child})"),
+            ));
+        }
     }
     if let Some(task) = tasks.iter().find(|task| task.runs_undoable()) {
         let why = format!("task {} has completed and has an undo", run.graph.node(task.key.node).name);

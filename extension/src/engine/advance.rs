@@ -100,7 +100,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         let (execution, changes) =
             run.conduct(self.client, &self.now, facts, reports, |conductor| answer = Some(events(conductor)))?;
         self.batch.take(run, &execution, changes);
-        run.before = execution;
+        (run.before, run.counted) = (execution, false);
         Ok(answer)
     }
 

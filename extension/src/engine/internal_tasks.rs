@@ -55,7 +55,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
                 (None, None) => calls.push(call),
             }
         } else {
-            reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None, undoable: false });
+            reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None, undoable: None });
         }
     }
     reports.extend(wait(advance, waiting)?);
@@ -187,7 +187,7 @@ fn take_fitting(advance: &Advance, task: i64, run: i64, node: NodeId) -> Result<
 /// Returns the end of a task whose signal has come.
 fn signalled(task: i64, result: Option<String>, error: Option<String>) -> OwnReport {
     let end = if error.is_some() { TaskEnd::Failed } else { TaskEnd::Completed };
-    OwnReport { task, end, result, error, undoable: false }
+    OwnReport { task, end, result, error, undoable: None }
 }
 
 /// Starts a child execution for each of the calls of one workflow. One that cannot start is a failure of its task.
@@ -235,7 +235,7 @@ fn too_deep(reference: &str) -> Error {
 }
 
 fn failed(task: i64, why: String) -> OwnReport {
-    OwnReport { task, end: TaskEnd::Failed, result: None, error: Some(why), undoable: false }
+    OwnReport { task, end: TaskEnd::Failed, result: None, error: Some(why), undoable: None }
 }
 
 /// Why a workflow could not be called, as the error of the task.

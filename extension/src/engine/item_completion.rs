@@ -120,6 +120,7 @@ pub fn count(client: &SpiClient, run: &mut Run) -> Result<(), Error> {
         let done = rows.first().get::<i32>(1)?.unwrap_or_default();
         run.before.state.count(key, done as u32);
     }
+    run.counted = true;
     Ok(())
 }
 

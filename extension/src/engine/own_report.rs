@@ -13,8 +13,8 @@ pub struct OwnReport {
     pub result: Option<String>,
     /// JSON.
     pub error: Option<String>,
-    /// Whether it has called an execution that can undo what it has completed.
-    pub undoable: bool,
+    /// If it has called an execution: whether that has completed something that it has not undone.
+    pub undoable: Option<bool>,
 }
 
 /// Who reports.

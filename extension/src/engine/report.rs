@@ -46,8 +46,8 @@ pub struct Outcome {
     pub row: Option<Rc<Row>>,
     /// The row has been ended as this says: completed.
     pub completed: bool,
-    /// Whether it has called an execution that can undo what it has completed.
-    pub undoable: bool,
+    /// If it has called an execution: whether that has completed something that it has not undone.
+    pub undoable: Option<bool>,
 }
 
 /// What a worker reports of a task that it holds: the fields of `workflow.outcome`.
@@ -165,7 +165,7 @@ impl Outcome {
             bytes,
             row: None,
             completed: false,
-            undoable: false,
+            undoable: None,
         }
     }
 

@@ -59,6 +59,9 @@ impl Resolution<'_> {
         lock(client, run, "use workflow_update_task_execution")?;
         let row = self.load(client, now)?;
         if row.has_ended {
+            if self.end == TaskEnd::Completed && self.count_undo_as_done(client, run, &row, now)? {
+                return Ok(());
+            }
             let why = format!("its execution {run} has ended");
             return Err(self.refused(
                 &why,
@@ -76,7 +79,7 @@ impl Resolution<'_> {
             }
             "requested" | "scheduled" if row.held => {
                 let hint = "resolve it once its turn has come";
-                Err(self.refused("it is an item that waits for its turn", hint))
+                Err(self.refused("it waits for its turn", hint))
             }
             "requested" | "scheduled" => {
                 log(client)?;
@@ -124,6 +127,33 @@ impl Resolution<'_> {
                 attempts: number(12)?,
             },
         })
+    }
+
+    /// Lets an undo that has failed count as done, although its execution has ended. Returns whether it is one.
+    fn count_undo_as_done(
+        &self,
+        client: &SpiClient,
+        run: i64,
+        row: &Row,
+        now: TimestampWithTimeZone,
+    ) -> Result<bool, Error> {
+        let mut advance = Advance::new(client, now, BTreeMap::new());
+        advance.load(vec![run])?;
+        let node = advance.runs.get(&run).and_then(|run| run.graph.find(&row.name));
+        let Some(node) = node else { return Ok(false) };
+        let key = TaskKey { node, route: row.route, visit: row.visit };
+        let is_undo = advance.runs.get(&run).is_some_and(|run| run.graph.node(node).undoes.is_some());
+        let found = advance
+            .conduct(run, Facts::default(), &Reports::default(), |conductor| is_undo && conductor.resolve_undo(key))?;
+        if found != Some(true) {
+            return Ok(false);
+        }
+        let (end, result) = (self.end, self.result);
+        advance.batch.end_task(EndedRow { id: self.task, end, result, error: None, progress: None, written: false });
+        let arguments = [self.task.into(), end.name().into(), self.reason.into(), now.into()];
+        statements::run(client, include_str!("../../queries/log_resolve.sql"), &arguments)?;
+        settle(&mut advance, None)?;
+        Ok(true)
     }
 
     /// Ends a task that waits. It is neither retried nor repeated.
@@ -187,7 +217,7 @@ impl Resolution<'_> {
             times: row.times,
             input,
             undo,
-            undoable: false,
+            undoable: None,
             order: self.task,
         };
         let trouble = advance.conduct(run, Facts::default(), &Reports::default(), |conductor| {

@@ -158,6 +158,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             variables: None,
             priority: one.priority,
             depth: one.depth,
+            counted: false,
         })
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;

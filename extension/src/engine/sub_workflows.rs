@@ -56,7 +56,7 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
         if end == TaskEnd::Cancelled {
             cancelled.entry(caller).or_insert(rows.get::<i64>(7)?.unwrap_or_default());
         }
-        let (result, undoable) = (rows.get::<String>(5)?, rows.get::<bool>(10)? == Some(true));
+        let (result, undoable) = (rows.get::<String>(5)?, rows.get::<bool>(10)?);
         reports.push(OwnReport { task, end, result, error: error.transpose()?, undoable });
     }
     postpone(advance, busy)?;
@@ -73,7 +73,7 @@ pub fn undone(task: i64, execution: i64, phase: &str) -> OwnReport {
         json!({"type": "workflow", "message": message, "execution": execution}).to_string()
     });
     let end = if is_done { TaskEnd::Completed } else { TaskEnd::Failed };
-    OwnReport { task, end, result: None, error, undoable: false }
+    OwnReport { task, end, result: None, error, undoable: None }
 }
 
 /// Returns the cause of a call's error: what broke below, from the first error of the execution that it called.
@@ -132,7 +132,7 @@ pub fn cancel(advance: &mut Advance, runs: Vec<i64>, forced: bool) -> Result<(),
         for run in runs {
             advance.tell(run, |conductor| match forced {
                 true => conductor.force_cancel(),
-                false => conductor.cancel(),
+                false => conductor.cancel_called(),
             })?;
         }
     }
@@ -148,7 +148,7 @@ pub fn void(advance: &Advance, runs: Vec<(i64, bool)>) -> Result<Vec<OwnReport>,
         let mut rows = statements::run(advance.client, include_str!("../../queries/void_tasks.sql"), &arguments)?;
         while rows.next().is_some() {
             let task = rows.get::<i64>(1)?.unwrap_or_default();
-            reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error: None, undoable: false });
+            reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error: None, undoable: None });
         }
         reports.sort_by_key(|report| report.task);
     }

@@ -54,9 +54,9 @@ pub fn begin(advance: &mut Advance, calls: Vec<UndoneCall>) -> Result<Vec<OwnRep
         }
     }
     let owners: Vec<i64> = going.iter().map(|call| call.of).collect();
-    let arguments = [owners.into(), advance.now.into()];
+    let (tasks, children): (Vec<i64>, Vec<i64>) = going.iter().map(|call| (call.task, call.child)).unzip();
+    let arguments = [owners.into(), advance.now.into(), tasks.clone().into()];
     statements::run(advance.client, include_str!("../../queries/hand_children_over.sql"), &arguments)?;
-    let (tasks, children) = going.iter().map(|call| (call.task, call.child)).unzip();
     link(advance, tasks, children)?;
     log_reached(advance, "undo", reached)?;
     Ok(reports)

@@ -231,7 +231,9 @@ impl Batch {
     }
 
     fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
-        let touched = *execution != run.before || changes.variables.is_some() || !changes.causes.is_empty();
+        // What was counted is stored before anything else is read: counted again, reports still to be heard would count twice.
+        let touched =
+            *execution != run.before || run.counted || changes.variables.is_some() || !changes.causes.is_empty();
         if touched || changes.end.is_some() {
             let is_plain = execution.state == State::plain(execution.status);
             let state = (!is_plain).then(|| conductor::json::to_text(&execution.state));
@@ -244,7 +246,7 @@ impl Batch {
                 causes: changes.causes.clone(),
                 rerun: changes.rerun,
                 time_limit: run.graph.timeout,
-                ended: changes.end.is_some(),
+                ended: changes.end.is_some() || changes.relist,
                 lists: changes.end.as_ref().and_then(|end| end.lists.clone()),
                 turned: execution.status != run.before.status,
                 undoing: phase(execution).filter(|now| phase(&run.before) != Some(*now)),

@@ -94,7 +94,7 @@ fn completed(graph: &Graph, task: &str, index: Option<u32>) -> Reported<'static>
         times: Times::default(),
         input: None,
         undo: None,
-        undoable: false,
+        undoable: None,
         order: 1,
     }
 }

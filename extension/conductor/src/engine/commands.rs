@@ -24,6 +24,8 @@ pub struct Changes {
     pub rerun: bool,
     /// Whether the execution had ended and now undoes what it had completed.
     pub reopened: bool,
+    /// Whether a task of an execution that has ended counts otherwise from now on, so that its lists change.
+    pub relist: bool,
     /// What undoes tasks that have ended.
     pub undos: Vec<NewUndo>,
     /// Whether claimable tasks are put on hold or released again.

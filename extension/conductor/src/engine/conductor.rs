@@ -56,8 +56,8 @@ pub struct Reported<'a> {
     pub input: Option<Data>,
     /// What was stored for its undo.
     pub undo: Option<Data>,
-    /// Whether it has called an execution that can undo what it has completed.
-    pub undoable: bool,
+    /// If it has called an execution: whether that has completed something that it has not undone.
+    pub undoable: Option<bool>,
     /// Its place in the order in which tasks were created.
     pub order: i64,
 }

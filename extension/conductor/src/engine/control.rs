@@ -74,6 +74,14 @@ impl Conductor<'_> {
         self.run();
     }
 
+    /// Cancels the execution because what has called it is cancelled, which ends its pause, too.
+    pub fn cancel_called(&mut self) {
+        match self.execution.status {
+            Status::Running => self.cancel(),
+            _ => self.resume(),
+        }
+    }
+
     /// Ends the execution at once: whatever waits or runs is cancelled, including what would close it.
     pub fn force_cancel(&mut self) {
         if self.execution.has_ended() || self.execution.state.forced {

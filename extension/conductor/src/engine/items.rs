@@ -164,6 +164,7 @@ impl Conductor<'_> {
         };
         if stopped || !self.goes_on(closing) {
             if again.repeats {
+                self.note_undo(reported, outcome);
                 outcome.end = TaskEnd::Cancelled;
             }
             return None;

@@ -139,13 +139,9 @@ impl Execution {
         }
     }
 
-    /// Whether a rerun goes on with undoing: it has begun, and not everything could be undone.
+    /// Whether a rerun goes on with undoing: not everything could be undone, or it was stopped by force.
     pub fn undoes_on(&self) -> bool {
-        let has_begun = |below: u32| below <= self.state.undos;
-        self.state.undo.as_ref().is_some_and(|undo| match undo.phase {
-            Phase::Failed | Phase::Stopped => has_begun(undo.below),
-            Phase::Pending | Phase::Running | Phase::Done => false,
-        })
+        self.state.undo.as_ref().is_some_and(|undo| matches!(undo.phase, Phase::Failed | Phase::Stopped))
     }
 
     /// Whether it has stopped, and nothing of it waits or runs.

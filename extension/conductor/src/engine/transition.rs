@@ -31,7 +31,12 @@ impl<'a> Conductor<'a> {
                 return Report::again(again);
             }
             // It no longer runs again because the workflow is stopping. A rerun goes on with a repetition.
-            Ok(Some(again)) if again.repeats || self.execution.status == Status::Canceling => {
+            Ok(Some(again)) if again.repeats => {
+                self.note_undo(reported, &outcome);
+                outcome.end = TaskEnd::Cancelled;
+            }
+            // Nobody knows whether it was done: that must not be called a cancel if it can be undone.
+            Ok(Some(_)) if self.execution.status == Status::Canceling && !self.is_unknown(reported) => {
                 outcome.end = TaskEnd::Cancelled;
             }
             Ok(Some(_)) => {}

@@ -98,16 +98,23 @@ impl Conductor<'_> {
     pub(crate) fn note_undo(&mut self, reported: &Reported, outcome: &Outcome) {
         let graph = self.graph;
         let Some(undo) = &graph.node(reported.key.node).undo else { return };
-        let is_known = match outcome.end {
-            TaskEnd::Completed => true,
-            TaskEnd::Timeout | TaskEnd::Abandoned => false,
-            TaskEnd::Failed | TaskEnd::Cancelled | TaskEnd::Skipped => return,
+        let forced = self.execution.state.forced;
+        let waits = graph.node(reported.key.node).signal.is_some();
+        let is_known = match (outcome.end, reported.undoable) {
+            (TaskEnd::Completed, _) => true,
+            // What was called has undone itself, unless only its `finally` has failed.
+            (end, Some(undoable)) if end.is_failure() && undoable => false,
+            (_, Some(_)) => return,
+            (TaskEnd::Timeout | TaskEnd::Abandoned, None) if !waits => false,
+            // Its worker was not asked.
+            (TaskEnd::Cancelled, None) if forced => false,
+            _ => return,
         };
-        if self.execution.state.forced || reported.closing && self.has_stopped() {
+        if reported.closing && self.has_stopped() {
             return;
         }
         match &undo.call {
-            None if is_known && reported.undoable => self.number_undo(reported, nothing()),
+            None if reported.undoable == Some(true) => self.number_undo(reported, nothing()),
             None => {}
             Some(call) if !is_known && call.when_unknown == WhenUnknown::Skip => {}
             Some(call) => {
@@ -127,12 +134,29 @@ impl Conductor<'_> {
         }
     }
 
+    /// Whether a task has an undo, and nobody knows whether it was done.
+    pub(crate) fn is_unknown(&self, reported: &Reported) -> bool {
+        let node = self.graph.node(reported.key.node);
+        let has_ended_so = matches!(reported.end, TaskEnd::Timeout | TaskEnd::Abandoned);
+        has_ended_so && node.has_undo() && node.signal.is_none() && reported.undoable.is_none()
+    }
+
     fn number_undo(&mut self, reported: &Reported, call: Data) {
         let Some(node) = self.graph.node(reported.key.node).undo.as_ref().map(|undo| undo.node) else { return };
         self.execution.state.undos += 1;
         let (row, number, context) = (reported.order, self.execution.state.undos, reported.context.to_vec());
         self.changes.undos.push(NewUndo { row, number, call: call.clone() });
-        self.undoable.push(Undoable { row, action: None, node, number, context, call, unrendered: None });
+        // What force has voided is known only now.
+        if let Some(undo) = self.execution.state.undo.as_mut().filter(|undo| undo.phase == Phase::Stopped) {
+            undo.below = number + 1;
+        }
+        let undoable = Undoable { row, action: None, node, number, context, call, unrendered: None };
+        if self.is_undoing() {
+            // Somebody has resolved a failure by hand. Its own end is still to come.
+            let waits = self.graph.undo_order == UndoOrder::Reverse && self.execution.state.live > 1;
+            self.begin_undo(&undoable, waits);
+        }
+        self.undoable.push(undoable);
     }
 
     fn render_undo(&self, call: &UndoCall, undone: &Undone) -> Result<Data, Cause> {
@@ -287,9 +311,11 @@ impl Conductor<'_> {
         }
     }
 
-    /// Undoes a completed execution, because what called it is undone. Returns whether there is anything to undo.
+    /// Undoes an execution that has ended and has not undone anything, because what called it is undone. Returns whether there
+    /// is anything to undo.
     pub fn undo(&mut self) -> bool {
-        if self.execution.status != Status::Completed || self.execution.state.undos == 0 {
+        let state = &self.execution.state;
+        if self.execution.status == Status::Running || state.live > 0 || state.undos == 0 || state.undo.is_some() {
             return false;
         }
         let below = self.execution.state.undos + 1;
@@ -374,6 +400,20 @@ impl Conductor<'_> {
         let (row, number, call) = (undoable.row, undoable.number, undoable.call.clone());
         self.changes.undos.push(NewUndo { row, number, call });
         self.begin_undo(&undoable, waits)
+    }
+
+    /// Lets an undo that has failed, of an execution that has ended, count as done. Returns whether it had failed.
+    pub fn resolve_undo(&mut self, key: TaskKey) -> bool {
+        let graph = self.graph;
+        let failures = &mut self.execution.state.failures;
+        let before = failures.len();
+        failures.retain(|failed| *failed != key);
+        let (found, left) = (failures.len() < before, failures.iter().any(|key| graph.node(key.node).undoes.is_some()));
+        if let Some(undo) = self.execution.state.undo.as_mut().filter(|undo| undo.phase == Phase::Failed && !left) {
+            undo.phase = Phase::Done;
+        }
+        self.changes.relist = found;
+        found
     }
 
     /// Returns what is stored with the row of a task that has an undo, before it completes; none: it has none.

@@ -208,7 +208,7 @@ impl Ledger {
                     times: *times,
                     input: row.input.clone().or(nothing.clone()),
                     undo: row.undo.clone(),
-                    undoable: false,
+                    undoable: None,
                     order: outcome.row as i64,
                 };
                 reports.push((outcome.row, conductor.finish(&reported)));

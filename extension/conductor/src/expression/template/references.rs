@@ -295,6 +295,13 @@ impl Collector {
     }
 
     fn member_of_result(&mut self, of: &Expr<'_>) {
+        // Null is not undefined, so `result() | default({})` is null all the same.
+        if let Expr::Filter(filter) = of
+            && let (Some(operand), true) =
+                (&filter.expr, matches!(filter.name, "default" | "d") && filter.args.len() < 2)
+        {
+            return self.member_of_result(operand);
+        }
         if let Expr::Call(call) = of
             && let CallType::Function("result") = call.identify_call()
             && self.guard == Guard::None
