@@ -263,7 +263,7 @@ BEGIN
   IF run.state #>> '{undo,phase}' = 'done' THEN
     RETURN 'what it had completed has been undone, so it cannot be rerun: start a new execution';
   ELSIF run.state #>> '{undo,phase}' IN ('failed', 'stopped') THEN
-    RETURN format('fix what kept it from being undone, then SELECT workflow_rerun(%s), which goes on with the undo', run.id);
+    RETURN format('fix what kept it from being undone, then SELECT workflow_rerun(%s), which goes on with the undo; or undo it by hand, and say so with workflow_resolve(task) for each of its undos that have failed (workflow_list_tasks(%s))', run.id, run.id);
   ELSIF rule = 'never' OR (rule = 'not_after_closing' AND workflow.closing_tasks(run) <> '{}') THEN
     RETURN format('it cannot be rerun, because its workflow says rerun: %s; start a new execution', rule);
   END IF;

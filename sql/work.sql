@@ -139,6 +139,6 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_heartbeat_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) IS
-  'Extends leases: the tasks named, each with the lease token it was claimed with, are held for the given interval from now. Returns one row per task, in order: held; stop: still held, but its workflow is being stopped, so its result no longer matters; lost: somebody else has it, or it has ended. Errors: WF613 for null, for lists of different lengths, and for a lease out of range; WF620 if a task is in a part that the role is not bound to.';
+  'Extends leases: the tasks named, each with the lease token it was claimed with, are held for the given interval from now. Returns one row per task, in order: held; stop: still held, but its workflow is being stopped, so its result no longer matters (tasks that close it, or that have an undo, stay held); lost: somebody else has it, or it has ended. Errors: WF613 for null, for lists of different lengths, and for a lease out of range; WF620 if a task is in a part that the role is not bound to.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) FROM PUBLIC;
 

@@ -12,7 +12,7 @@ free AS MATERIALIZED (
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, ''), w.id,
   CASE WHEN c.timed_out THEN c.timeout_seconds END, (w.errors -> 0)::text,
-  coalesce((w.state ->> 'undos')::int, 0) > 0 AND w.state #> '{undo,phase}' IS NULL,
+  coalesce((w.state ->> 'undos')::int, 0) > 0 AND w.state #>> '{undo,phase}' IS DISTINCT FROM 'done',
   CASE WHEN u.id IS NOT NULL THEN coalesce(w.state #>> '{undo,phase}', '') END
 FROM called c
 JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution

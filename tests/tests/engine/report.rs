@@ -438,3 +438,25 @@ async fn a_retry_that_another_report_of_the_batch_withdraws_is_answered_as_cance
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_item_that_fails_in_one_batch_with_a_task_that_leads_to_a_wait_has_failed() {
+    const SOURCE: &str = "tasks:
+  - {name: one, action: demo.a, on_success: asked}
+  - {name: asked, wait_for: {signal: go}}
+  - {name: many, action: demo.b, with_items: [1, 2]}
+";
+    for order in [[2, 0, 1], [2, 1, 0], [0, 2, 1], [1, 2, 0], [0, 1, 2], [1, 0, 2]] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let id = session.begin(SOURCE).await;
+            let tasks = session.claim_named(["many", "many", "one"]).await;
+            let ends = ["completed", "failed", "completed"];
+            let outcomes = order.map(|place| (tasks[place].task, tasks[place].lease_token, ends[place]));
+            let answers = session.finish(&outcomes).await;
+            assert_eq!(answers.iter().map(|answer| answer.word()).collect::<Vec<_>>(), order.map(|place| ends[place]));
+            session.assert_ended(id, "failed", serde_json::json!(null)).await;
+        })
+        .await;
+    }
+}

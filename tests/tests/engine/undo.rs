@@ -544,3 +544,276 @@ async fn an_undo_is_shown_in_tasks_graph_and_timeline() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_undo_may_be_a_workflow() {
+    const REFUND: &str = "tasks:\n  - {name: pay, action: demo.b}\n";
+    const SOURCE: &str = "tasks:
+  - {name: charge, action: demo.a, undo: {action: demo.refund, retry: {count: 1}}, on_success: x}
+  - {name: x, action: demo.c}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.refund", REFUND).await;
+        let id = session.begin(SOURCE).await;
+        session.work("charge", json!(null)).await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!(null)).await;
+        // It fails once, and is called again.
+        let [pay] = session.claim_named(["pay"]).await;
+        session.fail(&pay, json!({"message": "bank down"})).await;
+        let tree = format!("SELECT task_name FROM workflow_tree({id}) WHERE depth = 1 ORDER BY execution DESC LIMIT 1");
+        assert_eq!(session.value::<String>(tree).await, "undo:charge");
+        session.work("pay", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_completes_after_its_caller_has_failed_is_undone_and_a_rerun_goes_on_with_that() {
+    const CALLER: &str = "tasks:\n  - {name: call, action: demo.inner}\n  - {name: x, action: demo.c}\n";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.inner", INNER).await;
+        let id = session.begin(CALLER).await;
+        let [pick, x] = session.claim_named(["pick", "x"]).await;
+        session.fail(&x, json!(null)).await;
+        session.complete(&pick, json!(null)).await;
+        let [undo] = session.claim_named(["undo:pick"]).await;
+        session.fail(&undo, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("failed"));
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.work("undo:pick", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_undone_after_a_cancel_although_a_retry_was_left() {
+    const SOURCE: &str = "tasks:\n  - {name: charge, action: demo.a, retry: {count: 3}, undo: {action: demo.b, input: {p: '{{ result() }}'}}}\n";
+    for end in ["timeout", "abandoned"] {
+        with_database(async |db| {
+            let mut session = Session::new(db).await;
+            let id = session.begin(SOURCE).await;
+            let [charge] = session.claim_named(["charge"]).await;
+            session.run(format!("SELECT workflow_cancel({id})")).await;
+            assert_eq!(session.finish(&[(charge.task, charge.lease_token, end)]).await[0].word(), end);
+            session.undo_one("undo:charge", json!({"p": null})).await;
+            session.assert_ended(id, "cancelled", json!(null)).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_called_workflow_could_not_undo_is_tried_again_by_its_caller() {
+    const FAILS: &str = "tasks:
+  - {name: pick, action: demo.a, on_success: x, undo: {action: demo.b}}
+  - {name: x, action: demo.c}
+";
+    const CALLER: &str = "tasks:\n  - {name: call, action: demo.inner}\n";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.inner", FAILS).await;
+        let id = session.begin(CALLER).await;
+        session.work("pick", json!(null)).await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!(null)).await;
+        for _ in 0..2 {
+            let [undo] = session.claim_named(["undo:pick"]).await;
+            session.fail(&undo, json!({"message": "stuck"})).await;
+        }
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("failed"));
+        // From either end, a rerun goes on with it.
+        let child: i64 = session.value(format!("SELECT execution FROM workflow_tree({id}) WHERE depth = 1")).await;
+        session.run(format!("SELECT workflow_rerun({child})")).await;
+        session.work("undo:pick", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        for execution in [id, child] {
+            assert_eq!(session.undo(execution).await.as_deref(), Some("done"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_called_workflow_goes_on_with_its_undo_although_its_caller_has_gone_on() {
+    const FAILS: &str = "tasks:
+  - {name: pick, action: demo.a, on_success: x, undo: {action: demo.b}}
+  - {name: x, action: demo.c}
+";
+    const CALLER: &str =
+        "tasks:\n  - {name: call, action: demo.inner, on_failure: amend}\n  - {name: amend, action: demo.d}\n";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.inner", FAILS).await;
+        let id = session.begin(CALLER).await;
+        session.work("pick", json!(null)).await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!(null)).await;
+        let [undo] = session.claim_named(["undo:pick"]).await;
+        session.fail(&undo, json!({"message": "stuck"})).await;
+        session.work("amend", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        let child: i64 = session.value(format!("SELECT execution FROM workflow_tree({id}) WHERE depth = 1")).await;
+        session.run(format!("SELECT workflow_rerun({child})")).await;
+        session.work("undo:pick", json!(null)).await;
+        assert_eq!(session.undo(child).await.as_deref(), Some("done"));
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_called_workflow_whose_last_task_fails_after_a_success_is_undone_by_its_caller() {
+    const LAST: &str = "finally: last\ntasks:\n  - {name: pick, action: demo.a, undo: {action: demo.b}}\n  - {name: last, action: demo.c}\n";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.inner", LAST).await;
+        let id = session.begin("tasks:\n  - {name: call, action: demo.inner}\n").await;
+        session.work("pick", json!(null)).await;
+        let [last] = session.claim_named(["last"]).await;
+        session.fail(&last, json!(null)).await;
+        session.work("undo:pick", json!(null)).await;
+        session.work("last", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_times_out_has_undone_itself_and_its_own_undo_is_not_called() {
+    const CALLER: &str = "tasks:\n  - {name: call, action: demo.child, timeout: 60, undo: {action: demo.c}}\n";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = family(&mut session, CALLER).await;
+        session.work("pack", json!(null)).await;
+        session.at(60.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.work("undo:pack", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_pause_of_a_called_workflow_that_undoes_itself() {
+    const FAILS: &str = "tasks:
+  - {name: pick, action: demo.a, on_success: x, undo: {action: demo.b}}
+  - {name: x, action: demo.c}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.inner", FAILS).await;
+        let id = session.begin("tasks:\n  - {name: call, action: demo.inner}\n").await;
+        session.work("pick", json!(null)).await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!(null)).await;
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        session.claim_named([]).await;
+        session.run(format!("SELECT workflow_cancel({id})")).await;
+        session.work("undo:pick", json!(null)).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_force_stops_before_it_has_begun_is_undone_by_a_rerun_with_what_was_running() {
+    const SOURCE: &str = "rerun: never
+tasks:
+  - {name: charge, action: demo.a, on_success: ship, undo: {action: demo.b}}
+  - {name: ship, action: demo.c, undo: {action: demo.d, input: {p: '{{ result() }}'}}}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(SOURCE).await;
+        session.work("charge", json!(null)).await;
+        session.claim_named(["ship"]).await;
+        session.run(format!("SELECT workflow_cancel({id}, force => true)")).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("stopped"));
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        // Nobody knows whether it was shipped.
+        session.undo_one("undo:ship", json!({"p": null})).await;
+        session.work("undo:charge", json!(null)).await;
+        session.assert_ended(id, "cancelled", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_resolved_while_others_are_undone_is_undone_too() {
+    const SOURCE: &str = "tasks:
+  - {name: a, action: demo.a, undo: {action: demo.b}, on_success: charge}
+  - {name: charge, action: demo.c, undo: {action: demo.d}}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(SOURCE).await;
+        session.work("a", json!(null)).await;
+        let [charge] = session.claim_named(["charge"]).await;
+        session.fail(&charge, json!(null)).await;
+        session.run(format!("SELECT workflow_resolve({})", charge.task)).await;
+        session.work("undo:a", json!(null)).await;
+        session.work("undo:charge", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.undo(id).await.as_deref(), Some("done"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_undo_that_has_failed_can_be_resolved_by_hand_after_the_end() {
+    const SOURCE: &str = "tasks:
+  - {name: charge, action: demo.a, timeout: 10, undo: {action: demo.b, input: {p: '{{ result().payment }}'}}}
+";
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(SOURCE).await;
+        session.claim_named(["charge"]).await;
+        session.at(10.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let task: i64 =
+            session.value(format!("SELECT max(task) FROM workflow_list_tasks({id}) WHERE undoes IS NOT NULL")).await;
+        let hint: String = session.value(format!("SELECT hint FROM workflow_why({id})")).await;
+        assert!(hint.contains("workflow_resolve"), "{hint}");
+        session.refused(format!("SELECT workflow_resolve({task}, 'failed')")).await;
+        session.run(format!("SELECT workflow_resolve({task}, 'completed', '\"by phone\"', 'refunded by phone')")).await;
+        let status = session.status(id).await;
+        assert_eq!((&status["undo"], &status["failed_tasks"]), (&json!("done"), &json!(["charge"])));
+        session.refused(format!("SELECT workflow_resolve({task})")).await;
+        let refusal = session.refused(format!("SELECT workflow_rerun({id})")).await;
+        assert_eq!(refusal.code().1, "WF612");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reset_items_does_not_leave_behind_what_was_not_undone() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.inner", "tasks:\n  - {name: pick, action: demo.a, on_success: x, undo: {action: demo.b}}\n  - {name: x, action: demo.c}\n").await;
+        let id = session.begin("undo_on: []\ntasks:\n  - {name: call, action: demo.inner}\n").await;
+        session.work("pick", json!(null)).await;
+        let [x] = session.claim_named(["x"]).await;
+        session.fail(&x, json!(null)).await;
+        let [undo] = session.claim_named(["undo:pick"]).await;
+        session.fail(&undo, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let refusal = session.refused(format!("SELECT workflow_rerun({id}, reset_items => true)")).await;
+        assert_eq!(refusal.code().1, "WF612");
+        assert!(refusal.message.contains("has not undone everything"), "{refusal:?}");
+    })
+    .await;
+}

@@ -102,7 +102,7 @@ impl Conductor<'_> {
         let waits = graph.node(reported.key.node).signal.is_some();
         let is_known = match (outcome.end, reported.undoable) {
             (TaskEnd::Completed, _) => true,
-            // What was called has undone itself, unless only its `finally` has failed.
+            // What was called has undone itself, unless only its `finally` has failed, or it could not.
             (end, Some(undoable)) if end.is_failure() && undoable => false,
             (_, Some(_)) => return,
             (TaskEnd::Timeout | TaskEnd::Abandoned, None) if !waits => false,

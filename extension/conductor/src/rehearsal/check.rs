@@ -78,12 +78,14 @@ impl<'a> Check<'a> {
     /// Returns the task with this name, or reports that there is none.
     fn task(&mut self, node: NodeId, name: &str) -> Option<&'a Node> {
         let graph = self.graph;
-        if let Some(id) = graph.find(name) {
-            return Some(graph.node(id));
+        // What undoes a call without an undo of its own is done by the execution that it has called, which is not played.
+        let is_played = |node: &&Node| node.undoes.is_none_or(|undone| graph.node(undone).has_undo());
+        if let Some(node) = graph.find(name).map(|id| graph.node(id)).filter(is_played) {
+            return Some(node);
         }
         let message = format!("there is no task `{}`", shorten(name, 80));
         let hint = (self.suggestions > 0).then(|| {
-            let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+            let names: Vec<&str> = graph.nodes.iter().filter(is_played).map(|node| node.name.as_str()).collect();
             suggest(name, &names)
         });
         self.suggestions = self.suggestions.saturating_sub(1);
