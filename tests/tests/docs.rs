@@ -37,9 +37,28 @@ fn blocks(document: &str) -> Vec<(usize, &str, String)> {
     blocks
 }
 
+/// Defines the workflows that a document shows as files, and what they call.
+async fn define(db: &Database, document: &str) {
+    for block in document.split("```yaml file=").skip(1) {
+        let (file, rest) = block.split_once('\n').unwrap();
+        if file.ends_with(".test.yaml") {
+            continue;
+        }
+        let source = rest.split("```").next().unwrap();
+        for rest in source.split("action: ").skip(1).filter(|rest| !rest.starts_with('"')) {
+            let action = rest.split([',', '}', '\n']).next().unwrap();
+            let registered = sqlx::query("SELECT workflow_register_action($1)").bind(action).execute(&db.pool).await;
+            registered.unwrap_or_else(|error| panic!("{file}: {action}: {error}"));
+        }
+        let defined = sqlx::query("SELECT workflow_define($1)").bind(source).execute(&db.pool).await;
+        defined.unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+}
+
 /// Runs a document from top to bottom, as one session, with the lease tokens that it shows. A block marked `error=WF615` must fail with that.
 async fn run(db: &Database, path: &str) {
     let text = read(path);
+    define(db, &text).await;
     let mut roles = Vec::new();
     for name in ROLES.into_iter().filter(|name| text.contains(name)) {
         roles.push((name, db.role().await));

@@ -251,7 +251,10 @@ fn brackets(count: usize) -> String {
 fn every_code_is_found_alone_and_not_found_beside_it() {
     let none: [&str; 0] = [];
     for (code, with, without) in FINDINGS {
-        assert_eq!(found(with), [*code], "{with}");
+        let mut codes = found(with);
+        // Tasks that lead to each other are found one by one.
+        codes.dedup();
+        assert_eq!(codes, [*code], "{with}");
         assert_eq!(found(without), none, "{code} is not in {without}");
     }
     assert_eq!(found(&brackets(MAX_BRACKETS + 1)), ["WF009"]);

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{codes, error, hint, valid, warning, workflow};
+use support::{checked, codes, error, hint, valid, warning, workflow};
 
 #[test]
 fn wf101_no_tasks() {
@@ -51,8 +51,12 @@ fn wf105_no_start_task() {
 
 #[test]
 fn wf106_an_unreachable_task() {
-    let finding = error("WF106", &workflow("tasks: [{name: a}, {name: §b, next: [{when: '{{ result() }}', do: b}]}]"));
-    assert_eq!(finding.task.as_deref(), Some("b"));
+    let loop_back = "next: [{when: '{{ result() }}', do: b}]";
+    let looped = workflow(&format!("tasks: [{{name: a}}, {{name: b, on_success: c}}, {{name: c, {loop_back}}}]"));
+    let tasks: Vec<_> = checked(&looped).findings.into_iter().map(|finding| (finding.code.to_string(), finding.task)).collect();
+    assert_eq!(tasks, ["b", "c"].map(|task| ("WF106".to_owned(), Some(task.to_owned()))));
+    // What only leads to itself starts.
+    valid(&workflow(&format!("tasks: [{{name: a}}, {{name: b, {loop_back}}}]")));
     valid(&workflow("tasks: [{name: a, on_success: b}, {name: b, next: [{when: '{{ result() }}', do: b}]}]"));
     valid(&workflow("tasks: [{name: a}, {name: tidy, on_success: report}, {name: report}]\nfinally: tidy\n"));
 }

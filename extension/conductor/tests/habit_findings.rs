@@ -58,7 +58,7 @@ fn names_and_functions_of_other_languages() {
     hints("WF305", "§success()", "succeeded()");
     hints("WF305", "§ctx().x", "vars.NAME");
     hints("WF305", "parameters.a | §json", "tojson");
-    hints("WF305", "parameters.a | §fromjson", "data already");
+    hints("WF305", "parameters.a | §loads", "data already");
     hints("WF305", "parameters.a is §null", "is none");
     hints("WF305", "parameters.a is §empty", "not x");
     hints("WF305", "parameters.a.§strip()", "| trim");

@@ -1,4 +1,5 @@
-//! docs/testing.md is correct: its files are written to a folder, and its commands print what it shows.
+//! docs/testing.md and docs/patterns.md are correct: their files are written to a folder, and their commands print what
+//! they show.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,8 +7,8 @@ use std::process::Command;
 use conductor::language::limits::Limits;
 use conductor::rehearsal::Script;
 
-fn page() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/testing.md")).unwrap()
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap()
 }
 
 /// Returns the fenced blocks: what stands beside the fence, and the text.
@@ -16,34 +17,62 @@ fn blocks(page: &str) -> Vec<(&str, &str)> {
     fenced.map(|block| block.split_once('\n').unwrap()).collect()
 }
 
-#[test]
-fn every_command_prints_what_the_page_shows() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("testing_docs");
+/// Writes the files of a page to a folder, and returns the folder and the files' names.
+fn write_files(name: &str) -> (PathBuf, Vec<String>) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).unwrap();
-    let page = page();
-    let blocks = blocks(&page);
-    let mut commands = 0;
-    for (number, (mark, text)) in blocks.iter().enumerate() {
+    let mut files = Vec::new();
+    for (mark, text) in blocks(&page(name)) {
         if let Some(file) = mark.strip_prefix("yaml file=") {
             std::fs::write(folder.join(file), text).unwrap();
+            files.push(file.to_owned());
         }
-        let Some(mark) = mark.strip_prefix("sh") else { continue };
-        let status = mark.trim().strip_prefix("status=").unwrap_or("0");
-        let arguments: Vec<&str> = text.split_whitespace().collect();
-        assert_eq!(arguments[0], "workflow-check");
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_workflow-check")).args(&arguments[1..]).current_dir(&folder).output();
-        let output = output.unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), blocks[number + 1].1, "{text}");
-        assert_eq!(output.status.code(), status.parse().ok(), "{text}");
-        commands += 1;
     }
-    assert!(commands >= 2);
+    (folder, files)
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
+    let command = Command::new(env!("CARGO_BIN_EXE_workflow-check")).args(arguments).current_dir(folder).output();
+    let output = command.unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+#[test]
+fn every_command_prints_what_the_page_shows() {
+    for (name, least) in [("testing.md", 2), ("patterns.md", 6)] {
+        let (folder, _) = write_files(name);
+        let page = page(name);
+        let blocks = blocks(&page);
+        let mut commands = 0;
+        for (number, (mark, text)) in blocks.iter().enumerate() {
+            let Some(mark) = mark.strip_prefix("sh") else { continue };
+            let status = mark.trim().strip_prefix("status=").unwrap_or("0");
+            let arguments: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(arguments[0], "workflow-check");
+            let (printed, ended) = run(&folder, &arguments[1..]);
+            assert_eq!(printed, blocks[number + 1].1, "{text}");
+            assert_eq!(ended, status.parse().ok(), "{text}");
+            commands += 1;
+        }
+        assert!(commands >= least, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_found_in_the_patterns() {
+    let (folder, files) = write_files("patterns.md");
+    let (tests, definitions): (Vec<&str>, Vec<&str>) =
+        files.iter().map(String::as_str).partition(|file| file.ends_with(".test.yaml"));
+    assert_eq!(tests.len(), definitions.len(), "a test file each");
+    for definition in definitions {
+        let (printed, ended) = run(&folder, &["--strict", definition]);
+        assert_eq!((printed, ended), (format!("{definition}: valid\n"), Some(0)));
+    }
 }
 
 #[test]
 fn the_other_examples_can_be_read() {
-    let page = page();
+    let page = page("testing.md");
     let parts: Vec<&str> =
         blocks(&page).into_iter().filter(|(mark, _)| *mark == "yaml").map(|(_, text)| text).collect();
     assert!(!parts.is_empty());
@@ -55,7 +84,7 @@ fn the_other_examples_can_be_read() {
 
 #[test]
 fn every_field_and_code_is_on_the_page() {
-    let page = page();
+    let page = page("testing.md");
     let fields = "workflow answers default tests name parameters expect result fail timeout worker_dies signal nothing \
                   cancel after may_retry retry_in status output ran ran_any_order not_ran inputs errors took";
     for field in fields.split_whitespace() {

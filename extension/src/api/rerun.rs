@@ -79,12 +79,6 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
         tasks.push(newest.clone());
     }
     tasks.iter_mut().for_each(|task| task.reset_items = wanted.reset_items);
-    let is_forward = |task: &&Rerun| run.graph.node(task.key.node).undoes.is_none();
-    if let Some(task) = tasks.iter().find(is_forward).filter(|_| run.before.undoes_on() && !wanted.tasks.is_empty()) {
-        let name = &run.graph.node(task.key.node).name;
-        let why = format!("it goes on with undoing what it had completed, so task {name} cannot run again");
-        return Err(refused(wanted.execution, &why, "name no task, or undos that have failed"));
-    }
     if wanted.reset_items {
         let open = statements::run(client, include_str!("../../queries/find_open_undo.sql"), &[run.id.into()])?.first();
         if let Some(child) = open.get::<i64>(1)? {

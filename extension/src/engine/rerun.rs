@@ -70,8 +70,12 @@ fn unended(run: &Run) -> Option<(&'static str, &'static str)> {
 }
 
 pub fn run_on(advance: &mut Advance, execution: i64, run: i64, tasks: &[Rerun]) -> Result<(), Error> {
+    let hint = match advance.runs.get(&run).is_some_and(|run| run.before.undoes_on()) {
+        true => "name no task, or undos that have failed",
+        false => "name the tasks to rerun",
+    };
     match conduct(advance, run, tasks)? {
-        Err(why) => Err(refused(execution, &why, "name the tasks to rerun")),
+        Err(why) => Err(refused(execution, &why, hint)),
         Ok(()) => Ok(()),
     }
 }
@@ -81,9 +85,12 @@ pub fn conduct(advance: &mut Advance, run: i64, tasks: &[Rerun]) -> Result<Resul
     Ok(answer.unwrap_or(Ok(())))
 }
 
-/// The tasks whose failure nothing handled.
+/// The tasks whose failure nothing handled; of an execution that goes on with undoing, the undos.
 pub fn failed(run: &Run, known: &[Rerun]) -> Vec<Rerun> {
-    known.iter().filter(|task| run.before.state.failures.contains(&task.key)).cloned().collect()
+    let undoes_on = run.before.undoes_on();
+    let is_next = |key: &TaskKey| !undoes_on || run.graph.node(key.node).undoes.is_some();
+    let failed = known.iter().filter(|task| run.before.state.failures.contains(&task.key) && is_next(&task.key));
+    failed.cloned().collect()
 }
 
 /// Children run on for the tasks that call them again: from the tasks chosen for that, or from their failures. Gives those

@@ -66,7 +66,7 @@ async fn what_is_wrong_with_a_script_or_a_definition_is_said() {
             (ORDER, json!([]), "WF005", "must be a map"),
             (ORDER, json!({}), "WF004", "no `tests`"),
             ("ref: demo.w", one(json!({"name": "x", "expect": {"status": "completed"}})), "WF004", "has no `label`"),
-            ("", one(json!({"name": "x", "expect": {"status": "completed"}})), "WF101", "no tasks"),
+            ("", one(json!({"name": "x", "expect": {"status": "completed"}})), "WF001", "the source is empty"),
         ] {
             let refusal = session.refused(format!("SELECT * FROM workflow_test($t${source}$t$, $s${script}$s$)")).await;
             assert_eq!(refusal.code().1, code, "{refusal:?}");

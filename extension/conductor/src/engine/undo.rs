@@ -331,11 +331,13 @@ impl Conductor<'_> {
     /// Goes on with undos that failed or were stopped. What failed before them stays as it is.
     pub(crate) fn rerun_undos(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         let graph = self.graph;
-        if let Some(other) = tasks.iter().find(|task| !self.execution.state.failures.contains(&task.key)) {
+        let failures = &self.execution.state.failures;
+        let is_open = |task: &&Rerun| graph.node(task.key.node).undoes.is_some() && failures.contains(&task.key);
+        if let Some(other) = tasks.iter().find(|task| !is_open(task)) {
             let name = &graph.node(other.key.node).name;
-            return Err(format!("it undoes what it had completed, and {name} is no undo that has failed"));
+            return Err(format!("it goes on with undoing what it had completed, and {name} is no undo that has failed"));
         }
-        let mut open: Vec<&Rerun> = tasks.iter().filter(|task| graph.node(task.key.node).undoes.is_some()).collect();
+        let mut open: Vec<&Rerun> = tasks.iter().collect();
         open.sort_by_key(|task| std::cmp::Reverse(task.key.visit));
         let state = &mut self.execution.state;
         (state.verdict, state.forced, state.live) = (None, false, 0);

@@ -268,7 +268,11 @@ impl Ledger {
             return Err(Refused("only an execution that ended without success can be rerun".to_owned()));
         }
         let chosen: Vec<TaskKey> = match tasks {
-            [] => self.execution.state.failures.clone(),
+            [] => {
+                let undoes_on = self.execution.undoes_on();
+                let is_next = |key: &&TaskKey| !undoes_on || self.graph.node(key.node).undoes.is_some();
+                self.execution.state.failures.iter().filter(is_next).copied().collect()
+            }
             tasks => {
                 let found = tasks.iter().map(|(name, route)| {
                     let node = self.graph.find(name).ok_or_else(|| Refused(format!("there is no task {name}")))?;

@@ -43,7 +43,7 @@ const FUNCTIONS: &[Habit] = &[
     (&["any", "all"], "write `x | select | list`, and compare its length"),
     (&["json", "tojson", "toJson", "toJSON", "to_json", "dumps"], "write `x | tojson`"),
     (&["fromjson", "fromJson", "fromJSON", "from_json", "loads", "parse_json"],
-     "no conversion is needed: what tasks report is data already"),
+     "write `x | fromjson` if x is text; what tasks report is data already"),
     (&["now", "today", "utcnow", "timestamp"], "write `system.now`"),
     (&["success", "is_success"], "write `succeeded()`"),
     (&["failure", "is_failure", "errored"], "write `failed()`"),
@@ -63,7 +63,7 @@ const FUNCTIONS: &[Habit] = &[
 #[rustfmt::skip]
 const FILTERS: &[Habit] = &[
     (&["json", "to_json", "toJson", "toJSON", "dumps", "to_nice_json"], "write `| tojson`"),
-    (&["fromjson", "from_json", "fromJSON", "loads"], "no conversion is needed: what tasks report is data already"),
+    (&["from_json", "fromJSON", "loads"], "write `| fromjson` if it is text; what tasks report is data already"),
     (&["len", "size"], "write `| length`"),
     (&["str", "to_string", "tostring"], "write `| string`"),
     (&["to_int", "integer", "number"], "write `| int`"),
