@@ -53,7 +53,8 @@ fn wf105_no_start_task() {
 fn wf106_an_unreachable_task() {
     let loop_back = "next: [{when: '{{ result() }}', do: b}]";
     let looped = workflow(&format!("tasks: [{{name: a}}, {{name: b, on_success: c}}, {{name: c, {loop_back}}}]"));
-    let tasks: Vec<_> = checked(&looped).findings.into_iter().map(|finding| (finding.code.to_string(), finding.task)).collect();
+    let tasks: Vec<_> =
+        checked(&looped).findings.into_iter().map(|finding| (finding.code.to_string(), finding.task)).collect();
     assert_eq!(tasks, ["b", "c"].map(|task| ("WF106".to_owned(), Some(task.to_owned()))));
     // What only leads to itself starts.
     valid(&workflow(&format!("tasks: [{{name: a}}, {{name: b, {loop_back}}}]")));

@@ -123,10 +123,31 @@ fn evaluate(expression: &str) -> Result<Value, String> {
 fn json_text_is_read_and_written() {
     assert_eq!(evaluate(r#"'{"a": [1, 2.5, null, "x"]}' | fromjson"#), Ok(json!({"a": [1, 2.5, null, "x"]})));
     assert_eq!(evaluate(r#"('{"a": 1}' | fromjson).a + 1"#), Ok(json!(2)));
-    assert_eq!(evaluate(r#"'[1, {"b": true}]' | fromjson | tojson"#), Ok(json!("[1,{\"b\":true}]")));
+    assert_eq!(evaluate(r#"'[1, {"b": true}]' | fromjson | tojson"#), Ok(json!("[1, {\"b\": true}]")));
     assert!(evaluate("'{a}' | fromjson").unwrap_err().contains("this is not JSON"));
     assert!(evaluate("('[' * 70 ~ ']' * 70) | fromjson").unwrap_err().contains("nested deeper than 64"));
     assert!(evaluate("('[' * 1000 ~ ']' * 1000) | fromjson").is_err());
+}
+
+#[test]
+fn yaml_text_is_read_and_written() {
+    assert_eq!(evaluate(r#"'a: [1, 2.5, null, x]' | fromyaml"#), Ok(json!({"a": [1, 2.5, null, "x"]})));
+    assert_eq!(evaluate(r#"('a: {b: 1}' | fromyaml).a.b + 1"#), Ok(json!(2)));
+    let value =
+        json!({"name": "a: b", "no": "yes", "a b": [], "list": [[1, "2"], {"c": null, "d": {}, "e": [true]}, "x\ny"]});
+    let literal = value.to_string().replace("null", "none");
+    let written = evaluate(&format!("{literal} | toyaml")).unwrap();
+    let text = written.as_str().unwrap();
+    assert_eq!(
+        text,
+        "name: \"a: b\"\n\"no\": \"yes\"\n\"a b\": []\nlist:\n  - - 1\n    - \"2\"\n  - c: null\n    d: {}\n    e:\n      - true\n  - \"x\\ny\"\n"
+    );
+    assert_eq!(evaluate(&format!("{literal} | toyaml | fromyaml")), Ok(value));
+    assert_eq!(evaluate("'x' | toyaml"), Ok(json!("\"x\"\n")));
+    for wrong in ["'a: [' | fromyaml", "'a: 1\\na: 2' | fromyaml", "'' | fromyaml"] {
+        assert!(evaluate(wrong).unwrap_err().contains("this is not YAML"), "{wrong}");
+    }
+    assert!(evaluate("('[' * 70 ~ ']' * 70) | fromyaml").is_err());
 }
 
 #[test]

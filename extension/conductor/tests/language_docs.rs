@@ -44,7 +44,8 @@ fn every_example_is_a_valid_workflow() {
 #[test]
 fn every_example_runs_to_its_end() {
     let parameters = json!({"app": "shop", "copies": 2, "env": "prod", "regions": ["eu", "us"], "name": "ada"});
-    let result = json!({"image": "shop:1", "url": "http://shop", "load": 0.5, "done": true, "rows": [1, 2]});
+    let result =
+        json!({"image": "shop:1", "url": "http://shop", "load": 0.5, "done": true, "rows": [1, 2], "by": "ada"});
     for example in examples() {
         let definition = valid(&example);
         let graph = Graph::compile(&definition, Limits::default()).unwrap();

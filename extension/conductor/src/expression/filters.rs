@@ -1,4 +1,4 @@
-//! Filters that MiniJinja does not have: reading JSON text, and regular expressions.
+//! Filters that MiniJinja does not have: reading JSON, reading and writing YAML, and regular expressions.
 //!
 //! Regular expressions are those of the `regex` crate: they take time linear in the text. Patterns are limited in size,
 //! and so is what a replacement makes of a text.
@@ -6,9 +6,11 @@
 use crate::expression::template::metered::MAX_TEXT;
 use crate::expression::{Data, data};
 use crate::interrupt;
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, Value};
 use regex::{Captures, Regex, RegexBuilder};
 use serde_json::Value as Json;
+
+mod yaml;
 
 /// Maximum size of a compiled pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
@@ -16,6 +18,8 @@ const MAX_PATTERN: usize = 1 << 20;
 /// Registers them with an environment whose values may be nested this deep.
 pub fn register(environment: &mut Environment<'static>, depth: usize) {
     environment.add_filter("fromjson", move |text: &str| from_json(text, depth));
+    environment.add_filter("fromyaml", move |text: &str| from_yaml(text, depth));
+    environment.add_filter("toyaml", to_yaml);
     environment.add_filter("regex_search", search);
     environment.add_filter("regex_findall", find_all);
     environment.add_filter("regex_replace", replace);
@@ -31,6 +35,20 @@ fn from_json(text: &str, depth: usize) -> Result<Data, Error> {
         return Err(invalid(format!("this JSON is nested deeper than {depth}")));
     }
     Ok(data(&value))
+}
+
+fn from_yaml(text: &str, depth: usize) -> Result<Data, Error> {
+    let value = yaml::read(text, depth).map_err(|error| invalid(format!("this is not YAML: {error}")))?;
+    Ok(data(&value))
+}
+
+fn to_yaml(value: Value) -> Result<String, Error> {
+    let value: Json = serde_json::to_value(&value).map_err(|error| invalid(format!("cannot write YAML: {error}")))?;
+    let text = yaml::write(&value);
+    match text.len() > MAX_TEXT {
+        true => Err(invalid(format!("the YAML has more than the {MAX_TEXT} bytes allowed here"))),
+        false => Ok(text),
+    }
 }
 
 /// Whether a value is nested deeper than this. The parser does not read more than 128 levels.

@@ -11,9 +11,9 @@ pub const FUNCTIONS: &[&str] = &[
 #[rustfmt::skip]
 pub const FILTERS: &[&str] = &[
     "abs", "attr", "batch", "bool", "capitalize", "chain", "count", "d", "default", "dictsort", "e", "escape",
-    "first", "float", "format", "fromjson", "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list",
+    "first", "float", "format", "fromjson", "fromyaml", "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list",
     "lower", "map", "max", "min", "pprint", "regex_findall", "regex_replace", "regex_search", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
-    "selectattr", "slice", "sort", "split", "string", "sum", "title", "tojson", "trim", "unique", "upper", "zip",
+    "selectattr", "slice", "sort", "split", "string", "sum", "title", "tojson", "toyaml", "trim", "unique", "upper", "zip",
 ];
 
 /// MiniJinja's tests.
