@@ -1,8 +1,8 @@
 -- Returns the tasks that ended executions did the work of, with their workflow executions, which are locked unless somebody else
 -- has locked them; whether they can be undone; and of a task that has let one undo itself, how far
--- that went.
+-- that went; and whether the task is not needed any more.
 WITH called AS MATERIALIZED (
-  SELECT d.execution, t.part, t.id, t.workflow_execution, t.timed_out, t.timeout_seconds, t.undoes
+  SELECT d.execution, t.part, t.id, t.workflow_execution, t.timed_out, t.timeout_seconds, t.undoes, t.error ->> 'type' = 'not_needed' AS needless
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)
   JOIN workflow.workflow_task_execution t ON t.part = (d.execution >> 48)::int AND t.execution = d.execution
   WHERE t.calls AND t.status = 'running'),
@@ -13,7 +13,7 @@ free AS MATERIALIZED (
 SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, ''), w.id,
   CASE WHEN c.timed_out THEN c.timeout_seconds END, (w.errors -> 0)::text,
   coalesce((w.state ->> 'undos')::int, 0) > 0 AND w.state #>> '{undo,phase}' IS DISTINCT FROM 'done',
-  CASE WHEN u.id IS NOT NULL THEN coalesce(w.state #>> '{undo,phase}', '') END
+  CASE WHEN u.id IS NOT NULL THEN coalesce(w.state #>> '{undo,phase}', '') END, c.needless
 FROM called c
 JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution
 JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.execution

@@ -1,19 +1,20 @@
--- Cancels waiting tasks, of a whole execution or of one task, and counts them; of an execution, those that close it only if told so, nor those
+-- Cancels waiting tasks, of a whole execution or of one task (in any run of it where the visit is null), gives them an error if there is one,
+-- and counts them; of an execution, those that close it only if told so, nor those
 -- with an undo of which it must still be known whether they were done. Skips tasks that are being claimed at this moment:
 -- they run, and running tasks may finish. Waiting for them could deadlock with a claimer that reports to the same execution in the
 -- same transaction.
 WITH waiting AS MATERIALIZED (
-  SELECT t.part, t.id
-  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($6::bool[])) AS d(workflow_execution, task_name, route, visit, everything)
+  SELECT t.part, t.id, d.error
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($6::bool[]), pg_catalog.unnest($7::text[])) AS d(workflow_execution, task_name, route, visit, everything, error)
   JOIN workflow.workflow_task_execution t
     ON t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
-   AND (d.task_name IS NULL AND (d.everything OR NOT t.closing) OR (t.task_name = d.task_name AND t.route = d.route AND t.visit = d.visit))
+   AND (d.task_name IS NULL AND (d.everything OR NOT t.closing) OR (t.task_name = d.task_name AND t.route = d.route AND (d.visit IS NULL OR t.visit = d.visit)))
   WHERE t.status IN ('requested', 'scheduled') AND (d.everything OR (t.undo ? 'unknown') IS NOT TRUE)
   FOR NO KEY UPDATE OF t SKIP LOCKED),
 gone AS (
   UPDATE workflow.workflow_task_execution t
   SET status = 'cancelled', waits = false, held = false, queue_at = NULL, due_at = NULL, next_retry_at = NULL, started_at = NULL,
-      completed_at = $5, updated = $5
+      completed_at = $5, error = coalesce(waiting.error::jsonb, t.error), updated = $5
   FROM waiting WHERE t.part = waiting.part AND t.id = waiting.id
   RETURNING t.workflow_execution, t.task_name, t.route, t.visit, t.id)
 SELECT workflow_execution, task_name, route, visit, pg_catalog.count(*), pg_catalog.max(id) FROM gone GROUP BY 1, 2, 3, 4

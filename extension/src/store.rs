@@ -1,13 +1,16 @@
 //! Writing the conductor's decisions: one statement per kind of change in a batch, whatever the batch's size.
 
 use crate::engine::own_report::Reporter;
+use crate::engine::run::Run;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
-use conductor::engine::commands::Withdrawn;
+use conductor::engine::commands::{Rest, Withdrawn};
+use conductor::engine::rest;
 use conductor::engine::state::TaskKey;
+use conductor::expression::json_text;
 use conductor::graph::Graph;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
@@ -39,6 +42,30 @@ pub struct WithdrawnRows {
     pub newest: i64,
 }
 
+/// What names rows of a task.
+pub struct TaskRows {
+    /// Name of the task.
+    pub task_name: String,
+    /// Its route.
+    pub route: u32,
+    /// How often it ran before in a cycle; none: all that have this route.
+    pub visit: Option<u32>,
+}
+
+impl TaskRows {
+    /// Returns what names the rows of one run of a task.
+    fn of_key(run: &Run, key: TaskKey) -> TaskRows {
+        let task_name = run.graph.node(key.node).name.clone();
+        TaskRows { task_name, route: key.route, visit: Some(key.visit) }
+    }
+
+    /// Returns what names rows that are not needed any more.
+    fn of_rest(run: &Run, rest: &Rest) -> TaskRows {
+        let task_name = run.graph.node(rest.node).name.clone();
+        TaskRows { task_name, route: rest.route, visit: rest.visit }
+    }
+}
+
 /// Follow-up work after a write.
 #[derive(Default)]
 pub struct Written {
@@ -49,6 +76,8 @@ pub struct Written {
     pub stopped: Vec<(i64, bool)>,
     /// Workflow executions for which the work of workers no longer counts. True: nor does that which closes them.
     pub void: Vec<(i64, bool)>,
+    /// Running tasks that are not needed any more, by workflow execution.
+    pub rest: Vec<(i64, TaskRows)>,
     /// Tasks that the engine itself executes and that are ready.
     pub own: Vec<i64>,
     /// Executions that have ended and that were called by others.
@@ -61,6 +90,7 @@ impl Written {
         self.withdrawn.extend(more.withdrawn);
         self.stopped.extend(more.stopped);
         self.void.extend(more.void);
+        self.rest.extend(more.rest);
         self.own.extend(more.own);
         self.ended.extend(more.ended);
     }
@@ -70,12 +100,18 @@ impl Written {
         self.withdrawn.is_empty()
             && self.stopped.is_empty()
             && self.void.is_empty()
+            && self.rest.is_empty()
             && [&self.own, &self.ended].into_iter().all(|list| list.is_empty())
     }
 }
 
+/// Returns the error of a task that is not needed any more, as JSON.
+pub fn not_needed() -> String {
+    json_text(&rest::not_needed())
+}
+
 /// Returns the values of one column.
-fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> DatumWithOid<'static>
+pub fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> DatumWithOid<'static>
 where
     Vec<T>: Into<DatumWithOid<'static>>,
 {
@@ -216,14 +252,14 @@ impl Batch {
             return Ok(withdrawn);
         }
         let rows = &self.withdraw;
-        let key = |row: &Withdrawal| row.task.as_ref().map(|(_, key)| *key);
         let arguments = [
             column(rows, |row| row.run),
-            column(rows, |row| row.task.as_ref().map(|(name, _)| name.clone())),
-            column(rows, |row| key(row).map(|key| key.route as i32)),
-            column(rows, |row| key(row).map(|key| key.visit as i32)),
+            column(rows, |row| row.task.as_ref().map(|task| task.task_name.clone())),
+            column(rows, |row| row.task.as_ref().map(|task| task.route as i32)),
+            column(rows, |row| row.task.as_ref().and_then(|task| task.visit).map(|visit| visit as i32)),
             now.into(),
             column(rows, |row| row.everything),
+            column(rows, |row| row.needless.then(not_needed)),
         ];
         for row in rows {
             withdrawn.entry(row.run).or_default();

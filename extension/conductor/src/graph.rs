@@ -1,18 +1,20 @@
 //! A definition compiled into what the conductor walks: numbered tasks, transitions, programs, and what each step
 //! needs.
 
-pub(crate) mod closing;
+pub(crate) mod cancelling_joins;
+mod closing;
 pub(crate) mod linear_path;
 pub(crate) mod node_set;
 pub mod read_set;
 pub(crate) mod undo;
 
 use crate::expression::{ExpressionError, ProgramId, Programs, Rendering, Sources};
+use crate::graph::node_set::NodeSet;
 use crate::graph::read_set::Needs;
 pub use crate::graph::undo::Undo;
 use crate::interrupt;
 use crate::language::definition::{
-    Assignment, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, RerunRule, Retry as RetrySpec,
+    Assignment, CancellationPolicy, Definition, ItemCount, Join, OnItemFailure, RerunRule, Rest, Retry as RetrySpec,
     RetryEach, UndoOn, UndoOrder,
 };
 use crate::language::limits::Limits;
@@ -66,6 +68,8 @@ pub struct Graph {
     pub output_needs: Needs,
     /// What starting reads.
     pub start_needs: Needs,
+    /// Joins that cancel what has yet to lead to them.
+    pub cancelling_joins: Vec<NodeId>,
     by_name: HashMap<String, NodeId>,
 }
 
@@ -90,6 +94,8 @@ pub struct Node {
     pub timeout: Option<Rendering>,
     /// How many distinct inbound tasks it waits for; none: it is not a join.
     pub join: Option<u32>,
+    /// Tasks that are cancelled once the join has fired: all that can lead to it. None: they go on.
+    pub cancels: Option<NodeSet>,
     /// Runs it once per item.
     pub items: Option<Items>,
     /// Retries it after a failure.
@@ -170,7 +176,11 @@ pub struct Items {
     /// What a failed item does to the rest.
     pub on_item_failure: OnItemFailure,
     /// How many failures are tolerated.
-    pub max_failures: Option<MaxFailures>,
+    pub max_failures: Option<ItemCount>,
+    /// How many successes are enough.
+    pub min_successes: Option<ItemCount>,
+    /// What becomes of running items then.
+    pub rest: Rest,
 }
 
 /// A compiled `retry`.
@@ -269,12 +279,14 @@ impl Graph {
             limits,
             output_needs: Needs::default(),
             start_needs: Needs::default(),
+            cancelling_joins: Vec::new(),
             by_name,
         };
         undo::settle(&mut graph);
         read_set::settle(&mut graph);
         linear_path::settle(&mut graph);
         closing::settle(&mut graph);
+        cancelling_joins::settle(&mut graph, definition);
         Ok(graph)
     }
 
@@ -392,6 +404,8 @@ fn compile_task(
             batch_size: items.batch_size.as_ref().map(|value| sources.rendering(value)),
             on_item_failure: items.on_item_failure,
             max_failures: items.max_failures,
+            min_successes: items.min_successes,
+            rest: items.rest,
         }),
         retry,
         repeat: task.repeat.as_ref().map(|repeat| Repeat {

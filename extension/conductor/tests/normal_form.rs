@@ -2,9 +2,7 @@
 
 mod support;
 
-use conductor::language::definition::{
-    Backoff, CancellationPolicy, Definition, Join, MaxFailures, OnItemFailure, Task,
-};
+use conductor::language::definition::{Backoff, CancellationPolicy, Definition, ItemCount, Join, OnItemFailure, Task};
 use serde_json::{Value, json};
 use support::{valid, workflow};
 
@@ -149,9 +147,9 @@ fn the_fields_of_with_items() {
     );
     assert_eq!(full.names, ["x", "y"]);
     assert_eq!((full.concurrency, full.batch_size), (Some(json!(2)), Some(json!("{{ 5 }}"))));
-    assert_eq!((full.on_item_failure, full.max_failures), (OnItemFailure::Continue, Some(MaxFailures::Percent(10.0))));
+    assert_eq!((full.on_item_failure, full.max_failures), (OnItemFailure::Continue, Some(ItemCount::Percent(10.0))));
     assert_eq!(of("{items: [1], as: 'x, y'}").names, ["x", "y"]);
-    assert_eq!(of("{items: [1], max_failures: 3}").max_failures, Some(MaxFailures::Count(3)));
+    assert_eq!(of("{items: [1], max_failures: 3}").max_failures, Some(ItemCount::Count(3)));
     assert_eq!(of("{items: [1]}").on_item_failure, OnItemFailure::FailFast);
 }
 

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
-use crate::store::Batch;
+use crate::store::{Batch, TaskRows};
 use conductor::engine::conductor::Conductor;
 use conductor::engine::control::Rerun;
 use conductor::engine::facts::Facts;
@@ -37,6 +37,10 @@ pub struct Advance<'c, 'conn> {
     pub batch: Batch,
     /// The engine's own reports that wait for what others have withdrawn.
     pub unheard: Vec<OwnReport>,
+    /// Running tasks that are not needed any more, by workflow execution.
+    pub rest: Vec<(i64, TaskRows)>,
+    /// Whether more reports of the same call are to be heard: what they report is not cancelled.
+    pub hears_more: bool,
     /// By task that calls a workflow again: the tasks that its child is to run again, where these were chosen.
     pub run_on: BTreeMap<i64, Vec<Rerun>>,
     /// Who reports what is being advanced.
@@ -73,10 +77,21 @@ pub fn read_some_runs(
 impl<'c, 'conn> Advance<'c, 'conn> {
     /// Takes up executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
-        let (batch, unheard, run_on) = Default::default();
-        let (reporter, has_withdrawn) = (Reporter::Engine, false);
-        let (own_tasks_left, family_left) = (OWN_TASKS, MAX_REACHED);
-        Advance { client, now, runs, batch, unheard, run_on, reporter, has_withdrawn, own_tasks_left, family_left }
+        let (batch, unheard, rest, run_on) = Default::default();
+        Advance {
+            client,
+            now,
+            runs,
+            batch,
+            unheard,
+            rest,
+            hears_more: false,
+            run_on,
+            reporter: Reporter::Engine,
+            has_withdrawn: false,
+            own_tasks_left: OWN_TASKS,
+            family_left: MAX_REACHED,
+        }
     }
 
     /// Reads executions that are locked as they stand now: what they have yet to write would be lost.

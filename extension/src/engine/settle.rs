@@ -22,12 +22,17 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             take_back(advance, std::mem::take(&mut open.withdrawn))?;
         } else if !open.stopped.is_empty() {
             sub_workflows::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
-        } else if open.is_empty() && advance.unheard.is_empty() {
+        } else if open.is_empty() && advance.unheard.is_empty() && (advance.hears_more || advance.rest.is_empty()) {
             return Ok(handed);
         } else {
             let written = std::mem::take(&mut open);
+            advance.rest.extend(written.rest);
             let mut reports = std::mem::take(&mut advance.unheard);
             reports.extend(sub_workflows::void(advance, written.void)?);
+            if !advance.hears_more {
+                let rest = std::mem::take(&mut advance.rest);
+                reports.extend(sub_workflows::void_rest(advance, &rest)?);
+            }
             reports.extend(internal_tasks::begin(advance, &written.own)?);
             reports.extend(sub_workflows::ends(advance, written.ended)?);
             reports::report_own(advance, reports)?;

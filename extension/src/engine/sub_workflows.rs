@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::settings;
+use crate::store::{TaskRows, column, not_needed};
 use conductor::engine::state::TaskEnd;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +54,8 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
             }
             Ok::<_, Error>(error.to_string())
         });
-        if end == TaskEnd::Cancelled {
+        // Where a call is not needed any more, its caller goes on.
+        if end == TaskEnd::Cancelled && rows.get::<bool>(12)? != Some(true) {
             cancelled.entry(caller).or_insert(rows.get::<i64>(7)?.unwrap_or_default());
         }
         let (result, undoable) = (rows.get::<String>(5)?, rows.get::<bool>(10)?);
@@ -149,6 +151,29 @@ pub fn void(advance: &Advance, runs: Vec<(i64, bool)>) -> Result<Vec<OwnReport>,
         while rows.next().is_some() {
             let task = rows.get::<i64>(1)?.unwrap_or_default();
             reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error: None, undoable: None });
+        }
+        reports.sort_by_key(|report| report.task);
+    }
+    Ok(reports)
+}
+
+/// Running tasks are not needed any more: those of workers are reported as cancelled, what others call is to be cancelled.
+pub fn void_rest(advance: &Advance, rest: &[(i64, TaskRows)]) -> Result<Vec<OwnReport>, Error> {
+    let mut reports = Vec::new();
+    if !rest.is_empty() {
+        let arguments = [
+            column(rest, |(run, _)| *run),
+            column(rest, |(_, task)| task.task_name.clone()),
+            column(rest, |(_, task)| task.route as i32),
+            column(rest, |(_, task)| task.visit.map(|visit| visit as i32)),
+            advance.now.into(),
+            not_needed().into(),
+        ];
+        let mut rows = statements::run(advance.client, include_str!("../../queries/void_rest.sql"), &arguments)?;
+        while rows.next().is_some() {
+            let task = rows.get::<i64>(1)?.unwrap_or_default();
+            let error = Some(not_needed());
+            reports.push(OwnReport { task, end: TaskEnd::Cancelled, result: None, error, undoable: None });
         }
         reports.sort_by_key(|report| report.task);
     }

@@ -1,6 +1,6 @@
 //! Everything a batch has to write, collected from the conductor's decisions for each execution.
 
-use super::Written;
+use super::{TaskRows, Written};
 use crate::engine::run::Run;
 use crate::pg::jsonb::Jsonb;
 use conductor::engine::cause::Cause;
@@ -135,10 +135,12 @@ pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
 pub(super) struct Withdrawal {
     /// Their workflow execution.
     pub(super) run: i64,
-    /// The task whose items are meant; none: all tasks.
-    pub(super) task: Option<(String, TaskKey)>,
+    /// The task that is meant; none: all tasks.
+    pub(super) task: Option<TaskRows>,
     /// Whether those are among them that close the execution.
     pub(super) everything: bool,
+    /// Whether they are not needed any more.
+    pub(super) needless: bool,
 }
 
 /// Everything that a batch writes.
@@ -203,11 +205,19 @@ impl Batch {
             });
         }
         self.undos.extend(changes.undos.iter().cloned());
-        let items = changes.withdraw.items.iter().map(|key| (name(key), *key));
-        self.withdraw.extend(items.map(|task| Withdrawal { run: run.id, task: Some(task), everything: false }));
+        let items = changes.withdraw.items.iter().map(|key| (TaskRows::of_key(run, *key), false));
+        let rest = changes.rest.iter().map(|rest| (TaskRows::of_rest(run, rest), true));
+        self.withdraw.extend(items.chain(rest).map(|(task, needless)| Withdrawal {
+            run: run.id,
+            task: Some(task),
+            everything: false,
+            needless,
+        }));
+        let running = changes.rest.iter().filter(|rest| rest.running);
+        self.written.rest.extend(running.map(|rest| (run.id, TaskRows::of_rest(run, rest))));
         if changes.withdraw.tasks != Reach::Nothing {
             let everything = changes.withdraw.tasks == Reach::Everything;
-            self.withdraw.push(Withdrawal { run: run.id, task: None, everything });
+            self.withdraw.push(Withdrawal { run: run.id, task: None, everything, needless: false });
         }
         match changes.hold {
             Hold::Nothing => {}

@@ -18,6 +18,9 @@ pub struct Changes {
     /// Tasks that are not claimed yet and must not start: end them as `cancelled` before inserting the rest of
     /// `scheduled`, and answer with [`crate::engine::conductor::Conductor::withdrawn`].
     pub withdraw: Withdraw,
+    /// Tasks and items that are not needed any more: end those that wait as `cancelled` together with what is withdrawn;
+    /// those that run are to be reported as `cancelled`.
+    pub rest: Vec<Rest>,
     /// Ended tasks whose rows start over.
     pub rerun_tasks: Vec<RerunTask>,
     /// Whether the execution had ended and now continues.
@@ -52,6 +55,26 @@ pub struct NewUndo {
     /// The call: `{action, input, timeout, retries}`; `{error}`: it could not be rendered; without either, the execution that
     /// the task has called undoes itself.
     pub call: Data,
+}
+
+/// The rows of a task that are not needed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    /// The task.
+    pub node: NodeId,
+    /// Its route.
+    pub route: u32,
+    /// The run of the task; none: any.
+    pub visit: Option<u32>,
+    /// Whether running ones are cancelled, too, apart from those that can be undone.
+    pub running: bool,
+}
+
+impl Rest {
+    /// Whether a row is one of them.
+    pub fn contains(&self, key: TaskKey) -> bool {
+        key.node == self.node && key.route == self.route && self.visit.is_none_or(|visit| visit == key.visit)
+    }
 }
 
 /// Which waiting tasks must not start.

@@ -129,7 +129,7 @@ pub struct Conductor<'a> {
     /// What was completed in this batch and can be undone.
     pub(crate) undoable: Vec<Undoable>,
     /// Number of tasks scheduled by the events before this one.
-    scheduled_before: usize,
+    pub(crate) scheduled_before: usize,
     /// Bytes of input given to the tasks that this event has scheduled.
     input_bytes: u64,
     /// Whether a task begins to wait for a signal.
@@ -219,7 +219,7 @@ impl<'a> Conductor<'a> {
     /// Whether the changes must be written before the next report. Withdrawals, and the consequences of a stored
     /// signal, take effect before whatever is reported next.
     pub fn must_settle(&self) -> bool {
-        !self.changes.withdraw.is_nothing() || self.wait_begins
+        !self.changes.withdraw.is_nothing() || !self.changes.rest.is_empty() || self.wait_begins
     }
 
     /// Processes the report of a row. No other may follow while [`Conductor::must_settle`] holds; otherwise the outcome
@@ -245,6 +245,7 @@ impl<'a> Conductor<'a> {
     /// Processes the withdrawal of waiting tasks that the changes had asked for.
     pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
         self.changes.withdraw = Withdraw::default();
+        self.changes.rest.clear();
         for task in withdrawn {
             self.withdrawn_task(task);
         }

@@ -5,6 +5,7 @@ use crate::engine::commands::{Hold, Reach, RerunTask};
 use crate::engine::conductor::{Conductor, Reported};
 use crate::engine::facts::Outcome;
 use crate::engine::items::tolerated;
+use crate::engine::rest::needed;
 use crate::engine::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
 use crate::engine::undo::Phase;
 use crate::graph::NodeId;
@@ -167,7 +168,7 @@ impl Conductor<'_> {
     }
 
     fn rerun_task(&mut self, task: &Rerun) {
-        let (concurrency, tolerated) = self.item_bounds(task);
+        let (concurrency, tolerated, needed) = self.item_bounds(task);
         let state = &mut self.execution.state;
         state.failures.retain(|key| *key != task.key);
         state.live += 1;
@@ -196,6 +197,7 @@ impl Conductor<'_> {
                 concurrency,
                 tolerated,
                 retries: 0,
+                needed,
                 stopped: false,
                 closing: task.closing,
                 uncounted: false,
@@ -206,16 +208,16 @@ impl Conductor<'_> {
         self.changes.rerun_tasks.push(RerunTask { key, reset_items, first, released });
     }
 
-    /// Returns the concurrency and the tolerated failures.
-    fn item_bounds(&self, task: &Rerun) -> (u32, Option<u32>) {
+    /// Returns the concurrency, the tolerated failures and the needed successes.
+    fn item_bounds(&self, task: &Rerun) -> (u32, Option<u32>, Option<u32>) {
         let node = self.graph.node(task.key.node);
         match (&node.items, task.items) {
             (Some(items), Some((total, _))) => {
                 let vars = self.branch(&task.context);
                 let concurrency = self.count(node, "concurrency", &items.concurrency, vars).ok().flatten();
-                (concurrency.unwrap_or(0), tolerated(items, total))
+                (concurrency.unwrap_or(0), tolerated(items, total), needed(items, total))
             }
-            _ => (0, None),
+            _ => (0, None, None),
         }
     }
 }

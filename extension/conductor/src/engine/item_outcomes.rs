@@ -3,6 +3,7 @@
 
 use crate::engine::facts::{Moment, Outcome, Times};
 use crate::engine::items::tolerated;
+use crate::engine::rest::needed;
 use crate::engine::state::TaskEnd;
 use crate::expression::{Data, json};
 use crate::graph::Items;
@@ -80,7 +81,9 @@ impl Outcome {
         // Others were withdrawn: by a cancel, or because the task had failed.
         let is_cancelled = rows.iter().any(|row| row.end == Some(TaskEnd::Cancelled) && row.times.started.is_some());
         let completed_at = rows.iter().filter_map(|row| row.times.completed).max();
+        let is_enough = needed(items, rows.len() as u32).is_some_and(|needed| completed >= needed as usize);
         let end = match failed.first() {
+            _ if is_enough && !rows.is_empty() => TaskEnd::Completed,
             _ if is_cancelled => TaskEnd::Cancelled,
             Some(_) if failed.len() > too_many && canceling.is_some_and(|since| Some(since) <= completed_at) => {
                 TaskEnd::Cancelled

@@ -5,10 +5,11 @@ use crate::engine::commands::{Again, Report, Row, Start, Withdrawn};
 use crate::engine::conductor::{Conductor, Reported};
 use crate::engine::facts::{Item, Outcome};
 use crate::engine::item_outcomes::{ItemOutcomes, RowEnd};
+use crate::engine::rest::needed;
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, Rendering};
 use crate::graph::{Items, Node};
-use crate::language::definition::{MaxFailures, OnItemFailure};
+use crate::language::definition::{ItemCount, OnItemFailure};
 use crate::language::finding::shorten;
 use minijinja::value::ValueKind;
 
@@ -26,13 +27,18 @@ impl Conductor<'_> {
     ) -> Result<(), Cause> {
         let Some(items) = &node.items else { return Ok(()) };
         let list = self.item_list(node, items, vars.clone())?;
+        let total = list.len() as u32;
+        let needed = needed(items, total);
+        if let Some(needed) = needed.filter(|needed| *needed > total) {
+            let message = format!("min_successes of task {} is {needed}, but it has only {total} items", node.name);
+            return Err(Cause::rule("WF603", Some(&node.name), message));
+        }
         if list.is_empty() {
             let nothing = Some(Data::from(Vec::<Data>::new()));
             self.end_at_once(key, context, TaskEnd::Completed, nothing, closing);
             return Ok(());
         }
         let concurrency = self.count(node, "concurrency", &items.concurrency, vars.clone())?.unwrap_or(0);
-        let total = list.len() as u32;
         let released = if concurrency == 0 { total } else { concurrency.min(total) };
         let mut tasks = Vec::with_capacity(list.len());
         for (index, item) in list.into_iter().enumerate() {
@@ -56,10 +62,15 @@ impl Conductor<'_> {
             concurrency,
             tolerated: tolerated(items, total),
             retries: 0,
+            needed,
             stopped: false,
             closing,
-            // If items wait for their turn, or may run again after a success, every end matters.
-            uncounted: concurrency == 0 && total > 1 && !node.asks_after_success() && !node.has_undo(),
+            // If items wait for their turn, or may run again after a success, or not all are needed, every end matters.
+            uncounted: concurrency == 0
+                && total > 1
+                && needed.is_none()
+                && !node.asks_after_success()
+                && !node.has_undo(),
         });
         Ok(())
     }
@@ -126,23 +137,26 @@ impl Conductor<'_> {
         if let (Some(index), Some(error)) = (reported.index, &error) {
             self.decided.insert((key, index), (end, error.clone()));
         }
-        let paused = self.execution.paused;
-        let mut stop = None;
+        let (paused, is_needless) = (self.execution.paused, self.is_needless(key.node, key.route));
+        let (mut is_enough, mut stops) = (false, false);
         if let Some(progress) = self.execution.state.progress(key) {
             progress.ended += 1;
             progress.failed += u32::from(end.is_failure());
             progress.cancelled += u32::from(end == TaskEnd::Cancelled);
             let failed = progress.tolerated.is_some_and(|tolerated| progress.failed > tolerated);
-            if !progress.stopped && (failed || progress.cancelled > 0) {
+            is_enough = progress.has_enough();
+            if !progress.stopped && (failed || progress.cancelled > 0 || is_enough) {
                 progress.stopped = true;
-                stop = Some(progress.ended < progress.total);
+                stops = progress.ended < progress.total;
             }
         }
-        if reported.end == TaskEnd::Cancelled && !paused {
+        if reported.end == TaskEnd::Cancelled && !paused && !is_needless && !is_enough {
             self.stop(Status::Canceling);
         }
-        if stop == Some(true) {
-            self.changes.withdraw.items.push(key);
+        match stops {
+            true if is_enough => self.stop_items(key),
+            true => self.changes.withdraw.items.push(key),
+            false => {}
         }
         self.release_next(key);
         self.settle_items(key, reported.order);
@@ -162,7 +176,8 @@ impl Conductor<'_> {
                 return None;
             }
         };
-        if stopped || !self.goes_on(closing) {
+        let is_needless = self.is_needless(reported.key.node, reported.key.route);
+        if stopped || is_needless || !self.goes_on(closing) {
             if again.repeats {
                 self.note_undo(reported, outcome);
                 outcome.end = TaskEnd::Cancelled;
@@ -202,6 +217,7 @@ impl Conductor<'_> {
         let progress = progress.clone();
         let outcome = match self.item_outcome(key) {
             Some(outcome) => outcome,
+            None if progress.has_enough() => Outcome::of_unread_items(TaskEnd::Completed),
             None if progress.failed > progress.tolerated.unwrap_or(0) => {
                 // How it has failed is that of its first failed item in order.
                 self.missing.note();
@@ -211,7 +227,7 @@ impl Conductor<'_> {
             None => Outcome::of_unread_items(TaskEnd::Completed),
         };
         self.execution.state.items.retain(|other| other.key != key);
-        if outcome.end == TaskEnd::Cancelled && progress.cancelled > 0 {
+        if outcome.end == TaskEnd::Cancelled && progress.cancelled > 0 && !self.is_needless(key.node, key.route) {
             self.stop(Status::Canceling);
         }
         self.end_task(key, &progress.context, outcome, progress.closing, order);
@@ -242,7 +258,9 @@ impl Conductor<'_> {
                 self.settle_items(key, withdrawn.order);
             }
             None => {
-                self.execution.state.failures.push(key);
+                if !self.is_needless(key.node, key.route) {
+                    self.execution.state.failures.push(key);
+                }
                 self.execution.state.live -= withdrawn.count;
             }
         }
@@ -263,9 +281,12 @@ fn named(names: &[String], item: Data) -> Data {
 /// Returns how many failed items a task tolerates; beyond that, no new item starts. None: all items run, and none may
 /// fail.
 pub(crate) fn tolerated(items: &Items, total: u32) -> Option<u32> {
+    if let Some(needed) = needed(items, total) {
+        return Some(total.saturating_sub(needed));
+    }
     match (items.on_item_failure, items.max_failures) {
-        (_, Some(MaxFailures::Count(count))) => Some(count),
-        (_, Some(MaxFailures::Percent(percent))) => Some((f64::from(total) * percent / 100.0).floor() as u32),
+        (_, Some(ItemCount::Count(count))) => Some(count),
+        (_, Some(ItemCount::Percent(percent))) => Some((f64::from(total) * percent / 100.0).floor() as u32),
         (OnItemFailure::FailFast, None) => Some(0),
         (OnItemFailure::Continue, None) => None,
     }

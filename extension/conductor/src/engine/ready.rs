@@ -19,6 +19,9 @@ impl Conductor<'_> {
     pub(crate) fn ready(&mut self, next: NextTask) {
         let compiled = self.graph.node(next.node);
         let closing = compiled.closing || next.beside_fail;
+        if self.is_needless(next.node, next.route) {
+            return self.stop_here(&next.context);
+        }
         if !self.starts(&next) {
             return self.stage(next);
         }

@@ -327,6 +327,9 @@ pub struct Progress {
     /// Number of retries of all items together, if that is what `each: task` limits.
     #[serde(skip_serializing_if = "is_default")]
     pub retries: u32,
+    /// How many successes are enough; none: all that are not tolerated failures.
+    #[serde(skip_serializing_if = "is_default")]
+    pub needed: Option<u32>,
     /// Whether no new item starts.
     #[serde(skip_serializing_if = "is_default")]
     pub stopped: bool,

@@ -24,8 +24,10 @@ impl<'a> Conductor<'a> {
     /// Processes the report of a task without items.
     pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
         let mut outcome = reported.outcome(ItemOutcomes::None);
+        let is_needless = self.is_needless(reported.key.node, reported.key.route);
         match self.again(reported, &mut outcome) {
             Ok(None) => {}
+            _ if is_needless => {}
             Ok(Some(again)) if self.goes_on(reported.closing) => {
                 self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && again.delay <= 0.0;
                 return Report::again(again);
@@ -42,7 +44,7 @@ impl<'a> Conductor<'a> {
             Ok(Some(_)) => {}
             Err(cause) => self.fail(cause),
         }
-        if reported.end == TaskEnd::Cancelled {
+        if reported.end == TaskEnd::Cancelled && !is_needless {
             self.stop(Status::Canceling);
         }
         self.note_undo(reported, &outcome);
@@ -68,6 +70,9 @@ impl<'a> Conductor<'a> {
     /// Tests a task's transitions and follows those that fire.
     pub(crate) fn go_on(&mut self, ended: &EndedTask) {
         let (key, context) = (ended.key, &ended.context);
+        if self.is_needless(key.node, key.route) {
+            return self.stop_here(context);
+        }
         if ended.end == TaskEnd::Cancelled {
             self.execution.state.failures.push(key);
             if ended.closing && !self.execution.state.forced {
@@ -383,6 +388,7 @@ impl<'a> Conductor<'a> {
             if !repeats {
                 state.joins.remove(place);
                 state.note_fired(node, from.route);
+                self.cancel_rest(node, from.route);
                 return self.make_ready(node, from.route, context, after_closing);
             }
             self.make_ready(node, from.route, context, after_closing);

@@ -157,6 +157,9 @@ pub struct Task {
     /// Makes it wait for inbound tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
+    /// What becomes of tasks that have yet to lead to it when it has enough, if it is a join.
+    #[serde(default, skip_serializing_if = "Rest::is_default")]
+    pub join_rest: Rest,
     /// Runs it once per item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_items: Option<WithItems>,
@@ -255,6 +258,23 @@ pub enum Join {
     Count(u32),
 }
 
+/// What becomes of tasks, or items, whose work is not needed any more, because enough others have completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// What runs may finish.
+    #[default]
+    AllowFinish,
+    /// It is cancelled.
+    Cancel,
+}
+
+impl Rest {
+    fn is_default(&self) -> bool {
+        *self == Rest::AllowFinish
+    }
+}
+
 /// Runs a task once per item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WithItems {
@@ -275,7 +295,13 @@ pub struct WithItems {
     pub on_item_failure: OnItemFailure,
     /// How many failures are tolerated; implies `continue`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_failures: Option<MaxFailures>,
+    pub max_failures: Option<ItemCount>,
+    /// How many successes are enough; implies `continue`. None: all that are not tolerated failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_successes: Option<ItemCount>,
+    /// What becomes of running items once there are enough; those that wait never start.
+    #[serde(default, skip_serializing_if = "Rest::is_default")]
+    pub rest: Rest,
 }
 
 /// What a failed item does to the rest.
@@ -289,10 +315,10 @@ pub enum OnItemFailure {
     Continue,
 }
 
-/// How many item failures are tolerated.
+/// A number of items.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MaxFailures {
+pub enum ItemCount {
     /// This many.
     Count(u32),
     /// This percentage of the items, from 0 to 100.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::language::parse::name::{MAX_NAME, MAX_REF};
 use crate::language::parse::words::{
-    BACKOFFS, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, UNDO_ON, UNDO_ORDERS, WHEN_UNKNOWN, words,
+    BACKOFFS, ITEMS_REST, JOIN_REST, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, UNDO_ON, UNDO_ORDERS,
+    WHEN_UNKNOWN, words,
 };
 
 /// One template and nothing else.
@@ -113,7 +114,22 @@ fn task() -> Map<String, Value> {
         "timeout": reference("timeout_or_template", "Seconds that one attempt may run."),
         "join": {
             "description": "Waits for all, or this many, of the tasks that lead here.",
-            "anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}],
+            "anyOf": [
+                {"const": "all"},
+                {"type": "integer", "minimum": 1},
+                {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["count"],
+                    "properties": {
+                        "count": {"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]},
+                        "rest": {
+                            "enum": words(JOIN_REST), "default": "allow_finish",
+                            "description": "What becomes of tasks that have yet to lead here when enough have.",
+                        },
+                    },
+                },
+            ],
         },
         "with_items": {
             "description": "Runs the task once per item.",
@@ -261,6 +277,14 @@ fn with_items() -> Value {
             "max_failures": {
                 "description": "How many failures are tolerated, as a number or a percentage; implies `continue`.",
                 "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%$"}],
+            },
+            "min_successes": {
+                "description": "How many successes are enough, as a number or a percentage; implies `continue`.",
+                "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^\s*[0-9.]+\s*%$"}],
+            },
+            "rest": {
+                "enum": words(ITEMS_REST), "default": "allow_finish",
+                "description": "What becomes of running items once enough have succeeded; others never start.",
             },
         },
     })

@@ -2,11 +2,12 @@
 //! clock stands still until [`Ledger::wait`] advances it.
 
 use crate::engine::cause::Cause;
-use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Row, Start, Withdraw, Withdrawn};
+use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Rest, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::control::Rerun;
 use crate::engine::facts::{Outcome as TaskOutcome, Times};
 use crate::engine::item_outcomes::RowEnd;
+use crate::engine::rest::not_needed;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
@@ -79,6 +80,10 @@ pub struct Ledger {
     due: Option<f64>,
     /// What is left of that time during a pause.
     due_in: Option<f64>,
+    /// Running rows that are not needed any more.
+    rest: Vec<Rest>,
+    /// Whether more is to be heard that was reported together.
+    hears_more: bool,
 }
 
 /// Why a request was refused.
@@ -104,6 +109,8 @@ impl Ledger {
             over: false,
             known_lists: None,
             fired: BTreeSet::new(),
+            rest: Vec::new(),
+            hears_more: false,
         };
         ledger.control(|conductor| conductor.start(0.0));
         ledger
@@ -170,9 +177,26 @@ impl Ledger {
         let mut answers = Vec::with_capacity(outcomes.len());
         while answers.len() < outcomes.len() {
             answers.extend(self.report_some(&outcomes[answers.len()..]));
+            self.hears_more = answers.len() < outcomes.len();
             self.go_on();
         }
         Ok(answers)
+    }
+
+    /// Reports running rows that are not needed any more as cancelled. Whatever is reported together is not cancelled.
+    fn cancel_rest(&mut self) {
+        if self.hears_more {
+            return;
+        }
+        for rest in std::mem::take(&mut self.rest) {
+            for row in 0..self.rows.len() {
+                let TaskRow { key, status, undo, .. } = &self.rows[row];
+                if *status == RowStatus::Running && undo.is_none() && rest.contains(*key) {
+                    let error = Some(not_needed());
+                    let _ = self.report_all(&[Outcome { row, end: TaskEnd::Cancelled, result: None, error }]);
+                }
+            }
+        }
     }
 
     /// Reports the first of these rows, and those after it until the changes must be settled.
@@ -353,13 +377,14 @@ impl Ledger {
             self.due = self.due.filter(|_| self.execution.status == Status::Running);
             void = void.max(changes.void);
             let withdraw = changes.withdraw.clone();
+            self.rest.extend(changes.rest.iter().filter(|rest| rest.running));
             self.update(&changes);
             let mut scheduled = changes.scheduled;
-            let rest = scheduled.split_off(changes.scheduled_before);
+            let others = scheduled.split_off(changes.scheduled_before);
             self.insert(scheduled);
-            let withdrawn = self.withdraw(&withdraw);
-            self.insert(rest);
-            if !withdraw.is_nothing() {
+            let withdrawn = self.withdraw(&withdraw, &changes.rest);
+            self.insert(others);
+            if !withdraw.is_nothing() || !changes.rest.is_empty() {
                 let facts = self.facts(&BTreeMap::new());
                 let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());
                 conductor.withdrawn(&withdrawn);
@@ -426,14 +451,16 @@ impl Ledger {
         }
     }
 
-    fn withdraw(&mut self, withdraw: &Withdraw) -> Vec<Withdrawn> {
+    fn withdraw(&mut self, withdraw: &Withdraw, rest: &[Rest]) -> Vec<Withdrawn> {
         let mut withdrawn: BTreeMap<TaskKey, (u32, usize)> = BTreeMap::new();
         let now = self.now;
         for (place, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.is_pending()) {
             let stays = row.unknown && withdraw.tasks != Reach::Everything;
-            if withdraw.reaches(row.key, row.closing) && !stays {
+            let is_rest = rest.iter().any(|rest| rest.contains(row.key));
+            if (withdraw.reaches(row.key, row.closing) || is_rest) && !stays {
                 row.end(TaskEnd::Cancelled, now);
                 row.started = None;
+                row.error = is_rest.then(not_needed).or(row.error.take());
                 let (count, order) = withdrawn.entry(row.key).or_default();
                 (*count, *order) = (*count + 1, place);
             }

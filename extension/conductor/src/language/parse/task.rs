@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use super::name::is_ref;
 use super::walk::{Fields, Range, Walk};
-use super::words::{BACKOFFS, ON_ITEM_FAILURE, REPEAT, RETRY, RETRY_EACH, TASK, WAIT_FOR, WITH_ITEMS};
+use super::words::{
+    BACKOFFS, ITEMS_REST, JOIN, JOIN_REST, ON_ITEM_FAILURE, REPEAT, RETRY, RETRY_EACH, TASK, WAIT_FOR, WITH_ITEMS,
+};
 use crate::expression::template;
-use crate::language::definition::{Join, MaxFailures, OnItemFailure, Repeat, Retry, Task, WaitFor, WithItems};
+use crate::language::definition::{ItemCount, Join, OnItemFailure, Repeat, Rest, Retry, Task, WaitFor, WithItems};
 use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
@@ -42,7 +44,7 @@ impl Walk<'_> {
         let timeout = fields
             .get("timeout")
             .and_then(|node| self.duration_or_template(node, at("timeout"), "`timeout`", Range::TIMEOUT));
-        let join = fields.get("join").and_then(|node| self.join(node, at("join")));
+        let (join, join_rest) = fields.get("join").map(|node| self.join(node, at("join"))).unwrap_or_default();
         let with_items = fields.get("with_items").and_then(|node| self.with_items(node, &at("with_items")));
         let retry = fields.get("retry").and_then(|node| self.retry(node, &at("retry")));
         let repeat = fields.get("repeat").and_then(|node| self.repeat(node, &at("repeat")));
@@ -61,6 +63,7 @@ impl Walk<'_> {
             delay,
             timeout,
             join,
+            join_rest,
             with_items,
             retry,
             repeat,
@@ -153,7 +156,25 @@ impl Walk<'_> {
         self.value(node, path)
     }
 
-    fn join(&mut self, node: NodeId, path: String) -> Option<Join> {
+    /// Reads `all`, a number, or both what to wait for and what becomes of the rest.
+    fn join(&mut self, node: NodeId, path: String) -> (Option<Join>, Rest) {
+        if !matches!(self.source.content(node), Content::Map(_)) {
+            return (self.join_count(node, path), Rest::default());
+        }
+        self.place(path.clone(), node);
+        let Some(fields) = self.fields(node, "`join`", JOIN) else { return Default::default() };
+        let count = match fields.get("count") {
+            Some(node) => self.join_count(node, format!("{path}.count")),
+            None => {
+                self.missing(node, "`join`", "count");
+                None
+            }
+        };
+        let rest = fields.get("rest").and_then(|node| self.word(node, "`rest`", JOIN_REST));
+        (count, rest.unwrap_or_default())
+    }
+
+    fn join_count(&mut self, node: NodeId, path: String) -> Option<Join> {
         self.place(path, node);
         match self.source.content(node) {
             Content::Text(text) if text == "all" => Some(Join::All),
@@ -167,7 +188,7 @@ impl Walk<'_> {
                 u32::try_from(count).ok().map(Join::Count)
             }
             _ => {
-                self.wrong_type(node, "`join`", "`all` or a number");
+                self.wrong_type(node, "`join`", "`all`, a number or a map");
                 None
             }
         }
@@ -190,6 +211,8 @@ impl Walk<'_> {
                 batch_size: None,
                 on_item_failure: OnItemFailure::default(),
                 max_failures: None,
+                min_successes: None,
+                rest: Rest::default(),
             });
         }
         let fields = self.fields(node, "`with_items`", WITH_ITEMS)?;
@@ -209,13 +232,25 @@ impl Walk<'_> {
         let names = fields.get("as").map(|node| self.item_names(node));
         let on_item_failure =
             fields.get("on_item_failure").and_then(|node| self.word(node, "`on_item_failure`", ON_ITEM_FAILURE));
-        let max_failures = fields.get("max_failures").and_then(|node| self.max_failures(node));
-        if let (Some(OnItemFailure::FailFast), Some(_), Some(node)) =
-            (on_item_failure, max_failures, fields.get("max_failures"))
-        {
-            let hint = "remove one of them: with `max_failures`, all items run".to_owned();
-            self.report(6, node, "`max_failures` together with `on_item_failure: fail_fast`".to_owned(), hint);
+        let max_failures = fields.get("max_failures").and_then(|node| self.item_count(node, "`max_failures`", 0));
+        let min_successes = fields.get("min_successes").and_then(|node| self.item_count(node, "`min_successes`", 1));
+        for (name, given) in [("max_failures", max_failures), ("min_successes", min_successes)] {
+            if let (Some(OnItemFailure::FailFast), Some(_), Some(node)) = (on_item_failure, given, fields.get(name)) {
+                let hint = format!("remove one of them: with `{name}`, all items run");
+                self.report(6, node, format!("`{name}` together with `on_item_failure: fail_fast`"), hint);
+            }
         }
+        if let (Some(_), Some(_), Some(node)) = (max_failures, min_successes, fields.get("min_successes")) {
+            let hint = "remove one of them: either enough items succeed, or too many fail".to_owned();
+            self.report(6, node, "`min_successes` together with `max_failures`".to_owned(), hint);
+        }
+        let rest = fields.get("rest").and_then(|node| {
+            if min_successes.is_none() && fields.get("min_successes").is_none() {
+                let hint = "add `min_successes:`, after which there is a rest".to_owned();
+                self.report(6, node, "`rest` without `min_successes`".to_owned(), hint);
+            }
+            self.word(node, "`rest`", ITEMS_REST)
+        });
         Some(WithItems {
             items: items.unwrap_or(Value::Array(Vec::new())),
             names: names.unwrap_or_default(),
@@ -223,6 +258,8 @@ impl Walk<'_> {
             batch_size,
             on_item_failure: on_item_failure.unwrap_or_default(),
             max_failures,
+            min_successes,
+            rest: rest.unwrap_or_default(),
         })
     }
 
@@ -257,21 +294,23 @@ impl Walk<'_> {
         }
     }
 
-    fn max_failures(&mut self, node: NodeId) -> Option<MaxFailures> {
+    /// Reads a number of items, at least this many, or a percentage of them.
+    fn item_count(&mut self, node: NodeId, what: &str, least: u32) -> Option<ItemCount> {
         let percent = self.source.str(node).and_then(|text| text.trim().strip_suffix('%'));
         if let Some(percent) = percent.and_then(|number| number.trim().parse::<f64>().ok()) {
-            if (0.0..=100.0).contains(&percent) {
-                return Some(MaxFailures::Percent(percent));
+            if (0.0..=100.0).contains(&percent) && (least == 0 || percent > 0.0) {
+                return Some(ItemCount::Percent(percent));
             }
-            self.report(6, node, "`max_failures` must be between 0% and 100%", None);
+            self.report(6, node, format!("{what} must be between 0% and 100%"), None);
             return None;
         }
         if self.source.str(node).is_some() {
-            self.report(6, node, "`max_failures` must be a number or a percentage", "write 3 or \"10%\"".to_owned());
+            let message = format!("{what} must be a number or a percentage");
+            self.report(6, node, message, "write 3 or \"10%\"".to_owned());
             return None;
         }
-        let count = self.whole(node, "`max_failures`", Range::whole(0, i32::MAX as u32))?;
-        u32::try_from(count).ok().map(MaxFailures::Count)
+        let count = self.whole(node, what, Range::whole(least, i32::MAX as u32))?;
+        u32::try_from(count).ok().map(ItemCount::Count)
     }
 
     pub(super) fn retry(&mut self, node: NodeId, path: &str) -> Option<Retry> {

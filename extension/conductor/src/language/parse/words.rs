@@ -1,7 +1,7 @@
 //! The keywords of the language.
 
 use crate::language::definition::{
-    Backoff, CancellationPolicy, OnItemFailure, RerunRule, RetryEach, UndoOn, UndoOrder, WhenUnknown,
+    Backoff, CancellationPolicy, OnItemFailure, RerunRule, Rest, RetryEach, UndoOn, UndoOrder, WhenUnknown,
 };
 
 /// Fields of a workflow.
@@ -58,7 +58,10 @@ pub const TRANSITION: &[&str] = &["when", "publish", "do", "error"];
 /// Fields of an entry of `decision`.
 pub const DECISION: &[&str] = &["when", "default", "next"];
 /// Fields of `with_items`.
-pub const WITH_ITEMS: &[&str] = &["items", "as", "concurrency", "batch_size", "on_item_failure", "max_failures"];
+pub const WITH_ITEMS: &[&str] =
+    &["items", "as", "concurrency", "batch_size", "on_item_failure", "max_failures", "min_successes", "rest"];
+/// Fields of `join`.
+pub const JOIN: &[&str] = &["count", "rest"];
 /// Fields of `retry`.
 pub const RETRY: &[&str] =
     &["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed", "each"];
@@ -92,6 +95,11 @@ pub const RETRY_EACH: &[(&str, RetryEach)] = &[("item", RetryEach::Item), ("task
 /// Values of `on_item_failure`.
 pub const ON_ITEM_FAILURE: &[(&str, OnItemFailure)] =
     &[("fail_fast", OnItemFailure::FailFast), ("continue", OnItemFailure::Continue)];
+
+/// Values of `rest` in `with_items`.
+pub const ITEMS_REST: &[(&str, Rest)] = &[("allow_finish", Rest::AllowFinish), ("cancel_running", Rest::Cancel)];
+/// Values of `rest` in `join`.
+pub const JOIN_REST: &[(&str, Rest)] = &[("allow_finish", Rest::AllowFinish), ("cancel", Rest::Cancel)];
 
 /// Returns the words of such a list.
 pub fn words<'w, T>(list: &[(&'w str, T)]) -> Vec<&'w str> {

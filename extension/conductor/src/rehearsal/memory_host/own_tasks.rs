@@ -72,7 +72,7 @@ impl Ledger {
         let mut ended = VecDeque::new();
         loop {
             ended.extend(self.begin());
-            let Some((row, result)) = ended.pop_front() else { return };
+            let Some((row, result)) = ended.pop_front() else { return self.cancel_rest() };
             // The consequences of one may have ended another.
             if self.rows[row].status == RowStatus::Ready {
                 self.end(Outcome { row, end: TaskEnd::Completed, result, error: None });

@@ -140,8 +140,14 @@ fn work(chance: &mut Chance, task: &mut Value) {
         if chance.one_in(2) {
             items["on_item_failure"] = json!("continue");
         }
-        if chance.one_in(3) {
-            items["max_failures"] = json!(1);
+        match chance.below(6) {
+            0 | 1 => items["max_failures"] = json!(1),
+            2 => {
+                items["min_successes"] = json!(chance.pick(&["1%", "50%", "100%"]));
+                items["rest"] = json!(chance.pick(&["allow_finish", "cancel_running"]));
+                items["on_item_failure"] = json!("continue");
+            }
+            _ => {}
         }
         task["with_items"] = items;
         task["input"]["item"] = json!("{{ item }}");
@@ -225,7 +231,9 @@ fn join(chance: &mut Chance, tasks: &mut [Value]) {
     for (name, ways) in inbound {
         let task = tasks.iter_mut().find(|task| task["name"] == name.as_str() && ways > 1);
         if let Some(task) = task.filter(|_| chance.one_in(2)) {
-            task["join"] = if chance.one_in(2) { json!("all") } else { json!(1 + chance.below(ways)) };
+            let count = if chance.one_in(2) { json!("all") } else { json!(1 + chance.below(ways)) };
+            let cancels = chance.one_in(3);
+            task["join"] = if cancels { json!({"count": count, "rest": "cancel"}) } else { count };
         }
     }
 }

@@ -1,0 +1,68 @@
+//! Work that is not needed any more, because enough other tasks have led to a join, or enough other items have completed.
+//! It is cancelled, or may finish; how it ends counts for nothing.
+
+use crate::engine::commands::{Rest, Start};
+use crate::engine::conductor::Conductor;
+use crate::engine::state::{Progress, TaskKey};
+use crate::expression::Data;
+use crate::graph::{Items, NodeId};
+use crate::language::definition::{ItemCount, Rest as Rule};
+
+/// Returns the error of a task or item that was cancelled because it was not needed any more.
+pub fn not_needed() -> Data {
+    let message = Data::from("enough others have completed");
+    Data::from_pairs([("type", Data::from("not_needed")), ("message", message)])
+}
+
+impl Conductor<'_> {
+    /// Whether a join has fired that cancels a task, given the task's route.
+    pub(crate) fn is_needless(&self, node: NodeId, route: u32) -> bool {
+        let cancels = |join: &&NodeId| self.graph.node(**join).cancels.as_ref().is_some_and(|set| set.contains(node));
+        let mut joins = self.graph.cancelling_joins.iter().filter(cancels);
+        joins.any(|join| self.execution.state.has_fired(*join, route))
+    }
+
+    /// Cancels what a join that has fired makes needless.
+    pub(crate) fn cancel_rest(&mut self, join: NodeId, route: u32) {
+        let Some(cancels) = &self.graph.node(join).cancels else { return };
+        let rest = cancels.iter().map(|node| Rest { node, route, visit: None, running: true });
+        self.changes.rest.extend(rest);
+        // Tasks that this event has scheduled never existed; others are withdrawn as if they had rows.
+        self.changes.scheduled_before = self.scheduled_before;
+        for (place, task) in std::mem::take(&mut self.changes.scheduled).into_iter().enumerate() {
+            let is_meant = task.key.route == route && cancels.contains(task.key.node);
+            if place < self.scheduled_before || matches!(task.start, Start::Ended(..)) || !is_meant {
+                self.changes.scheduled.push(task);
+                continue;
+            }
+            let state = &mut self.execution.state;
+            let items = state.items.len();
+            state.items.retain(|progress| progress.key != task.key);
+            state.live -= u32::from(task.index.is_none() || state.items.len() < items);
+        }
+    }
+
+    /// Ends the waiting, and where its rule says so the running, items of a task of which enough have completed.
+    pub(crate) fn stop_items(&mut self, key: TaskKey) {
+        let TaskKey { node, route, visit } = key;
+        let items = self.graph.node(node).items.as_ref();
+        let running = items.is_some_and(|items| items.rest == Rule::Cancel);
+        self.changes.rest.push(Rest { node, route, visit: Some(visit), running });
+    }
+}
+
+impl Progress {
+    /// Whether enough items have completed.
+    pub(crate) fn has_enough(&self) -> bool {
+        let completed = self.ended - self.failed - self.cancelled - self.withdrawn;
+        self.needed.is_some_and(|needed| completed >= needed)
+    }
+}
+
+/// Returns how many of a number of items must complete; none: all that are not tolerated failures.
+pub(crate) fn needed(items: &Items, total: u32) -> Option<u32> {
+    items.min_successes.map(|count| match count {
+        ItemCount::Count(count) => count,
+        ItemCount::Percent(percent) => (f64::from(total) * percent / 100.0).ceil() as u32,
+    })
+}

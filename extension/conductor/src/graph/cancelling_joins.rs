@@ -1,0 +1,35 @@
+//! Joins that cancel what has yet to lead to them once they have fired.
+
+use crate::graph::node_set::NodeSet;
+use crate::graph::{Graph, NodeId};
+use crate::interrupt;
+use crate::language::definition::{Definition, Rest};
+
+/// Works out what each such join cancels: all tasks on the ways to it, except those that close the execution.
+pub(crate) fn settle(graph: &mut Graph, definition: &Definition) {
+    let wanted = definition.tasks.iter().enumerate().filter(|(_, task)| task.join_rest == Rest::Cancel);
+    let joins: Vec<NodeId> = wanted.map(|(id, _)| id as NodeId).collect();
+    if joins.is_empty() {
+        return;
+    }
+    let mut inbound: Vec<Vec<NodeId>> = vec![Vec::new(); graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate() {
+        interrupt::checked(node.successors()).for_each(|to| inbound[to as usize].push(id as NodeId));
+    }
+    for join in &joins {
+        let mut seen = vec![false; graph.nodes.len()];
+        let mut open = inbound[*join as usize].clone();
+        let mut cancels = NodeSet::default();
+        while let Some(id) = open.pop() {
+            interrupt::check();
+            if id != *join && !std::mem::replace(&mut seen[id as usize], true) {
+                open.extend(&inbound[id as usize]);
+                if !graph.node(id).closing {
+                    cancels.insert(id);
+                }
+            }
+        }
+        graph.nodes[*join as usize].cancels = Some(cancels);
+    }
+    graph.cancelling_joins = joins;
+}
