@@ -16,7 +16,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 BEGIN
   INSERT INTO workflow.event (part, id, execution, task, task_name, task_index, kind, author, detail, created, updated)
   SELECT t.part, workflow.make_id(t.part, nextval('workflow.event_id_seq')), t.workflow_execution, t.id, t.task_name, t.task_index,
-    'started', workflow.author_of(worker, role), jsonb_build_object('attempt', t.attempt), now, now
+    'started', workflow.author_of(worker, role), jsonb_strip_nulls(jsonb_build_object('attempt', t.attempt, 'label', t.label)), now, now
   FROM unnest(tasks) AS o(id)
   JOIN workflow.workflow_task_execution t ON t.part = (o.id >> 48)::int AND t.id = o.id
   ORDER BY t.id;

@@ -29,7 +29,7 @@ BEGIN
     WHEN function_name IN ('workflow_status', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
       'workflow_check', 'workflow_validate', 'workflow_test') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
-      'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_prune', 'workflow_schedule', 'workflow_unschedule',
+      'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_extend_wait', 'workflow_prune', 'workflow_schedule', 'workflow_unschedule',
       'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
     WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author'

@@ -153,6 +153,13 @@ COMMENT ON FUNCTION pg_catalog.workflow_list_schedules(int, bigint) IS
   'Returns all schedules, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_schedules(int, bigint) FROM PUBLIC;
 
+CREATE FUNCTION workflow.start_for(reference text, parameters jsonb, keys text[], times timestamptz[], priority int, part int) RETURNS SETOF bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_start_for_wrapper';
+COMMENT ON FUNCTION workflow.start_for(text, jsonb, text[], timestamptz[], int, int) IS
+  'Starts an execution for each time, its system.scheduled_for, with the idempotency key in its place; one that fails at once is a failed execution. Returns their ids in order.';
+REVOKE ALL ON FUNCTION workflow.start_for(text, jsonb, text[], timestamptz[], int, int) FROM PUBLIC;
+
 CREATE FUNCTION workflow.fire_schedule(schedule workflow.schedule, max_rows int, now timestamptz) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -183,10 +190,10 @@ BEGIN
       trouble := format('WF611: at %s execution %s had not ended yet', due[1], schedule.last_execution);
     ELSE
       SELECT array_agg(s.id ORDER BY s.place) INTO started
-      FROM pg_catalog.workflow_start_many(schedule.workflow_ref, array_fill(schedule.parameters, ARRAY[cardinality(due)]),
+      FROM workflow.start_for(schedule.workflow_ref, schedule.parameters,
         ARRAY(SELECT format('schedule %s for %s', schedule.name, to_char(d.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
               FROM unnest(due) WITH ORDINALITY AS d(at, place) ORDER BY d.place),
-        schedule.priority, now, schedule.part) WITH ORDINALITY AS s(id, place);
+        due, schedule.priority, schedule.part) WITH ORDINALITY AS s(id, place);
     END IF;
   EXCEPTION WHEN OTHERS THEN
     -- The caller of workflow_tick retries the whole call.

@@ -353,6 +353,9 @@ CREATE TABLE workflow.workflow_task_execution (
   undo jsonb,
   undo_number int,
   undoes bigint,
+  label text,
+  heartbeat_seconds int,
+  due_after interval,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
@@ -381,6 +384,11 @@ COMMENT ON COLUMN workflow.workflow_task_execution.attempt IS
   'How many times it was claimed, called its workflow, or began to wait.';
 COMMENT ON COLUMN workflow.workflow_task_execution.id IS 'Primary key: part << 48 | node << 40 | sequence.';
 COMMENT ON COLUMN workflow.workflow_task_execution.workflow_execution IS 'The workflow execution it belongs to.';
+COMMENT ON COLUMN workflow.workflow_task_execution.label IS 'What its item is called where people see it.';
+COMMENT ON COLUMN workflow.workflow_task_execution.heartbeat_seconds IS
+  'Seconds after which its wait times out unless somebody extends it; NULL: only its timeout counts.';
+COMMENT ON COLUMN workflow.workflow_task_execution.due_after IS
+  'What is left of the timeout of a wait with a heartbeat after due_at; NULL: it has no timeout.';
 COMMENT ON COLUMN workflow.workflow_task_execution.execution IS
   'The child execution that does the work; NULL: this row is the work.';
 COMMENT ON COLUMN workflow.workflow_task_execution.lease IS 'The token of its last claim; a report must carry it.';

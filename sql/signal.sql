@@ -32,6 +32,47 @@ COMMENT ON FUNCTION pg_catalog.workflow_signal_by_key(text, text, text, jsonb, t
   'Sends a signal, like workflow_signal, to the execution of a workflow that was started with an idempotency key in a part. Errors: as workflow_signal; WF613 also for a null ref, idempotency_key or part; WF616 if no execution has that key.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_signal_by_key(text, text, text, jsonb, text, jsonb, int) FROM PUBLIC;
 
+CREATE FUNCTION pg_catalog.workflow_extend_wait(execution_id bigint, signal text) RETURNS timestamptz
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+  now timestamptz := workflow.now();
+  until timestamptz;
+  waiting int;
+  extended int;
+BEGIN
+  PERFORM workflow.require('signal', workflow_extend_wait.signal);
+  -- Whoever ends the wait holds this lock.
+  PERFORM FROM workflow.workflow_execution AS w WHERE w.part = run.part AND w.id = run.id FOR NO KEY UPDATE;
+  WITH wait AS (
+    SELECT t.part, t.id, t.heartbeat_seconds * interval '1 second' AS heartbeat,
+      CASE WHEN t.due_at IS NULL THEN t.due_in ELSE greatest(t.due_at - now, '0') END + t.due_after AS left
+    FROM workflow.workflow_task_execution AS t
+    WHERE t.part = run.part AND t.workflow_execution = run.id AND t.waits AND t.signal = workflow_extend_wait.signal),
+  wanted AS (SELECT w.*, least(w.heartbeat, w.left) AS next FROM wait AS w WHERE w.heartbeat IS NOT NULL),
+  changed AS (
+    UPDATE workflow.workflow_task_execution AS t
+    SET due_at = CASE WHEN t.due_at IS NOT NULL THEN now + w.next END,
+        due_in = CASE WHEN t.due_at IS NULL THEN w.next END,
+        due_after = w.left - w.next, updated = now
+    FROM wanted AS w WHERE t.part = w.part AND t.id = w.id
+    RETURNING t.due_at)
+  SELECT (SELECT count(*) FROM wait), (SELECT count(*) FROM changed), (SELECT min(c.due_at) FROM changed AS c)
+  INTO waiting, extended, until;
+  IF waiting = 0 THEN
+    PERFORM workflow.raise_error('WF611', format('no task of execution %s is waiting for signal %s', execution_id, left(workflow_extend_wait.signal, 200)),
+      format('its status is %s', run.status), 'list what is waited for: SELECT * FROM workflow_list_waits(execution_id => ' || execution_id || ')');
+  ELSIF extended = 0 THEN
+    PERFORM workflow.raise_error('WF611', format('the wait for signal %s has no heartbeat', left(workflow_extend_wait.signal, 200)),
+      NULL, 'add heartbeat to wait_for in the definition');
+  END IF;
+  RETURN until;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_extend_wait(bigint, text) IS
+  'Extends the waits of an execution for a signal: each times out only after its heartbeat from now, but not after its timeout. For work outside that no worker leases. Returns until when the first of them waits (null: its clock stands still during a pause). Errors: WF611 if no task is waiting for that signal, or wait_for has no heartbeat; WF613 for null; WF616 no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_extend_wait(bigint, text) FROM PUBLIC;
+
 CREATE FUNCTION pg_catalog.workflow_list_waits(signal text DEFAULT NULL, execution_id bigint DEFAULT NULL, max_rows int DEFAULT 100,
   after bigint DEFAULT NULL)
 RETURNS TABLE (task bigint, execution bigint, workflow_ref text, task_name text, task_index int, signal_name text, input jsonb,

@@ -55,8 +55,8 @@ COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_tasks(execution_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
-RETURNS TABLE (task bigint, task_name text, task_index int, status workflow.execution_status, summary workflow.task_status, action text,
-  signal text, child_execution bigint, input jsonb, result jsonb, error jsonb, progress jsonb, attempt int, retry_count int, max_retries int,
+RETURNS TABLE (task bigint, task_name text, task_index int, label text, status workflow.execution_status, summary workflow.task_status,
+  action text, signal text, child_execution bigint, input jsonb, result jsonb, error jsonb, progress jsonb, attempt int, retry_count int, max_retries int,
   worker text, closing boolean, undoes bigint, created timestamptz, started_at timestamptz, completed_at timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -64,7 +64,7 @@ DECLARE
   run workflow.workflow_execution := workflow.require_run(execution_id);
 BEGIN
   RETURN QUERY
-  SELECT t.id, t.task_name, t.task_index, t.status, workflow.task_summary(t.status, t.skipped), t.action_ref, t.signal,
+  SELECT t.id, t.task_name, t.task_index, t.label, t.status, workflow.task_summary(t.status, t.skipped), t.action_ref, t.signal,
     t.execution, t.input, t.result, t.error, t.progress, t.attempt, t.retry_count, t.max_retries,
     CASE WHEN t.status = 'running' AND NOT t.calls THEN coalesce(l.worker, t.last_worker) ELSE t.last_worker END,
     t.closing, t.undoes, t.created, t.started_at, t.completed_at
@@ -76,7 +76,7 @@ BEGIN
   ORDER BY t.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) IS
-  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. summary is the status in one word; error is that of the last attempt, also while the next one is running; worker is the one that works on it, or that lost it last; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
+  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. label is what its item is called; summary is the status in one word; error is that of the last attempt, also while the next one is running; worker is the one that works on it, or that lost it last; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_tree(execution_id bigint, max_rows int DEFAULT 1000)

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::model::{Action, ExecutionStatus, WorkflowDefinition};
 use crate::page::Page;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
@@ -316,6 +317,20 @@ impl Engine {
         .bind(input.error.map(Json))
         .fetch_one(executor)
         .await?)
+    }
+
+    /// Extends the waits of an execution for a signal by their heartbeat. Returns until when the first of them waits; none: its
+    /// clock stands still during a pause.
+    pub async fn extend_wait<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        signal: &str,
+    ) -> Result<Option<DateTime<Utc>>> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_extend_wait(execution_id => $1, signal => $2)")
+            .bind(execution_id)
+            .bind(signal)
+            .fetch_one(executor)
+            .await?)
     }
 
     /// Returns tasks that are waiting for signals, ordered by id.

@@ -8,16 +8,16 @@ WITH told AS MATERIALIZED (
     WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, worker, place)),
 -- Read once: otherwise, looking up the rows of 10,000 items would read them 10,000 times.
 fresh AS MATERIALIZED (
-  SELECT t.part, t.id, t.workflow_execution, t.task_name, t.route, t.visit, coalesce(t.task_index, -1) AS item, t.lease, t.attempt
+  SELECT t.part, t.id, t.workflow_execution, t.task_name, t.route, t.visit, coalesce(t.task_index, -1) AS item, t.lease, t.attempt, t.label
   FROM workflow.workflow_task_execution t
   WHERE (t.part, t.workflow_execution) IN (SELECT (n.run >> 48)::int, n.run FROM told n WHERE n.route IS NOT NULL)
     AND t.created = $11),
 known AS (
   SELECT n.place, t.workflow_execution AS run, t.id AS task, t.task_name, t.task_index, t.part, t.lease,
-    pg_catalog.jsonb_build_object('attempt', t.attempt, 'type', pg_catalog.left(n.error ->> 'type', 100), 'next_retry_at', t.next_retry_at) AS detail
+    pg_catalog.jsonb_build_object('attempt', t.attempt, 'type', pg_catalog.left(n.error ->> 'type', 100), 'next_retry_at', t.next_retry_at, 'label', t.label) AS detail
   FROM told n JOIN workflow.workflow_task_execution t ON t.part = (n.task >> 48)::int AND t.id = n.task
   UNION ALL
-  SELECT n.place, n.run, f.id, n.task_name, n.task_index, f.part, f.lease, pg_catalog.jsonb_build_object('attempt', f.attempt)
+  SELECT n.place, n.run, f.id, n.task_name, n.task_index, f.part, f.lease, pg_catalog.jsonb_build_object('attempt', f.attempt, 'label', f.label)
   FROM told n
   LEFT JOIN fresh f ON f.workflow_execution = n.run AND f.task_name = n.task_name AND f.route = n.route
     AND f.visit = n.visit AND f.item = coalesce(n.task_index, -1)

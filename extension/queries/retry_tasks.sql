@@ -1,5 +1,5 @@
 -- Lets reported rows run again, as a retry or as a repetition: immediately, or after their delay. A retry is counted when it is
--- dispatched. Nobody knows whether
+-- dispatched. A repetition may have another input ($10). Nobody knows whether
 -- one that timed out or was abandoned has been done ($9): a task with an undo has to find out, even if its execution stops.
 -- Returns those that the engine has to process.
 WITH retried AS (
@@ -11,9 +11,9 @@ WITH retried AS (
       due_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
       queue_at = CASE WHEN d.delay <= 0 AND NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls
                       THEN $6 - t.priority * interval '1 minute' END,
-      waits = false, execution = NULL, timed_out = false, result = d.result, error = d.error, progress = coalesce(d.progress, t.progress), completed_at = NULL, duration_ms = NULL, updated = $6,
+      waits = false, execution = NULL, timed_out = false, result = d.result, error = d.error, input = coalesce(d.input, t.input), progress = coalesce(d.progress, t.progress), completed_at = NULL, duration_ms = NULL, updated = $6,
       undo = CASE WHEN d.unknown THEN t.undo || '{"unknown": true}' ELSE t.undo - 'unknown' END
-  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[]), pg_catalog.unnest($3::bool[]), pg_catalog.unnest($4::jsonb[]), pg_catalog.unnest($5::jsonb[]), pg_catalog.unnest($7::jsonb[]), pg_catalog.unnest($8::bool[]), pg_catalog.unnest($9::bool[])) AS d(id, delay, paused, result, error, progress, repeats, unknown)
+  FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[]), pg_catalog.unnest($3::bool[]), pg_catalog.unnest($4::jsonb[]), pg_catalog.unnest($5::jsonb[]), pg_catalog.unnest($7::jsonb[]), pg_catalog.unnest($8::bool[]), pg_catalog.unnest($9::bool[]), pg_catalog.unnest($10::jsonb[])) AS d(id, delay, paused, result, error, progress, repeats, unknown, input)
   WHERE t.part = (d.id >> 48)::int AND t.id = d.id
   RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own)
 SELECT retried.id FROM retried WHERE retried.own

@@ -180,6 +180,7 @@ impl Batch {
                 column(rows, |row| row.progress),
                 column(rows, |row| row.again.repeats),
                 column(rows, |row| row.unknown),
+                column(rows, |row| row.again.input.as_ref().and_then(Jsonb::new)),
             ];
             self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
         }

@@ -14,8 +14,8 @@ use crate::graph::read_set::Needs;
 pub use crate::graph::undo::Undo;
 use crate::interrupt;
 use crate::language::definition::{
-    Assignment, CancellationPolicy, Definition, ItemCount, Join, OnItemFailure, RerunRule, Rest, Retry as RetrySpec,
-    RetryEach, UndoOn, UndoOrder,
+    Assignment, Backoff, CancellationPolicy, Definition, ItemCount, Join, OnItemFailure, RerunRule, Rest,
+    Retry as RetrySpec, RetryEach, UndoOn, UndoOrder,
 };
 use crate::language::limits::Limits;
 use crate::language::schema::Schema;
@@ -82,6 +82,8 @@ pub struct Node {
     pub action: Option<Rendering>,
     /// The signal that it waits for.
     pub signal: Option<Rendering>,
+    /// Seconds after which its wait times out unless somebody extends it.
+    pub heartbeat: Option<u32>,
     /// Schema of the signal's payload.
     pub signal_schema: Option<Schema>,
     /// The action's input.
@@ -102,6 +104,8 @@ pub struct Node {
     pub retry: Option<Retry>,
     /// Runs it again after a success.
     pub repeat: Option<Repeat>,
+    /// Whether its input reads the result of the repetition before, and so is rendered for each one.
+    pub renders_each_input: bool,
     /// Published on success, before any transition is tested.
     pub publish: Vec<(String, Rendering)>,
     /// The transitions.
@@ -169,6 +173,8 @@ pub struct Items {
     pub items: Rendering,
     /// Keys of `item`; empty: the item itself.
     pub names: Vec<String>,
+    /// What an item is called where people see it.
+    pub label: Option<Rendering>,
     /// How many items may be claimable or running at once.
     pub concurrency: Option<Rendering>,
     /// Number of items grouped into one task.
@@ -205,10 +211,23 @@ pub struct Repeat {
     pub until: ProgramId,
     /// Seconds before each repetition.
     pub delay: Option<Rendering>,
+    /// How the delay grows.
+    pub growth: Growth,
     /// Maximum number of repetitions.
     pub max: Rendering,
     /// Seconds after the first attempt was scheduled past which no repetition starts.
     pub timeout: Option<u64>,
+}
+
+/// How the delay before an attempt grows.
+#[derive(Debug, Clone, Copy)]
+pub struct Growth {
+    /// By which rule.
+    pub backoff: Backoff,
+    /// Base of exponential growth.
+    pub factor: f64,
+    /// Maximum delay, in seconds.
+    pub max_delay: Option<f64>,
 }
 
 /// Whether a retry condition is asked after a success. It is meant for failures unless it says otherwise.
@@ -254,6 +273,14 @@ impl Graph {
         let programs = sources.compile(limits)?;
         for retry in nodes.iter_mut().filter_map(|node| node.retry.as_mut()) {
             retry.after_success = retry.when.map(|when| AfterSuccess::of(&programs.names(when))).unwrap_or_default();
+        }
+        for node in nodes.iter_mut().filter(|node| node.repeat.is_some() && node.items.is_none()) {
+            let reads_result = |input: &Rendering| {
+                let mut found = false;
+                input.programs(&mut |program| found |= programs.names(program).contains("result"));
+                found
+            };
+            node.renders_each_input = node.input.as_ref().is_some_and(reads_result);
         }
         for (node, task) in nodes.iter_mut().zip(&definition.tasks) {
             let source = task.wait_for.as_ref().and_then(|wait| wait.schema.clone());
@@ -393,6 +420,7 @@ fn compile_task(
         name: task.name.clone(),
         action: task.action.as_ref().map(|action| sources.rendering(&serde_json::Value::String(action.clone()))),
         signal: task.wait_for.as_ref().map(|wait| sources.rendering(&serde_json::Value::String(wait.signal.clone()))),
+        heartbeat: task.wait_for.as_ref().and_then(|wait| wait.heartbeat),
         input: (!task.input.is_null()).then(|| sources.rendering(&task.input)),
         when: task.when.as_ref().map(|when| sources.add(when)),
         delay: task.delay.as_ref().map(|delay| sources.rendering(delay)),
@@ -400,6 +428,7 @@ fn compile_task(
         items: task.with_items.as_ref().map(|items| Items {
             items: sources.rendering(&items.items),
             names: items.names.clone(),
+            label: items.label.as_ref().map(|label| sources.rendering(&serde_json::Value::String(label.clone()))),
             concurrency: items.concurrency.as_ref().map(|value| sources.rendering(value)),
             batch_size: items.batch_size.as_ref().map(|value| sources.rendering(value)),
             on_item_failure: items.on_item_failure,
@@ -411,6 +440,7 @@ fn compile_task(
         repeat: task.repeat.as_ref().map(|repeat| Repeat {
             until: sources.add(&repeat.until),
             delay: repeat.delay.as_ref().map(|delay| sources.rendering(delay)),
+            growth: Growth { backoff: repeat.backoff, factor: repeat.factor, max_delay: repeat.max_delay },
             max: sources.rendering(&repeat.max),
             timeout: repeat.timeout,
         }),

@@ -34,6 +34,8 @@ struct Terms {
     delay: f64,
     /// Whether they were given a time to run at: one that fails then is a failed execution, not an error of the call.
     is_timed: bool,
+    /// The time that they were to start at, if one was given.
+    run_at: Option<TimestampWithTimeZone>,
 }
 
 impl Terms {
@@ -66,20 +68,27 @@ impl Terms {
             }
             Some(time) => clock::seconds(now, time).max(0.0),
         };
-        Ok(Terms { reference, priority, part, now, delay, is_timed: run_at.is_some() })
+        Ok(Terms { reference, priority, part, now, delay, is_timed: run_at.is_some(), run_at })
     }
 
-    /// Starts an execution for each of the parameters, with the key in its place; gives their ids, in order.
-    fn start(self, given: Vec<Option<Jsonb>>, keys: Vec<Option<String>>) -> Result<Vec<i64>, Error> {
-        let Terms { reference, priority, part, now, delay, is_timed } = self;
+    /// Starts an execution for each of the parameters, with the key and the time that it is for in its place; gives their ids, in
+    /// order.
+    fn start(
+        self,
+        given: Vec<Option<Jsonb>>,
+        keys: Vec<Option<String>>,
+        times: Vec<Option<TimestampWithTimeZone>>,
+    ) -> Result<Vec<i64>, Error> {
+        let Terms { reference, priority, part, now, delay, is_timed, run_at } = self;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         Spi::connect(|client| {
             let workflow = find(client, &reference)?;
-            let mut keys = keys.into_iter();
+            let (mut keys, mut times) = (keys.into_iter(), times.into_iter());
             let wanted = given.into_iter().map(|given| {
                 let parameters = check(&workflow, given)?;
                 let given = given.unwrap_or(parameters);
-                Ok(Wanted { part, parent: None, parameters, given, key: keys.next().flatten(), priority, depth: 0 })
+                let (key, scheduled_for) = (keys.next().flatten(), times.next().flatten().or(run_at));
+                Ok(Wanted { part, parent: None, parameters, given, key, priority, depth: 0, scheduled_for })
             });
             let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
             let mut advance = Advance::new(client, now, BTreeMap::new());
@@ -127,7 +136,7 @@ fn workflow_start(
 ) -> Result<Option<i64>, ErrorReport> {
     let terms = Terms::check(reference, priority, run_at, part)?;
     let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    Ok(terms.start(vec![Some(parameters)], vec![key])?.first().copied())
+    Ok(terms.start(vec![Some(parameters)], vec![key], Vec::new())?.first().copied())
 }
 
 /// `workflow_start_many` in `sql/start.sql`.
@@ -152,7 +161,27 @@ fn workflow_start_many(
         let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
         return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
     }
-    terms.start(parameters, keys.unwrap_or_default())?.into_iter().for_each(|id| rows.push([column(id)]));
+    terms.start(parameters, keys.unwrap_or_default(), Vec::new())?.into_iter().for_each(|id| rows.push([column(id)]));
+    Ok(())
+}
+
+/// `workflow.start_for` in `sql/schedule.sql`.
+#[pg_extern(sql = false)]
+fn workflow_start_for(
+    reference: Option<String>,
+    parameters: Option<Jsonb>,
+    keys: Option<List<String>>,
+    times: Option<List<TimestampWithTimeZone>>,
+    priority: Option<i32>,
+    part: Option<i32>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<(), ErrorReport> {
+    let mut rows = RowSet::of_call(fcinfo);
+    let List(times) = times.ok_or_else(|| Error::missing("times"))?;
+    let List(keys) = keys.ok_or_else(|| Error::missing("keys"))?;
+    let terms = Terms::check(reference, priority, Some(clock::now()?), part)?;
+    let parameters = vec![parameters; times.len()];
+    terms.start(parameters, keys, times)?.into_iter().for_each(|id| rows.push([column(id)]));
     Ok(())
 }
 

@@ -218,6 +218,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
                     key: None,
                     priority: caller.priority,
                     depth,
+                    scheduled_for: None,
                 });
             }
             Err(error) => reports.push(failed(call.task, refusal(error)?)),

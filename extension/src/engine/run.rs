@@ -305,6 +305,7 @@ pub fn system(run: &Run, now: &TimestampWithTimeZone, errors: Option<Data>) -> D
         ("workflow_ref", Data::from(run.graph.reference.as_str())),
         ("execution", Data::from(run.id)),
         ("now", Data::from(now.to_iso_string())),
+        ("scheduled_for", Data::from(())),
         ("verdict", Data::from(())),
         ("errors", errors.unwrap_or_else(|| Data::from(Vec::<Data>::new()))),
     ])

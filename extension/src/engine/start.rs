@@ -57,6 +57,8 @@ pub struct Wanted {
     pub priority: i32,
     /// Through how many workflows it is called.
     pub depth: i32,
+    /// The time that it was to start at.
+    pub scheduled_for: Option<TimestampWithTimeZone>,
 }
 
 /// The workflow of a ref.
@@ -188,7 +190,9 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
         };
         let id = run.id;
         advance.runs.insert(id, run);
-        advance.conduct(id, facts, &Reports::default(), |conductor| conductor.start(delay))?;
+        advance.conduct(id, facts, &Reports::default(), |conductor| {
+            conductor.start(wanted[place].scheduled_for.map(clock::moment), delay);
+        })?;
     }
     Ok(ids)
 }

@@ -183,7 +183,10 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
         }
         let message = match rows.get::<String>(3)? {
             None => format!("the task ran longer than {seconds} seconds"),
-            Some(signal) => format!("no signal {signal} came within {seconds} seconds"),
+            Some(signal) => match rows.get::<i32>(5)? {
+                None => format!("no signal {signal} came within {seconds} seconds"),
+                Some(heartbeat) => format!("nobody extended the wait for signal {signal} within {heartbeat} seconds"),
+            },
         };
         late.push((task, "timeout", Some(json!({"type": "timeout", "message": message}).to_string())));
     }

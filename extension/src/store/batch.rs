@@ -73,6 +73,8 @@ pub struct FreshTask {
     /// Whether its execution is paused.
     pub paused: bool,
     pub(super) priority: i32,
+    /// Seconds after which its wait times out unless somebody extends it.
+    pub(super) heartbeat: Option<i32>,
     /// How many workers may lose it; none: as the setting says.
     pub(super) max_lost_leases: Option<i32>,
     pub(super) result: Option<String>,
@@ -286,6 +288,19 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     let task_name = run.graph.node(task.key.node).name.clone();
     let priority = run.priority.saturating_add(task.priority);
     let max_lost_leases = run.graph.node(task.key.node).max_lost_leases.map(|count| count as i32);
+    let heartbeat = run.graph.node(task.key.node).heartbeat.map(|seconds| seconds as i32);
     let calls = task.reopens;
-    FreshTask { run: run.id, task_name, start, delay, paused, priority, max_lost_leases, result, calls, task }
+    FreshTask {
+        run: run.id,
+        task_name,
+        start,
+        delay,
+        paused,
+        priority,
+        max_lost_leases,
+        heartbeat,
+        result,
+        calls,
+        task,
+    }
 }

@@ -108,7 +108,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 38] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 40] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -161,6 +161,8 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("error", value(task.error.as_ref().and_then(Jsonb::new))),
         ("undo", value(task.undo.as_ref().and_then(Jsonb::new))),
         ("undoes", value(task.undoes)),
+        ("label", value(task.label.as_deref())),
+        ("heartbeat_seconds", value(fresh.heartbeat)),
     ]
 }
 

@@ -367,3 +367,26 @@ async fn where_every_step_is_logged_each_item_is_heard_of() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn items_have_labels_for_people() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let items = "with_items: {items: [{name: eu}, {name: us}], label: '{{ item.name }}'}";
+        let id =
+            session.begin(&format!("tasks: [{{name: a, action: demo.a, {items}}}, {{name: b, action: demo.b}}]")).await;
+        let [_, us, _] = session.claim_named(["a", "a", "b"]).await;
+        session.fail(&us, json!({"message": "no"})).await;
+        let labels: Vec<(String, Option<String>)> =
+            session.rows(format!("SELECT task_name, label FROM workflow_list_tasks({id})")).await;
+        let label = |name: &str, label: Option<&str>| (name.to_owned(), label.map(str::to_owned));
+        assert_eq!(labels, [label("a", Some("eu")), label("a", Some("us")), label("b", None)]);
+        let told: Value =
+            session.value(format!("SELECT detail FROM workflow_list_events({id}) WHERE kind = 'failed'")).await;
+        assert_eq!(told["label"], "us");
+        let bad = "tasks: [{name: a, action: demo.a, with_items: {items: [1], label: '{{ item.name }}'}}]";
+        session.define(bad).await;
+        assert_eq!(session.refused("SELECT workflow_start('demo.w')").await.code().1, "WF603");
+    })
+    .await;
+}

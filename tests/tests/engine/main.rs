@@ -43,6 +43,7 @@ mod report;
 mod rerun;
 mod rerun_family;
 mod resolve;
+mod rest;
 mod rollout;
 mod schedule;
 mod session_state;

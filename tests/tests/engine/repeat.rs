@@ -81,3 +81,49 @@ async fn items_are_repeated_one_by_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_delay_grows_and_the_input_sees_the_result_before() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "vars: [{size: 10}]
+tasks:
+  - name: poll
+    action: demo.a
+    input: {size: '{{ vars.size }}', cursor: '{{ result().cursor | default(none) }}'}
+    repeat: {until: '{{ result().cursor is none }}', delay: 10, backoff: exponential, factor: 3, max_delay: 60}
+    retry: {count: 1}
+",
+            )
+            .await;
+        for (at, seen, cursor) in [
+            (0.0, json!(null), json!("a")),
+            (10.0, json!("a"), json!("b")),
+            (40.0, json!("b"), json!("c")),
+            (100.0, json!("c"), json!("d")),
+        ] {
+            session.at(at).await;
+            session.run("SELECT workflow_tick()").await;
+            let [task] = session.claim_named(["poll"]).await;
+            assert_eq!(task.input, Some(json!({"size": 10, "cursor": seen})));
+            if at == 10.0 {
+                // A retry sees what its repetition has seen.
+                session.fail(&task, json!(null)).await;
+                let [task] = session.claim_named(["poll"]).await;
+                assert_eq!(task.input, Some(json!({"size": 10, "cursor": "a"})));
+                session.complete(&task, json!({"cursor": cursor})).await;
+            } else {
+                session.complete(&task, json!({"cursor": cursor})).await;
+            }
+            assert!(session.claim(1).await.is_empty());
+        }
+        session.at(160.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let [task] = session.claim_named(["poll"]).await;
+        session.complete(&task, json!({"cursor": null})).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}

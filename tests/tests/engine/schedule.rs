@@ -445,3 +445,31 @@ async fn what_no_schedule_can_be_is_refused_by_kind_and_changes_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_execution_knows_the_time_that_it_is_for() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: a, action: demo.a, input: {day: '{{ (system.scheduled_for or \"none\")[:10] }}'}, on_success: b}, {name: b, action: demo.b, input: {for: '{{ system.scheduled_for }}'}}]").await;
+        schedule(&mut session, ScheduleInput { missed: MissedRuns::All, ..daily("nightly") }).await;
+        session.at(2.0 * DAY + 5.0 * HOUR).await;
+        tick(&mut session).await;
+        let started = runs(&mut session).await;
+        assert!(started.len() >= 2, "{started:?}");
+        let claimed = session.claim(10).await;
+        let days: Vec<Value> = claimed.iter().map(|task| task.input.clone().unwrap()["day"].clone()).collect();
+        let expected: Vec<Value> = started.iter().map(|time| json!(time[..10])).collect();
+        assert_eq!(days, expected, "each has its own, however late it was started");
+        session.complete(&claimed[0], json!(null)).await;
+        let [b] = session.claim_named(["b"]).await;
+        let seen: DateTime<Utc> = time(b.input.unwrap()["for"].as_str().unwrap());
+        assert_eq!(seen, time(&started[0]));
+
+        session.run("SELECT workflow_start('demo.w', run_at => '2030-01-02 03:04:05+00')").await;
+        session.run("SELECT workflow_start('demo.w')").await;
+        let inputs: Vec<(Value,)> =
+            session.rows("SELECT input FROM workflow.workflow_task_execution WHERE task_name = 'a' ORDER BY id DESC LIMIT 2").await;
+        assert_eq!(inputs, [(json!({"day": "none"}),), (json!({"day": "2030-01-02"}),)]);
+    })
+    .await;
+}

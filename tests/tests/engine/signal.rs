@@ -339,3 +339,56 @@ tasks:
     })
     .await;
 }
+
+const HEARTBEAT: &str = "tasks:
+  - {name: w, wait_for: {signal: go, heartbeat: 10m, timeout: 25m}, on_success: done, on_timeout: late}
+  - {name: done, action: demo.a}
+  - {name: late, action: demo.b, input: {why: '{{ task.w.error.message }}'}}
+";
+
+#[tokio::test]
+async fn a_wait_goes_on_as_long_as_somebody_extends_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let minute = 60.0;
+        let id = session.begin(HEARTBEAT).await;
+        let extend =
+            format!("SELECT extract(epoch FROM workflow_extend_wait({id}, 'go') - workflow.now())::float8 / 60");
+        session.at(9.0 * minute).await;
+        assert_eq!(session.value::<f64>(extend.clone()).await, 10.0);
+        session.at(18.0 * minute).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.value::<f64>(extend.clone()).await, 7.0, "its timeout stays");
+        // A pause stops both clocks.
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        session.at(48.0 * minute).await;
+        let until: Option<f64> = session.value(extend.clone()).await;
+        assert_eq!(until, None);
+        session.run(format!("SELECT workflow_resume({id})")).await;
+        session.at(54.0 * minute).await;
+        session.run("SELECT workflow_tick()").await;
+        assert!((session.value::<f64>(extend.clone()).await - 1.0).abs() < 1e-9);
+        session.at(56.0 * minute).await;
+        session.run("SELECT workflow_tick()").await;
+        let [late] = session.claim_named(["late"]).await;
+        assert_eq!(late.input, Some(json!({"why": "no signal go came within 1500 seconds"})));
+        session.complete(&late, json!(null)).await;
+        let refused = session.refused(extend.clone()).await;
+        assert_eq!(refused.code().1, "WF611", "{refused:?}");
+
+        session.start().await;
+        session.at(66.5 * minute).await;
+        session.run("SELECT workflow_tick()").await;
+        let [late] = session.claim_named(["late"]).await;
+        assert_eq!(late.input, Some(json!({"why": "nobody extended the wait for signal go within 600 seconds"})));
+
+        let id = session.begin("tasks: [{name: w, wait_for: {signal: go}}]").await;
+        let refused = session.refused(format!("SELECT workflow_extend_wait({id}, 'go')")).await;
+        assert!(refused.message.contains("has no heartbeat"), "{refused:?}");
+        for call in [format!("{id}, NULL"), "NULL, 'go'".to_owned()] {
+            assert_eq!(session.refused(format!("SELECT workflow_extend_wait({call})")).await.code().1, "WF613");
+        }
+        assert_eq!(session.refused("SELECT workflow_extend_wait(7, 'go')").await.code().1, "WF616");
+    })
+    .await;
+}

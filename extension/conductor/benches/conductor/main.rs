@@ -71,7 +71,7 @@ fn conduct(
 
 fn start(graph: &Graph) -> (Execution, Facts) {
     let mut facts = facts();
-    let (execution, changes) = conduct(graph, &facts, Execution::new(), |conductor| conductor.start(0.0));
+    let (execution, changes) = conduct(graph, &facts, Execution::new(), |conductor| conductor.start(None, 0.0));
     facts.variables = changes.variables;
     (execution, facts)
 }

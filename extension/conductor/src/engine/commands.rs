@@ -166,6 +166,8 @@ pub struct NewTask {
     pub index: Option<u32>,
     /// The batch's index.
     pub batch: Option<u32>,
+    /// What the item is called where people see it.
+    pub label: Option<String>,
     /// How it begins.
     pub start: Start,
     /// What a worker must do; none: nothing, the engine handles it.
@@ -201,6 +203,7 @@ impl NewTask {
             key,
             index: None,
             batch: None,
+            label: None,
             start: Start::Ready,
             action: None,
             signal: None,
@@ -261,12 +264,14 @@ impl Report {
 }
 
 /// How a row runs again.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Again {
     /// Seconds until then.
     pub delay: f64,
     /// Whether it repeats after a success, rather than being retried.
     pub repeats: bool,
+    /// Its input from now on, if that has changed.
+    pub input: Option<Data>,
 }
 
 /// What becomes of a reported row.

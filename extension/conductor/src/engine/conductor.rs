@@ -7,7 +7,7 @@
 
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{EndedTasks, Facts, Missing, ONLY, Outcome, Times};
+use crate::engine::facts::{EndedTasks, Facts, Missing, Moment, ONLY, Outcome, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::undo::Undoable;
@@ -169,9 +169,11 @@ impl<'a> Conductor<'a> {
         (!self.missing.any()).then_some((self.execution, self.changes))
     }
 
-    /// Starts the execution. Its parameters come from the facts; its first tasks can be claimed after `delay` seconds.
-    pub fn start(&mut self, delay: f64) {
+    /// Starts the execution, given the time that it was to start at, if there is one. Its parameters come from the facts; its
+    /// first tasks can be claimed after `delay` seconds.
+    pub fn start(&mut self, scheduled_for: Option<Moment>, delay: f64) {
         self.execution = Execution::new();
+        self.execution.state.scheduled_for = scheduled_for;
         self.execution.state.live = 0;
         let mut vars = variables::Changes::new();
         let mut bytes = 0;

@@ -1,7 +1,7 @@
 //! Evaluating expressions over what is known of an execution.
 
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::{Item, Outcome, Scope};
+use crate::engine::facts::{Item, Moment, Outcome, Scope};
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
 
@@ -53,7 +53,8 @@ impl Conductor<'_> {
             Status::Canceling => Some(Status::Cancelled),
             status => Some(status),
         });
-        if verdict.is_none() && self.changes.causes.is_empty() {
+        let scheduled_for = self.execution.state.scheduled_for;
+        if verdict.is_none() && scheduled_for.is_none() && self.changes.causes.is_empty() {
             return Some(known.clone());
         }
         let field = |name: &str| known.get_attr(name).ok().filter(|value| !value.is_undefined());
@@ -62,7 +63,9 @@ impl Conductor<'_> {
             before.chain(self.changes.causes.iter().map(|cause| cause.entry(self.facts.now))).collect();
         let kept = ["workflow_ref", "execution", "now"].into_iter().filter_map(|name| Some((name, field(name)?)));
         let verdict = verdict.map_or_else(|| Data::from(()), |verdict| Data::from(verdict.name()));
-        Some(Data::from_pairs(kept.chain([("verdict", verdict), ("errors", Data::from(errors))])))
+        let scheduled_for = scheduled_for.map_or_else(|| Data::from(()), Moment::value);
+        let added = [("scheduled_for", scheduled_for), ("verdict", verdict), ("errors", Data::from(errors))];
+        Some(Data::from_pairs(kept.chain(added)))
     }
 
     pub(crate) fn holds(

@@ -14,6 +14,9 @@ use crate::language::finding::shorten;
 /// Place of the first task without a row in the order in which tasks are created.
 const NEW: i64 = i64::MAX / 2;
 
+/// Number of characters of an item's label.
+const MOST_LABEL: usize = 200;
+
 impl Conductor<'_> {
     /// Makes a task ready. It already counts as live.
     pub(crate) fn ready(&mut self, next: NextTask) {
@@ -133,13 +136,23 @@ impl Conductor<'_> {
         };
         let action = text("action", &node.action)?;
         let signal = text("signal", &node.signal)?;
-        let input = rendered("input", &node.input)?;
+        let input = match &node.input {
+            // There is no result before the first repetition.
+            Some(input) if node.renders_each_input => {
+                let (end, nothing) = (TaskEnd::Completed, Some(Data::from(())));
+                let outcome = self.outcome_without_work(key, end, nothing.clone(), nothing);
+                let task = Some((node.name.as_str(), &outcome));
+                Some(self.render(input, vars.clone(), task, None).map_err(|error| failed("input", error))?)
+            }
+            input => rendered("input", input)?,
+        };
         let timeout = self.seconds(&node.timeout, vars.clone()).map_err(|error| failed("timeout", error))?;
-        let max_retries = self.max_retries(node, vars, item)?;
+        let max_retries = self.max_retries(node, vars.clone(), item)?;
         let task = NewTask {
             key,
             index: item.map(|item| item.index),
             batch: item.and_then(|item| item.batch),
+            label: self.item_label(node, vars.clone(), item)?,
             start,
             action,
             signal,
@@ -157,6 +170,14 @@ impl Conductor<'_> {
         self.wait_begins |= task.signal.is_some() && task.start == Start::Ready;
         self.count_input(&task)?;
         Ok(task)
+    }
+
+    /// Returns what an item is called where people see it, if its task says so.
+    fn item_label(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<Option<String>, Cause> {
+        let Some(label) = node.items.as_ref().and_then(|items| items.label.as_ref()) else { return Ok(None) };
+        let label = self.render(label, vars, None, item);
+        let label = label.map_err(|error| Cause::evaluating("WF603", "label", Some(&node.name), &error))?;
+        Ok(Some(label.to_string().chars().take(MOST_LABEL).collect()))
     }
 
     pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Cause> {

@@ -5,8 +5,9 @@ use crate::engine::commands::Again;
 use crate::engine::conductor::{Advice, Conductor, Reported};
 use crate::engine::facts::Outcome;
 use crate::engine::state::TaskEnd;
+use crate::engine::variables;
 use crate::expression::Data;
-use crate::graph::{AfterSuccess, Repeat, Retry};
+use crate::graph::{AfterSuccess, Growth, Repeat, Retry};
 use crate::language::definition::Backoff;
 
 /// Maximum delay, in seconds: a hundred years is effectively forever, and still a valid timestamp.
@@ -17,7 +18,7 @@ impl Conductor<'_> {
     /// more ends as failed, or as timed out.
     pub(crate) fn again(&self, reported: &Reported, outcome: &mut Outcome) -> Result<Option<Again>, Cause> {
         if let Some(delay) = self.retry(reported, outcome)? {
-            return Ok(Some(Again { delay, repeats: false }));
+            return Ok(Some(Again { delay, repeats: false, input: None }));
         }
         match &self.graph.node(reported.key.node).repeat {
             Some(repeat) if reported.end == TaskEnd::Completed && reported.advice != Advice::Never => {
@@ -38,19 +39,33 @@ impl Conductor<'_> {
         }
         let max =
             self.render(&repeat.max, vars.clone(), None, None).map_err(|error| evaluating("repeat max", error))?;
-        let delay =
-            self.seconds(&repeat.delay, vars).map_err(|error| evaluating("repeat delay", error))?.unwrap_or(0.0);
+        let delay = self
+            .seconds(&repeat.delay, vars.clone())
+            .map_err(|error| evaluating("repeat delay", error))?
+            .unwrap_or(0.0);
+        let delay = grown(&repeat.growth, delay, reported.repetitions);
         let (end, kind, why) = if i64::from(reported.repetitions) >= max.as_i64().unwrap_or(0) {
             (TaskEnd::Failed, "repeat", format!("{} repetitions", reported.repetitions))
         } else if let Some(most) = repeat.timeout.filter(|most| reported.elapsed + delay > *most as f64) {
             (TaskEnd::Timeout, "timeout", format!("{most} seconds"))
         } else {
-            return Ok(Some(Again { delay: delay.min(LONGEST), repeats: true }));
+            let input = self.next_input(reported, outcome, vars)?;
+            return Ok(Some(Again { delay: delay.min(LONGEST), repeats: true, input }));
         };
         let message = format!("the result was still not as `until` asks for after {why}");
         outcome.end = end;
         outcome.error = Some(Data::from_pairs([("type", Data::from(kind)), ("message", Data::from(message))]));
         Ok(None)
+    }
+
+    /// Returns the input of the next repetition, which reads the result of this one; none: it stays.
+    fn next_input(&self, reported: &Reported, outcome: &Outcome, vars: Option<Data>) -> Result<Option<Data>, Cause> {
+        let node = self.graph.node(reported.key.node);
+        let Some(input) = node.input.as_ref().filter(|_| node.renders_each_input) else { return Ok(None) };
+        let rendered = self.render(input, vars, Some((&node.name, outcome)), None);
+        let input = rendered.map_err(|error| Cause::evaluating("WF602", "input", Some(&node.name), &error))?;
+        self.bound_output(variables::bytes(&input), || format!("the input of task {} takes", node.name))?;
+        Ok(Some(input))
     }
 
     /// Returns the seconds until the task runs again; none: it does not.
@@ -92,15 +107,21 @@ impl Conductor<'_> {
 /// Returns the delay after `retries` retries; `jitter`, from 0 to 1, says where in its range it falls.
 fn backoff(retry: &Retry, delay: f64, retries: u32, jitter: f64) -> f64 {
     let spec = &retry.spec;
-    let grown = match spec.backoff {
-        Backoff::Constant => delay,
-        Backoff::Linear => delay * f64::from(retries + 1),
-        Backoff::Exponential => delay * spec.factor.powi(retries.min(i32::MAX as u32) as i32),
-    };
-    let bounded = grown.min(spec.max_delay.unwrap_or(f64::MAX));
+    let growth = Growth { backoff: spec.backoff, factor: spec.factor, max_delay: spec.max_delay };
+    let bounded = grown(&growth, delay, retries);
     let varied = match spec.full_jitter {
         true => bounded * jitter,
         false => bounded * (1.0 + spec.jitter * (2.0 * jitter - 1.0)),
     };
     varied.clamp(0.0, LONGEST)
+}
+
+/// Returns the delay after `count` retries or repetitions.
+fn grown(growth: &Growth, delay: f64, count: u32) -> f64 {
+    let grown = match growth.backoff {
+        Backoff::Constant => delay,
+        Backoff::Linear => delay * (f64::from(count) + 1.0),
+        Backoff::Exponential => delay * growth.factor.powi(count.min(i32::MAX as u32) as i32),
+    };
+    grown.min(growth.max_delay.unwrap_or(f64::MAX))
 }

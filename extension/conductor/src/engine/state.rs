@@ -216,6 +216,9 @@ pub struct State {
     /// Number of times that something was completed that can be undone.
     #[serde(skip_serializing_if = "is_default")]
     pub undos: u32,
+    /// The time that it was to start at; none: none was given.
+    #[serde(skip_serializing_if = "is_default")]
+    pub scheduled_for: Option<Moment>,
     /// How far this was undone; none: it is not to be.
     #[serde(skip_serializing_if = "is_default")]
     pub undo: Option<Undoing>,
@@ -247,6 +250,7 @@ impl Default for State {
             canceling_since: None,
             forced: false,
             undos: 0,
+            scheduled_for: None,
             undo: None,
         }
     }

@@ -117,7 +117,7 @@ fn scheduling(node: &Node, programs: &Programs) -> Needs {
     }
     if let Some(items) = &node.items {
         needs.rendering(programs, &items.items);
-        needs.renderings(programs, [&items.concurrency, &items.batch_size].into_iter().flatten());
+        needs.renderings(programs, [&items.label, &items.concurrency, &items.batch_size].into_iter().flatten());
     }
     if let Some(retry) = &node.retry {
         needs.rendering(programs, &retry.count);
@@ -148,6 +148,7 @@ fn finishing(node: &Node, programs: &Programs) -> Needs {
     if let Some(repeat) = &node.repeat {
         needs.renderings(programs, repeat.delay.iter().chain([&repeat.max]));
         needs.program(programs, repeat.until);
+        needs.renderings(programs, node.input.iter().filter(|_| node.renders_each_input));
     }
     needs
 }

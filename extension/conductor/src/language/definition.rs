@@ -287,6 +287,9 @@ pub struct WithItems {
     /// How many items may be claimable or running at once: a number or a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Value>,
+    /// What an item is called where people see it: a template; none: by its index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Number of items grouped into one task, whose `item` is then an array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<Value>,
@@ -384,6 +387,15 @@ pub struct Repeat {
     /// Seconds before each repetition: a number or a template; none: immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Value>,
+    /// How the delay grows, with n the number of repetitions so far.
+    #[serde(default, skip_serializing_if = "Backoff::is_default")]
+    pub backoff: Backoff,
+    /// Base of exponential growth.
+    #[serde(default = "default_factor", skip_serializing_if = "is_default_factor")]
+    pub factor: f64,
+    /// Maximum delay, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delay: Option<f64>,
     /// Maximum number of repetitions: a number or a template.
     pub max: Value,
     /// Seconds after the first attempt was scheduled past which no repetition starts.
@@ -391,7 +403,7 @@ pub struct Repeat {
     pub timeout: Option<u64>,
 }
 
-/// How a retry's delay grows, with n the number of retries so far.
+/// How a delay grows, with n the number of retries or repetitions so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
@@ -404,6 +416,12 @@ pub enum Backoff {
     Exponential,
 }
 
+impl Backoff {
+    fn is_default(&self) -> bool {
+        *self == Backoff::Constant
+    }
+}
+
 /// Waits for a signal instead of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WaitFor {
@@ -412,6 +430,9 @@ pub struct WaitFor {
     /// Seconds until the task times out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Value>,
+    /// Seconds after which it times out unless somebody extends the wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<u32>,
     /// JSON Schema of the payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
@@ -427,6 +448,10 @@ fn default_max_visits() -> u32 {
 
 fn default_factor() -> f64 {
     2.0
+}
+
+fn is_default_factor(factor: &f64) -> bool {
+    *factor == default_factor()
 }
 
 fn is_false(flag: &bool) -> bool {

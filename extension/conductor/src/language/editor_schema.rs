@@ -269,6 +269,7 @@ fn with_items() -> Value {
                 "anyOf": [{"type": "array"}, {"$ref": "#/definitions/template"}],
             },
             "as": reference("targets", "Names of an item's parts: [x, y] over zip(xs, ys)."),
+            "label": text("What an item is called where people see it; usually a template."),
             "concurrency": reference("count_or_template", "How many items may be claimable or running at once."),
             "batch_size": reference("count_or_template", "Items grouped into one task, whose item is then an array."),
             "on_item_failure": {
@@ -322,7 +323,10 @@ fn repeat() -> Value {
         "required": ["until"],
         "properties": {
             "until": reference("condition", "Condition that ends it; asked after each success."),
-            "delay": reference("delay_or_template", "Seconds before each repetition."),
+            "delay": reference("delay_or_template", "Seconds before the first repetition."),
+            "backoff": {"enum": words(BACKOFFS), "default": "constant", "description": "How the delay grows."},
+            "factor": {"type": "number", "minimum": 0, "default": 2, "description": "Base of exponential growth."},
+            "max_delay": reference("delay", "Maximum delay."),
             "max": reference("count_or_template", "Maximum number of repetitions; 1000 if not given."),
             "timeout": reference("timeout", "Time after the first attempt past which no repetition starts."),
         },
@@ -366,6 +370,7 @@ fn wait_for() -> Value {
         "properties": {
             "signal": text("The signal's name, or a template that yields it."),
             "timeout": reference("timeout_or_template", "Seconds until the task times out."),
+            "heartbeat": reference("timeout", "Seconds until the task times out unless the wait is extended."),
             "schema": reference("json_schema", "JSON Schema of the signal's payload."),
         },
     })

@@ -112,7 +112,7 @@ impl Ledger {
             rest: Vec::new(),
             hears_more: false,
         };
-        ledger.control(|conductor| conductor.start(0.0));
+        ledger.control(|conductor| conductor.start(None, 0.0));
         ledger
     }
 

@@ -207,6 +207,7 @@ impl Walk<'_> {
             return Some(WithItems {
                 items,
                 names: Vec::new(),
+                label: None,
                 concurrency: None,
                 batch_size: None,
                 on_item_failure: OnItemFailure::default(),
@@ -230,6 +231,10 @@ impl Walk<'_> {
         };
         let (concurrency, batch_size) = (count("concurrency"), count("batch_size"));
         let names = fields.get("as").map(|node| self.item_names(node));
+        let label = fields.get("label").and_then(|node| {
+            self.place(format!("{path}.label"), node);
+            self.text(node, "`label`")
+        });
         let on_item_failure =
             fields.get("on_item_failure").and_then(|node| self.word(node, "`on_item_failure`", ON_ITEM_FAILURE));
         let max_failures = fields.get("max_failures").and_then(|node| self.item_count(node, "`max_failures`", 0));
@@ -254,6 +259,7 @@ impl Walk<'_> {
         Some(WithItems {
             items: items.unwrap_or(Value::Array(Vec::new())),
             names: names.unwrap_or_default(),
+            label,
             concurrency,
             batch_size,
             on_item_failure: on_item_failure.unwrap_or_default(),
@@ -363,6 +369,9 @@ impl Walk<'_> {
         };
         let delay =
             fields.get("delay").and_then(|node| self.duration_or_template(node, at("delay"), "`delay`", Range::DELAY));
+        let backoff = fields.get("backoff").and_then(|node| self.word(node, "`backoff`", BACKOFFS));
+        let factor = fields.get("factor").and_then(|node| self.real(node, "`factor`", Range::real(0.0, 1e6)));
+        let max_delay = fields.get("max_delay").and_then(|node| self.duration(node, "`max_delay`", Range::DELAY));
         let max = fields
             .get("max")
             .and_then(|node| self.number_or_template(node, at("max"), "`max`", Range::whole(1, i32::MAX as u32)));
@@ -370,6 +379,9 @@ impl Walk<'_> {
         Some(Repeat {
             until: until?,
             delay,
+            backoff: backoff.unwrap_or_default(),
+            factor: factor.unwrap_or(2.0),
+            max_delay: max_delay.and_then(|n| n.as_f64()),
             max: max.unwrap_or(Value::from(MOST_REPETITIONS)),
             timeout: timeout.and_then(|n| n.as_u64()),
         })
@@ -387,11 +399,13 @@ impl Walk<'_> {
         let timeout = fields
             .get("timeout")
             .and_then(|node| self.duration_or_template(node, format!("{path}.timeout"), "`timeout`", Range::TIMEOUT));
+        let heartbeat = fields.get("heartbeat").and_then(|node| self.duration(node, "`heartbeat`", Range::TIMEOUT));
+        let heartbeat = heartbeat.and_then(|seconds| u32::try_from(seconds.as_u64()?).ok());
         let schema = fields.get("schema").and_then(|node| {
             self.place(format!("{path}.schema"), node);
             self.json_schema(node, "schema")
         });
-        Some(WaitFor { signal, timeout, schema })
+        Some(WaitFor { signal, timeout, heartbeat, schema })
     }
 
     /// Reports fields that need an action: a task either waits or works, and a routing task is completed immediately,

@@ -59,20 +59,20 @@ pub const TRANSITION: &[&str] = &["when", "publish", "do", "error"];
 pub const DECISION: &[&str] = &["when", "default", "next"];
 /// Fields of `with_items`.
 pub const WITH_ITEMS: &[&str] =
-    &["items", "as", "concurrency", "batch_size", "on_item_failure", "max_failures", "min_successes", "rest"];
+    &["items", "as", "label", "concurrency", "batch_size", "on_item_failure", "max_failures", "min_successes", "rest"];
 /// Fields of `join`.
 pub const JOIN: &[&str] = &["count", "rest"];
 /// Fields of `retry`.
 pub const RETRY: &[&str] =
     &["count", "delay", "backoff", "factor", "max_delay", "jitter", "when", "max_elapsed", "each"];
 /// Fields of `repeat`.
-pub const REPEAT: &[&str] = &["until", "delay", "max", "timeout"];
+pub const REPEAT: &[&str] = &["until", "delay", "backoff", "factor", "max_delay", "max", "timeout"];
 /// Fields of `defaults`.
 pub const DEFAULTS: &[&str] = &["retry", "timeout"];
 /// Fields of `undo`.
 pub const UNDO: &[&str] = &["action", "input", "timeout", "retry", "when_unknown", "priority", "max_lost_leases"];
 /// Fields of `wait_for`.
-pub const WAIT_FOR: &[&str] = &["signal", "timeout", "schema"];
+pub const WAIT_FOR: &[&str] = &["signal", "timeout", "heartbeat", "schema"];
 
 /// Values of `cancellation_policy`.
 pub const POLICIES: &[(&str, CancellationPolicy)] =

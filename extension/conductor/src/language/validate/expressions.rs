@@ -217,7 +217,7 @@ impl Expressions<'_> {
             return unknown(check, text, "function", function, FUNCTIONS);
         }
         let phase = text.site.phase;
-        if OF_THE_END.contains(&name) && !phase.is_after_end() {
+        if OF_THE_END.contains(&name) && !phase.is_after_end() && !(name == "result" && repeats_input(check, text)) {
             let message = format!("`{name}()` before any task has ended");
             let hint = match name {
                 "result" | "error" => format!("write `task.NAME.{name}`, or publish it when the task ends"),
@@ -234,6 +234,13 @@ impl Expressions<'_> {
             self.no_such_task(check, text, task, *at);
         }
     }
+}
+
+/// Whether a text is in the input of a task that is rendered again for each repetition.
+fn repeats_input(check: &Check<'_>, text: &Text<'_>) -> bool {
+    let task = text.site.task.map(|task| &check.definition.tasks[task]);
+    let is_input = text.site.phase == Phase::Item && text.site.path.ends_with(".input");
+    is_input && task.is_some_and(|task| task.repeat.is_some() && task.with_items.is_none())
 }
 
 pub fn private(check: &mut Check<'_>, text: &Text<'_>, name: &str, at: usize) {

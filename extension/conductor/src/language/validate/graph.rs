@@ -1,4 +1,4 @@
-//! WF101 to WF115: the graph.
+//! WF101 to WF115, and WF118: the graph.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::Check;
 use super::outcome::{Fires, Outcome};
 use super::shape::Shape;
 use crate::interrupt;
-use crate::language::definition::Join;
+use crate::language::definition::{Join, Rest};
 use crate::language::finding::{MAX_FINDINGS, shorten};
 use crate::language::parse::name::{COMMANDS, list, nearest};
 
@@ -112,6 +112,8 @@ fn ways(check: &mut Check<'_>, shape: &Shape<'_>) {
 }
 
 fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
+    let cyclic: Vec<usize> = shape.cycles.iter().flatten().copied().collect();
+    let behind_cycles = shape.reach(&cyclic, None);
     for (i, task) in interrupt::checked(&shape.definition.tasks).enumerate() {
         let Some(join) = task.join else { continue };
         let inbound = shape.inbound_tasks(i).len();
@@ -127,6 +129,11 @@ fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
             Join::Count(count) if count as usize > inbound && count > 1 => {
                 let message = format!("the join waits for {count} tasks, but none leads here");
                 check.at(&place).task(i).error(107, message, "remove `join`".to_owned());
+            }
+            _ if task.join_rest == Rest::Cancel && behind_cycles[i] => {
+                let message = "a join with `rest: cancel` in a cycle, or after one".to_owned();
+                let hint = "remove `rest`: whether it has fired already would depend on the round".to_owned();
+                check.at(&place).task(i).error(118, message, hint);
             }
             _ if inbound < 2 => {
                 let message = format!("a join with {inbound} inbound task{}", if inbound == 1 { "" } else { "s" });

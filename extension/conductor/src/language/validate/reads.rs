@@ -11,7 +11,7 @@ use crate::language::parse::name::{nearest, suggest};
 
 /// Variables of the scope.
 const ROOTS: [&str; 7] = ["parameters", "vars", "task", "item", "index", "batch", "system"];
-const SYSTEM: [&str; 5] = ["workflow_ref", "execution", "now", "verdict", "errors"];
+const SYSTEM: [&str; 6] = ["workflow_ref", "execution", "now", "scheduled_for", "verdict", "errors"];
 
 impl Expressions<'_> {
     pub fn read(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read) {

@@ -119,6 +119,7 @@ fn task<'d>(task: &'d Task, number: usize, visit: &mut dyn FnMut(Site<'d>)) {
     }
     if let Some(items) = &task.with_items {
         site("with_items.items", Any(&items.items), Phase::Before);
+        items.label.iter().for_each(|label| site("with_items.label", Text(label), Phase::Item));
     }
     if let Some(retry) = &task.retry {
         site("retry.count", Any(&retry.count), Phase::Attempt);

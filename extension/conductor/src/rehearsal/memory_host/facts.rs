@@ -50,6 +50,7 @@ impl Ledger {
                 ("workflow_ref", Data::from(self.graph.reference.as_str())),
                 ("execution", Data::from(1)),
                 ("now", self.moment(self.now).value()),
+                ("scheduled_for", Data::from(())),
                 ("verdict", Data::from(())),
                 (
                     "errors",

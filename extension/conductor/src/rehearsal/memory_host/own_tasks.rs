@@ -1,6 +1,7 @@
 //! What no worker does: time, tasks that only route after a delay, and tasks that wait for a signal.
 
-use super::{Ledger, Outcome, Refused, RowStatus, Signal};
+use super::{Ledger, Outcome, Refused, RowStatus, Signal, TaskRow};
+use crate::engine::rest::not_needed;
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::{Data, Rendering, json};
 use crate::graph::Node;
@@ -130,9 +131,14 @@ impl Ledger {
             return Err(Refused(format!("no task waits for a signal {name}")));
         }
         let waited = self.rows.iter().enumerate().filter(|(_, row)| row.signal.as_deref() == Some(name));
-        let newest = waited.filter_map(|(place, row)| Some((row.completed?, place, row.status)));
+        let newest = waited.filter_map(|(place, row)| Some((row.completed?, place, row)));
         let newest = newest.max_by(|a, b| (a.0, a.1).partial_cmp(&(b.0, b.1)).unwrap_or(Ordering::Equal));
-        if row.is_none() && newest.is_some_and(|(_, _, status)| status == RowStatus::Ended(TaskEnd::Timeout)) {
+        let is_late = |row: &TaskRow| match row.status {
+            RowStatus::Ended(TaskEnd::Timeout) => true,
+            RowStatus::Ended(TaskEnd::Cancelled) => row.error == Some(not_needed()),
+            _ => false,
+        };
+        if row.is_none() && newest.is_some_and(|(_, _, row)| is_late(row)) {
             return Err(Refused(format!("signal {name} is too late")));
         }
         let schema = row.and_then(|row| self.graph.node(self.rows[row].key.node).signal_schema.as_ref());

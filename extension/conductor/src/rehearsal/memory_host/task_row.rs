@@ -103,6 +103,7 @@ impl TaskRow {
     /// Makes it run again.
     pub(super) fn await_again(&mut self, now: f64, again: Again) {
         self.await_time(now, again.delay);
+        self.input = again.input.or(self.input.take());
         self.awaits_retry = again.delay > 0.0 && !again.repeats;
         self.repetitions += u32::from(again.repeats);
         self.retries += u32::from(again.delay <= 0.0 && !again.repeats);

@@ -1,0 +1,207 @@
+//! Work that is not needed any more: enough items have completed, or enough tasks have led to a join.
+
+use crate::fixture::Session;
+use pg_workflow_tests::with_database;
+use serde_json::{Value, json};
+
+fn quorum(rest: &str) -> String {
+    format!(
+        "tasks:
+  - name: ask
+    action: demo.a
+    with_items: {{items: [0, 1, 2, 3, 4], concurrency: 4, min_successes: 2{rest}}}
+    on_success: use
+  - {{name: use, action: demo.b, input: {{counts: '{{{{ task.ask.counts }}}}'}}}}
+"
+    )
+}
+
+/// How the rows of a task stand, in item order, with the types of their errors.
+async fn rows(session: &mut Session, task: &str) -> Vec<(String, Option<String>)> {
+    let sql = format!(
+        "SELECT status::text, error ->> 'type' FROM workflow.workflow_task_execution WHERE task_name = '{task}' ORDER BY id"
+    );
+    session.rows(sql).await
+}
+
+fn row(status: &str, kind: Option<&str>) -> (String, Option<String>) {
+    (status.to_owned(), kind.map(str::to_owned))
+}
+
+#[tokio::test]
+async fn once_enough_items_have_completed_the_others_are_cancelled() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(&quorum(", rest: cancel_running")).await;
+        let [a, b, c, d] = session.claim_named(["ask"; 4]).await;
+        assert_eq!(session.complete(&a, json!(1)).await, "completed");
+        assert_eq!(session.fail(&b, json!({"type": "busy"})).await, "failed", "which is tolerated");
+        assert_eq!(session.complete(&d, json!(2)).await, "completed");
+        let expected = [
+            row("completed", None),
+            row("failed", Some("busy")),
+            row("cancelled", Some("not_needed")),
+            row("completed", None),
+            row("cancelled", Some("not_needed")),
+        ];
+        assert_eq!(rows(&mut session, "ask").await, expected);
+        // Whoever is still at it is told, and too late.
+        let beat: String = session
+            .value(format!("SELECT state FROM workflow_heartbeat(ARRAY[{}], ARRAY[{}])", c.task, c.lease_token))
+            .await;
+        assert_eq!(beat, "lost");
+        let refused = session.refused(format!("SELECT workflow_complete({}, {})", c.task, c.lease_token)).await;
+        assert_eq!(refused.code().1, "WF615", "{refused:?}");
+        let [after] = session.claim_named(["use"]).await;
+        let counts = json!({"counts": {"total": 5, "completed": 2, "failed": 1, "cancelled": 2}});
+        assert_eq!(after.input, Some(counts));
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_runs_may_finish_and_its_failure_is_none() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(&quorum("")).await;
+        let [a, b, c, d] = session.claim_named(["ask"; 4]).await;
+        session.complete(&a, json!(1)).await;
+        session.complete(&b, json!(2)).await;
+        assert!(session.claim(10).await.is_empty(), "two still run, and the fifth never starts");
+        assert_eq!(session.fail(&c, json!(null)).await, "failed");
+        assert_eq!(session.fail(&d, json!(null)).await, "failed");
+        let [after] = session.claim_named(["use"]).await;
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_fails_once_too_few_items_can_still_complete() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(&quorum("").replace("min_successes: 2", "min_successes: '80%'")).await;
+        let [a, b, c, d] = session.claim_named(["ask"; 4]).await;
+        session.fail(&a, json!({"message": "no"})).await;
+        session.fail(&b, json!(null)).await;
+        assert!(session.claim(10).await.is_empty());
+        session.complete(&c, json!(null)).await;
+        session.complete(&d, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        let status = session.status(id).await;
+        assert_eq!(status["error_message"], "task ask ended as failed and no transition handles it: item 0: no");
+
+        let few = quorum("").replace("min_successes: 2", "min_successes: 6");
+        session.define(&few).await;
+        let refused = session.refused("SELECT workflow_start('demo.w')").await;
+        assert_eq!(refused.code().1, "WF603", "{refused:?}");
+        assert!(refused.message.contains("but it has only 5 items"), "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reports_that_come_together_all_count() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin(&quorum(", rest: cancel_running")).await;
+        let tasks = session.claim_named(["ask"; 4]).await;
+        let outcome = |place: usize, status: &str| {
+            json!({"task": tasks[place].task.to_string(), "lease_token": tasks[place].lease_token.to_string(), "status": status})
+        };
+        let outcomes = json!([
+            outcome(0, "completed"),
+            outcome(1, "completed"),
+            outcome(2, "failed"),
+            outcome(3, "completed")
+        ]);
+        let answers: Value = session.value(format!("SELECT workflow_finish_json('{outcomes}')")).await;
+        let states: Vec<&str> = answers.as_array().unwrap().iter().filter_map(|answer| answer["state"].as_str()).collect();
+        assert_eq!(states, ["completed", "completed", "failed", "completed"]);
+        let [after] = session.claim_named(["use"]).await;
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+const RACE: &str = "tasks:
+  - {name: fast, action: demo.a, on_success: first}
+  - {name: slow, action: demo.a, on_success: slower}
+  - {name: slower, action: demo.c, on_success: first}
+  - {name: many, action: demo.a, with_items: {items: [0, 1, 2], concurrency: 1}, on_success: first}
+  - {name: ask, wait_for: {signal: go, timeout: 1h}, on_success: first}
+  - {name: call, action: demo.child, on_success: first}
+  - {name: later, action: demo.a, delay: 1h, on_success: first}
+  - {name: first, join: {count: 1, rest: cancel}, action: demo.b}
+";
+
+#[tokio::test]
+async fn a_join_cancels_whatever_has_yet_to_lead_to_it() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks: [{name: work, action: demo.c}]").await;
+        let id = session.begin(RACE).await;
+        let claimed = session.claim(10).await;
+        let [fast, slow] = ["fast", "slow"].map(|name| claimed.iter().find(|task| task.task_name == name).unwrap());
+        session.complete(fast, json!(null)).await;
+        let slow_again =
+            session.refused(format!("SELECT workflow_complete({}, {})", slow.task, slow.lease_token)).await;
+        assert_eq!(slow_again.code().1, "WF615");
+        let refused = session.refused(format!("SELECT workflow_signal({id}, 'go')")).await;
+        assert_eq!(refused.code().1, "WF611", "{refused:?}");
+        for name in ["slow", "ask", "later"] {
+            assert_eq!(rows(&mut session, name).await, [row("cancelled", Some("not_needed"))], "{name}");
+        }
+        assert_eq!(rows(&mut session, "many").await, vec![row("cancelled", Some("not_needed")); 3]);
+        let [first] = session.claim_named(["first"]).await;
+        session.complete(&first, json!(null)).await;
+        // The workflow waits for what it has called, which the next tick cancels, and which lets its own task finish.
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.status(id).await["current_tasks"], json!(["call"]));
+        let work = claimed.iter().find(|task| task.task_name == "work").unwrap();
+        session.complete(work, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        let status = session.status(id).await;
+        assert_eq!(status["completed_tasks"], json!(["fast", "first"]));
+        let child: String =
+            session.value(format!("SELECT status::text FROM workflow.execution WHERE parent = {id}")).await;
+        assert_eq!(child, "cancelled");
+        let reached: i64 =
+            session.value(format!("SELECT count(*) FROM workflow_list_events({id}) WHERE kind = 'cancel'")).await;
+        assert_eq!(reached, 0, "nobody has cancelled the caller");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_can_be_undone_may_finish_and_is_undone_if_it_has_completed() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: a, action: demo.a, undo: {action: demo.c}, on_success: first}
+  - {name: b, action: demo.a, undo: {action: demo.c}, on_success: first}
+  - {name: first, join: {count: 1, rest: cancel}, action: demo.b}
+",
+            )
+            .await;
+        let [a, b] = session.claim_named(["a", "b"]).await;
+        session.complete(&a, json!(null)).await;
+        assert_eq!(session.complete(&b, json!(null)).await, "completed");
+        let [first] = session.claim_named(["first"]).await;
+        session.fail(&first, json!(null)).await;
+        for _ in 0..2 {
+            let [undo] = <[_; 1]>::try_from(session.claim(1).await).unwrap_or_else(|_| panic!("an undo"));
+            session.complete(&undo, json!(null)).await;
+        }
+        session.assert_ended(id, "failed", json!(null)).await;
+        let status = session.status(id).await;
+        assert_eq!(status["undo"], "done");
+    })
+    .await;
+}
