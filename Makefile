@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check check-cancel advisories adr-index release-check package conformance simulate clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check check-cancel advisories adr-index release-check package conformance simulate bank clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,15 @@ conformance: ## the conductor against the recorded cases of the engine whose sem
 
 simulate: ## millions of random workflows under random schedules on the conductor (SCHEDULES=5000000)
 	SCHEDULES=$${SCHEDULES:-5000000} cargo test --release -p conductor --test simulation every_schedule
+
+bank: ## orders whose workers are killed all the time, against an outside ledger (ORDERS=200)
+	@scripts/prepare 15
+	scripts/build 15
+	scripts/server create target/bank 15 "fsync = off" "shared_preload_libraries = ''"
+	eval "$$(scripts/server env target/bank)" && export ORDERS=$${ORDERS:-200} \
+		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
+		cargo test --release -p pg_workflow_tests --test engine bank -- --nocapture
+	scripts/server remove target/bank
 
 clean: ## remove all that was built, and the servers under target/
 	@scripts/clean

@@ -84,6 +84,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_resume({paused})",
             "workflow_cancel({running}, 'why')",
             "workflow_rerun({failed})",
+            "workflow_extend_wait({waiting}, 'go')",
             "workflow_signal({waiting}, 'go')",
             "workflow_signal_by_key('demo.wait', 'waiting', 'go')",
             "workflow_resolve({queued})",
@@ -142,7 +143,7 @@ const CONTAINED: [(Level, &[Level]); 4] = [
 /// What the calls name: something in each state, and what stands for it.
 pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     session.run("RESET pg_workflow.test_now").await;
-    session.define_as("demo.wait", "tasks: [{name: w, wait_for: {signal: go}}]").await;
+    session.define_as("demo.wait", "tasks: [{name: w, wait_for: {signal: go, heartbeat: 1d}}]").await;
     session.define("tasks: [{name: a, action: demo.a}]").await;
     let failed = session.start().await;
     let [task] = session.claim_named(["a"]).await;

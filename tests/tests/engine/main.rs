@@ -1,6 +1,7 @@
 //! The engine through its SQL functions on a real server: definitions, executions, the work protocol, control.
 
 mod bad_input;
+mod bank;
 mod check;
 mod children;
 mod claim_locks;

@@ -1,0 +1,63 @@
+//! A worker of the bank test, which kills it: `clerk NAME`, on the database that DATABASE_URL names. What it does outside of
+//! its reports are rows of the table `ledger`, each in a transaction of its own, with the task's id as idempotency key.
+
+use pg_workflow_client::ClaimedTask;
+use pg_workflow_client::worker::{self, Failure, Worker};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use std::error::Error;
+use std::time::Duration;
+
+/// Orders whose number leaves this remainder fail at this action.
+const FAILURES: [(&str, i64); 3] = [("shop.charge", 3), ("shop.check", 5), ("shop.ship", 7)];
+/// The remainders are those of this number.
+const ORDERS: i64 = 9;
+
+/// Does what a task asks for: once, however often it is tried.
+async fn serve(pool: PgPool, task: ClaimedTask) -> Result<Value, Failure> {
+    let input = task.input.unwrap_or_default();
+    let order = input["order"].as_i64().unwrap_or_default();
+    let fails = FAILURES.iter().any(|(action, number)| *action == task.action && order % ORDERS == *number);
+    // Long enough to be killed in between.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    if fails {
+        return Err(Failure::new("declined", "as the test wants it").do_not_retry());
+    }
+    let (account, amount) = match task.action.as_str() {
+        "shop.charge" => ("money", input["amount"].as_i64().unwrap_or_default()),
+        "shop.reserve" => ("stock", -1),
+        "shop.refund" => ("money", -input["amount"].as_i64().unwrap_or_default()),
+        "shop.restock" => ("stock", 1),
+        _ => return Ok(Value::Null),
+    };
+    // What was never done is not undone, although nobody knew whether it had been.
+    let book = sqlx::query(
+        "INSERT INTO ledger (key, order_number, account, amount, item)
+         SELECT $1, $2, $3, $4, $5
+         WHERE $6 NOT IN ('shop.refund', 'shop.restock')
+            OR EXISTS (SELECT FROM ledger WHERE order_number = $2 AND account = $3 AND amount = -$4 AND item IS NOT DISTINCT FROM $5)
+         ON CONFLICT (key) DO NOTHING",
+    );
+    let book = book.bind(task.task).bind(order).bind(account).bind(amount).bind(input["item"].as_str()).bind(&task.action);
+    book.execute(&pool).await.map_err(|error| Failure::new("bank", error.to_string()))?;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    Ok(json!({"booked": amount}))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let name = std::env::args().nth(1).ok_or("clerk NAME")?;
+    let pool = PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+    let mut clerk = Worker::builder(pool.clone())
+        .name(name)
+        .concurrency(4)
+        .batch_size(4)
+        .lease(Duration::from_secs(1))
+        .poll_interval(Duration::from_millis(20));
+    for action in ["charge", "refund", "reserve", "restock", "check", "ship", "mail"] {
+        let pool = pool.clone();
+        clerk = clerk.handler(format!("shop.{action}"), move |task, _| serve(pool.clone(), task));
+    }
+    clerk.build().run(worker::shutdown_signal()?).await?;
+    Ok(())
+}
