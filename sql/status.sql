@@ -9,7 +9,7 @@ BEGIN
   SELECT w.* INTO run FROM workflow.workflow_execution w
   WHERE w.part = (execution_id >> 48)::int AND w.id = require_run.execution_id;
   IF run.id IS NULL THEN
-    PERFORM workflow.raise_error('WF616', format('there is no workflow execution for execution %s', execution_id), NULL,
+    PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL,
       'pass the id that workflow_start returned');
   END IF;
   RETURN run;

@@ -1,5 +1,6 @@
 //! Errors as they leave the extension: the message begins with the code, and the SQLSTATE depends on the kind.
 
+use crate::pg::error_context;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -50,6 +51,7 @@ impl Error {
 
 impl From<Error> for ErrorReport {
     fn from(error: Error) -> ErrorReport {
+        error_context::hide_own_functions();
         let text = error.to_string();
         match error {
             Error::Refused { code, detail, hint, .. } => {

@@ -3,6 +3,7 @@
 pub mod advisory_lock;
 pub mod caller;
 pub mod clock;
+pub mod error_context;
 pub mod id;
 pub mod jsonb;
 pub mod list;

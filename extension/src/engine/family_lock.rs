@@ -43,7 +43,7 @@ pub fn lock<'c, 'conn>(
     let id = match (id, ended.is_empty()) {
         (Some(id), _) => id,
         (None, true) => {
-            let message = format!("there is no workflow execution for execution {execution}");
+            let message = format!("there is no execution {execution}");
             return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
         }
         (None, false) => {

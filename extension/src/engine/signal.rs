@@ -176,7 +176,7 @@ pub fn lock(client: &SpiClient, execution: i64, hint: &str) -> Result<Signalled,
     let sql = include_str!("../../queries/lock_signalled.sql");
     let row = statements::run(client, sql, &[execution.into()])?.first();
     let Some(run) = row.get::<i64>(1)? else {
-        let message = format!("there is no workflow execution for execution {execution}");
+        let message = format!("there is no execution {execution}");
         return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
     };
     let Some(version) = row.get::<i64>(3)? else {

@@ -38,7 +38,8 @@ async fn serve(pool: PgPool, task: ClaimedTask) -> Result<Value, Failure> {
             OR EXISTS (SELECT FROM ledger WHERE order_number = $2 AND account = $3 AND amount = -$4 AND item IS NOT DISTINCT FROM $5)
          ON CONFLICT (key) DO NOTHING",
     );
-    let book = book.bind(task.task).bind(order).bind(account).bind(amount).bind(input["item"].as_str()).bind(&task.action);
+    let book =
+        book.bind(task.task).bind(order).bind(account).bind(amount).bind(input["item"].as_str()).bind(&task.action);
     book.execute(&pool).await.map_err(|error| Failure::new("bank", error.to_string()))?;
     tokio::time::sleep(Duration::from_millis(5)).await;
     Ok(json!({"booked": amount}))

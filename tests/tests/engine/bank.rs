@@ -61,7 +61,11 @@ async fn prepare(db: &Database, orders: i32) {
     db.run("CREATE TABLE ledger (key bigint PRIMARY KEY, order_number bigint, account text, amount bigint, item text)")
         .await;
     for action in ["charge", "refund", "reserve", "restock", "check", "ship", "mail"] {
-        sqlx::query("SELECT workflow_register_action($1)").bind(format!("shop.{action}")).execute(&db.pool).await.unwrap();
+        sqlx::query("SELECT workflow_register_action($1)")
+            .bind(format!("shop.{action}"))
+            .execute(&db.pool)
+            .await
+            .unwrap();
     }
     for (reference, rest) in [("shop.fraud", FRAUD), ("shop.order", ORDER)] {
         sqlx::query("SELECT workflow_define($1)").bind(source(reference, rest)).execute(&db.pool).await.unwrap();
@@ -75,7 +79,8 @@ async fn prepare(db: &Database, orders: i32) {
 
 /// Approves whatever waits for it. Returns how many orders have yet to end.
 async fn attend(db: &Database) -> i64 {
-    db.run("SELECT workflow_signal(execution, 'approval', '{}', 'approved') FROM workflow_list_waits('approval')").await;
+    db.run("SELECT workflow_signal(execution, 'approval', '{}', 'approved') FROM workflow_list_waits('approval')")
+        .await;
     let open = sqlx::query(
         "SELECT count(*) FROM workflow.execution WHERE action_ref = 'shop.order' AND status NOT IN ('completed', 'failed')",
     );

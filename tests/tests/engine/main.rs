@@ -12,6 +12,7 @@ mod define;
 mod definition_test;
 mod durability;
 mod encoding;
+mod error_context;
 mod event;
 mod explained;
 mod fixture;

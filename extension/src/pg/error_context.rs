@@ -1,0 +1,56 @@
+//! The context of our errors: where the caller's own code stood, and nothing of what our functions call each other by.
+
+#![allow(unsafe_code)]
+
+use pgrx::pg_sys;
+use std::ffi::CStr;
+
+/// Maximum number of frames that are looked at.
+const MOST_FRAMES: usize = 50;
+
+/// Takes our own functions, and the statements that they execute, out of the context of the error that is about to be raised.
+/// Whoever catches it, or goes on, puts back what the context was before.
+pub fn hide_own_functions() {
+    // SAFETY: the frames are on the stacks of the functions that are running, each with its callback's argument. A callback only
+    // adds its text, which is what the server itself calls them for, and the stack is put back before anything else happens.
+    unsafe {
+        let mut frame = pg_sys::error_context_stack;
+        // The first frame to be shown, and how many frames that are not ours were seen since the last one that is.
+        let (mut shown, mut others) = (frame, 0);
+        for _ in 0..MOST_FRAMES {
+            if frame.is_null() || others > 1 {
+                break;
+            }
+            let is_own = is_own_function(&text(frame));
+            frame = (*frame).previous;
+            match is_own {
+                true => (shown, others) = (frame, 0),
+                false => others += 1,
+            }
+        }
+        pg_sys::error_context_stack = shown;
+    }
+}
+
+/// Returns what one frame adds to the context.
+unsafe fn text(frame: *mut pg_sys::ErrorContextCallback) -> String {
+    unsafe {
+        let whole = pg_sys::error_context_stack;
+        let mut alone = pg_sys::ErrorContextCallback { previous: std::ptr::null_mut(), ..*frame };
+        pg_sys::error_context_stack = &mut alone;
+        let text = pg_sys::GetErrorContextStack();
+        pg_sys::error_context_stack = whole;
+        if text.is_null() {
+            return String::new();
+        }
+        let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
+        pg_sys::pfree(text.cast());
+        copy
+    }
+}
+
+/// Whether a line is about one of our functions. Statements stand in quotes.
+fn is_own_function(line: &str) -> bool {
+    let names_function = !line.contains('"') && (line.contains(" workflow.") || line.contains(" workflow_"));
+    names_function || line.contains("\"workflow_")
+}
