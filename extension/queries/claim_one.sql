@@ -1,4 +1,4 @@
--- Like claim, for one task of one action.
+-- Like claim, for one task of one action; $7: whether nothing else is returned with it.
 UPDATE workflow.workflow_task_execution t
 SET status = 'running', lease = $3, attempt = t.attempt + 1,
     queue_at = NULL, started_at = $4, updated = $4,
@@ -9,6 +9,7 @@ WHERE t.part = $1 AND (t.ctid, t.id) = (
   JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.workflow_execution
   WHERE c.part = $1 AND c.action_ref = $2 AND c.queue_at IS NOT NULL AND (c.queue_at, c.id) >= ($5, $6)
     AND NOT workflow.goes_on_elsewhere(c.xmax) AND NOT workflow.keeps_out(w.status, w.paused, c.closing, c.undo)
+    AND ($7 OR c.lost_leases < 2)
   ORDER BY c.queue_at, c.id LIMIT 1
   FOR NO KEY UPDATE OF c SKIP LOCKED)
-RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1

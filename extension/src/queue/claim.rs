@@ -18,6 +18,21 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+/// What a call has claimed so far.
+struct Claimed {
+    tasks: Vec<Handed>,
+    /// How many it takes.
+    wanted: usize,
+    /// Whether it is a task that no other is claimed with.
+    is_alone: bool,
+}
+
+impl Claimed {
+    fn is_full(&self) -> bool {
+        self.is_alone || self.tasks.len() >= self.wanted
+    }
+}
+
 /// Claims as many tasks as a worker has room for: from the parts that it names, in that order, or from every part that
 /// has queued tasks. The caller still has to write the new leases, and to end those that were reported.
 pub fn claim(
@@ -26,10 +41,10 @@ pub fn claim(
     asking: &Asking,
     reported: &mut Leases,
 ) -> Result<Vec<Handed>, Error> {
-    let mut claimed = Vec::new();
+    let mut claimed = Claimed { tasks: Vec::new(), wanted: asking.wanted, is_alone: false };
     claim_parts(client, now, asking, &mut claimed)?;
     // The queue is exhausted: look for expired leases.
-    if claimed.len() < asking.wanted {
+    if !claimed.is_full() {
         // Expired leases stay locked until the end of the transaction: whoever holds those locks must not wait for
         // others.
         lock_leases(client, reported)?;
@@ -37,19 +52,18 @@ pub fn claim(
             claim_parts(client, now, asking, &mut claimed)?;
         }
     }
-    Ok(claimed)
+    Ok(claimed.tasks)
 }
 
 fn claim_parts(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     asking: &Asking,
-    claimed: &mut Vec<Handed>,
+    claimed: &mut Claimed,
 ) -> Result<(), Error> {
-    let is_full = |claimed: &Vec<Handed>| claimed.len() >= asking.wanted;
     if let Some(parts) = &asking.parts {
         for part in parts.iter().flatten() {
-            if !is_full(claimed) {
+            if !claimed.is_full() {
                 claim_part(client, now, asking, *part, claimed)?;
             }
         }
@@ -64,7 +78,7 @@ fn claim_parts(
     let start = known.unwrap_or_else(|| (random::fraction() * f64::from(PARTS)) as i32);
     let mut after = known.unwrap_or(start - 1);
     let (mut end, mut wrapped_end) = (PARTS, start);
-    while !is_full(claimed) {
+    while !claimed.is_full() {
         let arguments = [after.into(), end.into(), wrapped_end.into()];
         let next = statements::run(client, include_str!("../../queries/next_part.sql"), &arguments)?.first();
         let Some(part) = next.get::<i32>(1)? else { break };
@@ -72,12 +86,12 @@ fn claim_parts(
             (end, wrapped_end) = (start, 0);
         }
         claim_part(client, now, asking, part, claimed)?;
-        if is_full(claimed) {
+        if claimed.is_full() {
             part_hint::note(asking, part, now);
         }
         after = part;
     }
-    if !is_full(claimed) {
+    if !claimed.is_full() {
         part_hint::forget();
     }
     Ok(())
@@ -88,25 +102,25 @@ fn claim_part(
     now: TimestampWithTimeZone,
     asking: &Asking,
     part: i32,
-    claimed: &mut Vec<Handed>,
+    claimed: &mut Claimed,
 ) -> Result<(), Error> {
     let Some(actions) = asking.actions_in(client, part)? else { return Ok(()) };
-    let before = claimed.len();
+    let before = claimed.tasks.len();
     let look = Look::begin(part, &actions, now);
     let mut place = look.place();
     claim_from(client, now, asking, (part, place), &actions, claimed)?;
-    if claimed.is_empty() && !asking.is_served && look.forget() {
+    if claimed.tasks.is_empty() && !asking.is_served && look.forget() {
         place = look.place();
         claim_from(client, now, asking, (part, place), &actions, claimed)?;
     }
     // Tasks that others are claiming at this moment are also in the queue.
     look.end(client, 10 * (asking.wanted - before))?;
-    if claimed.len() < asking.wanted {
+    if !claimed.is_full() {
         let has_strays = put_back_strays(client, part, actions.clone(), now, place)?;
         // The strays took the place of tasks that could have been claimed.
         if has_strays && actions.len() > 1 {
             for action in actions.chunks(1) {
-                if claimed.len() < asking.wanted {
+                if !claimed.is_full() {
                     claim_from(client, now, asking, (part, place), action, claimed)?;
                 }
             }
@@ -122,28 +136,33 @@ fn claim_from(
     asking: &Asking,
     (part, (time, id)): (i32, Place),
     actions: &[String],
-    claimed: &mut Vec<Handed>,
+    claimed: &mut Claimed,
 ) -> Result<(), Error> {
-    let (wanted, token) = (asking.wanted - claimed.len(), asking.token()?);
+    let (wanted, token) = (asking.wanted - claimed.tasks.len(), asking.token()?);
+    let is_first = claimed.tasks.is_empty() && !asking.is_served;
     let mut rows = match actions {
         [action] if wanted == 1 => {
-            let arguments = [part.into(), action.as_str().into(), token.into(), now.into(), time.into(), id.into()];
+            let action = action.as_str().into();
+            let arguments = [part.into(), action, token.into(), now.into(), time.into(), id.into(), is_first.into()];
             statements::run(client, include_str!("../../queries/claim_one.sql"), &arguments)
         }
         [action] => {
             let (action, wanted) = (action.as_str().into(), (wanted as i64).into());
-            let arguments = [part.into(), action, wanted, token.into(), now.into(), time.into(), id.into()];
+            let arguments =
+                [part.into(), action, wanted, token.into(), now.into(), time.into(), id.into(), is_first.into()];
             statements::run(client, include_str!("../../queries/claim.sql"), &arguments)
         }
         _ => {
             let (actions, wanted) = (actions.to_vec().into(), (wanted as i64).into());
-            let arguments = [part.into(), actions, wanted, token.into(), now.into(), time.into(), id.into()];
+            let arguments =
+                [part.into(), actions, wanted, token.into(), now.into(), time.into(), id.into(), is_first.into()];
             statements::run(client, include_str!("../../queries/claim_across.sql"), &arguments)
         }
     }?;
-    let before = claimed.len();
+    let before = claimed.tasks.len();
     while rows.next().is_some() {
-        claimed.push(Handed {
+        claimed.is_alone |= rows.get::<bool>(12)? == Some(true);
+        claimed.tasks.push(Handed {
             task: rows.get::<i64>(1)?.unwrap_or_default(),
             lease: rows.get::<i64>(2)?.unwrap_or_default(),
             execution: rows.get::<i64>(3)?.unwrap_or_default(),
@@ -157,8 +176,8 @@ fn claim_from(
             progress: rows.get::<Jsonb>(11)?,
         });
     }
-    if settings::log_transitions() && claimed.len() > before {
-        let tasks: Vec<i64> = claimed[before..].iter().map(|task| task.task).collect();
+    if settings::log_transitions() && claimed.tasks.len() > before {
+        let tasks: Vec<i64> = claimed.tasks[before..].iter().map(|task| task.task).collect();
         let arguments = [tasks.into(), asking.worker.as_str().into(), asking.role.as_str().into(), now.into()];
         statements::run(client, include_str!("../../queries/log_claim.sql"), &arguments)?;
     }

@@ -85,3 +85,40 @@ async fn a_task_that_was_lost_once_has_a_lease_of_its_own() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_task_that_was_lost_twice_is_claimed_with_no_other() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: a, action: demo.a}]\n").await;
+        let poison = session.start().await;
+        for minute in 1..3 {
+            session.claim_named(["a"]).await;
+            session.at(60.0 * f64::from(minute)).await;
+            session.run("SELECT workflow_tick()").await;
+        }
+        session.define_as("demo.other", "tasks: [{name: b, action: demo.b}]").await;
+        session.run("SELECT workflow_start('demo.w'), workflow_start('demo.w'), workflow_start('demo.other')").await;
+        for claim in ["workflow_claim('w1', 9)", "workflow_claim('w1', 9, '{demo.a}')", "workflow_claim('w1', 1, '{demo.a}')"] {
+            session.run("BEGIN").await;
+            let alone: Vec<(i64,)> = session.rows(format!("SELECT execution FROM {claim}")).await;
+            assert_eq!(alone, [(poison,)], "{claim}");
+            session.run("ROLLBACK").await;
+        }
+        // Whoever gets something else in the same call does not get it.
+        let before = session.start().await;
+        session.run(format!("UPDATE workflow.workflow_task_execution SET queue_at = queue_at - interval '1 hour' WHERE workflow_execution = {before}")).await;
+        for claim in ["workflow_claim('w1', 9)", "workflow_claim('w1', 2, '{demo.a}')"] {
+            session.run("BEGIN").await;
+            let others: Vec<(i64,)> = session.rows(format!("SELECT execution FROM {claim}")).await;
+            assert!(!others.is_empty() && !others.contains(&(poison,)), "{claim}: {others:?}");
+            session.run("ROLLBACK").await;
+        }
+        let [first] = <[_; 1]>::try_from(session.claim(1).await).unwrap_or_else(|_| panic!("one"));
+        assert_eq!(first.execution, before);
+        let alone = session.claim(9).await;
+        assert_eq!(alone.iter().map(|task| task.execution).collect::<Vec<_>>(), [poison]);
+        assert_eq!(session.claim(9).await.len(), 3, "the others are next");
+    })
+    .await;
+}
