@@ -14,7 +14,7 @@ use support::rehearsal::{graph, read};
 fn found(rest: &str, parameters: Value, samples: &Samples) -> Vec<Flaw> {
     let graph = graph(rest);
     let parameters = checked_parameters(parameters, &graph).unwrap();
-    explore(&graph, &[parameters], samples, 300, 7)
+    explore(&graph, &[parameters], samples, 300, 7).flaws
 }
 
 /// Expects one flaw, and the test that shows it.
@@ -128,7 +128,7 @@ tasks:
 #[test]
 fn an_execution_without_end() {
     let rest = "tasks: [{name: a, action: shop.a, retry: {count: 1000000, when: '{{ completed() }}'}}]";
-    let flaws = explore(&graph(rest), &[json!({})], &Samples::default(), 1000, 7);
+    let flaws = explore(&graph(rest), &[json!({})], &Samples::default(), 1000, 7).flaws;
     assert_eq!(flaws.len(), 1);
     assert!(flaws[0].test.contains("    default: {result: null}\n    expect: {status: completed}\n"), "{flaws:#?}");
     assert!(flaws[0].message.starts_with("the execution does not end"), "{flaws:#?}");
@@ -152,10 +152,10 @@ tasks: [{name: a, action: shop.a, input: {n: '{{ result_of.n }}'}}]
 #[test]
 fn the_same_seed_finds_the_same() {
     let rest = "tasks: [{name: a, action: shop.a, publish: {b: '{{ result().b }}'}, on_failure: c}, {name: c, action: shop.c}]";
-    let explored = |seed| explore(&graph(rest), &[json!({})], &Samples::default(), 50, seed);
+    let explored = |seed| explore(&graph(rest), &[json!({})], &Samples::default(), 50, seed).flaws;
     assert_eq!(explored(1), explored(1));
     assert_eq!(explored(1).len(), 1);
-    assert_eq!(explore(&graph(rest), &[json!({})], &Samples::default(), 0, 1), []);
+    assert_eq!(explore(&graph(rest), &[json!({})], &Samples::default(), 0, 1).flaws, []);
 }
 
 #[test]
@@ -177,4 +177,48 @@ tasks:
     expect: {status: cancelled, ran: [a]}
 ",
     );
+}
+
+#[test]
+fn a_final_task_that_cannot_begin_is_found_even_if_its_failure_is_handled() {
+    let rest = "finally: mail
+tasks:
+  - {name: ship, action: ci.ship}
+  - {name: mail, action: ci.mail, input: {t: '{{ task.ship.result.tracking }}'}, on_failure: noop}";
+    let found = messages(rest);
+    assert!(found.iter().any(|message| message.contains("WF602: input of task mail")), "{found:?}");
+}
+
+#[test]
+fn a_loop_that_only_ends_by_chance_is_found() {
+    let rest = "tasks:
+  - {name: a, action: ci.a, on_success: b}
+  - name: b
+    action: ci.b
+    next: [{when: '{{ succeeded() and not (result().ok | default(false)) }}', do: b}, {when: '{{ failed() }}', do: noop}]";
+    let found = messages(rest);
+    assert!(found.iter().any(|message| message.contains("WF609")), "{found:?}");
+}
+
+#[test]
+fn the_same_flaw_is_shown_once_and_slow_tasks_are_none() {
+    let rest = "tasks:
+  - {name: a, action: ci.a, on_success: [s, t]}
+  - {name: s, action: ci.s, on_success: r, undo: {action: ci.u, input: {x: '{{ task.t.result.x }}'}}}
+  - {name: t, action: ci.t, on_success: r}
+  - {name: r, join: all, action: ci.r}";
+    let found = messages(rest);
+    assert!(!found.is_empty());
+    let mut once = found.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), found.len(), "{found:?}");
+    let slow = "timeout: 2h\ntasks: [{name: a, action: ci.a, on_success: b}, {name: b, action: ci.b, on_success: c}, {name: c, action: ci.c}]";
+    assert_eq!(messages(slow), Vec::<String>::new());
+}
+
+/// What is wrong with a workflow, in 2000 runs.
+fn messages(rest: &str) -> Vec<String> {
+    let explored = explore(&graph(rest), &[json!({})], &Samples::default(), 2000, 7);
+    explored.flaws.into_iter().map(|flaw| flaw.message).collect()
 }

@@ -42,6 +42,9 @@ fn what_looks_wrong_is_printed_as_a_test_file_that_passes() {
     let printed = String::from_utf8(output.stdout).unwrap();
     let expected = format!(
         "# 50 runs of {order}, seed 3. Each of these tests passes as long as what its name says happens.
+# Nothing is known of what was never reached, perhaps for want of results (--tests):
+#   transition from charge to ship when {{{{ succeeded() }}}}
+#   task ship
 workflow: \"{order}\"
 tests:
   - name: \"1: WF605: publish receipt of task charge failed to evaluate: undefined value in {{{{ result().id }}}}\"

@@ -210,6 +210,9 @@ impl<'a> Conductor<'a> {
         let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));
         if !handled || told {
             self.close(ended, told, fired.iter().find_map(|next| next.error.clone()));
+        } else if let Some(cause) = &ended.refusal {
+            // That it could not begin is on record, whoever handles it.
+            self.changes.causes.push(cause.clone());
         }
         // A rerun runs a task again whose failure was not handled, and then what it leads to: only the tasks listed beside
         // `fail` start now.

@@ -9,6 +9,7 @@ mod written;
 pub use improviser::Samples;
 
 use super::chance::Chance;
+use super::coverage::Coverage;
 use super::play::{self, Cancel, Performance, Stop};
 use crate::expression::data;
 use crate::graph::Graph;
@@ -19,6 +20,10 @@ use improviser::{Given, Improviser, Lines, draw_cancel};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// One of this many executions, at the beginning, answers each task alike every time.
+const STEADY: u64 = 16;
+/// Maximum number of those: a cycle goes on until it may not.
+const MAX_STEADY: u64 = 100;
 /// After this many executions without end, no more are played: each takes long.
 const MAX_ENDLESS: usize = 3;
 
@@ -29,6 +34,15 @@ pub struct Flaw {
     pub message: String,
     /// A test that shows it, as an element of `tests`.
     pub test: String,
+}
+
+/// What was found, and what was seen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Explored {
+    /// Each kind of flaw once.
+    pub flaws: Vec<Flaw>,
+    /// The tasks and transitions that were reached.
+    pub coverage: Coverage,
 }
 
 /// A run in which something looks wrong.
@@ -49,17 +63,19 @@ impl Example {
     }
 }
 
-/// Plays a workflow this many times, and returns each kind of flaw once. Every run draws one of the parameters, which must
-/// be valid and completed by defaults. The same seed gives the same runs.
-pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs: u64, seed: u64) -> Vec<Flaw> {
+/// Plays a workflow this many times. Every run draws one of the parameters, which must be valid and completed by defaults.
+/// The same seed gives the same runs.
+pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs: u64, seed: u64) -> Explored {
     let scenes: Vec<Scene> = parameters.iter().map(|parameters| Scene { graph, parameters, samples }).collect();
     let mut examples: Vec<Example> = Vec::new();
-    let mut endless = 0;
+    let (mut endless, mut coverage) = (0, Coverage::default());
     for run in interrupt::checked(0..runs).take_while(|_| !scenes.is_empty()) {
         let mut chance = Chance::new(seed.wrapping_add(run));
         let scene = chance.below(scenes.len());
         let cancel = draw_cancel(&mut chance);
-        let (performance, given) = scenes[scene].play(Lines::new(), cancel, Some(chance));
+        let is_steady = run % STEADY == 0 && run / STEADY < MAX_STEADY;
+        let (performance, given) = scenes[scene].play(Lines::new(), cancel, Some(chance), is_steady);
+        coverage.add(&Coverage::of(&performance));
         for flaw in flaws(&performance) {
             let example = Example { kind: flaw.kind, scene, cancel, given: given.clone() };
             match examples.iter_mut().find(|known| known.kind == example.kind) {
@@ -73,8 +89,13 @@ pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs
             break;
         }
     }
-    let shown = examples.iter().enumerate().map(|(number, example)| scenes[example.scene].shown(example, number + 1));
-    shown.flatten().collect()
+    let mut flaws: Vec<Flaw> = Vec::new();
+    for example in &examples {
+        let shown = scenes[example.scene].shown(example, flaws.len() + 1);
+        // Different kinds may come down to the same.
+        flaws.extend(shown.filter(|shown| flaws.iter().all(|known| known.message != shown.message)));
+    }
+    Explored { flaws, coverage }
 }
 
 /// What stays the same while a run is reduced.
@@ -85,10 +106,17 @@ struct Scene<'s> {
 }
 
 impl Scene<'_> {
-    /// Plays it with these answers; what they do not say is drawn or, without chance, goes well. Returns all answers that
-    /// were given.
-    fn play(&self, lines: Lines, cancel: Option<Cancel>, chance: Option<Chance>) -> (Performance, Given) {
-        let mut improviser = Improviser { lines, samples: self.samples, chance, cancel, given: Given::new() };
+    /// Plays it with these answers; what they do not say is drawn or, without chance, goes well. If it is steady, each task is
+    /// answered as the first time. Returns all answers that were given.
+    fn play(
+        &self,
+        lines: Lines,
+        cancel: Option<Cancel>,
+        chance: Option<Chance>,
+        is_steady: bool,
+    ) -> (Performance, Given) {
+        let mut improviser =
+            Improviser { lines, samples: self.samples, chance, is_steady, cancel, given: Given::new() };
         let performance = play::play(self.graph.clone(), data(self.parameters), &mut improviser);
         (performance, improviser.given)
     }
@@ -97,14 +125,14 @@ impl Scene<'_> {
     fn shown(&self, example: &Example, number: usize) -> Option<Flaw> {
         let Example { kind, cancel, given, .. } = example;
         let shows = |lines: &Lines, cancel| {
-            let (performance, _) = self.play(lines.clone(), cancel, None);
+            let (performance, _) = self.play(lines.clone(), cancel, None, false);
             (flaws(&performance).iter().any(|flaw| flaw.kind == *kind), performance.looks)
         };
         let lines = given.iter().map(|(part, answers)| (part.clone(), answers.iter().cloned().map(Some).collect()));
         let lines: Lines = lines.collect();
         let cancel = cancel.filter(|_| !shows(&lines, None).0);
         let lines = shrink::shrink(lines, |lines| shows(lines, cancel));
-        let (performance, given) = self.play(lines, cancel, None);
+        let (performance, given) = self.play(lines, cancel, None, false);
         let message = flaws(&performance).into_iter().find(|flaw| flaw.kind == *kind)?.message;
         let test = written::Test { name: &format!("{number}: {message}"), parameters: self.parameters, cancel };
         let test = test.written(&given, &performance);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use conductor::language::limits::Limits;
 use conductor::language::source::Source;
 use conductor::rehearsal::checked_parameters;
-use conductor::rehearsal::explore::{Samples, explore};
+use conductor::rehearsal::explore::{Explored, Samples, explore};
 use serde_json::{Map, Value};
 
 use crate::load::{self, Loaded};
@@ -56,13 +56,21 @@ fn found(options: &Options) -> Result<u8, String> {
     let file = &options.file;
     let loaded = load::definition(Path::new(file)).map_err(|why| format!("{file}: {why}"))?;
     let (parameters, samples) = inputs(options, &loaded)?;
-    let flaws = explore(&loaded.graph, &parameters, &samples, options.runs, options.seed);
+    let Explored { flaws, coverage } = explore(&loaded.graph, &parameters, &samples, options.runs, options.seed);
     let summary = format!("{} of {file}, seed {}", count(options.runs as usize, "run"), options.seed);
     if flaws.is_empty() {
         show::line(&format!("# {summary}: nothing looks wrong"));
+    } else {
+        show::line(&format!("# {summary}. Each of these tests passes as long as what its name says happens."));
+    }
+    let missed = coverage.report(&loaded.graph, &loaded.parsed).missed;
+    if !missed.is_empty() {
+        show::line("# Nothing is known of what was never reached, perhaps for want of results (--tests):");
+        missed.iter().for_each(|missed| show::line(&format!("#   {}", missed.what)));
+    }
+    if flaws.is_empty() {
         return Ok(0);
     }
-    show::line(&format!("# {summary}. Each of these tests passes as long as what its name says happens."));
     show::line(&format!("workflow: {}", Value::from(file.as_str())));
     show::line("tests:");
     for flaw in &flaws {

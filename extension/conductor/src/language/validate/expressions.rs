@@ -1,4 +1,4 @@
-//! WF301 to WF313, and WF204 to WF207: what expressions read, depending on where they are.
+//! WF301 to WF314, and WF204 to WF207: what expressions read, depending on where they are.
 
 use std::collections::{HashMap, HashSet};
 

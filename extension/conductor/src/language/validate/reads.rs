@@ -5,6 +5,7 @@ use super::expressions::{Expressions, OF_THE_END, Text, private};
 use super::flow::Known;
 use super::habits;
 use super::sites::Phase;
+use super::undo;
 use crate::expression::template::{FUNCTIONS, Guard, Read};
 use crate::language::finding::shorten;
 use crate::language::parse::name::{nearest, suggest};
@@ -22,6 +23,9 @@ impl Expressions<'_> {
         if let Some(name) = member.filter(|name| name.starts_with("__") && matches!(&*read.root, "vars" | "parameters"))
         {
             return private(check, text, name, read.member_at);
+        }
+        if let ("vars", Some(name)) = (read.root.as_str(), member) {
+            undo::published(check, text, name, read.member_at);
         }
         match (read.root.as_str(), member) {
             ("item" | "index" | "batch", _) => self.item(check, text, read),

@@ -1,4 +1,4 @@
-//! WF207: retry conditions that are asked after a success, too.
+//! WF207: retry conditions that are asked after a success, too. WF208: undos of tasks that may succeed more than once.
 
 use super::Check;
 use crate::expression::template::{self, may_hold_after};
@@ -9,6 +9,7 @@ use crate::language::parse::Place;
 const ENDS: [&str; 6] = ["succeeded", "failed", "timed_out", "completed", "cancelled", "skipped"];
 
 pub fn check(check: &mut Check<'_>) {
+    undone_once(check);
     for (i, task) in interrupt::checked(&check.definition.tasks).enumerate() {
         let Some(when) = task.retry.as_ref().and_then(|retry| retry.when.as_deref()) else { continue };
         let Ok(references) = template::references(when, check.limits) else { continue };
@@ -25,5 +26,30 @@ pub fn check(check: &mut Check<'_>) {
         spot.place = spot.place.map(|place| Place { offset: result.at, ..place });
         (spot.inside, spot.expression) = (true, Some(when));
         spot.warning(207, message, hint.to_owned());
+    }
+}
+
+/// Reports undos of tasks that run again after a success: only the last attempt is undone.
+fn undone_once(check: &mut Check<'_>) {
+    for (i, task) in interrupt::checked(&check.definition.tasks).enumerate() {
+        if task.undo.is_none() {
+            continue;
+        }
+        let when = task.retry.as_ref().and_then(|retry| retry.when.as_deref());
+        let asks_result = |when: &str| {
+            let references = template::references(when, check.limits);
+            let after_success = ["result", "succeeded", "completed"];
+            references.is_ok_and(|r| r.functions.iter().any(|function| after_success.contains(&&*function.name)))
+                && may_hold_after(when, "completed", check.limits)
+        };
+        let field = match (&task.repeat, when) {
+            (Some(_), _) => "repeat",
+            (None, Some(when)) if asks_result(when) => "retry.when",
+            _ => continue,
+        };
+        let message =
+            format!("only the last attempt is undone, but because of `{field}` others may have succeeded before it");
+        let hint = "let one task do the work, with the `undo`, and another one repeat until its result is right";
+        check.at(&format!("tasks[{i}].undo")).task(i).warning(208, message, hint.to_owned());
     }
 }

@@ -1,4 +1,5 @@
-//! WF117 and WF313: undos that never run, and undos that cannot be rendered if nobody knows whether the task was done.
+//! WF117, WF313 and WF314: undos that never run, undos that cannot be rendered if nobody knows whether the task was done, and
+//! undos that read what the task has yet to publish.
 
 use super::Check;
 use super::expressions::Text;
@@ -31,5 +32,17 @@ pub fn results(check: &mut Check<'_>, text: &Text<'_>, references: &References) 
         let message = "`result()` is null here if the task timed out or was abandoned".to_owned();
         let hint = "add `| default(none)`, and let the action find out what was done; or write `when_unknown: skip`";
         text.spot(check, *at).warning(313, message, hint.to_owned());
+    }
+}
+
+/// Reports a variable that an undo reads and that its own task publishes: an undo is rendered before that.
+pub fn published(check: &mut Check<'_>, text: &Text<'_>, name: &str, at: usize) {
+    let Some(task) = text.site.task.filter(|_| text.site.phase == Phase::Undo) else { return };
+    let task = &check.definition.tasks[task];
+    let mut published = task.publish.iter().chain(task.next.iter().flat_map(|next| &next.publish));
+    if published.any(|entry| entry.name == name) {
+        let message = format!("`vars.{name}` is what it was before this task, which publishes it");
+        let hint = "read what the task publishes it from, such as `result()`".to_owned();
+        text.spot(check, at).warning(314, message, hint);
     }
 }

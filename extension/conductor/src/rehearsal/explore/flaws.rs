@@ -36,11 +36,11 @@ fn without_end(performance: &Performance) -> Vec<Suspect> {
 }
 
 /// What the engine itself finds fault with: expressions that fail to evaluate, joins that can't fire, endless cycles. An
-/// error that a worker reported has no code.
+/// error that a worker reported has no code, and that the workflow's timeout has passed is what the timeout is for.
 fn coded_errors(performance: &Performance) -> Vec<Suspect> {
     let coded = performance.ledger.errors.iter().filter_map(|(_, cause)| {
-        let task = cause.task.as_deref().unwrap_or_default();
-        Some(Suspect { kind: format!("{} {task}", cause.code?), message: cause.message.clone() })
+        let (task, code) = (cause.task.as_deref().unwrap_or_default(), cause.code.filter(|code| *code != "WF610")?);
+        Some(Suspect { kind: format!("{code} {task}"), message: cause.message.clone() })
     });
     coded.collect()
 }

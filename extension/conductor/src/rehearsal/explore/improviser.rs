@@ -74,6 +74,8 @@ pub struct Improviser<'s> {
     pub lines: Lines,
     pub samples: &'s Samples,
     pub chance: Option<Chance>,
+    /// Whether each task is answered as the first time.
+    pub is_steady: bool,
     /// When somebody cancels the execution; none: nobody does.
     pub cancel: Option<Cancel>,
     pub given: Given,
@@ -88,7 +90,10 @@ impl Prompter for Improviser<'_> {
         let key = (request.task.to_owned(), request.item);
         let line = self.lines.get(&key).and_then(|answers| answers.get(request.earlier));
         let answer = match (line, &mut self.chance) {
-            (None, Some(chance)) => draw(chance, self.samples, request),
+            (None, Some(chance)) => {
+                let first = self.given.get(&key).and_then(|given| given.first()).filter(|_| self.is_steady);
+                first.cloned().unwrap_or_else(|| draw(chance, self.samples, request))
+            }
             // A time limit may be a template, which yields none this time.
             (Some(Some(answer)), _) if request.limit.is_some() || answer.kind != AnswerKind::Timeout => answer.clone(),
             _ => self.samples.good(request.task, request.waits),
