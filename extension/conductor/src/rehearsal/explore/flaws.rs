@@ -1,6 +1,8 @@
 //! What looks wrong with an execution.
 
+use crate::engine::state::TaskEnd;
 use crate::graph::NodeId;
+use crate::rehearsal::memory_host::RowStatus;
 use crate::rehearsal::play::{Performance, Stop};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,8 +51,10 @@ fn coded_errors(performance: &Performance) -> Vec<Suspect> {
 fn runs_twice(performance: &Performance) -> Vec<Suspect> {
     let ledger = &performance.ledger;
     let mut routes: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
-    for row in &performance.attempts {
-        let key = ledger.rows[*row].key;
+    // A task that only routes is no attempt, but what follows it runs more than once as well.
+    let attempts = performance.attempts.iter().map(|row| &ledger.rows[*row]);
+    let routing = ledger.rows.iter().filter(|row| row.status == RowStatus::Ended(TaskEnd::Completed));
+    for key in attempts.chain(routing).map(|row| row.key) {
         if ledger.graph().node(key.node).split {
             routes.entry(key.node).or_default().insert(key.route);
         }
