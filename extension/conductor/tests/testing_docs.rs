@@ -17,9 +17,9 @@ fn blocks(page: &str) -> Vec<(&str, &str)> {
     fenced.map(|block| block.split_once('\n').unwrap()).collect()
 }
 
-/// Writes the files of a page to a folder, and returns the folder and the files' names.
-fn write_files(name: &str) -> (PathBuf, Vec<String>) {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+/// Writes the files of a page to a folder of a test's own, and returns the folder and the files' names.
+fn write_files(name: &str, test: &str) -> (PathBuf, Vec<String>) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test).join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let mut files = Vec::new();
     for (mark, text) in blocks(&page(name)) {
@@ -40,7 +40,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
 #[test]
 fn every_command_prints_what_the_page_shows() {
     for (name, least) in [("testing.md", 2), ("patterns.md", 6)] {
-        let (folder, _) = write_files(name);
+        let (folder, _) = write_files(name, "commands");
         let page = page(name);
         let blocks = blocks(&page);
         let mut commands = 0;
@@ -60,7 +60,7 @@ fn every_command_prints_what_the_page_shows() {
 
 #[test]
 fn nothing_is_found_in_the_patterns() {
-    let (folder, files) = write_files("patterns.md");
+    let (folder, files) = write_files("patterns.md", "findings");
     let (tests, definitions): (Vec<&str>, Vec<&str>) =
         files.iter().map(String::as_str).partition(|file| file.ends_with(".test.yaml"));
     assert_eq!(tests.len(), definitions.len(), "a test file each");
