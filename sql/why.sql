@@ -78,8 +78,8 @@ BEGIN
   ELSIF held.until <= now THEN
     RETURN QUERY SELECT * FROM workflow.why_late(format('was claimed by %s (attempt %s), whose lease ended', held.worker, t.attempt), held.until);
   ELSE
-    RETURN QUERY SELECT format('is being worked on by %s (attempt %s) since %s, lease until %s', coalesce(held.worker, 'nobody'), t.attempt,
-      workflow.say_time(t.started_at), coalesce(workflow.say_time(held.until), 'never')), NULL;
+    RETURN QUERY SELECT format('is being worked on by %s (attempt %s) since %s, lease until %s%s', coalesce(held.worker, 'nobody'), t.attempt,
+      workflow.say_time(t.started_at), coalesce(workflow.say_time(held.until), 'never'), ', progress ' || left(t.progress::text, 200)), NULL;
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_running(workflow.workflow_task_execution, timestamptz) IS 'Who works on a task, and whether that is late.';

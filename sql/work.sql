@@ -133,12 +133,13 @@ COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb,
   'Reports a task as failed (or timeout, abandoned, cancelled), with an error. may_retry false forbids a retry; retry_in sets the time until the next one instead of the task''s retry policy; progress is handed to whoever claims the task next. Returns its new state: retrying, or how it ended. Errors: as workflow_complete.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds')
+CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds',
+  progress jsonb[] DEFAULT NULL)
 RETURNS TABLE (task bigint, state text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_heartbeat_wrapper';
-COMMENT ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) IS
-  'Extends leases: the tasks named, each with the lease token it was claimed with, are held for the given interval from now. Returns one row per task, in order: held; stop: still held, but its workflow is being stopped, so its result no longer matters (tasks that close it, or that have an undo, stay held); lost: somebody else has it, or it has ended. Errors: WF613 for null, for lists of different lengths, and for a lease out of range; WF620 if a task is in a part that the role is not bound to.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval, jsonb[]) IS
+  'Extends leases: the tasks named, each with the lease token it was claimed with, are held for the given interval from now. progress: one element per task, how far it has got (null: nothing new), which is stored and handed to the next attempt; that of a task that is lost, or being reported at this moment, is not. Returns one row per task, in order: held; stop: still held, but its workflow is being stopped, so its result no longer matters (tasks that close it, or that have an undo, stay held); lost: somebody else has it, or it has ended. Errors: WF613 for null, for lists of different lengths, and for a lease out of range; WF614 for progress with more bytes than pg_workflow.max_result_bytes; WF620 if a task is in a part that the role is not bound to.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_heartbeat(bigint[], bigint[], interval, jsonb[]) FROM PUBLIC;
 

@@ -258,6 +258,27 @@ impl Engine {
         .await?)
     }
 
+    /// Extends leases like [`Engine::heartbeat`], and stores how far each task has got; `None`: nothing new.
+    pub async fn heartbeat_with_progress<'e>(
+        executor: impl PgExecutor<'e>,
+        leases: &[(i64, i64)],
+        progress: &[Option<Value>],
+        lease: Duration,
+    ) -> Result<Vec<Heartbeat>> {
+        let (tasks, tokens): (Vec<i64>, Vec<i64>) = leases.iter().copied().unzip();
+        let progress: Vec<Option<Json<&Value>>> = progress.iter().map(|value| value.as_ref().map(Json)).collect();
+        Ok(query_as(
+            "SELECT task, state FROM pg_catalog.workflow_heartbeat(tasks => $1, lease_tokens => $2, lease => $3, \
+             progress => $4)",
+        )
+        .bind(tasks)
+        .bind(tokens)
+        .bind(interval(lease))
+        .bind(progress)
+        .fetch_all(executor)
+        .await?)
+    }
+
     /// Processes work that has become due, up to `max_rows` (1 to 10,000) of each kind, in these parts or everywhere.
     /// Returns how much was done; call it again while that is not 0.
     pub async fn tick<'e>(executor: impl PgExecutor<'e>, max_rows: i32, parts: Option<&[i32]>) -> Result<i32> {

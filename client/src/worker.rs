@@ -26,13 +26,13 @@
 
 use crate::{ClaimedTask, Engine, Error, Result};
 use futures::future::BoxFuture;
-use handlers::Held;
+use handlers::{Held, Lease};
 use run::Run;
 use serde_json::Value;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -66,9 +66,10 @@ const CONNECTIONS: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Context that a handler receives along with its task.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Context {
     stop: CancellationToken,
+    progress: Arc<Mutex<Option<Value>>>,
 }
 
 impl Context {
@@ -76,6 +77,24 @@ impl Context {
     /// grace period has expired. Long-running handlers should watch it.
     pub async fn stopped(&self) {
         self.stop.cancelled().await
+    }
+
+    /// Notes how far the handler has got. The next heartbeat, after a third of the lease, stores it with the task; if this
+    /// worker dies, the next attempt gets it in [`ClaimedTask::progress`](crate::ClaimedTask::progress).
+    pub fn set_progress(&self, progress: impl Into<Value>) {
+        *self.noted() = Some(progress.into());
+    }
+
+    fn take_progress(&self) -> Option<Value> {
+        self.noted().take()
+    }
+
+    fn put_back(&self, progress: Value) {
+        self.noted().get_or_insert(progress);
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Option<Value>> {
+        self.progress.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Returns the same as a token that can be passed on.
@@ -136,13 +155,19 @@ impl Worker {
             sleep(self.lease / 3).await;
             let leases = held.leases();
             for leases in leases.chunks(10_000) {
-                match self.answered(Engine::heartbeat(&self.pool, leases, self.lease)).await {
+                let (leases, progress): (Vec<Lease>, Vec<Option<Value>>) = leases.iter().cloned().unzip();
+                let beats = Engine::heartbeat_with_progress(&self.pool, &leases, &progress, self.lease);
+                match self.answered(beats).await {
                     Ok(beats) => {
                         for (beat, lease) in beats.iter().zip(leases) {
-                            held.heard(*lease, beat.state);
+                            held.heard(lease, beat.state);
                         }
                     }
-                    Err(error) => warn!(%error, "heartbeat failed"),
+                    Err(error) => {
+                        warn!(%error, "heartbeat failed");
+                        let noted = leases.into_iter().zip(progress);
+                        noted.for_each(|(lease, progress)| progress.into_iter().for_each(|p| held.put_back(lease, p)));
+                    }
                 }
             }
         }

@@ -4,14 +4,13 @@ use super::room::Room;
 use super::{Context, Failure, Worker};
 use crate::{ClaimedTask, LeaseState, Outcome};
 use futures::FutureExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
@@ -21,17 +20,24 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A task and its lease token. The same task may be claimed again with another token.
 pub(super) type Lease = (i64, i64);
 
-/// Leases of the tasks whose handlers are running, each with the token that stops its handler.
+/// Leases of the tasks whose handlers are running, each with what its handler shares.
 #[derive(Default)]
-pub(super) struct Held(Mutex<HashMap<Lease, CancellationToken>>);
+pub(super) struct Held(Mutex<HashMap<Lease, Context>>);
 
 impl Held {
-    /// Returns all leases.
-    pub fn leases(&self) -> Vec<Lease> {
-        self.lock().keys().copied().collect()
+    /// Returns all leases, each with the progress that its handler has noted since it was last asked.
+    pub fn leases(&self) -> Vec<(Lease, Option<Value>)> {
+        self.lock().iter().map(|(lease, context)| (*lease, context.take_progress())).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Lease, CancellationToken>> {
+    /// Takes back progress that could not be stored, unless there is newer progress by now.
+    pub fn put_back(&self, lease: Lease, progress: Value) {
+        if let Some(context) = self.lock().get(&lease) {
+            context.put_back(progress);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Lease, Context>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -40,12 +46,12 @@ impl Held {
         let mut held = self.lock();
         match state {
             LeaseState::Held => {}
-            LeaseState::Stop => held.get(&lease).into_iter().for_each(CancellationToken::cancel),
+            LeaseState::Stop => held.get(&lease).into_iter().for_each(|context| context.stop.cancel()),
             // Its result will not be reported.
             LeaseState::Lost => {
-                if let Some(stop) = held.remove(&lease) {
+                if let Some(context) = held.remove(&lease) {
                     warn!(task = lease.0, "the lease is lost");
-                    stop.cancel();
+                    context.stop.cancel();
                 }
             }
         }
@@ -82,8 +88,8 @@ impl<'w> Handlers<'w> {
         let lease = (task.task, task.lease_token);
         let span = info_span!("task", id = task.task, name = %task.task_name, item = task.task_index, action = %task.action,
             execution = task.execution, attempt = task.attempt);
-        let stop = CancellationToken::new();
-        self.held.lock().insert(lease, stop.clone());
+        let context = Context::default();
+        self.held.lock().insert(lease, context.clone());
         self.room.take(&task.action);
         let action = task.action.clone();
         let handler = self.worker.handlers.get(&task.action).cloned();
@@ -93,7 +99,7 @@ impl<'w> Handlers<'w> {
             };
             debug!("handler started");
             // The handler may also panic before it returns a future.
-            let handled = AssertUnwindSafe(async { handler(task, Context { stop }).await }).catch_unwind().await;
+            let handled = AssertUnwindSafe(async { handler(task, context).await }).catch_unwind().await;
             match handled.unwrap_or_else(|panic| Err(Failure::of_panic(panic.as_ref()))) {
                 Ok(result) => Outcome::completed(lease.0, lease.1, result),
                 Err(failure) => {
@@ -133,7 +139,7 @@ impl<'w> Handlers<'w> {
 
     /// Stops all running handlers.
     pub async fn shutdown(&mut self) {
-        self.held.lock().values().for_each(CancellationToken::cancel);
+        self.held.lock().values().for_each(|context| context.stop.cancel());
         self.running.shutdown().await;
     }
 

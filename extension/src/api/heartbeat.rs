@@ -1,10 +1,12 @@
 //! Heartbeats: workers extend the leases of the tasks that they are working on.
 
 use crate::engine::refused_leases;
+use crate::engine::report::check_size;
 use crate::error::Error;
 use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
+use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::pg::statements;
@@ -30,12 +32,28 @@ fn lock_groups(tokens: &[Option<i64>]) {
     }
 }
 
+/// Refuses progress that does not belong to the tasks, or that has more bytes than a result may have.
+fn check_progress(tasks: &[Option<i64>], progress: &[Option<Jsonb>]) -> Result<(), Error> {
+    if tasks.len() != progress.len() {
+        let detail = format!("{} tasks, {} elements of progress", tasks.len(), progress.len());
+        let hint = "give one element per task, null where there is nothing new, or no progress at all";
+        return Err(Error::out_of_range("tasks and progress do not match", detail, hint));
+    }
+    for (task, progress) in tasks.iter().zip(progress) {
+        if let (Some(task), Some(progress)) = (task, progress) {
+            check_size(&format!("the progress of task {task}"), progress.raw_bytes())?;
+        }
+    }
+    Ok(())
+}
+
 /// `workflow_heartbeat` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_heartbeat(
     tasks: Option<List<i64>>,
     lease_tokens: Option<List<i64>>,
     lease: Option<Interval>,
+    progress: Option<List<Jsonb>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
     let caller = Caller::of_call(fcinfo)?;
@@ -52,6 +70,10 @@ fn workflow_heartbeat(
         let message = format!("task {task} is in a part that the role is not bound to");
         Err(Error::refused("WF620", message, "give only tasks in parts that workflow_grant bound the role to"))?;
     }
+    let progress = progress.map(|List(progress)| progress);
+    if let Some(progress) = &progress {
+        check_progress(&tasks, progress)?;
+    }
     let now = clock::now()?;
     let mut refused = Vec::new();
     lock_groups(&tokens);
@@ -65,6 +87,11 @@ fn workflow_heartbeat(
             include_str!("../../queries/extend_leases.sql"),
             &[named, by, until.into(), now.into()],
         )?;
+        if let Some(progress) = progress.filter(|progress| progress.iter().any(Option::is_some)) {
+            let [named, by] = arguments();
+            let arguments = [named, by, progress.into(), now.into()];
+            statements::run(client, include_str!("../../queries/store_progress.sql"), &arguments)?;
+        }
         let mut states = statements::run(client, include_str!("../../queries/load_held_tasks.sql"), &arguments())?;
         while states.next().is_some() {
             let task = states.get::<i64>(1)?;

@@ -14,7 +14,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
         Some(Level::Worker),
         &[
             "workflow_claim('me', 10)",
-            "workflow_heartbeat(ARRAY[{task}], ARRAY[{lease}])",
+            "workflow_heartbeat(ARRAY[{task}], ARRAY[{lease}], progress => ARRAY['1']::jsonb[])",
             "workflow_complete({task}, {lease}, '{}')",
             "workflow_fail({task}, {lease}, '{}')",
             "workflow_finish(ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",

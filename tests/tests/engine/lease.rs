@@ -475,3 +475,40 @@ async fn the_next_steps_wait_no_longer_than_those_of_executions_that_began_befor
     })
     .await;
 }
+
+#[tokio::test]
+async fn progress_that_a_heartbeat_brings_is_handed_to_the_next_attempt() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin("tasks: [{name: a, action: demo.a}, {name: b, action: demo.a}]").await;
+        let [a, b] = session.claim_named(["a", "b"]).await;
+        let beat = |progress: &str| {
+            format!(
+                "SELECT string_agg(state, ' ') FROM workflow_heartbeat(ARRAY[{}, {}], ARRAY[{}, 5], progress => {progress})",
+                a.task, b.task, a.lease_token
+            )
+        };
+        for at in 0..6 {
+            let done = format!("ARRAY[jsonb_build_object('done', {at}), '1']");
+            assert_eq!(session.value::<String>(beat(&done)).await, "held lost");
+        }
+        assert_eq!(session.value::<String>(beat("ARRAY[NULL, NULL]::jsonb[]")).await, "held lost");
+        let stored: Vec<(String, Option<serde_json::Value>)> =
+            session.rows(format!("SELECT task_name, progress FROM workflow_list_tasks({id})")).await;
+        let progress = serde_json::json!({"done": 5});
+        assert_eq!(stored, [("a".to_owned(), Some(progress.clone())), ("b".to_owned(), None)]);
+        let why: String = session.value(format!("SELECT why FROM workflow_why({id}) WHERE task = 'a'")).await;
+        assert!(why.ends_with(", progress {\"done\": 5}"), "{why}");
+        for (wrong, code) in [("ARRAY['1']::jsonb[]", "WF613"), ("ARRAY[to_jsonb(repeat('x', 20000000)), NULL]", "WF614")] {
+            assert_eq!(session.refused(beat(wrong)).await.code().1, code, "{wrong}");
+        }
+        session.at(40.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let next: serde_json::Value =
+            session.value("SELECT jsonb_agg(c.progress ORDER BY c.task_name) FROM workflow_claim('w2', 9) AS c").await;
+        assert_eq!(next, serde_json::json!([progress, null]));
+        // What is late is dropped.
+        assert_eq!(session.value::<String>(beat("ARRAY['9', NULL]::jsonb[]")).await, "lost lost");
+    })
+    .await;
+}
