@@ -97,7 +97,7 @@ BEGIN
     SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = t.part AND w.id = t.execution;
     -- What one of its tasks waits for says more than that it is closing.
     SELECT * INTO first FROM workflow.why_rows(child, 2, 1, now) AS w ORDER BY w.task IS NULL LIMIT 1;
-    RETURN QUERY SELECT format('%swaits for execution %s (%s): %s%s', CASE WHEN t.timed_out THEN 'has exceeded its time limit, and ' END,
+    RETURN QUERY SELECT format('%swaits for execution %s (%s): %s%s', CASE WHEN t.error ->> 'type' = 'not_needed' THEN 'is not needed any more, and ' WHEN t.timed_out THEN 'has exceeded its time limit, and ' END,
         t.execution, t.action_ref, 'task ' || first.task || ' ', first.why),
       coalesce(first.hint, format('SELECT * FROM workflow_why(%s)', t.execution));
   ELSE

@@ -1,6 +1,6 @@
 -- Reads a task that is to be resolved, and locks it: its workflow execution is locked. It waits for whoever claims the task.
 SELECT t.status::text, t.held, t.task_name, t.task_index, t.route, t.visit, t.context, t.closing, t.skipped,
-       workflow.is_end(e.status), t.started_at, t.attempt
+       workflow.is_end(e.status), t.started_at, t.attempt, t.undo_number IS NOT NULL
 FROM workflow.workflow_task_execution t
 JOIN workflow.execution e ON e.part = t.part AND e.id = t.workflow_execution
 WHERE t.part = ($1 >> 48)::int AND t.id = $1

@@ -50,19 +50,21 @@ pub struct TaskRows {
     pub route: u32,
     /// How often it ran before in a cycle; none: all that have this route.
     pub visit: Option<u32>,
+    /// Whether running rows are meant, too.
+    pub running: bool,
 }
 
 impl TaskRows {
     /// Returns what names the rows of one run of a task.
     fn of_key(run: &Run, key: TaskKey) -> TaskRows {
         let task_name = run.graph.node(key.node).name.clone();
-        TaskRows { task_name, route: key.route, visit: Some(key.visit) }
+        TaskRows { task_name, route: key.route, visit: Some(key.visit), running: false }
     }
 
     /// Returns what names rows that are not needed any more.
     fn of_rest(run: &Run, rest: &Rest) -> TaskRows {
         let task_name = run.graph.node(rest.node).name.clone();
-        TaskRows { task_name, route: rest.route, visit: rest.visit }
+        TaskRows { task_name, route: rest.route, visit: rest.visit, running: rest.running }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod item_outcomes;
 pub mod items;
 pub(crate) mod ready;
+pub mod rerun;
 pub mod rest;
 pub(crate) mod retry;
 pub mod state;

@@ -68,8 +68,8 @@ pub struct Graph {
     pub output_needs: Needs,
     /// What starting reads.
     pub start_needs: Needs,
-    /// Joins that cancel what has yet to lead to them.
-    pub cancelling_joins: Vec<NodeId>,
+    /// Joins that cancel the rest, each with all tasks on the ways to it.
+    pub cancelling_joins: Vec<(NodeId, NodeSet)>,
     by_name: HashMap<String, NodeId>,
 }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::list::List;
 use crate::pg::statements;
-use conductor::engine::control::Rerun;
+use conductor::engine::rerun::Rerun;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

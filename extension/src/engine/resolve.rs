@@ -48,6 +48,8 @@ struct Row {
     closing: bool,
     has_ended: bool,
     times: Times,
+    /// Whether it has an undo already, because nobody knew whether it was done.
+    is_numbered: bool,
 }
 
 impl Resolution<'_> {
@@ -126,6 +128,7 @@ impl Resolution<'_> {
                 completed: Some(clock::moment(now)),
                 attempts: number(12)?,
             },
+            is_numbered: row.get::<bool>(13)?.unwrap_or_default(),
         })
     }
 
@@ -221,7 +224,7 @@ impl Resolution<'_> {
             order: self.task,
         };
         let trouble = advance.conduct(run, Facts::default(), &Reports::default(), |conductor| {
-            conductor.resolve(&reported, outcome.clone())
+            conductor.resolve(&reported, outcome.clone(), row.is_numbered)
         })?;
         if let Some(cause) = trouble.flatten() {
             let hint = "give a result that its workflow can go on with";

@@ -54,12 +54,14 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
             }
             Ok::<_, Error>(error.to_string())
         });
-        // Where a call is not needed any more, its caller goes on.
-        if end == TaskEnd::Cancelled && rows.get::<bool>(12)? != Some(true) {
+        let is_needless = rows.get::<bool>(12)? == Some(true);
+        // The caller goes on without it.
+        if end == TaskEnd::Cancelled && !is_needless {
             cancelled.entry(caller).or_insert(rows.get::<i64>(7)?.unwrap_or_default());
         }
         let (result, undoable) = (rows.get::<String>(5)?, rows.get::<bool>(10)?);
-        reports.push(OwnReport { task, end, result, error: error.transpose()?, undoable });
+        let error = if is_needless && end == TaskEnd::Cancelled { Some(not_needed()) } else { error.transpose()? };
+        reports.push(OwnReport { task, end, result, error, undoable });
     }
     postpone(advance, busy)?;
     // Who calls what was cancelled is cancelled, too.
@@ -168,6 +170,7 @@ pub fn void_rest(advance: &Advance, rest: &[(i64, TaskRows)]) -> Result<Vec<OwnR
             column(rest, |(_, task)| task.visit.map(|visit| visit as i32)),
             advance.now.into(),
             not_needed().into(),
+            column(rest, |(_, task)| task.running),
         ];
         let mut rows = statements::run(advance.client, include_str!("../../queries/void_rest.sql"), &arguments)?;
         while rows.next().is_some() {

@@ -215,8 +215,7 @@ impl Batch {
             everything: false,
             needless,
         }));
-        let running = changes.rest.iter().filter(|rest| rest.running);
-        self.written.rest.extend(running.map(|rest| (run.id, TaskRows::of_rest(run, rest))));
+        self.written.rest.extend(changes.rest.iter().map(|rest| (run.id, TaskRows::of_rest(run, rest))));
         if changes.withdraw.tasks != Reach::Nothing {
             let everything = changes.withdraw.tasks == Reach::Everything;
             self.withdraw.push(Withdrawal { run: run.id, task: None, everything, needless: false });

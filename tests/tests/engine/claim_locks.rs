@@ -127,8 +127,8 @@ async fn a_claim_of_one_part_takes_nothing_of_others_where_tasks_are_partitioned
             ("one task", &one, "int, text, bigint", "2, 'demo.a', 0"),
         ] {
             session.run("BEGIN; SET LOCAL plan_cache_mode = force_generic_plan").await;
-            session.run(format!("PREPARE claim ({types}, timestamptz, timestamptz, bigint) AS {text}")).await;
-            session.run(format!("EXECUTE claim ({arguments}, now(), '-infinity', 0)")).await;
+            session.run(format!("PREPARE claim ({types}, timestamptz, timestamptz, bigint, bool) AS {text}")).await;
+            session.run(format!("EXECUTE claim ({arguments}, now(), '-infinity', 0, true)")).await;
             let running: Vec<i32> =
                 session.value("SELECT coalesce(array_agg(part), '{}') FROM parted WHERE status = 'running'").await;
             assert_eq!(running, [2], "{kind}");

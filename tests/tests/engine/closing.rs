@@ -144,7 +144,8 @@ tasks:
         assert_eq!(session.value::<String>(event).await, "failed");
         let errors: Value =
             session.value(format!("SELECT errors FROM workflow.workflow_execution WHERE execution = {id}")).await;
-        assert_eq!(errors.as_array().unwrap().len(), 1, "{errors:#}");
+        assert_eq!(errors.as_array().unwrap().len(), 2, "{errors:#}");
+        assert_eq!((&errors[1]["task"], &errors[1]["code"]), (&json!("tidy"), &json!("WF602")));
         assert_eq!(errors[0]["task"], "work");
         assert_eq!(errors[0]["message"], "task work ended as failed and no transition handles it: disk full");
         assert_eq!(errors[0]["error"], json!({"message": "disk full", "type": "disk"}));

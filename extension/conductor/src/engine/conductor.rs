@@ -327,6 +327,9 @@ impl<'a> Conductor<'a> {
         if !state.forced {
             self.check_joins();
         }
+        if self.execution.status == Status::Running && !self.execution.state.failures.is_empty() {
+            self.fail_again();
+        }
         let verdict = match self.execution.status {
             Status::Running => Status::Completed,
             Status::Canceling => Status::Cancelled,
@@ -351,7 +354,8 @@ impl<'a> Conductor<'a> {
     fn check_joins(&mut self) {
         let stopped = self.execution.status != Status::Running;
         let counts = |node: NodeId| !stopped || self.graph.node(node).closing;
-        let waiting = self.execution.state.joins.iter().filter(|join| !join.fired && counts(join.node));
+        let is_needed = |join: &&Arrivals| !join.fired && !self.is_needless(join.node, join.route) && counts(join.node);
+        let waiting = self.execution.state.joins.iter().filter(is_needed);
         let causes: Vec<Cause> = waiting.map(|join| self.unreachable(join)).collect();
         // What would have run next is the join itself: rerunning the missing tasks brings it back.
         for cause in causes {

@@ -106,7 +106,10 @@ impl Outcome {
             first_failed: failed.first().and_then(|row| row.index),
             errors,
         };
-        let results = rows.iter().filter(|row| row.times.started.is_some()).map(|row| row.result.clone());
+        // Those at the end that have never begun have no place in it.
+        let has_place = |row: &RowEnd| row.times.started.is_some() || row.end == Some(TaskEnd::Completed);
+        let places = rows.iter().rposition(has_place).map_or(0, |last| last + 1);
+        let results = rows[..places].iter().map(|row| row.result.clone());
         Outcome {
             end,
             result: Some(Data::from(results.collect::<Vec<_>>())),

@@ -131,7 +131,8 @@ impl Conductor<'_> {
             self.wait_begins |= self.graph.node(key.node).signal.is_some() && again.delay <= 0.0;
             return Report::again(again);
         }
-        self.note_undo(reported, &outcome);
+        let done = reported.outcome(ItemOutcomes::None);
+        self.note_undo(reported, if reported.end == TaskEnd::Completed { &done } else { &outcome });
         let end = outcome.end;
         let error = outcome.error.filter(|_| end != reported.end);
         if let (Some(index), Some(error)) = (reported.index, &error) {
@@ -172,6 +173,9 @@ impl Conductor<'_> {
         let again = match self.again(&counted, outcome) {
             Ok(again) => again?,
             Err(cause) => {
+                if reported.end == TaskEnd::Completed {
+                    (outcome.end, outcome.error) = (TaskEnd::Failed, Some(cause.as_error()));
+                }
                 self.fail(Cause { item: reported.index, ..cause });
                 return None;
             }
@@ -179,7 +183,6 @@ impl Conductor<'_> {
         let is_needless = self.is_needless(reported.key.node, reported.key.route);
         if stopped || is_needless || !self.goes_on(closing) {
             if again.repeats {
-                self.note_undo(reported, outcome);
                 outcome.end = TaskEnd::Cancelled;
             }
             return None;

@@ -15,11 +15,13 @@ pub fn not_needed() -> Data {
 }
 
 impl Conductor<'_> {
-    /// Whether a join has fired that cancels a task, given the task's route.
+    /// Whether it does not matter how a task ends, given its route: it is on the way to a join that has fired and cancels the
+    /// rest. What closes an execution matters once that has stopped.
     pub(crate) fn is_needless(&self, node: NodeId, route: u32) -> bool {
-        let cancels = |join: &&NodeId| self.graph.node(**join).cancels.as_ref().is_some_and(|set| set.contains(node));
-        let mut joins = self.graph.cancelling_joins.iter().filter(cancels);
-        joins.any(|join| self.execution.state.has_fired(*join, route))
+        let joins = self.graph.cancelling_joins.iter();
+        let mut needless =
+            joins.filter(|(join, before)| before.contains(node) && self.execution.state.has_fired(*join, route));
+        needless.next().is_some() && (!self.graph.node(node).closing || !self.has_stopped())
     }
 
     /// Cancels what a join that has fired makes needless.
@@ -27,6 +29,10 @@ impl Conductor<'_> {
         let Some(cancels) = &self.graph.node(join).cancels else { return };
         let rest = cancels.iter().map(|node| Rest { node, route, visit: None, running: true });
         self.changes.rest.extend(rest);
+        // A rerun takes up none of them again.
+        let failures = std::mem::take(&mut self.execution.state.failures);
+        let matters = |key: &TaskKey| !self.is_needless(key.node, key.route);
+        self.execution.state.failures = failures.into_iter().filter(matters).collect();
         // Tasks that this event has scheduled never existed; others are withdrawn as if they had rows.
         self.changes.scheduled_before = self.scheduled_before;
         for (place, task) in std::mem::take(&mut self.changes.scheduled).into_iter().enumerate() {

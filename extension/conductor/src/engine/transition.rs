@@ -25,6 +25,7 @@ impl<'a> Conductor<'a> {
     pub(crate) fn finish_task(&mut self, reported: &Reported) -> Report {
         let mut outcome = reported.outcome(ItemOutcomes::None);
         let is_needless = self.is_needless(reported.key.node, reported.key.route);
+        let (mut refusal, reported_outcome) = (None, outcome.clone());
         match self.again(reported, &mut outcome) {
             Ok(None) => {}
             _ if is_needless => {}
@@ -33,25 +34,36 @@ impl<'a> Conductor<'a> {
                 return Report::again(again);
             }
             // It no longer runs again because the workflow is stopping. A rerun goes on with a repetition.
-            Ok(Some(again)) if again.repeats => {
-                self.note_undo(reported, &outcome);
-                outcome.end = TaskEnd::Cancelled;
-            }
+            Ok(Some(again)) if again.repeats => outcome.end = TaskEnd::Cancelled,
             // Nobody knows whether it was done: that must not be called a cancel if it can be undone.
             Ok(Some(_)) if self.execution.status == Status::Canceling && !self.is_unknown(reported) => {
                 outcome.end = TaskEnd::Cancelled;
             }
             Ok(Some(_)) => {}
+            // Whether it is right is not known: a rerun asks again.
+            Err(cause) if reported.end == TaskEnd::Completed => {
+                (outcome.end, outcome.error) = (TaskEnd::Failed, Some(cause.as_error()));
+                refusal = Some(cause);
+            }
             Err(cause) => self.fail(cause),
         }
         if reported.end == TaskEnd::Cancelled && !is_needless {
             self.stop(Status::Canceling);
         }
-        self.note_undo(reported, &outcome);
+        // What its worker has done, it has done, whatever is made of it.
+        let done = if reported.end == TaskEnd::Completed { &reported_outcome } else { &outcome };
+        self.note_undo(reported, done);
         let end = outcome.end;
         let error = outcome.error.clone().filter(|_| end != reported.end && end.is_failure());
-        self.end_task(reported.key, reported.context, outcome, reported.closing, reported.order);
+        self.end_refused(reported, outcome, refusal);
         Report { row: Row::Ended(end), error, state: end.name() }
+    }
+
+    /// Ends a task, given why it has failed if no worker says so.
+    fn end_refused(&mut self, reported: &Reported, outcome: Outcome, refusal: Option<Cause>) {
+        let (key, context, end) = (reported.key, reported.context.to_vec(), outcome.end);
+        let (closing, order) = (reported.closing, reported.order);
+        self.work.push_back(Work::Ended(Box::new(EndedTask { key, context, outcome, end, closing, refusal, order })));
     }
 
     pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool, order: i64) {

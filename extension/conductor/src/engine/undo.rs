@@ -7,9 +7,9 @@
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, NewUndo, RerunTask, Start};
 use crate::engine::conductor::{Conductor, EndedTask, Reported};
-use crate::engine::control::Rerun;
 use crate::engine::facts::{Item, Outcome};
 use crate::engine::item_outcomes::ItemOutcomes;
+use crate::engine::rerun::Rerun;
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
 use crate::graph::undo::UndoCall;
@@ -100,10 +100,11 @@ impl Conductor<'_> {
         let Some(undo) = &graph.node(reported.key.node).undo else { return };
         let forced = self.execution.state.forced;
         let waits = graph.node(reported.key.node).signal.is_some();
+        let needless = self.is_needless(reported.key.node, reported.key.route);
         let is_known = match (outcome.end, reported.undoable) {
             (TaskEnd::Completed, _) => true,
             // What was called has undone itself, unless only its `finally` has failed, or it could not.
-            (end, Some(undoable)) if end.is_failure() && undoable => false,
+            (end, Some(undoable)) if (end.is_failure() || needless) && undoable => false,
             (_, Some(_)) => return,
             (TaskEnd::Timeout | TaskEnd::Abandoned, None) if !waits => false,
             // Its worker was not asked.

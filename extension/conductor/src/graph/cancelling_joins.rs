@@ -19,17 +19,18 @@ pub(crate) fn settle(graph: &mut Graph, definition: &Definition) {
     for join in &joins {
         let mut seen = vec![false; graph.nodes.len()];
         let mut open = inbound[*join as usize].clone();
-        let mut cancels = NodeSet::default();
+        let (mut before, mut cancels) = (NodeSet::default(), NodeSet::default());
         while let Some(id) = open.pop() {
             interrupt::check();
             if id != *join && !std::mem::replace(&mut seen[id as usize], true) {
                 open.extend(&inbound[id as usize]);
+                before.insert(id);
                 if !graph.node(id).closing {
                     cancels.insert(id);
                 }
             }
         }
         graph.nodes[*join as usize].cancels = Some(cancels);
+        graph.cancelling_joins.push((*join, before));
     }
-    graph.cancelling_joins = joins;
 }

@@ -4,9 +4,9 @@
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Rest, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
-use crate::engine::control::Rerun;
 use crate::engine::facts::{Outcome as TaskOutcome, Times};
 use crate::engine::item_outcomes::RowEnd;
+use crate::engine::rerun::Rerun;
 use crate::engine::rest::not_needed;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
@@ -190,8 +190,14 @@ impl Ledger {
         }
         for rest in std::mem::take(&mut self.rest) {
             for row in 0..self.rows.len() {
-                let TaskRow { key, status, undo, .. } = &self.rows[row];
-                if *status == RowStatus::Running && undo.is_none() && rest.contains(*key) {
+                let TaskRow { key, status, undo, lost_leases, .. } = &self.rows[row];
+                if *status != RowStatus::Running || !rest.contains(*key) {
+                    continue;
+                }
+                if !rest.running || undo.is_some() {
+                    // It may finish, but nobody takes it over.
+                    self.rows[row].max_lost_leases = Some(lost_leases + 1);
+                } else {
                     let error = Some(not_needed());
                     let _ = self.report_all(&[Outcome { row, end: TaskEnd::Cancelled, result: None, error }]);
                 }
@@ -377,7 +383,7 @@ impl Ledger {
             self.due = self.due.filter(|_| self.execution.status == Status::Running);
             void = void.max(changes.void);
             let withdraw = changes.withdraw.clone();
-            self.rest.extend(changes.rest.iter().filter(|rest| rest.running));
+            self.rest.extend(&changes.rest);
             self.update(&changes);
             let mut scheduled = changes.scheduled;
             let others = scheduled.split_off(changes.scheduled_before);
@@ -500,6 +506,7 @@ impl Ledger {
                 attempts: 0,
                 advice: Advice::None,
                 lost_leases: 0,
+                max_lost_leases: None,
                 result,
                 error: task.error,
                 undo: task.undo,

@@ -67,6 +67,8 @@ pub struct TaskRow {
     pub advice: Advice,
     /// How many leases on it have expired.
     pub lost_leases: u32,
+    /// How many may, if it is not needed any more; none: as its task says.
+    pub max_lost_leases: Option<u32>,
     /// The reported result.
     pub result: Option<Data>,
     /// The reported error.

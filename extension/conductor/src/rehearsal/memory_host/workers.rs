@@ -35,7 +35,8 @@ impl Ledger {
     /// stopped and does not need to know whether it was done.
     pub fn abandons(&self, row: usize, lost: u32) -> bool {
         let row = &self.rows[row];
-        let most = self.graph.node(row.key.node).max_lost_leases.unwrap_or(MAX_LOST_LEASES);
+        let own = self.graph.node(row.key.node).max_lost_leases;
+        let most = row.max_lost_leases.or(own).unwrap_or(MAX_LOST_LEASES);
         let is_wanted = row.closing || row.undo.is_some() || self.execution.status == Status::Running;
         lost >= most || !is_wanted
     }
