@@ -390,3 +390,46 @@ async fn items_have_labels_for_people() {
     })
     .await;
 }
+
+/// Results are matched with items by their place: what has no result leaves its place empty.
+#[tokio::test]
+async fn the_list_of_results_has_a_place_for_every_item_up_to_the_last_that_began() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let pairs = "{pairs: '{{ zip([10, 20, 30], task.each.result) }}'}";
+        session
+            .define(&format!(
+                "tasks:
+  - {{name: each, wait_for: {{signal: 's{{{{ item }}}}'}}, with_items: {{items: [10, 20, 30], min_successes: 2}}, on_success: after}}
+  - {{name: after, action: demo.b, input: {pairs}}}
+"
+            ))
+            .await;
+        let id = session.start().await;
+        session.run(format!("SELECT workflow_signal({id}, 's20', '2'), workflow_signal({id}, 's30', '3')")).await;
+        let [after] = session.claim_named(["after"]).await;
+        assert_eq!(after.input, Some(json!({"pairs": [[10, null], [20, 2], [30, 3]]})));
+        session.complete(&after, json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+
+        // One that was resolved by hand has a result without ever having begun.
+        let id = session
+            .begin(&format!(
+                "tasks:
+  - {{name: each, action: demo.a, with_items: {{items: [10, 20, 30], concurrency: 1}}, on_success: after}}
+  - {{name: after, action: demo.b, input: {pairs}}}
+"
+            ))
+            .await;
+        let first: i64 = session
+            .value(format!("SELECT task FROM workflow_list_tasks({id}) WHERE task_index = 0"))
+            .await;
+        session.run(format!("SELECT workflow_resolve({first}, result => '1')")).await;
+        for result in [2, 3] {
+            session.work("each", json!(result)).await;
+        }
+        let [after] = session.claim_named(["after"]).await;
+        assert_eq!(after.input, Some(json!({"pairs": [[10, 1], [20, 2], [30, 3]]})));
+    })
+    .await;
+}

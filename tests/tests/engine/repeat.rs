@@ -10,6 +10,11 @@ async fn poll(session: &mut Session, result: serde_json::Value) -> String {
     session.complete(&poll, result).await
 }
 
+async fn poll_now(session: &mut Session, result: serde_json::Value) -> String {
+    let [poll] = session.claim_named(["poll"]).await;
+    session.complete(&poll, result).await
+}
+
 const POLL: &str = "tasks:
   - {name: poll, action: demo.a, repeat: {until: '{{ result().done }}', delay: 10, max: 2, timeout: 60}, retry: {count: 1}, on_success: after, on_timeout: late, on_failure: broken}
   - {name: after, action: demo.b, input: {n: '{{ task.poll.attempts }}', r: '{{ task.poll.result }}'}}
@@ -124,6 +129,58 @@ tasks:
         let [task] = session.claim_named(["poll"]).await;
         session.complete(&task, json!({"cursor": null})).await;
         session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+/// The work is done, only nobody can say whether it is right: it must not be done again unasked, nor forgotten.
+#[tokio::test]
+async fn a_success_whose_condition_cannot_be_evaluated_fails_its_task_and_is_undone() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let poll = "tasks: [{name: poll, action: demo.a, repeat: {until: '{{ result().done }}'}, on_success: after}, {name: after, action: demo.b}]";
+        let id = session.begin(poll).await;
+        assert_eq!(poll_now(&mut session, json!({})).await, "failed");
+        session.assert_ended(id, "failed", json!(null)).await;
+        let why: String = session.value(format!("SELECT why FROM workflow_why({id})")).await;
+        assert!(why.contains("poll") && why.contains("done"), "{why}");
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        assert_eq!(poll_now(&mut session, json!({"done": true})).await, "completed");
+        session.work("after", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+
+        for broken in ["repeat: {until: '{{ result().done }}'}", "repeat: {until: false, delay: '{{ result().delay }}', max: 3}"] {
+            let rest = poll.replace("repeat: {until: '{{ result().done }}'}", &format!("{broken}, undo: {{action: demo.c}}"));
+            let id = session.begin(&rest).await;
+            assert_eq!(poll_now(&mut session, json!({})).await, "failed", "{broken}");
+            session.work("undo:poll", json!(null)).await;
+            session.assert_ended(id, "failed", json!(null)).await;
+            assert_eq!(session.status(id).await["undo"], "done", "{broken}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn items_whose_condition_cannot_be_evaluated_after_a_success_are_undone_too() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: poll, action: demo.a, with_items: [1, 2], repeat: {until: '{{ result().done }}'}, undo: {action: demo.c, input: {of: '{{ item }}'}}}
+",
+            )
+            .await;
+        let [one, two] = session.claim_named(["poll", "poll"]).await;
+        assert_eq!(session.complete(&one, json!({"done": true})).await, "completed");
+        assert_eq!(session.complete(&two, json!({})).await, "failed");
+        for of in [2, 1] {
+            let [undo] = session.claim_named(["undo:poll"]).await;
+            assert_eq!(undo.input, Some(json!({"of": of})));
+            session.complete(&undo, json!(null)).await;
+        }
+        session.assert_ended(id, "failed", json!(null)).await;
     })
     .await;
 }

@@ -164,3 +164,57 @@ async fn a_rerun_does_not_run_the_last_task_again_but_anew_at_its_end() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_rerun_that_leaves_a_failure_as_it_was_ends_failed_and_says_so() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session.begin("tasks: [{name: a, action: demo.a}, {name: b, action: demo.a}]").await;
+        for task in session.claim_named(["a", "b"]).await {
+            session.fail(&task, json!(null)).await;
+        }
+        control(&mut session, format!("rerun({id}, ARRAY['a'])")).await;
+        session.work("a", json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.status(id).await["error_message"], "the rerun has left failures as they were: b");
+        control(&mut session, format!("rerun({id})")).await;
+        session.work("b", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+/// A join fires once: what it had led to does not run again, so its failure stays.
+#[tokio::test]
+async fn a_failure_after_a_join_that_has_fired_stays_when_what_led_to_it_is_rerun() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        for join in ["all", "{count: 2, rest: cancel}"] {
+            let id = session
+                .begin(&format!(
+                    "tasks:
+  - {{name: s, action: demo.a, on_success: [a, b]}}
+  - {{name: a, action: demo.a, on_success: j}}
+  - {{name: b, action: demo.a, on_success: j}}
+  - {{name: j, join: {join}, on_success: z}}
+  - {{name: z, action: demo.b}}
+"
+                ))
+                .await;
+            session.work("s", json!(null)).await;
+            for task in session.claim_named(["a", "b"]).await {
+                session.complete(&task, json!(null)).await;
+            }
+            let [z] = session.claim_named(["z"]).await;
+            session.fail(&z, json!(null)).await;
+            control(&mut session, format!("rerun({id}, ARRAY['a'])")).await;
+            session.work("a", json!(null)).await;
+            session.assert_ended(id, "failed", json!(null)).await;
+            assert_eq!(session.status(id).await["error_message"], "the rerun has left failures as they were: z");
+            control(&mut session, format!("rerun({id})")).await;
+            session.work("z", json!(null)).await;
+            session.assert_ended(id, "completed", json!(null)).await;
+        }
+    })
+    .await;
+}

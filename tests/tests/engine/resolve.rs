@@ -199,3 +199,35 @@ tasks:
     })
     .await;
 }
+
+/// Nobody knows whether a task that has timed out was done: its undo stands from then on, and a resolve adds no second one.
+#[tokio::test]
+async fn a_timeout_that_is_resolved_is_undone_once() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "undo_on: [failed, timeout, cancelled]
+tasks:
+  - {name: charge, action: demo.a, timeout: 10, undo: {action: demo.b}}
+  - {name: other, action: demo.c}
+",
+            )
+            .await;
+        let [_, other] = session.claim_named(["charge", "other"]).await;
+        session.at(20.0).await;
+        session.run("SELECT workflow_tick()").await;
+        let charge = task(&mut session, "charge").await;
+        session.run(format!("SELECT workflow_resolve({charge})")).await;
+        session.complete(&other, json!(null)).await;
+        session.work("undo:charge", json!(null)).await;
+        assert!(session.claim(9).await.is_empty());
+        let undos: i64 = session
+            .value("SELECT count(*) FROM workflow.workflow_task_execution WHERE task_name = 'undo:charge'")
+            .await;
+        assert_eq!(undos, 1);
+        assert_eq!(session.status(id).await["undo"], "done");
+        session.assert_ended(id, "failed", json!(null)).await;
+    })
+    .await;
+}

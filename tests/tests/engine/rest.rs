@@ -205,3 +205,157 @@ async fn what_can_be_undone_may_finish_and_is_undone_if_it_has_completed() {
     })
     .await;
 }
+
+/// A join on the way to another one that has fired need not fire any more.
+#[tokio::test]
+async fn a_needless_join_that_has_half_arrived_is_no_failure() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: a, action: demo.a, on_success: first}
+  - {name: b, action: demo.b, on_success: both}
+  - {name: c, action: demo.c, on_success: both}
+  - {name: both, join: all, on_success: first}
+  - {name: first, join: {count: 1, rest: cancel}, action: demo.d}
+",
+            )
+            .await;
+        let [a, b, _] = session.claim_named(["a", "b", "c"]).await;
+        session.complete(&b, json!(null)).await;
+        session.complete(&a, json!(null)).await;
+        session.work("first", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(rows(&mut session, "c").await, [row("cancelled", Some("not_needed"))]);
+    })
+    .await;
+}
+
+/// Whether a handler that runs on succeeds does not matter once its way is not needed any more, nor what has failed before.
+#[tokio::test]
+async fn failures_on_the_way_to_a_join_that_has_fired_do_not_matter() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let ways = "tasks:
+  - {name: a, action: demo.a, on_success: first}
+  - {name: x, action: demo.b, on_success: first, on_failure: mend}
+  - {name: mend, action: demo.c, on_success: first}
+  - {name: first, join: {count: 1, rest: cancel}, action: demo.d}
+";
+        let id = session.begin(ways).await;
+        let [a, x] = session.claim_named(["a", "x"]).await;
+        session.fail(&x, json!(null)).await;
+        let [mend] = session.claim_named(["mend"]).await;
+        session.complete(&a, json!(null)).await;
+        assert_eq!(session.fail(&mend, json!(null)).await, "failed");
+        session.work("first", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+
+        // The other way round: the failure stops the workflow, and a rerun goes on with the join alone.
+        let id = session
+            .begin(
+                &ways
+                    .replace("  - {name: mend, action: demo.c, on_success: first}\n", "")
+                    .replace(", on_failure: mend", ""),
+            )
+            .await;
+        let [a, x] = session.claim_named(["a", "x"]).await;
+        session.fail(&x, json!(null)).await;
+        session.complete(&a, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        session.run(format!("SELECT workflow_rerun({id})")).await;
+        session.work("first", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+/// What may finish because it can be undone is not given to another worker when its own one dies.
+#[tokio::test]
+async fn nobody_takes_over_what_is_not_needed_any_more() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let id = session
+            .begin(
+                "tasks:
+  - {name: a, action: demo.a, on_success: first}
+  - {name: b, action: demo.a, undo: {action: demo.c}, on_success: first}
+  - {name: first, join: {count: 1, rest: cancel}, action: demo.b}
+",
+            )
+            .await;
+        let [a, _] = session.claim_named(["a", "b"]).await;
+        session.complete(&a, json!(null)).await;
+        session.work("first", json!(null)).await;
+        session.at(60.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert!(session.claim(9).await.is_empty());
+        session.assert_ended(id, "completed", json!(null)).await;
+        assert_eq!(rows(&mut session, "b").await[0].0, "abandoned");
+    })
+    .await;
+}
+
+const CALL_OR_NOT: &str = "tasks:
+  - {name: a, action: demo.a, on_success: first}
+  - {name: call, action: demo.child, on_success: first}
+  - {name: first, join: {count: 1, rest: cancel}, action: demo.b}
+";
+
+const CHILD: &str = "undo_on: [failed, cancelled]
+tasks:
+  - {name: keep, action: demo.c, undo: {action: demo.d}, on_success: more}
+  - {name: more, action: demo.c}
+";
+
+#[tokio::test]
+async fn a_needless_call_that_could_not_undo_itself_is_undone_with_its_caller() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", CHILD).await;
+        let id = session.begin(CALL_OR_NOT).await;
+        let child: i64 = session.value(format!("SELECT id FROM workflow.execution WHERE parent = {id}")).await;
+        let [a, keep] = session.claim_named(["a", "keep"]).await;
+        session.complete(&keep, json!(null)).await;
+        session.complete(&a, json!(null)).await;
+        let why: String = session.value(format!("SELECT why FROM workflow_why({id}) WHERE task = 'call'")).await;
+        assert!(why.starts_with("is not needed any more, and waits for execution"), "{why}");
+        session.run("SELECT workflow_tick()").await;
+        let [first, undo] = session.claim_named(["first", "undo:keep"]).await;
+        session.fail(&undo, json!(null)).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(rows(&mut session, "call").await, [row("cancelled", Some("not_needed"))]);
+        assert_eq!(session.status(child).await["undo"], "failed");
+        session.fail(&first, json!(null)).await;
+        // It has a second chance.
+        let [undo] = session.claim_named(["undo:keep"]).await;
+        session.complete(&undo, json!(null)).await;
+        session.assert_ended(id, "failed", json!(null)).await;
+        assert_eq!(session.status(id).await["undo"], "done");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_needless_call_of_a_paused_execution_is_cancelled_after_the_pause() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks: [{name: keep, action: demo.c}]").await;
+        let id = session.begin(CALL_OR_NOT).await;
+        let [a, keep] = session.claim_named(["a", "keep"]).await;
+        session.run(format!("SELECT workflow_pause({id})")).await;
+        session.complete(&a, json!(null)).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow_check()").await, 0);
+        let child: i64 = session.value(format!("SELECT id FROM workflow.execution WHERE parent = {id}")).await;
+        assert_eq!(session.status(child).await["status"], "running");
+        session.run(format!("SELECT workflow_resume({id})")).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.status(child).await["status"], "canceling");
+        session.complete(&keep, json!(null)).await;
+        session.work("first", json!(null)).await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
