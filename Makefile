@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers check check-cancel advisories adr-index release-check package conformance simulate bank clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs check check-cancel advisories adr-index release-check package conformance simulate bank clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench-report: ## what `make bench` has measured into docs/performance.md
 bench-peers: build ## the speed beside other job and workflow systems, in 10 minutes: target/bench/peers.json
 	cargo build --release -p pg_workflow_bench
 	@target/release/peers
+
+bench-graphs: build ## many workers on one graph beside a countdown written by hand, in 15 minutes: target/bench/graphs.json
+	cargo run --release -p pg_workflow_bench --bin graphs
 
 check: export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 check: ## format, lints, documentation, the index of decisions, licences, banned crates and sources

@@ -39,10 +39,9 @@ BEGIN
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
       'say_closed', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
-    -- may_count takes a lock, but an operator could block others just as well by locking the execution.
     -- notify_queued only notifies.
     WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
-      'next_part', 'queued_actions', 'notify_queued', 'may_count') THEN 'operator'
+      'next_part', 'queued_actions', 'notify_queued') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
     WHEN function_name IN ('check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',

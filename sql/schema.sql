@@ -7,6 +7,7 @@
 --             └─< workflow_definition_version    ├─< workflow_task_execution   one row per task, one per item
 --                     ^ pinned by workflow_execution.version                     (execution: the child execution it called)
 --                                                ├─< signal                  sent to it, for tasks that wait
+--                                                ├─< pending_report          its completed tasks that it has yet to process
 --                                                └─< event                   what happened to it, for people to read
 --   schedule    recurring starts             lease                           who holds which tasks, and until when
 --
@@ -23,8 +24,9 @@
 -- * While there is one branch, its variables are in `workflow_execution.variables`. Multiple branches keep their differences
 --   in `workflow_execution.state`, the conductor's own memory. `state` is NULL for a single branch of plain steps without
 --   variables, so a linear workflow that publishes nothing never writes its execution's row between start and end.
--- * If `state` marks a task as `uncounted`, a completed item that is not the last of that task is recorded in the item's row
---   alone. Whoever locks the execution next counts these rows first.
+-- * A report of a completed task that finds its execution locked by somebody else doesn't wait: it ends the task's row and adds
+--   a row of `pending_report`. Whoever locks the execution next takes these rows up first: removes them, and lets the conductor
+--   process them with its own reports.
 -- * Tasks that no worker executes are ended by the engine: a task without an action, a task that waits for a signal, and a
 --   task whose action is a workflow. Their rows are never in the queue.
 -- * Lock order: workflow_execution rows part by part, and by (depth, id) within a part, so callers come before the executions
@@ -32,8 +34,8 @@
 --   waits for them: tasks that are being claimed, expired leases, and a calling or called execution that a step encounters.
 --   If one of these is busy, it is left to the next claim or workflow_tick. A call that reports under several leases locks all
 --   of them in one statement before it changes any; so does a call that goes on to lock expired leases. Reports of completed
---   items can do without the execution's row: they take a shared advisory lock instead (engine/item_completion.rs) and wait
---   for no execution.
+--   tasks wait for no execution (engine/pending_reports.rs), and so nobody who has locked an execution waits for a running task:
+--   what voids or expires its lease skips a task that is being reported.
 -- * No trigger writes anything: it would fire again when a dump is restored. The functions maintain `updated`.
 -- * Every table of user data, and its sequence, is registered at the end of this file; otherwise a dump would omit it.
 
@@ -449,7 +451,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.undo_number IS
   'Its number, from 1, in the order in which the tasks of its execution that can be undone were completed; NULL: there is nothing to undo.';
 COMMENT ON COLUMN workflow.workflow_task_execution.undoes IS 'The task execution that it undoes; NULL: it is a task of the definition.';
 COMMENT ON COLUMN workflow.workflow_task_execution.repeat_count IS
-  'How often it was repeated because its result was not right yet; NULL: never.';
+  'How often it was repeated because its result was not right yet; NULL: its success is final, because neither a repetition nor a retry can follow.';
 COMMENT ON COLUMN workflow.workflow_task_execution.progress IS
   'How far the last attempt that reported its progress got, for the next one; NULL: none has.';
 
@@ -482,6 +484,24 @@ COMMENT ON COLUMN workflow.signal.payload IS 'The result of the task that waited
 COMMENT ON COLUMN workflow.signal.error IS 'The error of the task that waited, which fails; NULL: it completes.';
 COMMENT ON COLUMN workflow.signal.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.signal.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.pending_report (
+  part int NOT NULL,
+  workflow_execution bigint NOT NULL,
+  task bigint NOT NULL,
+  place int NOT NULL,
+  created timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (part, workflow_execution, task),
+  CONSTRAINT pending_report_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
+    REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
+);
+COMMENT ON TABLE workflow.pending_report IS
+  'Completed tasks that their workflow execution has yet to process, because it was locked by somebody else when they were reported. Whoever locks it next processes them, at the latest the next workflow_tick.';
+COMMENT ON COLUMN workflow.pending_report.part IS 'The part of the task.';
+COMMENT ON COLUMN workflow.pending_report.workflow_execution IS 'The workflow execution that the task belongs to.';
+COMMENT ON COLUMN workflow.pending_report.task IS 'The completed task execution.';
+COMMENT ON COLUMN workflow.pending_report.place IS 'Its place among the reports of the same call.';
+COMMENT ON COLUMN workflow.pending_report.created IS 'When it was reported.';
 
 CREATE TABLE workflow.event (
   part int NOT NULL,
@@ -627,6 +647,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.execution_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.pending_report', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.signal', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.signal_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.event', '');

@@ -24,9 +24,9 @@ INSERT INTO workflow.lease (part, id, token, worker, role, expires_from, until, 
 SELECT 0, n, n, format('w%s', n % 10), 'statistics', until, until, ARRAY[n]
 FROM generate_series(1, 400) AS n, CAST(now() + n * interval '1 second' AS timestamptz) AS until;
 
-ANALYZE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease;
+ANALYZE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.pending_report, workflow.signal, workflow.event, workflow.lease;
 
-TRUNCATE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.signal, workflow.event, workflow.lease;
+TRUNCATE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.pending_report, workflow.signal, workflow.event, workflow.lease;
 DELETE FROM workflow.pack WHERE id = -1;
 
 -- Mark the size as unknown, rather than known to be zero: as if the table had never been analyzed.

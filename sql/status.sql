@@ -200,6 +200,7 @@ BEGIN
     WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND NOT w.paused
       AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
                       WHERE t.part = w.part AND t.workflow_execution = w.id AND NOT workflow.is_end(t.status))
+      AND NOT EXISTS (SELECT FROM workflow.pending_report p WHERE p.part = w.part AND p.workflow_execution = w.id)
     UNION ALL
     SELECT 'the conductor counts the live tasks', 'workflow_execution', w.id,
       format('%s live, its state says %s', l.live, coalesce((w.state ->> 'live')::int, 1))
@@ -208,8 +209,20 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT count(DISTINCT CASE WHEN t.task_index IS NULL THEN t.id::text ELSE format('%s %s %s', t.task_name, t.route, t.visit) END) AS live
       FROM workflow.workflow_task_execution t
-      WHERE t.part = w.part AND t.workflow_execution = w.id AND NOT workflow.is_end(t.status)) AS l
+      LEFT JOIN workflow.pending_report p ON p.part = t.part AND p.workflow_execution = t.workflow_execution AND p.task = t.id
+      WHERE t.part = w.part AND t.workflow_execution = w.id AND (NOT workflow.is_end(t.status) OR p.task IS NOT NULL)) AS l
     WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND l.live <> coalesce((w.state ->> 'live')::int, 1)
+    UNION ALL
+    SELECT 'a pending report is that of a completed task whose execution has not ended', 'pending_report', p.task,
+      format('task %s is %s', coalesce(t.task_name, 'null'), coalesce(t.status::text, 'missing'))
+    FROM workflow.pending_report p
+    LEFT JOIN workflow.workflow_task_execution t
+      ON t.part = p.part AND t.id = p.task AND t.workflow_execution = p.workflow_execution
+    LEFT JOIN workflow.execution e ON e.part = p.part AND e.id = p.workflow_execution
+    WHERE t.status IS DISTINCT FROM 'completed' OR workflow.is_end(e.status) IS NOT FALSE
+    UNION ALL
+    SELECT 'a pending report is processed within a minute', 'pending_report', p.task, format('execution %s, since %s', p.workflow_execution, p.created)
+    FROM workflow.pending_report p WHERE p.created < workflow.now() - interval '1 minute'
     UNION ALL
     SELECT 'an execution and its workflow end with the same status', 'workflow_execution', w.id, format('the execution is %s, the workflow %s', e.status, w.status)
     FROM workflow.workflow_execution w
@@ -316,6 +329,9 @@ BEGIN
       UNION ALL
       SELECT 'workflow_task_execution', t.id, 'execution', t.execution FROM workflow.workflow_task_execution t
       WHERE t.execution IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution e WHERE e.part = t.part AND e.id = t.execution)
+      UNION ALL
+      SELECT 'pending_report', p.task, 'workflow_execution', p.workflow_execution FROM workflow.pending_report p
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = p.part AND w.id = p.workflow_execution)
       UNION ALL
       SELECT 'signal', s.id, 'workflow_execution', s.execution FROM workflow.signal s
       WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = s.part AND w.id = s.execution)

@@ -315,6 +315,9 @@ CREATE FUNCTION workflow.why_whole(run workflow.workflow_execution, now timestam
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   last workflow.event;
+  pending bigint;
+  since timestamptz;
+  holder int;
   by_whom text;
 BEGIN
   SELECT e.* INTO last FROM workflow.event e
@@ -329,6 +332,17 @@ BEGIN
       ' (' || run.error_message || ')', workflow.say_undone(run)), format('to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
   ELSIF run.paused THEN
     RETURN QUERY SELECT concat(format('it is paused%s', by_whom), ': ' || run.pause_reason), format('SELECT workflow_resume(%s)', run.execution);
+  END IF;
+  SELECT count(*), min(p.created) INTO pending, since FROM workflow.pending_report p
+  WHERE p.part = run.part AND p.workflow_execution = run.id;
+  IF pending > 0 THEN
+    SELECT l.pid INTO holder FROM workflow.workflow_execution w
+    JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = w.xmax AND l.granted
+    WHERE w.part = run.part AND w.id = run.id LIMIT 1;
+    RETURN QUERY SELECT format('reports of %s completed tasks wait to be processed since %s%s', pending, workflow.say_time(since),
+        ': process ' || holder || ' has locked the execution'),
+      CASE WHEN holder IS NULL THEN 'the next claim or workflow_tick processes them'
+        ELSE format('SELECT query, state, xact_start FROM pg_stat_activity WHERE pid = %s', holder) END;
   END IF;
   IF run.status = 'running' AND run.due_at <= now THEN
     RETURN QUERY SELECT l.* FROM workflow.workflow_definition_version v

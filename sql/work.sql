@@ -10,10 +10,10 @@
 -- serve a table that was empty when the plan was made. A heartbeat is rare, and is planned at each call.
 --
 -- workflow_finish, in Rust, locks the executions of the reported tasks in the global lock order: from then on nobody else
--- changes the tasks. Tasks reported as completed are ended and read in one step; the others are read first. Completed items,
--- except the last of their task, need no exclusive lock: their reports share a lock, and whoever locks the execution next
--- counts them (engine/item_completion.rs). Claims do not lock executions. They skip rows that others have locked, and so
--- never wait.
+-- changes the tasks. Tasks reported as completed are ended and read in one step; the others are read first. An execution of
+-- which only completed tasks are reported is not waited for: if somebody else has locked it, the reports are left to whoever
+-- locks it next (engine/pending_reports.rs). Claims do not lock executions. They skip rows that others have locked, and so never
+-- wait.
 
 CREATE TYPE workflow.outcome AS (
   task bigint,
@@ -69,12 +69,6 @@ RETURN paused OR (status <> 'running' AND NOT closing AND (undo ? 'unknown') IS 
 COMMENT ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean, jsonb) IS
   'Whether a task may not be claimed: its workflow execution has this status and is paused or not, and it closes that or not, or must be undone if it was done.';
 REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean, jsonb) FROM PUBLIC;
-
-CREATE FUNCTION workflow.may_count(id bigint, state jsonb) RETURNS boolean
-LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'workflow_may_count_wrapper';
-COMMENT ON FUNCTION workflow.may_count(bigint, jsonb) IS
-  'Whether nobody is currently reporting items of a workflow execution without having locked it, as the caller has. If so, its state is up to date, and nobody will do so until the end of the transaction.';
-REVOKE ALL ON FUNCTION workflow.may_count(bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.next_part(after int) RETURNS int
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

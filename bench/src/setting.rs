@@ -29,3 +29,11 @@ pub fn number(variable: &'static str, default: u32) -> Result<u32> {
     let Ok(value) = std::env::var(variable) else { return Ok(default) };
     value.parse().ok().filter(|n| *n > 0).ok_or(Error::Setting { variable, value })
 }
+
+/// Returns a list of numbers from the environment, or the default.
+pub fn numbers(variable: &'static str, default: &[u32]) -> Result<Vec<u32>> {
+    let Ok(value) = std::env::var(variable) else { return Ok(default.to_vec()) };
+    let numbers = value.split([',', ' ']).filter(|text| !text.is_empty()).map(str::parse::<u32>);
+    let numbers: Option<Vec<u32>> = numbers.map(|number| number.ok().filter(|n| *n > 0)).collect();
+    numbers.filter(|numbers| !numbers.is_empty()).ok_or(Error::Setting { variable, value })
+}

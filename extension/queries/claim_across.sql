@@ -18,9 +18,10 @@ candidate AS MATERIALIZED (
   CROSS JOIN LATERAL (
     SELECT t.ctid, t.queue_at, t.id, t.lost_leases > 1 AS alone
     FROM workflow.workflow_task_execution t
-    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE t.part = $1 AND t.action_ref = s.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
-      AND NOT workflow.goes_on_elsewhere(t.xmax) AND NOT workflow.keeps_out(w.status, w.paused, t.closing, t.undo)
+      AND NOT workflow.goes_on_elsewhere(t.xmax) AND (
+        SELECT NOT workflow.keeps_out(w.status, w.paused, t.closing, t.undo) FROM workflow.workflow_execution w
+        WHERE w.part = t.part AND w.id = t.workflow_execution)
       AND ($8 OR t.lost_leases < 2)
     ORDER BY t.queue_at, t.id LIMIT s.wanted
     FOR NO KEY UPDATE OF t SKIP LOCKED) AS c
@@ -34,4 +35,4 @@ SET status = 'running', lease = CASE WHEN t.lost_leases = 0 THEN $4 ELSE workflo
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
 FROM ROWS FROM (pg_catalog.unnest(ARRAY(SELECT c.place FROM chosen c)), pg_catalog.unnest(ARRAY(SELECT c.id FROM chosen c))) AS first(place, id)
 WHERE t.ctid = first.place AND t.part IS NOT DISTINCT FROM $1 AND t.id IS NOT DISTINCT FROM first.id
-RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1, t.repeat_count IS NULL

@@ -6,10 +6,11 @@ SET status = 'running', lease = $3, attempt = t.attempt + 1,
 WHERE t.part = $1 AND (t.ctid, t.id) = (
   SELECT c.ctid, c.id
   FROM workflow.workflow_task_execution c
-  JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.workflow_execution
   WHERE c.part = $1 AND c.action_ref = $2 AND c.queue_at IS NOT NULL AND (c.queue_at, c.id) >= ($5, $6)
-    AND NOT workflow.goes_on_elsewhere(c.xmax) AND NOT workflow.keeps_out(w.status, w.paused, c.closing, c.undo)
+    AND NOT workflow.goes_on_elsewhere(c.xmax) AND (
+      SELECT NOT workflow.keeps_out(w.status, w.paused, c.closing, c.undo) FROM workflow.workflow_execution w
+      WHERE w.part = c.part AND w.id = c.workflow_execution)
     AND ($7 OR c.lost_leases < 2)
   ORDER BY c.queue_at, c.id LIMIT 1
   FOR NO KEY UPDATE OF c SKIP LOCKED)
-RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1, t.repeat_count IS NULL

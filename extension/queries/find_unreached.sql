@@ -15,12 +15,12 @@ child AS MATERIALIZED (
   WHERE c.id > k.propagate_after AND NOT workflow.is_end(c.status)
   ORDER BY k.id, c.id LIMIT $1),
 free AS MATERIALIZED (
-  SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
+  SELECT w.id, w.execution FROM workflow.workflow_execution w
   WHERE (w.part, w.id) IN (SELECT c.part, c.id FROM child c)
   FOR NO KEY UPDATE SKIP LOCKED)
 SELECT k.id, k.status, k.paused, k.propagate_after, c.id, f.id, k.forced, EXISTS (
   SELECT FROM workflow.workflow_task_execution t WHERE t.part = c.part AND t.execution = c.id AND t.closing)
 FROM caller k
 LEFT JOIN child c ON c.caller = k.id
-LEFT JOIN free f ON f.execution = c.id AND workflow.may_count(f.id, f.state)
+LEFT JOIN free f ON f.execution = c.id
 ORDER BY k.id, c.id

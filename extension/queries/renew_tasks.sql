@@ -6,7 +6,7 @@ WITH renewed AS (
       held = next.turn > d.released, waits = false,
       queue_at = CASE WHEN next.turn <= d.released AND NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls
                       THEN $7 - t.priority * interval '1 minute' END,
-      due_at = NULL, next_retry_at = NULL, retry_count = 0, repeat_count = NULL, lost_leases = 0, lease = NULL,
+      due_at = NULL, next_retry_at = NULL, retry_count = 0, repeat_count = t.repeat_count * 0, lost_leases = 0, lease = NULL,
       execution = CASE WHEN d.keeps_child THEN t.execution END,
       timed_out = false, result = NULL, completed_at = NULL, duration_ms = NULL, started_at = NULL, updated = $7,
       undo = t.undo - '{action,input,timeout,retries,error,unknown}'::text[], undo_number = NULL

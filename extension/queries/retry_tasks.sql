@@ -6,7 +6,7 @@ WITH retried AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
       retry_count = t.retry_count + CASE WHEN d.delay > 0 OR d.repeats THEN 0 ELSE 1 END,
-      repeat_count = CASE WHEN d.repeats THEN coalesce(t.repeat_count, 0) + 1 ELSE t.repeat_count END,
+      repeat_count = CASE WHEN d.repeats THEN t.repeat_count + 1 ELSE t.repeat_count END,
       next_retry_at = CASE WHEN d.delay > 0 AND NOT d.repeats THEN $6 + d.delay * interval '1 second' END,
       due_at = CASE WHEN d.delay > 0 THEN $6 + d.delay * interval '1 second' END,
       queue_at = CASE WHEN d.delay <= 0 AND NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls

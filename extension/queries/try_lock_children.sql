@@ -10,10 +10,10 @@ WITH live AS MATERIALIZED (
     SELECT FROM workflow.workflow_task_execution t WHERE t.part = c.part AND t.execution = c.id AND t.closing))
   ORDER BY c.id LIMIT $2),
 free AS MATERIALIZED (
-  SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
+  SELECT w.id, w.execution FROM workflow.workflow_execution w
   WHERE (w.part, w.id) IN (SELECT l.part, l.id FROM live l)
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT l.id, l.parent, f.id, caller.id
 FROM live l
 JOIN workflow.workflow_execution caller ON caller.part = l.part AND caller.id = l.parent
-LEFT JOIN free f ON f.execution = l.id AND workflow.may_count(f.id, f.state)
+LEFT JOIN free f ON f.execution = l.id

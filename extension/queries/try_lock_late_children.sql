@@ -6,7 +6,7 @@ WITH late AS MATERIALIZED (
     WHERE t.part = (o.id >> 48)::int AND t.id = o.id OFFSET 0) AS t
   WHERE t.calls AND t.status = 'running' AND t.due_at <= $2),
 free AS MATERIALIZED (
-  SELECT w.id, w.execution, w.state FROM workflow.workflow_execution w
+  SELECT w.id, w.execution FROM workflow.workflow_execution w
   WHERE (w.part, w.id) IN (SELECT l.part, l.execution FROM late l)
   FOR NO KEY UPDATE SKIP LOCKED)
-SELECT f.execution FROM free f WHERE workflow.may_count(f.id, f.state)
+SELECT f.execution FROM free f

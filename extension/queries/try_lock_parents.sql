@@ -7,7 +7,7 @@ WITH called AS MATERIALIZED (
   JOIN workflow.workflow_task_execution t ON t.part = (d.execution >> 48)::int AND t.execution = d.execution
   WHERE t.calls AND t.status = 'running'),
 free AS MATERIALIZED (
-  SELECT w.part, w.id, w.state FROM workflow.workflow_execution w
+  SELECT w.part, w.id FROM workflow.workflow_execution w
   WHERE (w.part, w.id) IN (SELECT c.part, c.workflow_execution FROM called c)
   FOR NO KEY UPDATE OF w SKIP LOCKED)
 SELECT c.execution, c.id, f.id, e.status::text, e.result::text, coalesce(w.error_message, ''), w.id,
@@ -18,5 +18,5 @@ FROM called c
 JOIN workflow.execution e ON e.part = c.part AND e.id = c.execution
 JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.execution
 LEFT JOIN workflow.workflow_task_execution u ON u.part = c.part AND u.id = c.undoes AND NOT u.undo ? 'action'
-LEFT JOIN free f ON f.part = c.part AND f.id = c.workflow_execution AND workflow.may_count(f.id, f.state)
+LEFT JOIN free f ON f.part = c.part AND f.id = c.workflow_execution
 ORDER BY c.id

@@ -139,6 +139,8 @@ fn sort(value: &Value) -> Value {
 /// An execution on the server.
 struct Served<'c> {
     connection: &'c mut PgConnection,
+    /// Locks the execution now and then.
+    holder: &'c mut PgConnection,
     execution: i64,
     /// Ids and leases.
     ids: BTreeMap<Place, (i64, Option<i64>)>,
@@ -238,9 +240,17 @@ impl Served<'_> {
     async fn claim(&mut self, ids: Vec<i64>) -> Result<(), String> {
         let first = "UPDATE workflow.workflow_task_execution SET queue_at = '-infinity' WHERE id = ANY ($1)";
         sqlx::query(first).bind(&ids).execute(&mut *self.connection).await.expect("moved ahead");
-        let claim = sqlx::query("SELECT task FROM workflow_claim('sim', $1, NULL, '1 day')").bind(ids.len() as i32);
-        let rows = claim.fetch_all(&mut *self.connection).await.expect("claimed");
-        let mut got: Vec<i64> = rows.iter().map(|row| row.get("task")).collect();
+        let mut got: Vec<i64> = Vec::new();
+        // One that has lost two leases is claimed alone.
+        while got.len() < ids.len() {
+            let claim = sqlx::query("SELECT task FROM workflow_claim('sim', $1, NULL, '1 day')");
+            let claim = claim.bind((ids.len() - got.len()) as i32);
+            let rows = claim.fetch_all(&mut *self.connection).await.expect("claimed");
+            got.extend(rows.iter().map(|row| row.get::<i64, _>("task")));
+            if rows.is_empty() {
+                break;
+            }
+        }
         let mut wanted = ids;
         got.sort_unstable();
         wanted.sort_unstable();
@@ -250,6 +260,11 @@ impl Served<'_> {
     }
 
     async fn report(&mut self, ledger: &Ledger, outcomes: &[Outcome]) -> Vec<Option<String>> {
+        self.try_report(ledger, outcomes).await.expect("reported")
+    }
+
+    /// Reports; none: it would have to wait.
+    async fn try_report(&mut self, ledger: &Ledger, outcomes: &[Outcome]) -> Option<Vec<Option<String>>> {
         let text = |data: &Option<Data>| data.as_ref().map_or("NULL".to_owned(), |data| format!("'{}'", json!(data)));
         let list = outcomes.iter().map(|outcome| {
             let (id, lease) = self.id(ledger, outcome.row);
@@ -261,18 +276,50 @@ impl Served<'_> {
             )
         });
         let sql = format!("SELECT state FROM workflow_finish(ARRAY[{}])", list.collect::<Vec<_>>().join(", "));
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *self.connection).await.expect("reported");
-        rows.iter().map(|row| row.get("state")).collect()
+        match sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *self.connection).await {
+            Ok(rows) => Some(rows.iter().map(|row| row.get("state")).collect()),
+            Err(error) => {
+                let code = error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned());
+                assert_eq!(code.as_deref(), Some("55P03"), "{error}");
+                None
+            }
+        }
+    }
+
+    /// Reports while somebody else has locked the execution: the first of these at least, if they need not wait for that, then the
+    /// others. What that has left is processed with the others, or by a tick.
+    async fn report_busy(&mut self, ledger: &Ledger, outcomes: &[Outcome], busy: usize) -> Vec<Option<String>> {
+        let hold =
+            format!("BEGIN; SELECT FROM workflow.workflow_execution WHERE id = {} FOR NO KEY UPDATE", self.execution);
+        self.holder.execute(AssertSqlSafe(hold)).await.expect("it is locked");
+        let (first, rest) = outcomes.split_at(busy);
+        // Whatever waits ends with an error, and is reported again.
+        self.run("BEGIN; SET LOCAL lock_timeout = '10ms'; SAVEPOINT report".to_owned()).await.expect("a transaction");
+        let first_answers = self.try_report(ledger, first).await;
+        if first_answers.is_none() {
+            self.run("ROLLBACK TO report".to_owned()).await.expect("as before");
+        }
+        self.run("COMMIT".to_owned()).await.expect("committed");
+        self.holder.execute("COMMIT").await.expect("it is free");
+        let Some(mut answers) = first_answers else { return self.report(ledger, outcomes).await };
+        match rest {
+            [] => self.tick().await,
+            rest => answers.extend(self.report(ledger, rest).await),
+        }
+        answers
     }
 
     /// Lets the same happen as in the ledger, which has not taken the step yet. What is refused must not have changed
     /// anything: that shows when both are compared.
-    async fn take(&mut self, step: &Step, ledger: &Ledger) -> Result<(), String> {
+    async fn take(&mut self, step: &Step, ledger: &Ledger, chance: &mut Chance) -> Result<(), String> {
         let execution = self.execution;
         match step {
             Step::Claim(rows) => self.claim(rows.iter().map(|row| self.id(ledger, *row).0).collect()).await?,
             Step::Report(outcomes) => {
-                let answers = self.report(ledger, outcomes).await;
+                let answers = match chance.below(4) {
+                    0 => self.report_busy(ledger, outcomes, 1 + chance.below(outcomes.len())).await,
+                    _ => self.report(ledger, outcomes).await,
+                };
                 if answers.iter().any(Option::is_none) {
                     return Err(format!("reports are refused on the server: {answers:?}"));
                 }
@@ -325,9 +372,15 @@ fn valid(seed: u64) -> Option<(String, Arc<Graph>)> {
 }
 
 /// The first difference, and what led to it.
-async fn play(connection: &mut PgConnection, seed: u64, source: &str, graph: Arc<Graph>) -> Result<(), String> {
-    let mut chance = Chance::new(!seed);
-    let mut served = Served { connection, execution: 0, ids: BTreeMap::new() };
+async fn play(
+    connection: &mut PgConnection,
+    holder: &mut PgConnection,
+    seed: u64,
+    source: &str,
+    graph: Arc<Graph>,
+) -> Result<(), String> {
+    let (mut chance, mut busy) = (Chance::new(!seed), Chance::new(seed.rotate_left(32)));
+    let mut served = Served { connection, holder, execution: 0, ids: BTreeMap::new() };
     served.at(0.0).await;
     sqlx::query("SELECT ref FROM workflow_define($1)")
         .bind(source)
@@ -358,7 +411,10 @@ async fn play(connection: &mut PgConnection, seed: u64, source: &str, graph: Arc
             Some(Step::Lose(row)) if ledger.abandons(row, ledger.rows[row].lost_leases + 1) => {}
             Some(step) => {
                 story.push(format!("{step:?}"));
-                served.take(&step, &ledger).await.map_err(|failure| format!("{failure}\nafter {story:#?}"))?;
+                served
+                    .take(&step, &ledger, &mut busy)
+                    .await
+                    .map_err(|failure| format!("{failure}\nafter {story:#?}"))?;
                 // What is refused shows when both are compared.
                 let _ = step.take(&mut ledger);
             }
@@ -379,13 +435,13 @@ async fn the_server_does_what_the_conductor_does() {
         }
     };
     with_database(async |db| {
-        let mut connection = db.connect().await;
+        let (mut connection, mut holder) = (db.connect().await, db.connect().await);
         let prepare = "SELECT workflow_register_action('sim.work'), workflow_register_action('sim.undo')";
         connection.execute(prepare).await.expect("registered");
         let mut failures = Vec::new();
         for seed in seeds {
             let (source, graph) = valid(seed).expect("a valid workflow");
-            if let Err(failure) = play(&mut connection, seed, &source, graph).await {
+            if let Err(failure) = play(&mut connection, &mut holder, seed, &source, graph).await {
                 failures.push(failure);
                 // What it leaves could be claimed by the next.
                 connection.execute("DELETE FROM workflow.execution").await.expect("removed");

@@ -156,7 +156,9 @@ impl<'w> Run<'w> {
             }
         }
         debug!(reports, claimed, "exchanged");
-        if full || !looking {
+        // Somebody else may have had the execution when this was reported: what follows from it is there with the next call.
+        let may_follow = reports > 0 && claimed == 0;
+        if full || !looking || may_follow {
             self.idle = 0;
             return Ok(Duration::ZERO);
         }

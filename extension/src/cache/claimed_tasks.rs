@@ -15,8 +15,14 @@ use std::collections::{BTreeMap, HashMap};
 /// Maximum number of cached tasks, and of cached leases: as many as one claim can return.
 const MOST: usize = 10_000;
 
-/// Where a task belongs: its workflow execution, and the index of its item.
-pub type Place = (i64, Option<u32>);
+/// Where a task belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its workflow execution.
+    pub run: i64,
+    /// Whether its success is final: neither a repetition nor a retry follows.
+    pub is_final: bool,
+}
 
 #[derive(Default)]
 struct Given {
@@ -38,7 +44,7 @@ pub fn note(tasks: &[Handed]) {
         if given.table != table || given.places.len().max(given.leases.len()) + tasks.len() > MOST {
             *given = Given { table, ..Given::default() };
         }
-        let place = |task: &Handed| (task.execution, task.task_index.map(|index| index as u32));
+        let place = |task: &Handed| Place { run: task.execution, is_final: task.is_final };
         given.places.extend(tasks.iter().map(|task| (task.task, place(task))));
         for task in tasks {
             *given.leases.entry((id::part(task.task), task.lease)).or_default() += 1;

@@ -1,6 +1,5 @@
 //! Advancing executions: events to the conductor, its changes to the tables, until nothing more follows.
 
-use crate::engine::item_completion;
 use crate::engine::own_report::OwnReport;
 use crate::engine::own_report::Reporter;
 use crate::engine::run::Reports;
@@ -54,20 +53,10 @@ pub struct Advance<'c, 'conn> {
 }
 
 /// Runs by id, from rows as [`Run::read`] takes them, to go on with. Those that the engine does not own are left out.
-pub fn read_runs(client: &SpiClient, rows: Rows) -> Result<BTreeMap<i64, Run>, Error> {
-    read_some_runs(client, rows, |_| true)
-}
-
-/// The same, of those only that are to go on.
-pub fn read_some_runs(
-    client: &SpiClient,
-    mut rows: Rows,
-    mut goes_on: impl FnMut(&Run) -> bool,
-) -> Result<BTreeMap<i64, Run>, Error> {
+pub fn read_runs(client: &SpiClient, mut rows: Rows) -> Result<BTreeMap<i64, Run>, Error> {
     let mut runs = BTreeMap::new();
     while rows.next().is_some() {
-        if let Some(mut run) = Run::read(client, &rows)?.filter(&mut goes_on) {
-            item_completion::count(client, &mut run)?;
+        if let Some(run) = Run::read(client, &rows)? {
             runs.insert(run.id, run);
         }
     }
@@ -115,7 +104,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         let (execution, changes) =
             run.conduct(self.client, &self.now, facts, reports, |conductor| answer = Some(events(conductor)))?;
         self.batch.take(run, &execution, changes);
-        (run.before, run.counted) = (execution, false);
+        run.before = execution;
         Ok(answer)
     }
 

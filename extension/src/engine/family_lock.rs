@@ -2,6 +2,7 @@
 
 use crate::engine::advance::Advance;
 use crate::engine::advance::MAX_REACHED;
+use crate::engine::finish::take_up;
 use crate::error::Error;
 use crate::pg::statements;
 use pgrx::datum::TimestampWithTimeZone;
@@ -52,6 +53,7 @@ pub fn lock<'c, 'conn>(
         }
     };
     let (descendants, unvisited) = lock_descendants(client, id, execution)?;
+    take_up(client, now, [&[id], &ancestors[..], &descendants[..]].concat(), None)?;
     let mut advance = Advance::new(client, now, BTreeMap::new());
     advance.load([&[id], &ancestors[..], &descendants[..]].concat())?;
     Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants, unvisited })

@@ -2,15 +2,16 @@
 
 use crate::cache::claimed_tasks;
 use crate::cache::claimed_tasks::Place;
-use crate::engine::advance::{Advance, read_some_runs};
-use crate::engine::item_completion::Done;
+use crate::engine::advance::{Advance, read_runs};
 use crate::engine::own_report::Reporter;
+use crate::engine::pending_reports;
 use crate::engine::report::{Answer, Outcome, complete, find_rows};
 use crate::engine::reports::{States, Taken, is_of, judge, report_round};
 use crate::engine::run::Run;
 use crate::engine::settle::settle;
 use crate::error::Error;
 use crate::pg::id::{self, by_part};
+use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::queue::asking::Asking;
 use crate::store::{Handed, Leases, sort};
@@ -37,11 +38,11 @@ pub fn finish(
     reporter: Reporter,
     mut asking: Option<&mut Asking>,
 ) -> Result<Finished, Error> {
-    let Loaded { runs, left } = load(client, now, &mut outcomes, reporter)?;
-    let (answers, taken) = judge(&outcomes, &runs, &left, reporter);
+    let Loaded { runs, busy, pending } = load(client, now, &mut outcomes, reporter)?;
+    let (answers, taken) = judge(&outcomes, &runs, &busy, reporter);
     // What time does never waits, not for a heartbeat either: it leaves leases to their end.
     let leases = if reporter.is_worker() {
-        let is_left = |outcome: &&Outcome| outcome.completed && is_of(outcome, &left);
+        let is_left = |outcome: &&Outcome| outcome.completed && is_of(outcome, &busy);
         leases(taken.values().flatten().map(|report| report.outcome).chain(outcomes.iter().filter(is_left)))
     } else {
         Leases::new()
@@ -49,17 +50,75 @@ pub fn finish(
     if let Some(asking) = asking.as_deref_mut() {
         asking.kept_tokens = claimed_tasks::take_whole(&leases);
     }
+    let (_, mut all) = judge(&pending, &runs, &busy, reporter);
+    for (run, reports) in taken {
+        all.entry(run).or_default().extend(reports);
+    }
     let mut advance = Advance::new(client, now, runs);
     advance.reporter = reporter;
     let mut handed = Vec::new();
-    let mut states = report(&mut advance, &taken, asking, &mut handed)?;
+    let mut states = report(&mut advance, &all, asking.as_deref_mut(), &mut handed)?;
     if advance.has_withdrawn {
         correct(client, &mut states)?;
     }
+    // Whoever was at it may be done by now.
+    handed.extend(take_up(client, now, busy.into_iter().collect(), asking)?.handed);
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
     });
     Ok(Finished { answers: answers.collect(), handed, leases })
+}
+
+/// What comes of pending reports.
+#[derive(Default)]
+pub struct TakenUp {
+    /// How many these were.
+    pub reports: usize,
+    /// What follows and was handed to the worker that asks.
+    pub handed: Vec<Handed>,
+}
+
+/// Takes up the pending reports of executions, unless somebody else has locked them.
+pub fn take_up(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    runs: Vec<i64>,
+    asking: Option<&mut Asking>,
+) -> Result<TakenUp, Error> {
+    if runs.is_empty() {
+        return Ok(TakenUp::default());
+    }
+    let free = statements::run(client, include_str!("../../queries/try_lock_pending_runs.sql"), &[runs.into()])?;
+    take_up_locked(client, now, read_runs(client, free)?, asking)
+}
+
+/// Takes up the pending reports of all executions in some parts that nobody else has locked, up to so many.
+pub fn take_up_all(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    max_runs: i32,
+    parts: &Option<Vec<Option<i32>>>,
+    asking: Option<&mut Asking>,
+) -> Result<TakenUp, Error> {
+    let (lowest, highest) = id::bounds(parts);
+    let arguments = [max_runs.into(), parts.clone().into(), lowest.into(), highest.into()];
+    let free = statements::run(client, include_str!("../../queries/find_pending_runs.sql"), &arguments)?;
+    take_up_locked(client, now, read_runs(client, free)?, asking)
+}
+
+fn take_up_locked(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    runs: BTreeMap<i64, Run>,
+    asking: Option<&mut Asking>,
+) -> Result<TakenUp, Error> {
+    let pending = pending_reports::take(client, runs.keys().copied().collect())?;
+    let mut handed = Vec::new();
+    if !pending.is_empty() {
+        let (_, taken) = judge(&pending, &runs, &BTreeSet::new(), Reporter::Engine);
+        report(&mut Advance::new(client, now, runs), &taken, asking, &mut handed)?;
+    }
+    Ok(TakenUp { reports: pending.len(), handed })
 }
 
 /// What was to be retried may have been withdrawn by what was reported after it.
@@ -80,12 +139,15 @@ fn correct(client: &SpiClient, states: &mut States) -> Result<(), Error> {
 struct Loaded {
     /// Their executions, locked.
     runs: BTreeMap<i64, Run>,
-    /// The executions of items of which nobody needs to hear.
-    left: BTreeSet<i64>,
+    /// Executions that somebody else has locked, and whose reports are left to whoever locks them next.
+    busy: BTreeSet<i64>,
+    /// What others have left of the executions that are locked now.
+    pending: Vec<Outcome>,
 }
 
-/// Locks the executions of the reported tasks, then finds these: what their rows say stays true. One part after the other,
-/// in each from callers to called. What a worker has done is written by the statement that finds it.
+/// Locks the executions of the reported tasks, then finds these: what their rows say stays true. Those that have to be waited for
+/// come first, one part after the other, in each from callers to called. What a worker has done is written by the statement that
+/// finds it.
 fn load(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -93,30 +155,80 @@ fn load(
     reporter: Reporter,
 ) -> Result<Loaded, Error> {
     let places = find_places(client, outcomes)?;
-    let done = if reporter.is_worker() { Done::of(outcomes, &places) } else { Done::default() };
-    let (mut runs, mut left) = (BTreeMap::new(), done.hold(client)?);
-    let ids: BTreeSet<i64> = places.into_values().map(|(run, _)| run).filter(|run| !left.contains(run)).collect();
-    for (part, ids) in by_part(ids.into_iter()) {
-        let locked = match ids[..] {
-            [run] => statements::run(client, include_str!("../../queries/lock_run.sql"), &[part.into(), run.into()])?,
-            _ => statements::run(client, include_str!("../../queries/lock_runs.sql"), &[part.into(), ids.into()])?,
-        };
-        runs.extend(read_some_runs(client, locked, |run| {
-            let is_left = done.may_be_left(run);
-            left.extend(is_left.then_some(run.id));
-            !is_left
-        })?);
+    let mut busy = BTreeSet::new();
+    if reporter.is_worker() {
+        busy = pending_reports::may_be_pending(outcomes, &places);
     }
+    let waiting: BTreeSet<i64> =
+        places.into_values().map(|place| place.run).filter(|run| !busy.contains(run)).collect();
+    let mut locked = Locked::default();
+    for (part, runs) in by_part(waiting.into_iter()) {
+        locked.read(
+            client,
+            match runs[..] {
+                [run] => {
+                    statements::run(client, include_str!("../../queries/lock_run.sql"), &[part.into(), run.into()])?
+                }
+                _ => statements::run(client, include_str!("../../queries/lock_runs.sql"), &[part.into(), runs.into()])?,
+            },
+        )?;
+    }
+    for (part, runs) in by_part(busy.iter().copied()) {
+        locked.read(
+            client,
+            match runs[..] {
+                [run] => {
+                    let query = include_str!("../../queries/try_lock_reported_run.sql");
+                    statements::run(client, query, &[part.into(), run.into()])?
+                }
+                _ => {
+                    let query = include_str!("../../queries/try_lock_reported_runs.sql");
+                    statements::run(client, query, &[part.into(), runs.into()])?
+                }
+            },
+        )?;
+    }
+    busy.retain(|run| !locked.ids.contains(run));
+    let Locked { runs, with_pending, .. } = locked;
     if reporter.is_worker() {
         complete(client, now, outcomes)?;
-        let is_known = |run: i64| runs.contains_key(&run) || left.contains(&run);
+        let is_known = |run: i64| runs.contains_key(&run) || busy.contains(&run);
         let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
         if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !is_known(run))) {
             return Err(Error::refused("WF616", "a task did not exist when the call began", "resend the report"));
         }
+        pending_reports::note(client, now, outcomes, &busy)?;
     }
     find_rows(client, now, outcomes)?;
-    Ok(Loaded { runs, left })
+    let pending = pending_reports::take(client, with_pending)?;
+    Ok(Loaded { runs, busy, pending })
+}
+
+/// Executions that were locked for their reports.
+#[derive(Default)]
+struct Locked {
+    /// All of them.
+    ids: BTreeSet<i64>,
+    /// Those that the engine runs.
+    runs: BTreeMap<i64, Run>,
+    /// Those that have pending reports.
+    with_pending: Vec<i64>,
+}
+
+impl Locked {
+    /// Reads rows as `lock_run` gives them.
+    fn read(&mut self, client: &SpiClient, mut rows: Rows) -> Result<(), Error> {
+        while rows.next().is_some() {
+            let Some(id) = rows.get::<i64>(1)? else { continue };
+            self.ids.insert(id);
+            let Some(run) = Run::read(client, &rows)? else { continue };
+            self.runs.insert(id, run);
+            if rows.get::<bool>(9)? == Some(true) {
+                self.with_pending.push(id);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where reported tasks belong: as this session remembers, or as their rows say.
@@ -130,8 +242,9 @@ fn find_places(client: &SpiClient, outcomes: &[Outcome]) -> Result<BTreeMap<i64,
         let mut rows =
             statements::run(client, include_str!("../../queries/find_places.sql"), &[part.into(), tasks.into()])?;
         while rows.next().is_some() {
-            let index = rows.get::<i32>(3)?.map(|index| index as u32);
-            places.insert(rows.get::<i64>(1)?.unwrap_or_default(), (rows.get::<i64>(2)?.unwrap_or_default(), index));
+            let run = rows.get::<i64>(2)?.unwrap_or_default();
+            let place = Place { run, is_final: rows.get::<bool>(3)? == Some(true) };
+            places.insert(rows.get::<i64>(1)?.unwrap_or_default(), place);
         }
     }
     Ok(places)

@@ -164,6 +164,8 @@ fn wait(advance: &Advance, tasks: Vec<Wait>) -> Result<Vec<OwnReport>, Error> {
         let task = taken.get::<i64>(1)?.unwrap_or_default();
         reports.push(signalled(task, taken.get::<String>(2)?, taken.get::<String>(3)?));
     }
+    // In the order of their creation: what one leads to may change what becomes of the others.
+    reports.sort_by_key(|report| report.task);
     Ok(reports)
 }
 

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub row: Option<Rc<Row>>,
     /// The row has been ended as this says: completed.
     pub completed: bool,
+    /// Whether an earlier call has answered it, and left it pending.
+    pub is_pending: bool,
     /// If it has called an execution: whether that has completed something that it has not undone.
     pub undoable: Option<bool>,
 }
@@ -165,6 +167,7 @@ impl Outcome {
             bytes,
             row: None,
             completed: false,
+            is_pending: false,
             undoable: None,
         }
     }
@@ -185,8 +188,16 @@ impl Outcome {
             bytes: 0,
             row: None,
             completed: false,
+            is_pending: false,
             undoable: report.undoable,
         }
+    }
+
+    /// A report that an earlier call has left pending.
+    pub fn pending(task: Option<i64>, row: Row, result: Option<Jsonb>, error: Option<Jsonb>) -> Outcome {
+        let (lease, status) = (row.lease, Some(TaskEnd::Completed.name().to_owned()));
+        let report = WorkerReport { task, lease, status, result, error, ..WorkerReport::default() };
+        Outcome { row: Some(Rc::new(row)), completed: true, is_pending: true, ..Outcome::of_worker(report) }
     }
 
     /// How it ended, if the report can be taken; what it is answered with, if the row alone says so.
@@ -335,7 +346,8 @@ fn read_rows(
 }
 
 impl Row {
-    fn read(row: &Rows, now: TimestampWithTimeZone, status: String) -> Result<Row, Error> {
+    /// Reads a row as `load_reported` gives it, given when it was reported and its status.
+    pub fn read(row: &Rows, now: TimestampWithTimeZone, status: String) -> Result<Row, Error> {
         let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
         let created = row.get::<TimestampWithTimeZone>(11)?.unwrap_or(now);
         Ok(Row {

@@ -1,8 +1,8 @@
 //! Reports on their way to the conductor: judged by the rows of their tasks, and told in rounds.
 
 use crate::engine::advance::Advance;
-use crate::engine::item_completion;
 use crate::engine::own_report::{OwnReport, Reporter};
+use crate::engine::pending_reports;
 use crate::engine::report::{Answer, Outcome, Refusal, find_rows};
 use crate::engine::run::{ReportedItem, Reports};
 use crate::engine::run::{Run, as_data, load_facts};
@@ -59,15 +59,15 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
 pub fn judge<'o>(
     outcomes: &'o [Outcome],
     runs: &BTreeMap<i64, Run>,
-    left: &BTreeSet<i64>,
+    busy: &BTreeSet<i64>,
     reporter: Reporter,
 ) -> (Vec<Option<Answer>>, BTreeMap<i64, Vec<Taken<'o>>>) {
     let mut taken: BTreeMap<i64, Vec<Taken>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut answers = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
-        if is_of(outcome, left) {
-            answers.push(Some(item_completion::answer(outcome)));
+        if is_of(outcome, busy) {
+            answers.push(Some(pending_reports::answer(outcome)));
             continue;
         }
         let run = outcome.row.as_ref().and_then(|row| runs.get(&row.workflow_execution));
@@ -77,6 +77,7 @@ pub fn judge<'o>(
             Some(outcome.answer(Err(Refusal { code: "WF618", message })))
         };
         let judged = match reporter {
+            _ if outcome.is_pending => Ok(TaskEnd::Completed),
             Reporter::Worker(_) => outcome.judge(),
             Reporter::Engine => outcome.judge_own(&["running", "scheduled"]).ok_or(Ok(String::new())),
             Reporter::Operator => outcome.judge_own(&["requested", "scheduled"]).ok_or(Ok(String::new())),

@@ -58,7 +58,7 @@ impl Resolution<'_> {
         let task = self.task;
         let run = statements::run(client, include_str!("../../queries/find_run_of_task.sql"), &[task.into()])?.first();
         let Some(run) = run.get::<i64>(1)? else { return Err(self.missing()) };
-        lock(client, run, "use workflow_update_task_execution")?;
+        lock(client, now, run, "use workflow_update_task_execution")?;
         let row = self.load(client, now)?;
         if row.has_ended {
             if self.end == TaskEnd::Completed && self.count_undo_as_done(client, run, &row, now)? {

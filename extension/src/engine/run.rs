@@ -68,8 +68,6 @@ pub struct Run {
     pub priority: i32,
     /// Through how many workflows it is called.
     pub depth: i32,
-    /// Whether items were counted that its stored state does not know of.
-    pub counted: bool,
 }
 
 impl Run {
@@ -88,7 +86,6 @@ impl Run {
             variables: row.get::<Jsonb>(6)?,
             priority: row.get::<i32>(7)?.unwrap_or_default(),
             depth: row.get::<i32>(8)?.unwrap_or_default(),
-            counted: false,
         }))
     }
 

@@ -3,7 +3,7 @@
 use crate::argument::{MOST_KEY_BYTES, check_length};
 use crate::cache::graphs;
 use crate::engine::control;
-use crate::engine::finish::finish;
+use crate::engine::finish::{finish, take_up};
 use crate::engine::own_report::Reporter;
 use crate::engine::report::{Outcome, WorkerReport, check_size};
 use crate::error::Error;
@@ -32,7 +32,7 @@ impl Signal<'_> {
     /// Hands the signal to the task that waits for it, or keeps it; returns which of the two it was.
     fn send(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
         let Signalled { run, status, version } =
-            lock(client, self.execution, "end its task with workflow_update_task_execution")?;
+            lock(client, now, self.execution, "end its task with workflow_update_task_execution")?;
         if let Some(answer) = self.former_answer(client, run)? {
             return Ok(answer);
         }
@@ -172,7 +172,15 @@ pub struct Signalled {
 }
 
 /// Locks an execution that the engine runs. The hint is for one that is driven from outside.
-pub fn lock(client: &SpiClient, execution: i64, hint: &str) -> Result<Signalled, Error> {
+pub fn lock(client: &SpiClient, now: TimestampWithTimeZone, execution: i64, hint: &str) -> Result<Signalled, Error> {
+    let signalled = lock_now(client, execution, hint)?;
+    match take_up(client, now, vec![signalled.run], None)?.reports {
+        0 => Ok(signalled),
+        _ => lock_now(client, execution, hint),
+    }
+}
+
+fn lock_now(client: &SpiClient, execution: i64, hint: &str) -> Result<Signalled, Error> {
     let sql = include_str!("../../queries/lock_signalled.sql");
     let row = statements::run(client, sql, &[execution.into()])?.first();
     let Some(run) = row.get::<i64>(1)? else {

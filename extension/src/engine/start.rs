@@ -160,7 +160,6 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             variables: None,
             priority: one.priority,
             depth: one.depth,
-            counted: false,
         })
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;

@@ -5,7 +5,7 @@
 use crate::engine::advance::Advance;
 use crate::engine::advance::MAX_REACHED;
 use crate::engine::advance::read_runs;
-use crate::engine::finish::finish;
+use crate::engine::finish::{finish, take_up_all};
 use crate::engine::internal_tasks;
 use crate::engine::own_report::Reporter;
 use crate::engine::passing_on;
@@ -17,7 +17,7 @@ use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
-use crate::pg::id::PARTS;
+use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::rows::numbers;
@@ -46,8 +46,7 @@ struct Look<'c, 'conn> {
 impl Look<'_, '_> {
     /// The arguments of a statement that finds what is due. The lowest and the highest part are what an index can use.
     fn arguments(&self) -> [DatumWithOid<'static>; 5] {
-        let parts = || self.parts.iter().flatten().flatten().copied();
-        let (lowest, highest) = (parts().min().unwrap_or(0), parts().max().unwrap_or(PARTS - 1));
+        let (lowest, highest) = id::bounds(&self.parts);
         [self.max_rows.into(), self.now.into(), self.parts.clone().into(), lowest.into(), highest.into()]
     }
 }
@@ -62,7 +61,8 @@ fn tick(look: &Look) -> Result<i32, Error> {
         false => None,
     };
     let queued = queued.map(|row| row.get::<Vec<Option<String>>>(1)).transpose()?.flatten();
-    let mut done = expire_leases(client, *now, *max_rows, parts.clone())?;
+    let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
+    done += expire_leases(client, *now, *max_rows, parts.clone())?;
     done += wake_tasks(look)?;
     done += passing_on::propagate(client, *now, (*max_rows as usize).min(MAX_REACHED), parts.clone())?;
     done += end_due_executions(look)?;

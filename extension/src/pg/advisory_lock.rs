@@ -14,14 +14,12 @@ pub const CLASS: u16 = u16::from_be_bytes(*b"wf");
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum Purpose {
-    /// Items that are reported done, and counting them: one lock per group of workflow executions.
-    Items = 0,
     /// Being the ticker of the database.
-    Ticker = 1,
+    Ticker = 0,
     /// Granting and revoking levels.
-    Grants = 2,
+    Grants = 1,
     /// Extending leases: one lock per group of tokens.
-    Heartbeats = 3,
+    Heartbeats = 2,
 }
 
 /// A lock of the current database.
@@ -43,11 +41,6 @@ impl AdvisoryLock {
     pub const TICKER: AdvisoryLock = AdvisoryLock { purpose: Purpose::Ticker, number: 0 };
     const GRANTS: AdvisoryLock = AdvisoryLock { purpose: Purpose::Grants, number: 0 };
 
-    /// Returns one of the locks for items.
-    pub const fn items(number: u32) -> AdvisoryLock {
-        AdvisoryLock { purpose: Purpose::Items, number }
-    }
-
     /// Returns one of the locks for heartbeats.
     pub const fn heartbeats(number: u32) -> AdvisoryLock {
         AdvisoryLock { purpose: Purpose::Heartbeats, number }
@@ -58,24 +51,13 @@ impl AdvisoryLock {
         self.take(mode, Scope::Transaction, false);
     }
 
-    /// Takes the lock until the end of the transaction, unless somebody holds it in a conflicting mode.
-    pub fn try_acquire(self, mode: u32) -> bool {
-        self.take(mode, Scope::Transaction, true)
-    }
-
     /// Takes the lock until the process ends, unless somebody holds it in a conflicting mode.
     pub fn try_acquire_for_process(self, mode: u32) -> bool {
         self.take(mode, Scope::Process, true)
     }
 
-    /// Gives back a lock that this transaction has taken.
-    pub fn release(self, mode: u32) {
-        // SAFETY: the tag is a complete value that is only read.
-        unsafe { pg_sys::LockRelease(&self.tag(), mode as i32, false) };
-    }
-
     fn take(self, mode: u32, scope: Scope, at_once: bool) -> bool {
-        // SAFETY: as above.
+        // SAFETY: the tag is a complete value that is only read.
         let result = unsafe { pg_sys::LockAcquire(&self.tag(), mode as i32, scope == Scope::Process, at_once) };
         result != LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }

@@ -41,6 +41,12 @@ pub fn part(id: i64) -> i32 {
     (id >> 48) as i32
 }
 
+/// Returns the lowest and the highest of some parts, which is what an index can use; none: all parts.
+pub fn bounds(parts: &Option<Vec<Option<i32>>>) -> (i32, i32) {
+    let parts = || parts.iter().flatten().flatten().copied();
+    (parts().min().unwrap_or(0), parts().max().unwrap_or(PARTS - 1))
+}
+
 /// Ids by the part that they name.
 pub fn by_part(ids: impl Iterator<Item = i64>) -> BTreeMap<i32, Vec<i64>> {
     let mut parts: BTreeMap<i32, Vec<i64>> = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! Claims: validating what a worker asks for, and giving it tasks.
 
+use crate::engine::finish::take_up_all;
 use crate::engine::tick::{expire_leases, put_back_strays};
 use crate::error::Error;
 use crate::pg::id::PARTS;
@@ -43,7 +44,13 @@ pub fn claim(
 ) -> Result<Vec<Handed>, Error> {
     let mut claimed = Claimed { tasks: Vec::new(), wanted: asking.wanted, is_alone: false };
     claim_parts(client, now, asking, &mut claimed)?;
-    // The queue is exhausted: look for expired leases.
+    // The queue is exhausted: look for reports that nobody has processed, and for expired leases.
+    if !claimed.is_full() {
+        let parts = asking.parts.clone();
+        if take_up_all(client, now, asking.wanted as i32, &parts, None)?.reports > 0 {
+            claim_parts(client, now, asking, &mut claimed)?;
+        }
+    }
     if !claimed.is_full() {
         // Expired leases stay locked until the end of the transaction: whoever holds those locks must not wait for
         // others.
@@ -174,6 +181,7 @@ fn claim_from(
             deadline: rows.get::<TimestampWithTimeZone>(9)?,
             last_error: rows.get::<Jsonb>(10)?,
             progress: rows.get::<Jsonb>(11)?,
+            is_final: rows.get::<bool>(13)? == Some(true),
         });
     }
     if settings::log_transitions() && claimed.tasks.len() > before {

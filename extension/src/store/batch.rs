@@ -77,6 +77,8 @@ pub struct FreshTask {
     pub(super) heartbeat: Option<i32>,
     /// How many workers may lose it; none: as the setting says.
     pub(super) max_lost_leases: Option<i32>,
+    /// Whether its success is final: neither a repetition nor a retry follows.
+    pub(super) is_final: bool,
     pub(super) result: Option<String>,
     /// Whether its action is a workflow.
     pub calls: bool,
@@ -242,9 +244,7 @@ impl Batch {
     }
 
     fn take_run(&mut self, run: &Run, execution: &Execution, changes: &Changes) {
-        // What was counted is stored before anything else is read: counted again, reports still to be heard would count twice.
-        let touched =
-            *execution != run.before || run.counted || changes.variables.is_some() || !changes.causes.is_empty();
+        let touched = *execution != run.before || changes.variables.is_some() || !changes.causes.is_empty();
         if touched || changes.end.is_some() {
             let is_plain = execution.state == State::plain(execution.status);
             let state = (!is_plain).then(|| conductor::json::to_text(&execution.state));
@@ -288,6 +288,7 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     let priority = run.priority.saturating_add(task.priority);
     let max_lost_leases = run.graph.node(task.key.node).max_lost_leases.map(|count| count as i32);
     let heartbeat = run.graph.node(task.key.node).heartbeat.map(|seconds| seconds as i32);
+    let is_final = !run.graph.node(task.key.node).asks_after_success();
     let calls = task.reopens;
     FreshTask {
         run: run.id,
@@ -297,6 +298,7 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
         paused,
         priority,
         max_lost_leases,
+        is_final,
         heartbeat,
         result,
         calls,

@@ -39,6 +39,8 @@ pub struct Handed {
     pub last_error: Option<Jsonb>,
     /// How far an attempt before got.
     pub progress: Option<Jsonb>,
+    /// Whether its success is final: neither a repetition nor a retry follows.
+    pub is_final: bool,
 }
 
 /// A task with its id and its input, about to be inserted.
@@ -88,6 +90,7 @@ impl Batch {
                     deadline: task.task.timeout.map(|seconds| after(now, f64::from(seconds))),
                     last_error: None,
                     progress: None,
+                    is_final: task.is_final,
                 });
             }
         }
@@ -108,7 +111,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 40] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 41] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -163,6 +166,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("undoes", value(task.undoes)),
         ("label", value(task.label.as_deref())),
         ("heartbeat_seconds", value(fresh.heartbeat)),
+        ("repeat_count", value((!fresh.is_final).then_some(0))),
     ]
 }
 

@@ -371,7 +371,6 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "check_schedule",
             "check_start",
             "make_id",
-            "may_count",
             "next_due",
             "next_part",
             "notify_queued",

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bank;
+mod busy;
 mod check;
 mod children;
 mod claim_locks;

@@ -3,6 +3,7 @@
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
+use serde_json::json;
 
 const TASKS: &str = "tasks:
   - {name: a, action: demo.a}
@@ -92,4 +93,49 @@ async fn claims_stay_short_and_miss_nothing() {
         })
         .await;
     }
+}
+
+/// How many pages of our tables and indexes a claim reads.
+async fn pages_of_claim(session: &mut Session, actions: &str, max_tasks: i32) -> i64 {
+    session.run("BEGIN").await;
+    let read = "SELECT sum(pg_stat_get_xact_blocks_fetched(c.oid))::bigint FROM pg_class AS c
+                WHERE c.relnamespace = 'workflow'::regnamespace";
+    let before: i64 = session.value(read).await;
+    let claimed = session.rows::<(i64,)>(format!("SELECT task FROM workflow_claim('w', {max_tasks}, {actions})")).await;
+    assert_eq!(claimed.len(), max_tasks as usize);
+    let after: i64 = session.value(read).await;
+    session.run("ROLLBACK").await;
+    after - before
+}
+
+/// Plans are kept, and statistics are those of a quiet hour: claims don't sort the queue that a burst has filled since.
+#[tokio::test]
+async fn claims_stay_short_when_a_few_executions_have_many_tasks_each() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define(
+                "tasks:
+  - {name: first, action: demo.a, on_success: [each, other]}
+  - {name: each, action: demo.a, with_items: '{{ range(1000) | list }}'}
+  - {name: other, action: demo.b}
+",
+            )
+            .await;
+        session.run("SELECT workflow_start('demo.w') FROM generate_series(1, 10)").await;
+        session.run("VACUUM (ANALYZE)").await;
+        for (actions, max_tasks) in [("'{demo.a}'", 1), ("'{demo.a}'", 10), ("'{demo.a, demo.b}'", 10), ("NULL", 10)] {
+            pages_of_claim(&mut session, actions, max_tasks).await;
+        }
+        for task in session.claim(10).await {
+            session.complete(&task, json!(null)).await;
+        }
+        for (actions, max_tasks) in [("'{demo.a}'", 1), ("'{demo.a}'", 10), ("'{demo.a, demo.b}'", 10), ("NULL", 10)] {
+            for call in 0..7 {
+                let pages = pages_of_claim(&mut session, actions, max_tasks).await;
+                assert!(pages < 300, "a claim of {max_tasks} for {actions} reads {pages} pages at call {call}");
+            }
+        }
+    })
+    .await;
 }

@@ -14,9 +14,10 @@ async fn a_report_survives_the_connection_it_was_sent_on() {
     with_database(async |db| {
         define(db, ONE_STEP).await;
         let [execution] = start(db, "ci.single", 1).await[..] else { panic!() };
-        // Somebody holds the execution, so that the report has to wait, and its connection can be shot meanwhile.
+        // Somebody holds the execution and keeps others from noting reports of it, so that the report has to wait, and its connection can be shot meanwhile.
         let mut holder = db.pool.begin().await.unwrap();
         sqlx::query("SELECT 1 FROM workflow.workflow_execution FOR UPDATE").execute(&mut *holder).await.unwrap();
+        sqlx::query("LOCK TABLE workflow.pending_report IN EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
         let calls = Arc::new(AtomicU32::new(0));
         let count = calls.clone();
         let worker = worker(db, "shot").handler("ci.first", move |_, _| {

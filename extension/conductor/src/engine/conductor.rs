@@ -248,6 +248,9 @@ impl<'a> Conductor<'a> {
     pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
         self.changes.withdraw = Withdraw::default();
         self.changes.rest.clear();
+        // In the order of their creation, so that variables and failures do not depend on the host.
+        let mut withdrawn: Vec<&Withdrawn> = withdrawn.iter().collect();
+        withdrawn.sort_by_key(|task| task.order);
         for task in withdrawn {
             self.withdrawn_task(task);
         }

@@ -65,12 +65,6 @@ impl Conductor<'_> {
             needed,
             stopped: false,
             closing,
-            // If items wait for their turn, or may run again after a success, or not all are needed, every end matters.
-            uncounted: concurrency == 0
-                && total > 1
-                && needed.is_none()
-                && !node.asks_after_success()
-                && !node.has_undo(),
         });
         Ok(())
     }

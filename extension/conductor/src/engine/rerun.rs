@@ -147,7 +147,6 @@ impl Conductor<'_> {
                 needed,
                 stopped: false,
                 closing: task.closing,
-                uncounted: false,
             });
             released
         });

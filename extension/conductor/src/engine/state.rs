@@ -340,10 +340,6 @@ pub struct Progress {
     /// Whether it still runs while the execution closes.
     #[serde(skip_serializing_if = "is_default")]
     pub closing: bool,
-    /// Whether finished items may be known only to their own rows; whoever continues the execution must count them
-    /// first.
-    #[serde(skip_serializing_if = "is_default")]
-    pub uncounted: bool,
 }
 
 /// What one branch has published.
@@ -400,20 +396,6 @@ impl State {
     /// Returns the progress of a task with items.
     pub fn progress(&mut self, key: TaskKey) -> Option<&mut Progress> {
         self.items.iter_mut().find(|progress| progress.key == key)
-    }
-
-    /// Whether the end of this item may be recorded in its row only, because nothing depends on it: neither how the
-    /// other items continue nor what follows. The last item is always reported to the conductor, and then the others
-    /// are counted too.
-    pub fn may_leave(&self, index: u32) -> bool {
-        matches!(&self.items[..], [only] if only.uncounted && index + 1 < only.total)
-    }
-
-    /// Sets the number of ended items of a task whose items were not counted.
-    pub fn count(&mut self, key: TaskKey, done: u32) {
-        if let Some(progress) = self.progress(key) {
-            (progress.ended, progress.uncounted) = (done, false);
-        }
     }
 
     /// Counts one more visit and returns its number; numbers start from `first`.

@@ -20,7 +20,6 @@ mod facts;
 mod known_lists;
 mod own_tasks;
 mod task_row;
-mod uncounted;
 mod workers;
 
 pub use task_row::{RowStatus, TaskRow};
@@ -170,9 +169,6 @@ impl Ledger {
         if let Some(outcome) = outcomes.iter().find(|outcome| self.rows[outcome.row].status != RowStatus::Running) {
             let status = self.rows[outcome.row].status;
             return Err(Refused(format!("the task is not running: it is {status:?}")));
-        }
-        if self.leave(outcomes) {
-            return Ok(vec![TaskEnd::Completed.name(); outcomes.len()]);
         }
         let mut answers = Vec::with_capacity(outcomes.len());
         while answers.len() < outcomes.len() {
@@ -357,7 +353,6 @@ impl Ledger {
         reported: &BTreeMap<usize, TaskEnd>,
         mut event: impl FnMut(&mut Conductor) -> Vec<(usize, Report)>,
     ) {
-        self.count();
         let graph = self.graph.clone();
         let facts = self.facts(reported);
         let mut conductor = Conductor::new(&graph, &facts, self.execution.clone());

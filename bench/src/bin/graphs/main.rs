@@ -1,0 +1,88 @@
+//! `make bench-graphs`: many workers on one graph, beside a countdown of dependencies written by hand on the same server.
+//! README.md explains how to read the figures.
+
+mod by_hand;
+mod ours;
+mod run;
+mod shape;
+
+use pg_workflow_bench::server::Server;
+use pg_workflow_bench::setting::{Settings, number, numbers};
+use run::Side;
+use shape::SHAPES;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Why the benchmark failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Bench(#[from] pg_workflow_bench::Error),
+    #[error("the server: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("the work of {0} was not all done")]
+    Undone(String),
+    #[error("the report can't be written: {0}")]
+    Report(#[from] serde_json::Error),
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Numbers of workers.
+const WORKERS: &[u32] = &[1, 2, 4, 8, 16];
+/// Numbers of tasks that a worker reports and claims at once.
+const BATCHES: &[u32] = &[1, 10, 100];
+/// Number of executions of a run: sessions that compile their graph are but a small part of it.
+const EXECUTIONS: u32 = 10;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match measure().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-graphs: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let settings = Settings::from_environment(1, 3)?;
+    let executions = number("BENCH_EXECUTIONS", EXECUTIONS)?;
+    let (batches, worker_counts) = (numbers("BENCH_BATCHES", BATCHES)?, numbers("BENCH_WORKERS", WORKERS)?);
+    let is_wanted = |name: &str| settings.only.is_empty() || settings.only.iter().any(|only| only == name);
+    let server = Server::create(&root, &root.join("target/bench/graphs"))?;
+    let mut rows = Vec::new();
+    for (name, shape) in SHAPES.iter().filter(|(name, _)| is_wanted(name)) {
+        let graph = shape();
+        for batch in &batches {
+            for workers in &worker_counts {
+                let mut speeds = [Vec::new(), Vec::new()];
+                for _ in 0..settings.rounds {
+                    for (side, speeds) in [Side::Ours, Side::ByHand].into_iter().zip(&mut speeds) {
+                        speeds.push(run::speed(&server, side, &graph, executions, *workers, *batch).await?);
+                    }
+                }
+                let [ours, by_hand] = speeds.map(median);
+                println!(
+                    "{name:8} batch {batch:3}, {workers:2} workers: {ours:7.0} tasks/s, by hand {by_hand:7.0}, ratio {:.2}",
+                    ours / by_hand
+                );
+                rows.push(serde_json::json!({"shape": name, "tasks": graph.len(), "batch": batch, "workers": workers,
+                    "ours": ours.round(), "by_hand": by_hand.round(), "ratio": (ours / by_hand * 100.0).round() / 100.0}));
+            }
+        }
+    }
+    let path = root.join("target/bench/graphs.json");
+    let text = serde_json::to_string_pretty(&rows)?;
+    let io = |source| pg_workflow_bench::Error::Io { what: path.display().to_string(), source };
+    std::fs::write(&path, text).map_err(io)?;
+    println!("{} rounds; the rows are in {}", settings.rounds, path.display());
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,43 @@
+//! The graph as a workflow, and a worker's turn in one call.
+
+use crate::Result;
+use crate::shape::Graph;
+use sqlx::{PgConnection, Row};
+
+/// How many tasks have been done, if all executions have completed and all invariants hold.
+pub const DONE: &str = "SELECT count(*) FROM workflow.workflow_task_execution t \
+    JOIN workflow.execution e ON e.part = t.part AND e.id = t.workflow_execution \
+    WHERE t.status = 'completed' AND e.status = 'completed' AND NOT EXISTS (SELECT FROM workflow_check())";
+
+/// Whether an execution goes on.
+pub const LEFT: &str = "SELECT EXISTS (SELECT FROM workflow.execution WHERE status NOT IN ('completed', 'failed'))";
+
+/// Returns what defines the workflow and starts it.
+pub fn prepare(graph: &Graph, executions: u32) -> String {
+    let mut after = vec![Vec::new(); graph.len()];
+    for (task, before) in graph.iter().enumerate() {
+        before.iter().for_each(|other| after[*other].push(format!("t{task}")));
+    }
+    let mut yaml = "ref: bench.graph\nlabel: A graph\nversion: 1.0.0\ntasks:\n".to_owned();
+    for (task, (before, after)) in graph.iter().zip(&after).enumerate() {
+        let join = if before.len() > 1 { ", join: all" } else { "" };
+        let next = if after.is_empty() { String::new() } else { format!(", on_success: [{}]", after.join(", ")) };
+        yaml += &format!("  - {{name: t{task}, action: bench.step, input: {{n: {task}}}{join}{next}}}\n");
+    }
+    format!(
+        "CREATE EXTENSION pg_workflow; SELECT ref FROM workflow_register_action('bench.step');
+         SELECT count(*) FROM workflow_define($yaml${yaml}$yaml$);
+         SELECT count(workflow_start('bench.graph')) FROM generate_series(1, {executions})"
+    )
+}
+
+/// Reports tasks as completed, and claims as many as a batch has.
+pub async fn turn(connection: &mut PgConnection, held: Vec<(i64, i64)>, batch: i32) -> Result<Vec<(i64, i64)>> {
+    let (tasks, leases): (Vec<i64>, Vec<i64>) = held.into_iter().unzip();
+    let sql = "SELECT task, lease_token FROM workflow_finish_and_claim('w', ARRAY(
+          SELECT ROW(d.task, d.lease, 'completed', '{\"note\": \"pack and send it, carefully\"}', NULL, NULL, NULL, NULL, NULL)::workflow.outcome
+          FROM unnest($1::bigint[], $2::bigint[]) AS d(task, lease)), $3)
+        WHERE state = 'claimed'";
+    let rows = sqlx::query(sql).bind(tasks).bind(leases).bind(batch).fetch_all(connection).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
