@@ -68,7 +68,7 @@ async fn pending_reports_come_before_what_anybody_does() {
     with_database(async |db| {
         let (mut session, mut holder) = (Session::new(db).await, Session::new(db).await);
         for what in ["report", "tick", "pause", "cancel", "signal"] {
-            let rest = format!("{JOIN}").replace(
+            let rest = JOIN.replace(
                 "tasks:\n",
                 "tasks:\n  - {name: wait, wait_for: {signal: go}}\n  - {name: slow, action: demo.c}\n",
             );

@@ -32,8 +32,9 @@ type Result<T> = std::result::Result<T, Error>;
 const WORKERS: &[u32] = &[1, 2, 4, 8, 16];
 /// Numbers of tasks that a worker reports and claims at once.
 const BATCHES: &[u32] = &[1, 10, 100];
-/// Number of executions of a run: sessions that compile their graph are but a small part of it.
-const EXECUTIONS: u32 = 10;
+/// Number of executions of a run, times the batch, but not more than 50 of them: that sessions begin and compile the graph is to be
+/// a small part of it.
+const EXECUTIONS: u32 = 5;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -61,7 +62,7 @@ async fn measure() -> Result<()> {
                 let mut speeds = [Vec::new(), Vec::new()];
                 for _ in 0..settings.rounds {
                     for (side, speeds) in [Side::Ours, Side::ByHand].into_iter().zip(&mut speeds) {
-                        speeds.push(run::speed(&server, side, &graph, executions, *workers, *batch).await?);
+                        speeds.push(run::speed(&server, side, &graph, (executions * batch).min(50), *workers, *batch).await?);
                     }
                 }
                 let [ours, by_hand] = speeds.map(median);
