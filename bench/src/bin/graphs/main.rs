@@ -62,7 +62,9 @@ async fn measure() -> Result<()> {
                 let mut speeds = [Vec::new(), Vec::new()];
                 for _ in 0..settings.rounds {
                     for (side, speeds) in [Side::Ours, Side::ByHand].into_iter().zip(&mut speeds) {
-                        speeds.push(run::speed(&server, side, &graph, (executions * batch).min(50), *workers, *batch).await?);
+                        speeds.push(
+                            run::speed(&server, side, &graph, (executions * batch).min(50), *workers, *batch).await?,
+                        );
                     }
                 }
                 let [ours, by_hand] = speeds.map(median);

@@ -3,9 +3,11 @@
 /// For each task, those that it waits for, which have lower numbers.
 pub type Graph = Vec<Vec<usize>>;
 
+/// Makes a graph.
+type Shape = fn() -> Graph;
+
 /// All shapes, by name.
-pub const SHAPES: [(&str, fn() -> Graph); 4] =
-    [("wide", wide), ("layered", layered), ("montage", montage), ("random", random)];
+pub const SHAPES: [(&str, Shape); 4] = [("wide", wide), ("layered", layered), ("montage", montage), ("random", random)];
 
 /// One task, 900 that follow it, and one that waits for all of these.
 fn wide() -> Graph {
