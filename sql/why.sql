@@ -216,11 +216,15 @@ BEGIN
               WHERE n.next -> 'do' ? (tasks -> (a.arrivals ->> 'node')::int ->> 'name'))
             ORDER BY t.place) AS missing
     FROM jsonb_array_elements(run.state -> 'joins') AS a(arrivals)
-    -- A bit a task.
+    -- One bit per task, in words of 32 bits; a negative number stands for so many words without tasks.
     CROSS JOIN LATERAL (
-      SELECT ARRAY(SELECT t.task ->> 'name' FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
-                   WHERE coalesce((a.arrivals -> 'tasks' ->> ((t.place - 1) / 32)::int)::bigint, 0) >> ((t.place - 1) % 32)::int & 1 = 1
-                   ORDER BY t.place) AS arrived) AS named
+      SELECT ARRAY(
+        SELECT t.task ->> 'name'
+        FROM (SELECT s.word::bigint AS word, sum(greatest(-(s.word::bigint), 1)) OVER (ORDER BY s.place) - 1 AS number
+              FROM jsonb_array_elements_text(a.arrivals -> 'tasks') WITH ORDINALITY AS s(word, place)) AS w
+        JOIN jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
+          ON w.word > 0 AND (t.place - 1) / 32 = w.number AND w.word >> ((t.place - 1) % 32)::int & 1 = 1
+        ORDER BY t.place) AS arrived) AS named
     WHERE a.arrivals ->> 'fired' IS DISTINCT FROM 'true') AS j;
 END $$;
 COMMENT ON FUNCTION workflow.why_joins(workflow.workflow_execution) IS 'The joins that something has arrived at, and what they wait for.';

@@ -374,3 +374,23 @@ async fn why_is_bounded_and_refuses_what_it_cannot_answer() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_a_join_far_down_a_long_workflow_it_says_who_has_arrived() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let mut rest = "tasks:\n".to_owned();
+        for task in 0..100 {
+            let next = if task >= 97 { ", on_success: last" } else { "" };
+            let action = if task >= 97 { "demo.b" } else { "demo.a" };
+            rest += &format!("  - {{name: t{task}, action: {action}{next}}}\n");
+        }
+        rest += "  - {name: last, join: all, action: demo.c}\n";
+        let id = session.begin(&rest).await;
+        let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w', 10, '{demo.b}')").await;
+        session.complete(&tasks[1], json!(null)).await;
+        let why: String = session.value(format!("SELECT why FROM workflow_why({id}, 1000) WHERE task = 'last'")).await;
+        assert_eq!(why, "waits for t97, t99; t98 has arrived");
+    })
+    .await;
+}

@@ -3,12 +3,55 @@
 use crate::graph::NodeId;
 use serde::{Deserialize, Serialize};
 
+/// Maximum number of words that are read: many more than any graph needs.
+const MOST_WORDS: usize = 1 << 16;
+
 /// A set of tasks of a graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "Vec<i64>", try_from = "Vec<i64>")]
 pub struct NodeSet {
-    /// Task n is bit n % 32 of word n / 32. Words of 32 bits are exact in any JSON reader.
+    /// Task n is bit n % 32 of word n / 32.
     words: Vec<u32>,
+}
+
+/// As stored: words of 32 bits are exact in any JSON reader, and a negative number stands for so many words without tasks. What has
+/// arrived at a join is few tasks close to each other, wherever in the graph.
+impl From<NodeSet> for Vec<i64> {
+    fn from(set: NodeSet) -> Vec<i64> {
+        let mut stored = Vec::new();
+        for word in set.words {
+            match (word, stored.last_mut()) {
+                (0, Some(run)) if *run < 0 => *run -= 1,
+                (0, _) => stored.push(-1),
+                (word, _) => stored.push(i64::from(word)),
+            }
+        }
+        stored
+    }
+}
+
+/// Why stored words are no set.
+#[derive(Debug, thiserror::Error)]
+#[error("a set of tasks contains {0}")]
+pub struct NoSet(i64);
+
+impl TryFrom<Vec<i64>> for NodeSet {
+    type Error = NoSet;
+
+    fn try_from(stored: Vec<i64>) -> Result<NodeSet, NoSet> {
+        let mut words = Vec::new();
+        for number in stored {
+            match u32::try_from(number) {
+                Ok(word) => words.push(word),
+                Err(_) => {
+                    let run = number.checked_neg().and_then(|run| usize::try_from(run).ok());
+                    let run = run.filter(|run| words.len() + run <= MOST_WORDS).ok_or(NoSet(number))?;
+                    words.resize(words.len() + run, 0);
+                }
+            }
+        }
+        Ok(NodeSet { words })
+    }
 }
 
 impl NodeSet {
@@ -69,5 +112,17 @@ mod tests {
         let stored = serde_json::to_string(&set).unwrap();
         assert_eq!(stored, "[1,2]");
         assert_eq!(serde_json::from_str::<NodeSet>(&stored).unwrap(), set);
+    }
+
+    #[test]
+    fn runs_of_words_without_tasks_are_stored_as_their_length() {
+        let mut set = NodeSet::default();
+        [900, 901, 1000].into_iter().for_each(|node| set.insert(node));
+        let stored = serde_json::to_string(&set).unwrap();
+        assert_eq!(stored, "[-28,48,-2,256]");
+        assert_eq!(serde_json::from_str::<NodeSet>(&stored).unwrap(), set);
+        for broken in ["[-9223372036854775808]", "[4294967296]", "[-40000,-40000]"] {
+            assert!(serde_json::from_str::<NodeSet>(broken).is_err(), "{broken}");
+        }
     }
 }
