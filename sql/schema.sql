@@ -489,7 +489,7 @@ CREATE TABLE workflow.pending_report (
   part int NOT NULL,
   workflow_execution bigint NOT NULL,
   task bigint NOT NULL,
-  place int NOT NULL,
+  place bigint NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (part, workflow_execution, task),
   CONSTRAINT pending_report_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
@@ -500,7 +500,7 @@ COMMENT ON TABLE workflow.pending_report IS
 COMMENT ON COLUMN workflow.pending_report.part IS 'The part of the task.';
 COMMENT ON COLUMN workflow.pending_report.workflow_execution IS 'The workflow execution that the task belongs to.';
 COMMENT ON COLUMN workflow.pending_report.task IS 'The completed task execution.';
-COMMENT ON COLUMN workflow.pending_report.place IS 'Its place among the reports of the same call.';
+COMMENT ON COLUMN workflow.pending_report.place IS 'Its place in the order of completion: microseconds of the server''s clock when it was reported, plus its place in the call.';
 COMMENT ON COLUMN workflow.pending_report.created IS 'When it was reported.';
 
 CREATE TABLE workflow.event (

@@ -340,12 +340,13 @@ BEGIN
   SELECT count(*), min(p.created) INTO pending, since FROM workflow.pending_report p
   WHERE p.part = run.part AND p.workflow_execution = run.id;
   IF pending > 0 THEN
-    SELECT l.pid INTO holder FROM workflow.workflow_execution w
+    -- A prepared transaction has no process.
+    SELECT coalesce(l.pid, 0) INTO holder FROM workflow.workflow_execution w
     JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = w.xmax AND l.granted
     WHERE w.part = run.part AND w.id = run.id LIMIT 1;
     RETURN QUERY SELECT format('reports of %s completed tasks wait to be processed since %s%s', pending, workflow.say_time(since),
-        ': process ' || holder || ' has locked the execution'),
-      CASE WHEN holder IS NULL THEN 'the next claim or workflow_tick processes them'
+        CASE WHEN holder = 0 THEN ': a prepared transaction has locked the execution' ELSE ': process ' || holder || ' has locked the execution' END),
+      CASE WHEN holder = 0 THEN 'SELECT * FROM pg_prepared_xacts' WHEN holder IS NULL THEN 'the next claim or workflow_tick processes them'
         ELSE format('SELECT query, state, xact_start FROM pg_stat_activity WHERE pid = %s', holder) END;
   END IF;
   IF run.status = 'running' AND run.due_at <= now THEN

@@ -9,10 +9,10 @@ WITH lost AS MATERIALIZED (
     SELECT t.part, t.id, t.status, t.lease FROM workflow.workflow_task_execution t
     WHERE t.part = l.part AND t.id = o.id OFFSET 0) AS t
   WHERE t.status = 'running' AND t.lease = l.token)
-SELECT t.id, t.lease, t.workflow_execution
+SELECT t.id, t.lease, t.workflow_execution, t.task_name, t.route, t.visit, t.task_index IS NOT NULL
 FROM lost
 CROSS JOIN LATERAL (
-  SELECT t.id, t.lease, t.workflow_execution, t.status FROM workflow.workflow_task_execution t
+  SELECT t.id, t.lease, t.workflow_execution, t.status, t.task_name, t.route, t.visit, t.task_index FROM workflow.workflow_task_execution t
   WHERE t.part = lost.part AND t.id = lost.id FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS t
 WHERE t.status = 'running' AND t.lease = lost.lease
 ORDER BY t.id

@@ -1,6 +1,6 @@
 -- Makes tasks whose lease has expired claimable again if their workflow execution, which is locked, is running, or if they close
--- it, or if they have an undo, so that it must be known whether they were done; unless they have now been lost as often as they may ($3: where the task says nothing). Counts the loss. Returns for each
--- task whether it is claimable again, how often it was lost, and who lost it last.
+-- it, or if they have an undo, so that it must be known whether they were done; unless they have now been lost as often as they may
+-- ($3: where the task says nothing), or are not needed any more ($4). Counts the loss. Returns for each task whether it is claimable again, how often it was lost, and who lost it last.
 UPDATE workflow.workflow_task_execution t
 SET lost_leases = t.lost_leases + 1, last_worker = coalesce(l.worker, t.last_worker), updated = $2,
     status = CASE WHEN o.again THEN 'scheduled'::workflow.execution_status ELSE t.status END,
@@ -10,7 +10,7 @@ SET lost_leases = t.lost_leases + 1, last_worker = coalesce(l.worker, t.last_wor
     queue_at = CASE WHEN o.again AND NOT o.paused THEN $2 - t.priority * interval '1 minute' END
 FROM (
   SELECT t.part, t.id, w.paused,
-    (w.status = 'running' OR t.closing OR t.undo IS NOT NULL) AND t.lost_leases + 1 < coalesce(t.max_lost_leases, $3) AS again
+    (w.status = 'running' OR t.closing OR t.undo IS NOT NULL) AND t.lost_leases + 1 < coalesce(t.max_lost_leases, $3) AND o.id <> ALL ($4::bigint[]) AS again
   FROM pg_catalog.unnest($1::bigint[]) AS o(id)
   CROSS JOIN LATERAL (
     SELECT t.part, t.id, t.workflow_execution, t.closing, t.lost_leases, t.max_lost_leases, t.undo

@@ -59,7 +59,7 @@ pub fn control(
         Action::Cancel | Action::ForceCancel if family.over => {
             return is("cancelled", "only executions that have not ended can be cancelled", status.name());
         }
-        Action::Cancel if status == Status::Canceling => {}
+        Action::Cancel if status == Status::Canceling => family.cancel_again()?,
         Action::Cancel if status != Status::Running => tell_closing(execution, status),
         Action::Cancel => {
             // It comes first: those that the cancel reaches are told by the one that it reached before.
@@ -67,7 +67,7 @@ pub fn control(
             family.advance.tell(family.id, |conductor| conductor.cancel())?;
             settle(&mut family.advance, None)?;
         }
-        Action::ForceCancel if family.is_forced() => {}
+        Action::ForceCancel if family.is_forced() => family.cancel_again()?,
         Action::ForceCancel => {
             let detail = Some(r#"{"force": true}"#.to_owned());
             log(client, execution, "cancel", reason, detail, Vec::new(), now)?;
@@ -87,6 +87,13 @@ fn tell_closing(execution: i64, status: Status) {
 }
 
 impl Family<'_, '_> {
+    /// What was passed over by the cancel because somebody was reporting it may be there still.
+    fn cancel_again(&mut self) -> Result<(), Error> {
+        self.advance.tell(self.id, |conductor| conductor.cancel_again())?;
+        settle(&mut self.advance, None)?;
+        Ok(())
+    }
+
     fn is_forced(&self) -> bool {
         self.advance.execution(self.id).is_some_and(|execution| execution.state.forced)
     }

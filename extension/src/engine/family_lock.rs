@@ -53,7 +53,11 @@ pub fn lock<'c, 'conn>(
         }
     };
     let (descendants, unvisited) = lock_descendants(client, id, execution)?;
-    take_up(client, now, [&[id], &ancestors[..], &descendants[..]].concat(), None)?;
+    let taken = take_up(client, now, [&[id], &ancestors[..], &descendants[..]].concat(), None)?;
+    let ended = match taken.reports {
+        0 => ended,
+        _ => statements::run(client, include_str!("../../queries/has_ended.sql"), &[execution.into()])?.first(),
+    };
     let mut advance = Advance::new(client, now, BTreeMap::new());
     advance.load([&[id], &ancestors[..], &descendants[..]].concat())?;
     Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants, unvisited })

@@ -25,7 +25,8 @@ pub fn may_be_pending(outcomes: &[Outcome], places: &BTreeMap<i64, Place>) -> BT
     let (mut may, mut must_wait) = (BTreeSet::new(), BTreeSet::new());
     for outcome in outcomes {
         let Some(place) = outcome.task.and_then(|task| places.get(&task)) else { continue };
-        if place.is_final && outcome.is_done() {
+        // What is refused whatever its execution says need not wait either.
+        if place.is_final && outcome.is_done() || outcome.is_too_much() {
             may.insert(place.run);
         } else {
             must_wait.insert(place.run);

@@ -248,6 +248,11 @@ impl Outcome {
         }
     }
 
+    /// Whether it is refused because something in it is out of bounds.
+    pub fn is_too_much(&self) -> bool {
+        self.task.is_some_and(|task| self.is_out_of_bounds(task).is_some())
+    }
+
     /// Why no expression can use what it yielded.
     pub fn obstacle(&self) -> Option<&'static str> {
         self.result.into_iter().chain(self.error).find_map(Jsonb::obstacle)

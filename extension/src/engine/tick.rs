@@ -20,12 +20,13 @@ use crate::pg::clock;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
-use crate::pg::rows::numbers;
+use crate::pg::rows::{Rows, numbers};
 use crate::pg::statements;
 use crate::queue::asking::check_parts;
 use crate::settings;
 use conductor::engine::commands::Reach;
-use conductor::engine::state::Status;
+use conductor::engine::rest::is_lost_needlessly;
+use conductor::engine::state::{Status, TaskKey};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -95,15 +96,19 @@ pub fn expire_leases(
     let mut rows = statements::run(client, include_str!("../../queries/load_lost_tasks.sql"), &arguments())?;
     let mut lost = Vec::new();
     while rows.next().is_some() {
-        lost.extend(rows.get::<i64>(1)?.zip(rows.get::<i64>(3)?));
+        lost.push(LostTask::read(&rows)?);
     }
-    let locked = lock_runs(client, lost.iter().map(|(task, _)| *task).collect())?;
-    let lost: Vec<i64> = lost.into_iter().filter(|(_, run)| locked.contains(run)).map(|(task, _)| task).collect();
+    let locked = lock_runs(client, lost.iter().map(|task| task.id).collect())?;
+    lost.retain(|task| locked.contains(&task.run));
     let mut freed = 0;
     if !lost.is_empty() {
+        let needless = needless(client, now, &lost)?;
+        let lost: Vec<i64> = lost.into_iter().map(|task| task.id).collect();
         let arguments = || [lost.clone().into(), now.into(), settings::max_lost_leases().into()];
         statements::run(client, include_str!("../../queries/log_expired_leases.sql"), &arguments())?;
-        let mut counted = statements::run(client, include_str!("../../queries/requeue_tasks.sql"), &arguments())?;
+        let [lost, now_, most] = arguments();
+        let arguments = [lost, now_, most, needless.into()];
+        let mut counted = statements::run(client, include_str!("../../queries/requeue_tasks.sql"), &arguments)?;
         let mut abandoned = Vec::new();
         while counted.next().is_some() {
             if counted.get::<bool>(2)? == Some(true) {
@@ -123,6 +128,44 @@ pub fn expire_leases(
     }
     statements::run(client, include_str!("../../queries/delete_spent_leases.sql"), &arguments())?;
     Ok(freed)
+}
+
+/// A running task whose lease has ended.
+struct LostTask {
+    id: i64,
+    run: i64,
+    name: String,
+    route: u32,
+    visit: u32,
+    is_item: bool,
+}
+
+impl LostTask {
+    /// Reads one from a row of `load_lost_tasks`.
+    fn read(row: &Rows) -> Result<LostTask, Error> {
+        Ok(LostTask {
+            id: row.get::<i64>(1)?.unwrap_or_default(),
+            run: row.get::<i64>(3)?.unwrap_or_default(),
+            name: row.get::<String>(4)?.unwrap_or_default(),
+            route: row.get::<i32>(5)?.unwrap_or_default() as u32,
+            visit: row.get::<i32>(6)?.unwrap_or_default() as u32,
+            is_item: row.get::<bool>(7)? == Some(true),
+        })
+    }
+}
+
+/// Returns those of some lost tasks, of executions that are locked, that are not needed any more. Most of these have ended when that
+/// became so; but a task that was being reported at that moment was passed over, and its report may not have been committed.
+fn needless(client: &SpiClient, now: TimestampWithTimeZone, lost: &[LostTask]) -> Result<Vec<i64>, Error> {
+    let mut advance = Advance::new(client, now, BTreeMap::new());
+    advance.load(lost.iter().map(|task| task.run).collect::<BTreeSet<_>>().into_iter().collect())?;
+    let is_needless = |task: &&LostTask| {
+        let Some(run) = advance.runs.get(&task.run) else { return false };
+        let Some(node) = run.graph.find(&task.name) else { return false };
+        let key = TaskKey { node, route: task.route, visit: task.visit };
+        is_lost_needlessly(&run.graph, &run.before, key, task.is_item)
+    };
+    Ok(lost.iter().filter(is_needless).map(|task| task.id).collect())
 }
 
 /// Takes tasks out of the queue of a part, from a place in it on, whose execution was paused or stopped while somebody claimed

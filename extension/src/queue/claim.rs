@@ -19,6 +19,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
+/// Number of executions whose pending reports a claim takes up at least, if there are so many.
+const TAKEN_UP: i32 = 100;
+
 /// What a call has claimed so far.
 struct Claimed {
     tasks: Vec<Handed>,
@@ -47,7 +50,7 @@ pub fn claim(
     // The queue is exhausted: look for reports that nobody has processed, and for expired leases.
     if !claimed.is_full() {
         let parts = asking.parts.clone();
-        if take_up_all(client, now, asking.wanted as i32, &parts, None)?.reports > 0 {
+        if take_up_all(client, now, (asking.wanted as i32).max(TAKEN_UP), &parts, None)?.reports > 0 {
             claim_parts(client, now, asking, &mut claimed)?;
         }
     }

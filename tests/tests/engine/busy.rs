@@ -75,8 +75,7 @@ async fn pending_reports_come_before_what_anybody_does() {
             let id = session.begin(&rest).await;
             let [a, b, c, slow] = session.claim_named(["a", "b", "c", "slow"]).await;
             hold(&mut holder, id).await;
-            for (second, task) in [&b, &c, &a].into_iter().enumerate() {
-                session.at(second as f64).await;
+            for task in [&b, &c, &a] {
                 assert_eq!(session.complete(task, json!(null)).await, "completed");
             }
             holder.run("COMMIT").await;
@@ -284,6 +283,124 @@ async fn the_end_of_a_called_execution_can_be_pending() {
         session.complete(&after, json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
         assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+/// Executions that somebody has locked do not keep others from being looked at, however few a call looks at.
+#[tokio::test]
+async fn executions_that_are_locked_do_not_take_the_place_of_others() {
+    with_database(async |db| {
+        let (mut session, mut holder) = (Session::new(db).await, Session::new(db).await);
+        session.define("tasks: [{name: x, action: demo.a, on_success: y}, {name: y, action: demo.b}]").await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[6]))").await;
+        let mut tasks = session.claim(6).await;
+        tasks.sort_by_key(|task| task.task);
+        for way in ["SELECT count(*) FROM workflow_claim('w', 1)", "SELECT workflow_tick(1)::bigint"] {
+            holder.run("BEGIN; SELECT FROM workflow.workflow_execution FOR NO KEY UPDATE").await;
+            let last = tasks.pop().unwrap();
+            for task in tasks[..3].iter().chain([&last]) {
+                assert_eq!(session.complete(task, json!(null)).await, "completed");
+            }
+            holder.run("COMMIT; BEGIN").await;
+            let locked = tasks[..3].iter().map(|task| task.execution.to_string()).collect::<Vec<_>>().join(", ");
+            holder.run(format!("SELECT FROM workflow.workflow_execution WHERE id IN ({locked}) FOR NO KEY UPDATE")).await;
+            assert_eq!(session.value::<i64>(way).await, 1, "{way}");
+            assert_eq!(session.value::<i64>(format!("SELECT count(*) FROM workflow.workflow_task_execution WHERE workflow_execution = {} AND task_name = 'y'", last.execution)).await, 1);
+            holder.run("COMMIT").await;
+        }
+        session.run("SELECT workflow_tick()").await;
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+/// A task that was passed over because it was being reported, and whose report was rolled back, is not needed either.
+#[tokio::test]
+async fn what_was_passed_over_as_needless_is_not_taken_over() {
+    with_database(async |db| {
+        let (mut session, mut reporter, mut holder) =
+            (Session::new(db).await, Session::new(db).await, Session::new(db).await);
+        for (rest, names) in [
+            (
+                "tasks:
+  - {name: x, action: demo.a, on_success: j}
+  - {name: y, action: demo.a, on_success: j}
+  - {name: j, join: {count: 1, rest: cancel}, action: demo.b}
+",
+                ["x", "y"],
+            ),
+            (
+                "tasks:
+  - {name: x, action: demo.a, with_items: {items: [1, 2], min_successes: 1, rest: cancel_running}, on_success: j}
+  - {name: j, action: demo.b}
+",
+                ["x", "x"],
+            ),
+        ] {
+            let id = session.begin(rest).await;
+            let [x, y] = session.claim_named(names).await;
+            hold(&mut holder, id).await;
+            reporter.run("BEGIN").await;
+            assert_eq!(reporter.complete(&y, json!(null)).await, "completed");
+            assert_eq!(session.complete(&x, json!(null)).await, "completed");
+            holder.run("COMMIT").await;
+            session.run("SELECT workflow_tick()").await;
+            reporter.run("ROLLBACK").await;
+            session.at(40.0).await;
+            session.run("SELECT workflow_tick()").await;
+            session.work("j", json!(null)).await;
+            session.assert_ended(id, "completed", json!(null)).await;
+            assert_sound(&mut session).await;
+            session.at(0.0).await;
+        }
+    })
+    .await;
+}
+
+/// A cancel that is repeated reaches what the first one passed over.
+#[tokio::test]
+async fn a_repeated_cancel_takes_away_what_was_being_reported_at_the_first() {
+    with_database(async |db| {
+        let (mut session, mut reporter, mut holder) =
+            (Session::new(db).await, Session::new(db).await, Session::new(db).await);
+        for call in ["workflow_cancel({})", "workflow_cancel({}, force => true)"] {
+            let id = session.begin("cancellation_policy: cancel_running\ntasks: [{name: x, action: demo.a}]").await;
+            let call = call.replace("{}", &id.to_string());
+            let [x] = session.claim_named(["x"]).await;
+            hold(&mut holder, id).await;
+            reporter.run("BEGIN").await;
+            assert_eq!(reporter.complete(&x, json!(null)).await, "completed");
+            holder.run("COMMIT").await;
+            assert_eq!(session.value::<String>(format!("SELECT {call}::text")).await, "canceling");
+            reporter.run("ROLLBACK").await;
+            assert_eq!(session.value::<String>(format!("SELECT {call}::text")).await, "cancelled");
+            session.assert_ended(id, "cancelled", json!(null)).await;
+            assert_sound(&mut session).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn control_sees_the_end_that_was_pending_and_a_result_that_is_too_large_is_refused_at_once() {
+    with_database(async |db| {
+        let (mut session, mut holder) = (Session::new(db).await, Session::new(db).await);
+        session.run("SET lock_timeout = '1s'").await;
+        let id = session.begin("tasks: [{name: x, action: demo.a}]").await;
+        let [x] = session.claim_named(["x"]).await;
+        hold(&mut holder, id).await;
+        let large = format!(
+            "SELECT workflow_complete({}, {}, to_jsonb(repeat('x', 1 + current_setting('pg_workflow.max_result_bytes')::int)))",
+            x.task, x.lease_token
+        );
+        assert_eq!(session.refused(large).await.code().1, "WF614");
+        assert_eq!(session.complete(&x, json!(null)).await, "completed");
+        holder.run("COMMIT").await;
+        let refused = session.refused(format!("SELECT workflow_pause({id})")).await;
+        assert_eq!(refused.code().1, "WF611", "{refused:?}");
+        session.run("SELECT workflow_tick()").await;
+        session.assert_ended(id, "completed", json!(null)).await;
     })
     .await;
 }

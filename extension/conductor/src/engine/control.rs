@@ -62,6 +62,18 @@ impl Conductor<'_> {
         self.run();
     }
 
+    /// Takes away once more what a cancel takes away, if somebody was claiming or reporting it at that moment.
+    pub fn cancel_again(&mut self) {
+        let reach = match self.execution.status {
+            _ if self.execution.has_ended() => return,
+            _ if self.execution.state.forced => Reach::Everything,
+            Status::Canceling if self.graph.cancellation_policy == CancellationPolicy::CancelRunning => Reach::Forward,
+            _ => return,
+        };
+        (self.changes.withdraw.tasks, self.changes.void) = (reach, reach);
+        self.run();
+    }
+
     fn begin_cancel(&mut self) {
         if self.execution.status == Status::Running && self.execution.state.verdict.is_some() {
             self.execution.state.verdict = Some(Status::Cancelled);

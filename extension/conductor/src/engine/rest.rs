@@ -3,15 +3,25 @@
 
 use crate::engine::commands::{Rest, Start};
 use crate::engine::conductor::Conductor;
-use crate::engine::state::{Progress, TaskKey};
+use crate::engine::facts::Facts;
+use crate::engine::state::{Execution, Progress, TaskKey};
 use crate::expression::Data;
-use crate::graph::{Items, NodeId};
+use crate::graph::{Graph, Items, NodeId};
 use crate::language::definition::{ItemCount, Rest as Rule};
 
 /// Returns the error of a task or item that was cancelled because it was not needed any more.
 pub fn not_needed() -> Data {
     let message = Data::from("enough others have completed");
     Data::from_pairs([("type", Data::from("not_needed")), ("message", message)])
+}
+
+/// Whether nobody need take over a task whose worker is lost, or one of its items: it is on the way to a join that has fired and
+/// cancels the rest, or enough of its items have completed.
+pub fn is_lost_needlessly(graph: &Graph, execution: &Execution, key: TaskKey, is_item: bool) -> bool {
+    let facts = Facts::default();
+    let conductor = Conductor::new(graph, &facts, execution.clone());
+    let progress = execution.state.items.iter().find(|progress| progress.key == key);
+    conductor.is_needless(key.node, key.route) || is_item && progress.is_some_and(Progress::has_enough)
 }
 
 impl Conductor<'_> {
