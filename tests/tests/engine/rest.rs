@@ -239,16 +239,16 @@ async fn failures_on_the_way_to_a_join_that_has_fired_do_not_matter() {
         let mut session = Session::new(db).await;
         let ways = "tasks:
   - {name: a, action: demo.a, on_success: first}
-  - {name: x, action: demo.b, on_success: first, on_failure: mend}
-  - {name: mend, action: demo.c, on_success: first}
+  - {name: x, action: demo.b, on_success: first, on_failure: repair}
+  - {name: repair, action: demo.c, on_success: first}
   - {name: first, join: {count: 1, rest: cancel}, action: demo.d}
 ";
         let id = session.begin(ways).await;
         let [a, x] = session.claim_named(["a", "x"]).await;
         session.fail(&x, json!(null)).await;
-        let [mend] = session.claim_named(["mend"]).await;
+        let [repair] = session.claim_named(["repair"]).await;
         session.complete(&a, json!(null)).await;
-        assert_eq!(session.fail(&mend, json!(null)).await, "failed");
+        assert_eq!(session.fail(&repair, json!(null)).await, "failed");
         session.work("first", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
 
@@ -256,8 +256,8 @@ async fn failures_on_the_way_to_a_join_that_has_fired_do_not_matter() {
         let id = session
             .begin(
                 &ways
-                    .replace("  - {name: mend, action: demo.c, on_success: first}\n", "")
-                    .replace(", on_failure: mend", ""),
+                    .replace("  - {name: repair, action: demo.c, on_success: first}\n", "")
+                    .replace(", on_failure: repair", ""),
             )
             .await;
         let [a, x] = session.claim_named(["a", "x"]).await;

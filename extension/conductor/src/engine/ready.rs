@@ -69,7 +69,7 @@ impl Conductor<'_> {
 
     /// Whether nothing starts any more on the ways forward.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.execution.status != Status::Running || self.execution.state.verdict.is_some()
+        self.execution.has_stopped()
     }
 
     /// Keeps a task that does not start for a rerun.

@@ -3,9 +3,9 @@
 
 use crate::engine::commands::{Rest, Start};
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::Facts;
 use crate::engine::state::{Execution, Progress, TaskKey};
 use crate::expression::Data;
+use crate::graph::node_set::NodeSet;
 use crate::graph::{Graph, Items, NodeId};
 use crate::language::definition::{ItemCount, Rest as Rule};
 
@@ -15,23 +15,25 @@ pub fn not_needed() -> Data {
     Data::from_pairs([("type", Data::from("not_needed")), ("message", message)])
 }
 
-/// Whether nobody need take over a task whose worker is lost, or one of its items: it is on the way to a join that has fired and
-/// cancels the rest, or enough of its items have completed.
+/// Whether it does not matter how a task ends, given its route: it is on the way to a join that has fired and cancels the
+/// rest. What closes an execution matters once that has stopped.
+fn is_needless(graph: &Graph, execution: &Execution, node: NodeId, route: u32) -> bool {
+    let is_before =
+        |(join, before): &(NodeId, NodeSet)| before.contains(node) && execution.state.has_fired(*join, route);
+    graph.cancelling_joins.iter().any(is_before) && !(graph.node(node).closing && execution.has_stopped())
+}
+
+/// Whether nobody need take over a task whose worker is lost, or one of its items: how it ends does not matter, or enough of its
+/// items have completed.
 pub fn is_lost_needlessly(graph: &Graph, execution: &Execution, key: TaskKey, is_item: bool) -> bool {
-    let facts = Facts::default();
-    let conductor = Conductor::new(graph, &facts, execution.clone());
-    let progress = execution.state.items.iter().find(|progress| progress.key == key);
-    conductor.is_needless(key.node, key.route) || is_item && progress.is_some_and(Progress::has_enough)
+    let progress = || execution.state.items.iter().find(|progress| progress.key == key);
+    is_needless(graph, execution, key.node, key.route) || is_item && progress().is_some_and(Progress::has_enough)
 }
 
 impl Conductor<'_> {
-    /// Whether it does not matter how a task ends, given its route: it is on the way to a join that has fired and cancels the
-    /// rest. What closes an execution matters once that has stopped.
+    /// Whether it does not matter how a task ends, given its route.
     pub(crate) fn is_needless(&self, node: NodeId, route: u32) -> bool {
-        let joins = self.graph.cancelling_joins.iter();
-        let mut needless =
-            joins.filter(|(join, before)| before.contains(node) && self.execution.state.has_fired(*join, route));
-        needless.next().is_some() && (!self.graph.node(node).closing || !self.has_stopped())
+        is_needless(self.graph, &self.execution, node, route)
     }
 
     /// Cancels what a join that has fired makes needless.

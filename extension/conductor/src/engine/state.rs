@@ -144,6 +144,11 @@ impl Execution {
         self.state.undo.as_ref().is_some_and(|undo| matches!(undo.phase, Phase::Failed | Phase::Stopped))
     }
 
+    /// Whether nothing new starts on the ways forward.
+    pub fn has_stopped(&self) -> bool {
+        self.status != Status::Running || self.state.verdict.is_some()
+    }
+
     /// Whether it has stopped, and nothing of it waits or runs.
     pub fn has_ended(&self) -> bool {
         self.status != Status::Running && self.state.live == 0
