@@ -96,7 +96,8 @@ COMMENT ON FUNCTION workflow.store_definition(text, text, text, text, jsonb, jso
 REVOKE ALL ON FUNCTION workflow.store_definition(text, text, text, text, jsonb, jsonb, jsonb, text[], boolean, text, jsonb, bytea, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_register_action(ref text, label text DEFAULT NULL, description text DEFAULT NULL,
-  entrypoint text DEFAULT NULL, runtime bigint DEFAULT NULL, param_schema jsonb DEFAULT NULL, out_schema jsonb DEFAULT NULL)
+  entrypoint text DEFAULT NULL, runtime bigint DEFAULT NULL, param_schema jsonb DEFAULT NULL, out_schema jsonb DEFAULT NULL,
+  limits jsonb DEFAULT NULL)
 RETURNS SETOF workflow.action
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -111,15 +112,16 @@ BEGIN
   END IF;
   pack_id := workflow.upsert_pack(pack_ref, now);
   RETURN QUERY
-  INSERT INTO workflow.action AS a (ref, pack, pack_ref, label, description, entrypoint, runtime, param_schema, out_schema, created, updated)
+  INSERT INTO workflow.action AS a (ref, pack, pack_ref, label, description, entrypoint, runtime, param_schema, out_schema, limits, created, updated)
   VALUES (workflow_register_action.ref, pack_id, pack_ref, coalesce(workflow_register_action.label, workflow_register_action.ref),
     coalesce(workflow_register_action.description, ''), coalesce(workflow_register_action.entrypoint, ''), workflow_register_action.runtime,
-    workflow_register_action.param_schema, workflow_register_action.out_schema, now, now)
+    workflow_register_action.param_schema, workflow_register_action.out_schema,
+    workflow.require_limits(workflow_register_action.limits), now, now)
   ON CONFLICT ON CONSTRAINT action_ref_key DO UPDATE
   SET label = excluded.label, description = excluded.description, entrypoint = excluded.entrypoint, runtime = excluded.runtime,
-      param_schema = excluded.param_schema, out_schema = excluded.out_schema, updated = excluded.updated
+      param_schema = excluded.param_schema, out_schema = excluded.out_schema, limits = excluded.limits, updated = excluded.updated
   RETURNING a.*;
 END $$;
-COMMENT ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb) IS
-  'Registers an action that workers can execute, and its pack if there is none; if the ref exists, all its properties are replaced. ref: pack.name, lowercase. label: null: the ref. param_schema and out_schema: JSON Schemas of input and result. Returns the action''s row. Errors: WF613 for a ref that is null or malformed; WF617 if a workflow has that ref.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb, jsonb) IS
+  'Registers an action that workers can execute, and its pack if there is none; if the ref exists, all its properties are replaced. ref: pack.name, lowercase. label: null: the ref. param_schema and out_schema: JSON Schemas of input and result. limits: those that all its tasks are under, an array of names, or of objects with name and key, which may be a template that reads the input: [{"name": "payments", "key": "{{ input.tenant }}"}]. Tasks that exist already are not affected. Returns the action''s row. Errors: WF613 for a ref that is null or malformed, and for malformed limits; WF616 for a limit that does not exist; WF617 if a workflow has that ref.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb, jsonb) FROM PUBLIC;

@@ -10,6 +10,9 @@
 --                                                ├─< pending_report          its completed tasks that it has yet to process
 --                                                └─< event                   what happened to it, for people to read
 --   schedule    recurring starts             lease                           who holds which tasks, and until when
+--   limit_rule  how many tasks run at once,  limit_key ─< limit_slot         what is in use of a limit by one key: who runs, and
+--               or begin in a time                                           when the next may begin
+--   hold        what must not begin until a time
 --
 -- * Every table that grows with work has `part` (0..1023) in all its keys. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part, and only start, claim and tick take a part as an argument. A lease's id and
@@ -27,10 +30,14 @@
 -- * A report of a completed task that finds its execution locked by somebody else doesn't wait: it ends the task's row and adds
 --   a row of `pending_report`. Whoever locks the execution next takes these rows up first: removes them, and lets the conductor
 --   process them with its own reports.
+-- * A task under limits carries their names and keys, and is queued like any other. Whoever claims it takes a slot of each limit;
+--   if there is none, the task leaves the queue, and waits at the key (limit_key) until somebody frees a slot, or time does
+--   (limits.rs). What belongs to limits and holds is the server's, not a part's: it is in part 0.
 -- * Tasks that no worker executes are ended by the engine: a task without an action, a task that waits for a signal, and a
 --   task whose action is a workflow. Their rows are never in the queue.
 -- * Lock order: workflow_execution rows part by part, and by (depth, id) within a part, so callers come before the executions
---   they call; then their tasks; then leases, by (part, id). Three kinds of rows are locked with SKIP LOCKED, so nothing ever
+--   they call; then their tasks; then leases, by (part, id); then what belongs to limits, of which nobody ever waits for more than
+--   his own slots: limit keys and free slots are locked with SKIP LOCKED, too. Three other kinds of rows are locked with SKIP LOCKED, so nothing ever
 --   waits for them: tasks that are being claimed, expired leases, and a calling or called execution that a step encounters.
 --   If one of these is busy, it is left to the next claim or workflow_tick. A call that reports under several leases locks all
 --   of them in one statement before it changes any; so does a call that goes on to lock expired leases. Reports of completed
@@ -177,6 +184,7 @@ CREATE TABLE workflow.action (
   out_schema jsonb,
   is_workflow boolean NOT NULL DEFAULT false,
   workflow_def bigint REFERENCES workflow.workflow_definition ON DELETE SET NULL,
+  limits jsonb,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now()
 );
@@ -196,6 +204,8 @@ COMMENT ON COLUMN workflow.action.param_schema IS 'JSON Schema of the input.';
 COMMENT ON COLUMN workflow.action.out_schema IS 'JSON Schema of the result.';
 COMMENT ON COLUMN workflow.action.is_workflow IS 'Whether a workflow stands for the action.';
 COMMENT ON COLUMN workflow.action.workflow_def IS 'The workflow that stands for the action.';
+COMMENT ON COLUMN workflow.action.limits IS
+  'The limits that all its tasks are under: an array of objects with name and, where there is one, key, which may be a template that reads the task''s input; NULL: none.';
 COMMENT ON COLUMN workflow.action.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.action.updated IS 'When the row last changed.';
 
@@ -358,6 +368,9 @@ CREATE TABLE workflow.workflow_task_execution (
   label text,
   heartbeat_seconds int,
   due_after interval,
+  limits jsonb,
+  limit_key bigint,
+  limit_place timestamptz,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
@@ -377,6 +390,8 @@ CREATE INDEX workflow_task_execution_held_idx
   ON workflow.workflow_task_execution (part, workflow_execution, task_name, route, visit, task_index) WHERE held;
 CREATE INDEX workflow_task_execution_retry_idx ON workflow.workflow_task_execution (next_retry_at, id)
   WHERE next_retry_at IS NOT NULL;
+CREATE INDEX workflow_task_execution_limit_idx ON workflow.workflow_task_execution (limit_key, action_ref, limit_place, id, part)
+  WHERE limit_key IS NOT NULL;
 CREATE INDEX workflow_task_execution_waits_idx ON workflow.workflow_task_execution (signal, id) WHERE waits;
 CREATE INDEX workflow_task_execution_timed_out_idx ON workflow.workflow_task_execution (id) WHERE timed_out;
 COMMENT ON TABLE workflow.workflow_task_execution IS
@@ -454,6 +469,12 @@ COMMENT ON COLUMN workflow.workflow_task_execution.repeat_count IS
   'How often it was repeated because its result was not right yet; NULL: its success is final, because neither a repetition nor a retry can follow.';
 COMMENT ON COLUMN workflow.workflow_task_execution.progress IS
   'How far the last attempt that reported its progress got, for the next one; NULL: none has.';
+
+COMMENT ON COLUMN workflow.workflow_task_execution.limits IS
+  'The limits that each attempt is under: an array of [name, key], in order; the empty key counts everything together. NULL: none.';
+COMMENT ON COLUMN workflow.workflow_task_execution.limit_key IS 'The limit_key that it is waiting for; NULL: none.';
+COMMENT ON COLUMN workflow.workflow_task_execution.limit_place IS
+  'Of a task under limits: its place in the queue, and among those that wait for the same key.';
 
 CREATE TABLE workflow.signal (
   part int NOT NULL,
@@ -620,6 +641,108 @@ COMMENT ON COLUMN workflow.schedule.last_error IS
 COMMENT ON COLUMN workflow.schedule.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.schedule.updated IS 'When the row last changed.';
 
+CREATE TABLE workflow.limit_rule (
+  part int NOT NULL DEFAULT 0 CONSTRAINT limit_rule_part_check CHECK (part = 0),
+  name text PRIMARY KEY CONSTRAINT limit_rule_name_check CHECK (name COLLATE "C" ~ '^[a-z][a-z0-9_.-]{0,127}$'),
+  max_running int CONSTRAINT limit_rule_max_running_check CHECK (max_running BETWEEN 1 AND 100000),
+  rate int CONSTRAINT limit_rule_rate_check CHECK (rate BETWEEN 1 AND 1000000),
+  per interval,
+  burst int,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT limit_rule_rate_per_burst_check CHECK ((rate IS NULL) = (per IS NULL) AND (rate IS NULL) = (burst IS NULL)),
+  CONSTRAINT limit_rule_check CHECK (max_running IS NOT NULL OR rate IS NOT NULL)
+);
+COMMENT ON TABLE workflow.limit_rule IS
+  'Limits, as set by workflow_set_limit: how many tasks of a key may run at once, and how many may begin in a time.';
+COMMENT ON COLUMN workflow.limit_rule.part IS 'Always 0: a limit is its server''s, whatever the parts of the tasks under it.';
+COMMENT ON COLUMN workflow.limit_rule.name IS 'Unique name.';
+COMMENT ON COLUMN workflow.limit_rule.max_running IS 'Maximum number of tasks of a key that run at once; NULL: no maximum.';
+COMMENT ON COLUMN workflow.limit_rule.rate IS 'Number of tasks of a key that may begin per `per`, evenly spread; NULL: any number.';
+COMMENT ON COLUMN workflow.limit_rule.per IS 'The time that rate is about.';
+COMMENT ON COLUMN workflow.limit_rule.burst IS 'Number of tasks of a key that may begin at once after a rest.';
+COMMENT ON COLUMN workflow.limit_rule.created IS 'When the row was created.';
+COMMENT ON COLUMN workflow.limit_rule.updated IS 'When the row last changed.';
+
+CREATE SEQUENCE workflow.limit_key_id_seq;
+CREATE TABLE workflow.limit_key (
+  part int NOT NULL DEFAULT 0 CONSTRAINT limit_key_part_check CHECK (part = 0),
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.limit_key_id_seq'),
+  limit_name text NOT NULL,
+  key text NOT NULL,
+  created timestamptz NOT NULL DEFAULT now(),
+  check_at timestamptz,
+  slots int NOT NULL DEFAULT 0,
+  next_slot bigint NOT NULL DEFAULT 1,
+  next_at timestamptz NOT NULL DEFAULT '-infinity',
+  waiting_since timestamptz,
+  idle_xid xid8,
+  updated timestamptz NOT NULL DEFAULT now(),
+  CONSTRAINT limit_key_limit_name_key UNIQUE (limit_name, key)
+) WITH (fillfactor = 50);
+CREATE INDEX limit_key_check_idx ON workflow.limit_key (check_at, id) WHERE check_at IS NOT NULL;
+COMMENT ON TABLE workflow.limit_key IS
+  'What is in use of limits, one row per limit and key. A name that begins with @ is that of a hold on something else than a limit.';
+COMMENT ON COLUMN workflow.limit_key.part IS 'Always 0.';
+COMMENT ON COLUMN workflow.limit_key.id IS 'Primary key.';
+COMMENT ON COLUMN workflow.limit_key.limit_name IS 'Name of the limit.';
+COMMENT ON COLUMN workflow.limit_key.key IS 'The key; empty: the limit counts everything together.';
+COMMENT ON COLUMN workflow.limit_key.check_at IS
+  'When somebody has to look whether tasks that wait for the key may begin; NULL: none waits. Tasks are sent to wait here directly only while it is set.';
+COMMENT ON COLUMN workflow.limit_key.slots IS 'Number of its rows of limit_slot.';
+COMMENT ON COLUMN workflow.limit_key.next_slot IS 'Number of the next slot to be created.';
+COMMENT ON COLUMN workflow.limit_key.next_at IS
+  'The theoretical arrival time of its next task, of a limit with a rate: it may begin so much earlier as the burst allows.';
+COMMENT ON COLUMN workflow.limit_key.waiting_since IS 'Since when tasks have been waiting for it without a break; NULL: none waits.';
+COMMENT ON COLUMN workflow.limit_key.idle_xid IS
+  'If no task was seen waiting: the transactions that began before this one may still send tasks to wait here.';
+COMMENT ON COLUMN workflow.limit_key.created IS 'When the row was created.';
+COMMENT ON COLUMN workflow.limit_key.updated IS 'When the row last changed.';
+
+CREATE TABLE workflow.limit_slot (
+  part int NOT NULL DEFAULT 0 CONSTRAINT limit_slot_part_check CHECK (part = 0),
+  key bigint NOT NULL,
+  number bigint NOT NULL,
+  task bigint,
+  PRIMARY KEY (key, number)
+) WITH (fillfactor = 50);
+CREATE INDEX limit_slot_free_idx ON workflow.limit_slot (key, number) WHERE task IS NULL;
+CREATE INDEX limit_slot_task_idx ON workflow.limit_slot (task, key) WHERE task IS NOT NULL;
+COMMENT ON TABLE workflow.limit_slot IS
+  'Slots of limits with max_running: whoever claims a task under such a limit takes a free one of its key, without waiting for anybody, and whoever ends the task frees it.';
+COMMENT ON COLUMN workflow.limit_slot.part IS 'Always 0.';
+COMMENT ON COLUMN workflow.limit_slot.key IS 'The limit_key.';
+COMMENT ON COLUMN workflow.limit_slot.number IS 'Its number, never used again.';
+COMMENT ON COLUMN workflow.limit_slot.task IS 'The running task that has it; NULL: it is free.';
+
+CREATE SEQUENCE workflow.hold_id_seq;
+CREATE TABLE workflow.hold (
+  part int NOT NULL DEFAULT 0 CONSTRAINT hold_part_check CHECK (part = 0),
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.hold_id_seq'),
+  target text NOT NULL CONSTRAINT hold_target_check CHECK (target IN ('limit', 'action', 'workflow', 'everything')),
+  name text NOT NULL,
+  key text NOT NULL,
+  until timestamptz NOT NULL,
+  reason text,
+  author text NOT NULL,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX hold_target_idx ON workflow.hold (target, name, key, until);
+CREATE INDEX hold_until_idx ON workflow.hold (until, id);
+COMMENT ON TABLE workflow.hold IS
+  'What must not begin until a time, as said by workflow_hold or by a report with hold_for. workflow_tick removes holds that are over.';
+COMMENT ON COLUMN workflow.hold.part IS 'Always 0.';
+COMMENT ON COLUMN workflow.hold.id IS 'Primary key.';
+COMMENT ON COLUMN workflow.hold.target IS 'What is held: limit, action, workflow or everything.';
+COMMENT ON COLUMN workflow.hold.name IS 'Name of the limit, or ref of the action or workflow; empty: everything.';
+COMMENT ON COLUMN workflow.hold.key IS 'The key of the limit; empty: all its keys, or no limit.';
+COMMENT ON COLUMN workflow.hold.until IS 'When the hold is over.';
+COMMENT ON COLUMN workflow.hold.reason IS 'Why.';
+COMMENT ON COLUMN workflow.hold.author IS 'Who said so: the role that called, or the worker and its role: worker-7 (role shop_worker).';
+COMMENT ON COLUMN workflow.hold.created IS 'When the row was created.';
+COMMENT ON COLUMN workflow.hold.updated IS 'When the row last changed.';
+
 CREATE TABLE workflow.worker_parts (
   role regrole PRIMARY KEY,
   parts int[] NOT NULL CONSTRAINT worker_parts_parts_check CHECK (
@@ -655,4 +778,10 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.limit_rule', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.limit_key', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.limit_key_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.limit_slot', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.hold', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.hold_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.worker_parts', '');

@@ -265,7 +265,7 @@ BEGIN
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.action_ref IS NOT NULL AND NOT t.calls
-      AND (t.queue_at IS NULL) <> w.paused
+      AND (t.queue_at IS NULL AND t.limit_key IS NULL) <> w.paused
     UNION ALL
     SELECT 'a running task is held by a lease', 'workflow_task_execution', t.id, format('task %s', t.task_name)
     FROM workflow.workflow_task_execution t
@@ -290,7 +290,7 @@ BEGIN
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.due_at IS NULL
-      AND CASE WHEN t.signal IS NULL THEN (t.calls OR t.action_ref IS NULL) AND NOT w.paused ELSE t.started_at IS NULL END
+      AND CASE WHEN t.signal IS NULL THEN (t.calls OR t.action_ref IS NULL) AND NOT w.paused AND t.limit_key IS NULL ELSE t.started_at IS NULL END
     UNION ALL
     SELECT 'a task that calls a workflow has a child that has not ended, or is about to be notified of its end', 'workflow_task_execution', t.id,
       format('task %s, child execution %s', t.task_name, t.execution)
@@ -306,6 +306,30 @@ BEGIN
     WHERE w.depth > 0 AND w.status = 'running' AND NOT workflow.is_end(e.status)
       AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t
                       WHERE t.part = w.part AND t.execution = w.id AND t.status = 'running')
+    UNION ALL
+    SELECT 'a slot of a limit is held by a running task', 'limit_slot', s.task, format('slot %s of limit %s, key %s', s.number, k.limit_name, k.key)
+    FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
+    WHERE s.task IS NOT NULL
+      AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.part = (s.task >> 48)::int AND t.id = s.task AND t.status = 'running')
+      AND NOT EXISTS (SELECT FROM workflow.pending_report p WHERE p.part = (s.task >> 48)::int AND p.task = s.task)
+    UNION ALL
+    SELECT 'a task that has begun under a limit has a slot of it', 'workflow_task_execution', t.id, format('limit %s, key %s', o.pair ->> 0, o.pair ->> 1)
+    FROM workflow.workflow_task_execution t
+    CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS o(pair)
+    JOIN workflow.limit_rule r ON r.name = o.pair ->> 0 AND r.max_running IS NOT NULL AND r.updated < t.started_at
+    WHERE t.limits IS NOT NULL AND t.status = 'running'
+      AND NOT EXISTS (SELECT FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
+                      WHERE s.task = t.id AND k.limit_name = o.pair ->> 0 AND k.key = o.pair ->> 1)
+    UNION ALL
+    SELECT 'the slots of a limit are counted', 'limit_key', k.id, format('%s instead of %s', k.slots, s.count)
+    FROM workflow.limit_key k
+    CROSS JOIN LATERAL (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id) AS s
+    WHERE k.slots <> s.count
+    UNION ALL
+    SELECT 'a limit that tasks wait for is looked at', 'workflow_task_execution', t.id, format('task %s waits for %s', t.task_name, t.limit_key)
+    FROM workflow.workflow_task_execution t
+    WHERE t.limit_key IS NOT NULL
+      AND (t.status <> 'scheduled' OR NOT EXISTS (SELECT FROM workflow.limit_key k WHERE k.id = t.limit_key AND k.check_at IS NOT NULL))
     UNION ALL
     SELECT 'referenced rows exist', o.subject, o.id, format('%s %s is missing', o.missing, o.reference)
     FROM (

@@ -65,6 +65,63 @@ END $$;
 COMMENT ON FUNCTION workflow.why_queued(int, text, timestamptz) IS 'Whether somebody serves the action of a task that is in the queue since then.';
 REVOKE ALL ON FUNCTION workflow.why_queued(int, text, timestamptz) FROM PUBLIC;
 
+-- A task in the queue, or about to be called, that is held although no limit says so.
+CREATE FUNCTION workflow.why_held(run workflow.workflow_execution, action_ref text, now timestamptz) RETURNS SETOF workflow.hold
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY SELECT h.* FROM workflow.hold h
+    WHERE h.until > why_held.now AND h.key = '' AND (
+      h.target = 'everything' OR h.target = 'action' AND h.name = why_held.action_ref
+      OR h.target = 'workflow' AND h.name = (SELECT d.ref FROM workflow.workflow_definition d WHERE d.id = run.workflow_def))
+    ORDER BY h.until DESC LIMIT 1;
+END $$;
+COMMENT ON FUNCTION workflow.why_held(workflow.workflow_execution, text, timestamptz) IS
+  'Returns the hold that lasts longest of those on everything, on an action, or on the workflow of an execution.';
+REVOKE ALL ON FUNCTION workflow.why_held(workflow.workflow_execution, text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.say_hold(h workflow.hold) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN format('held until %s by %s', workflow.say_time(h.until), h.author) || coalesce(': ' || h.reason, '');
+COMMENT ON FUNCTION workflow.say_hold(workflow.hold) IS 'A hold as a sentence has it.';
+REVOKE ALL ON FUNCTION workflow.say_hold(workflow.hold) FROM PUBLIC;
+
+CREATE FUNCTION workflow.why_limited(t workflow.workflow_task_execution, now timestamptz) RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  k workflow.limit_key;
+  r workflow.limit_rule;
+  h workflow.hold;
+  before bigint;
+  what text;
+BEGIN
+  SELECT o.* INTO k FROM workflow.limit_key o WHERE o.id = t.limit_key;
+  SELECT o.* INTO r FROM workflow.limit_rule o WHERE o.name = k.limit_name;
+  SELECT o.* INTO h FROM workflow.limit_hold(k.limit_name, k.key, now) o;
+  what := CASE WHEN k.limit_name = '@workflow' THEN format('workflow %s', k.key)
+    ELSE format('limit %s', k.limit_name) || CASE WHEN k.key = '' THEN '' ELSE format(', key %s', left(k.key, 200)) END END;
+  IF h.id IS NOT NULL THEN
+    RETURN QUERY SELECT format('waits for %s, which is %s', what, workflow.say_hold(h)),
+      format('SELECT workflow_release(%L%s%s)', h.name, ', key => ' || quote_literal(nullif(h.key, '')),
+        CASE WHEN h.target = 'limit' THEN '' ELSE format(', target => %L', h.target) END);
+  ELSIF r.name IS NULL THEN
+    RETURN QUERY SELECT format('waits for %s, which holds nothing back any more: the next claim or workflow_tick lets it go', what), 'SELECT workflow_tick()';
+  ELSE
+    SELECT count(*) INTO before FROM (
+      SELECT FROM workflow.workflow_task_execution o
+      WHERE o.limit_key = t.limit_key AND o.action_ref = t.action_ref AND (o.limit_place, o.id) < (t.limit_place, t.id) LIMIT 10000) AS first;
+    RETURN QUERY SELECT format('waits for %s: ', what) || concat_ws(', ',
+        CASE WHEN r.max_running IS NOT NULL THEN format('%s of %s running',
+          (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running) END,
+        CASE WHEN r.rate IS NOT NULL THEN format('%s may begin per %s', r.rate, r.per) END,
+        format('%s of its action before it', CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END),
+        'next at about ' || workflow.say_time(nullif(greatest(workflow.limit_opens_at(k, r), now), now))),
+      format('SELECT workflow_set_limit(%L, …) changes it at once', r.name);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_limited(workflow.workflow_task_execution, timestamptz) IS
+  'Which limit a task waits for, how much of it is in use, and how many wait before it.';
+REVOKE ALL ON FUNCTION workflow.why_limited(workflow.workflow_task_execution, timestamptz) FROM PUBLIC;
+
 CREATE FUNCTION workflow.why_running(t workflow.workflow_task_execution, now timestamptz) RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -119,6 +176,12 @@ BEGIN
     RETURN QUERY SELECT * FROM workflow.why_calling(t, looks, now);
   ELSIF t.status = 'running' THEN
     RETURN QUERY SELECT * FROM workflow.why_running(t, now);
+  ELSIF t.limit_key IS NOT NULL THEN
+    RETURN QUERY SELECT * FROM workflow.why_limited(t, now);
+  ELSIF t.queue_at IS NOT NULL AND EXISTS (SELECT FROM workflow.why_held(run, t.action_ref, now)) THEN
+    RETURN QUERY SELECT format('waits in the queue, where it is %s', workflow.say_hold(h)),
+        format('SELECT workflow_release(%s, target => %L)', coalesce(quote_literal(nullif(h.name, '')), 'NULL'), h.target)
+      FROM workflow.why_held(run, t.action_ref, now) AS h;
   ELSIF t.queue_at IS NOT NULL THEN
     RETURN QUERY SELECT format('waits in the queue since %s; %s', workflow.say_time(t.updated), q.why), q.hint
       FROM workflow.why_queued(t.part, t.action_ref, t.updated) AS q;
@@ -168,7 +231,9 @@ BEGIN
       min(t.updated) FILTER (WHERE t.queue_at IS NOT NULL) AS queued_since,
       min(t.action_ref) FILTER (WHERE t.queue_at IS NOT NULL) AS action_ref,
       count(*) FILTER (WHERE t.held) AS held,
-      count(*) FILTER (WHERE t.status = 'scheduled' AND t.queue_at IS NULL AND t.signal IS NULL) AS kept,
+      count(*) FILTER (WHERE t.limit_key IS NOT NULL) AS limited,
+      (array_agg(t.id ORDER BY t.limit_place, t.id) FILTER (WHERE t.limit_key IS NOT NULL))[1] AS first_limited,
+      count(*) FILTER (WHERE t.status = 'scheduled' AND t.queue_at IS NULL AND t.limit_key IS NULL AND t.signal IS NULL) AS kept,
       count(*) FILTER (WHERE t.status = 'requested' AND NOT t.held) AS waiting,
       (array_agg(t.id ORDER BY t.due_at, t.id) FILTER (WHERE t.status = 'requested' AND NOT t.held))[1] AS first_waiting
     FROM workflow.workflow_task_execution t
@@ -180,13 +245,16 @@ BEGIN
       ' (' || nullif(c.failed, 0) || ' failed)',
       '; running: ' || nullif(c.running, 0) || ', item ' || r.task_index || ' ' || running.why,
       '; queued: ' || nullif(c.queued, 0) || ', the first since ' || workflow.say_time(c.queued_since) || '; ' || q.why,
+      '; limited: ' || nullif(c.limited, 0) || ', item ' || m.task_index || ' ' || limited.why,
       '; later: ' || nullif(c.waiting, 0) || ', item ' || d.task_index || ' ' || waiting.why,
       '; not their turn yet: ' || nullif(c.held, 0),
       '; ready after the pause: ' || nullif(c.kept, 0)),
-    coalesce(running.hint, waiting.hint, q.hint)
+    coalesce(running.hint, limited.hint, waiting.hint, q.hint)
   FROM counted c
   LEFT JOIN workflow.workflow_task_execution r ON r.part = run.part AND r.id = c.first_running
   LEFT JOIN LATERAL workflow.why_task(r, run, looks, now) AS running ON c.running > 0
+  LEFT JOIN workflow.workflow_task_execution m ON m.part = run.part AND m.id = c.first_limited
+  LEFT JOIN LATERAL workflow.why_limited(m, now) AS limited ON c.limited > 0
   LEFT JOIN workflow.workflow_task_execution d ON d.part = run.part AND d.id = c.first_waiting
   LEFT JOIN LATERAL workflow.why_task(d, run, 0, now) AS waiting ON c.waiting > 0
   LEFT JOIN LATERAL workflow.why_queued(run.part, c.action_ref, c.queued_since) AS q ON c.queued > 0;

@@ -27,7 +27,7 @@ CREATE TYPE workflow.outcome AS (
   progress jsonb
 );
 COMMENT ON TYPE workflow.outcome IS
-  'A worker''s report about a task: its id, the lease token it was claimed with, a status (completed, failed, timeout, abandoned or cancelled), a result and an error; may_retry false forbids a retry, retry_in overrides the delay set by the task''s retry policy, and progress is handed to the next attempt.';
+  'A worker''s report about a task: its id, the lease token it was claimed with, a status (completed, failed, timeout, abandoned or cancelled), a result and an error; may_retry false forbids a retry, retry_in overrides the delay set by the task''s retry policy, hold_for holds back what is under the same limits, and progress is handed to the next attempt.';
 COMMENT ON COLUMN workflow.outcome.task IS 'Id of the task, as returned by the claim.';
 COMMENT ON COLUMN workflow.outcome.lease_token IS 'Lease token, as returned by the claim.';
 COMMENT ON COLUMN workflow.outcome.status IS 'How it ended: completed, failed, timeout, abandoned or cancelled.';
@@ -36,7 +36,8 @@ COMMENT ON COLUMN workflow.outcome.error IS 'The error.';
 COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the task''s retry policy.';
 COMMENT ON COLUMN workflow.outcome.retry_in IS
   'Time from now until the next retry; NULL: as the task''s retry policy says.';
-COMMENT ON COLUMN workflow.outcome.hold_for IS 'Must be NULL: reserved for holding back tasks of the same action.';
+COMMENT ON COLUMN workflow.outcome.hold_for IS
+  'So long from now, no other task begins that is under one of the task''s limits, by the same key, or, if it is under none, that has its action; NULL: nothing is held.';
 COMMENT ON COLUMN workflow.outcome.progress IS
   'Of a task that did not complete: how far it got, for the next attempt; NULL: what an earlier attempt said stands.';
 
@@ -120,12 +121,13 @@ COMMENT ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) IS
 REVOKE ALL ON FUNCTION pg_catalog.workflow_complete(bigint, bigint, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_fail(task bigint, lease_token bigint, error jsonb DEFAULT NULL, status text DEFAULT 'failed',
-  result jsonb DEFAULT NULL, may_retry boolean DEFAULT NULL, retry_in interval DEFAULT NULL, progress jsonb DEFAULT NULL) RETURNS text
+  result jsonb DEFAULT NULL, may_retry boolean DEFAULT NULL, retry_in interval DEFAULT NULL, progress jsonb DEFAULT NULL,
+  hold_for interval DEFAULT NULL) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_fail_wrapper';
-COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb) IS
-  'Reports a task as failed (or timeout, abandoned, cancelled), with an error. may_retry false forbids a retry; retry_in sets the time until the next one instead of the task''s retry policy; progress is handed to whoever claims the task next. Returns its new state: retrying, or how it ended. Errors: as workflow_complete.';
-REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb, interval) IS
+  'Reports a task as failed (or timeout, abandoned, cancelled), with an error. may_retry false forbids a retry; retry_in sets the time until the next one instead of the task''s retry policy; progress is handed to whoever claims the task next; hold_for: so long, no other task begins that is under one of its limits, by the same key, or, if it is under none, that has its action. Returns its new state: retrying, or how it ended. Errors: as workflow_complete.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb, interval) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds',
   progress jsonb[] DEFAULT NULL)

@@ -1,7 +1,7 @@
 -- Makes tasks held back by a pause claimable again, and lets the clocks run that it has stopped. Returns those that the engine has
 -- to process; tasks that wait for a signal are not among them, because a pause does not interrupt their wait.
 WITH queued AS (
-  UPDATE workflow.workflow_task_execution t SET queue_at = $2 - t.priority * interval '1 minute', updated = $2
+  UPDATE workflow.workflow_task_execution t SET queue_at = $2 - t.priority * interval '1 minute', limit_key = NULL, updated = $2
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)
   WHERE t.part = (d.workflow_execution >> 48)::int AND t.workflow_execution = d.workflow_execution
     AND t.status = 'scheduled' AND t.queue_at IS NULL AND t.action_ref IS NOT NULL AND NOT t.calls),

@@ -13,7 +13,7 @@ WITH waiting AS MATERIALIZED (
   FOR NO KEY UPDATE OF t SKIP LOCKED),
 gone AS (
   UPDATE workflow.workflow_task_execution t
-  SET status = 'cancelled', waits = false, held = false, queue_at = NULL, due_at = NULL, next_retry_at = NULL, started_at = NULL,
+  SET status = 'cancelled', waits = false, held = false, queue_at = NULL, limit_key = NULL, due_at = NULL, next_retry_at = NULL, started_at = NULL,
       completed_at = $5, error = coalesce(waiting.error::jsonb, t.error), updated = $5
   FROM waiting WHERE t.part = waiting.part AND t.id = waiting.id
   RETURNING t.workflow_execution, t.task_name, t.route, t.visit, t.id)

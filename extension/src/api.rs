@@ -5,6 +5,7 @@ pub mod cron;
 pub mod define;
 pub mod diagram;
 pub mod heartbeat;
+pub mod limits;
 pub mod rerun;
 pub mod resolve;
 pub mod start;

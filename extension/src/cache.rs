@@ -1,5 +1,5 @@
 //! Data cached by a backend between calls.
 
+pub mod actions;
 pub mod claimed_tasks;
 pub mod graphs;
-pub mod workflow_actions;

@@ -15,6 +15,7 @@ mod background;
 mod cache;
 mod engine;
 mod error;
+mod limits;
 mod pg;
 mod queue;
 mod settings;
@@ -50,7 +51,8 @@ extension_sql_file!("../../sql/execution.sql", name = "execution", requires = ["
 extension_sql_file!("../../sql/workflow_execution.sql", name = "workflow_execution", requires = ["checks", "views"]);
 extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", requires = ["checks", "views"]);
 
-extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks"]);
+extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks", "limits"]);
+extension_sql_file!("../../sql/limits.sql", name = "limits", requires = ["checks"]);
 extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/work_json.sql", name = "work_json", requires = ["work"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
@@ -65,7 +67,7 @@ extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["checks"]
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 extension_sql_file!("../../sql/wait.sql", name = "wait", requires = ["status"]);
 extension_sql_file!("../../sql/grants.sql", name = "grants", requires = ["checks"]);
-extension_sql_file!("../../sql/why.sql", name = "why", requires = ["status"]);
+extension_sql_file!("../../sql/why.sql", name = "why", requires = ["status", "limits"]);
 extension_sql_file!("../../sql/timeline.sql", name = "timeline", requires = ["status"]);
 extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = ["views"]);
 
@@ -79,7 +81,7 @@ pub extern "C-unwind" fn _PG_init() {
     background::ticker::register_launcher();
     pg::relation::listen();
     pg::users_code::listen();
-    cache::workflow_actions::listen();
+    cache::actions::listen();
     cache::graphs::listen();
     pg::caller::listen();
     conductor::interrupt::set(|| {

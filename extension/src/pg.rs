@@ -15,5 +15,6 @@ pub mod rights;
 pub mod rows;
 pub mod skip_ri_checks;
 pub mod statements;
+pub mod transaction;
 pub mod transition_table;
 pub mod users_code;

@@ -3,6 +3,7 @@
 use crate::engine::own_report::Reporter;
 use crate::engine::run::Run;
 use crate::error::Error;
+use crate::limits::{self, admit::free_slots};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
@@ -185,6 +186,10 @@ impl Batch {
                 column(rows, |row| row.again.input.as_ref().and_then(Jsonb::new)),
             ];
             self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
+        }
+        if !(self.ended.is_empty() && self.retried.is_empty()) && limits::are_in_use() {
+            let tasks = self.ended.iter().map(|row| row.id).chain(self.retried.iter().map(|row| row.id)).collect();
+            free_slots(client, now, tasks)?;
         }
         if !self.undos.is_empty() {
             let rows = &self.undos;

@@ -1,5 +1,6 @@
 //! The state machine: (graph, state, event) to (state, commands).
 
+pub mod action_limits;
 pub mod cause;
 pub mod commands;
 pub mod conductor;
@@ -8,6 +9,7 @@ pub(crate) mod evaluation;
 pub mod facts;
 pub mod item_outcomes;
 pub mod items;
+pub mod rate;
 pub(crate) mod ready;
 pub mod rerun;
 pub mod rest;

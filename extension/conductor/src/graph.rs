@@ -132,6 +132,8 @@ pub struct Node {
     pub priority: i32,
     /// How many workers may lose it before it is abandoned; none: as the setting says.
     pub max_lost_leases: Option<u32>,
+    /// The limits that it is under, each with its key; no key: it counts everything together.
+    pub limits: Vec<(String, Option<Rendering>)>,
     /// What undoes it.
     pub undo: Option<Undo>,
     /// The task that it undoes; none: it is one of the definition's own tasks.
@@ -448,6 +450,9 @@ fn compile_task(
         next,
         priority: task.priority,
         max_lost_leases: task.max_lost_leases,
+        limits: interrupt::checked(&task.limit)
+            .map(|limit| (limit.name.clone(), (!limit.key.is_null()).then(|| sources.rendering(&limit.key))))
+            .collect(),
         ..Node::default()
     }
 }

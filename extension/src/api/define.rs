@@ -46,6 +46,11 @@ impl Database<'_, '_> {
         Ok(!rows.is_empty())
     }
 
+    fn limit_row(&self, name: &str) -> Result<bool, Error> {
+        let rows = statements::run(self.client, include_str!("../../queries/has_limit.sql"), &[name.into()])?;
+        Ok(!rows.is_empty())
+    }
+
     fn ask<T: Default>(&self, answer: Result<T, Error>) -> T {
         answer.unwrap_or_else(|error| {
             *self.trouble.borrow_mut() = Some(error);
@@ -61,6 +66,10 @@ impl Catalogue for Database<'_, '_> {
 
     fn has_pack(&self, pack: &str) -> bool {
         self.ask(self.pack_row(pack))
+    }
+
+    fn has_limit(&self, name: &str) -> bool {
+        self.ask(self.limit_row(name))
     }
 }
 

@@ -225,6 +225,7 @@ fn workflow_fail(
     may_retry: Option<bool>,
     retry_in: Option<Interval>,
     progress: Option<Jsonb>,
+    hold_for: Option<Interval>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Option<String>, ErrorReport> {
     let caller = Caller::of_call(fcinfo)?;
@@ -234,5 +235,5 @@ fn workflow_fail(
         Err(Error::out_of_range("invalid status for a failed task", format!("status is {given}"), hint))?;
     }
     let held = WorkerReport { task, lease: lease_token, ..WorkerReport::default() };
-    Ok(finish_one(&caller, WorkerReport { status, result, error, may_retry, retry_in, progress, ..held })?)
+    Ok(finish_one(&caller, WorkerReport { status, result, error, may_retry, retry_in, hold_for, progress, ..held })?)
 }

@@ -10,6 +10,8 @@ use crate::engine::reports::{States, Taken, is_of, judge, report_round};
 use crate::engine::run::Run;
 use crate::engine::settle::settle;
 use crate::error::Error;
+use crate::limits::holds;
+use crate::pg::caller;
 use crate::pg::id::{self, by_part};
 use crate::pg::rows::Rows;
 use crate::pg::statements;
@@ -60,6 +62,12 @@ pub fn finish(
     let mut states = report(&mut advance, &all, asking.as_deref_mut(), &mut handed)?;
     if advance.has_withdrawn {
         correct(client, &mut states)?;
+    }
+    if let Reporter::Worker(role) = reporter {
+        // What was refused, or reported before, asks for nothing.
+        let is_accepted = |place: &usize| answers[*place].is_none() || outcomes[*place].completed;
+        let accepted = (0..outcomes.len()).filter(is_accepted).map(|place| &outcomes[place]);
+        holds::add(client, now, accepted, &caller::name_of(role))?;
     }
     // Whoever was at it may be done by now.
     handed.extend(take_up(client, now, busy.into_iter().collect(), asking)?.handed);

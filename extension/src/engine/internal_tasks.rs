@@ -7,6 +7,7 @@ use crate::engine::signal::{payload_value, violation};
 use crate::engine::start::{self, Wanted};
 use crate::engine::undo_children::{self, UndoneCall};
 use crate::error::Error;
+use crate::limits::take::{read_limits, take};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
@@ -36,6 +37,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
     let mut rows = statements::run(advance.client, include_str!("../../queries/load_own_tasks.sql"), &[tasks.into()])?;
     let (mut reports, mut waiting) = (Vec::new(), Vec::new());
     let (mut calls, mut again, mut undone) = (Vec::new(), Vec::new(), Vec::new());
+    let mut limited = Vec::new();
     while rows.next().is_some() {
         let task = rows.get::<i64>(1)?.unwrap_or_default();
         let id = rows.get::<i64>(2)?.unwrap_or_default();
@@ -52,11 +54,19 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
             match (rows.get::<i64>(7)?, rows.get::<i64>(8)?) {
                 (child, Some(of)) => undone.push(UndoneCall { task, run: id, of, child: child.unwrap_or_default() }),
                 (Some(child), None) => again.push((call, child)),
-                (None, None) => calls.push(call),
+                (None, None) => {
+                    limited.extend(rows.get::<Jsonb>(10)?.map(|limits| (task, read_limits(Some(limits)))));
+                    calls.push(call);
+                }
             }
         } else {
             reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None, undoable: None });
         }
+    }
+    if !limited.is_empty() {
+        let begun = take(advance.client, advance.now, &limited)?;
+        calls.retain(|call| !begun.waiting.contains(&call.task) && !begun.busy.contains(&call.task));
+        postpone(advance, begun.busy.into_iter().collect())?;
     }
     reports.extend(wait(advance, waiting)?);
     reports.extend(undo_children::begin(advance, undone)?);

@@ -20,6 +20,9 @@ use std::rc::Rc;
 /// The longest time until a retry that may be asked for, in seconds: a hundred years.
 const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
 
+/// The longest hold that may be asked for, in seconds: ten years.
+const LONGEST_HOLD: f64 = 10.0 * 365.25 * 86_400.0;
+
 /// What was reported of one task, beside the task's row.
 pub struct Outcome {
     /// The task's id.
@@ -38,8 +41,8 @@ pub struct Outcome {
     pub advice: Advice,
     /// Seconds until the retry that the worker asks for.
     retry_in: Option<f64>,
-    /// Whether the worker asks to hold back tasks of the same kind.
-    holds: bool,
+    /// Seconds for which the worker asks to hold back tasks of the same kind.
+    pub hold_for: Option<f64>,
     /// Bytes of the largest of the three, as stored.
     pub bytes: usize,
     /// The task's row, where there is one.
@@ -163,7 +166,7 @@ impl Outcome {
             progress,
             advice,
             retry_in,
-            holds: hold_for.is_some(),
+            hold_for: hold_for.map(|interval| interval.as_micros() as f64 / 1e6),
             bytes,
             row: None,
             completed: false,
@@ -184,7 +187,7 @@ impl Outcome {
             progress: None,
             advice: Advice::None,
             retry_in: None,
-            holds: false,
+            hold_for: None,
             bytes: 0,
             row: None,
             completed: false,
@@ -237,9 +240,8 @@ impl Outcome {
         if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
             let message = format!("retry_in of task {task} is out of range: give 0 to 100 years");
             Some(Refusal::new("WF613", message))
-        } else if self.holds {
-            let message = format!("hold_for of task {task} must be null: tasks cannot be held back yet");
-            Some(Refusal::new("WF613", message))
+        } else if self.hold_for.is_some_and(|seconds| !(0.0..=LONGEST_HOLD).contains(&seconds)) {
+            Some(Refusal::new("WF613", format!("hold_for of task {task} is out of range: give 0 to 10 years")))
         } else if bytes > most as usize {
             let message = format!("the result of task {task} has {bytes} bytes, at most {most} are allowed");
             Some(Refusal::new("WF614", message))

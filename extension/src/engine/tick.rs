@@ -15,6 +15,9 @@ use crate::engine::reports::report_own;
 use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
 use crate::error::Error;
+use crate::limits::admit::{check_keys, free_slots};
+use crate::limits;
+use crate::limits::holds::delete_spent;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::id;
@@ -64,6 +67,10 @@ fn tick(look: &Look) -> Result<i32, Error> {
     let queued = queued.map(|row| row.get::<Vec<Option<String>>>(1)).transpose()?.flatten();
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
+    if limits::are_in_use() {
+        done += check_keys(client, *now, *max_rows)?;
+    }
+    delete_spent(client, *now, *max_rows)?;
     done += wake_tasks(look)?;
     done += passing_on::propagate(client, *now, (*max_rows as usize).min(MAX_REACHED), parts.clone())?;
     done += end_due_executions(look)?;
@@ -106,10 +113,13 @@ pub fn expire_leases(
         let lost: Vec<i64> = lost.into_iter().map(|task| task.id).collect();
         let arguments = || [lost.clone().into(), now.into(), settings::max_lost_leases().into()];
         statements::run(client, include_str!("../../queries/log_expired_leases.sql"), &arguments())?;
-        let [lost, now_, most] = arguments();
-        let arguments = [lost, now_, most, needless.into()];
+        let [ids, now_, most] = arguments();
+        let arguments = [ids, now_, most, needless.into()];
         let mut counted = statements::run(client, include_str!("../../queries/requeue_tasks.sql"), &arguments)?;
         let mut abandoned = Vec::new();
+        if limits::are_in_use() {
+            free_slots(client, now, lost)?;
+        }
         while counted.next().is_some() {
             if counted.get::<bool>(2)? == Some(true) {
                 freed += 1;

@@ -6,6 +6,7 @@
 
 use pgrx::pg_sys::{self, LockAcquireResult};
 use pgrx::prelude::*;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The class of all these locks.
 pub const CLASS: u16 = u16::from_be_bytes(*b"wf");
@@ -20,6 +21,8 @@ pub enum Purpose {
     Grants = 1,
     /// Extending leases: one lock per group of tokens.
     Heartbeats = 2,
+    /// Creating the row of a limit's key: one lock per group of keys.
+    LimitKeys = 3,
 }
 
 /// A lock of the current database.
@@ -44,6 +47,18 @@ impl AdvisoryLock {
     /// Returns one of the locks for heartbeats.
     pub const fn heartbeats(number: u32) -> AdvisoryLock {
         AdvisoryLock { purpose: Purpose::Heartbeats, number }
+    }
+
+    /// Returns the lock for creating the row of a limit's key.
+    pub fn limit_key(limit: &str, key: &str) -> AdvisoryLock {
+        let mut hasher = DefaultHasher::new();
+        (limit, key).hash(&mut hasher);
+        AdvisoryLock { purpose: Purpose::LimitKeys, number: hasher.finish() as u32 }
+    }
+
+    /// Takes the lock until the end of the transaction, unless somebody holds it in a conflicting mode.
+    pub fn try_acquire(self, mode: u32) -> bool {
+        self.take(mode, Scope::Transaction, true)
     }
 
     /// Takes the lock until the end of the transaction, and waits for it.

@@ -26,6 +26,16 @@ pub fn after(now: TimestampWithTimeZone, seconds: f64) -> TimestampWithTimeZone 
     TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
 }
 
+/// Returns the time that many microseconds after PostgreSQL's epoch, limited to the range of timestamps.
+pub fn at(micros: i64) -> TimestampWithTimeZone {
+    let limit = if micros < 0 {
+        TimestampWithTimeZone::negative_infinity
+    } else {
+        TimestampWithTimeZone::positive_infinity
+    };
+    TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| limit())
+}
+
 /// Returns a time as the conductor takes it.
 pub fn moment(time: TimestampWithTimeZone) -> Moment {
     Moment(time.into_inner().saturating_add(EPOCH))

@@ -46,6 +46,20 @@ pub fn schema() -> Oid {
     unsafe { pg_sys::get_namespace_oid(c"workflow".as_ptr(), true) }
 }
 
+/// Whether a table has no page. One that has had rows stays as large until it is vacuumed.
+pub fn is_empty(name: &'static CStr) -> bool {
+    // SAFETY: the table is open, and locked, while it is measured.
+    unsafe {
+        let table = pg_sys::try_table_open(find(name), pg_sys::AccessShareLock as i32);
+        if table.is_null() {
+            return true;
+        }
+        let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM);
+        pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
+        blocks == 0
+    }
+}
+
 /// The number of one. It has another after the extension was dropped and made again.
 pub fn find(name: &'static CStr) -> Oid {
     if let Some(number) = KNOWN.with_borrow(|known| known.get(&name.as_ptr()).copied()) {

@@ -3,6 +3,11 @@
 use crate::engine::finish::take_up_all;
 use crate::engine::tick::{expire_leases, put_back_strays};
 use crate::error::Error;
+use crate::limits;
+use crate::limits::admit::check_keys;
+use crate::limits::holds::Holds;
+use crate::limits::take;
+use crate::limits::take::{LimitKey, put_back, read_limits};
 use crate::pg::id::PARTS;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
@@ -22,9 +27,19 @@ use pgrx::spi::SpiClient;
 /// Number of executions whose pending reports a claim takes up at least, if there are so many.
 const TAKEN_UP: i32 = 100;
 
+/// Number of keys of limits that a claim looks at, where tasks may have become claimable.
+const CHECKED_KEYS: i32 = 100;
+
+/// How often a claim looks again in a part because what it found must not begin.
+const MOST_ROUNDS: usize = 10;
+
 /// What a call has claimed so far.
 struct Claimed {
     tasks: Vec<Handed>,
+    /// Tasks to be put back into the queue, because somebody else has locked a limit that they are under.
+    busy: Vec<i64>,
+    /// What must not begin.
+    holds: Holds,
     /// How many it takes.
     wanted: usize,
     /// Whether it is a task that no other is claimed with.
@@ -45,7 +60,11 @@ pub fn claim(
     asking: &Asking,
     reported: &mut Leases,
 ) -> Result<Vec<Handed>, Error> {
-    let mut claimed = Claimed { tasks: Vec::new(), wanted: asking.wanted, is_alone: false };
+    if limits::are_in_use() {
+        check_keys(client, now, CHECKED_KEYS)?;
+    }
+    let holds = Holds::load(client, now)?;
+    let mut claimed = Claimed { tasks: Vec::new(), busy: Vec::new(), holds, wanted: asking.wanted, is_alone: false };
     claim_parts(client, now, asking, &mut claimed)?;
     // The queue is exhausted: look for reports that nobody has processed, and for expired leases.
     if !claimed.is_full() {
@@ -62,6 +81,7 @@ pub fn claim(
             claim_parts(client, now, asking, &mut claimed)?;
         }
     }
+    put_back(client, now, claimed.busy)?;
     Ok(claimed.tasks)
 }
 
@@ -114,7 +134,11 @@ fn claim_part(
     part: i32,
     claimed: &mut Claimed,
 ) -> Result<(), Error> {
-    let Some(actions) = asking.actions_in(client, part)? else { return Ok(()) };
+    let Some(mut actions) = asking.actions_in(client, part)? else { return Ok(()) };
+    actions.retain(|action| !claimed.holds.hold_action(action));
+    if actions.is_empty() {
+        return Ok(());
+    }
     let before = claimed.tasks.len();
     let look = Look::begin(part, &actions, now);
     let mut place = look.place();
@@ -139,15 +163,34 @@ fn claim_part(
     Ok(())
 }
 
-/// Claims tasks starting at a place in the queue of a part.
+/// Claims tasks starting at a place in the queue of a part. What must not begin yet leaves the queue; then the next ones get their
+/// turn, a few times.
 fn claim_from(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    asking: &Asking,
+    place: (i32, Place),
+    actions: &[String],
+    claimed: &mut Claimed,
+) -> Result<(), Error> {
+    for _ in 0..MOST_ROUNDS {
+        let may_find_more = claim_once(client, now, asking, place, actions, claimed)?;
+        if claimed.is_full() || !may_find_more {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether tasks have left the queue because they must not begin.
+fn claim_once(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     asking: &Asking,
     (part, (time, id)): (i32, Place),
     actions: &[String],
     claimed: &mut Claimed,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let (wanted, token) = (asking.wanted - claimed.tasks.len(), asking.token()?);
     let is_first = claimed.tasks.is_empty() && !asking.is_served;
     let mut rows = match actions {
@@ -170,8 +213,12 @@ fn claim_from(
         }
     }?;
     let before = claimed.tasks.len();
+    let (mut limited, mut is_alone) = (Vec::new(), false);
     while rows.next().is_some() {
-        claimed.is_alone |= rows.get::<bool>(12)? == Some(true);
+        is_alone |= rows.get::<bool>(12)? == Some(true);
+        if let Some(limits) = rows.get::<Jsonb>(14)? {
+            limited.push((rows.get::<i64>(1)?.unwrap_or_default(), read_limits(Some(limits))));
+        }
         claimed.tasks.push(Handed {
             task: rows.get::<i64>(1)?.unwrap_or_default(),
             lease: rows.get::<i64>(2)?.unwrap_or_default(),
@@ -187,12 +234,40 @@ fn claim_from(
             is_final: rows.get::<bool>(13)? == Some(true),
         });
     }
+    let has_found_enough = claimed.tasks.len() - before == wanted;
+    let has_deferred = defer(client, now, claimed, before, limited)?;
+    claimed.is_alone |= is_alone && claimed.tasks.len() > before;
     if settings::log_transitions() && claimed.tasks.len() > before {
         let tasks: Vec<i64> = claimed.tasks[before..].iter().map(|task| task.task).collect();
         let arguments = [tasks.into(), asking.worker.as_str().into(), asking.role.as_str().into(), now.into()];
         statements::run(client, include_str!("../../queries/log_claim.sql"), &arguments)?;
     }
-    Ok(())
+    Ok(has_deferred && (has_found_enough || is_alone))
+}
+
+/// Lets those of the tasks claimed last wait that must not begin yet. Returns whether there were any.
+fn defer(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    claimed: &mut Claimed,
+    before: usize,
+    mut limited: Vec<(i64, Vec<LimitKey>)>,
+) -> Result<bool, Error> {
+    let count = claimed.tasks.len();
+    let held = claimed.holds.held_tasks(client, now, claimed.tasks[before..].iter().map(|task| task.task).collect())?;
+    if !held.is_empty() {
+        let (tasks, keys) = held.iter().filter_map(|(task, key)| Some((*task, (*key)?))).unzip();
+        take::defer(client, now, tasks, keys)?;
+        claimed.busy.extend(held.iter().filter(|(_, key)| key.is_none()).map(|(task, _)| *task));
+        claimed.tasks.retain(|task| !held.contains_key(&task.task));
+        limited.retain(|(task, _)| !held.contains_key(task));
+    }
+    if !limited.is_empty() {
+        let begun = take::take(client, now, &limited)?;
+        claimed.tasks.retain(|task| !begun.waiting.contains(&task.task) && !begun.busy.contains(&task.task));
+        claimed.busy.extend(begun.busy);
+    }
+    Ok(claimed.tasks.len() < count)
 }
 
 /// `workflow.check_parts` in `sql/work.sql`.

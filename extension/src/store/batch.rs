@@ -82,6 +82,10 @@ pub struct FreshTask {
     pub(super) result: Option<String>,
     /// Whether its action is a workflow.
     pub calls: bool,
+    /// Whether its execution was called by another.
+    pub(super) is_called: bool,
+    /// The key of a limit that it waits for from the beginning.
+    pub(super) limit_key: Option<i64>,
     /// The conductor's decision about it.
     pub task: NewTask,
 }
@@ -289,7 +293,7 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     let max_lost_leases = run.graph.node(task.key.node).max_lost_leases.map(|count| count as i32);
     let heartbeat = run.graph.node(task.key.node).heartbeat.map(|seconds| seconds as i32);
     let is_final = !run.graph.node(task.key.node).asks_after_success();
-    let calls = task.reopens;
+    let (calls, is_called) = (task.reopens, run.depth > 0);
     FreshTask {
         run: run.id,
         task_name,
@@ -302,6 +306,8 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
         heartbeat,
         result,
         calls,
+        is_called,
+        limit_key: None,
         task,
     }
 }

@@ -1,16 +1,21 @@
 //! Inserting tasks: ready for anybody, or already leased to the asking worker.
 
 use super::batch::{Batch, FreshTask};
-use crate::cache::workflow_actions;
+use crate::cache::actions;
 use crate::error::Error;
 use crate::pg::clock::after;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::skip_ri_checks;
+use crate::limits::assign::{Limited, assign};
+use crate::limits::holds::Holds;
+use crate::limits::take::LimitKey;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
 use crate::queue::fairness::Ahead;
 use conductor::engine::commands::Start;
+use conductor::expression::Data;
+use conductor::json::to_text;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,7 +116,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 41] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 44] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -123,7 +128,9 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ended => ended,
     };
     let over = matches!(task.start, Start::Ended(..));
-    let queued = is("ready") && !fresh.is_own() && !fresh.paused;
+    let queued = is("ready") && !fresh.is_own() && !fresh.paused && fresh.limit_key.is_none();
+    let place = after(now, f64::from(fresh.priority) * -60.0);
+    let limits = &task.limits;
     let due = fresh.delay.or(task.timeout.map(f64::from).filter(|_| is("leased")));
     [
         ("part", value(id::part(row.id))),
@@ -154,7 +161,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("input", value(row.input)),
         ("status", Value::Label(status)),
         ("updated", value(now)),
-        ("queue_at", value(queued.then(|| after(now, f64::from(fresh.priority) * -60.0)))),
+        ("queue_at", value(queued.then_some(place))),
         ("due_at", value(due.map(|seconds| after(now, seconds)))),
         ("next_retry_at", Value::Null),
         ("started_at", value(row.lease.map(|_| now))),
@@ -167,7 +174,18 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("label", value(task.label.as_deref())),
         ("heartbeat_seconds", value(fresh.heartbeat)),
         ("repeat_count", value((!fresh.is_final).then_some(0))),
+        ("limits", value(as_json(limits))),
+        ("limit_key", value(fresh.limit_key)),
+        ("limit_place", value((!limits.is_empty()).then_some(place))),
     ]
+}
+
+/// Returns the limits of a task as its row has them.
+fn as_json(limits: &[LimitKey]) -> Option<Jsonb> {
+    if limits.is_empty() {
+        return None;
+    }
+    Jsonb::from_text(&to_text(limits).ok()?)
 }
 
 fn numbers(context: &[u32]) -> Vec<i32> {
@@ -186,21 +204,22 @@ fn place(
     if actions.is_empty() {
         return Ok(());
     }
-    let workflows: BTreeSet<String> =
-        workflow_actions::among(client, actions)?.into_iter().map(str::to_owned).collect();
+    let facts = actions::facts(client, actions)?;
     for task in tasks.iter_mut() {
-        task.calls |= task.task.action.as_ref().is_some_and(|action| workflows.contains(action));
+        task.calls |= task.task.action.as_ref().is_some_and(|action| facts[action].is_workflow);
     }
+    assign(client, tasks, &facts)?;
     let Some(asking) = asking else { return Ok(()) };
+    let holds = Holds::load(client, now)?;
     let mut parts = BTreeMap::new();
-    for task in tasks.iter().filter(|task| may_take(asking, task)) {
+    for task in tasks.iter().filter(|task| may_take(asking, &holds, task)) {
         let lowest = parts.entry(id::part(task.run)).or_insert(task.priority);
         *lowest = task.priority.min(*lowest);
     }
     let ahead = Ahead::look(client, now, asking, &parts)?;
     for task in tasks {
         let passes = ahead.goes_before(id::part(task.run), task.priority);
-        if may_take(asking, task) && (!passes || asking.past_others > 0) {
+        if may_take(asking, &holds, task) && (!passes || asking.past_others > 0) {
             asking.wanted -= 1;
             asking.past_others -= usize::from(passes);
             task.start = "leased";
@@ -209,12 +228,39 @@ fn place(
     Ok(())
 }
 
-/// Whether the worker has room for this task and can do it.
-fn may_take(asking: &Asking, task: &FreshTask) -> bool {
+impl Limited for FreshTask {
+    fn run(&self) -> i64 {
+        self.run
+    }
+
+    fn is_called(&self) -> bool {
+        self.is_called
+    }
+
+    fn call(&self) -> Option<(&str, Option<&Data>)> {
+        self.task.action.as_deref().map(|action| (action, self.task.input.as_ref()))
+    }
+
+    fn limits(&mut self) -> &mut Vec<LimitKey> {
+        &mut self.task.limits
+    }
+
+    fn wait_at(&mut self, key: i64) {
+        self.limit_key = Some(key);
+    }
+
+    fn is_queued(&self) -> bool {
+        self.start == "ready" && !self.calls && !self.paused
+    }
+}
+
+/// Whether the worker has room for this task and can do it. A task under limits is claimed, not handed over.
+fn may_take(asking: &Asking, holds: &Holds, task: &FreshTask) -> bool {
     let can_do = match (&asking.actions, &task.task.action) {
         (_, None) => false,
+        (_, Some(action)) if holds.hold_action(action) || holds.hold_any_workflow() => false,
         (None, Some(_)) => true,
         (Some(actions), Some(action)) => actions.contains(action),
     };
-    asking.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && can_do
+    asking.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && task.task.limits.is_empty() && can_do
 }

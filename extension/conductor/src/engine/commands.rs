@@ -184,6 +184,8 @@ pub struct NewTask {
     pub max_retries: i32,
     /// Higher goes first.
     pub priority: i32,
+    /// The limits that it is under, by name and key, in order; the empty key counts everything together.
+    pub limits: Vec<(String, String)>,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
     /// What went wrong, if it could not begin.
@@ -212,6 +214,7 @@ impl NewTask {
             timeout: None,
             max_retries: 0,
             priority: 0,
+            limits: Vec::new(),
             closing: true,
             error: None,
             undo: None,

@@ -10,9 +10,29 @@ use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, ExpressionError, Rendering};
 use crate::graph::Node;
 use crate::language::finding::shorten;
+use minijinja::value::ValueKind;
 
 /// Place of the first task without a row in the order in which tasks are created.
 const NEW: i64 = i64::MAX / 2;
+
+/// Maximum number of bytes of a limit's key.
+const MAX_KEY_BYTES: usize = 500;
+
+/// Returns the key of a limit as text, or what is wrong with it.
+pub fn limit_key(key: &Data) -> Result<String, String> {
+    let is_scalar = matches!(key.kind(), ValueKind::String | ValueKind::Number | ValueKind::Bool);
+    match key.to_string() {
+        _ if !is_scalar => Err(format!(
+            "must be text, a number or a boolean, not {}",
+            shorten(&crate::expression::json_text(key), SHOWN)
+        )),
+        text if text.is_empty() => Err("must not be empty".to_owned()),
+        text if text.len() > MAX_KEY_BYTES => {
+            Err(format!("has {} bytes, at most {MAX_KEY_BYTES} are allowed", text.len()))
+        }
+        text => Ok(text),
+    }
+}
 
 /// Number of characters of an item's label.
 const MOST_LABEL: usize = 200;
@@ -161,6 +181,7 @@ impl Conductor<'_> {
             timeout: timeout.map(|seconds| seconds.ceil().clamp(1.0, f64::from(i32::MAX)) as i32),
             max_retries,
             priority: node.priority,
+            limits: self.limits(node, vars.clone(), item)?,
             closing,
             error: None,
             undo: self.stored_for_undo(node, item),
@@ -170,6 +191,29 @@ impl Conductor<'_> {
         self.wait_begins |= task.signal.is_some() && task.start == Start::Ready;
         self.count_input(&task)?;
         Ok(task)
+    }
+
+    /// Returns the limits that a task is under, with their keys.
+    fn limits(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<Vec<(String, String)>, Cause> {
+        let mut limits = Vec::new();
+        for (name, key) in &node.limits {
+            let key = match key {
+                None => String::new(),
+                Some(key) => {
+                    let what = format!("key of limit {name}");
+                    let key = self.render(key, vars.clone(), None, item);
+                    let key = key.map_err(|error| Cause::evaluating("WF602", &what, Some(&node.name), &error))?;
+                    limit_key(&key).map_err(|problem| {
+                        let message = format!("{what} of task {} {problem}", node.name);
+                        Cause::rule("WF602", Some(&node.name), message)
+                    })?
+                }
+            };
+            limits.push((name.clone(), key));
+        }
+        limits.sort();
+        limits.dedup();
+        Ok(limits)
     }
 
     /// Returns what an item is called where people see it, if its task says so.

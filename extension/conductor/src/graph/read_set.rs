@@ -112,6 +112,7 @@ fn scheduling(node: &Node, programs: &Programs) -> Needs {
         programs,
         [&node.action, &node.signal, &node.input, &node.delay, &node.timeout].into_iter().flatten(),
     );
+    needs.renderings(programs, node.limits.iter().filter_map(|(_, key)| key.as_ref()));
     if let Some(when) = node.when {
         needs.program(programs, when);
     }

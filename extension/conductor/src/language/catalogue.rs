@@ -22,7 +22,7 @@ pub struct Action {
 
 /// Looks up actions and packs.
 pub trait Catalogue {
-    /// Whether anything is known at all. If not, WF501 to WF507 are not checked.
+    /// Whether anything is known at all. If not, WF501 to WF507 and WF509 are not checked.
     fn known(&self) -> bool {
         true
     }
@@ -32,6 +32,11 @@ pub trait Catalogue {
 
     /// Whether the pack exists.
     fn has_pack(&self, pack: &str) -> bool;
+
+    /// Whether the limit exists.
+    fn has_limit(&self, _name: &str) -> bool {
+        true
+    }
 
     /// Returns the pack that the definition will be stored in, if one was given.
     fn target_pack(&self) -> Option<String> {

@@ -178,6 +178,9 @@ pub struct Task {
     /// How many workers may lose it before it is abandoned; none: as the setting says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lost_leases: Option<u32>,
+    /// The limits that each of its attempts is under.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limit: Vec<LimitUse>,
     /// Undoes it if it has completed and the workflow then fails, times out or is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
@@ -187,6 +190,17 @@ pub struct Task {
     /// The transitions. Every one whose condition is true fires, in order.
     #[serde(default)]
     pub next: Vec<Transition>,
+}
+
+/// A limit that a task is under, and by what key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitUse {
+    /// Name of the limit.
+    pub name: String,
+    /// What the limit counts by: text, a number or a boolean, or a template that yields one; null: the limit counts everything
+    /// together.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub key: Value,
 }
 
 /// What undoes a task.

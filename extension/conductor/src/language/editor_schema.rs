@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::language::parse::name::{MAX_NAME, MAX_REF};
+use crate::language::parse::limit::MAX_LIMITS;
+use crate::language::parse::name::{MAX_LIMIT_NAME, MAX_NAME, MAX_REF};
 use crate::language::parse::words::{
     BACKOFFS, ITEMS_REST, JOIN_REST, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, UNDO_ON, UNDO_ORDERS,
     WHEN_UNKNOWN, words,
@@ -147,6 +148,13 @@ fn task() -> Map<String, Value> {
             "type": "integer", "minimum": 1, "maximum": 1000,
             "description": "How many workers may lose the task before it ends as abandoned.",
         },
+        "limit": {
+            "description": "The limits that each attempt is under.",
+            "anyOf": [
+                {"$ref": "#/definitions/limit"},
+                {"type": "array", "maxItems": MAX_LIMITS, "items": {"$ref": "#/definitions/limit"}},
+            ],
+        },
         "undo": reference("undo", "Undoes the task if the workflow fails, times out or is cancelled after it has completed."),
         "next": {
             "type": "array", "items": {"$ref": "#/definitions/transition"},
@@ -223,12 +231,34 @@ fn definitions() -> Value {
         ("repeat", repeat()),
         ("wait_for", wait_for()),
         ("undo", undo()),
+        ("limit", limit()),
         ("task", task_schema(fields, json!(["name"]))),
         ("task_of_map", task_schema(of_map, json!([]))),
     ] {
         definitions[name] = part;
     }
     definitions
+}
+
+fn limit() -> Value {
+    let name = json!({"type": "string", "maxLength": MAX_LIMIT_NAME, "pattern": r"^[a-z][a-z0-9_.-]*$"});
+    json!({
+        "anyOf": [
+            name,
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["name"],
+                "properties": {
+                    "name": name,
+                    "key": {
+                        "type": ["string", "number", "boolean"],
+                        "description": "What the limit counts by; none: everything together.",
+                    },
+                },
+            },
+        ],
+    })
 }
 
 fn transition() -> Value {

@@ -5,6 +5,7 @@
 
 pub mod duration;
 mod foreign;
+pub mod limit;
 pub mod name;
 mod next;
 mod task;

@@ -7,6 +7,9 @@ pub const MAX_NAME: usize = 128;
 /// Maximum length of a ref.
 pub const MAX_REF: usize = 255;
 
+/// Maximum length of the name of a limit.
+pub const MAX_LIMIT_NAME: usize = 128;
+
 /// What `do` accepts besides task names.
 pub const COMMANDS: [&str; 4] = ["continue", "noop", "fail", "retry"];
 
@@ -29,6 +32,13 @@ pub fn is_ref(text: &str) -> bool {
         && parts.next().is_some_and(is_pack)
         && text.contains('.')
         && parts.all(|part| !part.is_empty() && part.chars().all(is_ref_character))
+}
+
+/// Whether a text can name a limit.
+pub fn is_limit_name(text: &str) -> bool {
+    text.len() <= MAX_LIMIT_NAME
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| is_ref_character(c) || c == '.')
 }
 
 fn is_ref_character(c: char) -> bool {

@@ -51,6 +51,7 @@ impl Walk<'_> {
         let wait_for = fields.get("wait_for").and_then(|node| self.wait_for(node, &at("wait_for")));
         let priority = fields.get("priority").and_then(|node| self.priority(node));
         let lost = fields.get("max_lost_leases").and_then(|node| self.max_lost_leases(node));
+        let limit = fields.get("limit").map(|node| self.limits_of_task(node, &at("limit"))).unwrap_or_default();
         let undo = fields.get("undo").and_then(|node| self.undo(node, &at("undo")));
         let publish = fields.get("publish").map(|node| self.variables(node, &at("publish"), "`publish`"));
         let next = self.transitions(&fields, path);
@@ -70,6 +71,7 @@ impl Walk<'_> {
             wait_for,
             priority: priority.unwrap_or_default(),
             max_lost_leases: lost,
+            limit,
             undo,
             publish: publish.unwrap_or_default(),
             next,
@@ -415,10 +417,14 @@ impl Walk<'_> {
             let hint = "let one task do the work and another one wait".to_owned();
             self.report(6, wait, "`wait_for` together with `action`".to_owned(), hint);
         }
+        if let (Some(_), Some(limit)) = (fields.get("wait_for"), fields.get("limit")) {
+            let hint = "limit the task that does the work: to wait takes nobody's time".to_owned();
+            self.report(6, limit, "`limit` together with `wait_for`".to_owned(), hint);
+        }
         if fields.get("action").is_some() || fields.get("wait_for").is_some() {
             return;
         }
-        for name in ["input", "with_items", "retry", "repeat", "max_lost_leases", "undo"] {
+        for name in ["input", "with_items", "retry", "repeat", "max_lost_leases", "limit", "undo"] {
             if let Some(node) = fields.get(name) {
                 self.report(201, node, format!("`{name}` in a task without `action`"), "add `action:`".to_owned());
                 return;

@@ -42,6 +42,7 @@ pub const TASK: &[&str] = &[
     "wait_for",
     "priority",
     "max_lost_leases",
+    "limit",
     "undo",
     "next",
     "publish",
@@ -71,6 +72,8 @@ pub const REPEAT: &[&str] = &["until", "delay", "backoff", "factor", "max_delay"
 pub const DEFAULTS: &[&str] = &["retry", "timeout"];
 /// Fields of `undo`.
 pub const UNDO: &[&str] = &["action", "input", "timeout", "retry", "when_unknown", "priority", "max_lost_leases"];
+/// Fields of `limit`.
+pub const LIMIT: &[&str] = &["name", "key"];
 /// Fields of `wait_for`.
 pub const WAIT_FOR: &[&str] = &["signal", "timeout", "heartbeat", "schema"];
 

@@ -1,4 +1,4 @@
-//! WF501 to WF508: what a definition says about actions, checked against the catalogue.
+//! WF501 to WF509: what a definition says about actions and limits, checked against the catalogue.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{Check, schemas};
 use crate::expression::template;
 use crate::language::catalogue::Action;
+use crate::language::definition::Task;
 use crate::language::finding::shorten;
 use crate::language::parse::name::{is_ref, suggest};
 
@@ -29,6 +30,18 @@ pub fn check(check: &mut Check<'_>) {
         one(check, &mut known, i, "", task.action.as_deref(), &task.input);
         if let Some(undo) = &task.undo {
             one(check, &mut known, i, "undo.", Some(&undo.action), &undo.input);
+        }
+        limits(check, i, task);
+    }
+}
+
+/// Checks that the limits of a task exist.
+fn limits(check: &mut Check<'_>, task: usize, of: &Task) {
+    for (number, limit) in of.limit.iter().enumerate() {
+        if !check.catalogue.has_limit(&limit.name) {
+            let hint = format!("SELECT workflow_set_limit('{}', max_running => 5), or correct the name", limit.name);
+            let place = format!("tasks[{task}].limit[{number}]");
+            check.at(&place).task(task).error(509, format!("unknown limit `{}`", limit.name), hint);
         }
     }
 }

@@ -114,6 +114,9 @@ fn task<'d>(task: &'d Task, number: usize, visit: &mut dyn FnMut(Site<'d>)) {
         site("action", Text(action), Phase::Item);
     }
     site("input", Any(&task.input), Phase::Item);
+    for (number, limit) in task.limit.iter().enumerate() {
+        site(&format!("limit[{number}].key"), Any(&limit.key), Phase::Item);
+    }
     if let Some(when) = &task.when {
         site("when", Condition(when), Phase::Before);
     }

@@ -1,0 +1,72 @@
+//! The limits of a task.
+
+use super::name::is_limit_name;
+use super::walk::Walk;
+use super::words::LIMIT;
+use crate::language::definition::LimitUse;
+use crate::language::finding::shorten;
+use crate::language::source::{Content, NodeId};
+
+/// Maximum number of limits that a task is under.
+pub const MAX_LIMITS: usize = 10;
+
+impl Walk<'_> {
+    /// Reads one limit or a list of them: each a name, or a name and a key.
+    pub(super) fn limits_of_task(&mut self, node: NodeId, path: &str) -> Vec<LimitUse> {
+        self.place(path.to_owned(), node);
+        let nodes = match self.source.content(node) {
+            Content::List(nodes) => nodes.clone(),
+            _ => vec![node],
+        };
+        if nodes.len() > MAX_LIMITS {
+            self.report(9, node, format!("{} limits, more than the {MAX_LIMITS} allowed", nodes.len()), None);
+            return Vec::new();
+        }
+        let mut limits: Vec<LimitUse> = Vec::new();
+        for (number, node) in nodes.into_iter().enumerate() {
+            let Some(limit) = self.limit(node, &format!("{path}[{number}]")) else { continue };
+            if limits.contains(&limit) {
+                self.report(6, node, format!("limit `{}` twice with the same key", limit.name), "remove one".to_owned());
+            }
+            limits.push(limit);
+        }
+        limits
+    }
+
+    fn limit(&mut self, node: NodeId, path: &str) -> Option<LimitUse> {
+        self.place(path.to_owned(), node);
+        if !matches!(self.source.content(node), Content::Map(_)) {
+            let name = self.limit_name(node)?;
+            return Some(LimitUse { name, key: serde_json::Value::Null });
+        }
+        let fields = self.fields(node, "`limit`", LIMIT)?;
+        let Some(name) = fields.get("name") else {
+            self.missing(node, "`limit`", "name");
+            return None;
+        };
+        let name = self.limit_name(name)?;
+        let key = fields.get("key").and_then(|node| self.limit_key(node, format!("{path}.key"))).unwrap_or_default();
+        Some(LimitUse { name, key })
+    }
+
+    fn limit_name(&mut self, node: NodeId) -> Option<String> {
+        let name = self.text(node, "the name of a limit")?;
+        if is_limit_name(&name) {
+            return Some(name);
+        }
+        let message = format!("`{}` is not a valid name of a limit", shorten(&name, 80));
+        let hint = "write at most 128 lower-case letters, digits, _, - and dots, beginning with a letter";
+        self.report(8, node, message, hint.to_owned());
+        None
+    }
+
+    fn limit_key(&mut self, node: NodeId, path: String) -> Option<serde_json::Value> {
+        match self.source.content(node) {
+            Content::Text(_) | Content::Number(_) | Content::Bool(_) => Some(self.value(node, path)),
+            _ => {
+                self.wrong_type(node, "the key of a limit", "text, a number, a boolean or a template");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What new tasks ask about their actions, cached by the session until an action changes: whether it is a workflow, and its limits.
+//!
+//! Whoever changes an action notifies all sessions at commit (`workflow.forget_actions` in `sql/action.sql`), with
+//! PostgreSQL's own relcache invalidation message. They process it when their next statement begins, at the latest.
+#![allow(unsafe_code)]
+
+use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::relation;
+use crate::pg::statements;
+use crate::settings;
+use conductor::engine::action_limits::{self, ActionLimits};
+use conductor::json::from_text;
+use pgrx::pg_sys::{self, Oid};
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+/// Maximum number of cached actions.
+const MOST: usize = 10_000;
+
+/// What is known of an action.
+#[derive(Clone, Default)]
+pub struct Facts {
+    /// Whether it is a workflow.
+    pub is_workflow: bool,
+    /// The limits that its tasks are under.
+    pub limits: Option<Rc<ActionLimits>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// OID of the table of actions, which changes if the extension is dropped and recreated.
+    table: Option<Oid>,
+    /// By ref.
+    actions: HashMap<String, Facts>,
+    /// Number of times the cache has been cleared.
+    changes: u64,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// Subscribes the process to changes.
+pub fn listen() {
+    relation::on_change(|table| {
+        KNOWN.with_borrow_mut(|known| {
+            if table == Oid::INVALID || known.table == Some(table) {
+                known.actions.clear();
+                known.changes += 1;
+            }
+        });
+    });
+}
+
+/// Returns what is known of these actions.
+pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<String, Facts>, Error> {
+    let table = Some(relation::find(c"action"));
+    let mut facts = BTreeMap::new();
+    let (unknown, changes) = KNOWN.with_borrow_mut(|known| {
+        if known.table != table || known.actions.len() > MOST {
+            *known = Known { table, actions: HashMap::new(), changes: known.changes };
+        }
+        let mut unknown = Vec::new();
+        for action in actions {
+            match known.actions.get(action) {
+                Some(known) => _ = facts.insert(action.to_owned(), known.clone()),
+                None => unknown.push(action.to_owned()),
+            }
+        }
+        (unknown, known.changes)
+    });
+    if unknown.is_empty() {
+        return Ok(facts);
+    }
+    let mut found: BTreeMap<String, Facts> = unknown.iter().map(|action| (action.clone(), Facts::default())).collect();
+    let mut rows = statements::run(client, include_str!("../../queries/list_action_facts.sql"), &[unknown.into()])?;
+    while rows.next().is_some() {
+        let action = rows.get::<String>(1)?.unwrap_or_default();
+        let limits = rows.get::<Jsonb>(3)?.and_then(compile).map(Rc::new);
+        found.insert(action, Facts { is_workflow: rows.get::<bool>(2)? == Some(true), limits });
+    }
+    KNOWN.with_borrow_mut(|known| {
+        // Changes made in the meantime may not have been seen. What an old snapshot shows may have changed long ago.
+        if known.changes == changes && !has_old_snapshot() {
+            known.actions.extend(found.iter().map(|(action, facts)| (action.clone(), facts.clone())));
+        }
+    });
+    facts.extend(found);
+    Ok(facts)
+}
+
+/// Compiles the limits of an action. What somebody has written into the table by hand, and is none, counts for nothing.
+fn compile(limits: Jsonb) -> Option<ActionLimits> {
+    let uses = action_limits::read(&from_text(&limits.text()).ok()?).ok()?;
+    ActionLimits::compile(&uses, settings::limits()).ok()
+}
+
+/// Whether all statements of the transaction share one snapshot.
+fn has_old_snapshot() -> bool {
+    // SAFETY: a session has one thread.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
+/// `workflow.forget_actions` in `sql/action.sql`: a trigger whose return value is ignored.
+#[pg_extern(sql = false)]
+fn workflow_forget_actions() {
+    // SAFETY: the table exists: it is the one that has changed.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"action")) }
+}

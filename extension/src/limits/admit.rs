@@ -1,0 +1,106 @@
+//! Letting tasks go that wait for a key of a limit: back into the queue, in their order.
+
+use crate::error::Error;
+use crate::limits::take::Rule;
+use crate::pg::clock::{after, at, seconds};
+use crate::pg::statements;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+
+/// Maximum number of tasks of an action that one look at a key lets go.
+const MOST_ADMITTED: usize = 1000;
+
+/// Seconds until a key is looked at again for which tasks wait: as long as they have been waiting already, within these bounds.
+const SOONEST_CHECK: f64 = 1.0;
+const LATEST_CHECK: f64 = 60.0;
+
+/// Frees the slots of tasks that run no longer, and lets those go that wait for them.
+pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
+    let arguments = [tasks.into(), now.into()];
+    let mut freed = statements::run(client, include_str!("../../queries/free_slots.sql"), &arguments)?;
+    let (mut keys, mut counts) = (Vec::new(), Vec::new());
+    while freed.next().is_some() {
+        keys.extend(freed.get::<i64>(1)?);
+        counts.extend(freed.get::<i64>(2)?);
+    }
+    admit(client, now, keys, counts)
+}
+
+/// Looks at up to so many keys whose time has come, unless somebody else has locked them. Returns how many these were.
+pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32) -> Result<i32, Error> {
+    let arguments = [max_keys.into(), now.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/find_due_limit_keys.sql"), &arguments)?;
+    let mut keys = Vec::new();
+    while rows.next().is_some() {
+        let rule = Rule::read(&rows, 5)?;
+        let next_at = rows.get::<i64>(3)?.unwrap_or(i64::MIN);
+        let held_until = rows.get::<TimestampWithTimeZone>(9)?;
+        let free = rows.get::<i64>(2)?.unwrap_or_default().max(0) as usize;
+        let room = rule.allowed(next_at, now, free.min(MOST_ADMITTED));
+        keys.push(DueKey {
+            id: rows.get::<i64>(1)?.unwrap_or_default(),
+            count: if held_until.is_some() { 0 } else { room },
+            opens_at: held_until.or_else(|| rule.opens_at(next_at)),
+            waiting_since: rows.get::<TimestampWithTimeZone>(4)?.unwrap_or(now),
+        });
+    }
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let open = || keys.iter().filter(|key| key.count > 0);
+    let counts = open().map(|key| key.count as i64).collect();
+    admit(client, now, open().map(|key| key.id).collect(), counts)?;
+    let arguments = [
+        keys.iter().map(|key| key.id).collect::<Vec<_>>().into(),
+        keys.iter().map(|key| key.next_check(now)).collect::<Vec<_>>().into(),
+        now.into(),
+        after(now, SOONEST_CHECK).into(),
+    ];
+    statements::run(client, include_str!("../../queries/settle_limit_keys.sql"), &arguments)?;
+    Ok(keys.len() as i32)
+}
+
+/// A key for which tasks may wait.
+struct DueKey {
+    id: i64,
+    /// How many of them may begin.
+    count: usize,
+    /// When the next one may begin, if that is a question of time.
+    opens_at: Option<TimestampWithTimeZone>,
+    waiting_since: TimestampWithTimeZone,
+}
+
+impl DueKey {
+    /// Returns when to look again, if tasks still wait then.
+    fn next_check(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
+        if let Some(opens_at) = self.opens_at.filter(|time| *time > now) {
+            return opens_at;
+        }
+        if self.count == MOST_ADMITTED {
+            return now;
+        }
+        let waited = seconds(self.waiting_since, now);
+        after(now, waited.clamp(SOONEST_CHECK, LATEST_CHECK))
+    }
+}
+
+/// Puts so many tasks of each action that wait for each key back into the queue.
+fn admit(client: &SpiClient, now: TimestampWithTimeZone, keys: Vec<i64>, counts: Vec<i64>) -> Result<(), Error> {
+    if !keys.is_empty() {
+        let arguments = [keys.into(), counts.into(), now.into()];
+        statements::run(client, include_str!("../../queries/admit_tasks.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+impl Rule {
+    /// Returns how many tasks may begin now by the rate, at most `most`.
+    pub fn allowed(&self, next_at: i64, now: TimestampWithTimeZone, most: usize) -> usize {
+        self.rate.map_or(most, |rate| rate.allowed(next_at, now.into_inner(), most))
+    }
+
+    /// Returns when the next task may begin by the rate, if there is one.
+    pub fn opens_at(&self, next_at: i64) -> Option<TimestampWithTimeZone> {
+        self.rate.map(|rate| at(rate.opens_at(next_at)))
+    }
+}

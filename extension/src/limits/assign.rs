@@ -1,0 +1,95 @@
+//! The limits of new tasks: those of the task and of its action, unless a call above has a slot of the same one already.
+
+use crate::cache::actions::Facts;
+use crate::error::Error;
+use crate::limits::take::{LimitKey, read_limits};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::statements;
+use crate::pg::transaction;
+use conductor::expression::Data;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A new task as far as limits are concerned.
+pub trait Limited {
+    /// The execution that it belongs to.
+    fn run(&self) -> i64;
+    /// Whether that was called by another.
+    fn is_called(&self) -> bool;
+    /// The action, and its input.
+    fn call(&self) -> Option<(&str, Option<&Data>)>;
+    /// Its limits, in order.
+    fn limits(&mut self) -> &mut Vec<LimitKey>;
+    /// Sends it to wait at a key.
+    fn wait_at(&mut self, key: i64);
+    /// Whether it is about to be queued.
+    fn is_queued(&self) -> bool;
+}
+
+/// Completes the limits of new tasks, and lets those wait at once that would only leave the queue again.
+pub fn assign<T: Limited>(
+    client: &SpiClient,
+    tasks: &mut [T],
+    actions: &BTreeMap<String, Facts>,
+) -> Result<(), Error> {
+    for task in tasks.iter_mut() {
+        let Some((action, input)) = task.call() else { continue };
+        let Some(limits) = actions.get(action).and_then(|facts| facts.limits.as_ref()) else { continue };
+        let more = limits.keys(input.unwrap_or(&Data::UNDEFINED));
+        let all = task.limits();
+        all.extend(more);
+        all.sort();
+        all.dedup();
+    }
+    let mut limited: Vec<&mut T> = tasks.iter_mut().filter_map(|task| (!task.limits().is_empty()).then_some(task)).collect();
+    if limited.is_empty() {
+        return Ok(());
+    }
+    let called: BTreeSet<i64> = limited.iter().filter(|task| task.is_called()).map(|task| task.run()).collect();
+    if !called.is_empty() {
+        let above = limits_above(client, called.into_iter().collect())?;
+        for task in limited.iter_mut() {
+            if let Some(above) = above.get(&task.run()) {
+                task.limits().retain(|limit| !above.contains(limit));
+            }
+        }
+    }
+    let wanted: BTreeSet<LimitKey> =
+        limited.iter_mut().filter(|task| task.is_queued()).flat_map(|task| task.limits().clone()).collect();
+    let contended = contended(client, wanted)?;
+    for task in limited.into_iter().filter(|task| task.is_queued()) {
+        if let Some(key) = task.limits().iter().find_map(|limit| contended.get(limit)) {
+            task.wait_at(*key);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the limits of the calls that executions are called through.
+fn limits_above(client: &SpiClient, runs: Vec<i64>) -> Result<BTreeMap<i64, BTreeSet<LimitKey>>, Error> {
+    let mut above: BTreeMap<i64, BTreeSet<LimitKey>> = BTreeMap::new();
+    let mut rows = statements::run(client, include_str!("../../queries/list_limits_above.sql"), &[runs.into()])?;
+    while rows.next().is_some() {
+        let run = rows.get::<i64>(1)?.unwrap_or_default();
+        above.entry(run).or_default().extend(read_limits(rows.get::<Jsonb>(2)?));
+    }
+    Ok(above)
+}
+
+/// Returns those of some keys that tasks wait for, with their ids.
+fn contended(client: &SpiClient, wanted: BTreeSet<LimitKey>) -> Result<BTreeMap<LimitKey, i64>, Error> {
+    let mut contended = BTreeMap::new();
+    if wanted.is_empty() || !crate::limits::are_in_use() {
+        return Ok(contended);
+    }
+    // Whoever decides that nothing waits any more waits for all transactions that had a number by then.
+    transaction::take_number();
+    let (names, keys): (Vec<&str>, Vec<&str>) = wanted.iter().map(|(name, key)| (name.as_str(), key.as_str())).unzip();
+    let arguments = [names.into(), keys.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/list_contended_keys.sql"), &arguments)?;
+    while rows.next().is_some() {
+        let text = |column| Ok::<_, Error>(rows.get::<String>(column)?.unwrap_or_default());
+        contended.insert((text(2)?, text(3)?), rows.get::<i64>(1)?.unwrap_or_default());
+    }
+    Ok(contended)
+}

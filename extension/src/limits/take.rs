@@ -1,0 +1,355 @@
+//! Taking slots for tasks that are about to begin: of all their limits, or of none.
+
+use crate::error::Error;
+use crate::pg::advisory_lock::AdvisoryLock;
+use crate::pg::clock::{after, at};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::rows::{Rows, numbers};
+use crate::pg::statements;
+use conductor::engine::rate::Rate;
+use conductor::json::from_text;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The least number of slots that are created at once, if the limit has so many.
+const FEWEST_SLOTS: usize = 8;
+
+/// A limit and its key.
+pub type LimitKey = (String, String);
+
+/// What became of tasks that wanted to begin.
+#[derive(Default)]
+pub struct Begun {
+    /// Those that may not begin: they are out of the queue, and wait for a key.
+    pub waiting: BTreeSet<i64>,
+    /// Those whose key somebody else has locked.
+    pub busy: BTreeSet<i64>,
+}
+
+/// A limit as it was set.
+#[derive(Clone, Copy, Default)]
+pub struct Rule {
+    /// Maximum number of running tasks.
+    pub max_running: Option<usize>,
+    /// How fast tasks may begin.
+    pub rate: Option<Rate>,
+}
+
+impl Rule {
+    /// Reads one from these columns of a row: max_running, rate, per in microseconds, burst.
+    pub fn read(row: &Rows, first: usize) -> Result<Rule, Error> {
+        let number = |column| Ok::<_, Error>(row.get::<i32>(column)?.map(|number| number.max(0) as u32));
+        let rate = match (number(first + 1)?, row.get::<i64>(first + 2)?, number(first + 3)?) {
+            (Some(count), Some(period), Some(burst)) => Some(Rate::new(count, period, burst)),
+            _ => None,
+        };
+        Ok(Rule { max_running: number(first)?.map(|count| count as usize), rate })
+    }
+}
+
+/// Reads the limits of a task.
+pub fn read_limits(limits: Option<Jsonb>) -> Vec<LimitKey> {
+    limits.and_then(|limits| from_text(&limits.text()).ok()).unwrap_or_default()
+}
+
+/// Takes what tasks need to begin, in their order, and lets those wait that can't.
+pub fn take(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: &[(i64, Vec<LimitKey>)],
+) -> Result<Begun, Error> {
+    let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
+    tasks.iter().flat_map(|(_, limits)| limits).for_each(|limit| *wanted.entry(limit).or_default() += 1);
+    let mut keys = load(client, now, &wanted)?;
+    create(client, &mut keys)?;
+    lock(client, &mut keys, |key| key.rule.rate.is_some() || key.slots > key.most_slots())?;
+    trim(client, &mut keys)?;
+    lock_slots(client, &mut keys)?;
+    grow(client, &mut keys)?;
+    keys.values_mut().for_each(|key| key.count_room(now));
+    let (mut begun, mut taken, mut waiting) = (Begun::default(), Vec::new(), Vec::new());
+    for (task, limits) in tasks {
+        let limits: Vec<&LimitKey> = limits.iter().filter(|limit| keys.contains_key(limit)).collect();
+        match limits.iter().copied().find(|limit| keys[limit].room == 0) {
+            None => {
+                for limit in limits {
+                    let key = keys.get_mut(limit).into_iter();
+                    taken.extend(key.flat_map(Key::take).map(|(key, number)| (key, number, *task)));
+                }
+            }
+            Some(_) if limits.iter().any(|limit| keys[limit].room == 0 && keys[limit].is_busy) => {
+                begun.busy.insert(*task);
+            }
+            Some(limit) => waiting.push((*task, limit)),
+        }
+    }
+    let lacking: BTreeSet<&LimitKey> = waiting.iter().map(|(_, limit)| *limit).collect();
+    lock(client, &mut keys, |key| lacking.contains(&key.name))?;
+    let (mut deferred, mut places) = (Vec::new(), Vec::new());
+    for (task, limit) in waiting {
+        let key = keys.get_mut(limit).filter(|key| key.is_locked);
+        match key.and_then(|key| key.id.inspect(|_| key.has_waiting = true)) {
+            Some(id) => {
+                begun.waiting.insert(task);
+                deferred.push(task);
+                places.push(id);
+            }
+            None => _ = begun.busy.insert(task),
+        }
+    }
+    write(client, now, &keys, taken)?;
+    defer(client, now, deferred, places)?;
+    Ok(begun)
+}
+
+/// Takes tasks out of the queue that wait for keys, which are locked.
+pub fn defer(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: Vec<i64>,
+    keys: Vec<i64>,
+) -> Result<(), Error> {
+    if !tasks.is_empty() {
+        let arguments = [tasks.into(), keys.into(), now.into()];
+        statements::run(client, include_str!("../../queries/defer_tasks.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Puts tasks back into the queue that were claimed although their limits cannot be looked at now.
+pub fn put_back(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
+    if !tasks.is_empty() {
+        let arguments = [tasks.into(), now.into()];
+        statements::run(client, include_str!("../../queries/put_back_tasks.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
+/// One key of a limit, as a call has found it.
+struct Key {
+    name: LimitKey,
+    /// None: it has not been used yet.
+    id: Option<i64>,
+    rule: Rule,
+    held_until: Option<TimestampWithTimeZone>,
+    /// How many tasks want to begin.
+    wanted: usize,
+    /// Number of slots that exist.
+    slots: usize,
+    /// Theoretical arrival time of the next task.
+    next_at: i64,
+    /// Whether tasks wait for it, as far as its row says.
+    has_waiting: bool,
+    /// Free slots that are ours.
+    free: VecDeque<i64>,
+    /// How many more tasks may begin.
+    room: usize,
+    /// How many have begun.
+    begun: usize,
+    /// Whether its row is locked by us.
+    is_locked: bool,
+    /// Whether somebody else has locked what we need.
+    is_busy: bool,
+}
+
+type Keys<'k> = BTreeMap<&'k LimitKey, Key>;
+
+impl Key {
+    fn most_slots(&self) -> usize {
+        self.rule.max_running.unwrap_or(usize::MAX)
+    }
+
+    /// Whether it matters how many slots are free.
+    fn needs_slots(&self) -> bool {
+        self.rule.max_running.is_some() && self.held_until.is_none() && self.id.is_some()
+    }
+
+    fn count_room(&mut self, now: TimestampWithTimeZone) {
+        let slots = if self.rule.max_running.is_some() { self.free.len() } else { self.wanted };
+        self.room = match self.held_until {
+            Some(_) => 0,
+            None if self.id.is_none() || self.rule.rate.is_some() && !self.is_locked => 0,
+            None => self.rule.allowed(self.next_at, now, slots),
+        };
+    }
+
+    /// Lets one task begin. Returns the slot that it takes, if it needs one.
+    fn take(&mut self) -> Option<(i64, i64)> {
+        self.room -= 1;
+        self.begun += 1;
+        self.rule.max_running.and(self.free.pop_front()).and_then(|number| Some((self.id?, number)))
+    }
+
+    /// Returns when somebody has to look at it again; none: nothing waits for it.
+    fn check_at(&self, now: TimestampWithTimeZone, next_at: i64) -> Option<TimestampWithTimeZone> {
+        let opens_at = self.held_until.or_else(|| self.rule.opens_at(next_at).filter(|time| *time > now));
+        self.has_waiting.then(|| opens_at.unwrap_or_else(|| after(now, 1.0)))
+    }
+}
+
+/// Finds the keys of the limits that exist.
+fn load<'k>(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    wanted: &BTreeMap<&'k LimitKey, usize>,
+) -> Result<Keys<'k>, Error> {
+    let (names, texts): (Vec<&str>, Vec<&str>) =
+        wanted.keys().map(|(name, key)| (name.as_str(), key.as_str())).unzip();
+    let arguments = [names.into(), texts.into(), now.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/find_limit_keys.sql"), &arguments)?;
+    let all: Vec<(&&LimitKey, &usize)> = wanted.iter().collect();
+    let mut keys = Keys::new();
+    while rows.next().is_some() {
+        let place = rows.get::<i64>(1)?.unwrap_or_default() as usize - 1;
+        let (name, wanted) = all[place];
+        let key = Key {
+            name: (*name).clone(),
+            id: rows.get::<i64>(2)?,
+            rule: Rule::read(&rows, 4)?,
+            held_until: rows.get::<TimestampWithTimeZone>(8)?,
+            wanted: *wanted,
+            slots: rows.get::<i32>(3)?.unwrap_or_default().max(0) as usize,
+            next_at: i64::MIN,
+            has_waiting: false,
+            free: VecDeque::new(),
+            room: 0,
+            begun: 0,
+            is_locked: false,
+            is_busy: false,
+        };
+        keys.insert(*name, key);
+    }
+    Ok(keys)
+}
+
+/// Creates the keys that are used for the first time. A second one who does so would have to wait for the first to commit, and
+/// instead leaves it to him.
+fn create(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
+    let mut fresh: Vec<&mut Key> = keys.values_mut().filter(|key| key.id.is_none()).collect();
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    for key in fresh.iter_mut() {
+        key.is_busy = !AdvisoryLock::limit_key(&key.name.0, &key.name.1).try_acquire(pg_sys::ExclusiveLock);
+    }
+    fresh.retain(|key| !key.is_busy);
+    let (names, texts): (Vec<&str>, Vec<&str>) =
+        fresh.iter().map(|key| (key.name.0.as_str(), key.name.1.as_str())).unzip();
+    let arguments = [names.into(), texts.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/insert_limit_keys.sql"), &arguments)?;
+    let mut created: BTreeMap<LimitKey, i64> = BTreeMap::new();
+    while rows.next().is_some() {
+        let text = |column| Ok::<_, Error>(rows.get::<String>(column)?.unwrap_or_default());
+        created.insert((text(2)?, text(3)?), rows.get::<i64>(1)?.unwrap_or_default());
+    }
+    for key in fresh {
+        key.id = created.get(&key.name).copied();
+        key.is_locked = key.id.is_some();
+        key.is_busy = key.id.is_none();
+    }
+    Ok(())
+}
+
+/// Locks the rows of keys, unless somebody else has: these are busy.
+fn lock(client: &SpiClient, keys: &mut Keys, is_needed: impl Fn(&Key) -> bool) -> Result<(), Error> {
+    let mut needed: BTreeMap<i64, &mut Key> = BTreeMap::new();
+    for key in keys.values_mut().filter(|key| !key.is_locked && is_needed(key)) {
+        if let Some(id) = key.id {
+            key.is_busy = true;
+            needed.insert(id, key);
+        }
+    }
+    if needed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = needed.keys().copied().collect();
+    let mut rows = statements::run(client, include_str!("../../queries/try_lock_limit_keys.sql"), &[ids.into()])?;
+    while rows.next().is_some() {
+        if let Some(key) = needed.get_mut(&rows.get::<i64>(1)?.unwrap_or_default()) {
+            key.is_locked = true;
+            key.is_busy = false;
+            key.slots = rows.get::<i32>(2)?.unwrap_or_default().max(0) as usize;
+            key.next_at = rows.get::<i64>(3)?.unwrap_or(i64::MIN);
+            key.has_waiting |= rows.get::<bool>(4)? == Some(true);
+        }
+    }
+    Ok(())
+}
+
+/// Removes free slots of keys that have more than the limit allows by now. While there are too many, none is taken.
+fn trim(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
+    for key in keys.values_mut().filter(|key| key.needs_slots() && key.is_locked && key.slots > key.most_slots()) {
+        let excess = (key.slots - key.most_slots()) as i64;
+        let arguments = [key.id.into(), excess.into()];
+        let gone = statements::run(client, include_str!("../../queries/trim_limit_slots.sql"), &arguments)?.first();
+        key.slots = gone.get::<i32>(1)?.unwrap_or_default().max(0) as usize;
+    }
+    Ok(())
+}
+
+/// Locks as many free slots as are wanted, passing over those that others are taking.
+fn lock_slots(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
+    let mut needed: BTreeMap<i64, &mut Key> = BTreeMap::new();
+    for key in keys.values_mut().filter(|key| key.needs_slots() && key.slots <= key.most_slots() && key.slots > 0) {
+        needed.extend(key.id.map(|id| (id, key)));
+    }
+    if needed.is_empty() {
+        return Ok(());
+    }
+    let counts: Vec<i64> = needed.values().map(|key| key.wanted as i64).collect();
+    let arguments = [needed.keys().copied().collect::<Vec<_>>().into(), counts.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/lock_limit_slots.sql"), &arguments)?;
+    while rows.next().is_some() {
+        if let Some(key) = needed.get_mut(&rows.get::<i64>(1)?.unwrap_or_default()) {
+            key.free.extend(rows.get::<i64>(2)?);
+        }
+    }
+    Ok(())
+}
+
+/// Creates more slots of keys that lack some and do not have all that their limit allows.
+fn grow(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
+    let lacks = |key: &Key| key.needs_slots() && key.free.len() < key.wanted && key.slots < key.most_slots();
+    lock(client, keys, lacks)?;
+    for key in keys.values_mut().filter(|key| key.is_locked && lacks(key)) {
+        let lacking = key.wanted - key.free.len();
+        let count = lacking.max(key.slots).max(FEWEST_SLOTS).min(key.most_slots() - key.slots);
+        let arguments = [key.id.into(), (count as i32).into()];
+        let added = statements::run(client, include_str!("../../queries/add_limit_slots.sql"), &arguments)?;
+        key.free.extend(numbers(added, 1)?);
+        key.slots += count;
+    }
+    Ok(())
+}
+
+/// Writes which tasks have which slots, and what has changed about keys that are locked.
+fn write(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    keys: &Keys,
+    taken: Vec<(i64, i64, i64)>,
+) -> Result<(), Error> {
+    if !taken.is_empty() {
+        let arguments = [
+            taken.iter().map(|(key, ..)| *key).collect::<Vec<_>>().into(),
+            taken.iter().map(|(_, number, _)| *number).collect::<Vec<_>>().into(),
+            taken.iter().map(|(.., task)| *task).collect::<Vec<_>>().into(),
+        ];
+        statements::run(client, include_str!("../../queries/take_slots.sql"), &arguments)?;
+    }
+    let is_changed = |key: &&Key| key.is_locked && (key.has_waiting || key.rule.rate.is_some() && key.begun > 0);
+    let (mut ids, mut next, mut checks) = (Vec::new(), Vec::new(), Vec::new());
+    for key in keys.values().filter(is_changed) {
+        let next_at = key.rule.rate.map_or(key.next_at, |rate| rate.after(key.next_at, now.into_inner(), key.begun));
+        ids.extend(key.id);
+        next.push(at(next_at));
+        checks.push(key.check_at(now, next_at));
+    }
+    if !ids.is_empty() {
+        let arguments = [ids.into(), next.into(), checks.into(), now.into()];
+        statements::run(client, include_str!("../../queries/update_limit_keys.sql"), &arguments)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+-- Limits and holds: how many tasks of a key run at once, how fast they begin, and what must not begin yet.
+--
+-- A task names its limits (`limit` in a definition), and an action those of all its tasks; each with a key, so that one limit counts
+-- every tenant, say, by itself. What they allow is set here, and can be changed at any time: whoever claims next goes by it. A limit
+-- is one server's: it counts the tasks of all parts together.
+--
+-- Claims and reports never wait for each other here (limits.rs). workflow_set_limit, workflow_hold and workflow_release may wait for
+-- the claims that are looking at the same keys at that moment.
+
+CREATE FUNCTION workflow.check_limits(limits jsonb) RETURNS jsonb
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_limits_wrapper';
+COMMENT ON FUNCTION workflow.check_limits(jsonb) IS
+  'Returns the limits of an action in their normal form: an array of objects with name and key; null: none. Raises WF613 if they are malformed.';
+REVOKE ALL ON FUNCTION workflow.check_limits(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION workflow.require_limits(limits jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  uses jsonb := workflow.check_limits(limits);
+  missing text := (SELECT u.use ->> 'name' FROM jsonb_array_elements(uses) AS u(use)
+    WHERE NOT EXISTS (SELECT FROM workflow.limit_rule r WHERE r.name = u.use ->> 'name') LIMIT 1);
+BEGIN
+  IF missing IS NOT NULL THEN
+    PERFORM workflow.raise_error('WF616', 'there is no such limit', format('the limit is %s', missing),
+      format('SELECT workflow_set_limit(%L, max_running => 5)', missing));
+  END IF;
+  RETURN uses;
+END $$;
+COMMENT ON FUNCTION workflow.require_limits(jsonb) IS
+  'Returns the limits of an action in their normal form. Raises WF613 if they are malformed, WF616 if one does not exist.';
+REVOKE ALL ON FUNCTION workflow.require_limits(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_limit_name(name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM workflow.require('name', name);
+  IF name COLLATE "C" !~ '^[a-z][a-z0-9_.-]{0,127}$' THEN
+    PERFORM workflow.raise_error('WF613', 'name is malformed', format('name is %s', quote_literal(left(name, 200))),
+      'write at most 128 lowercase letters, digits, _, - and dots, beginning with a letter');
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_limit_name(text) IS 'Raises WF613 if a text cannot name a limit.';
+REVOKE ALL ON FUNCTION workflow.check_limit_name(text) FROM PUBLIC;
+
+-- In order of id, so that two of them never wait for each other.
+CREATE FUNCTION workflow.wake_limit_keys(limit_name text, key text, moment timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  WITH waiting AS MATERIALIZED (
+    SELECT k.id FROM workflow.limit_key AS k
+    WHERE k.limit_name = limit_name AND (key IS NULL OR k.key = key) AND k.check_at > moment
+    ORDER BY k.id FOR NO KEY UPDATE)
+  UPDATE workflow.limit_key AS k SET check_at = moment, updated = moment FROM waiting AS w WHERE k.id = w.id;
+END $$;
+COMMENT ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) IS
+  'Lets the next claim or tick look at the keys of a limit, or at one of them, that tasks wait for.';
+REVOKE ALL ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_set_limit(name text, max_running int DEFAULT NULL, rate int DEFAULT NULL,
+  per interval DEFAULT NULL, burst int DEFAULT NULL)
+RETURNS workflow.limit_rule
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := workflow.now();
+  made workflow.limit_rule;
+BEGIN
+  PERFORM workflow.check_limit_name(name);
+  IF max_running NOT BETWEEN 1 AND 100000 THEN
+    PERFORM workflow.raise_error('WF613', 'max_running is out of range', format('max_running is %s', max_running),
+      'give 1 to 100000; to let nothing begin, call workflow_hold');
+  ELSIF rate NOT BETWEEN 1 AND 1000000 THEN
+    PERFORM workflow.raise_error('WF613', 'rate is out of range', format('rate is %s', rate),
+      'give 1 to 1000000; to let nothing begin, call workflow_hold');
+  ELSIF (rate IS NULL) <> (per IS NULL) THEN
+    PERFORM workflow.raise_error('WF613', CASE WHEN per IS NULL THEN 'rate without per' ELSE 'per without rate' END, NULL,
+      'give both, such as rate => 10, per => ''1 second''');
+  ELSIF per NOT BETWEEN '1 millisecond' AND '31 days' OR extract(month FROM per) <> 0 OR extract(year FROM per) <> 0 THEN
+    PERFORM workflow.raise_error('WF613', 'per is out of range', format('per is %s', per), 'give 1 millisecond to 31 days, in days or less');
+  ELSIF burst IS NOT NULL AND rate IS NULL THEN
+    PERFORM workflow.raise_error('WF613', 'burst without rate', format('burst is %s', burst), 'give rate and per, too');
+  ELSIF burst NOT BETWEEN 1 AND 1000000 THEN
+    PERFORM workflow.raise_error('WF613', 'burst is out of range', format('burst is %s', burst), 'give 1 to 1000000');
+  ELSIF max_running IS NULL AND rate IS NULL THEN
+    PERFORM workflow.raise_error('WF613', 'a limit without max_running and rate limits nothing', NULL,
+      'give max_running, or rate and per; to remove the limit, call workflow_delete_limit');
+  END IF;
+  INSERT INTO workflow.limit_rule AS r (name, max_running, rate, per, burst, created, updated)
+  VALUES (name, max_running, rate, per, CASE WHEN rate IS NOT NULL THEN coalesce(burst, 1) END, moment, moment)
+  ON CONFLICT (name) DO UPDATE
+  SET max_running = excluded.max_running, rate = excluded.rate, per = excluded.per, burst = excluded.burst, updated = excluded.updated
+  RETURNING r.* INTO made;
+  PERFORM workflow.wake_limit_keys(name, NULL, moment);
+  RETURN made;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) IS
+  'Sets a limit for the tasks that name it; if it exists, all its properties are replaced, and the next claim goes by them. name: lowercase letters, digits, _, - and dots. max_running: how many tasks of a key run at once, 1 to 100000 (null: any number); if more are running, none begins until enough have ended. rate: how many tasks of a key begin per `per` (1 millisecond to 31 days), evenly spread; burst (default 1): how many of them at once after a rest, so that at most rate + burst - 1 begin in any such time. Returns the limit. Errors: WF613 for a value that is malformed, out of range, or lacks another.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_delete_limit(name text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  moment timestamptz := workflow.now();
+BEGIN
+  PERFORM workflow.require('name', name);
+  DELETE FROM workflow.limit_rule AS r WHERE r.name = name;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  DELETE FROM workflow.hold AS h WHERE h.target = 'limit' AND h.name = name;
+  PERFORM workflow.wake_limit_keys(name, NULL, moment);
+  RETURN true;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_delete_limit(text) IS
+  'Deletes a limit and its holds. Tasks that name it go on as if they did not; those that wait for it become claimable at the next claim or workflow_tick. Returns whether there was one. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_limit(text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_list_limits(max_rows int DEFAULT 100, after text DEFAULT NULL) RETURNS SETOF workflow.limit_rule
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  RETURN QUERY SELECT r.* FROM workflow.limit_rule AS r WHERE r.name > coalesce(after, '') ORDER BY r.name LIMIT workflow.page_size(max_rows);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_list_limits(int, text) IS
+  'Returns all limits, in order of name: up to max_rows (1 to 10000) after the name after. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_list_limits(int, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.limit_hold(limit_name text, key text, moment timestamptz) RETURNS SETOF workflow.hold
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  RETURN QUERY SELECT h.* FROM workflow.hold AS h
+    WHERE h.until > moment AND CASE WHEN limit_name = '@workflow' THEN h.target = 'workflow' AND h.name = key AND h.key = ''
+                                    ELSE h.target = 'limit' AND h.name = limit_name AND h.key IN ('', key) END
+    ORDER BY h.until DESC LIMIT 1;
+END $$;
+COMMENT ON FUNCTION workflow.limit_hold(text, text, timestamptz) IS 'Returns the hold on a key of a limit that lasts longest, if it is held at that moment.';
+REVOKE ALL ON FUNCTION workflow.limit_hold(text, text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION workflow.limit_opens_at(k workflow.limit_key, r workflow.limit_rule) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN r.rate IS NOT NULL THEN k.next_at - (r.burst - 1) * (r.per / r.rate) END;
+COMMENT ON FUNCTION workflow.limit_opens_at(workflow.limit_key, workflow.limit_rule) IS
+  'Returns when the rate of a limit lets the next task of a key begin; null: it has no rate.';
+REVOKE ALL ON FUNCTION workflow.limit_opens_at(workflow.limit_key, workflow.limit_rule) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_list_limit_keys(name text, max_rows int DEFAULT 100, after text DEFAULT NULL)
+RETURNS TABLE (key text, running bigint, waiting bigint, waiting_since timestamptz, next_at timestamptz, held_until timestamptz,
+  held_by text, held_because text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  moment timestamptz := workflow.now();
+BEGIN
+  PERFORM workflow.require('name', name);
+  RETURN QUERY
+  SELECT k.key,
+    CASE WHEN r.max_running IS NOT NULL THEN
+      (SELECT count(*) FROM (SELECT FROM workflow.limit_slot AS s WHERE s.key = k.id AND s.task IS NOT NULL LIMIT 10000) AS taken) END,
+    (SELECT count(*) FROM (SELECT FROM workflow.workflow_task_execution AS t WHERE t.limit_key = k.id LIMIT 10000) AS waiting),
+    k.waiting_since, nullif(workflow.limit_opens_at(k, r), '-infinity'), h.until, h.author, h.reason
+  FROM (SELECT k.* FROM workflow.limit_key AS k
+        WHERE k.limit_name = name AND (after IS NULL OR k.key > after) ORDER BY k.key LIMIT workflow.page_size(max_rows)) AS k
+  LEFT JOIN workflow.limit_rule AS r ON r.name = k.limit_name
+  LEFT JOIN LATERAL workflow.limit_hold(k.limit_name, k.key, moment) AS h ON true
+  ORDER BY k.key;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_list_limit_keys(text, int, text) IS
+  'Returns the keys of a limit that have been used, in order: up to max_rows (1 to 10000) after the key after. The empty key counts everything together. running: how many tasks have a slot (null: the limit has no max_running); waiting: how many tasks wait for it, both counted up to 10000; waiting_since: since when without a break; next_at: when the rate lets the next task begin (null: no rate, or none has begun); held_until, held_by and held_because: the hold that lasts longest. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_list_limit_keys(text, int, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.check_hold(target text, name text, key text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require('target', target);
+  IF target NOT IN ('limit', 'action', 'workflow', 'everything') THEN
+    PERFORM workflow.raise_error('WF613', 'unknown target', format('target is %s', quote_literal(left(target, 100))),
+      'use limit, action, workflow or everything');
+  ELSIF (name IS NULL) <> (target = 'everything') THEN
+    PERFORM workflow.raise_error('WF613', CASE WHEN name IS NULL THEN 'name is null' ELSE 'everything has no name' END, NULL,
+      CASE WHEN name IS NULL THEN format('give the name of the %s', target) ELSE 'set name to null' END);
+  ELSIF key IS NOT NULL AND target <> 'limit' THEN
+    PERFORM workflow.raise_error('WF613', 'only limits have keys', format('target is %s', target), 'set key to null');
+  END IF;
+  PERFORM workflow.check_key('key', key);
+  IF target = 'limit' AND NOT EXISTS (SELECT FROM workflow.limit_rule AS r WHERE r.name = name) THEN
+    PERFORM workflow.raise_error('WF616', 'there is no such limit', format('name is %s', quote_literal(left(name, 200))),
+      'call workflow_list_limits() to see what exists');
+  ELSIF target = 'action' AND NOT EXISTS (SELECT FROM workflow.action AS a WHERE a.ref = name) THEN
+    PERFORM workflow.raise_missing('action', 'name', name);
+  ELSIF target = 'workflow' AND NOT EXISTS (SELECT FROM workflow.workflow_definition AS d WHERE d.ref = name) THEN
+    PERFORM workflow.raise_missing('definition', 'name', name);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.check_hold(text, text, text) IS
+  'Raises WF613 if target, name and key do not fit together, WF616 if what they name does not exist.';
+REVOKE ALL ON FUNCTION workflow.check_hold(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_hold(name text, key text, until timestamptz, reason text DEFAULT NULL, target text DEFAULT 'limit')
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  moment timestamptz := workflow.now();
+  made bigint;
+BEGIN
+  PERFORM workflow.check_hold(target, name, key);
+  PERFORM workflow.require('until', until);
+  IF until <= moment OR until > moment + interval '10 years' THEN
+    PERFORM workflow.raise_error('WF613', CASE WHEN until <= moment THEN 'until is in the past' ELSE 'until is too far in the future' END,
+      format('until is %s', until), 'give a time in the next 10 years, and end the hold earlier with workflow_release');
+  END IF;
+  INSERT INTO workflow.hold (target, name, key, until, reason, author, created, updated)
+  VALUES (target, coalesce(name, ''), coalesce(key, ''), until, left(reason, 500), current_user, moment, moment)
+  RETURNING hold.id INTO made;
+  IF target = 'workflow' THEN
+    INSERT INTO workflow.limit_key (limit_name, key) VALUES ('@workflow', name) ON CONFLICT ON CONSTRAINT limit_key_limit_name_key DO NOTHING;
+  END IF;
+  RETURN made;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_hold(text, text, timestamptz, text, text) IS
+  'Lets nothing begin until a time, at most 10 years from now: no task under a limit (target limit) by a key (null: any), no task of an action, no task of a workflow''s own executions, or, with target everything and name null, no task at all. What is running goes on, and what the engine does itself, such as calling other workflows and waiting for signals. Of several holds the longest counts. reason: shown by workflow_why; the first 500 characters. Returns the hold''s id. Errors: WF613 for a value that is null, out of range or does not fit the target, WF616 if there is no such limit, action or workflow.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_hold(text, text, timestamptz, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_release(name text, key text DEFAULT NULL, target text DEFAULT 'limit') RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  moment timestamptz := workflow.now();
+  removed int;
+BEGIN
+  PERFORM workflow.check_hold(target, name, key);
+  DELETE FROM workflow.hold AS h
+  WHERE h.target = target AND h.name = coalesce(name, '') AND (key IS NULL OR h.key = key) AND h.until > moment;
+  GET DIAGNOSTICS removed = ROW_COUNT;
+  IF target IN ('limit', 'workflow') THEN
+    PERFORM workflow.wake_limit_keys(CASE target WHEN 'workflow' THEN '@workflow' ELSE name END, CASE target WHEN 'workflow' THEN name ELSE key END, moment);
+  END IF;
+  RETURN removed;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_release(text, text, text) IS
+  'Ends holds, named as for workflow_hold; key null: those of all keys. Returns how many there were. Tasks that waited for the end become claimable at the next claim or workflow_tick. Errors: WF613 for a value that does not fit the target, WF616 if there is no such limit, action or workflow.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_release(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_list_holds(max_rows int DEFAULT 100, after bigint DEFAULT NULL) RETURNS SETOF workflow.hold
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  moment timestamptz := workflow.now();
+BEGIN
+  RETURN QUERY SELECT h.* FROM workflow.hold AS h WHERE h.id > coalesce(after, 0) AND h.until > moment ORDER BY h.id LIMIT workflow.page_size(max_rows);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) IS
+  'Returns the holds that are not over, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) FROM PUBLIC;
