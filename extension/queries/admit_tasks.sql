@@ -1,5 +1,6 @@
 -- Puts the first tasks of each action that wait for keys of limits ($1, so many of each: $2) back into the queue, passing over those
--- that others have locked. The engine goes on with calls at the next tick.
+-- that others have locked. The engine goes on with calls at the next tick. Returns
+-- the keys, one row per task.
 WITH RECURSIVE actions AS (
   SELECT d.key, d.count, 1 AS number,
     (SELECT t.action_ref FROM workflow.workflow_task_execution t WHERE t.limit_key = d.key ORDER BY t.action_ref LIMIT 1) AS action_ref
@@ -10,7 +11,7 @@ WITH RECURSIVE actions AS (
      WHERE t.limit_key = a.key AND t.action_ref > a.action_ref ORDER BY t.action_ref LIMIT 1)
   FROM actions a WHERE a.action_ref IS NOT NULL AND a.number < 1000),
 first AS MATERIALIZED (
-  SELECT t.part, t.id
+  SELECT a.key, t.part, t.id
   FROM actions a
   CROSS JOIN LATERAL (
     SELECT n.part, n.id FROM workflow.workflow_task_execution n
@@ -21,3 +22,4 @@ first AS MATERIALIZED (
 UPDATE workflow.workflow_task_execution t
 SET limit_key = NULL, queue_at = CASE WHEN NOT t.calls THEN t.limit_place END, due_at = CASE WHEN t.calls THEN $3 END, updated = $3
 FROM first WHERE t.part = first.part AND t.id = first.id
+RETURNING first.key

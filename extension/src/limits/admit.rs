@@ -3,9 +3,11 @@
 use crate::error::Error;
 use crate::limits::take::Rule;
 use crate::pg::clock::{after, at, seconds};
+use crate::pg::rows::numbers;
 use crate::pg::statements;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
 
 /// Maximum number of tasks of an action that one look at a key lets go.
 const MOST_ADMITTED: usize = 1000;
@@ -14,7 +16,8 @@ const MOST_ADMITTED: usize = 1000;
 const SOONEST_CHECK: f64 = 1.0;
 const LATEST_CHECK: f64 = 60.0;
 
-/// Frees the slots of tasks that run no longer, and lets those go that wait for them.
+/// Frees the slots of tasks that run no longer, and lets those go that wait for them. If fewer wait than may begin, the key has to be
+/// looked at soon: until then, new tasks are sent to wait there, too.
 pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
     let arguments = [tasks.into(), now.into()];
     let mut freed = statements::run(client, include_str!("../../queries/free_slots.sql"), &arguments)?;
@@ -23,7 +26,14 @@ pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64
         keys.extend(freed.get::<i64>(1)?);
         counts.extend(freed.get::<i64>(2)?);
     }
-    admit(client, now, keys, counts)
+    let admitted = admit(client, now, keys.clone(), counts.clone())?;
+    let idle =
+        keys.into_iter().zip(counts).filter(|(key, count)| admitted.get(key).copied().unwrap_or_default() < *count);
+    let idle: Vec<i64> = idle.map(|(key, _)| key).collect();
+    if !idle.is_empty() {
+        statements::run(client, include_str!("../../queries/check_limit_keys.sql"), &[idle.into(), now.into()])?;
+    }
+    Ok(())
 }
 
 /// Looks at up to so many keys whose time has come, unless somebody else has locked them. Returns how many these were.
@@ -84,13 +94,20 @@ impl DueKey {
     }
 }
 
-/// Puts so many tasks of each action that wait for each key back into the queue.
-fn admit(client: &SpiClient, now: TimestampWithTimeZone, keys: Vec<i64>, counts: Vec<i64>) -> Result<(), Error> {
+/// Puts so many tasks of each action that wait for each key back into the queue. Returns how many these were, by key.
+fn admit(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    keys: Vec<i64>,
+    counts: Vec<i64>,
+) -> Result<BTreeMap<i64, i64>, Error> {
+    let mut admitted = BTreeMap::new();
     if !keys.is_empty() {
         let arguments = [keys.into(), counts.into(), now.into()];
-        statements::run(client, include_str!("../../queries/admit_tasks.sql"), &arguments)?;
+        let tasks = statements::run(client, include_str!("../../queries/admit_tasks.sql"), &arguments)?;
+        numbers(tasks, 1)?.into_iter().for_each(|key| *admitted.entry(key).or_default() += 1);
     }
-    Ok(())
+    Ok(admitted)
 }
 
 impl Rule {

@@ -27,11 +27,7 @@ pub trait Limited {
 }
 
 /// Completes the limits of new tasks, and lets those wait at once that would only leave the queue again.
-pub fn assign<T: Limited>(
-    client: &SpiClient,
-    tasks: &mut [T],
-    actions: &BTreeMap<String, Facts>,
-) -> Result<(), Error> {
+pub fn assign<T: Limited>(client: &SpiClient, tasks: &mut [T], actions: &BTreeMap<String, Facts>) -> Result<(), Error> {
     for task in tasks.iter_mut() {
         let Some((action, input)) = task.call() else { continue };
         let Some(limits) = actions.get(action).and_then(|facts| facts.limits.as_ref()) else { continue };
@@ -41,7 +37,8 @@ pub fn assign<T: Limited>(
         all.sort();
         all.dedup();
     }
-    let mut limited: Vec<&mut T> = tasks.iter_mut().filter_map(|task| (!task.limits().is_empty()).then_some(task)).collect();
+    let mut limited: Vec<&mut T> =
+        tasks.iter_mut().filter_map(|task| (!task.limits().is_empty()).then_some(task)).collect();
     if limited.is_empty() {
         return Ok(());
     }

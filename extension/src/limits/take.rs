@@ -26,6 +26,8 @@ pub struct Begun {
     pub waiting: BTreeSet<i64>,
     /// Those whose key somebody else has locked.
     pub busy: BTreeSet<i64>,
+    /// The keys that tasks wait for, which are locked.
+    pub full: BTreeMap<LimitKey, i64>,
 }
 
 /// A limit as it was set.
@@ -55,11 +57,7 @@ pub fn read_limits(limits: Option<Jsonb>) -> Vec<LimitKey> {
 }
 
 /// Takes what tasks need to begin, in their order, and lets those wait that can't.
-pub fn take(
-    client: &SpiClient,
-    now: TimestampWithTimeZone,
-    tasks: &[(i64, Vec<LimitKey>)],
-) -> Result<Begun, Error> {
+pub fn take(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Vec<LimitKey>)]) -> Result<Begun, Error> {
     let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
     tasks.iter().flat_map(|(_, limits)| limits).for_each(|limit| *wanted.entry(limit).or_default() += 1);
     let mut keys = load(client, now, &wanted)?;
@@ -93,6 +91,7 @@ pub fn take(
         match key.and_then(|key| key.id.inspect(|_| key.has_waiting = true)) {
             Some(id) => {
                 begun.waiting.insert(task);
+                begun.full.insert(limit.clone(), id);
                 deferred.push(task);
                 places.push(id);
             }
@@ -105,12 +104,7 @@ pub fn take(
 }
 
 /// Takes tasks out of the queue that wait for keys, which are locked.
-pub fn defer(
-    client: &SpiClient,
-    now: TimestampWithTimeZone,
-    tasks: Vec<i64>,
-    keys: Vec<i64>,
-) -> Result<(), Error> {
+pub fn defer(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>, keys: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), keys.into(), now.into()];
         statements::run(client, include_str!("../../queries/defer_tasks.sql"), &arguments)?;
@@ -195,8 +189,7 @@ fn load<'k>(
     now: TimestampWithTimeZone,
     wanted: &BTreeMap<&'k LimitKey, usize>,
 ) -> Result<Keys<'k>, Error> {
-    let (names, texts): (Vec<&str>, Vec<&str>) =
-        wanted.keys().map(|(name, key)| (name.as_str(), key.as_str())).unzip();
+    let (names, texts): (Vec<&str>, Vec<&str>) = wanted.keys().map(|(name, key)| (name.as_str(), key.as_str())).unzip();
     let arguments = [names.into(), texts.into(), now.into()];
     let mut rows = statements::run(client, include_str!("../../queries/find_limit_keys.sql"), &arguments)?;
     let all: Vec<(&&LimitKey, &usize)> = wanted.iter().collect();

@@ -28,11 +28,8 @@ pub fn after(now: TimestampWithTimeZone, seconds: f64) -> TimestampWithTimeZone 
 
 /// Returns the time that many microseconds after PostgreSQL's epoch, limited to the range of timestamps.
 pub fn at(micros: i64) -> TimestampWithTimeZone {
-    let limit = if micros < 0 {
-        TimestampWithTimeZone::negative_infinity
-    } else {
-        TimestampWithTimeZone::positive_infinity
-    };
+    let limit =
+        if micros < 0 { TimestampWithTimeZone::negative_infinity } else { TimestampWithTimeZone::positive_infinity };
     TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| limit())
 }
 

@@ -23,6 +23,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
 
 /// Number of executions whose pending reports a claim takes up at least, if there are so many.
 const TAKEN_UP: i32 = 100;
@@ -38,6 +39,8 @@ struct Claimed {
     tasks: Vec<Handed>,
     /// Tasks to be put back into the queue, because somebody else has locked a limit that they are under.
     busy: Vec<i64>,
+    /// Keys of limits that tasks had to wait for; they are locked.
+    full: BTreeMap<LimitKey, i64>,
     /// What must not begin.
     holds: Holds,
     /// How many it takes.
@@ -64,7 +67,14 @@ pub fn claim(
         check_keys(client, now, CHECKED_KEYS)?;
     }
     let holds = Holds::load(client, now)?;
-    let mut claimed = Claimed { tasks: Vec::new(), busy: Vec::new(), holds, wanted: asking.wanted, is_alone: false };
+    let mut claimed = Claimed {
+        tasks: Vec::new(),
+        busy: Vec::new(),
+        full: BTreeMap::new(),
+        holds,
+        wanted: asking.wanted,
+        is_alone: false,
+    };
     claim_parts(client, now, asking, &mut claimed)?;
     // The queue is exhausted: look for reports that nobody has processed, and for expired leases.
     if !claimed.is_full() {
@@ -173,10 +183,14 @@ fn claim_from(
     actions: &[String],
     claimed: &mut Claimed,
 ) -> Result<(), Error> {
-    for _ in 0..MOST_ROUNDS {
+    for round in 0..MOST_ROUNDS {
         let may_find_more = claim_once(client, now, asking, place, actions, claimed)?;
         if claimed.is_full() || !may_find_more {
             break;
+        }
+        // There may be many more.
+        if round > 0 && !claimed.full.is_empty() {
+            defer_queued(client, now, place, actions, claimed)?;
         }
     }
     Ok(())
@@ -245,6 +259,23 @@ fn claim_once(
     Ok(has_deferred && (has_found_enough || is_alone))
 }
 
+/// Lets queued tasks wait, too, that are under limits which others had to wait for.
+fn defer_queued(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    (part, (time, id)): (i32, Place),
+    actions: &[String],
+    claimed: &Claimed,
+) -> Result<(), Error> {
+    let names: Vec<&str> = claimed.full.keys().map(|(name, _)| name.as_str()).collect();
+    let texts: Vec<&str> = claimed.full.keys().map(|(_, key)| key.as_str()).collect();
+    let keys: Vec<i64> = claimed.full.values().copied().collect();
+    let (names, texts, keys) = (names.into(), texts.into(), keys.into());
+    let arguments = [part.into(), actions.to_vec().into(), now.into(), names, texts, keys, time.into(), id.into()];
+    statements::run(client, include_str!("../../queries/defer_queued_tasks.sql"), &arguments)?;
+    Ok(())
+}
+
 /// Lets those of the tasks claimed last wait that must not begin yet. Returns whether there were any.
 fn defer(
     client: &SpiClient,
@@ -266,6 +297,7 @@ fn defer(
         let begun = take::take(client, now, &limited)?;
         claimed.tasks.retain(|task| !begun.waiting.contains(&task.task) && !begun.busy.contains(&task.task));
         claimed.busy.extend(begun.busy);
+        claimed.full.extend(begun.full);
     }
     Ok(claimed.tasks.len() < count)
 }

@@ -3,13 +3,13 @@
 use super::batch::{Batch, FreshTask};
 use crate::cache::actions;
 use crate::error::Error;
+use crate::limits::assign::{Limited, assign};
+use crate::limits::holds::Holds;
+use crate::limits::take::LimitKey;
 use crate::pg::clock::after;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::skip_ri_checks;
-use crate::limits::assign::{Limited, assign};
-use crate::limits::holds::Holds;
-use crate::limits::take::LimitKey;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
 use crate::queue::fairness::Ahead;

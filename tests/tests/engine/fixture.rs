@@ -167,7 +167,9 @@ impl Session {
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.workflow_task_execution AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.lease AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.event AS t WHERE {which}),
-               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t))"
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t), (SELECT jsonb_agg(t) FROM workflow.limit_rule AS t),
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.limit_key AS t), (SELECT jsonb_agg(t) FROM workflow.limit_slot AS t),
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.hold AS t))"
         ))
         .await
     }

@@ -22,7 +22,8 @@ impl ActionLimits {
     /// Compiles the keys.
     pub fn compile(uses: &[LimitUse], limits: Limits) -> Result<ActionLimits, ExpressionError> {
         let mut sources = Sources::default();
-        let key = |limit: &LimitUse, sources: &mut Sources| (!limit.key.is_null()).then(|| sources.rendering(&limit.key));
+        let key =
+            |limit: &LimitUse, sources: &mut Sources| (!limit.key.is_null()).then(|| sources.rendering(&limit.key));
         let named = uses.iter().map(|limit| (limit.name.clone(), key(limit, &mut sources))).collect();
         Ok(ActionLimits { programs: sources.compile(limits)?, limits: named })
     }
@@ -30,9 +31,10 @@ impl ActionLimits {
     /// Returns names and keys for a task with this input. Where the key cannot be rendered, or is no text, number or boolean, the
     /// limit counts the task together with all that have no key.
     pub fn keys(&self, input: &Data) -> Vec<(String, String)> {
-        let scope = Data::from_iter([("input", input.clone())]);
+        let scope = Data::from_pairs([("input", input.clone())]);
         let render = |key: &Rendering| limit_key(&self.programs.render(key, &scope).ok()?).ok();
-        let keys = self.limits.iter().map(|(name, key)| (name.clone(), key.as_ref().and_then(render).unwrap_or_default()));
+        let keys =
+            self.limits.iter().map(|(name, key)| (name.clone(), key.as_ref().and_then(render).unwrap_or_default()));
         keys.collect()
     }
 }
@@ -58,7 +60,10 @@ fn read_one(value: &Value) -> Result<LimitUse, String> {
         return Err(format!("{} is not a valid name of a limit", shown(&Value::from(limit.name))));
     }
     if limit.key.is_array() || limit.key.is_object() {
-        return Err(format!("the key of a limit is text, a number, a boolean or a template, not {}", shown(&limit.key)));
+        return Err(format!(
+            "the key of a limit is text, a number, a boolean or a template, not {}",
+            shown(&limit.key)
+        ));
     }
     Ok(limit)
 }
@@ -81,15 +86,24 @@ mod tests {
     fn keys_are_rendered_from_the_input() {
         let limits = json!(["all", {"name": "by-tenant", "key": "{{ input.tenant }}"}, {"name": "fixed", "key": 7}]);
         let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
-        assert_eq!(keys(limits.clone(), json!({"tenant": "acme"})), [pair("all", ""), pair("by-tenant", "acme"), pair("fixed", "7")]);
+        assert_eq!(
+            keys(limits.clone(), json!({"tenant": "acme"})),
+            [pair("all", ""), pair("by-tenant", "acme"), pair("fixed", "7")]
+        );
         assert_eq!(keys(limits.clone(), json!({}))[1], pair("by-tenant", ""));
         assert_eq!(keys(limits, json!({"tenant": {"a": 1}}))[1], pair("by-tenant", ""));
     }
 
     #[test]
     fn what_is_no_list_of_limits_is_refused() {
-        for wrong in [json!("payments"), json!([3]), json!([{"key": "a"}]), json!([{"name": "A"}]), json!([{"name": "a", "key": []}]),
-            json!([{"name": "a", "kee": "b"}])] {
+        for wrong in [
+            json!("payments"),
+            json!([3]),
+            json!([{"key": "a"}]),
+            json!([{"name": "A"}]),
+            json!([{"name": "a", "key": []}]),
+            json!([{"name": "a", "kee": "b"}]),
+        ] {
             assert!(read(&wrong).is_err(), "{wrong}");
         }
     }

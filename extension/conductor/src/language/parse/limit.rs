@@ -26,7 +26,12 @@ impl Walk<'_> {
         for (number, node) in nodes.into_iter().enumerate() {
             let Some(limit) = self.limit(node, &format!("{path}[{number}]")) else { continue };
             if limits.contains(&limit) {
-                self.report(6, node, format!("limit `{}` twice with the same key", limit.name), "remove one".to_owned());
+                self.report(
+                    6,
+                    node,
+                    format!("limit `{}` twice with the same key", limit.name),
+                    "remove one".to_owned(),
+                );
             }
             limits.push(limit);
         }

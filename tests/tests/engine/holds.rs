@@ -1,0 +1,190 @@
+//! Holds: what must not begin until a time.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::json;
+
+const BY_TENANT: &str = "parameters: {type: object, required: [tenant], properties: {tenant: {}}}
+tasks:
+  - {name: charge, action: demo.a, limit: {name: payments, key: '{{ parameters.tenant }}'}, retry: {count: 3}}
+";
+
+async fn assert_sound(session: &mut Session) {
+    let broken: Vec<(String, String)> = session.rows("SELECT invariant, detail FROM workflow_check()").await;
+    assert_eq!(broken, []);
+}
+
+async fn why(session: &mut Session, execution: i64) -> (String, Option<String>) {
+    let mut rows: Vec<(String, Option<String>)> =
+        session.rows(format!("SELECT why, hint FROM workflow_why({execution})")).await;
+    rows.remove(0)
+}
+
+/// Each with what it holds back, and what not.
+#[tokio::test]
+async fn nothing_begins_that_is_held_until_its_time_or_its_release() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('payments', max_running => 5)").await;
+        session.define_as("demo.other", "tasks:\n  - {name: other, action: demo.b}\n").await;
+        session.define(BY_TENANT).await;
+        let mut start = 0.0;
+        for (arguments, others) in [
+            ("name => 'payments', key => 'acme'", 2),
+            ("name => 'payments', key => NULL", 1),
+            ("name => 'demo.a', key => NULL, target => 'action'", 1),
+            ("name => 'demo.w', key => NULL, target => 'workflow'", 1),
+            ("name => NULL, key => NULL, target => 'everything'", 0),
+        ] {
+            for ends_by in ["time", "release"] {
+                start += 1000.0;
+                session.at(start).await;
+                session
+                    .run(format!("SELECT workflow_hold(until => workflow.now() + interval '60 s', reason => 'closed', {arguments})"))
+                    .await;
+                let acme = session.start_with(json!({"tenant": "acme"})).await;
+                session.start_with(json!({"tenant": "else"})).await;
+                session.run("SELECT workflow_start('demo.other')").await;
+                let claimed = session.claim(10).await;
+                assert_eq!(claimed.len(), others, "{arguments}");
+                assert!(session.claim(10).await.is_empty());
+                let (sentence, hint) = why(&mut session, acme).await;
+                assert!(sentence.contains("held until") && sentence.contains("closed"), "{sentence}");
+                assert_sound(&mut session).await;
+                for task in &claimed {
+                    session.complete(task, json!(null)).await;
+                }
+                match ends_by {
+                    "time" => session.at(start + 61.0).await,
+                    _ => session.run(hint.unwrap()).await,
+                }
+                let left = session.claim(10).await;
+                assert_eq!(left.len(), 3 - others, "{arguments}, by {ends_by}");
+                for task in &left {
+                    session.complete(task, json!(null)).await;
+                }
+                assert_sound(&mut session).await;
+            }
+        }
+        session.run("SELECT workflow_tick()").await;
+        session.at(start + 2000.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.hold").await, 0);
+    })
+    .await;
+}
+
+/// The answer to "429, come back in 30 seconds".
+#[tokio::test]
+async fn a_report_holds_what_is_under_the_same_limits() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('payments', max_running => 5)").await;
+        session.define(BY_TENANT).await;
+        for round in 0..7 {
+            let start = f64::from(round) * 1000.0;
+            session.at(start).await;
+            session.start_with(json!({"tenant": "acme"})).await;
+            let [task] = session.claim_named(["charge"]).await;
+            let (id, lease) = (task.task, task.lease_token);
+            let report = match round % 3 {
+                0 => format!("SELECT workflow_fail({id}, {lease}, '{{\"message\": \"429\"}}', hold_for => '30 s')"),
+                1 => format!("SELECT state FROM workflow_finish(ARRAY[({id}, {lease}, 'failed', NULL, '{{\"message\": \"429\"}}', NULL, NULL, '30 s', NULL)::workflow.outcome])"),
+                _ => format!("SELECT workflow_finish_json('[{{\"task\": \"{id}\", \"lease_token\": \"{lease}\", \"status\": \"failed\", \"error\": {{\"message\": \"429\"}}, \"hold_for\": 30}}]')::text"),
+            };
+            session.run(report.clone()).await;
+            // A repeated report holds nothing longer.
+            session.at(start + 10.0).await;
+            session.run(report).await;
+            let other = session.start_with(json!({"tenant": "acme"})).await;
+            session.start_with(json!({"tenant": "else"})).await;
+            let claimed = session.claim(10).await;
+            assert_eq!(claimed.len(), 1, "round {round}");
+            let (sentence, _) = why(&mut session, other).await;
+            assert!(sentence.contains(": 429"), "{sentence}");
+            session.complete(&claimed[0], json!(null)).await;
+            session.at(start + 29.0).await;
+            assert!(session.claim(10).await.is_empty());
+            session.at(start + 31.0).await;
+            let claimed = session.claim(10).await;
+            assert_eq!(claimed.len(), 2, "round {round}");
+            for task in &claimed {
+                session.complete(task, json!(null)).await;
+            }
+            assert_sound(&mut session).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_limits_a_report_holds_its_action() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a}\n  - {name: b, action: demo.b}\n").await;
+        session.start().await;
+        let [a, b] = session.claim_named(["a", "b"]).await;
+        session.run(format!("SELECT state FROM workflow_finish(ARRAY[({}, {}, 'completed', NULL, NULL, NULL, NULL, '30 s', NULL)::workflow.outcome])", a.task, a.lease_token)).await;
+        session.start().await;
+        session.complete(&b, json!(null)).await;
+        session.work("b", json!(null)).await;
+        assert!(session.claim(10).await.is_empty());
+        session.at(31.0).await;
+        session.work("a", json!(null)).await;
+    })
+    .await;
+}
+
+/// What follows from a report is handed over without a claim, but not if it is held.
+#[tokio::test]
+async fn a_hand_over_respects_holds() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks:\n  - {name: a, action: demo.a, on_success: b}\n  - {name: b, action: demo.b}\n").await;
+        for (hold, release) in [
+            ("'demo.b', NULL, workflow.now() + interval '1 h', target => 'action'", "'demo.b', target => 'action'"),
+            ("'demo.w', NULL, workflow.now() + interval '1 h', target => 'workflow'", "'demo.w', target => 'workflow'"),
+            ("NULL, NULL, workflow.now() + interval '1 h', target => 'everything'", "NULL, target => 'everything'"),
+        ] {
+            session.start().await;
+            let [a] = session.claim_named(["a"]).await;
+            session.run(format!("SELECT workflow_hold({hold})")).await;
+            let call = format!(
+                "SELECT count(*) FROM workflow_finish_and_claim('w', ARRAY[({}, {}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome], 5) WHERE state = 'claimed'",
+                a.task, a.lease_token
+            );
+            assert_eq!(session.value::<i64>(call).await, 0, "{hold}");
+            session.run(format!("SELECT workflow_release({release})")).await;
+            session.work("b", json!(null)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_held_is_refused() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('payments', max_running => 5)").await;
+        session.register_actions().await;
+        for (wrong, code) in [
+            ("'nothing', NULL, workflow.now() + interval '1 s'", "WF616"),
+            ("'demo.z', NULL, workflow.now() + interval '1 s', target => 'action'", "WF616"),
+            ("'demo.z', NULL, workflow.now() + interval '1 s', target => 'workflow'", "WF616"),
+            ("'payments', NULL, workflow.now()", "WF613"),
+            ("'payments', NULL, workflow.now() - interval '1 day'", "WF613"),
+            ("'payments', NULL, workflow.now() + interval '100 years'", "WF613"),
+            ("'payments', NULL, 'infinity'", "WF613"),
+            ("'payments', NULL, NULL", "WF613"),
+            ("NULL, NULL, workflow.now() + interval '1 s'", "WF613"),
+            ("'x', NULL, workflow.now() + interval '1 s', target => 'everything'", "WF613"),
+            ("'demo.a', 'key', workflow.now() + interval '1 s', target => 'action'", "WF613"),
+            ("'payments', NULL, workflow.now() + interval '1 s', target => 'task'", "WF613"),
+            ("'payments', repeat('x', 10000), workflow.now() + interval '1 s'", "WF613"),
+        ] {
+            assert_eq!(session.refused(format!("SELECT workflow_hold({wrong})")).await.code().1, code, "{wrong}");
+        }
+        assert_eq!(session.value::<i32>("SELECT workflow_release('payments')").await, 0);
+    })
+    .await;
+}

@@ -1,0 +1,174 @@
+//! Several sessions at one limit: nobody waits, nothing is exceeded, and nothing is forgotten.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::json;
+
+const ONE: &str = "tasks:\n  - {name: charge, action: demo.a, limit: payments}\n";
+
+async fn assert_sound(session: &mut Session) {
+    let broken: Vec<(String, String)> = session.rows("SELECT invariant, detail FROM workflow_check()").await;
+    assert_eq!(broken, []);
+}
+
+async fn started(session: &mut Session, count: usize) {
+    for _ in 0..count {
+        session.start().await;
+    }
+}
+
+#[tokio::test]
+async fn claims_in_open_transactions_share_a_limit_without_waiting() {
+    with_database(async |db| {
+        let (mut first, mut second) = (Session::new(db).await, Session::new(db).await);
+        for session in [&mut first, &mut second] {
+            session.run("SET lock_timeout = '1s'").await;
+        }
+        first.run("SELECT workflow_set_limit('payments', max_running => 3)").await;
+        first.define(ONE).await;
+        for round in 0..7 {
+            first.at(f64::from(round) * 1000.0).await;
+            second.at(f64::from(round) * 1000.0).await;
+            started(&mut first, 6).await;
+            first.run("BEGIN").await;
+            let one = first.claim(1).await;
+            assert_eq!(one.len(), 1);
+            second.run("BEGIN").await;
+            let two = second.claim(10).await;
+            assert!(two.len() <= 2, "{two:?}");
+            first.run("COMMIT").await;
+            second.run("COMMIT").await;
+            let rest = second.claim(10).await;
+            assert!(two.len() + rest.len() <= 2);
+            assert_sound(&mut first).await;
+            for task in one.iter().chain(&two).chain(&rest) {
+                first.complete(task, json!(null)).await;
+            }
+            let mut left = 6 - one.len() - two.len() - rest.len();
+            for second_later in 1..100 {
+                first.at(f64::from(round) * 1000.0 + f64::from(second_later)).await;
+                for task in first.claim(10).await {
+                    first.complete(&task, json!(null)).await;
+                    left -= 1;
+                }
+            }
+            assert_eq!(left, 0);
+            assert_sound(&mut first).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_rolled_back_leaves_nothing_behind() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('payments', max_running => 1, rate => 1, per => '1 hour')").await;
+        session.define(ONE).await;
+        started(&mut session, 3).await;
+        for _ in 0..7 {
+            session.run("BEGIN").await;
+            assert_eq!(session.claim(10).await.len(), 1);
+            session.run("ROLLBACK").await;
+            assert_sound(&mut session).await;
+        }
+        assert_eq!(session.claim(10).await.len(), 1);
+    })
+    .await;
+}
+
+/// Each doesn't see the other: one frees what the other has just found taken.
+#[tokio::test]
+async fn a_slot_freed_while_somebody_is_sent_to_wait_is_found_later() {
+    with_database(async |db| {
+        let (mut session, mut reporter) = (Session::new(db).await, Session::new(db).await);
+        session.run("SELECT workflow_set_limit('payments', max_running => 1)").await;
+        session.define(ONE).await;
+        for round in 0..7 {
+            let start = f64::from(round) * 1000.0;
+            session.at(start).await;
+            reporter.at(start).await;
+            started(&mut session, 2).await;
+            let [task] = &session.claim(1).await[..] else { panic!("nothing claimed in round {round}") };
+            reporter.run("BEGIN").await;
+            reporter.complete(task, json!(null)).await;
+            assert!(session.claim(10).await.is_empty());
+            reporter.run("COMMIT").await;
+            assert_sound(&mut session).await;
+            session.at(start + 2.0).await;
+            let [task] = &session.claim(10).await[..] else { panic!("forgotten in round {round}") };
+            session.complete(task, json!(null)).await;
+            assert_sound(&mut session).await;
+        }
+    })
+    .await;
+}
+
+/// A start that saw tasks waiting commits when all of these are gone.
+#[tokio::test]
+async fn a_start_that_commits_late_is_not_forgotten() {
+    with_database(async |db| {
+        let (mut session, mut starter) = (Session::new(db).await, Session::new(db).await);
+        session.run("SELECT workflow_set_limit('payments', max_running => 1)").await;
+        session.define(ONE).await;
+        started(&mut session, 2).await;
+        let [task] = &session.claim(1).await[..] else { panic!("nothing claimed") };
+        assert!(session.claim(10).await.is_empty());
+        starter.run("BEGIN").await;
+        starter.start().await;
+        session.complete(task, json!(null)).await;
+        let [task] = &session.claim(10).await[..] else { panic!("nothing claimed") };
+        session.complete(task, json!(null)).await;
+        for second in 1..20 {
+            session.at(f64::from(second) * 10.0).await;
+            assert!(session.claim(10).await.is_empty());
+            session.run("SELECT workflow_tick()").await;
+        }
+        starter.run("COMMIT").await;
+        session.at(300.0).await;
+        assert_eq!(session.claim(10).await.len(), 1);
+        assert_sound(&mut session).await;
+        // And once nothing waits, nobody looks any more.
+        session.run("SELECT workflow_delete_limit('payments')").await;
+        // Not before all transactions of that time have ended, those of other databases included.
+        for second in 1..100_000 {
+            session.at(300.0 + f64::from(second)).await;
+            session.run("SELECT workflow_tick()").await;
+            if session.value::<i64>("SELECT count(*) FROM workflow.limit_key WHERE check_at IS NOT NULL").await == 0 {
+                return;
+            }
+        }
+        panic!("somebody looks for ever");
+    })
+    .await;
+}
+
+/// Two transactions report and claim under two limits in opposite orders.
+#[tokio::test]
+async fn opposite_orders_do_not_deadlock() {
+    with_database(async |db| {
+        let (mut first, mut second) = (Session::new(db).await, Session::new(db).await);
+        for session in [&mut first, &mut second] {
+            session.run("SET lock_timeout = '2s'").await;
+        }
+        first.run("SELECT workflow_set_limit('x', max_running => 5, rate => 1000, per => '1 s', burst => 1000)").await;
+        first.run("SELECT workflow_set_limit('y', max_running => 5, rate => 1000, per => '1 s', burst => 1000)").await;
+        first
+            .define("tasks:\n  - {name: one, action: demo.a, limit: x}\n  - {name: two, action: demo.b, limit: y}\n")
+            .await;
+        started(&mut first, 4).await;
+        let claim = |action: &str| format!("SELECT count(*) FROM workflow_claim('w', 1, '{{{action}}}')");
+        for (a, b) in [("demo.a", "demo.b"), ("demo.b", "demo.a")] {
+            first.run("BEGIN").await;
+            second.run("BEGIN").await;
+            assert_eq!(first.value::<i64>(claim(a)).await, 1);
+            second.run(claim(b)).await;
+            first.run(claim(b)).await;
+            second.run(claim(a)).await;
+            first.run("COMMIT").await;
+            second.run("COMMIT").await;
+            assert_sound(&mut first).await;
+        }
+    })
+    .await;
+}
