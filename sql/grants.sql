@@ -29,7 +29,7 @@ BEGIN
     WHEN function_name IN ('workflow_status', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
       'workflow_check', 'workflow_validate', 'workflow_test') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
-      'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_extend_wait', 'workflow_prune', 'workflow_set_limit', 'workflow_delete_limit', 'workflow_hold', 'workflow_release', 'workflow_schedule', 'workflow_unschedule',
+      'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_extend_wait', 'workflow_prune', 'workflow_set_limit', 'workflow_set_weight', 'workflow_delete_limit', 'workflow_hold', 'workflow_release', 'workflow_schedule', 'workflow_unschedule',
       'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
     WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author'
@@ -37,7 +37,7 @@ BEGIN
     -- errors, and write nothing.
     WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
-      'say_closed', 'say_hold', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_held', 'limit_hold', 'limit_opens_at',
+      'say_closed', 'say_hold', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- notify_queued only notifies.
     WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',

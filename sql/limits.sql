@@ -88,7 +88,7 @@ BEGIN
   END IF;
   INSERT INTO workflow.limit_rule AS r (name, max_running, rate, per, burst, created, updated)
   VALUES (name, max_running, rate, per, CASE WHEN rate IS NOT NULL THEN coalesce(burst, 1) END, moment, moment)
-  ON CONFLICT (name) DO UPDATE
+  ON CONFLICT ON CONSTRAINT limit_rule_pkey DO UPDATE
   SET max_running = excluded.max_running, rate = excluded.rate, per = excluded.per, burst = excluded.burst, updated = excluded.updated
   RETURNING r.* INTO made;
   PERFORM workflow.wake_limit_keys(name, NULL, moment);

@@ -271,6 +271,7 @@ CREATE TABLE workflow.workflow_execution (
   pause_reason text,
   propagate_after bigint,
   due_in interval,
+  fair_key text,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_execution_id_check CHECK (id = execution),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, id) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
@@ -306,6 +307,8 @@ COMMENT ON COLUMN workflow.workflow_execution.propagate_after IS
   'The last child execution, in order of id, that was notified of this execution''s pause, resume or stop; workflow_tick notifies the remaining ones. NULL: all have been notified.';
 COMMENT ON COLUMN workflow.workflow_execution.due_in IS
   'What is left of its time limit while it is paused; NULL: its clock runs, or it has none.';
+COMMENT ON COLUMN workflow.workflow_execution.fair_key IS
+  'The key by which it shares the queue with other executions of its workflow, as fair_by says; NULL: its tasks wait like any others.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS
@@ -371,6 +374,7 @@ CREATE TABLE workflow.workflow_task_execution (
   limits jsonb,
   limit_key bigint,
   limit_place timestamptz,
+  fair_key bigint,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_task_execution_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE,
@@ -384,6 +388,9 @@ CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_t
   WHERE execution IS NOT NULL;
 CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)
   WHERE queue_at IS NOT NULL;
+-- The last of each key in the queue.
+CREATE INDEX workflow_task_execution_fair_idx ON workflow.workflow_task_execution (part, fair_key, queue_at)
+  WHERE fair_key IS NOT NULL AND queue_at IS NOT NULL;
 CREATE INDEX workflow_task_execution_due_idx ON workflow.workflow_task_execution (due_at, id, part) WHERE due_at IS NOT NULL;
 -- By task, so that the next item of a task is found no matter how many others wait.
 CREATE INDEX workflow_task_execution_held_idx
@@ -473,6 +480,8 @@ COMMENT ON COLUMN workflow.workflow_task_execution.progress IS
 COMMENT ON COLUMN workflow.workflow_task_execution.limits IS
   'The limits that each attempt is under: an array of [name, key], in order; the empty key counts everything together. NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.limit_key IS 'The limit_key that it is waiting for; NULL: none.';
+COMMENT ON COLUMN workflow.workflow_task_execution.fair_key IS
+  'A hash of its workflow and its execution''s fair_key; NULL: that has none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.limit_place IS
   'Of a task under limits: its place in the queue, and among those that wait for the same key.';
 
@@ -643,13 +652,14 @@ COMMENT ON COLUMN workflow.schedule.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.limit_rule (
   part int NOT NULL DEFAULT 0 CONSTRAINT limit_rule_part_check CHECK (part = 0),
-  name text PRIMARY KEY CONSTRAINT limit_rule_name_check CHECK (name COLLATE "C" ~ '^[a-z][a-z0-9_.-]{0,127}$'),
+  name text NOT NULL CONSTRAINT limit_rule_name_check CHECK (name COLLATE "C" ~ '^[a-z][a-z0-9_.-]{0,127}$'),
   max_running int CONSTRAINT limit_rule_max_running_check CHECK (max_running BETWEEN 1 AND 100000),
   rate int CONSTRAINT limit_rule_rate_check CHECK (rate BETWEEN 1 AND 1000000),
   per interval,
   burst int,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (name, part),
   CONSTRAINT limit_rule_rate_per_burst_check CHECK ((rate IS NULL) = (per IS NULL) AND (rate IS NULL) = (burst IS NULL)),
   CONSTRAINT limit_rule_check CHECK (max_running IS NOT NULL OR rate IS NOT NULL)
 );
@@ -667,7 +677,7 @@ COMMENT ON COLUMN workflow.limit_rule.updated IS 'When the row last changed.';
 CREATE SEQUENCE workflow.limit_key_id_seq;
 CREATE TABLE workflow.limit_key (
   part int NOT NULL DEFAULT 0 CONSTRAINT limit_key_part_check CHECK (part = 0),
-  id bigint PRIMARY KEY DEFAULT nextval('workflow.limit_key_id_seq'),
+  id bigint NOT NULL DEFAULT nextval('workflow.limit_key_id_seq'),
   limit_name text NOT NULL,
   key text NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
@@ -678,7 +688,8 @@ CREATE TABLE workflow.limit_key (
   waiting_since timestamptz,
   idle_xid xid8,
   updated timestamptz NOT NULL DEFAULT now(),
-  CONSTRAINT limit_key_limit_name_key UNIQUE (limit_name, key)
+  PRIMARY KEY (id, part),
+  CONSTRAINT limit_key_limit_name_key UNIQUE (limit_name, key, part)
 ) WITH (fillfactor = 50);
 CREATE INDEX limit_key_check_idx ON workflow.limit_key (check_at, id) WHERE check_at IS NOT NULL;
 COMMENT ON TABLE workflow.limit_key IS
@@ -704,7 +715,7 @@ CREATE TABLE workflow.limit_slot (
   key bigint NOT NULL,
   number bigint NOT NULL,
   task bigint,
-  PRIMARY KEY (key, number)
+  PRIMARY KEY (key, number, part)
 ) WITH (fillfactor = 50);
 CREATE INDEX limit_slot_free_idx ON workflow.limit_slot (key, number) WHERE task IS NULL;
 CREATE INDEX limit_slot_task_idx ON workflow.limit_slot (task, key) WHERE task IS NOT NULL;
@@ -715,10 +726,28 @@ COMMENT ON COLUMN workflow.limit_slot.key IS 'The limit_key.';
 COMMENT ON COLUMN workflow.limit_slot.number IS 'Its number, never used again.';
 COMMENT ON COLUMN workflow.limit_slot.task IS 'The running task that has it; NULL: it is free.';
 
+CREATE TABLE workflow.fair_weight (
+  part int NOT NULL DEFAULT 0 CONSTRAINT fair_weight_part_check CHECK (part = 0),
+  workflow_ref text NOT NULL,
+  key text NOT NULL,
+  weight float8 NOT NULL CONSTRAINT fair_weight_weight_check CHECK (weight BETWEEN 0.001 AND 1000),
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (workflow_ref, key, part)
+);
+COMMENT ON TABLE workflow.fair_weight IS
+  'How large the shares of keys are by which executions of a workflow share the queue, as set by workflow_set_weight; 1 for all others.';
+COMMENT ON COLUMN workflow.fair_weight.part IS 'Always 0.';
+COMMENT ON COLUMN workflow.fair_weight.workflow_ref IS 'The workflow.';
+COMMENT ON COLUMN workflow.fair_weight.key IS 'The key, as its fair_by yields it.';
+COMMENT ON COLUMN workflow.fair_weight.weight IS 'The share: a key with 2 gets twice what a key with 1 gets.';
+COMMENT ON COLUMN workflow.fair_weight.created IS 'When the row was created.';
+COMMENT ON COLUMN workflow.fair_weight.updated IS 'When the row last changed.';
+
 CREATE SEQUENCE workflow.hold_id_seq;
 CREATE TABLE workflow.hold (
   part int NOT NULL DEFAULT 0 CONSTRAINT hold_part_check CHECK (part = 0),
-  id bigint PRIMARY KEY DEFAULT nextval('workflow.hold_id_seq'),
+  id bigint NOT NULL DEFAULT nextval('workflow.hold_id_seq'),
   target text NOT NULL CONSTRAINT hold_target_check CHECK (target IN ('limit', 'action', 'workflow', 'everything')),
   name text NOT NULL,
   key text NOT NULL,
@@ -726,7 +755,8 @@ CREATE TABLE workflow.hold (
   reason text,
   author text NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
-  updated timestamptz NOT NULL DEFAULT now()
+  updated timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (id, part)
 );
 CREATE INDEX hold_target_idx ON workflow.hold (target, name, key, until);
 CREATE INDEX hold_until_idx ON workflow.hold (until, id);
@@ -782,6 +812,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.limit_rule', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.limit_key', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.limit_key_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.limit_slot', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.fair_weight', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.hold', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.hold_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.worker_parts', '');

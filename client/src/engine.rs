@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod control;
 mod definition;
+mod limit;
 mod monitoring;
 mod privilege;
 mod schedule;
@@ -34,21 +35,21 @@ const DEFINE: &str = "SELECT id, ref, pack, pack_ref, label, description, versio
      tags, enabled, current_version, created, updated FROM pg_catalog.workflow_define(source => $1)";
 
 const REGISTER_ACTION: &str = "SELECT id, ref, pack, pack_ref, label, description, entrypoint, runtime, param_schema, \
-     out_schema, is_workflow, workflow_def, created, updated \
+     out_schema, is_workflow, workflow_def, limits, created, updated \
      FROM pg_catalog.workflow_register_action(ref => $1, label => $2, description => $3, entrypoint => $4, \
-     runtime => $5, param_schema => $6, out_schema => $7)";
+     runtime => $5, param_schema => $6, out_schema => $7, limits => $8)";
 
 const CLAIM: &str = "SELECT task, lease_token, execution, task_name, task_index, action, input, attempt, \
      lease_until, deadline, last_error, progress FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
 
-/// Builds the outcomes from eight parallel arrays, $1 to $8. A single array of the composite type would need its OID.
+/// Builds the outcomes from nine parallel arrays, $1 to $9. A single array of the composite type would need its OID.
 macro_rules! outcomes {
     () => {
         "outcomes => coalesce((SELECT array_agg(ROW(o.task, o.lease_token, o.status::workflow.execution_status, \
-         o.result, o.error, o.may_retry, o.retry_in, NULL, o.progress)::workflow.outcome ORDER BY o.place) \
+         o.result, o.error, o.may_retry, o.retry_in, o.hold_for, o.progress)::workflow.outcome ORDER BY o.place) \
          FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::jsonb[], $5::jsonb[], $6::boolean[], $7::interval[], \
-         $8::jsonb[]) \
-         WITH ORDINALITY AS o (task, lease_token, status, result, error, may_retry, retry_in, progress, place)), '{}')"
+         $8::jsonb[], $9::interval[]) \
+         WITH ORDINALITY AS o (task, lease_token, status, result, error, may_retry, retry_in, progress, hold_for, place)), '{}')"
     };
 }
 
@@ -57,9 +58,9 @@ const FINISH: &str =
 
 const FINISH_AND_CLAIM: &str = concat!(
     "SELECT task, lease_token, state, code, message, execution, task_name, task_index, action, input, attempt, \
-     lease_until, deadline, last_error, progress FROM pg_catalog.workflow_finish_and_claim(worker => $9, ",
+     lease_until, deadline, last_error, progress FROM pg_catalog.workflow_finish_and_claim(worker => $10, ",
     outcomes!(),
-    ", max_tasks => $10, actions => $11, lease => $12, parts => $13)"
+    ", max_tasks => $11, actions => $12, lease => $13, parts => $14)"
 );
 
 /// Namespace for the engine's functions. Like a repository, it holds no data.
@@ -106,6 +107,7 @@ impl Engine {
             .bind(input.runtime)
             .bind(input.param_schema)
             .bind(input.out_schema)
+            .bind(input.limits)
             .fetch_one(executor)
             .await?)
     }
@@ -175,7 +177,7 @@ impl Engine {
     pub async fn fail<'e>(executor: impl PgExecutor<'e>, outcome: &Outcome) -> Result<ReportedState> {
         Ok(query_scalar(
             "SELECT pg_catalog.workflow_fail(task => $1, lease_token => $2, error => $3, status => $4, result => $5, \
-             may_retry => $6, retry_in => $7, progress => $8)",
+             may_retry => $6, retry_in => $7, progress => $8, hold_for => $9)",
         )
         .bind(outcome.task)
         .bind(outcome.lease_token)
@@ -185,6 +187,7 @@ impl Engine {
         .bind(outcome.may_retry)
         .bind(outcome.retry_in.map(interval))
         .bind(outcome.progress.as_ref().map(Json))
+        .bind(outcome.hold_for.map(interval))
         .fetch_one(executor)
         .await?)
     }
@@ -202,6 +205,7 @@ impl Engine {
             .bind(columns.may_retry)
             .bind(columns.retry_in)
             .bind(columns.progress)
+            .bind(columns.hold_for)
             .fetch_all(executor)
             .await?)
     }
@@ -223,6 +227,7 @@ impl Engine {
             .bind(columns.may_retry)
             .bind(columns.retry_in)
             .bind(columns.progress)
+            .bind(columns.hold_for)
             .bind(&input.worker)
             .bind(input.max_tasks)
             .bind(&input.actions)
@@ -428,6 +433,7 @@ struct Columns<'o> {
     may_retry: Vec<Option<bool>>,
     retry_in: Vec<Option<PgInterval>>,
     progress: Vec<Option<Json<&'o Value>>>,
+    hold_for: Vec<Option<PgInterval>>,
 }
 
 impl<'o> Columns<'o> {
@@ -442,6 +448,7 @@ impl<'o> Columns<'o> {
             columns.may_retry.push(outcome.may_retry);
             columns.retry_in.push(outcome.retry_in.map(interval));
             columns.progress.push(outcome.progress.as_ref().map(Json));
+            columns.hold_for.push(outcome.hold_for.map(interval));
         }
         columns
     }

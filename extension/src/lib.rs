@@ -53,6 +53,7 @@ extension_sql_file!("../../sql/task_execution.sql", name = "task_execution", req
 
 extension_sql_file!("../../sql/define.sql", name = "define", requires = ["checks", "limits"]);
 extension_sql_file!("../../sql/limits.sql", name = "limits", requires = ["checks"]);
+extension_sql_file!("../../sql/fairness.sql", name = "fairness", requires = ["checks"]);
 extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/work_json.sql", name = "work_json", requires = ["work"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);

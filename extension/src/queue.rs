@@ -2,6 +2,7 @@
 
 pub mod asking;
 pub mod claim;
+pub mod fair_place;
 pub mod fairness;
 pub mod part_hint;
 pub mod scan_start;

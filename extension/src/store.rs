@@ -158,6 +158,10 @@ impl Batch {
     }
 
     fn write_rows(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+        if !self.fair_keys.is_empty() {
+            let (runs, keys): (Vec<i64>, Vec<String>) = std::mem::take(&mut self.fair_keys).into_iter().unzip();
+            statements::run(client, include_str!("../queries/set_fair_keys.sql"), &[runs.into(), keys.into()])?;
+        }
         let ended: Vec<_> = self.ended.iter().filter(|row| !row.written).collect();
         if !ended.is_empty() {
             let ends = RowRelation::new(c"outcome", &ended, |row| {

@@ -103,6 +103,8 @@ pub struct RegisterActionInput {
     pub param_schema: Option<Value>,
     /// JSON Schema of its result.
     pub out_schema: Option<Value>,
+    /// The limits that all its tasks are under: an array of names, or of objects with `name` and `key`.
+    pub limits: Option<Value>,
 }
 
 /// An execution to start.

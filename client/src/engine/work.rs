@@ -78,6 +78,9 @@ pub struct Outcome {
     pub may_retry: Option<bool>,
     /// Delay before the next retry, overriding the task's retry policy.
     pub retry_in: Option<Duration>,
+    /// How long no other task begins that is under one of the task's limits by the same key, or, if it has none, that has its
+    /// action.
+    pub hold_for: Option<Duration>,
     /// How far the task got, for the next attempt.
     pub progress: Option<Value>,
 }
@@ -93,6 +96,7 @@ impl Outcome {
             error: None,
             may_retry: None,
             retry_in: None,
+            hold_for: None,
             progress: None,
         }
     }

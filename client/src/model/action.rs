@@ -32,6 +32,8 @@ pub struct Action {
     pub is_workflow: bool,
     /// Definition of that workflow.
     pub workflow_def: Option<i64>,
+    /// The limits that all its tasks are under.
+    pub limits: Option<Value>,
     /// When the row was created.
     pub created: DateTime<Utc>,
     /// When the row last changed.

@@ -11,7 +11,7 @@ macro_rules! select {
     ($from:literal) => {
         concat!(
             "SELECT id, ref, pack, pack_ref, label, description, entrypoint, runtime, param_schema, out_schema, \
-             is_workflow, workflow_def, created, updated \
+             is_workflow, workflow_def, limits, created, updated \
              FROM pg_catalog.",
             $from
         )

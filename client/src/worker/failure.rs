@@ -15,6 +15,7 @@ pub struct Failure {
     error: Map<String, Value>,
     may_retry: Option<bool>,
     retry_in: Option<Duration>,
+    hold_for: Option<Duration>,
 }
 
 impl Failure {
@@ -22,7 +23,7 @@ impl Failure {
     pub fn new(r#type: impl Into<String>, message: impl Into<String>) -> Failure {
         let error = [("type", r#type.into()), ("message", message.into())];
         let error = error.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text))).collect();
-        Failure { error, may_retry: None, retry_in: None }
+        Failure { error, may_retry: None, retry_in: None, hold_for: None }
     }
 
     /// Adds a key to the error.
@@ -50,6 +51,13 @@ impl Failure {
         self.retry_in(delay.to_std().unwrap_or(Duration::ZERO))
     }
 
+    /// Lets no other task begin for so long that is under one of the task's limits by the same key, or, if it has none, that has
+    /// its action. Meant for services that ask everybody to come back later.
+    pub fn hold_for(mut self, duration: Duration) -> Failure {
+        self.hold_for = Some(duration);
+        self
+    }
+
     pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
         let message = panic.downcast_ref::<&str>().copied();
         let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -57,8 +65,8 @@ impl Failure {
     }
 
     pub(super) fn outcome(self, (task, lease_token): (i64, i64)) -> Outcome {
-        let Failure { error, may_retry, retry_in } = self;
-        Outcome { may_retry, retry_in, ..Outcome::failed(task, lease_token, json!(error)) }
+        let Failure { error, may_retry, retry_in, hold_for } = self;
+        Outcome { may_retry, retry_in, hold_for, ..Outcome::failed(task, lease_token, json!(error)) }
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Graph {
     pub start_needs: Needs,
     /// Joins that cancel the rest, each with all tasks on the ways to it.
     pub cancelling_joins: Vec<(NodeId, NodeSet)>,
+    /// The key by which executions share the queue; none: they all wait as one.
+    pub fair_by: Option<Rendering>,
     by_name: HashMap<String, NodeId>,
 }
 
@@ -266,6 +268,7 @@ impl Graph {
             definition.tasks.iter().map(|task| compile_task(task, &by_name, &mut sources)).collect();
         let vars = assignments(&definition.vars, &mut sources);
         let output = assignments(&definition.output_map, &mut sources);
+        let fair_by = definition.fair_by.as_ref().map(|key| sources.rendering(&serde_json::Value::String(key.clone())));
         shape(&mut nodes, definition);
         let finally = definition.finally.as_ref().and_then(|name| by_name.get(name)).copied();
         let mut starts = starts(&nodes);
@@ -309,6 +312,7 @@ impl Graph {
             output_needs: Needs::default(),
             start_needs: Needs::default(),
             cancelling_joins: Vec::new(),
+            fair_by,
             by_name,
         };
         undo::settle(&mut graph);

@@ -9,6 +9,7 @@ use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::engine::undo::Phase;
 use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
+use pgrx::datum::TimestampWithTimeZone;
 
 /// A reported task row that has ended.
 pub struct EndedRow {
@@ -84,6 +85,10 @@ pub struct FreshTask {
     pub calls: bool,
     /// Whether its execution was called by another.
     pub(super) is_called: bool,
+    /// Whether its execution shares the queue with others by a key.
+    pub(super) is_fair: bool,
+    /// What stands for that key, and its place in the queue, not counting its priority.
+    pub(super) fair_place: Option<(i64, TimestampWithTimeZone)>,
     /// The key of a limit that it waits for from the beginning.
     pub(super) limit_key: Option<i64>,
     /// The conductor's decision about it.
@@ -168,6 +173,8 @@ pub struct Batch {
     pub(super) tasks: Vec<FreshTask>,
     pub(super) runs: Vec<RunRow>,
     pub(super) executions: Vec<ExecutionRow>,
+    /// The keys by which executions that are starting share the queue.
+    pub(super) fair_keys: Vec<(i64, String)>,
     pub(super) written: Written,
 }
 
@@ -212,6 +219,7 @@ impl Batch {
                 keeps_child: !rerun.reset_items,
             });
         }
+        self.fair_keys.extend(changes.fair_key.iter().map(|key| (run.id, key.clone())));
         self.undos.extend(changes.undos.iter().cloned());
         let items = changes.withdraw.items.iter().map(|key| (TaskRows::of_key(run, *key), false));
         let rest = changes.rest.iter().map(|rest| (TaskRows::of_rest(run, rest), true));
@@ -307,6 +315,8 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
         result,
         calls,
         is_called,
+        is_fair: run.graph.fair_by.is_some(),
+        fair_place: None,
         limit_key: None,
         task,
     }

@@ -6,12 +6,13 @@ use crate::error::Error;
 use crate::limits::assign::{Limited, assign};
 use crate::limits::holds::Holds;
 use crate::limits::take::LimitKey;
-use crate::pg::clock::after;
+use crate::pg::clock::{after, seconds};
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::skip_ri_checks;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
+use crate::queue::fair_place::FairPlaces;
 use crate::queue::fairness::Ahead;
 use conductor::engine::commands::Start;
 use conductor::expression::Data;
@@ -116,7 +117,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 44] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 45] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -129,7 +130,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
     };
     let over = matches!(task.start, Start::Ended(..));
     let queued = is("ready") && !fresh.is_own() && !fresh.paused && fresh.limit_key.is_none();
-    let place = after(now, f64::from(fresh.priority) * -60.0);
+    let place = fresh.place(now);
     let limits = &task.limits;
     let due = fresh.delay.or(task.timeout.map(f64::from).filter(|_| is("leased")));
     [
@@ -176,6 +177,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("repeat_count", value((!fresh.is_final).then_some(0))),
         ("limits", value(as_json(limits))),
         ("limit_key", value(fresh.limit_key)),
+        ("fair_key", value(fresh.fair_place.map(|(key, _)| key))),
         ("limit_place", value((!limits.is_empty()).then_some(place))),
     ]
 }
@@ -209,16 +211,23 @@ fn place(
         task.calls |= task.task.action.as_ref().is_some_and(|action| facts[action].is_workflow);
     }
     assign(client, tasks, &facts)?;
+    let is_fair =
+        |task: &&mut FreshTask| task.is_fair && task.start == "ready" && !task.calls && task.task.action.is_some();
+    let runs: BTreeSet<i64> = tasks.iter_mut().filter(is_fair).map(|task| task.run).collect();
+    let mut places = FairPlaces::look(client, runs)?;
+    for task in tasks.iter_mut().filter(is_fair) {
+        task.fair_place = places.next(task.run, now);
+    }
     let Some(asking) = asking else { return Ok(()) };
     let holds = Holds::load(client, now)?;
     let mut parts = BTreeMap::new();
     for task in tasks.iter().filter(|task| may_take(asking, &holds, task)) {
-        let lowest = parts.entry(id::part(task.run)).or_insert(task.priority);
-        *lowest = task.priority.min(*lowest);
+        let lowest = parts.entry(id::part(task.run)).or_insert(task.lead(now));
+        *lowest = task.lead(now).min(*lowest);
     }
     let ahead = Ahead::look(client, now, asking, &parts)?;
     for task in tasks {
-        let passes = ahead.goes_before(id::part(task.run), task.priority);
+        let passes = ahead.goes_before(id::part(task.run), task.lead(now));
         if may_take(asking, &holds, task) && (!passes || asking.past_others > 0) {
             asking.wanted -= 1;
             asking.past_others -= usize::from(passes);
@@ -226,6 +235,19 @@ fn place(
         }
     }
     Ok(())
+}
+
+impl FreshTask {
+    /// Returns its place in the queue.
+    fn place(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
+        after(self.fair_place.map_or(now, |(_, place)| place), f64::from(self.priority) * -60.0)
+    }
+
+    /// Returns how many minutes ahead of now it stands in the queue, like a priority.
+    fn lead(&self, now: TimestampWithTimeZone) -> i32 {
+        let behind = self.fair_place.map_or(0.0, |(_, place)| seconds(now, place) / 60.0);
+        self.priority.saturating_sub(behind as i32)
+    }
 }
 
 impl Limited for FreshTask {

@@ -41,6 +41,8 @@ pub struct Changes {
     pub causes: Vec<Cause>,
     /// How the execution ended, if it did.
     pub end: Option<End>,
+    /// The key by which the execution shares the queue, if it is starting and its workflow has one.
+    pub fair_key: Option<String>,
     /// Transitions that fired, each by its task and its place in the task's list.
     pub fired: Vec<(NodeId, u32)>,
 }

@@ -201,6 +201,12 @@ impl<'a> Conductor<'a> {
         if !self.graph.vars.is_empty() {
             self.changes.variables = Some(vars);
         }
+        if let Some(key) = &self.graph.fair_by {
+            match self.fair_key(key) {
+                Ok(key) => self.changes.fair_key = Some(key),
+                Err(cause) => self.fail(cause),
+            }
+        }
         if self.execution.status == Status::Running {
             for node in &self.graph.starts {
                 self.make_ready(*node, 0, Vec::new(), false);

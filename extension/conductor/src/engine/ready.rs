@@ -193,6 +193,13 @@ impl Conductor<'_> {
         Ok(task)
     }
 
+    /// Returns the key by which the execution shares the queue.
+    pub(crate) fn fair_key(&self, key: &Rendering) -> Result<String, Cause> {
+        let value = self.render(key, None, None, None);
+        let value = value.map_err(|error| Cause::evaluating("WF602", "fair_by", None, &error))?;
+        limit_key(&value).map_err(|problem| Cause::rule("WF602", None, format!("fair_by {problem}")))
+    }
+
     /// Returns the limits that a task is under, with their keys.
     fn limits(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<Vec<(String, String)>, Cause> {
         let mut limits = Vec::new();

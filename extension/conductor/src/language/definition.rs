@@ -64,6 +64,9 @@ pub struct Definition {
     /// In which order tasks are undone.
     #[serde(default, skip_serializing_if = "UndoOrder::is_default")]
     pub undo_order: UndoOrder,
+    /// The key by which its executions share the queue: text, or a template that reads the parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fair_by: Option<String>,
 }
 
 /// An end of a workflow at which its completed tasks are undone.

@@ -96,6 +96,7 @@ fn workflow() -> Value {
         "undo_order": {
             "enum": words(UNDO_ORDERS), "default": "reverse", "description": "In which order tasks are undone.",
         },
+        "fair_by": text("The key by which executions share the queue, such as a tenant."),
     })
 }
 

@@ -25,6 +25,7 @@ pub const WORKFLOW: &[&str] = &[
     "rerun",
     "undo_on",
     "undo_order",
+    "fair_by",
 ];
 
 /// Fields of a task.

@@ -54,6 +54,7 @@ impl Walk<'_> {
             undo_order: get("undo_order")
                 .and_then(|node| self.word(node, "`undo_order`", UNDO_ORDERS))
                 .unwrap_or_default(),
+            fair_by: get("fair_by").and_then(|node| self.text(node, "`fair_by`")),
         })
     }
 

@@ -63,6 +63,10 @@ pub enum SiteValue<'d> {
 /// Visits all sites.
 pub fn visit<'d>(definition: &'d Definition, visit: &mut dyn FnMut(Site<'d>)) {
     assignments(&definition.vars, "vars", None, Phase::Start, &[], visit);
+    if let Some(key) = &definition.fair_by {
+        let value = SiteValue::Text(key);
+        visit(Site { path: "fair_by".to_owned(), value, task: None, phase: Phase::Start, set: Vec::new() });
+    }
     for (i, task) in definition.tasks.iter().enumerate() {
         self::task(task, i, visit);
     }

@@ -1,0 +1,60 @@
+//! Places in the queue of executions that share it by a key.
+
+use crate::error::Error;
+use crate::pg::clock::after;
+use crate::pg::statements;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Seconds between two tasks of a key with weight 1: so much later the second one would have to arrive to get the same place.
+const STEP: f64 = 60.0;
+
+/// How far ahead of now a place may be, in seconds: a hundred years.
+const FARTHEST: f64 = 100.0 * 365.25 * 86_400.0;
+
+/// A key as the next of its tasks finds it.
+struct Key {
+    weight: f64,
+    /// The last place that it has in the queue.
+    last: Option<TimestampWithTimeZone>,
+}
+
+/// Where new tasks of executions stand in the queue.
+#[derive(Default)]
+pub struct FairPlaces {
+    /// What stands for the key of an execution.
+    by_run: BTreeMap<i64, i64>,
+    keys: BTreeMap<i64, Key>,
+}
+
+impl FairPlaces {
+    /// Looks at the keys of executions.
+    pub fn look(client: &SpiClient, runs: BTreeSet<i64>) -> Result<FairPlaces, Error> {
+        let mut places = FairPlaces::default();
+        if runs.is_empty() {
+            return Ok(places);
+        }
+        let runs: Vec<i64> = runs.into_iter().collect();
+        let mut rows = statements::run(client, include_str!("../../queries/find_fair_places.sql"), &[runs.into()])?;
+        while rows.next().is_some() {
+            let hash = rows.get::<i64>(2)?.unwrap_or_default();
+            places.by_run.insert(rows.get::<i64>(1)?.unwrap_or_default(), hash);
+            let weight = rows.get::<f64>(3)?.unwrap_or(1.0);
+            places.keys.insert(hash, Key { weight, last: rows.get::<TimestampWithTimeZone>(4)? });
+        }
+        Ok(places)
+    }
+
+    /// Returns what stands for the key of an execution, and the place of its next task, not counting its priority.
+    pub fn next(&mut self, run: i64, now: TimestampWithTimeZone) -> Option<(i64, TimestampWithTimeZone)> {
+        let hash = *self.by_run.get(&run)?;
+        let key = self.keys.get_mut(&hash)?;
+        let place = match key.last {
+            None => now,
+            Some(last) => after(last, STEP / key.weight).max(now).min(after(now, FARTHEST)),
+        };
+        key.last = Some(place);
+        Some((hash, place))
+    }
+}
