@@ -15,6 +15,12 @@ pub fn linear(name: &str, steps: u32) -> String {
     yaml + &output(&format!("step{steps}"))
 }
 
+/// Returns the same with every step under a limit of 100 keys.
+pub fn limited(name: &str, steps: u32) -> String {
+    let limit = "limit: {name: bench, key: \"{{ system.execution % 100 }}\"}, action: bench.step";
+    linear(name, steps).replace("action: bench.step", limit)
+}
+
 /// Returns a workflow of one task, then two in parallel, then one that waits for both.
 pub fn diamond(name: &str) -> String {
     head(name, "A fork and a join")

@@ -63,6 +63,10 @@ impl std::fmt::Display for Bound {
 /// Returns all goals, as measured by this report.
 pub fn of(report: &Report) -> Vec<Goal> {
     let mut goals = Vec::new();
+    if let Some(measured) = beside(report, "limited3", "linear3", BASE.batch) {
+        let what = "steps/s of linear3 under a limit of 100 keys / without, batch 100";
+        goals.push(Goal::new(what, Bound::AtLeast(0.7), Some(measured)));
+    }
     for (batch, least) in [(100, 1.0), (1, 1.2)] {
         for workload in ["linear3", "linear10", "diamond", "fanout100", "fanout10000"] {
             // A client with 10,000 items uses a single batch size.

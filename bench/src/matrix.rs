@@ -10,6 +10,7 @@ use crate::{Error, Result};
 const QUEUE: Workload = Workload::Queue { bulk: None };
 const LINEAR3: Workload = Workload::Linear { steps: 3 };
 const LINEAR10: Workload = Workload::Linear { steps: 10 };
+const LIMITED3: Workload = Workload::Limited { steps: 3 };
 const CHAIN3: Workload = Workload::Chain { steps: 3 };
 const CHAIN10: Workload = Workload::Chain { steps: 10 };
 const EAGER3: Workload = Workload::EagerChain { steps: 3 };
@@ -148,6 +149,7 @@ pub fn full() -> Vec<Experiment> {
         contests.push(Contest::new(Load { clients, ..BASE }, &[fan_out(10_000)]));
     }
     contests.push(join());
+    contests.push(limits());
     for batch in [1, BASE.batch] {
         contests.push(Contest::scene("finished", Scene::Finished, Load { batch, ..BASE }, [LINEAR10, QUEUE]));
     }
@@ -183,6 +185,11 @@ fn join() -> Contest {
     let of = |items| Workload::FanOut { items };
     let load = Load { clients: 1, synchronous_commit: false, ..BASE };
     Contest { name: Some("join"), ..Contest::new(load, &[(of(10_000), of(1000)), (of(10_000), of(100))]) }
+}
+
+/// Returns the experiment that shows what a limit costs that lets everything begin.
+fn limits() -> Contest {
+    Contest { name: Some("limits"), ..Contest::new(BASE, &[(LIMITED3, LINEAR3)]) }
 }
 
 fn callers(paced: bool) -> Vec<Caller> {
@@ -241,7 +248,7 @@ mod tests {
             assert!(load.synchronous_commit || [1, 8].contains(&load.clients), "{load}");
         }
         let (workloads, scenes) = needs(&full());
-        assert_eq!(workloads.iter().filter(|workload| workload.is_workflow()).count(), 6);
+        assert_eq!(workloads.iter().filter(|workload| workload.is_workflow()).count(), 7);
         assert_eq!(scenes.len(), 3);
     }
 

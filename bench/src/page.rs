@@ -108,6 +108,7 @@ fn sections(report: &Report) -> Vec<Section> {
             table: rows(|row| row.against.starts_with("fanout")),
             figures: &["items"],
         },
+        Section { head: "Under a limit", table: rows(|row| row.workload == "limited3"), figures: &[] },
         Section {
             head: "With a million finished tasks",
             table: rows(|row| row.scene == Scene::Finished),

@@ -25,13 +25,15 @@ pub enum Workload {
     EagerChain { steps: u32 },
     /// Workflow executions of several steps in a row.
     Linear { steps: u32 },
+    /// The same under a limit of 100 keys, which is never reached.
+    Limited { steps: u32 },
     /// Workflow executions of one task, then two, then one.
     Diamond,
     /// Workflow executions of many items in parallel, then one task.
     FanOut { items: u32 },
 }
 
-use Workload::{Chain, Diamond, EagerChain, FanOut, Linear, Queue};
+use Workload::{Chain, Diamond, EagerChain, FanOut, Limited, Linear, Queue};
 
 impl Workload {
     /// Returns its name in the report.
@@ -42,6 +44,7 @@ impl Workload {
             Chain { steps } => format!("chain{steps}"),
             EagerChain { steps } => format!("eager{steps}"),
             Linear { steps } => format!("linear{steps}"),
+            Limited { steps } => format!("limited{steps}"),
             Diamond => "diamond".into(),
             FanOut { items } => format!("fanout{items}"),
         }
@@ -49,7 +52,7 @@ impl Workload {
 
     /// Whether it belongs to this extension, rather than being written by hand.
     pub fn is_workflow(&self) -> bool {
-        matches!(self, Linear { .. } | Diamond | FanOut { .. })
+        matches!(self, Linear { .. } | Limited { .. } | Diamond | FanOut { .. })
     }
 
     /// Returns the number of rows (executions, tasks of the queue) that a client inserts per run of the script.
@@ -65,7 +68,7 @@ impl Workload {
     pub fn steps(&self) -> u32 {
         match self {
             Queue { .. } => 1,
-            Chain { steps } | EagerChain { steps } | Linear { steps } => *steps,
+            Chain { steps } | EagerChain { steps } | Linear { steps } | Limited { steps } => *steps,
             Diamond => 4,
             FanOut { items } => items + 1,
         }
@@ -85,7 +88,7 @@ impl Workload {
             Queue { .. } => [script!("queue_insert"), &claimed(self.rows(batch))].concat(),
             Chain { steps } => [script!("chain_start"), &chained(*steps)].concat(),
             EagerChain { steps } => [script!("chain_start"), script!("chain_claim"), &handed(*steps)].concat(),
-            Linear { steps } => workflow(*steps),
+            Linear { steps } | Limited { steps } => workflow(*steps),
             Diamond => workflow(self.steps()),
             FanOut { items } => workflow(calls(*items, batch) as u32 + 1),
         }
@@ -122,11 +125,13 @@ impl Workload {
             Queue { .. } => return script!("queue_table").into(),
             Chain { .. } | EagerChain { .. } => return script!("chain_table").into(),
             Linear { .. } => (definition::linear(&name, steps), format!("step{steps}"), "NULL".into()),
+            Limited { .. } => (definition::limited(&name, steps), format!("step{steps}"), "NULL".into()),
             Diamond => (definition::diamond(&name), "meet".into(), "NULL".into()),
             FanOut { items } => (definition::fan_out(&name, *items), "meet".into(), items.to_string()),
         };
         [
             "SELECT count(*) FROM workflow_register_action('bench.step');\n",
+            "SELECT name FROM workflow_set_limit('bench', max_running => 10000);\n",
             &format!("SELECT count(*) FROM workflow_define($yaml$\n{yaml}$yaml$);\n"),
             script!("workflow_expected"),
             &format!("INSERT INTO expected VALUES ('bench.{name}', {steps}, '{last}', {items});\n"),
@@ -142,7 +147,7 @@ impl Workload {
                 "SELECT (SELECT count(*) FROM ex), (SELECT count(*) FROM tk WHERE state = 2),
                    pg_total_relation_size('ex') + pg_total_relation_size('tk')"
             }
-            Linear { .. } | Diamond | FanOut { .. } => {
+            Linear { .. } | Limited { .. } | Diamond | FanOut { .. } => {
                 "SELECT (SELECT count(*) FROM workflow.workflow_execution),
                    (SELECT count(*) FROM workflow.workflow_task_execution WHERE status = 'completed'),
                    (SELECT sum(pg_total_relation_size(oid)) FROM pg_class
@@ -156,7 +161,7 @@ impl Workload {
         match self {
             Queue { .. } => script!("queue_drain").into(),
             Chain { steps } | EagerChain { steps } => format!("SET bench.steps = {steps};\n{}", script!("chain_drain")),
-            Linear { .. } | Diamond | FanOut { .. } => script!("workflow_drain").into(),
+            Linear { .. } | Limited { .. } | Diamond | FanOut { .. } => script!("workflow_drain").into(),
         }
     }
 
@@ -165,7 +170,7 @@ impl Workload {
         match self {
             Queue { .. } => script!("queue_check"),
             Chain { .. } | EagerChain { .. } => script!("chain_check"),
-            Linear { .. } | Diamond | FanOut { .. } => script!("workflow_check"),
+            Linear { .. } | Limited { .. } | Diamond | FanOut { .. } => script!("workflow_check"),
         }
     }
 }
