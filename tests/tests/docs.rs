@@ -37,7 +37,7 @@ fn blocks(document: &str) -> Vec<(usize, &str, String)> {
     blocks
 }
 
-/// Defines the workflows that a document shows as files, and what they call.
+/// Defines the workflows that a document shows as files, and what they call and are limited by.
 async fn define(db: &Database, document: &str) {
     for block in document.split("```yaml file=").skip(1) {
         let (file, rest) = block.split_once('\n').unwrap();
@@ -47,8 +47,17 @@ async fn define(db: &Database, document: &str) {
         let source = rest.split("```").next().unwrap();
         for rest in source.split("action: ").skip(1).filter(|rest| !rest.starts_with('"')) {
             let action = rest.split([',', '}', '\n']).next().unwrap();
-            let registered = sqlx::query("SELECT workflow_register_action($1)").bind(action).execute(&db.pool).await;
+            let registered = sqlx::query(
+                "SELECT workflow_register_action($1) WHERE NOT EXISTS (SELECT FROM workflow_find_action_by_ref($1) AS a WHERE a.is_workflow)",
+            )
+            .bind(action)
+            .execute(&db.pool)
+            .await;
             registered.unwrap_or_else(|error| panic!("{file}: {action}: {error}"));
+        }
+        for rest in source.split("limit: {name: ").skip(1) {
+            let limit = rest.split([',', '}']).next().unwrap();
+            sqlx::query("SELECT workflow_set_limit($1, max_running => 1)").bind(limit).execute(&db.pool).await.unwrap();
         }
         let defined = sqlx::query("SELECT workflow_define($1)").bind(source).execute(&db.pool).await;
         defined.unwrap_or_else(|error| panic!("{file}: {error}"));

@@ -11,7 +11,7 @@ const NO_INTERVALS: [&str; 6] =
     ["infinity", "-infinity", "-1 microsecond", "-1 day", "-170000000 years", "170000000 years"];
 
 /// Calls with an interval argument, as `$`; `@` is the lease token of task 1.
-const INTERVALS: [(&str, &str); 9] = [
+const INTERVALS: [(&str, &str); 10] = [
     ("workflow_claim", "workflow_claim('w1', 1, NULL, $)"),
     ("workflow_fail", "workflow_fail(1, @, retry_in => $)"),
     ("workflow_finish_and_claim", "workflow_finish_and_claim('w1', '{}', 1, NULL, $)"),
@@ -20,6 +20,7 @@ const INTERVALS: [(&str, &str); 9] = [
     ("workflow_prune", "workflow_prune($)"),
     ("workflow_schedule", "workflow_schedule('s', '0 9 * * *', 'demo.w', grace => $)"),
     ("workflow_wait", "workflow_wait(1, $)"),
+    ("workflow_set_limit", "workflow_set_limit('x', rate => 1, per => $)"),
     // In an array of outcomes it is answered, not raised: see below.
     (
         "workflow_finish",

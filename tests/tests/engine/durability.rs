@@ -112,6 +112,12 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         let held = session.claim(3).await;
         session.run(format!("SELECT workflow_pause({}, 'moving')", ids[1])).await;
         session.run("SELECT workflow_schedule('yearly', '@yearly', 'demo.w')").await;
+        // One has the only slot of a limit, and the others wait for it.
+        session.run("SELECT workflow_set_limit('slow', max_running => 1), workflow_set_weight('demo.w', 'k', 2)").await;
+        session.define_as("demo.limited", "tasks: [{name: e, action: demo.e, limit: slow}]").await;
+        session.run("SELECT workflow_start_many('demo.limited', array_fill('{}'::jsonb, ARRAY[3]))").await;
+        session.run("SELECT workflow_claim('w', 3, '{demo.e}')").await;
+        session.run("SELECT workflow_hold('demo.d', NULL, workflow.now() + interval '1 s', target => 'action')").await;
         // One is done, and nobody has processed that yet.
         let mut holder = Session::new(db).await;
         holder.run("BEGIN; SELECT FROM workflow.workflow_execution FOR NO KEY UPDATE").await;
@@ -150,6 +156,9 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
             there.assert_ended(*id, "completed", json!({"n": 1, "items": [0, 1, 2]})).await;
         }
         there.assert_ended(family, "completed", json!(null)).await;
+        let waiting: i64 = there.value("SELECT count(*) FROM workflow.limit_slot WHERE task IS NOT NULL").await;
+        let limited: i64 = there.value("SELECT count(*) FROM workflow.execution WHERE action_ref = 'demo.limited' AND status = 'completed'").await;
+        assert_eq!((waiting, limited), (0, 3));
         let broken: Vec<(String,)> = there.rows("SELECT c::text FROM workflow_check() AS c").await;
         assert!(broken.is_empty(), "{broken:?}");
         there.connection.close().await.unwrap();

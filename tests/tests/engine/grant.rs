@@ -70,6 +70,10 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_find_schedule('hourly')",
             "workflow_list_schedules()",
             "workflow_list_waits()",
+            "workflow_list_limits()",
+            "workflow_list_limit_keys('slow')",
+            "workflow_list_holds()",
+            "workflow_list_weights('demo.w')",
             "workflow_find_pending_retries()",
             "workflow_find_timed_out()",
             "workflow_find_overdue()",
@@ -93,6 +97,11 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_unschedule('hourly')",
             "workflow_pause_schedule('hourly')",
             "workflow_resume_schedule('hourly')",
+            "workflow_set_limit('slow', max_running => 2)",
+            "workflow_delete_limit('slow')",
+            "workflow_hold('slow', NULL, now() + interval '1 hour')",
+            "workflow_release('slow')",
+            "workflow_set_weight('demo.w', 'acme', 2)",
         ],
     ),
     (
@@ -153,7 +162,10 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     let running = session.start().await;
     let [task] = session.claim_named(["a"]).await;
     session.start().await;
-    session.run("SELECT workflow_schedule('hourly', '@hourly', 'demo.w')").await;
+    session
+        .run("SELECT workflow_schedule('hourly', '@hourly', 'demo.w'), workflow_set_limit('slow', max_running => 1)")
+        .await;
+    session.run("SELECT workflow_hold('slow', 'key', now() + interval '1 hour')").await;
     let mut names = vec![
         ("failed", failed.to_string()),
         ("paused", paused.to_string()),
@@ -327,9 +339,12 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "check_wait",
             "closing_tasks",
             "diagram",
+            "fair_hash",
             "gantt",
             "is_end",
             "last_claim",
+            "limit_hold",
+            "limit_opens_at",
             "live_lists",
             "now",
             "page_size",
@@ -343,6 +358,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "say_closed",
             "say_undone",
             "say_error",
+            "say_hold",
             "say_rerun",
             "say_time",
             "task_created",
@@ -350,9 +366,11 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "task_summary",
             "why_calling",
             "why_ended",
+            "why_held",
             "why_items",
             "why_joins",
             "why_late",
+            "why_limited",
             "why_queued",
             "why_rows",
             "why_running",
@@ -365,7 +383,9 @@ const INTERNAL: [(Level, &[&str]); 4] = [
         &[
             "add_errors",
             "author_of",
+            "check_hold",
             "check_key",
+            "check_limit_name",
             "check_parameters",
             "check_prune",
             "check_schedule",
@@ -375,11 +395,13 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "next_part",
             "notify_queued",
             "queued_actions",
+            "wake_limit_keys",
         ],
     ),
     (
         Level::Author,
         &[
+            "check_limits",
             "check_patch",
             "define",
             "fits",
@@ -390,6 +412,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "require_count",
             "require_definition",
             "require_execution",
+            "require_limits",
             "require_outside",
             "require_own_task",
             "require_pack",

@@ -77,7 +77,9 @@ async fn one_bad_element_is_refused_by_itself() {
             (with("retry_in", json!("P1Y")), "retry_in must be"),
             (with("retry_in", json!(-1)), "retry_in must be"),
             (with("retry_in", json!(1e300)), "retry_in must be"),
-            (with("hold_for", json!("PT1S")), "hold_for of task"),
+            (with("hold_for", json!(-1)), "hold_for must be"),
+            (with("hold_for", json!("soon")), "hold_for must be"),
+            (with("hold_for", json!(1e9)), "hold_for of task"),
             (with("resutl", json!(1)), "has no field \"resutl\""),
         ];
         let mut all: Vec<Value> = bad.iter().map(|(outcome, _)| outcome.clone()).collect();

@@ -50,28 +50,30 @@ async fn what_the_engine_says_to_reports_by_hand() {
     with_database(async |db| {
         define(db, TWO_STEPS).await;
         start(db, "ci.chain", 3).await;
+        // One session: another one could come before a refused call has let go of its locks.
+        let mut session = db.pool.acquire().await.unwrap();
         let ask = ClaimInput { worker: "w".into(), max_tasks: 3, ..Default::default() };
-        let claimed = Engine::claim(&db.pool, &ask).await.unwrap();
+        let claimed = Engine::claim(&mut *session, &ask).await.unwrap();
         let [a, b, c] = &claimed[..] else { panic!("{claimed:?}") };
         let sum = json!({"sum": 1});
-        let state = Engine::complete(&db.pool, a.task, a.lease_token, Some(&sum)).await.unwrap();
+        let state = Engine::complete(&mut *session, a.task, a.lease_token, Some(&sum)).await.unwrap();
         assert_eq!(state, ReportedState::Ended(ExecutionStatus::Completed));
         let failed = Outcome::failed(b.task, b.lease_token, json!({"type": "x"}));
-        assert_eq!(Engine::fail(&db.pool, &failed).await.unwrap(), ReportedState::Ended(ExecutionStatus::Failed));
-        let stale = Engine::complete(&db.pool, c.task, c.lease_token + 1, None).await.unwrap_err();
+        assert_eq!(Engine::fail(&mut *session, &failed).await.unwrap(), ReportedState::Ended(ExecutionStatus::Failed));
+        let stale = Engine::complete(&mut *session, c.task, c.lease_token + 1, None).await.unwrap_err();
         assert!(matches!(&stale, Error::StaleLease(refusal) if refusal.code.as_deref() == Some("WF615")), "{stale}");
         let outcomes = [
             Outcome::completed(c.task, c.lease_token + 1, sum.clone()),
             Outcome::completed(c.task + 1000, c.lease_token, sum.clone()),
             Outcome::completed(c.task, c.lease_token, sum.clone()),
         ];
-        let (answers, next) = Engine::finish_and_claim(&db.pool, &outcomes, &ask).await.unwrap();
+        let (answers, next) = Engine::finish_and_claim(&mut *session, &outcomes, &ask).await.unwrap();
         let codes: Vec<_> = answers.iter().map(|a| a.state.as_ref().map_err(|r| r.code.as_str())).collect();
         assert_eq!(codes, [Err("WF615"), Err("WF616"), Ok(&ReportedState::Ended(ExecutionStatus::Completed))]);
         assert_eq!(next.iter().map(|task| task.task_name.as_str()).collect::<Vec<_>>(), ["two", "two"]);
-        let again = Engine::finish(&db.pool, &outcomes[2..]).await.unwrap();
+        let again = Engine::finish(&mut *session, &outcomes[2..]).await.unwrap();
         assert_eq!(again, answers[2..], "a repeated report is answered as the first time");
-        let refused = Engine::define(&db.pool, "ref: 1").await.unwrap_err();
+        let refused = Engine::define(&mut *session, "ref: 1").await.unwrap_err();
         assert!(refused.code().is_some() && matches!(refused, Error::Validation(_)), "{refused}");
     })
     .await;
