@@ -11,6 +11,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// The class of all these locks.
 pub const CLASS: u16 = u16::from_be_bytes(*b"wf");
 
+/// Number of groups of limit keys. A call that creates many keys needs few locks, of which a server has only so many.
+const LIMIT_KEY_GROUPS: u32 = 64;
+
 /// What a lock is for.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -53,7 +56,7 @@ impl AdvisoryLock {
     pub fn limit_key(limit: &str, key: &str) -> AdvisoryLock {
         let mut hasher = DefaultHasher::new();
         (limit, key).hash(&mut hasher);
-        AdvisoryLock { purpose: Purpose::LimitKeys, number: hasher.finish() as u32 }
+        AdvisoryLock { purpose: Purpose::LimitKeys, number: hasher.finish() as u32 % LIMIT_KEY_GROUPS }
     }
 
     /// Takes the lock until the end of the transaction, unless somebody holds it in a conflicting mode.
