@@ -1,4 +1,4 @@
-//! The command `workflow-check test`.
+//! `pg-workflow test`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -35,12 +35,12 @@ tests:
 ";
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_workflow-check")).arg("test").args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_pg-workflow")).arg("test").args(arguments).output().unwrap()
 }
 
 /// Returns a folder for one test, with a definition in it.
 fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("workflow_check_test").join(name);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("test").join(name);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("order.yaml"), ORDER).unwrap();
     folder
@@ -58,7 +58,7 @@ fn printed(output: &Output) -> String {
 
 #[test]
 fn the_tests_in_examples_pass_and_cover_everything() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/deploy.test.yaml");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/deploy.test.yaml");
     let output = run(&["--coverage-threshold", "100", file]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     assert!(printed(&output).contains("5 tests: 5 passed, 0 failed\n"), "{}", printed(&output));
@@ -209,20 +209,16 @@ fn files_that_can_not_be_used_are_status_2_and_the_others_are_run() {
 #[test]
 fn wrong_arguments_are_explained() {
     for (arguments, message) in [
-        (&[][..], "name a test file"),
-        (&["--junit"], "--junit needs a value"),
-        (&["--coverage-threshold", "all", "a.yaml"], "--coverage-threshold must be 0 to 100, not all"),
-        (&["--coverage-threshold", "101", "a.yaml"], "--coverage-threshold must be 0 to 100, not 101"),
-        (&["--covrage", "a.yaml"], "unknown option --covrage"),
+        (&[][..], "<PATH>..."),
+        (&["--junit"], "--junit <FILE>"),
+        (&["--coverage-threshold", "all", "a.yaml"], "must be 0 to 100"),
+        (&["--coverage-threshold", "101", "a.yaml"], "must be 0 to 100"),
+        (&["--covrage", "a.yaml"], "'--coverage'"),
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2));
         let told = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            told.starts_with(&format!("workflow-check: {message}\n\n"))
-                || told.starts_with(&format!("workflow-check: {message}\nUsage")),
-            "{told}"
-        );
+        assert!(told.starts_with("error: ") && told.contains(message), "{told}");
     }
     let path = file(&folder("arguments"), "a.yaml", PASSES);
     assert_eq!(run(&["--junit", "/nowhere/at/all.xml", &path]).status.code(), Some(2));
@@ -239,4 +235,86 @@ fn nothing_in_a_file_reaches_the_terminal_as_a_command() {
     assert_eq!(output.status.code(), Some(1));
     assert!(!output.stdout.contains(&0x1b) && !output.stdout.contains(&b'\r'));
     assert!(!std::fs::read(&xml).unwrap().contains(&0x1b));
+}
+
+#[test]
+fn a_directory_stands_for_its_test_files_and_a_page_for_those_it_shows() {
+    let folder = folder("directory");
+    file(&folder, "a.test.yaml", PASSES);
+    file(&folder, "notes.yaml", "workflow: no test file");
+    let page = format!("# Page\n\n```yaml file=order.yaml\n{ORDER}```\n\n```yaml file=b.test.yaml\n{FAILS}```\n");
+    file(&folder, "guide.md", &page);
+    let output = run(&[&folder.to_string_lossy()]);
+    // The second test's expectation of `status` is line 26 of the page.
+    let line = 1 + page[..page.find("status: failed").unwrap()].matches('\n').count();
+    let expected = format!("{}:{line}: status: expected failed", folder.join("guide.md").display());
+    assert!(printed(&output).contains(&expected), "{}", printed(&output));
+    assert!(printed(&output).ends_with("3 tests: 2 passed, 1 failed\n"), "{}", printed(&output));
+    let empty = folder.join("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    let output = run(&[&empty.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: they are called NAME.test.yaml"));
+}
+
+#[test]
+fn results_are_printed_for_programs() {
+    let folder = folder("formats");
+    let (path, broken) = (file(&folder, "a.yaml", FAILS), file(&folder, "b.yaml", "workflow: order.yaml"));
+    let tap = printed(&run(&["--format", "tap", &path, &broken]));
+    let expected = format!(
+        "TAP version 14
+1..3
+ok 1 - it ships
+not ok 2 - a <declined> card & \"tears\"
+  ---
+  message:
+    - \"{path}:7: status: expected failed; got completed\"
+    - \"{path}:8: ran: expected [charge]; got [charge, ship]\"
+  ...
+not ok 3 - {broken}
+  ---
+  message:
+    - \"1 error\"
+  ...
+"
+    );
+    assert_eq!(tap, expected);
+    let github = printed(&run(&["--format", "github", &path]));
+    assert!(github.starts_with(&format!("::error file={path},line=7,title=a <declined> card & \"tears\"::status: ")));
+    let output = run(&["--format", "json", "--filter", "ships", &path]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json.as_array().map(Vec::len), Some(1));
+    assert_eq!((json[0]["test"].as_str(), json[0]["passed"].as_bool()), (Some("it ships"), Some(true)));
+}
+
+#[test]
+fn coverage_is_drawn() {
+    let folder = folder("drawn");
+    let path = file(&folder, "a.yaml", PASSES);
+    let drawn = folder.join("coverage");
+    assert_eq!(run(&["--coverage-graphs", &drawn.to_string_lossy(), &path]).status.code(), Some(0));
+    let svg = std::fs::read_to_string(drawn.join("shop.order.svg")).unwrap();
+    assert!(
+        svg.contains("<title>ship: completed</title>") && svg.contains("<title>apologise: failed</title>"),
+        "{svg}"
+    );
+    assert_eq!(svg.matches("stroke=\"#d33\"").count(), 1, "the transition to apologise alone is missed");
+}
+
+#[test]
+fn thousands_of_tests_run_in_seconds() {
+    let folder = folder("many");
+    let tests: String =
+        (0..1000).map(|number| format!("  - {{name: t{number}, expect: {{ran: [charge, ship]}}}}\n")).collect();
+    for number in 0..5 {
+        let name = format!("{number}.test.yaml");
+        file(&folder, &name, &format!("workflow: order.yaml\ndefault: {{result: 1}}\ntests:\n{tests}"));
+    }
+    let begun = std::time::Instant::now();
+    let output = run(&["--format", "tap", &folder.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    assert_eq!(printed(&output).matches("\nok ").count(), 5000);
+    // Far less on a machine that does nothing else.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
 }

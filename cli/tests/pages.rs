@@ -8,7 +8,7 @@ use conductor::language::limits::Limits;
 use conductor::rehearsal::Script;
 
 fn page(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap()
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)).unwrap()
 }
 
 /// Returns the fenced blocks: what stands beside the fence, and the text.
@@ -32,7 +32,7 @@ fn write_files(name: &str, test: &str) -> (PathBuf, Vec<String>) {
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
-    let command = Command::new(env!("CARGO_BIN_EXE_workflow-check")).args(arguments).current_dir(folder).output();
+    let command = Command::new(env!("CARGO_BIN_EXE_pg-workflow")).args(arguments).current_dir(folder).output();
     let output = command.unwrap();
     (String::from_utf8(output.stdout).unwrap(), output.status.code())
 }
@@ -48,7 +48,7 @@ fn every_command_prints_what_the_page_shows() {
             let Some(mark) = mark.strip_prefix("sh") else { continue };
             let status = mark.trim().strip_prefix("status=").unwrap_or("0");
             let arguments: Vec<&str> = text.split_whitespace().collect();
-            assert_eq!(arguments[0], "workflow-check");
+            assert_eq!(arguments[0], "pg-workflow");
             let (printed, ended) = run(&folder, &arguments[1..]);
             assert_eq!(printed, blocks[number + 1].1, "{text}");
             assert_eq!(ended, status.parse().ok(), "{text}");
@@ -65,7 +65,7 @@ fn nothing_is_found_in_the_patterns() {
         files.iter().map(String::as_str).partition(|file| file.ends_with(".test.yaml"));
     assert_eq!(tests.len(), definitions.len(), "a test file each");
     for definition in definitions {
-        let (printed, ended) = run(&folder, &["--strict", definition]);
+        let (printed, ended) = run(&folder, &["check", "--strict", definition]);
         assert_eq!((printed, ended), (format!("{definition}: valid\n"), Some(0)));
     }
 }

@@ -1,4 +1,4 @@
-//! The command `workflow-check`.
+//! `pg-workflow check`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 const GOOD: &str = "ref: test.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a}]\n";
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_workflow-check")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_pg-workflow")).arg("check").args(arguments).output().unwrap()
 }
 
 /// Returns the path of a file for this test process.
@@ -138,8 +138,8 @@ fn a_file_that_can_not_be_read_is_status_2_and_the_others_are_checked() {
 
 #[test]
 fn standard_input_is_a_file_too() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_workflow-check"))
-        .arg("-")
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pg-workflow"))
+        .args(["check", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -162,4 +162,77 @@ fn hostile_files_are_shown_without_harm() {
         assert_eq!(output.status.code(), Some(1), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(!output.stdout.contains(&0x1b), "{name}");
     }
+}
+
+/// Returns a folder with a file of actions, and definitions that call them.
+fn pack(name: &str, task: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let actions =
+        "actions:\n  - ref: test.work\n    parameters: {required: [size], properties: {size: {type: integer}}}\n";
+    std::fs::write(folder.join("actions.yaml"), actions).unwrap();
+    std::fs::write(folder.join("it.yaml"), GOOD.replace("name: a", task)).unwrap();
+    std::fs::write(folder.join("compose.yaml"), "services: {a: {image: b}}").unwrap();
+    folder.to_string_lossy().into_owned()
+}
+
+#[test]
+fn calls_are_checked_against_the_actions_beside_them() {
+    let checked = |name: &str, task: &str| {
+        let output = run(&["--format", "json", &pack(name, task)]);
+        let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let codes = findings.as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap().to_owned());
+        (codes.collect::<Vec<_>>(), output.status.code())
+    };
+    assert_eq!(checked("pack_good", "name: a, action: test.work, input: {size: 1}"), (vec![], Some(0)));
+    assert_eq!(checked("pack_unknown", "name: a, action: test.wrk"), (vec!["WF501".to_owned()], Some(1)));
+    assert_eq!(checked("pack_input", "name: a, action: test.work"), (vec!["WF503".to_owned()], Some(1)));
+    assert_eq!(checked("pack_other", "name: a, action: other.pack"), (vec![], Some(0)));
+}
+
+#[test]
+fn findings_are_printed_for_programs() {
+    let path = file("formats.yaml", GOOD.replace("name: a", "name: a, acton: ci.build").as_bytes());
+    let sarif: serde_json::Value = serde_json::from_slice(&run(&["--format", "sarif", &path]).stdout).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!((result["ruleId"].as_str(), result["level"].as_str()), (Some("WF003"), Some("error")));
+    let region = &result["locations"][0]["physicalLocation"]["region"];
+    assert_eq!((region["startLine"].as_i64(), region["startColumn"].as_i64()), (Some(4), Some(19)));
+    assert_eq!(sarif["runs"][0]["tool"]["driver"]["rules"][0]["id"], "WF003");
+    let output = run(&["--format", "github", &path]);
+    let expected = format!(
+        "::error file={path},line=4,col=19,title=WF003::unknown field `acton` of a task%0Ahelp: did you mean `action`?\n"
+    );
+    assert_eq!((String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code()), (expected, Some(1)));
+    let output = run(&["--format", "json", "/nowhere/at/all.yaml"]);
+    assert_eq!((output.stdout, output.status.code()), (b"[]\n".to_vec(), Some(2)));
+}
+
+#[test]
+fn a_definition_is_drawn() {
+    let path = file("drawn.yaml", GOOD.as_bytes());
+    assert_eq!(run(&["--graph", "mermaid", &path]).stdout, b"flowchart TD\n  t0[\"a\"]\n");
+}
+
+#[test]
+fn colors_are_for_those_who_want_them() {
+    let path = file("colored.yaml", GOOD.as_bytes());
+    let printed = |color: &str| run(&["--color", color, &path]).stdout;
+    assert!(printed("always").contains(&0x1b));
+    assert!(!printed("never").contains(&0x1b) && !printed("auto").contains(&0x1b));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let path = file("pipe.yaml", GOOD.replace("name: a", "nam: a").as_bytes());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pg-workflow"))
+        .arg("check")
+        .args(vec![&path; 2000])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }

@@ -1,10 +1,11 @@
 //! Shows findings in their source.
 
-use std::io::{IsTerminal, Write};
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use conductor::language::finding::{Finding, Severity};
+
+use crate::output::{colored, print};
 
 /// Lines of context shown above and below a finding.
 const AROUND: usize = 1;
@@ -13,18 +14,13 @@ const MAX_EXCERPT: usize = 20_000;
 
 /// Prints findings about a file.
 pub fn findings(file: &str, source: &[u8], findings: &[Finding]) {
-    let renderer = if std::io::stdout().is_terminal() { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if colored() { Renderer::styled() } else { Renderer::plain() };
     let text = String::from_utf8_lossy(source);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     for finding in findings {
         print(&format!("{}\n\n", renderer.render(&[report(file, finding, &lines)])));
     }
-}
-
-/// Returns a number of things: `1 error`, `2 errors`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn report<'f>(file: &'f str, finding: &'f Finding, lines: &[&'f str]) -> Group<'f> {
@@ -69,15 +65,4 @@ fn excerpt(finding: &Finding, lines: &[&str]) -> Option<(String, usize, Range<us
     let least = here[in_line..].chars().next().map_or(0, char::len_utf8);
     let start = before + in_line;
     Some((text, first + 1, start..start + length.max(least)))
-}
-
-/// Prints a line, in which control characters are replaced: whatever a file contains must not reach the terminal.
-pub fn line(text: &str) {
-    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    print(&format!("{}\n", text.chars().map(visible).collect::<String>()));
-}
-
-/// Prints, ignoring errors such as a closed pipe.
-pub fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

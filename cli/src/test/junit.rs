@@ -1,33 +1,24 @@
 //! The results of tests as JUnit XML, as continuous integration reads it.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use conductor::rehearsal::Verdict;
 
-/// What came of one test file.
-pub struct Suite<'s> {
-    /// The file.
-    pub file: &'s str,
-    /// The verdicts on its tests, or why they could not be run.
-    pub verdicts: Result<&'s [Verdict], &'s str>,
-    /// How long it took.
-    pub took: Duration,
-}
+use crate::test::Suite;
 
 /// Returns the results as XML.
 pub fn xml(suites: &[Suite]) -> String {
     let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
     for suite in suites {
-        let (file, took) = (escaped(suite.file), suite.took.as_secs_f64());
-        let (tests, failures, errors) = match suite.verdicts {
+        let (file, took) = (escaped(&suite.file), suite.took.as_secs_f64());
+        let (tests, failures, errors) = match &suite.verdicts {
             Ok(verdicts) => (verdicts.len(), verdicts.iter().filter(|verdict| !verdict.passed()).count(), 0),
             Err(_) => (1, 0, 1),
         };
         let numbers = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{took:.3}\"");
         let _ = writeln!(xml, "  <testsuite name=\"{file}\" {numbers}>");
-        match suite.verdicts {
-            Ok(verdicts) => verdicts.iter().for_each(|verdict| case(&mut xml, suite.file, verdict)),
+        match &suite.verdicts {
+            Ok(verdicts) => verdicts.iter().for_each(|verdict| case(&mut xml, &suite.file, verdict)),
             Err(why) => {
                 let _ = writeln!(xml, "    <testcase name=\"{file}\" classname=\"{file}\">");
                 let _ = writeln!(xml, "      <error message=\"{}\"/>\n    </testcase>", escaped(why));
