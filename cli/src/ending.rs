@@ -61,6 +61,11 @@ impl Failure {
         Failure { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// Leaves out a detail that is for programs.
+    pub fn without_json(self) -> Failure {
+        Failure { detail: self.detail.filter(|detail| !detail.starts_with('[')), ..self }
+    }
+
     /// Returns the message, with detail and hint on lines of their own.
     pub fn text(&self) -> String {
         let line = |name: &str, text: &Option<String>| {
