@@ -22,7 +22,7 @@ pub struct Start {
     #[arg(long, value_name = "MAP|FILE")]
     parameters: Option<String>,
     /// One parameter; the value is JSON, or else text; may be given several times
-    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter)]
+    #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = parameter)]
     single: Vec<(String, Value)>,
     /// The same key gives the same execution instead of another one
     #[arg(long, value_name = "TEXT")]

@@ -299,7 +299,7 @@ pub fn tasks(arguments: Tasks) -> crate::Ended {
         let result = value(&task.error.clone().or_else(|| task.result.clone()).or_else(|| task.progress.clone()));
         vec![
             cell(task.task),
-            cell(&task.label),
+            cell(task.title()),
             table::status(task.summary),
             optional(task.action.as_ref().or(task.signal.as_ref())),
             cell(task.attempt),

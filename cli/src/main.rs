@@ -11,6 +11,7 @@ mod ending;
 mod explore;
 mod export;
 mod files;
+mod import;
 mod inspect;
 mod manual;
 mod mcp;
@@ -63,6 +64,7 @@ enum Command {
     Cancel(control::Cancel),
     Rerun(control::Rerun),
     Work(work::Arguments),
+    Import(import::Arguments),
     Mcp(mcp::Arguments),
     Doctor(doctor::Arguments),
     Install(doctor::Install),
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         Command::Cancel(arguments) => control::cancel(arguments),
         Command::Rerun(arguments) => control::rerun(arguments),
         Command::Work(arguments) => work::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Mcp(arguments) => mcp::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Install(arguments) => doctor::install(arguments),

@@ -87,7 +87,7 @@ async fn frame(session: &mut PgConnection, execution: i64) -> Result<(String, Wo
     let moving = tasks.iter().filter(|task| task.completed_at.is_none() && task.progress.is_some());
     for task in moving.take(SHOWN as usize) {
         let progress = task.progress.as_ref().map(progress).unwrap_or_default();
-        text += &format!("  {} {progress}\n", visible(&task.label));
+        text += &format!("  {} {progress}\n", visible(&task.title()));
     }
     if !status.ended {
         for reason in Engine::why(&mut *session, execution, SHOWN).await? {

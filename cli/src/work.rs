@@ -87,7 +87,9 @@ fn limit(text: &str) -> Result<(String, usize), String> {
 /// Reads a duration: `1.5s`, `100ms`, `2m`, `1h`, or seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds = match &text[number.len()..] {
+    let unit = &text[number.len()..];
+    let number: f64 = number.parse().map_err(|_| format!("{text} is not a duration, such as 30s or 5m"))?;
+    let seconds = match unit {
         "ms" => 0.001,
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
@@ -95,7 +97,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "d" => 86400.0,
         unit => return Err(format!("unknown unit {unit}: use ms, s, m, h or d")),
     };
-    let number: f64 = number.parse().map_err(|_| format!("{text} is not a duration, such as 30s or 5m"))?;
     Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("{text} is not a duration, such as 30s or 5m"))
 }
 

@@ -1,4 +1,4 @@
-//! docs/testing.md and docs/patterns.md are correct: their files are written to a folder, and their commands print what
+//! docs/testing.md, docs/patterns.md and docs/program.md are correct: their files are written to a folder, and their commands print what
 //! they show.
 
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
 
 #[test]
 fn every_command_prints_what_the_page_shows() {
-    for (name, least) in [("testing.md", 2), ("patterns.md", 6)] {
+    for (name, least) in [("testing.md", 2), ("patterns.md", 6), ("program.md", 1)] {
         let (folder, _) = write_files(name, "commands");
         let page = page(name);
         let blocks = blocks(&page);

@@ -14,13 +14,16 @@ const MAX_EXCERPT: usize = 20_000;
 
 /// Prints findings about a file.
 pub fn findings(file: &str, source: &[u8], findings: &[Finding]) {
+    print(&text(file, source, findings));
+}
+
+/// Returns findings about a file.
+pub fn text(file: &str, source: &[u8], findings: &[Finding]) -> String {
     let renderer = if colored() { Renderer::styled() } else { Renderer::plain() };
     let text = String::from_utf8_lossy(source);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    for finding in findings {
-        print(&format!("{}\n\n", renderer.render(&[report(file, finding, &lines)])));
-    }
+    findings.iter().map(|finding| format!("{}\n\n", renderer.render(&[report(file, finding, &lines)]))).collect()
 }
 
 fn report<'f>(file: &'f str, finding: &'f Finding, lines: &[&'f str]) -> Group<'f> {

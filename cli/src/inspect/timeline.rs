@@ -47,7 +47,7 @@ fn bars(tasks: &[TaskDetail], width: usize, now: DateTime<Utc>) -> String {
     let Some(first) = tasks.iter().map(|task| task.created).min() else { return String::new() };
     let last = tasks.iter().map(|task| task.completed_at.unwrap_or(now)).max().unwrap_or(now);
     let whole = (last - first).num_milliseconds().max(1);
-    let names = tasks.iter().map(|task| task.label.chars().count()).max().unwrap_or(0).min(30);
+    let names = tasks.iter().map(|task| task.title().chars().count()).max().unwrap_or(0).min(30);
     let room = width.saturating_sub(names + 12).max(10);
     let at =
         |time: DateTime<Utc>| ((time - first).num_milliseconds() * room as i64 / whole).clamp(0, room as i64) as usize;
@@ -59,7 +59,7 @@ fn bars(tasks: &[TaskDetail], width: usize, now: DateTime<Utc>) -> String {
         let solid = (ended - begun.min(ended)).max(usize::from(task.started_at.is_some()));
         let status = task.summary.as_str();
         let bar = format!("{}{}{}", " ".repeat(created), "·".repeat(begun - created.min(begun)), "█".repeat(solid));
-        let name = table::shortened(&visible(&task.label), names);
+        let name = table::shortened(&visible(&task.title()), names);
         let took = seconds((end - task.started_at.unwrap_or(end)).num_milliseconds());
         text += &format!("{name:<names$}  {} {took}\n", styled(style_of(status), &format!("{bar:<room$}")));
     }

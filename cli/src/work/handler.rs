@@ -6,6 +6,7 @@ use crate::output::{self, Style};
 use chrono::Utc;
 use pg_workflow_client::ClaimedTask;
 use pg_workflow_client::worker::{Context, Failure};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
@@ -69,35 +70,23 @@ impl Handler {
         };
         let mut result = Vec::new();
         let mut tail = VecDeque::new();
-        let (status, _, read, ()) = {
-            let pipes = async {
-                tokio::join!(feed, read(stdout, &mut result, self.max_output), follow(stderr, task, context, &mut tail))
-            };
-            let mut pipes = std::pin::pin!(pipes);
-            // Standard output may be too large long before the command ends.
-            let (ended, piped) = {
-                let mut ended = std::pin::pin!(self.end(&mut child, &group, task, context));
-                tokio::select! {
-                    end = &mut ended => (end, None),
-                    piped = &mut pipes => {
-                        if matches!(piped.1, Read::TooLarge) {
-                            group.signal(rustix::process::Signal::KILL);
-                        }
-                        (ended.await, Some(piped))
-                    }
-                }
-            };
-            // What the command has left behind must not keep its pipes open.
-            group.signal(rustix::process::Signal::KILL);
-            let (fed, read, followed) = match piped {
-                Some(piped) => piped,
-                None => pipes.await,
-            };
-            let end = if matches!(read, Read::TooLarge) { End::TooLarge } else { ended };
-            (end, fed, read, followed)
+        let pipes = async {
+            tokio::join!(
+                feed,
+                read(stdout, &mut result, self.max_output, &group),
+                follow(stderr, task, context, &mut tail)
+            )
+            .1
         };
-        drop(read);
-        self.verdict(status, &result, tail, context).await
+        let ended = async {
+            let end = self.end(&mut child, &group, task, context).await;
+            // What the command has left behind must not keep its pipes open.
+            group.signal(Signal::KILL);
+            end
+        };
+        let (end, read) = tokio::join!(ended, pipes);
+        let end = if matches!(read, Read::TooLarge) { End::TooLarge } else { end };
+        self.verdict(end, &result, tail, context).await
     }
 
     fn spawn(&self, task: &ClaimedTask) -> std::io::Result<Child> {
@@ -216,10 +205,15 @@ enum Read {
     TooLarge,
 }
 
-async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, most: u64) -> Read {
+/// Reads standard output. A command that prints too much is ended there and then.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, most: u64, group: &Group) -> Read {
     let Some(pipe) = pipe else { return Read::All };
     let _ = pipe.take(most.saturating_add(1)).read_to_end(into).await;
-    if into.len() as u64 > most { Read::TooLarge } else { Read::All }
+    if into.len() as u64 <= most {
+        return Read::All;
+    }
+    group.signal(Signal::KILL);
+    Read::TooLarge
 }
 
 /// Passes standard error on, notes progress, and keeps the last lines.

@@ -126,8 +126,8 @@ pub struct TaskDetail {
     pub task_name: String,
     /// Index of the item, starting at 0, if the task runs once per item.
     pub task_index: Option<i32>,
-    /// Name and index, as people read them.
-    pub label: String,
+    /// Label of the item, if its `with_items` gives one.
+    pub label: Option<String>,
     /// Status.
     pub status: ExecutionStatus,
     /// Status at a glance.
@@ -164,6 +164,17 @@ pub struct TaskDetail {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
+}
+
+impl TaskDetail {
+    /// Returns its name, with the label or index of its item.
+    pub fn title(&self) -> String {
+        match (&self.label, self.task_index) {
+            (Some(label), _) => format!("{}[{label}]", self.task_name),
+            (None, Some(index)) => format!("{}[{index}]", self.task_name),
+            (None, None) => self.task_name.clone(),
+        }
+    }
 }
 
 impl Row for TaskDetail {

@@ -86,7 +86,7 @@ async fn one_error_keeps_everything_from_being_applied() {
         let output = program.run(&["apply", &pack]).await;
         assert_eq!(output.status.code(), Some(1));
         let shown = crate::program::printed(&output);
-        assert!(shown.contains("error[WF502]: unknown pack `other`") && shown.contains("z_last.yaml:4:29"), "{shown}");
+        assert!(shown.contains("error[WF502]: unknown pack `other`") && shown.contains("z_last.yaml:4:27"), "{shown}");
         let told = crate::program::told(&output);
         assert!(told.contains("z_last.yaml: WF502: ") && !told.contains("[{"), "{told}");
         let defined: i64 =

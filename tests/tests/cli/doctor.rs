@@ -9,7 +9,7 @@ async fn a_healthy_database_has_nothing_to_mend() {
         let program = Program::new(db, "healthy");
         let told = program.good(&["doctor", "--deep"]).await;
         assert!(told.lines().all(|line| line.starts_with('✓')), "{told}");
-        assert!(told.contains("levels: worker, reader, operator, author"), "{told}");
+        assert!(told.contains("may do what these levels may: worker, reader, operator, author"), "{told}");
         assert!(program.json(&["doctor", "--json"]).await.as_array().unwrap().len() > 3);
         assert!(program.good(&["top"]).await.contains("0 ready, 0 being worked on, 0 workers"));
     })

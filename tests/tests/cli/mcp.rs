@@ -26,7 +26,7 @@ async fn call(client: &Client, tool: &str, arguments: Value) -> Result<Value, St
 
 fn pack(program: &Program<'_>) -> String {
     program.file("pack/actions.yaml", "[shop.mail]");
-    program.file("pack/it.yaml", "ref: shop.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a, action: shop.mail}]\n");
+    program.file("pack/it.yaml", "ref: shop.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a, action: shop.mail, on_success: b}, {name: b, wait_for: {signal: hello}}]\n");
     program.folder.join("pack").to_string_lossy().into_owned()
 }
 
