@@ -25,7 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Connection {
     /// Returns how to connect.
     pub fn options(&self) -> Result<PgConnectOptions, Failure> {
-        let options = match (&self.url, &self.service) {
+        // An empty variable is one that is not set.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let options = match (&given(&self.url), &given(&self.service)) {
             (Some(url), _) => parse(url)?,
             (None, Some(service)) => parse(&service::url(service)?)?,
             (None, None) => PgConnectOptions::new(),

@@ -39,7 +39,9 @@ impl Kind {
         }
         match Kind::of_named(path) {
             Kind::Definition => {
-                let text = String::from_utf8_lossy(&read(path).ok()?).into_owned();
+                // One that can't be read may be a definition, and must not be passed over in silence.
+                let Ok(source) = read(path) else { return Some(Kind::Definition) };
+                let text = String::from_utf8_lossy(&source);
                 looks_like_a_definition(&text, end == "json").then_some(Kind::Definition)
             }
             kind => Some(kind),
@@ -107,7 +109,11 @@ fn walk(folder: &Path, wanted: &[Kind], files: &mut Vec<PathBuf>) -> io::Result<
         }
         if is_folder || is_page(&path) {
             walk(&path, wanted, files)?;
-        } else if Kind::of_found(&path).is_some_and(|kind| wanted.contains(&kind)) {
+            continue;
+        }
+        // Anything else, such as a pipe, could make us wait.
+        let is_special = path.exists() && !path.is_file() && !is_page(folder);
+        if !is_special && Kind::of_found(&path).is_some_and(|kind| wanted.contains(&kind)) {
             files.push(path);
         }
     }

@@ -14,6 +14,7 @@ use conductor::rehearsal::coverage::Coverage;
 use conductor::rehearsal::judge::Difference;
 use conductor::rehearsal::{Verdict, rehearse};
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,9 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     let mut watched = watch::Watched::default();
     loop {
         watched.take(&arguments.paths);
-        output::print("\x1b[2J\x1b[H");
+        if std::io::stdout().is_terminal() {
+            output::print("\x1b[2J\x1b[H");
+        }
         match run_once(&arguments) {
             Ok((_, used)) => watched.take(&used),
             Err(failure) => output::error(&failure.text()),

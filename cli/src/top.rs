@@ -2,7 +2,7 @@
 
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
-use crate::output::{self, Style, styled};
+use crate::output::{self, Style, count, styled};
 use crate::screen::Screen;
 use crate::table::{self, Cell, ago, cell, table};
 use crate::work::duration;
@@ -90,9 +90,9 @@ impl Overview {
         let ready: i64 = self.queues.iter().map(|queue| queue.ready).sum();
         let held: i64 = self.workers.iter().map(|worker| worker.tasks).sum();
         let head = format!(
-            "{}  {ready} ready, {held} being worked on, {} workers",
+            "{}  {ready} ready, {held} being worked on, {}",
             table::time(self.time),
-            self.workers.len()
+            count(self.workers.len(), "worker")
         );
         let mut text = format!("{}\n", styled(Style::Bold, &head));
         let mut add = |title: &str, columns: &[&str], rows: Vec<Vec<Cell>>| {

@@ -107,6 +107,18 @@ pub fn run(arguments: Arguments) -> crate::Ended {
 }
 
 async fn work(arguments: Arguments) -> crate::Ended {
+    for (number, (action, _)) in arguments.actions.iter().enumerate() {
+        if arguments.actions[..number].iter().any(|(other, _)| other == action) {
+            return Err(Failure::unusable(format!("the action {action} is there twice")));
+        }
+    }
+    if let Some((action, _)) = arguments
+        .action_concurrency
+        .iter()
+        .find(|(limited, _)| !arguments.actions.iter().any(|(action, _)| action == limited))
+    {
+        return Err(Failure::unusable(format!("{action} has a limit, but no command")));
+    }
     // Connections for claims, heartbeats and ticks; listening takes one of its own.
     let pool = arguments.connection.pool(4).await?;
     let name = arguments.name.clone().unwrap_or_else(default_name);
@@ -156,11 +168,13 @@ fn signals() -> Result<(CancellationToken, CancellationToken), Failure> {
     let failed = |error: std::io::Error| Failure::unusable(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // The terminal is gone.
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let tokens = [drain.clone(), stop.clone()];
     tokio::spawn(async move {
         for token in tokens {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
             output::note("stopping", Style::Bold, "once the running commands are done; again to end them");
             token.cancel();
         }

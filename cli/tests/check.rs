@@ -236,3 +236,17 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
+
+#[test]
+fn what_can_not_be_read_in_a_directory_is_not_passed_over() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("unreadable");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("good.yaml"), GOOD).unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all.yaml", folder.join("gone.yaml")).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.join("pipe.yaml")).status().unwrap().success());
+    let output = run(&[&folder.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("gone.yaml: No such file"));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("good.yaml: valid\n"));
+}

@@ -169,12 +169,8 @@ async fn queues(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     let mut checks = Vec::new();
     for queue in queues.iter().filter(|queue| Utc::now() - queue.oldest > LATE) {
         let served = claims.iter().any(|claim| claim.action_ref.as_ref() == Some(&queue.action_ref) && !claim.expired);
-        let waiting = format!(
-            "{} of {} wait, the first for {}",
-            count(queue.ready as usize, "task"),
-            queue.action_ref,
-            ago(queue.oldest)
-        );
+        let tasks = count(queue.ready as usize, "task");
+        let waiting = format!("{}: {tasks} waiting, the first for {}", queue.action_ref, ago(queue.oldest));
         checks.push(match served {
             false => bad(
                 format!("{waiting}: no worker has any of them"),

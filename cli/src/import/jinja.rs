@@ -30,7 +30,9 @@ const SAME: [&str; 24] = [
     "undefined",
 ];
 /// Functions of StackStorm that are filters here: `json_dump(x)` is `x | tojson`.
-const FILTERS: [(&str, &str); 8] = [
+const FILTERS: [(&str, &str); 10] = [
+    ("regex_search", "regex_search"),
+    ("regex_replace", "regex_replace"),
     ("json_dump", "tojson"),
     ("to_json_string", "tojson"),
     ("json_parse", "fromjson"),
@@ -66,9 +68,13 @@ pub fn translate(expression: &str, scope: &Scope) -> Result<String, String> {
         let (word, after) = rest.split_at(end);
         let argument = argument(after);
         // After a dot it is a member, after a bar a filter, and before = a named argument.
-        let is_other = matches!(before, '.' | '|') || before.is_ascii_digit();
+        let is_other = before == '.' || before.is_ascii_digit();
         let is_keyword = after.trim_start().starts_with('=') && !after.trim_start().starts_with("==");
         (out, rest) = match (word, argument) {
+            _ if before == '|' => {
+                let filter = FILTERS.iter().find(|(name, _)| *name == word).map_or(word, |(_, filter)| *filter);
+                (out + filter, after)
+            }
             _ if is_other || is_keyword => (out + word, after),
             ("ctx", Some((name, after))) if !name.is_empty() => (out + &scope.variable(name)?, after),
             ("ctx", Some((_, after))) => {
@@ -83,6 +89,10 @@ pub fn translate(expression: &str, scope: &Scope) -> Result<String, String> {
                 }
                 (out + &scope.task(name)?, after)
             }
+            ("task", Some((_, after))) => match member(after) {
+                Some(("result", after)) => (out + "result()", after),
+                _ => return Err("the current task".to_owned()),
+            },
             ("item", Some((name, after))) => (out + &scope.item(Some(name).filter(|name| !name.is_empty()))?, after),
             (word, _) if SAME.contains(&word) && !matches!(word, "ctx" | "task") => (out + word, after),
             (word, _) if after.trim_start().starts_with('(') => {
@@ -90,8 +100,13 @@ pub fn translate(expression: &str, scope: &Scope) -> Result<String, String> {
                 let filter = filter.ok_or_else(|| format!("the function {word}()"))?;
                 let inner = after.trim_start();
                 let close = closing(inner).ok_or("a parenthesis is not closed")?;
-                let argument = translate(&inner[1..close], scope)?;
-                (format!("{out}({argument} | {filter})"), &inner[close + 1..])
+                let arguments: Vec<String> = arguments(&inner[1..close])
+                    .into_iter()
+                    .map(|one| translate(one.trim(), scope))
+                    .collect::<Result<_, _>>()?;
+                let (first, more) = arguments.split_first().ok_or("a call without arguments")?;
+                let more = if more.is_empty() { String::new() } else { format!("({})", more.join(", ")) };
+                (format!("{out}({first} | {filter}{more})"), &inner[close + 1..])
             }
             (word, _) => return Err(format!("{word} is not known here")),
         };
@@ -119,6 +134,27 @@ fn member(after: &str) -> Option<(&str, &str)> {
     }
     let (name, rest) = after.strip_prefix('[')?.split_once(']')?;
     Some((name.trim().trim_matches(['\'', '"']), rest))
+}
+
+/// Splits arguments at the commas between them.
+fn arguments(text: &str) -> Vec<&str> {
+    let (mut all, mut begin, mut depth, mut quote) = (Vec::new(), 0, 0i32, None);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth -= 1,
+            (None, ',') if depth == 0 => {
+                all.push(&text[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    all.push(&text[begin..]);
+    all
 }
 
 /// Returns the place of the parenthesis that closes the first one.
@@ -158,6 +194,9 @@ mod tests {
             ("task('t 1').result.a", "task.t_1.result.a"),
             ("json_dump(ctx(x).a)", "(vars.x.a | tojson)"),
             ("result().ctx", "result().ctx"),
+            ("ctx(x) | to_json_string", "vars.x | tojson"),
+            ("regex_search(ctx(x), 'a,b')", "(vars.x | regex_search('a,b'))"),
+            ("task().result.a", "result().a"),
         ] {
             assert_eq!(translate(jinja, &scope).as_deref(), Ok(expected), "{jinja}");
         }

@@ -154,12 +154,12 @@ impl Import<'_> {
                 true => format!("{{{{ {} }}}}", render::path("parameters", name)).into(),
                 false => Value::Null,
             };
-            vars.push(json!({ name: value }));
+            vars.push(json!({ (self.variable(name)): value }));
         }
         for (name, value) in given {
             self.place = format!("variable {name}");
             let value = value.map(|node| self.source.value(node)).unwrap_or_default();
-            vars.push(json!({ name: self.value(value) }));
+            vars.push(json!({ (self.variable(&name)): self.value(value) }));
         }
         if !vars.is_empty() {
             out.insert("vars".into(), vars.into());
@@ -207,7 +207,10 @@ impl Import<'_> {
             out.insert("join".into(), source.value(join));
         }
         out.extend(with.map(|with| ("with_items".to_owned(), with)));
-        if let Some(retry) = source.get(task, "retry") {
+        let retry = source.get(task, "retry");
+        if retry.is_some() && !out.contains_key("action") {
+            self.note("does nothing that could fail, and is not retried");
+        } else if let Some(retry) = retry {
             let retry: Map<String, Value> = pairs(source, retry)
                 .into_iter()
                 .map(|(key, node)| (key, self.value(node.map(|node| source.value(node)).unwrap_or_default())))
@@ -327,7 +330,16 @@ impl Import<'_> {
                 .map(|(name, value)| (name, value.map(|node| self.source.value(node)).unwrap_or_default()))
                 .collect(),
         };
-        given.into_iter().map(|(name, value)| json!({ name: self.value(value) })).collect()
+        given.into_iter().map(|(name, value)| json!({ (self.variable(&name)): self.value(value) })).collect()
+    }
+
+    /// Returns what a variable is called here.
+    fn variable(&mut self, name: &str) -> String {
+        let ours = names::name(name);
+        if ours != name {
+            self.note(format!("the variable {name} is called {ours} here"));
+        }
+        ours
     }
 
     fn value(&mut self, value: Value) -> Value {

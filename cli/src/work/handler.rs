@@ -22,6 +22,8 @@ const PROGRESS: &str = "::progress ";
 /// How much of standard error a failure's message has: lines, and bytes of each.
 const TAIL_LINES: usize = 20;
 const MAX_LINE: u64 = 4096;
+/// How long to read on after the command has ended.
+const LEFTOVER: Duration = Duration::from_secs(1);
 /// Maximum size of what is passed in an environment variable; the system's own limit for one is 128 KiB.
 const MAX_VARIABLE: usize = 100_000;
 
@@ -70,21 +72,24 @@ impl Handler {
         };
         let mut result = Vec::new();
         let mut tail = VecDeque::new();
-        let pipes = async {
-            tokio::join!(
-                feed,
-                read(stdout, &mut result, self.max_output, &group),
-                follow(stderr, task, context, &mut tail)
-            )
-            .1
+        let (end, read) = {
+            let piped = async {
+                let read = read(stdout, &mut result, self.max_output, &group);
+                tokio::join!(feed, read, follow(stderr, task, context, &mut tail)).1
+            };
+            let ended = async {
+                let end = self.end(&mut child, &group, task, context).await;
+                // What the command has left behind must not keep its pipes open.
+                group.signal(Signal::KILL);
+                end
+            };
+            let (mut piped, mut ended) = (std::pin::pin!(piped), std::pin::pin!(ended));
+            tokio::select! {
+                // A process that has left the group may keep them open all the same.
+                end = &mut ended => (end, tokio::time::timeout(LEFTOVER, piped).await.unwrap_or(Read::All)),
+                read = &mut piped => (ended.await, read),
+            }
         };
-        let ended = async {
-            let end = self.end(&mut child, &group, task, context).await;
-            // What the command has left behind must not keep its pipes open.
-            group.signal(Signal::KILL);
-            end
-        };
-        let (end, read) = tokio::join!(ended, pipes);
         let end = if matches!(read, Read::TooLarge) { End::TooLarge } else { end };
         self.verdict(end, &result, tail, context).await
     }
@@ -181,10 +186,14 @@ fn failure(status: ExitStatus, code: Option<i32>, result: &[u8], tail: VecDeque<
     let said = |key: &str| told.and_then(|told| told.get(key)).and_then(Value::as_str);
     let last = tail.iter().rev().find(|line| !line.trim().is_empty()).cloned();
     let (kind, message) = match code {
+        // What the shell says of a command that was killed.
+        Some(code @ 129..=192) => ("exit", format!("the command was killed by signal {}", code - 128)),
         Some(code) => ("exit", format!("the command exited with status {code}")),
         None => ("signal", format!("the command was killed by signal {}", status.signal().unwrap_or_default())),
     };
-    let message = said("message").map(str::to_owned).or(last).unwrap_or(message);
+    // The shell's own word for it says less.
+    let is_killed = code.is_none_or(|code| (129..=192).contains(&code));
+    let message = said("message").map(str::to_owned).or(last.filter(|_| !is_killed)).unwrap_or(message);
     let mut failure = Failure::new(said("type").unwrap_or(kind), message);
     for (key, value) in told.into_iter().flatten().filter(|(key, _)| !matches!(key.as_str(), "type" | "message")) {
         failure = failure.with(key, value.clone());

@@ -34,7 +34,7 @@ async fn a_queue_without_workers_is_found() {
         let output = program.run(&["doctor"]).await;
         let told = crate::program::printed(&output);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("✗ 1 task of shop.mail wait, the first for 1h00m: no worker has any of them"), "{told}");
+        assert!(told.contains("✗ shop.mail: 1 task waiting, the first for 1h00m: no worker has any of them"), "{told}");
         assert!(told.contains("hint: run a worker for it: pg-workflow work --action shop.mail=COMMAND"), "{told}");
         assert!(program.good(&["top", "--once"]).await.contains("shop.mail"));
     })

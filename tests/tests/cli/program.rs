@@ -4,6 +4,7 @@ use pg_workflow_tests::Database;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -47,7 +48,8 @@ impl Program<'_> {
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().await.unwrap()
+        let output = tokio::time::timeout(Duration::from_secs(120), self.command(arguments).output()).await;
+        output.unwrap_or_else(|_| panic!("it does not end: {arguments:?}")).unwrap()
     }
 
     /// Runs the program with text on standard input.

@@ -144,7 +144,10 @@ esac"#,
         );
         assert_eq!(errors[1], json!({"type": "declined", "message": "no money", "code": 7, "status": 1}));
         assert_eq!((&errors[2]["type"], &errors[2]["output"]), (&json!("output"), &json!("this is not JSON\n")));
-        assert_eq!((&errors[3]["type"], &errors[3]["signal"]), (&json!("signal"), &json!(9)));
+        assert_eq!(
+            (&errors[3]["status"], &errors[3]["message"]),
+            (&json!(137), &json!("the command was killed by signal 9"))
+        );
         assert_eq!(
             (&errors[4]["type"], &errors[4]["message"]),
             (&json!("output"), &json!("the command printed more than 976 KiB"))
@@ -324,6 +327,11 @@ async fn wrong_arguments_are_told_before_any_task_is_taken() {
             (&["work", "--action", "shop.it"], "write it as shop.charge=./charge.sh"),
             (&["work", "--action", "shop.it=./nowhere.sh"], "there is no file ./nowhere.sh"),
             (&["work", "--action", "shop.it=true", "--lease", "soon"], "soon is not a duration"),
+            (&["work", "--action", "shop.it=true", "--action", "shop.it=false"], "the action shop.it is there twice"),
+            (
+                &["work", "--action", "shop.it=true", "--action-concurrency", "shop.at=1"],
+                "shop.at has a limit, but no command",
+            ),
             (&["work", "--action", "shop.it=true", "--concurrency", "0"], "0 is not in 1..=10000"),
         ] {
             let told = program.bad(2, arguments).await;
@@ -339,6 +347,24 @@ async fn wrong_arguments_are_told_before_any_task_is_taken() {
             "{}",
             crate::program::told(&output)
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_gets_away_does_not_keep_a_task_open() {
+    with_database(async |db| {
+        let program = Program::new(db, "work_away");
+        define(&program, "").await;
+        let pid = program.folder.join("pid");
+        let script = program.script("it.sh", &format!("setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600' & while [ ! -e {0} ]; do sleep 0.05; done; echo 1", pid.display()));
+        let child = worker(&program, &script, &[]);
+        let execution = start(db, 1).await;
+        assert_eq!(ended(db, execution).await.output, Some(json!({"r": 1})));
+        let away = std::fs::read_to_string(&pid).unwrap();
+        assert!(lives(&away));
+        assert!(std::process::Command::new("kill").arg(away.trim()).status().unwrap().success());
+        end(child).await;
     })
     .await;
 }
