@@ -21,7 +21,7 @@ pub struct Start {
     /// The parameters, as YAML or JSON or the name of a file; - is standard input
     #[arg(long, value_name = "MAP|FILE")]
     parameters: Option<String>,
-    /// One parameter; the value is JSON, or else text; may be given several times
+    /// One parameter; the value is JSON, or else text; repeatable
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = parameter)]
     single: Vec<(String, Value)>,
     /// The same key gives the same execution instead of another one
@@ -190,7 +190,7 @@ pub struct Cancel {
 pub struct Rerun {
     #[command(flatten)]
     on: Executions,
-    /// Only this task; may be given several times
+    /// Only this task; repeatable
     #[arg(long, value_name = "NAME")]
     task: Vec<String>,
     /// Also rerun the successful items of tasks

@@ -53,7 +53,7 @@ fn tell(checks: &[Check], json: bool) -> crate::Ended {
 /// The server must have the extension's files already; this takes a superuser.
 #[derive(clap::Args)]
 pub struct Install {
-    /// Give a role its privileges: worker, reader, operator or author; may be given several times
+    /// Give a role its privileges: worker, reader, operator or author; repeatable
     #[arg(long, value_name = "ROLE=LEVEL", value_parser = grant)]
     grant: Vec<(String, String)>,
     /// Start a background worker that ticks in this database

@@ -128,9 +128,9 @@ impl From<sqlx::Error> for Failure {
                     hint: hint.or_else(|| remedy(&sqlstate).map(str::to_owned)),
                 }
             }
-            sqlx::Error::Io(cause) => Failure::unreachable(format!("no connection to the database: {cause}"))
+            sqlx::Error::Io(cause) => Failure::unreachable(format!("could not connect: {cause}"))
                 .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
-            sqlx::Error::PoolTimedOut => Failure::unreachable("the server does not answer")
+            sqlx::Error::PoolTimedOut => Failure::unreachable("the server did not respond")
                 .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
             sqlx::Error::Configuration(cause) => Failure::unusable(cause),
             _ => Failure::unreachable(error),

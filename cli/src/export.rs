@@ -21,10 +21,10 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// The directory; it is created if it does not exist
     directory: PathBuf,
-    /// Only this pack; may be given several times
+    /// Only this pack; repeatable
     #[arg(long, value_name = "REF")]
     pack: Vec<String>,
-    /// Replace files that have other content
+    /// Overwrite files that differ
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     if let (Some(first), false) = (replaced.first(), arguments.force) {
         let others = replaced.len() - 1;
         let others = if others > 0 { format!(" and {}", count(others, "other")) } else { String::new() };
-        return Err(Failure::unusable(format!("{}{others} would be replaced", first.display()))
+        return Err(Failure::unusable(format!("{}{others} would be overwritten", first.display()))
             .hint("add --force, or name another directory"));
     }
     for (path, text) in &files {

@@ -71,9 +71,9 @@ pub fn collect(named: &[PathBuf], wanted: &[Kind]) -> Result<Vec<PathBuf>, Failu
         }
         if files.len() == before {
             let what = if wanted.contains(&Kind::Tests) && wanted.len() == 1 { "test files" } else { "definitions" };
-            let failure = Failure::unusable(format!("there are no {what} in {}", path.display()));
+            let failure = Failure::unusable(format!("no {what} in {}", path.display()));
             return Err(match what {
-                "test files" => failure.hint("they are called NAME.test.yaml"),
+                "test files" => failure.hint("test files are named NAME.test.yaml"),
                 _ => failure.hint("definitions are YAML or JSON files with `ref` and `tasks`"),
             });
         }

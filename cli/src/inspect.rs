@@ -58,7 +58,7 @@ pub struct List {
     /// Only those of this workflow
     #[arg(long, value_name = "REF")]
     workflow: Option<String>,
-    /// Only those in this status; may be given several times
+    /// Only those in this status; repeatable
     #[arg(long, value_name = "STATUS", value_parser = status_of)]
     status: Vec<ExecutionStatus>,
     /// Only those that are paused

@@ -1,6 +1,6 @@
-//! `pg-workflow`: checks, tests and applies workflows, and watches and works on their executions.
+//! `pg-workflow`: checks, tests and applies workflows, watches their executions, and runs commands as workers.
 //!
-//! No rule of the engine is here. What needs no database is asked of the crate `conductor`, everything else of the client.
+//! Contains no rules of the engine: commands that need no database call the crate `conductor`, all others the client.
 
 mod apply;
 mod check;
@@ -29,7 +29,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use ending::Ending;
 use std::process::ExitCode;
 
-/// Check, test and apply workflows of pg_workflow, and watch and work on their executions.
+/// Check, test and apply pg_workflow workflows, watch their executions, and run commands as workers.
 #[derive(Parser)]
 #[command(name = "pg-workflow", version, max_term_width = 100, disable_help_subcommand = true)]
 struct Arguments {

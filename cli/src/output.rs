@@ -91,7 +91,7 @@ pub fn print(text: &str) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
-        self::error(&format!("the output can't be written: {error}"));
+        self::error(&format!("cannot write output: {error}"));
         std::process::exit(2);
     }
 }

@@ -180,7 +180,7 @@ impl Reader<'_> {
         for item in items {
             let Some(action) = self.action(item) else { continue };
             if actions.iter().any(|other| other.r#ref == action.r#ref) {
-                self.report(2, item, format!("the action `{}` is there twice", action.r#ref), None);
+                self.report(2, item, format!("duplicate action `{}`", action.r#ref), None);
             }
             actions.push(action);
         }

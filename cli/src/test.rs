@@ -18,7 +18,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Run tests of workflows without a database
+/// Run workflow tests without a database
 ///
 /// Each test plays a definition with scripted answers, in memory and in virtual time. A directory stands for all files
 /// below it that are called NAME.test.yaml. Exit status: 0 if all tests passed, 1 if some failed or the coverage is too
@@ -91,16 +91,17 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         return run_once(&arguments).map(|(ending, _)| ending);
     }
     let mut watched = watch::Watched::default();
+    watched.add(&arguments.paths);
     loop {
-        watched.take(&arguments.paths);
+        watched.look();
         if std::io::stdout().is_terminal() {
             output::print("\x1b[2J\x1b[H");
         }
         match run_once(&arguments) {
-            Ok((_, used)) => watched.take(&used),
+            Ok((_, used)) => watched.add(&used),
             Err(failure) => output::error(&failure.text()),
         }
-        output::styled_line(Style::Dim, "waiting for changes; end with ^C");
+        output::styled_line(Style::Dim, "waiting for changes; press ^C to stop");
         watched.wait();
     }
 }

@@ -90,7 +90,7 @@ impl Overview {
         let ready: i64 = self.queues.iter().map(|queue| queue.ready).sum();
         let held: i64 = self.workers.iter().map(|worker| worker.tasks).sum();
         let head = format!(
-            "{}  {ready} ready, {held} being worked on, {}",
+            "{}  {ready} ready, {held} claimed, {}",
             table::time(self.time),
             count(self.workers.len(), "worker")
         );
@@ -101,7 +101,7 @@ impl Overview {
             }
         };
         let overdue = self.overdue.iter().map(|row| vec![cell(&row.kind), cell(row.rows), cell(ago(row.oldest))]);
-        add("Overdue: is anybody ticking?", &["KIND", "ROWS", "FOR"], overdue.collect());
+        add("Overdue (is anything ticking?)", &["KIND", "ROWS", "FOR"], overdue.collect());
         let queues = self.queues.iter().map(|row| vec![cell(&row.action_ref), cell(row.ready), cell(ago(row.oldest))]);
         add("Queues", &["ACTION", "READY", "WAITING"], queues.collect());
         let workers = self.workers.iter().map(|row| {

@@ -25,40 +25,40 @@ use tokio::signal::unix::{SignalKind, signal};
 /// SIGTERM and SIGINT end the program once the running commands are done; a second one ends them too.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// An action and the command that performs it; may be given several times
+    /// An action and the command that executes it; repeatable
     #[arg(long = "action", value_name = "REF=COMMAND", required = true, value_parser = assignment)]
     actions: Vec<(String, String)>,
     /// How many commands may run at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
-    /// How many commands of one action may run at the same time; may be given several times
+    /// How many commands of one action may run at the same time; repeatable
     #[arg(long, value_name = "REF=N", value_parser = limit)]
     action_concurrency: Vec<(String, usize)>,
     /// The worker's name; by default made from the host and the process id
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// How long a task is held without a sign of life, which is given every third of it
+    /// How long the worker may go without a heartbeat; one is sent every third of this time
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     lease: Duration,
-    /// How long running commands may go on after SIGTERM
+    /// How long running commands may continue after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
     grace: Duration,
-    /// How long a command may take to end after it was asked to
+    /// How long a command may take to exit after SIGTERM before it gets SIGKILL
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     kill_after: Duration,
     /// How long to wait before looking for tasks again
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
     poll: Duration,
-    /// Look for tasks at once when the server says that there are some (its setting pg_workflow.notify)
+    /// Also look for tasks as soon as the server announces some (its setting pg_workflow.notify)
     #[arg(long)]
     listen: bool,
-    /// Work only in these parts; may be given several times
+    /// Work only in these parts; repeatable
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=1023))]
     part: Vec<i32>,
     /// Maximum size of a result
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     max_output: u64,
-    /// Say nothing about tasks that go well
+    /// Don't print tasks that complete
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
@@ -109,7 +109,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
 async fn work(arguments: Arguments) -> crate::Ended {
     for (number, (action, _)) in arguments.actions.iter().enumerate() {
         if arguments.actions[..number].iter().any(|(other, _)| other == action) {
-            return Err(Failure::unusable(format!("the action {action} is there twice")));
+            return Err(Failure::unusable(format!("duplicate action {action}")));
         }
     }
     if let Some((action, _)) = arguments
@@ -117,7 +117,7 @@ async fn work(arguments: Arguments) -> crate::Ended {
         .iter()
         .find(|(limited, _)| !arguments.actions.iter().any(|(action, _)| action == limited))
     {
-        return Err(Failure::unusable(format!("{action} has a limit, but no command")));
+        return Err(Failure::unusable(format!("--action-concurrency names {action}, which has no --action")));
     }
     // Connections for claims, heartbeats and ticks; listening takes one of its own.
     let pool = arguments.connection.pool(4).await?;
@@ -175,7 +175,7 @@ fn signals() -> Result<(CancellationToken, CancellationToken), Failure> {
     tokio::spawn(async move {
         for token in tokens {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
-            output::note("stopping", Style::Bold, "once the running commands are done; again to end them");
+            output::note("stopping", Style::Bold, "waiting for running commands to finish; signal again to kill them");
             token.cancel();
         }
     });
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn an_action_has_a_ref_and_a_command() {
-        assert_eq!(assignment("a.bc=cat -"), Ok(("a.bc".to_owned(), "cat -".to_owned())));
-        for wrong in ["a.bc", "abc=cat", "a.bc= ", "a.bc=./nowhere.sh"] {
+        assert_eq!(assignment("ab.c=cat -"), Ok(("ab.c".to_owned(), "cat -".to_owned())));
+        for wrong in ["ab.c", "abc=cat", "ab.c= ", "ab.c=./nowhere.sh"] {
             assert!(assignment(wrong).is_err(), "{wrong}");
         }
     }

@@ -8,22 +8,25 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pg-workflow")).args(arguments).output().unwrap()
 }
 
-#[test]
-fn completions_and_manual_pages_know_every_command() {
+/// Returns the names of all commands. Their descriptions may take several lines.
+fn commands() -> Vec<String> {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
     let (_, commands) = help.split_once("Commands:\n").unwrap();
-    let commands: Vec<&str> = commands
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
+    let lines = commands.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    names.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let commands = commands();
     assert!(commands.len() > 20, "{commands:?}");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("man");
     assert_eq!(run(&["man", &folder.to_string_lossy()]).status.code(), Some(0));
     for shell in ["bash", "zsh", "fish"] {
         let completions = String::from_utf8(run(&["completions", shell]).stdout).unwrap();
         for command in &commands {
-            assert!(completions.contains(command), "{shell}: {command}");
+            assert!(completions.contains(command.as_str()), "{shell}: {command}");
             assert!(folder.join(format!("pg-workflow-{command}.1")).exists(), "{command}");
         }
     }
@@ -34,10 +37,7 @@ fn completions_and_manual_pages_know_every_command() {
 fn every_command_is_on_the_page() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/program.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    let (_, commands) = help.split_once("Commands:\n").unwrap();
-    for command in commands.lines().take_while(|line| !line.is_empty()) {
-        let name = command.split_whitespace().next().unwrap();
+    for name in commands() {
         assert!(page.contains(&format!("`{name}`")), "{name}");
     }
 }

@@ -254,7 +254,7 @@ fn a_directory_stands_for_its_test_files_and_a_page_for_those_it_shows() {
     std::fs::create_dir_all(&empty).unwrap();
     let output = run(&[&empty.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: they are called NAME.test.yaml"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: test files are named NAME.test.yaml"));
 }
 
 #[test]
@@ -317,4 +317,29 @@ fn thousands_of_tests_run_in_seconds() {
     assert_eq!(printed(&output).matches("\nok ").count(), 5000);
     // Far less on a machine that does nothing else.
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn tests_run_again_when_a_test_or_its_definition_changes() {
+    use std::io::{BufRead, BufReader};
+    let folder = folder("watch");
+    let path = file(&folder, "a.test.yaml", PASSES);
+    // Whatever goes wrong, it ends.
+    let mut child = Command::new("timeout")
+        .args(["60", env!("CARGO_BIN_EXE_pg-workflow"), "test", "--watch", &path])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut until = |text: &str| while !lines.next().expect(text).unwrap().contains(text) {};
+    until("1 test: 1 passed, 0 failed");
+    until("waiting for changes");
+    file(&folder, "a.test.yaml", FAILS);
+    until("2 tests: 1 passed, 1 failed");
+    until("waiting for changes");
+    file(&folder, "order.yaml", &ORDER.replace("do: ship", "do: shipp"));
+    until("1 file can't be used");
+    until("waiting for changes");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    child.wait().unwrap();
 }

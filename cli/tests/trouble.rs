@@ -22,7 +22,7 @@ fn refused(sqlstate: &str, message: &str) -> Output {
         let read = client.read(&mut packet).unwrap();
         if read == 8 {
             client.write_all(b"N").unwrap();
-            client.read(&mut packet).unwrap();
+            assert!(client.read(&mut packet).unwrap() > 8);
         }
         client.write_all(b"E").unwrap();
         client.write_all(&(answer.len() as u32 + 4).to_be_bytes()).unwrap();

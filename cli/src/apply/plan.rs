@@ -93,7 +93,7 @@ impl Plan {
         for (what, reference, file) in packs.chain(actions).chain(definitions) {
             if let Some(other) = seen.insert((what, reference), file.clone()) {
                 let files: Vec<String> = [other, file].into_iter().filter(|file| !file.is_empty()).collect();
-                let failure = Failure::refused(format!("{reference} is there twice"));
+                let failure = Failure::refused(format!("duplicate ref {reference}"));
                 return Err(if files.is_empty() {
                     failure
                 } else {

@@ -14,7 +14,7 @@ const LATE: TimeDelta = TimeDelta::seconds(30);
 /// Something that was looked at.
 #[derive(Debug, Serialize)]
 pub struct Check {
-    /// Whether all is well.
+    /// Whether success.
     pub good: bool,
     /// What was found.
     pub message: String,
@@ -132,11 +132,11 @@ async fn levels(session: &mut PgConnection) -> Result<Vec<String>, Failure> {
 
 async fn privileges(session: &mut PgConnection, levels: &[String]) -> Result<Check, Failure> {
     if !levels.is_empty() {
-        return Ok(good(format!("this role may do what these levels may: {}", levels.join(", "))));
+        return Ok(good(format!("this role has the privileges of {}", levels.join(", "))));
     }
     let role: String = query_scalar("SELECT CURRENT_USER::text").fetch_one(&mut *session).await?;
     Ok(bad(
-        "this role may call none of the extension's functions",
+        "this role may not call any of the extension's functions",
         format!(
             "as the owner of the extension: SELECT workflow_grant('{role}', 'operator'), or worker, reader or author"
         ),
@@ -156,7 +156,10 @@ async fn ticking(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
                 row.kind,
                 ago(row.oldest)
             );
-            bad(message, "nobody ticks: run a worker, or the server's own ticker (SELECT workflow_start_ticker())")
+            bad(
+                message,
+                "nothing is ticking: run a worker, or the server's own ticker (SELECT workflow_start_ticker())",
+            )
         })
         .collect();
     Ok(if late.is_empty() { vec![good("nothing is overdue")] } else { late })
@@ -181,12 +184,12 @@ async fn queues(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     }
     let expired = claims.iter().filter(|claim| claim.expired).count();
     if expired > 0 {
-        let message = format!("{} held by workers that have not been heard of", count(expired, "task"));
+        let message = format!("{} with an expired lease", count(expired, "task"));
         checks.push(bad(message, "the next claim or tick makes them available again"));
     }
     if checks.is_empty() {
         let ready: i64 = queues.iter().map(|queue| queue.ready).sum();
-        checks.push(good(format!("{} ready, {} being worked on", count(ready as usize, "task"), claims.len())));
+        checks.push(good(format!("{} ready, {} claimed", count(ready as usize, "task"), claims.len())));
     }
     Ok(checks)
 }

@@ -17,12 +17,15 @@ pub struct Watched {
 
 impl Watched {
     /// Watches these paths too.
-    pub fn take(&mut self, paths: &[PathBuf]) {
-        for path in paths {
-            if !self.paths.contains(path) {
-                self.paths.push(path.clone());
-            }
+    pub fn add(&mut self, paths: &[PathBuf]) {
+        for path in paths.iter().filter(|path| !self.paths.contains(path)).cloned().collect::<Vec<_>>() {
+            self.seen.extend(below(&path));
+            self.paths.push(path);
         }
+    }
+
+    /// Takes the files as they are now: only later changes count.
+    pub fn look(&mut self) {
         self.seen = self.now();
     }
 
@@ -34,13 +37,13 @@ impl Watched {
     }
 
     fn now(&self) -> BTreeMap<PathBuf, Option<SystemTime>> {
-        let changed = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
-        let mut now = BTreeMap::new();
-        for path in &self.paths {
-            now.insert(path.clone(), changed(path));
-            let below = files::collect(std::slice::from_ref(path), &[Kind::Definition, Kind::Tests]);
-            now.extend(below.unwrap_or_default().into_iter().map(|file| (file.clone(), changed(&file))));
-        }
-        now
+        self.paths.iter().flat_map(|path| below(path)).collect()
     }
+}
+
+/// Returns a path and the files below it, each with the time of its last change.
+fn below(path: &Path) -> Vec<(PathBuf, Option<SystemTime>)> {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let files = files::collect(&[path.to_path_buf()], &[Kind::Definition, Kind::Tests]).unwrap_or_default();
+    [path.to_path_buf()].into_iter().chain(files).map(|file| (file.clone(), changed(&file))).collect()
 }

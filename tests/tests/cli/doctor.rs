@@ -9,9 +9,9 @@ async fn a_healthy_database_has_nothing_to_mend() {
         let program = Program::new(db, "healthy");
         let told = program.good(&["doctor", "--deep"]).await;
         assert!(told.lines().all(|line| line.starts_with('✓')), "{told}");
-        assert!(told.contains("may do what these levels may: worker, reader, operator, author"), "{told}");
+        assert!(told.contains("has the privileges of worker, reader, operator, author"), "{told}");
         assert!(program.json(&["doctor", "--json"]).await.as_array().unwrap().len() > 3);
-        assert!(program.good(&["top"]).await.contains("0 ready, 0 being worked on, 0 workers"));
+        assert!(program.good(&["top"]).await.contains("0 ready, 0 claimed, 0 workers"));
     })
     .await;
 }
@@ -63,13 +63,13 @@ async fn a_database_without_the_extension_gets_it() {
         // A role with few rights, and one with none.
         let output = program.command(&["doctor"]).env("PGUSER", &role).output().await.unwrap();
         let told = crate::program::printed(&output);
-        assert!(told.contains("✓ this role may do what these levels may: worker\n"), "{told}");
+        assert!(told.contains("✓ this role has the privileges of worker\n"), "{told}");
         let stranger = db.role().await;
         let output = program.command(&["doctor"]).env("PGUSER", &stranger).output().await.unwrap();
         let told = crate::program::printed(&output);
         assert_eq!(output.status.code(), Some(1));
         assert!(
-            told.contains("✗ this role may call none of the extension's functions\n  hint: as the owner"),
+            told.contains("✗ this role may not call any of the extension's functions\n  hint: as the owner"),
             "{told}"
         );
         let output = program.command(&["start", "a.bc"]).env("PGUSER", &stranger).output().await.unwrap();

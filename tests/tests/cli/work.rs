@@ -327,10 +327,10 @@ async fn wrong_arguments_are_told_before_any_task_is_taken() {
             (&["work", "--action", "shop.it"], "write it as shop.charge=./charge.sh"),
             (&["work", "--action", "shop.it=./nowhere.sh"], "there is no file ./nowhere.sh"),
             (&["work", "--action", "shop.it=true", "--lease", "soon"], "soon is not a duration"),
-            (&["work", "--action", "shop.it=true", "--action", "shop.it=false"], "the action shop.it is there twice"),
+            (&["work", "--action", "shop.it=true", "--action", "shop.it=false"], "duplicate action shop.it"),
             (
                 &["work", "--action", "shop.it=true", "--action-concurrency", "shop.at=1"],
-                "shop.at has a limit, but no command",
+                "--action-concurrency names shop.at, which has no --action",
             ),
             (&["work", "--action", "shop.it=true", "--concurrency", "0"], "0 is not in 1..=10000"),
         ] {
