@@ -130,6 +130,8 @@ impl From<sqlx::Error> for Failure {
             }
             sqlx::Error::Io(cause) => Failure::unreachable(format!("could not connect: {cause}"))
                 .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
+            sqlx::Error::Tls(cause) => Failure::unreachable(format!("no TLS connection: {cause}"))
+                .hint("PGSSLMODE, or ?sslmode= in the URL, decides whether to use TLS"),
             sqlx::Error::PoolTimedOut => Failure::unreachable("the server did not respond")
                 .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
             sqlx::Error::Configuration(cause) => Failure::unusable(cause),

@@ -53,3 +53,24 @@ fn a_server_that_is_shutting_down_can_not_be_used() {
     assert_eq!(output.status.code(), Some(3), "{told}");
     assert!(told.ends_with("the database system is shutting down\n"), "{told}");
 }
+
+#[test]
+fn assistants_get_an_error_and_people_a_hint() {
+    let run = |input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pg-workflow"))
+            .arg("mcp")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    for input in ["", "list\n", "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"nonsense\"}\n"] {
+        let output = run(input);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{input}");
+        assert!(told.starts_with("error: the client did not send an initialize request\n  hint: "), "{told}");
+    }
+}
