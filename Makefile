@@ -16,10 +16,10 @@ demo: build ## build everything and watch 50 workflows run on a private PostgreS
 test: ## all tests on PostgreSQL 15 to 18 (MAJORS=15 for one)
 	@scripts/test $(MAJORS)
 
-build: ## the extension for PostgreSQL 15, the client and the examples
+build: ## the extension for PostgreSQL 15, the client, the program pg-workflow and the examples
 	@scripts/prepare 15
 	scripts/build 15
-	cargo build --release -p pg_workflow_client -p pg_workflow_examples
+	cargo build --release -p pg_workflow_client -p pg_workflow_examples -p pg_workflow_cli
 
 psql: ## psql on the demo's server; takes SQL on standard input, stops at the first error
 	@[ -e target/demo/major ] || { echo "there is no demo yet: run make demo first" >&2; exit 1; }

@@ -14,6 +14,7 @@ use std::time::Duration;
 mod control;
 mod definition;
 mod limit;
+mod listing;
 mod monitoring;
 mod privilege;
 mod schedule;
@@ -24,6 +25,7 @@ mod work;
 
 pub use control::RerunInput;
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
+pub use listing::{ExecutionFilter, ExecutionSummary, TaskDetail};
 pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
 pub use privilege::Level;
 pub use signal::{SignalInput, SignalState, Wait, WaitFilter};

@@ -81,7 +81,7 @@ async fn demo(directory: String) -> Result<()> {
         worker.stop().await?;
     }
 
-    let fine = report(&pool).await?;
+    let fine = report(&pool, &url).await?;
     pool.close().await;
     drop(server);
     println!("\nThe demo took {:.1} seconds. The server is stopped.", begun.elapsed().as_secs_f64());
@@ -154,7 +154,7 @@ async fn watch(pool: &PgPool, workers: &mut [Worker; 2]) -> Result<()> {
 }
 
 /// Prints the results, and returns whether everything went well.
-async fn report(pool: &PgPool) -> Result<bool> {
+async fn report(pool: &PgPool, url: &str) -> Result<bool> {
     let rows: Vec<Vec<String>> = sqlx::query_scalar(
         "SELECT ARRAY[s.execution::text, (e.config ->> 'app') || ' to ' || (e.config ->> 'env'), s.status::text, \
            coalesce(e.result ->> 'status', ''), s.completed_task_count::text, s.skipped_task_count::text, \
@@ -202,6 +202,10 @@ async fn report(pool: &PgPool) -> Result<bool> {
     .await?;
     println!("\nThe tasks of execution {execution}:");
     print_table(&["task", "item", "action", "status", "attempts", "started", "took"], tasks);
+    for command in ["graph", "timeline"] {
+        println!("\npg-workflow {command} {execution}\n");
+        pg_workflow(url, &[command, &execution.to_string()])?;
+    }
     println!("\nIts graph in Mermaid (paste it into https://mermaid.live):\n");
     println!("{}", Engine::execution_graph(pool, execution, GraphFormat::Mermaid).await?.trim_end());
 
@@ -221,6 +225,14 @@ async fn report(pool: &PgPool) -> Result<bool> {
       FROM workflow.workflow_execution_summary ORDER BY took DESC LIMIT 5;"
     );
     Ok(completed == EXECUTIONS as i64 && broken.is_empty())
+}
+
+/// Runs the program pg-workflow, which prints what it has to say.
+fn pg_workflow(url: &str, arguments: &[&str]) -> Result<()> {
+    let program = std::env::current_exe()?.with_file_name("pg-workflow");
+    let status = Command::new(&program).args(arguments).env("DATABASE_URL", url).status();
+    let status = status.map_err(|error| format!("{}: {error}", program.display()))?;
+    if status.success() { Ok(()) } else { Err(format!("pg-workflow {}: {status}", arguments.join(" ")).into()) }
 }
 
 fn print_table(head: &[&str], rows: Vec<Vec<String>>) {

@@ -75,7 +75,7 @@ fn every_example_runs_to_its_end() {
 fn the_schema_in_the_docs_is_the_one_of_the_parser() {
     let kept: Value =
         serde_json::from_str(&std::fs::read_to_string(docs().join("workflow.schema.json")).unwrap()).unwrap();
-    let remedy = "cargo run -p conductor --features cli --bin workflow-check -- --schema > docs/workflow.schema.json";
+    let remedy = "cargo run -p pg_workflow_cli -- check --schema > docs/workflow.schema.json";
     assert!(kept == editor_schema::schema(), "regenerate it: {remedy}");
 }
 

@@ -1,6 +1,6 @@
 //! The JSON Schema of the definition language, for editors. It is built from the words that the parser knows and kept
 //! in `docs/workflow.schema.json`. What a schema can't express, such as what expressions may read, is checked by
-//! `workflow-check`.
+//! `pg-workflow check`.
 
 use serde_json::{Map, Value, json};
 

@@ -1,0 +1,253 @@
+//! `pg-workflow start, signal, pause, resume, cancel, rerun`: changes executions.
+
+use crate::connect::{Connection, wait_for};
+use crate::ending::{Ending, Failure};
+use crate::explore;
+use crate::inspect;
+use crate::output::{self, Style};
+use chrono::{DateTime, Utc};
+use pg_workflow_client::model::ExecutionStatus;
+use pg_workflow_client::{Engine, RerunInput, SignalInput, SignalState, StartInput};
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use std::io::Read;
+
+/// Start an execution of a workflow, and print its id
+#[derive(clap::Args)]
+pub struct Start {
+    /// The workflow
+    #[arg(value_name = "REF")]
+    workflow: String,
+    /// The parameters, as YAML or JSON or the name of a file; - is standard input
+    #[arg(long, value_name = "MAP|FILE")]
+    parameters: Option<String>,
+    /// One parameter; the value is JSON, or else text; repeatable
+    #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = parameter)]
+    single: Vec<(String, Value)>,
+    /// The same key gives the same execution instead of another one
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+    /// -1000 to 1000; higher goes first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// When its first tasks may begin, such as 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    at: Option<DateTime<Utc>>,
+    /// The part that its rows belong to
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    part: i32,
+    /// Wait until it has ended, and print its output; exit status 1 if it did not complete
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn parameter(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+/// Starts an execution.
+pub fn start(arguments: Start) -> crate::Ended {
+    let mut parameters = match &arguments.parameters {
+        None => Value::Object(Map::new()),
+        Some(given) => explore::map(given, "the parameters")?,
+    };
+    match &mut parameters {
+        Value::Object(parameters) => parameters.extend(arguments.single.clone()),
+        _ => return Err(Failure::unusable("the parameters must be a map")),
+    }
+    let input = StartInput {
+        r#ref: arguments.workflow.clone(),
+        parameters,
+        idempotency_key: arguments.key.clone(),
+        priority: arguments.priority,
+        run_at: arguments.at,
+        part: arguments.part,
+    };
+    wait_for(async {
+        let mut session = arguments.connection.open().await?;
+        let execution = Engine::start(&mut session, input).await?;
+        output::print(&format!("{execution}\n"));
+        if !arguments.wait {
+            return Ok(Ending::Good);
+        }
+        let status = inspect::wait_until_ended(&mut session, execution).await?;
+        if status.status == ExecutionStatus::Completed {
+            output::print(&format!("{}\n", status.output.unwrap_or_default()));
+            return Ok(Ending::Good);
+        }
+        let why = status.error_message.map(|why| format!(": {why}")).unwrap_or_default();
+        Err(Failure::refused(format!("execution {execution} ended {}{why}", status.status)))
+    })?
+}
+
+/// Send a signal to an execution
+#[derive(clap::Args)]
+pub struct Signal {
+    /// The execution
+    #[arg(value_name = "ID")]
+    execution: i64,
+    /// The name that a task waits for
+    name: String,
+    /// The payload, as YAML or JSON or the name of a file
+    #[arg(long, value_name = "MAP|FILE", conflicts_with = "error")]
+    payload: Option<String>,
+    /// Let the task that waits fail with this error instead, as YAML or JSON or the name of a file
+    #[arg(long, value_name = "MAP|FILE")]
+    error: Option<String>,
+    /// Signals with the same name and key count once
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Sends a signal.
+pub fn signal(arguments: Signal) -> crate::Ended {
+    let read = |given: &Option<String>, what: &str| given.as_deref().map(|given| any(given, what)).transpose();
+    let input = SignalInput {
+        name: arguments.name.clone(),
+        payload: read(&arguments.payload, "the payload")?,
+        key: arguments.key.clone(),
+        error: read(&arguments.error, "the error")?,
+    };
+    wait_for(async {
+        let mut session = arguments.connection.open().await?;
+        let state = Engine::signal(&mut session, arguments.execution, input).await?;
+        output::line(match state {
+            SignalState::Delivered => "delivered",
+            SignalState::Kept => "kept for the next task that waits for it",
+        });
+        Ok(Ending::Good)
+    })?
+}
+
+/// Reads any value: JSON if it is that, or else a map or the name of a file.
+fn any(given: &str, what: &str) -> Result<Value, Failure> {
+    serde_json::from_str(given).or_else(|_| explore::map(given, what))
+}
+
+/// Executions, and why something is done with them.
+#[derive(clap::Args)]
+pub struct Executions {
+    /// The executions; - reads their ids from standard input
+    #[arg(value_name = "ID", required = true)]
+    executions: Vec<String>,
+    /// The reason, which is kept with the event
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Executions {
+    fn ids(&self) -> Result<Vec<i64>, Failure> {
+        let mut words: Vec<String> = Vec::new();
+        for given in &self.executions {
+            match given.as_str() {
+                "-" => {
+                    let mut text = String::new();
+                    std::io::stdin().read_to_string(&mut text).map_err(Failure::unusable)?;
+                    words.extend(text.split_whitespace().map(str::to_owned));
+                }
+                id => words.push(id.to_owned()),
+            }
+        }
+        let number =
+            |word: String| word.parse().map_err(|_| Failure::unusable(format!("{word} is not the id of an execution")));
+        words.into_iter().map(number).collect()
+    }
+}
+
+/// Pause executions: none of their tasks can be claimed until they are resumed
+#[derive(clap::Args)]
+pub struct Pause {
+    #[command(flatten)]
+    on: Executions,
+}
+
+/// Resume paused executions
+#[derive(clap::Args)]
+pub struct Resume {
+    #[command(flatten)]
+    on: Executions,
+}
+
+/// Cancel executions: nothing new starts
+#[derive(clap::Args)]
+pub struct Cancel {
+    #[command(flatten)]
+    on: Executions,
+    /// End them at once, without handlers, undo and finally
+    #[arg(long)]
+    force: bool,
+}
+
+/// Continue executions that ended unsuccessfully from where they stopped
+#[derive(clap::Args)]
+pub struct Rerun {
+    #[command(flatten)]
+    on: Executions,
+    /// Only this task; repeatable
+    #[arg(long, value_name = "NAME")]
+    task: Vec<String>,
+    /// Also rerun the successful items of tasks
+    #[arg(long)]
+    reset_items: bool,
+}
+
+/// Pauses executions.
+pub fn pause(arguments: Pause) -> crate::Ended {
+    each(&arguments.on, async |session, id, reason| Engine::pause(session, id, reason).await)
+}
+
+/// Resumes executions.
+pub fn resume(arguments: Resume) -> crate::Ended {
+    each(&arguments.on, async |session, id, reason| Engine::resume(session, id, reason).await)
+}
+
+/// Cancels executions.
+pub fn cancel(arguments: Cancel) -> crate::Ended {
+    each(&arguments.on, async |session, id, reason| match arguments.force {
+        true => Engine::force_cancel(session, id, reason).await,
+        false => Engine::cancel(session, id, reason).await,
+    })
+}
+
+/// Reruns executions.
+pub fn rerun(arguments: Rerun) -> crate::Ended {
+    let tasks = Some(arguments.task).filter(|tasks| !tasks.is_empty());
+    let reset_items = arguments.reset_items;
+    each(&arguments.on, async |session, id, reason| {
+        let input = RerunInput { tasks: tasks.clone(), reset_items, routes: None, reason: reason.map(str::to_owned) };
+        Engine::rerun(session, id, input).await
+    })
+}
+
+/// Does something with each execution, in a transaction each. What is refused for one does not keep the others from it.
+fn each(
+    on: &Executions,
+    act: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,
+) -> crate::Ended {
+    let ids = on.ids()?;
+    wait_for(async {
+        let mut session = on.connection.open().await?;
+        let mut ending = Ending::Good;
+        for id in ids {
+            match act(&mut session, id, on.reason.as_deref()).await {
+                Ok(status) => {
+                    let word = output::styled(output::style_of(status.as_str()), status.as_str());
+                    output::print(&format!("{id} {word}\n"));
+                }
+                Err(error) if error.refusal().is_some() => {
+                    output::note("error", Style::Red, &Failure::from(error).about(format!("execution {id}")).text());
+                    ending = Ending::Bad;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(ending)
+    })?
+}

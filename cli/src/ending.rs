@@ -1,0 +1,141 @@
+//! How the program ends: its exit statuses, and the messages of failures.
+
+use crate::output;
+use pg_workflow_client::{Error, Refusal};
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// All is well.
+    Good = 0,
+    /// The answer is no: errors were found, tests failed, the server refused.
+    Bad = 1,
+    /// The command could not be carried out: wrong arguments, or a file that can't be read.
+    Unusable = 2,
+    /// The database can't be used: no server, a wrong password, no extension, a lost connection.
+    Unreachable = 3,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> ExitCode {
+        ExitCode::from(ending as u8)
+    }
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug)]
+pub struct Failure {
+    ending: Ending,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Returns one because of arguments or files.
+    pub fn unusable(message: impl Display) -> Failure {
+        Failure { ending: Ending::Unusable, message: message.to_string(), detail: None, hint: None }
+    }
+
+    /// Returns one because of the database.
+    pub fn unreachable(message: impl Display) -> Failure {
+        Failure { ending: Ending::Unreachable, ..Failure::unusable(message) }
+    }
+
+    /// Returns one because the answer is no.
+    pub fn refused(message: impl Display) -> Failure {
+        Failure { ending: Ending::Bad, ..Failure::unusable(message) }
+    }
+
+    /// Adds how to fix it.
+    pub fn hint(self, hint: impl Display) -> Failure {
+        Failure { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// Puts the name of what was being done in front of the message.
+    pub fn about(self, what: impl Display) -> Failure {
+        Failure { message: format!("{what}: {}", self.message), ..self }
+    }
+
+    /// Leaves out a detail that is for programs.
+    pub fn without_json(self) -> Failure {
+        Failure { detail: self.detail.filter(|detail| !detail.starts_with('[')), ..self }
+    }
+
+    /// Returns the message, with detail and hint on lines of their own.
+    pub fn text(&self) -> String {
+        let line = |name: &str, text: &Option<String>| {
+            text.as_ref().map(|text| format!("\n  {name}: {}", text.replace('\n', "\n    "))).unwrap_or_default()
+        };
+        format!("{}{}{}", self.message, line("detail", &self.detail), line("hint", &self.hint))
+    }
+
+    /// Prints the message, and returns the exit status.
+    pub fn report(self) -> ExitCode {
+        output::error(&self.text());
+        self.ending.into()
+    }
+}
+
+/// The server's message, with its detail and hint.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        if let Some(Refusal { code, sqlstate, message, detail, hint }) = error.refusal() {
+            let message = code.as_ref().map_or_else(|| message.clone(), |code| format!("{code}: {message}"));
+            let hint = hint.clone().or_else(|| remedy(sqlstate).map(str::to_owned));
+            return Failure { detail: detail.clone(), hint, ..Failure::refused(message) };
+        }
+        match error {
+            Error::Database(error) => error.into(),
+            error => Failure::refused(error),
+        }
+    }
+}
+
+/// What to do about an error that PostgreSQL itself raises.
+fn remedy(sqlstate: &str) -> Option<&'static str> {
+    match sqlstate {
+        "42501" => Some("this role lacks the privilege; see `pg-workflow doctor`, and `workflow_grant` in SQL"),
+        "42883" | "42P01" | "3F000" | "42703" | "42704" => {
+            Some("is the extension installed in this database, and as new as this program? See `pg-workflow doctor`")
+        }
+        "28P01" | "28000" => {
+            Some("set the user with PGUSER or in the URL, and the password with PGPASSWORD or in ~/.pgpass")
+        }
+        "3D000" => Some("name the database with PGDATABASE or in the URL"),
+        _ => None,
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Failure {
+        match &error {
+            sqlx::Error::Database(database) => {
+                let sqlstate = database.code().unwrap_or_default().into_owned();
+                let details = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+                let filled = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+                let hint = details.and_then(|details| filled(details.hint()));
+                // Connection, authorization, catalog and operator errors: nothing can be asked of this database.
+                let unreachable = ["08", "28", "3D", "57P"].iter().any(|class| sqlstate.starts_with(class));
+                Failure {
+                    ending: if unreachable { Ending::Unreachable } else { Ending::Bad },
+                    message: database.message().to_owned(),
+                    detail: details.and_then(|details| filled(details.detail())),
+                    hint: hint.or_else(|| remedy(&sqlstate).map(str::to_owned)),
+                }
+            }
+            sqlx::Error::Io(cause) => Failure::unreachable(format!("could not connect: {cause}"))
+                .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
+            sqlx::Error::Tls(cause) => Failure::unreachable(format!("no TLS connection: {cause}"))
+                .hint("PGSSLMODE, or ?sslmode= in the URL, decides whether to use TLS"),
+            sqlx::Error::PoolTimedOut => Failure::unreachable("the server did not respond")
+                .hint("is the server running? PGHOST, PGPORT and DATABASE_URL say where it is"),
+            sqlx::Error::Configuration(cause) => Failure::unusable(cause),
+            _ => Failure::unreachable(error),
+        }
+    }
+}

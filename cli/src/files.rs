@@ -1,0 +1,187 @@
+//! Which files a command is about, and what is in them.
+//!
+//! A directory stands for the definitions and test files below it. A page of Markdown stands for those that it shows in
+//! blocks marked `yaml file=NAME`: it is treated as a directory, `guide.md/NAME`.
+
+use crate::ending::Failure;
+use conductor::language::limits::Limits;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// What a file is, by its name and content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A definition of a workflow.
+    Definition,
+    /// Tests of a workflow: `*.test.yaml`.
+    Tests,
+    /// The pack's `pack.yaml` or `actions.yaml`.
+    Pack,
+}
+
+impl Kind {
+    /// Returns the kind of a file that was named on the command line.
+    pub fn of_named(path: &Path) -> Kind {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = ["yaml", "yml", "json"].iter().find_map(|end| name.strip_suffix(&format!(".{end}")));
+        match stem {
+            Some("actions" | "pack") => Kind::Pack,
+            Some(stem) if stem.ends_with(".test") => Kind::Tests,
+            _ => Kind::Definition,
+        }
+    }
+
+    /// Returns the kind of a file that was found in a directory; none: it is something else.
+    fn of_found(path: &Path) -> Option<Kind> {
+        let end = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        if !matches!(end.as_str(), "yaml" | "yml" | "json") {
+            return None;
+        }
+        match Kind::of_named(path) {
+            Kind::Definition => {
+                // One that can't be read may be a definition, and must not be passed over in silence.
+                let Ok(source) = read(path) else { return Some(Kind::Definition) };
+                let text = String::from_utf8_lossy(&source);
+                looks_like_a_definition(&text, end == "json").then_some(Kind::Definition)
+            }
+            kind => Some(kind),
+        }
+    }
+}
+
+/// Whether the top level of a text has both a ref and tasks. It is not parsed for that, because it may have errors.
+fn looks_like_a_definition(text: &str, json: bool) -> bool {
+    let has = |key: &str| match json {
+        true => text.contains(&format!("\"{key}\"")),
+        false => text.lines().any(|line| line.starts_with(&format!("{key}:"))),
+    };
+    has("ref") && has("tasks") || !json && text.trim_start().starts_with('{') && looks_like_a_definition(text, true)
+}
+
+/// Returns the files of this kind among what was named, in order: files as they are, and the contents of directories.
+pub fn collect(named: &[PathBuf], wanted: &[Kind]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in named {
+        let before = files.len();
+        let is_folder = path.is_dir() || is_page(path);
+        if is_folder {
+            walk(path, wanted, &mut files).map_err(|error| Failure::unusable(error).about(path.display()))?;
+        } else {
+            files.push(path.clone());
+        }
+        if files.len() == before {
+            let what = if wanted.contains(&Kind::Tests) && wanted.len() == 1 { "test files" } else { "definitions" };
+            let failure = Failure::unusable(format!("no {what} in {}", path.display()));
+            return Err(match what {
+                "test files" => failure.hint("test files are named NAME.test.yaml"),
+                _ => failure.hint("definitions are YAML or JSON files with `ref` and `tasks`"),
+            });
+        }
+    }
+    Ok(files)
+}
+
+/// Returns the definitions that are directly in a directory.
+pub fn definitions_of(folder: &Path) -> Vec<PathBuf> {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(here).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| Kind::of_found(path) == Some(Kind::Definition)).collect();
+    files.sort();
+    files
+}
+
+fn walk(folder: &Path, wanted: &[Kind], files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries: Vec<PathBuf> = match is_page(folder) {
+        true => {
+            blocks(&String::from_utf8_lossy(&std::fs::read(folder)?)).map(|(name, _, _)| folder.join(name)).collect()
+        }
+        false => std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?,
+    };
+    if !is_page(folder) {
+        entries.sort();
+    }
+    for path in entries {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // Symbolic links to directories may lead back here.
+        let is_folder = path.is_dir() && !path.is_symlink();
+        if name.starts_with('.') || is_folder && matches!(name.as_str(), "target" | "node_modules") {
+            continue;
+        }
+        if is_folder || is_page(&path) {
+            walk(&path, wanted, files)?;
+            continue;
+        }
+        // Anything else, such as a pipe, could make us wait.
+        let is_special = path.exists() && !path.is_file() && !is_page(folder);
+        if !is_special && Kind::of_found(&path).is_some_and(|kind| wanted.contains(&kind)) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "md") && path.is_file()
+}
+
+/// Returns the files that a page shows: name, number of lines before, content.
+fn blocks(page: &str) -> impl Iterator<Item = (&str, usize, &str)> {
+    const MARK: &str = "```yaml file=";
+    page.match_indices(MARK).filter(|(at, _)| *at == 0 || page[..*at].ends_with('\n')).filter_map(|(at, _)| {
+        let (name, rest) = page[at + MARK.len()..].split_once('\n')?;
+        let content = rest.split_once("\n```").map_or(rest, |(content, _)| content);
+        let lines = page[..at].matches('\n').count() + 1;
+        // A name is that of a file in this page, not a way out of it.
+        let name = name.trim();
+        (!name.contains('/') && name != "..").then_some((name, lines, content))
+    })
+}
+
+/// Reads a file, or standard input for `-`, as far as is needed to notice that it is too large. A file of a page has as
+/// many empty lines before it as the page has lines, so that places in it are places in the page.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let most = Limits::default().source_bytes as u64 + 1;
+    let mut source = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().take(most).read_to_end(&mut source)?;
+    } else if let (Some(page), Some(name)) = (path.parent().filter(|page| is_page(page)), path.file_name()) {
+        let text = std::fs::read_to_string(page)?;
+        let found = blocks(&text).find(|(file, _, _)| name == *file);
+        let (_, lines, content) = found.ok_or(io::ErrorKind::NotFound)?;
+        source = "\n".repeat(lines).into_bytes();
+        source.extend_from_slice(content.as_bytes());
+    } else {
+        std::fs::File::open(path)?.take(most).read_to_end(&mut source)?;
+    }
+    Ok(source)
+}
+
+/// Returns how a path is shown: a file of a page by the page alone, since lines count there.
+pub fn shown(path: &Path) -> String {
+    match path.parent().filter(|page| is_page(page)) {
+        Some(page) => page.display().to_string(),
+        None => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_apart_by_name_and_content() {
+        assert_eq!(Kind::of_named(Path::new("a/order.yaml")), Kind::Definition);
+        assert_eq!(Kind::of_named(Path::new("a/order.test.yml")), Kind::Tests);
+        assert_eq!(Kind::of_named(Path::new("a/actions.yaml")), Kind::Pack);
+        assert!(looks_like_a_definition("ref: a.b\ntasks: []\n", false));
+        assert!(looks_like_a_definition("{\"ref\": \"a.b\", \"tasks\": {}}", true));
+        assert!(!looks_like_a_definition("services:\n  ref: a\n  tasks: b\n", false));
+    }
+
+    #[test]
+    fn the_files_of_a_page_keep_their_lines() {
+        let page = "# Title\n\n```yaml file=a.yaml\nref: a.b\ntasks: []\n```\n\n```yaml file=../b.yaml\nx\n```\n";
+        let found: Vec<_> = blocks(page).collect();
+        assert_eq!(found, [("a.yaml", 3, "ref: a.b\ntasks: []")]);
+    }
+}

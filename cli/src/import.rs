@@ -1,0 +1,103 @@
+//! `pg-workflow import`: definitions of other systems as definitions of ours, as far as that is possible.
+
+mod jinja;
+mod names;
+mod orquesta;
+mod render;
+mod yaml;
+mod yaql;
+
+use crate::check::show;
+use crate::ending::{Ending, Failure};
+use crate::files;
+use crate::output::{self, Style, count};
+use conductor::language::catalogue::EmptyCatalogue;
+use conductor::language::finding::Severity;
+use conductor::language::limits::Limits;
+use conductor::language::parse::name::is_ref;
+use conductor::language::validate::check;
+use std::path::{Path, PathBuf};
+
+/// Import a workflow of another system
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    system: System,
+}
+
+#[derive(clap::Subcommand)]
+enum System {
+    Orquesta(Orquesta),
+}
+
+/// Turn a workflow of StackStorm's Orquesta into a definition
+///
+/// What could not be carried over is listed on standard error, and marked in the definition. Exit status: 0 if everything
+/// was carried over, 1 if something was not, 2 if the file can't be used.
+#[derive(clap::Args)]
+struct Orquesta {
+    /// The file
+    file: PathBuf,
+    /// The ref of the definition; by default made from the names of the file and of its pack's directory
+    #[arg(long = "ref", value_name = "PACK.NAME", value_parser = reference)]
+    reference: Option<String>,
+    /// Write the definition to a file
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+fn reference(text: &str) -> Result<String, String> {
+    if is_ref(text) { Ok(text.to_owned()) } else { Err("write it as pack.name, in lower case".to_owned()) }
+}
+
+/// What an import has to say.
+#[derive(Debug, Default, PartialEq)]
+pub struct Report {
+    /// What was carried over, but with another name or meaning that people should know of.
+    pub notes: Vec<String>,
+    /// What was not carried over.
+    pub lost: Vec<String>,
+}
+
+/// Imports a workflow.
+pub fn run(arguments: Arguments) -> crate::Ended {
+    let System::Orquesta(arguments) = arguments.system;
+    let source =
+        files::read(&arguments.file).map_err(|error| Failure::unusable(error).about(arguments.file.display()))?;
+    let reference = arguments.reference.unwrap_or_else(|| names::reference_of(&arguments.file));
+    let mut report = Report::default();
+    let definition = orquesta::import(&source, &reference, &mut report)
+        .map_err(|why| Failure::unusable(why).about(arguments.file.display()))?;
+    let text = yaml::text(&definition);
+    tell(&report, &arguments.file);
+    let valid = is_valid(&text);
+    match &arguments.output {
+        None => output::print(&text),
+        Some(path) => std::fs::write(path, text).map_err(|error| Failure::unusable(error).about(path.display()))?,
+    }
+    Ok(if valid && report.lost.is_empty() { Ending::Good } else { Ending::Bad })
+}
+
+fn tell(report: &Report, file: &Path) {
+    report.notes.iter().for_each(|note| output::note("note", Style::Bold, note));
+    report.lost.iter().for_each(|lost| output::note("not carried over", Style::Yellow, lost));
+    match report.lost.len() {
+        0 => output::note("whole", Style::Green, &file.display().to_string()),
+        lost => output::note(
+            "incomplete",
+            Style::Yellow,
+            &format!("{}: {} to look at", file.display(), count(lost, "place")),
+        ),
+    }
+}
+
+/// Whether the result can be defined. What is wrong with it is printed: it was wrong before, or the import is.
+fn is_valid(text: &str) -> bool {
+    let findings = check(text, &EmptyCatalogue, &Limits::default()).findings;
+    let errors: Vec<_> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let told = show::text("the result", text.as_bytes(), &errors);
+    if !errors.is_empty() {
+        output::note("invalid", Style::Red, &format!("the result has {}\n{told}", count(errors.len(), "error")));
+    }
+    errors.is_empty()
+}

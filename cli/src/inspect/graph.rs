@@ -1,0 +1,109 @@
+//! `pg-workflow graph`: draws a definition, a workflow or an execution.
+
+use crate::check::load;
+use crate::connect::{Connection, wait_for};
+use crate::ending::{Ending, Failure};
+use crate::files;
+use crate::output::{self, Style, styled, visible};
+use crate::picture::{self, Paint};
+use conductor::view::diagram;
+use pg_workflow_client::{Engine, GraphFormat};
+use std::path::{Path, PathBuf};
+
+/// Draw an execution with the status of each task, a workflow, or a definition's file
+#[derive(clap::Args)]
+pub struct Graph {
+    /// The id of an execution, the ref of a workflow, or a file
+    #[arg(value_name = "ID|REF|FILE")]
+    what: String,
+    /// How to draw it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Draw it as SVG
+    #[arg(long, conflicts_with = "format")]
+    svg: bool,
+    /// Write it to a file
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// One line for each step, for the terminal
+    Text,
+    /// Mermaid, which GitHub and many editors show
+    Mermaid,
+    /// DOT, for Graphviz
+    Dot,
+    /// A picture
+    Svg,
+}
+
+/// Draws.
+pub fn draw(arguments: Graph) -> crate::Ended {
+    let format = if arguments.svg { Format::Svg } else { arguments.format };
+    let path = Path::new(&arguments.what);
+    let text = match arguments.what.parse::<i64>() {
+        Err(_) if path.is_file() => of_file(path, format)?,
+        execution => {
+            let language = if format == Format::Mermaid { GraphFormat::Mermaid } else { GraphFormat::Dot };
+            wait_for(async {
+                let mut session = arguments.connection.open().await?;
+                Ok::<_, Failure>(match execution {
+                    Ok(execution) => Engine::execution_graph(&mut session, execution, language).await?,
+                    Err(_) => Engine::graph(&mut session, &arguments.what, language).await?,
+                })
+            })??
+        }
+    };
+    let drawn = match format {
+        Format::Mermaid | Format::Dot => text,
+        Format::Svg => picture::svg(&picture::of_dot(&text)),
+        Format::Text => lines(&picture::of_dot(&text)),
+    };
+    match &arguments.output {
+        None => output::print(&drawn),
+        Some(path) => std::fs::write(path, drawn).map_err(|error| Failure::unusable(error).about(path.display()))?,
+    }
+    Ok(Ending::Good)
+}
+
+fn of_file(path: &Path, format: Format) -> Result<String, Failure> {
+    let name = files::shown(path);
+    let loaded = load::definition(path).map_err(|why| Failure::unusable(why.show(&name)).about(&name))?;
+    let definition = loaded.parsed.valid().ok_or_else(|| Failure::unusable("it is empty").about(&name))?;
+    Ok(match format {
+        Format::Mermaid => diagram::mermaid(definition, None),
+        _ => diagram::dot(definition, None),
+    })
+}
+
+/// Returns a graph as lines: one for each layer, with the tasks of that layer side by side.
+pub fn lines(graph: &picture::Graph) -> String {
+    let layers = picture::layers(graph);
+    let mut text = String::new();
+    for layer in 0..layers.iter().max().map_or(0, |last| last + 1) {
+        let here = graph.nodes.iter().zip(&layers).filter(|(_, of)| **of == layer);
+        let names: Vec<String> = here
+            .map(|(node, _)| {
+                let (sign, style) = sign(node.paint);
+                styled(style, &format!("{sign} {}", visible(&node.name)))
+            })
+            .collect();
+        text += &format!("  {}\n", names.join("   "));
+    }
+    text
+}
+
+fn sign(paint: Paint) -> (char, Style) {
+    match paint {
+        Paint::Plain | Paint::Pending => ('○', Style::Dim),
+        Paint::Running => ('●', Style::Blue),
+        Paint::Completed => ('✓', Style::Green),
+        Paint::Failed => ('✗', Style::Red),
+        Paint::Skipped => ('–', Style::Dim),
+        Paint::Cancelled => ('⊘', Style::Yellow),
+    }
+}

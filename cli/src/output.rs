@@ -1,0 +1,122 @@
+//! Printing: colors only where they are wanted, nothing of a file's control characters, and an end when nobody reads on.
+
+use clap::ColorChoice;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static COLORED: AtomicBool = AtomicBool::new(false);
+static COLORED_ERRORS: AtomicBool = AtomicBool::new(false);
+
+/// Decides whether to use colors: by the option, then `NO_COLOR` and `TERM`, then by what the output is.
+pub fn choose_color(choice: ColorChoice) {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    let decide = |terminal: bool| match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => terminal && !unwanted,
+    };
+    COLORED.store(decide(std::io::stdout().is_terminal()), Ordering::Relaxed);
+    COLORED_ERRORS.store(decide(std::io::stderr().is_terminal()), Ordering::Relaxed);
+}
+
+/// Whether standard output has colors.
+pub fn colored() -> bool {
+    COLORED.load(Ordering::Relaxed)
+}
+
+/// A style of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    Blue,
+}
+
+/// Returns text in a style, if standard output has colors.
+pub fn styled(style: Style, text: &str) -> String {
+    if colored() { paint(style, text) } else { text.to_owned() }
+}
+
+fn paint(style: Style, text: &str) -> String {
+    let code = match style {
+        Style::Plain => return text.to_owned(),
+        Style::Bold => "1",
+        Style::Dim => "2",
+        Style::Red => "31",
+        Style::Green => "32",
+        Style::Yellow => "33",
+        Style::Blue => "34",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// Returns the style that a status of an execution or task has.
+pub fn style_of(status: &str) -> Style {
+    match status {
+        "completed" => Style::Green,
+        "failed" | "timeout" | "abandoned" => Style::Red,
+        "running" | "canceling" => Style::Blue,
+        "cancelled" | "paused" => Style::Yellow,
+        "skipped" | "pending" => Style::Dim,
+        _ => Style::Plain,
+    }
+}
+
+/// Returns text in which control characters are replaced: what a file or a database contains must not reach the
+/// terminal as commands.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Prints a line, in which control characters are replaced.
+pub fn line(text: &str) {
+    print(&format!("{}\n", visible(text)));
+}
+
+/// Prints a line in a style.
+pub fn styled_line(style: Style, text: &str) {
+    print(&format!("{}\n", styled(style, &visible(text))));
+}
+
+/// Prints text as it is. If nobody reads on, the program ends there: what is left would be for nobody. If the output can't
+/// be written for another reason, it fails.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        self::error(&format!("cannot write output: {error}"));
+        std::process::exit(2);
+    }
+}
+
+/// Prints an error message.
+pub fn error(text: &str) {
+    note("error", Style::Red, text);
+}
+
+/// Prints a warning.
+pub fn warning(text: &str) {
+    note("warning", Style::Yellow, text);
+}
+
+/// Prints text on standard error, whatever becomes of it: with no reader there is nobody to tell.
+pub fn note(kind: &str, style: Style, text: &str) {
+    let kind = match COLORED_ERRORS.load(Ordering::Relaxed) {
+        true => format!("\x1b[1m{}", paint(style, kind)),
+        false => kind.to_owned(),
+    };
+    let text: Vec<String> = text.lines().map(visible).collect();
+    let _ = writeln!(std::io::stderr(), "{kind}: {}", text.join("\n"));
+}
+
+/// Returns a number of things: `1 error`, `2 errors`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,55 @@
+//! A screen that is drawn again and again, and that leaves the terminal as it was.
+
+use crate::ending::Failure;
+use crate::output;
+use crate::table;
+use std::io::IsTerminal;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The terminal's alternate screen, as long as this is there.
+pub struct Screen {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Screen {
+    /// Whether standard output is a terminal.
+    pub fn is_possible() -> bool {
+        std::io::stdout().is_terminal()
+    }
+
+    /// Switches to the alternate screen.
+    pub fn open() -> Result<Screen, Failure> {
+        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::unusable)?;
+        let terminate = signal(SignalKind::terminate()).map_err(Failure::unusable)?;
+        output::print("\x1b[?1049h\x1b[?25l");
+        Ok(Screen { interrupt, terminate })
+    }
+
+    /// Draws text: as many lines as there is room for.
+    pub fn draw(&self, text: &str) {
+        let rows = table::rows().unwrap_or(24);
+        let mut frame = String::from("\x1b[H");
+        for line in text.lines().take(rows.saturating_sub(1)) {
+            frame += line;
+            frame += "\x1b[K\r\n";
+        }
+        output::print(&(frame + "\x1b[J"));
+    }
+
+    /// Waits until it is time to draw again. Returns false if the program is to end.
+    pub async fn pause(&mut self, duration: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => true,
+            _ = self.interrupt.recv() => false,
+            _ = self.terminate.recv() => false,
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        output::print("\x1b[?25h\x1b[?1049l");
+    }
+}

@@ -1,0 +1,152 @@
+//! `pg-workflow watch`: follows an execution until it ends.
+
+use crate::connect::{Connection, wait_for};
+use crate::ending::{Ending, Failure};
+use crate::inspect::{self, event_cells};
+use crate::output::{self, Style, styled, visible};
+use crate::picture;
+use crate::screen::Screen;
+use crate::table;
+use crate::work::duration;
+use pg_workflow_client::model::ExecutionStatus;
+use pg_workflow_client::{Engine, GraphFormat, Page, WorkflowStatus};
+use serde_json::Value;
+use sqlx::PgConnection;
+use std::time::Duration;
+
+/// How many tasks and reasons are shown at most.
+const SHOWN: i32 = 20;
+
+/// Follow an execution until it ends
+///
+/// On a terminal: its graph with the status of each task, progress, and what it waits for. Otherwise, and with --json: a
+/// line for each event. Exit status: 0 if it completed, 1 if it ended otherwise.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The execution
+    #[arg(value_name = "ID")]
+    execution: i64,
+    /// How often to look
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    interval: Duration,
+    /// Print events as lines, on a terminal too
+    #[arg(long)]
+    events: bool,
+    /// Print events as JSON, one on each line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Follows an execution.
+pub fn run(arguments: Arguments) -> crate::Ended {
+    let ended = wait_for(async {
+        let mut session = arguments.connection.open().await?;
+        if arguments.events || arguments.json || !Screen::is_possible() {
+            return follow(&mut session, &arguments).await.map(Some);
+        }
+        let last = draw(&mut session, &arguments).await?;
+        if let Some((frame, _)) = &last {
+            output::print(frame);
+        }
+        Ok::<_, Failure>(last.map(|(_, status)| status))
+    })??;
+    Ok(match ended.map(|status| status.status) {
+        None => Ending::Interrupted,
+        Some(ExecutionStatus::Completed) => Ending::Good,
+        Some(_) => Ending::Bad,
+    })
+}
+
+/// Draws until the execution has ended. Returns the last picture, or nothing if it was interrupted.
+async fn draw(session: &mut PgConnection, arguments: &Arguments) -> Result<Option<(String, WorkflowStatus)>, Failure> {
+    let mut screen: Option<Screen> = None;
+    loop {
+        let (frame, status) = frame(session, arguments.execution).await?;
+        if status.ended {
+            return Ok(Some((frame, status)));
+        }
+        let screen = match &mut screen {
+            Some(screen) => screen,
+            none => none.insert(Screen::open()?),
+        };
+        screen.draw(&frame);
+        if !screen.pause(arguments.interval).await {
+            return Ok(None);
+        }
+    }
+}
+
+async fn frame(session: &mut PgConnection, execution: i64) -> Result<(String, WorkflowStatus), Failure> {
+    let status = Engine::status(&mut *session, execution).await?;
+    let graph = Engine::execution_graph(&mut *session, execution, GraphFormat::Dot).await?;
+    let mut text = inspect::headline(&status);
+    text += &format!("\n{}\n", inspect::graph_lines(&picture::of_dot(&graph)));
+    let tasks = Engine::list_tasks(&mut *session, execution, Page::of(10_000)).await?;
+    let moving = tasks.iter().filter(|task| task.completed_at.is_none() && task.progress.is_some());
+    for task in moving.take(SHOWN as usize) {
+        let progress = task.progress.as_ref().map(progress).unwrap_or_default();
+        text += &format!("  {} {progress}\n", visible(&task.title()));
+    }
+    if !status.ended {
+        for reason in Engine::why(&mut *session, execution, SHOWN).await? {
+            text += &format!("  {}\n", visible(&reason.to_string()));
+            if let Some(hint) = reason.hint {
+                text += &format!("    {}\n", styled(Style::Dim, &visible(&hint)));
+            }
+        }
+    }
+    if let Some(output) = &status.output {
+        text += &format!("  output {}\n", visible(&output.to_string()));
+    }
+    if let Some(message) = &status.error_message {
+        text += &format!("  {}\n", styled(Style::Red, &visible(message)));
+    }
+    Ok((text, status))
+}
+
+/// Returns progress as a bar if it is a percentage, or as it is.
+fn progress(progress: &Value) -> String {
+    let percent =
+        progress.get("percent").unwrap_or(progress).as_f64().filter(|percent| (0.0..=100.0).contains(percent));
+    match percent {
+        Some(percent) => {
+            let full = (percent / 5.0) as usize;
+            format!("[{}{}] {percent:.0} %", "█".repeat(full), "·".repeat(20 - full))
+        }
+        None => visible(&table::shortened(&progress.to_string(), 80)),
+    }
+}
+
+/// Prints events as they come, until the execution has ended.
+async fn follow(session: &mut PgConnection, arguments: &Arguments) -> Result<WorkflowStatus, Failure> {
+    let mut after = None;
+    loop {
+        // Asked first: what happens between the two calls is then printed in any case.
+        let status = Engine::status(&mut *session, arguments.execution).await?;
+        loop {
+            let page = Page { max_rows: 1000, after };
+            let events = Engine::list_events(&mut *session, arguments.execution, page).await?;
+            for event in &events {
+                match arguments.json {
+                    true => output::print(&format!("{}\n", serde_json::to_string(event).map_err(Failure::unusable)?)),
+                    false => {
+                        let cells = event_cells(event).into_iter().filter(|(text, _)| !text.is_empty());
+                        let cells: Vec<String> = cells.map(|(text, style)| styled(style, &visible(&text))).collect();
+                        output::print(&format!("{}\n", cells.join("  ")));
+                    }
+                }
+            }
+            let Some(last) = events.last() else { break };
+            after = Some(last.id);
+        }
+        if status.ended {
+            if !arguments.json {
+                output::print(&inspect::headline(&status));
+            }
+            return Ok(status);
+        }
+        tokio::time::sleep(arguments.interval).await;
+    }
+}

@@ -1,0 +1,82 @@
+//! The program as a whole.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pg-workflow")).args(arguments).output().unwrap()
+}
+
+/// Returns the names of all commands. Their descriptions may take several lines.
+fn commands() -> Vec<String> {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let lines = commands.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    names.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let commands = commands();
+    assert!(commands.len() > 20, "{commands:?}");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("man");
+    assert_eq!(run(&["man", &folder.to_string_lossy()]).status.code(), Some(0));
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = String::from_utf8(run(&["completions", shell]).stdout).unwrap();
+        for command in &commands {
+            assert!(completions.contains(command.as_str()), "{shell}: {command}");
+            assert!(folder.join(format!("pg-workflow-{command}.1")).exists(), "{command}");
+        }
+    }
+    assert_eq!(run(&["completions", "none"]).status.code(), Some(2));
+}
+
+#[test]
+fn every_command_is_on_the_page() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/program.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for name in commands() {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn it_starts_at_once() {
+    let fastest = (0..20).map(|_| {
+        let begun = Instant::now();
+        assert_eq!(run(&["--version"]).status.code(), Some(0));
+        begun.elapsed()
+    });
+    // The fastest: others use this machine too.
+    let fastest = fastest.min().unwrap();
+    assert!(fastest < Duration::from_millis(20), "{fastest:?}");
+}
+
+#[test]
+fn a_misspelt_command_is_corrected() {
+    let output = run(&["chek"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("'check'"));
+    let help = run(&[]);
+    assert_eq!(help.status.code(), Some(2));
+}
+
+#[test]
+fn a_definition_is_drawn_without_a_database() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/deploy.yaml");
+    let printed = |arguments: &[&str]| {
+        let output = run(&[&["graph", example], arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(printed(&[]).starts_with("  ○ build\n"), "{}", printed(&[]));
+    assert!(printed(&["--format", "dot"]).starts_with("digraph workflow {"));
+    let svg = printed(&["--svg"]);
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert_eq!(svg.matches("<g>").count(), svg.matches("</g>").count());
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("drawn.svg");
+    assert_eq!(printed(&["--svg", "--output", &file.to_string_lossy()]), "");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), svg);
+}

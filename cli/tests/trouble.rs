@@ -1,0 +1,76 @@
+//! Servers that refuse, played by the test.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+/// Runs the program against a server that answers every connection with this error.
+fn refused(sqlstate: &str, message: &str) -> Output {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut answer = Vec::new();
+    for (field, text) in [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', sqlstate), (b'M', message)] {
+        answer.push(field);
+        answer.extend(text.as_bytes());
+        answer.push(0);
+    }
+    answer.push(0);
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut packet = [0; 4096];
+        // First a request for TLS, which this server does not have, then the start-up.
+        let read = client.read(&mut packet).unwrap();
+        if read == 8 {
+            client.write_all(b"N").unwrap();
+            assert!(client.read(&mut packet).unwrap() > 8);
+        }
+        client.write_all(b"E").unwrap();
+        client.write_all(&(answer.len() as u32 + 4).to_be_bytes()).unwrap();
+        client.write_all(&answer).unwrap();
+    });
+    let url = format!("postgres://me:secret@127.0.0.1:{port}/shop");
+    let output = Command::new(env!("CARGO_BIN_EXE_pg-workflow")).args(["list", "--url", &url]).output().unwrap();
+    server.join().unwrap();
+    output
+}
+
+#[test]
+fn a_wrong_password_is_told_with_its_remedy_and_without_the_password() {
+    let output = refused("28P01", "password authentication failed for user \"me\"");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(
+        told.contains("password authentication failed for user \"me\"\n  hint: set the user with PGUSER"),
+        "{told}"
+    );
+    assert!(!told.contains("secret"), "{told}");
+}
+
+#[test]
+fn a_server_that_is_shutting_down_can_not_be_used() {
+    let output = refused("57P03", "the database system is shutting down");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.ends_with("the database system is shutting down\n"), "{told}");
+}
+
+#[test]
+fn assistants_get_an_error_and_people_a_hint() {
+    let run = |input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pg-workflow"))
+            .arg("mcp")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    for input in ["", "list\n", "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"nonsense\"}\n"] {
+        let output = run(input);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{input}");
+        assert!(told.starts_with("error: the client did not send an initialize request\n  hint: "), "{told}");
+    }
+}

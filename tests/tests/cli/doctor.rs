@@ -1,0 +1,80 @@
+//! `doctor`, `install` and `top`.
+
+use crate::program::Program;
+use pg_workflow_tests::with_database;
+
+#[tokio::test]
+async fn a_healthy_database_has_nothing_to_mend() {
+    with_database(async |db| {
+        let program = Program::new(db, "healthy");
+        let told = program.good(&["doctor", "--deep"]).await;
+        assert!(told.lines().all(|line| line.starts_with('✓')), "{told}");
+        assert!(told.contains("has the privileges of worker, reader, operator, author"), "{told}");
+        assert!(program.json(&["doctor", "--json"]).await.as_array().unwrap().len() > 3);
+        assert!(program.good(&["top"]).await.contains("0 ready, 0 claimed, 0 workers"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_queue_without_workers_is_found() {
+    with_database(async |db| {
+        let program = Program::new(db, "queue");
+        program.file("pack/actions.yaml", "[shop.mail]");
+        program
+            .file("pack/it.yaml", "ref: shop.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a, action: shop.mail}]\n");
+        program.good(&["apply", &program.folder.join("pack").to_string_lossy()]).await;
+        // Started an hour ago.
+        let mut session = db.connect().await;
+        sqlx::query("SELECT set_config('pg_workflow.test_now', (now() - interval '1 hour')::text, false)")
+            .execute(&mut session)
+            .await
+            .unwrap();
+        sqlx::query("SELECT workflow_start('shop.it')").execute(&mut session).await.unwrap();
+        let output = program.run(&["doctor"]).await;
+        let told = crate::program::printed(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("✗ shop.mail: 1 task waiting, the first for 1h00m: no worker has any of them"), "{told}");
+        assert!(told.contains("hint: run a worker for it: pg-workflow work --action shop.mail=COMMAND"), "{told}");
+        assert!(program.good(&["top", "--once"]).await.contains("shop.mail"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_without_the_extension_gets_it() {
+    with_database(async |db| {
+        let program = Program::new(db, "install");
+        db.run("DROP EXTENSION pg_workflow CASCADE").await;
+        let output = program.run(&["doctor"]).await;
+        let told = crate::program::printed(&output);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            told.contains("✗ the extension pg_workflow is not installed in this database; the server has version"),
+            "{told}"
+        );
+        let told = program.bad(1, &["list"]).await;
+        assert!(told.contains("hint: is the extension installed in this database"), "{told}");
+        let role = db.role().await;
+        let told = program.good(&["install", "--grant", &format!("{role}=worker")]).await;
+        assert!(told.starts_with("installed the extension, version "), "{told}");
+        assert!(program.good(&["install"]).await.starts_with("the extension is there already"));
+
+        // A role with few rights, and one with none.
+        let output = program.command(&["doctor"]).env("PGUSER", &role).output().await.unwrap();
+        let told = crate::program::printed(&output);
+        assert!(told.contains("✓ this role has the privileges of worker\n"), "{told}");
+        let stranger = db.role().await;
+        let output = program.command(&["doctor"]).env("PGUSER", &stranger).output().await.unwrap();
+        let told = crate::program::printed(&output);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            told.contains("✗ this role may not call any of the extension's functions\n  hint: as the owner"),
+            "{told}"
+        );
+        let output = program.command(&["start", "a.bc"]).env("PGUSER", &stranger).output().await.unwrap();
+        let told = crate::program::told(&output);
+        assert!(told.starts_with("error: permission denied") && told.contains("hint: "), "{told}");
+    })
+    .await;
+}

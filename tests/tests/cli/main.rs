@@ -1,0 +1,11 @@
+//! The program `pg-workflow` against a server.
+//!
+//! The program must have been built: `cargo build --release -p pg_workflow_cli`, which `make test` does.
+
+mod apply;
+mod control;
+mod doctor;
+mod mcp;
+mod program;
+mod trouble;
+mod work;

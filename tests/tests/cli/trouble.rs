@@ -1,0 +1,56 @@
+//! Databases that can't be used.
+
+use crate::program::{Program, command, told};
+use pg_workflow_tests::with_database;
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_status_3() {
+    let output = command(&["list"]).env("PGHOST", "127.0.0.1").env("PGPORT", "1").output().await.unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told = told(&output);
+    assert!(told.starts_with("error: database ") && told.contains("127.0.0.1, port 1: could not connect"), "{told}");
+    assert!(told.contains("\n  hint: is the server running?"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_not_waited_for() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let mut command = command(&["list"]);
+    command.env("PGHOST", "127.0.0.1").env("PGPORT", &port).env("PGCONNECT_TIMEOUT", "1");
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(told(&output).contains("the server did not respond"), "{}", told(&output));
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_and_a_url_that_is_none() {
+    with_database(async |db| {
+        let program = Program::new(db, "no_database");
+        let output = program.command(&["list"]).env("PGDATABASE", "no_such_database").output().await.unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        let told = told(&output);
+        assert!(told.contains("database \"no_such_database\" does not exist"), "{told}");
+        assert!(told.contains("hint: name the database with PGDATABASE"), "{told}");
+        let told = program.bad(2, &["list", "--url", "host=localhost"]).await;
+        assert!(told.starts_with("error: the database's URL can't be used: "), "{told}");
+        let told = program.bad(2, &["list", "--service", "none"]).await;
+        assert!(told.starts_with("error: there is no service none\n"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_file_names_the_database() {
+    with_database(async |db| {
+        let program = Program::new(db, "service");
+        let options = db.options();
+        let (host, port, user) = (options.get_host(), options.get_port(), options.get_username());
+        let text = format!("[shop]\nhost={host}\nport={port}\nuser={user}\ndbname={}\n", db.name);
+        let file = program.file("service.conf", &text);
+        let output = command(&["doctor"]).env("PGSERVICEFILE", &file).env("PGSERVICE", "shop").output().await.unwrap();
+        let printed = crate::program::printed(&output);
+        assert!(printed.contains(&format!("database {}", db.name)), "{printed}{}", told(&output));
+    })
+    .await;
+}
