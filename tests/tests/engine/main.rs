@@ -21,6 +21,7 @@ mod flow;
 mod foreign_key;
 mod generic_plan;
 mod grant;
+mod growth;
 mod hand_over;
 mod hostile;
 mod id_range;
