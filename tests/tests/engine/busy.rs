@@ -421,7 +421,8 @@ async fn the_event_of_a_pending_report_names_who_reported_it() {
         session.run("RESET ROLE").await;
         holder.run("COMMIT; SET pg_workflow.log_transitions = on").await;
         assert_eq!(holder.value::<i32>("SELECT workflow_tick()").await, 1);
-        let author = format!("SELECT author FROM workflow_list_events({id}) WHERE kind = 'completed' AND task = {}", a.task);
+        let author =
+            format!("SELECT author FROM workflow_list_events({id}) WHERE kind = 'completed' AND task = {}", a.task);
         assert_eq!(session.value::<String>(author).await, format!("w1 (role {role})"));
     })
     .await;

@@ -28,6 +28,7 @@ mod id_range;
 mod item_retry;
 mod items;
 mod json_protocol;
+mod killed_reporters;
 mod large_family;
 mod lease;
 mod lease_row;
