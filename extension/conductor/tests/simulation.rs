@@ -16,9 +16,12 @@ use std::sync::Arc;
 /// Number of schedules run for each workflow.
 const SCHEDULES_OF_ONE: u64 = 4;
 
+/// A workflow's number, its source and its graphs.
+type Compiled = (u64, String, [Arc<Graph>; 2]);
+
 thread_local! {
     /// The workflow that was compiled last, and its number; and the same with limits that keep all changes of variables apart.
-    static COMPILED: RefCell<Option<(u64, String, [Arc<Graph>; 2])>> = const { RefCell::new(None) };
+    static COMPILED: RefCell<Option<Compiled>> = const { RefCell::new(None) };
 }
 
 /// Returns the source of the workflow with this number, and its graphs.
