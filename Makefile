@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs check check-cancel advisories adr-index release-check package conformance simulate bank clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs check check-cancel advisories adr-index release-check package conformance simulate bank kill-reporters clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,15 @@ bank: ## orders whose workers are killed all the time, against an outside ledger
 	eval "$$(scripts/server env target/bank)" && export ORDERS=$${ORDERS:-200} \
 		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
 		cargo test --release -p pg_workflow_tests --test engine bank -- --nocapture
+	scripts/server remove target/bank
+
+kill-reporters: ## processes that report tasks of one graph and are killed all the time (ROUNDS=20)
+	@scripts/prepare 15
+	scripts/build 15
+	scripts/server create target/bank 15 "fsync = off" "shared_preload_libraries = ''"
+	eval "$$(scripts/server env target/bank)" && export ROUNDS=$${ROUNDS:-20} \
+		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
+		cargo test --release -p pg_workflow_tests --test engine killed_reporters
 	scripts/server remove target/bank
 
 clean: ## remove all that was built, and the servers under target/

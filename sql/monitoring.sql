@@ -139,12 +139,16 @@ FROM (
   SELECT 'workflow', w.due_at FROM workflow.workflow_execution AS w WHERE w.due_at <= (SELECT workflow.now()) AND w.version IS NOT NULL
   UNION ALL
   SELECT 'schedule', s.next_at FROM workflow.schedule AS s WHERE s.next_at <= (SELECT workflow.now())
+  UNION ALL
+  -- Every tick takes pending reports up; one that has waited for less than a second has seen none.
+  SELECT 'pending report', p.created + interval '1 second' FROM workflow.pending_report AS p
+  WHERE p.created <= (SELECT workflow.now()) - interval '1 second'
 ) AS o
 GROUP BY o.kind;
 COMMENT ON VIEW workflow.overdue_summary IS
   'Work that is due and that no workflow_tick has processed yet, one row per kind. If anything is late by more than moments, nobody is calling workflow_tick. Reads only what has a due time.';
 COMMENT ON COLUMN workflow.overdue_summary.kind IS
-  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start.';
+  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start; pending report: a completed task that its execution has yet to process, a second after it was reported.';
 COMMENT ON COLUMN workflow.overdue_summary.rows IS 'Number of rows that are due.';
 COMMENT ON COLUMN workflow.overdue_summary.oldest IS 'When the first of them became due.';
 COMMENT ON COLUMN workflow.overdue_summary.late IS 'Time since then.';

@@ -7,6 +7,7 @@
 --             └─< workflow_definition_version    ├─< workflow_task_execution   one row per task, one per item
 --                     ^ pinned by workflow_execution.version                     (execution: the child execution it called)
 --                                                ├─< signal                  sent to it, for tasks that wait
+--                                                ├─< branch_change           what its branches have published
 --                                                ├─< pending_report          its completed tasks that it has yet to process
 --                                                └─< event                   what happened to it, for people to read
 --   schedule    recurring starts             lease                           who holds which tasks, and until when
@@ -24,9 +25,11 @@
 -- * A task's row is the unit of work. It is claimable while `queue_at` is set, running while its `lease` is valid, and never
 --   updated again once finished. `queue_at`, `due_at`, `next_retry_at`, `held` and `timed_out` are the only indexed columns
 --   that change. Finishing a task changes none of them and remains a HOT update.
--- * While there is one branch, its variables are in `workflow_execution.variables`. Multiple branches keep their differences
---   in `workflow_execution.state`, the conductor's own memory. `state` is NULL for a single branch of plain steps without
---   variables, so a linear workflow that publishes nothing never writes its execution's row between start and end.
+-- * While there is one branch with few variables, they are in `workflow_execution.variables`. What several branches publish, or
+--   one with more variables than a row should hold, are rows of `branch_change` on top of them: an event writes what it adds,
+--   however much there is. workflow.readable shows both as one.
+-- * The conductor's own memory is `workflow_execution.state`. It is NULL for a single branch of plain steps without variables, so
+--   a linear workflow that publishes nothing never writes its execution's row between start and end.
 -- * A report of a completed task that finds its execution locked by somebody else doesn't wait: it ends the task's row and adds
 --   a row of `pending_report`. Whoever locks the execution next takes these rows up first: removes them, and lets the conductor
 --   process them with its own reports.
@@ -293,7 +296,7 @@ COMMENT ON COLUMN workflow.workflow_execution.failed_tasks IS 'Names of tasks th
 COMMENT ON COLUMN workflow.workflow_execution.skipped_tasks IS
   'Names of tasks whose condition was false; see current_tasks.';
 COMMENT ON COLUMN workflow.workflow_execution.variables IS
-  'The variables, with the changes of all branches merged in order.';
+  'The variables without what branches have published since they split (branch_change). Functions and workflow.readable return both, merged in order.';
 COMMENT ON COLUMN workflow.workflow_execution.task_graph IS
   'The graph, if it differs from the pinned version''s; NULL: it does not.';
 COMMENT ON COLUMN workflow.workflow_execution.status IS
@@ -461,7 +464,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.action_ref IS
   'The action that a worker must execute, or a workflow; NULL: a routing task, done by the engine, or a task that waits for a signal.';
 COMMENT ON COLUMN workflow.workflow_task_execution.signal IS 'The signal that it waits for; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.context IS
-  'The branches whose changes it sees, in order; NULL: the only branch.';
+  'The numbers of the changes (branch_change) that it sees, in order, the last plus -2147483648 if nobody else sees it; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.input IS 'The rendered input of the action.';
 COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'The result that the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'The error that the worker reported.';
@@ -515,11 +518,35 @@ COMMENT ON COLUMN workflow.signal.error IS 'The error of the task that waited, w
 COMMENT ON COLUMN workflow.signal.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.signal.updated IS 'When the row last changed.';
 
+CREATE TABLE workflow.branch_change (
+  part int NOT NULL,
+  workflow_execution bigint NOT NULL,
+  change int NOT NULL,
+  place int NOT NULL,
+  name text,
+  value jsonb,
+  sees int[],
+  PRIMARY KEY (part, workflow_execution, change, place),
+  CONSTRAINT branch_change_entry_check CHECK ((name IS NULL) = (value IS NULL) AND (name IS NULL) <> (sees IS NULL)),
+  CONSTRAINT branch_change_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
+    REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
+);
+COMMENT ON TABLE workflow.branch_change IS
+  'What branches of a workflow execution have published, on top of workflow_execution.variables. A task sees the changes in its context, in order; a change holds variables, or the contexts that have met at a join.';
+COMMENT ON COLUMN workflow.branch_change.part IS 'The part of the workflow execution.';
+COMMENT ON COLUMN workflow.branch_change.workflow_execution IS 'The workflow execution.';
+COMMENT ON COLUMN workflow.branch_change.change IS 'Number of the change.';
+COMMENT ON COLUMN workflow.branch_change.place IS 'Place of the entry in the order of publishing.';
+COMMENT ON COLUMN workflow.branch_change.name IS 'The variable; NULL: the entry is what somebody saw who arrived at a join.';
+COMMENT ON COLUMN workflow.branch_change.value IS 'The variable''s value.';
+COMMENT ON COLUMN workflow.branch_change.sees IS 'Numbers of other changes that this one contains, in order.';
+
 CREATE TABLE workflow.pending_report (
   part int NOT NULL,
   workflow_execution bigint NOT NULL,
   task bigint NOT NULL,
   place bigint NOT NULL,
+  role text NOT NULL,
   created timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (part, workflow_execution, task),
   CONSTRAINT pending_report_workflow_execution_fkey FOREIGN KEY (part, workflow_execution)
@@ -531,6 +558,7 @@ COMMENT ON COLUMN workflow.pending_report.part IS 'The part of the task.';
 COMMENT ON COLUMN workflow.pending_report.workflow_execution IS 'The workflow execution that the task belongs to.';
 COMMENT ON COLUMN workflow.pending_report.task IS 'The completed task execution.';
 COMMENT ON COLUMN workflow.pending_report.place IS 'Its place in the order of completion: microseconds of the server''s clock when it was reported, plus its place in the call.';
+COMMENT ON COLUMN workflow.pending_report.role IS 'The role that reported it.';
 COMMENT ON COLUMN workflow.pending_report.created IS 'When it was reported.';
 
 CREATE TABLE workflow.event (
@@ -800,6 +828,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.execution_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.workflow_task_execution_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.branch_change', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.pending_report', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.signal', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.signal_id_seq', '');

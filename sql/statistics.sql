@@ -16,6 +16,8 @@ INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, task
 SELECT 0, n, (n + 4) / 5, format('t%s', n % 5), format('statistics.a%s', n % 5), 'completed', (n + 9) / 10,
   CASE WHEN n % 100 = 0 THEN now() - n * interval '1 second' END, CASE WHEN n % 100 = 50 THEN now() + n * interval '1 second' END
 FROM generate_series(1, 2000) AS n;
+INSERT INTO workflow.branch_change (part, workflow_execution, change, place, name, value)
+SELECT 0, (n + 4) / 5, n % 5 + 1, n % 5 + 1, format('v%s', n % 5), '1' FROM generate_series(1, 2000) AS n;
 INSERT INTO workflow.signal (part, id, execution, task, name)
 SELECT 0, n, n, n, format('s%s', n % 5) FROM generate_series(1, 400) AS n;
 INSERT INTO workflow.event (part, id, execution, task, kind)
@@ -24,9 +26,9 @@ INSERT INTO workflow.lease (part, id, token, worker, role, expires_from, until, 
 SELECT 0, n, n, format('w%s', n % 10), 'statistics', until, until, ARRAY[n]
 FROM generate_series(1, 400) AS n, CAST(now() + n * interval '1 second' AS timestamptz) AS until;
 
-ANALYZE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.pending_report, workflow.signal, workflow.event, workflow.lease;
+ANALYZE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.branch_change, workflow.pending_report, workflow.signal, workflow.event, workflow.lease;
 
-TRUNCATE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.pending_report, workflow.signal, workflow.event, workflow.lease;
+TRUNCATE workflow.execution, workflow.workflow_execution, workflow.workflow_task_execution, workflow.branch_change, workflow.pending_report, workflow.signal, workflow.event, workflow.lease;
 DELETE FROM workflow.pack WHERE id = -1;
 
 -- Mark the size as unknown, rather than known to be zero: as if the table had never been analyzed.

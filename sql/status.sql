@@ -45,7 +45,7 @@ DECLARE
 BEGIN
   RETURN QUERY
   SELECT run.id, e.action_ref, run.status, workflow.is_end(e.status), run.paused, run.pause_reason, r.current_tasks,
-    r.completed_tasks, r.failed_tasks, r.skipped_tasks, workflow.closing_tasks(run), run.state #>> '{undo,phase}', e.config, run.variables, e.result,
+    r.completed_tasks, r.failed_tasks, r.skipped_tasks, workflow.closing_tasks(run), run.state #>> '{undo,phase}', e.config, r.variables, e.result,
     run.error_message, coalesce(run.errors, '[]'), e.idempotency_key, run.created, greatest(run.updated, e.updated)
   FROM workflow.execution e, workflow.readable(run) r
   WHERE e.part = run.part AND e.id = run.execution;
@@ -213,6 +213,11 @@ BEGIN
       WHERE t.part = w.part AND t.workflow_execution = w.id AND (NOT workflow.is_end(t.status) OR p.task IS NOT NULL)) AS l
     WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND l.live <> coalesce((w.state ->> 'live')::int, 1)
     UNION ALL
+    SELECT 'changes of branches belong to an execution that has a base for them', 'branch_change', c.workflow_execution, format('change %s', c.change)
+    FROM workflow.branch_change c
+    JOIN workflow.workflow_execution w ON w.part = c.part AND w.id = c.workflow_execution
+    WHERE (w.state ? 'base') IS NOT TRUE
+    UNION ALL
     SELECT 'a pending report is that of a completed task whose execution has not ended', 'pending_report', p.task,
       format('task %s is %s', coalesce(t.task_name, 'null'), coalesce(t.status::text, 'missing'))
     FROM workflow.pending_report p
@@ -353,6 +358,9 @@ BEGIN
       UNION ALL
       SELECT 'workflow_task_execution', t.id, 'execution', t.execution FROM workflow.workflow_task_execution t
       WHERE t.execution IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution e WHERE e.part = t.part AND e.id = t.execution)
+      UNION ALL
+      SELECT 'branch_change', c.workflow_execution, 'workflow_execution', c.workflow_execution FROM workflow.branch_change c
+      WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = c.part AND w.id = c.workflow_execution)
       UNION ALL
       SELECT 'pending_report', p.task, 'workflow_execution', p.workflow_execution FROM workflow.pending_report p
       WHERE NOT EXISTS (SELECT FROM workflow.workflow_execution w WHERE w.part = p.part AND w.id = p.workflow_execution)

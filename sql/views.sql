@@ -55,6 +55,11 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 DECLARE
   list record;
 BEGIN
+  IF run.state ? 'base' THEN
+    SELECT run.variables || coalesce(jsonb_object_agg(c.name, c.value ORDER BY c.place), '{}') INTO run.variables
+    FROM workflow.branch_change AS c
+    WHERE c.part = run.part AND c.workflow_execution = run.id AND c.name IS NOT NULL;
+  END IF;
   IF run.task_graph IS NULL THEN
     SELECT v.graph INTO run.task_graph FROM workflow.workflow_definition_version AS v WHERE v.id = run.version;
   END IF;
@@ -68,7 +73,7 @@ BEGIN
   RETURN run;
 END $$;
 COMMENT ON FUNCTION workflow.readable(workflow.workflow_execution) IS
-  'Returns a workflow execution in readable form: if the engine runs it, the task lists come from the task rows until it ends, and task_graph is the pinned version''s if the row has none of its own.';
+  'Returns a workflow execution in readable form: if the engine runs it, the task lists come from the task rows until it ends, task_graph is the pinned version''s if the row has none of its own, and variables include what branches have published.';
 REVOKE ALL ON FUNCTION workflow.readable(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE VIEW workflow.workflow_execution_summary WITH (security_invoker = true) AS

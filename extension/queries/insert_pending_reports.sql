@@ -1,6 +1,6 @@
 -- Leaves completed tasks to whoever locks their workflow executions next, in the order in which they were reported. That of calls is
 -- told by the server's clock, even where the engine's stands still, in a test.
-INSERT INTO workflow.pending_report (part, workflow_execution, task, place, created)
-SELECT (d.task >> 48)::int, d.run, d.task, c.microseconds + d.place, $3
+INSERT INTO workflow.pending_report (part, workflow_execution, task, place, role, created)
+SELECT (d.task >> 48)::int, d.run, d.task, c.microseconds + d.place, $4, $3
 FROM (SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint AS microseconds) AS c,
   ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) WITH ORDINALITY AS d(task, run, place)

@@ -1,11 +1,12 @@
 -- Writes events, in the order given: about rows by their id; about newly inserted rows, by name, route, visit and item; about
 -- tasks by name alone; about workflow executions. The reporting role ($13) is NULL if no worker reports: for a lost task, the event
--- names the role that the worker claimed as.
+-- names the role that the worker claimed as. What was pending has a role of its own ($14).
 WITH told AS MATERIALIZED (
   SELECT * FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::text[]),
       pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::int[]), pg_catalog.unnest($7::text[]),
-      pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::jsonb[]), pg_catalog.unnest($12::text[]))
-    WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, worker, place)),
+      pg_catalog.unnest($8::text[]), pg_catalog.unnest($9::jsonb[]), pg_catalog.unnest($12::text[]),
+      pg_catalog.unnest($14::text[]))
+    WITH ORDINALITY AS n(task, run, task_name, route, visit, task_index, kind, message, error, worker, role, place)),
 -- Read once: otherwise, looking up the rows of 10,000 items would read them 10,000 times.
 fresh AS MATERIALIZED (
   SELECT t.part, t.id, t.workflow_execution, t.task_name, t.route, t.visit, coalesce(t.task_index, -1) AS item, t.lease, t.attempt, t.label
@@ -24,7 +25,7 @@ known AS (
   WHERE n.task IS NULL)
 INSERT INTO workflow.event (part, id, execution, task, task_name, task_index, kind, message, author, detail, created, updated)
 SELECT (k.run >> 48)::int, (k.run >> 48) << 48 | $10 | pg_catalog.nextval('workflow.event_id_seq'), k.run, k.task, k.task_name, k.task_index, n.kind,
-  pg_catalog.left(coalesce(n.message, n.error ->> 'message', n.error #>> '{}'), 1000), workflow.author_of(coalesce(n.worker, l.worker), coalesce($13, l.role)), nullif(pg_catalog.jsonb_strip_nulls(k.detail), '{}'), $11, $11
+  pg_catalog.left(coalesce(n.message, n.error ->> 'message', n.error #>> '{}'), 1000), workflow.author_of(coalesce(n.worker, l.worker), coalesce(n.role, $13, l.role)), nullif(pg_catalog.jsonb_strip_nulls(k.detail), '{}'), $11, $11
 FROM known k
 JOIN told n ON n.place = k.place
 LEFT JOIN workflow.lease l ON l.part = k.part AND l.id = k.lease

@@ -101,6 +101,7 @@ pub fn limits() -> Limits {
         output_bytes: size(&MAX_OUTPUT_BYTES),
         context_bytes: size(&MAX_CONTEXT_BYTES),
         workflow_depth: size(&MAX_WORKFLOW_DEPTH),
+        ..Limits::default()
     }
 }
 

@@ -18,6 +18,7 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 mod batch;
+mod changes;
 mod events;
 mod executions;
 mod leases;
@@ -135,6 +136,7 @@ impl Batch {
         let worker = asking.as_deref().map(|asking| asking.worker.clone());
         let wake = notify::Wake::look(&self, client)?;
         self.write_rows(client, now)?;
+        self.write_changes(client)?;
         let mut withdrawn = std::mem::take(&mut self.withdrawn_tasks);
         self.insert(client, now, &mut withdrawn, None, handed)?;
         self.written.withdrawn = self.withdraw(client, now)?;

@@ -48,6 +48,8 @@ const LARGE: Limits = Limits {
     template_fuel: 1_000_000_000,
     output_bytes: 256 << 20,
     context_bytes: 256 << 20,
+    rewritten_bytes: 2000,
+    context_changes: 8,
     workflow_depth: 10,
 };
 

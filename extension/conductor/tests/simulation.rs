@@ -16,22 +16,27 @@ use std::sync::Arc;
 /// Number of schedules run for each workflow.
 const SCHEDULES_OF_ONE: u64 = 4;
 
+/// A workflow's number, its source and its graphs.
+type Compiled = (u64, String, [Arc<Graph>; 2]);
+
 thread_local! {
-    /// The workflow that was compiled last, and its number.
-    static COMPILED: RefCell<Option<(u64, String, Arc<Graph>)>> = const { RefCell::new(None) };
+    /// The workflow that was compiled last, and its number; and the same with limits that keep all changes of variables apart.
+    static COMPILED: RefCell<Option<Compiled>> = const { RefCell::new(None) };
 }
 
-/// Returns the source of the workflow with this number, and its graph.
-fn compiled(number: u64) -> (String, Arc<Graph>) {
+/// Returns the source of the workflow with this number, and its graphs.
+fn compiled(number: u64) -> (String, [Arc<Graph>; 2]) {
     COMPILED.with_borrow_mut(|last| match last {
-        Some((known, source, graph)) if *known == number => (source.clone(), graph.clone()),
+        Some((known, source, graphs)) if *known == number => (source.clone(), graphs.clone()),
         _ => {
             let source = workflow(&mut Chance::new(number)).to_string();
             let parsed = parse(&source, &Limits::default());
             let definition = parsed.valid().unwrap_or_else(|| panic!("{:?} in {source}", parsed.findings));
-            let graph = Arc::new(Graph::compile(definition, Limits::default()).expect("compiles"));
-            *last = Some((number, source.clone(), graph.clone()));
-            (source, graph)
+            let apart = Limits { rewritten_bytes: 0, context_changes: 1, ..Limits::default() };
+            let graphs = [Limits::default(), apart]
+                .map(|limits| Arc::new(Graph::compile(definition, limits).expect("compiles")));
+            *last = Some((number, source.clone(), graphs.clone()));
+            (source, graphs)
         }
     })
 }
@@ -39,14 +44,16 @@ fn compiled(number: u64) -> (String, Arc<Graph>) {
 /// An execution and what has happened to it.
 struct Play {
     ledger: Ledger,
+    /// The same execution where changes of variables are kept apart.
+    apart: Ledger,
     story: Vec<String>,
 }
 
 impl Play {
     fn begin(seed: u64) -> Play {
-        let (source, graph) = compiled(seed / SCHEDULES_OF_ONE);
-        let ledger = Ledger::start(graph, Data::from_pairs(Vec::<(String, Data)>::new()));
-        Play { ledger, story: vec![format!("SEED={seed}"), source] }
+        let (source, graphs) = compiled(seed / SCHEDULES_OF_ONE);
+        let [ledger, apart] = graphs.map(|graph| Ledger::start(graph, Data::from_pairs(Vec::<(String, Data)>::new())));
+        Play { ledger, apart, story: vec![format!("SEED={seed}"), source] }
     }
 
     /// Takes a step. A rejected step must change nothing; reports that arrive together must have the same effect as one
@@ -55,6 +62,7 @@ impl Play {
         self.story.push(format!("{:?}", self.named(&step)));
         let before = self.ledger.clone();
         let taken = step.take(&mut self.ledger);
+        assert_eq!(taken, step.take(&mut self.apart), "how variables are stored changes an answer: {:#?}", self.story);
         if taken.is_err() {
             self.assert_same(&before, "what was refused has changed something");
         }
@@ -78,6 +86,10 @@ impl Play {
     fn assert_sound(&self) {
         let broken = self.ledger.check();
         assert!(broken.is_empty(), "{broken:?} after {:#?}", self.story);
+        // What all branches have published is one view of the variables; who sees what is another, and the one that counts.
+        let (mut mine, mut theirs) = (look(&self.ledger), look(&self.apart));
+        (mine.1, theirs.1) = Default::default();
+        assert!(mine == theirs, "how variables are stored shows:\n{mine:#?}\n{theirs:#?}\nafter {:#?}", self.story);
     }
 
     fn assert_same(&self, other: &Ledger, what: &str) {
@@ -124,7 +136,7 @@ fn apart(mut ledger: Ledger, outcomes: &[Outcome]) -> Option<Ledger> {
 }
 
 /// Returns everything about a ledger that is visible from outside.
-fn look(ledger: &Ledger) -> (String, Vec<String>) {
+fn look(ledger: &Ledger) -> (String, String, Vec<String>) {
     let row = |row: &TaskRow| {
         let ended = matches!(row.status, RowStatus::Ended(_));
         let place = (ledger.name(row.key.node), row.key.route, row.key.visit, row.index);
@@ -140,15 +152,14 @@ fn look(ledger: &Ledger) -> (String, Vec<String>) {
     let mut rows: Vec<String> = ledger.rows.iter().map(row).collect();
     rows.sort();
     let whole = format!(
-        "{:?} paused {} over {} variables {:?} output {:?} signals {:?}",
+        "{:?} paused {} over {} output {:?} signals {:?}",
         ledger.status(),
         ledger.execution.paused,
         ledger.over,
-        ledger.variables,
         ledger.output,
         ledger.signals
     );
-    (whole, rows)
+    (whole, format!("{:?}", ledger.variables), rows)
 }
 
 fn play(seed: u64) -> Vec<String> {

@@ -141,3 +141,75 @@ fn the_variables_at_the_start_keep_to_the_bound_too() {
     failed(&ledger, "WF614: with variable b, the variables take 47 bytes, but at most 46 are allowed");
     assert!(ledger.over && ledger.rows.is_empty());
 }
+
+/// Branches that publish a variable of their own, and one that they share, and their join.
+fn wide(branches: usize) -> Ledger {
+    let task = |number| {
+        let name = if number % 2 == 0 { format!("first{number}") } else { format!("b{number}") };
+        let own = format!("{{publish: [{{v{number}: '{{{{ result() }}}}'}}, {{last: {number}}}]");
+        match number % 2 {
+            0 => format!(
+                "  - {{name: {name}, action: test.a, next: [{own}, do: b{number}}}]}}\n  - {{name: b{number}, action: test.a, on_success: join}}\n"
+            ),
+            _ => format!("  - {{name: {name}, action: test.a, next: [{own}, do: join}}]}}\n"),
+        }
+    };
+    let tasks: String = (0..branches).map(task).collect();
+    let join = "  - {name: join, join: all, action: test.a, input: {all: '{{ vars }}'}, next: [{publish: {after: 1}, do: end}]}
+  - {name: end, action: test.a, input: {all: '{{ vars }}'}}\n";
+    start(&format!("tasks:\n{tasks}{join}"), 1_000_000)
+}
+
+#[test]
+fn a_wide_join_sees_all_branches_in_the_order_of_their_arrival() {
+    let mut ledger = wide(40);
+    (0..20).map(|half| 2 * half).for_each(|number| complete(&mut ledger, &format!("first{number}"), "even"));
+    // Those with an odd number arrive as they publish, backwards; the others afterwards, the 7th last.
+    (0..20).rev().map(|half| 2 * half + 1).for_each(|number| complete(&mut ledger, &format!("b{number}"), "odd"));
+    let even = (0..20).map(|half| 2 * half).filter(|number| *number != 14).chain([14]);
+    even.for_each(|number| complete(&mut ledger, &format!("b{number}"), "ignored"));
+    let seen: serde_json::Value = serde_json::from_str(&input(&ledger, "join")).unwrap();
+    assert_eq!(seen["all"]["last"], 14);
+    for number in 0..40 {
+        assert_eq!(seen["all"][format!("v{number}")], if number % 2 == 0 { "even" } else { "odd" });
+    }
+    // What was joined becomes the variables again.
+    complete(&mut ledger, "join", "");
+    let after: serde_json::Value = serde_json::from_str(&input(&ledger, "end")).unwrap();
+    assert_eq!((&after["all"]["last"], &after["all"]["after"]), (&14.into(), &1.into()));
+    assert_eq!(ledger.execution.state.base, None);
+}
+
+#[test]
+fn what_the_conductor_remembers_does_not_grow_with_what_branches_publish() {
+    let size = |branches: usize| {
+        let mut ledger = wide(branches);
+        (0..branches / 2).for_each(|half| complete(&mut ledger, &format!("first{}", 2 * half), "even"));
+        (1..branches / 2).for_each(|half| complete(&mut ledger, &format!("b{}", 2 * half + 1), "odd"));
+        conductor::json::to_text(&ledger.execution.state).expect("it can be written").len()
+    };
+    // One bit for each of 600 tasks, in words of 32.
+    let (few, many) = (size(20), size(400));
+    assert!(many < few + 600 / 32 * 12, "{few} {many}");
+}
+
+#[test]
+fn a_large_variable_is_not_rewritten_when_another_changes() {
+    let mut ledger = start(
+        "vars: [{n: 0}]
+tasks:
+  - {name: a, action: test.a, publish: [{text: '{{ result() }}'}], on_success: b}
+  - {name: b, action: test.a, publish: [{n: 1}], on_success: c}
+  - {name: c, action: test.a, publish: [{n: 2}], on_success: d}
+  - {name: d, action: test.a, input: {n: '{{ vars.n }}', bytes: '{{ vars.text | length }}'}}
+",
+        1_000_000,
+    );
+    complete(&mut ledger, "a", &text(100_000));
+    for task in ["b", "c"] {
+        complete(&mut ledger, task, "");
+        assert!(ledger.execution.state.base.is_some(), "{task} has rewritten the variables");
+    }
+    assert_eq!(input(&ledger, "d"), r#"{"n":2,"bytes":100000}"#);
+    assert_eq!(json_text(ledger.variables.get_attr("n").as_ref().unwrap()), "2");
+}

@@ -198,14 +198,14 @@ fn load(
     }
     busy.retain(|run| !locked.ids.contains(run));
     let Locked { runs, with_pending, .. } = locked;
-    if reporter.is_worker() {
+    if let Reporter::Worker(role) = reporter {
         complete(client, now, outcomes)?;
         let is_known = |run: i64| runs.contains_key(&run) || busy.contains(&run);
         let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
         if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !is_known(run))) {
             return Err(Error::refused("WF616", "a task did not exist when the call began", "resend the report"));
         }
-        pending_reports::note(client, now, outcomes, &busy)?;
+        pending_reports::note(client, now, role, outcomes, &busy)?;
     }
     find_rows(client, now, outcomes)?;
     let pending = pending_reports::take(client, with_pending)?;

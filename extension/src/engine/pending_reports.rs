@@ -7,13 +7,15 @@
 //! one that whoever holds the lock could not see is taken up by the next report, claim or tick that finds the execution free.
 
 use crate::cache::claimed_tasks::Place;
-use crate::engine::report::{Answer, Outcome, Refusal, Row};
+use crate::engine::report::{Answer, Outcome, Refusal, Row, WorkerReport};
 use crate::error::Error;
+use crate::pg::caller;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::skip_ri_checks;
 use crate::pg::statements;
 use conductor::engine::state::TaskEnd;
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +42,7 @@ pub fn may_be_pending(outcomes: &[Outcome], places: &BTreeMap<i64, Place>) -> BT
 pub fn note(
     client: &SpiClient,
     now: TimestampWithTimeZone,
+    role: Oid,
     outcomes: &[Outcome],
     busy: &BTreeSet<i64>,
 ) -> Result<(), Error> {
@@ -52,7 +55,7 @@ pub fn note(
     }
     // Nobody removes the execution of a task that this transaction has ended.
     skip_ri_checks::known_to_hold(c"pending_report", &[c"workflow_execution"], || {
-        let arguments = [tasks.into(), runs.into(), now.into()];
+        let arguments = [tasks.into(), runs.into(), now.into(), caller::name_of(role).into()];
         statements::run(client, include_str!("../../queries/insert_pending_reports.sql"), &arguments)
     })?;
     Ok(())
@@ -70,7 +73,8 @@ pub fn take(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Outcome>, Error> {
         let completed = rows.get::<TimestampWithTimeZone>(16)?;
         let row = completed.map(|at| Row::read(&rows, at, "running".to_owned())).transpose()?;
         let (task, result, error) = (rows.get::<i64>(1)?, rows.get::<Jsonb>(17)?, rows.get::<Jsonb>(18)?);
-        taken.extend(row.map(|row| Outcome::pending(task, row, result, error)));
+        let (report, role) = (WorkerReport { task, result, error, ..WorkerReport::default() }, rows.get::<String>(19)?);
+        taken.extend(row.map(|row| Outcome::pending(report, row, role)));
     }
     Ok(taken)
 }

@@ -51,6 +51,8 @@ pub struct Outcome {
     pub completed: bool,
     /// Whether an earlier call has answered it, and left it pending.
     pub is_pending: bool,
+    /// The role that made that call.
+    pub role: Option<String>,
     /// If it has called an execution: whether that has completed something that it has not undone.
     pub undoable: Option<bool>,
 }
@@ -171,6 +173,7 @@ impl Outcome {
             row: None,
             completed: false,
             is_pending: false,
+            role: None,
             undoable: None,
         }
     }
@@ -192,15 +195,16 @@ impl Outcome {
             row: None,
             completed: false,
             is_pending: false,
+            role: None,
             undoable: report.undoable,
         }
     }
 
-    /// A report that an earlier call has left pending.
-    pub fn pending(task: Option<i64>, row: Row, result: Option<Jsonb>, error: Option<Jsonb>) -> Outcome {
+    /// Returns a report that an earlier call, by this role, has left pending.
+    pub fn pending(report: WorkerReport, row: Row, role: Option<String>) -> Outcome {
         let (lease, status) = (row.lease, Some(TaskEnd::Completed.name().to_owned()));
-        let report = WorkerReport { task, lease, status, result, error, ..WorkerReport::default() };
-        Outcome { row: Some(Rc::new(row)), completed: true, is_pending: true, ..Outcome::of_worker(report) }
+        let report = WorkerReport { lease, status, ..report };
+        Outcome { row: Some(Rc::new(row)), completed: true, is_pending: true, role, ..Outcome::of_worker(report) }
     }
 
     /// How it ended, if the report can be taken; what it is answered with, if the row alone says so.

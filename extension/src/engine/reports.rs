@@ -1,6 +1,7 @@
 //! Reports on their way to the conductor: judged by the rows of their tasks, and told in rounds.
 
 use crate::engine::advance::Advance;
+use crate::engine::branch_changes;
 use crate::engine::own_report::{OwnReport, Reporter};
 use crate::engine::pending_reports;
 use crate::engine::report::{Answer, Outcome, Refusal, find_rows};
@@ -21,6 +22,7 @@ use conductor::graph::read_set::Needs;
 use pgrx::spi::SpiClient;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A report that the conductor is to hear of.
 pub struct Taken<'o> {
@@ -137,9 +139,12 @@ pub fn report_round<'t, 'o>(
     let unheard = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
     let mut current = Reports { tasks: unheard, ..Reports::default() };
     let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
+    let changed = wanted.iter().map(|(run, needs)| (*run, needs, open.get(&run.id).copied().unwrap_or_default()));
+    let mut changes = branch_changes::load(advance.client, changed)?;
     let inputs = undo_inputs(advance, open)?;
     let mut rest = BTreeMap::new();
-    for ((id, reports), facts) in open.iter().zip(facts) {
+    for ((id, reports), mut facts) in open.iter().zip(facts) {
+        facts.changes = Arc::new(changes.remove(id).unwrap_or_default());
         current.items = item_ends(reports);
         let answers = advance.conduct(*id, facts, &current, |conductor| {
             let all = conductor.knows_all();
@@ -168,6 +173,7 @@ pub fn report_round<'t, 'o>(
                         result: outcome.result,
                         error: answer.error.as_ref().and_then(Jsonb::new).or(outcome.error),
                         progress: outcome.progress,
+                        role: outcome.role.clone(),
                         written,
                     });
                 }

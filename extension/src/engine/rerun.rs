@@ -161,5 +161,5 @@ pub fn ended_tasks(client: &SpiClient, runs: &[&Run]) -> Result<HashMap<i64, Vec
 
 /// `{1,2}`
 fn context(text: &str) -> Vec<u32> {
-    text.trim_matches(['{', '}']).split(',').filter_map(|id| id.parse().ok()).collect()
+    text.trim_matches(['{', '}']).split(',').filter_map(|id| id.parse::<i32>().ok()).map(|id| id as u32).collect()
 }

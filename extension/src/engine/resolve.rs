@@ -112,7 +112,9 @@ impl Resolution<'_> {
         let row =
             statements::run(client, include_str!("../../queries/load_resolved.sql"), &[self.task.into()])?.first();
         let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
-        let Some(status) = row.get::<String>(1)? else { return Err(self.missing()) };
+        let Some(status) = row.get::<String>(1)? else {
+            return Err(self.refused("somebody is claiming or reporting it", "try again in a moment"));
+        };
         Ok(Row {
             status: if row.get::<bool>(9)? == Some(true) { "completed".to_owned() } else { status },
             held: row.get::<bool>(2)?.unwrap_or_default(),
@@ -152,7 +154,15 @@ impl Resolution<'_> {
             return Ok(false);
         }
         let (end, result) = (self.end, self.result);
-        advance.batch.end_task(EndedRow { id: self.task, end, result, error: None, progress: None, written: false });
+        advance.batch.end_task(EndedRow {
+            id: self.task,
+            end,
+            result,
+            error: None,
+            progress: None,
+            role: None,
+            written: false,
+        });
         let arguments = [self.task.into(), end.name().into(), self.reason.into(), now.into()];
         statements::run(client, include_str!("../../queries/log_resolve.sql"), &arguments)?;
         settle(&mut advance, None)?;
@@ -236,6 +246,7 @@ impl Resolution<'_> {
             result: self.result,
             error: None,
             progress: None,
+            role: None,
             written: false,
         });
         Ok(())

@@ -1,11 +1,13 @@
 //! An execution in the hands of one call: locked, loaded, conducted.
 
 use crate::cache::graphs;
+use crate::engine::branch_changes;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
+use conductor::engine::branches::KnownChanges;
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::Conductor;
 use conductor::engine::facts::{Facts, Missing, Outcome, Times};
@@ -62,7 +64,7 @@ pub struct Run {
     pub graph: Rc<Graph>,
     /// As it was before this call.
     pub before: Execution,
-    /// The variables as stored.
+    /// The variables as stored, without the changes of branches.
     pub variables: Option<Jsonb>,
     /// Added to each task's own.
     pub priority: i32,
@@ -89,8 +91,9 @@ impl Run {
         }))
     }
 
-    /// Lets events happen on loaded facts, and once more on more facts where some were missing: on what items have yielded,
-    /// which is wanted when the last of them ends; on all that there is.
+    /// Lets events happen on loaded facts, and once more on more facts where some were missing: on what all branches have
+    /// published, which is wanted when a join fires; on what items have yielded, which is wanted when the last of them ends; on
+    /// all that there is.
     pub fn conduct(
         &self,
         client: &SpiClient,
@@ -102,13 +105,20 @@ impl Run {
         if self.undoes_next() {
             facts.undoable = Some(self.undoable(client)?);
         }
+        if self.before.state.base.is_none() {
+            facts.changes = Arc::new(KnownChanges::all());
+        }
         let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
         events(&mut conductor);
         if let Some(done) = conductor.done() {
             return Ok(done);
         }
-        if facts.undoable.is_none() {
-            facts.undoable = Some(self.undoable(client)?);
+        if facts.undoable.is_none() || facts.variables.is_none() || self.before.state.base.is_some() {
+            if facts.undoable.is_none() {
+                facts.undoable = Some(self.undoable(client)?);
+            }
+            facts.variables = Some(facts.variables.unwrap_or_else(|| as_data(self.variables)));
+            facts.changes = Arc::new(branch_changes::load_all(client, self)?);
             let mut conductor = Conductor::new(&self.graph, &facts, self.before.clone());
             events(&mut conductor);
             if let Some(done) = conductor.done() {
@@ -184,6 +194,7 @@ impl Run {
         let needs = Needs {
             parameters: true,
             variables: true,
+            publishes: true,
             result: true,
             input: true,
             item: true,
@@ -193,6 +204,7 @@ impl Run {
         };
         let mut facts = load_facts(client, now, &[(self, needs)], &reports.tasks)?.pop().unwrap_or_default();
         facts.undoable = Some(self.undoable(client)?);
+        facts.changes = Arc::new(branch_changes::load_all(client, self)?);
         let rows = statements::run(client, ITEMS, &[DatumWithOid::from(self.id)])?;
         facts.items = self.items(rows, reports)?;
         Ok(facts)
@@ -277,7 +289,7 @@ pub fn load_facts(
     let mut errors = load_errors(client, wanted)?;
     let mut all = Vec::with_capacity(wanted.len());
     for (run, needs) in wanted {
-        let variables = if needs.variables { Some(as_data(run.variables)) } else { None };
+        let variables = (needs.variables || needs.publishes).then(|| as_data(run.variables));
         let mut found = tasks.remove(&run.id).unwrap_or_default();
         for name in &needs.tasks {
             found.entry(name.clone()).or_insert((i64::MIN, Data::UNDEFINED));
@@ -285,6 +297,7 @@ pub fn load_facts(
         all.push(Facts {
             parameters: if needs.parameters { parameters.get(&run.id).cloned() } else { None },
             variables,
+            changes: Arc::default(),
             tasks: Arc::new(found),
             all_tasks: needs.all_tasks,
             items: BTreeMap::new(),

@@ -180,6 +180,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
         let facts = Facts {
             parameters: Some(wanted[place].parameters.usable_data()),
             variables: Some(conductor::engine::variables::empty()),
+            changes: Arc::default(),
             tasks: Arc::default(),
             all_tasks: true,
             items: BTreeMap::new(),

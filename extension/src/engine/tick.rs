@@ -82,7 +82,8 @@ fn tick(look: &Look) -> Result<i32, Error> {
     Ok(done)
 }
 
-/// Makes the tasks of up to so many leases that have ended claimable again. Returns how many tasks these were.
+/// Makes the tasks of up to so many leases that have ended claimable again, or ends them as abandoned. Returns how many tasks
+/// these were.
 pub fn expire_leases(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -107,7 +108,7 @@ pub fn expire_leases(
     }
     let locked = lock_runs(client, lost.iter().map(|task| task.id).collect())?;
     lost.retain(|task| locked.contains(&task.run));
-    let mut freed = 0;
+    let mut done = 0;
     if !lost.is_empty() {
         let needless = needless(client, now, &lost)?;
         let lost: Vec<i64> = lost.into_iter().map(|task| task.id).collect();
@@ -121,8 +122,8 @@ pub fn expire_leases(
             free_slots(client, now, lost)?;
         }
         while counted.next().is_some() {
+            done += 1;
             if counted.get::<bool>(2)? == Some(true) {
-                freed += 1;
                 continue;
             }
             let (count, worker) = (counted.get::<i32>(3)?.unwrap_or_default(), counted.get::<String>(4)?);
@@ -137,7 +138,7 @@ pub fn expire_leases(
         end(client, now, abandoned.into_iter())?;
     }
     statements::run(client, include_str!("../../queries/delete_spent_leases.sql"), &arguments())?;
-    Ok(freed)
+    Ok(done)
 }
 
 /// A running task whose lease has ended.

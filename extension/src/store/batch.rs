@@ -3,6 +3,7 @@
 use super::{TaskRows, Written};
 use crate::engine::run::Run;
 use crate::pg::jsonb::Jsonb;
+use conductor::engine::branches::NewEntry;
 use conductor::engine::cause::Cause;
 use conductor::engine::commands::{Again, Changes, Hold, NewTask, NewUndo, Reach, Start};
 use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
@@ -23,6 +24,8 @@ pub struct EndedRow {
     pub error: Option<Jsonb>,
     /// Reported progress.
     pub progress: Option<Jsonb>,
+    /// The role that reported it, if that is not who writes this.
+    pub role: Option<String>,
     /// Whether the row has already been written.
     pub written: bool,
 }
@@ -163,6 +166,10 @@ pub struct Batch {
     pub(super) retried: Vec<RetriedRow>,
     pub(super) released: Vec<ReleasedItems>,
     pub(super) renewed: Vec<RenewedTask>,
+    /// Changes of branches that go, by execution, change and place; without a change: all of the execution.
+    pub(super) gone_changes: Vec<(i64, Option<(u32, u32)>)>,
+    /// What branches have published, by execution.
+    pub(super) published: Vec<(i64, NewEntry)>,
     /// What undoes tasks that have ended.
     pub(super) undos: Vec<NewUndo>,
     pub(super) withdraw: Vec<Withdrawal>,
@@ -220,6 +227,9 @@ impl Batch {
             });
         }
         self.fair_keys.extend(changes.fair_key.iter().map(|key| (run.id, key.clone())));
+        self.gone_changes.extend(changes.folded.then_some((run.id, None)));
+        self.gone_changes.extend(changes.replaced.iter().map(|entry| (run.id, Some(*entry))));
+        self.published.extend(changes.published.iter().map(|entry| (run.id, entry.clone())));
         self.undos.extend(changes.undos.iter().cloned());
         let items = changes.withdraw.items.iter().map(|key| (TaskRows::of_key(run, *key), false));
         let rest = changes.rest.iter().map(|rest| (TaskRows::of_rest(run, rest), true));

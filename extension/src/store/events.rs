@@ -27,6 +27,8 @@ struct Event {
     error: Option<Jsonb>,
     /// Its worker, if no lease records it yet.
     worker: Option<String>,
+    /// The role that reported it, if that is not who writes this.
+    role: Option<String>,
 }
 
 impl Batch {
@@ -66,6 +68,7 @@ impl Batch {
             now.into(),
             column(&events, |event| event.worker.clone()),
             role.map(caller::name_of).into(),
+            column(&events, |event| event.role.clone()),
         ];
         statements::run(client, include_str!("../../queries/log_events.sql"), &arguments)?;
         Ok(())
@@ -94,7 +97,12 @@ impl Batch {
     /// Adds all other events of tasks.
     fn add_steps(&self, events: &mut Vec<Event>, worker: Option<String>) {
         let ended = self.ended.iter().filter(|row| !row.end.is_failure());
-        events.extend(ended.map(|row| Event { kind: row.end.name(), task: Some(row.id), ..Event::default() }));
+        events.extend(ended.map(|row| Event {
+            kind: row.end.name(),
+            task: Some(row.id),
+            role: row.role.clone(),
+            ..Event::default()
+        }));
         let repeated = self.retried.iter().filter(|row| row.again.repeats);
         events.extend(repeated.map(|row| Event { kind: "repeating", task: Some(row.id), ..Event::default() }));
         for (run, tasks) in &self.written.withdrawn {

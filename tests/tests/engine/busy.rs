@@ -259,6 +259,8 @@ async fn why_says_who_has_locked_an_execution_and_check_what_nobody_has_processe
         session.at(61.0).await;
         let broken: Vec<(String, i64)> = session.rows("SELECT invariant, id FROM workflow_check() WHERE subject = 'pending_report'").await;
         assert_eq!(broken, [("a pending report is processed within a minute".to_owned(), a.task)]);
+        let overdue = "SELECT rows FROM workflow.overdue_summary WHERE kind = 'pending report'";
+        assert_eq!(session.value::<i64>(overdue).await, 1);
         session.run("SELECT workflow_tick()").await;
         assert_eq!(pending(&mut session).await, 0);
     })
@@ -400,6 +402,46 @@ async fn control_sees_the_end_that_was_pending_and_a_result_that_is_too_large_is
         let refused = session.refused(format!("SELECT workflow_pause({id})")).await;
         assert_eq!(refused.code().1, "WF611", "{refused:?}");
         session.run("SELECT workflow_tick()").await;
+        session.assert_ended(id, "completed", json!(null)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_event_of_a_pending_report_names_who_reported_it() {
+    with_database(async |db| {
+        let (mut session, mut holder) = (Session::new(db).await, Session::new(db).await);
+        let role = db.role().await;
+        session.run(format!("SELECT workflow_grant('{role}', 'worker')")).await;
+        let id = session.begin(THREE).await;
+        let [a, _, _] = session.claim_named(["each"; 3]).await;
+        hold(&mut holder, id).await;
+        session.run(format!("SET ROLE {role}")).await;
+        session.complete(&a, json!(null)).await;
+        session.run("RESET ROLE").await;
+        holder.run("COMMIT; SET pg_workflow.log_transitions = on").await;
+        assert_eq!(holder.value::<i32>("SELECT workflow_tick()").await, 1);
+        let author =
+            format!("SELECT author FROM workflow_list_events({id}) WHERE kind = 'completed' AND task = {}", a.task);
+        assert_eq!(session.value::<String>(author).await, format!("w1 (role {role})"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn resolving_does_not_wait_for_whoever_has_the_task() {
+    with_database(async |db| {
+        let (mut session, mut holder) = (Session::new(db).await, Session::new(db).await);
+        session.run("SET lock_timeout = '1s'").await;
+        let id = session.begin("tasks: [{name: a, action: demo.a}]").await;
+        let task: i64 = session.value("SELECT id FROM workflow.workflow_task_execution").await;
+        holder.run("BEGIN").await;
+        assert_eq!(holder.claim(1).await.len(), 1);
+        let refusal = session.refused(format!("SELECT workflow_resolve({task})")).await;
+        let message = format!("WF611: task {task} cannot be resolved: somebody is claiming or reporting it");
+        assert_eq!((refusal.sqlstate.as_str(), refusal.message), ("55000", message));
+        holder.run("ROLLBACK").await;
+        session.run(format!("SELECT workflow_resolve({task})")).await;
         session.assert_ended(id, "completed", json!(null)).await;
     })
     .await;

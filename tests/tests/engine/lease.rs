@@ -512,3 +512,18 @@ async fn progress_that_a_heartbeat_brings_is_handed_to_the_next_attempt() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_tick_counts_the_tasks_that_a_lost_lease_ends() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SET pg_workflow.max_lost_leases = 1").await;
+        let id = session.begin(ONE).await;
+        session.claim_named(["a"]).await;
+        session.at(31.0).await;
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
+        session.assert_ended(id, "failed", json!(null)).await;
+    })
+    .await;
+}

@@ -36,8 +36,7 @@ pub fn prepare(graph: &Graph, executions: u32) -> String {
 }
 
 /// Reports tasks as completed, and claims as many as a batch has, in one transaction, which is repeated after a deadlock.
-pub async fn turn(connection: &mut PgConnection, held: Vec<(i64, i64)>, batch: i32) -> Result<Vec<(i64, i64)>> {
-    let tasks: Vec<i64> = held.into_iter().map(|(task, _)| task).collect();
+pub async fn turn(connection: &mut PgConnection, tasks: Vec<i64>, batch: i32) -> Result<Vec<i64>> {
     loop {
         match try_turn(connection, &tasks, batch).await {
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01") => {}
@@ -46,7 +45,7 @@ pub async fn turn(connection: &mut PgConnection, held: Vec<(i64, i64)>, batch: i
     }
 }
 
-async fn try_turn(connection: &mut PgConnection, tasks: &[i64], batch: i32) -> sqlx::Result<Vec<(i64, i64)>> {
+async fn try_turn(connection: &mut PgConnection, tasks: &[i64], batch: i32) -> sqlx::Result<Vec<i64>> {
     let mut transaction = connection.begin().await?;
     if !tasks.is_empty() {
         // Targets are locked in order: two that count down the same ones would block each other.
@@ -61,5 +60,5 @@ async fn try_turn(connection: &mut PgConnection, tasks: &[i64], batch: i32) -> s
         WHERE id IN (SELECT id FROM node WHERE state = 0 AND waits = 0 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING id, payload";
     let rows = sqlx::query(claim).bind(batch).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(rows.iter().map(|row| (row.get(0), 0)).collect())
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -2,14 +2,16 @@
 //! README.md explains how to read the figures.
 
 mod by_hand;
+mod makespan;
 mod ours;
 mod run;
 mod shape;
+mod wfformat;
 
 use pg_workflow_bench::server::Server;
 use pg_workflow_bench::setting::{Settings, number, numbers};
 use run::Side;
-use shape::SHAPES;
+use shape::{Load, SHAPES};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ enum Error {
     Sql(#[from] sqlx::Error),
     #[error("the work of {0} was not all done")]
     Undone(String),
+    #[error("{0} is not an instance in WfFormat")]
+    Instance(String),
     #[error("the report can't be written: {0}")]
     Report(#[from] serde_json::Error),
 }
@@ -35,6 +39,10 @@ const BATCHES: &[u32] = &[1, 10, 100];
 /// Number of executions of a run, times the batch, but not more than 50 of them: that sessions begin and compile the graph is to be
 /// a small part of it.
 const EXECUTIONS: u32 = 5;
+/// Number of workers on tasks that take time.
+const TIMED_WORKERS: u32 = 32;
+/// The times of recorded instances are scaled so that an execution takes at least so many seconds.
+const SCALED_SECONDS: f64 = 3.0;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -77,12 +85,48 @@ async fn measure() -> Result<()> {
             }
         }
     }
+    rows.extend(measure_makespans(&server, settings.rounds, is_wanted).await?);
     let path = root.join("target/bench/graphs.json");
     let text = serde_json::to_string_pretty(&rows)?;
     let io = |source| pg_workflow_bench::Error::Io { what: path.display().to_string(), source };
     std::fs::write(&path, text).map_err(io)?;
     println!("{} rounds; the rows are in {}", settings.rounds, path.display());
     Ok(())
+}
+
+/// Compares how long an execution takes, where tasks take time, with the least that any scheduler could need.
+async fn measure_makespans(
+    server: &Server,
+    rounds: u32,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<serde_json::Value>> {
+    let workers = number("BENCH_TIMED_WORKERS", TIMED_WORKERS)?;
+    let mut loads: Vec<Load> = shape::timed().into_iter().filter(|load| is_wanted(&load.name)).collect();
+    if let Some(folder) = std::env::var_os("WFCOMMONS_DIR") {
+        for mut load in wfformat::read_all(Path::new(&folder))? {
+            let scale = SCALED_SECONDS / makespan::bound(&load, workers).max(f64::MIN_POSITIVE);
+            load.seconds.iter_mut().for_each(|seconds| *seconds *= scale.min(1.0));
+            loads.push(load);
+        }
+    }
+    let mut rows = Vec::new();
+    for load in &loads {
+        let mut taken = Vec::new();
+        for _ in 0..rounds {
+            taken.push(makespan::measure(server, load, workers).await?);
+        }
+        let (bound, taken) = (makespan::bound(load, workers), median(taken));
+        let (name, tasks) = (&load.name, load.graph.len());
+        println!(
+            "{name}, {tasks} tasks that take time, {workers} workers: {taken:.2} s, at least {bound:.2} s, {:.2} times that",
+            taken / bound
+        );
+        rows.push(
+            serde_json::json!({"shape": name, "tasks": tasks, "workers": workers, "bound": bound, "makespan": taken,
+            "over": (taken / bound * 100.0).round() / 100.0}),
+        );
+    }
+    Ok(rows)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

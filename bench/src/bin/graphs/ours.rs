@@ -25,19 +25,33 @@ pub fn prepare(graph: &Graph, executions: u32) -> String {
         yaml += &format!("  - {{name: t{task}, action: bench.step, input: {{n: {task}}}{join}{next}}}\n");
     }
     format!(
-        "CREATE EXTENSION pg_workflow; SELECT ref FROM workflow_register_action('bench.step');
+        "CREATE EXTENSION pg_workflow; ALTER DATABASE graphs SET pg_workflow.max_tasks = 10000; SET pg_workflow.max_tasks = 10000;
+         SELECT ref FROM workflow_register_action('bench.step');
          SELECT count(*) FROM workflow_define($yaml${yaml}$yaml$);
          SELECT count(workflow_start('bench.graph')) FROM generate_series(1, {executions})"
     )
 }
 
+/// A claimed task.
+pub struct Held {
+    task: i64,
+    lease: i64,
+    /// Its number in the graph.
+    pub node: usize,
+}
+
 /// Reports tasks as completed, and claims as many as a batch has.
-pub async fn turn(connection: &mut PgConnection, held: Vec<(i64, i64)>, batch: i32) -> Result<Vec<(i64, i64)>> {
-    let (tasks, leases): (Vec<i64>, Vec<i64>) = held.into_iter().unzip();
-    let sql = "SELECT task, lease_token FROM workflow_finish_and_claim('w', ARRAY(
+pub async fn turn(connection: &mut PgConnection, held: Vec<Held>, batch: i32) -> Result<Vec<Held>> {
+    let (tasks, leases): (Vec<i64>, Vec<i64>) = held.into_iter().map(|held| (held.task, held.lease)).unzip();
+    let sql = "SELECT task, lease_token, (input ->> 'n')::int FROM workflow_finish_and_claim('w', ARRAY(
           SELECT ROW(d.task, d.lease, 'completed', '{\"note\": \"pack and send it, carefully\"}', NULL, NULL, NULL, NULL, NULL)::workflow.outcome
           FROM unnest($1::bigint[], $2::bigint[]) AS d(task, lease)), $3)
         WHERE state = 'claimed'";
     let rows = sqlx::query(sql).bind(tasks).bind(leases).bind(batch).fetch_all(connection).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    let held = |row: &sqlx::postgres::PgRow| Held {
+        task: row.get(0),
+        lease: row.get(1),
+        node: usize::try_from(row.get::<i32, _>(2)).unwrap_or_default(),
+    };
+    Ok(rows.iter().map(held).collect())
 }

@@ -61,15 +61,15 @@ pub async fn speed(
 
 /// Reports and claims until nothing is left.
 async fn work(side: Side, mut connection: PgConnection, batch: i32) -> Result<()> {
-    let mut held = Vec::new();
+    let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
     loop {
-        let reported = held.len();
-        held = match side {
-            Side::Ours => ours::turn(&mut connection, held, batch).await?,
-            Side::ByHand => by_hand::turn(&mut connection, held, batch).await?,
-        };
+        let reported = ours.len() + by_hand.len();
+        match side {
+            Side::Ours => ours = ours::turn(&mut connection, ours, batch).await?,
+            Side::ByHand => by_hand = by_hand::turn(&mut connection, by_hand, batch).await?,
+        }
         // Whoever has reported asks again at once.
-        if held.is_empty() && reported == 0 {
+        if ours.len() + by_hand.len() + reported == 0 {
             let left = match side {
                 Side::Ours => ours::LEFT,
                 Side::ByHand => by_hand::LEFT,

@@ -3,17 +3,37 @@
 /// For each task, those that it waits for, which have lower numbers.
 pub type Graph = Vec<Vec<usize>>;
 
+/// A graph, and how long each of its tasks takes.
+pub struct Load {
+    /// What the report calls it.
+    pub name: String,
+    /// The graph.
+    pub graph: Graph,
+    /// Seconds for each task.
+    pub seconds: Vec<f64>,
+}
+
 /// Makes a graph.
 type Shape = fn() -> Graph;
+
+/// Returns the graphs whose tasks take time: each of them 50 ms.
+pub fn timed() -> Vec<Load> {
+    let graphs = [("wide1000", fan(1000)), ("montage", montage())];
+    graphs.map(|(name, graph)| Load { name: name.to_owned(), seconds: vec![0.05; graph.len()], graph }).into()
+}
 
 /// All shapes, by name.
 pub const SHAPES: [(&str, Shape); 4] = [("wide", wide), ("layered", layered), ("montage", montage), ("random", random)];
 
 /// One task, 900 that follow it, and one that waits for all of these.
 fn wide() -> Graph {
+    fan(900)
+}
+
+fn fan(width: usize) -> Graph {
     let mut graph = vec![vec![]];
-    graph.extend((0..900).map(|_| vec![0]));
-    graph.push((1..=900).collect());
+    graph.extend((0..width).map(|_| vec![0]));
+    graph.push((1..=width).collect());
     graph
 }
 

@@ -1,5 +1,6 @@
 //! What the conductor wants written: collected over all events of one execution in a batch, and written set-wise.
 
+use crate::engine::branches::NewEntry;
 use crate::engine::cause::Cause;
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
@@ -35,8 +36,14 @@ pub struct Changes {
     pub hold: Hold,
     /// Running tasks that are to be reported as `cancelled`: their workers' reports no longer count.
     pub void: Reach,
-    /// All variables, if they changed.
+    /// The variables that changes are on top of, if they are rewritten.
     pub variables: Option<Data>,
+    /// Whether the changes that were stored before have become part of the variables.
+    pub folded: bool,
+    /// Entries of changes that others replace, by change and place.
+    pub replaced: Vec<(u32, u32)>,
+    /// New entries of changes.
+    pub published: Vec<NewEntry>,
     /// Why the workflow fails, and what else goes wrong while it closes.
     pub causes: Vec<Cause>,
     /// How the execution ended, if it did.

@@ -5,6 +5,7 @@
 //! [`Changes`]. If a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
 //! processed again with all facts. This is safe because the conductor is pure.
 
+use crate::engine::branches::KnownChanges;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
 use crate::engine::facts::{EndedTasks, Facts, Missing, Moment, ONLY, Outcome, Times};
@@ -15,6 +16,7 @@ use crate::engine::variables;
 use crate::expression::opaque;
 use crate::expression::{self, Data};
 use crate::graph::{Graph, NodeId};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -120,7 +122,12 @@ pub struct Conductor<'a> {
     pub(crate) execution: Execution,
     pub(crate) changes: Changes,
     pub(crate) missing: Missing,
+    /// The variables that `known` is on top of.
     pub(crate) variables: Option<Data>,
+    /// What branches have published, as far as it was loaded or is new.
+    pub(crate) known: Arc<KnownChanges>,
+    /// What was seen last, and with which context.
+    pub(crate) seen: RefCell<Option<(Context, Data)>>,
     pub(crate) work: VecDeque<Work>,
     /// Tasks that ended in this batch, as expressions see them.
     pub(crate) ended: EndedTasks,
@@ -147,6 +154,8 @@ impl<'a> Conductor<'a> {
             changes: Changes::default(),
             missing: Missing::default(),
             variables: facts.variables.clone(),
+            known: facts.changes.clone(),
+            seen: RefCell::default(),
             work: VecDeque::new(),
             ended: Arc::default(),
             decided: BTreeMap::new(),
@@ -352,7 +361,7 @@ impl<'a> Conductor<'a> {
             Some(node) => {
                 self.execution.state.verdict = Some(verdict);
                 self.execution.state.live = 1;
-                let context = self.execution.state.ended.clone().unwrap_or_default();
+                let context = self.seen_at_end();
                 self.make_ready(node, 0, context, true);
                 true
             }
@@ -497,9 +506,5 @@ impl<'a> Conductor<'a> {
             }
         }
         self.changes.withdraw.tasks = self.changes.withdraw.tasks.max(Reach::Forward);
-    }
-
-    pub(crate) fn branch(&self, context: &[u32]) -> Option<Data> {
-        self.variables.as_ref().map(|variables| self.execution.state.variables(variables, context))
     }
 }

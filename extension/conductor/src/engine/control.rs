@@ -1,5 +1,6 @@
 //! What people do to an execution: pause, resume, cancel, time out, resolve.
 
+use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Hold, Reach};
 use crate::engine::conductor::{Conductor, Reported};
@@ -108,7 +109,7 @@ impl Conductor<'_> {
         if !is_numbered {
             self.note_undo(reported, &outcome);
         }
-        self.end_task(key, reported.context, outcome, reported.closing, reported.order);
+        self.end_task(key, &branches::shared(reported.context), outcome, reported.closing, reported.order);
         self.run();
         self.changes.causes.get(causes).cloned()
     }

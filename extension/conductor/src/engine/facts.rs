@@ -1,5 +1,6 @@
 //! What expressions read: the facts of an execution, as far as they were loaded.
 
+use crate::engine::branches::KnownChanges;
 use crate::engine::item_outcomes::{ItemOutcomes, ItemSummary, RowEnd};
 use crate::engine::state::{TaskEnd, TaskKey};
 use crate::engine::undo::Undoable;
@@ -27,6 +28,8 @@ pub struct Facts {
     pub parameters: Option<Data>,
     /// `workflow_execution.variables`.
     pub variables: Option<Data>,
+    /// What branches have published on top of them.
+    pub changes: Arc<KnownChanges>,
     /// Ended tasks by name, the newest of each name, as [`Outcome::value`] gives them; undefined for one that was looked
     /// up and has not ended.
     pub tasks: EndedTasks,

@@ -1,5 +1,6 @@
 //! Running tasks of an execution again that has ended without success.
 
+use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::RerunTask;
 use crate::engine::conductor::Conductor;
@@ -63,7 +64,8 @@ impl Conductor<'_> {
         (state.verdict, state.canceling_since, state.forced) = (None, None, false);
         state.live = 0;
         state.reruns += 1;
-        state.ended = state.ended.take().filter(|seen| !seen.is_empty());
+        state.ended = state.ended.take().map(|seen| branches::shared(&seen)).filter(|seen| !seen.is_empty());
+        state.shared = state.published;
         self.execution.status = Status::Running;
         self.changes.rerun = true;
         let named: Vec<&Rerun> = tasks.iter().filter(|task| !is_last(task.key.node)).collect();
@@ -120,13 +122,13 @@ impl Conductor<'_> {
         state.failures.retain(|key| *key != task.key);
         state.live += 1;
         if task.ended_at_once {
-            let (node, route, context) = (task.key.node, task.key.route, task.context.clone());
+            let (node, route, context) = (task.key.node, task.key.route, branches::shared(&task.context));
             return self.make_ready(node, route, context, false);
         }
         if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
             // All of its items keep their success: only what follows them is left to do.
             let outcome = self.item_outcome(task.key).unwrap_or_else(|| Outcome::of_unread_items(TaskEnd::Completed));
-            return self.end_task(task.key, &task.context, outcome, task.closing, task.order);
+            return self.end_task(task.key, &branches::shared(&task.context), outcome, task.closing, task.order);
         }
         let released = task.items.map(|(total, kept)| {
             let kept = if task.reset_items { 0 } else { kept };
@@ -134,7 +136,7 @@ impl Conductor<'_> {
             let released = if concurrency == 0 { open } else { concurrency.min(open) };
             state.items.push(Progress {
                 key: task.key,
-                context: task.context.clone(),
+                context: branches::shared(&task.context),
                 total,
                 released: kept + released,
                 ended: kept,

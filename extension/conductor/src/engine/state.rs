@@ -1,14 +1,12 @@
 //! What the conductor remembers of an execution between events.
 //!
 //! [`State`] is stored as `workflow_execution.state`. It is read and written with every event, so it holds nothing that
-//! grows with the number of finished tasks, except one bit per join. While a single branch without variables walks
-//! plain steps, it has its default value, which is stored as NULL.
+//! grows with the number of finished tasks, except one bit per join; what branches publish is stored apart. While a single
+//! branch without variables walks plain steps, it has its default value, which is stored as NULL.
 
 use crate::engine::commands::Reach;
 use crate::engine::facts::Moment;
 use crate::engine::undo::{Phase, Undoing};
-use crate::engine::variables::Changes;
-use crate::expression::Data;
 use crate::graph::NodeId;
 use crate::graph::node_set::NodeSet;
 use serde::{Deserialize, Serialize};
@@ -161,7 +159,8 @@ impl Default for Execution {
     }
 }
 
-/// The branch changes that a task sees, oldest first: numbers of [`Delta`]s.
+/// The changes that a task sees, oldest first: their numbers, of which the last is marked while nobody else sees that change
+/// (`branches.rs`).
 pub type Context = Vec<u32>;
 
 /// What the conductor remembers.
@@ -191,12 +190,21 @@ pub struct State {
     /// Bytes of all variables, including those of branches: updated as they change, never measured from scratch.
     #[serde(skip_serializing_if = "is_default")]
     pub bytes: u64,
-    /// The variables as they were when the branches split; none: `variables` itself.
+    /// Bytes of `variables` itself and of what the only branch has published, if there are changes on top of `variables`.
     #[serde(skip_serializing_if = "is_default")]
-    pub base: Option<Data>,
-    /// What branches have published since then.
+    pub base: Option<u64>,
+    /// The last number that was given to a change, or to an entry of one.
     #[serde(skip_serializing_if = "is_default")]
-    pub deltas: Vec<Delta>,
+    pub published: u32,
+    /// The change that everybody sees, before those of the context; none: the variables themselves are all that everybody sees.
+    #[serde(skip_serializing_if = "is_default")]
+    pub trunk: Option<u32>,
+    /// Up to which number changes are part of what everybody sees, or lost, so that contexts need not name them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub settled: u32,
+    /// Up to which number nobody adds to changes any more: a rerun may take up a context that others have gone on with.
+    #[serde(skip_serializing_if = "is_default")]
+    pub shared: u32,
     /// What the branches that have ended saw; none: no branch has ended.
     #[serde(skip_serializing_if = "is_default")]
     pub ended: Option<Context>,
@@ -246,7 +254,10 @@ impl Default for State {
             items: Vec::new(),
             bytes: 0,
             base: None,
-            deltas: Vec::new(),
+            published: 0,
+            trunk: None,
+            settled: 0,
+            shared: 0,
             ended: None,
             failures: Vec::new(),
             staged: Vec::new(),
@@ -345,19 +356,6 @@ pub struct Progress {
     /// Whether it still runs while the execution closes.
     #[serde(skip_serializing_if = "is_default")]
     pub closing: bool,
-}
-
-/// What one branch has published.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Delta {
-    /// Its number.
-    pub id: u32,
-    /// Variables and their values.
-    pub vars: Changes,
-    /// Whether only one branch sees it, which may then add to it.
-    #[serde(skip_serializing_if = "is_default")]
-    pub own: bool,
 }
 
 /// A task that would have started.

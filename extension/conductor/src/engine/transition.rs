@@ -1,5 +1,6 @@
 //! Continuing from a task that ended: every true transition fires, publishes and leads to its targets.
 
+use crate::engine::branches;
 use crate::engine::cause::{self, Cause};
 use crate::engine::commands::{Report, Row};
 use crate::engine::conductor::{Conductor, EndedTask, NextTask, Reported, Work};
@@ -107,10 +108,8 @@ impl<'a> Conductor<'a> {
 
     /// Ends a branch.
     pub(crate) fn stop_here(&mut self, context: &[u32]) {
-        let state = &mut self.execution.state;
-        state.share(context);
-        variables::join(state.ended.get_or_insert_default(), context);
-        state.live -= 1;
+        self.note_end(context);
+        self.execution.state.live -= 1;
     }
 
     /// Returns what the task itself publishes, and the transitions that fire with what they publish.
@@ -192,11 +191,7 @@ impl<'a> Conductor<'a> {
             return Ok(());
         };
         let bytes = match all.as_slice() {
-            [changes] if state.is_single() => match self.branch(context) {
-                Some(seen) => state.bytes_after(&seen, changes),
-                None => 0,
-            },
-            [changes] => state.bytes_beside(context, changes),
+            [changes] => self.bytes_after(context, changes),
             all => state.bytes + all.iter().map(|changes| variables::size(changes)).sum::<u64>(),
         };
         self.bound(bytes, Some(&self.graph.node(key.node).name), name)
@@ -233,15 +228,13 @@ impl<'a> Conductor<'a> {
         let mut leads_on: Vec<NextTask> = Vec::new();
         let mut ends: Vec<Context> = Vec::new();
         let alone = fired.len() <= 1;
-        if !alone {
-            // What one of the branches publishes, the others must not see.
-            self.execution.state.share(context);
-        }
+        // What one of several branches publishes, the others must not see.
+        let context = &if alone { context.clone() } else { branches::shared(context) };
         if fired.is_empty() {
-            ends.push(self.carry(context, &published, alone));
+            ends.push(self.publish(context, &published, alone));
         }
         for next in &fired {
-            let carried = self.carry(context, &next.changes, alone);
+            let carried = self.publish(context, &next.changes, alone);
             let beside_fail = next.targets.contains(&Target::Fail);
             let mut led = false;
             for target in next.targets {
@@ -249,7 +242,7 @@ impl<'a> Conductor<'a> {
                 led = true;
                 if self.graph.node(to).join.is_some() {
                     match arrivals.iter_mut().find(|(join, _)| *join == to) {
-                        Some((_, seen)) => variables::join(seen, &carried),
+                        Some((_, seen)) => *seen = branches::joined(seen, &carried),
                         None => arrivals.push((to, carried.clone())),
                     }
                 } else {
@@ -263,7 +256,7 @@ impl<'a> Conductor<'a> {
             }
         }
         if leads_on.len() + arrivals.len() + ends.len() > 1 {
-            leads_on.iter().for_each(|next| self.execution.state.share(&next.context));
+            leads_on.iter_mut().for_each(|next| next.context = branches::shared(&next.context));
         }
         if only_beside_fail {
             leads_on.retain(|next| next.beside_fail && self.starts(next));
@@ -278,9 +271,7 @@ impl<'a> Conductor<'a> {
             }
         }
         for context in ends {
-            let state = &mut self.execution.state;
-            state.share(&context);
-            variables::join(state.ended.get_or_insert_default(), &context);
+            self.note_end(&context);
         }
         self.execution.state.live -= 1;
     }
@@ -349,30 +340,6 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Returns the context after a transition's changes.
-    fn carry(&mut self, context: &Context, changes: &variables::Changes, alone: bool) -> Context {
-        let single = alone && self.execution.state.is_single();
-        if changes.is_empty() {
-            return context.clone();
-        }
-        let Some(variables) = self.variables.clone() else {
-            self.missing.note();
-            return context.clone();
-        };
-        if single {
-            let seen = self.execution.state.variables(&variables, context);
-            let merged = self.execution.state.publish_alone(&seen, changes);
-            self.variables = Some(merged.clone());
-            self.changes.variables = Some(merged);
-            return Context::new();
-        }
-        let carried = self.execution.state.publish(&variables, context, changes);
-        let merged = variables::overlaid(&variables, changes);
-        self.variables = Some(merged.clone());
-        self.changes.variables = Some(merged);
-        carried
-    }
-
     /// Processes the arrival of an inbound task at a join.
     fn arrive(&mut self, node: NodeId, ended: &EndedTask, context: Context) {
         let (from, after_closing) = (ended.key, ended.closing);
@@ -380,7 +347,6 @@ impl<'a> Conductor<'a> {
         let inbound = self.graph.inbound(node);
         let repeats = self.graph.node(node).repeats;
         let state = &mut self.execution.state;
-        state.share(&context);
         if !repeats && state.has_fired(node, from.route) {
             return;
         }
@@ -394,11 +360,15 @@ impl<'a> Conductor<'a> {
         let arrived = join.tasks.len();
         let fires = !join.fired && arrived >= needed;
         if !join.fired {
-            variables::join(&mut join.context, &context);
+            let before = std::mem::take(&mut join.context);
+            let met = self.met(before, &context);
+            self.execution.state.joins[place].context = met;
         }
+        let state = &mut self.execution.state;
         if fires {
+            let join = &mut state.joins[place];
             join.fired = true;
-            let context = std::mem::take(&mut join.context);
+            let context = branches::shared(&std::mem::take(&mut join.context));
             state.live += 1;
             if !repeats {
                 state.joins.remove(place);

@@ -4,6 +4,7 @@
 //! is left to do but `finally`, these calls become tasks, highest number first: one after the other, or all at once. They
 //! are taken up a limited number at a time, so that neither a step nor the state grows with what was completed.
 
+use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, NewUndo, RerunTask, Start};
 use crate::engine::conductor::{Conductor, EndedTask, Reported};
@@ -145,7 +146,7 @@ impl Conductor<'_> {
     fn number_undo(&mut self, reported: &Reported, call: Data) {
         let Some(node) = self.graph.node(reported.key.node).undo.as_ref().map(|undo| undo.node) else { return };
         self.execution.state.undos += 1;
-        let (row, number, context) = (reported.order, self.execution.state.undos, reported.context.to_vec());
+        let (row, number, context) = (reported.order, self.execution.state.undos, branches::shared(reported.context));
         self.changes.undos.push(NewUndo { row, number, call: call.clone() });
         // What force has voided is known only now.
         if let Some(undo) = self.execution.state.undo.as_mut().filter(|undo| undo.phase == Phase::Stopped) {
@@ -262,7 +263,7 @@ impl Conductor<'_> {
             max_retries: number("retries").map_or(0, |count| count.clamp(0.0, f64::from(i32::MAX)) as i32),
             priority: node.priority,
             undoes: Some(undoable.row),
-            ..NewTask::closing(key, undoable.context.clone())
+            ..NewTask::closing(key, branches::shared(&undoable.context))
         });
         true
     }
@@ -270,7 +271,7 @@ impl Conductor<'_> {
     fn end_undo_unstarted(&mut self, key: TaskKey, undoable: &Undoable, cause: Cause) {
         let (end, error) = (TaskEnd::Failed, Some(cause.as_error()));
         let outcome = Outcome { end, result: None, error, times: None, items: ItemOutcomes::None };
-        let (context, refusal) = (undoable.context.clone(), Some(cause));
+        let (context, refusal) = (branches::shared(&undoable.context), Some(cause));
         let place = self.changes.scheduled.len();
         self.end_without_work(EndedTask { key, context, outcome, end, closing: true, refusal, order: 0 });
         self.changes.scheduled[place].undoes = Some(undoable.row);

@@ -15,6 +15,8 @@ pub struct Needs {
     pub parameters: bool,
     /// The variables.
     pub variables: bool,
+    /// What its branch has published last, because it may publish more.
+    pub publishes: bool,
     /// The reported result or error.
     pub result: bool,
     /// The task's own input.
@@ -34,6 +36,7 @@ impl Needs {
     pub fn merge(&mut self, other: &Needs) {
         self.parameters |= other.parameters;
         self.variables |= other.variables;
+        self.publishes |= other.publishes;
         self.result |= other.result;
         self.input |= other.input;
         self.item |= other.item;
@@ -130,6 +133,7 @@ fn scheduling(node: &Node, programs: &Programs) -> Needs {
 fn finishing(node: &Node, programs: &Programs) -> Needs {
     let mut needs = Needs::default();
     needs.renderings(programs, node.publish.iter().map(|(_, value)| value));
+    needs.publishes = !node.publish.is_empty() || node.next.iter().any(|next| !next.publish.is_empty());
     for next in &node.next {
         needs.renderings(programs, next.publish.iter().map(|(_, value)| value));
         needs.renderings(programs, next.error.iter());

@@ -1,4 +1,4 @@
-//! Limits that keep a definition or an execution from harming the server. Each is a setting of the extension.
+//! Limits that keep a definition or an execution from harming the server. Most are settings of the extension.
 
 /// Limits, checked before any recursive code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Limits {
     pub output_bytes: usize,
     /// Bytes of all variables of an execution.
     pub context_bytes: usize,
+    /// Bytes of variables up to which a single branch rewrites all of them when it publishes.
+    pub rewritten_bytes: usize,
+    /// Changes in a context; more are put together as one.
+    pub context_changes: usize,
     /// Nesting depth of sub-workflows.
     pub workflow_depth: usize,
 }
@@ -37,6 +41,9 @@ impl Default for Limits {
             template_fuel: 1_000_000,
             output_bytes: 16 << 20,
             context_bytes: 16 << 20,
+            // About what a row holds without TOAST.
+            rewritten_bytes: 2000,
+            context_changes: 8,
             workflow_depth: 10,
         }
     }

@@ -1,6 +1,7 @@
 //! An execution in memory: the rows that the extension keeps in tables, for tests and for tools without a database. Its
 //! clock stands still until [`Ledger::wait`] advances it.
 
+use crate::engine::branches::{KnownChanges, NewEntry};
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Rest, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
@@ -9,6 +10,7 @@ use crate::engine::item_outcomes::RowEnd;
 use crate::engine::rerun::Rerun;
 use crate::engine::rest::not_needed;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
+use crate::engine::variables;
 use crate::expression::Data;
 use crate::graph::{Graph, NodeId};
 use crate::view::task_lists::TaskLists;
@@ -63,6 +65,10 @@ pub struct Ledger {
     pub signals: Vec<Signal>,
     /// The variables, with all branches merged.
     pub variables: Data,
+    /// The variables that `changes` are on top of.
+    base: Data,
+    /// What branches have published.
+    changes: Arc<KnownChanges>,
     /// Why it failed, and what else went wrong while it closed, with the time of each.
     pub errors: Vec<(f64, Cause)>,
     /// The output, once it has ended.
@@ -102,7 +108,9 @@ impl Ledger {
             execution: Execution::new(),
             rows: Vec::new(),
             signals: Vec::new(),
-            variables: crate::engine::variables::empty(),
+            variables: variables::empty(),
+            base: variables::empty(),
+            changes: Arc::new(KnownChanges::all()),
             errors: Vec::new(),
             output: None,
             over: false,
@@ -442,14 +450,27 @@ impl Ledger {
             let row = &mut self.rows[*row as usize];
             (row.undo, row.undo_number) = (Some(call.clone()), Some(*number));
         }
-        if let Some(variables) = &changes.variables {
-            self.variables = variables.clone();
-        }
+        self.update_variables(changes);
         self.errors.extend(changes.causes.iter().map(|cause| (self.now, cause.clone())));
         if let Some(end) = &changes.end {
             (self.output, self.known_lists) = (end.output.clone(), end.lists.clone());
             self.over = true;
         }
+    }
+
+    fn update_variables(&mut self, changes: &Changes) {
+        if let Some(variables) = &changes.variables {
+            self.base = variables.clone();
+        }
+        let known = Arc::make_mut(&mut self.changes);
+        if changes.folded {
+            *known = KnownChanges::all();
+        }
+        changes.replaced.iter().for_each(|(change, place)| known.remove(*change, *place));
+        for NewEntry { change, place, entry } in &changes.published {
+            known.add(*change, *place, entry.clone());
+        }
+        self.variables = variables::overlaid(&self.base, &known.published());
     }
 
     fn withdraw(&mut self, withdraw: &Withdraw, rest: &[Rest]) -> Vec<Withdrawn> {

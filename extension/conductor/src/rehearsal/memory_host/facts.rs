@@ -40,7 +40,8 @@ impl Ledger {
         }
         Facts {
             parameters: Some(self.parameters.clone()),
-            variables: Some(self.variables.clone()),
+            variables: Some(self.base.clone()),
+            changes: self.changes.clone(),
             tasks: Arc::new(tasks.into_iter().map(|(name, (place, value))| (name, (place as i64, value))).collect()),
             all_tasks: true,
             items,

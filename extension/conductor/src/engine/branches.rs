@@ -1,0 +1,380 @@
+//! What branches publish: numbered changes on top of `workflow_execution.variables`.
+//!
+//! Each entry of a change is a row of its own, so that an event writes what it adds, however many branches there are. A change
+//! holds variables, or the contexts that have met at a join: a join of many branches adds one entry with each arrival, and what
+//! follows it sees one change. What the only branch publishes, everybody sees: it rewrites the variables if they are few, and
+//! otherwise adds to one change, the trunk.
+
+use crate::engine::conductor::Conductor;
+use crate::engine::state::{Context, State};
+use crate::engine::variables::{self, Changes};
+use crate::expression::Data;
+use crate::interrupt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Marks the last change of a context: nobody else sees it, so whoever holds the context may add to it.
+const OWN: u32 = 1 << 31;
+
+/// One entry of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// A variable and its value.
+    Variable(String, Data),
+    /// What somebody saw who arrived at a join.
+    Sees(Context),
+}
+
+/// An entry to store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEntry {
+    /// The change.
+    pub change: u32,
+    /// Its place in the order of publishing.
+    pub place: u32,
+    /// What it holds.
+    pub entry: Entry,
+}
+
+/// The changes that were loaded.
+#[derive(Debug, Clone, Default)]
+pub struct KnownChanges {
+    /// By change and place.
+    entries: BTreeMap<u32, BTreeMap<u32, Entry>>,
+    /// The changes of which all entries are known.
+    whole: BTreeSet<u32>,
+    /// Whether there are no others, so that one that is not among them has become part of the variables.
+    all: bool,
+}
+
+impl KnownChanges {
+    /// Returns an empty set to which all changes will be added.
+    pub fn all() -> KnownChanges {
+        KnownChanges { all: true, ..KnownChanges::default() }
+    }
+
+    /// Notes that all entries of a change are known, or will be added.
+    pub fn know(&mut self, change: u32) {
+        self.whole.insert(change);
+    }
+
+    /// Adds an entry.
+    pub fn add(&mut self, change: u32, place: u32, entry: Entry) {
+        self.entries.entry(change).or_default().insert(place, entry);
+    }
+
+    /// Removes an entry.
+    pub fn remove(&mut self, change: u32, place: u32) {
+        if let Some(entries) = self.entries.get_mut(&change) {
+            entries.remove(&place);
+        }
+    }
+
+    /// Returns the variables that all branches together have published, in order.
+    pub fn published(&self) -> Changes {
+        let mut all: Vec<(u32, &String, &Data)> = Vec::new();
+        for (place, entry) in self.entries.values().flatten() {
+            if let Entry::Variable(name, value) = entry {
+                all.push((*place, name, value));
+            }
+        }
+        all.sort_by_key(|(place, ..)| *place);
+        all.into_iter().map(|(_, name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Returns the entries of a change; none: not all of them are known.
+    fn of(&self, change: u32) -> Option<&BTreeMap<u32, Entry>> {
+        static NOTHING: BTreeMap<u32, Entry> = BTreeMap::new();
+        let is_whole = self.all || self.whole.contains(&change);
+        is_whole.then(|| self.entries.get(&change).unwrap_or(&NOTHING))
+    }
+
+    /// Returns the variables that a context sees on top of the base; none: not all of its changes are known.
+    fn seen(&self, state: &State, context: &[u32]) -> Option<Changes> {
+        let mut seen = Seen::default();
+        if let Some(trunk) = state.trunk {
+            self.see(&mut seen, &[trunk], 0)?;
+        }
+        self.see(&mut seen, context, state.settled)?;
+        Some(seen.variables)
+    }
+
+    /// Adds what a context sees, apart from changes up to a number: they are part of what was added before, or lost.
+    fn see(&self, seen: &mut Seen, context: &[u32], settled: u32) -> Option<()> {
+        // What is to come, last first. The stack is explicit: joins can follow each other any number of times.
+        let mut open: Vec<Open> = context.iter().rev().map(|id| Open::Change(number_of(*id))).collect();
+        while let Some(next) = open.pop() {
+            interrupt::check();
+            match next {
+                Open::Entry(Entry::Variable(name, value)) => drop(seen.variables.insert(name.clone(), value.clone())),
+                Open::Entry(Entry::Sees(context)) => open.extend(context.iter().rev().copied().map(Open::Change)),
+                Open::Change(id) if id > settled && seen.changes.insert(id) => {
+                    open.extend(self.of(id)?.values().rev().map(Open::Entry));
+                }
+                Open::Change(_) => {}
+            }
+        }
+        Some(())
+    }
+}
+
+/// What a context sees, as far as it was worked out.
+#[derive(Default)]
+struct Seen {
+    variables: Changes,
+    changes: BTreeSet<u32>,
+}
+
+/// What is still to be looked at.
+enum Open<'k> {
+    Change(u32),
+    Entry(&'k Entry),
+}
+
+/// Returns the number of a change in a context.
+pub fn number_of(id: u32) -> u32 {
+    id & !OWN
+}
+
+/// Whether nobody else has the last change of a context.
+fn is_marked(context: &[u32]) -> bool {
+    context.last().is_some_and(|last| last & OWN != 0)
+}
+
+/// Returns the context for several to hold: none of them may add to its last change.
+pub(crate) fn shared(context: &[u32]) -> Context {
+    context.iter().copied().map(number_of).collect()
+}
+
+/// Returns the change that only the holder of this context adds to, to load it before the holder publishes.
+pub fn own_change(context: &[u32]) -> Option<u32> {
+    context.last().filter(|last| **last & OWN != 0).copied().map(number_of)
+}
+
+/// Returns what two contexts see: each change once, in order.
+pub(crate) fn joined(context: &[u32], other: &[u32]) -> Context {
+    let mut all = shared(context);
+    for id in shared(other) {
+        if !all.contains(&id) {
+            all.push(id);
+        }
+    }
+    all
+}
+
+impl State {
+    /// Returns a new number. Numbers never come again: a change that no longer exists has become part of the variables.
+    fn number(&mut self) -> u32 {
+        self.published += 1;
+        self.published
+    }
+
+    /// Returns the change that a branch with this context may add to.
+    fn own(&self, context: &[u32]) -> Option<u32> {
+        own_change(context).filter(|id| *id > self.shared)
+    }
+}
+
+impl Conductor<'_> {
+    /// Returns the variables that a branch sees; none: they were not loaded.
+    pub(crate) fn branch(&self, context: &[u32]) -> Option<Data> {
+        let base = self.variables.as_ref()?;
+        let state = &self.execution.state;
+        if context.is_empty() && state.trunk.is_none() {
+            return Some(base.clone());
+        }
+        let mut kept = self.seen.borrow_mut();
+        if let Some((_, vars)) = kept.as_ref().filter(|(of, _)| of.as_slice() == context) {
+            return Some(vars.clone());
+        }
+        let vars = variables::seen_through(base, &self.known.seen(state, context)?);
+        *kept = Some((context.to_vec(), vars.clone()));
+        Some(vars)
+    }
+
+    /// Returns the bytes of all variables after a branch has published, while no other branch follows from the same task.
+    pub(crate) fn bytes_after(&self, context: &[u32], changes: &Changes) -> u64 {
+        let state = &self.execution.state;
+        let replaced = |change| {
+            let replaced = self.replaced(change, changes);
+            replaced.map(|(_, bytes)| (state.bytes + variables::size(changes)).saturating_sub(bytes))
+        };
+        let bytes = match state.is_single() {
+            true if self.folds(context, changes) => self.branch(context).map(|seen| state.bytes_folded(&seen, changes)),
+            true => replaced(state.trunk),
+            false => replaced(state.own(context)),
+        };
+        bytes.unwrap_or_else(|| {
+            self.missing.note();
+            0
+        })
+    }
+
+    /// Publishes, and returns the context of what follows. `alone`: no other branch follows from the same task.
+    pub(crate) fn publish(&mut self, context: &[u32], changes: &Changes, alone: bool) -> Context {
+        if changes.is_empty() {
+            return context.to_vec();
+        }
+        let published = match alone && self.execution.state.is_single() {
+            true if self.folds(context, changes) => self.fold(context, changes),
+            true => self.settle(context, changes),
+            false => self.branch_off(context, changes),
+        };
+        published.unwrap_or_else(|| {
+            self.missing.note();
+            context.to_vec()
+        })
+    }
+
+    /// Returns what two contexts see, given that the first is that of a join, or of the branches that have ended.
+    pub(crate) fn met(&mut self, context: Context, other: &[u32]) -> Context {
+        let (known, other) = (shared(&context), shared(other));
+        if other.iter().all(|id| known.contains(id)) {
+            return context;
+        }
+        if known.is_empty() {
+            return other;
+        }
+        if let Some(all) = context.last().filter(|_| is_marked(&context)) {
+            self.record(number_of(*all), Entry::Sees(other));
+            return context;
+        }
+        let both = joined(&known, &other);
+        if both.len() <= self.graph.limits.context_changes {
+            return both;
+        }
+        let all = self.new_change();
+        self.record(all, Entry::Sees(known));
+        self.record(all, Entry::Sees(other));
+        vec![all | OWN]
+    }
+
+    /// Notes what a branch that has ended saw.
+    pub(crate) fn note_end(&mut self, context: &[u32]) {
+        let ended = self.execution.state.ended.take().unwrap_or_default();
+        let ended = self.met(ended, context);
+        self.execution.state.ended = Some(ended);
+    }
+
+    /// Returns what the branches saw that have ended. What ends from now on, it does not see.
+    pub(crate) fn seen_at_end(&mut self) -> Context {
+        let ended = self.execution.state.ended.as_mut();
+        ended
+            .map(|ended| {
+                *ended = shared(ended);
+                ended.clone()
+            })
+            .unwrap_or_default()
+    }
+
+    /// Whether the only branch rewrites all variables: they are few, or the changes are more than what they change, so that this
+    /// costs no more in total than publishing them did. Otherwise large variables stay where they are.
+    fn folds(&self, context: &[u32], changes: &Changes) -> bool {
+        let (limits, state) = (&self.graph.limits, &self.execution.state);
+        let after = state.bytes + variables::size(changes);
+        let outgrown = state.base.is_some_and(|base| state.bytes > 2 * base);
+        after <= limits.rewritten_bytes as u64
+            || after > limits.context_bytes as u64
+            || limits.rewritten_bytes > 0 && outgrown && !context.is_empty()
+    }
+
+    /// Rewrites the variables as the only branch sees them, and forgets all changes.
+    fn fold(&mut self, context: &[u32], changes: &Changes) -> Option<Context> {
+        let seen = self.branch(context)?;
+        let state = &mut self.execution.state;
+        state.bytes = state.bytes_folded(&seen, changes);
+        self.changes.folded |= state.base.take().is_some();
+        (state.trunk, state.settled) = (None, state.published);
+        let variables = variables::overlaid(&seen, changes);
+        self.changes.variables = Some(variables.clone());
+        self.changes.published.clear();
+        self.changes.replaced.clear();
+        (self.variables, self.known) = (Some(variables), Arc::new(KnownChanges::all()));
+        self.seen.take();
+        Some(Context::new())
+    }
+
+    /// Adds what the only branch sees and publishes to the change that everybody sees, as if the variables were rewritten.
+    fn settle(&mut self, context: &[u32], changes: &Changes) -> Option<Context> {
+        let replaced = self.replaced(self.execution.state.trunk, changes)?;
+        let trunk = self.execution.state.trunk.unwrap_or_else(|| self.new_change());
+        let state = &mut self.execution.state;
+        let context: Context = shared(context).into_iter().filter(|id| *id > state.settled).collect();
+        (state.trunk, state.settled) = (Some(trunk), state.published);
+        if !context.is_empty() {
+            self.record(trunk, Entry::Sees(context));
+        }
+        let before = self.execution.state.bytes;
+        self.put(trunk, changes, replaced);
+        // What it adds itself, as opposed to what joins have brought, is as good as part of the variables.
+        let state = &mut self.execution.state;
+        state.base = state.base.map(|base| (base + state.bytes).saturating_sub(before));
+        Some(Context::new())
+    }
+
+    /// Adds to the branch's own change, or a change to its context.
+    fn branch_off(&mut self, context: &[u32], changes: &Changes) -> Option<Context> {
+        let own = self.execution.state.own(context);
+        let replaced = self.replaced(own, changes)?;
+        if let Some(own) = own {
+            self.put(own, changes, replaced);
+            return Some(context.to_vec());
+        }
+        let mut context = shared(context);
+        if context.len() >= self.graph.limits.context_changes {
+            let all = self.new_change();
+            self.record(all, Entry::Sees(context));
+            context = vec![all];
+        }
+        let change = self.new_change();
+        self.put(change, changes, replaced);
+        context.push(change | OWN);
+        Some(context)
+    }
+
+    /// Adds variables to a change, in place of those at some places, which take some bytes.
+    fn put(&mut self, change: u32, changes: &Changes, (places, bytes): (Vec<u32>, u64)) {
+        let state = &mut self.execution.state;
+        state.base.get_or_insert(state.bytes);
+        state.bytes = (state.bytes + variables::size(changes)).saturating_sub(bytes);
+        for place in places {
+            Arc::make_mut(&mut self.known).remove(change, place);
+            match self.changes.published.iter().position(|entry| entry.place == place) {
+                Some(position) => drop(self.changes.published.remove(position)),
+                None => self.changes.replaced.push((change, place)),
+            }
+        }
+        for (name, value) in changes {
+            self.record(change, Entry::Variable(name.clone(), value.clone()));
+        }
+    }
+
+    fn new_change(&mut self) -> u32 {
+        let change = self.execution.state.number();
+        Arc::make_mut(&mut self.known).know(change);
+        change
+    }
+
+    fn record(&mut self, change: u32, entry: Entry) {
+        let place = self.execution.state.number();
+        Arc::make_mut(&mut self.known).add(change, place, entry.clone());
+        self.changes.published.push(NewEntry { change, place, entry });
+        self.seen.take();
+    }
+
+    /// Returns the places and the bytes of what changes replace in a change; none: that was not loaded.
+    fn replaced(&self, change: Option<u32>, changes: &Changes) -> Option<(Vec<u32>, u64)> {
+        let (mut places, mut bytes) = (Vec::new(), 0);
+        if let Some(change) = change {
+            for (place, entry) in self.known.of(change)? {
+                if let Entry::Variable(name, value) = entry
+                    && changes.contains_key(name)
+                {
+                    places.push(*place);
+                    bytes += variables::size_of(name, value);
+                }
+            }
+        }
+        Some((places, bytes))
+    }
+}
