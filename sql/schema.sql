@@ -244,9 +244,11 @@ CREATE TABLE workflow.workflow_execution (
   workflow_def bigint NOT NULL REFERENCES workflow.workflow_definition,
   priority int NOT NULL DEFAULT 0,
   paused boolean NOT NULL DEFAULT false,
+  had_failure boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
   version bigint,
   due_at timestamptz,
+  attributes jsonb,
   variables jsonb NOT NULL DEFAULT '{}',
   task_graph jsonb,
   status workflow.execution_status NOT NULL DEFAULT 'requested',
@@ -270,6 +272,14 @@ CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution 
 CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (due_at, id, part) WHERE due_at IS NOT NULL;
 CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id) WHERE propagate_after IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
+-- What workflow_search goes by. A success writes none of the indexed columns, so these indexes cost it nothing.
+CREATE INDEX workflow_execution_attributes_idx ON workflow.workflow_execution USING gin (attributes jsonb_path_ops)
+  WITH (gin_pending_list_limit = 256) WHERE attributes IS NOT NULL;
+CREATE INDEX workflow_execution_failure_idx ON workflow.workflow_execution (workflow_def, created, id) WHERE had_failure;
+-- The code of the first error: the engine's, or the code or type that the worker reported.
+CREATE INDEX workflow_execution_error_code_idx ON workflow.workflow_execution (workflow_def,
+  pg_catalog.left(coalesce(errors #>> '{0,code}', errors #>> '{0,error,code}', errors #>> '{0,error,type}'), 100), created, id)
+  WHERE errors IS NOT NULL;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
 COMMENT ON COLUMN workflow.workflow_execution.id IS 'Primary key: the id of its execution, so that there is one id for both.';
@@ -296,6 +306,10 @@ COMMENT ON COLUMN workflow.workflow_execution.propagate_after IS
   'The last child execution, in order of id, that was notified of this execution''s pause, resume or stop; workflow_tick notifies the remaining ones. NULL: all have been notified.';
 COMMENT ON COLUMN workflow.workflow_execution.due_in IS
   'What is left of its time limit while it is paused; NULL: its clock runs, or it has none.';
+COMMENT ON COLUMN workflow.workflow_execution.attributes IS
+  'By what people find it: an object, such as {"tenant": "acme"}; NULL: it has none.';
+COMMENT ON COLUMN workflow.workflow_execution.had_failure IS
+  'Whether it, or a task of it, has ever failed, timed out, been cancelled or abandoned. Never reset: an index finds those few by it.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS

@@ -7,6 +7,7 @@ pub mod diagram;
 pub mod heartbeat;
 pub mod rerun;
 pub mod resolve;
+pub mod search;
 pub mod start;
 pub mod test;
 pub mod work;

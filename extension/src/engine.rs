@@ -1,6 +1,7 @@
 //! Executions under lock: loaded, conducted, written, until nothing more follows.
 
 pub mod advance;
+pub mod attributes;
 pub mod control;
 pub mod family_lock;
 pub mod finish;

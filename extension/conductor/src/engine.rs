@@ -1,5 +1,6 @@
 //! The state machine: (graph, state, event) to (state, commands).
 
+pub mod attributes;
 pub mod cause;
 pub mod commands;
 pub mod conductor;

@@ -37,6 +37,8 @@ pub struct Changes {
     pub void: Reach,
     /// All variables, if they changed.
     pub variables: Option<Data>,
+    /// The attributes that the definition gives an execution that starts; none: it gives none.
+    pub attributes: Option<Data>,
     /// Why the workflow fails, and what else goes wrong while it closes.
     pub causes: Vec<Cause>,
     /// How the execution ended, if it did.

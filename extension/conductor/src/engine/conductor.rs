@@ -201,6 +201,7 @@ impl<'a> Conductor<'a> {
         if !self.graph.vars.is_empty() {
             self.changes.variables = Some(vars);
         }
+        self.set_attributes();
         if self.execution.status == Status::Running {
             for node in &self.graph.starts {
                 self.make_ready(*node, 0, Vec::new(), false);

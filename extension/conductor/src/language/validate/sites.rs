@@ -63,6 +63,10 @@ pub enum SiteValue<'d> {
 /// Visits all sites.
 pub fn visit<'d>(definition: &'d Definition, visit: &mut dyn FnMut(Site<'d>)) {
     assignments(&definition.vars, "vars", None, Phase::Start, &[], visit);
+    for (i, attribute) in definition.attributes.iter().enumerate() {
+        let (path, value) = (format!("attributes[{i}].value"), SiteValue::Any(&attribute.value));
+        visit(Site { path, value, task: None, phase: Phase::Start, set: vec![&definition.vars] });
+    }
     for (i, task) in definition.tasks.iter().enumerate() {
         self::task(task, i, visit);
     }
