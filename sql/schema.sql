@@ -10,6 +10,7 @@
 --                                                ├─< pending_report          its completed tasks that it has yet to process
 --                                                └─< event                   what happened to it, for people to read
 --   schedule    recurring starts             lease                           who holds which tasks, and until when
+--   bulk_job    what is done to many executions, step by step
 --
 -- * Every table that grows with work has `part` (0..1023) in all its keys. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part, and only start, claim and tick take a part as an argument. A lease's id and
@@ -65,6 +66,7 @@ CREATE SEQUENCE workflow.action_id_seq;
 CREATE SEQUENCE workflow.workflow_definition_id_seq;
 CREATE SEQUENCE workflow.workflow_definition_version_id_seq;
 CREATE SEQUENCE workflow.schedule_id_seq;
+CREATE SEQUENCE workflow.bulk_job_id_seq;
 -- A sequence number has 40 bits in an id; the node's bits begin above them.
 CREATE SEQUENCE workflow.execution_id_seq MAXVALUE 1099511627775;
 CREATE SEQUENCE workflow.workflow_task_execution_id_seq MAXVALUE 1099511627775;
@@ -634,6 +636,45 @@ COMMENT ON COLUMN workflow.schedule.last_error IS
 COMMENT ON COLUMN workflow.schedule.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.schedule.updated IS 'When the row last changed.';
 
+CREATE TABLE workflow.bulk_job (
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.bulk_job_id_seq'),
+  action text NOT NULL CONSTRAINT bulk_job_action_check CHECK (action IN ('pause', 'resume', 'cancel', 'rerun', 'signal', 'prune')),
+  filter jsonb NOT NULL,
+  arguments jsonb NOT NULL,
+  role regrole NOT NULL,
+  author text NOT NULL,
+  status text NOT NULL CONSTRAINT bulk_job_status_check CHECK (status IN ('running', 'stopped', 'completed', 'failed')),
+  reached text,
+  is_searched boolean NOT NULL DEFAULT false,
+  busy bigint[] NOT NULL DEFAULT '{}',
+  processed bigint NOT NULL DEFAULT 0,
+  refused bigint NOT NULL DEFAULT 0,
+  refusals jsonb NOT NULL DEFAULT '{}',
+  last_error text,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX bulk_job_running_idx ON workflow.bulk_job (updated, id) WHERE status = 'running';
+COMMENT ON TABLE workflow.bulk_job IS
+  'What workflow_apply does to all executions that match a filter, step by step at each workflow_tick. Only the owner can write it.';
+COMMENT ON COLUMN workflow.bulk_job.id IS 'Primary key.';
+COMMENT ON COLUMN workflow.bulk_job.action IS 'What is done to each: pause, resume, cancel, rerun, signal or prune.';
+COMMENT ON COLUMN workflow.bulk_job.filter IS 'What executions must have, as an object of arguments of workflow_search.';
+COMMENT ON COLUMN workflow.bulk_job.arguments IS 'Further arguments of the action, as an object.';
+COMMENT ON COLUMN workflow.bulk_job.role IS 'The role that called workflow_apply. Each step has its privileges, and no others.';
+COMMENT ON COLUMN workflow.bulk_job.author IS 'Who called workflow_apply: the author of the events.';
+COMMENT ON COLUMN workflow.bulk_job.status IS
+  'running; stopped: by workflow_stop_bulk_job; completed: everything has been processed; failed: a step has failed, see last_error.';
+COMMENT ON COLUMN workflow.bulk_job.reached IS 'The cursor of the search; NULL: it has not begun.';
+COMMENT ON COLUMN workflow.bulk_job.is_searched IS 'Whether the search has found everything.';
+COMMENT ON COLUMN workflow.bulk_job.busy IS 'Executions that other sessions had locked: the next step tries them again.';
+COMMENT ON COLUMN workflow.bulk_job.processed IS 'Number of executions that the action was applied to.';
+COMMENT ON COLUMN workflow.bulk_job.refused IS 'Number of executions that refused the action.';
+COMMENT ON COLUMN workflow.bulk_job.refusals IS 'Number of refusals by code, each with the last one''s message: {"WF612": {"count": 3, "message": "…"}}.';
+COMMENT ON COLUMN workflow.bulk_job.last_error IS 'Why a step failed; NULL: none has.';
+COMMENT ON COLUMN workflow.bulk_job.created IS 'When the row was created. Executions started later are not processed.';
+COMMENT ON COLUMN workflow.bulk_job.updated IS 'When the row last changed: at the last step.';
+
 CREATE TABLE workflow.worker_parts (
   role regrole PRIMARY KEY,
   parts int[] NOT NULL CONSTRAINT worker_parts_parts_check CHECK (
@@ -669,4 +710,6 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.event_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.lease', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.schedule_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.bulk_job', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.bulk_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.worker_parts', '');

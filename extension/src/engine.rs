@@ -2,6 +2,7 @@
 
 pub mod advance;
 pub mod attributes;
+pub mod bulk;
 pub mod control;
 pub mod family_lock;
 pub mod finish;

@@ -24,6 +24,9 @@ const MOST_EXAMINED: usize = 10_000;
 /// Number of executions examined in order of creation before the index of attributes is asked.
 const EXAMINED_FIRST: usize = 1_000;
 
+/// The same where another index leads to the few executions that have had a failure.
+const FAILURES_EXAMINED_FIRST: usize = 5_000;
+
 /// Maximum number of executions with the wanted attributes that are taken from their index: with more, order of creation is quicker.
 const MOST_BY_ATTRIBUTES: usize = 10_000;
 
@@ -77,7 +80,7 @@ impl Search<'_, '_> {
         let mut asks_attributes = self.filter.attributes.is_some();
         let mut span = FIRST_SPAN;
         loop {
-            if asks_attributes && self.examined >= EXAMINED_FIRST {
+            if asks_attributes && self.examined >= self.filter.examined_first() {
                 asks_attributes = false;
                 if let Some(places) = self.by_attributes()? {
                     self.examine(places)?;
@@ -103,8 +106,9 @@ impl Search<'_, '_> {
     /// Returns the places in a span of time, newest first, and adjusts the next span. If a workflow has more than was taken of it, the
     /// span ends where that does: what is older has not been seen of all.
     fn span(&mut self, definitions: &[i64], from: TimestampWithTimeZone, span: &mut i64) -> Result<Vec<Place>, Error> {
-        let left = if self.filter.attributes.is_some() && self.examined < EXAMINED_FIRST {
-            EXAMINED_FIRST - self.examined
+        let first = self.filter.examined_first();
+        let left = if self.filter.attributes.is_some() && self.examined < first {
+            first - self.examined
         } else {
             MOST_EXAMINED - self.examined
         };
@@ -221,6 +225,11 @@ impl Filter {
         self.text.is_some()
             || self.has_failed_task == Some(true)
             || self.statuses.as_ref().is_some_and(|statuses| statuses.iter().all(is_failure))
+    }
+
+    /// Returns how many executions are examined before the index of attributes is asked.
+    fn examined_first(&self) -> usize {
+        if self.error_code.is_some() || self.wants_failure() { FAILURES_EXAMINED_FIRST } else { EXAMINED_FIRST }
     }
 
     /// Returns the place before all executions that can be found. What has ended by a certain time was created before.
