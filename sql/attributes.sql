@@ -2,7 +2,8 @@
 -- the definition, and from an execution that calls it; and they can be changed at any time, also after the end.
 
 CREATE FUNCTION workflow.check_attributes(attributes jsonb) RETURNS void
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_attributes_wrapper';
+LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_check_attributes_wrapper';
 COMMENT ON FUNCTION workflow.check_attributes(jsonb) IS
   'Raises WF613 if attributes are no object, WF614 if they are too large; null passes.';
 REVOKE ALL ON FUNCTION workflow.check_attributes(jsonb) FROM PUBLIC;

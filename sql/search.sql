@@ -9,6 +9,19 @@ CREATE TYPE workflow.found_execution AS (
 COMMENT ON TYPE workflow.found_execution IS
   'A row of workflow_search. A row whose execution is null says how far the search has got; every other column but cursor is null, too.';
 
+COMMENT ON COLUMN workflow.found_execution.execution IS 'The execution; NULL: the search has yet to go on from the cursor.';
+COMMENT ON COLUMN workflow.found_execution.workflow_ref IS 'Its workflow.';
+COMMENT ON COLUMN workflow.found_execution.status IS 'The verdict so far.';
+COMMENT ON COLUMN workflow.found_execution.ended IS 'Whether its last task has ended, too.';
+COMMENT ON COLUMN workflow.found_execution.paused IS 'Whether it is paused.';
+COMMENT ON COLUMN workflow.found_execution.error_code IS
+  'The code of its first error: the engine''s, or the code or type that a worker reported; truncated to 100 characters.';
+COMMENT ON COLUMN workflow.found_execution.error_message IS 'Why it failed.';
+COMMENT ON COLUMN workflow.found_execution.attributes IS 'Its attributes; NULL: it has none.';
+COMMENT ON COLUMN workflow.found_execution.created IS 'When it was created.';
+COMMENT ON COLUMN workflow.found_execution.ended_at IS 'When it ended; NULL: it has not.';
+COMMENT ON COLUMN workflow.found_execution.cursor IS 'Pass it as after to continue from here.';
+
 CREATE FUNCTION workflow.search(workflow_def bigint, statuses text[], attributes jsonb, created_from timestamptz,
   created_to timestamptz, ended_from timestamptz, ended_to timestamptz, error_code text, message text, has_failed_task boolean,
   max_rows int, after text)
