@@ -76,6 +76,7 @@ BEGIN
     END IF;
   END LOOP;
   BEGIN
+    PERFORM workflow.half_open('created', (filter ->> 'created')::tstzrange);
     -- The search itself says what else is wrong with the filter.
     PERFORM FROM workflow.search_by(filter, workflow.now(), 1, NULL);
   EXCEPTION WHEN data_exception THEN

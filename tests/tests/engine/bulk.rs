@@ -73,7 +73,8 @@ async fn a_signal_reaches_those_that_wait_for_it() {
         assert_eq!(answers[0].answer.as_deref(), Some("delivered"));
         assert_eq!(answers[1].code.as_deref(), Some("WF611"));
         assert!(answers[1].message.as_deref().unwrap().starts_with("WF611: "));
-        let result: serde_json::Value = session.value(format!("SELECT result FROM workflow_list_tasks({waiting})")).await;
+        let result: serde_json::Value =
+            session.value(format!("SELECT result FROM workflow_list_tasks({waiting})")).await;
         assert_eq!(result, json!({"x": 1}));
     })
     .await;

@@ -30,7 +30,10 @@ async fn a_job_is_done_in_steps_can_be_watched_stopped_and_resumed() {
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
         let listed = Engine::list_bulk_jobs(&db.pool, Page::default()).await.unwrap();
         let progress = &listed[0];
-        assert_eq!((progress.job, progress.action, progress.status), (job, BulkOperation::Rerun, BulkJobStatus::Running));
+        assert_eq!(
+            (progress.job, progress.action, progress.status),
+            (job, BulkOperation::Rerun, BulkJobStatus::Running)
+        );
         assert_eq!((progress.processed, progress.refused, progress.busy), (200, 0, 0));
         assert!(progress.reached.is_some());
         assert_eq!(Engine::stop_bulk_job(&db.pool, job).await.unwrap(), BulkJobStatus::Stopped);

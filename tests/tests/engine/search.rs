@@ -36,6 +36,8 @@ async fn fill(session: &mut Session, count: i32) {
 
 /// The executions that a search finds, and what it reads: rows fetched by indexes of the runs' table, and rows read without one.
 async fn search(session: &mut Session, arguments: &str) -> (Vec<Option<i64>>, i64, i64) {
+    // What the session has read before is not counted any more.
+    session.run("SELECT pg_stat_force_next_flush()").await;
     session.run("BEGIN").await;
     let found: Vec<(Option<i64>,)> = session.rows(format!("SELECT execution FROM workflow_search({arguments})")).await;
     let (by_index, without): (i64, i64) = session
@@ -65,7 +67,7 @@ const SEARCHES: [(&str, usize, i64); 16] = [
     ("'demo.w', error_code => 'declined'", 0, 200),
     ("attributes => '{\"tenant\": \"t1\"}', error_code => 'declined'", 5, 200),
     ("'demo.w', attributes => '{\"order\": 78}'", 1, 4000),
-    ("statuses => '{failed}', created => tstzrange('2026-01-02', NULL)", 22, 500),
+    ("statuses => '{failed}', created => tstzrange('2026-01-02', NULL)", 21, 500),
 ];
 
 #[tokio::test]
@@ -74,7 +76,11 @@ async fn each_filter_and_the_usual_pairs_go_by_an_index_at_every_call_of_a_sessi
         let mut session = Session::new(db).await;
         fill(&mut session, 30_000).await;
         // A plan for the empty table is not to be kept, and neither do the settings of somebody else matter.
-        for settings in ["SELECT", "ANALYZE workflow.workflow_execution, workflow.execution", "SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1000; SET enable_indexscan = on"] {
+        for settings in [
+            "SELECT",
+            "ANALYZE workflow.workflow_execution, workflow.execution",
+            "SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1000; SET enable_indexscan = on",
+        ] {
             session.run(settings).await;
             for _ in 0..4 {
                 for (arguments, count, most) in SEARCHES {
@@ -214,7 +220,15 @@ async fn a_search_with_arguments_that_make_no_sense_is_refused() {
             let refusal = session.refused(format!("SELECT * FROM workflow_search({arguments})")).await;
             assert_eq!(refusal.code(), (sqlstate, code), "{arguments}");
         }
-        for arguments in ["created => '[-infinity,infinity]'", "after => '9223372036854775807:1'", "after => '-9223372036854775808:1'", "text => ''", "error_code => ''", "attributes => '{}'", "statuses => '{NULL}'"] {
+        for arguments in [
+            "created => '[-infinity,infinity]'",
+            "after => '9223372036854775807:1'",
+            "after => '-9223372036854775808:1'",
+            "text => ''",
+            "error_code => ''",
+            "attributes => '{}'",
+            "statuses => '{NULL}'",
+        ] {
             session.run(format!("SELECT * FROM workflow_search({arguments})")).await;
         }
     })
