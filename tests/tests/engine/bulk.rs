@@ -159,3 +159,35 @@ async fn a_call_about_many_with_arguments_that_make_no_sense_is_refused() {
     })
     .await;
 }
+
+/// What comes later in the order of locks than something that the call holds must not be waited for.
+#[tokio::test]
+async fn a_called_execution_that_somebody_else_has_locked_is_left_to_the_next_tick() {
+    with_database(async |db| {
+        let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
+        session.define_as("demo.leaf", "tasks: [{name: x, action: demo.a}]").await;
+        session.define("tasks: [{name: l, action: demo.leaf}]").await;
+        let root = session.start().await;
+        let leaf: i64 = session.value(format!("SELECT id FROM workflow.execution WHERE parent = {root}")).await;
+        let paused = "SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM workflow.workflow_execution WHERE paused";
+        session.run("SET lock_timeout = '1s'").await;
+        for (call, then) in [("pause_many", vec![root, leaf]), ("resume_many", vec![])] {
+            let before: Vec<i64> = session.value(paused).await;
+            other.run("BEGIN").await;
+            other.run(format!("SELECT FROM workflow.workflow_execution WHERE id = {leaf} FOR NO KEY UPDATE")).await;
+            assert_eq!(answers(&mut session, &format!("{call}(ARRAY[{root}])")).await, ["running"]);
+            let now: Vec<i64> = session.value(paused).await;
+            assert_eq!(now.contains(&leaf), before.contains(&leaf), "{call} has not reached it yet");
+            other.run("ROLLBACK").await;
+            while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
+            assert_eq!(session.value::<Vec<i64>>(paused).await, then, "{call}");
+        }
+        other.run("BEGIN").await;
+        other.run(format!("SELECT FROM workflow.workflow_execution WHERE id = {leaf} FOR NO KEY UPDATE")).await;
+        answers(&mut session, &format!("cancel_many(ARRAY[{root}])")).await;
+        other.run("ROLLBACK").await;
+        while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
+        session.assert_ended(root, "cancelled", json!(null)).await;
+    })
+    .await;
+}
