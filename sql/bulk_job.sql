@@ -166,21 +166,22 @@ COMMENT ON FUNCTION pg_catalog.workflow_list_bulk_jobs(int, bigint) IS
   'Returns the jobs of workflow_apply, newest first, up to max_rows (1 to 10000) after the one with id after. processed and refused are numbers of executions so far, refusals counts the latter by code; busy is the number of those to be tried again because they were locked; reached: it processes the newest executions first and has got to those created then (null: it has not begun, or only busy ones are left). status: running, stopped, completed or failed (see last_error). Error: WF613 if max_rows is out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_bulk_jobs(int, bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.bulk_step(action text, arguments jsonb, filter jsonb, until timestamptz, reached text, is_searched boolean, busy bigint[])
-RETURNS jsonb
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION workflow.bulk_step(action text, arguments jsonb, filter jsonb, until timestamptz, reached text, is_searched boolean, busy bigint[],
+  max_rows int) RETURNS jsonb
+-- Whoever ticks may have turned row_security off, which would fail a role that policies apply to.
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET row_security = on AS $$
 #variable_conflict use_variable
 DECLARE
-  ids bigint[] := busy[1:200];
+  ids bigint[] := busy[1:max_rows];
   found record;
   answers jsonb;
 BEGIN
   -- If many are busy, these come first.
-  IF NOT is_searched AND cardinality(busy) < 200 THEN
+  IF NOT is_searched AND cardinality(busy) < max_rows THEN
     SELECT array_agg(s.execution) FILTER (WHERE s.execution IS NOT NULL) AS ids, (array_agg(s.cursor ORDER BY s.place DESC))[1] AS cursor,
-      count(*) = 200 OR count(*) > count(s.execution) AS goes_on
+      count(*) = max_rows OR count(*) > count(s.execution) AS goes_on
     INTO found
-    FROM workflow.search_by(filter, until, 200, reached) WITH ORDINALITY
+    FROM workflow.search_by(filter, until, max_rows, reached) WITH ORDINALITY
       AS s(execution, workflow_ref, status, ended, paused, error_code, error_message, attributes, created, ended_at, cursor, place);
     ids := ids || found.ids;
     is_searched := NOT found.goes_on;
@@ -196,26 +197,29 @@ BEGIN
   INTO answers FROM workflow.do_each(ids, action, arguments, false) AS d;
   RETURN answers || jsonb_build_object('reached', reached, 'is_searched', is_searched);
 END $$;
-COMMENT ON FUNCTION workflow.bulk_step(text, jsonb, jsonb, timestamptz, text, boolean, bigint[]) IS
-  'Does one step of a job, as the role that calls this. Returns how many executions were processed, refused and busy, and how far the search has got.';
-REVOKE ALL ON FUNCTION workflow.bulk_step(text, jsonb, jsonb, timestamptz, text, boolean, bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.bulk_step(text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) IS
+  'Does one step of a job, as the role that calls this: up to max_rows executions that were busy before, and as many that the search finds. Returns how many executions were processed, refused and busy, and how far the search has got.';
+REVOKE ALL ON FUNCTION workflow.bulk_step(text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.bulk_step_as(role regrole, author text, action text, arguments jsonb, filter jsonb, until timestamptz,
-  reached text, is_searched boolean, busy bigint[]) RETURNS jsonb
+  reached text, is_searched boolean, busy bigint[], max_rows int) RETURNS jsonb
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_bulk_step_as_wrapper';
-COMMENT ON FUNCTION workflow.bulk_step_as(regrole, text, text, jsonb, jsonb, timestamptz, text, boolean, bigint[]) IS
+COMMENT ON FUNCTION workflow.bulk_step_as(regrole, text, text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) IS
   'Does one step of a job with the privileges of a role, for an author. For the owner only: it becomes any role.';
-REVOKE ALL ON FUNCTION workflow.bulk_step_as(regrole, text, text, jsonb, jsonb, timestamptz, text, boolean, bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.bulk_step_as(regrole, text, text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) FROM PUBLIC;
 
-CREATE FUNCTION workflow.step_bulk_job(job workflow.bulk_job, now timestamptz) RETURNS int
+CREATE FUNCTION workflow.step_bulk_job(job workflow.bulk_job, max_rows int, now timestamptz) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  -- Small enough not to hold locks for long.
+  most int := least(max_rows, 200);
   step jsonb;
   trouble text;
 BEGIN
   -- Without this block, one broken job would stop the clock for everything.
   BEGIN
-    step := workflow.bulk_step_as(job.role, job.author, job.action, job.arguments, job.filter, job.created, job.reached, job.is_searched, job.busy);
+    step := workflow.bulk_step_as(job.role, job.author, job.action, job.arguments, job.filter, job.created, job.reached, job.is_searched,
+      job.busy, most);
   EXCEPTION WHEN OTHERS THEN
     -- The caller of workflow_tick retries the whole call.
     IF SQLSTATE LIKE '40%' THEN
@@ -229,7 +233,7 @@ BEGIN
   END IF;
   UPDATE workflow.bulk_job AS j SET
     reached = step ->> 'reached', is_searched = (step ->> 'is_searched')::boolean, updated = now,
-    busy = ARRAY(SELECT b::bigint FROM jsonb_array_elements_text(step -> 'busy') AS b) || j.busy[201:],
+    busy = ARRAY(SELECT b::bigint FROM jsonb_array_elements_text(step -> 'busy') AS b) || j.busy[most + 1:],
     processed = j.processed + (step ->> 'processed')::bigint, refused = j.refused + (step ->> 'refused')::bigint,
     refusals = (
       SELECT coalesce(jsonb_object_agg(r.code, jsonb_build_object('count', r.count, 'message', r.message)), '{}') FROM (
@@ -237,11 +241,11 @@ BEGIN
         FROM (SELECT o.key, o.value, 1 AS round FROM jsonb_each(j.refusals) AS o
               UNION ALL SELECT n.key, n.value, 2 FROM jsonb_each(step -> 'refusals') AS n) AS e
         GROUP BY e.key ORDER BY e.key LIMIT 100) AS r),
-    status = CASE WHEN (step ->> 'is_searched')::boolean AND step -> 'busy' = '[]' AND j.busy[201:] = '{}' THEN 'completed' ELSE j.status END
+    status = CASE WHEN (step ->> 'is_searched')::boolean AND step -> 'busy' = '[]' AND j.busy[most + 1:] = '{}' THEN 'completed' ELSE j.status END
   WHERE j.id = job.id;
-  -- Nothing done: it waits for others, and the next tick need not come at once.
-  RETURN CASE WHEN (step ->> 'processed')::int + (step ->> 'refused')::int > 0 OR step ->> 'reached' IS DISTINCT FROM job.reached THEN 1 ELSE 0 END;
+  -- 0: it waits for others, and the next tick need not come at once.
+  RETURN greatest((step ->> 'processed')::int + (step ->> 'refused')::int, (step ->> 'reached' IS DISTINCT FROM job.reached)::int);
 END $$;
-COMMENT ON FUNCTION workflow.step_bulk_job(workflow.bulk_job, timestamptz) IS
-  'Does one step of a job that is locked, and records it. Returns 1, or 0 if everything was busy.';
-REVOKE ALL ON FUNCTION workflow.step_bulk_job(workflow.bulk_job, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.step_bulk_job(workflow.bulk_job, int, timestamptz) IS
+  'Does one step of a job that is locked, about up to max_rows executions, and records it. Returns how many were processed or refused, at least 1 if the search got on.';
+REVOKE ALL ON FUNCTION workflow.step_bulk_job(workflow.bulk_job, int, timestamptz) FROM PUBLIC;

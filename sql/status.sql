@@ -254,6 +254,13 @@ BEGIN
     WHERE w.version IS NOT NULL AND w.status IN ('failed', 'timeout')
       AND (w.errors IS NULL OR w.error_message IS DISTINCT FROM w.errors -> 0 ->> 'message')
     UNION ALL
+    SELECT 'a search finds an execution that has had a failure', 'workflow_execution', w.id, format('it is %s', w.status)
+    FROM workflow.workflow_execution w
+    WHERE NOT w.had_failure AND (w.status IN ('failed', 'canceling', 'cancelled', 'timeout', 'abandoned')
+      OR w.version IS NOT NULL AND EXISTS (
+        SELECT FROM workflow.workflow_task_execution t
+        WHERE t.part = w.part AND t.workflow_execution = w.id AND t.status IN ('failed', 'timeout', 'abandoned')))
+    UNION ALL
     SELECT 'a time limit stands still during a pause, and only then', 'workflow_execution', w.id, format('%s is left', w.due_in)
     FROM workflow.workflow_execution w WHERE w.due_in IS NOT NULL AND NOT w.paused
     UNION ALL

@@ -60,15 +60,19 @@ fn workflow_cancel(
 #[pg_extern(sql = false)]
 fn workflow_control_locked(
     execution: Option<i64>,
-    action: &str,
+    action: Option<&str>,
     reason: Option<&str>,
     force: Option<bool>,
 ) -> Result<Option<pg_sys::Oid>, ErrorReport> {
-    let what = match action {
+    let what = match action.ok_or_else(|| Error::missing("action"))? {
         "pause" => Action::Pause,
         "resume" => Action::Resume,
-        _ if force == Some(true) => Action::ForceCancel,
-        _ => Action::Cancel,
+        "cancel" if force == Some(true) => Action::ForceCancel,
+        "cancel" => Action::Cancel,
+        other => {
+            let detail = format!("action is {}", other.chars().take(100).collect::<String>());
+            return Err(Error::out_of_range("unknown action", detail, "use pause, resume or cancel").into());
+        }
     };
     Ok(controlled(execution, what, reason, Patience::SkipCalled)?)
 }

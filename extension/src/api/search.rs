@@ -288,7 +288,7 @@ fn workflow_search_places(
     error_code: Option<String>,
     text: Option<String>,
     has_failed_task: Option<bool>,
-    max_rows: i32,
+    max_rows: Option<i32>,
     after: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
@@ -308,7 +308,7 @@ fn workflow_search_places(
     };
     let after = after.map(parse_cursor).transpose()?;
     let below = after.map_or(filter.start(), |after| after.min(filter.start()));
-    let max_rows = max_rows.max(1) as usize;
+    let max_rows = max_rows.ok_or_else(|| Error::missing("max_rows"))?.max(1) as usize;
     let found =
         Spi::connect(|client| Search { client, filter, max_rows, found: Vec::new(), examined: 0, below }.run())?;
     found.into_iter().for_each(|(id, place)| rows.push([column(id), column(cursor(place))]));

@@ -42,11 +42,11 @@ impl Drop for ActsFor {
     }
 }
 
-/// Does one step of the job whose turn it is. Returns 1 if it did anything, else 0.
-pub fn step_job(client: &SpiClient, now: TimestampWithTimeZone) -> Result<i32, Error> {
+/// Does one step of the job whose turn it is, about up to so many executions. Returns how much it did.
+pub fn step_job(client: &SpiClient, max_rows: i32, now: TimestampWithTimeZone) -> Result<i32, Error> {
     let job = statements::run(client, include_str!("../../queries/find_bulk_job.sql"), &[])?.first().get::<i64>(1)?;
     let Some(job) = job else { return Ok(0) };
-    let arguments = [job.into(), now.into()];
+    let arguments = [job.into(), max_rows.into(), now.into()];
     let row = statements::run(client, include_str!("../../queries/step_bulk_job.sql"), &arguments)?.first();
     Ok(row.get::<i32>(1)?.unwrap_or_default())
 }
@@ -55,10 +55,11 @@ pub fn step_job(client: &SpiClient, now: TimestampWithTimeZone) -> Result<i32, E
 #[pg_extern(sql = false)]
 fn workflow_lock_executions(
     executions: Option<List<i64>>,
-    wait: bool,
+    wait: Option<bool>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);
+    let wait = wait.ok_or_else(|| Error::missing("wait"))?;
     let executions: Vec<i64> = executions.map(|List(ids)| ids).unwrap_or_default().into_iter().flatten().collect();
     if wait {
         let now = clock::now()?;
@@ -81,18 +82,20 @@ fn workflow_lock_executions(
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
 fn workflow_bulk_step_as(
-    role: Oid,
-    author: &str,
-    action: &str,
+    role: Option<Oid>,
+    author: Option<&str>,
+    action: Option<&str>,
     arguments: Option<Jsonb>,
     filter: Option<Jsonb>,
-    until: TimestampWithTimeZone,
+    until: Option<TimestampWithTimeZone>,
     reached: Option<&str>,
-    is_searched: bool,
-    busy: Vec<i64>,
+    is_searched: Option<bool>,
+    busy: Option<List<i64>>,
+    max_rows: Option<i32>,
 ) -> Result<Option<Jsonb>, ErrorReport> {
-    let _role = AsRole::begin(role)?;
-    let _author = ActsFor::begin(author);
+    let _role = AsRole::begin(role.ok_or_else(|| Error::missing("role"))?)?;
+    let _author = ActsFor::begin(author.ok_or_else(|| Error::missing("author"))?);
+    let busy = busy.map(|List(ids)| ids);
     let step = Spi::connect(|client| {
         let values = [
             action.into(),
@@ -102,6 +105,7 @@ fn workflow_bulk_step_as(
             reached.into(),
             is_searched.into(),
             busy.into(),
+            max_rows.into(),
         ];
         statements::run(client, include_str!("../../queries/bulk_step.sql"), &values)?.first().get::<Jsonb>(1)
     })?;

@@ -27,7 +27,7 @@ async fn a_job_is_done_in_steps_can_be_watched_stopped_and_resumed() {
         let filter = json!({"error_code": "declined", "attributes": {"tenant": 1}, "statuses": ["failed"]});
         let job = Engine::apply(&db.pool, BulkOperation::Rerun, &filter, &json!({"reason": "fixed"})).await.unwrap();
         assert_eq!(count(&mut session, "running").await, 0, "nothing happens before a tick");
-        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
+        assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 200);
         let listed = Engine::list_bulk_jobs(&db.pool, Page::default()).await.unwrap();
         let progress = &listed[0];
         assert_eq!(
@@ -41,6 +41,11 @@ async fn a_job_is_done_in_steps_can_be_watched_stopped_and_resumed() {
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
         assert_eq!(count(&mut session, "running").await, 200);
         assert_eq!(Engine::resume_bulk_job(&db.pool, job).await.unwrap(), BulkJobStatus::Running);
+        assert_eq!(
+            session.value::<i32>("SELECT workflow_tick(max_rows => 7)").await,
+            7,
+            "a step is no larger than its tick"
+        );
         while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
         assert_eq!(count(&mut session, "running").await, 300);
         let done = Engine::list_bulk_jobs(&db.pool, Page::default()).await.unwrap().remove(0);
@@ -126,12 +131,15 @@ async fn a_job_has_the_privileges_of_the_role_that_asked_for_it() {
         for sql in [
             "INSERT INTO workflow.bulk_job (action, filter, arguments, role, author, status) VALUES ('cancel', '{}', '{}', 'postgres', 'x', 'running')".to_owned(),
             format!("UPDATE workflow.bulk_job SET role = 10::oid::regrole WHERE id = {job}"),
-            "SELECT workflow.bulk_step_as(10::oid::regrole, 'x', 'cancel', '{}', '{}', now(), NULL, false, '{}')".to_owned(),
+            "SELECT workflow.bulk_step_as(10::oid::regrole, 'x', 'cancel', '{}', '{}', now(), NULL, false, '{}', 1)".to_owned(),
         ] {
             let refusal = operator.refused(sql.clone()).await;
             assert_eq!(refusal.sqlstate, "42501", "{sql}");
         }
+        // Nor does a session's setting make a difference.
+        session.run("SET row_security = off").await;
         while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
+        session.run("RESET row_security").await;
         session.assert_ended(own, "cancelled", json!(null)).await;
         assert_eq!(session.status(foreign).await["status"], "running");
         // Another operator does not decide about it, and the owner does.

@@ -174,6 +174,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     let [task] = session.claim_named(["a"]).await;
     session.start().await;
     session.run("SELECT workflow_schedule('hourly', '@hourly', 'demo.w')").await;
+    session.run("SELECT workflow_apply('cancel', '{\"error_code\": \"none\"}')").await;
     let mut names = vec![
         ("failed", failed.to_string()),
         ("paused", paused.to_string()),
