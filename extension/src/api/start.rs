@@ -146,6 +146,7 @@ fn workflow_start(
 
 /// `workflow_start_many` in `sql/start.sql`.
 #[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
 fn workflow_start_many(
     reference: Option<String>,
     parameters: Option<List<Jsonb>>,

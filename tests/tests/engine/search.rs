@@ -5,6 +5,7 @@ use pg_workflow_client::model::ExecutionStatus;
 use pg_workflow_client::{Engine, SearchFilter};
 use pg_workflow_tests::with_database;
 use serde_json::json;
+use sqlx::postgres::types::PgRange;
 
 /// Inserts so many ended executions, one every ten seconds, of demo.w and demo.v in turn, of three tenants. One in 1000 has failed,
 /// half of those with `declined`.
@@ -192,6 +193,16 @@ async fn a_search_finds_what_has_failed_in_whatever_way() {
         ] {
             assert_eq!(session.value::<Vec<i64>>(find(arguments)).await, ids, "{arguments}");
         }
+        let from = "2026-01-01T00:00:00Z".parse().unwrap();
+        let filter = SearchFilter {
+            created: Some(PgRange::from(from..)),
+            ended: Some(PgRange::from(from..=from)),
+            error_code: Some("E42".into()),
+            has_failed_task: Some(true),
+            ..Default::default()
+        };
+        let rows = Engine::search(&db.pool, &filter, 10, None).await.unwrap();
+        assert_eq!((rows.len(), rows[0].execution, rows[0].ended_at), (1, Some(handled), Some(from)));
         let row: (Option<String>, Option<String>) =
             session.rows("SELECT error_code, workflow_ref FROM workflow_search(error_code => 'E42')").await.remove(0);
         assert_eq!(row, (Some("E42".into()), Some("demo.w".into())));
