@@ -193,6 +193,6 @@ fn attributes_see_parameters_and_variables_and_nothing_that_has_yet_to_come() {
         ))
     };
     valid(&rest("{x: '{{ parameters.t }}', y: '{{ vars.v }}'}"));
-    let checked = support::checked(&rest("{x: '{{ task.a.result }}'}"));
+    let checked = support::checked(rest("{x: '{{ task.a.result }}'}"));
     assert!(!checked.findings.is_empty(), "no task has run by then");
 }

@@ -136,7 +136,10 @@ async fn a_job_has_the_privileges_of_the_role_that_asked_for_it() {
             let refusal = operator.refused(sql.clone()).await;
             assert_eq!(refusal.sqlstate, "42501", "{sql}");
         }
-        // Nor does a session's setting make a difference.
+        // Plans that the session has made for itself make no difference, nor does a setting.
+        session.run(format!("SELECT * FROM workflow_search('demo.w'); SELECT * FROM workflow_resume_many(ARRAY[{own}, {foreign}])")).await;
+        session.run("SELECT workflow_apply('pause', '{\"error_code\": \"none\"}')").await;
+        session.run("SELECT workflow_tick()").await;
         session.run("SET row_security = off").await;
         while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
         session.run("RESET row_security").await;
