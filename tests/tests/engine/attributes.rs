@@ -190,6 +190,11 @@ async fn attributes_that_fail_to_render_fail_the_start_of_the_root_and_the_call_
             .await;
         let refusal = session.refused("SELECT workflow_start('demo.huge')").await;
         assert_eq!(refusal.code(), ("54000", "WF614"));
+        session
+            .define_as("demo.nul", "attributes: {x: \"{{ 'a\\\\x00b' }}\"}\ntasks: [{name: a, action: demo.a}]")
+            .await;
+        let refusal = session.refused("SELECT workflow_start('demo.nul')").await;
+        assert_eq!(refusal.code(), ("22023", "WF605"));
     })
     .await;
 }
