@@ -14,6 +14,7 @@
 --   limit_rule  how many tasks run at once,  limit_key ─< limit_slot         what is in use of a limit by one key: who runs, and
 --               or begin in a time                                           when the next may begin
 --   hold        what must not begin until a time
+--   bulk_job    what is done to many executions, step by step
 --
 -- * Every table that grows with work has `part` (0..1023) in all its keys. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part, and only start, claim and tick take a part as an argument. A lease's id and
@@ -75,6 +76,7 @@ CREATE SEQUENCE workflow.action_id_seq;
 CREATE SEQUENCE workflow.workflow_definition_id_seq;
 CREATE SEQUENCE workflow.workflow_definition_version_id_seq;
 CREATE SEQUENCE workflow.schedule_id_seq;
+CREATE SEQUENCE workflow.bulk_job_id_seq;
 -- A sequence number has 40 bits in an id; the node's bits begin above them.
 CREATE SEQUENCE workflow.execution_id_seq MAXVALUE 1099511627775;
 CREATE SEQUENCE workflow.workflow_task_execution_id_seq MAXVALUE 1099511627775;
@@ -257,9 +259,11 @@ CREATE TABLE workflow.workflow_execution (
   workflow_def bigint NOT NULL REFERENCES workflow.workflow_definition,
   priority int NOT NULL DEFAULT 0,
   paused boolean NOT NULL DEFAULT false,
+  had_failure boolean NOT NULL DEFAULT false,
   created timestamptz NOT NULL DEFAULT now(),
   version bigint,
   due_at timestamptz,
+  attributes jsonb,
   variables jsonb NOT NULL DEFAULT '{}',
   task_graph jsonb,
   status workflow.execution_status NOT NULL DEFAULT 'requested',
@@ -284,6 +288,14 @@ CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution 
 CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (due_at, id, part) WHERE due_at IS NOT NULL;
 CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id) WHERE propagate_after IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
+-- What workflow_search goes by. A success writes none of the indexed columns, so these indexes cost it nothing.
+CREATE INDEX workflow_execution_attributes_idx ON workflow.workflow_execution USING gin (attributes jsonb_path_ops)
+  WITH (gin_pending_list_limit = 256) WHERE attributes IS NOT NULL;
+CREATE INDEX workflow_execution_failure_idx ON workflow.workflow_execution (workflow_def, created, id) WHERE had_failure;
+-- The code of the first error: the engine's, or the code or type that the worker reported.
+CREATE INDEX workflow_execution_error_code_idx ON workflow.workflow_execution (workflow_def,
+  pg_catalog.left(coalesce(errors #>> '{0,code}', errors #>> '{0,error,code}', errors #>> '{0,error,type}'), 100), created, id)
+  WHERE errors IS NOT NULL;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
 COMMENT ON COLUMN workflow.workflow_execution.id IS 'Primary key: the id of its execution, so that there is one id for both.';
@@ -312,6 +324,10 @@ COMMENT ON COLUMN workflow.workflow_execution.due_in IS
   'What is left of its time limit while it is paused; NULL: its clock runs, or it has none.';
 COMMENT ON COLUMN workflow.workflow_execution.fair_key IS
   'The key by which it shares the queue with other executions of its workflow, as fair_by says; NULL: its tasks wait like any others.';
+COMMENT ON COLUMN workflow.workflow_execution.attributes IS
+  'By what people find it: an object, such as {"tenant": "acme"}; NULL: it has none.';
+COMMENT ON COLUMN workflow.workflow_execution.had_failure IS
+  'Whether it, or a task of it, has ever failed, timed out, been cancelled or abandoned. Never reset: an index finds those few by it.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS
@@ -800,6 +816,44 @@ COMMENT ON COLUMN workflow.hold.reason IS 'Why.';
 COMMENT ON COLUMN workflow.hold.author IS 'Who said so: the role that called, or the worker and its role: worker-7 (role shop_worker).';
 COMMENT ON COLUMN workflow.hold.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.hold.updated IS 'When the row last changed.';
+CREATE TABLE workflow.bulk_job (
+  id bigint PRIMARY KEY DEFAULT nextval('workflow.bulk_job_id_seq'),
+  action text NOT NULL CONSTRAINT bulk_job_action_check CHECK (action IN ('pause', 'resume', 'cancel', 'rerun', 'signal', 'prune')),
+  filter jsonb NOT NULL,
+  arguments jsonb NOT NULL,
+  role regrole NOT NULL,
+  author text NOT NULL,
+  status text NOT NULL CONSTRAINT bulk_job_status_check CHECK (status IN ('running', 'stopped', 'completed', 'failed')),
+  reached text,
+  is_searched boolean NOT NULL DEFAULT false,
+  busy bigint[] NOT NULL DEFAULT '{}',
+  processed bigint NOT NULL DEFAULT 0,
+  refused bigint NOT NULL DEFAULT 0,
+  refusals jsonb NOT NULL DEFAULT '{}',
+  last_error text,
+  created timestamptz NOT NULL DEFAULT now(),
+  updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX bulk_job_running_idx ON workflow.bulk_job (updated, id) WHERE status = 'running';
+COMMENT ON TABLE workflow.bulk_job IS
+  'What workflow_apply does to all executions that match a filter, step by step at each workflow_tick. Only the owner can write it.';
+COMMENT ON COLUMN workflow.bulk_job.id IS 'Primary key.';
+COMMENT ON COLUMN workflow.bulk_job.action IS 'What is done to each: pause, resume, cancel, rerun, signal or prune.';
+COMMENT ON COLUMN workflow.bulk_job.filter IS 'What executions must have, as an object of arguments of workflow_search.';
+COMMENT ON COLUMN workflow.bulk_job.arguments IS 'Further arguments of the action, as an object.';
+COMMENT ON COLUMN workflow.bulk_job.role IS 'The role that called workflow_apply. Each step has its privileges, and no others.';
+COMMENT ON COLUMN workflow.bulk_job.author IS 'Who called workflow_apply: the author of the events.';
+COMMENT ON COLUMN workflow.bulk_job.status IS
+  'running; stopped: by workflow_stop_bulk_job; completed: everything has been processed; failed: a step has failed, see last_error.';
+COMMENT ON COLUMN workflow.bulk_job.reached IS 'The cursor of the search; NULL: it has not begun.';
+COMMENT ON COLUMN workflow.bulk_job.is_searched IS 'Whether the search has found everything.';
+COMMENT ON COLUMN workflow.bulk_job.busy IS 'Executions that other sessions had locked: the next step tries them again.';
+COMMENT ON COLUMN workflow.bulk_job.processed IS 'Number of executions that the action was applied to.';
+COMMENT ON COLUMN workflow.bulk_job.refused IS 'Number of executions that refused the action.';
+COMMENT ON COLUMN workflow.bulk_job.refusals IS 'Number of refusals by code, each with the last one''s message: {"WF612": {"count": 3, "message": "…"}}.';
+COMMENT ON COLUMN workflow.bulk_job.last_error IS 'Why a step failed; NULL: none has.';
+COMMENT ON COLUMN workflow.bulk_job.created IS 'When the row was created. Executions started later are not processed.';
+COMMENT ON COLUMN workflow.bulk_job.updated IS 'When the row last changed: at the last step.';
 
 CREATE TABLE workflow.worker_parts (
   role regrole PRIMARY KEY,
@@ -844,4 +898,6 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.limit_slot', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.fair_weight', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.hold', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.hold_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.bulk_job', '');
+SELECT pg_catalog.pg_extension_config_dump('workflow.bulk_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('workflow.worker_parts', '');

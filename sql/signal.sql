@@ -15,18 +15,8 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text, jso
 CREATE FUNCTION pg_catalog.workflow_signal_by_key(ref text, idempotency_key text, name text, payload jsonb DEFAULT NULL,
   key text DEFAULT NULL, error jsonb DEFAULT NULL, part int DEFAULT 0) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  found bigint;
 BEGIN
-  PERFORM workflow.require('ref', ref), workflow.require('idempotency_key', idempotency_key), workflow.require('part', part);
-  SELECT e.id INTO found FROM workflow.execution AS e
-  WHERE e.part = workflow_signal_by_key.part AND e.action_ref = workflow_signal_by_key.ref
-    AND e.idempotency_key = workflow_signal_by_key.idempotency_key;
-  IF found IS NULL THEN
-    PERFORM workflow.raise_error('WF616', format('there is no execution of %s with this idempotency key', left(ref, 200)),
-      format('idempotency_key is %s, part is %s', left(idempotency_key, 200), part), 'start it with workflow_start, then send the signal');
-  END IF;
-  RETURN workflow_signal(found, name, payload, key, error);
+  RETURN workflow_signal(workflow.require_key(ref, idempotency_key, part), name, payload, key, error);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_signal_by_key(text, text, text, jsonb, text, jsonb, int) IS
   'Sends a signal, like workflow_signal, to the execution of a workflow that was started with an idempotency key in a part. Errors: as workflow_signal; WF613 also for a null ref, idempotency_key or part; WF616 if no execution has that key.';

@@ -37,7 +37,7 @@ CREATE FUNCTION pg_catalog.workflow_status(execution_id bigint)
 RETURNS TABLE (execution bigint, workflow_ref text, status workflow.execution_status, ended boolean, paused boolean,
   pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[], closing_tasks text[],
   undo text, parameters jsonb, variables jsonb, output jsonb, error_message text, errors jsonb, idempotency_key text, created timestamptz,
-  updated timestamptz)
+  updated timestamptz, attributes jsonb)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -46,12 +46,12 @@ BEGIN
   RETURN QUERY
   SELECT run.id, e.action_ref, run.status, workflow.is_end(e.status), run.paused, run.pause_reason, r.current_tasks,
     r.completed_tasks, r.failed_tasks, r.skipped_tasks, workflow.closing_tasks(run), run.state #>> '{undo,phase}', e.config, r.variables, e.result,
-    run.error_message, coalesce(run.errors, '[]'), e.idempotency_key, run.created, greatest(run.updated, e.updated)
+    run.error_message, coalesce(run.errors, '[]'), e.idempotency_key, run.created, greatest(run.updated, e.updated), run.attributes
   FROM workflow.execution e, workflow.readable(run) r
   WHERE e.part = run.part AND e.id = run.execution;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
-  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. undo: how far what was completed has been undone: pending, running, done, failed, or stopped by force; null: nothing is to be undone. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended. Errors: WF613 for null, WF616 if there is no such execution.';
+  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. undo: how far what was completed has been undone: pending, running, done, failed, or stopped by force; null: nothing is to be undone. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended; attributes is null if it has none. Errors: WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_tasks(execution_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -258,6 +258,13 @@ BEGIN
     FROM workflow.workflow_execution w
     WHERE w.version IS NOT NULL AND w.status IN ('failed', 'timeout')
       AND (w.errors IS NULL OR w.error_message IS DISTINCT FROM w.errors -> 0 ->> 'message')
+    UNION ALL
+    SELECT 'a search finds an execution that has had a failure', 'workflow_execution', w.id, format('it is %s', w.status)
+    FROM workflow.workflow_execution w
+    WHERE NOT w.had_failure AND (w.status IN ('failed', 'canceling', 'cancelled', 'timeout', 'abandoned')
+      OR w.version IS NOT NULL AND EXISTS (
+        SELECT FROM workflow.workflow_task_execution t
+        WHERE t.part = w.part AND t.workflow_execution = w.id AND t.status IN ('failed', 'timeout', 'abandoned')))
     UNION ALL
     SELECT 'a time limit stands still during a pause, and only then', 'workflow_execution', w.id, format('%s is left', w.due_in)
     FROM workflow.workflow_execution w WHERE w.due_in IS NOT NULL AND NOT w.paused

@@ -86,7 +86,7 @@ SELECT w.part, w.id, w.execution, w.workflow_def,
   cardinality(coalesce(list.completed_tasks, w.completed_tasks)) AS completed_task_count,
   cardinality(coalesce(list.failed_tasks, w.failed_tasks)) AS failed_task_count,
   cardinality(coalesce(list.skipped_tasks, w.skipped_tasks)) AS skipped_task_count,
-  w.error_message, w.created, w.updated
+  w.error_message, w.created, w.updated, w.attributes
 FROM workflow.workflow_execution AS w
   JOIN workflow.workflow_definition AS d ON d.id = w.workflow_def
   LEFT JOIN LATERAL workflow.live_lists(w.id, w.execution, w.version) AS list ON true;
@@ -114,6 +114,7 @@ COMMENT ON COLUMN workflow.workflow_execution_summary.skipped_task_count IS 'Num
 COMMENT ON COLUMN workflow.workflow_execution_summary.error_message IS 'Why it failed.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.created IS 'When it was created.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.updated IS 'When its row last changed.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.attributes IS 'Its attributes; NULL: it has none.';
 
 CREATE VIEW workflow.workflow_task_detail WITH (security_invoker = true) AS
 SELECT t.part, t.id, t.workflow_execution AS execution, t.execution AS child_execution,

@@ -132,10 +132,11 @@ BEGIN
   PERFORM workflow.require_execution(execution);
   PERFORM workflow.require_definition(workflow_def);
   INSERT INTO workflow.workflow_execution (part, id, execution, workflow_def, current_tasks, completed_tasks,
-    failed_tasks, skipped_tasks, variables, task_graph, status, error_message, paused, pause_reason, created, updated)
+    failed_tasks, skipped_tasks, variables, task_graph, status, error_message, paused, pause_reason, created, updated,
+    had_failure)
   VALUES (home, execution, execution, workflow_def,
     current_tasks, completed_tasks, failed_tasks, skipped_tasks, variables, task_graph, status, error_message, paused,
-    pause_reason, moment, moment)
+    pause_reason, moment, moment, status IN ('failed', 'canceling', 'cancelled', 'timeout', 'abandoned') OR failed_tasks <> '{}')
   ON CONFLICT (id, part) DO NOTHING RETURNING * INTO made;
   IF NOT FOUND THEN
     PERFORM workflow.raise_taken('workflow execution', 'execution', execution::text);
@@ -173,7 +174,9 @@ BEGIN
       error_message = CASE WHEN patch ? 'error_message' THEN given.error_message ELSE w.error_message END,
       paused = coalesce(given.paused, w.paused),
       pause_reason = CASE WHEN patch ? 'pause_reason' THEN given.pause_reason ELSE w.pause_reason END,
-      updated = moment
+      updated = moment,
+      had_failure = w.had_failure OR coalesce(given.failed_tasks <> '{}', false)
+        OR coalesce(given.status IN ('failed', 'canceling', 'cancelled', 'timeout', 'abandoned'), false)
     -- A row never changes its owner, so it need not be locked before the check.
     WHERE w.part = home AND w.id = id AND w.version IS NULL RETURNING w.* INTO run;
     IF NOT FOUND AND EXISTS (SELECT FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = id) THEN

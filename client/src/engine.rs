@@ -11,6 +11,9 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgExecutor, Row, query, query_as, query_scalar};
 use std::time::Duration;
 
+mod attributes;
+mod bulk;
+mod by_key;
 mod control;
 mod definition;
 mod limit;
@@ -18,16 +21,20 @@ mod listing;
 mod monitoring;
 mod privilege;
 mod schedule;
+mod search;
 mod signal;
 mod status;
 mod ticker;
 mod work;
 
+pub use bulk::{BulkAnswer, BulkJob, BulkJobStatus, BulkOperation};
+pub use by_key::ExecutionKey;
 pub use control::RerunInput;
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
 pub use listing::{ExecutionFilter, ExecutionSummary, TaskDetail};
 pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
 pub use privilege::Level;
+pub use search::{FoundExecution, SearchFilter};
 pub use signal::{SignalInput, SignalState, Wait, WaitFilter};
 pub use status::{BrokenInvariant, Reason, TreeRow, WorkflowStatus};
 pub use work::{Answer, ClaimInput, ClaimedTask, Heartbeat, LeaseState, Outcome, Refused, ReportedState};
@@ -118,7 +125,7 @@ impl Engine {
     pub async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<i64> {
         Ok(query_scalar(
             "SELECT pg_catalog.workflow_start(ref => $1, parameters => $2, idempotency_key => $3, priority => $4, \
-             run_at => $5, part => $6)",
+             run_at => $5, part => $6, attributes => $7)",
         )
         .bind(input.r#ref)
         .bind(Json(input.parameters))
@@ -126,6 +133,7 @@ impl Engine {
         .bind(input.priority)
         .bind(input.run_at)
         .bind(input.part)
+        .bind(input.attributes.map(Json))
         .fetch_one(executor)
         .await?)
     }
@@ -135,7 +143,7 @@ impl Engine {
     pub async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<i64>> {
         Ok(query_scalar(
             "SELECT started.id FROM pg_catalog.workflow_start_many(ref => $1, parameters => $2, \
-             idempotency_keys => $3, priority => $4, run_at => $5, part => $6) \
+             idempotency_keys => $3, priority => $4, run_at => $5, part => $6, attributes => $7) \
              WITH ORDINALITY AS started (id, place) ORDER BY started.place",
         )
         .bind(input.r#ref)
@@ -144,6 +152,7 @@ impl Engine {
         .bind(input.priority)
         .bind(input.run_at)
         .bind(input.part)
+        .bind(input.attributes.map(|all| all.into_iter().map(|given| given.map(Json)).collect::<Vec<_>>()))
         .fetch_all(executor)
         .await?)
     }

@@ -36,10 +36,11 @@ pub mod repository;
 pub mod worker;
 
 pub use engine::{
-    ActionSummary, Answer, BrokenInvariant, ClaimDetail, ClaimInput, ClaimedTask, Engine, ExecutionFilter,
-    ExecutionSummary, Finding, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary,
-    Reason, Refused, RegisterActionInput, ReportedState, RerunInput, Severity, SignalInput, SignalState, StartInput,
-    StartManyInput, TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus,
+    ActionSummary, Answer, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation, ClaimDetail, ClaimInput,
+    ClaimedTask, Engine, ExecutionFilter, ExecutionKey, ExecutionSummary, Finding, FoundExecution, GraphFormat,
+    Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused, RegisterActionInput,
+    ReportedState, RerunInput, SearchFilter, Severity, SignalInput, SignalState, StartInput, StartManyInput,
+    TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

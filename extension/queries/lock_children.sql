@@ -1,5 +1,5 @@
 -- Locks up to $2 workflow executions that executions have called and that have not ended, in the global lock order.
-SELECT w.id, w.execution
+SELECT w.id, w.execution, NULL::bigint
 FROM workflow.workflow_execution w
 WHERE (w.part, w.id) IN (
     SELECT c.part, c.id

@@ -22,7 +22,12 @@ known AS (
   FROM told n
   LEFT JOIN fresh f ON f.workflow_execution = n.run AND f.task_name = n.task_name AND f.route = n.route
     AND f.visit = n.visit AND f.item = coalesce(n.task_index, -1)
-  WHERE n.task IS NULL)
+  WHERE n.task IS NULL),
+-- workflow_search finds it by this.
+marked AS (
+  UPDATE workflow.workflow_execution w SET had_failure = true
+  FROM known k JOIN told n ON n.place = k.place
+  WHERE w.part = (k.run >> 48)::int AND w.id = k.run AND NOT w.had_failure AND n.kind IN ('failed', 'timeout', 'abandoned'))
 INSERT INTO workflow.event (part, id, execution, task, task_name, task_index, kind, message, author, detail, created, updated)
 SELECT (k.run >> 48)::int, (k.run >> 48) << 48 | $10 | pg_catalog.nextval('workflow.event_id_seq'), k.run, k.task, k.task_name, k.task_index, n.kind,
   pg_catalog.left(coalesce(n.message, n.error ->> 'message', n.error #>> '{}'), 1000), workflow.author_of(coalesce(n.worker, l.worker), coalesce(n.role, $13, l.role)), nullif(pg_catalog.jsonb_strip_nulls(k.detail), '{}'), $11, $11

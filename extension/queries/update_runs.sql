@@ -10,6 +10,7 @@ SET status = d.status, paused = d.paused, pause_reason = CASE WHEN d.paused THEN
     -- One that stops has no time limit any more; what the next tick has to do about it stays due.
     due_at = CASE WHEN $2 AND d.status = 'running' AND d.current_tasks IS NULL THEN d.due_at
                   WHEN d.current_tasks IS NULL AND (d.status = 'running' OR w.due_at <= $1) THEN w.due_at END,
-    due_in = CASE WHEN d.paused THEN w.due_in END, updated = $1
+    due_in = CASE WHEN d.paused THEN w.due_in END, updated = $1,
+    had_failure = w.had_failure OR d.status NOT IN ('running', 'completed') OR coalesce(d.failed_tasks <> '{}', false)
 FROM rows AS d
 WHERE w.part = (d.id >> 48)::int AND w.id = d.id

@@ -8,6 +8,7 @@ pub mod heartbeat;
 pub mod limits;
 pub mod rerun;
 pub mod resolve;
+pub mod search;
 pub mod start;
 pub mod test;
 pub mod work;

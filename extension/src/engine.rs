@@ -1,7 +1,9 @@
 //! Executions under lock: loaded, conducted, written, until nothing more follows.
 
 pub mod advance;
+pub mod attributes;
 pub mod branch_changes;
+pub mod bulk;
 pub mod control;
 pub mod family_lock;
 pub mod finish;

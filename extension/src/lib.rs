@@ -57,6 +57,12 @@ extension_sql_file!("../../sql/fairness.sql", name = "fairness", requires = ["ch
 extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/work_json.sql", name = "work_json", requires = ["work"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
+extension_sql_file!("../../sql/attributes.sql", name = "attributes", requires = ["checks"]);
+extension_sql_file!("../../sql/search.sql", name = "search", requires = ["views"]);
+extension_sql_file!("../../sql/by_key.sql", name = "by_key", requires = ["control", "signal", "status"]);
+extension_sql_file!("../../sql/bulk.sql", name = "bulk", requires = ["by_key", "prune"]);
+extension_sql_file!("../../sql/bulk_job.sql", name = "bulk_job", requires = ["bulk", "search"]);
+extension_sql_file!("../../sql/erase.sql", name = "erase", requires = ["prune"]);
 extension_sql_file!("../../sql/schedule.sql", name = "schedule", requires = ["start"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);
 extension_sql_file!("../../sql/ticker.sql", name = "ticker", requires = ["tick"]);

@@ -123,6 +123,8 @@ pub struct StartInput {
     pub run_at: Option<DateTime<Utc>>,
     /// Part that its rows belong to, 0 to 1023.
     pub part: i32,
+    /// Attributes to find it by: an object. They override those of the definition; null removes one.
+    pub attributes: Option<Value>,
 }
 
 impl Default for StartInput {
@@ -134,6 +136,7 @@ impl Default for StartInput {
             priority: 0,
             run_at: None,
             part: 0,
+            attributes: None,
         }
     }
 }
@@ -154,4 +157,6 @@ pub struct StartManyInput {
     pub run_at: Option<DateTime<Utc>>,
     /// Part that their rows belong to, 0 to 1023.
     pub part: i32,
+    /// Attributes of each execution, if it has any.
+    pub attributes: Option<Vec<Option<Value>>>,
 }

@@ -1,6 +1,6 @@
 //! Status and diagnosis of executions.
 
-use super::{Engine, interval};
+use super::{Engine, ExecutionKey, interval};
 use crate::Result;
 use crate::model::ExecutionStatus;
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ macro_rules! select {
         concat!(
             "SELECT execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, completed_tasks, \
              failed_tasks, skipped_tasks, closing_tasks, undo, parameters, variables, output, error_message, errors, \
-             idempotency_key, created, updated \
+             idempotency_key, created, updated, attributes \
              FROM pg_catalog.",
             $from
         )
@@ -27,6 +27,12 @@ impl Engine {
     pub async fn status<'e>(executor: impl PgExecutor<'e>, execution_id: i64) -> Result<WorkflowStatus> {
         let status = query_as(select!("workflow_status(execution_id => $1)"));
         Ok(status.bind(execution_id).fetch_one(executor).await?)
+    }
+
+    /// Returns the status of the execution that was started with an idempotency key.
+    pub async fn status_by_key<'e>(executor: impl PgExecutor<'e>, key: ExecutionKey<'_>) -> Result<WorkflowStatus> {
+        let status = query_as(select!("workflow_status_by_key(ref => $1, idempotency_key => $2, part => $3)"));
+        Ok(status.bind(key.r#ref).bind(key.idempotency_key).bind(key.part).fetch_one(executor).await?)
     }
 
     /// Waits until an execution has ended or the timeout (up to 10 minutes) has expired; `ended` tells which. A
@@ -104,6 +110,8 @@ pub struct WorkflowStatus {
     pub created: DateTime<Utc>,
     /// When it last changed.
     pub updated: DateTime<Utc>,
+    /// Attributes; `None`: it has none.
+    pub attributes: Option<Value>,
 }
 
 /// An execution in the call tree.

@@ -1,6 +1,7 @@
 //! The state machine: (graph, state, event) to (state, commands).
 
 pub mod action_limits;
+pub mod attributes;
 pub mod branches;
 pub mod cause;
 pub mod commands;

@@ -56,6 +56,8 @@ pub struct Graph {
     pub vars: Vec<(String, Rendering)>,
     /// The output.
     pub output: Vec<(String, Rendering)>,
+    /// The attributes of an execution.
+    pub attributes: Vec<(String, Rendering)>,
     /// All templates and conditions.
     pub programs: Programs,
     /// Whether any expression reads other tasks.
@@ -269,6 +271,7 @@ impl Graph {
         let vars = assignments(&definition.vars, &mut sources);
         let output = assignments(&definition.output_map, &mut sources);
         let fair_by = definition.fair_by.as_ref().map(|key| sources.rendering(&serde_json::Value::String(key.clone())));
+        let attributes = assignments(&definition.attributes, &mut sources);
         shape(&mut nodes, definition);
         let finally = definition.finally.as_ref().and_then(|name| by_name.get(name)).copied();
         let mut starts = starts(&nodes);
@@ -305,6 +308,7 @@ impl Graph {
             undo_order: definition.undo_order,
             vars,
             output,
+            attributes,
             programs,
             reads_tasks: false,
             max_visits: definition.max_visits,

@@ -168,3 +168,31 @@ fn regular_expressions_search_find_and_replace() {
     assert!(evaluate("'x' | regex_search('(((a{1,100}){1,100}){1,100}){1,100}')").is_err());
     assert!(evaluate("('a' * 3000000) | regex_replace('a', 'bbbbbbbbbbbbbbbb')").is_err());
 }
+
+#[test]
+fn attributes_are_a_map_or_a_list_and_keep_their_order() {
+    let source = |attributes: &str| workflow(&format!("attributes: {attributes}\ntasks: [{{name: a, action: ci.a}}]"));
+    for attributes in ["{b: 1, a: '{{ system.execution }}'}", "[{b: 1}, {a: '{{ system.execution }}'}]"] {
+        let definition = valid(&source(attributes));
+        let names: Vec<&str> = definition.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        assert_eq!(names, ["b", "a"]);
+        let stored = serde_json::to_value(&definition).unwrap();
+        assert_eq!(stored["attributes"][0], json!({"name": "b", "value": 1}));
+    }
+    let without = serde_json::to_value(valid(&workflow("tasks: [{name: a, action: ci.a}]"))).unwrap();
+    assert!(without.get("attributes").is_none(), "stored definitions do not change");
+    error("WF005", &source("§7"));
+    assert_eq!(support::codes(&source("{x: '{{ nothing }}'}")), ["WF302"]);
+}
+
+#[test]
+fn attributes_see_parameters_and_variables_and_nothing_that_has_yet_to_come() {
+    let rest = |attributes: &str| {
+        workflow(&format!(
+            "parameters: {{type: object, properties: {{t: {{type: string}}}}, required: [t]}}\nvars: [{{v: 1}}]\nattributes: {attributes}\ntasks: [{{name: a, action: ci.a}}]"
+        ))
+    };
+    valid(&rest("{x: '{{ parameters.t }}', y: '{{ vars.v }}'}"));
+    let checked = support::checked(rest("{x: '{{ task.a.result }}'}"));
+    assert!(!checked.findings.is_empty(), "no task has run by then");
+}

@@ -2,6 +2,7 @@
 
 use crate::argument;
 use crate::engine::control::{Action, control, status_value};
+use crate::engine::family_lock::Patience;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::statements;
@@ -9,12 +10,17 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// Does what a function of the API was called for; returns the status as the enum has it.
-fn controlled(execution: Option<i64>, what: Action, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, Error> {
+fn controlled(
+    execution: Option<i64>,
+    what: Action,
+    reason: Option<&str>,
+    patience: Patience,
+) -> Result<Option<pg_sys::Oid>, Error> {
     let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
     argument::check_reason(reason)?;
     let now = clock::now()?;
     Spi::connect(|client| {
-        let status = control(client, execution, what, reason, now)?;
+        let status = control(client, execution, what, reason, now, patience)?;
         if matches!(what, Action::Cancel | Action::ForceCancel) && reason.is_some() {
             statements::run(
                 client,
@@ -29,13 +35,13 @@ fn controlled(execution: Option<i64>, what: Action, reason: Option<&str>) -> Res
 /// `workflow_pause` in `sql/control.sql`.
 #[pg_extern(sql = false)]
 fn workflow_pause(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
-    Ok(controlled(execution, Action::Pause, reason)?)
+    Ok(controlled(execution, Action::Pause, reason, Patience::Wait)?)
 }
 
 /// `workflow_resume` in `sql/control.sql`.
 #[pg_extern(sql = false)]
 fn workflow_resume(execution: Option<i64>, reason: Option<&str>) -> Result<Option<pg_sys::Oid>, ErrorReport> {
-    Ok(controlled(execution, Action::Resume, reason)?)
+    Ok(controlled(execution, Action::Resume, reason, Patience::Wait)?)
 }
 
 /// `workflow_cancel` in `sql/control.sql`.
@@ -47,5 +53,26 @@ fn workflow_cancel(
 ) -> Result<Option<pg_sys::Oid>, ErrorReport> {
     let force = force.ok_or_else(|| Error::missing("force"))?;
     let what = if force { Action::ForceCancel } else { Action::Cancel };
-    Ok(controlled(execution, what, reason)?)
+    Ok(controlled(execution, what, reason, Patience::Wait)?)
+}
+
+/// `workflow.control_locked` in `sql/bulk.sql`.
+#[pg_extern(sql = false)]
+fn workflow_control_locked(
+    execution: Option<i64>,
+    action: Option<&str>,
+    reason: Option<&str>,
+    force: Option<bool>,
+) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    let what = match action.ok_or_else(|| Error::missing("action"))? {
+        "pause" => Action::Pause,
+        "resume" => Action::Resume,
+        "cancel" if force == Some(true) => Action::ForceCancel,
+        "cancel" => Action::Cancel,
+        other => {
+            let detail = format!("action is {}", other.chars().take(100).collect::<String>());
+            return Err(Error::out_of_range("unknown action", detail, "use pause, resume or cancel").into());
+        }
+    };
+    Ok(controlled(execution, what, reason, Patience::SkipCalled)?)
 }

@@ -4,7 +4,7 @@ use crate::argument::{MOST_ELEMENTS, check_count, check_reason};
 use crate::engine::advance::Advance;
 use crate::engine::control;
 use crate::engine::family_lock::Family;
-use crate::engine::family_lock::lock;
+use crate::engine::family_lock::{Patience, lock};
 use crate::engine::rerun::hindrance;
 use crate::engine::rerun::{ended_tasks, failed, refused, run_on};
 use crate::engine::run::Run;
@@ -32,8 +32,13 @@ struct Wanted<'a> {
     detail: String,
 }
 
-fn rerun(client: &SpiClient, wanted: &Wanted, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
-    let Family { mut advance, id, ancestors, .. } = lock(client, now, wanted.execution)?;
+fn rerun(
+    client: &SpiClient,
+    wanted: &Wanted,
+    now: TimestampWithTimeZone,
+    patience: Patience,
+) -> Result<&'static str, Error> {
+    let Family { mut advance, id, ancestors, .. } = lock(client, now, wanted.execution, patience)?;
     let Some(run) = advance.runs.get(&id) else { return Ok("") };
     if let Some((what, hint)) = hindrance(client, run)? {
         return Err(refused(wanted.execution, &format!("it {what}"), hint));
@@ -166,15 +171,38 @@ fn workflow_rerun(
     routes: Option<List<i32>>,
     reason: Option<&str>,
 ) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    let routes = routes.map(|list| list.0);
+    Ok(rerun_named(execution, tasks.map(|list| list.0), reset_items, routes, reason, Patience::Wait)?)
+}
+
+/// `workflow.rerun_locked` in `sql/bulk.sql`.
+#[pg_extern(sql = false)]
+fn workflow_rerun_locked(
+    execution: Option<i64>,
+    tasks: Option<List<String>>,
+    reset_items: Option<bool>,
+    reason: Option<&str>,
+) -> Result<Option<pg_sys::Oid>, ErrorReport> {
+    Ok(rerun_named(execution, tasks.map(|list| list.0), reset_items, None, reason, Patience::SkipCalled)?)
+}
+
+/// Reruns an execution from tasks that are named, or from its failures. Returns its status as the enum has it.
+fn rerun_named(
+    execution: Option<i64>,
+    tasks: Option<Vec<Option<String>>>,
+    reset_items: Option<bool>,
+    routes: Option<Vec<Option<i32>>>,
+    reason: Option<&str>,
+    patience: Patience,
+) -> Result<Option<pg_sys::Oid>, Error> {
     let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
     let reset_items = reset_items.ok_or_else(|| Error::missing("reset_items"))?;
     check_reason(reason)?;
-    let wanted = wanted(execution, tasks.map(|list| list.0), routes.map(|list| list.0), reset_items)?;
+    let wanted = wanted(execution, tasks, routes, reset_items)?;
     let wanted = Wanted { reason, ..wanted };
     let now = clock::now()?;
-    let status = Spi::connect(|client| {
-        let status = rerun(client, &wanted, now)?;
+    Spi::connect(|client| {
+        let status = rerun(client, &wanted, now, patience)?;
         control::status_value(client, status)
-    })?;
-    Ok(status)
+    })
 }

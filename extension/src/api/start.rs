@@ -2,6 +2,7 @@
 
 use crate::argument::{MOST_KEY_BYTES, check_count, check_length};
 use crate::engine::advance::Advance;
+use crate::engine::attributes;
 use crate::engine::settle::settle;
 use crate::engine::start::{Wanted, begin, check, find};
 use crate::error::Error;
@@ -71,24 +72,27 @@ impl Terms {
         Ok(Terms { reference, priority, part, now, delay, is_timed: run_at.is_some(), run_at })
     }
 
-    /// Starts an execution for each of the parameters, with the key and the time that it is for in its place; gives their ids, in
-    /// order.
+    /// Starts an execution for each of the parameters, with the key, the time that it is for and the attributes in its place.
+    /// Returns their ids, in order.
     fn start(
         self,
         given: Vec<Option<Jsonb>>,
         keys: Vec<Option<String>>,
         times: Vec<Option<TimestampWithTimeZone>>,
+        attributes: Vec<Option<Jsonb>>,
     ) -> Result<Vec<i64>, Error> {
         let Terms { reference, priority, part, now, delay, is_timed, run_at } = self;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
+        attributes.iter().try_for_each(|given| attributes::check(*given))?;
         Spi::connect(|client| {
             let workflow = find(client, &reference)?;
-            let (mut keys, mut times) = (keys.into_iter(), times.into_iter());
+            let (mut keys, mut times, mut attributes) = (keys.into_iter(), times.into_iter(), attributes.into_iter());
             let wanted = given.into_iter().map(|given| {
                 let parameters = check(&workflow, given)?;
                 let given = given.unwrap_or(parameters);
                 let (key, scheduled_for) = (keys.next().flatten(), times.next().flatten().or(run_at));
-                Ok(Wanted { part, parent: None, parameters, given, key, priority, depth: 0, scheduled_for })
+                let attributes = attributes.next().flatten();
+                Ok(Wanted { part, parent: None, parameters, given, key, priority, depth: 0, scheduled_for, attributes })
             });
             let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
             let mut advance = Advance::new(client, now, BTreeMap::new());
@@ -133,14 +137,16 @@ fn workflow_start(
     priority: Option<i32>,
     run_at: Option<TimestampWithTimeZone>,
     part: Option<i32>,
+    attributes: Option<Jsonb>,
 ) -> Result<Option<i64>, ErrorReport> {
     let terms = Terms::check(reference, priority, run_at, part)?;
     let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    Ok(terms.start(vec![Some(parameters)], vec![key], Vec::new())?.first().copied())
+    Ok(terms.start(vec![Some(parameters)], vec![key], Vec::new(), vec![attributes])?.first().copied())
 }
 
 /// `workflow_start_many` in `sql/start.sql`.
 #[pg_extern(sql = false)]
+#[allow(clippy::too_many_arguments)]
 fn workflow_start_many(
     reference: Option<String>,
     parameters: Option<List<Jsonb>>,
@@ -148,12 +154,14 @@ fn workflow_start_many(
     priority: Option<i32>,
     run_at: Option<TimestampWithTimeZone>,
     part: Option<i32>,
+    attributes: Option<List<Jsonb>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);
     let terms = Terms::check(reference, priority, run_at, part)?;
     let List(parameters) = parameters.ok_or_else(|| Error::missing("parameters"))?;
     let keys = keys.map(|List(keys)| keys);
+    let attributes = attributes.map(|List(attributes)| attributes);
     let count = parameters.len();
     check_count("executions", count, MOST_EXECUTIONS)?;
     if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
@@ -161,7 +169,13 @@ fn workflow_start_many(
         let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
         return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
     }
-    terms.start(parameters, keys.unwrap_or_default(), Vec::new())?.into_iter().for_each(|id| rows.push([column(id)]));
+    if let Some(attributes) = attributes.as_ref().filter(|attributes| attributes.len() != count) {
+        let hint = "give one object per execution, or null for none";
+        let error = Error::refused("WF613", "parameters and attributes differ in number", hint);
+        return Err(error.with_detail(format!("{count} parameters, {} attributes", attributes.len())).into());
+    }
+    let (keys, attributes) = (keys.unwrap_or_default(), attributes.unwrap_or_default());
+    terms.start(parameters, keys, Vec::new(), attributes)?.into_iter().for_each(|id| rows.push([column(id)]));
     Ok(())
 }
 
@@ -181,7 +195,7 @@ fn workflow_start_for(
     let List(keys) = keys.ok_or_else(|| Error::missing("keys"))?;
     let terms = Terms::check(reference, priority, Some(clock::now()?), part)?;
     let parameters = vec![parameters; times.len()];
-    terms.start(parameters, keys, times)?.into_iter().for_each(|id| rows.push([column(id)]));
+    terms.start(parameters, keys, times, Vec::new())?.into_iter().for_each(|id| rows.push([column(id)]));
     Ok(())
 }
 

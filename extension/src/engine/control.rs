@@ -1,6 +1,7 @@
 //! What people do to an execution that goes on: pause, resume, cancel.
 
-use crate::engine::family_lock::{Family, lock};
+use crate::engine::bulk;
+use crate::engine::family_lock::{Family, Patience, lock};
 use crate::engine::propagation;
 use crate::engine::settle::settle;
 use crate::error::Error;
@@ -35,8 +36,9 @@ pub fn control(
     what: Action,
     reason: Option<&str>,
     now: TimestampWithTimeZone,
+    patience: Patience,
 ) -> Result<&'static str, Error> {
-    let mut family = lock(client, now, execution)?;
+    let mut family = lock(client, now, execution, patience)?;
     let Some((status, paused)) = family.state() else { return Ok("") };
     let is = |what: &str, hint: &str, is: &str| Err(wrong_state(execution, what, is, hint));
     match what {
@@ -147,7 +149,8 @@ pub fn log(
     reached: Vec<i64>,
     now: TimestampWithTimeZone,
 ) -> Result<(), Error> {
-    let arguments = [execution.into(), what.into(), message.into(), detail.into(), now.into(), reached.into()];
+    let (detail, reached, author) = (detail.into(), reached.into(), bulk::author().into());
+    let arguments = [execution.into(), what.into(), message.into(), detail, now.into(), reached, author];
     statements::run(client, include_str!("../../queries/log_control.sql"), &arguments)?;
     Ok(())
 }

@@ -25,11 +25,22 @@ pub struct Family<'c, 'conn> {
     pub unvisited: Vec<i64>,
 }
 
+/// Whether to wait for executions that somebody else has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// For all of them.
+    Wait,
+    /// For none that is called: those are left to workflow_tick. A call about many executions, which has locked them and their
+    /// callers in the global order before, must not wait for what comes earlier in that order.
+    SkipCalled,
+}
+
 /// Locks from above to below, which is the one order there is: an execution that is locked calls no new ones.
 pub fn lock<'c, 'conn>(
     client: &'c SpiClient<'conn>,
     now: TimestampWithTimeZone,
     execution: i64,
+    patience: Patience,
 ) -> Result<Family<'c, 'conn>, Error> {
     let mut rows = statements::run(client, include_str!("../../queries/lock_ancestors.sql"), &[execution.into()])?;
     let (mut id, mut ancestors) = (None, Vec::new());
@@ -52,7 +63,7 @@ pub fn lock<'c, 'conn>(
             return Err(Error::refused("WF618", message, "use workflow_update_workflow_execution"));
         }
     };
-    let (descendants, unvisited) = lock_descendants(client, id, execution)?;
+    let (descendants, unvisited) = lock_descendants(client, id, execution, patience)?;
     let taken = take_up(client, now, [&[id], &ancestors[..], &descendants[..]].concat(), None)?;
     let ended = match taken.reports {
         0 => ended,
@@ -63,25 +74,43 @@ pub fn lock<'c, 'conn>(
     Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants, unvisited })
 }
 
-/// Locks what an execution calls, level by level, until there are too many for one call. Gives them, and those whose own calls
+/// Locks what an execution calls, level by level, until there are too many for one call. Returns them, and those whose own calls
 /// were not all locked.
-fn lock_descendants(client: &SpiClient, id: i64, execution: i64) -> Result<(Vec<i64>, Vec<i64>), Error> {
+fn lock_descendants(
+    client: &SpiClient,
+    id: i64,
+    execution: i64,
+    patience: Patience,
+) -> Result<(Vec<i64>, Vec<i64>), Error> {
     let (mut descendants, mut level, mut executions) = (Vec::new(), vec![id], vec![execution]);
+    let mut unvisited = Vec::new();
     while !executions.is_empty() {
         let left = MAX_REACHED - descendants.len();
         let arguments = [executions.into(), (left as i64).into()];
-        let mut rows = statements::run(client, include_str!("../../queries/lock_children.sql"), &arguments)?;
+        let mut rows = match patience {
+            Patience::Wait => statements::run(client, include_str!("../../queries/lock_children.sql"), &arguments)?,
+            Patience::SkipCalled => {
+                statements::run(client, include_str!("../../queries/lock_free_children.sql"), &arguments)?
+            }
+        };
+        let count = rows.len();
         let mut next = Vec::new();
         executions = Vec::new();
         while rows.next().is_some() {
-            next.extend(rows.get::<i64>(1)?);
-            executions.extend(rows.get::<i64>(2)?);
+            match (patience, rows.get::<i64>(3)?) {
+                // Somebody else has locked the child of this caller.
+                (Patience::SkipCalled, Some(caller)) => unvisited.push(caller),
+                _ => {
+                    next.extend(rows.get::<i64>(1)?);
+                    executions.extend(rows.get::<i64>(2)?);
+                }
+            }
         }
         descendants.extend(&next);
-        if next.len() == left {
-            return Ok((descendants, [level, next].concat()));
+        if count == left {
+            return Ok((descendants, [level, next, unvisited].concat()));
         }
         level = next;
     }
-    Ok((descendants, Vec::new()))
+    Ok((descendants, unvisited))
 }

@@ -2,6 +2,7 @@
 
 use crate::cache::graphs;
 use crate::engine::advance::Advance;
+use crate::engine::attributes;
 use crate::engine::run::Reports;
 use crate::engine::run::{Run, system};
 use crate::error::Error;
@@ -59,6 +60,8 @@ pub struct Wanted {
     pub depth: i32,
     /// The time that it was to start at.
     pub scheduled_for: Option<TimestampWithTimeZone>,
+    /// The attributes that it was given.
+    pub attributes: Option<Jsonb>,
 }
 
 /// The workflow of a ref.
@@ -164,21 +167,10 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
     let blank = Blank { list: Vec::<String>::new().into_datum(), object: Jsonb::from_text("{}").into_datum() };
-    let insert = |runs: &[Run]| {
-        let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due, &blank))?;
-        rows.run(client, include_str!("../../queries/insert_runs.sql"), &[])
-    };
-    // The check of the first holds the definition for all. The executions were inserted above.
-    let (first, others) = runs.split_at(1);
-    insert(first)?;
-    if !others.is_empty() {
-        skip_ri_checks::known_to_hold(c"workflow_execution", &[c"execution", c"workflow_definition"], || {
-            insert(others)
-        })?;
-    }
-    for (run, (_, place)) in runs.into_iter().zip(fresh) {
+    let mut starting = Vec::new();
+    for (run, (_, place)) in runs.into_iter().zip(&fresh) {
         let facts = Facts {
-            parameters: Some(wanted[place].parameters.usable_data()),
+            parameters: Some(wanted[*place].parameters.usable_data()),
             variables: Some(conductor::engine::variables::empty()),
             changes: Arc::default(),
             tasks: Arc::default(),
@@ -191,7 +183,26 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
         let id = run.id;
         advance.runs.insert(id, run);
         advance.conduct(id, facts, &Reports::default(), |conductor| {
-            conductor.start(wanted[place].scheduled_for.map(clock::moment), delay);
+            conductor.start(wanted[*place].scheduled_for.map(clock::moment), delay);
+        })?;
+        starting.push((*place, advance.batch.take_attributes(id)));
+    }
+    // Written after they were conducted: the definition's attributes come out of that.
+    let attributes = attributes::merged(client, wanted, &starting)?;
+    let runs: Vec<FreshRun> = fresh
+        .iter()
+        .map(|(id, place)| FreshRun { id: *id, wanted: &wanted[*place], attributes: attributes.get(place).copied() })
+        .collect();
+    let insert = |runs: &[FreshRun]| {
+        let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due, &blank))?;
+        rows.run(client, include_str!("../../queries/insert_runs.sql"), &[])
+    };
+    // The check of the first holds the definition for all. The executions were inserted above.
+    let (first, others) = runs.split_at(1);
+    insert(first)?;
+    if !others.is_empty() {
+        skip_ri_checks::known_to_hold(c"workflow_execution", &[c"execution", c"workflow_definition"], || {
+            insert(others)
         })?;
     }
     Ok(ids)
@@ -215,6 +226,13 @@ fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTim
     ]
 }
 
+/// A workflow execution to insert.
+struct FreshRun<'w> {
+    id: i64,
+    wanted: &'w Wanted,
+    attributes: Option<Jsonb>,
+}
+
 /// What there is not yet.
 struct Blank {
     /// No names of tasks.
@@ -225,23 +243,24 @@ struct Blank {
 
 fn run_columns(
     workflow: &Startable,
-    run: &Run,
+    run: &FreshRun,
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
-) -> [(&'static str, Cell); 21] {
+) -> [(&'static str, Cell); 22] {
     let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
-        ("depth", value(run.depth)),
+        ("depth", value(run.wanted.depth)),
         ("id", value(run.id)),
         ("execution", value(run.id)),
         ("workflow_def", value(workflow.definition)),
-        ("priority", value(run.priority)),
+        ("priority", value(run.wanted.priority)),
         ("paused", value(false)),
         ("created", value(now)),
         ("version", value(workflow.version)),
         ("due_at", value(due)),
+        ("attributes", value(run.attributes)),
         ("variables", Cell::Datum(blank.object, Jsonb::type_oid)),
         ("task_graph", Cell::Null),
         ("status", Cell::Label("running")),

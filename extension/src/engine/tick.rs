@@ -5,6 +5,7 @@
 use crate::engine::advance::Advance;
 use crate::engine::advance::MAX_REACHED;
 use crate::engine::advance::read_runs;
+use crate::engine::bulk;
 use crate::engine::finish::{finish, take_up_all};
 use crate::engine::internal_tasks;
 use crate::engine::own_report::Reporter;
@@ -75,6 +76,7 @@ fn tick(look: &Look) -> Result<i32, Error> {
     done += passing_on::propagate(client, *now, (*max_rows as usize).min(MAX_REACHED), parts.clone())?;
     done += end_due_executions(look)?;
     done += fire_schedules(look)?;
+    done += bulk::step_job(client, *max_rows, *now)?;
     if done > 0 && settings::notify() {
         let arguments = [queued.unwrap_or_default().into(), parts.clone().into()];
         statements::run(client, include_str!("../../queries/notify_queued.sql"), &arguments)?;

@@ -22,14 +22,14 @@ pub struct Caller {
     role: Oid,
     /// The parts that the role is bound to, in order; none: it is not bound.
     parts: Option<Vec<i32>>,
-    _owner: AsOwner,
+    _owner: AsRole,
 }
 
 impl Caller {
     /// Takes down who called, and becomes the function's owner.
     pub fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<Caller, Error> {
         let owner = owner_of_function(fcinfo);
-        let as_owner = AsOwner::begin(owner);
+        let as_owner = AsRole::switch(owner);
         let role = as_owner.caller;
         Ok(Caller { role, parts: parts_of(role, owner)?, _owner: as_owner })
     }
@@ -72,25 +72,35 @@ pub fn name_of(role: Oid) -> String {
 }
 
 /// Lets the current function run as another role until it goes out of scope.
-struct AsOwner {
+pub struct AsRole {
     caller: Oid,
     context: c_int,
 }
 
-impl AsOwner {
+impl AsRole {
+    /// Becomes a role that has been stored, unless it is gone.
+    pub fn begin(role: Oid) -> Result<AsRole, Error> {
+        // SAFETY: it only looks the name up.
+        if unsafe { pg_sys::GetUserNameFromId(role, true) }.is_null() {
+            let message = format!("role {} no longer exists", role.to_u32());
+            return Err(Error::refused("WF616", message, "create another job with workflow_apply"));
+        }
+        Ok(AsRole::switch(role))
+    }
+
     /// Switches in the same way as PostgreSQL does for a SECURITY DEFINER function.
-    fn begin(owner: Oid) -> AsOwner {
+    fn switch(owner: Oid) -> AsRole {
         let (mut caller, mut context) = (Oid::INVALID, 0);
         // SAFETY: both arguments are places to write to, and a backend has one thread.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut caller, &mut context);
             pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int);
         }
-        AsOwner { caller, context }
+        AsRole { caller, context }
     }
 }
 
-impl Drop for AsOwner {
+impl Drop for AsRole {
     /// An error gets here as well, before the abort of the transaction or savepoint restores the same.
     fn drop(&mut self) {
         // SAFETY: this is what was there before.

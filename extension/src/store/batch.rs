@@ -11,6 +11,7 @@ use conductor::engine::undo::Phase;
 use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;
+use std::collections::BTreeMap;
 
 /// A reported task row that has ended.
 pub struct EndedRow {
@@ -182,6 +183,8 @@ pub struct Batch {
     pub(super) executions: Vec<ExecutionRow>,
     /// The keys by which executions that are starting share the queue.
     pub(super) fair_keys: Vec<(i64, String)>,
+    /// The attributes that definitions give executions that start, by execution.
+    attributes: BTreeMap<i64, Jsonb>,
     pub(super) written: Written,
 }
 
@@ -206,10 +209,16 @@ impl Batch {
         row.causes.first().filter(|_| !self.withdrawn_tasks.iter().chain(&self.tasks).any(is_work))
     }
 
+    /// Takes the attributes that its definition gives an execution that starts.
+    pub fn take_attributes(&mut self, run: i64) -> Option<Jsonb> {
+        self.attributes.remove(&run)
+    }
+
     /// Adds the conductor's decisions for one execution.
     pub fn take(&mut self, run: &Run, execution: &Execution, changes: Changes) {
         let name = |key: &TaskKey| run.graph.node(key.node).name.clone();
         let paused = execution.paused;
+        self.attributes.extend(changes.attributes.as_ref().and_then(Jsonb::new).map(|given| (run.id, given)));
         for (key, count) in &changes.released {
             let (task_name, count) = (name(key), *count as i32);
             self.released.push(ReleasedItems { run: run.id, task_name, key: *key, count, paused });

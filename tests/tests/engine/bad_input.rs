@@ -250,6 +250,8 @@ async fn internal_functions_take_nulls() {
             "xid" => "'1'::xid".into(),
             "regtype" => "'text'::regtype".into(),
             "regclass" => "'workflow.pack'::regclass".into(),
+            "regrole" => "'pg_monitor'::regrole".into(),
+            "tstzrange" => "'(,)'::tstzrange".into(),
             "interval" => "interval '1 s'".into(),
             "timestamp with time zone" => "now()".into(),
             "jsonb" => "'{}'::jsonb".into(),

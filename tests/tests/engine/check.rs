@@ -41,6 +41,10 @@ async fn every_broken_invariant_is_found() {
             ),
             (format!("{runs} status = 'failed' WHERE execution = {running}"), "an execution that has failed says why"),
             (
+                format!("{runs} status = 'failed' WHERE execution = {running}"),
+                "a search finds an execution that has had a failure",
+            ),
+            (
                 format!("{runs} due_in = '1 minute' WHERE execution = {running}"),
                 "a time limit stands still during a pause, and only then",
             ),

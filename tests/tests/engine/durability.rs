@@ -91,7 +91,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
                 ids.push(
                     session
                         .value::<i64>(format!(
-                            "SELECT workflow_start('demo.w', idempotency_key => '{key}', part => {part})"
+                            "SELECT workflow_start('demo.w', idempotency_key => '{key}', part => {part}, attributes => '{{\"key\": \"{key}\"}}')"
                         ))
                         .await,
                 );
@@ -118,6 +118,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         session.run("SELECT workflow_start_many('demo.limited', array_fill('{}'::jsonb, ARRAY[3]))").await;
         session.run("SELECT workflow_claim('w', 3, '{demo.e}')").await;
         session.run("SELECT workflow_hold('demo.d', NULL, workflow.now() + interval '1 s', target => 'action')").await;
+        session.run("SELECT workflow_apply('cancel', '{\"error_code\": \"none\"}')").await;
         // One is done, and nobody has processed that yet.
         let mut holder = Session::new(db).await;
         holder.run("BEGIN; SELECT FROM workflow.workflow_execution FOR NO KEY UPDATE").await;

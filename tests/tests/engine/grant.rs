@@ -77,6 +77,10 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_find_pending_retries()",
             "workflow_find_timed_out()",
             "workflow_find_overdue()",
+            "workflow_search()",
+            "workflow_find_by_key('demo.wait', 'waiting')",
+            "workflow_status_by_key('demo.wait', 'waiting')",
+            "workflow_list_bulk_jobs()",
         ],
     ),
     (
@@ -93,6 +97,21 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_signal_by_key('demo.wait', 'waiting', 'go')",
             "workflow_resolve({queued})",
             "workflow_prune('0')",
+            "workflow_set_attributes({running}, '{\"tenant\": \"acme\"}')",
+            "workflow_pause_by_key('demo.wait', 'waiting')",
+            "workflow_resume_by_key('demo.wait', 'waiting')",
+            "workflow_cancel_by_key('demo.wait', 'waiting')",
+            "workflow_rerun_by_key('demo.wait', 'over')",
+            "workflow_pause_many(ARRAY[{running}])",
+            "workflow_resume_many(ARRAY[{paused}])",
+            "workflow_cancel_many(ARRAY[{running}])",
+            "workflow_rerun_many(ARRAY[{failed}])",
+            "workflow_signal_many(ARRAY[{waiting}], 'go')",
+            "workflow_prune_many(ARRAY[{failed}])",
+            "workflow_erase({running})",
+            "workflow_apply('cancel', '{\"statuses\": [\"running\"]}')",
+            "workflow_stop_bulk_job(workflow_apply('cancel', '{\"statuses\": [\"running\"]}'))",
+            "workflow_resume_bulk_job(workflow_apply('cancel', '{\"statuses\": [\"running\"]}'))",
             "workflow_schedule('daily', '@daily', 'demo.w')",
             "workflow_unschedule('hourly')",
             "workflow_pause_schedule('hourly')",
@@ -153,6 +172,7 @@ const CONTAINED: [(Level, &[Level]); 4] = [
 pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     session.run("RESET pg_workflow.test_now").await;
     session.define_as("demo.wait", "tasks: [{name: w, wait_for: {signal: go, heartbeat: 1d}}]").await;
+    session.run("SELECT workflow_cancel(workflow_start('demo.wait', idempotency_key => 'over'))").await;
     session.define("tasks: [{name: a, action: demo.a}]").await;
     let failed = session.start().await;
     let [task] = session.claim_named(["a"]).await;
@@ -166,6 +186,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
         .run("SELECT workflow_schedule('hourly', '@hourly', 'demo.w'), workflow_set_limit('slow', max_running => 1)")
         .await;
     session.run("SELECT workflow_hold('slow', 'key', now() + interval '1 hour')").await;
+    session.run("SELECT workflow_apply('cancel', '{\"error_code\": \"none\"}')").await;
     let mut names = vec![
         ("failed", failed.to_string()),
         ("paused", paused.to_string()),
@@ -306,7 +327,9 @@ async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
                     .await[0];
                 let is_granted = relation != "workflow.worker_parts";
                 let reads = is_granted && contained.contains(&Level::Reader);
+                // What is stored in bulk_job is done as the role that is stored there.
                 let writes = is_granted
+                    && relation != "workflow.bulk_job"
                     && *is_table
                     && (level == Level::Author || (level == Level::Operator && *has_part));
                 assert_eq!(may, (reads, writes, writes, writes, false), "{level:?} {relation}");
@@ -341,6 +364,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "diagram",
             "fair_hash",
             "gantt",
+            "half_open",
             "is_end",
             "last_claim",
             "limit_hold",
@@ -354,6 +378,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "readable",
             "recent_tasks",
             "require",
+            "require_key",
             "require_run",
             "say_closed",
             "say_undone",
@@ -361,6 +386,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "say_hold",
             "say_rerun",
             "say_time",
+            "search",
             "task_created",
             "task_lists",
             "task_summary",
@@ -381,20 +407,34 @@ const INTERNAL: [(Level, &[&str]); 4] = [
     (
         Level::Operator,
         &[
+            "add_bulk_job",
             "add_errors",
+            "answer_each",
             "author_of",
+            "bulk_step",
+            "check_apply",
+            "check_attributes",
             "check_hold",
             "check_key",
+            "check_keys",
             "check_limit_name",
             "check_parameters",
             "check_prune",
             "check_schedule",
             "check_start",
+            "control_locked",
+            "do_each",
+            "lock_executions",
             "make_id",
             "next_due",
             "next_part",
             "notify_queued",
+            "prune_each",
             "queued_actions",
+            "rerun_locked",
+            "search_by",
+            "try_lock_family",
+            "turn_bulk_job",
             "wake_limit_keys",
         ],
     ),

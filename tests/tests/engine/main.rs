@@ -1,8 +1,12 @@
 //! The engine through its SQL functions on a real server: definitions, executions, the work protocol, control.
 
+mod attributes;
 mod bad_input;
 mod bank;
+mod bulk;
+mod bulk_job;
 mod busy;
+mod by_key;
 mod check;
 mod children;
 mod claim_locks;
@@ -13,6 +17,7 @@ mod define;
 mod definition_test;
 mod durability;
 mod encoding;
+mod erase;
 mod error_context;
 mod event;
 mod explained;
@@ -56,6 +61,7 @@ mod resolve;
 mod rest;
 mod rollout;
 mod schedule;
+mod search;
 mod session_state;
 mod signal;
 mod start;

@@ -44,6 +44,8 @@ pub struct Changes {
     pub replaced: Vec<(u32, u32)>,
     /// New entries of changes.
     pub published: Vec<NewEntry>,
+    /// The attributes that the definition gives an execution that starts; none: it gives none.
+    pub attributes: Option<Data>,
     /// Why the workflow fails, and what else goes wrong while it closes.
     pub causes: Vec<Cause>,
     /// How the execution ended, if it did.

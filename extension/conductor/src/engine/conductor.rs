@@ -216,6 +216,7 @@ impl<'a> Conductor<'a> {
                 Err(cause) => self.fail(cause),
             }
         }
+        self.set_attributes();
         if self.execution.status == Status::Running {
             for node in &self.graph.starts {
                 self.make_ready(*node, 0, Vec::new(), false);

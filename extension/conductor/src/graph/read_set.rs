@@ -90,7 +90,8 @@ pub fn settle(graph: &mut Graph) {
     let scheduling: Vec<Needs> = graph.nodes.iter().map(|node| scheduling(node, programs)).collect();
     let finishing: Vec<Needs> = graph.nodes.iter().map(|node| finishing(node, programs)).collect();
     let mut start = Needs::default();
-    start.renderings(programs, graph.vars.iter().map(|(_, value)| value).chain(&graph.fair_by));
+    start.renderings(programs, graph.vars.iter().chain(&graph.attributes).map(|(_, value)| value));
+    start.renderings(programs, &graph.fair_by);
     let mut walk = Walk { graph, scheduling: &scheduling, finishing: &finishing, output: &output };
     for node in &graph.starts {
         walk.schedule(*node, &mut start, &mut BTreeSet::new());

@@ -43,6 +43,9 @@ pub struct Definition {
     /// The output, rendered at the end in this order.
     #[serde(default)]
     pub output_map: Vec<Assignment>,
+    /// The attributes of an execution, rendered at the start, after `vars`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<Assignment>,
     /// Seconds that the whole workflow may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,

@@ -68,6 +68,7 @@ fn workflow() -> Value {
             ],
         },
         "output_map": reference("assignments", "The output, rendered at the end in this order."),
+        "attributes": reference("assignments", "Attributes of an execution to find it by, rendered at the start."),
         "timeout": reference("timeout", "Seconds that the whole workflow may take."),
         "cancellation_policy": {
             "enum": words(POLICIES), "default": "allow_finish", "description": "What a cancel does to running tasks.",

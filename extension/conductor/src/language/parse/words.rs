@@ -17,6 +17,7 @@ pub const WORKFLOW: &[&str] = &[
     "vars",
     "tasks",
     "output_map",
+    "attributes",
     "timeout",
     "cancellation_policy",
     "max_visits",

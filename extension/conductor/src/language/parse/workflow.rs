@@ -45,6 +45,9 @@ impl Walk<'_> {
             output_map: get("output_map")
                 .map(|n| self.assignments(n, "output_map", "`output_map`"))
                 .unwrap_or_default(),
+            attributes: get("attributes")
+                .map(|n| self.assignments(n, "attributes", "`attributes`"))
+                .unwrap_or_default(),
             timeout: timeout.and_then(|n| n.as_u64()),
             cancellation_policy: policy.unwrap_or_default(),
             max_visits: visits.and_then(|n| u32::try_from(n).ok()).unwrap_or(DEFAULT_MAX_VISITS),

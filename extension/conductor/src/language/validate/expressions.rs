@@ -53,6 +53,7 @@ fn published_twice(check: &mut Check<'_>) {
     };
     twice(&definition.vars, "vars", None);
     twice(&definition.output_map, "output_map", None);
+    twice(&definition.attributes, "attributes", None);
     for (i, task) in definition.tasks.iter().enumerate() {
         twice(&task.publish, &format!("tasks[{i}].publish"), Some(i));
         for (j, next) in task.next.iter().enumerate() {

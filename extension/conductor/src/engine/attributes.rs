@@ -1,0 +1,40 @@
+//! The attributes that a definition gives its executions, to find them by.
+
+use crate::engine::cause::Cause;
+use crate::engine::conductor::Conductor;
+use crate::engine::state::Status;
+use crate::engine::variables;
+use crate::expression::{Data, json_text};
+
+/// Maximum size of the attributes of an execution, in bytes of JSON text.
+pub const MAX_BYTES: usize = 8192;
+
+impl Conductor<'_> {
+    /// Renders the attributes of an execution that starts, from its parameters and variables. If that fails, so does the execution.
+    pub(crate) fn set_attributes(&mut self) {
+        if self.graph.attributes.is_empty() || self.execution.status != Status::Running {
+            return;
+        }
+        match self.attributes() {
+            Ok(attributes) => self.changes.attributes = Some(attributes),
+            Err(cause) => self.fail(cause),
+        }
+    }
+
+    fn attributes(&self) -> Result<Data, Cause> {
+        let mut attributes = variables::Changes::new();
+        for (name, value) in &self.graph.attributes {
+            let value = self
+                .render(value, self.variables.clone(), None, None)
+                .map_err(|error| Cause::evaluating("WF605", &format!("attribute {name}"), None, &error))?;
+            attributes.insert(name.clone(), value);
+        }
+        let attributes = variables::overlaid(&variables::empty(), &attributes);
+        let bytes = json_text(&attributes).len();
+        if bytes > MAX_BYTES {
+            let message = format!("the attributes take {bytes} bytes, but at most {MAX_BYTES} are allowed");
+            return Err(Cause::rule("WF614", None, message));
+        }
+        Ok(attributes)
+    }
+}

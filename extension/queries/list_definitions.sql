@@ -1,0 +1,2 @@
+-- Returns all workflows.
+SELECT d.id FROM workflow.workflow_definition d

@@ -1,0 +1,8 @@
+-- Returns, of each workflow ($1), up to $5 of the newest executions before a place ($2, $3) that were not created before $4 and
+-- have had a failure.
+SELECT n.created, n.id, d.id
+FROM pg_catalog.unnest($1::bigint[]) AS d(id)
+CROSS JOIN LATERAL (
+  SELECT w.created, w.id FROM workflow.workflow_execution w
+  WHERE w.workflow_def = d.id AND (w.created, w.id) < ($2, $3) AND w.created >= $4 AND w.had_failure
+  ORDER BY w.created DESC, w.id DESC LIMIT $5) AS n

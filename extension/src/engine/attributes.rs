@@ -1,0 +1,61 @@
+//! Attributes of executions: small facts, such as a tenant, by which people find them.
+
+use crate::engine::start::Wanted;
+use crate::error::Error;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::statements;
+use conductor::engine::attributes::MAX_BYTES;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::spi::SpiClient;
+use std::collections::BTreeMap;
+
+/// Refuses attributes that a caller must not give.
+pub fn check(attributes: Option<Jsonb>) -> Result<(), Error> {
+    let Some(attributes) = attributes else { return Ok(()) };
+    let bytes = attributes.raw_bytes();
+    if bytes > MAX_BYTES {
+        let hint = format!("keep them below {MAX_BYTES} bytes, and pass data in parameters");
+        return Err(Error::refused("WF614", "the attributes are too large", hint)
+            .with_detail(format!("they have {bytes} bytes, at most {MAX_BYTES} are allowed")));
+    }
+    if !attributes.is_object() {
+        let error =
+            Error::refused("WF613", "attributes is not an object", "pass an object, such as {\"tenant\": \"acme\"}");
+        return Err(
+            error.with_detail(format!("attributes is {}", attributes.text().chars().take(200).collect::<String>()))
+        );
+    }
+    Ok(())
+}
+
+/// Returns the attributes of executions that start, each given by its place among those wanted and what its definition gives it:
+/// those of its caller, overridden by the definition's, overridden by those that were given.
+pub fn merged(
+    client: &SpiClient,
+    wanted: &[Wanted],
+    starting: &[(usize, Option<Jsonb>)],
+) -> Result<BTreeMap<usize, Jsonb>, Error> {
+    let parents: Vec<Option<i64>> = starting.iter().map(|(place, _)| wanted[*place].parent).collect();
+    let given: Vec<Option<Jsonb>> = starting.iter().map(|(place, _)| wanted[*place].attributes).collect();
+    let defined: Vec<Option<Jsonb>> = starting.iter().map(|(_, defined)| *defined).collect();
+    let mut merged = BTreeMap::new();
+    if parents.iter().all(Option::is_none) && given.iter().chain(&defined).all(Option::is_none) {
+        return Ok(merged);
+    }
+    let arguments = [parents.into(), defined.into(), given.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/merge_attributes.sql"), &arguments)?;
+    while rows.next().is_some() {
+        let row = rows.get::<i64>(1)?.unwrap_or(1) as usize - 1;
+        if let (Some((place, _)), Some(attributes)) = (starting.get(row), rows.get::<Jsonb>(2)?) {
+            merged.insert(*place, attributes);
+        }
+    }
+    Ok(merged)
+}
+
+/// `workflow.check_attributes` in `sql/attributes.sql`.
+#[pg_extern(sql = false)]
+fn workflow_check_attributes(attributes: Option<Jsonb>) -> Result<(), ErrorReport> {
+    Ok(check(attributes)?)
+}

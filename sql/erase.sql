@@ -1,0 +1,64 @@
+-- Erasing one execution at once, such as a person's data, whether it has ended or not.
+
+CREATE FUNCTION workflow.try_lock_family(members bigint[]) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  home int := members[1] >> 48;
+  wanted bigint;
+  locked bigint;
+BEGIN
+  -- With this lock, nobody can add a row that refers to them.
+  SELECT count(*) INTO wanted FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = ANY (members);
+  PERFORM FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = ANY (members) FOR UPDATE SKIP LOCKED;
+  GET DIAGNOSTICS locked = ROW_COUNT;
+  IF locked < wanted THEN
+    RETURN false;
+  END IF;
+  SELECT count(*) INTO wanted FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.workflow_execution = ANY (members);
+  PERFORM FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.workflow_execution = ANY (members) FOR UPDATE SKIP LOCKED;
+  GET DIAGNOSTICS locked = ROW_COUNT;
+  RETURN locked >= wanted;
+END $$;
+COMMENT ON FUNCTION workflow.try_lock_family(bigint[]) IS
+  'Locks executions of one part and their tasks for deletion, without waiting. Returns whether all of them are locked.';
+REVOKE ALL ON FUNCTION workflow.try_lock_family(bigint[]) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_erase(execution_id bigint) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  home int := execution_id >> 48;
+  caller bigint;
+  members bigint[];
+  level bigint[] := ARRAY[execution_id];
+  give_up timestamptz := clock_timestamp() + interval '10 seconds';
+BEGIN
+  PERFORM workflow.require('execution_id', execution_id);
+  SELECT e.parent INTO caller FROM workflow.execution AS e WHERE e.part = home AND e.id = execution_id;
+  IF NOT FOUND THEN
+    PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL, 'pass the id that workflow_start returned');
+  ELSIF caller IS NOT NULL THEN
+    PERFORM workflow.raise_error('WF611', format('execution %s is called by execution %s', execution_id, caller), NULL,
+      'erase the execution that started it all: it comes first in workflow_tree of any of its callers');
+  END IF;
+  -- From above to below, as the lock order demands: what is locked calls nothing new.
+  WHILE level <> '{}' LOOP
+    members := members || level;
+    PERFORM FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = ANY (level)
+    ORDER BY w.depth, w.id FOR NO KEY UPDATE;
+    level := ARRAY(SELECT e.id FROM workflow.execution AS e WHERE e.part = home AND e.parent = ANY (level) ORDER BY e.id);
+  END LOOP;
+  -- Whoever claims or reports a task at this moment needs nothing that is locked here, and will soon be done. Nobody who has locked
+  -- an execution waits for a task.
+  WHILE NOT workflow.try_lock_family(members) LOOP
+    IF clock_timestamp() > give_up THEN
+      PERFORM workflow.raise_error('WF611', format('execution %s is in use', execution_id),
+        'another transaction has claimed or reported a task of it, and has not ended', 'try again when that transaction has ended');
+    END IF;
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+  DELETE FROM workflow.execution AS e WHERE e.part = home AND e.id = execution_id;
+  RETURN CASE WHEN FOUND THEN cardinality(members) ELSE 0 END;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_erase(bigint) IS
+  'Deletes an execution and everything that it calls, at once and whether it has ended or not: its parameters, variables, attributes, tasks, signals, events and results. Nothing of it runs again, not even what would undo or close it; a worker that holds one of its tasks is told that its lease is lost when it reports or sends a heartbeat. Returns the number of executions deleted. What PostgreSQL itself keeps (WAL archives, backups, replicas that lag behind) is not reached. Errors: WF611 if another execution calls it, or a task of it stays locked for 10 seconds; WF613 for null; WF616 if there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_erase(bigint) FROM PUBLIC;
