@@ -56,6 +56,16 @@ BEGIN
     END IF;
     PERFORM pg_sleep(0.01);
   END LOOP;
+  -- What waits for the slots of limits that its tasks have is looked at by the next claim or tick.
+  WITH freed AS (
+    UPDATE workflow.limit_slot AS s SET task = NULL
+    FROM workflow.workflow_task_execution AS t
+    WHERE t.part = home AND t.workflow_execution = ANY (members) AND s.task = t.id
+    RETURNING s.key),
+  waiting AS MATERIALIZED (
+    SELECT k.id FROM workflow.limit_key AS k
+    WHERE k.id IN (SELECT f.key FROM freed AS f) AND k.check_at IS NOT NULL ORDER BY k.id FOR NO KEY UPDATE SKIP LOCKED)
+  UPDATE workflow.limit_key AS k SET check_at = workflow.now() FROM waiting AS w WHERE k.id = w.id;
   DELETE FROM workflow.execution AS e WHERE e.part = home AND e.id = execution_id;
   RETURN CASE WHEN FOUND THEN cardinality(members) ELSE 0 END;
 END $$;

@@ -102,7 +102,9 @@ async fn every_end_of_an_attempt_frees_its_slot() {
         let mut session = Session::new(db).await;
         set(&mut session, "'payments', max_running => 1").await;
         for (round, end) in
-            ["completed", "failed", "retried", "timeout", "lost", "cancelled", "forced", "abandoned"].iter().enumerate()
+            ["completed", "failed", "retried", "timeout", "lost", "cancelled", "forced", "abandoned", "erased"]
+                .iter()
+                .enumerate()
         {
             session.at(round as f64 * 10_000.0).await;
             let rest = "cancellation_policy: cancel_running
@@ -137,6 +139,7 @@ tasks:
                     session.run(tick).await;
                 }
                 "cancelled" => session.run(format!("SELECT workflow_cancel({id})")).await,
+                "erased" => session.run(format!("SELECT workflow_erase({id})")).await,
                 "forced" => session.run(format!("SELECT workflow_cancel({id}, force => true)")).await,
                 "abandoned" => {
                     session
