@@ -22,7 +22,7 @@ BEGIN
   RETURN CASE
     -- The API.
     WHEN function_name IN ('workflow_claim', 'workflow_heartbeat', 'workflow_complete', 'workflow_fail', 'workflow_finish',
-      'workflow_finish_and_claim', 'workflow_finish_json', 'workflow_finish_and_claim_json', 'workflow_tick') THEN 'worker'
+      'workflow_finish_and_claim', 'workflow_finish_json', 'workflow_finish_and_claim_json', 'workflow_tick', 'workflow_announce_idle') THEN 'worker'
     -- What the two in JSON are made of.
     WHEN function_name IN ('check_outcomes', 'flaw_of', 'interval_of', 'read_outcomes', 'write_answers') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
@@ -39,9 +39,8 @@ BEGIN
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
       'say_closed', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
-    -- notify_queued only notifies.
     WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
-      'next_part', 'queued_actions', 'notify_queued') THEN 'operator'
+      'next_part') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
     WHEN function_name IN ('check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',

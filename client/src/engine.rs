@@ -279,6 +279,13 @@ impl Engine {
         .await?)
     }
 
+    /// Announces on the connection of a listener that its worker has nothing to do, so that those who queue tasks of these
+    /// actions notify the channel `pg_workflow`; `None`: of all actions; none at all: it is idle no more.
+    pub async fn announce_idle<'e>(executor: impl PgExecutor<'e>, actions: Option<&[&str]>) -> Result<()> {
+        query("SELECT pg_catalog.workflow_announce_idle(actions => $1)").bind(actions).execute(executor).await?;
+        Ok(())
+    }
+
     /// Processes work that has become due, up to `max_rows` (1 to 10,000) of each kind, in these parts or everywhere.
     /// Returns how much was done; call it again while that is not 0.
     pub async fn tick<'e>(executor: impl PgExecutor<'e>, max_rows: i32, parts: Option<&[i32]>) -> Result<i32> {

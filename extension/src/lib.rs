@@ -82,6 +82,7 @@ pub extern "C-unwind" fn _PG_init() {
     cache::workflow_actions::listen();
     cache::graphs::listen();
     pg::caller::listen();
+    queue::hints::listen();
     conductor::interrupt::set(|| {
         pgrx::check_for_interrupts!();
     });

@@ -3,5 +3,6 @@
 pub mod asking;
 pub mod claim;
 pub mod fairness;
+pub mod hints;
 pub mod part_hint;
 pub mod scan_start;

@@ -10,7 +10,7 @@ use std::time::Duration;
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
-static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(false);
+static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
 static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(64);
@@ -44,7 +44,7 @@ pub fn test_seed() -> Option<i32> {
     Some(TEST_SEED.get()).filter(|seed| *seed != 0)
 }
 
-/// Whether workers are notified of queues that are no longer empty.
+/// Whether idle workers are notified of tasks that this session queues.
 pub fn notify() -> bool {
     NOTIFY.get()
 }
@@ -146,10 +146,10 @@ pub fn register() {
     );
     GucRegistry::define_bool_guc(
         c"pg_workflow.notify",
-        c"Notifies listening workers when a queue is no longer empty.",
-        c"Uses NOTIFY on the channel pg_workflow: a hint, sent once per action and part.",
+        c"Notifies idle workers of the tasks that this session queues.",
+        c"Uses NOTIFY on the channel pg_workflow, and only where a worker has announced that it is idle.",
         &NOTIFY,
-        GucContext::Suset,
+        GucContext::Userset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(

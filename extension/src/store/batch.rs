@@ -92,6 +92,11 @@ impl FreshTask {
         matches!(self.task.start, Start::Ended(TaskEnd::Failed, _))
     }
 
+    /// Whether a worker can claim it.
+    pub(super) fn is_queued(&self) -> bool {
+        self.start == "ready" && !self.is_own() && !self.paused
+    }
+
     /// Whether the engine continues with it, rather than a worker.
     pub(super) fn is_own(&self) -> bool {
         self.calls || self.task.action.is_none()

@@ -10,6 +10,7 @@ use crate::pg::skip_ri_checks;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
 use crate::queue::fairness::Ahead;
+use crate::queue::hints;
 use conductor::engine::commands::Start;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
@@ -75,6 +76,9 @@ impl Batch {
             fresh.run(client, include_str!("../../queries/insert_tasks.sql"), &[])
         })?;
         for NewRow { id, task, input, lease } in rows {
+            if let Some(action) = task.task.action.as_deref().filter(|_| task.is_queued()) {
+                hints::note(id::part(id), action);
+            }
             if task.start == "ready" && task.is_own() {
                 self.written.own.push(id);
             } else if let Some(lease) = lease {
@@ -123,7 +127,6 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ended => ended,
     };
     let over = matches!(task.start, Start::Ended(..));
-    let queued = is("ready") && !fresh.is_own() && !fresh.paused;
     let due = fresh.delay.or(task.timeout.map(f64::from).filter(|_| is("leased")));
     [
         ("part", value(id::part(row.id))),
@@ -154,7 +157,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("input", value(row.input)),
         ("status", Value::Label(status)),
         ("updated", value(now)),
-        ("queue_at", value(queued.then(|| after(now, f64::from(fresh.priority) * -60.0)))),
+        ("queue_at", value(fresh.is_queued().then(|| after(now, f64::from(fresh.priority) * -60.0)))),
         ("due_at", value(due.map(|seconds| after(now, seconds)))),
         ("next_retry_at", Value::Null),
         ("started_at", value(row.lease.map(|_| now))),

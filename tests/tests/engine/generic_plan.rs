@@ -25,8 +25,6 @@ const MORE: &[&str] = &[
     "workflow_start('demo.w', '{}', 'key', part => 4)",
     "workflow_list_events({paused}, 10, 1)",
     "workflow_find_timed_out(1, NULL)",
-    "workflow.queued_actions(NULL)",
-    "workflow.notify_queued('{}', NULL)",
     "workflow.fire_schedule((SELECT s FROM workflow.schedule AS s LIMIT 1), 10, workflow.now() + interval '1 day')",
     "workflow_grant('{role}', 'worker', '{1}')",
     "workflow.log_claim(ARRAY[{task}], 'me', 'postgres', workflow.now())",

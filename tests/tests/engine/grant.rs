@@ -22,6 +22,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_finish_and_claim_json('me', max_tasks => 10)",
             "workflow_finish_and_claim('me', ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
             "workflow_tick()",
+            "workflow_announce_idle('{demo.a}')",
         ],
     ),
     (
@@ -373,8 +374,6 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "make_id",
             "next_due",
             "next_part",
-            "notify_queued",
-            "queued_actions",
         ],
     ),
     (
