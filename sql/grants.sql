@@ -30,9 +30,9 @@ BEGIN
       'workflow_check', 'workflow_validate', 'workflow_test') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
       'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_extend_wait', 'workflow_prune', 'workflow_schedule', 'workflow_unschedule',
-      'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'
+      'workflow_pause_schedule', 'workflow_resume_schedule', 'workflow_start_from_row') THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
-    WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author'
+    WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action', 'workflow_on_end', 'workflow_remove_hook') THEN 'author'
     -- Helpers in schema workflow. API functions that run with the caller's privileges need them; they compute, read and raise
     -- errors, and write nothing.
     WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
@@ -40,10 +40,10 @@ BEGIN
       'say_closed', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
-      'next_part') THEN 'operator'
+      'run_hooks', 'start_by_hook') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
-    WHEN function_name IN ('check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
+    WHEN function_name IN ('check_hook', 'check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_outside', 'require_own_task',
       'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
     -- Everything else relies on preconditions that only its caller ensures, and is called with the owner's privileges.

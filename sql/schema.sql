@@ -9,7 +9,7 @@
 --                                                ├─< signal                  sent to it, for tasks that wait
 --                                                ├─< pending_report          its completed tasks that it has yet to process
 --                                                └─< event                   what happened to it, for people to read
---   schedule    recurring starts             lease                           who holds which tasks, and until when
+--   schedule, hook   other starts            lease                           who holds which tasks, and until when
 --
 -- * Every table that grows with work has `part` (0..1023) in all its keys. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part, and only start, claim and tick take a part as an argument. A lease's id and
@@ -261,6 +261,7 @@ CREATE TABLE workflow.workflow_execution (
   pause_reason text,
   propagate_after bigint,
   due_in interval,
+  hook_depth int,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_execution_id_check CHECK (id = execution),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, id) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
@@ -296,6 +297,8 @@ COMMENT ON COLUMN workflow.workflow_execution.propagate_after IS
   'The last child execution, in order of id, that was notified of this execution''s pause, resume or stop; workflow_tick notifies the remaining ones. NULL: all have been notified.';
 COMMENT ON COLUMN workflow.workflow_execution.due_in IS
   'What is left of its time limit while it is paused; NULL: its clock runs, or it has none.';
+COMMENT ON COLUMN workflow.workflow_execution.hook_depth IS
+  'Number of executions through whose ends hooks have led to this one; NULL: no hook has started it.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS
@@ -533,13 +536,13 @@ COMMENT ON COLUMN workflow.event.task_index IS 'Index of the item.';
 COMMENT ON COLUMN workflow.event.task_name IS
   'The task''s name in the definition; NULL: it is about the whole execution.';
 COMMENT ON COLUMN workflow.event.kind IS
-  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
+  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; hook, hook_failed: its end has started another execution, or could not; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
 COMMENT ON COLUMN workflow.event.message IS
   'The reason given, the signal''s name, or what went wrong; truncated to 1000 characters.';
 COMMENT ON COLUMN workflow.event.author IS
   'Who did it: the role that called; for what a worker did or lost, its name and its role: worker-7 (role shop_worker); NULL: the engine.';
 COMMENT ON COLUMN workflow.event.detail IS
-  'Further details, as an object: attempt, type of the error, next_retry_at; for a rerun, what was named; for lease_refused, the number of tokens refused and up to ten of the tasks.';
+  'Further details, as an object: attempt, type of the error, next_retry_at; for a rerun, what was named; for lease_refused, the number of tokens refused and up to ten of the tasks; for hooks, the hook, its workflow, and the execution started.';
 COMMENT ON COLUMN workflow.event.created IS 'When it happened.';
 COMMENT ON COLUMN workflow.event.updated IS 'When the row last changed.';
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod control;
 mod definition;
+mod hook;
 mod monitoring;
 mod privilege;
 mod schedule;

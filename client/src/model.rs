@@ -6,6 +6,7 @@
 mod action;
 mod event;
 mod execution;
+mod hook;
 mod pack;
 mod schedule;
 mod status;
@@ -16,6 +17,7 @@ mod workflow_task_execution;
 pub use action::{Action, CreateActionInput, UpdateActionInput};
 pub use event::Event;
 pub use execution::{CreateExecutionInput, Execution, UpdateExecutionInput};
+pub use hook::{Hook, HookInput};
 pub use pack::{CreatePackInput, Pack, UpdatePackInput};
 pub use schedule::{MissedRuns, Schedule, ScheduleInput};
 pub use status::{ExecutionStatus, TaskStatus, UnknownStatus};

@@ -2,4 +2,5 @@
 
 pub mod claimed_tasks;
 pub mod graphs;
+pub mod hooks;
 pub mod workflow_actions;

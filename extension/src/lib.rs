@@ -55,6 +55,7 @@ extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/work_json.sql", name = "work_json", requires = ["work"]);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
 extension_sql_file!("../../sql/schedule.sql", name = "schedule", requires = ["start"]);
+extension_sql_file!("../../sql/hook.sql", name = "hook", requires = ["start"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);
 extension_sql_file!("../../sql/ticker.sql", name = "ticker", requires = ["tick"]);
 extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work"]);
@@ -81,6 +82,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::users_code::listen();
     cache::workflow_actions::listen();
     cache::graphs::listen();
+    cache::hooks::listen();
     pg::caller::listen();
     queue::hints::listen();
     conductor::interrupt::set(|| {

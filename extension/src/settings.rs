@@ -11,6 +11,7 @@ static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
+static NOTIFY_ENDS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(64);
@@ -47,6 +48,11 @@ pub fn test_seed() -> Option<i32> {
 /// Whether idle workers are notified of tasks that this session queues.
 pub fn notify() -> bool {
     NOTIFY.get()
+}
+
+/// Whether listeners are notified of the ends of executions.
+pub fn notify_ends() -> bool {
+    NOTIFY_ENDS.get()
 }
 
 /// Whether every step of an execution is recorded as an event.
@@ -149,6 +155,14 @@ pub fn register() {
         c"Notifies idle workers of the tasks that this session queues.",
         c"Uses NOTIFY on the channel pg_workflow, and only where a worker has announced that it is idle.",
         &NOTIFY,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_workflow.notify_ends",
+        c"Notifies listeners of the ends of executions.",
+        c"Uses NOTIFY on the channel pg_workflow_end, with id and status: 12 completed.",
+        &NOTIFY_ENDS,
         GucContext::Userset,
         GucFlags::default(),
     );

@@ -19,6 +19,7 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
 mod batch;
+mod ends;
 mod events;
 mod executions;
 mod leases;
@@ -143,6 +144,7 @@ impl Batch {
         self.write_runs(client, now)?;
         self.postpone_stopped(client, now)?;
         self.log(client, now, reporter, worker)?;
+        self.tell_ends(client, now)?;
         Ok(self.written)
     }
 

@@ -221,6 +221,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
                     priority: caller.priority,
                     depth,
                     scheduled_for: None,
+                    hook_depth: None,
                 });
             }
             Err(error) => reports.push(failed(call.task, refusal(error)?)),

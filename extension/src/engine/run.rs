@@ -68,6 +68,8 @@ pub struct Run {
     pub priority: i32,
     /// Through how many workflows it is called.
     pub depth: i32,
+    /// Through how many executions hooks have led to it, if it is about to start.
+    pub hook_depth: Option<i32>,
 }
 
 impl Run {
@@ -86,6 +88,7 @@ impl Run {
             variables: row.get::<Jsonb>(6)?,
             priority: row.get::<i32>(7)?.unwrap_or_default(),
             depth: row.get::<i32>(8)?.unwrap_or_default(),
+            hook_depth: None,
         }))
     }
 

@@ -59,6 +59,8 @@ pub struct Wanted {
     pub depth: i32,
     /// The time that it was to start at.
     pub scheduled_for: Option<TimestampWithTimeZone>,
+    /// Through how many executions hooks have led to it.
+    pub hook_depth: Option<i32>,
 }
 
 /// The workflow of a ref.
@@ -160,6 +162,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             variables: None,
             priority: one.priority,
             depth: one.depth,
+            hook_depth: one.hook_depth,
         })
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
@@ -228,7 +231,7 @@ fn run_columns(
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
-) -> [(&'static str, Cell); 21] {
+) -> [(&'static str, Cell); 22] {
     let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
@@ -252,6 +255,7 @@ fn run_columns(
         ("state", Cell::Null),
         ("error_message", Cell::Null),
         ("pause_reason", Cell::Null),
+        ("hook_depth", value(run.hook_depth)),
     ]
 }
 

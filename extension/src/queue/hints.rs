@@ -80,6 +80,12 @@ pub fn note(part: i32, action: &str) {
     });
 }
 
+/// Notifies listeners, at commit, of an execution that has ended. Unlike a hint it is exact, as PostgreSQL makes it: what is rolled
+/// back is not told, and a transaction that has told something cannot be prepared.
+pub fn tell_end(execution: i64, status: &str) {
+    add("pg_workflow_end", format!("{execution} {status}"));
+}
+
 #[pg_guard]
 unsafe extern "C-unwind" fn at_end(event: XactEvent::Type, _argument: *mut c_void) {
     match event {
@@ -131,8 +137,13 @@ fn notify(hint: String) {
         }
         sent.insert(hint.clone(), now);
     });
+    add("pg_workflow", hint);
+}
+
+/// Adds a notification to the transaction.
+fn add(channel: &str, payload: String) {
     // SAFETY: both arguments are texts, which are copied; an action's name is far below the maximum of 8000 bytes.
-    unsafe { direct_function_call_as_datum(pg_sys::pg_notify, &["pg_workflow".into_datum(), hint.into_datum()]) };
+    unsafe { direct_function_call_as_datum(pg_sys::pg_notify, &[channel.into_datum(), payload.into_datum()]) };
 }
 
 /// Returns the number of the lock that stands for an action.

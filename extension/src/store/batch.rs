@@ -9,6 +9,7 @@ use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::engine::undo::Phase;
 use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
+use std::collections::BTreeSet;
 
 /// A reported task row that has ended.
 pub struct EndedRow {
@@ -169,6 +170,8 @@ pub struct Batch {
     pub(super) tasks: Vec<FreshTask>,
     pub(super) runs: Vec<RunRow>,
     pub(super) executions: Vec<ExecutionRow>,
+    /// Executions that end with this batch.
+    pub(super) ends: BTreeSet<i64>,
     pub(super) written: Written,
 }
 
@@ -270,6 +273,7 @@ impl Batch {
         }
         match &changes.end {
             Some(end) => {
+                self.ends.insert(run.id);
                 self.executions.push((run.id, end.status.name(), end.output.as_ref().map(json_text)));
             }
             None if changes.rerun || changes.reopened => self.executions.push((run.id, Status::Running.name(), None)),

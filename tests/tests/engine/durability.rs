@@ -112,6 +112,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         let held = session.claim(3).await;
         session.run(format!("SELECT workflow_pause({}, 'moving')", ids[1])).await;
         session.run("SELECT workflow_schedule('yearly', '@yearly', 'demo.w')").await;
+        session.run("SELECT workflow_on_end('h', workflow_pattern => 'other.*', start_workflow => 'demo.w')").await;
         // One is done, and nobody has processed that yet.
         let mut holder = Session::new(db).await;
         holder.run("BEGIN; SELECT FROM workflow.workflow_execution FOR NO KEY UPDATE").await;

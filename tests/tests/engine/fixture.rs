@@ -167,7 +167,8 @@ impl Session {
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.workflow_task_execution AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.lease AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.event AS t WHERE {which}),
-               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t))"
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t),
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.hook AS t))"
         ))
         .await
     }

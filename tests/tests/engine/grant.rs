@@ -70,6 +70,8 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_find_task_executions_by_execution({running})",
             "workflow_find_schedule('hourly')",
             "workflow_list_schedules()",
+            "workflow_find_hook('ended')",
+            "workflow_list_hooks()",
             "workflow_list_waits()",
             "workflow_find_pending_retries()",
             "workflow_find_timed_out()",
@@ -102,6 +104,8 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_define('{ref: demo.new, label: New, version: 1.0.0, tasks: [{name: a, action: demo.a}]}')",
             "workflow_register_action('other.action')",
             "workflow_link_action({action}, {definition})",
+            "workflow_on_end('ended', '{timeout}', 'demo.*', '{\"tenant\": 1}', 'demo.w')",
+            "workflow_remove_hook('ended')",
             "workflow_create_pack('other', 'Other', '1.0.0')",
             "workflow_update_pack({pack}, '{\"label\": \"x\"}')",
             "workflow_delete_pack({empty_pack})",
@@ -240,7 +244,8 @@ async fn each_function_can_be_called_by_the_levels_it_belongs_to_and_by_nobody_e
         let called: BTreeSet<&str> =
             CALLS.iter().flat_map(|(_, calls)| calls.iter().map(|call| call.split('(').next().unwrap())).collect();
         let functions: Vec<(String,)> = session
-            .rows("SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^workflow_'")
+            .rows("SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^workflow_'
+                     AND prorettype <> 'trigger'::regtype")
             .await;
         let functions: BTreeSet<&str> = functions.iter().map(|(name,)| name.as_str()).collect();
         assert_eq!(called, functions, "CALLS has one call of each function of the API, at the level it is meant for");
@@ -373,12 +378,14 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "check_start",
             "make_id",
             "next_due",
-            "next_part",
+            "run_hooks",
+            "start_by_hook",
         ],
     ),
     (
         Level::Author,
         &[
+            "check_hook",
             "check_patch",
             "define",
             "fits",

@@ -22,6 +22,7 @@ mod foreign_key;
 mod generic_plan;
 mod grant;
 mod hand_over;
+mod hook;
 mod hostile;
 mod id_range;
 mod item_retry;
