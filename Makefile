@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs check check-cancel check-latency advisories adr-index release-check package conformance simulate bank clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ check: ## format, lints, documentation, the index of decisions, licences, banned
 
 check-latency: build ## how soon an idle worker gets what is started: p50 at most 5 ms, p95 at most 20 ms
 	cargo run --release -p pg_workflow_bench --bin wake -- --limits
+
+check-views: ## how long every view and looking function takes on a million executions: at most 50 ms (EXECUTIONS=1000000)
+	@scripts/prepare 15
+	scripts/build 15
+	cargo run --release -p pg_workflow_tests --bin views -- $(EXECUTIONS)
 
 advisories: export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 advisories: ## known vulnerabilities in what we depend on; fetches RustSec's database from the network

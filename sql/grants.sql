@@ -30,19 +30,19 @@ BEGIN
       'workflow_check', 'workflow_validate', 'workflow_test') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
       'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_extend_wait', 'workflow_prune', 'workflow_schedule', 'workflow_unschedule',
-      'workflow_pause_schedule', 'workflow_resume_schedule', 'workflow_start_from_row') THEN 'operator'
+      'workflow_pause_schedule', 'workflow_resume_schedule', 'workflow_start_from_row', 'workflow_archive_to') THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
     WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action', 'workflow_on_end', 'workflow_remove_hook') THEN 'author'
     -- Helpers in schema workflow. API functions that run with the caller's privileges need them; they compute, read and raise
     -- errors, and write nothing.
     WHEN function_name IN ('now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
-      'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
+      'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'recent_executions', 'count_executions', 'overdue_rows', 'diagram', 'gantt',
       'say_closed', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'next_due',
-      'run_hooks', 'start_by_hook') THEN 'operator'
+      'run_hooks', 'start_by_hook', 'archive_executions', 'delete_executions') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
-    WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
+    WHEN function_name IN ('define', 'plan_retention', 'store_definition', 'upsert_pack') THEN 'author'
     WHEN function_name IN ('check_hook', 'check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_outside', 'require_own_task',
       'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
@@ -69,7 +69,7 @@ BEGIN
   relation AS (
     SELECT c.oid, c.relkind, EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'part') AS has_part
     FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
-    WHERE c.oid <> 'workflow.worker_parts'::regclass)
+    WHERE c.oid <> ALL ('{workflow.worker_parts, workflow.archive}'::regclass[]))
   SELECT 'EXECUTE', format('FUNCTION %s', p.oid::regprocedure) FROM pg_proc p
   JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
   WHERE workflow.level_of(p.proname) = ANY (contained)

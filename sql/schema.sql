@@ -536,7 +536,7 @@ COMMENT ON COLUMN workflow.event.task_index IS 'Index of the item.';
 COMMENT ON COLUMN workflow.event.task_name IS
   'The task''s name in the definition; NULL: it is about the whole execution.';
 COMMENT ON COLUMN workflow.event.kind IS
-  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; hook, hook_failed: its end has started another execution, or could not; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
+  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; hook, hook_failed: its end has started another execution, or could not; archive_failed: it was to be deleted, and could not be archived; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
 COMMENT ON COLUMN workflow.event.message IS
   'The reason given, the signal''s name, or what went wrong; truncated to 1000 characters.';
 COMMENT ON COLUMN workflow.event.author IS

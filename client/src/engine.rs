@@ -22,9 +22,11 @@ mod status;
 mod ticker;
 mod work;
 
-pub use control::RerunInput;
+pub use control::{Archive, RerunInput};
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
-pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
+pub use monitoring::{
+    ActionSummary, ClaimDetail, ExecutionCount, OverdueSummary, QueueSummary, WorkerSummary, WorkflowSummary,
+};
 pub use privilege::Level;
 pub use signal::{SignalInput, SignalState, Wait, WaitFilter};
 pub use status::{BrokenInvariant, Reason, TreeRow, WorkflowStatus};

@@ -36,10 +36,10 @@ pub mod repository;
 pub mod worker;
 
 pub use engine::{
-    ActionSummary, Answer, BrokenInvariant, ClaimDetail, ClaimInput, ClaimedTask, Engine, Finding, GraphFormat,
-    Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused, RegisterActionInput,
-    ReportedState, RerunInput, Severity, SignalInput, SignalState, StartInput, StartManyInput, TestResult, TreeRow,
-    Wait, WaitFilter, WorkerSummary, WorkflowStatus,
+    ActionSummary, Answer, Archive, BrokenInvariant, ClaimDetail, ClaimInput, ClaimedTask, Engine, ExecutionCount,
+    Finding, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused,
+    RegisterActionInput, ReportedState, RerunInput, Severity, SignalInput, SignalState, StartInput, StartManyInput,
+    TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus, WorkflowSummary,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

@@ -13,6 +13,7 @@ static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
 static NOTIFY_ENDS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static KEEP: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(64);
 static MAX_ALIAS_NODES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -58,6 +59,11 @@ pub fn notify_ends() -> bool {
 /// Whether every step of an execution is recorded as an event.
 pub fn log_transitions() -> bool {
     LOG_TRANSITIONS.get()
+}
+
+/// Returns how many seconds executions are kept whose workflow says nothing; `None`: for ever.
+pub fn keep() -> Option<f64> {
+    Some(KEEP.get()).filter(|seconds| *seconds >= 0).map(f64::from)
 }
 
 /// Returns the databases in which the launcher keeps a ticker running.
@@ -173,6 +179,16 @@ pub fn register() {
         &LOG_TRANSITIONS,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_workflow.keep",
+        c"Sets how long executions are kept after their end if their workflow does not say.",
+        c"-1 keeps them until they are deleted by workflow_prune.",
+        &KEEP,
+        -1,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
     );
     GucRegistry::define_string_guc(
         c"pg_workflow.databases",

@@ -12,6 +12,7 @@ use crate::engine::passing_on;
 use crate::engine::report::{Outcome, WorkerReport};
 use crate::engine::reports;
 use crate::engine::reports::report_own;
+use crate::engine::retention;
 use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
 use crate::error::Error;
@@ -62,6 +63,10 @@ fn tick(look: &Look) -> Result<i32, Error> {
     done += passing_on::propagate(client, *now, (*max_rows as usize).min(MAX_REACHED), parts.clone())?;
     done += end_due_executions(look)?;
     done += fire_schedules(look)?;
+    // By executions' workflows, not by their parts.
+    if parts.is_none() {
+        done += retention::delete_ended(client, *now, *max_rows)?;
+    }
     Ok(done)
 }
 

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 type HandedRow = (String, Option<String>, Option<Value>, i64, i64);
 
 const WORKFLOW: &str = "vars: {n: 0}
+keep: {completed: 1000d}
 tasks:
   - {name: fork, on_success: [a, b]}
   - {name: a, action: demo.a, publish: {n: '{{ vars.n + 1 }}'}, on_success: join}
@@ -112,6 +113,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         let held = session.claim(3).await;
         session.run(format!("SELECT workflow_pause({}, 'moving')", ids[1])).await;
         session.run("SELECT workflow_schedule('yearly', '@yearly', 'demo.w')").await;
+        session.run("CREATE TABLE public.gone (execution bigint, data jsonb); SELECT workflow_archive_to('public.gone')").await;
         session.run("SELECT workflow_on_end('h', workflow_pattern => 'other.*', start_workflow => 'demo.w')").await;
         // One is done, and nobody has processed that yet.
         let mut holder = Session::new(db).await;

@@ -72,6 +72,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_list_schedules()",
             "workflow_find_hook('ended')",
             "workflow_list_hooks()",
+            "workflow_find_archive()",
             "workflow_list_waits()",
             "workflow_find_pending_retries()",
             "workflow_find_timed_out()",
@@ -81,6 +82,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
     (
         Some(Level::Operator),
         &[
+            "workflow_archive_to(NULL)",
             "workflow_start('demo.w')",
             "workflow_start_many('demo.w', ARRAY['{}', '{}']::jsonb[])",
             "workflow_pause({running}, 'why')",
@@ -159,6 +161,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     let [task] = session.claim_named(["a"]).await;
     session.start().await;
     session.run("SELECT workflow_schedule('hourly', '@hourly', 'demo.w')").await;
+    session.run("SELECT workflow_on_end('ended', '{timeout}', 'other.*', start_workflow => 'demo.w')").await;
     let mut names = vec![
         ("failed", failed.to_string()),
         ("paused", paused.to_string()),
@@ -298,7 +301,7 @@ async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
                            has_table_privilege('{role}', '{relation}', 'TRUNCATE, REFERENCES, TRIGGER')"
                     ))
                     .await[0];
-                let is_granted = relation != "workflow.worker_parts";
+                let is_granted = !["workflow.worker_parts", "workflow.archive"].contains(&relation.as_str());
                 let reads = is_granted && contained.contains(&Level::Reader);
                 let writes = is_granted
                     && *is_table
@@ -332,17 +335,20 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "check_format",
             "check_wait",
             "closing_tasks",
+            "count_executions",
             "diagram",
             "gantt",
             "is_end",
             "last_claim",
             "live_lists",
             "now",
+            "overdue_rows",
             "page_size",
             "raise_error",
             "raise_lost",
             "raise_missing",
             "readable",
+            "recent_executions",
             "recent_tasks",
             "require",
             "require_run",
@@ -370,12 +376,14 @@ const INTERNAL: [(Level, &[&str]); 4] = [
         Level::Operator,
         &[
             "add_errors",
+            "archive_executions",
             "author_of",
             "check_key",
             "check_parameters",
             "check_prune",
             "check_schedule",
             "check_start",
+            "delete_executions",
             "make_id",
             "next_due",
             "run_hooks",
@@ -390,6 +398,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "define",
             "fits",
             "owns_execution",
+            "plan_retention",
             "raise_owned",
             "raise_taken",
             "require_action",

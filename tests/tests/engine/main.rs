@@ -48,6 +48,7 @@ mod rerun;
 mod rerun_family;
 mod resolve;
 mod rest;
+mod retention;
 mod rollout;
 mod schedule;
 mod session_state;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Default of [`Definition::max_visits`].
 pub const DEFAULT_MAX_VISITS: u32 = 1000;
@@ -64,6 +65,10 @@ pub struct Definition {
     /// In which order tasks are undone.
     #[serde(default, skip_serializing_if = "UndoOrder::is_default")]
     pub undo_order: UndoOrder,
+    /// Seconds after which executions that have ended so are deleted, by status; null: never. What is not named is for the
+    /// server's settings to say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keep: BTreeMap<String, Option<u64>>,
 }
 
 /// An end of a workflow at which its completed tasks are undone.

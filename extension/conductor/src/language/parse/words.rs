@@ -25,6 +25,7 @@ pub const WORKFLOW: &[&str] = &[
     "rerun",
     "undo_on",
     "undo_order",
+    "keep",
 ];
 
 /// Fields of a task.
@@ -73,6 +74,11 @@ pub const DEFAULTS: &[&str] = &["retry", "timeout"];
 pub const UNDO: &[&str] = &["action", "input", "timeout", "retry", "when_unknown", "priority", "max_lost_leases"];
 /// Fields of `wait_for`.
 pub const WAIT_FOR: &[&str] = &["signal", "timeout", "heartbeat", "schema"];
+
+/// Fields of `keep`: how an execution can have ended.
+pub const KEEP: &[&str] = &["completed", "failed", "cancelled", "timeout", "abandoned"];
+/// The duration in `keep` that never ends.
+pub const FOREVER: &str = "forever";
 
 /// Values of `cancellation_policy`.
 pub const POLICIES: &[(&str, CancellationPolicy)] =

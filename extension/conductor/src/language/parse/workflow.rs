@@ -1,9 +1,10 @@
 //! The workflow around its tasks.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 use super::walk::{Fields, Range, Walk};
-use super::words::{DEFAULTS, POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
+use super::words::{DEFAULTS, FOREVER, KEEP, POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
 use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task, UndoOn};
 use crate::language::source::{Content, NodeId};
 
@@ -54,6 +55,7 @@ impl Walk<'_> {
             undo_order: get("undo_order")
                 .and_then(|node| self.word(node, "`undo_order`", UNDO_ORDERS))
                 .unwrap_or_default(),
+            keep: get("keep").map(|node| self.keep(node)).unwrap_or_default(),
         })
     }
 
@@ -87,6 +89,21 @@ impl Walk<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// Reads how long executions are kept, by the status that they ended with.
+    fn keep(&mut self, node: NodeId) -> BTreeMap<String, Option<u64>> {
+        let Some(fields) = self.fields(node, "`keep`", KEEP) else { return BTreeMap::new() };
+        let mut keep = BTreeMap::new();
+        for status in KEEP {
+            let Some(node) = fields.get(status) else { continue };
+            if self.source.str(node) == Some(FOREVER) {
+                keep.insert((*status).to_owned(), None);
+            } else if let Some(seconds) = self.duration(node, &format!("`keep.{status}`"), Range::TIMEOUT) {
+                keep.insert((*status).to_owned(), seconds.as_u64());
+            }
+        }
+        keep
     }
 
     fn reference(&mut self, node: NodeId) -> Option<String> {
