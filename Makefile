@@ -38,6 +38,7 @@ bench-report: ## what `make bench` has measured into docs/performance.md
 bench-peers: build ## the speed beside other job and workflow systems, in 10 minutes: target/bench/peers.json
 	cargo build --release -p pg_workflow_bench
 	@target/release/peers
+	@target/release/wake --peers
 
 bench-graphs: build ## many workers on one graph beside a countdown written by hand, in 15 minutes: target/bench/graphs.json
 	cargo run --release -p pg_workflow_bench --bin graphs

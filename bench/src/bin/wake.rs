@@ -1,4 +1,4 @@
-//! `make bench` and `make check-latency`: how soon an idle worker of the client, with default settings, gets what is started, and
+//! `make bench`, `make bench-peers` and `make check-latency`: how soon an idle worker of the client, with default settings, gets what is started, and
 //! what waking it costs those who start. README.md explains how to read the figures.
 
 use pg_workflow_bench::server::Server;
@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
@@ -30,7 +30,8 @@ const WORKFLOW: &str = "{ref: bench.wake, label: Wake, version: 1.0.0, tasks: [{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure(std::env::args().any(|argument| argument == "--limits")).await {
+    let has = |flag: &str| std::env::args().any(|argument| argument == flag);
+    match measure(has("--limits"), has("--peers")).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -41,7 +42,7 @@ async fn main() -> ExitCode {
 }
 
 /// Measures and prints. Returns whether the latency is within its limits.
-async fn measure(only_latency: bool) -> Result<bool, Error> {
+async fn measure(only_latency: bool, peers: bool) -> Result<bool, Error> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let server = Server::create(&root, &root.join("target/bench/wake"))?;
     let pool = PgPoolOptions::new().max_connections(20).connect(&server.url("postgres")).await?;
@@ -54,7 +55,10 @@ async fn measure(only_latency: bool) -> Result<bool, Error> {
         "from a start's commit to an idle worker's handler: p50 {median:.2} ms (at most {}), p95 {most:.2} ms (at most {})",
         LIMITS[0], LIMITS[1]
     );
-    if !only_latency {
+    if peers {
+        sqlx::query("CREATE DATABASE graphile").execute(&pool).await?;
+        println!("the same of graphile-worker: {}", graphile(&root.join("target/peers"), &server.url("graphile"))?);
+    } else if !only_latency {
         for clients in [1, 8] {
             cost(&pool, clients).await?;
         }
@@ -87,6 +91,21 @@ async fn latency(pool: &PgPool) -> Result<[f64; 2], Error> {
     run.await??;
     times.sort_by(f64::total_cmp);
     Ok([times[times.len() / 2], times[times.len() * 95 / 100]])
+}
+
+/// Returns the latency of graphile-worker, which `make bench-peers` has installed, in words.
+fn graphile(folder: &Path, url: &str) -> Result<String, Error> {
+    let node = folder.join("node_modules/.bin/node");
+    if !node.exists() {
+        return Ok("left out, because it is not installed".to_owned());
+    }
+    let script = folder.join("graphile_worker_wake.mjs");
+    let output = Command::new(node).arg(script).env("DATABASE_URL", url).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let [median, most] = text.split(' ').collect::<Vec<_>>()[..] else {
+        return Err(format!("it said {text:?}").into());
+    };
+    Ok(format!("p50 {median} ms, p95 {most} ms"))
 }
 
 /// Prints the speed of loops that only start, with a worker that is idle all the time and never comes, with and without

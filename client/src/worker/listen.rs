@@ -19,6 +19,9 @@ const CHANNEL: &str = "pg_workflow";
 /// is needed is left out, and bounds the number of hints under load.
 const PAUSE: Duration = Duration::from_millis(12);
 
+/// Delay after a connection was lost.
+const SHORT_BACKOFF: Duration = Duration::from_millis(100);
+
 /// What the loop and its listener tell each other.
 pub(super) struct Hints {
     /// Whether the loop waits for work.
@@ -50,10 +53,14 @@ impl Worker {
             std::future::pending().await
         }
         loop {
-            if let Err(error) = self.hear(hints).await {
-                warn!(%error, "listening failed");
-                sleep(jittered(LONGEST_BACKOFF)).await;
-            }
+            let pause = match self.hear(hints).await {
+                Ok(()) => SHORT_BACKOFF,
+                Err(error) => {
+                    warn!(%error, "listening failed");
+                    LONGEST_BACKOFF
+                }
+            };
+            sleep(jittered(pause)).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Hints to workers that have announced that they are idle.
 
 use crate::fixture::*;
-use pg_workflow_tests::{Database, with_database};
+use pg_workflow_tests::{Database, Server, with_database};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgListener;
@@ -191,6 +191,64 @@ async fn an_announcement_writes_nothing_and_ends_with_what_ends_it() {
             let refusal = session.refused(format!("SELECT workflow_announce_idle({actions})")).await;
             assert_eq!(refusal.code(), code, "{actions}");
         }
+    })
+    .await;
+}
+
+/// A transaction that has notified cannot be prepared. Nothing is notified before the commit, which a prepared one does not have.
+#[tokio::test]
+async fn what_starts_a_workflow_can_be_prepared_for_two_phase_commit() {
+    let server = Server::create("prepared", &["max_prepared_transactions=2"]);
+    let mut session = Session::open(&server.options).await;
+    session.run("CREATE EXTENSION pg_workflow").await;
+    session.define(TWO).await;
+    let mut idle = Session::open(&server.options).await;
+    idle.run("LISTEN pg_workflow; SELECT workflow_announce_idle()").await;
+    session.run("BEGIN").await;
+    let id = session.start().await;
+    session.run("PREPARE TRANSACTION 'start'").await;
+    session.run("COMMIT PREPARED 'start'").await;
+    // Nothing is left of it for the next transaction either.
+    session.run("BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'nothing'").await;
+    session.run("ROLLBACK PREPARED 'nothing'").await;
+    let [task] = session.claim_named(["a"]).await;
+    assert_eq!(task.execution, id);
+    sqlx::Connection::close(idle.connection).await.unwrap();
+    sqlx::Connection::close(session.connection).await.unwrap();
+}
+
+/// What is committing when a worker announces itself is found by the look that follows; nothing is overlooked in between.
+#[tokio::test]
+async fn a_start_is_told_or_found_by_the_look_that_follows_the_announcement() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: a, action: demo.a}]").await;
+        let starts = 400;
+        let starter = async {
+            let mut starter = Session::new(db).await;
+            for n in 0..starts {
+                // What was told before counts no more.
+                starter.at(n as f64).await;
+                starter.start().await;
+            }
+        };
+        let idler = async {
+            let mut ears = Ears::new(db).await;
+            let mut claimed = 0_i64;
+            while claimed < starts {
+                ears.announce("'{demo.a}'").await;
+                let look = "SELECT count(*) FROM workflow_claim('w', 1000, '{demo.a}')";
+                let found: i64 = sqlx::query_scalar(look).fetch_one(&mut ears.listener).await.unwrap();
+                claimed += found;
+                if found == 0 && claimed < starts {
+                    // Whoever starts next tells: it would wait for ever otherwise.
+                    let hint = tokio::time::timeout(Duration::from_secs(60), ears.listener.recv()).await;
+                    assert_eq!(hint.expect("a hint").unwrap().payload(), "0 demo.a");
+                }
+                ears.announce("'{}'").await;
+            }
+        };
+        futures::future::join(starter, idler).await;
     })
     .await;
 }

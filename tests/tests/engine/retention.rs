@@ -200,7 +200,7 @@ async fn one_that_the_archive_does_not_take_keeps_no_other() {
                 "CREATE SCHEMA old; CREATE TABLE old.gone (execution bigint);
                  CREATE FUNCTION old.take(jsonb) RETURNS void LANGUAGE plpgsql AS $$
                  BEGIN
-                   IF ($1 #>> '{executions,0,config,poison}')::bool THEN RAISE EXCEPTION 'no thanks'; END IF;
+                   IF ($1 #>> '{executions,0,config,poison}')::bool THEN RAISE serialization_failure USING MESSAGE = 'no thanks'; END IF;
                    INSERT INTO old.gone VALUES (($1 #>> '{executions,0,id}')::bigint);
                  END $$;
                  SELECT workflow_archive_to('old.take(jsonb)')",

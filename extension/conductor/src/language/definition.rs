@@ -65,10 +65,33 @@ pub struct Definition {
     /// In which order tasks are undone.
     #[serde(default, skip_serializing_if = "UndoOrder::is_default")]
     pub undo_order: UndoOrder,
-    /// Seconds after which executions that have ended so are deleted, by status; null: never. What is not named is for the
+    /// How long executions are kept after they have ended, by the status that they ended with. What is not named is for the
     /// server's settings to say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub keep: BTreeMap<String, Option<u64>>,
+    pub keep: BTreeMap<String, Keep>,
+}
+
+/// How long executions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Keep {
+    /// So many seconds.
+    Seconds(u64),
+    /// Without an end.
+    Without(End),
+}
+
+/// An end that does not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It is written so.
+    Forever,
+}
+
+impl Keep {
+    /// For ever.
+    pub const FOREVER: Keep = Keep::Without(End::Forever);
 }
 
 /// An end of a workflow at which its completed tasks are undone.
