@@ -82,7 +82,7 @@ fn delete_of(client: &SpiClient, now: TimestampWithTimeZone, due: Due, max_rows:
     let ended_by = after(now, -keep);
     let arguments =
         [workflow.into(), status.into(), ended_by.into(), seen.0.into(), seen.1.into(), i64::from(max_rows).into()];
-    let found = statements::run(client, include_str!("../../queries/find_ended.sql"), &arguments)?.first();
+    let found = statements::run(client, include_str!("../../queries/find_prunable.sql"), &arguments)?.first();
     let looked = found.get::<i64>(1)?.unwrap_or_default() as i32;
     let ended = found.get::<Vec<i64>>(4)?.unwrap_or_default();
     if looked > 0 {
