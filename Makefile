@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search check check-cancel advisories adr-index release-check package conformance simulate bank kill-reporters clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,7 @@ psql: ## psql on the demo's server; takes SQL on standard input, stops at the fi
 
 bench: build ## the speed beside a hand-written queue and chain, in 40 minutes: target/bench/report.json
 	cargo run --release -p pg_workflow_bench -- measure
+	cargo run --release -p pg_workflow_bench --bin wake
 
 bench-quick: build ## the main ratios in 3 minutes
 	cargo run --release -p pg_workflow_bench -- quick
@@ -37,6 +38,7 @@ bench-report: ## what `make bench` has measured into docs/performance.md
 bench-peers: build ## the speed beside other job and workflow systems, in 10 minutes: target/bench/peers.json
 	cargo build --release -p pg_workflow_bench
 	@target/release/peers
+	@target/release/wake --peers
 
 bench-graphs: build ## many workers on one graph beside a countdown written by hand, in 15 minutes: target/bench/graphs.json
 	cargo run --release -p pg_workflow_bench --bin graphs
@@ -55,6 +57,14 @@ check: ## format, lints, documentation, the index of decisions, licences, banned
 	cargo clippy --release --locked -p conductor -p pg_workflow_client --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps -p conductor -p pg_workflow_client
 	cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+check-latency: build ## how soon an idle worker gets what is started: p50 at most 5 ms, p95 at most 20 ms
+	cargo run --release -p pg_workflow_bench --bin wake -- --limits
+
+check-views: ## how long every view and looking function takes on a million executions: at most 50 ms (EXECUTIONS=1000000)
+	@scripts/prepare 15
+	scripts/build 15
+	cargo run --release -p pg_workflow_tests --bin views -- $(EXECUTIONS)
 
 advisories: export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 advisories: ## known vulnerabilities in what we depend on; fetches RustSec's database from the network

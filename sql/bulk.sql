@@ -30,14 +30,14 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1000 SET search_path = pg_catalog
 #variable_conflict use_column
 DECLARE
   locked bigint[];
+  one record;
 BEGIN
   SELECT array_agg(l.id) INTO locked
   FROM (SELECT w.id FROM workflow.workflow_execution AS w
         WHERE (w.part, w.id) IN (SELECT (g.id >> 48)::int, g.id FROM unnest(executions) AS g(id))
         ORDER BY w.part, w.depth, w.id FOR UPDATE SKIP LOCKED) AS l;
-  RETURN QUERY
-  WITH judged AS MATERIALIZED (
-    SELECT g.id, e.part, CASE
+  FOR one IN
+    SELECT g.id, CASE
         WHEN e.id IS NULL THEN format('WF616: there is no execution %s', g.id)
         WHEN NOT workflow.is_end(e.status) THEN format('WF611: execution %s has not ended', g.id)
         WHEN e.parent IS NOT NULL THEN format('WF611: execution %s is called by execution %s: prune that one', g.id, e.parent)
@@ -46,11 +46,25 @@ BEGIN
         WHEN w.id IS NOT NULL AND w.id <> ALL (coalesce(locked, '{}')) THEN format('55P03: execution %s is locked by another session', g.id) END AS refusal
     FROM (SELECT DISTINCT u.id FROM unnest(executions) AS u(id) WHERE u.id IS NOT NULL) AS g
     LEFT JOIN workflow.execution AS e ON e.part = (g.id >> 48)::int AND e.id = g.id
-    LEFT JOIN workflow.workflow_execution AS w ON w.part = e.part AND w.id = e.id),
-  gone AS (
-    DELETE FROM workflow.execution AS e USING judged AS j WHERE j.refusal IS NULL AND e.part = j.part AND e.id = j.id RETURNING e.id)
-  SELECT j.id, CASE WHEN g.id IS NOT NULL THEN 'pruned' END, substring(j.refusal FROM '^(\w+): '), j.refusal
-  FROM judged AS j LEFT JOIN gone AS g ON g.id = j.id ORDER BY j.id;
+    LEFT JOIN workflow.workflow_execution AS w ON w.part = e.part AND w.id = e.id
+    ORDER BY g.id
+  LOOP
+    execution := one.id;
+    answer := NULL;
+    code := substring(one.refusal FROM '^(\w+): ');
+    message := one.refusal;
+    IF one.refusal IS NULL THEN
+      -- One that cannot be archived keeps no other.
+      BEGIN
+        PERFORM workflow.delete_executions(ARRAY[one.id]);
+        answer := 'pruned';
+      EXCEPTION WHEN OTHERS THEN
+        code := coalesce(substring(SQLERRM FROM '^(WF\d+): '), SQLSTATE);
+        message := SQLERRM;
+      END;
+    END IF;
+    RETURN NEXT;
+  END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.prune_each(bigint[]) IS
   'Deletes those of some executions that have ended and that no other calls, and answers for each.';

@@ -22,7 +22,7 @@ BEGIN
   RETURN CASE
     -- The API.
     WHEN function_name IN ('workflow_claim', 'workflow_heartbeat', 'workflow_complete', 'workflow_fail', 'workflow_finish',
-      'workflow_finish_and_claim', 'workflow_finish_json', 'workflow_finish_and_claim_json', 'workflow_tick') THEN 'worker'
+      'workflow_finish_and_claim', 'workflow_finish_json', 'workflow_finish_and_claim_json', 'workflow_tick', 'workflow_announce_idle') THEN 'worker'
     -- What the two in JSON are made of.
     WHEN function_name IN ('check_outcomes', 'flaw_of', 'interval_of', 'read_outcomes', 'write_answers') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
@@ -32,26 +32,25 @@ BEGIN
       'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_pause_by_key', 'workflow_resume_by_key',
       'workflow_cancel_by_key', 'workflow_rerun_by_key', 'workflow_extend_wait', 'workflow_prune', 'workflow_erase', 'workflow_apply', 'workflow_stop_bulk_job',
       'workflow_resume_bulk_job', 'workflow_set_limit', 'workflow_set_weight', 'workflow_delete_limit', 'workflow_hold', 'workflow_release', 'workflow_schedule', 'workflow_unschedule',
-      'workflow_pause_schedule', 'workflow_resume_schedule') THEN 'operator'
+      'workflow_pause_schedule', 'workflow_resume_schedule', 'workflow_start_from_row', 'workflow_archive_to') THEN 'operator'
     WHEN function_name ~ '^workflow_(pause|resume|cancel|rerun|signal|prune)_many$' THEN 'operator'
     WHEN function_name ~ '^workflow_(create|update|delete)_' THEN 'author'
-    WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action') THEN 'author'
+    WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action', 'workflow_on_end', 'workflow_remove_hook') THEN 'author'
     -- Helpers in schema workflow. API functions that run with the caller's privileges need them; they compute, read and raise
     -- errors, and write nothing.
     WHEN function_name IN ('search', 'half_open', 'require_key', 'now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
-      'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'diagram', 'gantt',
+      'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'recent_executions', 'count_executions', 'overdue_rows', 'diagram', 'gantt',
       'say_closed', 'say_hold', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- What is done to many executions, with the caller's privileges. add_bulk_job and turn_bulk_job have the owner's, and store and
     -- check the role that calls them.
     WHEN function_name IN ('lock_executions', 'control_locked', 'rerun_locked', 'prune_each', 'do_each', 'answer_each', 'bulk_step', 'search_by',
       'check_keys', 'check_apply', 'add_bulk_job', 'turn_bulk_job', 'try_lock_family') THEN 'operator'
-    -- notify_queued only notifies.
     WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
-      'next_part', 'queued_actions', 'notify_queued') THEN 'operator'
+      'run_hooks', 'start_by_hook', 'archive_executions', 'delete_executions') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
-    WHEN function_name IN ('define', 'store_definition', 'upsert_pack') THEN 'author'
-    WHEN function_name IN ('check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
+    WHEN function_name IN ('define', 'plan_retention', 'store_definition', 'upsert_pack') THEN 'author'
+    WHEN function_name IN ('check_hook', 'check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_limits', 'check_limits', 'require_outside', 'require_own_task',
       'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
     -- Everything else relies on preconditions that only its caller ensures, and is called with the owner's privileges.
@@ -77,7 +76,7 @@ BEGIN
   relation AS (
     SELECT c.oid, c.relkind, EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'part') AS has_part
     FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid
-    WHERE c.oid <> 'workflow.worker_parts'::regclass)
+    WHERE c.oid <> ALL ('{workflow.worker_parts, workflow.archive}'::regclass[]))
   SELECT 'EXECUTE', format('FUNCTION %s', p.oid::regprocedure) FROM pg_proc p
   JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
   WHERE workflow.level_of(p.proname) = ANY (contained)

@@ -66,7 +66,7 @@ COMMENT ON COLUMN workflow.worker_summary.lease_until IS 'When the first of its 
 -- A function, because in a single plan the many short scans look expensive, and JIT compilation takes a second.
 CREATE FUNCTION workflow.recent_tasks(max_rows int)
 RETURNS TABLE (action_ref text, status workflow.execution_status, ended boolean, attempt int, duration_ms bigint, since timestamptz, minutes numeric)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1000 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   now timestamptz := workflow.now();
@@ -123,32 +123,41 @@ COMMENT ON COLUMN workflow.action_summary.ended_per_minute IS 'Number of tasks t
 COMMENT ON COLUMN workflow.action_summary.median_ms IS 'Median duration of those that ended, in milliseconds.';
 COMMENT ON COLUMN workflow.action_summary.p95_ms IS '95th percentile of that duration, in milliseconds.';
 
-CREATE VIEW workflow.overdue_summary WITH (security_invoker = true) AS
-SELECT o.kind, count(*) AS rows, min(o.due) AS oldest, (SELECT workflow.now()) - min(o.due) AS late
-FROM (
-  SELECT 'lease' AS kind, l.until AS due FROM workflow.lease AS l WHERE l.until <= (SELECT workflow.now())
-  UNION ALL
+-- A function with JIT off, because how much is due is misestimated.
+CREATE FUNCTION workflow.overdue_rows() RETURNS TABLE (kind text, due timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  now timestamptz := workflow.now();
+BEGIN
+  RETURN QUERY SELECT 'lease', l.until FROM workflow.lease AS l WHERE l.expires_from <= now AND l.until <= now;
+  RETURN QUERY
   SELECT CASE WHEN t.next_retry_at IS NOT NULL THEN 'retry' WHEN t.status = 'running' THEN 'task timeout'
     WHEN t.signal IS NOT NULL AND t.started_at IS NOT NULL THEN 'wait' ELSE 'delay' END, t.due_at
   FROM workflow.workflow_task_execution AS t
   -- Tasks driven from outside stay due until their owner handles them. OFFSET: as above.
     CROSS JOIN LATERAL (
       SELECT w.version FROM workflow.workflow_execution AS w WHERE w.part = t.part AND w.id = t.workflow_execution OFFSET 0) AS w
-  WHERE t.due_at <= (SELECT workflow.now()) AND w.version IS NOT NULL
-  UNION ALL
-  SELECT 'workflow', w.due_at FROM workflow.workflow_execution AS w WHERE w.due_at <= (SELECT workflow.now()) AND w.version IS NOT NULL
-  UNION ALL
-  SELECT 'schedule', s.next_at FROM workflow.schedule AS s WHERE s.next_at <= (SELECT workflow.now())
-  UNION ALL
+  WHERE t.due_at <= now AND w.version IS NOT NULL;
+  RETURN QUERY SELECT 'workflow', w.due_at FROM workflow.workflow_execution AS w WHERE w.due_at <= now AND w.version IS NOT NULL;
+  RETURN QUERY SELECT 'schedule', s.next_at FROM workflow.schedule AS s WHERE s.next_at <= now;
+  RETURN QUERY SELECT 'retention', r.next_at FROM workflow.retention AS r WHERE r.next_at <= now;
   -- Every tick takes pending reports up; one that has waited for less than a second has seen none.
-  SELECT 'pending report', p.created + interval '1 second' FROM workflow.pending_report AS p
-  WHERE p.created <= (SELECT workflow.now()) - interval '1 second'
-) AS o
+  RETURN QUERY SELECT 'pending report', p.created + interval '1 second' FROM workflow.pending_report AS p
+    WHERE p.created <= now - interval '1 second';
+END $$;
+COMMENT ON FUNCTION workflow.overdue_rows() IS
+  'Returns what is due and has not been processed yet: its kind, and since when.';
+REVOKE ALL ON FUNCTION workflow.overdue_rows() FROM PUBLIC;
+
+CREATE VIEW workflow.overdue_summary WITH (security_invoker = true) AS
+SELECT o.kind, count(*) AS rows, min(o.due) AS oldest, (SELECT workflow.now()) - min(o.due) AS late
+FROM workflow.overdue_rows() AS o
 GROUP BY o.kind;
 COMMENT ON VIEW workflow.overdue_summary IS
   'Work that is due and that no workflow_tick has processed yet, one row per kind. If anything is late by more than moments, nobody is calling workflow_tick. Reads only what has a due time.';
 COMMENT ON COLUMN workflow.overdue_summary.kind IS
-  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start; pending report: a completed task that its execution has yet to process, a second after it was reported.';
+  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start; pending report: a completed task that its execution has yet to process, a second after it was reported; retention: executions of a workflow that may have been kept long enough.';
 COMMENT ON COLUMN workflow.overdue_summary.rows IS 'Number of rows that are due.';
 COMMENT ON COLUMN workflow.overdue_summary.oldest IS 'When the first of them became due.';
 COMMENT ON COLUMN workflow.overdue_summary.late IS 'Time since then.';

@@ -1,43 +1,12 @@
--- Waking workers: NOTIFY as a hint that a queue is no longer empty. Off unless pg_workflow.notify is on.
+-- Waking workers: NOTIFY as a hint that there is something to claim, where somebody has nothing to do.
 --
--- At commit, NOTIFY takes a lock that all databases share, so it is not sent for each task, but only if an action in a part had
--- nothing queued before. That is checked before and after, with one index probe per action that has queued tasks. A hint may
--- be missing, if others are claiming the last task at that moment, and is never required: workers poll for work anyway.
+-- At commit, NOTIFY takes a lock that all databases share. So it is sent only if a worker that serves the action has announced
+-- that it is idle, and by each process at most once every 10 ms per action and part. How idle workers are found without writing
+-- anything is explained in queue/hints.rs. A hint is never required: workers also poll for work, if rarely.
 
-CREATE FUNCTION workflow.queued_actions(parts int[]) RETURNS text[]
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  this int := -1;
-BEGIN
-  IF parts IS NULL THEN
-    LOOP
-      this := workflow.next_part(this);
-      EXIT WHEN this IS NULL;
-      parts := parts || this;
-    END LOOP;
-  END IF;
-  RETURN ARRAY(
-    WITH RECURSIVE queued AS (
-      SELECT p.part, first.action_ref FROM (SELECT DISTINCT u.part FROM unnest(parts) AS u(part)) AS p
-      CROSS JOIN LATERAL (
-        SELECT t.action_ref FROM workflow.workflow_task_execution t
-        WHERE t.part = p.part AND t.queue_at IS NOT NULL ORDER BY t.action_ref LIMIT 1) AS first
-      UNION ALL
-      SELECT q.part, next.action_ref FROM queued q
-      CROSS JOIN LATERAL (
-        SELECT t.action_ref FROM workflow.workflow_task_execution t
-        WHERE t.part = q.part AND t.queue_at IS NOT NULL AND t.action_ref > q.action_ref ORDER BY t.action_ref LIMIT 1) AS next)
-    SELECT format('%s %s', q.part, q.action_ref) FROM queued q);
-END $$;
-COMMENT ON FUNCTION workflow.queued_actions(int[]) IS
-  'Returns the actions that have queued tasks, each with its part, as in "0 demo.a": in the given parts, or in all. One index probe each.';
-REVOKE ALL ON FUNCTION workflow.queued_actions(int[]) FROM PUBLIC;
-
-CREATE FUNCTION workflow.notify_queued(before text[], parts int[]) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM pg_notify('pg_workflow', q.queued) FROM unnest(workflow.queued_actions(parts)) AS q(queued) WHERE q.queued <> ALL (before);
-END $$;
-COMMENT ON FUNCTION workflow.notify_queued(text[], int[]) IS
-  'Notifies the listeners of channel pg_workflow, at commit, of each part and action that has queued tasks and had none before.';
-REVOKE ALL ON FUNCTION workflow.notify_queued(text[], int[]) FROM PUBLIC;
+CREATE FUNCTION pg_catalog.workflow_announce_idle(actions text[] DEFAULT NULL) RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_announce_idle_wrapper';
+COMMENT ON FUNCTION pg_catalog.workflow_announce_idle(text[]) IS
+  'Announces that a worker has nothing to do, so that sessions that queue tasks of these actions notify the channel pg_workflow at commit, with part and action as the payload ("0 shop.charge"), or with an empty payload for any. For the session that listens on that channel: the announcement ends with the session, or when it announces something else. actions: up to 1000 that it serves; null: all; {}: it is idle no more. May wait for commits in progress: what they queue can be claimed after this has returned, and what is queued later is announced. Writes nothing. Errors: WF613 for an action of more than 1000 bytes, WF614 for too many.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_announce_idle(text[]) FROM PUBLIC;

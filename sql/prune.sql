@@ -26,7 +26,6 @@ DECLARE
   ended_by timestamptz;
   wanted workflow.execution_status[] := coalesce(statuses, '{completed,failed,cancelled,timeout,abandoned}');
   chosen bigint[];
-  pruned int;
 BEGIN
   PERFORM workflow.check_prune(older_than, statuses);
   PERFORM workflow.page_size(max_rows);
@@ -44,12 +43,12 @@ BEGIN
           ORDER BY w.created, w.id LIMIT max_rows FOR UPDATE OF w SKIP LOCKED) AS old
         LIMIT max_rows) AS c;
   -- Checked again under the lock: a rerun may have come first.
-  DELETE FROM workflow.execution e
-  USING unnest(chosen) AS c(id)
-  WHERE e.part = (c.id >> 48)::int AND e.id = c.id AND e.status = ANY (wanted) AND e.updated <= ended_by;
-  GET DIAGNOSTICS pruned = ROW_COUNT;
-  RETURN pruned;
+  SELECT array_agg(e.id ORDER BY e.id) INTO chosen
+  FROM unnest(chosen) AS c(id)
+  JOIN workflow.execution e ON e.part = (c.id >> 48)::int AND e.id = c.id
+  WHERE e.status = ANY (wanted) AND e.updated <= ended_by;
+  RETURN workflow.delete_executions(coalesce(chosen, '{}'));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) IS
-  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first within each workflow, with their tasks, signals, events, sub-workflows and all other dependent rows. statuses: only those that ended this way (completed, failed, cancelled, timeout, abandoned); null: all. Returns the number of executions deleted: call again while it is max_rows. Safe at any time, even under load. Error: WF613 for null, for older_than out of range (0 to 1000 years), for max_rows out of range, and for a status that is not final.';
+  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first within each workflow, with their tasks, signals, events, sub-workflows and all other dependent rows; they go to the archive if there is one (workflow_archive_to). statuses: only those that ended this way (completed, failed, cancelled, timeout, abandoned); null: all. Returns the number of executions deleted: call again while it is max_rows. Safe at any time, even under load. Error: WF613 for null, for older_than out of range (0 to 1000 years), for max_rows out of range, and for a status that is not final.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) FROM PUBLIC;

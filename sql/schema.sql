@@ -10,7 +10,7 @@
 --                                                ├─< branch_change           what its branches have published
 --                                                ├─< pending_report          its completed tasks that it has yet to process
 --                                                └─< event                   what happened to it, for people to read
---   schedule    recurring starts             lease                           who holds which tasks, and until when
+--   schedule, hook   other starts            lease                           who holds which tasks, and until when
 --   limit_rule  how many tasks run at once,  limit_key ─< limit_slot         what is in use of a limit by one key: who runs, and
 --               or begin in a time                                           when the next may begin
 --   hold        what must not begin until a time
@@ -279,6 +279,7 @@ CREATE TABLE workflow.workflow_execution (
   propagate_after bigint,
   due_in interval,
   fair_key text,
+  hook_depth int,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_execution_id_check CHECK (id = execution),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, id) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
@@ -328,6 +329,8 @@ COMMENT ON COLUMN workflow.workflow_execution.attributes IS
   'By what people find it: an object, such as {"tenant": "acme"}; NULL: it has none.';
 COMMENT ON COLUMN workflow.workflow_execution.had_failure IS
   'Whether it, or a task of it, has ever failed, timed out, been cancelled or abandoned. Never reset: an index finds those few by it.';
+COMMENT ON COLUMN workflow.workflow_execution.hook_depth IS
+  'Number of executions through whose ends hooks have led to this one; NULL: no hook has started it.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS
@@ -607,13 +610,13 @@ COMMENT ON COLUMN workflow.event.task_index IS 'Index of the item.';
 COMMENT ON COLUMN workflow.event.task_name IS
   'The task''s name in the definition; NULL: it is about the whole execution.';
 COMMENT ON COLUMN workflow.event.kind IS
-  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
+  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; hook, hook_failed: its end has started another execution, or could not; archive_failed: it was to be deleted, and could not be archived; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
 COMMENT ON COLUMN workflow.event.message IS
   'The reason given, the signal''s name, or what went wrong; truncated to 1000 characters.';
 COMMENT ON COLUMN workflow.event.author IS
   'Who did it: the role that called; for what a worker did or lost, its name and its role: worker-7 (role shop_worker); NULL: the engine.';
 COMMENT ON COLUMN workflow.event.detail IS
-  'Further details, as an object: attempt, type of the error, next_retry_at; for a rerun, what was named; for lease_refused, the number of tokens refused and up to ten of the tasks.';
+  'Further details, as an object: attempt, type of the error, next_retry_at; for a rerun, what was named; for lease_refused, the number of tokens refused and up to ten of the tasks; for hooks, the hook, its workflow, and the execution started.';
 COMMENT ON COLUMN workflow.event.created IS 'When it happened.';
 COMMENT ON COLUMN workflow.event.updated IS 'When the row last changed.';
 

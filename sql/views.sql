@@ -77,7 +77,7 @@ COMMENT ON FUNCTION workflow.readable(workflow.workflow_execution) IS
 REVOKE ALL ON FUNCTION workflow.readable(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE VIEW workflow.workflow_execution_summary WITH (security_invoker = true) AS
-SELECT w.part, w.id, w.execution, w.workflow_def,
+SELECT w.part, w.id, w.id AS execution, w.workflow_def,
   d.ref AS workflow_ref, d.label AS workflow_label,
   coalesce((SELECT v.definition ->> 'version' FROM workflow.workflow_definition_version AS v WHERE v.id = w.version), d.version)
     AS workflow_version,

@@ -71,16 +71,6 @@ COMMENT ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boole
   'Whether a task may not be claimed: its workflow execution has this status and is paused or not, and it closes that or not, or must be undone if it was done.';
 REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, boolean, jsonb) FROM PUBLIC;
 
-CREATE FUNCTION workflow.next_part(after int) RETURNS int
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN (SELECT t.part FROM workflow.workflow_task_execution t
-          WHERE t.queue_at IS NOT NULL AND t.part > next_part.after ORDER BY t.part LIMIT 1);
-END $$;
-COMMENT ON FUNCTION workflow.next_part(int) IS
-  'Returns the next part after the given one that has queued tasks; null: none has.';
-REVOKE ALL ON FUNCTION workflow.next_part(int) FROM PUBLIC;
-
 CREATE FUNCTION pg_catalog.workflow_claim(worker text, max_tasks int DEFAULT 1, actions text[] DEFAULT NULL,
   lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
 RETURNS TABLE (task bigint, lease_token bigint, execution bigint, task_name text, task_index int, action text, input jsonb,

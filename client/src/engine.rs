@@ -16,6 +16,7 @@ mod bulk;
 mod by_key;
 mod control;
 mod definition;
+mod hook;
 mod limit;
 mod listing;
 mod monitoring;
@@ -29,10 +30,12 @@ mod work;
 
 pub use bulk::{BulkAnswer, BulkJob, BulkJobStatus, BulkOperation};
 pub use by_key::ExecutionKey;
-pub use control::RerunInput;
+pub use control::{Archive, RerunInput};
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
 pub use listing::{ExecutionFilter, ExecutionSummary, TaskDetail};
-pub use monitoring::{ActionSummary, ClaimDetail, OverdueSummary, QueueSummary, WorkerSummary};
+pub use monitoring::{
+    ActionSummary, ClaimDetail, ExecutionCount, OverdueSummary, QueueSummary, WorkerSummary, WorkflowSummary,
+};
 pub use privilege::Level;
 pub use search::{FoundExecution, SearchFilter};
 pub use signal::{SignalInput, SignalState, Wait, WaitFilter};
@@ -293,6 +296,13 @@ impl Engine {
         .bind(progress)
         .fetch_all(executor)
         .await?)
+    }
+
+    /// Announces on the connection of a listener that its worker has nothing to do, so that those who queue tasks of these
+    /// actions notify the channel `pg_workflow`; `None`: of all actions; none at all: it is idle no more.
+    pub async fn announce_idle<'e>(executor: impl PgExecutor<'e>, actions: Option<&[&str]>) -> Result<()> {
+        query("SELECT pg_catalog.workflow_announce_idle(actions => $1)").bind(actions).execute(executor).await?;
+        Ok(())
     }
 
     /// Processes work that has become due, up to `max_rows` (1 to 10,000) of each kind, in these parts or everywhere.

@@ -6,6 +6,7 @@
 mod action;
 mod event;
 mod execution;
+mod hook;
 mod limit;
 mod pack;
 mod schedule;
@@ -17,6 +18,7 @@ mod workflow_task_execution;
 pub use action::{Action, CreateActionInput, UpdateActionInput};
 pub use event::Event;
 pub use execution::{CreateExecutionInput, Execution, UpdateExecutionInput};
+pub use hook::{Hook, HookInput};
 pub use limit::{FairWeight, Hold, HoldTarget, Limit, LimitInput, LimitKey};
 pub use pack::{CreatePackInput, Pack, UpdatePackInput};
 pub use schedule::{MissedRuns, Schedule, ScheduleInput};

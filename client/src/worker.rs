@@ -27,6 +27,7 @@
 use crate::{ClaimedTask, Engine, Error, Result};
 use futures::future::BoxFuture;
 use handlers::{Held, Lease};
+use listen::Hints;
 use run::Run;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -34,7 +35,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 pub use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -139,11 +139,11 @@ impl Worker {
     /// delivered within the grace period; lost connections are simply retried.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<()> {
         info!(worker = %self.name, actions = ?self.handlers.keys(), "worker started");
-        let (held, wake) = (Held::default(), Notify::new());
+        let (held, hints) = (Held::default(), Hints::new());
         // All in one task, so that nothing keeps running when this future is dropped.
         let result = tokio::select! {
-            result = Run::of(self, &held, &wake).work(&shutdown) => result,
-            never = async { tokio::join!(self.hold(&held), self.tick(), self.listen(&wake)) } => match never.0 {},
+            result = Run::of(self, &held, &hints).work(&shutdown) => result,
+            never = async { tokio::join!(self.hold(&held), self.tick(), self.listen(&hints)) } => match never.0 {},
         };
         info!(worker = %self.name, "worker stopped");
         result

@@ -1,6 +1,6 @@
 -- Puts the first tasks of each action that wait for keys of limits ($1, so many of each: $2) back into the queue, passing over those
 -- that others have locked. The engine goes on with calls at the next tick. Returns
--- the keys, one row per task.
+-- one row per task: the key, the task, and its action unless it is a call.
 WITH RECURSIVE actions AS (
   SELECT d.key, d.count, 1 AS number,
     (SELECT t.action_ref FROM workflow.workflow_task_execution t WHERE t.limit_key = d.key ORDER BY t.action_ref LIMIT 1) AS action_ref
@@ -22,4 +22,4 @@ first AS MATERIALIZED (
 UPDATE workflow.workflow_task_execution t
 SET limit_key = NULL, queue_at = CASE WHEN NOT t.calls THEN t.limit_place END, due_at = CASE WHEN t.calls THEN $3 END, updated = $3
 FROM first WHERE t.part = first.part AND t.id = first.id
-RETURNING first.key
+RETURNING first.key, t.id, CASE WHEN NOT t.calls THEN t.action_ref END

@@ -1,4 +1,5 @@
--- Releases the next held items of a task, lowest index first. Returns those that the engine has to process.
+-- Releases the next held items of a task, lowest index first. Returns those that the engine has to process, and one
+-- of those that it has queued for each action, with the action.
 WITH released AS (
   UPDATE workflow.workflow_task_execution t
   SET status = 'scheduled', held = false, updated = $7,
@@ -11,5 +12,7 @@ WITH released AS (
       AND n.task_name = d.task_name AND n.route = d.route AND n.visit = d.visit
     ORDER BY n.task_index LIMIT d.count) AS next
   WHERE t.part = next.part AND t.id = next.id
-  RETURNING t.id, t.calls OR t.action_ref IS NULL AS own)
-SELECT released.id FROM released WHERE released.own
+  RETURNING t.id, t.calls OR t.action_ref IS NULL AS own, CASE WHEN t.queue_at IS NOT NULL THEN t.action_ref END AS queued)
+SELECT r.id, NULL FROM released AS r WHERE r.own
+UNION ALL
+SELECT pg_catalog.min(r.id), r.queued FROM released AS r WHERE r.queued IS NOT NULL GROUP BY r.id >> 48, r.queued

@@ -1,5 +1,6 @@
 -- Resets rows of a task that a rerun runs again: all of its items, or those that did not succeed, a limited number of them claimable
--- at first; if a call keeps its child, the child continues. Returns those that the engine has to process.
+-- at first; if a call keeps its child, the child continues. Returns those that the engine has to process, and one
+-- of those that it has queued for each action, with the action.
 WITH renewed AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN next.turn > d.released THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
@@ -19,5 +20,7 @@ WITH renewed AS (
       AND n.task_name = d.task_name AND n.route = d.route AND n.visit = d.visit
       AND (d.everything OR n.status <> 'completed')) AS next
   WHERE t.part = next.part AND t.id = next.id
-  RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own)
-SELECT renewed.id FROM renewed WHERE renewed.own
+  RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own, CASE WHEN t.queue_at IS NOT NULL THEN t.action_ref END AS queued)
+SELECT r.id, NULL FROM renewed AS r WHERE r.own
+UNION ALL
+SELECT pg_catalog.min(r.id), r.queued FROM renewed AS r WHERE r.queued IS NOT NULL GROUP BY r.id >> 48, r.queued

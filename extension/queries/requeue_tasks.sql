@@ -1,6 +1,6 @@
 -- Makes tasks whose lease has expired claimable again if their workflow execution, which is locked, is running, or if they close
 -- it, or if they have an undo, so that it must be known whether they were done; unless they have now been lost as often as they may
--- ($3: where the task says nothing), or are not needed any more ($4). Counts the loss. Returns for each task whether it is claimable again, how often it was lost, and who lost it last.
+-- ($3: where the task says nothing), or are not needed any more ($4). Counts the loss. Returns for each task whether it is claimable again, how often it was lost, who lost it last, and its action if it is queued.
 UPDATE workflow.workflow_task_execution t
 SET lost_leases = t.lost_leases + 1, last_worker = coalesce(l.worker, t.last_worker), updated = $2,
     status = CASE WHEN o.again THEN 'scheduled'::workflow.execution_status ELSE t.status END,
@@ -21,4 +21,4 @@ LEFT JOIN LATERAL (
   JOIN workflow.lease l ON l.part = h.part AND (l.id = h.lease OR l.token = h.lease AND l.id <> l.token) AND h.id = ANY (l.tasks)
   WHERE h.part = o.part AND h.id = o.id LIMIT 1) AS l ON true
 WHERE t.part = o.part AND t.id = o.id
-RETURNING t.id, o.again, t.lost_leases, t.last_worker
+RETURNING t.id, o.again, t.lost_leases, t.last_worker, CASE WHEN t.queue_at IS NOT NULL THEN t.action_ref END

@@ -1,7 +1,8 @@
 -- Lets reported rows run again, as a retry or as a repetition: immediately, or after their delay. A retry is counted when it is
 -- dispatched. A repetition may have another input ($10). Nobody knows whether
 -- one that timed out or was abandoned has been done ($9): a task with an undo has to find out, even if its execution stops.
--- Returns those that the engine has to process.
+-- Returns those that the engine has to process, and one
+-- of those that it has queued for each action, with the action.
 WITH retried AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,
@@ -15,5 +16,7 @@ WITH retried AS (
       undo = CASE WHEN d.unknown THEN t.undo || '{"unknown": true}' ELSE t.undo - 'unknown' END
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::float8[]), pg_catalog.unnest($3::bool[]), pg_catalog.unnest($4::jsonb[]), pg_catalog.unnest($5::jsonb[]), pg_catalog.unnest($7::jsonb[]), pg_catalog.unnest($8::bool[]), pg_catalog.unnest($9::bool[]), pg_catalog.unnest($10::jsonb[])) AS d(id, delay, paused, result, error, progress, repeats, unknown, input)
   WHERE t.part = (d.id >> 48)::int AND t.id = d.id
-  RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own)
-SELECT retried.id FROM retried WHERE retried.own
+  RETURNING t.id, t.status = 'scheduled' AND (t.calls OR t.action_ref IS NULL) AS own, CASE WHEN t.queue_at IS NOT NULL THEN t.action_ref END AS queued)
+SELECT r.id, NULL FROM retried AS r WHERE r.own
+UNION ALL
+SELECT pg_catalog.min(r.id), r.queued FROM retried AS r WHERE r.queued IS NOT NULL GROUP BY r.id >> 48, r.queued

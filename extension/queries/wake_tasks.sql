@@ -1,5 +1,6 @@
--- Tasks whose delay is over: claimable, unless the execution is paused. A retry counts now that it is dispatched. Gives them, and
--- which of them the engine goes on with; also those of which a former call had too many. Their workflow executions are locked ($2).
+-- Makes tasks whose delay is over claimable, unless the execution is paused. A retry counts now that it is dispatched. Returns
+-- them, which of them the engine continues with, and the actions of those that it has queued; also those that an earlier call had
+-- too many of. Their workflow executions are locked ($2).
 -- OFFSET keeps it one look-up per task, however many are due.
 WITH due AS MATERIALIZED (
   SELECT t.part, t.id, w.paused
@@ -15,4 +16,4 @@ SET status = 'scheduled', due_at = NULL, next_retry_at = NULL, updated = $3,
     retry_count = t.retry_count + CASE WHEN t.next_retry_at IS NULL THEN 0 ELSE 1 END,
     queue_at = CASE WHEN NOT d.paused AND t.action_ref IS NOT NULL AND NOT t.calls THEN $3 - t.priority * interval '1 minute' END
 FROM due d WHERE t.part = d.part AND t.id = d.id
-RETURNING t.id, t.calls OR t.action_ref IS NULL
+RETURNING t.id, t.calls OR t.action_ref IS NULL, CASE WHEN t.queue_at IS NOT NULL THEN t.action_ref END

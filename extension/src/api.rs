@@ -1,5 +1,6 @@
 //! Functions called from SQL: they take arguments and return rows.
 
+pub mod archive;
 pub mod control;
 pub mod cron;
 pub mod define;

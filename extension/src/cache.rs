@@ -3,3 +3,4 @@
 pub mod actions;
 pub mod claimed_tasks;
 pub mod graphs;
+pub mod hooks;

@@ -17,6 +17,7 @@ pub mod report;
 pub mod reports;
 pub mod rerun;
 pub mod resolve;
+pub mod retention;
 pub mod run;
 pub mod settle;
 pub mod signal;

@@ -64,19 +64,22 @@ extension_sql_file!("../../sql/bulk.sql", name = "bulk", requires = ["by_key", "
 extension_sql_file!("../../sql/bulk_job.sql", name = "bulk_job", requires = ["bulk", "search"]);
 extension_sql_file!("../../sql/erase.sql", name = "erase", requires = ["prune"]);
 extension_sql_file!("../../sql/schedule.sql", name = "schedule", requires = ["start"]);
+extension_sql_file!("../../sql/hook.sql", name = "hook", requires = ["start"]);
 extension_sql_file!("../../sql/tick.sql", name = "tick", requires = ["control"]);
 extension_sql_file!("../../sql/ticker.sql", name = "ticker", requires = ["tick"]);
 extension_sql_file!("../../sql/control.sql", name = "control", requires = ["work"]);
 extension_sql_file!("../../sql/signal.sql", name = "signal", requires = ["work", "status"]);
 extension_sql_file!("../../sql/notify.sql", name = "notify", requires = ["work"]);
 extension_sql_file!("../../sql/event.sql", name = "event", requires = ["work"]);
-extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["checks"]);
+extension_sql_file!("../../sql/retention.sql", name = "retention", requires = ["checks"]);
+extension_sql_file!("../../sql/prune.sql", name = "prune", requires = ["retention"]);
 extension_sql_file!("../../sql/status.sql", name = "status", requires = ["views"]);
 extension_sql_file!("../../sql/wait.sql", name = "wait", requires = ["status"]);
 extension_sql_file!("../../sql/grants.sql", name = "grants", requires = ["checks"]);
 extension_sql_file!("../../sql/why.sql", name = "why", requires = ["status", "limits"]);
 extension_sql_file!("../../sql/timeline.sql", name = "timeline", requires = ["status"]);
-extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = ["views"]);
+extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = ["views", "retention"]);
+extension_sql_file!("../../sql/execution_statistics.sql", name = "execution_statistics", requires = ["views"]);
 
 /// Runs once when the library is loaded: in the server's first process, where it is preloaded, or in a session's.
 #[pg_guard]
@@ -90,7 +93,9 @@ pub extern "C-unwind" fn _PG_init() {
     pg::users_code::listen();
     cache::actions::listen();
     cache::graphs::listen();
+    cache::hooks::listen();
     pg::caller::listen();
+    queue::hints::listen();
     conductor::interrupt::set(|| {
         pgrx::check_for_interrupts!();
     });

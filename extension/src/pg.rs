@@ -1,6 +1,7 @@
 //! PostgreSQL itself: statements, rows, values, locks, roles. All `unsafe` code is here.
 
 pub mod advisory_lock;
+pub mod as_role;
 pub mod caller;
 pub mod clock;
 pub mod error_context;

@@ -4,5 +4,6 @@ pub mod asking;
 pub mod claim;
 pub mod fair_place;
 pub mod fairness;
+pub mod hints;
 pub mod part_hint;
 pub mod scan_start;

@@ -10,8 +10,10 @@ use std::time::Duration;
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
-static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(false);
+static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
+static NOTIFY_ENDS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static KEEP: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static MAX_DEPTH: GucSetting<i32> = GucSetting::<i32>::new(64);
 static MAX_ALIAS_NODES: GucSetting<i32> = GucSetting::<i32>::new(10_000);
@@ -44,14 +46,24 @@ pub fn test_seed() -> Option<i32> {
     Some(TEST_SEED.get()).filter(|seed| *seed != 0)
 }
 
-/// Whether workers are notified of queues that are no longer empty.
+/// Whether idle workers are notified of tasks that this session queues.
 pub fn notify() -> bool {
     NOTIFY.get()
+}
+
+/// Whether listeners are notified of the ends of executions.
+pub fn notify_ends() -> bool {
+    NOTIFY_ENDS.get()
 }
 
 /// Whether every step of an execution is recorded as an event.
 pub fn log_transitions() -> bool {
     LOG_TRANSITIONS.get()
+}
+
+/// Returns how many seconds executions are kept whose workflow says nothing; `None`: for ever.
+pub fn keep() -> Option<f64> {
+    Some(KEEP.get()).filter(|seconds| *seconds >= 0).map(f64::from)
 }
 
 /// Returns the databases in which the launcher keeps a ticker running.
@@ -147,10 +159,18 @@ pub fn register() {
     );
     GucRegistry::define_bool_guc(
         c"pg_workflow.notify",
-        c"Notifies listening workers when a queue is no longer empty.",
-        c"Uses NOTIFY on the channel pg_workflow: a hint, sent once per action and part.",
+        c"Notifies idle workers of the tasks that this session queues.",
+        c"Uses NOTIFY on the channel pg_workflow, and only where a worker has announced that it is idle.",
         &NOTIFY,
-        GucContext::Suset,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_workflow.notify_ends",
+        c"Notifies listeners of the ends of executions.",
+        c"Uses NOTIFY on the channel pg_workflow_end, with id and status: 12 completed.",
+        &NOTIFY_ENDS,
+        GucContext::Userset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
@@ -160,6 +180,16 @@ pub fn register() {
         &LOG_TRANSITIONS,
         GucContext::Suset,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_workflow.keep",
+        c"Sets how long executions are kept after their end if their workflow does not say.",
+        c"-1 keeps them until they are deleted by workflow_prune.",
+        &KEEP,
+        -1,
+        i32::MAX,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
     );
     GucRegistry::define_string_guc(
         c"pg_workflow.databases",

@@ -4,10 +4,12 @@ use crate::engine::own_report::Reporter;
 use crate::engine::run::Run;
 use crate::error::Error;
 use crate::limits::{self, admit::free_slots};
+use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
+use crate::queue::hints;
 use conductor::engine::commands::{Rest, Withdrawn};
 use conductor::engine::rest;
 use conductor::engine::state::TaskKey;
@@ -19,10 +21,10 @@ use std::collections::BTreeMap;
 
 mod batch;
 mod changes;
+mod ends;
 mod events;
 mod executions;
 mod leases;
-mod notify;
 mod tasks;
 
 use batch::Withdrawal;
@@ -134,7 +136,6 @@ impl Batch {
     ) -> Result<Written, Error> {
         let now = *now;
         let worker = asking.as_deref().map(|asking| asking.worker.clone());
-        let wake = notify::Wake::look(&self, client)?;
         self.write_rows(client, now)?;
         self.write_changes(client)?;
         let mut withdrawn = std::mem::take(&mut self.withdrawn_tasks);
@@ -146,15 +147,20 @@ impl Batch {
         self.write_runs(client, now)?;
         self.postpone_stopped(client, now)?;
         self.log(client, now, reporter, worker)?;
-        wake.map_or(Ok(()), |wake| wake.tell(client))?;
+        self.tell_ends(client, now)?;
         Ok(self.written)
     }
 
-    /// Runs a statement that returns tasks for the engine to continue with.
+    /// Runs a statement that returns tasks: those for the engine to continue with, and, with their actions, those that it has
+    /// queued.
     fn go_on(&mut self, client: &SpiClient, sql: &'static str, arguments: &[DatumWithOid]) -> Result<(), Error> {
         let mut rows = statements::run(client, sql, arguments)?;
         while rows.next().is_some() {
-            self.written.own.extend(rows.get::<i64>(1)?);
+            let task = rows.get::<i64>(1)?;
+            match rows.get::<String>(2)? {
+                Some(action) => hints::note(id::part(task.unwrap_or_default()), &action),
+                None => self.written.own.extend(task),
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::{Engine, interval};
 use crate::model::{Event, ExecutionStatus};
 use crate::{Page, Result};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgExecutor, query_as, query_scalar};
+use sqlx::{PgExecutor, query, query_as, query_scalar};
 use std::time::Duration;
 
 impl Engine {
@@ -112,6 +112,32 @@ impl Engine {
         .fetch_one(executor)
         .await?)
     }
+
+    /// Sets where executions go when they are deleted, in the same transaction and with the rights of the role that calls
+    /// this: `schema.name(jsonb)`, a function, or `schema.name`, a table with the columns `execution` and `data`; `None`:
+    /// nowhere.
+    pub async fn archive_to<'e>(executor: impl PgExecutor<'e>, target: Option<&str>) -> Result<()> {
+        query("SELECT pg_catalog.workflow_archive_to(target => $1)").bind(target).execute(executor).await?;
+        Ok(())
+    }
+
+    /// Returns where executions go when they are deleted; `None`: nowhere.
+    pub async fn find_archive<'e>(executor: impl PgExecutor<'e>) -> Result<Option<Archive>> {
+        Ok(query_as("SELECT kind, target, role FROM pg_catalog.workflow_find_archive()")
+            .fetch_optional(executor)
+            .await?)
+    }
+}
+
+/// Where executions go when they are deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Archive {
+    /// `function` or `table`.
+    pub kind: String,
+    /// Its name, with its schema.
+    pub target: String,
+    /// The role that named it, with whose rights it is used.
+    pub role: String,
 }
 
 /// What to rerun, and why.

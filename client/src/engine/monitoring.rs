@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::Result;
+use crate::model::ExecutionStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgExecutor, query_as};
@@ -46,6 +47,26 @@ impl Engine {
         .await?)
     }
 
+    /// Returns how many executions there are, by workflow and status; where there are many, as estimates.
+    pub async fn execution_counts<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<ExecutionCount>> {
+        Ok(query_as(
+            "SELECT workflow_ref, status, executions, estimated FROM workflow.execution_count ORDER BY workflow_ref, status",
+        )
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns what became of the newest executions of each workflow, ordered by workflow.
+    pub async fn workflow_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<WorkflowSummary>> {
+        Ok(query_as(
+            "SELECT workflow_ref, since, started, completed, failed, cancelled, unfinished, \
+             started_per_minute::float8, ended_per_minute::float8, failed_per_minute::float8 \
+             FROM workflow.workflow_summary ORDER BY workflow_ref",
+        )
+        .fetch_all(executor)
+        .await?)
+    }
+
     /// Returns work that is due but not done yet, one row per kind. If ticks are running, there is none, or it is only
     /// moments old.
     pub async fn overdue_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<OverdueSummary>> {
@@ -53,6 +74,45 @@ impl Engine {
             .fetch_all(executor)
             .await?)
     }
+}
+
+/// Number of executions of a workflow that have one status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct ExecutionCount {
+    /// Ref of the workflow.
+    pub workflow_ref: String,
+    /// Their status.
+    pub status: ExecutionStatus,
+    /// Number of executions.
+    pub executions: i64,
+    /// Whether that is an estimate.
+    pub estimated: bool,
+}
+
+/// What became of the newest executions of a workflow: those created in the last hour, at most the newest 10,000 of all
+/// workflows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromRow)]
+pub struct WorkflowSummary {
+    /// Ref of the workflow.
+    pub workflow_ref: String,
+    /// Start of the period covered.
+    pub since: DateTime<Utc>,
+    /// Number of executions created in the period.
+    pub started: i64,
+    /// Number of these that completed.
+    pub completed: i64,
+    /// Number that failed, timed out or were abandoned.
+    pub failed: i64,
+    /// Number that were cancelled.
+    pub cancelled: i64,
+    /// Number that have not ended.
+    pub unfinished: i64,
+    /// Number of executions started per minute.
+    pub started_per_minute: f64,
+    /// Number of these that ended, per minute.
+    pub ended_per_minute: f64,
+    /// Number of these that failed, per minute.
+    pub failed_per_minute: f64,
 }
 
 /// The queue of one action.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Worker {
-    /// Returns a builder for a worker on this database. A worker needs up to three connections at once; handlers should
-    /// have their own pool.
+    /// Returns a builder for a worker on this database. A worker needs up to three connections at once, and one more
+    /// to [`listen`](WorkerBuilder::listen); handlers should have their own pool.
     pub fn builder(pool: PgPool) -> WorkerBuilder {
         let worker = Worker {
             pool,
@@ -21,7 +21,7 @@ impl Worker {
             lease: Duration::from_secs(30),
             poll_interval: Duration::from_millis(100),
             grace: Duration::from_secs(20),
-            listen: false,
+            listen: true,
             parts: None,
             handlers: HashMap::new(),
         };
@@ -68,8 +68,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets the delay before polling again after no work was found; 100 milliseconds by default. It grows up to
-    /// eightfold while there is none.
+    /// Sets the delay before polling again after no work was found; 100 milliseconds by default. It starts with an eighth of
+    /// this, and grows up to eight times this while there is none.
     pub fn poll_interval(mut self, interval: Duration) -> WorkerBuilder {
         self.worker.poll_interval = interval.max(Duration::from_millis(1));
         self
@@ -81,9 +81,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets whether to look for work as soon as the server announces some, provided its setting `pg_workflow.notify` is
-    /// on; off by default. This takes one connection in addition to those of the pool. Hints can get lost, so the
-    /// worker keeps polling as well, though the poll interval can then be longer.
+    /// Sets whether to look for work as soon as the server has some, instead of with the next poll; on by default. This takes
+    /// one connection in addition to those of the pool, which announces that the worker is idle and listens. It needs a session
+    /// of its own: turn it off if the database is reached through a pooler that shares sessions among transactions. Hints can
+    /// get lost, so the worker keeps polling as well.
     pub fn listen(mut self, listen: bool) -> WorkerBuilder {
         self.worker.listen = listen;
         self

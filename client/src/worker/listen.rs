@@ -1,38 +1,105 @@
 //! Waking up when work arrives: hints from the server that avoid waiting for the next poll.
+//!
+//! While the loop has room and nothing to claim, a session of its own announces that to the server, which then notifies it of
+//! tasks as they are queued. A hint ends the announcement: many tasks at once are one hint, and a busy worker costs those who
+//! start workflows nothing.
 
 use super::{LONGEST_BACKOFF, Never, Worker, jittered};
+use crate::{Engine, Result};
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use tokio::sync::Notify;
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
-/// Channel on which the server announces queues that are no longer empty.
+/// Channel on which the server announces queued tasks.
 const CHANNEL: &str = "pg_workflow";
+
+/// Minimum time between an announcement, or a hint, and the next announcement. It exceeds the time in which the server does not repeat a hint, so that none that
+/// is needed is left out, and bounds the number of hints under load.
+const PAUSE: Duration = Duration::from_millis(12);
+
+/// Delay after a connection was lost.
+const SHORT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What the loop and its listener tell each other.
+pub(super) struct Hints {
+    /// Whether the loop waits for work.
+    is_idle: watch::Sender<bool>,
+    /// Notified when there may be work.
+    wake: Notify,
+}
+
+impl Hints {
+    pub fn new() -> Hints {
+        Hints { is_idle: watch::Sender::new(false), wake: Notify::new() }
+    }
+
+    /// Says whether the loop has room and found nothing more to claim.
+    pub fn set_idle(&self, is_idle: bool) {
+        self.is_idle.send_if_modified(|before| std::mem::replace(before, is_idle) != is_idle);
+    }
+
+    /// Completes when there may be work.
+    pub async fn heard(&self) {
+        self.wake.notified().await
+    }
+}
 
 impl Worker {
     /// Wakes the loop when there may be work. Hints can get lost; the loop polls for work anyway.
-    pub(super) async fn listen(&self, wake: &Notify) -> Never {
+    pub(super) async fn listen(&self, hints: &Hints) -> Never {
         if !self.listen {
             std::future::pending().await
         }
         loop {
-            if let Err(error) = self.hear(wake).await {
-                warn!(%error, "listening failed");
-            }
-            sleep(jittered(LONGEST_BACKOFF)).await;
+            let pause = match self.hear(hints).await {
+                Ok(()) => SHORT_BACKOFF,
+                Err(error) => {
+                    warn!(%error, "listening failed");
+                    LONGEST_BACKOFF
+                }
+            };
+            sleep(jittered(pause)).await;
         }
     }
 
-    async fn hear(&self, wake: &Notify) -> sqlx::Result<()> {
+    /// Listens until the connection is lost.
+    async fn hear(&self, hints: &Hints) -> Result<()> {
         // A dedicated connection: those of the pool are for work.
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with((*self.pool.connect_options()).clone());
         let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
+        let actions: Vec<&str> = self.handlers.keys().map(String::as_str).collect();
+        let mut idle = hints.is_idle.subscribe();
+        let (mut is_announced, mut next) = (false, Instant::now());
         loop {
-            match listener.try_recv().await? {
-                Some(hint) if !self.serves(hint.payload()) => {}
-                // `None`: the connection was lost for a while, and notifications may have been missed.
-                _ => wake.notify_one(),
+            let wanted = *idle.borrow_and_update();
+            if wanted && !is_announced && next <= Instant::now() {
+                Engine::announce_idle(&mut listener, Some(&actions)).await?;
+                (is_announced, next) = (true, Instant::now() + PAUSE);
+                // What was queued before is found by looking once more.
+                hints.wake.notify_one();
+            } else if !wanted && is_announced {
+                Engine::announce_idle(&mut listener, Some(&[])).await?;
+                is_announced = false;
+            }
+            tokio::select! {
+                hint = listener.try_recv() => match hint? {
+                    Some(hint) if !self.serves(hint.payload()) => {}
+                    Some(_) => {
+                        hints.wake.notify_one();
+                        next = Instant::now() + PAUSE;
+                        if is_announced {
+                            Engine::announce_idle(&mut listener, Some(&[])).await?;
+                            is_announced = false;
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                _ = idle.changed() => {}
+                _ = sleep_until(next), if wanted && !is_announced => {}
             }
         }
     }

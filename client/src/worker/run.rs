@@ -1,6 +1,7 @@
 //! The worker's main loop: outcomes go to the engine, and tasks from the engine go to the handlers.
 
 use super::handlers::{Handlers, Held};
+use super::listen::Hints;
 use super::room::Ask;
 use super::{CONNECTIONS, LONGEST_BACKOFF, Worker, jittered};
 use crate::{Answer, ClaimInput, Engine, Error, Outcome, Result};
@@ -8,12 +9,11 @@ use serde_json::json;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-/// Maximum delay between two polls, as a multiple of the poll interval.
+/// The delay between two polls while there is no work grows from one part in so many of the poll interval to its multiple.
 const IDLE_FACTOR: u32 = 8;
 /// Maximum number of reports per call.
 const LARGEST_REPORT: usize = 1000;
@@ -28,8 +28,7 @@ struct Report {
 /// A running worker.
 pub(super) struct Run<'w> {
     worker: &'w Worker,
-    /// Notified when there may be work.
-    wake: &'w Notify,
+    hints: &'w Hints,
     /// Connection that is kept while all goes well: a session remembers the tasks it has handed out, and has its plans
     /// cached.
     connection: Option<PoolConnection<Postgres>>,
@@ -44,7 +43,7 @@ pub(super) struct Run<'w> {
 }
 
 impl<'w> Run<'w> {
-    pub fn of(worker: &'w Worker, held: &'w Held, wake: &'w Notify) -> Run<'w> {
+    pub fn of(worker: &'w Worker, held: &'w Held, hints: &'w Hints) -> Run<'w> {
         let claim = ClaimInput {
             worker: worker.name.clone(),
             max_tasks: 0,
@@ -54,7 +53,7 @@ impl<'w> Run<'w> {
         };
         Run {
             worker,
-            wake,
+            hints,
             connection: None,
             handlers: Handlers::of(worker, held),
             outbox: Vec::new(),
@@ -83,6 +82,7 @@ impl<'w> Run<'w> {
                     Err(error) => self.backoff(&error),
                 };
                 next_look = Instant::now() + wait;
+                self.hints.set_idle(looking && self.errors == 0 && !wait.is_zero());
                 if self.errors > 0 {
                     tokio::select! { _ = sleep_until(next_look) => {}, _ = shutdown.cancelled() => {} }
                     continue;
@@ -94,7 +94,7 @@ impl<'w> Run<'w> {
                 _ = shutdown.cancelled() => {}
                 Some(done) = self.handlers.next() => self.put_out(done),
                 _ = sleep_until(next_look), if has_room && self.outbox.is_empty() => {}
-                _ = self.wake.notified(), if has_room && self.outbox.is_empty() => next_look = Instant::now(),
+                _ = self.hints.heard(), if has_room && self.outbox.is_empty() => next_look = Instant::now(),
                 _ = std::future::ready(()), if !self.outbox.is_empty() => {}
             }
         }
@@ -104,6 +104,7 @@ impl<'w> Run<'w> {
     /// Lets the handlers finish and reports their outcomes.
     async fn drain(mut self) -> Result<()> {
         let end = Instant::now() + self.worker.grace;
+        self.hints.set_idle(false);
         info!(running = self.handlers.running(), unreported = self.outbox.len(), "draining");
         let mut undelivered = None;
         loop {
@@ -167,8 +168,10 @@ impl<'w> Run<'w> {
             return Ok(Duration::ZERO);
         }
         self.idle = if nothing && self.handlers.running() == 0 { self.idle + 1 } else { 0 };
-        let factor = 1 << self.idle.saturating_sub(1).min(IDLE_FACTOR.ilog2());
-        Ok(jittered(self.worker.poll_interval * factor))
+        Ok(jittered(match self.idle {
+            0 => self.worker.poll_interval,
+            looks => self.worker.poll_interval / IDLE_FACTOR * (1 << (looks - 1).min(2 * IDLE_FACTOR.ilog2())),
+        }))
     }
 
     /// Makes one call. Returns how many tasks were claimed and whether that was the maximum; `None` if a report got in

@@ -11,6 +11,7 @@ use crate::pg::id::PARTS;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
+use crate::settings;
 use conductor::engine::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -37,6 +38,8 @@ struct Terms {
     is_timed: bool,
     /// The time that they were to start at, if one was given.
     run_at: Option<TimestampWithTimeZone>,
+    /// Through how many executions hooks have led to it.
+    hook_depth: Option<i32>,
 }
 
 impl Terms {
@@ -69,7 +72,7 @@ impl Terms {
             }
             Some(time) => clock::seconds(now, time).max(0.0),
         };
-        Ok(Terms { reference, priority, part, now, delay, is_timed: run_at.is_some(), run_at })
+        Ok(Terms { reference, priority, part, now, delay, is_timed: run_at.is_some(), run_at, hook_depth: None })
     }
 
     /// Starts an execution for each of the parameters, with the key, the time that it is for and the attributes in its place.
@@ -81,7 +84,7 @@ impl Terms {
         times: Vec<Option<TimestampWithTimeZone>>,
         attributes: Vec<Option<Jsonb>>,
     ) -> Result<Vec<i64>, Error> {
-        let Terms { reference, priority, part, now, delay, is_timed, run_at } = self;
+        let Terms { reference, priority, part, now, delay, is_timed, run_at, hook_depth } = self;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         attributes.iter().try_for_each(|given| attributes::check(*given))?;
         Spi::connect(|client| {
@@ -92,7 +95,18 @@ impl Terms {
                 let given = given.unwrap_or(parameters);
                 let (key, scheduled_for) = (keys.next().flatten(), times.next().flatten().or(run_at));
                 let attributes = attributes.next().flatten();
-                Ok(Wanted { part, parent: None, parameters, given, key, priority, depth: 0, scheduled_for, attributes })
+                Ok(Wanted {
+                    part,
+                    parent: None,
+                    parameters,
+                    given,
+                    key,
+                    priority,
+                    depth: 0,
+                    scheduled_for,
+                    attributes,
+                    hook_depth,
+                })
             });
             let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
             let mut advance = Advance::new(client, now, BTreeMap::new());
@@ -197,6 +211,24 @@ fn workflow_start_for(
     let parameters = vec![parameters; times.len()];
     terms.start(parameters, keys, times, Vec::new())?.into_iter().for_each(|id| rows.push([column(id)]));
     Ok(())
+}
+
+/// `workflow.start_by_hook` in `sql/hook.sql`.
+#[pg_extern(sql = false)]
+fn workflow_start_by_hook(
+    reference: Option<String>,
+    parameters: Option<Jsonb>,
+    part: Option<i32>,
+    hook_depth: Option<i32>,
+) -> Result<Option<i64>, ErrorReport> {
+    let most = settings::limits().workflow_depth;
+    if hook_depth.is_some_and(|depth| depth > most as i32) {
+        let message = format!("hooks have led here through more than {most} executions");
+        let hint = "let a hook apply to no execution that it has started, or raise pg_workflow.max_workflow_depth";
+        Err(Error::refused("WF614", message, hint))?;
+    }
+    let terms = Terms { hook_depth, is_timed: true, ..Terms::check(reference, Some(0), None, part)? };
+    Ok(terms.start(vec![parameters], Vec::new(), Vec::new(), Vec::new())?.first().copied())
 }
 
 /// `workflow.check_start` in `sql/start.sql`.

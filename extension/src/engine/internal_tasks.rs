@@ -232,6 +232,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
                     depth,
                     scheduled_for: None,
                     attributes: None,
+                    hook_depth: None,
                 });
             }
             Err(error) => reports.push(failed(call.task, refusal(error)?)),

@@ -62,6 +62,8 @@ pub struct Wanted {
     pub scheduled_for: Option<TimestampWithTimeZone>,
     /// The attributes that it was given.
     pub attributes: Option<Jsonb>,
+    /// Through how many executions hooks have led to it.
+    pub hook_depth: Option<i32>,
 }
 
 /// The workflow of a ref.
@@ -247,7 +249,7 @@ fn run_columns(
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
-) -> [(&'static str, Cell); 22] {
+) -> [(&'static str, Cell); 23] {
     let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
@@ -272,6 +274,7 @@ fn run_columns(
         ("state", Cell::Null),
         ("error_message", Cell::Null),
         ("pause_reason", Cell::Null),
+        ("hook_depth", value(run.wanted.hook_depth)),
     ]
 }
 

@@ -13,6 +13,7 @@ use crate::engine::passing_on;
 use crate::engine::report::{Outcome, WorkerReport};
 use crate::engine::reports;
 use crate::engine::reports::report_own;
+use crate::engine::retention;
 use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
 use crate::error::Error;
@@ -27,6 +28,7 @@ use crate::pg::list::List;
 use crate::pg::rows::{Rows, numbers};
 use crate::pg::statements;
 use crate::queue::asking::check_parts;
+use crate::queue::hints;
 use crate::settings;
 use conductor::engine::commands::Reach;
 use conductor::engine::rest::is_lost_needlessly;
@@ -59,13 +61,6 @@ impl Look<'_, '_> {
 /// Does what is due, up to so much of each kind. Returns how much that was.
 fn tick(look: &Look) -> Result<i32, Error> {
     let Look { client, now, max_rows, parts } = look;
-    let queued = match settings::notify() {
-        true => Some(
-            statements::run(client, include_str!("../../queries/find_queued.sql"), &[parts.clone().into()])?.first(),
-        ),
-        false => None,
-    };
-    let queued = queued.map(|row| row.get::<Vec<Option<String>>>(1)).transpose()?.flatten();
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
     if limits::are_in_use() {
@@ -77,9 +72,9 @@ fn tick(look: &Look) -> Result<i32, Error> {
     done += end_due_executions(look)?;
     done += fire_schedules(look)?;
     done += bulk::step_job(client, *max_rows, *now)?;
-    if done > 0 && settings::notify() {
-        let arguments = [queued.unwrap_or_default().into(), parts.clone().into()];
-        statements::run(client, include_str!("../../queries/notify_queued.sql"), &arguments)?;
+    // By executions' workflows, not by their parts.
+    if parts.is_none() {
+        done += retention::delete_ended(client, *now, *max_rows)?;
     }
     Ok(done)
 }
@@ -126,6 +121,9 @@ pub fn expire_leases(
         while counted.next().is_some() {
             done += 1;
             if counted.get::<bool>(2)? == Some(true) {
+                if let (Some(task), Some(action)) = (counted.get::<i64>(1)?, counted.get::<String>(5)?) {
+                    hints::note(id::part(task), &action);
+                }
                 continue;
             }
             let (count, worker) = (counted.get::<i32>(3)?.unwrap_or_default(), counted.get::<String>(4)?);
@@ -215,7 +213,11 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
     let mut rows = statements::run(client, include_str!("../../queries/wake_tasks.sql"), &arguments)?;
     let (mut woken, mut own) = (rows.len() as i32, Vec::new());
     while rows.next().is_some() {
-        own.extend(rows.get::<i64>(1)?.filter(|_| matches!(rows.get::<bool>(2), Ok(Some(true)))));
+        let task = rows.get::<i64>(1)?;
+        own.extend(task.filter(|_| matches!(rows.get::<bool>(2), Ok(Some(true)))));
+        if let (Some(task), Some(action)) = (task, rows.get::<String>(3)?) {
+            hints::note(id::part(task), &action);
+        }
     }
     if !own.is_empty() {
         let mut advance = Advance::new(client, *now, BTreeMap::new());

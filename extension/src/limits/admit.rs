@@ -3,8 +3,9 @@
 use crate::error::Error;
 use crate::limits::take::Rule;
 use crate::pg::clock::{after, at, seconds};
-use crate::pg::rows::numbers;
+use crate::pg::id;
 use crate::pg::statements;
+use crate::queue::hints;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -104,8 +105,13 @@ fn admit(
     let mut admitted = BTreeMap::new();
     if !keys.is_empty() {
         let arguments = [keys.into(), counts.into(), now.into()];
-        let tasks = statements::run(client, include_str!("../../queries/admit_tasks.sql"), &arguments)?;
-        numbers(tasks, 1)?.into_iter().for_each(|key| *admitted.entry(key).or_default() += 1);
+        let mut tasks = statements::run(client, include_str!("../../queries/admit_tasks.sql"), &arguments)?;
+        while tasks.next().is_some() {
+            *admitted.entry(tasks.get::<i64>(1)?.unwrap_or_default()).or_default() += 1;
+            if let Some(action) = tasks.get::<String>(3)? {
+                hints::note(id::part(tasks.get::<i64>(2)?.unwrap_or_default()), &action);
+            }
+        }
     }
     Ok(admitted)
 }

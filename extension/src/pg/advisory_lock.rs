@@ -26,6 +26,10 @@ pub enum Purpose {
     Heartbeats = 2,
     /// Creating the row of a limit's key: one lock per group of keys.
     LimitKeys = 3,
+    /// Waiting for tasks to be queued: one lock per action.
+    Idle = 4,
+    /// Notifying idle workers: one lock per hint.
+    Hint = 5,
 }
 
 /// A lock of the current database.
@@ -59,9 +63,14 @@ impl AdvisoryLock {
         AdvisoryLock { purpose: Purpose::LimitKeys, number: hasher.finish() as u32 % LIMIT_KEY_GROUPS }
     }
 
-    /// Takes the lock until the end of the transaction, unless somebody holds it in a conflicting mode.
-    pub fn try_acquire(self, mode: u32) -> bool {
-        self.take(mode, Scope::Transaction, true)
+    /// Returns one of the locks of idle workers.
+    pub const fn idle(number: u32) -> AdvisoryLock {
+        AdvisoryLock { purpose: Purpose::Idle, number }
+    }
+
+    /// Returns the lock of those who send a hint.
+    pub const fn hint(number: u32) -> AdvisoryLock {
+        AdvisoryLock { purpose: Purpose::Hint, number }
     }
 
     /// Takes the lock until the end of the transaction, and waits for it.
@@ -74,10 +83,50 @@ impl AdvisoryLock {
         self.take(mode, Scope::Process, true)
     }
 
-    fn take(self, mode: u32, scope: Scope, at_once: bool) -> bool {
-        // SAFETY: the tag is a complete value that is only read.
-        let result = unsafe { pg_sys::LockAcquire(&self.tag(), mode as i32, scope == Scope::Process, at_once) };
+    /// Takes the lock until the end of the transaction, unless somebody else holds it, or waits for it, in a conflicting mode, or
+    /// the server's lock table is full.
+    pub fn try_acquire(self, mode: u32) -> bool {
+        // SAFETY: the tag is a complete value that is only read; nobody asks for the local lock.
+        let result = unsafe {
+            #[cfg(not(feature = "pg18"))]
+            let result =
+                pg_sys::LockAcquireExtended(&self.tag(), mode as i32, false, true, false, std::ptr::null_mut());
+            #[cfg(feature = "pg18")]
+            let result =
+                pg_sys::LockAcquireExtended(&self.tag(), mode as i32, false, true, false, std::ptr::null_mut(), false);
+            result
+        };
         result != LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+
+    /// Takes the lock until the process ends, and waits for it. The process holds it once, however often it calls this.
+    pub fn hold_for_process(self, mode: u32) {
+        if !matches!(self.acquire_as(mode, Scope::Process, false), LockAcquireResult::LOCKACQUIRE_OK) {
+            self.release_once(mode);
+        }
+    }
+
+    /// Releases what `hold_for_process` took, if the session has not done so itself (`DISCARD ALL` releases all such locks).
+    pub fn release_for_process(self, mode: u32) {
+        match self.acquire_as(mode, Scope::Process, true) {
+            LockAcquireResult::LOCKACQUIRE_NOT_AVAIL => {}
+            LockAcquireResult::LOCKACQUIRE_OK => self.release_once(mode),
+            _ => (0..2).for_each(|_| self.release_once(mode)),
+        }
+    }
+
+    fn release_once(self, mode: u32) {
+        // SAFETY: the tag is a complete value that is only read, and the process holds the lock.
+        unsafe { pg_sys::LockRelease(&self.tag(), mode as i32, true) };
+    }
+
+    fn take(self, mode: u32, scope: Scope, at_once: bool) -> bool {
+        self.acquire_as(mode, scope, at_once) != LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    }
+
+    fn acquire_as(self, mode: u32, scope: Scope, at_once: bool) -> LockAcquireResult::Type {
+        // SAFETY: the tag is a complete value that is only read.
+        unsafe { pg_sys::LockAcquire(&self.tag(), mode as i32, scope == Scope::Process, at_once) }
     }
 
     fn tag(self) -> pg_sys::LOCKTAG {

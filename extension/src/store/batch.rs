@@ -11,7 +11,7 @@ use conductor::engine::undo::Phase;
 use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A reported task row that has ended.
 pub struct EndedRow {
@@ -105,6 +105,11 @@ impl FreshTask {
         matches!(self.task.start, Start::Ended(TaskEnd::Failed, _))
     }
 
+    /// Whether a worker can claim it.
+    pub(super) fn is_queued(&self) -> bool {
+        self.start == "ready" && !self.is_own() && !self.paused && self.limit_key.is_none()
+    }
+
     /// Whether the engine continues with it, rather than a worker.
     pub(super) fn is_own(&self) -> bool {
         self.calls || self.task.action.is_none()
@@ -185,6 +190,8 @@ pub struct Batch {
     pub(super) fair_keys: Vec<(i64, String)>,
     /// The attributes that definitions give executions that start, by execution.
     attributes: BTreeMap<i64, Jsonb>,
+    /// Executions that end with this batch.
+    pub(super) ends: BTreeSet<i64>,
     pub(super) written: Written,
 }
 
@@ -296,6 +303,7 @@ impl Batch {
         }
         match &changes.end {
             Some(end) => {
+                self.ends.insert(run.id);
                 self.executions.push((run.id, end.status.name(), end.output.as_ref().map(json_text)));
             }
             None if changes.rerun || changes.reopened => self.executions.push((run.id, Status::Running.name(), None)),

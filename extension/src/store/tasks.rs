@@ -14,6 +14,7 @@ use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
 use crate::queue::fair_place::FairPlaces;
 use crate::queue::fairness::Ahead;
+use crate::queue::hints;
 use conductor::engine::commands::Start;
 use conductor::expression::Data;
 use conductor::json::to_text;
@@ -81,6 +82,9 @@ impl Batch {
             fresh.run(client, include_str!("../../queries/insert_tasks.sql"), &[])
         })?;
         for NewRow { id, task, input, lease } in rows {
+            if let Some(action) = task.task.action.as_deref().filter(|_| task.is_queued()) {
+                hints::note(id::part(id), action);
+            }
             if task.start == "ready" && task.is_own() {
                 self.written.own.push(id);
             } else if let Some(lease) = lease {
@@ -129,7 +133,6 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ended => ended,
     };
     let over = matches!(task.start, Start::Ended(..));
-    let queued = is("ready") && !fresh.is_own() && !fresh.paused && fresh.limit_key.is_none();
     let place = fresh.place(now);
     let limits = &task.limits;
     let due = fresh.delay.or(task.timeout.map(f64::from).filter(|_| is("leased")));
@@ -162,7 +165,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("input", value(row.input)),
         ("status", Value::Label(status)),
         ("updated", value(now)),
-        ("queue_at", value(queued.then_some(place))),
+        ("queue_at", value(fresh.is_queued().then_some(place))),
         ("due_at", value(due.map(|seconds| after(now, seconds)))),
         ("next_retry_at", Value::Null),
         ("started_at", value(row.lease.map(|_| now))),
@@ -272,7 +275,7 @@ impl Limited for FreshTask {
     }
 
     fn is_queued(&self) -> bool {
-        self.start == "ready" && !self.calls && !self.paused
+        FreshTask::is_queued(self)
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 type HandedRow = (String, Option<String>, Option<Value>, i64, i64);
 
 const WORKFLOW: &str = "vars: {n: 0}
+keep: {completed: 1000d}
 tasks:
   - {name: fork, on_success: [a, b]}
   - {name: a, action: demo.a, publish: {n: '{{ vars.n + 1 }}'}, on_success: join}
@@ -119,6 +120,8 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         session.run("SELECT workflow_claim('w', 3, '{demo.e}')").await;
         session.run("SELECT workflow_hold('demo.d', NULL, workflow.now() + interval '1 s', target => 'action')").await;
         session.run("SELECT workflow_apply('cancel', '{\"error_code\": \"none\"}')").await;
+        session.run("CREATE TABLE public.gone (execution bigint, data jsonb); SELECT workflow_archive_to('public.gone')").await;
+        session.run("SELECT workflow_on_end('h', workflow_pattern => 'other.*', start_workflow => 'demo.w')").await;
         // One is done, and nobody has processed that yet.
         let mut holder = Session::new(db).await;
         holder.run("BEGIN; SELECT FROM workflow.workflow_execution FOR NO KEY UPDATE").await;

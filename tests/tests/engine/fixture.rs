@@ -169,7 +169,7 @@ impl Session {
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.event AS t WHERE {which}),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.schedule AS t), (SELECT jsonb_agg(t) FROM workflow.limit_rule AS t),
                (SELECT jsonb_agg(t ORDER BY id) FROM workflow.limit_key AS t), (SELECT jsonb_agg(t) FROM workflow.limit_slot AS t),
-               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.hold AS t))"
+               (SELECT jsonb_agg(t ORDER BY id) FROM workflow.hold AS t), (SELECT jsonb_agg(t ORDER BY id) FROM workflow.hook AS t))"
         ))
         .await
     }

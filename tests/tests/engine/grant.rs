@@ -22,6 +22,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_finish_and_claim_json('me', max_tasks => 10)",
             "workflow_finish_and_claim('me', ARRAY[({task}, {lease}, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome])",
             "workflow_tick()",
+            "workflow_announce_idle('{demo.a}')",
         ],
     ),
     (
@@ -69,6 +70,9 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_find_task_executions_by_execution({running})",
             "workflow_find_schedule('hourly')",
             "workflow_list_schedules()",
+            "workflow_find_hook('ended')",
+            "workflow_list_hooks()",
+            "workflow_find_archive()",
             "workflow_list_waits()",
             "workflow_list_limits()",
             "workflow_list_limit_keys('slow')",
@@ -86,6 +90,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
     (
         Some(Level::Operator),
         &[
+            "workflow_archive_to(NULL)",
             "workflow_start('demo.w')",
             "workflow_start_many('demo.w', ARRAY['{}', '{}']::jsonb[])",
             "workflow_pause({running}, 'why')",
@@ -129,6 +134,8 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_define('{ref: demo.new, label: New, version: 1.0.0, tasks: [{name: a, action: demo.a}]}')",
             "workflow_register_action('other.action')",
             "workflow_link_action({action}, {definition})",
+            "workflow_on_end('ended', '{timeout}', 'demo.*', '{\"tenant\": 1}', 'demo.w')",
+            "workflow_remove_hook('ended')",
             "workflow_create_pack('other', 'Other', '1.0.0')",
             "workflow_update_pack({pack}, '{\"label\": \"x\"}')",
             "workflow_delete_pack({empty_pack})",
@@ -187,6 +194,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
         .await;
     session.run("SELECT workflow_hold('slow', 'key', now() + interval '1 hour')").await;
     session.run("SELECT workflow_apply('cancel', '{\"error_code\": \"none\"}')").await;
+    session.run("SELECT workflow_on_end('ended', '{timeout}', 'other.*', start_workflow => 'demo.w')").await;
     let mut names = vec![
         ("failed", failed.to_string()),
         ("paused", paused.to_string()),
@@ -272,7 +280,8 @@ async fn each_function_can_be_called_by_the_levels_it_belongs_to_and_by_nobody_e
         let called: BTreeSet<&str> =
             CALLS.iter().flat_map(|(_, calls)| calls.iter().map(|call| call.split('(').next().unwrap())).collect();
         let functions: Vec<(String,)> = session
-            .rows("SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^workflow_'")
+            .rows("SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^workflow_'
+                     AND prorettype <> 'trigger'::regtype")
             .await;
         let functions: BTreeSet<&str> = functions.iter().map(|(name,)| name.as_str()).collect();
         assert_eq!(called, functions, "CALLS has one call of each function of the API, at the level it is meant for");
@@ -325,7 +334,7 @@ async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
                            has_table_privilege('{role}', '{relation}', 'TRUNCATE, REFERENCES, TRIGGER')"
                     ))
                     .await[0];
-                let is_granted = relation != "workflow.worker_parts";
+                let is_granted = !["workflow.worker_parts", "workflow.archive"].contains(&relation.as_str());
                 let reads = is_granted && contained.contains(&Level::Reader);
                 // What is stored in bulk_job is done as the role that is stored there.
                 let writes = is_granted
@@ -361,6 +370,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "check_format",
             "check_wait",
             "closing_tasks",
+            "count_executions",
             "diagram",
             "fair_hash",
             "gantt",
@@ -371,11 +381,13 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "limit_opens_at",
             "live_lists",
             "now",
+            "overdue_rows",
             "page_size",
             "raise_error",
             "raise_lost",
             "raise_missing",
             "readable",
+            "recent_executions",
             "recent_tasks",
             "require",
             "require_key",
@@ -410,6 +422,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "add_bulk_job",
             "add_errors",
             "answer_each",
+            "archive_executions",
             "author_of",
             "bulk_step",
             "check_apply",
@@ -423,16 +436,16 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "check_schedule",
             "check_start",
             "control_locked",
+            "delete_executions",
             "do_each",
             "lock_executions",
             "make_id",
             "next_due",
-            "next_part",
-            "notify_queued",
             "prune_each",
-            "queued_actions",
             "rerun_locked",
+            "run_hooks",
             "search_by",
+            "start_by_hook",
             "try_lock_family",
             "turn_bulk_job",
             "wake_limit_keys",
@@ -441,11 +454,13 @@ const INTERNAL: [(Level, &[&str]); 4] = [
     (
         Level::Author,
         &[
+            "check_hook",
             "check_limits",
             "check_patch",
             "define",
             "fits",
             "owns_execution",
+            "plan_retention",
             "raise_owned",
             "raise_taken",
             "require_action",

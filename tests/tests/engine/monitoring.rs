@@ -198,17 +198,21 @@ async fn no_view_reads_what_has_ended_long_ago() {
             .run(
                 "INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, status, task_name, action_ref)
                    SELECT 0, 1000 + n, 1, 'completed', 'a', 'demo.a' FROM generate_series(1, 20000) AS n;
-                 ANALYZE workflow.workflow_task_execution",
+                 INSERT INTO workflow.execution (part, id, action_ref, status)
+                   SELECT 0, 1000 + n, 'demo.w', 'completed' FROM generate_series(1, 20000) AS n;
+                 ANALYZE workflow.workflow_task_execution, workflow.execution",
             )
             .await;
         let read = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_xact_user_tables
-                    WHERE relname IN ('workflow_task_execution', 'workflow_execution')";
+                    WHERE relname IN ('workflow_task_execution', 'workflow_execution', 'execution')";
         for (view, most) in [
             ("queue_summary", 10),
             ("claim_detail", 10),
             ("worker_summary", 10),
             ("overdue_summary", 10),
             ("action_summary", 10_010),
+            ("workflow_summary", 10_010),
+            ("execution_count", 10),
         ] {
             session.run("BEGIN").await;
             let before: i64 = session.value(read).await;
@@ -217,7 +221,49 @@ async fn no_view_reads_what_has_ended_long_ago() {
             session.run("ROLLBACK").await;
             assert!(after - before <= most, "{view} reads {} rows", after - before);
         }
-        session.run("DELETE FROM workflow.workflow_task_execution WHERE id > 1000").await;
+        session.run("DELETE FROM workflow.workflow_task_execution WHERE id > 1000; DELETE FROM workflow.execution WHERE id > 1000").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn executions_are_counted_exactly_while_there_are_few_and_then_estimated() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: a, action: demo.a}]\n").await;
+        for count in [2, 1] {
+            session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))")).await;
+            let tasks = session.claim(count).await;
+            for task in &tasks {
+                match count {
+                    2 => session.complete(task, json!(null)).await,
+                    _ => session.fail(task, json!({})).await,
+                };
+            }
+        }
+        session.start().await;
+        let counts = Engine::execution_counts(&mut session.connection).await.unwrap();
+        let seen: Vec<(&str, i64, bool)> =
+            counts.iter().map(|row| (row.status.as_str(), row.executions, row.estimated)).collect();
+        assert_eq!(seen, [("running", 1, false), ("completed", 2, false), ("failed", 1, false)]);
+        session.at(120.0).await;
+        let [summary] = &Engine::workflow_summary(&mut session.connection).await.unwrap()[..] else { panic!() };
+        assert_eq!((summary.started, summary.completed, summary.failed, summary.unfinished), (4, 2, 1, 1));
+        assert_eq!((summary.started_per_minute, summary.ended_per_minute), (0.1, 0.1));
+        session
+            .run(
+                "INSERT INTO workflow.execution (part, id, action_ref, status)
+                   SELECT 0, 1000 + n, 'demo.w', CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'completed' END::workflow.execution_status
+                   FROM generate_series(1, 20000) AS n;
+                 ANALYZE workflow.execution",
+            )
+            .await;
+        let counts = Engine::execution_counts(&mut session.connection).await.unwrap();
+        for (status, exact) in [("completed", 18_002_i64), ("failed", 2001)] {
+            let row = counts.iter().find(|row| row.status.as_str() == status).unwrap();
+            assert!(row.estimated && (row.executions - exact).abs() < exact / 20, "{row:?}");
+        }
+        session.run("DELETE FROM workflow.execution WHERE id > 1000").await;
     })
     .await;
 }

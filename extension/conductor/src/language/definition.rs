@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Default of [`Definition::max_visits`].
 pub const DEFAULT_MAX_VISITS: u32 = 1000;
@@ -70,6 +71,33 @@ pub struct Definition {
     /// The key by which its executions share the queue: text, or a template that reads the parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fair_by: Option<String>,
+    /// How long executions are kept after they have ended, by the status that they ended with. What is not named is for the
+    /// server's settings to say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keep: BTreeMap<String, Keep>,
+}
+
+/// How long executions are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Keep {
+    /// So many seconds.
+    Seconds(u64),
+    /// Without an end.
+    Without(End),
+}
+
+/// An end that does not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It is written so.
+    Forever,
+}
+
+impl Keep {
+    /// For ever.
+    pub const FOREVER: Keep = Keep::Without(End::Forever);
 }
 
 /// An end of a workflow at which its completed tasks are undone.

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::language::parse::limit::MAX_LIMITS;
 use crate::language::parse::name::{MAX_LIMIT_NAME, MAX_NAME, MAX_REF};
 use crate::language::parse::words::{
-    BACKOFFS, ITEMS_REST, JOIN_REST, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, UNDO_ON, UNDO_ORDERS,
-    WHEN_UNKNOWN, words,
+    BACKOFFS, FOREVER, ITEMS_REST, JOIN_REST, KEEP, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, UNDO_ON,
+    UNDO_ORDERS, WHEN_UNKNOWN, words,
 };
 
 /// One template and nothing else.
@@ -98,7 +98,20 @@ fn workflow() -> Value {
             "enum": words(UNDO_ORDERS), "default": "reverse", "description": "In which order tasks are undone.",
         },
         "fair_by": text("The key by which executions share the queue, such as a tenant."),
+        "keep": {
+            "type": "object", "additionalProperties": false, "properties": keep(),
+            "description": "Seconds after which executions that have ended are deleted, by status.",
+        },
     })
+}
+
+fn keep() -> Map<String, Value> {
+    let duration = json!({"anyOf": [{"const": FOREVER}, {"$ref": "#/definitions/timeout"}]});
+    let described = |status: &&str| {
+        let description = format!("How long executions that ended as {status} are kept.");
+        ((*status).to_owned(), described(duration.clone(), &description))
+    };
+    KEEP.iter().map(described).collect()
 }
 
 fn task() -> Map<String, Value> {

@@ -27,6 +27,7 @@ pub const WORKFLOW: &[&str] = &[
     "undo_on",
     "undo_order",
     "fair_by",
+    "keep",
 ];
 
 /// Fields of a task.
@@ -78,6 +79,11 @@ pub const UNDO: &[&str] = &["action", "input", "timeout", "retry", "when_unknown
 pub const LIMIT: &[&str] = &["name", "key"];
 /// Fields of `wait_for`.
 pub const WAIT_FOR: &[&str] = &["signal", "timeout", "heartbeat", "schema"];
+
+/// Fields of `keep`: how an execution can have ended.
+pub const KEEP: &[&str] = &["completed", "failed", "cancelled", "timeout", "abandoned"];
+/// The duration in `keep` that never ends.
+pub const FOREVER: &str = "forever";
 
 /// Values of `cancellation_policy`.
 pub const POLICIES: &[(&str, CancellationPolicy)] =

@@ -1,10 +1,13 @@
 //! The workflow around its tasks.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 
+use super::duration;
 use super::walk::{Fields, Range, Walk};
-use super::words::{DEFAULTS, POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
-use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Task, UndoOn};
+use super::words::{DEFAULTS, FOREVER, KEEP, POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
+use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Keep, Task, UndoOn};
+use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
 impl Walk<'_> {
@@ -58,6 +61,7 @@ impl Walk<'_> {
                 .and_then(|node| self.word(node, "`undo_order`", UNDO_ORDERS))
                 .unwrap_or_default(),
             fair_by: get("fair_by").and_then(|node| self.text(node, "`fair_by`")),
+            keep: get("keep").map(|node| self.keep(node)).unwrap_or_default(),
         })
     }
 
@@ -91,6 +95,29 @@ impl Walk<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// Reads how long executions are kept, by the status that they ended with.
+    fn keep(&mut self, node: NodeId) -> BTreeMap<String, Keep> {
+        let Some(fields) = self.fields(node, "`keep`", KEEP) else { return BTreeMap::new() };
+        let mut keep = BTreeMap::new();
+        for status in KEEP {
+            let Some(node) = fields.get(status) else { continue };
+            match self.source.str(node) {
+                Some(FOREVER) => drop(keep.insert((*status).to_owned(), Keep::FOREVER)),
+                Some(text) if duration::seconds(text).is_none() => {
+                    let message = format!("`keep.{status}` can't be `{}`", shorten(text, 80));
+                    self.report(6, node, message, "write a duration such as 7d, or forever".to_owned());
+                }
+                _ => {
+                    let seconds = self.duration(node, &format!("`keep.{status}`"), Range::TIMEOUT);
+                    if let Some(seconds) = seconds.and_then(|seconds| seconds.as_u64()) {
+                        keep.insert((*status).to_owned(), Keep::Seconds(seconds));
+                    }
+                }
+            }
+        }
+        keep
     }
 
     fn reference(&mut self, node: NodeId) -> Option<String> {

@@ -1,0 +1,8 @@
+-- Returns what is due to be looked at, locked where nobody else has it, with the seconds that the workflow keeps such executions,
+-- or the default ($2) if it says nothing; null: for ever.
+SELECT r.workflow_def, r.status::text, r.seen_created, r.seen_id, r.round_at,
+  CASE pg_catalog.jsonb_typeof(d.definition -> 'keep' -> r.status::text)
+    WHEN 'number' THEN (d.definition -> 'keep' ->> r.status::text)::float8 WHEN 'string' THEN NULL ELSE $2 END
+FROM (SELECT due.* FROM workflow.retention due WHERE due.next_at <= $1
+      ORDER BY due.next_at, due.workflow_def, due.status LIMIT 8 FOR NO KEY UPDATE SKIP LOCKED) AS r
+JOIN workflow.workflow_definition d ON d.id = r.workflow_def

@@ -1,0 +1,2 @@
+-- Executions that are deleted go nowhere.
+DELETE FROM workflow.archive

@@ -1,0 +1,2 @@
+-- Whether there are any hooks.
+SELECT EXISTS (SELECT FROM workflow.hook)

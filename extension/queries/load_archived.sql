@@ -1,0 +1,2 @@
+-- Returns executions in the form that an archive gets.
+SELECT c.id, workflow.archived_form(c.id) FROM pg_catalog.unnest($1::bigint[]) AS c(id)

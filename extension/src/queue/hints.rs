@@ -1,0 +1,192 @@
+//! Hints to idle workers: NOTIFY at the commit that queues tasks which somebody is waiting for.
+//!
+//! A session of a worker that has nothing to do says so (`workflow_announce_idle`) by holding advisory locks of a class of
+//! our own: shared state that needs no preloaded library, writes nothing, and disappears with the session. Whoever queues a
+//! task asks just before its commit whether such a lock is held. If not, which is the case wherever workers are busy, that
+//! costs one attempt to take a lock, and there is no NOTIFY.
+//!
+//! The attempt, if it succeeds, holds the lock in a mode that conflicts with an idle worker's until the transaction has ended.
+//! So a worker either announced itself before, and is notified, or its announcement waits for this commit and its next look
+//! finds the task: nothing falls in between.
+#![allow(unsafe_code)]
+
+use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, check_count, check_length};
+use crate::error::Error;
+use crate::pg::advisory_lock::AdvisoryLock;
+use crate::pg::clock;
+use crate::pg::list::List;
+use crate::settings;
+use pgrx::fcinfo::direct_function_call_as_datum;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, XactEvent};
+use pgrx::prelude::*;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::c_void;
+
+/// A process sends the same hint at most once in this time, in microseconds. The client's worker announces itself again only after a longer one,
+/// so no hint that it needs is left out.
+const PAUSE: i64 = 10_000;
+
+/// A worker that serves more actions than this is told of any; a transaction that queues tasks of more tells everybody. The
+/// server's lock table has room for 64 locks per connection.
+const MOST_LOCKS: usize = 16;
+
+/// Number of hints that a process remembers having sent.
+const MOST_REMEMBERED: usize = 1000;
+
+/// Held by every idle worker.
+const ANYBODY: u32 = 0;
+/// Held by idle workers that serve more actions than they have locks for, or all.
+const EVERYTHING: u32 = 1;
+/// Begins the numbers that stand for one action.
+const ONE_ACTION: u32 = 1 << 31;
+
+/// Mode in which idle workers hold their locks: any number of them can.
+const IDLE: u32 = pg_sys::RowExclusiveLock;
+/// Mode in which those who queue tasks try them: it conflicts with `IDLE`, and not with itself.
+const QUEUES: u32 = pg_sys::ShareLock;
+
+#[derive(Default)]
+struct Hints {
+    /// Tasks that this transaction has queued: part and action. A rolled back savepoint leaves its own: a hint too many.
+    queued: BTreeSet<(i32, String)>,
+    /// When each hint was last sent, in microseconds.
+    sent: HashMap<String, i64>,
+    /// Numbers of the locks that this session holds as an idle worker.
+    held: BTreeSet<u32>,
+}
+
+thread_local! {
+    static HINTS: RefCell<Hints> = RefCell::default();
+}
+
+/// Makes the process hear of the ends of transactions.
+pub fn listen() {
+    // SAFETY: a callback of the kind that PostgreSQL asks for, registered once where the library is loaded.
+    unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) }
+}
+
+/// Remembers that a task has been queued, so that idle workers hear of it at commit.
+pub fn note(part: i32, action: &str) {
+    if !settings::notify() {
+        return;
+    }
+    HINTS.with_borrow_mut(|Hints { queued, .. }| {
+        // The last one or any other of a batch is usually the same.
+        if !queued.iter().any(|(known, name)| *known == part && name == action) && queued.len() <= MOST_LOCKS {
+            queued.insert((part, action.to_owned()));
+        }
+    });
+}
+
+/// Notifies listeners, at commit, of an execution that has ended. Unlike a hint it is exact, as PostgreSQL makes it: what is rolled
+/// back is not told, and a transaction that has told something cannot be prepared.
+pub fn tell_end(execution: i64, status: &str) {
+    add("pg_workflow_end", format!("{execution} {status}"));
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn at_end(event: XactEvent::Type, _argument: *mut c_void) {
+    match event {
+        // A transaction that has notified cannot be prepared: what is prepared is found by polling.
+        XactEvent::XACT_EVENT_PRE_COMMIT => send(),
+        XactEvent::XACT_EVENT_COMMIT | XactEvent::XACT_EVENT_ABORT | XactEvent::XACT_EVENT_PREPARE => {
+            HINTS.with_borrow_mut(|hints| hints.queued.clear());
+        }
+        _ => {}
+    }
+}
+
+/// Notifies idle workers of what the transaction has queued.
+fn send() {
+    let queued = HINTS.with_borrow_mut(|hints| std::mem::take(&mut hints.queued));
+    if queued.is_empty() || is_free(ANYBODY) {
+        return;
+    }
+    if queued.len() > MOST_LOCKS {
+        notify(String::new());
+        return;
+    }
+    let served_by_some = !is_free(EVERYTHING);
+    for (part, action) in queued {
+        if served_by_some || !is_free(number(&action)) {
+            notify(format!("{part} {action}"));
+        }
+    }
+}
+
+/// Whether no other session holds the lock as an idle worker. If so, none can until this transaction has ended.
+fn is_free(number: u32) -> bool {
+    AdvisoryLock::idle(number).try_acquire(QUEUES)
+}
+
+/// Adds a notification to the transaction, unless this process has just sent the same, or another transaction is about to:
+/// transactions that notify commit one after the other. Those who are told look a second time soon after.
+fn notify(hint: String) {
+    let now = clock::now().map_or(0, |now| now.into_inner());
+    let last = HINTS.with_borrow(|hints| hints.sent.get(&hint).copied());
+    if last.is_some_and(|last| (last..last + PAUSE).contains(&now))
+        || !AdvisoryLock::hint(hash(&hint)).try_acquire(pg_sys::ExclusiveLock)
+    {
+        return;
+    }
+    HINTS.with_borrow_mut(|Hints { sent, .. }| {
+        if sent.len() >= MOST_REMEMBERED {
+            sent.clear();
+        }
+        sent.insert(hint.clone(), now);
+    });
+    add("pg_workflow", hint);
+}
+
+/// Adds a notification to the transaction.
+fn add(channel: &str, payload: String) {
+    // SAFETY: both arguments are texts, which are copied; an action's name is far below the maximum of 8000 bytes.
+    unsafe { direct_function_call_as_datum(pg_sys::pg_notify, &[channel.into_datum(), payload.into_datum()]) };
+}
+
+/// Returns the number of the lock that stands for an action.
+fn number(action: &str) -> u32 {
+    hash(action) | ONE_ACTION
+}
+
+/// Returns the FNV-1a hash of a text: the same in all processes, whatever they were built with.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Returns the numbers of the locks of an idle worker that serves these actions; none: all.
+fn numbers(actions: Option<&BTreeSet<String>>) -> BTreeSet<u32> {
+    match actions {
+        Some(actions) if actions.is_empty() => BTreeSet::new(),
+        Some(actions) if actions.len() <= MOST_LOCKS => {
+            actions.iter().map(|action| number(action)).chain([ANYBODY]).collect()
+        }
+        _ => BTreeSet::from([ANYBODY, EVERYTHING]),
+    }
+}
+
+/// `workflow_announce_idle` in `sql/notify.sql`.
+#[pg_extern(sql = false)]
+fn workflow_announce_idle(actions: Option<List<String>>) -> Result<(), ErrorReport> {
+    let actions = actions.map(|List(actions)| check(actions)).transpose()?;
+    let wanted = numbers(actions.as_ref());
+    let before = HINTS.with_borrow(|hints| hints.held.clone());
+    for number in before.difference(&wanted) {
+        AdvisoryLock::idle(*number).release_for_process(IDLE);
+        HINTS.with_borrow_mut(|hints| hints.held.remove(number));
+    }
+    for number in wanted {
+        AdvisoryLock::idle(number).hold_for_process(IDLE);
+        HINTS.with_borrow_mut(|hints| hints.held.insert(number));
+    }
+    Ok(())
+}
+
+fn check(actions: Vec<Option<String>>) -> Result<BTreeSet<String>, Error> {
+    check_count("actions", actions.len(), MOST_ACTIONS)?;
+    let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
+    actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
+    Ok(actions)
+}

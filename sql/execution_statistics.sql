@@ -1,0 +1,99 @@
+-- How many executions there are, and what becomes of them: for dashboards that ask every few seconds. Nothing is counted while work is
+-- done. Counts are exact while there are few executions, and then estimated from PostgreSQL's own statistics; rates are those of the
+-- newest executions, found by walking the primary key backwards.
+--
+-- Functions, with JIT off: in a view, what a clock or a limit lets through is misestimated, and compiling such a plan takes longer
+-- than running it.
+
+CREATE STATISTICS workflow.execution_statistics (mcv) ON action_ref, status FROM workflow.execution;
+COMMENT ON STATISTICS workflow.execution_statistics IS
+  'How often each workflow''s executions have each status: workflow.execution_count estimates from it.';
+
+CREATE FUNCTION workflow.count_executions() RETURNS TABLE (workflow_ref text, status workflow.execution_status, executions bigint, estimated boolean)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  -- As the planner does: as many rows per page as when they were last counted.
+  size bigint := pg_relation_size('workflow.execution');
+  page bigint := current_setting('block_size')::bigint;
+  total float8;
+BEGIN
+  SELECT size / page * c.reltuples / c.relpages INTO total FROM pg_class c
+  WHERE c.oid = 'workflow.execution'::regclass AND c.reltuples > 0 AND c.relpages > 0;
+  IF total IS NULL OR total < 10000 THEN
+    RETURN QUERY SELECT e.action_ref, e.status, count(*), false FROM workflow.execution e GROUP BY e.action_ref, e.status;
+    RETURN;
+  END IF;
+  RETURN QUERY
+  SELECT s.most_common_vals[n][1], s.most_common_vals[n][2]::workflow.execution_status, round(s.most_common_freqs[n] * total)::bigint, true
+  FROM pg_stats_ext s, generate_subscripts(s.most_common_vals, 1) AS n
+  WHERE s.statistics_schemaname = 'workflow' AND s.statistics_name = 'execution_statistics';
+END $$;
+COMMENT ON FUNCTION workflow.count_executions() IS
+  'Returns how many executions there are of each workflow and status: exactly while there are few, some 10000 at most, or before they were first analyzed; then as an estimate.';
+REVOKE ALL ON FUNCTION workflow.count_executions() FROM PUBLIC;
+
+CREATE VIEW workflow.execution_count WITH (security_invoker = true) AS
+SELECT c.workflow_ref, c.status, c.executions, c.estimated FROM workflow.count_executions() AS c;
+COMMENT ON VIEW workflow.execution_count IS
+  'Number of executions by workflow and status. Exact while there are at most some 10000 executions; then estimated from the statistics that autovacuum gathers, in which what is rare may be missing. Reads a few pages.';
+COMMENT ON COLUMN workflow.execution_count.workflow_ref IS 'The workflow.';
+COMMENT ON COLUMN workflow.execution_count.status IS 'The status.';
+COMMENT ON COLUMN workflow.execution_count.executions IS 'Number of executions, those that were called by others included.';
+COMMENT ON COLUMN workflow.execution_count.estimated IS 'Whether the number is an estimate.';
+
+CREATE FUNCTION workflow.recent_executions(max_rows int)
+RETURNS TABLE (workflow_ref text, status workflow.execution_status, created timestamptz, updated timestamptz, since timestamptz, minutes numeric)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  now timestamptz := workflow.now();
+  parts int[] := '{}';
+  this int := -1;
+  share int;
+BEGIN
+  LOOP
+    this := (SELECT e.part FROM workflow.execution e WHERE e.id >= (this + 1)::bigint << 48 ORDER BY e.id LIMIT 1);
+    EXIT WHEN this IS NULL;
+    parts := parts || this;
+  END LOOP;
+  FOREACH this IN ARRAY parts LOOP
+    share := greatest(max_rows / cardinality(parts), 100);
+    RETURN QUERY
+    WITH newest AS MATERIALIZED (
+      SELECT e.action_ref, e.status, e.created, e.updated FROM workflow.execution e
+      WHERE e.id BETWEEN this::bigint << 48 AND ((this + 1)::bigint << 48) - 1 ORDER BY e.id DESC LIMIT share),
+    edge AS (
+      SELECT greatest(now - interval '1 hour', CASE WHEN count(*) = share THEN min(n.created) END) AS since FROM newest n)
+    SELECT n.action_ref, n.status, n.created, n.updated, e.since, greatest(extract(epoch FROM now - e.since) / 60, 1)
+    FROM newest n, edge e WHERE n.created >= e.since;
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION workflow.recent_executions(int) IS
+  'Returns the executions created in the last hour, at most the newest max_rows, divided among the parts (at least 100 each); with each, the time since which the result is complete in its part, and how many minutes ago that was, at least 1.';
+REVOKE ALL ON FUNCTION workflow.recent_executions(int) FROM PUBLIC;
+
+CREATE VIEW workflow.workflow_summary WITH (security_invoker = true) AS
+SELECT r.workflow_ref, min(r.since) AS since, count(*) AS started,
+  count(*) FILTER (WHERE r.status = 'completed') AS completed,
+  count(*) FILTER (WHERE r.status IN ('failed', 'timeout', 'abandoned')) AS failed,
+  count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
+  count(*) FILTER (WHERE NOT workflow.is_end(r.status)) AS unfinished,
+  round(sum(1 / r.minutes), 1) AS started_per_minute,
+  round(coalesce(sum(1 / r.minutes) FILTER (WHERE workflow.is_end(r.status)), 0), 1) AS ended_per_minute,
+  round(coalesce(sum(1 / r.minutes) FILTER (WHERE r.status IN ('failed', 'timeout', 'abandoned')), 0), 1) AS failed_per_minute
+FROM workflow.recent_executions(10000) AS r
+GROUP BY r.workflow_ref;
+COMMENT ON VIEW workflow.workflow_summary IS
+  'What became of each workflow''s recent executions: those created in the last hour, at most the newest 10000 (divided among the parts, at least 100 each). Exact for these; what was created before and ended in this time is not among them.';
+COMMENT ON COLUMN workflow.workflow_summary.workflow_ref IS 'The workflow.';
+COMMENT ON COLUMN workflow.workflow_summary.since IS
+  'Start of the period covered: an hour ago, or the creation of the oldest of the newest 10000 executions.';
+COMMENT ON COLUMN workflow.workflow_summary.started IS 'Number of executions created in the period.';
+COMMENT ON COLUMN workflow.workflow_summary.completed IS 'Number of these that completed.';
+COMMENT ON COLUMN workflow.workflow_summary.failed IS 'Number that failed, timed out or were abandoned.';
+COMMENT ON COLUMN workflow.workflow_summary.cancelled IS 'Number that were cancelled.';
+COMMENT ON COLUMN workflow.workflow_summary.unfinished IS 'Number that have not ended.';
+COMMENT ON COLUMN workflow.workflow_summary.started_per_minute IS 'Number of executions started per minute.';
+COMMENT ON COLUMN workflow.workflow_summary.ended_per_minute IS 'Number of these that ended, per minute.';
+COMMENT ON COLUMN workflow.workflow_summary.failed_per_minute IS 'Number of these that failed, per minute.';

@@ -1,0 +1,116 @@
+//! How long every view and every function that only looks takes on a million ended executions, with PostgreSQL's default settings:
+//! `views [EXECUTIONS]`, on a server of its own. Fails where one takes longer than [`BOUND`] in the best of [`TRIES`].
+
+use pg_workflow_tests::Server;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
+use std::time::{Duration, Instant};
+
+/// How long one may take.
+const BOUND: Duration = Duration::from_millis(50);
+const TRIES: usize = 3;
+const EXECUTIONS: usize = 1_000_000;
+
+/// Reads all executions, as its page says.
+const READS_ALL: &str = "workflow_check";
+
+/// What looks: each is read whole.
+const SUMMARIES: &[&str] = &[
+    "workflow.queue_summary",
+    "workflow.claim_detail",
+    "workflow.worker_summary",
+    "workflow.action_summary",
+    "workflow.overdue_summary",
+    "workflow.execution_count",
+    "workflow.workflow_summary",
+];
+
+/// What looks: up to 100 rows are read.
+const LOOKS: &[&str] = &[
+    "workflow.workflow_execution_summary",
+    "workflow.workflow_execution_summary WHERE execution = 1500000",
+    "workflow.workflow_task_detail",
+    "workflow.workflow_task_detail WHERE id = 1500000",
+    "workflow.workflow_action_link",
+    "workflow_status(1500000)",
+    "workflow_wait(1500000, '0')",
+    "workflow_why(1500000)",
+    "workflow_tree(1500000)",
+    "workflow_list_tasks(1500000)",
+    "workflow_list_events(1500000)",
+    "workflow_timeline(1500000)",
+    "workflow_graph(1500000)",
+    "workflow_list_waits()",
+    "workflow_list_executions()",
+    "workflow_list_workflow_executions()",
+    "workflow_list_task_executions()",
+    "workflow_list_definitions()",
+    "workflow_list_actions()",
+    "workflow_list_schedules()",
+    "workflow_list_hooks()",
+    "workflow_find_overdue()",
+    "workflow_find_pending_retries()",
+    "workflow_find_timed_out()",
+    "workflow_find_paused_workflow_executions()",
+    "workflow_find_execution(1500000)",
+    "workflow_find_task_executions_by_workflow_execution(1500000)",
+];
+
+const DEFINE: &str = "SELECT workflow_register_action('demo.a');
+SELECT workflow_define(format('{ref: demo.w%s, label: W, version: 1, tasks: [{name: a, action: demo.a}]}', n)) FROM generate_series(0, 2) AS n;";
+
+/// Executions of three workflows: some failed, one task each, ten a second.
+fn fill(count: usize) -> String {
+    format!(
+        "INSERT INTO workflow.execution (part, id, action_ref, config, status, created, updated)
+         SELECT 0, 1000000 + n, 'demo.w' || n % 3, '{{}}', CASE WHEN n % 500 = 0 THEN 'failed' ELSE 'completed' END::workflow.execution_status,
+           now() - ({count} - n) * interval '100 ms', now() - ({count} - n) * interval '90 ms' FROM generate_series(1, {count}) AS n;
+         INSERT INTO workflow.workflow_execution (part, id, execution, workflow_def, version, status, created, updated, completed_tasks)
+         SELECT 0, e.id, e.id, d.id, d.current_version, e.status, e.created, e.updated, '{{a}}'
+         FROM workflow.execution e JOIN workflow.workflow_definition d ON d.ref = e.action_ref;
+         INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, task_name, action_ref, status, created, updated,
+           started_at, completed_at, duration_ms, input, result)
+         SELECT 0, e.id, e.id, 'a', 'demo.a', e.status, e.created, e.updated, e.created, e.updated, 9, '{{}}', '{{\"n\": 1}}'
+         FROM workflow.execution e;"
+    )
+}
+
+#[tokio::main]
+async fn main() {
+    let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(EXECUTIONS);
+    let server = Server::create("views", &["shared_buffers=512MB", "max_wal_size=4GB"]);
+    let mut session = server.options.connect().await.expect("connected");
+    eprintln!("views: {count} executions");
+    run(&mut session, "CREATE EXTENSION pg_workflow").await;
+    run(&mut session, DEFINE).await;
+    run(&mut session, &fill(count)).await;
+    run(&mut session, "VACUUM ANALYZE").await;
+    let mut failed = false;
+    let summaries = SUMMARIES.iter().map(|what| format!("SELECT count(*) FROM (SELECT * FROM {what}) AS s"));
+    let looks = LOOKS.iter().map(|what| format!("SELECT * FROM {what} LIMIT 100"));
+    for sql in summaries.chain(looks) {
+        let mut times = Vec::new();
+        // The sixth call may have another plan.
+        for _ in 0..2 * TRIES + 1 {
+            let began = Instant::now();
+            run(&mut session, &sql).await;
+            times.push(began.elapsed());
+        }
+        let (first, last) = times.split_at(TRIES);
+        let best = first.iter().min().max(last.iter().min()).copied().unwrap_or_default();
+        let is_slow = best > BOUND;
+        failed |= is_slow;
+        println!("{:8.2} ms{} {sql}", best.as_secs_f64() * 1e3, if is_slow { " TOO SLOW" } else { "" });
+    }
+    println!("not among them: {READS_ALL}, which reads everything");
+    drop(session);
+    drop(server);
+    if failed {
+        std::process::exit(1);
+    }
+}
+
+async fn run(session: &mut PgConnection, sql: &str) {
+    if let Err(error) = session.execute(AssertSqlSafe(sql)).await {
+        panic!("{error}\n{sql}");
+    }
+}
