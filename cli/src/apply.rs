@@ -14,6 +14,7 @@ use pg_workflow_client::repository::{
     ActionRepository, Create, FindByRef, PackRepository, Update, WorkflowDefinitionRepository,
 };
 use plan::{Definition, Plan};
+use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use std::path::PathBuf;
 
@@ -120,6 +121,16 @@ async fn apply_pack(session: &mut PgConnection, input: &plan::PackInput) -> Resu
     Ok(change(Kind::Changed))
 }
 
+/// Returns the limits of an action as the server stores them.
+fn normal(limits: &Option<Value>) -> Option<Value> {
+    let normal = |limit: &Value| if limit.is_string() { json!({"name": limit}) } else { limit.clone() };
+    match limits {
+        Some(Value::Array(list)) if list.is_empty() => None,
+        Some(Value::Array(list)) => Some(list.iter().map(normal).collect()),
+        other => other.clone(),
+    }
+}
+
 async fn apply_action(session: &mut PgConnection, input: &plan::ActionInput) -> Result<Change, Failure> {
     let found = ActionRepository::find_by_ref(&mut *session, &input.r#ref).await?;
     let kind = match &found {
@@ -131,7 +142,8 @@ async fn apply_action(session: &mut PgConnection, input: &plan::ActionInput) -> 
                 && found.entrypoint == input.entrypoint.as_deref().unwrap_or_default()
                 && found.runtime == input.runtime
                 && found.param_schema == input.param_schema
-                && found.out_schema == input.out_schema;
+                && found.out_schema == input.out_schema
+                && normal(&found.limits) == normal(&input.limits);
             if same { Kind::Unchanged } else { Kind::Changed }
         }
     };

@@ -36,6 +36,9 @@ pub struct Start {
     /// The part that its rows belong to
     #[arg(long, value_name = "N", default_value_t = 0)]
     part: i32,
+    /// One attribute to find it by; the value is JSON, or else text; repeatable
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = parameter)]
+    attributes: Vec<(String, Value)>,
     /// Wait until it has ended, and print its output; exit status 1 if it did not complete
     #[arg(long)]
     wait: bool,
@@ -65,6 +68,7 @@ pub fn start(arguments: Start) -> crate::Ended {
         priority: arguments.priority,
         run_at: arguments.at,
         part: arguments.part,
+        attributes: (!arguments.attributes.is_empty()).then(|| arguments.attributes.iter().cloned().collect()),
     };
     wait_for(async {
         let mut session = arguments.connection.open().await?;

@@ -129,6 +129,7 @@ fn actions_text(actions: &[&Action]) -> String {
         add("runtime", action.runtime.into());
         add("parameters", action.param_schema.clone().unwrap_or_default());
         add("output", action.out_schema.clone().unwrap_or_default());
+        add("limits", action.limits.clone().unwrap_or_default());
     }
     text
 }

@@ -20,7 +20,8 @@ pub struct Pack {
 }
 
 const PACK_FIELDS: [&str; 8] = ["ref", "label", "version", "description", "tags", "config", "conf_schema", "meta"];
-const ACTION_FIELDS: [&str; 7] = ["ref", "label", "description", "entrypoint", "runtime", "parameters", "output"];
+const ACTION_FIELDS: [&str; 8] =
+    ["ref", "label", "description", "entrypoint", "runtime", "parameters", "output", "limits"];
 
 /// Returns the `actions.yaml` of a directory, if there is one.
 pub fn actions_file(folder: &Path) -> Option<PathBuf> {
@@ -214,6 +215,7 @@ impl Reader<'_> {
             runtime: runtime.and_then(|runtime| runtime.as_i64()),
             param_schema: self.schema(node, "parameters", 401),
             out_schema: self.schema(node, "output", 402),
+            limits: self.value(node, "limits"),
         })
     }
 
