@@ -299,10 +299,18 @@ impl Engine {
     }
 
     /// Announces on the connection of a listener that its worker has nothing to do, so that those who queue tasks of these
-    /// actions notify the channel `pg_workflow`; `None`: of all actions; none at all: it is idle no more.
-    pub async fn announce_idle<'e>(executor: impl PgExecutor<'e>, actions: Option<&[&str]>) -> Result<()> {
-        query("SELECT pg_catalog.workflow_announce_idle(actions => $1)").bind(actions).execute(executor).await?;
-        Ok(())
+    /// actions notify the channel `pg_workflow`; `None`: of all actions; none at all: it is idle no more. Returns when to look
+    /// for tasks that wait for the rate or the hold of a limit, which nobody announces; `None`: there are none.
+    pub async fn announce_idle<'e>(
+        executor: impl PgExecutor<'e>,
+        actions: Option<&[&str]>,
+    ) -> Result<Option<Duration>> {
+        let seconds: Option<f64> =
+            query_scalar("SELECT extract(epoch FROM pg_catalog.workflow_announce_idle(actions => $1))::float8")
+                .bind(actions)
+                .fetch_one(executor)
+                .await?;
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
     }
 
     /// Processes work that has become due, up to `max_rows` (1 to 10,000) of each kind, in these parts or everywhere.

@@ -74,11 +74,14 @@ impl Worker {
         let actions: Vec<&str> = self.handlers.keys().map(String::as_str).collect();
         let mut idle = hints.is_idle.subscribe();
         let (mut is_announced, mut next) = (false, Instant::now());
+        // When a task may begin that waits for the time of a limit.
+        let mut check: Option<Instant> = None;
         loop {
             let wanted = *idle.borrow_and_update();
             if wanted && !is_announced && next <= Instant::now() {
-                Engine::announce_idle(&mut listener, Some(&actions)).await?;
+                let pause = Engine::announce_idle(&mut listener, Some(&actions)).await?;
                 (is_announced, next) = (true, Instant::now() + PAUSE);
+                check = pause.and_then(|pause| Instant::now().checked_add(pause.max(PAUSE)));
                 // What was queued before is found by looking once more.
                 hints.wake.notify_one();
             } else if !wanted && is_announced {
@@ -100,6 +103,11 @@ impl Worker {
                 },
                 _ = idle.changed() => {}
                 _ = sleep_until(next), if wanted && !is_announced => {}
+                _ = sleep_until(check.unwrap_or(next)), if is_announced && check.is_some() => {
+                    // The loop looks, and what is to be waited for next is asked anew.
+                    hints.wake.notify_one();
+                    (check, is_announced) = (None, false);
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::pg::clock::{after, at, seconds};
 use crate::pg::id;
 use crate::pg::statements;
 use crate::queue::hints;
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
@@ -69,6 +69,12 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
     ];
     statements::run(client, include_str!("../../queries/settle_limit_keys.sql"), &arguments)?;
     Ok(keys.len() as i32)
+}
+
+/// Returns the time until a key has to be looked at, if any has.
+pub fn next_check(client: &SpiClient, now: TimestampWithTimeZone) -> Result<Option<Interval>, Error> {
+    let first = statements::run(client, include_str!("../../queries/find_next_check.sql"), &[now.into()])?.first();
+    first.get::<Interval>(1)
 }
 
 /// A key for which tasks may wait.

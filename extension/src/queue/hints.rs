@@ -12,10 +12,14 @@
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, check_count, check_length};
 use crate::error::Error;
+use crate::limits;
+use crate::limits::admit::next_check;
 use crate::pg::advisory_lock::AdvisoryLock;
+use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::list::List;
 use crate::settings;
+use pgrx::datum::Interval;
 use pgrx::fcinfo::direct_function_call_as_datum;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, XactEvent};
@@ -169,7 +173,11 @@ fn numbers(actions: Option<&BTreeSet<String>>) -> BTreeSet<u32> {
 
 /// `workflow_announce_idle` in `sql/notify.sql`.
 #[pg_extern(sql = false)]
-fn workflow_announce_idle(actions: Option<List<String>>) -> Result<(), ErrorReport> {
+fn workflow_announce_idle(
+    actions: Option<List<String>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Option<Interval>, ErrorReport> {
+    let _caller = Caller::of_call(fcinfo)?;
     let actions = actions.map(|List(actions)| check(actions)).transpose()?;
     let wanted = numbers(actions.as_ref());
     let before = HINTS.with_borrow(|hints| hints.held.clone());
@@ -181,7 +189,8 @@ fn workflow_announce_idle(actions: Option<List<String>>) -> Result<(), ErrorRepo
         AdvisoryLock::idle(number).hold_for_process(IDLE);
         HINTS.with_borrow_mut(|hints| hints.held.insert(number));
     }
-    Ok(())
+    // Nothing is queued when the time of a rate has come: somebody has to look.
+    Ok(if limits::are_in_use() { Spi::connect(|client| next_check(client, clock::now()?))? } else { None })
 }
 
 fn check(actions: Vec<Option<String>>) -> Result<BTreeSet<String>, Error> {

@@ -86,7 +86,9 @@ pub fn command(arguments: &[&str]) -> Command {
     // The test's own program is target/release/deps/cli-….
     let program = std::env::current_exe().unwrap().parent().unwrap().with_file_name("pg-workflow");
     assert!(program.exists(), "build it first: cargo build --release -p pg_workflow_cli");
-    let mut command = Command::new(program);
+    // Whoever runs the tests in the background may have it ignore interrupts.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG") || name == "DATABASE_URL") {
         command.env_remove(name);
     }

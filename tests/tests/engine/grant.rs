@@ -123,7 +123,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
             "workflow_resume_schedule('hourly')",
             "workflow_set_limit('slow', max_running => 2)",
             "workflow_delete_limit('slow')",
-            "workflow_hold('slow', NULL, now() + interval '1 hour')",
+            "workflow_hold('slow', NULL, 'tomorrow')",
             "workflow_release('slow')",
             "workflow_set_weight('demo.w', 'acme', 2)",
         ],
