@@ -62,7 +62,10 @@ async fn a_tick_with_nothing_due_reads_a_handful_of_pages_however_much_waits() {
                         let before = pages(&mut session).await;
                         assert_eq!(session.value::<i32>(format!("SELECT {tick}")).await, 0);
                         let read = pages(&mut session).await - before;
-                        assert!(read < 110, "{tick}, {parts} parts, statistics {statistics}, call {call}: {read} pages");
+                        assert!(
+                            read < 110,
+                            "{tick}, {parts} parts, statistics {statistics}, call {call}: {read} pages"
+                        );
                     }
                 }
             }
