@@ -1,4 +1,4 @@
-//! Every code of the table in `docs/language.md`, WF001 to WF508, with a source that has this finding only, and a
+//! Every code of the table in `docs/language.md`, WF001 to WF509, with a source that has this finding only, and a
 //! similar one without findings. The other tests check each code's location, wording and hint.
 
 mod support;
@@ -33,6 +33,10 @@ impl Catalogue for World {
 
     fn has_pack(&self, pack: &str) -> bool {
         pack == "ci"
+    }
+
+    fn has_limit(&self, name: &str) -> bool {
+        name == "payments"
     }
 
     fn target_pack(&self) -> Option<String> {
@@ -254,6 +258,11 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "ref: other.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a}]",
         "ref: test.it\nlabel: It\nversion: 1.0.0\ntasks: [{name: a}]",
     ),
+    (
+        "WF509",
+        "tasks: [{name: a, action: ci.any, limit: payment}]",
+        "tasks: [{name: a, action: ci.any, limit: {name: payments, key: x}}]",
+    ),
 ];
 
 /// An expression with this many brackets.
@@ -283,7 +292,7 @@ fn no_code_is_left_out() {
     let documented: BTreeSet<&str> =
         documented.filter(|line| line.starts_with("| WF")).map(|line| &line[2..7]).collect();
     assert_eq!(tried, documented);
-    let ranges = [1..=9, 101..=118, 201..=208, 301..=314, 401..=405, 501..=508];
+    let ranges = [1..=9, 101..=118, 201..=208, 301..=314, 401..=405, 501..=509];
     let all = ranges.into_iter().flatten().map(|code| format!("WF{code:03}")).collect::<Vec<_>>();
     assert_eq!(tried.into_iter().collect::<Vec<_>>(), all);
 }
