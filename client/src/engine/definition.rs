@@ -7,7 +7,7 @@ use serde_json::Value;
 /// A finding of the validation of a definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Finding {
-    /// Code, `WF001` to `WF508`.
+    /// Code, `WF001` to `WF509`.
     pub code: String,
     /// Whether it prevents the definition from being stored.
     #[sqlx(try_from = "String")]

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// One finding of `workflow_validate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `WF001` to `WF508`; `WF601` and `WF701` to `WF703` in a test file.
+    /// `WF001` to `WF509`; `WF601` and `WF701` to `WF703` in a test file.
     pub code: Code,
     /// An error prevents the definition from being stored.
     pub severity: Severity,
