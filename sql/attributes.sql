@@ -5,7 +5,7 @@ CREATE FUNCTION workflow.check_attributes(attributes jsonb) RETURNS void
 LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_check_attributes_wrapper';
 COMMENT ON FUNCTION workflow.check_attributes(jsonb) IS
-  'Raises WF613 if attributes are no object, WF614 if they are too large; null passes.';
+  'Raises WF613 if attributes are not an object, WF614 if they are too large; null passes.';
 REVOKE ALL ON FUNCTION workflow.check_attributes(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_set_attributes(execution_id bigint, attributes jsonb) RETURNS jsonb

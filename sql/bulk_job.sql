@@ -41,7 +41,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_keys(text, jsonb, text[]) IS
-  'Raises WF613, naming the argument, if it is no object or has a key that is not known.';
+  'Raises WF613, naming the argument, if it is not an object or has an unknown key.';
 REVOKE ALL ON FUNCTION workflow.check_keys(text, jsonb, text[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_apply(action text, filter jsonb, arguments jsonb) RETURNS void

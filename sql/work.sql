@@ -37,7 +37,7 @@ COMMENT ON COLUMN workflow.outcome.may_retry IS 'False: no retry, whatever the t
 COMMENT ON COLUMN workflow.outcome.retry_in IS
   'Time from now until the next retry; NULL: as the task''s retry policy says.';
 COMMENT ON COLUMN workflow.outcome.hold_for IS
-  'So long from now, no other task begins that is under one of the task''s limits, by the same key, or, if it is under none, that has its action; NULL: nothing is held.';
+  'How long to hold the task''s limits, each by its key, or its action if it has no limits: no other task under them begins; NULL: nothing is held.';
 COMMENT ON COLUMN workflow.outcome.progress IS
   'Of a task that did not complete: how far it got, for the next attempt; NULL: what an earlier attempt said stands.';
 
@@ -116,7 +116,7 @@ CREATE FUNCTION pg_catalog.workflow_fail(task bigint, lease_token bigint, error 
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_fail_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb, interval) IS
-  'Reports a task as failed (or timeout, abandoned, cancelled), with an error. may_retry false forbids a retry; retry_in sets the time until the next one instead of the task''s retry policy; progress is handed to whoever claims the task next; hold_for: so long, no other task begins that is under one of its limits, by the same key, or, if it is under none, that has its action. Returns its new state: retrying, or how it ended. Errors: as workflow_complete.';
+  'Reports a task as failed (or timeout, abandoned, cancelled), with an error. may_retry false forbids a retry; retry_in sets the time until the next one instead of the task''s retry policy; progress is handed to whoever claims the task next; hold_for: how long to hold its limits, each by its key, or its action if it has no limits: no other task under them begins. Returns its new state: retrying, or how it ended. Errors: as workflow_complete.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_fail(bigint, bigint, jsonb, text, jsonb, boolean, interval, jsonb, interval) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_heartbeat(tasks bigint[], lease_tokens bigint[], lease interval DEFAULT '30 seconds',

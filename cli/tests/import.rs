@@ -149,7 +149,7 @@ fn what_could_not_be_carried_over_is_listed_and_marked() {
     assert!(told.contains("not carried over: task a: <% st2kv('x') %>: the function st2kv()\n"), "{told}");
     assert!(told.contains("not carried over: task b: {{ st2.user }}: st2 is not known here\n"), "{told}");
     assert!(told.ends_with(&format!("incomplete: {path}: 3 places to look at\n")), "{told}");
-    assert!(printed.contains("cmd: \"TODO(st2kv('x'))\""), "{printed}");
+    assert!(printed.contains("cmd: \"UNTRANSLATED(st2kv('x'))\""), "{printed}");
 }
 
 #[test]

@@ -368,7 +368,7 @@ impl Import<'_> {
                 Err(why) => {
                     self.lost(format!("{open}{inner}{}: {why}", if open == "<%" { "%>" } else { "}}" }));
                     // As text, it can be found again, and does nothing.
-                    out += &format!("TODO({})", inner.trim());
+                    out += &format!("UNTRANSLATED({})", inner.trim());
                 }
             }
             rest = after;

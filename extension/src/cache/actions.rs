@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::relation;
 use crate::pg::statements;
+use crate::pg::transaction::has_old_snapshot;
 use crate::settings;
 use conductor::engine::action_limits::{self, ActionLimits};
 use conductor::json::from_text;
@@ -97,12 +98,6 @@ pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<Str
 fn compile(limits: Jsonb) -> Option<ActionLimits> {
     let uses = action_limits::read(&from_text(&limits.text()).ok()?).ok()?;
     ActionLimits::compile(&uses, settings::limits()).ok()
-}
-
-/// Whether all statements of the transaction share one snapshot.
-fn has_old_snapshot() -> bool {
-    // SAFETY: a session has one thread.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
 /// `workflow.forget_actions` in `sql/action.sql`: a trigger whose return value is ignored.

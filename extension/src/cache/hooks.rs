@@ -7,6 +7,7 @@
 use crate::error::Error;
 use crate::pg::relation;
 use crate::pg::statements;
+use crate::pg::transaction::has_old_snapshot;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
@@ -39,9 +40,7 @@ pub fn exist(client: &SpiClient) -> Result<bool, Error> {
     let row = statements::run(client, include_str!("../../queries/has_hooks.sql"), &[])?.first();
     let exist = row.get::<bool>(1)? == Some(true);
     // Changes made in the meantime may not have been seen. What an old snapshot shows may have changed long ago.
-    // SAFETY: a session has one thread.
-    let has_old_snapshot = unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 };
-    if CHANGES.get() == changes && !has_old_snapshot {
+    if CHANGES.get() == changes && !has_old_snapshot() {
         KNOWN.set(Some((table, exist)));
     }
     Ok(exist)

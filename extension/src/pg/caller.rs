@@ -11,6 +11,7 @@ use crate::pg::id;
 use crate::pg::random;
 use crate::pg::relation;
 use crate::pg::statements;
+use crate::pg::transaction::has_old_snapshot;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::prelude::*;
 use std::cell::RefCell;
@@ -193,12 +194,6 @@ fn parts_of(role: Oid, owner: Oid) -> Result<Option<Vec<i32>>, Error> {
         }
     });
     Ok(parts)
-}
-
-/// Whether all statements of the transaction see what the first one saw.
-fn has_old_snapshot() -> bool {
-    // SAFETY: a session has one thread.
-    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
 /// `workflow.forget_worker_parts` in `sql/grants.sql`: a trigger. What it returns is not looked at.

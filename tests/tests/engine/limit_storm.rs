@@ -15,8 +15,8 @@ tasks:
     limit: [{name: two, key: '{{ item }}'}, fast]
     retry: {count: 2, delay: 3}
     timeout: 40
-  - {name: call, action: demo.child, limit: {name: two, key: x}, on_failure: mend}
-  - {name: mend, action: demo.d, limit: one}
+  - {name: call, action: demo.child, limit: {name: two, key: x}, on_failure: repair}
+  - {name: repair, action: demo.d, limit: one}
 ";
 
 /// SplitMix64.

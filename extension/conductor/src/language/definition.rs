@@ -81,7 +81,7 @@ pub struct Definition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Keep {
-    /// So many seconds.
+    /// Seconds after the end.
     Seconds(u64),
     /// Without an end.
     Without(End),
