@@ -13,7 +13,7 @@ const TASKS: &str = "tasks:
 const TABLES: [&str; 6] = ["execution", "workflow_execution", "workflow_task_execution", "lease", "event", "signal"];
 
 /// How often a session goes through an execution: plans are kept, and made anew, at several of these turns.
-const TURNS: usize = 20;
+const TURNS: usize = 8;
 
 /// A function that fails unless the settings are the session's own, and the plan of a join is one that they allow.
 const LOOK: &str = "
