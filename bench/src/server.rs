@@ -20,7 +20,10 @@ impl Server {
     pub fn create(root: &Path, dir: &Path) -> Result<Server> {
         let script = root.join("scripts/server");
         let remover = Remover::start(&script, dir)?;
-        output(Command::new(&script).arg("create").arg(dir).args(["15", "shared_buffers=2GB"]), "")?;
+        output(
+            Command::new(&script).arg("create").arg(dir).args(["15", "shared_buffers=2GB", "max_connections=300"]),
+            "",
+        )?;
         let variables =
             r#"eval "$("$0" env "$1")"; printf '%s\n' "PGHOST=$PGHOST" "PGPORT=$PGPORT" "PGUSER=$PGUSER" "PATH=$PATH""#;
         let text = output(Command::new("bash").args(["-euc", variables]).arg(&script).arg(dir), "")?;

@@ -1,16 +1,21 @@
-//! Tasks that take time: how long one execution takes, beside the least that any scheduler could need.
+//! Tasks that take time: how long the client's workers take for one execution, beside the least that any scheduler could need.
 
-use crate::ours::{self, Held};
+use crate::ours;
 use crate::shape::Load;
 use crate::{Error, Result};
 use pg_workflow_bench::server::Server;
-use sqlx::{Connection, PgConnection, query_scalar};
+use pg_workflow_client::ClaimedTask;
+use pg_workflow_client::worker::{CancellationToken, Worker};
+use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, Executor, PgConnection, query_scalar};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How long a worker that got nothing rests before it asks again.
-const REST: Duration = Duration::from_millis(5);
+/// How often the end of an execution is asked for.
+const GLANCE: Duration = Duration::from_millis(2);
 
 /// Returns the seconds that an execution takes at least: its longest way, or all work divided among the workers.
 pub fn bound(load: &Load, workers: u32) -> f64 {
@@ -23,46 +28,52 @@ pub fn bound(load: &Load, workers: u32) -> f64 {
     longest.max(load.seconds.iter().sum::<f64>() / f64::from(workers))
 }
 
-/// Returns the seconds that an execution takes, from the first claim to the last report.
+/// Returns the seconds that an execution takes, from its start to its end. The workers have played one before, in which no task took
+/// time: they are connected and know the graph, as workers do.
 pub async fn measure(server: &Server, load: &Load, workers: u32) -> Result<f64> {
     server.sql("postgres", "DROP DATABASE IF EXISTS graphs WITH (FORCE); CREATE DATABASE graphs TEMPLATE template0")?;
-    server.sql("graphs", &ours::prepare(&load.graph, 1))?;
+    server.sql("graphs", &ours::prepare(&load.graph, 0))?;
     server.sql("graphs", "VACUUM (ANALYZE); CHECKPOINT")?;
-    let mut connections = Vec::new();
-    for _ in 0..workers {
-        connections.push(PgConnection::connect(&server.url("graphs")).await?);
-    }
+    let (takes_time, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let seconds: Arc<[f64]> = load.seconds.clone().into();
-    let begin = Instant::now();
     let mut working = JoinSet::new();
-    for connection in connections {
-        working.spawn(work(connection, seconds.clone()));
+    for number in 0..workers {
+        let (takes_time, seconds) = (takes_time.clone(), seconds.clone());
+        let handler = move |task: ClaimedTask, _| {
+            let node =
+                task.input.as_ref().and_then(|input| usize::try_from(input["n"].as_u64()?).ok()).unwrap_or_default();
+            let time = if takes_time.load(Ordering::Relaxed) { seconds[node] } else { 0.0 };
+            async move {
+                tokio::time::sleep(Duration::from_secs_f64(time)).await;
+                Ok(json!({"note": "pack and send it, carefully"}))
+            }
+        };
+        let pool = PgPoolOptions::new().max_connections(3).connect(&server.url("graphs")).await?;
+        let builder = Worker::builder(pool).name(format!("worker-{number}")).concurrency(1).batch_size(1);
+        let (worker, stop) = (builder.handler("bench.step", handler).build(), stop.clone());
+        working.spawn(async move { worker.run(stop).await });
     }
+    let mut session = PgConnection::connect(&server.url("graphs")).await?;
+    play(&mut session).await?;
+    takes_time.store(true, Ordering::Relaxed);
+    session.execute("VACUUM (ANALYZE)").await?;
+    session.execute("CHECKPOINT").await?;
+    let taken = play(&mut session).await?;
+    stop.cancel();
     while let Some(worker) = working.join_next().await {
         worker.expect("a worker does not panic")?;
     }
-    let taken = begin.elapsed().as_secs_f64();
-    let mut connection = PgConnection::connect(&server.url("graphs")).await?;
-    let done: i64 = query_scalar(ours::DONE).fetch_one(&mut connection).await?;
-    connection.close().await?;
-    if done == load.graph.len() as i64 { Ok(taken) } else { Err(Error::Undone(load.name.clone())) }
+    let done: i64 = query_scalar(ours::DONE).fetch_one(&mut session).await?;
+    session.close().await?;
+    if done == 2 * load.graph.len() as i64 { Ok(taken) } else { Err(Error::Undone(load.name.clone())) }
 }
 
-/// Works on one task at a time until nothing is left.
-async fn work(mut connection: PgConnection, seconds: Arc<[f64]>) -> Result<()> {
-    let mut held: Vec<Held> = Vec::new();
-    loop {
-        let reported = held.len();
-        held = ours::turn(&mut connection, held, 1).await?;
-        match held.first() {
-            Some(task) => tokio::time::sleep(Duration::from_secs_f64(seconds[task.node])).await,
-            None if reported > 0 => {}
-            None if query_scalar::<_, bool>(ours::LEFT).fetch_one(&mut connection).await? => {
-                tokio::time::sleep(REST).await;
-            }
-            None => break,
-        }
+/// Starts an execution, waits for its end, and returns the seconds between.
+async fn play(session: &mut PgConnection) -> Result<f64> {
+    let begin = Instant::now();
+    session.execute("SELECT workflow_start('bench.graph')").await?;
+    while query_scalar::<_, bool>(ours::LEFT).fetch_one(&mut *session).await? {
+        tokio::time::sleep(GLANCE).await;
     }
-    connection.close().await?;
-    Ok(())
+    Ok(begin.elapsed().as_secs_f64())
 }

@@ -36,22 +36,15 @@ pub fn prepare(graph: &Graph, executions: u32) -> String {
 pub struct Held {
     task: i64,
     lease: i64,
-    /// Its number in the graph.
-    pub node: usize,
 }
 
 /// Reports tasks as completed, and claims as many as a batch has.
 pub async fn turn(connection: &mut PgConnection, held: Vec<Held>, batch: i32) -> Result<Vec<Held>> {
     let (tasks, leases): (Vec<i64>, Vec<i64>) = held.into_iter().map(|held| (held.task, held.lease)).unzip();
-    let sql = "SELECT task, lease_token, (input ->> 'n')::int FROM workflow_finish_and_claim('w', ARRAY(
+    let sql = "SELECT task, lease_token FROM workflow_finish_and_claim('w', ARRAY(
           SELECT ROW(d.task, d.lease, 'completed', '{\"note\": \"pack and send it, carefully\"}', NULL, NULL, NULL, NULL, NULL)::workflow.outcome
           FROM unnest($1::bigint[], $2::bigint[]) AS d(task, lease)), $3)
         WHERE state = 'claimed'";
     let rows = sqlx::query(sql).bind(tasks).bind(leases).bind(batch).fetch_all(connection).await?;
-    let held = |row: &sqlx::postgres::PgRow| Held {
-        task: row.get(0),
-        lease: row.get(1),
-        node: usize::try_from(row.get::<i32, _>(2)).unwrap_or_default(),
-    };
-    Ok(rows.iter().map(held).collect())
+    Ok(rows.iter().map(|row| Held { task: row.get(0), lease: row.get(1) }).collect())
 }
