@@ -37,6 +37,8 @@ pub(super) struct Run<'w> {
     /// Number of consecutive times that there was no work (`idle`) or an error (`errors`).
     idle: u32,
     errors: u32,
+    /// When a look that finds nothing may be followed by a tick again.
+    next_tick: Instant,
     /// Whether to report one by one, to find the report that the server cannot process.
     singly: bool,
     claim: ClaimInput,
@@ -59,6 +61,7 @@ impl<'w> Run<'w> {
             outbox: Vec::new(),
             idle: 0,
             errors: 0,
+            next_tick: Instant::now(),
             singly: false,
             claim,
         }
@@ -164,8 +167,12 @@ impl<'w> Run<'w> {
             return Ok(Duration::ZERO);
         }
         let nothing = reports == 0 && claimed == 0;
-        if nothing && self.worker.tick_once().await > 0 {
-            return Ok(Duration::ZERO);
+        if nothing && self.next_tick <= Instant::now() {
+            // Not with each look: many workers that become idle at the same time would keep the others from working.
+            self.next_tick = Instant::now() + self.worker.poll_interval;
+            if self.worker.tick_once().await > 0 {
+                return Ok(Duration::ZERO);
+            }
         }
         self.idle = if nothing && self.handlers.running() == 0 { self.idle + 1 } else { 0 };
         Ok(jittered(match self.idle {
