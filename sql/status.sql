@@ -321,7 +321,7 @@ BEGIN
     UNION ALL
     SELECT 'a slot of a limit is held by a running task', 'limit_slot', s.task, format('slot %s of limit %s, key %s', s.number, k.limit_name, k.key)
     FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
-    WHERE s.task IS NOT NULL
+    WHERE s.task > 0
       AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.part = (s.task >> 48)::int AND t.id = s.task AND t.status = 'running')
       AND NOT EXISTS (SELECT FROM workflow.pending_report p WHERE p.part = (s.task >> 48)::int AND p.task = s.task)
     UNION ALL
@@ -332,6 +332,34 @@ BEGIN
     WHERE t.limits IS NOT NULL AND t.status = 'running'
       AND NOT EXISTS (SELECT FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
                       WHERE s.task = t.id AND k.limit_name = o.pair ->> 0 AND k.key = o.pair ->> 1)
+    UNION ALL
+    SELECT 'a slot of a workflow''s concurrency is held by an execution that has begun and not ended', 'limit_slot', -s.task, format('slot %s of %s, key %s', s.number, k.limit_name, k.key)
+    FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
+    WHERE s.task < 0
+      AND NOT EXISTS (SELECT FROM workflow.execution e JOIN workflow.workflow_execution w ON w.part = e.part AND w.id = e.id
+                      WHERE e.part = (-s.task >> 48)::int AND e.id = -s.task AND NOT workflow.is_end(e.status) AND w.limit_place IS NULL)
+    UNION ALL
+    SELECT 'an execution that has begun under concurrency has a slot', 'workflow_execution', w.id, format('limit %s, key %s', r.name, w.concurrency_key)
+    FROM workflow.workflow_execution w
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
+    JOIN workflow.workflow_definition d ON d.id = w.workflow_def
+    JOIN workflow.limit_rule r ON r.name = '@' || d.ref AND r.created <= w.created
+    WHERE w.concurrency_key IS NOT NULL AND w.limit_place IS NULL AND w.status = 'running' AND NOT workflow.is_end(e.status)
+      AND NOT EXISTS (SELECT FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
+                      WHERE s.task = -w.id AND k.limit_name = r.name AND k.key = w.concurrency_key)
+    UNION ALL
+    SELECT 'an execution that waits to begin has begun nothing, and somebody looks at it', 'workflow_execution', w.id, format('it waits since %s', w.limit_place)
+    FROM workflow.workflow_execution w
+    WHERE w.limit_place IS NOT NULL
+      AND (w.status <> 'running' OR NOT w.paused AND w.limit_key IS NULL AND w.due_at IS NULL
+        OR w.limit_key IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.limit_key k WHERE k.id = w.limit_key AND k.check_at IS NOT NULL)
+        OR EXISTS (SELECT FROM workflow.workflow_task_execution t
+                   WHERE t.part = w.part AND t.workflow_execution = w.id AND t.status IN ('scheduled', 'running')))
+    UNION ALL
+    SELECT 'a task is due at infinity while its execution waits to begin, and only then', 'workflow_task_execution', t.id, format('task %s', t.task_name)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE t.due_at = 'infinity' AND w.limit_place IS NULL
     UNION ALL
     SELECT 'the slots of a limit are counted', 'limit_key', k.id, format('%s instead of %s', k.slots, s.count)
     FROM workflow.limit_key k

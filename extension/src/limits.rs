@@ -11,6 +11,7 @@
 
 pub mod admit;
 pub mod assign;
+pub mod concurrency;
 pub mod holds;
 pub mod take;
 

@@ -19,6 +19,7 @@ use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::{check_keys, free_slots};
+use crate::limits::concurrency;
 use crate::limits::holds::delete_spent;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
@@ -272,11 +273,20 @@ fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<i6
 /// Returns how many these were.
 fn end_due_executions(look: &Look) -> Result<i32, Error> {
     let Look { client, now, .. } = look;
-    let executions =
-        numbers(statements::run(client, include_str!("../../queries/find_due_runs.sql"), &look.arguments())?, 1)?;
+    let mut rows = statements::run(client, include_str!("../../queries/find_due_runs.sql"), &look.arguments())?;
+    let (mut executions, mut waiting) = (Vec::new(), Vec::new());
+    while rows.next().is_some() {
+        let list = if rows.get::<bool>(2)? == Some(true) { &mut waiting } else { &mut executions };
+        list.extend(rows.get::<i64>(1)?);
+    }
     let mut done = 0;
     for execution in executions {
         done += i32::from(due(client, execution, *now)?);
+    }
+    if !waiting.is_empty() {
+        let mut advance = Advance::new(client, *now, BTreeMap::new());
+        done += concurrency::look_again(&mut advance, waiting)?;
+        settle(&mut advance, None)?;
     }
     Ok(done)
 }

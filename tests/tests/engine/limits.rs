@@ -231,6 +231,26 @@ async fn tasks_begin_evenly_at_the_rate_and_after_a_rest_in_a_burst() {
     .await;
 }
 
+/// What a key says does not depend on how far back its rate reaches.
+#[tokio::test]
+async fn a_burst_of_a_hundred_thousand_years_can_be_looked_at() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        set(&mut session, "'mail', rate => 1, per => '31 days', burst => 1000000").await;
+        session.define("tasks:\n  - {name: send, action: demo.a, limit: mail}\n").await;
+        session.start().await;
+        assert_eq!(session.claim(10).await.len(), 1);
+        assert_eq!(keys(&mut session, "mail").await, [(String::new(), None, 0)]);
+        session.run("SELECT workflow_hold('mail', NULL, workflow.now() + interval '5 s')").await;
+        let waiting = session.start().await;
+        assert!(session.claim(10).await.is_empty());
+        session.run("DELETE FROM workflow.hold").await;
+        let why: String = session.value(format!("SELECT why FROM workflow_why({waiting})")).await;
+        assert!(why.starts_with("waits for limit mail: 1 may begin per 31 days, 0 of its action before it"), "{why}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn items_count_one_by_one_and_by_the_item() {
     with_database(async |db| {
