@@ -86,16 +86,18 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'a limit without max_running and rate limits nothing', NULL,
       'give max_running, or rate and per; to remove the limit, call workflow_delete_limit');
   END IF;
-  INSERT INTO workflow.limit_rule AS r (name, max_running, rate, per, burst, created, updated)
-  VALUES (name, max_running, rate, per, CASE WHEN rate IS NOT NULL THEN coalesce(burst, 1) END, moment, moment)
+  INSERT INTO workflow.limit_rule AS r (name, max_running, rate, per, burst, count_from, created, updated)
+  VALUES (name, max_running, rate, per, CASE WHEN rate IS NOT NULL THEN coalesce(burst, 1) END, CASE WHEN max_running IS NOT NULL THEN '0'::xid8 END, moment, moment)
   ON CONFLICT ON CONSTRAINT limit_rule_pkey DO UPDATE
-  SET max_running = excluded.max_running, rate = excluded.rate, per = excluded.per, burst = excluded.burst, updated = excluded.updated
+  SET count_from = CASE WHEN excluded.max_running IS NOT NULL AND r.max_running IS NULL THEN '0'::xid8
+                        WHEN excluded.max_running IS NOT NULL THEN r.count_from END,
+      max_running = excluded.max_running, rate = excluded.rate, per = excluded.per, burst = excluded.burst, updated = excluded.updated
   RETURNING r.* INTO made;
   PERFORM workflow.wake_limit_keys(name, NULL, moment);
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) IS
-  'Sets a limit for the tasks that name it; if it exists, all its properties are replaced, and the next claim goes by them. name: lowercase letters, digits, _, - and dots. max_running: how many tasks of a key run at once, 1 to 100000 (null: any number); if more are running, none begins until enough have ended. rate: how many tasks of a key begin per `per` (1 millisecond to 31 days), evenly spread; burst (default 1): how many of them at once after a rest, so that at most rate + burst - 1 begin in any such time. Returns the limit. Errors: WF613 for a value that is malformed, out of range, or lacks another.';
+  'Sets a limit for the tasks that name it; if it exists, all its properties are replaced, and the next claim goes by them. name: lowercase letters, digits, _, - and dots. max_running: how many tasks of a key run at once, 1 to 100000 (null: any number); if more are running, none begins until enough have ended; what runs when it is set for the first time is counted by the next workflow_tick. rate: how many tasks of a key begin per `per` (1 millisecond to 31 days), evenly spread; burst (default 1): how many of them at once after a rest, so that at most rate + burst - 1 begin in any such time. Returns the limit. Errors: WF613 for a value that is malformed, out of range, or lacks another.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.plan_concurrency(ref text, max_running int, moment timestamptz) RETURNS void

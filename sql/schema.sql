@@ -716,6 +716,7 @@ CREATE TABLE workflow.limit_rule (
   rate int CONSTRAINT limit_rule_rate_check CHECK (rate BETWEEN 1 AND 1000000),
   per interval,
   burst int,
+  count_from xid8,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (name, part),
@@ -731,6 +732,8 @@ COMMENT ON COLUMN workflow.limit_rule.max_running IS 'Maximum number of tasks of
 COMMENT ON COLUMN workflow.limit_rule.rate IS 'Number of tasks of a key that may begin per `per`, evenly spread; NULL: any number.';
 COMMENT ON COLUMN workflow.limit_rule.per IS 'The time that rate is about.';
 COMMENT ON COLUMN workflow.limit_rule.burst IS 'Number of tasks of a key that may begin at once after a rest.';
+COMMENT ON COLUMN workflow.limit_rule.count_from IS
+  'While workflow_tick has yet to count what ran when max_running was set: the transactions that began before this one may not have seen the limit; 0: the next workflow_tick says which. NULL: all is counted.';
 COMMENT ON COLUMN workflow.limit_rule.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.limit_rule.updated IS 'When the row last changed.';
 

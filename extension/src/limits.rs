@@ -14,6 +14,7 @@ pub mod assign;
 pub mod concurrency;
 pub mod holds;
 pub mod take;
+pub mod upkeep;
 
 use crate::pg::relation;
 

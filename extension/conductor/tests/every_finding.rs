@@ -71,9 +71,9 @@ const FINDINGS: &[(&str, &str, &str)] = &[
         "tasks: [{name: a}]\nconcurrency: {max: 1, when_full: cancel_oldest}",
     ),
     (
-        "WF302",
-        "tasks: [{name: a}]\nconcurrency: {max: 1, key: '{{ item }}'}",
-        "tasks: [{name: a}]\nconcurrency: {max: 1, key: '{{ system.workflow_ref | default(1) }}'}",
+        "WF303",
+        "parameters: {properties: {x: {default: 1}}}\ntasks: [{name: a}]\nconcurrency: {max: 1, key: '{{ parameters.y }}'}",
+        "parameters: {properties: {x: {default: 1}}}\ntasks: [{name: a}]\nconcurrency: {max: 1, key: '{{ parameters.x }}'}",
     ),
     ("WF007", "tasks: [{name: a, action: any}]", "tasks: [{name: a, action: ci.any}]"),
     ("WF008", "tasks: [{name: a.b}]", "tasks: [{name: a-b}]"),

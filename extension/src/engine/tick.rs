@@ -21,6 +21,7 @@ use crate::limits;
 use crate::limits::admit::{check_keys, free_slots};
 use crate::limits::concurrency;
 use crate::limits::holds::delete_spent;
+use crate::limits::upkeep;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::id;
@@ -64,8 +65,10 @@ fn tick(look: &Look) -> Result<i32, Error> {
     let Look { client, now, max_rows, parts } = look;
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
+    done += upkeep::count_running(client, *now, *max_rows)?;
     if limits::are_in_use() {
         done += check_keys(client, *now, *max_rows)?;
+        upkeep::delete_idle_keys(client, *now, *max_rows)?;
     }
     delete_spent(client, *now, *max_rows)?;
     done += wake_tasks(look)?;

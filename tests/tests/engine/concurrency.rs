@@ -240,7 +240,7 @@ async fn a_start_fails_with_a_code_of_its_own() {
         session.define(&by_tenant(1, "fail")).await;
         let id = session.start().await;
         let refusal = session.refused("SELECT workflow_start('demo.w')").await;
-        assert_eq!(refusal.code(), ("55006", "WF622"), "{refusal:?}");
+        assert_eq!(refusal.code(), ("55000", "WF622"), "{refusal:?}");
         let refusal =
             session.refused(r#"SELECT workflow_start_many('demo.w', ARRAY['{"tenant": "b"}', '{}']::jsonb[])"#).await;
         assert_eq!((refusal.code().1, refusal.detail.as_str()), ("WF622", "it is element 2 of parameters"));
@@ -537,7 +537,7 @@ async fn keys_that_cannot_count_are_refused() {
             ("{max: 1, when_full: queue}", "WF006"),
             ("{max: 1, key: [a]}", "WF005"),
             ("{max: 1, keys: a}", "WF003"),
-            ("{max: 1, key: '{{ task.a.result }}'}", "WF302"),
+            ("{max: 1, key: '{{ task.a.result }}'}", "WF304"),
         ] {
             let source =
                 source("demo.x", &format!("concurrency: {concurrency}\ntasks:\n  - {{name: a, action: demo.a}}\n"));
