@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters clean
+.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ bench-graphs: build ## many workers on one graph beside a countdown written by h
 bench-search: build ## searches and a bulk job among a million executions, in 2 minutes
 	@scripts/server create target/bench-search 15 fsync=off
 	@scripts/server psql target/bench-search -f bench/scripts/search.sql; status=$$?; scripts/server remove target/bench-search; exit $$status
+
+bench-retention: build ## 2000 starts per second with pruning beside them: size, call times and queue by the minute (MINUTES=10)
+	@scripts/server create target/bench-retention 15 fsync=off
+	@bench/scripts/retention target/bench-retention $(MINUTES); status=$$?; scripts/server remove target/bench-retention; exit $$status
 
 check: export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 check: ## format, lints, documentation, the index of decisions, licences, banned crates and sources

@@ -83,6 +83,7 @@ BEGIN
         current_version = version_id, updated = now
     WHERE d.id = head.id;
     PERFORM workflow.plan_retention(head.id, store_definition.definition, now);
+    PERFORM workflow.plan_concurrency(store_definition.ref, (store_definition.definition #>> '{concurrency,max}')::int, now);
   END IF;
   INSERT INTO workflow.action AS a (ref, pack, pack_ref, label, description, param_schema, out_schema, is_workflow, workflow_def, created, updated)
   VALUES (store_definition.ref, pack_id, pack_ref, store_definition.label, coalesce(store_definition.description, ''),

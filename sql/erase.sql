@@ -56,11 +56,11 @@ BEGIN
     END IF;
     PERFORM pg_sleep(0.01);
   END LOOP;
-  -- What waits for the slots of limits that its tasks have is looked at by the next claim or tick.
+  -- What waits for the slots of limits that it and its tasks have is looked at by the next claim or tick.
   WITH freed AS (
     UPDATE workflow.limit_slot AS s SET task = NULL
-    FROM workflow.workflow_task_execution AS t
-    WHERE t.part = home AND t.workflow_execution = ANY (members) AND s.task = t.id
+    WHERE s.task IN (SELECT t.id FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.workflow_execution = ANY (members)
+                     UNION ALL SELECT -m.id FROM unnest(members) AS m(id))
     RETURNING s.key),
   waiting AS MATERIALIZED (
     SELECT k.id FROM workflow.limit_key AS k

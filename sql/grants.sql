@@ -40,7 +40,7 @@ BEGIN
     -- errors, and write nothing.
     WHEN function_name IN ('search', 'half_open', 'require_key', 'now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'recent_executions', 'count_executions', 'overdue_rows', 'diagram', 'gantt',
-      'say_closed', 'say_hold', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
+      'say_closed', 'say_hold', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_waiting', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
     -- What is done to many executions, with the caller's privileges. add_bulk_job and turn_bulk_job have the owner's, and store and
     -- check the role that calls them.
@@ -49,7 +49,7 @@ BEGIN
     WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
       'run_hooks', 'start_by_hook', 'archive_executions', 'delete_executions') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
-    WHEN function_name IN ('define', 'plan_retention', 'store_definition', 'upsert_pack') THEN 'author'
+    WHEN function_name IN ('define', 'plan_retention', 'plan_concurrency', 'store_definition', 'upsert_pack') THEN 'author'
     WHEN function_name IN ('check_hook', 'check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_limits', 'check_limits', 'require_outside', 'require_own_task',
       'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'

@@ -86,17 +86,40 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'a limit without max_running and rate limits nothing', NULL,
       'give max_running, or rate and per; to remove the limit, call workflow_delete_limit');
   END IF;
-  INSERT INTO workflow.limit_rule AS r (name, max_running, rate, per, burst, created, updated)
-  VALUES (name, max_running, rate, per, CASE WHEN rate IS NOT NULL THEN coalesce(burst, 1) END, moment, moment)
+  INSERT INTO workflow.limit_rule AS r (name, max_running, rate, per, burst, count_from, created, updated)
+  VALUES (name, max_running, rate, per, CASE WHEN rate IS NOT NULL THEN coalesce(burst, 1) END, CASE WHEN max_running IS NOT NULL THEN '0'::xid8 END, moment, moment)
   ON CONFLICT ON CONSTRAINT limit_rule_pkey DO UPDATE
-  SET max_running = excluded.max_running, rate = excluded.rate, per = excluded.per, burst = excluded.burst, updated = excluded.updated
+  SET count_from = CASE WHEN excluded.max_running IS NOT NULL AND r.max_running IS NULL THEN '0'::xid8
+                        WHEN excluded.max_running IS NOT NULL THEN r.count_from END,
+      max_running = excluded.max_running, rate = excluded.rate, per = excluded.per, burst = excluded.burst, updated = excluded.updated
   RETURNING r.* INTO made;
   PERFORM workflow.wake_limit_keys(name, NULL, moment);
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) IS
-  'Sets a limit for the tasks that name it; if it exists, all its properties are replaced, and the next claim goes by them. name: lowercase letters, digits, _, - and dots. max_running: how many tasks of a key run at once, 1 to 100000 (null: any number); if more are running, none begins until enough have ended. rate: how many tasks of a key begin per `per` (1 millisecond to 31 days), evenly spread; burst (default 1): how many of them at once after a rest, so that at most rate + burst - 1 begin in any such time. Returns the limit. Errors: WF613 for a value that is malformed, out of range, or lacks another.';
+  'Sets a limit for the tasks that name it; if it exists, all its properties are replaced, and the next claim goes by them. name: lowercase letters, digits, _, - and dots. max_running: how many tasks of a key run at once, 1 to 100000 (null: any number); if more are running, none begins until enough have ended; what runs when it is set for the first time is counted by the next workflow_tick. rate: how many tasks of a key begin per `per` (1 millisecond to 31 days), evenly spread; burst (default 1): how many of them at once after a rest, so that at most rate + burst - 1 begin in any such time. Returns the limit. Errors: WF613 for a value that is malformed, out of range, or lacks another.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) FROM PUBLIC;
+
+CREATE FUNCTION workflow.plan_concurrency(ref text, max_running int, moment timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  name text := '@' || ref;
+BEGIN
+  IF max_running IS NULL THEN
+    DELETE FROM workflow.limit_rule AS r WHERE r.name = name;
+  ELSE
+    INSERT INTO workflow.limit_rule AS r (name, max_running, created, updated) VALUES (name, max_running, moment, moment)
+    ON CONFLICT ON CONSTRAINT limit_rule_pkey DO UPDATE SET max_running = excluded.max_running, updated = excluded.updated
+    WHERE r.max_running <> excluded.max_running;
+  END IF;
+  IF FOUND THEN
+    PERFORM workflow.wake_limit_keys(name, NULL, moment);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.plan_concurrency(text, int, timestamptz) IS
+  'Stores how many executions of a workflow run at once, by each key, as its current definition says; null: any number.';
+REVOKE ALL ON FUNCTION workflow.plan_concurrency(text, int, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_limit(name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -105,6 +128,10 @@ DECLARE
   moment timestamptz := workflow.now();
 BEGIN
   PERFORM workflow.require('name', name);
+  IF starts_with(name, '@') THEN
+    PERFORM workflow.raise_error('WF613', 'the concurrency of a workflow cannot be deleted here', format('name is %s', quote_literal(left(name, 200))),
+      'define the workflow without concurrency');
+  END IF;
   DELETE FROM workflow.limit_rule AS r WHERE r.name = name;
   IF NOT FOUND THEN
     RETURN false;
@@ -124,7 +151,7 @@ BEGIN
   RETURN QUERY SELECT r.* FROM workflow.limit_rule AS r WHERE r.name > coalesce(after, '') ORDER BY r.name LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_limits(int, text) IS
-  'Returns all limits, in order of name: up to max_rows (1 to 10000) after the name after. Errors: WF613.';
+  'Returns all limits, in order of name, with @ and a ref as the name of those that definitions set by concurrency: up to max_rows (1 to 10000) after the name after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_limits(int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.limit_hold(limit_name text, key text, moment timestamptz) RETURNS SETOF workflow.hold
@@ -141,7 +168,7 @@ REVOKE ALL ON FUNCTION workflow.limit_hold(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.limit_opens_at(k workflow.limit_key, r workflow.limit_rule) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN r.rate IS NOT NULL THEN k.next_at - (r.burst - 1) * (r.per / r.rate) END;
+RETURN CASE WHEN r.rate IS NOT NULL THEN k.next_at - least((r.burst - 1) * (r.per / r.rate), interval '2000 years') END;
 COMMENT ON FUNCTION workflow.limit_opens_at(workflow.limit_key, workflow.limit_rule) IS
   'Returns when the rate of a limit lets the next task of a key begin; null: it has no rate.';
 REVOKE ALL ON FUNCTION workflow.limit_opens_at(workflow.limit_key, workflow.limit_rule) FROM PUBLIC;
@@ -159,7 +186,9 @@ BEGIN
   SELECT k.key,
     CASE WHEN r.max_running IS NOT NULL THEN
       (SELECT count(*) FROM (SELECT FROM workflow.limit_slot AS s WHERE s.key = k.id AND s.task IS NOT NULL LIMIT 10000) AS taken) END,
-    (SELECT count(*) FROM (SELECT FROM workflow.workflow_task_execution AS t WHERE t.limit_key = k.id LIMIT 10000) AS waiting),
+    CASE WHEN k.limit_name LIKE '@%.%' THEN
+      (SELECT count(*) FROM (SELECT FROM workflow.workflow_execution AS w WHERE w.limit_key = k.id LIMIT 10000) AS waiting) ELSE
+      (SELECT count(*) FROM (SELECT FROM workflow.workflow_task_execution AS t WHERE t.limit_key = k.id LIMIT 10000) AS waiting) END,
     k.waiting_since, nullif(workflow.limit_opens_at(k, r), '-infinity'), h.until, h.author, h.reason
   FROM (SELECT k.* FROM workflow.limit_key AS k
         WHERE k.limit_name = name AND (after IS NULL OR k.key > after) ORDER BY k.key LIMIT workflow.page_size(max_rows)) AS k
@@ -168,7 +197,7 @@ BEGIN
   ORDER BY k.key;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_limit_keys(text, int, text) IS
-  'Returns the keys of a limit that have been used, in order: up to max_rows (1 to 10000) after the key after. The empty key counts everything together. running: how many tasks have a slot (null: the limit has no max_running); waiting: how many tasks wait for it, both counted up to 10000; waiting_since: since when without a break; next_at: when the rate lets the next task begin (null: no rate, or none has begun); held_until, held_by and held_because: the hold that lasts longest. Errors: WF613.';
+  'Returns the keys of a limit that have been used, or, with @ and a ref as the name, those of the concurrency of a workflow, in order: up to max_rows (1 to 10000) after the key after. The empty key counts everything together. running: how many tasks or executions have a slot (null: the limit has no max_running); waiting: how many wait for it, both counted up to 10000; waiting_since: since when without a break; next_at: when the rate lets the next task begin (null: no rate, or none has begun); held_until, held_by and held_because: the hold that lasts longest. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_limit_keys(text, int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_hold(target text, name text, key text) RETURNS void

@@ -37,6 +37,8 @@
 -- * A task under limits carries their names and keys, and is queued like any other. Whoever claims it takes a slot of each limit;
 --   if there is none, the task leaves the queue, and waits at the key (limit_key) until somebody frees a slot, or time does
 --   (limits.rs). What belongs to limits and holds is the server's, not a part's: it is in part 0.
+-- * An execution of a workflow with concurrency takes a slot like a task (limit_slot.task is its negative id) from its start to its
+--   end. While it waits for one, `limit_place` is set and its first tasks are due at infinity (limits/concurrency.rs).
 -- * Tasks that no worker executes are ended by the engine: a task without an action, a task that waits for a signal, and a
 --   task whose action is a workflow. Their rows are never in the queue.
 -- * Lock order: workflow_execution rows part by part, and by (depth, id) within a part, so callers come before the executions
@@ -280,6 +282,9 @@ CREATE TABLE workflow.workflow_execution (
   due_in interval,
   fair_key text,
   hook_depth int,
+  concurrency_key text,
+  limit_key bigint,
+  limit_place timestamptz,
   PRIMARY KEY (id, part),
   CONSTRAINT workflow_execution_id_check CHECK (id = execution),
   CONSTRAINT workflow_execution_execution_fkey FOREIGN KEY (part, id) REFERENCES workflow.execution (part, id) ON DELETE CASCADE
@@ -288,6 +293,7 @@ CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution 
 -- By time: due rows come first, whatever their part, so a tick with nothing to do reads only the start of the index.
 CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (due_at, id, part) WHERE due_at IS NOT NULL;
 CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id) WHERE propagate_after IS NOT NULL;
+CREATE INDEX workflow_execution_limit_idx ON workflow.workflow_execution (limit_key, limit_place, id, part) WHERE limit_key IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
 -- What workflow_search goes by. A success writes none of the indexed columns, so these indexes cost it nothing.
 CREATE INDEX workflow_execution_attributes_idx ON workflow.workflow_execution USING gin (attributes jsonb_path_ops)
@@ -331,6 +337,12 @@ COMMENT ON COLUMN workflow.workflow_execution.had_failure IS
   'Whether it, or a task of it, has ever failed, timed out, been cancelled or abandoned. Never reset: an index finds those few by it.';
 COMMENT ON COLUMN workflow.workflow_execution.hook_depth IS
   'Number of executions through whose ends hooks have led to this one; NULL: no hook has started it.';
+COMMENT ON COLUMN workflow.workflow_execution.concurrency_key IS
+  'The key by which it counts among the executions of its workflow that may run at once; empty: all count together. NULL: its workflow had no concurrency when it started, or what calls it has the slot of the same key.';
+COMMENT ON COLUMN workflow.workflow_execution.limit_key IS
+  'The limit_key at which it waits to begin, because as many executions run as may; NULL: it has begun, or due_at says when somebody has to look.';
+COMMENT ON COLUMN workflow.workflow_execution.limit_place IS
+  'Since when, or for which time, it waits to begin: its place among those that wait for the same key; NULL: it has begun.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
   'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS
@@ -699,11 +711,12 @@ COMMENT ON COLUMN workflow.schedule.updated IS 'When the row last changed.';
 
 CREATE TABLE workflow.limit_rule (
   part int NOT NULL DEFAULT 0 CONSTRAINT limit_rule_part_check CHECK (part = 0),
-  name text NOT NULL CONSTRAINT limit_rule_name_check CHECK (name COLLATE "C" ~ '^[a-z][a-z0-9_.-]{0,127}$'),
+  name text NOT NULL CONSTRAINT limit_rule_name_check CHECK (name COLLATE "C" ~ '^([a-z][a-z0-9_.-]{0,127}|@.+)$'),
   max_running int CONSTRAINT limit_rule_max_running_check CHECK (max_running BETWEEN 1 AND 100000),
   rate int CONSTRAINT limit_rule_rate_check CHECK (rate BETWEEN 1 AND 1000000),
   per interval,
   burst int,
+  count_from xid8,
   created timestamptz NOT NULL DEFAULT now(),
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (name, part),
@@ -713,11 +726,14 @@ CREATE TABLE workflow.limit_rule (
 COMMENT ON TABLE workflow.limit_rule IS
   'Limits, as set by workflow_set_limit: how many tasks of a key may run at once, and how many may begin in a time.';
 COMMENT ON COLUMN workflow.limit_rule.part IS 'Always 0: a limit is its server''s, whatever the parts of the tasks under it.';
-COMMENT ON COLUMN workflow.limit_rule.name IS 'Unique name.';
+COMMENT ON COLUMN workflow.limit_rule.name IS
+  'Unique name. @ and the ref of a workflow: how many of its executions run at once, as its definition says.';
 COMMENT ON COLUMN workflow.limit_rule.max_running IS 'Maximum number of tasks of a key that run at once; NULL: no maximum.';
 COMMENT ON COLUMN workflow.limit_rule.rate IS 'Number of tasks of a key that may begin per `per`, evenly spread; NULL: any number.';
 COMMENT ON COLUMN workflow.limit_rule.per IS 'The time that rate is about.';
 COMMENT ON COLUMN workflow.limit_rule.burst IS 'Number of tasks of a key that may begin at once after a rest.';
+COMMENT ON COLUMN workflow.limit_rule.count_from IS
+  'While workflow_tick has yet to count what ran when max_running was set: the transactions that began before this one may not have seen the limit; 0: the next workflow_tick says which. NULL: all is counted.';
 COMMENT ON COLUMN workflow.limit_rule.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.limit_rule.updated IS 'When the row last changed.';
 
@@ -740,7 +756,7 @@ CREATE TABLE workflow.limit_key (
 ) WITH (fillfactor = 50);
 CREATE INDEX limit_key_check_idx ON workflow.limit_key (check_at, id) WHERE check_at IS NOT NULL;
 COMMENT ON TABLE workflow.limit_key IS
-  'What is in use of limits, one row per limit and key. A name that begins with @ is that of a hold on something else than a limit.';
+  'What is in use of limits, one row per limit and key. @workflow is the name of holds on workflows; @ and a ref, that of the concurrency of a workflow.';
 COMMENT ON COLUMN workflow.limit_key.part IS 'Always 0.';
 COMMENT ON COLUMN workflow.limit_key.id IS 'Primary key.';
 COMMENT ON COLUMN workflow.limit_key.limit_name IS 'Name of the limit.';
@@ -771,7 +787,7 @@ COMMENT ON TABLE workflow.limit_slot IS
 COMMENT ON COLUMN workflow.limit_slot.part IS 'Always 0.';
 COMMENT ON COLUMN workflow.limit_slot.key IS 'The limit_key.';
 COMMENT ON COLUMN workflow.limit_slot.number IS 'Its number, never used again.';
-COMMENT ON COLUMN workflow.limit_slot.task IS 'The running task that has it; NULL: it is free.';
+COMMENT ON COLUMN workflow.limit_slot.task IS 'The running task that has it, or the execution, as a negative number; NULL: it is free.';
 
 CREATE TABLE workflow.fair_weight (
   part int NOT NULL DEFAULT 0 CONSTRAINT fair_weight_part_check CHECK (part = 0),

@@ -182,7 +182,7 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_graph(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_check(max_rows int DEFAULT 100)
 RETURNS TABLE (invariant text, subject text, id bigint, detail text)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
   PERFORM workflow.page_size(max_rows);
@@ -209,8 +209,10 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT count(DISTINCT CASE WHEN t.task_index IS NULL THEN t.id::text ELSE format('%s %s %s', t.task_name, t.route, t.visit) END) AS live
       FROM workflow.workflow_task_execution t
-      LEFT JOIN workflow.pending_report p ON p.part = t.part AND p.workflow_execution = t.workflow_execution AND p.task = t.id
-      WHERE t.part = w.part AND t.workflow_execution = w.id AND (NOT workflow.is_end(t.status) OR p.task IS NOT NULL)) AS l
+      WHERE t.part = w.part AND t.workflow_execution = w.id
+        AND (NOT workflow.is_end(t.status) OR EXISTS (
+          SELECT FROM workflow.pending_report p
+          WHERE p.part = t.part AND p.workflow_execution = t.workflow_execution AND p.task = t.id))) AS l
     WHERE w.version IS NOT NULL AND NOT workflow.is_end(e.status) AND l.live <> coalesce((w.state ->> 'live')::int, 1)
     UNION ALL
     SELECT 'changes of branches belong to an execution that has a base for them', 'branch_change', c.workflow_execution, format('change %s', c.change)
@@ -321,17 +323,49 @@ BEGIN
     UNION ALL
     SELECT 'a slot of a limit is held by a running task', 'limit_slot', s.task, format('slot %s of limit %s, key %s', s.number, k.limit_name, k.key)
     FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
-    WHERE s.task IS NOT NULL
-      AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.part = (s.task >> 48)::int AND t.id = s.task AND t.status = 'running')
+    WHERE s.task > 0
+      -- OFFSET keeps it one look-up per slot, however few running tasks the planner expects.
+      AND NOT EXISTS (SELECT FROM (SELECT t.status FROM workflow.workflow_task_execution t
+                                   WHERE t.part = (s.task >> 48)::int AND t.id = s.task OFFSET 0) AS t
+                      WHERE t.status = 'running')
       AND NOT EXISTS (SELECT FROM workflow.pending_report p WHERE p.part = (s.task >> 48)::int AND p.task = s.task)
     UNION ALL
     SELECT 'a task that has begun under a limit has a slot of it', 'workflow_task_execution', t.id, format('limit %s, key %s', o.pair ->> 0, o.pair ->> 1)
     FROM workflow.workflow_task_execution t
     CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS o(pair)
-    JOIN workflow.limit_rule r ON r.name = o.pair ->> 0 AND r.max_running IS NOT NULL AND r.updated < t.started_at
+    JOIN workflow.limit_rule r ON r.name = o.pair ->> 0 AND r.max_running IS NOT NULL AND r.count_from IS NULL
     WHERE t.limits IS NOT NULL AND t.status = 'running'
       AND NOT EXISTS (SELECT FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
                       WHERE s.task = t.id AND k.limit_name = o.pair ->> 0 AND k.key = o.pair ->> 1)
+    UNION ALL
+    SELECT 'a slot of a workflow''s concurrency is held by an execution that has begun and not ended', 'limit_slot', -s.task, format('slot %s of %s, key %s', s.number, k.limit_name, k.key)
+    FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
+    WHERE s.task < 0
+      AND NOT EXISTS (SELECT FROM (SELECT e.status, w.limit_place FROM workflow.execution e JOIN workflow.workflow_execution w ON w.part = e.part AND w.id = e.id
+                                   WHERE e.part = (-s.task >> 48)::int AND e.id = -s.task OFFSET 0) AS e
+                      WHERE NOT workflow.is_end(e.status) AND e.limit_place IS NULL)
+    UNION ALL
+    SELECT 'an execution that has begun under concurrency has a slot', 'workflow_execution', w.id, format('limit %s, key %s', r.name, w.concurrency_key)
+    FROM workflow.workflow_execution w
+    JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
+    JOIN workflow.workflow_definition d ON d.id = w.workflow_def
+    JOIN workflow.limit_rule r ON r.name = '@' || d.ref AND r.created <= w.created
+    WHERE w.concurrency_key IS NOT NULL AND w.limit_place IS NULL AND w.status = 'running' AND NOT workflow.is_end(e.status)
+      AND NOT EXISTS (SELECT FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
+                      WHERE s.task = -w.id AND k.limit_name = r.name AND k.key = w.concurrency_key)
+    UNION ALL
+    SELECT 'an execution that waits to begin has begun nothing, and somebody looks at it', 'workflow_execution', w.id, format('it waits since %s', w.limit_place)
+    FROM workflow.workflow_execution w
+    WHERE w.limit_place IS NOT NULL
+      AND (w.status <> 'running' OR NOT w.paused AND w.limit_key IS NULL AND w.due_at IS NULL
+        OR w.limit_key IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.limit_key k WHERE k.id = w.limit_key AND k.check_at IS NOT NULL)
+        OR EXISTS (SELECT FROM workflow.workflow_task_execution t
+                   WHERE t.part = w.part AND t.workflow_execution = w.id AND t.status IN ('scheduled', 'running')))
+    UNION ALL
+    SELECT 'a task is due at infinity while its execution waits to begin, and only then', 'workflow_task_execution', t.id, format('task %s', t.task_name)
+    FROM workflow.workflow_task_execution t
+    JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
+    WHERE t.due_at = 'infinity' AND w.limit_place IS NULL
     UNION ALL
     SELECT 'the slots of a limit are counted', 'limit_key', k.id, format('%s instead of %s', k.slots, s.count)
     FROM workflow.limit_key k

@@ -185,6 +185,8 @@ BEGIN
   ELSIF t.queue_at IS NOT NULL THEN
     RETURN QUERY SELECT format('waits in the queue since %s; %s', workflow.say_time(t.updated), q.why), q.hint
       FROM workflow.why_queued(t.part, t.action_ref, t.updated) AS q;
+  ELSIF t.due_at = 'infinity' THEN
+    RETURN QUERY SELECT 'starts when its execution begins', NULL;
   ELSIF t.due_at <= now THEN
     RETURN QUERY SELECT * FROM workflow.why_late(CASE
       WHEN waits THEN format('waited for signal %s, and its time was over', t.signal)
@@ -383,6 +385,41 @@ END $$;
 COMMENT ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) IS 'How an execution ended, and how it can go on.';
 REVOKE ALL ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) FROM PUBLIC;
 
+CREATE FUNCTION workflow.why_waiting(run workflow.workflow_execution, now timestamptz) RETURNS TABLE (why text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  k workflow.limit_key;
+  r workflow.limit_rule;
+  h workflow.hold;
+  before bigint;
+  ref text := (SELECT d.ref FROM workflow.workflow_definition d WHERE d.id = run.workflow_def);
+  what text := format('waits for concurrency of %s', ref) || coalesce(format(', key %s', left(nullif(run.concurrency_key, ''), 200)), '');
+BEGIN
+  SELECT o.* INTO k FROM workflow.limit_key o WHERE o.id = run.limit_key;
+  SELECT o.* INTO r FROM workflow.limit_rule o WHERE o.name = k.limit_name;
+  SELECT o.* INTO h FROM workflow.limit_hold(k.limit_name, k.key, now) o;
+  IF run.limit_key IS NULL THEN
+    RETURN QUERY SELECT CASE WHEN run.due_at > now + interval '5 seconds' THEN format('begins at %s, and then %s', workflow.say_time(run.due_at), what)
+        ELSE format('%s: the next workflow_tick looks whether it may begin', what) END, 'SELECT workflow_tick()';
+  ELSIF h.id IS NOT NULL THEN
+    RETURN QUERY SELECT format('%s, which is %s', what, workflow.say_hold(h)),
+      format('SELECT workflow_release(%L%s)', h.name, ', key => ' || quote_literal(nullif(h.key, '')));
+  ELSIF r.name IS NULL THEN
+    RETURN QUERY SELECT format('%s, which the workflow has no more: the next claim or workflow_tick lets it begin', what), 'SELECT workflow_tick()';
+  ELSE
+    SELECT count(*) INTO before FROM (
+      SELECT FROM workflow.workflow_execution o
+      WHERE o.limit_key = run.limit_key AND (o.limit_place, o.id) < (run.limit_place, run.id) LIMIT 10000) AS first;
+    RETURN QUERY SELECT format('%s: %s of %s running, %s before it', what,
+        (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running,
+        CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END),
+      format('define %s with a larger max', ref);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.why_waiting(workflow.workflow_execution, timestamptz) IS
+  'What an execution waits for that has not begun because as many of its workflow run as may.';
+REVOKE ALL ON FUNCTION workflow.why_waiting(workflow.workflow_execution, timestamptz) FROM PUBLIC;
+
 CREATE FUNCTION workflow.why_whole(run workflow.workflow_execution, now timestamptz) RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -417,7 +454,9 @@ BEGIN
       CASE WHEN holder = 0 THEN 'SELECT * FROM pg_prepared_xacts' WHEN holder IS NULL THEN 'the next claim or workflow_tick processes them'
         ELSE format('SELECT query, state, xact_start FROM pg_stat_activity WHERE pid = %s', holder) END;
   END IF;
-  IF run.status = 'running' AND run.due_at <= now THEN
+  IF run.limit_place IS NOT NULL THEN
+    RETURN QUERY SELECT w.* FROM workflow.why_waiting(run, now) AS w;
+  ELSIF run.status = 'running' AND run.due_at <= now THEN
     RETURN QUERY SELECT l.* FROM workflow.workflow_definition_version v
       CROSS JOIN LATERAL workflow.why_late(CASE WHEN v.definition ? 'timeout' THEN 'its time limit was over'
         ELSE 'what calls it, or what it calls, was to hear of it' END, run.due_at) AS l WHERE v.id = run.version;

@@ -72,7 +72,10 @@ pub fn start(arguments: Start) -> crate::Ended {
     };
     wait_for(async {
         let mut session = arguments.connection.open().await?;
-        let execution = Engine::start(&mut session, input).await?;
+        let Some(execution) = Engine::start(&mut session, input).await? else {
+            output::print("skipped: as many executions run as the workflow allows\n");
+            return Ok(Ending::Good);
+        };
         output::print(&format!("{execution}\n"));
         if !arguments.wait {
             return Ok(Ending::Good);

@@ -124,8 +124,9 @@ impl Engine {
             .await?)
     }
 
-    /// Starts one execution of a workflow and returns its id. The same idempotency key returns the same execution.
-    pub async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<i64> {
+    /// Starts one execution of a workflow and returns its id. The same idempotency key returns the same execution. `None`: it was
+    /// skipped, because as many executions run as the workflow's `concurrency` allows.
+    pub async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<Option<i64>> {
         Ok(query_scalar(
             "SELECT pg_catalog.workflow_start(ref => $1, parameters => $2, idempotency_key => $3, priority => $4, \
              run_at => $5, part => $6, attributes => $7)",
@@ -141,9 +142,9 @@ impl Engine {
         .await?)
     }
 
-    /// Starts up to 10,000 executions of one workflow at once and returns their ids in order. If any parameters are
-    /// invalid, none is started.
-    pub async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<i64>> {
+    /// Starts up to 10,000 executions of one workflow at once and returns their ids in order, `None` for one that was skipped. If
+    /// any parameters are invalid, none is started.
+    pub async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<Option<i64>>> {
         Ok(query_scalar(
             "SELECT started.id FROM pg_catalog.workflow_start_many(ref => $1, parameters => $2, \
              idempotency_keys => $3, priority => $4, run_at => $5, part => $6, attributes => $7) \

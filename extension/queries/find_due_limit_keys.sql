@@ -1,6 +1,6 @@
 -- Finds and locks up to $1 keys of limits that somebody has to look at ($2), unless somebody else has locked them: the number of
--- tasks that find a free slot, the theoretical arrival time of the next in microseconds, since when tasks wait, the limit, and until
--- when it is held. Tasks that wait for what is no limit any more, or never was one, all find a slot.
+-- tasks that find a free slot, the theoretical arrival time of the next in microseconds, since when tasks wait, the limit, until
+-- when it is held, and whether executions wait for it. Tasks that wait for what is no limit any more, or never was one, all find a slot.
 SELECT k.id,
   CASE WHEN r.max_running IS NULL THEN 1000 ELSE
     (SELECT pg_catalog.count(*) FROM (SELECT FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NULL LIMIT 1000) AS free)
@@ -9,7 +9,8 @@ SELECT k.id,
   k.waiting_since, r.max_running, r.rate, (pg_catalog.date_part('epoch', r.per) * 1000000)::bigint, r.burst,
   (SELECT pg_catalog.max(h.until) FROM workflow.hold h
    WHERE h.until > $2 AND (h.target = 'limit' AND h.name = k.limit_name AND h.key IN ('', k.key)
-                           OR h.target = 'workflow' AND k.limit_name = '@workflow' AND h.name = k.key AND h.key = ''))
+                           OR h.target = 'workflow' AND k.limit_name = '@workflow' AND h.name = k.key AND h.key = '')),
+  k.limit_name ~~ '@%' AND k.limit_name <> '@workflow'
 FROM workflow.limit_key k
 LEFT JOIN workflow.limit_rule r ON r.name = k.limit_name
 WHERE k.check_at <= $2

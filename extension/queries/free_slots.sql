@@ -1,14 +1,14 @@
--- Frees the slots of tasks that run no longer. Returns the keys for which tasks wait, each with how many of them may begin; those of
--- limits with a rate begin when their time has come.
+-- Frees the slots of tasks that run no longer, and of executions (as negative numbers). Returns the keys for which others wait, each
+-- with how many of them may begin, and whether they are executions; those of limits with a rate begin when their time has come.
 WITH freed AS (
   UPDATE workflow.limit_slot s SET task = NULL
   WHERE s.task = ANY ($1)
     AND NOT EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.part = (s.task >> 48)::int AND t.id = s.task AND t.status = 'running')
   RETURNING s.key)
-SELECT k.id, pg_catalog.count(*)
+SELECT k.id, pg_catalog.count(*), k.limit_name ~~ '@%'
 FROM freed
 JOIN workflow.limit_key k ON k.id = freed.key AND k.check_at IS NOT NULL
 JOIN workflow.limit_rule r ON r.name = k.limit_name AND r.rate IS NULL AND k.slots <= r.max_running
 WHERE NOT EXISTS (
   SELECT FROM workflow.hold h WHERE h.target = 'limit' AND h.name = k.limit_name AND h.key IN ('', k.key) AND h.until > $2)
-GROUP BY k.id
+GROUP BY k.id, k.limit_name

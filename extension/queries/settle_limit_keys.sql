@@ -7,7 +7,8 @@ SET check_at = CASE WHEN s.waits THEN d.next_check WHEN s.is_over THEN NULL ELSE
     updated = $3
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::timestamptz[])) AS d(id, next_check)
 CROSS JOIN LATERAL (
-  SELECT EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.limit_key = d.id) AS waits,
+  SELECT EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.limit_key = d.id)
+      OR EXISTS (SELECT FROM workflow.workflow_execution e WHERE e.limit_key = d.id) AS waits,
     coalesce((SELECT i.idle_xid <= pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) FROM workflow.limit_key i WHERE i.id = d.id), false) AS is_over,
     pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) AS next OFFSET 0) AS s
 WHERE k.id = d.id

@@ -11,8 +11,10 @@
 
 pub mod admit;
 pub mod assign;
+pub mod concurrency;
 pub mod holds;
 pub mod take;
+pub mod upkeep;
 
 use crate::pg::relation;
 

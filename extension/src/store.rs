@@ -12,7 +12,7 @@ use crate::queue::asking::Asking;
 use crate::queue::hints;
 use conductor::engine::commands::{Rest, Withdrawn};
 use conductor::engine::rest;
-use conductor::engine::state::TaskKey;
+use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::json_text;
 use conductor::graph::Graph;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
@@ -26,6 +26,7 @@ mod events;
 mod executions;
 mod leases;
 mod tasks;
+mod waits;
 
 use batch::Withdrawal;
 pub use batch::{Batch, EndedRow, RetriedRow};
@@ -136,6 +137,7 @@ impl Batch {
     ) -> Result<Written, Error> {
         let now = *now;
         let worker = asking.as_deref().map(|asking| asking.worker.clone());
+        self.keep_first_tasks(client, now)?;
         self.write_rows(client, now)?;
         self.write_changes(client)?;
         let mut withdrawn = std::mem::take(&mut self.withdrawn_tasks);
@@ -146,6 +148,7 @@ impl Batch {
         (self.withdrawn_tasks, self.tasks) = (withdrawn, tasks);
         self.write_runs(client, now)?;
         self.postpone_stopped(client, now)?;
+        self.write_waits(client, now)?;
         self.log(client, now, reporter, worker)?;
         self.tell_ends(client, now)?;
         Ok(self.written)
@@ -173,15 +176,20 @@ impl Batch {
         let ended: Vec<_> = self.ended.iter().filter(|row| !row.written).collect();
         if !ended.is_empty() {
             let ends = RowRelation::new(c"outcome", &ended, |row| {
+                let is_skipped = row.end == TaskEnd::Skipped;
                 [
                     ("task", value(row.id)),
-                    ("status", Value::Label(row.end.name())),
+                    ("status", Value::Label(if is_skipped { TaskEnd::Completed.name() } else { row.end.name() })),
                     ("result", value(row.result)),
                     ("error", value(row.error)),
                     ("progress", value(row.progress)),
                 ]
             })?;
             ends.run(client, include_str!("../queries/end_tasks.sql"), &[now.into()])?;
+            let skipped: Vec<i64> = ended.iter().filter(|row| row.end == TaskEnd::Skipped).map(|row| row.id).collect();
+            if !skipped.is_empty() {
+                statements::run(client, include_str!("../queries/mark_skipped.sql"), &[skipped.into()])?;
+            }
         }
         if !self.retried.is_empty() {
             let rows = &self.retried;

@@ -113,7 +113,7 @@ async fn work(pool: PgPool) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 // README: next
-async fn order(pool: &PgPool, id: i32) -> Result<i64, Box<dyn std::error::Error>> {
+async fn order(pool: &PgPool, id: i32) -> Result<Option<i64>, Box<dyn std::error::Error>> {
     let mut transaction = pool.begin().await?;
     let input = StartInput {
         r#ref: "shop.order".into(),
@@ -140,7 +140,7 @@ async fn the_readme_runs_in_sql_and_in_rust() {
     }
     with_database(async |db| {
         run(db, "README.md").await;
-        let execution = order(&db.pool, 43).await.unwrap();
+        let execution = order(&db.pool, 43).await.unwrap().unwrap();
         let ended = async {
             while !Engine::status(&db.pool, execution).await.unwrap().ended {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -42,9 +42,9 @@ pub struct LimitInput {
 pub struct LimitKey {
     /// The key; empty: the limit counts everything together.
     pub key: String,
-    /// Number of running tasks, counted up to 10,000; `None`: the limit has no `max_running`.
+    /// Number of running tasks, or executions of a workflow with `concurrency`, counted up to 10,000; `None`: the limit has no `max_running`.
     pub running: Option<i64>,
-    /// Number of waiting tasks, counted up to 10,000.
+    /// Number of those that wait, counted up to 10,000.
     pub waiting: i64,
     /// Since when tasks have been waiting without a break.
     pub waiting_since: Option<DateTime<Utc>>,

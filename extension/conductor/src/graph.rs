@@ -15,7 +15,7 @@ pub use crate::graph::undo::Undo;
 use crate::interrupt;
 use crate::language::definition::{
     Assignment, Backoff, CancellationPolicy, Definition, ItemCount, Join, OnItemFailure, RerunRule, Rest,
-    Retry as RetrySpec, RetryEach, UndoOn, UndoOrder,
+    Retry as RetrySpec, RetryEach, UndoOn, UndoOrder, WhenFull,
 };
 use crate::language::limits::Limits;
 use crate::language::schema::Schema;
@@ -74,7 +74,17 @@ pub struct Graph {
     pub cancelling_joins: Vec<(NodeId, NodeSet)>,
     /// The key by which executions share the queue; none: they all wait as one.
     pub fair_by: Option<Rendering>,
+    /// How many executions run at once; none: any number.
+    pub concurrency: Option<Concurrency>,
     by_name: HashMap<String, NodeId>,
+}
+
+/// How many executions run at once.
+pub struct Concurrency {
+    /// The key that counts by itself; none: all executions count together.
+    pub key: Option<Rendering>,
+    /// What a start does if as many run as may.
+    pub when_full: WhenFull,
 }
 
 /// A compiled task.
@@ -271,6 +281,10 @@ impl Graph {
         let vars = assignments(&definition.vars, &mut sources);
         let output = assignments(&definition.output_map, &mut sources);
         let fair_by = definition.fair_by.as_ref().map(|key| sources.rendering(&serde_json::Value::String(key.clone())));
+        let concurrency = definition.concurrency.as_ref().map(|concurrency| Concurrency {
+            key: (!concurrency.key.is_null()).then(|| sources.rendering(&concurrency.key)),
+            when_full: concurrency.when_full,
+        });
         let attributes = assignments(&definition.attributes, &mut sources);
         shape(&mut nodes, definition);
         let finally = definition.finally.as_ref().and_then(|name| by_name.get(name)).copied();
@@ -317,6 +331,7 @@ impl Graph {
             start_needs: Needs::default(),
             cancelling_joins: Vec::new(),
             fair_by,
+            concurrency,
             by_name,
         };
         undo::settle(&mut graph);

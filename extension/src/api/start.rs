@@ -76,14 +76,14 @@ impl Terms {
     }
 
     /// Starts an execution for each of the parameters, with the key, the time that it is for and the attributes in its place.
-    /// Returns their ids, in order.
+    /// Returns their ids, in order; none for one that is skipped because as many run as may.
     fn start(
         self,
         given: Vec<Option<Jsonb>>,
         keys: Vec<Option<String>>,
         times: Vec<Option<TimestampWithTimeZone>>,
         attributes: Vec<Option<Jsonb>>,
-    ) -> Result<Vec<i64>, Error> {
+    ) -> Result<Vec<Option<i64>>, Error> {
         let Terms { reference, priority, part, now, delay, is_timed, run_at, hook_depth } = self;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         attributes.iter().try_for_each(|given| attributes::check(*given))?;
@@ -111,6 +111,13 @@ impl Terms {
             let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
             let mut advance = Advance::new(client, now, BTreeMap::new());
             let ids = begin(&mut advance, &workflow, &wanted, delay)?;
+            if workflow.fails_when_full()
+                && let Some(place) = ids.iter().position(Option::is_none)
+            {
+                let error = workflow.too_many();
+                let detail = format!("it is element {} of parameters", place + 1);
+                return Err(if ids.len() > 1 { error.with_detail(detail) } else { error });
+            }
             if !is_timed {
                 check_begun(&advance, &reference, &ids)?;
             }
@@ -121,10 +128,10 @@ impl Terms {
 }
 
 /// Refuses a call one of whose executions has failed before there was anything to do, and undoes it with the call.
-fn check_begun(advance: &Advance, reference: &str, ids: &[i64]) -> Result<(), Error> {
+fn check_begun(advance: &Advance, reference: &str, ids: &[Option<i64>]) -> Result<(), Error> {
     let failed = |id: &i64| advance.execution(*id).is_some_and(|execution| execution.status == Status::Failed);
-    for (place, id) in ids.iter().enumerate().filter(|(_, id)| failed(id)) {
-        if let Some(cause) = advance.batch.failed_start(*id) {
+    for (place, id) in ids.iter().enumerate().filter_map(|(place, id)| Some((place, (*id).filter(|id| failed(id))?))) {
+        if let Some(cause) = advance.batch.failed_start(id) {
             let code = cause.code.unwrap_or("WF602");
             let message = cause.message.strip_prefix(code).unwrap_or(&cause.message).trim_start_matches(": ");
             let error = Error::refused(
@@ -155,7 +162,7 @@ fn workflow_start(
 ) -> Result<Option<i64>, ErrorReport> {
     let terms = Terms::check(reference, priority, run_at, part)?;
     let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    Ok(terms.start(vec![Some(parameters)], vec![key], Vec::new(), vec![attributes])?.first().copied())
+    Ok(terms.start(vec![Some(parameters)], vec![key], Vec::new(), vec![attributes])?.first().copied().flatten())
 }
 
 /// `workflow_start_many` in `sql/start.sql`.
@@ -228,7 +235,7 @@ fn workflow_start_by_hook(
         Err(Error::refused("WF614", message, hint))?;
     }
     let terms = Terms { hook_depth, is_timed: true, ..Terms::check(reference, Some(0), None, part)? };
-    Ok(terms.start(vec![parameters], Vec::new(), Vec::new(), Vec::new())?.first().copied())
+    Ok(terms.start(vec![parameters], Vec::new(), Vec::new(), Vec::new())?.first().copied().flatten())
 }
 
 /// `workflow.check_start` in `sql/start.sql`.

@@ -5,6 +5,7 @@ use crate::engine::own_report::Reporter;
 use crate::engine::run::Reports;
 use crate::engine::run::Run;
 use crate::error::Error;
+use crate::limits::take::LimitKey;
 use crate::pg::clock;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
@@ -46,6 +47,8 @@ pub struct Advance<'c, 'conn> {
     pub reporter: Reporter,
     /// Whether waiting tasks were withdrawn.
     pub has_withdrawn: bool,
+    /// Limits of concurrency that have too many executions, each with one that waits for the oldest to be cancelled.
+    pub crowded: BTreeMap<LimitKey, i64>,
     /// How many more tasks that no worker does this call goes on with.
     pub own_tasks_left: usize,
     /// To how many more executions this call passes on what was done to those that call them.
@@ -78,6 +81,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
             run_on,
             reporter: Reporter::Engine,
             has_withdrawn: false,
+            crowded: BTreeMap::new(),
             own_tasks_left: OWN_TASKS,
             family_left: MAX_REACHED,
         }

@@ -239,7 +239,22 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
         }
     }
     let children = start::begin(advance, &workflow, &wanted, 0.0)?;
-    link(advance, tasks, children)?;
+    let (mut callers, mut called) = (Vec::new(), Vec::new());
+    for (task, child) in tasks.into_iter().zip(children) {
+        match child {
+            Some(child) => {
+                callers.push(task);
+                called.push(child);
+            }
+            None if workflow.fails_when_full() => {
+                reports.push(failed(task, refusal(workflow.too_many())?));
+            }
+            None => {
+                reports.push(OwnReport { task, end: TaskEnd::Skipped, result: None, error: None, undoable: None });
+            }
+        }
+    }
+    link(advance, callers, called)?;
     Ok(reports)
 }
 

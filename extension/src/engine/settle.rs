@@ -5,6 +5,7 @@ use crate::engine::internal_tasks;
 use crate::engine::reports;
 use crate::engine::sub_workflows;
 use crate::error::Error;
+use crate::limits::concurrency;
 use crate::queue::asking::Asking;
 use crate::store::{Handed, WithdrawnRows, Written, withdrawn};
 use conductor::engine::commands::Withdrawn;
@@ -23,7 +24,11 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
         } else if !open.stopped.is_empty() {
             sub_workflows::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
         } else if open.is_empty() && advance.unheard.is_empty() && (advance.hears_more || advance.rest.is_empty()) {
-            return Ok(handed);
+            if advance.crowded.is_empty() {
+                return Ok(handed);
+            }
+            let crowded = std::mem::take(&mut advance.crowded);
+            concurrency::displace(advance, crowded)?;
         } else {
             let written = std::mem::take(&mut open);
             advance.rest.extend(written.rest);

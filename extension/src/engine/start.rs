@@ -6,6 +6,8 @@ use crate::engine::attributes;
 use crate::engine::run::Reports;
 use crate::engine::run::{Run, system};
 use crate::error::Error;
+use crate::limits::concurrency::{self, Wait};
+use crate::limits::take::LimitKey;
 use crate::pg::clock::{self, after};
 use crate::pg::id::{self, Sequence};
 use crate::pg::jsonb::Jsonb;
@@ -15,10 +17,12 @@ use crate::pg::skip_ri_checks;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value as Cell, value};
 use crate::settings;
+use conductor::engine::commands::Changes;
 use conductor::engine::facts::Facts;
 use conductor::engine::state::Execution;
 use conductor::graph::Graph;
 use conductor::json::{from_text, to_text};
+use conductor::language::definition::WhenFull;
 use conductor::language::schema::Violation;
 use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
@@ -144,35 +148,99 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
     Err(wrong(Value::Array(list)))
 }
 
-/// Executions begin, their first tasks to be claimed in `delay` seconds; gives their ids in the order asked for. What
-/// follows is to be settled.
-pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], delay: f64) -> Result<Vec<i64>, Error> {
+impl Startable {
+    /// Whether a start that finds as many executions running as may is an error.
+    pub fn fails_when_full(&self) -> bool {
+        self.graph.concurrency.as_ref().is_some_and(|concurrency| concurrency.when_full == WhenFull::Fail)
+    }
+
+    /// Returns the error of such a start.
+    pub fn too_many(&self) -> Error {
+        Error::refused(
+            "WF622",
+            format!("as many executions of workflow {} are running as may", self.reference),
+            "try again when one has ended, or define the workflow with when_full: wait",
+        )
+    }
+}
+
+/// Executions begin, their first tasks to be claimed in `delay` seconds. Returns their ids in the order asked for; none for one that
+/// does not take place because as many run as may. What follows is to be settled.
+pub fn begin(
+    advance: &mut Advance,
+    workflow: &Startable,
+    wanted: &[Wanted],
+    delay: f64,
+) -> Result<Vec<Option<i64>>, Error> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let (client, now) = (advance.client, advance.now);
     let (ids, fresh) = insert_executions(client, workflow, wanted, now)?;
     if fresh.is_empty() {
-        return Ok(ids);
+        return Ok(ids.into_iter().map(Some).collect());
     }
-    let due = workflow.graph.timeout.map(|seconds| after(now, seconds as f64 + delay));
-    let run = |(execution, place): &(i64, usize)| {
-        let one = &wanted[*place];
-        Ok(Run {
-            id: *execution,
+    // One that waits to begin has its time limit, and its first tasks their delay, from then on.
+    let delayed_by = if workflow.graph.concurrency.is_some() { 0.0 } else { delay };
+    let mut starting = fresh
+        .into_iter()
+        .map(|(id, place)| Starting::conduct(client, now, workflow, wanted, (id, place), delayed_by))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let turns = match &workflow.graph.concurrency {
+        Some(concurrency) => enter(advance, workflow, wanted, &starting, concurrency.when_full, delay)?,
+        None => Turns::default(),
+    };
+    starting.retain(|one| !turns.refused.contains(&one.run.id));
+    let due = workflow.graph.timeout.map(|seconds| after(now, seconds as f64 + delayed_by));
+    let mut places = Vec::new();
+    for Starting { mut run, place, execution, changes } in starting {
+        advance.batch.take(&run, &execution, changes);
+        run.before = execution;
+        places.push((run.id, place));
+        advance.runs.insert(run.id, run);
+    }
+    // Written after they were conducted: the definition's attributes come out of that.
+    let given = places.iter().map(|(id, place)| (*place, advance.batch.take_attributes(*id))).collect::<Vec<_>>();
+    let attributes = attributes::merged(client, wanted, &given)?;
+    let runs: Vec<FreshRun> = places
+        .iter()
+        .map(|(id, place)| FreshRun { id: *id, wanted: &wanted[*place], attributes: attributes.get(place).copied() })
+        .collect();
+    insert_runs(client, workflow, &runs, now, due)?;
+    let refused = turns.refused.clone();
+    turns.write(advance)?;
+    Ok(ids.into_iter().map(|id| Some(id).filter(|id| !refused.contains(id))).collect())
+}
+
+/// An execution that is starting, as the conductor has decided.
+struct Starting {
+    run: Run,
+    /// Its place among those that were asked for.
+    place: usize,
+    execution: Execution,
+    changes: Changes,
+}
+
+impl Starting {
+    fn conduct(
+        client: &SpiClient,
+        now: TimestampWithTimeZone,
+        workflow: &Startable,
+        wanted: &[Wanted],
+        (id, place): (i64, usize),
+        delay: f64,
+    ) -> Result<Starting, Error> {
+        let one = &wanted[place];
+        let run = Run {
+            id,
             graph: workflow.graph.clone(),
             before: Execution::new(),
             variables: None,
             priority: one.priority,
             depth: one.depth,
-        })
-    };
-    let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
-    let blank = Blank { list: Vec::<String>::new().into_datum(), object: Jsonb::from_text("{}").into_datum() };
-    let mut starting = Vec::new();
-    for (run, (_, place)) in runs.into_iter().zip(&fresh) {
+        };
         let facts = Facts {
-            parameters: Some(wanted[*place].parameters.usable_data()),
+            parameters: Some(one.parameters.usable_data()),
             variables: Some(conductor::engine::variables::empty()),
             changes: Arc::default(),
             tasks: Arc::default(),
@@ -182,32 +250,109 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             now: clock::moment(now),
             system: workflow.graph.start_needs.system.then(|| system(&run, &now, None)),
         };
-        let id = run.id;
-        advance.runs.insert(id, run);
-        advance.conduct(id, facts, &Reports::default(), |conductor| {
-            conductor.start(wanted[*place].scheduled_for.map(clock::moment), delay);
+        let (execution, changes) = run.conduct(client, &now, facts, &Reports::default(), |conductor| {
+            conductor.start(one.scheduled_for.map(clock::moment), delay);
         })?;
-        starting.push((*place, advance.batch.take_attributes(id)));
+        Ok(Starting { run, place, execution, changes })
     }
-    // Written after they were conducted: the definition's attributes come out of that.
-    let attributes = attributes::merged(client, wanted, &starting)?;
-    let runs: Vec<FreshRun> = fresh
-        .iter()
-        .map(|(id, place)| FreshRun { id: *id, wanted: &wanted[*place], attributes: attributes.get(place).copied() })
-        .collect();
+}
+
+/// Who of those that start under concurrency begins, waits, or does not start after all.
+#[derive(Default)]
+struct Turns {
+    /// The keys that they count by.
+    keys: Vec<(i64, String)>,
+    waits: Vec<Wait>,
+    /// Those that do not start.
+    refused: BTreeSet<i64>,
+    /// Limits that have too many, each with an execution that waits for the oldest to be cancelled.
+    crowded: BTreeMap<LimitKey, i64>,
+}
+
+/// Takes slots for executions that are starting.
+fn enter(
+    advance: &Advance,
+    workflow: &Startable,
+    wanted: &[Wanted],
+    starting: &[Starting],
+    when_full: WhenFull,
+    delay: f64,
+) -> Result<Turns, Error> {
+    let (client, now) = (advance.client, advance.now);
+    let callers: BTreeSet<i64> = starting.iter().filter_map(|one| wanted[one.place].parent).collect();
+    let above = concurrency::keys_above(client, callers.into_iter().collect(), &workflow.reference)?;
+    let mut turns = Turns::default();
+    for one in starting {
+        let Some(key) = &one.changes.concurrency_key else { continue };
+        let has_slot = |caller: i64| above.get(&caller).is_some_and(|keys| keys.contains(key));
+        if !wanted[one.place].parent.is_some_and(has_slot) {
+            turns.keys.push((one.run.id, key.clone()));
+        }
+    }
+    // Those that are to start later take their turn then.
+    if delay > 0.0 {
+        turns.waits = turns.keys.iter().map(|(run, _)| Wait::until(*run, after(now, delay))).collect();
+        return Ok(turns);
+    }
+    let name = concurrency::limit_name(&workflow.reference);
+    let entrants: Vec<(i64, LimitKey)> =
+        turns.keys.iter().map(|(run, key)| (*run, (name.clone(), key.clone()))).collect();
+    let waits = concurrency::enter(client, now, &entrants)?;
+    if matches!(when_full, WhenFull::Skip | WhenFull::Fail) {
+        turns.refused = waits.into_keys().collect();
+        turns.keys.retain(|(run, _)| !turns.refused.contains(run));
+        let refused: Vec<i64> = turns.refused.iter().copied().collect();
+        if !refused.is_empty() {
+            statements::run(client, include_str!("../../queries/delete_skipped.sql"), &[refused.into()])?;
+        }
+        return Ok(turns);
+    }
+    if when_full == WhenFull::CancelOldest {
+        let crowds = entrants.into_iter().filter(|(run, _)| waits.contains_key(run));
+        turns.crowded = crowds.map(|(run, limit)| (limit, run)).collect();
+    }
+    turns.waits = waits.into_values().collect();
+    Ok(turns)
+}
+
+impl Turns {
+    /// Notes the keys of executions, whose rows are there by now, and who waits.
+    fn write(self, advance: &mut Advance) -> Result<(), Error> {
+        if !self.keys.is_empty() {
+            let (runs, keys): (Vec<i64>, Vec<String>) = self.keys.into_iter().unzip();
+            let arguments = [runs.into(), keys.into()];
+            statements::run(advance.client, include_str!("../../queries/set_concurrency_keys.sql"), &arguments)?;
+        }
+        self.waits.into_iter().for_each(|wait| advance.batch.wait_to_begin(wait));
+        advance.crowded.extend(self.crowded);
+        Ok(())
+    }
+}
+
+/// Inserts the workflow executions of executions that were inserted before.
+fn insert_runs(
+    client: &SpiClient,
+    workflow: &Startable,
+    runs: &[FreshRun],
+    now: TimestampWithTimeZone,
+    due: Option<TimestampWithTimeZone>,
+) -> Result<(), Error> {
+    let blank = Blank { list: Vec::<String>::new().into_datum(), object: Jsonb::from_text("{}").into_datum() };
     let insert = |runs: &[FreshRun]| {
         let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due, &blank))?;
         rows.run(client, include_str!("../../queries/insert_runs.sql"), &[])
     };
-    // The check of the first holds the definition for all. The executions were inserted above.
-    let (first, others) = runs.split_at(1);
-    insert(first)?;
+    // The check of the first holds the definition for all.
+    let (first, others) = runs.split_at(runs.len().min(1));
+    if !first.is_empty() {
+        insert(first)?;
+    }
     if !others.is_empty() {
         skip_ri_checks::known_to_hold(c"workflow_execution", &[c"execution", c"workflow_definition"], || {
             insert(others)
         })?;
     }
-    Ok(ids)
+    Ok(())
 }
 
 fn columns(workflow: &Startable, wanted: &Wanted, id: i64, now: TimestampWithTimeZone) -> [(&'static str, Cell); 13] {

@@ -19,7 +19,9 @@ use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::{check_keys, free_slots};
+use crate::limits::concurrency;
 use crate::limits::holds::delete_spent;
+use crate::limits::upkeep;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::id;
@@ -63,8 +65,10 @@ fn tick(look: &Look) -> Result<i32, Error> {
     let Look { client, now, max_rows, parts } = look;
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
+    done += upkeep::count_running(client, *now, *max_rows)?;
     if limits::are_in_use() {
         done += check_keys(client, *now, *max_rows)?;
+        upkeep::delete_idle_keys(client, *now, *max_rows)?;
     }
     delete_spent(client, *now, *max_rows)?;
     done += wake_tasks(look)?;
@@ -272,11 +276,20 @@ fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<i6
 /// Returns how many these were.
 fn end_due_executions(look: &Look) -> Result<i32, Error> {
     let Look { client, now, .. } = look;
-    let executions =
-        numbers(statements::run(client, include_str!("../../queries/find_due_runs.sql"), &look.arguments())?, 1)?;
+    let mut rows = statements::run(client, include_str!("../../queries/find_due_runs.sql"), &look.arguments())?;
+    let (mut executions, mut waiting) = (Vec::new(), Vec::new());
+    while rows.next().is_some() {
+        let list = if rows.get::<bool>(2)? == Some(true) { &mut waiting } else { &mut executions };
+        list.extend(rows.get::<i64>(1)?);
+    }
     let mut done = 0;
     for execution in executions {
         done += i32::from(due(client, execution, *now)?);
+    }
+    if !waiting.is_empty() {
+        let mut advance = Advance::new(client, *now, BTreeMap::new());
+        done += concurrency::look_again(&mut advance, waiting)?;
+        settle(&mut advance, None)?;
     }
     Ok(done)
 }

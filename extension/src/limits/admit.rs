@@ -1,6 +1,7 @@
 //! Letting tasks go that wait for a key of a limit: back into the queue, in their order.
 
 use crate::error::Error;
+use crate::limits::concurrency;
 use crate::limits::take::Rule;
 use crate::pg::clock::{after, at, seconds};
 use crate::pg::id;
@@ -22,15 +23,14 @@ const LATEST_CHECK: f64 = 60.0;
 pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
     let arguments = [tasks.into(), now.into()];
     let mut freed = statements::run(client, include_str!("../../queries/free_slots.sql"), &arguments)?;
-    let (mut keys, mut counts) = (Vec::new(), Vec::new());
+    let mut room = Vec::new();
     while freed.next().is_some() {
-        keys.extend(freed.get::<i64>(1)?);
-        counts.extend(freed.get::<i64>(2)?);
+        let number = |column| Ok::<_, Error>(freed.get::<i64>(column)?.unwrap_or_default());
+        room.push(Room { key: number(1)?, count: number(2)?, of_executions: freed.get::<bool>(3)? == Some(true) });
     }
-    let admitted = admit(client, now, keys.clone(), counts.clone())?;
-    let idle =
-        keys.into_iter().zip(counts).filter(|(key, count)| admitted.get(key).copied().unwrap_or_default() < *count);
-    let idle: Vec<i64> = idle.map(|(key, _)| key).collect();
+    let admitted = admit_all(client, now, &room)?;
+    let idle = room.iter().filter(|room| admitted.get(&room.key).copied().unwrap_or_default() < room.count);
+    let idle: Vec<i64> = idle.map(|room| room.key).collect();
     if !idle.is_empty() {
         statements::run(client, include_str!("../../queries/check_limit_keys.sql"), &[idle.into(), now.into()])?;
     }
@@ -52,15 +52,16 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
             id: rows.get::<i64>(1)?.unwrap_or_default(),
             count: if held_until.is_some() { 0 } else { room },
             opens_at: held_until.or_else(|| rule.opens_at(next_at)),
+            of_executions: rows.get::<bool>(10)? == Some(true),
             waiting_since: rows.get::<TimestampWithTimeZone>(4)?.unwrap_or(now),
         });
     }
     if keys.is_empty() {
         return Ok(0);
     }
-    let open = || keys.iter().filter(|key| key.count > 0);
-    let counts = open().map(|key| key.count as i64).collect();
-    admit(client, now, open().map(|key| key.id).collect(), counts)?;
+    let open = keys.iter().filter(|key| key.count > 0);
+    let room = |key: &DueKey| Room { key: key.id, count: key.count as i64, of_executions: key.of_executions };
+    admit_all(client, now, &open.map(room).collect::<Vec<_>>())?;
     let arguments = [
         keys.iter().map(|key| key.id).collect::<Vec<_>>().into(),
         keys.iter().map(|key| key.next_check(now)).collect::<Vec<_>>().into(),
@@ -84,6 +85,8 @@ struct DueKey {
     count: usize,
     /// When the next one may begin, if that is a question of time.
     opens_at: Option<TimestampWithTimeZone>,
+    /// Whether executions wait for it, not tasks.
+    of_executions: bool,
     waiting_since: TimestampWithTimeZone,
 }
 
@@ -99,6 +102,25 @@ impl DueKey {
         let waited = seconds(self.waiting_since, now);
         after(now, waited.clamp(SOONEST_CHECK, LATEST_CHECK))
     }
+}
+
+/// How many may begin of those that wait for a key.
+struct Room {
+    key: i64,
+    count: i64,
+    /// Whether executions wait for it, not tasks.
+    of_executions: bool,
+}
+
+/// Lets tasks and executions go that wait for keys. Returns how many these were, by key.
+fn admit_all(client: &SpiClient, now: TimestampWithTimeZone, room: &[Room]) -> Result<BTreeMap<i64, i64>, Error> {
+    let (runs, tasks): (Vec<&Room>, Vec<&Room>) = room.iter().partition(|room| room.of_executions);
+    let split = |rooms: Vec<&Room>| rooms.into_iter().map(|room| (room.key, room.count)).unzip();
+    let (keys, counts) = split(tasks);
+    let mut admitted = admit(client, now, keys, counts)?;
+    let (keys, counts) = split(runs);
+    admitted.extend(concurrency::admit(client, now, keys, counts)?);
+    Ok(admitted)
 }
 
 /// Puts so many tasks of each action that wait for each key back into the queue. Returns how many these were, by key.

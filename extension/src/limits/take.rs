@@ -121,6 +121,25 @@ pub fn put_back(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>)
     Ok(())
 }
 
+/// Gives slots to tasks that run already. Keys that somebody else has locked are left out.
+pub fn adopt(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, LimitKey)]) -> Result<(), Error> {
+    let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
+    tasks.iter().for_each(|(_, limit)| *wanted.entry(limit).or_default() += 1);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut keys = load(client, now, &wanted)?;
+    create(client, &mut keys)?;
+    lock(client, &mut keys, |_| true)?;
+    let locked = |limit| keys.get(limit).filter(|key| key.is_locked).and_then(|key| key.id);
+    let (ids, tasks): (Vec<i64>, Vec<i64>) =
+        tasks.iter().filter_map(|(task, limit)| Some((locked(limit)?, *task))).unzip();
+    if !ids.is_empty() {
+        statements::run(client, include_str!("../../queries/adopt_tasks.sql"), &[ids.into(), tasks.into()])?;
+    }
+    Ok(())
+}
+
 /// One key of a limit, as a call has found it.
 struct Key {
     name: LimitKey,

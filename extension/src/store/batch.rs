@@ -2,6 +2,7 @@
 
 use super::{TaskRows, Written};
 use crate::engine::run::Run;
+use crate::limits::concurrency::Wait;
 use crate::pg::jsonb::Jsonb;
 use conductor::engine::branches::NewEntry;
 use conductor::engine::cause::Cause;
@@ -190,6 +191,12 @@ pub struct Batch {
     pub(super) fair_keys: Vec<(i64, String)>,
     /// The attributes that definitions give executions that start, by execution.
     attributes: BTreeMap<i64, Jsonb>,
+    /// Executions that wait to begin.
+    pub(super) waits: Vec<Wait>,
+    /// Executions under concurrency that had ended and now go on.
+    pub(super) entering_again: Vec<i64>,
+    /// Executions under concurrency that stop or end.
+    pub(super) leaving: Vec<i64>,
     /// Executions that end with this batch.
     pub(super) ends: BTreeSet<i64>,
     pub(super) written: Written,
@@ -219,6 +226,11 @@ impl Batch {
     /// Takes the attributes that its definition gives an execution that starts.
     pub fn take_attributes(&mut self, run: i64) -> Option<Jsonb> {
         self.attributes.remove(&run)
+    }
+
+    /// Records that an execution waits to begin.
+    pub fn wait_to_begin(&mut self, wait: Wait) {
+        self.waits.push(wait);
     }
 
     /// Adds the conductor's decisions for one execution.
@@ -274,6 +286,11 @@ impl Batch {
         }
         if changes.end.is_some() && run.depth > 0 {
             self.written.ended.push(run.id);
+        }
+        if run.graph.concurrency.is_some() {
+            self.entering_again.extend((changes.rerun || changes.reopened).then_some(run.id));
+            let stops = execution.status != Status::Running && execution.status != run.before.status;
+            self.leaving.extend((stops || changes.end.is_some()).then_some(run.id));
         }
         self.take_run(run, execution, &changes);
         let mut scheduled = changes.scheduled.into_iter().map(|task| fresh(run, paused, task));

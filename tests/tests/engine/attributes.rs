@@ -30,7 +30,7 @@ async fn an_execution_has_the_attributes_of_its_definition_overridden_by_those_g
             attributes: Some(json!({"kind": null, "tenant": "other", "more": {"deep": [1]}})),
             ..Default::default()
         };
-        let given = Engine::start(&db.pool, input).await.unwrap();
+        let given = Engine::start(&db.pool, input).await.unwrap().unwrap();
         assert_eq!(attributes(&mut session, given).await, json!({"tenant": "other", "more": {"deep": [1]}}));
         assert_eq!(Engine::status(&db.pool, given).await.unwrap().attributes.unwrap()["tenant"], "other");
         let input = StartManyInput {
@@ -39,7 +39,7 @@ async fn an_execution_has_the_attributes_of_its_definition_overridden_by_those_g
             attributes: Some(vec![None, Some(json!({"tenant": "second"}))]),
             ..Default::default()
         };
-        let many = Engine::start_many(&db.pool, input).await.unwrap();
+        let many: Vec<i64> = Engine::start_many(&db.pool, input).await.unwrap().into_iter().flatten().collect();
         assert_eq!(attributes(&mut session, many[0]).await["tenant"], "none");
         assert_eq!(attributes(&mut session, many[1]).await["tenant"], "second");
         let seen: Value = session

@@ -85,6 +85,40 @@ async fn an_end_starts_what_the_hook_says_once_per_end_and_in_the_same_transacti
     .await;
 }
 
+/// An execution has the attributes of the hook if it has at least these, wherever it has them from.
+#[tokio::test]
+async fn a_hook_asks_for_attributes() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.tidy", TIDY).await;
+        session.define(&format!("attributes: {{kind: order}}\n{ONE}")).await;
+        let attributes = Some(json!({"tenant": "acme", "kind": "order"}));
+        on_end(&mut session, HookInput { attributes, ..hook("tidy") }).await;
+        for (given, counts) in [
+            ("NULL", false),
+            (r#"'{"tenant": "other"}'"#, false),
+            (r#"'{"tenant": ["acme"]}'"#, false),
+            (r#"'{"tenant": "acme", "kind": "refund"}'"#, false),
+            (r#"'{"tenant": "acme", "more": 1}'"#, true),
+        ] {
+            let id: i64 = session.value(format!("SELECT workflow_start('demo.w', attributes => {given})")).await;
+            session.work("a", json!(null)).await;
+            let tidied: Vec<i64> = started(&mut session, "demo.tidy").await.into_iter().map(|(id, _)| id).collect();
+            assert_eq!(tidied.len(), usize::from(counts), "{given}");
+            assert_eq!(events(&mut session, id, "hook").await.len(), usize::from(counts), "{given}");
+        }
+        // Given later, they count as well.
+        let id = session.start().await;
+        session.run(format!(r#"SELECT workflow_set_attributes({id}, '{{"tenant": "acme"}}')"#)).await;
+        let [task] =
+            session.rows::<Task>("SELECT * FROM workflow_claim('w1', 10, '{demo.a}')").await.try_into().unwrap();
+        session.complete(&task, json!(null)).await;
+        assert_eq!(started(&mut session, "demo.tidy").await.len(), 2);
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn only_what_nobody_called_has_an_end_that_counts_and_a_cancel_is_one() {
     with_database(async |db| {

@@ -231,6 +231,26 @@ async fn tasks_begin_evenly_at_the_rate_and_after_a_rest_in_a_burst() {
     .await;
 }
 
+/// What a key says does not depend on how far back its rate reaches.
+#[tokio::test]
+async fn a_burst_of_a_hundred_thousand_years_can_be_looked_at() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        set(&mut session, "'mail', rate => 1, per => '31 days', burst => 1000000").await;
+        session.define("tasks:\n  - {name: send, action: demo.a, limit: mail}\n").await;
+        session.start().await;
+        assert_eq!(session.claim(10).await.len(), 1);
+        assert_eq!(keys(&mut session, "mail").await, [(String::new(), None, 0)]);
+        session.run("SELECT workflow_hold('mail', NULL, workflow.now() + interval '5 s')").await;
+        let waiting = session.start().await;
+        assert!(session.claim(10).await.is_empty());
+        session.run("DELETE FROM workflow.hold").await;
+        let why: String = session.value(format!("SELECT why FROM workflow_why({waiting})")).await;
+        assert!(why.starts_with("waits for limit mail: 1 may begin per 31 days, 0 of its action before it"), "{why}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn items_count_one_by_one_and_by_the_item() {
     with_database(async |db| {
@@ -523,6 +543,78 @@ async fn large_limits_grow_as_they_are_needed() {
         }
         assert_eq!(count, 1000);
         assert_eq!(keys(&mut session, "payments").await, [("big".into(), Some(1000), 100)]);
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+/// What runs already is counted, even if whoever claimed it had not committed when the limit was set.
+#[tokio::test]
+async fn what_ran_before_a_limit_was_set_is_counted() {
+    with_database(async |db| {
+        let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
+        set(&mut session, "'payments', rate => 1000, per => '1 s', burst => 1000").await;
+        session.define(BY_TENANT).await;
+        start_for(&mut session, "acme", 6).await;
+        let mut running = session.claim(2).await;
+        other.run("BEGIN").await;
+        running.extend(other.claim(1).await);
+        set(&mut session, "'payments', max_running => 3").await;
+        session.run("SELECT workflow_tick()").await;
+        other.run("COMMIT").await;
+        for second in 1..100_000 {
+            session.at(f64::from(second) / 10_000.0).await;
+            session.run("SELECT workflow_tick()").await;
+            if session.value::<bool>("SELECT count_from IS NULL FROM workflow.limit_rule").await {
+                break;
+            }
+        }
+        assert_eq!(keys(&mut session, "payments").await[0].1, Some(3));
+        assert!(session.claim(10).await.is_empty());
+        assert_sound(&mut session).await;
+        for task in &running {
+            session.complete(task, json!(null)).await;
+        }
+        assert_eq!(session.claim(10).await.len(), 3);
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_that_nobody_uses_are_removed() {
+    with_database(async |db| {
+        let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
+        set(&mut session, "'payments', max_running => 1").await;
+        session.define(BY_TENANT).await;
+        for tenant in ["gone", "running", "taken"] {
+            start_for(&mut session, tenant, 1).await;
+        }
+        let tasks = session.claim(10).await;
+        for task in &tasks {
+            if task.execution != tasks[1].execution {
+                session.complete(task, json!(null)).await;
+            }
+        }
+        for session in [&mut session, &mut other] {
+            session.at(7200.0).await;
+        }
+        session.run("UPDATE workflow.lease SET until = until + interval '1 day', expires_from = expires_from + interval '1 day'").await;
+        start_for(&mut session, "taken", 1).await;
+        other.run("BEGIN").await;
+        assert_eq!(other.claim(10).await.len(), 1);
+        let left = "SELECT count(*) FROM workflow.limit_key WHERE key <> ''";
+        for _ in 0..2000 {
+            session.run("SELECT workflow_tick()").await;
+            if session.value::<i64>(left).await == 2 {
+                break;
+            }
+        }
+        assert_eq!(session.value::<i64>(left).await, 2);
+        other.run("COMMIT").await;
+        assert_sound(&mut session).await;
+        start_for(&mut session, "gone", 2).await;
+        assert_eq!(session.claim(10).await.len(), 1);
         assert_sound(&mut session).await;
     })
     .await;

@@ -12,6 +12,7 @@ mod children;
 mod claim_locks;
 mod closing;
 mod compiled_again;
+mod concurrency;
 mod control;
 mod define;
 mod definition_test;

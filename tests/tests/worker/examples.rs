@@ -68,7 +68,7 @@ impl Drop for Process {
 
 async fn start(db: &Database, parameters: Value) -> i64 {
     let input = StartInput { r#ref: "deploy.rollout".into(), parameters, ..Default::default() };
-    Engine::start(&db.pool, input).await.unwrap()
+    Engine::start(&db.pool, input).await.unwrap().unwrap()
 }
 
 /// Rollouts, one of which must be retried, and then a worker that is stopped while it has tasks.
@@ -120,7 +120,7 @@ async fn holds_stops_and_drains(mut command: Command) {
         Engine::register_action(&db.pool, input).await.unwrap();
         Engine::define(&db.pool, LONG).await.unwrap();
         let input = StartInput { r#ref: "demo.long".into(), ..Default::default() };
-        let execution = Engine::start(&db.pool, input).await.unwrap();
+        let execution = Engine::start(&db.pool, input).await.unwrap().unwrap();
         command.env("WORKER_LEASE", "1.5");
         let worker = Process::start(command, db);
         until("both claims", async || (running(db).await == 2).then_some(())).await;

@@ -49,7 +49,7 @@ pub async fn define(db: &Database, source: &str) {
 pub async fn start(db: &Database, workflow: &str, count: i64) -> Vec<i64> {
     let parameters = (0..count).map(|_| json!({})).collect();
     let input = StartManyInput { r#ref: workflow.into(), parameters, ..Default::default() };
-    Engine::start_many(&db.pool, input).await.unwrap()
+    Engine::start_many(&db.pool, input).await.unwrap().into_iter().flatten().collect()
 }
 
 /// A pool for a worker, told from the test's own by its application name.

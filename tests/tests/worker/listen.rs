@@ -16,7 +16,7 @@ async fn a_worker_that_listens_need_not_look() {
         session.execute("SELECT workflow_tick()").await.unwrap();
         let mut start = async || {
             let input = StartInput { r#ref: "ci.single".into(), ..Default::default() };
-            Engine::start(&mut session, input).await.unwrap()
+            Engine::start(&mut session, input).await.unwrap().unwrap()
         };
         // It looks once, and then not again for as long as the test may take.
         let worker = worker(db, "ears").poll_interval(Duration::from_secs(3600));

@@ -24,7 +24,7 @@ async fn a_worker_runs_a_workflow_to_its_end() {
                 idempotency_key: Some(key.into()),
                 ..Default::default()
             };
-            Engine::start(&db.pool, input).await.unwrap()
+            Engine::start(&db.pool, input).await.unwrap().unwrap()
         };
         let execution = start(20, "a").await;
         assert_eq!(start(20, "a").await, execution, "the same key is the same execution");

@@ -211,8 +211,14 @@ impl<'a> Conductor<'a> {
             self.changes.variables = Some(vars);
         }
         if let Some(key) = &self.graph.fair_by {
-            match self.fair_key(key) {
+            match self.start_key("fair_by", key) {
                 Ok(key) => self.changes.fair_key = Some(key),
+                Err(cause) => self.fail(cause),
+            }
+        }
+        if let Some(concurrency) = &self.graph.concurrency {
+            match concurrency.key.as_ref().map(|key| self.start_key("concurrency.key", key)).transpose() {
+                Ok(key) => self.changes.concurrency_key = Some(key.unwrap_or_default()),
                 Err(cause) => self.fail(cause),
             }
         }

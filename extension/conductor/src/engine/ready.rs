@@ -193,11 +193,11 @@ impl Conductor<'_> {
         Ok(task)
     }
 
-    /// Returns the key by which the execution shares the queue.
-    pub(crate) fn fair_key(&self, key: &Rendering) -> Result<String, Cause> {
+    /// Returns a key that is rendered at the start, given the field of the workflow that it is.
+    pub(crate) fn start_key(&self, field: &str, key: &Rendering) -> Result<String, Cause> {
         let value = self.render(key, None, None, None);
-        let value = value.map_err(|error| Cause::evaluating("WF602", "fair_by", None, &error))?;
-        limit_key(&value).map_err(|problem| Cause::rule("WF602", None, format!("fair_by {problem}")))
+        let value = value.map_err(|error| Cause::evaluating("WF602", field, None, &error))?;
+        limit_key(&value).map_err(|problem| Cause::rule("WF602", None, format!("{field} {problem}")))
     }
 
     /// Returns the limits that a task is under, with their keys.

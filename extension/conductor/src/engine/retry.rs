@@ -17,6 +17,9 @@ impl Conductor<'_> {
     /// Returns how a task runs again; none: it does not. One whose result is still not right when it may not be repeated any
     /// more ends as failed, or as timed out.
     pub(crate) fn again(&self, reported: &Reported, outcome: &mut Outcome) -> Result<Option<Again>, Cause> {
+        if reported.end == TaskEnd::Skipped {
+            return Ok(None);
+        }
         if let Some(delay) = self.retry(reported, outcome)? {
             return Ok(Some(Again { delay, repeats: false, input: None }));
         }

@@ -92,6 +92,7 @@ pub fn settle(graph: &mut Graph) {
     let mut start = Needs::default();
     start.renderings(programs, graph.vars.iter().chain(&graph.attributes).map(|(_, value)| value));
     start.renderings(programs, &graph.fair_by);
+    start.renderings(programs, graph.concurrency.iter().filter_map(|concurrency| concurrency.key.as_ref()));
     let mut walk = Walk { graph, scheduling: &scheduling, finishing: &finishing, output: &output };
     for node in &graph.starts {
         walk.schedule(*node, &mut start, &mut BTreeSet::new());

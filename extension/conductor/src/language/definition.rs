@@ -71,10 +71,41 @@ pub struct Definition {
     /// The key by which its executions share the queue: text, or a template that reads the parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fair_by: Option<String>,
+    /// How many of its executions run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
     /// How long executions are kept after they have ended, by the status that they ended with. What is not named is for the
     /// server's settings to say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keep: BTreeMap<String, Keep>,
+}
+
+/// How many executions of a workflow run at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// The key that counts by itself: a value or a template that reads the parameters; null: all executions count together.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub key: serde_json::Value,
+    /// Maximum number of executions of a key that run at once.
+    pub max: u32,
+    /// What a start does that finds so many.
+    #[serde(default)]
+    pub when_full: WhenFull,
+}
+
+/// What a start does if as many executions run as may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// It waits for its turn.
+    #[default]
+    Wait,
+    /// It does not take place.
+    Skip,
+    /// It cancels the oldest, and waits until that has closed.
+    CancelOldest,
+    /// It is an error.
+    Fail,
 }
 
 /// How long executions are kept.

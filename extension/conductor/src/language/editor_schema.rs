@@ -4,11 +4,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::language::parse::limit::MAX_LIMITS;
+use crate::language::parse::limit::{MAX_CONCURRENCY, MAX_LIMITS};
 use crate::language::parse::name::{MAX_LIMIT_NAME, MAX_NAME, MAX_REF};
 use crate::language::parse::words::{
     BACKOFFS, FOREVER, ITEMS_REST, JOIN_REST, KEEP, ON_ITEM_FAILURE, POLICIES, RERUN_RULES, RETRY_EACH, UNDO_ON,
-    UNDO_ORDERS, WHEN_UNKNOWN, words,
+    UNDO_ORDERS, WHEN_FULL, WHEN_UNKNOWN, words,
 };
 
 /// One template and nothing else.
@@ -98,6 +98,15 @@ fn workflow() -> Value {
             "enum": words(UNDO_ORDERS), "default": "reverse", "description": "In which order tasks are undone.",
         },
         "fair_by": text("The key by which executions share the queue, such as a tenant."),
+        "concurrency": {
+            "type": "object", "additionalProperties": false, "required": ["max"],
+            "properties": {
+                "key": described(json!({"type": ["string", "number", "boolean"]}), "The key that counts by itself, such as a tenant; without it, all executions count together."),
+                "max": {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY, "description": "How many executions of a key run at once."},
+                "when_full": {"enum": words(WHEN_FULL), "default": "wait", "description": "What a start does that finds so many."},
+            },
+            "description": "How many executions run at once.",
+        },
         "keep": {
             "type": "object", "additionalProperties": false, "properties": keep(),
             "description": "Seconds after which executions that have ended are deleted, by status.",

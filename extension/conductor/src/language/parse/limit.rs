@@ -1,14 +1,17 @@
-//! The limits of a task.
+//! The limits of a task, and how many executions of a workflow run at once.
 
 use super::name::is_limit_name;
-use super::walk::Walk;
-use super::words::LIMIT;
-use crate::language::definition::LimitUse;
+use super::walk::{Range, Walk};
+use super::words::{CONCURRENCY, LIMIT, WHEN_FULL};
+use crate::language::definition::{Concurrency, LimitUse};
 use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
 /// Maximum number of limits that a task is under.
 pub const MAX_LIMITS: usize = 10;
+
+/// Maximum number of executions that `concurrency` lets run at once.
+pub const MAX_CONCURRENCY: u32 = 100_000;
 
 impl Walk<'_> {
     /// Reads one limit or a list of them: each a name, or a name and a key.
@@ -54,6 +57,20 @@ impl Walk<'_> {
         Some(LimitUse { name, key })
     }
 
+    /// Reads how many executions run at once.
+    pub(super) fn concurrency(&mut self, node: NodeId) -> Option<Concurrency> {
+        self.place("concurrency".to_owned(), node);
+        let fields = self.fields(node, "`concurrency`", CONCURRENCY)?;
+        let Some(max) = fields.get("max") else {
+            self.missing(node, "`concurrency`", "max");
+            return None;
+        };
+        let max = self.whole(max, "`concurrency.max`", Range::whole(1, MAX_CONCURRENCY))?;
+        let key = fields.get("key").and_then(|node| self.limit_key(node, "concurrency.key".to_owned()));
+        let when_full = fields.get("when_full").and_then(|node| self.word(node, "`concurrency.when_full`", WHEN_FULL));
+        Some(Concurrency { key: key.unwrap_or_default(), max: max as u32, when_full: when_full.unwrap_or_default() })
+    }
+
     fn limit_name(&mut self, node: NodeId) -> Option<String> {
         let name = self.text(node, "the name of a limit")?;
         if is_limit_name(&name) {
@@ -69,7 +86,7 @@ impl Walk<'_> {
         match self.source.content(node) {
             Content::Text(_) | Content::Number(_) | Content::Bool(_) => Some(self.value(node, path)),
             _ => {
-                self.wrong_type(node, "the key of a limit", "text, a number, a boolean or a template");
+                self.wrong_type(node, "a key", "text, a number, a boolean or a template");
                 None
             }
         }

@@ -1,7 +1,7 @@
 //! The keywords of the language.
 
 use crate::language::definition::{
-    Backoff, CancellationPolicy, OnItemFailure, RerunRule, Rest, RetryEach, UndoOn, UndoOrder, WhenUnknown,
+    Backoff, CancellationPolicy, OnItemFailure, RerunRule, Rest, RetryEach, UndoOn, UndoOrder, WhenFull, WhenUnknown,
 };
 
 /// Fields of a workflow.
@@ -27,6 +27,7 @@ pub const WORKFLOW: &[&str] = &[
     "undo_on",
     "undo_order",
     "fair_by",
+    "concurrency",
     "keep",
 ];
 
@@ -96,6 +97,15 @@ pub const UNDO_ON: &[(&str, UndoOn)] =
     &[("failed", UndoOn::Failed), ("timeout", UndoOn::Timeout), ("cancelled", UndoOn::Cancelled)];
 /// Values of `undo_order`.
 pub const UNDO_ORDERS: &[(&str, UndoOrder)] = &[("reverse", UndoOrder::Reverse), ("parallel", UndoOrder::Parallel)];
+/// Fields of `concurrency`.
+pub const CONCURRENCY: &[&str] = &["key", "max", "when_full"];
+/// Values of `when_full`.
+pub const WHEN_FULL: &[(&str, WhenFull)] = &[
+    ("wait", WhenFull::Wait),
+    ("skip", WhenFull::Skip),
+    ("cancel_oldest", WhenFull::CancelOldest),
+    ("fail", WhenFull::Fail),
+];
 /// Values of `when_unknown`.
 pub const WHEN_UNKNOWN: &[(&str, WhenUnknown)] = &[("undo", WhenUnknown::Undo), ("skip", WhenUnknown::Skip)];
 /// Values of `backoff`.

@@ -61,6 +61,7 @@ impl Walk<'_> {
                 .and_then(|node| self.word(node, "`undo_order`", UNDO_ORDERS))
                 .unwrap_or_default(),
             fair_by: get("fair_by").and_then(|node| self.text(node, "`fair_by`")),
+            concurrency: get("concurrency").and_then(|node| self.concurrency(node)),
             keep: get("keep").map(|node| self.keep(node)).unwrap_or_default(),
         })
     }

@@ -67,6 +67,10 @@ pub fn visit<'d>(definition: &'d Definition, visit: &mut dyn FnMut(Site<'d>)) {
         let value = SiteValue::Text(key);
         visit(Site { path: "fair_by".to_owned(), value, task: None, phase: Phase::Start, set: Vec::new() });
     }
+    if let Some(concurrency) = definition.concurrency.as_ref().filter(|concurrency| !concurrency.key.is_null()) {
+        let (path, value) = ("concurrency.key".to_owned(), SiteValue::Any(&concurrency.key));
+        visit(Site { path, value, task: None, phase: Phase::Start, set: Vec::new() });
+    }
     for (i, attribute) in definition.attributes.iter().enumerate() {
         let (path, value) = (format!("attributes[{i}].value"), SiteValue::Any(&attribute.value));
         visit(Site { path, value, task: None, phase: Phase::Start, set: vec![&definition.vars] });

@@ -1,0 +1,8 @@
+-- Reads the limits and keys by which executions count among those that may run at once; those without are left out. Whether they
+-- cancel the oldest is the last column.
+SELECT w.id, '@' || f.ref, w.concurrency_key, v.definition #>> '{concurrency,when_full}' = 'cancel_oldest'
+FROM pg_catalog.unnest($1::bigint[]) AS d(id)
+JOIN workflow.workflow_execution w ON w.part = (d.id >> 48)::int AND w.id = d.id
+JOIN workflow.workflow_definition f ON f.id = w.workflow_def
+JOIN workflow.workflow_definition_version v ON v.id = w.version
+WHERE w.concurrency_key IS NOT NULL

@@ -1,0 +1,207 @@
+//! How many executions of a workflow run at once, as `concurrency` in its definition says.
+//!
+//! An execution takes a slot of the limit `@<ref>` like a task does ([`take`]): its negative id stands in it from the start to the end.
+//! One that finds none waits at the key, with its first tasks due at infinity, until whoever frees a slot, or looks at the key, lets it
+//! begin. Nobody waits for a lock: a key that somebody else has locked is looked at again by a tick, when the execution is due.
+
+use crate::engine::advance::Advance;
+use crate::engine::{control, sub_workflows};
+use crate::error::Error;
+use crate::limits::take::{LimitKey, take};
+use crate::pg::clock::after;
+use crate::pg::id;
+use crate::pg::rows::numbers;
+use crate::pg::statements;
+use crate::queue::hints;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::spi::SpiClient;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Seconds until a tick looks again at what somebody else had locked.
+const LOOK_AGAIN: f64 = 1.0;
+
+/// Returns the name of the limit that counts the executions of a workflow.
+pub fn limit_name(reference: &str) -> String {
+    format!("@{reference}")
+}
+
+/// An execution that waits to begin.
+pub struct Wait {
+    /// The execution.
+    pub run: i64,
+    /// The key at which it waits; none: somebody has to look at `look_at`.
+    pub key: Option<i64>,
+    /// When a tick has to look.
+    pub look_at: TimestampWithTimeZone,
+    /// Its place among those that wait.
+    pub place: TimestampWithTimeZone,
+}
+
+impl Wait {
+    /// Returns the wait of an execution for a time.
+    pub fn until(run: i64, time: TimestampWithTimeZone) -> Wait {
+        Wait { run, key: None, look_at: time, place: time }
+    }
+}
+
+/// Takes slots for executions. Returns those that have to wait.
+pub fn enter(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    entrants: &[(i64, LimitKey)],
+) -> Result<BTreeMap<i64, Wait>, Error> {
+    let mut waits = BTreeMap::new();
+    if entrants.is_empty() {
+        return Ok(waits);
+    }
+    let wanted: Vec<(i64, Vec<LimitKey>)> = entrants.iter().map(|(run, limit)| (-run, vec![limit.clone()])).collect();
+    let begun = take(client, now, &wanted)?;
+    for (run, limit) in entrants {
+        if begun.waiting.contains(&-run) || begun.busy.contains(&-run) {
+            let key = begun.full.get(limit).copied().filter(|_| begun.waiting.contains(&-run));
+            waits.insert(*run, Wait { run: *run, key, look_at: after(now, LOOK_AGAIN), place: now });
+        }
+    }
+    Ok(waits)
+}
+
+/// Takes slots for executions that had ended, and now go on. Returns those that have to wait.
+pub fn enter_again(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<Vec<Wait>, Error> {
+    let entrants: Vec<_> = load(client, runs)?.into_iter().map(|entrant| (entrant.run, entrant.limit)).collect();
+    Ok(enter(client, now, &entrants)?.into_values().collect())
+}
+
+/// Returns the keys by which the callers of executions count among those of a workflow, by caller: what they call has their slot.
+pub fn keys_above(
+    client: &SpiClient,
+    callers: Vec<i64>,
+    reference: &str,
+) -> Result<BTreeMap<i64, BTreeSet<String>>, Error> {
+    let mut above: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+    if callers.is_empty() {
+        return Ok(above);
+    }
+    let arguments = [callers.into(), reference.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/list_concurrency_above.sql"), &arguments)?;
+    while rows.next().is_some() {
+        above.entry(rows.get::<i64>(1)?.unwrap_or_default()).or_default().extend(rows.get::<String>(2)?);
+    }
+    Ok(above)
+}
+
+/// Notes that executions wait.
+pub fn note(client: &SpiClient, now: TimestampWithTimeZone, waits: &[Wait]) -> Result<(), Error> {
+    let arguments = [
+        waits.iter().map(|wait| wait.run).collect::<Vec<_>>().into(),
+        waits.iter().map(|wait| wait.key).collect::<Vec<_>>().into(),
+        waits.iter().map(|wait| wait.look_at).collect::<Vec<_>>().into(),
+        waits.iter().map(|wait| wait.place).collect::<Vec<_>>().into(),
+        now.into(),
+    ];
+    statements::run(client, include_str!("../../queries/wait_to_begin.sql"), &arguments)?;
+    Ok(())
+}
+
+/// Lets the executions go that wait first for keys, so many for each. Returns how many have begun, by key.
+pub fn admit(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    keys: Vec<i64>,
+    counts: Vec<i64>,
+) -> Result<BTreeMap<i64, i64>, Error> {
+    let mut admitted = BTreeMap::new();
+    if keys.is_empty() {
+        return Ok(admitted);
+    }
+    let arguments = [keys.into(), counts.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/list_waiting_executions.sql"), &arguments)?;
+    let (mut entrants, mut key_of) = (Vec::new(), BTreeMap::new());
+    while rows.next().is_some() {
+        let run = rows.get::<i64>(1)?.unwrap_or_default();
+        let text = |column| Ok::<_, Error>(rows.get::<String>(column)?.unwrap_or_default());
+        entrants.push((run, (text(2)?, text(3)?)));
+        key_of.insert(run, rows.get::<i64>(4)?.unwrap_or_default());
+    }
+    let waits = enter(client, now, &entrants)?;
+    key_of.retain(|run, _| !waits.contains_key(run));
+    for key in key_of.values() {
+        *admitted.entry(*key).or_default() += 1;
+    }
+    begin(client, now, key_of.into_keys().collect())?;
+    Ok(admitted)
+}
+
+/// Lets executions begin that have waited.
+fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<(), Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let arguments = [runs.into(), now.into()];
+    let mut tasks = statements::run(client, include_str!("../../queries/begin_executions.sql"), &arguments)?;
+    while tasks.next().is_some() {
+        if let (Some(task), Some(action)) = (tasks.get::<i64>(1)?, tasks.get::<String>(2)?) {
+            hints::note(id::part(task), &action);
+        }
+    }
+    Ok(())
+}
+
+/// Looks again whether executions, which are locked and wait, may begin. Returns how many have.
+pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
+    let entrants = load(advance.client, runs.clone())?;
+    let limits: Vec<_> = entrants.iter().map(|entrant| (entrant.run, entrant.limit.clone())).collect();
+    let waits = enter(advance.client, advance.now, &limits)?;
+    for entrant in entrants.into_iter().filter(|entrant| entrant.displaces && waits.contains_key(&entrant.run)) {
+        advance.crowded.insert(entrant.limit, entrant.run);
+    }
+    let begun: Vec<i64> = runs.into_iter().filter(|run| !waits.contains_key(run)).collect();
+    let count = begun.len() as i32;
+    begin(advance.client, advance.now, begun)?;
+    note(advance.client, advance.now, &waits.into_values().collect::<Vec<_>>())?;
+    Ok(count)
+}
+
+/// Cancels the oldest executions under limits that have too many, each because of an execution that waits. What somebody else has
+/// locked is left to the tick that looks at that execution again.
+pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Result<(), Error> {
+    for ((name, key), run) in crowded {
+        let arguments = [name.as_str().into(), key.as_str().into()];
+        let sql = include_str!("../../queries/find_displaced.sql");
+        let oldest = numbers(statements::run(advance.client, sql, &arguments)?, 1)?;
+        let locked =
+            statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[oldest.clone().into()])?;
+        let locked = numbers(locked, 1)?;
+        if locked.len() < oldest.len() {
+            let arguments = [vec![run].into(), after(advance.now, LOOK_AGAIN).into()];
+            statements::run(advance.client, include_str!("../../queries/postpone_runs.sql"), &arguments)?;
+        }
+        let reason = format!("execution {run} has taken its place");
+        for execution in &locked {
+            control::log(advance.client, *execution, "cancel", Some(&reason), None, Vec::new(), advance.now)?;
+        }
+        sub_workflows::cancel(advance, locked, false)?;
+    }
+    Ok(())
+}
+
+/// An execution under concurrency.
+struct Entrant {
+    run: i64,
+    limit: LimitKey,
+    /// Whether it cancels the oldest if there are too many.
+    displaces: bool,
+}
+
+fn load(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Entrant>, Error> {
+    let mut entrants = Vec::new();
+    let mut rows = statements::run(client, include_str!("../../queries/load_concurrency_keys.sql"), &[runs.into()])?;
+    while rows.next().is_some() {
+        let text = |column| Ok::<_, Error>(rows.get::<String>(column)?.unwrap_or_default());
+        entrants.push(Entrant {
+            run: rows.get::<i64>(1)?.unwrap_or_default(),
+            limit: (text(2)?, text(3)?),
+            displaces: rows.get::<bool>(4)? == Some(true),
+        });
+    }
+    Ok(entrants)
+}
