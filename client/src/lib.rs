@@ -36,11 +36,12 @@ pub mod repository;
 pub mod worker;
 
 pub use engine::{
-    ActionSummary, Answer, Archive, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation, ClaimDetail,
-    ClaimInput, ClaimedTask, Engine, ExecutionCount, ExecutionFilter, ExecutionKey, ExecutionSummary, Finding,
-    FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused,
-    RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput, SignalState, StartInput,
-    StartManyInput, TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus, WorkflowSummary,
+    ActionSummary, Answer, Archive, Arriving, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation,
+    ClaimDetail, ClaimInput, ClaimedTask, Engine, ExecutionCount, ExecutionFilter, ExecutionKey, ExecutionSummary,
+    Finding, FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, PartPlace,
+    QueueSummary, Reason, Refused, RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput,
+    SignalState, StartInput, StartManyInput, TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary,
+    WorkflowStatus, WorkflowSummary,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};
