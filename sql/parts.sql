@@ -113,7 +113,10 @@ CREATE FUNCTION pg_catalog.workflow_find_part(part int) RETURNS TABLE (status te
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-  PERFORM workflow.require('part', part), workflow.check_parts(ARRAY[part]);
+  PERFORM workflow.require('part', part);
+  IF part NOT BETWEEN 0 AND 1023 THEN
+    PERFORM workflow.raise_error('WF613', 'part is out of range', format('part is %s', part), 'use 0 to 1023');
+  END IF;
   RETURN QUERY SELECT coalesce(f.status, 'here'), f.server
     FROM (SELECT) AS one LEFT JOIN workflow.foreign_part AS f ON f.part = part;
 END $$;
