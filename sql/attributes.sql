@@ -17,6 +17,7 @@ DECLARE
 BEGIN
   PERFORM workflow.require('execution_id', execution_id), workflow.require('attributes', attributes);
   PERFORM workflow.check_attributes(attributes);
+  PERFORM workflow.require_part(home);
   SELECT w.attributes INTO before FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = execution_id FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL,

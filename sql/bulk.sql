@@ -31,6 +31,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1000 SET search_path = pg_catalog
 DECLARE
   locked bigint[];
   one record;
+  foreign_parts int[] := workflow.foreign_parts();
 BEGIN
   SELECT array_agg(l.id) INTO locked
   FROM (SELECT w.id FROM workflow.workflow_execution AS w
@@ -38,6 +39,7 @@ BEGIN
         ORDER BY w.part, w.depth, w.id FOR UPDATE SKIP LOCKED) AS l;
   FOR one IN
     SELECT g.id, CASE
+        WHEN (g.id >> 48)::int = ANY (foreign_parts) THEN format('WF622: part %s is not on this server', g.id >> 48)
         WHEN e.id IS NULL THEN format('WF616: there is no execution %s', g.id)
         WHEN NOT workflow.is_end(e.status) THEN format('WF611: execution %s has not ended', g.id)
         WHEN e.parent IS NOT NULL THEN format('WF611: execution %s is called by execution %s: prune that one', g.id, e.parent)

@@ -1,16 +1,18 @@
 -- Finding and controlling executions by the idempotency key that they were started with, instead of by id. A key is unique for a
 -- workflow in a part.
 
-CREATE FUNCTION pg_catalog.workflow_find_by_key(ref text, idempotency_key text, part int DEFAULT 0) RETURNS bigint
+CREATE FUNCTION pg_catalog.workflow_find_by_key(ref text, idempotency_key text, part int DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  home int := coalesce(part, workflow.default_part(idempotency_key));
 BEGIN
-  PERFORM workflow.require('ref', ref), workflow.require('idempotency_key', idempotency_key), workflow.require('part', part);
+  PERFORM workflow.require('ref', ref), workflow.require('idempotency_key', idempotency_key), workflow.require_part(home);
   RETURN (SELECT e.id FROM workflow.execution AS e
-          WHERE e.part = workflow_find_by_key.part AND e.action_ref = workflow_find_by_key.ref
+          WHERE e.part = home AND e.action_ref = workflow_find_by_key.ref
             AND e.idempotency_key = workflow_find_by_key.idempotency_key);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_by_key(text, text, int) IS
-  'Returns the execution of a workflow that was started with an idempotency key in a part; null: there is none. Error: WF613 for null.';
+  'Returns the execution of a workflow that was started with an idempotency key in a part; null: there is none. part null: the one that such a start without a part is in. Errors: WF613 for null, WF622 if the part is not this server''s.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_by_key(text, text, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_key(ref text, idempotency_key text, part int) RETURNS bigint
@@ -20,7 +22,7 @@ DECLARE
 BEGIN
   IF found IS NULL THEN
     PERFORM workflow.raise_error('WF616', format('there is no execution of %s with this idempotency key', left(ref, 200)),
-      format('idempotency_key is %s, part is %s', left(idempotency_key, 200), part), 'check the workflow, the key and the part that it was started with');
+      format('idempotency_key is %s, part is %s', left(idempotency_key, 200), coalesce(part, workflow.default_part(idempotency_key))), 'check the workflow, the key and the part that it was started with');
   END IF;
   RETURN found;
 END $$;
@@ -29,7 +31,7 @@ COMMENT ON FUNCTION workflow.require_key(text, text, int) IS
 REVOKE ALL ON FUNCTION workflow.require_key(text, text, int) FROM PUBLIC;
 
 -- idempotency_key is both an argument and a column.
-CREATE FUNCTION pg_catalog.workflow_status_by_key(ref text, INOUT idempotency_key text, part int DEFAULT 0, OUT execution bigint,
+CREATE FUNCTION pg_catalog.workflow_status_by_key(ref text, INOUT idempotency_key text, part int DEFAULT NULL, OUT execution bigint,
   OUT workflow_ref text, OUT status workflow.execution_status, OUT ended boolean, OUT paused boolean, OUT pause_reason text,
   OUT current_tasks text[], OUT completed_tasks text[], OUT failed_tasks text[], OUT skipped_tasks text[], OUT closing_tasks text[],
   OUT undo text, OUT parameters jsonb, OUT variables jsonb, OUT output jsonb, OUT error_message text, OUT errors jsonb,
@@ -47,7 +49,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_status_by_key(text, text, int) IS
   'Returns one row with the state, as workflow_status does, of the execution of a workflow that was started with an idempotency key in a part. Errors: WF613 for a null ref, idempotency_key or part; WF616 if no execution has that key.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status_by_key(text, text, int) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_pause_by_key(ref text, idempotency_key text, reason text DEFAULT NULL, part int DEFAULT 0) RETURNS workflow.execution_status
+CREATE FUNCTION pg_catalog.workflow_pause_by_key(ref text, idempotency_key text, reason text DEFAULT NULL, part int DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN pg_catalog.workflow_pause(workflow.require_key(ref, idempotency_key, part), reason);
@@ -56,7 +58,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_pause_by_key(text, text, text, int) IS
   'Pauses, like workflow_pause, the execution of a workflow that was started with an idempotency key in a part. Errors: as workflow_pause; WF613 also for a null ref, idempotency_key or part; WF616 if no execution has that key.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_pause_by_key(text, text, text, int) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_resume_by_key(ref text, idempotency_key text, reason text DEFAULT NULL, part int DEFAULT 0) RETURNS workflow.execution_status
+CREATE FUNCTION pg_catalog.workflow_resume_by_key(ref text, idempotency_key text, reason text DEFAULT NULL, part int DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN pg_catalog.workflow_resume(workflow.require_key(ref, idempotency_key, part), reason);
@@ -65,7 +67,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_resume_by_key(text, text, text, int) IS
   'Resumes, like workflow_resume, the execution of a workflow that was started with an idempotency key in a part. Errors: as workflow_resume; WF613 also for a null ref, idempotency_key or part; WF616 if no execution has that key.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume_by_key(text, text, text, int) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_cancel_by_key(ref text, idempotency_key text, reason text DEFAULT NULL, force boolean DEFAULT false, part int DEFAULT 0) RETURNS workflow.execution_status
+CREATE FUNCTION pg_catalog.workflow_cancel_by_key(ref text, idempotency_key text, reason text DEFAULT NULL, force boolean DEFAULT false, part int DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN pg_catalog.workflow_cancel(workflow.require_key(ref, idempotency_key, part), reason, force);
@@ -74,7 +76,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_cancel_by_key(text, text, text, boolean,
   'Cancels, like workflow_cancel, the execution of a workflow that was started with an idempotency key in a part. Errors: as workflow_cancel; WF613 also for a null ref, idempotency_key or part; WF616 if no execution has that key.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_cancel_by_key(text, text, text, boolean, int) FROM PUBLIC;
 
-CREATE FUNCTION pg_catalog.workflow_rerun_by_key(ref text, idempotency_key text, tasks text[] DEFAULT NULL, reset_items boolean DEFAULT false, routes int[] DEFAULT NULL, reason text DEFAULT NULL, part int DEFAULT 0) RETURNS workflow.execution_status
+CREATE FUNCTION pg_catalog.workflow_rerun_by_key(ref text, idempotency_key text, tasks text[] DEFAULT NULL, reset_items boolean DEFAULT false, routes int[] DEFAULT NULL, reason text DEFAULT NULL, part int DEFAULT NULL) RETURNS workflow.execution_status
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN pg_catalog.workflow_rerun(workflow.require_key(ref, idempotency_key, part), tasks, reset_items, routes, reason);

@@ -33,6 +33,7 @@ DECLARE
   give_up timestamptz := clock_timestamp() + interval '10 seconds';
 BEGIN
   PERFORM workflow.require('execution_id', execution_id);
+  PERFORM workflow.require_part(home);
   SELECT e.parent INTO caller FROM workflow.execution AS e WHERE e.part = home AND e.id = execution_id;
   IF NOT FOUND THEN
     PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL, 'pass the id that workflow_start returned');

@@ -71,6 +71,7 @@ BEGIN
     PERFORM workflow.raise_error('WF613', 'part differs from the parent''s', format('part is %s, the parent''s is %s', part, home),
       'omit part: all executions of a tree share one');
   END IF;
+  PERFORM workflow.require_part(home);
   RETURN home;
 END $$;
 COMMENT ON FUNCTION workflow.settle_part(int, bigint) IS
@@ -112,6 +113,7 @@ DECLARE
   execution workflow.execution;
 BEGIN
   PERFORM workflow.require('id', id);
+  PERFORM workflow.require_part(home);
   IF workflow.check_patch(patch, 'workflow.execution', '{config,enforcement,executor,status,result}') THEN
     IF workflow.owns_execution(id) THEN
       PERFORM workflow.raise_owned('execution', id, 'workflow_complete or workflow_fail for its tasks, workflow_pause, workflow_resume, workflow_cancel or workflow_rerun for the execution');
@@ -145,6 +147,7 @@ DECLARE
   owned bigint;
 BEGIN
   PERFORM workflow.require('id', id);
+  PERFORM workflow.require_part(home);
   -- Deleted with it: its tree, and the tasks whose work is done by an execution of the tree. The engine may own none of them.
   WITH RECURSIVE tree (id) AS (
     SELECT e.id FROM workflow.execution AS e WHERE e.part = home AND e.id = id

@@ -27,7 +27,7 @@ BEGIN
     WHEN function_name IN ('check_outcomes', 'flaw_of', 'interval_of', 'read_outcomes', 'write_answers') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
     WHEN function_name IN ('workflow_status', 'workflow_status_by_key', 'workflow_search', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
-      'workflow_check', 'workflow_validate', 'workflow_test') THEN 'reader'
+      'workflow_check', 'workflow_validate', 'workflow_test', 'workflow_part') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_set_attributes', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
       'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_pause_by_key', 'workflow_resume_by_key',
       'workflow_cancel_by_key', 'workflow_rerun_by_key', 'workflow_extend_wait', 'workflow_prune', 'workflow_erase', 'workflow_apply', 'workflow_stop_bulk_job',
@@ -38,7 +38,7 @@ BEGIN
     WHEN function_name IN ('workflow_define', 'workflow_register_action', 'workflow_link_action', 'workflow_on_end', 'workflow_remove_hook') THEN 'author'
     -- Helpers in schema workflow. API functions that run with the caller's privileges need them; they compute, read and raise
     -- errors, and write nothing.
-    WHEN function_name IN ('search', 'half_open', 'require_key', 'now', 'page_size', 'require', 'require_run', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
+    WHEN function_name IN ('search', 'half_open', 'require_key', 'now', 'page_size', 'require', 'require_run', 'require_part', 'foreign_parts', 'default_part', 'make_id', 'raise_error', 'raise_lost', 'raise_missing', 'check_wait',
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'recent_executions', 'count_executions', 'overdue_rows', 'diagram', 'gantt',
       'say_closed', 'say_hold', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_waiting', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
@@ -46,7 +46,7 @@ BEGIN
     -- check the role that calls them.
     WHEN function_name IN ('lock_executions', 'control_locked', 'rerun_locked', 'prune_each', 'do_each', 'answer_each', 'bulk_step', 'search_by',
       'check_keys', 'check_apply', 'add_bulk_job', 'turn_bulk_job', 'try_lock_family') THEN 'operator'
-    WHEN function_name IN ('make_id', 'add_errors', 'author_of', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
+    WHEN function_name IN ('add_errors', 'author_of', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
       'run_hooks', 'start_by_hook', 'archive_executions', 'delete_executions') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'plan_retention', 'plan_concurrency', 'store_definition', 'upsert_pack') THEN 'author'
@@ -83,9 +83,9 @@ BEGIN
   UNION ALL
   SELECT 'SELECT', format('TABLE %s', r.oid::regclass) FROM relation r WHERE r.relkind IN ('r', 'v') AND 'reader' = ANY (contained)
   UNION ALL
-  -- Only the owner writes bulk_job: its steps become the role that is stored there.
+  -- Only the owner writes bulk_job, because its steps become the role that is stored there, and foreign_part.
   SELECT 'INSERT, UPDATE, DELETE', format('TABLE %s', r.oid::regclass) FROM relation r
-  WHERE r.relkind = 'r' AND r.oid <> 'workflow.bulk_job'::regclass AND ('author' = ANY (contained) OR 'operator' = ANY (contained) AND r.has_part)
+  WHERE r.relkind = 'r' AND r.oid <> ALL ('{workflow.bulk_job, workflow.foreign_part}'::regclass[]) AND ('author' = ANY (contained) OR 'operator' = ANY (contained) AND r.has_part)
   UNION ALL
   SELECT 'USAGE', format('SEQUENCE %s', r.oid::regclass) FROM relation r WHERE r.relkind = 'S' AND 'operator' = ANY (contained);
 END $$;

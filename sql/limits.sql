@@ -246,7 +246,9 @@ BEGIN
   VALUES (target, coalesce(name, ''), coalesce(key, ''), until, left(reason, 500), current_user, moment, moment)
   RETURNING hold.id INTO made;
   IF target = 'workflow' THEN
-    INSERT INTO workflow.limit_key (limit_name, key) VALUES ('@workflow', name) ON CONFLICT ON CONSTRAINT limit_key_limit_name_key DO NOTHING;
+    INSERT INTO workflow.limit_key (id, limit_name, key)
+    VALUES (workflow.make_id(0, nextval('workflow.limit_key_id_seq')), '@workflow', name)
+    ON CONFLICT ON CONSTRAINT limit_key_limit_name_key DO NOTHING;
   END IF;
   RETURN made;
 END $$;

@@ -26,6 +26,7 @@ DECLARE
   ended_by timestamptz;
   wanted workflow.execution_status[] := coalesce(statuses, '{completed,failed,cancelled,timeout,abandoned}');
   chosen bigint[];
+  foreign_parts int[] := workflow.foreign_parts();
 BEGIN
   PERFORM workflow.check_prune(older_than, statuses);
   PERFORM workflow.page_size(max_rows);
@@ -37,7 +38,7 @@ BEGIN
           SELECT w.execution FROM workflow.workflow_execution w
           JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
           WHERE w.workflow_def = d.id AND w.created <= ended_by AND e.status = ANY (wanted) AND e.updated <= ended_by
-            AND e.parent IS NULL
+            AND e.parent IS NULL AND w.part <> ALL (foreign_parts)
             AND NOT EXISTS (SELECT FROM workflow.execution child
                             WHERE child.part = e.part AND child.parent = e.id AND NOT workflow.is_end(child.status))
           ORDER BY w.created, w.id LIMIT max_rows FOR UPDATE OF w SKIP LOCKED) AS old

@@ -43,13 +43,14 @@ COMMENT ON FUNCTION workflow.check_schedule(text, text, interval) IS
 REVOKE ALL ON FUNCTION workflow.check_schedule(text, text, interval) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_schedule(name text, cron text, ref text, parameters jsonb DEFAULT '{}', time_zone text DEFAULT 'UTC',
-  missed text DEFAULT 'once', grace interval DEFAULT '5 minutes', overlap boolean DEFAULT true, priority int DEFAULT 0, part int DEFAULT 0)
+  missed text DEFAULT 'once', grace interval DEFAULT '5 minutes', overlap boolean DEFAULT true, priority int DEFAULT 0, part int DEFAULT NULL)
 RETURNS SETOF workflow.schedule
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   now timestamptz := workflow.now();
   first timestamptz;
+  home int := coalesce(workflow_schedule.part, workflow.default_part(workflow_schedule.name));
 BEGIN
   PERFORM workflow.check_schedule(workflow_schedule.name, workflow_schedule.missed, workflow_schedule.grace);
   PERFORM workflow.require('cron', workflow_schedule.cron);
@@ -57,7 +58,8 @@ BEGIN
   PERFORM workflow.require('time_zone', workflow_schedule.time_zone);
   PERFORM workflow.require('overlap', workflow_schedule.overlap);
   PERFORM workflow.check_key('cron', workflow_schedule.cron);
-  PERFORM workflow.check_start(workflow_schedule.ref, workflow_schedule.priority, workflow_schedule.part);
+  PERFORM workflow.check_start(workflow_schedule.ref, workflow_schedule.priority, home);
+  PERFORM workflow.require_part(s.part) FROM workflow.schedule AS s WHERE s.name = workflow_schedule.name;
   first := workflow.next_due(workflow_schedule.cron, workflow_schedule.time_zone, now);
   IF first IS NULL THEN
     PERFORM workflow.raise_error('WF613', 'the cron expression never fires', format('cron is %s', quote_literal(workflow_schedule.cron)),
@@ -66,7 +68,7 @@ BEGIN
   PERFORM workflow.check_parameters(workflow_schedule.ref, workflow_schedule.parameters);
   INSERT INTO workflow.schedule AS s (name, cron, time_zone, workflow_ref, parameters, missed, grace, overlap, priority, part, next_at, created, updated)
   VALUES (workflow_schedule.name, workflow_schedule.cron, workflow_schedule.time_zone, workflow_schedule.ref, workflow_schedule.parameters,
-    workflow_schedule.missed, workflow_schedule.grace, workflow_schedule.overlap, workflow_schedule.priority, workflow_schedule.part, first, now, now)
+    workflow_schedule.missed, workflow_schedule.grace, workflow_schedule.overlap, workflow_schedule.priority, home, first, now, now)
   ON CONFLICT ON CONSTRAINT schedule_name_key DO UPDATE
   SET cron = excluded.cron, time_zone = excluded.time_zone, workflow_ref = excluded.workflow_ref, parameters = excluded.parameters,
       missed = excluded.missed, grace = excluded.grace, overlap = excluded.overlap, priority = excluded.priority, part = excluded.part,
@@ -81,13 +83,14 @@ BEGIN
   RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = workflow_schedule.name;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_schedule(text, text, text, jsonb, text, text, interval, boolean, int, int) IS
-  'Creates a schedule: starts a workflow, with these parameters, whenever a cron expression (minute, hour, day of month, month, day of week) matches the time in time_zone, an IANA time zone. If the name exists, the schedule is replaced, but a pause stays. missed: what happens to times that passed without a tick: skip (a start later than grace is dropped), once (one start for all of them), all (one start for each). overlap false: nothing is started while the previous execution is still running. priority and part are those of its executions. Returns the schedule''s row. Errors: WF601 the parameters are invalid; WF611 the workflow is disabled; WF613 an argument is null, malformed or out of range, the cron expression is invalid or never fires, the time zone is unknown; WF616 no such workflow; WF618 it is driven from outside.';
+  'Creates a schedule: starts a workflow, with these parameters, whenever a cron expression (minute, hour, day of month, month, day of week) matches the time in time_zone, an IANA time zone. If the name exists, the schedule is replaced, but a pause stays. missed: what happens to times that passed without a tick: skip (a start later than grace is dropped), once (one start for all of them), all (one start for each). overlap false: nothing is started while the previous execution is still running. priority and part are those of its executions; part null: by its name, among the first pg_workflow.default_parts. Returns the schedule''s row. Errors: WF601 the parameters are invalid; WF611 the workflow is disabled; WF613 an argument is null, malformed or out of range, the cron expression is invalid or never fires, the time zone is unknown; WF616 no such workflow; WF618 it is driven from outside; WF622 the part is not this server''s.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_schedule(text, text, text, jsonb, text, text, interval, boolean, int, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_unschedule(name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require('name', name);
+  PERFORM workflow.require_part(s.part) FROM workflow.schedule AS s WHERE s.name = workflow_unschedule.name;
   DELETE FROM workflow.schedule s WHERE s.name = workflow_unschedule.name;
   RETURN FOUND;
 END $$;
@@ -102,6 +105,7 @@ DECLARE
   now timestamptz := workflow.now();
 BEGIN
   PERFORM workflow.require('name', workflow_pause_schedule.name);
+  PERFORM workflow.require_part(s.part) FROM workflow.schedule AS s WHERE s.name = workflow_pause_schedule.name;
   UPDATE workflow.schedule s SET paused = true, updated = now, next_at = NULL
   WHERE s.name = workflow_pause_schedule.name AND NOT s.paused;
   RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = workflow_pause_schedule.name;
@@ -120,6 +124,7 @@ DECLARE
   now timestamptz := workflow.now();
 BEGIN
   PERFORM workflow.require('name', workflow_resume_schedule.name);
+  PERFORM workflow.require_part(s.part) FROM workflow.schedule AS s WHERE s.name = workflow_resume_schedule.name;
   UPDATE workflow.schedule s SET paused = false, updated = now, next_at = workflow.next_due(s.cron, s.time_zone, now)
   WHERE s.name = workflow_resume_schedule.name AND s.paused;
   RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = workflow_resume_schedule.name;

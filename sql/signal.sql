@@ -13,7 +13,7 @@ COMMENT ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text, jsonb)
 REVOKE ALL ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_signal_by_key(ref text, idempotency_key text, name text, payload jsonb DEFAULT NULL,
-  key text DEFAULT NULL, error jsonb DEFAULT NULL, part int DEFAULT 0) RETURNS text
+  key text DEFAULT NULL, error jsonb DEFAULT NULL, part int DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN workflow_signal(workflow.require_key(ref, idempotency_key, part), name, payload, key, error);
@@ -33,6 +33,7 @@ DECLARE
   extended int;
 BEGIN
   PERFORM workflow.require('signal', workflow_extend_wait.signal);
+  PERFORM workflow.require_part(run.part);
   -- Whoever ends the wait holds this lock.
   PERFORM FROM workflow.workflow_execution AS w WHERE w.part = run.part AND w.id = run.id FOR NO KEY UPDATE;
   WITH wait AS (

@@ -9,6 +9,7 @@ BEGIN
   SELECT w.* INTO run FROM workflow.workflow_execution w
   WHERE w.part = (execution_id >> 48)::int AND w.id = require_run.execution_id;
   IF run.id IS NULL THEN
+    PERFORM workflow.require_part((execution_id >> 48)::int);
     PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL,
       'pass the id that workflow_start returned');
   END IF;
@@ -415,11 +416,25 @@ BEGIN
     SELECT 'an id contains its part', 'workflow_task_execution', t.id, format('its part is %s', t.part)
     FROM workflow.workflow_task_execution t WHERE t.id >> 48 <> t.part
     UNION ALL
+    SELECT 'a part that another server has is not here', 'execution', e.id, format('its part is %s', e.part)
+    FROM workflow.execution e JOIN workflow.foreign_part f ON f.part = e.part AND f.status = 'elsewhere'
+    UNION ALL
+    SELECT 'an id of this server''s node is not ahead of its sequence', o.subject, o.id, format('the node is %s', o.id >> 40 & 255)
+    FROM (SELECT 'execution' AS subject, e.id, 'execution_id_seq' AS sequence FROM workflow.execution e
+          UNION ALL
+          SELECT 'workflow_task_execution', t.id, 'workflow_task_execution_id_seq' FROM workflow.workflow_task_execution t) AS o
+    JOIN (SELECT s.sequencename AS sequence, coalesce(s.last_value, 0) AS last_value FROM pg_sequences s
+          WHERE s.schemaname = 'workflow' AND has_sequence_privilege(format('workflow.%I', s.sequencename), 'USAGE, SELECT')) AS q
+      ON q.sequence = o.sequence
+    WHERE o.id >> 40 & 255 = (workflow.make_id(0, 0) >> 40) AND o.id & 1099511627775 > q.last_value
+    UNION ALL
     SELECT 'a retry count stays within its bound', 'workflow_task_execution', t.id, format('%s of %s', t.retry_count, t.max_retries)
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.retry_count > t.max_retries
   ) AS broken
+  -- What is being copied is not complete yet.
+  WHERE NOT EXISTS (SELECT FROM workflow.foreign_part f WHERE f.part = (broken.id >> 48)::int AND f.status = 'arriving')
   LIMIT max_rows;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_check(int) IS

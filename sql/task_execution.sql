@@ -285,6 +285,7 @@ DECLARE
   given jsonb;
   task workflow.workflow_task_execution;
 BEGIN
+  PERFORM workflow.require_part(home);
   PERFORM workflow.require('workflow_execution', workflow_execution);
   PERFORM workflow.require('task_name', task_name);
   PERFORM workflow.require('status', status);
@@ -330,6 +331,7 @@ DECLARE
   former jsonb;
 BEGIN
   PERFORM workflow.require('id', id);
+  PERFORM workflow.require_part(home);
   IF NOT workflow.check_patch(patch, 'workflow.workflow_task_execution',
     '{execution,status,started_at,completed_at,duration_ms,result,error,retry_count,max_retries,next_retry_at,timeout_seconds,timed_out,skipped,action_ref,input}')
   THEN
@@ -380,6 +382,7 @@ DECLARE
   home int := id >> 48;
 BEGIN
   PERFORM workflow.require('id', id);
+  PERFORM workflow.require_part(home);
   PERFORM workflow.require_own_task(id, 'workflow_cancel to end the workflow, workflow_prune to delete what has ended');
   DELETE FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.id = id;
   RETURN FOUND;

@@ -120,6 +120,7 @@ DECLARE
   home int := execution >> 48;
   made workflow.workflow_execution;
 BEGIN
+  PERFORM workflow.require_part(home);
   PERFORM workflow.require('execution', execution);
   PERFORM workflow.require('workflow_def', workflow_def);
   PERFORM workflow.require_words('current_tasks', current_tasks);
@@ -157,6 +158,7 @@ DECLARE
   run workflow.workflow_execution;
 BEGIN
   PERFORM workflow.require('id', id);
+  PERFORM workflow.require_part(home);
   IF NOT workflow.check_patch(patch, 'workflow.workflow_execution',
     '{current_tasks,completed_tasks,failed_tasks,skipped_tasks,variables,task_graph,status,error_message,paused,pause_reason}')
   THEN
@@ -200,6 +202,7 @@ DECLARE
   home int := id >> 48;
 BEGIN
   PERFORM workflow.require('id', id);
+  PERFORM workflow.require_part(home);
   IF EXISTS (SELECT FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = id AND w.version IS NOT NULL) THEN
     PERFORM workflow.raise_owned('workflow execution', id, 'workflow_cancel to end it, workflow_prune to delete what has ended');
   END IF;

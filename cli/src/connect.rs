@@ -23,6 +23,18 @@ pub struct Connection {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Connection {
+    /// Returns the database that a URL names.
+    pub fn of_url(url: &str) -> Connection {
+        Connection { url: Some(url.to_owned()), service: None }
+    }
+
+    /// Returns how the server is called where servers are told apart: host:port/database.
+    pub fn name(&self) -> Result<String, Failure> {
+        let options = self.options()?;
+        let database = options.get_database().unwrap_or(options.get_username());
+        Ok(format!("{}:{}/{database}", options.get_host(), options.get_port()))
+    }
+
     /// Returns how to connect.
     pub fn options(&self) -> Result<PgConnectOptions, Failure> {
         // An empty variable is one that is not set.

@@ -33,9 +33,9 @@ pub struct Start {
     /// When its first tasks may begin, such as 2030-01-31T08:00:00Z
     #[arg(long, value_name = "TIME")]
     at: Option<DateTime<Utc>>,
-    /// The part that its rows belong to
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    part: i32,
+    /// The part that its rows belong to; without one, its key says, or the server chooses
+    #[arg(long, value_name = "N")]
+    part: Option<i32>,
     /// One attribute to find it by; the value is JSON, or else text; repeatable
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = parameter)]
     attributes: Vec<(String, Value)>,

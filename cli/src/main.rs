@@ -15,6 +15,7 @@ mod import;
 mod inspect;
 mod manual;
 mod mcp;
+mod move_part;
 mod output;
 mod pack;
 mod picture;
@@ -66,6 +67,7 @@ enum Command {
     Work(work::Arguments),
     Import(import::Arguments),
     Mcp(mcp::Arguments),
+    MovePart(move_part::Arguments),
     Doctor(doctor::Arguments),
     Install(doctor::Install),
     Completions(manual::Completions),
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
         Command::Work(arguments) => work::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Mcp(arguments) => mcp::run(arguments),
+        Command::MovePart(arguments) => move_part::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Install(arguments) => doctor::install(arguments),
         Command::Completions(arguments) => manual::completions(arguments),

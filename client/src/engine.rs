@@ -20,6 +20,7 @@ mod hook;
 mod limit;
 mod listing;
 mod monitoring;
+mod part;
 mod privilege;
 mod schedule;
 mod search;
@@ -36,6 +37,7 @@ pub use listing::{ExecutionFilter, ExecutionSummary, TaskDetail};
 pub use monitoring::{
     ActionSummary, ClaimDetail, ExecutionCount, OverdueSummary, QueueSummary, WorkerSummary, WorkflowSummary,
 };
+pub use part::{Arriving, PartPlace};
 pub use privilege::Level;
 pub use search::{FoundExecution, SearchFilter};
 pub use signal::{SignalInput, SignalState, Wait, WaitFilter};

@@ -5,6 +5,7 @@
 //! its work can be part of the caller's transaction.
 //!
 //! * [`Engine`]: define, start, claim, finish and inspect workflows;
+//! * [`Cluster`]: several servers that share the work;
 //! * [`worker`]: a loop that claims tasks, runs handlers and reports the results;
 //! * [`model`]: the rows of each table, as the functions return them;
 //! * [`repository`]: find, list, create, update and delete them;
@@ -27,6 +28,7 @@
 //! # }
 //! ```
 
+mod cluster;
 mod engine;
 mod error;
 pub mod model;
@@ -35,12 +37,14 @@ mod patch;
 pub mod repository;
 pub mod worker;
 
+pub use cluster::Cluster;
 pub use engine::{
-    ActionSummary, Answer, Archive, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation, ClaimDetail,
-    ClaimInput, ClaimedTask, Engine, ExecutionCount, ExecutionFilter, ExecutionKey, ExecutionSummary, Finding,
-    FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused,
-    RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput, SignalState, StartInput,
-    StartManyInput, TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus, WorkflowSummary,
+    ActionSummary, Answer, Archive, Arriving, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation,
+    ClaimDetail, ClaimInput, ClaimedTask, Engine, ExecutionCount, ExecutionFilter, ExecutionKey, ExecutionSummary,
+    Finding, FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, PartPlace,
+    QueueSummary, Reason, Refused, RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput,
+    SignalState, StartInput, StartManyInput, TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary,
+    WorkflowStatus, WorkflowSummary,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

@@ -24,7 +24,7 @@
 //! # }
 //! ```
 
-use crate::{ClaimedTask, Engine, Error, Result};
+use crate::{ClaimedTask, Cluster, Engine, Error, LeaseState, Result};
 use futures::future::BoxFuture;
 use handlers::{Held, Lease};
 use listen::Hints;
@@ -130,6 +130,7 @@ pub struct Worker {
     grace: Duration,
     listen: bool,
     parts: Option<Vec<i32>>,
+    cluster: Option<Cluster>,
     handlers: HashMap<String, Handler>,
 }
 
@@ -159,9 +160,14 @@ impl Worker {
                 let beats = Engine::heartbeat_with_progress(&self.pool, &leases, &progress, self.lease);
                 match self.answered(beats).await {
                     Ok(beats) => {
+                        let mut elsewhere = Vec::new();
                         for (beat, lease) in beats.iter().zip(leases) {
-                            held.heard(lease, beat.state);
+                            match beat.state {
+                                LeaseState::Elsewhere => elsewhere.push(lease),
+                                state => held.heard(lease, state),
+                            }
                         }
+                        self.hold_elsewhere(held, elsewhere).await;
                     }
                     Err(error) => {
                         warn!(%error, "heartbeat failed");
@@ -170,6 +176,15 @@ impl Worker {
                     }
                 }
             }
+        }
+    }
+
+    /// Extends leases on tasks of parts that have moved to other servers, where these are known.
+    async fn hold_elsewhere(&self, held: &Held, leases: Vec<Lease>) {
+        let Some(cluster) = self.cluster.as_ref().filter(|_| !leases.is_empty()) else { return };
+        match self.answered(cluster.heartbeat(&leases, self.lease)).await {
+            Ok(beats) => beats.iter().zip(leases).for_each(|(beat, lease)| held.heard(lease, beat.state)),
+            Err(error) => warn!(%error, "heartbeat for parts that have moved failed"),
         }
     }
 

@@ -2,5 +2,6 @@
 
 pub mod actions;
 pub mod claimed_tasks;
+pub mod foreign_parts;
 pub mod graphs;
 pub mod hooks;

@@ -73,7 +73,7 @@ impl From<Error> for ErrorReport {
 /// Returns the SQLSTATE of a code, as listed in `docs/functions.md`.
 fn sqlstate(code: &str) -> PgSqlErrorCode {
     match code {
-        "WF611" | "WF612" | "WF618" | "WF622" => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "WF611" | "WF612" | "WF618" | "WF622" | "WF623" => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         "WF009" | "WF614" => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         "WF615" => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
         "WF616" => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,

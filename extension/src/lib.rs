@@ -56,6 +56,13 @@ extension_sql_file!("../../sql/limits.sql", name = "limits", requires = ["checks
 extension_sql_file!("../../sql/fairness.sql", name = "fairness", requires = ["checks"]);
 extension_sql_file!("../../sql/work.sql", name = "work", requires = ["checks"]);
 extension_sql_file!("../../sql/work_json.sql", name = "work_json", requires = ["work"]);
+extension_sql_file!("../../sql/parts.sql", name = "parts", requires = ["functions"]);
+extension_sql_file!("../../sql/move_part.sql", name = "move_part", requires = ["parts", "schedule"]);
+extension_sql_file!(
+    "../../sql/replicated_definitions.sql",
+    name = "replicated_definitions",
+    requires = ["hook", "retention"]
+);
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
 extension_sql_file!("../../sql/attributes.sql", name = "attributes", requires = ["checks"]);
 extension_sql_file!("../../sql/search.sql", name = "search", requires = ["views"]);
@@ -92,6 +99,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::relation::listen();
     pg::users_code::listen();
     cache::actions::listen();
+    cache::foreign_parts::listen();
     cache::graphs::listen();
     cache::hooks::listen();
     pg::caller::listen();

@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
+static DEFAULT_PARTS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
@@ -34,6 +35,11 @@ static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(1000);
 /// Returns the number of this server among several that generate ids, 0 to 255.
 pub fn node() -> i32 {
     NODE.get()
+}
+
+/// Returns the number of parts that hold what is started without one.
+pub fn default_parts() -> i32 {
+    DEFAULT_PARTS.get()
 }
 
 /// Returns the time set by tests.
@@ -127,6 +133,16 @@ pub fn register() {
         0,
         255,
         GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_workflow.default_parts",
+        c"Sets the number of parts that executions started without one are spread over.",
+        c"By their idempotency key if they have one. 1 means that all are in part 0; set it before there are keys, since a key is unique in its part.",
+        &DEFAULT_PARTS,
+        1,
+        1024,
+        GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(

@@ -12,14 +12,14 @@ pub struct ExecutionKey<'k> {
     pub r#ref: &'k str,
     /// Idempotency key.
     pub idempotency_key: &'k str,
-    /// Part, 0 to 1023.
-    pub part: i32,
+    /// Part, 0 to 1023; `None`: the one that it is in if it was started without one.
+    pub part: Option<i32>,
 }
 
 impl<'k> ExecutionKey<'k> {
-    /// Returns a key in part 0.
+    /// Returns a key of an execution that was started without a part.
     pub fn new(r#ref: &'k str, idempotency_key: &'k str) -> Self {
-        ExecutionKey { r#ref, idempotency_key, part: 0 }
+        ExecutionKey { r#ref, idempotency_key, part: None }
     }
 }
 

@@ -121,8 +121,8 @@ pub struct StartInput {
     pub priority: i32,
     /// When its first tasks can be claimed; `None`: now.
     pub run_at: Option<DateTime<Utc>>,
-    /// Part that its rows belong to, 0 to 1023.
-    pub part: i32,
+    /// Part that its rows belong to, 0 to 1023; `None`: by its key, or any, as `pg_workflow.default_parts` says.
+    pub part: Option<i32>,
     /// Attributes to find it by: an object. They override those of the definition; null removes one.
     pub attributes: Option<Value>,
 }
@@ -135,7 +135,7 @@ impl Default for StartInput {
             idempotency_key: None,
             priority: 0,
             run_at: None,
-            part: 0,
+            part: None,
             attributes: None,
         }
     }
@@ -155,8 +155,8 @@ pub struct StartManyInput {
     pub priority: i32,
     /// When their first tasks can be claimed; `None`: now.
     pub run_at: Option<DateTime<Utc>>,
-    /// Part that their rows belong to, 0 to 1023.
-    pub part: i32,
+    /// Part that their rows belong to, 0 to 1023; `None`: by their keys, or any, as `pg_workflow.default_parts` says.
+    pub part: Option<i32>,
     /// Attributes of each execution, if it has any.
     pub attributes: Option<Vec<Option<Value>>>,
 }

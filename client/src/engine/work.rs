@@ -156,6 +156,8 @@ pub enum LeaseState {
     Stop,
     /// Another worker has the task, or it has ended.
     Lost,
+    /// The task is in a part that is moving or has moved to another server. Nothing was done: extend the lease there.
+    Elsewhere,
 }
 
 /// Implements decoding for enums that the functions return as text.
@@ -187,4 +189,5 @@ from_text!(LeaseState:
     "held" => LeaseState::Held,
     "stop" => LeaseState::Stop,
     "lost" => LeaseState::Lost,
+    "elsewhere" => LeaseState::Elsewhere,
     other => return Err(format!("unknown lease state {other:?}").into()));

@@ -110,8 +110,9 @@ pub struct ScheduleInput {
     pub overlap: bool,
     /// Priority, -1000 to 1000; higher goes first.
     pub priority: i32,
-    /// Part that the executions' rows belong to, 0 to 1023.
-    pub part: i32,
+    /// Part that the executions' rows belong to, 0 to 1023; `None`: by the schedule's name, as
+    /// `pg_workflow.default_parts` says.
+    pub part: Option<i32>,
 }
 
 impl Default for ScheduleInput {
@@ -127,7 +128,7 @@ impl Default for ScheduleInput {
             grace: std::time::Duration::from_secs(300),
             overlap: true,
             priority: 0,
-            part: 0,
+            part: None,
         }
     }
 }

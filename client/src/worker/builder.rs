@@ -1,7 +1,7 @@
 //! Builder of workers.
 
 use super::{Context, Handled, Handler, Worker};
-use crate::ClaimedTask;
+use crate::{ClaimedTask, Cluster};
 use futures::FutureExt;
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -23,6 +23,7 @@ impl Worker {
             grace: Duration::from_secs(20),
             listen: true,
             parts: None,
+            cluster: None,
             handlers: HashMap::new(),
         };
         WorkerBuilder { worker }
@@ -93,6 +94,13 @@ impl WorkerBuilder {
     /// Sets the parts in which to look for work; all by default.
     pub fn parts(mut self, parts: impl Into<Vec<i32>>) -> WorkerBuilder {
         self.worker.parts = Some(parts.into());
+        self
+    }
+
+    /// Names the servers that the worker's server shares the work with: what it has of a part that moves to another one is
+    /// reported there. [`Cluster::work`] does this for you.
+    pub fn cluster(mut self, cluster: Cluster) -> WorkerBuilder {
+        self.worker.cluster = Some(cluster);
         self
     }
 

@@ -45,7 +45,7 @@ impl Held {
     pub fn heard(&self, lease: Lease, state: LeaseState) {
         let mut held = self.lock();
         match state {
-            LeaseState::Held => {}
+            LeaseState::Held | LeaseState::Elsewhere => {}
             LeaseState::Stop => held.get(&lease).into_iter().for_each(|context| context.stop.cancel()),
             // Its result will not be reported.
             LeaseState::Lost => {

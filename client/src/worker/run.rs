@@ -216,12 +216,32 @@ impl<'w> Run<'w> {
         (self.connection, self.errors) = (is_large.then_some(connection), 0);
         self.singly &= self.outbox.len() > reports;
         let answered: Vec<Report> = self.outbox.drain(..reports).collect();
+        let mut moved = Vec::new();
         for (report, answer) in answered.into_iter().zip(answers) {
-            self.heard(report, answer);
+            match &answer.state {
+                Err(refused) if refused.code == "WF622" && worker.cluster.is_some() => moved.push(report),
+                _ => self.heard(report, answer),
+            }
         }
         let came = claimed.len();
         claimed.into_iter().for_each(|task| self.handlers.start(task));
+        self.report_elsewhere(moved).await;
         Ok(Some((came, came > 0 && came >= most)))
+    }
+
+    /// Reports outcomes of tasks whose parts have moved to the servers that have them.
+    async fn report_elsewhere(&mut self, moved: Vec<Report>) {
+        let Some(cluster) = self.worker.cluster.as_ref().filter(|_| !moved.is_empty()) else { return };
+        let outcomes: Vec<Outcome> = moved.iter().map(|report| report.outcome.clone()).collect();
+        match self.worker.answered(cluster.finish(&outcomes)).await {
+            Ok(answers) => {
+                moved.into_iter().zip(answers).for_each(|(report, answer)| self.heard(report, answer));
+            }
+            Err(error) => {
+                warn!(%error, reports = moved.len(), "parts have moved, and reports cannot be delivered yet");
+                self.outbox.extend(moved);
+            }
+        }
     }
 
     fn put_out(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {

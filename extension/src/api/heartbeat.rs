@@ -47,6 +47,11 @@ fn check_progress(tasks: &[Option<i64>], progress: &[Option<Jsonb>]) -> Result<(
     Ok(())
 }
 
+/// Returns the elements in whose place nothing is marked.
+fn own<T>(all: Vec<T>, elsewhere: &[bool]) -> Vec<T> {
+    all.into_iter().zip(elsewhere).filter(|(_, elsewhere)| !**elsewhere).map(|(one, _)| one).collect()
+}
+
 /// `workflow_heartbeat` in `sql/work.sql`.
 #[pg_extern(sql = false)]
 fn workflow_heartbeat(
@@ -76,27 +81,36 @@ fn workflow_heartbeat(
     }
     let now = clock::now()?;
     let mut refused = Vec::new();
+    // A lease whose part is moving to another server goes on there; those of other parts are extended here.
+    let elsewhere: Vec<bool> =
+        tasks.iter().map(|task| task.is_some_and(|task| caller.foreign().contains_id(task))).collect();
+    let (named, tasks, tokens) = (tasks.clone(), own(tasks, &elsewhere), own(tokens, &elsewhere));
+    let progress = progress.map(|progress| own(progress, &elsewhere));
     lock_groups(&tokens);
     Spi::connect(|client| {
         let arguments = || [tasks.clone().into(), tokens.clone().into()];
         statements::run(client, include_str!("../../queries/lock_named_leases.sql"), &arguments())?;
-        let [named, by] = arguments();
+        let [held, by] = arguments();
         let until = until(now, lease);
         statements::run(
             client,
             include_str!("../../queries/extend_leases.sql"),
-            &[named, by, until.into(), now.into()],
+            &[held, by, until.into(), now.into()],
         )?;
         if let Some(progress) = progress.filter(|progress| progress.iter().any(Option::is_some)) {
-            let [named, by] = arguments();
-            let arguments = [named, by, progress.into(), now.into()];
+            let [held, by] = arguments();
+            let arguments = [held, by, progress.into(), now.into()];
             statements::run(client, include_str!("../../queries/store_progress.sql"), &arguments)?;
         }
         let mut states = statements::run(client, include_str!("../../queries/load_held_tasks.sql"), &arguments())?;
-        while states.next().is_some() {
-            let task = states.get::<i64>(1)?;
-            refused.extend(task.filter(|_| matches!(states.get::<bool>(3), Ok(Some(true)))));
-            rows.push([column(task), column(states.get::<String>(2)?)]);
+        for (task, elsewhere) in named.into_iter().zip(elsewhere) {
+            if elsewhere {
+                rows.push([column(task), column("elsewhere")]);
+            } else if states.next().is_some() {
+                let task = states.get::<i64>(1)?;
+                refused.extend(task.filter(|_| matches!(states.get::<bool>(3), Ok(Some(true)))));
+                rows.push([column(task), column(states.get::<String>(2)?)]);
+            }
         }
         Ok::<_, Error>(())
     })?;

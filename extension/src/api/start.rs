@@ -1,6 +1,7 @@
 //! Starting executions.
 
 use crate::argument::{MOST_KEY_BYTES, check_count, check_length};
+use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::attributes;
 use crate::engine::settle::settle;
@@ -30,7 +31,8 @@ const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
 struct Terms {
     reference: String,
     priority: i32,
-    part: i32,
+    /// None: by their keys.
+    part: Option<i32>,
     now: TimestampWithTimeZone,
     /// Seconds until their first tasks can be claimed.
     delay: f64,
@@ -51,7 +53,6 @@ impl Terms {
     ) -> Result<Terms, Error> {
         let reference = reference.ok_or_else(|| Error::missing("ref"))?;
         let priority = priority.ok_or_else(|| Error::missing("priority"))?;
-        let part = part.ok_or_else(|| Error::missing("part"))?;
         if !PRIORITIES.contains(&priority) {
             return Err(Error::out_of_range(
                 "priority is out of range",
@@ -59,8 +60,11 @@ impl Terms {
                 "give -1000 to 1000",
             ));
         }
-        if !(0..PARTS).contains(&part) {
-            return Err(Error::out_of_range("part is out of range", format!("part is {part}"), "give 0 to 1023"));
+        if let Some(part) = part {
+            if !(0..PARTS).contains(&part) {
+                return Err(Error::out_of_range("part is out of range", format!("part is {part}"), "give 0 to 1023"));
+            }
+            foreign_parts::check(part)?;
         }
         let now = clock::now()?;
         let delay = match run_at {
@@ -87,6 +91,8 @@ impl Terms {
         let Terms { reference, priority, part, now, delay, is_timed, run_at, hook_depth } = self;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         attributes.iter().try_for_each(|given| attributes::check(*given))?;
+        // Those without a key are in one part, so that the call writes to few places.
+        let keyless = part.map_or_else(|| foreign_parts::default_part(None), Ok)?;
         Spi::connect(|client| {
             let workflow = find(client, &reference)?;
             let (mut keys, mut times, mut attributes) = (keys.into_iter(), times.into_iter(), attributes.into_iter());
@@ -95,6 +101,11 @@ impl Terms {
                 let given = given.unwrap_or(parameters);
                 let (key, scheduled_for) = (keys.next().flatten(), times.next().flatten().or(run_at));
                 let attributes = attributes.next().flatten();
+                let part = match (part, &key) {
+                    (None, Some(key)) => foreign_parts::default_part(Some(key))?,
+                    _ => keyless,
+                };
+                foreign_parts::check(part)?;
                 Ok(Wanted {
                     part,
                     parent: None,

@@ -1,6 +1,7 @@
 //! Entry points of the work protocol: they take reports, and return answers and the next tasks.
 
 use crate::cache::claimed_tasks;
+use crate::cache::foreign_parts;
 use crate::engine::finish::{Finished, finish};
 use crate::engine::own_report::Reporter;
 use crate::engine::refused_leases;
@@ -58,8 +59,8 @@ fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 10] {
     ]
 }
 
-/// Processes the reports of a caller. Reports for tasks in parts that the caller is not bound to are refused without
-/// looking at the task, so that the answer does not reveal whether it exists.
+/// Processes the reports of a caller. Reports for tasks in parts that the caller is not bound to, or
+/// that are not on this server, are refused without looking at the task, so that the answer does not reveal whether it exists.
 fn finish_own(
     client: &SpiClient,
     caller: &Caller,
@@ -70,12 +71,9 @@ fn finish_own(
     let mut foreign = Vec::new();
     let mut own = Vec::with_capacity(outcomes.len());
     for (place, outcome) in outcomes.into_iter().enumerate() {
-        match outcome.task.filter(|task| !caller.may_reach(*task)) {
+        match outcome.task.and_then(|task| caller.refusal(task)) {
             None => own.push(outcome),
-            Some(task) => {
-                let message = format!("task {task} is in a part that the role is not bound to");
-                foreign.push((place, outcome.answer(Err(Refusal { code: "WF620", message }))));
-            }
+            Some(refusal) => foreign.push((place, outcome.answer(Err(refusal)))),
         }
     }
     let mut finished = match own.is_empty() {
@@ -191,6 +189,7 @@ fn finish_one(caller: &Caller, report: WorkerReport) -> Result<Option<String>, E
                 "WF616" => "give the id and the lease token that workflow_claim returned",
                 "WF618" => "use workflow_update_task_execution",
                 "WF620" => "report only tasks in parts that workflow_grant bound the role to",
+                foreign_parts::CODE => "report it to the server that has the part by now",
                 _ => "fix the report and resend it",
             };
             Err(Error::refused(code, message, hint))

@@ -1,5 +1,6 @@
 //! An execution under lock, together with those that call it and those that it calls.
 
+use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::advance::MAX_REACHED;
 use crate::engine::finish::take_up;
@@ -42,6 +43,7 @@ pub fn lock<'c, 'conn>(
     execution: i64,
     patience: Patience,
 ) -> Result<Family<'c, 'conn>, Error> {
+    foreign_parts::check_id(execution)?;
     let mut rows = statements::run(client, include_str!("../../queries/lock_ancestors.sql"), &[execution.into()])?;
     let (mut id, mut ancestors) = (None, Vec::new());
     while rows.next().is_some() {

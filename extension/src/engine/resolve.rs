@@ -1,5 +1,6 @@
 //! Resolving a task by hand: somebody has done what it was for, or decided that it need not be done.
 
+use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::finish::finish;
 use crate::engine::own_report::Reporter;
@@ -56,6 +57,7 @@ impl Resolution<'_> {
     /// Ends a task that waits, or lets one that has failed unhandled count as completed; its execution goes on.
     pub fn apply(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         let task = self.task;
+        foreign_parts::check_id(task)?;
         let run = statements::run(client, include_str!("../../queries/find_run_of_task.sql"), &[task.into()])?.first();
         let Some(run) = run.get::<i64>(1)? else { return Err(self.missing()) };
         lock(client, now, run, "use workflow_update_task_execution")?;

@@ -1,5 +1,6 @@
 //! Deleting executions that are not kept any longer: `sql/retention.sql`.
 
+use crate::cache::foreign_parts::ForeignParts;
 use crate::error::Error;
 use crate::pg::clock::after;
 use crate::pg::rows::{Rows, numbers};
@@ -84,7 +85,9 @@ fn delete_of(client: &SpiClient, now: TimestampWithTimeZone, due: Due, max_rows:
         [workflow.into(), status.into(), ended_by.into(), seen.0.into(), seen.1.into(), i64::from(max_rows).into()];
     let found = statements::run(client, include_str!("../../queries/find_prunable.sql"), &arguments)?.first();
     let looked = found.get::<i64>(1)?.unwrap_or_default() as i32;
-    let ended = found.get::<Vec<i64>>(4)?.unwrap_or_default();
+    let mut ended = found.get::<Vec<i64>>(4)?.unwrap_or_default();
+    let foreign = ForeignParts::current();
+    ended.retain(|execution| !foreign.contains_id(*execution));
     if looked > 0 {
         seen = (found.get::<TimestampWithTimeZone>(2)?, found.get::<i64>(3)?);
     }

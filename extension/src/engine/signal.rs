@@ -1,6 +1,7 @@
 //! Signals: what comes from outside to a task that waits for it.
 
 use crate::argument::{MOST_KEY_BYTES, check_length};
+use crate::cache::foreign_parts;
 use crate::cache::graphs;
 use crate::engine::control;
 use crate::engine::finish::{finish, take_up};
@@ -173,6 +174,7 @@ pub struct Signalled {
 
 /// Locks an execution that the engine runs. The hint is for one that is driven from outside.
 pub fn lock(client: &SpiClient, now: TimestampWithTimeZone, execution: i64, hint: &str) -> Result<Signalled, Error> {
+    foreign_parts::check_id(execution)?;
     let signalled = lock_now(client, execution, hint)?;
     match take_up(client, now, vec![signalled.run], None)?.reports {
         0 => Ok(signalled),

@@ -157,7 +157,7 @@ impl Startable {
     /// Returns the error of such a start.
     pub fn too_many(&self) -> Error {
         Error::refused(
-            "WF622",
+            "WF623",
             format!("as many executions of workflow {} are running as may", self.reference),
             "try again when one has ended, or define the workflow with when_full: wait",
         )

@@ -50,6 +50,8 @@ struct Look<'c, 'conn> {
     max_rows: i32,
     /// None: everywhere.
     parts: Option<Vec<Option<i32>>>,
+    /// Whether to delete executions that are not kept any longer: these are found by their workflows, not by their parts.
+    deletes: bool,
 }
 
 impl Look<'_, '_> {
@@ -62,7 +64,7 @@ impl Look<'_, '_> {
 
 /// Does what is due, up to so much of each kind. Returns how much that was.
 fn tick(look: &Look) -> Result<i32, Error> {
-    let Look { client, now, max_rows, parts } = look;
+    let Look { client, now, max_rows, parts, deletes } = look;
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
     done += upkeep::count_running(client, *now, *max_rows)?;
@@ -76,8 +78,7 @@ fn tick(look: &Look) -> Result<i32, Error> {
     done += end_due_executions(look)?;
     done += fire_schedules(look)?;
     done += bulk::step_job(client, *max_rows, *now)?;
-    // By executions' workflows, not by their parts.
-    if parts.is_none() {
+    if *deletes {
         done += retention::delete_ended(client, *now, *max_rows)?;
     }
     Ok(done)
@@ -91,7 +92,7 @@ pub fn expire_leases(
     max_rows: i32,
     parts: Option<Vec<Option<i32>>>,
 ) -> Result<i32, Error> {
-    let look = Look { client, now, max_rows, parts };
+    let look = Look { client, now, max_rows, parts, deletes: false };
     let mut rows = statements::run(client, include_str!("../../queries/find_expired_leases.sql"), &look.arguments())?;
     let (mut parts, mut leases) = (Vec::new(), Vec::new());
     while rows.next().is_some() {
@@ -324,7 +325,7 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
 
 /// Starts what schedules have made due, up to so many executions. Returns how many these were.
 fn fire_schedules(look: &Look) -> Result<i32, Error> {
-    let Look { client, now, max_rows, parts } = look;
+    let Look { client, now, max_rows, parts, .. } = look;
     let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
     let due = numbers(statements::run(client, include_str!("../../queries/find_due_schedules.sql"), &arguments)?, 1)?;
     let mut fired = 0;
@@ -376,6 +377,8 @@ fn workflow_tick(
         Error::out_of_range("max_rows is out of range", format!("max_rows is {given}"), "give 1 to 10000")
     })?;
     let parts = caller.parts(check_parts(parts)?)?;
+    let deletes = parts.is_none();
+    let parts = caller.foreign().restrict(&parts);
     let now = clock::now()?;
-    Ok(Spi::connect(|client| tick(&Look { client, now, max_rows, parts }))?)
+    Ok(Spi::connect(|client| tick(&Look { client, now, max_rows, parts, deletes }))?)
 }

@@ -6,6 +6,8 @@
 //! these functions first take down who called, and then become the owner in the same way as PostgreSQL does it.
 #![allow(unsafe_code)]
 
+use crate::cache::foreign_parts::{self, ForeignParts};
+use crate::engine::report::Refusal;
 use crate::error::Error;
 use crate::pg::id;
 use crate::pg::random;
@@ -23,6 +25,8 @@ pub struct Caller {
     role: Oid,
     /// The parts that the role is bound to, in order; none: it is not bound.
     parts: Option<Vec<i32>>,
+    /// The parts that are not this server's.
+    foreign: ForeignParts,
     _owner: AsRole,
 }
 
@@ -32,7 +36,7 @@ impl Caller {
         let owner = owner_of_function(fcinfo);
         let as_owner = AsRole::switch(owner);
         let role = as_owner.caller;
-        Ok(Caller { role, parts: parts_of(role, owner)?, _owner: as_owner })
+        Ok(Caller { role, parts: parts_of(role, owner)?, foreign: ForeignParts::current(), _owner: as_owner })
     }
 
     /// Returns the role that called.
@@ -40,12 +44,21 @@ impl Caller {
         self.role
     }
 
-    /// Returns the parts to work in, of those that were asked for; none: all there are. A caller who is bound and asks for none gets
+    /// Returns the parts that are not this server's.
+    pub fn foreign(&self) -> ForeignParts {
+        self.foreign
+    }
+
+    /// Returns the parts to work in, of those that were asked for; none: all of this server. A caller who is bound and asks for none gets
     /// its own, starting anywhere, so that a full part does not starve those after it.
     pub fn parts(&self, asked: Option<Vec<Option<i32>>>) -> Result<Option<Vec<Option<i32>>>, Error> {
+        if let Some(part) = asked.iter().flatten().flatten().find(|part| self.foreign.contains(**part)) {
+            return Err(foreign_parts::refusal(*part)?);
+        }
         match (&self.parts, asked) {
             (None, asked) => Ok(asked),
             (Some(own), None) => {
+                let own: Vec<i32> = own.iter().copied().filter(|part| !self.foreign.contains(*part)).collect();
                 let start = (random::fraction() * own.len() as f64) as usize;
                 Ok(Some(own.iter().cycle().skip(start).take(own.len()).copied().map(Some).collect()))
             }
@@ -60,6 +73,19 @@ impl Caller {
     /// Whether the caller may report on a task, by the part that its id names.
     pub fn may_reach(&self, task: i64) -> bool {
         self.parts.as_ref().is_none_or(|own| own.binary_search(&id::part(task)).is_ok())
+    }
+
+    /// Returns why the caller may not report on a task, by the part that its id names.
+    pub fn refusal(&self, task: i64) -> Option<Refusal> {
+        let part = id::part(task);
+        let (code, message) = match self.may_reach(task) {
+            false => ("WF620", format!("task {task} is in a part that the role is not bound to")),
+            true if self.foreign.contains(part) => {
+                (foreign_parts::CODE, format!("task {task} is in part {part}, which is not on this server"))
+            }
+            true => return None,
+        };
+        Some(Refusal { code, message })
     }
 }
 

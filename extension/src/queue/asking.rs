@@ -1,6 +1,7 @@
 //! Requests for tasks, validated.
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
+use crate::cache::foreign_parts::ForeignParts;
 use crate::error::Error;
 use crate::pg::caller;
 use crate::pg::caller::Caller;
@@ -36,8 +37,10 @@ pub struct Asking {
     pub actions: Option<Vec<String>>,
     /// How long it may hold a task without a heartbeat.
     pub lease: Interval,
-    /// Parts in which it looks; `None`: all.
+    /// Parts in which it looks; `None`: all of this server.
     pub parts: Option<Vec<Option<i32>>>,
+    /// Parts that are not this server's.
+    pub foreign: ForeignParts,
     /// Token, by part, under which tasks are handed over: that of the lease that was reported.
     pub kept_tokens: BTreeMap<i32, i64>,
     /// Token of all other tasks that this call returns.
@@ -76,6 +79,7 @@ impl Asking {
             actions,
             lease,
             parts,
+            foreign: caller.foreign(),
             kept_tokens: BTreeMap::new(),
             token: OnceCell::new(),
         })

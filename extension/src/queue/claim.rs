@@ -78,7 +78,7 @@ pub fn claim(
     claim_parts(client, now, asking, &mut claimed)?;
     // The queue is exhausted: look for reports that nobody has processed, and for expired leases.
     if !claimed.is_full() {
-        let parts = asking.parts.clone();
+        let parts = asking.foreign.restrict(&asking.parts);
         if take_up_all(client, now, (asking.wanted as i32).max(TAKEN_UP), &parts, None)?.reports > 0 {
             claim_parts(client, now, asking, &mut claimed)?;
         }
@@ -87,7 +87,7 @@ pub fn claim(
         // Expired leases stay locked until the end of the transaction: whoever holds those locks must not wait for
         // others.
         lock_leases(client, reported)?;
-        if expire_leases(client, now, asking.wanted as i32, asking.parts.clone())? > 0 {
+        if expire_leases(client, now, asking.wanted as i32, asking.foreign.restrict(&asking.parts))? > 0 {
             claim_parts(client, now, asking, &mut claimed)?;
         }
     }
@@ -112,6 +112,7 @@ fn claim_parts(
     // Start with the known part, if any, else at a random one, so that a full part does not starve those after it. Then
     // go around once.
     let known = part_hint::known(asking, now).or_else(|| scan_start::known_part(asking.actions.as_ref()?, now));
+    let known = known.filter(|part| !asking.foreign.contains(*part));
     if let Some(part) = known {
         claim_part(client, now, asking, part, claimed)?;
     }
@@ -125,11 +126,15 @@ fn claim_parts(
         if part < start {
             (end, wrapped_end) = (start, 0);
         }
+        after = part;
+        // Its rows are on their way to another server, or from it.
+        if asking.foreign.contains(part) {
+            continue;
+        }
         claim_part(client, now, asking, part, claimed)?;
         if claimed.is_full() {
             part_hint::note(asking, part, now);
         }
-        after = part;
     }
     if !claimed.is_full() {
         part_hint::forget();

@@ -7,5 +7,6 @@ mod control;
 mod doctor;
 mod mcp;
 mod program;
+mod several;
 mod trouble;
 mod work;

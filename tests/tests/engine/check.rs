@@ -70,6 +70,14 @@ async fn every_broken_invariant_is_found() {
             ),
             (format!("{tasks} id = id | (1::bigint << 50) WHERE {}", task(ended)), "an id contains its part"),
             (format!("{tasks} retry_count = 5 WHERE {}", task(ended)), "a retry count stays within its bound"),
+            (
+                "INSERT INTO workflow.foreign_part VALUES (0, 'elsewhere')".into(),
+                "a part that another server has is not here",
+            ),
+            (
+                format!("{tasks} id = id + 1000000 WHERE {}", task(ended)),
+                "an id of this server's node is not ahead of its sequence",
+            ),
         ] {
             session.run("BEGIN").await;
             session.run(&broken).await;

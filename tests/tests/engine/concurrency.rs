@@ -240,10 +240,10 @@ async fn a_start_fails_with_a_code_of_its_own() {
         session.define(&by_tenant(1, "fail")).await;
         let id = session.start().await;
         let refusal = session.refused("SELECT workflow_start('demo.w')").await;
-        assert_eq!(refusal.code(), ("55000", "WF622"), "{refusal:?}");
+        assert_eq!(refusal.code(), ("55000", "WF623"), "{refusal:?}");
         let refusal =
             session.refused(r#"SELECT workflow_start_many('demo.w', ARRAY['{"tenant": "b"}', '{}']::jsonb[])"#).await;
-        assert_eq!((refusal.code().1, refusal.detail.as_str()), ("WF622", "it is element 2 of parameters"));
+        assert_eq!((refusal.code().1, refusal.detail.as_str()), ("WF623", "it is element 2 of parameters"));
         let tasks = claim_of(&mut session, &[id]).await;
         session.complete(&tasks[0], json!(null)).await;
         session.start().await;

@@ -113,6 +113,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         let held = session.claim(3).await;
         session.run(format!("SELECT workflow_pause({}, 'moving')", ids[1])).await;
         session.run("SELECT workflow_schedule('yearly', '@yearly', 'demo.w')").await;
+        session.run("SELECT workflow_set_parts('0-1022')").await;
         // One has the only slot of a limit, and the others wait for it.
         session.run("SELECT workflow_set_limit('slow', max_running => 1), workflow_set_weight('demo.w', 'k', 2)").await;
         session.define_as("demo.limited", "tasks: [{name: e, action: demo.e, limit: slow}]").await;

@@ -26,6 +26,8 @@ async fn the_last_number_is_given_and_the_one_after_it_is_refused() {
         let refusal = session.refused(format!("SELECT workflow.make_id(0, {})", LAST + 1)).await;
         assert_eq!(refusal.code(), ("54000", "WF614"));
         assert_eq!(session.value::<i64>(format!("SELECT workflow.make_id(0, {LAST})")).await, LAST);
+        // workflow_check finds ids that are ahead of their sequence.
+        session.run(format!("SELECT setval('workflow.workflow_task_execution_id_seq', {LAST})")).await;
     })
     .await;
 }

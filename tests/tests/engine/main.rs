@@ -48,6 +48,7 @@ mod limits;
 mod monitoring;
 mod notify;
 mod one_or_many;
+mod parts;
 mod passed_on;
 mod pause_clock;
 mod process;

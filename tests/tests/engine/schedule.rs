@@ -46,7 +46,7 @@ async fn a_workflow_is_started_at_each_time_that_its_line_names() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
-        let input = ScheduleInput { parameters: json!({"n": 7}), priority: 5, part: 9, ..daily("nightly") };
+        let input = ScheduleInput { parameters: json!({"n": 7}), priority: 5, part: Some(9), ..daily("nightly") };
         let made = schedule(&mut session, input).await;
         assert_eq!((made.next_at, made.last_at), (Some(time("2026-01-01T03:00:00Z")), None));
         assert_eq!(

@@ -1,0 +1,228 @@
+//! The parts whose work another server does, cached by the session until the table of them changes (`sql/parts.sql`).
+//!
+//! Whoever fences a part has to know when nobody writes to it any more. Every call that may write takes a lock on the table of
+//! foreign parts that is shared by all calls, and keeps it until its transaction ends; the first one of a transaction also makes the
+//! session hear of changes, as any lock on a table does. So after a fence has been committed, a call either sees it, or belongs to a
+//! transaction that `workflow.await_calls` waits for. The table is read with a snapshot of its own, because what a REPEATABLE READ
+//! transaction sees may have changed long ago.
+#![allow(unsafe_code)]
+
+use crate::error::Error;
+use crate::pg::id::{self, PARTS};
+use crate::pg::relation;
+use crate::pg::statements;
+use crate::pg::transaction::has_old_snapshot;
+use crate::settings;
+use pgrx::direct_function_call;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::{self, Oid};
+use pgrx::prelude::*;
+use std::cell::Cell;
+
+/// The code of a refusal.
+pub const CODE: &str = "WF622";
+
+const WORDS: usize = PARTS as usize / 64;
+
+/// A set of parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ForeignParts([u64; WORDS]);
+
+impl ForeignParts {
+    /// Returns the parts that are not this server's, and holds off fences until the transaction ends.
+    pub fn current() -> ForeignParts {
+        let table = relation::find(c"foreign_part");
+        // SAFETY: the table exists. A server in recovery has no fences of its own, and refuses this lock.
+        unsafe {
+            if !pg_sys::RecoveryInProgress() {
+                pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as i32);
+            }
+        }
+        if let Some((_, parts)) = KNOWN.get().filter(|(known, _)| *known == table) {
+            return parts;
+        }
+        let changes = CHANGES.get();
+        let parts = load(table);
+        // Changes made in the meantime may not have been seen.
+        if CHANGES.get() == changes {
+            KNOWN.set(Some((table, parts)));
+        }
+        parts
+    }
+
+    /// Whether every part is this server's.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; WORDS]
+    }
+
+    /// Whether a part is not this server's.
+    pub fn contains(&self, part: i32) -> bool {
+        (0..PARTS).contains(&part) && self.0[part as usize / 64] >> (part % 64) & 1 == 1
+    }
+
+    /// Whether the part that an id names is not this server's.
+    pub fn contains_id(&self, id: i64) -> bool {
+        self.contains(id::part(id))
+    }
+
+    /// Returns the parts that are this server's.
+    pub fn own(&self) -> impl Iterator<Item = i32> + '_ {
+        (0..PARTS).filter(|part| !self.contains(*part))
+    }
+
+    /// Narrows parts that are asked for, where none means all, to those of this server.
+    pub fn restrict(&self, asked: &Option<Vec<Option<i32>>>) -> Option<Vec<Option<i32>>> {
+        match asked {
+            None if self.is_empty() => None,
+            None => Some(self.own().map(Some).collect()),
+            Some(asked) => Some(asked.iter().copied().filter(|part| !part.is_some_and(|p| self.contains(p))).collect()),
+        }
+    }
+}
+
+thread_local! {
+    /// The table's OID, which changes if the extension is dropped and recreated, and its parts.
+    static KNOWN: Cell<Option<(Oid, ForeignParts)>> = const { Cell::new(None) };
+    /// Number of times the cache has been cleared.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Subscribes the process to changes.
+pub fn listen() {
+    relation::on_change(|table| {
+        if table == Oid::INVALID || KNOWN.get().is_none_or(|(known, _)| known == table) {
+            KNOWN.set(None);
+            CHANGES.set(CHANGES.get() + 1);
+        }
+    });
+}
+
+fn load(table: Oid) -> ForeignParts {
+    let mut parts = ForeignParts::default();
+    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first column
+    // of a row is an int that is never null, so it is where the row's data begin.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let (snapshot, keys) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let scan = pg_sys::systable_beginscan(relation, Oid::INVALID, false, snapshot, 0, keys);
+        loop {
+            let row = pg_sys::systable_getnext(scan);
+            if row.is_null() {
+                break;
+            }
+            let part = *pg_sys::GETSTRUCT(row).cast::<i32>();
+            if (0..PARTS).contains(&part) {
+                parts.0[part as usize / 64] |= 1 << (part % 64);
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+    }
+    parts
+}
+
+/// Refuses to work in a part that is not this server's.
+pub fn check(part: i32) -> Result<(), Error> {
+    if ForeignParts::current().contains(part) { Err(refusal(part)?) } else { Ok(()) }
+}
+
+/// Refuses to work on what an id names if its part is not this server's.
+pub fn check_id(id: i64) -> Result<(), Error> {
+    check(id::part(id))
+}
+
+/// Returns the error for a part that is not this server's.
+pub fn refusal(part: i32) -> Result<Error, Error> {
+    let (status, server) = Spi::connect(|client| {
+        let sql = include_str!("../../queries/find_foreign_part.sql");
+        let row = statements::run(client, sql, &[part.into()])?.first();
+        Ok::<_, Error>((row.get::<String>(1)?, row.get::<String>(2)?))
+    })?;
+    let server = server.map_or("another server".to_owned(), |server| format!("server {server}"));
+    let (detail, hint) = match status.as_deref() {
+        Some("leaving") => (format!("it is moving to {server}"), "try again in a moment, there or here"),
+        Some("arriving") => (format!("it is being copied from {server}"), "call that server until the part has moved"),
+        _ => (format!("it is on {server}"), "read the map of parts again, and call the server that has the part"),
+    };
+    Ok(Error::refused(CODE, format!("part {part} is not on this server"), hint).with_detail(detail))
+}
+
+/// Returns the part of a key, 0 to 1023: the first 16 bits of its SHA-256, modulo 1024.
+fn part_of(key: &str) -> Result<i32, Error> {
+    // SAFETY: the argument is a bytea, and so is the result.
+    let hash = unsafe { direct_function_call::<Vec<u8>>(pg_sys::sha256_bytea, &[key.as_bytes().into_datum()]) };
+    match hash.as_deref() {
+        Some([first, second, ..]) => Ok((i32::from(*first) << 8 | i32::from(*second)) % PARTS),
+        _ => Err(Error::refused("WF619", "SHA-256 returned nothing", "check the server's build")),
+    }
+}
+
+/// Returns the part of what is started without one: by its key, or else any of this server's, among the first
+/// `pg_workflow.default_parts`.
+pub fn default_part(key: Option<&str>) -> Result<i32, Error> {
+    let count = settings::default_parts();
+    match key {
+        _ if count == 1 => Ok(0),
+        Some(key) => Ok(part_of(key)? % count),
+        None => {
+            let foreign = ForeignParts::current();
+            let own: Vec<i32> = foreign.own().take_while(|part| *part < count).collect();
+            let place = (crate::pg::random::fraction() * own.len() as f64) as usize;
+            Ok(own.get(place).copied().unwrap_or(0))
+        }
+    }
+}
+
+/// `workflow_part` in `sql/parts.sql`.
+#[pg_extern(sql = false)]
+fn workflow_part(key: &str) -> Result<i32, ErrorReport> {
+    Ok(part_of(key)?)
+}
+
+/// `workflow.default_part` in `sql/parts.sql`.
+#[pg_extern(sql = false)]
+fn workflow_default_part(key: Option<&str>) -> Result<i32, ErrorReport> {
+    Ok(default_part(key)?)
+}
+
+/// `workflow.require_part` in `sql/parts.sql`.
+#[pg_extern(sql = false)]
+fn workflow_require_part(part: Option<i32>) -> Result<(), ErrorReport> {
+    Ok(part.map_or(Ok(()), check)?)
+}
+
+/// `workflow.foreign_parts` in `sql/parts.sql`.
+#[pg_extern(sql = false)]
+fn workflow_foreign_parts() -> Vec<i32> {
+    let foreign = ForeignParts::current();
+    (0..PARTS).filter(|part| foreign.contains(*part)).collect()
+}
+
+/// `workflow.forget_foreign_parts` in `sql/parts.sql`: a trigger whose return value is ignored.
+#[pg_extern(sql = false)]
+fn workflow_forget_foreign_parts() {
+    // SAFETY: the table exists: it is the one that has changed.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"foreign_part")) }
+}
+
+/// `workflow.await_calls` in `sql/parts.sql`.
+#[pg_extern(sql = false)]
+fn workflow_await_calls() -> Result<(), ErrorReport> {
+    if has_old_snapshot() {
+        let hint = "begin the transaction with ISOLATION LEVEL READ COMMITTED";
+        Err(Error::refused("WF611", "what was written meanwhile would not be seen in this transaction", hint))?;
+    }
+    let table = relation::find(c"foreign_part");
+    // SAFETY: the tag names the table as PostgreSQL's own lock tags do. The wait ends, or is interrupted by an error.
+    unsafe {
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: table.to_u32(),
+            locktag_type: pg_sys::LockTagType::LOCKTAG_RELATION as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+            ..Default::default()
+        };
+        pg_sys::WaitForLockers(tag, pg_sys::ShareLock as i32, false);
+    }
+    Ok(())
+}

@@ -1,0 +1,332 @@
+-- Moving a part to another server while it works.
+--
+-- `pg-workflow move-part` calls these functions in order, each in a transaction of its own. S is the source, T the target:
+--
+--   S workflow_offer_part     publishes the part's rows
+--     (a replication slot)    made by the program: PostgreSQL makes none in a transaction that has written
+--   T workflow_receive_part   arriving: subscribes to them; the copy begins, S goes on working
+--   T workflow_find_arriving  tells when the first copy is complete
+--   S workflow_fence_part     leaving: from its commit on, calls about the part are refused at both ends
+--   S workflow_close_part     waits for calls that began before
+--   S workflow_export_part    returns what is not replicated, and the position in the log that T has to reach
+--   T workflow_accept_part    the part is T's, from its commit on
+--   S workflow_release_part   elsewhere
+--   S workflow_clear_part     deletes the rows, step by step
+--
+-- At no time do both servers do the work of the part: S gives it up before T accepts it. Whoever finds a move interrupted tells from
+-- the two states where it stopped: `leaving` at S and none at T means that T has accepted. Before that, a move is undone by
+-- workflow_refuse_part at T, which makes accepting impossible, and then workflow_keep_part at S.
+
+CREATE FUNCTION workflow.require_move(part int, wanted text, otherwise text) RETURNS workflow.foreign_part
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found workflow.foreign_part;
+BEGIN
+  PERFORM workflow.require('part', part);
+  PERFORM workflow.check_parts(ARRAY[part]);
+  SELECT f.* INTO found FROM workflow.foreign_part f WHERE f.part = require_move.part FOR UPDATE;
+  IF coalesce(found.status, 'here') <> wanted THEN
+    PERFORM workflow.raise_error('WF611', format('part %s is %s, not %s', part, coalesce(found.status, 'here'), wanted), found.server, otherwise);
+  END IF;
+  RETURN found;
+END $$;
+COMMENT ON FUNCTION workflow.require_move(int, text, text) IS
+  'Locks the state of a part and returns it. Raises WF611, with the hint given, unless it is the wanted one: here, leaving, arriving or elsewhere.';
+REVOKE ALL ON FUNCTION workflow.require_move(int, text, text) FROM PUBLIC;
+
+CREATE FUNCTION workflow.definitions_state() RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN jsonb_build_object(
+    'versions', (SELECT max(v.id) FROM workflow.workflow_definition_version v),
+    'actions', (SELECT max(a.id) FROM workflow.action a),
+    'hash', (SELECT md5(string_agg(v.id || encode(v.sha256, 'hex'), ',' ORDER BY v.id)) FROM workflow.workflow_definition_version v));
+END $$;
+COMMENT ON FUNCTION workflow.definitions_state() IS
+  'Returns by what two servers tell whether they have the same definitions: the last ids, and a hash of all versions.';
+REVOKE ALL ON FUNCTION workflow.definitions_state() FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_offer_part(part int) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name text;
+BEGIN
+  PERFORM workflow.require_move(part, 'here', 'move a part from the server that has it');
+  IF current_setting('wal_level') <> 'logical' THEN
+    PERFORM workflow.raise_error('WF611', 'this server cannot publish rows', format('wal_level is %s', current_setting('wal_level')),
+      'set wal_level = logical in postgresql.conf and restart the server');
+  END IF;
+  name := format('pg_workflow_part_%s', part);
+  IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name) THEN
+    EXECUTE format('CREATE PUBLICATION %I FOR TABLE ', name) || (
+      SELECT string_agg(format('workflow.%I WHERE (part = %s)', t.name, part), ', ')
+      FROM unnest('{execution,workflow_execution,workflow_task_execution,branch_change,pending_report,signal,event,lease}'::text[]) AS t(name));
+  END IF;
+  RETURN workflow.definitions_state() || jsonb_build_object('node', (workflow.make_id(0, 0) >> 40), 'publication', name);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_offer_part(int) IS
+  'Publishes the rows of a part of this server, so that another one can copy them (see workflow_receive_part); the part goes on working. Returns what that function has to know of this server. Errors: WF611 if the part is not here, or wal_level is not logical; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_offer_part(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_receive_part(part int, source text, connection text, offer jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  name text := format('pg_workflow_part_%s', part);
+BEGIN
+  PERFORM workflow.require('source', source), workflow.require('connection', connection), workflow.require('offer', offer);
+  PERFORM workflow.require_move(part, 'elsewhere', 'tell this server which parts are its own with workflow_set_parts');
+  IF workflow.has_rows(part) THEN
+    PERFORM workflow.raise_error('WF611', format('part %s has rows here', part), NULL,
+      format('call workflow_clear_part(%s) until it returns 0', part));
+  ELSIF (offer ->> 'node')::int = (workflow.make_id(0, 0) >> 40) THEN
+    PERFORM workflow.raise_error('WF611', 'both servers have the same pg_workflow.node', format('it is %s', offer ->> 'node'),
+      'give each server a number of its own in postgresql.conf, so that their ids differ');
+  ELSIF workflow.definitions_state() ->> 'hash' IS DISTINCT FROM offer ->> 'hash' THEN
+    PERFORM workflow.raise_error('WF611', 'the servers do not have the same definitions', NULL,
+      'replicate them with workflow_publish_definitions and workflow_subscribe_definitions, and wait until all have arrived');
+  END IF;
+  UPDATE workflow.foreign_part f SET status = 'arriving', server = source, updated = workflow.now() WHERE f.part = part;
+  -- The slot is the program's: PostgreSQL creates and drops none in a function.
+  EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION %I WITH (create_slot = false, slot_name = %L)',
+    name, connection, offer ->> 'publication', name);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_receive_part(int, text, text, jsonb) IS
+  'Begins to copy a part from the server named source, which this one reaches by connection, a libpq connection string. offer is what workflow_offer_part has returned there. The part must be elsewhere, without rows here, and there must be a replication slot pg_workflow_part_N at the source. Errors: WF611 if that is not so, if both servers have the same pg_workflow.node or different definitions; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_receive_part(int, text, text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_find_arriving(part int) RETURNS TABLE (tables int, copied int)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN QUERY
+  SELECT count(*)::int, (count(*) FILTER (WHERE r.srsubstate = 'r'))::int
+  FROM pg_subscription s JOIN pg_subscription_rel r ON r.srsubid = s.oid
+  WHERE s.subname = format('pg_workflow_part_%s', part) AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_find_arriving(int) IS
+  'Returns how many tables of an arriving part there are, and how many of them have been copied and follow the source.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_find_arriving(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_fence_part(part int, target text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  now timestamptz := workflow.now();
+BEGIN
+  PERFORM workflow.require('target', target);
+  PERFORM workflow.require_move(part, 'here', 'fence a part of this server');
+  INSERT INTO workflow.foreign_part (part, status, server, created, updated) VALUES (part, 'leaving', target, now, now);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_fence_part(int, text) IS
+  'Refuses calls about a part of this server from the commit on, because the server named target is about to take it over. workflow_keep_part undoes it. Errors: WF611 if the part is not here; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_fence_part(int, text) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_close_part(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  now timestamptz := workflow.now();
+BEGIN
+  PERFORM workflow.require_move(part, 'leaving', 'fence it first with workflow_fence_part');
+  PERFORM workflow.await_calls();
+  -- Limits are a server's. A call about another part may still let a task go that waits for one; then that is locked, and seen here.
+  UPDATE workflow.workflow_task_execution t
+  SET limit_key = NULL, queue_at = CASE WHEN NOT t.calls THEN t.limit_place END, due_at = CASE WHEN t.calls THEN now END, updated = now
+  WHERE t.limit_key IS NOT NULL AND t.part = part;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_close_part(int) IS
+  'Waits for all transactions that began to write to a part before it was fenced; lets tasks that wait for limits of this server queue instead. Nothing writes to the part after this. Errors: WF611 if the part is not leaving, or in a transaction with an old snapshot; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_close_part(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_export_part(part int) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require_move(part, 'leaving', 'fence it first with workflow_fence_part');
+  RETURN workflow.definitions_state() || jsonb_build_object(
+    'lsn', pg_current_wal_insert_lsn(),
+    'schedules', coalesce((SELECT jsonb_agg(to_jsonb(s) - 'id' ORDER BY s.id) FROM workflow.schedule s WHERE s.part = part), '[]'));
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_export_part(int) IS
+  'Returns what workflow_accept_part has to be given of a part that has been closed: its schedules, which are not replicated, and the last ids of definitions; and lsn, the position that the replication slot has to confirm before. Errors: WF611 if the part is not leaving; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_export_part(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_find_leaving(part int, lsn pg_lsn) RETURNS bigint
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  RETURN (SELECT greatest(lsn - s.confirmed_flush_lsn, 0)::bigint FROM pg_replication_slots AS s
+          WHERE s.slot_name = format('pg_workflow_part_%s', part) AND s.database = current_database());
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_find_leaving(int, pg_lsn) IS
+  'Returns how many bytes of this server''s log, up to lsn, the target of a move has not confirmed yet; 0: it has everything; null: the part is not offered.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_find_leaving(int, pg_lsn) FROM PUBLIC;
+
+CREATE FUNCTION workflow.drop_subscription(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name text := format('pg_workflow_part_%s', part);
+BEGIN
+  IF EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE s.subname = name AND d.datname = current_database()) THEN
+    -- Without a slot it is dropped without asking the source, and in a transaction.
+    EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', name);
+    EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', name);
+    EXECUTE format('DROP SUBSCRIPTION %I', name);
+  END IF;
+END $$;
+COMMENT ON FUNCTION workflow.drop_subscription(int) IS 'Ends the copying of a part, if it goes on; the replication slot stays at the source.';
+REVOKE ALL ON FUNCTION workflow.drop_subscription(int) FROM PUBLIC;
+
+CREATE FUNCTION workflow.take_slots_of_part(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  wanted record;
+  limit_key bigint;
+  first bigint;
+BEGIN
+  FOR wanted IN
+    SELECT r.name, o.pair ->> 1 AS key, array_agg(t.id ORDER BY t.id) AS tasks
+    FROM workflow.workflow_task_execution t
+    CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS o(pair)
+    JOIN workflow.limit_rule r ON r.name = o.pair ->> 0 AND r.max_running IS NOT NULL
+    WHERE t.part = part AND t.limits IS NOT NULL AND t.status = 'running'
+    GROUP BY r.name, o.pair ->> 1 ORDER BY r.name, o.pair ->> 1
+  LOOP
+    INSERT INTO workflow.limit_key (id, limit_name, key)
+    VALUES (workflow.make_id(0, nextval('workflow.limit_key_id_seq')), wanted.name, wanted.key)
+    ON CONFLICT ON CONSTRAINT limit_key_limit_name_key DO NOTHING;
+    UPDATE workflow.limit_key k SET slots = k.slots + cardinality(wanted.tasks), next_slot = k.next_slot + cardinality(wanted.tasks)
+    WHERE k.limit_name = wanted.name AND k.key = wanted.key
+    RETURNING k.id, k.next_slot - cardinality(wanted.tasks) INTO limit_key, first;
+    INSERT INTO workflow.limit_slot (key, number, task)
+    SELECT limit_key, first + w.place - 1, w.task FROM unnest(wanted.tasks) WITH ORDINALITY AS w(task, place);
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION workflow.take_slots_of_part(int) IS
+  'Gives the running tasks of a part that has arrived slots of this server''s limits, over the maximum if need be: they run already.';
+REVOKE ALL ON FUNCTION workflow.take_slots_of_part(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_accept_part(part int, export jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  now timestamptz := workflow.now();
+  first bigint := workflow.make_id(part, 0);
+  own jsonb := workflow.definitions_state();
+  taken text;
+BEGIN
+  PERFORM workflow.require('export', export);
+  PERFORM workflow.require_move(part, 'arriving', 'begin with workflow_receive_part');
+  IF NOT EXISTS (SELECT FROM pg_catalog.workflow_find_arriving(part) AS a WHERE a.tables > 0 AND a.tables = a.copied) THEN
+    PERFORM workflow.raise_error('WF611', format('part %s has not been copied yet', part), NULL, 'wait until workflow_find_arriving says so');
+  ELSIF (own ->> 'versions')::bigint < (export ->> 'versions')::bigint OR (own ->> 'actions')::bigint < (export ->> 'actions')::bigint THEN
+    PERFORM workflow.raise_error('WF611', 'definitions of the source have not arrived yet', NULL, 'wait until they are replicated, and try again');
+  END IF;
+  SELECT s.name INTO taken FROM jsonb_to_recordset(export -> 'schedules') AS e(name text) JOIN workflow.schedule s ON s.name = e.name LIMIT 1;
+  IF FOUND THEN
+    PERFORM workflow.raise_error('WF617', format('there is a schedule %s on both servers', quote_literal(left(taken, 200))), NULL,
+      'remove or rename one of them, after aborting the move');
+  END IF;
+  IF EXISTS (SELECT FROM workflow.execution e, pg_sequences s WHERE s.schemaname = 'workflow' AND s.sequencename = 'execution_id_seq'
+             AND e.id > first + coalesce(s.last_value, 0) AND e.id <= first | 1099511627775) THEN
+    PERFORM workflow.raise_error('WF611', format('part %s has ids of this server''s node that this server has not made', part),
+      format('pg_workflow.node is %s', workflow.make_id(0, 0) >> 40), 'give this server a number that no server has had');
+  END IF;
+  PERFORM workflow.drop_subscription(part);
+  PERFORM workflow.take_slots_of_part(part);
+  INSERT INTO workflow.schedule
+  SELECT (jsonb_populate_record(NULL::workflow.schedule, s.schedule || jsonb_build_object('id', nextval('workflow.schedule_id_seq')))).*
+  FROM jsonb_array_elements(export -> 'schedules') AS s(schedule);
+  DELETE FROM workflow.foreign_part f WHERE f.part = part;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_accept_part(int, jsonb) IS
+  'Makes a part that has been copied this server''s, from the commit on, with what workflow_export_part has returned at the source, once the slot there has confirmed its lsn. Errors: WF611 if the part is not arriving or not copied, definitions have not arrived, or the part has ids of this server''s node that another server has made; WF613; WF617 if both servers have a schedule of the same name.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_accept_part(int, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION workflow.stop_offer(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  name text := format('pg_workflow_part_%s', part);
+BEGIN
+  EXECUTE format('DROP PUBLICATION IF EXISTS %I', name);
+  PERFORM pg_drop_replication_slot(s.slot_name) FROM pg_replication_slots s WHERE s.slot_name = name AND s.database = current_database();
+END $$;
+COMMENT ON FUNCTION workflow.stop_offer(int) IS
+  'Drops the publication and the replication slot of a part, if there are any. An error if the slot is in use.';
+REVOKE ALL ON FUNCTION workflow.stop_offer(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_release_part(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require_move(part, 'leaving', 'only a part that has been fenced can be released');
+  UPDATE workflow.foreign_part f SET status = 'elsewhere', updated = workflow.now() WHERE f.part = part;
+  DELETE FROM workflow.schedule s WHERE s.part = part;
+  WITH freed AS (
+    UPDATE workflow.limit_slot s SET task = NULL WHERE s.task >> 48 = part RETURNING s.key)
+  UPDATE workflow.limit_key k SET check_at = least(k.check_at, workflow.now()) FROM freed WHERE k.id = freed.key AND k.check_at IS NOT NULL;
+  -- Before rows are deleted, which nobody must hear of any more.
+  PERFORM workflow.stop_offer(part);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_release_part(int) IS
+  'Gives up a part for good that another server has accepted: its schedules go, tasks hold no slots here any more, its publication and replication slot are dropped. workflow_clear_part deletes the rest. Never call it before the other server has accepted. Errors: WF611 if the part is not leaving; 55006 if the slot is still in use: try again; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_release_part(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_clear_part(part int, max_rows int DEFAULT 1000) RETURNS int
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  first bigint := part::bigint << 48;
+  deleted int;
+BEGIN
+  PERFORM workflow.page_size(max_rows);
+  PERFORM workflow.require_move(part, 'elsewhere', 'only what another server has can be deleted');
+  -- The last ones first: those that were called come after their callers, and so each step stays small.
+  DELETE FROM workflow.execution e USING (
+    SELECT x.id FROM workflow.execution x WHERE x.id BETWEEN first AND first | 281474976710655 ORDER BY x.id DESC LIMIT max_rows) AS c
+  WHERE e.part = part AND e.id = c.id;
+  GET DIAGNOSTICS deleted = ROW_COUNT;
+  IF deleted = 0 THEN
+    -- These have no execution that they would have gone with. While a copy is incomplete, others may be without theirs, too.
+    DELETE FROM workflow.lease l WHERE l.part = part;
+    DELETE FROM workflow.schedule s WHERE s.part = part;
+    DELETE FROM workflow.event v WHERE v.id BETWEEN first AND first | 281474976710655;
+    DELETE FROM workflow.signal s WHERE s.id BETWEEN first AND first | 281474976710655;
+    DELETE FROM workflow.pending_report p WHERE p.part = part;
+    DELETE FROM workflow.branch_change c WHERE c.part = part;
+    DELETE FROM workflow.workflow_task_execution t WHERE t.id BETWEEN first AND first | 281474976710655;
+    DELETE FROM workflow.workflow_execution w WHERE w.id BETWEEN first AND first | 281474976710655;
+  END IF;
+  RETURN deleted;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_clear_part(int, int) IS
+  'Deletes the rows of a part that another server has, up to max_rows (1 to 10000) executions with all that belongs to them, and returns how many executions these were: call again while that is not 0. Errors: WF611 if the part is not elsewhere; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_clear_part(int, int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_refuse_part(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM workflow.require_move(part, 'arriving', 'a part that has been accepted can only be moved back');
+  PERFORM workflow.drop_subscription(part);
+  UPDATE workflow.foreign_part f SET status = 'elsewhere', updated = workflow.now() WHERE f.part = part;
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_refuse_part(int) IS
+  'Ends the copying of a part that has not been accepted, so that it no longer can be. workflow_clear_part deletes what has been copied. Errors: WF611 if the part is not arriving; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_refuse_part(int) FROM PUBLIC;
+
+CREATE FUNCTION pg_catalog.workflow_keep_part(part int) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+  state text;
+BEGIN
+  SELECT f.status INTO state FROM workflow.foreign_part f WHERE f.part = part;
+  PERFORM workflow.require_move(part, CASE WHEN state IS NULL THEN 'here' ELSE 'leaving' END, 'only a part that has not moved can be kept');
+  DELETE FROM workflow.foreign_part f WHERE f.part = part;
+  PERFORM workflow.stop_offer(part);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_keep_part(int) IS
+  'Undoes workflow_offer_part and workflow_fence_part: this server goes on with the part. Call workflow_refuse_part at the target first: two servers that both do the work of a part are never reconciled. Errors: WF611 if the part is elsewhere or arriving; 55006 if the slot is still in use: try again; WF613.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_keep_part(int) FROM PUBLIC;
