@@ -11,6 +11,12 @@
 //! * [`Page`] and [`walk`]: long lists, one page at a time;
 //! * [`Error`]: the server's refusals by kind, each with its code, detail and hint.
 //!
+//! Features, all off by default:
+//!
+//! * `opentelemetry`: a span for each start and each attempt of a task, sent to the application's global tracer provider;
+//! * `tls-rustls`: encrypted connections (`sslmode` in the URL), with the operating system's certificates. For another TLS
+//!   library, depend on sqlx and enable its feature: Cargo unifies them.
+//!
 //! ```no_run
 //! use pg_workflow_client::{
 //!     model::CreatePackInput,
@@ -26,6 +32,9 @@
 //! # Ok(())
 //! # }
 //! ```
+
+#[cfg_attr(not(feature = "opentelemetry"), path = "no_trace.rs")]
+mod trace;
 
 mod engine;
 mod error;

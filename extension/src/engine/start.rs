@@ -64,6 +64,8 @@ pub struct Wanted {
     pub attributes: Option<Jsonb>,
     /// Through how many executions hooks have led to it.
     pub hook_depth: Option<i32>,
+    /// The span that it is started by.
+    pub traceparent: Option<Rc<str>>,
 }
 
 /// The workflow of a ref.
@@ -165,6 +167,7 @@ pub fn begin(advance: &mut Advance, workflow: &Startable, wanted: &[Wanted], del
             variables: None,
             priority: one.priority,
             depth: one.depth,
+            traceparent: one.traceparent.clone(),
         })
     };
     let runs = fresh.iter().map(run).collect::<Result<Vec<_>, Error>>()?;
@@ -249,7 +252,7 @@ fn run_columns(
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
-) -> [(&'static str, Cell); 23] {
+) -> [(&'static str, Cell); 24] {
     let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
@@ -263,6 +266,7 @@ fn run_columns(
         ("version", value(workflow.version)),
         ("due_at", value(due)),
         ("attributes", value(run.attributes)),
+        ("traceparent", value(run.wanted.traceparent.as_deref())),
         ("variables", Cell::Datum(blank.object, Jsonb::type_oid)),
         ("task_graph", Cell::Null),
         ("status", Cell::Label("running")),
