@@ -20,6 +20,8 @@ const METRICS: [(&str, &str); 8] = [
 /// Something of everything: queued, held, waiting for a limit, overdue, ended.
 async fn fill(db: &Database) {
     let mut session = Session::new(db).await;
+    // Whoever reads it has the real clock.
+    session.run("SELECT set_config('pg_workflow.test_now', (now() - interval '10 minutes')::text, false)").await;
     session.run("SELECT workflow_set_limit('one', max_running => 1)").await;
     session.register_actions().await;
     session.run("SELECT workflow_register_action('shop.charge')").await;

@@ -54,7 +54,7 @@ static COLLECTORS: LazyLock<(Collector, Away)> = LazyLock::new(|| {
 });
 
 /// Waits for so many spans that match, and returns them in the order of their beginning.
-async fn spans(count: usize, matches: impl Fn(&SpanData) -> bool) -> Vec<SpanData> {
+pub async fn spans(count: usize, matches: impl Fn(&SpanData) -> bool) -> Vec<SpanData> {
     let mut found = until("all spans", async || {
         let all = COLLECTORS.0.0.lock().unwrap();
         let found: Vec<SpanData> = all.iter().filter(|span| matches(span)).cloned().collect();
@@ -67,7 +67,7 @@ async fn spans(count: usize, matches: impl Fn(&SpanData) -> bool) -> Vec<SpanDat
 }
 
 /// A request from outside, with a span of its own.
-fn request() -> Context {
+pub fn request() -> Context {
     LazyLock::force(&COLLECTORS);
     Context::new().with_span(global::tracer("test").start_with_context("request", &Context::new()))
 }
@@ -76,7 +76,7 @@ fn attributes(span: &SpanData) -> BTreeMap<String, String> {
     span.attributes.iter().map(|pair| (pair.key.to_string(), pair.value.to_string())).collect()
 }
 
-fn of(context: &Context) -> SpanContext {
+pub fn of(context: &Context) -> SpanContext {
     context.span().span_context().clone()
 }
 
