@@ -7,12 +7,19 @@
 //   answered: after a lost connection they are sent again, and get the same answer.
 // * A timer renews the leases of running tasks. What it hears is passed on to the handlers: their signal is aborted when a
 //   task's workflow is being stopped, or when another worker has the task.
+// * A handler can note how far it has got (`task.note`): the next heartbeat stores it, and the attempt after a lost worker starts
+//   from there.
+// * While there is nothing to do, a connection of its own announces that and listens, so that work is found as soon as it is queued.
+// * Where @opentelemetry/api is installed, each attempt is a span: the first a child of the span that started the execution, later
+//   ones linked to it.
 // * SIGTERM or SIGINT drains: nothing new is claimed, what runs is finished and reported. A second one ends the worker at
 //   once; its tasks are given to others when their leases expire.
 //
 // Settings: WORKER_NAME, WORKER_TASKS (8), WORKER_LEASE in seconds (30).
 import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
+
+const otel = await import('@opentelemetry/api').catch(() => null);
 
 const { DATABASE_URL, WORKER_NAME = `node ${process.pid}` } = process.env;
 const most = Number(process.env.WORKER_TASKS ?? 8);
@@ -30,10 +37,12 @@ const handlers = {
   'k8s.apply': ({ input }) => ({ url: `https://${input.region}.example.com` }),
   'k8s.rollback': () => ({}),
   'chat.post': ({ input }) => ({ posted: input.text }),
-  // Work that takes long heeds the signal: its task is then reported as cancelled.
-  'demo.wait': async ({ input }, signal) => {
-    await sleep(input.seconds * 1000, undefined, { signal });
-    return { waited: input.seconds };
+  // Work that takes long heeds the signal (its task is then reported as cancelled), notes its progress, and goes on from where an
+  // earlier attempt got.
+  'demo.wait': async (task, signal) => {
+    for (let seconds = task.progress?.seconds ?? 0; seconds < task.input.seconds; task.note = { seconds: ++seconds })
+      await sleep(1000, undefined, { signal });
+    return { waited: task.input.seconds };
   },
 };
 
@@ -41,13 +50,15 @@ const running = new Map(); // task and lease token: the task, and the controller
 let outbox = [];
 let draining = false;
 let wake = () => {};
+let hinted = false; // whether there may be work
+let announce = () => {};
 const key = ({ task, lease_token }) => `${task} ${lease_token}`;
 
 async function handle(task, signal) {
   const { task: id, lease_token } = task;
   let outcome = { task: id, lease_token, status: 'completed' };
   try {
-    outcome.result = (await handlers[task.action](task, signal)) ?? null;
+    outcome.result = (await traced(task, () => handlers[task.action](task, signal))) ?? null;
     // What PostgreSQL cannot store must not spoil the reports beside it.
     if (/(?<!\\)(?:\\\\)*\\u0000/.test(JSON.stringify(outcome))) throw new Error('the result contains a NUL character');
   } catch (error) {
@@ -84,14 +95,69 @@ async function exchange(db) {
 async function renew(db) {
   const held = [...running.values()];
   const { rows } = await db.query(
-    'SELECT state FROM workflow_heartbeat($1, $2, make_interval(secs => $3)) WITH ORDINALITY AS h (task, state, place) ORDER BY place',
-    [held.map(({ task }) => task.task), held.map(({ task }) => task.lease_token), lease]);
+    `SELECT state FROM workflow_heartbeat($1, $2, make_interval(secs => $3), $4::jsonb[])
+     WITH ORDINALITY AS h (task, state, place) ORDER BY place`,
+    [held.map(({ task }) => task.task), held.map(({ task }) => task.lease_token), lease,
+      held.map(({ task }) => (task.note === undefined ? null : JSON.stringify(task.note)))]);
   rows.forEach(({ state }, place) => {
     if (state === 'held') return;
     const { task, controller } = held[place];
     if (state === 'lost') running.delete(key(task));
     controller.abort();
   });
+}
+
+// Runs a handler within the span of its attempt. Does nothing more without OpenTelemetry.
+async function traced(task, run) {
+  if (!otel) return run();
+  const { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, context } = otel;
+  const [, traceId, spanId, flags] = task.traceparent?.split('-') ?? [];
+  const start = traceId && { traceId, spanId, traceFlags: parseInt(flags, 16), isRemote: true };
+  const isFirst = task.attempt === 1;
+  const parent = start && isFirst ? trace.setSpanContext(ROOT_CONTEXT, start) : ROOT_CONTEXT;
+  const span = trace.getTracer('pg_workflow').startSpan(`process ${task.action}`, {
+    kind: SpanKind.CONSUMER,
+    links: start && !isFirst ? [{ context: start }] : [],
+    attributes: {
+      'messaging.system': 'pg_workflow', 'messaging.operation.name': 'process', 'messaging.operation.type': 'process',
+      'messaging.destination.name': task.action, 'messaging.message.id': task.task, 'messaging.client.id': WORKER_NAME,
+      'pg_workflow.execution': task.execution, 'pg_workflow.task': task.task_name, 'pg_workflow.attempt': task.attempt,
+    },
+  }, parent);
+  try {
+    return await context.with(trace.setSpan(parent, span), run);
+  } catch (error) {
+    span.setAttribute('error.type', error?.name ?? 'Error');
+    span.setStatus({ code: SpanStatusCode.ERROR, message: String(error?.message ?? error) });
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+// Announces that the worker is idle, whenever it is, and wakes it when there is work, until the connection is lost.
+async function listen(db) {
+  let isAnnounced = false;
+  const hint = () => {
+    hinted = true;
+    wake();
+  };
+  const lost = new Promise((_, reject) => db.once('end', () => reject(new Error('listening ended'))));
+  lost.catch(() => {}); // it may come after another error
+  db.on('notification', async () => {
+    hint();
+    if (isAnnounced) await db.query("SELECT workflow_announce_idle('{}')").catch(() => {});
+    await sleep(12); // longer than the server withholds a hint that it has just sent
+    isAnnounced = false;
+  });
+  announce = async () => {
+    if (isAnnounced) return;
+    isAnnounced = true;
+    await db.query('SELECT workflow_announce_idle($1)', [Object.keys(handlers)]).catch(() => {});
+    hint(); // what was queued before
+  };
+  await db.query('LISTEN pg_workflow');
+  await lost;
 }
 
 // Runs something over a connection, again and again over new ones until it returns.
@@ -119,6 +185,7 @@ for (const name of ['SIGTERM', 'SIGINT'])
   });
 
 const isDone = () => draining && !running.size && !outbox.length;
+connected(listen);
 connected(async (db) => {
   for (;;) {
     await sleep((lease * 1000) / 3, undefined, { ref: false });
@@ -129,7 +196,10 @@ await connected(async (db) => {
   while (!isDone()) {
     if (await exchange(db)) continue;
     if (!draining && (await db.query('SELECT workflow_tick() AS done')).rows[0].done) continue;
-    if (!outbox.length && !isDone()) await Promise.race([new Promise((resolve) => (wake = resolve)), sleep(100 + 200 * Math.random())]);
+    if (!draining && !hinted) announce();
+    if (!outbox.length && !hinted && !isDone())
+      await Promise.race([new Promise((resolve) => (wake = resolve)), sleep(100 + 200 * Math.random())]);
+    hinted = false;
   }
 });
 process.exit(0);

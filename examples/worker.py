@@ -7,6 +7,11 @@
   answered: after a lost connection they are sent again, and get the same answer.
 * A thread renews the leases of running tasks. What it hears is passed on to the handlers: `stop` is set when a task's
   workflow is being stopped, or when another worker has the task.
+* A handler can note how far it has got (`task.progress`): the next heartbeat stores it, and the attempt after a lost worker
+  starts from there.
+* While there is nothing to do, a session of its own announces that and listens, so that work is found as soon as it is queued.
+* Where opentelemetry-api is installed, each attempt is a span: the first a child of the span that started the execution, later
+  ones linked to it. Run it with `opentelemetry-instrument` to send them somewhere.
 * SIGTERM or SIGINT drains: nothing new is claimed, what runs is finished and reported. A second one ends the worker at
   once; its tasks are given to others when their leases expire.
 
@@ -14,8 +19,15 @@ Settings: WORKER_NAME, WORKER_THREADS (8), WORKER_LEASE in seconds (30).
 """
 import json, os, random, re, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
+
+try:
+    from opentelemetry import propagate, trace
+    from opentelemetry.context import Context
+except ImportError:
+    trace = None
 
 NAME = os.environ.get("WORKER_NAME", f"python {os.getpid()}")
 THREADS = int(os.environ.get("WORKER_THREADS", "8"))
@@ -23,26 +35,39 @@ LEASE = float(os.environ.get("WORKER_LEASE", "30"))
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # an escape, not an escaped backslash before u0000
 
 
-def build(task, stop):
+class Task(dict):
+    """A claimed task: the fields that workflow_claim returns."""
+
+    def __init__(self, fields):
+        super().__init__(fields)
+        self.stop = threading.Event()  # set when the result no longer matters
+        self.progress = None  # how far the handler has got, for the next heartbeat
+
+
+def build(task):
     if task["attempt"] <= task["input"]["broken_builds"]:
         raise RuntimeError("the registry does not answer")
     return {"image": f"registry/{task['input']['app']}:{task['execution']}"}
 
 
-def wait(task, stop):
-    """Work that takes long looks at `stop` now and then."""
-    if stop.wait(task["input"]["seconds"]):
-        raise Stopped("told to stop")
+def wait(task):
+    """Work that takes long looks at `stop` now and then, notes its progress, and goes on from where an earlier attempt got."""
+    done = (task["progress"] or {"seconds": 0})["seconds"]
+    while done < task["input"]["seconds"]:
+        if task.stop.wait(1):
+            raise Stopped("told to stop")
+        done += 1
+        task.progress = {"seconds": done}
     return {"waited": task["input"]["seconds"]}
 
 
 HANDLERS = {
     "ci.build": build,
-    "ci.lint": lambda task, stop: {"warnings": 0},
-    "ci.scan": lambda task, stop: {"critical": int("legacy" in task["input"]["image"])},
-    "k8s.apply": lambda task, stop: {"url": f"https://{task['input']['region']}.example.com"},
-    "k8s.rollback": lambda task, stop: {},
-    "chat.post": lambda task, stop: {"posted": task["input"]["text"]},
+    "ci.lint": lambda task: {"warnings": 0},
+    "ci.scan": lambda task: {"critical": int("legacy" in task["input"]["image"])},
+    "k8s.apply": lambda task: {"url": f"https://{task['input']['region']}.example.com"},
+    "k8s.rollback": lambda task: {},
+    "chat.post": lambda task: {"posted": task["input"]["text"]},
     "demo.wait": wait,
 }
 
@@ -61,16 +86,19 @@ class Failed(Exception):
 
 class Worker:
     def __init__(self):
-        self.changed = threading.Condition()  # guards the three below
-        self.running = {}  # (task, lease_token): the event that tells its handler to stop
+        self.changed = threading.Condition()  # guards the four below
+        self.running = {}  # (task, lease_token): the task
         self.outbox = []
         self.draining = False
+        self.hinted = False  # whether there may be work
+        self.idle = threading.Event()
         self.pool = ThreadPoolExecutor(THREADS)
 
-    def handle(self, task, stop):
+    def handle(self, task):
         outcome = {"task": task["task"], "lease_token": task["lease_token"], "status": "completed"}
         try:
-            outcome["result"] = HANDLERS[task["action"]](task, stop)
+            with span(task):
+                outcome["result"] = HANDLERS[task["action"]](task)
             # What PostgreSQL cannot store must not spoil the reports beside it.
             if NUL.search(json.dumps(outcome, allow_nan=False)):
                 raise ValueError("the result contains a NUL character")
@@ -101,8 +129,8 @@ class Worker:
         with self.changed:
             del self.outbox[: len(sent)]
             for task in said["tasks"]:
-                stop = self.running[task["task"], task["lease_token"]] = threading.Event()
-                self.pool.submit(self.handle, task, stop)
+                task = self.running[task["task"], task["lease_token"]] = Task(task)
+                self.pool.submit(self.handle, task)
         return bool(sent or said["tasks"])
 
     def renew(self):
@@ -113,19 +141,43 @@ class Worker:
                     while True:
                         time.sleep(LEASE / 3)
                         with self.changed:
-                            held = list(self.running)
-                        query = "SELECT task::text, state FROM workflow_heartbeat(%s, %s, make_interval(secs => %s))"
-                        tasks, tokens = [int(task) for task, _ in held], [int(token) for _, token in held]
-                        states = db.execute(query, [tasks, tokens, LEASE]).fetchall()
+                            held = list(self.running.items())
+                        query = "SELECT task::text, state FROM workflow_heartbeat(%s, %s, make_interval(secs => %s), %s::jsonb[])"
+                        tasks, tokens = [int(task) for (task, _), _ in held], [int(token) for (_, token), _ in held]
+                        progress = [task.progress and json.dumps(task.progress) for _, task in held]
+                        states = db.execute(query, [tasks, tokens, LEASE, progress]).fetchall()
                         with self.changed:
-                            for lease, (_, state) in zip(held, states):
-                                if state != "held" and lease in self.running:
-                                    self.running[lease].set()
+                            for (lease, task), (_, state) in zip(held, states):
+                                if state != "held":
+                                    task.stop.set()
                                     if state == "lost":
-                                        del self.running[lease]
+                                        self.running.pop(lease, None)
             except psycopg.OperationalError as error:
                 print(error, file=sys.stderr)
                 time.sleep(random.uniform(0.1, 0.5))
+
+    def listen(self):
+        """Announces that the worker is idle, whenever it is, and wakes it when there is work, until it ends."""
+        while True:
+            try:
+                with connect() as db:
+                    db.execute("LISTEN pg_workflow")
+                    while self.idle.wait():
+                        db.execute("SELECT workflow_announce_idle(%s)", [list(HANDLERS)])
+                        self.wake()  # what was queued before
+                        if next(db.notifies(timeout=60, stop_after=1), None):
+                            db.execute("SELECT workflow_announce_idle('{}')")
+                            self.wake()
+                        time.sleep(0.012)  # longer than the server withholds a hint that it has just sent
+            except psycopg.OperationalError as error:
+                print(error, file=sys.stderr)
+                time.sleep(random.uniform(0.5, 1.5))
+
+    def wake(self):
+        with self.changed:
+            self.hinted = True
+            self.idle.clear()
+            self.changed.notify_all()
 
     def drain(self, *_):
         if self.draining:
@@ -134,6 +186,7 @@ class Worker:
 
     def run(self):
         threading.Thread(target=self.renew, daemon=True).start()
+        threading.Thread(target=self.listen, daemon=True).start()
         while not self.draining or self.running or self.outbox:
             try:
                 with connect() as db:
@@ -141,10 +194,38 @@ class Worker:
                         if self.exchange(db) or (not self.draining and db.execute("SELECT workflow_tick()").fetchone()[0]):
                             continue
                         with self.changed:
-                            self.changed.wait_for(lambda: self.outbox, random.uniform(0.1, 0.3))
+                            if not self.hinted and not self.draining:
+                                self.idle.set()
+                            self.changed.wait_for(lambda: self.outbox or self.hinted, random.uniform(0.1, 0.3))
+                            self.hinted = False
             except psycopg.OperationalError as error:
                 print(error, file=sys.stderr)
                 time.sleep(random.uniform(0.5, 1.5))
+
+
+@contextmanager
+def span(task):
+    """The span of an attempt. Does nothing without OpenTelemetry."""
+    if not trace:
+        yield
+        return
+    start = propagate.extract({"traceparent": task["traceparent"]} if task["traceparent"] else {}, context=Context())
+    first = task["attempt"] == 1
+    attributes = {
+        "messaging.system": "pg_workflow", "messaging.operation.name": "process", "messaging.operation.type": "process",
+        "messaging.destination.name": task["action"], "messaging.message.id": task["task"], "messaging.client.id": NAME,
+        "pg_workflow.execution": int(task["execution"]), "pg_workflow.task": task["task_name"], "pg_workflow.attempt": task["attempt"],
+    }
+    origin = trace.get_current_span(start).get_span_context()
+    with trace.get_tracer("pg_workflow").start_as_current_span(
+        f"process {task['action']}", context=start if first else Context(), kind=trace.SpanKind.CONSUMER, attributes=attributes,
+        links=[] if first or not origin.is_valid else [trace.Link(origin)],
+    ) as current:
+        try:
+            yield
+        except Exception as error:
+            current.set_attribute("error.type", type(error).__name__)
+            raise
 
 
 def connect():

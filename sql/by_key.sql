@@ -35,14 +35,14 @@ CREATE FUNCTION pg_catalog.workflow_status_by_key(ref text, INOUT idempotency_ke
   OUT workflow_ref text, OUT status workflow.execution_status, OUT ended boolean, OUT paused boolean, OUT pause_reason text,
   OUT current_tasks text[], OUT completed_tasks text[], OUT failed_tasks text[], OUT skipped_tasks text[], OUT closing_tasks text[],
   OUT undo text, OUT parameters jsonb, OUT variables jsonb, OUT output jsonb, OUT error_message text, OUT errors jsonb,
-  OUT created timestamptz, OUT updated timestamptz, OUT attributes jsonb)
+  OUT created timestamptz, OUT updated timestamptz, OUT attributes jsonb, OUT traceparent text)
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY
   SELECT s.idempotency_key, s.execution, s.workflow_ref, s.status, s.ended, s.paused, s.pause_reason, s.current_tasks,
     s.completed_tasks, s.failed_tasks, s.skipped_tasks, s.closing_tasks, s.undo, s.parameters, s.variables, s.output,
-    s.error_message, s.errors, s.created, s.updated, s.attributes
+    s.error_message, s.errors, s.created, s.updated, s.attributes, s.traceparent
   FROM pg_catalog.workflow_status(workflow.require_key(ref, workflow_status_by_key.idempotency_key, part)) AS s;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_status_by_key(text, text, int) IS

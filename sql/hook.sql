@@ -129,12 +129,12 @@ COMMENT ON FUNCTION pg_catalog.workflow_list_hooks(int, bigint) IS
   'Returns all hooks, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_hooks(int, bigint) FROM PUBLIC;
 
-CREATE FUNCTION workflow.start_by_hook(reference text, parameters jsonb, part int, hook_depth int) RETURNS bigint
+CREATE FUNCTION workflow.start_by_hook(reference text, parameters jsonb, part int, hook_depth int, traceparent text) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_start_by_hook_wrapper';
-COMMENT ON FUNCTION workflow.start_by_hook(text, jsonb, int, int) IS
-  'Starts an execution that hooks have led to through so many others, and returns its id; one that fails at once is a failed execution. Raises WF614 if these are more than pg_workflow.max_workflow_depth.';
-REVOKE ALL ON FUNCTION workflow.start_by_hook(text, jsonb, int, int) FROM PUBLIC;
+COMMENT ON FUNCTION workflow.start_by_hook(text, jsonb, int, int, text) IS
+  'Starts an execution that hooks have led to through so many others, in the trace of the one that ended, and returns its id; one that fails at once is a failed execution. Raises WF614 if these are more than pg_workflow.max_workflow_depth.';
+REVOKE ALL ON FUNCTION workflow.start_by_hook(text, jsonb, int, int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.run_hooks(executions bigint[], now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -145,7 +145,7 @@ DECLARE
   detail text;
 BEGIN
   FOR h IN
-    SELECT e.part, e.id AS execution, k.name, k.start_workflow, coalesce(w.hook_depth, 0) + 1 AS depth,
+    SELECT e.part, e.id AS execution, k.name, k.start_workflow, coalesce(w.hook_depth, 0) + 1 AS depth, w.traceparent,
       jsonb_build_object('hook', k.name, 'execution', e.id::text, 'workflow', e.action_ref, 'status', e.status,
         'parameters', e.config, 'output', e.result, 'error_message', w.error_message, 'errors', w.errors,
         'attributes', w.attributes) AS parameters
@@ -161,7 +161,7 @@ BEGIN
     started := NULL;
     trouble := NULL;
     BEGIN
-      started := workflow.start_by_hook(h.start_workflow, h.parameters, h.part, h.depth);
+      started := workflow.start_by_hook(h.start_workflow, h.parameters, h.part, h.depth, h.traceparent);
     EXCEPTION WHEN OTHERS THEN
       -- The caller repeats the whole transaction.
       IF SQLSTATE LIKE '40%' THEN

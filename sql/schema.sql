@@ -266,6 +266,7 @@ CREATE TABLE workflow.workflow_execution (
   version bigint,
   due_at timestamptz,
   attributes jsonb,
+  traceparent text,
   variables jsonb NOT NULL DEFAULT '{}',
   task_graph jsonb,
   status workflow.execution_status NOT NULL DEFAULT 'requested',
@@ -333,6 +334,8 @@ COMMENT ON COLUMN workflow.workflow_execution.fair_key IS
   'The key by which it shares the queue with other executions of its workflow, as fair_by says; NULL: its tasks wait like any others.';
 COMMENT ON COLUMN workflow.workflow_execution.attributes IS
   'By what people find it: an object, such as {"tenant": "acme"}; NULL: it has none.';
+COMMENT ON COLUMN workflow.workflow_execution.traceparent IS
+  'The span that started it, as W3C Trace Context writes it; NULL: it is part of no trace.';
 COMMENT ON COLUMN workflow.workflow_execution.had_failure IS
   'Whether it, or a task of it, has ever failed, timed out, been cancelled or abandoned. Never reset: an index finds those few by it.';
 COMMENT ON COLUMN workflow.workflow_execution.hook_depth IS
@@ -385,6 +388,7 @@ CREATE TABLE workflow.workflow_task_execution (
   last_worker text,
   signal text,
   context int[],
+  traceparent text,
   input jsonb,
   status workflow.execution_status NOT NULL DEFAULT 'requested',
   updated timestamptz NOT NULL DEFAULT now(),
@@ -496,6 +500,8 @@ COMMENT ON COLUMN workflow.workflow_task_execution.action_ref IS
 COMMENT ON COLUMN workflow.workflow_task_execution.signal IS 'The signal that it waits for; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.context IS
   'The numbers of the changes (branch_change) that it sees, in order, the last plus -2147483648 if nobody else sees it; NULL: none.';
+COMMENT ON COLUMN workflow.workflow_task_execution.traceparent IS
+  'That of its workflow execution, for the claim to hand out without reading that one; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.input IS 'The rendered input of the action.';
 COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'The result that the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'The error that the worker reported.';

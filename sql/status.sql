@@ -38,7 +38,7 @@ CREATE FUNCTION pg_catalog.workflow_status(execution_id bigint)
 RETURNS TABLE (execution bigint, workflow_ref text, status workflow.execution_status, ended boolean, paused boolean,
   pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[], closing_tasks text[],
   undo text, parameters jsonb, variables jsonb, output jsonb, error_message text, errors jsonb, idempotency_key text, created timestamptz,
-  updated timestamptz, attributes jsonb)
+  updated timestamptz, attributes jsonb, traceparent text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -47,12 +47,13 @@ BEGIN
   RETURN QUERY
   SELECT run.id, e.action_ref, run.status, workflow.is_end(e.status), run.paused, run.pause_reason, r.current_tasks,
     r.completed_tasks, r.failed_tasks, r.skipped_tasks, workflow.closing_tasks(run), run.state #>> '{undo,phase}', e.config, r.variables, e.result,
-    run.error_message, coalesce(run.errors, '[]'), e.idempotency_key, run.created, greatest(run.updated, e.updated), run.attributes
+    run.error_message, coalesce(run.errors, '[]'), e.idempotency_key, run.created, greatest(run.updated, e.updated), run.attributes,
+    run.traceparent
   FROM workflow.execution e, workflow.readable(run) r
   WHERE e.part = run.part AND e.id = run.execution;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
-  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. undo: how far what was completed has been undone: pending, running, done, failed, or stopped by force; null: nothing is to be undone. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended; attributes is null if it has none. Errors: WF613 for null, WF616 if there is no such execution.';
+  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. undo: how far what was completed has been undone: pending, running, done, failed, or stopped by force; null: nothing is to be undone. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended; attributes is null if it has none, and traceparent if it is part of no trace. Errors: WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_tasks(execution_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)

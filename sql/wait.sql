@@ -27,7 +27,7 @@ RETURNS TABLE (execution bigint, workflow_ref text, status workflow.execution_st
   pause_reason text, current_tasks text[], completed_tasks text[], failed_tasks text[], skipped_tasks text[], closing_tasks text[],
   undo text,
   parameters jsonb, variables jsonb, output jsonb, error_message text, errors jsonb, idempotency_key text, created timestamptz,
-  updated timestamptz, attributes jsonb)
+  updated timestamptz, attributes jsonb, traceparent text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE

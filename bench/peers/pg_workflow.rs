@@ -44,11 +44,11 @@ async fn work(pool: PgPool) -> Result<Value, Box<dyn Error>> {
     let counter = done.clone();
     let worker = Worker::builder(pool)
         .concurrency(CONCURRENCY)
-        .handler("bench.step", move |task, _| {
+        .task_handler("bench.step", move |task, _| {
             counter.fetch_add(1, Ordering::Relaxed);
             async move { Ok(task.input.unwrap_or_default()) }
         })
-        .build();
+        .build()?;
     println!("ready");
     stdin().lock().read_line(&mut String::new())?;
     let stop = CancellationToken::new();

@@ -69,6 +69,7 @@ pub fn start(arguments: Start) -> crate::Ended {
         run_at: arguments.at,
         part: arguments.part,
         attributes: (!arguments.attributes.is_empty()).then(|| arguments.attributes.iter().cloned().collect()),
+        traceparent: std::env::var("TRACEPARENT").ok(),
     };
     wait_for(async {
         let mut session = arguments.connection.open().await?;

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// prints the result as JSON on standard output. An exit status other than 0 makes the task fail: with the JSON object
 /// that it printed as the error, or else with the last lines of standard error; status 100 says that a retry is
 /// pointless. A line `::progress JSON` on standard error says how far it has got. The task is described by
-/// PG_WORKFLOW_TASK, _EXECUTION, _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS. If
+/// PG_WORKFLOW_TASK, _EXECUTION, _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS, and the trace in TRACEPARENT. If
 /// the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a little later.
 ///
 /// SIGTERM and SIGINT end the program once the running commands are done; a second one ends them too.
@@ -143,7 +143,7 @@ async fn work(arguments: Arguments) -> crate::Ended {
             max_output: arguments.max_output,
             quiet: arguments.quiet,
         });
-        worker = worker.handler(action, move |task, context| {
+        worker = worker.task_handler(action, move |task, context| {
             let handler = handler.clone();
             async move { handler.handle(task, context).await }
         });
@@ -153,7 +153,7 @@ async fn work(arguments: Arguments) -> crate::Ended {
         let actions: Vec<&str> = arguments.actions.iter().map(|(action, _)| action.as_str()).collect();
         output::note("working", Style::Bold, &format!("as {name}, on {}", actions.join(", ")));
     }
-    let worker = worker.build();
+    let worker = worker.build().map_err(Failure::unusable)?;
     tokio::select! {
         worked = worker.run(drain) => worked?,
         // Dropping the worker kills the commands; their tasks come back when the leases have expired.

@@ -130,8 +130,9 @@ impl Cluster {
         self.on_part(part_of(id), call).await
     }
 
-    /// Starts an execution: in the part given, or else in the part of its idempotency key, or else anywhere.
-    pub async fn start(&self, input: StartInput) -> Result<i64> {
+    /// Starts an execution: in the part given, or else in the part of its idempotency key, or else anywhere. `None`: it was skipped,
+    /// as [`Engine::start`] says.
+    pub async fn start(&self, input: StartInput) -> Result<Option<i64>> {
         let part = self.choose(input.part, input.idempotency_key.as_deref()).await?;
         let input = StartInput { part: Some(part), ..input };
         self.on_part(part, async |server| Engine::start(&server, input.clone()).await).await
@@ -139,7 +140,7 @@ impl Cluster {
 
     /// Starts executions, each as [`Cluster::start`] would, and returns their ids in order. Those of one part are started
     /// together or not at all; those of other parts are not undone with them.
-    pub async fn start_many(&self, input: StartManyInput) -> Result<Vec<i64>> {
+    pub async fn start_many(&self, input: StartManyInput) -> Result<Vec<Option<i64>>> {
         let mut places: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
         let anywhere = self.choose(input.part, None).await?;
         for place in 0..input.parameters.len() {
@@ -147,13 +148,14 @@ impl Cluster {
             let part = if key.is_some() { self.choose(input.part, key).await? } else { anywhere };
             places.entry(part).or_default().push(place);
         }
-        let mut ids = vec![0; input.parameters.len()];
+        let mut ids = vec![None; input.parameters.len()];
         for (part, places) in places {
             let chosen = StartManyInput {
                 part: Some(part),
                 parameters: pick(&input.parameters, &places),
                 idempotency_keys: input.idempotency_keys.as_ref().map(|keys| pick(keys, &places)),
                 attributes: input.attributes.as_ref().map(|attributes| pick(attributes, &places)),
+                traceparents: input.traceparents.as_ref().map(|traceparents| pick(traceparents, &places)),
                 ..input.clone()
             };
             let started = self.on_part(part, async |server| Engine::start_many(&server, chosen.clone()).await).await?;
@@ -232,8 +234,8 @@ impl Cluster {
     /// Runs a worker for each server until shutdown is requested. One whose server is away waits for it, and does not disturb
     /// the others. What a worker has of a part that moves is reported where the part is.
     pub async fn work(&self, build: impl Fn(PgPool) -> WorkerBuilder, shutdown: CancellationToken) -> Result<()> {
-        let workers: Vec<_> =
-            self.0.servers.iter().map(|server| build(server.clone()).cluster(self.clone()).build()).collect();
+        let build = |server: &PgPool| build(server.clone()).cluster(self.clone()).build();
+        let workers = self.0.servers.iter().map(build).collect::<std::result::Result<Vec<_>, _>>()?;
         try_join_all(workers.iter().map(|worker| worker.run(shutdown.clone()))).await?;
         Ok(())
     }

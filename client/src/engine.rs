@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::model::{Action, ExecutionStatus, WorkflowDefinition};
 use crate::page::Page;
+use crate::trace;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -54,7 +55,7 @@ const REGISTER_ACTION: &str = "SELECT id, ref, pack, pack_ref, label, descriptio
      runtime => $5, param_schema => $6, out_schema => $7, limits => $8)";
 
 const CLAIM: &str = "SELECT task, lease_token, execution, task_name, task_index, action, input, attempt, \
-     lease_until, deadline, last_error, progress FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
+     lease_until, deadline, last_error, progress, traceparent FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
 
 /// Builds the outcomes from nine parallel arrays, $1 to $9. A single array of the composite type would need its OID.
 macro_rules! outcomes {
@@ -72,7 +73,7 @@ const FINISH: &str =
 
 const FINISH_AND_CLAIM: &str = concat!(
     "SELECT task, lease_token, state, code, message, execution, task_name, task_index, action, input, attempt, \
-     lease_until, deadline, last_error, progress FROM pg_catalog.workflow_finish_and_claim(worker => $10, ",
+     lease_until, deadline, last_error, progress, traceparent FROM pg_catalog.workflow_finish_and_claim(worker => $10, ",
     outcomes!(),
     ", max_tasks => $11, actions => $12, lease => $13, parts => $14)"
 );
@@ -128,39 +129,30 @@ impl Engine {
 
     /// Starts one execution of a workflow and returns its id. The same idempotency key returns the same execution. `None`: it was
     /// skipped, because as many executions run as the workflow's `concurrency` allows.
+    ///
+    /// With the feature `opentelemetry`, this is a span of its own, in which the execution begins, unless the input has a
+    /// traceparent.
     pub async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<Option<i64>> {
-        Ok(query_scalar(
-            "SELECT pg_catalog.workflow_start(ref => $1, parameters => $2, idempotency_key => $3, priority => $4, \
-             run_at => $5, part => $6, attributes => $7)",
-        )
-        .bind(input.r#ref)
-        .bind(Json(input.parameters))
-        .bind(input.idempotency_key)
-        .bind(input.priority)
-        .bind(input.run_at)
-        .bind(input.part)
-        .bind(input.attributes.map(Json))
-        .fetch_one(executor)
-        .await?)
+        if input.traceparent.is_some() {
+            return start(executor, input).await;
+        }
+        let workflow = input.r#ref.clone();
+        let call = async move |traceparent| start(executor, StartInput { traceparent, ..input }).await;
+        trace::send(&workflow, 1, call).await
     }
 
     /// Starts up to 10,000 executions of one workflow at once and returns their ids in order, `None` for one that was skipped. If
-    /// any parameters are invalid, none is started.
+    /// any parameters are invalid, none is started. Traced like [`Engine::start`], all in one span.
     pub async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<Option<i64>>> {
-        Ok(query_scalar(
-            "SELECT started.id FROM pg_catalog.workflow_start_many(ref => $1, parameters => $2, \
-             idempotency_keys => $3, priority => $4, run_at => $5, part => $6, attributes => $7) \
-             WITH ORDINALITY AS started (id, place) ORDER BY started.place",
-        )
-        .bind(input.r#ref)
-        .bind(input.parameters.into_iter().map(Json).collect::<Vec<_>>())
-        .bind(input.idempotency_keys)
-        .bind(input.priority)
-        .bind(input.run_at)
-        .bind(input.part)
-        .bind(input.attributes.map(|all| all.into_iter().map(|given| given.map(Json)).collect::<Vec<_>>()))
-        .fetch_all(executor)
-        .await?)
+        if input.traceparents.is_some() {
+            return start_many(executor, input).await;
+        }
+        let (workflow, count) = (input.r#ref.clone(), input.parameters.len());
+        let call = async move |traceparent: Option<String>| {
+            let traceparents = traceparent.map(|one| vec![Some(one); count]);
+            start_many(executor, StartManyInput { traceparents, ..input }).await
+        };
+        trace::send(&workflow, count, call).await
     }
 
     /// Claims tasks that are ready, each with a lease.
@@ -452,6 +444,41 @@ impl Engine {
             .fetch_all(executor)
             .await?)
     }
+}
+
+async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<Option<i64>> {
+    Ok(query_scalar(
+        "SELECT pg_catalog.workflow_start(ref => $1, parameters => $2, idempotency_key => $3, priority => $4, \
+         run_at => $5, part => $6, attributes => $7, traceparent => $8)",
+    )
+    .bind(input.r#ref)
+    .bind(Json(input.parameters))
+    .bind(input.idempotency_key)
+    .bind(input.priority)
+    .bind(input.run_at)
+    .bind(input.part)
+    .bind(input.attributes.map(Json))
+    .bind(input.traceparent)
+    .fetch_one(executor)
+    .await?)
+}
+
+async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<Option<i64>>> {
+    Ok(query_scalar(
+        "SELECT started.id FROM pg_catalog.workflow_start_many(ref => $1, parameters => $2, \
+         idempotency_keys => $3, priority => $4, run_at => $5, part => $6, attributes => $7, traceparents => $8) \
+         WITH ORDINALITY AS started (id, place) ORDER BY started.place",
+    )
+    .bind(input.r#ref)
+    .bind(input.parameters.into_iter().map(Json).collect::<Vec<_>>())
+    .bind(input.idempotency_keys)
+    .bind(input.priority)
+    .bind(input.run_at)
+    .bind(input.part)
+    .bind(input.attributes.map(|all| all.into_iter().map(|given| given.map(Json)).collect::<Vec<_>>()))
+    .bind(input.traceparents)
+    .fetch_all(executor)
+    .await?)
 }
 
 /// Outcomes in columnar form.

@@ -1,5 +1,6 @@
 //! Errors: the server's refusals by kind.
 
+use crate::Finding;
 use sqlx::postgres::PgDatabaseError;
 
 /// The result of every call.
@@ -7,6 +8,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Reason why a call failed. A failed call changes nothing.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The object of the call does not exist.
     #[error("{0}")]
@@ -29,6 +31,9 @@ pub enum Error {
     /// The role lacks the privilege to do this.
     #[error("{0}")]
     Privilege(Refusal),
+    /// A worker that can't be built.
+    #[error(transparent)]
+    Build(#[from] crate::worker::BuildError),
     /// Anything else: a lost connection, a serialization failure, a row that does not decode.
     #[error(transparent)]
     Database(sqlx::Error),
@@ -73,13 +78,23 @@ impl Error {
             | Error::StaleLease(refusal)
             | Error::LimitExceeded(refusal)
             | Error::Privilege(refusal) => Some(refusal),
-            Error::Database(_) => None,
+            Error::Build(_) | Error::Database(_) => None,
         }
     }
 
     /// Returns the documented code, such as `WF616`.
     pub fn code(&self) -> Option<&str> {
         self.refusal()?.code.as_deref()
+    }
+
+    /// Returns what is wrong with a definition that the server refused, in source order; empty if it refused something else.
+    pub fn findings(&self) -> Vec<Finding> {
+        let detail = self.refusal().and_then(|refusal| refusal.detail.as_deref());
+        let mut findings: Vec<Finding> =
+            detail.and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
+        // The detail leaves out what the code says.
+        findings.iter_mut().for_each(|finding| finding.category = category(&finding.code).to_owned());
+        findings
     }
 
     /// Whether the same call may succeed when retried. After a lost connection it is unknown whether the call has
@@ -140,6 +155,18 @@ fn refused(error: &PgDatabaseError) -> Option<Error> {
     Some(kind(refusal))
 }
 
+/// Returns the category of a finding, which is the first digit of its code.
+fn category(code: &str) -> &'static str {
+    match code.as_bytes().get(2) {
+        Some(b'0') => "syntax",
+        Some(b'1') => "graph",
+        Some(b'2') => "semantic",
+        Some(b'3') => "expression",
+        Some(b'4') => "schema",
+        _ => "catalogue",
+    }
+}
+
 /// Splits `WF616: there is no such pack` into code and message.
 fn split(message: &str) -> (Option<&str>, &str) {
     let is_code =
@@ -152,7 +179,20 @@ fn split(message: &str) -> (Option<&str>, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{Error, Refusal, split};
+
+    #[test]
+    fn a_refused_definition_has_findings() {
+        let found = r#"[{"code":"WF502","severity":"error","message":"unknown pack","hint":null,"path":"tasks[0].action","task":"a","expression":null,"line":4,"column":27}]"#;
+        let refused = |detail: Option<&str>| {
+            let (code, sqlstate, message) = (Some("WF502".into()), "22023".into(), "unknown pack".into());
+            Error::Validation(Refusal { code, sqlstate, message, detail: detail.map(str::to_owned), hint: None })
+        };
+        let findings = refused(Some(found)).findings();
+        assert_eq!((findings.len(), &*findings[0].category, findings[0].line), (1, "catalogue", Some(4)));
+        assert_eq!(refused(Some("id is 5")).findings(), []);
+        assert_eq!(refused(None).findings(), []);
+    }
 
     #[test]
     fn a_code_is_told_from_a_message() {

@@ -12,21 +12,72 @@
 //! * [`Page`] and [`walk`]: long lists, one page at a time;
 //! * [`Error`]: the server's refusals by kind, each with its code, detail and hint.
 //!
-//! ```no_run
-//! use pg_workflow_client::{
-//!     model::CreatePackInput,
-//!     repository::{Create, FindByRef, PackRepository},
-//! };
+//! Features, all off by default:
 //!
-//! # async fn example(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut transaction = pool.begin().await?;
-//! let input = CreatePackInput { r#ref: "ci".into(), label: "CI".into(), version: "1.0.0".into(), ..Default::default() };
-//! let made = PackRepository::create(&mut *transaction, input).await?;
-//! transaction.commit().await?;
-//! assert_eq!(PackRepository::find_by_ref(&pool, "ci").await?, Some(made));
+//! * `opentelemetry`: a span for each start and each attempt of a task, sent to the application's global tracer provider;
+//! * `tls-rustls`: encrypted connections (`sslmode` in the URL), with the operating system's certificates. For another TLS
+//!   library, depend on sqlx and enable its feature: Cargo unifies them.
+//!
+//! A whole program: it defines a workflow, works for it, starts an execution, and waits for its end.
+//!
+//! ```no_run
+//! use pg_workflow_client::worker::{CancellationToken, Failure, Worker};
+//! use pg_workflow_client::{Engine, RegisterActionInput, StartInput};
+//! use serde::{Deserialize, Serialize};
+//! use std::time::Duration;
+//!
+//! const HELLO: &str = "
+//! ref: hello.world
+//! label: Hello
+//! version: 1.0.0
+//! parameters: {type: object, required: [name], properties: {name: {type: string}}}
+//! vars: [{text: null}]
+//! tasks: [{name: greet, action: hello.greet, input: {name: '{{ parameters.name }}'}, publish: [{text: '{{ result() }}'}]}]
+//! output_map: [{text: '{{ vars.text }}'}]
+//! ";
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Person {
+//!     name: String,
+//! }
+//!
+//! #[derive(Debug, Deserialize)]
+//! struct Greeting {
+//!     text: String,
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let pool = sqlx::PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+//! let action = RegisterActionInput { r#ref: "hello.greet".into(), ..Default::default() };
+//! Engine::register_action(&pool, action).await?;
+//! Engine::define(&pool, HELLO).await?;
+//!
+//! let worker = Worker::builder(pool.clone())
+//!     .handler("hello.greet", |person: Person, _| async move {
+//!         if person.name.is_empty() {
+//!             return Err(Failure::new("nobody", "there is no name").do_not_retry());
+//!         }
+//!         Ok(format!("Hello, {}!", person.name))
+//!     })
+//!     .build()?;
+//! let stop = CancellationToken::new();
+//! let running = tokio::spawn({
+//!     let stop = stop.clone();
+//!     async move { worker.run(stop).await }
+//! });
+//!
+//! let start = StartInput::new("hello.world").with_parameters(&Person { name: "you".into() })?;
+//! let execution = Engine::start(&pool, start).await?;
+//! let status = Engine::wait(&pool, execution, Duration::from_secs(30)).await?;
+//! println!("{}", status.output_as::<Greeting>()?.text);
+//! stop.cancel();
+//! running.await??;
 //! # Ok(())
 //! # }
 //! ```
+
+#[cfg_attr(not(feature = "opentelemetry"), path = "no_trace.rs")]
+mod trace;
 
 mod cluster;
 mod engine;

@@ -5,19 +5,34 @@
 //! engine has acknowledged them. A report that is resent after a lost connection gets the same answer as the first
 //! time.
 //!
+//! A handler takes the task's input and returns its result, both as types that serde knows. Input that does not fit fails the
+//! task, without a retry.
+//!
 //! ```no_run
-//! use pg_workflow_client::worker::{self, Failure, Worker};
-//! use serde_json::json;
+//! use pg_workflow_client::worker::{self, Context, Failure, Worker};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize)]
+//! struct Charge {
+//!     order: i64,
+//!     amount: f64,
+//! }
+//!
+//! #[derive(Serialize)]
+//! struct Charged {
+//!     receipt: String,
+//! }
 //!
 //! # async fn example(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
 //! Worker::builder(pool)
-//!     .name("builder 1")
-//!     .handler("ci.build", |task, _context| async move {
-//!         let app = task.input.as_ref().and_then(|input| input["app"].as_str());
-//!         let app = app.ok_or_else(|| Failure::new("input", "there is no app").do_not_retry())?;
-//!         Ok(json!({"image": format!("registry/{app}:1")}))
+//!     .name("cashier 1")
+//!     .handler("shop.charge", |input: Charge, context: Context| async move {
+//!         if input.amount > 1000.0 {
+//!             return Err(Failure::new("limit", "too much for one card").do_not_retry());
+//!         }
+//!         Ok(Charged { receipt: format!("R-{}-{}", input.order, context.attempt()) })
 //!     })
-//!     .build()
+//!     .build()?
 //!     .run(worker::shutdown_signal()?)
 //!     .await?;
 //! # Ok(())
@@ -33,20 +48,23 @@ use serde_json::Value;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 pub use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 mod builder;
+mod context;
 mod failure;
 mod handlers;
 mod listen;
 mod room;
 mod run;
 
-pub use builder::WorkerBuilder;
+pub use builder::{BuildError, WorkerBuilder};
+pub use context::Context;
+use context::States;
 pub use failure::Failure;
 
 type Handler = Arc<dyn Fn(ClaimedTask, Context) -> BoxFuture<'static, Handled> + Send + Sync>;
@@ -64,44 +82,6 @@ const CONNECTIONS: u32 = 3;
 /// Minimum time to wait for an answer, since a connection can be lost without notice. If the lease is longer, it
 /// applies instead.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Context that a handler receives along with its task.
-#[derive(Debug, Clone, Default)]
-pub struct Context {
-    stop: CancellationToken,
-    progress: Arc<Mutex<Option<Value>>>,
-}
-
-impl Context {
-    /// Completes once the result no longer matters: the lease is lost, the workflow is being stopped, or the worker's
-    /// grace period has expired. Long-running handlers should watch it.
-    pub async fn stopped(&self) {
-        self.stop.cancelled().await
-    }
-
-    /// Notes how far the handler has got. The next heartbeat, after a third of the lease, stores it with the task; if this
-    /// worker dies, the next attempt gets it in [`ClaimedTask::progress`](crate::ClaimedTask::progress).
-    pub fn set_progress(&self, progress: impl Into<Value>) {
-        *self.noted() = Some(progress.into());
-    }
-
-    fn take_progress(&self) -> Option<Value> {
-        self.noted().take()
-    }
-
-    fn put_back(&self, progress: Value) {
-        self.noted().get_or_insert(progress);
-    }
-
-    fn noted(&self) -> MutexGuard<'_, Option<Value>> {
-        self.progress.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Returns the same as a token that can be passed on.
-    pub fn token(&self) -> &CancellationToken {
-        &self.stop
-    }
-}
 
 /// Returns a token that is cancelled by SIGTERM and SIGINT. From now on these signals have no other effect.
 #[cfg(unix)]
@@ -131,6 +111,7 @@ pub struct Worker {
     listen: bool,
     parts: Option<Vec<i32>>,
     cluster: Option<Cluster>,
+    states: Arc<States>,
     handlers: HashMap<String, Handler>,
 }
 

@@ -12,7 +12,7 @@ WITH RECURSIVE pending AS (
     WHERE (p.part, p.workflow_execution) > (c.part, c.workflow_execution)
       AND p.part BETWEEN $3 AND $4 AND ($2::int[] IS NULL OR p.part = ANY ($2))
     ORDER BY p.part, p.workflow_execution LIMIT 1) AS n)
-SELECT w.id, w.version, w.status, w.paused, w.state, w.variables, w.priority, w.depth
+SELECT w.id, w.version, w.status, w.paused, w.state, w.variables, w.priority, w.depth, w.traceparent
 FROM pending
 CROSS JOIN LATERAL (
   SELECT w.* FROM workflow.workflow_execution w

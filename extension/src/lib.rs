@@ -87,6 +87,7 @@ extension_sql_file!("../../sql/why.sql", name = "why", requires = ["status", "li
 extension_sql_file!("../../sql/timeline.sql", name = "timeline", requires = ["status"]);
 extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = ["views", "retention"]);
 extension_sql_file!("../../sql/execution_statistics.sql", name = "execution_statistics", requires = ["views"]);
+extension_sql_file!("../../sql/metrics.sql", name = "metrics", requires = ["monitoring", "limits"]);
 
 /// Runs once when the library is loaded: in the server's first process, where it is preloaded, or in a session's.
 #[pg_guard]

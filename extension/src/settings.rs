@@ -13,6 +13,7 @@ static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::ne
 static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
 static NOTIFY_ENDS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static TRACEPARENT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static LOG_TRANSITIONS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static KEEP: GucSetting<i32> = GucSetting::<i32>::new(-1);
 static MAX_SOURCE_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
@@ -60,6 +61,11 @@ pub fn notify() -> bool {
 /// Whether listeners are notified of the ends of executions.
 pub fn notify_ends() -> bool {
     NOTIFY_ENDS.get()
+}
+
+/// Returns the span that this session starts executions in; not checked.
+pub fn traceparent() -> Option<String> {
+    TRACEPARENT.get().and_then(|text| text.into_string().ok())
 }
 
 /// Whether every step of an execution is recorded as an event.
@@ -186,6 +192,14 @@ pub fn register() {
         c"Notifies listeners of the ends of executions.",
         c"Uses NOTIFY on the channel pg_workflow_end, with id and status: 12 completed.",
         &NOTIFY_ENDS,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_workflow.traceparent",
+        c"Sets the span that executions started by this session belong to.",
+        c"As W3C Trace Context writes it; one that is malformed is ignored.",
+        &TRACEPARENT,
         GucContext::Userset,
         GucFlags::default(),
     );

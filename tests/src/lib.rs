@@ -2,6 +2,7 @@
 
 pub mod conformance;
 mod database;
+pub mod monitoring;
 mod server;
 
 pub use database::{Database, with_database};

@@ -3,12 +3,13 @@
 use pg_workflow_client::worker::{self, Failure, Worker};
 use pg_workflow_client::{Engine, StartInput};
 use pg_workflow_tests::{Database, with_database};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use std::time::Duration;
 
 /// The roles that documents grant things to.
-const ROLES: [&str; 4] = ["shop_worker", "north_worker", "south_worker", "north_operator"];
+const ROLES: [&str; 5] = ["shop_worker", "north_worker", "south_worker", "north_operator", "monitor"];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -95,19 +96,28 @@ async fn run(db: &Database, path: &str) {
 }
 
 // README: begin
+#[derive(Deserialize)]
+struct Charge {
+    amount: f64,
+}
+
+#[derive(Serialize)]
+struct Charged {
+    receipt: String,
+}
+
 async fn work(pool: PgPool) -> Result<(), Box<dyn std::error::Error>> {
     Worker::builder(pool)
         .concurrency(8)
-        .handler("shop.charge", |task, _context| async move {
-            let amount = task.input.as_ref().and_then(|input| input["amount"].as_f64());
-            match amount {
-                Some(amount) if amount <= 1000.0 => Ok(json!({"receipt": format!("R-{}", task.task)})),
-                _ => Err(Failure::new("limit", "too much for one card").do_not_retry()),
+        .handler("shop.charge", |charge: Charge, context| async move {
+            if charge.amount > 1000.0 {
+                return Err(Failure::new("limit", "too much for one card").do_not_retry());
             }
+            Ok(Charged { receipt: format!("R-{}", context.task().task) })
         })
-        .handler("shop.ship", |_task, _context| async { Ok(json!({"parcel": 7})) })
-        .handler("shop.mail", |_task, _context| async { Ok(Value::Null) })
-        .build()
+        .handler("shop.ship", |_: Value, _| async { Ok(json!({"parcel": 7})) })
+        .handler("shop.mail", |_: Value, _| async { Ok(()) })
+        .build()?
         .run(worker::shutdown_signal()?)
         .await?;
     Ok(())

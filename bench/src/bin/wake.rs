@@ -74,7 +74,7 @@ async fn latency(pool: &PgPool) -> Result<[f64; 2], Error> {
         let _ = came.send(Instant::now());
         async { Ok(json!(null)) }
     };
-    let worker = Worker::builder(pool.clone()).handler("bench.step", handler).build();
+    let worker = Worker::builder(pool.clone()).task_handler("bench.step", handler).build()?;
     let stop = CancellationToken::new();
     let (stopped, run) = (stop.clone(), tokio::spawn(async move { worker.run(stop).await }));
     let mut random = 1_u64;

@@ -117,6 +117,11 @@ impl Handler {
                 _ => command.env_remove(name),
             };
         }
+        // By the name under which programs that are traced look for it.
+        match &task.traceparent {
+            Some(traceparent) => command.env("TRACEPARENT", traceparent),
+            None => command.env_remove("TRACEPARENT"),
+        };
         command.spawn()
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 /// A finding of the validation of a definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[non_exhaustive]
 pub struct Finding {
     /// Code, `WF001` to `WF509`.
     pub code: String,
@@ -13,6 +14,7 @@ pub struct Finding {
     #[sqlx(try_from = "String")]
     pub severity: Severity,
     /// Syntax, graph, semantic, expression, schema or catalogue.
+    #[serde(default)]
     pub category: String,
     /// Description of the problem.
     pub message: String,
@@ -125,6 +127,8 @@ pub struct StartInput {
     pub part: Option<i32>,
     /// Attributes to find it by: an object. They override those of the definition; null removes one.
     pub attributes: Option<Value>,
+    /// The span that starts it, as W3C Trace Context writes it; `None`: as the session's setting `pg_workflow.traceparent` says.
+    pub traceparent: Option<String>,
 }
 
 impl Default for StartInput {
@@ -137,7 +141,21 @@ impl Default for StartInput {
             run_at: None,
             part: None,
             attributes: None,
+            traceparent: None,
         }
+    }
+}
+
+impl StartInput {
+    /// Returns a start of a workflow without parameters.
+    pub fn new(r#ref: impl Into<String>) -> StartInput {
+        StartInput { r#ref: r#ref.into(), ..StartInput::default() }
+    }
+
+    /// Sets the parameters from anything that serde can write as an object.
+    pub fn with_parameters(mut self, parameters: &impl Serialize) -> serde_json::Result<StartInput> {
+        self.parameters = serde_json::to_value(parameters)?;
+        Ok(self)
     }
 }
 
@@ -159,4 +177,6 @@ pub struct StartManyInput {
     pub part: Option<i32>,
     /// Attributes of each execution, if it has any.
     pub attributes: Option<Vec<Option<Value>>>,
+    /// The span that starts each execution; `None`: as the session's setting `pg_workflow.traceparent` says.
+    pub traceparents: Option<Vec<Option<String>>>,
 }

@@ -4,6 +4,7 @@ use super::{Engine, ExecutionKey, interval};
 use crate::Result;
 use crate::model::ExecutionStatus;
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgExecutor, query_as, query_scalar};
@@ -15,7 +16,7 @@ macro_rules! select {
         concat!(
             "SELECT execution, workflow_ref, status, ended, paused, pause_reason, current_tasks, completed_tasks, \
              failed_tasks, skipped_tasks, closing_tasks, undo, parameters, variables, output, error_message, errors, \
-             idempotency_key, created, updated, attributes \
+             idempotency_key, created, updated, attributes, traceparent \
              FROM pg_catalog.",
             $from
         )
@@ -68,6 +69,7 @@ impl Engine {
 
 /// Status of an execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
+#[non_exhaustive]
 pub struct WorkflowStatus {
     /// Id of the execution, as returned by `start`.
     pub execution: i64,
@@ -112,6 +114,15 @@ pub struct WorkflowStatus {
     pub updated: DateTime<Utc>,
     /// Attributes; `None`: it has none.
     pub attributes: Option<Value>,
+    /// The span that started it, as W3C Trace Context writes it; `None`: it is part of no trace.
+    pub traceparent: Option<String>,
+}
+
+impl WorkflowStatus {
+    /// Reads the output as a type that serde knows. Of an execution that has not ended, or has no output, it is null.
+    pub fn output_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        T::deserialize(self.output.as_ref().unwrap_or(&Value::Null))
+    }
 }
 
 /// An execution in the call tree.

@@ -34,6 +34,7 @@ impl Default for ClaimInput {
 
 /// A claimed task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
+#[non_exhaustive]
 pub struct ClaimedTask {
     /// Id of the task.
     pub task: i64,
@@ -59,6 +60,8 @@ pub struct ClaimedTask {
     pub last_error: Option<Value>,
     /// How far an earlier attempt got, as it reported.
     pub progress: Option<Value>,
+    /// The span that started its execution, as W3C Trace Context writes it; `None`: it is part of no trace.
+    pub traceparent: Option<String>,
 }
 
 /// Outcome of a task.
@@ -131,6 +134,7 @@ pub struct Refused {
 
 /// State of a task after its report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReportedState {
     /// It has ended with this status.
     Ended(ExecutionStatus),
@@ -149,6 +153,7 @@ pub struct Heartbeat {
 
 /// State of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LeaseState {
     /// The lease has been extended.
     Held,

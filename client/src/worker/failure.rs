@@ -7,7 +7,8 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
-/// Reason why a handler failed, and whether a retry makes sense. The `?` operator converts any error into one.
+/// Reason why a handler failed, and whether a retry makes sense. The `?` operator converts any [`std::error::Error`] into one;
+/// for errors of `anyhow`, and others that only hold an error, use [`Failure::of`].
 ///
 /// Workflows see it as `error()`, an object with `type`, `message` and whatever was added with [`Failure::with`].
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,28 @@ impl Failure {
         let error = [("type", r#type.into()), ("message", message.into())];
         let error = error.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text))).collect();
         Failure { error, may_retry: None, retry_in: None, hold_for: None }
+    }
+
+    /// Converts an error that is not a [`std::error::Error`] itself: one of `anyhow`, a boxed one, or a text. The type is the name
+    /// of the innermost error, as it calls itself in its debug output; `error` if it is only a text.
+    ///
+    /// ```
+    /// # use pg_workflow_client::worker::Failure;
+    /// # fn parse() -> Result<i32, Box<dyn std::error::Error + Send + Sync>> { Ok("x".parse::<i32>()?) }
+    /// let failure = parse().map_err(Failure::of).unwrap_err();
+    /// assert_eq!(failure.to_string(), "ParseIntError: invalid digit found in string");
+    /// ```
+    pub fn of(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+        let error = error.into();
+        let mut innermost: &dyn std::error::Error = error.as_ref();
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        // In its alternate form, because anyhow's plain one is meant for people.
+        let name = format!("{innermost:#?}");
+        let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+        let name = if end > 0 { &name[..end] } else { "error" };
+        Failure::new(name, with_sources(error.as_ref()))
     }
 
     /// Adds a key to the error.
@@ -58,6 +81,11 @@ impl Failure {
         self
     }
 
+    /// Returns the type that it was created with.
+    pub fn r#type(&self) -> &str {
+        self.error.get("type").and_then(Value::as_str).unwrap_or_default()
+    }
+
     pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
         let message = panic.downcast_ref::<&str>().copied();
         let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -84,18 +112,23 @@ impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
         let name = std::any::type_name::<E>();
         let name = name.split('<').next().unwrap_or(name);
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            let text = error.to_string();
-            // Many errors already include their source.
-            if !message.ends_with(&text) {
-                message = format!("{message}: {text}");
-            }
-            source = error.source();
-        }
-        Failure::new(name.rsplit("::").next().unwrap_or(name), message)
+        Failure::new(name.rsplit("::").next().unwrap_or(name), with_sources(&error))
     }
+}
+
+/// Returns the message of an error followed by those of its sources.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        // Many errors already include their source.
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
+        }
+        source = error.source();
+    }
+    message
 }
 
 #[cfg(test)]
@@ -109,6 +142,19 @@ mod tests {
         let failed = failure.with("line", 3).outcome((1, 2));
         let error = json!({"type": "ParseIntError", "message": "invalid digit found in string", "line": 3});
         assert_eq!(failed, Outcome::failed(1, 2, error));
+    }
+
+    #[test]
+    fn an_error_of_anyhow_keeps_the_name_of_its_cause() {
+        use anyhow::Context;
+        let parsed = || "x".parse::<i32>();
+        let failure = Failure::of(anyhow::Error::from(parsed().unwrap_err()));
+        assert_eq!(failure.to_string(), "ParseIntError: invalid digit found in string");
+        let failure = Failure::of(parsed().context("no number").unwrap_err());
+        assert_eq!(failure.to_string(), "ParseIntError: no number: invalid digit found in string");
+        for text in [Failure::of(anyhow::anyhow!("all is {}", "lost")), Failure::of("all is lost")] {
+            assert_eq!(text.to_string(), "error: all is lost");
+        }
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! The running handlers: starting them, stopping them, and collecting their outcomes.
 
 use super::room::Room;
-use super::{Context, Failure, Worker};
+use super::{Context, Failure, Handled, Handler, Worker};
+use crate::trace::TaskSpan;
 use crate::{ClaimedTask, LeaseState, Outcome};
 use futures::FutureExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, info, info_span, warn};
 
@@ -52,8 +53,24 @@ impl Held {
                 if let Some(context) = held.remove(&lease) {
                     warn!(task = lease.0, "the lease is lost");
                     context.stop.cancel();
+                    context.lost.cancel();
                 }
             }
+        }
+    }
+}
+
+/// Runs a handler. One that goes on for longer than the grace period after its lease was lost is dropped, so that its room can be
+/// used: its result cannot be reported anyway.
+async fn handle(handler: Handler, task: ClaimedTask, context: Context, grace: Duration) -> Handled {
+    let lost = context.lost.clone();
+    // The handler may also panic before it returns a future.
+    let handled = AssertUnwindSafe(async { handler(task, context).await }).catch_unwind();
+    tokio::select! {
+        biased;
+        handled = handled => handled.unwrap_or_else(|panic| Err(Failure::of_panic(panic.as_ref()))),
+        _ = async { lost.cancelled().await; sleep(grace).await } => {
+            Err(Failure::new("lost", "the lease was lost, and the handler did not stop"))
         }
     }
 }
@@ -84,23 +101,30 @@ impl<'w> Handlers<'w> {
     }
 
     /// Starts the handler of a claimed task.
-    pub fn start(&mut self, task: ClaimedTask) {
+    pub fn start(&mut self, mut task: ClaimedTask) {
         let lease = (task.task, task.lease_token);
-        let span = info_span!("task", id = task.task, name = %task.task_name, item = task.task_index, action = %task.action,
-            execution = task.execution, attempt = task.attempt);
-        let context = Context::default();
+        let traced = TaskSpan::begin(&task, &self.worker.name);
+        // Within the other, so that a layer that turns spans of `tracing` into those of OpenTelemetry makes it a child.
+        let span = traced.enter(|| {
+            info_span!("task", id = task.task, name = %task.task_name, item = task.task_index, action = %task.action,
+                execution = task.execution, attempt = task.attempt)
+        });
+        let input = task.input.take();
+        let context = Context::of_worker(task.clone(), self.worker.states.clone(), traced.traceparent());
+        task.input = input;
         self.held.lock().insert(lease, context.clone());
         self.room.take(&task.action);
         let action = task.action.clone();
         let handler = self.worker.handlers.get(&task.action).cloned();
+        let grace = self.worker.grace;
         let work = async move {
-            let Some(handler) = handler else {
-                return Outcome::failed(lease.0, lease.1, json!({"type": "no_handler", "message": task.action}));
-            };
             debug!("handler started");
-            // The handler may also panic before it returns a future.
-            let handled = AssertUnwindSafe(async { handler(task, context).await }).catch_unwind().await;
-            match handled.unwrap_or_else(|panic| Err(Failure::of_panic(panic.as_ref()))) {
+            let handled = match handler {
+                Some(handler) => traced.within(handle(handler, task, context, grace)).await,
+                None => Err(Failure::new("no_handler", task.action)),
+            };
+            traced.end(handled.as_ref().err());
+            match handled {
                 Ok(result) => Outcome::completed(lease.0, lease.1, result),
                 Err(failure) => {
                     info!(%failure, "handler failed");

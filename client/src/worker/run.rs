@@ -39,6 +39,8 @@ pub(super) struct Run<'w> {
     errors: u32,
     /// When a look that finds nothing may be followed by a tick again.
     next_tick: Instant,
+    /// Whether a call has ever succeeded.
+    was_connected: bool,
     /// Whether to report one by one, to find the report that the server cannot process.
     singly: bool,
     claim: ClaimInput,
@@ -62,6 +64,7 @@ impl<'w> Run<'w> {
             idle: 0,
             errors: 0,
             next_tick: Instant::now(),
+            was_connected: false,
             singly: false,
             claim,
         }
@@ -78,8 +81,8 @@ impl<'w> Run<'w> {
             if looking || !self.outbox.is_empty() {
                 let wait = match self.exchange(looking).await {
                     Ok(wait) => wait,
-                    Err(error) if is_final(&error) => {
-                        error!(%error, "the server refuses to hand out work");
+                    Err(error) if self.is_final(&error) => {
+                        error!(%error, "the server cannot be worked for");
                         return self.drain().await.and(Err(error));
                     }
                     Err(error) => self.backoff(&error),
@@ -213,7 +216,7 @@ impl<'w> Run<'w> {
         };
         // Heartbeats and ticks need connections too: in a small pool, all share them.
         let is_large = worker.pool.options().get_max_connections() >= CONNECTIONS;
-        (self.connection, self.errors) = (is_large.then_some(connection), 0);
+        (self.connection, self.errors, self.was_connected) = (is_large.then_some(connection), 0, true);
         self.singly &= self.outbox.len() > reports;
         let answered: Vec<Report> = self.outbox.drain(..reports).collect();
         let mut moved = Vec::new();
@@ -280,17 +283,22 @@ impl<'w> Run<'w> {
         }
     }
 
+    /// Whether calling again would not help. Refusals are permanent, and so is a connection without the encryption that its
+    /// options require, if there has never been one; everything else may be temporary.
+    fn is_final(&self, error: &Error) -> bool {
+        match error {
+            Error::Database(sqlx::Error::PoolClosed) => true,
+            Error::Database(sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => !self.was_connected,
+            error => error.refusal().is_some(),
+        }
+    }
+
     fn backoff(&mut self, error: &Error) -> Duration {
         self.errors += 1;
         let wait = jittered((Duration::from_millis(50) * (1 << self.errors.min(10))).min(LONGEST_BACKOFF));
         warn!(%error, ?wait, unreported = self.outbox.len(), "retrying after an error");
         wait
     }
-}
-
-/// Whether calling again would not help. Refusals are permanent; everything else may be temporary.
-fn is_final(error: &Error) -> bool {
-    error.refusal().is_some() || matches!(error, Error::Database(sqlx::Error::PoolClosed))
 }
 
 /// Whether the server cannot process a report, and never will. PostgreSQL's own errors of this kind are in class XX.

@@ -2,8 +2,8 @@
 //!
 //! DATABASE_URL names the database; WORKER_NAME, WORKER_LEASE (seconds) and WORKER_CONCURRENCY are optional.
 
-use pg_workflow_client::ClaimedTask;
-use pg_workflow_client::worker::{Failure, Worker, shutdown_signal};
+use pg_workflow_client::worker::{Context, Failure, Worker, shutdown_signal};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::error::Error;
@@ -19,51 +19,66 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .name(std::env::var("WORKER_NAME").unwrap_or_else(|_| format!("rust {}", std::process::id())))
         .lease(Duration::from_secs(setting("WORKER_LEASE", 30)?))
         .concurrency(setting("WORKER_CONCURRENCY", 8)? as usize)
-        .handler("ci.build", |task, _| build(task))
-        .handler("ci.lint", |task, _| async move {
-            work(&task).await;
-            Ok(json!({"warnings": task.task % 3}))
+        .handler("ci.build", build)
+        .handler("ci.lint", |_: Value, context| async move {
+            work(&context).await;
+            Ok(json!({"warnings": context.task().task % 3}))
         })
-        .handler("ci.scan", |task, _| async move {
-            work(&task).await;
-            Ok(json!({"critical": i32::from(text(&task, "image")?.contains("legacy"))}))
+        .handler("ci.scan", |input: Image, context| async move {
+            work(&context).await;
+            Ok(json!({"critical": i32::from(input.image.contains("legacy"))}))
         })
-        .handler("k8s.apply", |task, _| async move {
-            work(&task).await;
-            let (image, region) = (text(&task, "image")?, text(&task, "region")?);
-            let app = image.split(['/', ':']).nth(1).unwrap_or(image);
-            Ok(json!({"url": format!("https://{app}.{region}.example.com")}))
+        .handler("k8s.apply", |input: Apply, context| async move {
+            work(&context).await;
+            let app = input.image.split(['/', ':']).nth(1).unwrap_or(&input.image);
+            Ok(json!({"url": format!("https://{app}.{}.example.com", input.region)}))
         })
-        .handler("k8s.rollback", |task, _| async move {
-            work(&task).await;
+        .handler("k8s.rollback", |_: Value, context| async move {
+            work(&context).await;
             Ok(json!({}))
         })
-        .handler("chat.post", |task, _| async move {
-            work(&task).await;
-            Ok(json!({"posted": text(&task, "text")?}))
+        .handler("chat.post", |input: Post, context| async move {
+            work(&context).await;
+            Ok(json!({"posted": input.text}))
         })
-        .build();
+        .build()?;
     Ok(worker.run(shutdown_signal()?).await?)
 }
 
-async fn build(task: ClaimedTask) -> Result<Value, Failure> {
-    work(&task).await;
-    let app = text(&task, "app")?;
-    let broken = task.input.as_ref().and_then(|input| input["broken_builds"].as_i64()).unwrap_or(0);
-    if i64::from(task.attempt) <= broken {
+#[derive(Deserialize)]
+struct Build {
+    app: String,
+    #[serde(default)]
+    broken_builds: i32,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Image {
+    image: String,
+}
+
+#[derive(Deserialize)]
+struct Apply {
+    image: String,
+    region: String,
+}
+
+#[derive(Deserialize)]
+struct Post {
+    text: String,
+}
+
+async fn build(input: Build, context: Context) -> Result<Image, Failure> {
+    work(&context).await;
+    if context.attempt() <= input.broken_builds {
         return Err(Failure::new("flaky", "the registry does not answer"));
     }
-    Ok(json!({"image": format!("registry/{app}:{}", task.execution)}))
+    Ok(Image { image: format!("registry/{}:{}", input.app, context.execution()) })
 }
 
 /// Sleeps for some tens of milliseconds: different for each task, but the same for every attempt of one.
-async fn work(task: &ClaimedTask) {
-    sleep(Duration::from_millis(40 + (task.task * 37).rem_euclid(80) as u64)).await;
-}
-
-fn text<'t>(task: &'t ClaimedTask, key: &str) -> Result<&'t str, Failure> {
-    let value = task.input.as_ref().and_then(|input| input[key].as_str());
-    value.ok_or_else(|| Failure::new("input", format!("{key} is missing")).do_not_retry())
+async fn work(context: &Context) {
+    sleep(Duration::from_millis(40 + (context.task().task * 37).rem_euclid(80) as u64)).await;
 }
 
 fn setting(name: &str, default: u64) -> Result<u64, String> {

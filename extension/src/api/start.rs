@@ -14,12 +14,14 @@ use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::settings;
 use conductor::engine::state::Status;
+use conductor::engine::traceparent;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self};
 use pgrx::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 
 /// Maximum number of executions that a call starts.
 const MOST_EXECUTIONS: usize = 10_000;
@@ -42,6 +44,17 @@ struct Terms {
     run_at: Option<TimestampWithTimeZone>,
     /// Through how many executions hooks have led to it.
     hook_depth: Option<i32>,
+    /// The span that starts them.
+    traceparent: Option<Rc<str>>,
+}
+
+/// What one execution is given, besides its parameters.
+#[derive(Default)]
+struct Given {
+    keys: Vec<Option<String>>,
+    times: Vec<Option<TimestampWithTimeZone>>,
+    attributes: Vec<Option<Jsonb>>,
+    traceparents: Vec<Option<String>>,
 }
 
 impl Terms {
@@ -76,19 +89,24 @@ impl Terms {
             }
             Some(time) => clock::seconds(now, time).max(0.0),
         };
-        Ok(Terms { reference, priority, part, now, delay, is_timed: run_at.is_some(), run_at, hook_depth: None })
+        Ok(Terms {
+            reference,
+            priority,
+            part,
+            now,
+            delay,
+            is_timed: run_at.is_some(),
+            run_at,
+            hook_depth: None,
+            traceparent: None,
+        })
     }
 
-    /// Starts an execution for each of the parameters, with the key, the time that it is for and the attributes in its place.
-    /// Returns their ids, in order; none for one that is skipped because as many run as may.
-    fn start(
-        self,
-        given: Vec<Option<Jsonb>>,
-        keys: Vec<Option<String>>,
-        times: Vec<Option<TimestampWithTimeZone>>,
-        attributes: Vec<Option<Jsonb>>,
-    ) -> Result<Vec<Option<i64>>, Error> {
-        let Terms { reference, priority, part, now, delay, is_timed, run_at, hook_depth } = self;
+    /// Starts an execution for each of the parameters, with what it is given in its place. Returns their ids, in order;
+    /// none for one that is skipped because as many run as may.
+    fn start(self, parameters: Vec<Option<Jsonb>>, given: Given) -> Result<Vec<Option<i64>>, Error> {
+        let Terms { reference, priority, part, now, delay, is_timed, run_at, hook_depth, traceparent } = self;
+        let Given { keys, times, attributes, traceparents } = given;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         attributes.iter().try_for_each(|given| attributes::check(*given))?;
         // Those without a key are in one part, so that the call writes to few places.
@@ -96,7 +114,8 @@ impl Terms {
         Spi::connect(|client| {
             let workflow = find(client, &reference)?;
             let (mut keys, mut times, mut attributes) = (keys.into_iter(), times.into_iter(), attributes.into_iter());
-            let wanted = given.into_iter().map(|given| {
+            let mut traceparents = traceparents.into_iter();
+            let wanted = parameters.into_iter().map(|given| {
                 let parameters = check(&workflow, given)?;
                 let given = given.unwrap_or(parameters);
                 let (key, scheduled_for) = (keys.next().flatten(), times.next().flatten().or(run_at));
@@ -106,6 +125,10 @@ impl Terms {
                     _ => keyless,
                 };
                 foreign_parts::check(part)?;
+                let traceparent = match traceparents.next().flatten() {
+                    Some(given) => traceparent::parse(&given).map(Rc::from),
+                    None => traceparent.clone(),
+                };
                 Ok(Wanted {
                     part,
                     parent: None,
@@ -117,6 +140,7 @@ impl Terms {
                     scheduled_for,
                     attributes,
                     hook_depth,
+                    traceparent,
                 })
             });
             let wanted = wanted.collect::<Result<Vec<_>, Error>>()?;
@@ -160,8 +184,14 @@ fn check_begun(advance: &Advance, reference: &str, ids: &[Option<i64>]) -> Resul
     Ok(())
 }
 
+/// Returns the span that this session starts executions in.
+fn of_session() -> Option<Rc<str>> {
+    settings::traceparent().and_then(|given| traceparent::parse(&given)).map(Rc::from)
+}
+
 /// `workflow_start` in `sql/start.sql`.
 #[pg_extern(sql = false)]
+#[expect(clippy::too_many_arguments, reason = "they are those of the SQL function")]
 fn workflow_start(
     reference: Option<String>,
     parameters: Option<Jsonb>,
@@ -170,10 +200,13 @@ fn workflow_start(
     run_at: Option<TimestampWithTimeZone>,
     part: Option<i32>,
     attributes: Option<Jsonb>,
+    traceparent: Option<String>,
 ) -> Result<Option<i64>, ErrorReport> {
-    let terms = Terms::check(reference, priority, run_at, part)?;
+    let terms = Terms { traceparent: of_session(), ..Terms::check(reference, priority, run_at, part)? };
     let parameters = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    Ok(terms.start(vec![Some(parameters)], vec![key], Vec::new(), vec![attributes])?.first().copied().flatten())
+    let (keys, attributes, traceparents) = (vec![key], vec![attributes], vec![traceparent]);
+    let given = Given { keys, attributes, traceparents, ..Given::default() };
+    Ok(terms.start(vec![Some(parameters)], given)?.first().copied().flatten())
 }
 
 /// `workflow_start_many` in `sql/start.sql`.
@@ -187,28 +220,32 @@ fn workflow_start_many(
     run_at: Option<TimestampWithTimeZone>,
     part: Option<i32>,
     attributes: Option<List<Jsonb>>,
+    traceparents: Option<List<String>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<(), ErrorReport> {
     let mut rows = RowSet::of_call(fcinfo);
-    let terms = Terms::check(reference, priority, run_at, part)?;
+    let terms = Terms { traceparent: of_session(), ..Terms::check(reference, priority, run_at, part)? };
     let List(parameters) = parameters.ok_or_else(|| Error::missing("parameters"))?;
-    let keys = keys.map(|List(keys)| keys);
-    let attributes = attributes.map(|List(attributes)| attributes);
-    let count = parameters.len();
-    check_count("executions", count, MOST_EXECUTIONS)?;
-    if let Some(keys) = keys.as_ref().filter(|keys| keys.len() != count) {
-        let hint = "give one key per execution, or null for none";
-        let error = Error::refused("WF613", "parameters and idempotency_keys differ in number", hint);
-        return Err(error.with_detail(format!("{count} parameters, {} keys", keys.len())).into());
-    }
-    if let Some(attributes) = attributes.as_ref().filter(|attributes| attributes.len() != count) {
-        let hint = "give one object per execution, or null for none";
-        let error = Error::refused("WF613", "parameters and attributes differ in number", hint);
-        return Err(error.with_detail(format!("{count} parameters, {} attributes", attributes.len())).into());
-    }
-    let (keys, attributes) = (keys.unwrap_or_default(), attributes.unwrap_or_default());
-    terms.start(parameters, keys, Vec::new(), attributes)?.into_iter().for_each(|id| rows.push([column(id)]));
+    check_count("executions", parameters.len(), MOST_EXECUTIONS)?;
+    let given = Given {
+        keys: one_each(parameters.len(), keys, "idempotency_keys", "key")?,
+        attributes: one_each(parameters.len(), attributes, "attributes", "object")?,
+        traceparents: one_each(parameters.len(), traceparents, "traceparents", "traceparent")?,
+        times: Vec::new(),
+    };
+    terms.start(parameters, given)?.into_iter().for_each(|id| rows.push([column(id)]));
     Ok(())
+}
+
+/// Returns what was given for each of so many executions; nothing if the list is missing.
+fn one_each<T>(count: usize, given: Option<List<T>>, name: &str, what: &str) -> Result<Vec<Option<T>>, Error> {
+    let Some(List(given)) = given else { return Ok(Vec::new()) };
+    if given.len() == count {
+        return Ok(given);
+    }
+    let hint = format!("give one {what} per execution, or null for none");
+    let error = Error::refused("WF613", format!("parameters and {name} differ in number"), hint);
+    Err(error.with_detail(format!("{count} parameters, {} {name}", given.len())))
 }
 
 /// `workflow.start_for` in `sql/schedule.sql`.
@@ -227,7 +264,8 @@ fn workflow_start_for(
     let List(keys) = keys.ok_or_else(|| Error::missing("keys"))?;
     let terms = Terms::check(reference, priority, Some(clock::now()?), part)?;
     let parameters = vec![parameters; times.len()];
-    terms.start(parameters, keys, times, Vec::new())?.into_iter().for_each(|id| rows.push([column(id)]));
+    let given = Given { keys, times, ..Given::default() };
+    terms.start(parameters, given)?.into_iter().for_each(|id| rows.push([column(id)]));
     Ok(())
 }
 
@@ -238,6 +276,7 @@ fn workflow_start_by_hook(
     parameters: Option<Jsonb>,
     part: Option<i32>,
     hook_depth: Option<i32>,
+    traceparent: Option<String>,
 ) -> Result<Option<i64>, ErrorReport> {
     let most = settings::limits().workflow_depth;
     if hook_depth.is_some_and(|depth| depth > most as i32) {
@@ -245,8 +284,9 @@ fn workflow_start_by_hook(
         let hint = "let a hook apply to no execution that it has started, or raise pg_workflow.max_workflow_depth";
         Err(Error::refused("WF614", message, hint))?;
     }
-    let terms = Terms { hook_depth, is_timed: true, ..Terms::check(reference, Some(0), None, part)? };
-    Ok(terms.start(vec![parameters], Vec::new(), Vec::new(), Vec::new())?.first().copied().flatten())
+    let traceparent = traceparent.map(Rc::from);
+    let terms = Terms { hook_depth, traceparent, is_timed: true, ..Terms::check(reference, Some(0), None, part)? };
+    Ok(terms.start(vec![parameters], Given::default())?.first().copied().flatten())
 }
 
 /// `workflow.check_start` in `sql/start.sql`.

@@ -44,7 +44,7 @@ fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
 }
 
 /// Returns the columns that describe a task to a worker.
-fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 10] {
+fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 11] {
     [
         column(task.execution),
         column(task.task_name),
@@ -56,6 +56,7 @@ fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 10] {
         column(task.deadline),
         column(task.last_error),
         column(task.progress),
+        column(task.traceparent.as_deref()),
     ]
 }
 
@@ -126,7 +127,7 @@ fn workflow_claim(
         turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
-            let mut row = [None; 12];
+            let mut row = [None; 13];
             row[..2].copy_from_slice(&[id, lease]);
             row[2..].copy_from_slice(&work(task, asking.until(now)));
             rows.push(row);
@@ -162,9 +163,9 @@ fn workflow_finish_and_claim(
         claimed_tasks::note(&tasks);
         turn_leases(client, now, leases, &tasks, Some(&asking))?;
         refused_leases::tell_answers(caller.role(), &answers, Some(&asking.worker))?;
-        answers.into_iter().for_each(|one| answer::<15>(&mut rows, one));
+        answers.into_iter().for_each(|one| answer::<16>(&mut rows, one));
         for task in tasks {
-            let mut row = [None; 15];
+            let mut row = [None; 16];
             row[..3].copy_from_slice(&[column(task.task), column(task.lease), column("claimed")]);
             row[5..].copy_from_slice(&work(task, asking.until(now)));
             rows.push(row);

@@ -231,7 +231,7 @@ impl Locked {
             self.ids.insert(id);
             let Some(run) = Run::read(client, &rows)? else { continue };
             self.runs.insert(id, run);
-            if rows.get::<bool>(9)? == Some(true) {
+            if rows.get::<bool>(10)? == Some(true) {
                 self.with_pending.push(id);
             }
         }

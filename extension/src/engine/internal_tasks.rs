@@ -233,6 +233,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
                     scheduled_for: None,
                     attributes: None,
                     hook_depth: None,
+                    traceparent: caller.traceparent.clone(),
                 });
             }
             Err(error) => reports.push(failed(call.task, refusal(error)?)),

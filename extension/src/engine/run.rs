@@ -70,10 +70,12 @@ pub struct Run {
     pub priority: i32,
     /// Through how many workflows it is called.
     pub depth: i32,
+    /// The span that started it.
+    pub traceparent: Option<Rc<str>>,
 }
 
 impl Run {
-    /// Reads one from a row of: id, version, status, paused, state, variables, priority, depth.
+    /// Reads one from a row of: id, version, status, paused, state, variables, priority, depth, traceparent.
     pub fn read(client: &SpiClient, row: &Rows) -> Result<Option<Run>, Error> {
         let Some(version) = row.get::<i64>(2)? else { return Ok(None) };
         let status = row.label(3).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running);
@@ -88,6 +90,7 @@ impl Run {
             variables: row.get::<Jsonb>(6)?,
             priority: row.get::<i32>(7)?.unwrap_or_default(),
             depth: row.get::<i32>(8)?.unwrap_or_default(),
+            traceparent: row.get::<String>(9)?.map(Rc::from),
         }))
     }
 

@@ -68,6 +68,8 @@ pub struct Wanted {
     pub attributes: Option<Jsonb>,
     /// Through how many executions hooks have led to it.
     pub hook_depth: Option<i32>,
+    /// The span that it is started by.
+    pub traceparent: Option<Rc<str>>,
 }
 
 /// The workflow of a ref.
@@ -238,6 +240,7 @@ impl Starting {
             variables: None,
             priority: one.priority,
             depth: one.depth,
+            traceparent: one.traceparent.clone(),
         };
         let facts = Facts {
             parameters: Some(one.parameters.usable_data()),
@@ -394,7 +397,7 @@ fn run_columns(
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
-) -> [(&'static str, Cell); 23] {
+) -> [(&'static str, Cell); 24] {
     let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
@@ -408,6 +411,7 @@ fn run_columns(
         ("version", value(workflow.version)),
         ("due_at", value(due)),
         ("attributes", value(run.attributes)),
+        ("traceparent", value(run.wanted.traceparent.as_deref())),
         ("variables", Cell::Datum(blank.object, Jsonb::type_oid)),
         ("task_graph", Cell::Null),
         ("status", Cell::Label("running")),

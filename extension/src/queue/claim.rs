@@ -24,6 +24,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Number of executions whose pending reports a claim takes up at least, if there are so many.
 const TAKEN_UP: i32 = 100;
@@ -251,6 +252,7 @@ fn claim_once(
             last_error: rows.get::<Jsonb>(10)?,
             progress: rows.get::<Jsonb>(11)?,
             is_final: rows.get::<bool>(13)? == Some(true),
+            traceparent: rows.get::<String>(15)?.map(Rc::from),
         });
     }
     let has_found_enough = claimed.tasks.len() - before == wanted;

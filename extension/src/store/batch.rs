@@ -13,6 +13,7 @@ use conductor::expression::json_text;
 use conductor::view::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// A reported task row that has ended.
 pub struct EndedRow {
@@ -96,6 +97,8 @@ pub struct FreshTask {
     pub(super) fair_place: Option<(i64, TimestampWithTimeZone)>,
     /// The key of a limit that it waits for from the beginning.
     pub(super) limit_key: Option<i64>,
+    /// The span that started its execution.
+    pub(super) traceparent: Option<Rc<str>>,
     /// The conductor's decision about it.
     pub task: NewTask,
 }
@@ -362,6 +365,7 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
         is_fair: run.graph.fair_by.is_some(),
         fair_place: None,
         limit_key: None,
+        traceparent: run.traceparent.clone(),
         task,
     }
 }

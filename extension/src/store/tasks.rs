@@ -21,6 +21,7 @@ use conductor::json::to_text;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// A task handed to the asking worker, as `workflow_claim` would return it.
 pub struct Handed {
@@ -48,6 +49,8 @@ pub struct Handed {
     pub progress: Option<Jsonb>,
     /// Whether its success is final: neither a repetition nor a retry follows.
     pub is_final: bool,
+    /// The span that started its execution.
+    pub traceparent: Option<Rc<str>>,
 }
 
 /// A task with its id and its input, about to be inserted.
@@ -101,6 +104,7 @@ impl Batch {
                     last_error: None,
                     progress: None,
                     is_final: task.is_final,
+                    traceparent: task.traceparent.clone(),
                 });
             }
         }
@@ -121,7 +125,7 @@ fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) 
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
 /// task eventually overtakes others, so none starves.
-fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 45] {
+fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 46] {
     let NewRow { task: FreshTask { task, .. }, .. } = row;
     let fresh = row.task;
     let is = |start: &str| fresh.start == start;
@@ -162,6 +166,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
         ("max_lost_leases", value(fresh.max_lost_leases)),
         ("signal", value(task.signal.as_deref())),
         ("context", value((!task.context.is_empty()).then(|| numbers(&task.context)))),
+        ("traceparent", value(fresh.traceparent.as_deref())),
         ("input", value(row.input)),
         ("status", Value::Label(status)),
         ("updated", value(now)),

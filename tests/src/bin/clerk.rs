@@ -57,8 +57,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .poll_interval(Duration::from_millis(20));
     for action in ["charge", "refund", "reserve", "restock", "check", "ship", "mail"] {
         let pool = pool.clone();
-        clerk = clerk.handler(format!("shop.{action}"), move |task, _| serve(pool.clone(), task));
+        clerk = clerk.task_handler(format!("shop.{action}"), move |task, _| serve(pool.clone(), task));
     }
-    clerk.build().run(worker::shutdown_signal()?).await?;
+    clerk.build()?.run(worker::shutdown_signal()?).await?;
     Ok(())
 }

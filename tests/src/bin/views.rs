@@ -1,7 +1,7 @@
-//! How long every view and every function that only looks takes on a million ended executions, with PostgreSQL's default settings:
+//! How long every view, every function that only looks, and every query of `monitoring/` takes on a million ended executions, with PostgreSQL's default settings:
 //! `views [EXECUTIONS]`, on a server of its own. Fails where one takes longer than [`BOUND`] in the best of [`TRIES`].
 
-use pg_workflow_tests::Server;
+use pg_workflow_tests::{Server, monitoring};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ const READS_ALL: &str = "workflow_check";
 /// What looks: each is read whole.
 const SUMMARIES: &[&str] = &[
     "workflow.queue_summary",
+    "workflow.queue_depth",
+    "workflow.limit_summary",
     "workflow.claim_detail",
     "workflow.worker_summary",
     "workflow.action_summary",
@@ -87,7 +89,8 @@ async fn main() {
     let mut failed = false;
     let summaries = SUMMARIES.iter().map(|what| format!("SELECT count(*) FROM (SELECT * FROM {what}) AS s"));
     let looks = LOOKS.iter().map(|what| format!("SELECT * FROM {what} LIMIT 100"));
-    for sql in summaries.chain(looks) {
+    let scrapes = monitoring::queries().into_iter().map(|query| query.sql.replace('\n', " "));
+    for sql in summaries.chain(looks).chain(scrapes) {
         let mut times = Vec::new();
         // The sixth call may have another plan.
         for _ in 0..2 * TRIES + 1 {

@@ -27,14 +27,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .concurrency(concurrency)
         .batch_size(1)
         .poll_interval(Duration::from_millis(10))
-        .handler("demo.a", move |_, _| {
+        .task_handler("demo.a", move |_, _| {
             let (ended, result) = (ended.clone(), result.clone());
             async move {
                 ended.cancelled().await;
                 Ok(json!(result))
             }
         })
-        .build()
+        .build()?
         .run(worker::shutdown_signal()?)
         .await?;
     Ok(())

@@ -195,7 +195,8 @@ async fn start(nodes: [&Node; 2], count: usize) {
             part: Some(PART),
             ..StartInput::default()
         };
-        let execution = on_owner(nodes, async |pool| Engine::start(pool, input.clone()).await).await;
+        let execution =
+            on_owner(nodes, async |pool| Engine::start(pool, input.clone()).await).await.expect("it is started");
         let signal = SignalInput { name: "go".to_owned(), key: Some("once".to_owned()), ..SignalInput::default() };
         on_owner(nodes, async |pool| Engine::signal(pool, execution, signal.clone()).await).await;
     }
@@ -276,12 +277,12 @@ async fn clients_find_the_server_of_a_part(a: &Node, b: &Node) {
     b.run("TRUNCATE public.ledger").await;
     let cluster = Cluster::with_placement(vec![(a.pool.clone(), "0-511"), (b.pool.clone(), "512-1023")]).unwrap();
     let child = |part| StartInput { r#ref: "demo.child".to_owned(), part, ..StartInput::default() };
-    let moved = cluster.start(child(Some(PART))).await.unwrap();
+    let moved = cluster.start(child(Some(PART))).await.unwrap().expect("it is started");
     assert_eq!((moved >> 48, cluster.placement(PART)), (i64::from(PART), Some(1)));
     assert_eq!(Engine::part(&a.pool, "acme").await.unwrap(), Engine::part(&b.pool, "acme").await.unwrap());
     let keyed = StartInput { idempotency_key: Some("acme".to_owned()), ..child(None) };
-    let first = cluster.start(keyed.clone()).await.unwrap();
-    assert_eq!(cluster.start(keyed).await.unwrap(), first);
+    let first = cluster.start(keyed.clone()).await.unwrap().expect("it is started");
+    assert_eq!(cluster.start(keyed).await.unwrap(), Some(first));
     assert_eq!(first >> 48, i64::from(cluster.part("acme").await.unwrap()));
     let many = StartManyInput {
         r#ref: "demo.child".to_owned(),
@@ -290,7 +291,7 @@ async fn clients_find_the_server_of_a_part(a: &Node, b: &Node) {
         ..StartManyInput::default()
     };
     let started = cluster.start_many(many).await.unwrap();
-    assert_eq!((started[2], started[3]), (first, started[0]));
+    assert_eq!((started[2], started[3]), (Some(first), started[0]));
 
     // A batch is split, and answered in order.
     let input = ClaimInput { worker: "clerk".to_owned(), max_tasks: 100, ..ClaimInput::default() };
@@ -310,7 +311,8 @@ async fn clients_find_the_server_of_a_part(a: &Node, b: &Node) {
     assert!(cluster.status(moved).await.unwrap().ended);
 
     // A worker of both goes on while one is away, and serves it again afterwards.
-    let (here, there) = (cluster.start(child(Some(3))).await.unwrap(), cluster.start(child(Some(PART))).await.unwrap());
+    let [here, there] = [Some(3), Some(PART)].map(|part| cluster.start(child(part)));
+    let (here, there) = (here.await.unwrap().expect("it is started"), there.await.unwrap().expect("it is started"));
     b.server.stop("immediate");
     let shutdown = CancellationToken::new();
     let build = |pool| Worker::builder(pool).listen(false).handler("demo.one", |_, _| async { Ok(json!(null)) });

@@ -1,7 +1,7 @@
 //! `work`: commands as workers.
 
 use crate::program::Program;
-use pg_workflow_client::{Engine, WorkflowStatus};
+use pg_workflow_client::{Engine, StartInput, WorkflowStatus};
 use pg_workflow_tests::{Database, with_database};
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -95,6 +95,23 @@ async fn a_script_takes_part_in_a_workflow() {
         assert_eq!(code, Some(0));
         assert!(told.contains("working: as shell, on shop.it\n"), "{told}");
         assert!(told.contains(": doing it\n") && told.contains("completed: task "), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_command_is_told_which_trace_it_belongs_to() {
+    with_database(async |db| {
+        let program = Program::new(db, "work_trace");
+        define(&program, "").await;
+        let child = worker(&program, "echo \"\\\"$TRACEPARENT\\\"\"", &["--quiet"]);
+        for traceparent in ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ""] {
+            let input =
+                StartInput { r#ref: "shop.flow".into(), traceparent: Some(traceparent.into()), ..Default::default() };
+            let execution = Engine::start(&db.pool, input).await.unwrap().expect("it is started");
+            assert_eq!(ended(db, execution).await.output, Some(json!({"r": traceparent})));
+        }
+        assert_eq!(end(child).await.0, Some(0));
     })
     .await;
 }

@@ -101,7 +101,7 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
         Error::StaleLease(_) => "StaleLease",
         Error::LimitExceeded(_) => "LimitExceeded",
         Error::Privilege(_) => "Privilege",
-        Error::Database(error) => panic!("{error}"),
+        other => panic!("{other}"),
     };
     let refusal = error.refusal().unwrap();
     format!("{kind} {} {}", refusal.code.as_deref().unwrap_or(&refusal.sqlstate), refusal.message)

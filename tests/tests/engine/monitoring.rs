@@ -207,6 +207,8 @@ async fn no_view_reads_what_has_ended_long_ago() {
                     WHERE relname IN ('workflow_task_execution', 'workflow_execution', 'execution')";
         for (view, most) in [
             ("queue_summary", 10),
+            ("queue_depth", 10),
+            ("limit_summary", 10),
             ("claim_detail", 10),
             ("worker_summary", 10),
             ("overdue_summary", 10),

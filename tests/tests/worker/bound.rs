@@ -83,8 +83,8 @@ async fn no_more_handlers_of_an_action_run_than_its_bound_and_none_is_held_for_l
         let worker = worker(db, "w")
             .concurrency(30)
             .action_concurrency("ci.first", 3)
-            .handler("ci.first", handler.clone())
-            .handler("ci.second", handler);
+            .task_handler("ci.first", handler.clone())
+            .task_handler("ci.second", handler);
         let worker = Running::new(worker);
         until("all that may run runs", async || {
             (counter.now("ci.first") == 3 && counter.now("all") == 23).then_some(())
@@ -129,8 +129,8 @@ async fn every_action_may_have_a_bound_and_all_of_them_are_worked_off() {
             .concurrency(2)
             .action_concurrency("ci.first", 1)
             .action_concurrency("ci.second", 1)
-            .handler("ci.first", handler.clone())
-            .handler("ci.second", handler);
+            .task_handler("ci.first", handler.clone())
+            .task_handler("ci.second", handler);
         let worker = Running::new(worker);
         assert_eq!(ended(db, execution).await.status, ExecutionStatus::Completed);
         assert_eq!((counter.most("ci.first"), counter.most("ci.second")), (1, 1));
@@ -151,8 +151,8 @@ async fn a_handler_that_panics_leaves_its_room_to_the_next() {
         let worker = worker(db, "w")
             .concurrency(2)
             .action_concurrency("ci.first", 1)
-            .handler("ci.first", |_, _| async { panic!("each of them") })
-            .handler("ci.second", |_, _| async { Ok(json!(null)) });
+            .task_handler("ci.first", |_, _| async { panic!("each of them") })
+            .task_handler("ci.second", |_, _| async { Ok(json!(null)) });
         let worker = Running::new(worker);
         assert_eq!(ended(db, execution).await.status, ExecutionStatus::Completed);
         let all = tasks(db, execution).await;

@@ -20,7 +20,7 @@ async fn a_report_survives_the_connection_it_was_sent_on() {
         sqlx::query("LOCK TABLE workflow.pending_report IN EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
         let calls = Arc::new(AtomicU32::new(0));
         let count = calls.clone();
-        let worker = worker(db, "shot").handler("ci.first", move |_, _| {
+        let worker = worker(db, "shot").task_handler("ci.first", move |_, _| {
             count.fetch_add(1, Ordering::SeqCst);
             async { Ok(json!("precious")) }
         });
@@ -59,7 +59,7 @@ async fn connections_that_are_shot_all_the_time_lose_nothing() {
         };
         // A claim whose answer was lost is made up for when its lease ends.
         let worker = worker(db, "shot").lease(Duration::from_secs(2)).concurrency(4);
-        let worker = Running::new(worker.handler("ci.first", handler).handler("ci.second", handler));
+        let worker = Running::new(worker.task_handler("ci.first", handler).task_handler("ci.second", handler));
         let shooting = async {
             for _ in 0..15 {
                 sqlx::query(

@@ -16,8 +16,8 @@ async fn a_panic_is_a_failure_and_the_worker_goes_on() {
     with_database(async |db| {
         define(db, TWO_STEPS).await;
         let worker = worker(db, "w")
-            .handler("ci.first", |_, _| async move { panic!("out of luck") })
-            .handler("ci.second", |_, _| async { Ok(json!({})) });
+            .task_handler("ci.first", |_, _| async move { panic!("out of luck") })
+            .task_handler("ci.second", |_, _| async { Ok(json!({})) });
         let worker = Running::new(worker);
         for execution in start(db, "ci.chain", 2).await {
             assert_eq!(ended(db, execution).await.status, ExecutionStatus::Failed);
@@ -34,7 +34,7 @@ async fn a_failure_says_whether_and_when_it_is_tried_again() {
     with_database(async |db| {
         define(db, ONE_STEP).await;
         let [execution] = start(db, "ci.single", 1).await[..] else { panic!() };
-        let worker = worker(db, "w").handler("ci.first", |task, _| async move {
+        let worker = worker(db, "w").task_handler("ci.first", |task, _| async move {
             match task.attempt {
                 1 => Err(Failure::new("flaky", "at first").retry_in(Duration::from_millis(1))),
                 2 => {
@@ -70,7 +70,7 @@ async fn a_result_that_cannot_be_stored_fails_its_task_and_no_other() {
         define(db, ONE_STEP.replace("retry: {count: 3, delay: 100000}", "priority: 0").as_str()).await;
         let executions = start(db, "ci.single", 6).await;
         let (all, count) = (Arc::new(Barrier::new(6)), Arc::new(AtomicU32::new(0)));
-        let worker = worker(db, "w").handler("ci.first", move |_, _| {
+        let worker = worker(db, "w").task_handler("ci.first", move |_, _| {
             let (all, count) = (all.clone(), count.clone());
             async move {
                 let number = count.fetch_add(1, Ordering::SeqCst);
@@ -107,7 +107,7 @@ async fn a_failure_can_name_the_time_of_the_next_retry() {
         define(db, ONE_STEP).await;
         let [execution] = start(db, "ci.single", 1).await[..] else { panic!() };
         let time = Utc::now() + Duration::from_secs(3600);
-        let worker = worker(db, "w").handler("ci.first", move |task, _| async move {
+        let worker = worker(db, "w").task_handler("ci.first", move |task, _| async move {
             match task.attempt {
                 1 => Err(Failure::new("maintenance", "come back in an hour").retry_at(time)),
                 _ => {

@@ -69,7 +69,7 @@ pub struct Running {
 
 impl Running {
     pub fn new(worker: WorkerBuilder) -> Running {
-        let (worker, shutdown) = (worker.build(), CancellationToken::new());
+        let (worker, shutdown) = (worker.build().unwrap(), CancellationToken::new());
         let token = shutdown.clone();
         Running { shutdown, run: tokio::spawn(async move { worker.run(token).await }) }
     }

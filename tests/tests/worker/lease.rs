@@ -30,7 +30,7 @@ async fn heartbeats_keep_a_task_that_runs_longer_than_its_lease() {
             }
         };
         let workers = ["one", "other"].map(|name| {
-            Running::new(worker(db, name).concurrency(1).lease(lease).handler("ci.first", outlives.clone()))
+            Running::new(worker(db, name).concurrency(1).lease(lease).task_handler("ci.first", outlives.clone()))
         });
         for execution in start(db, "ci.single", 2).await {
             assert_eq!(ended(db, execution).await.status, ExecutionStatus::Completed);
@@ -50,14 +50,16 @@ async fn a_handler_whose_lease_is_lost_is_told_and_its_result_counts_for_nothing
         let [execution] = start(db, "ci.single", 1).await[..] else { panic!() };
         let begun = Arc::new(Notify::new());
         let signal = begun.clone();
-        let worker =
-            worker(db, "slow").concurrency(1).lease(Duration::from_secs(3)).handler("ci.first", move |_, context| {
+        let worker = worker(db, "slow").concurrency(1).lease(Duration::from_secs(3)).task_handler(
+            "ci.first",
+            move |_, context| {
                 signal.notify_one();
                 async move {
                     context.stopped().await;
                     Ok(json!("too late"))
                 }
-            });
+            },
+        );
         let worker = Running::new(worker);
         begun.notified().await;
         // Its lease ends before its time, and somebody quicker has the task.
@@ -83,16 +85,17 @@ async fn a_cancel_reaches_the_handler_that_runs() {
         let begun = Arc::new(Semaphore::new(0));
         let (signal, stopped) = (begun.clone(), Arc::new(AtomicU32::new(0)));
         let count = stopped.clone();
-        let worker = worker(db, "w").lease(Duration::from_millis(600)).handler("ci.first", move |task, context| {
-            let (signal, count) = (signal.clone(), count.clone());
-            async move {
-                signal.add_permits(1);
-                // A handler can hand the token on to what it waits for.
-                context.token().clone().cancelled_owned().await;
-                count.fetch_add(1, Ordering::SeqCst);
-                Ok(json!({"sum": task.attempt}))
-            }
-        });
+        let worker =
+            worker(db, "w").lease(Duration::from_millis(600)).task_handler("ci.first", move |task, context| {
+                let (signal, count) = (signal.clone(), count.clone());
+                async move {
+                    signal.add_permits(1);
+                    // A handler can hand the token on to what it waits for.
+                    context.token().clone().cancelled_owned().await;
+                    count.fetch_add(1, Ordering::SeqCst);
+                    Ok(json!({"sum": task.attempt}))
+                }
+            });
         let worker = Running::new(worker);
         begun.acquire_many(2).await.unwrap().forget();
         db.run(format!("SELECT workflow_cancel({cancelled}, 'no use')")).await;

@@ -20,7 +20,7 @@ async fn a_worker_that_listens_need_not_look() {
         };
         // It looks once, and then not again for as long as the test may take.
         let worker = worker(db, "ears").poll_interval(Duration::from_secs(3600));
-        let worker = Running::new(worker.handler("ci.first", |_, _| async { Ok(json!({})) }));
+        let worker = Running::new(worker.task_handler("ci.first", |_, _| async { Ok(json!({})) }));
         until("a listener that has nothing to do", async || {
             let listens: bool = sqlx::query_scalar(
                 "SELECT count(*) FILTER (WHERE query LIKE '%announce_idle%') = 1 AND count(*) FILTER (WHERE query LIKE '%workflow_tick%') > 0

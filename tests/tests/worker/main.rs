@@ -9,4 +9,6 @@ mod fixture;
 mod lease;
 mod listen;
 mod span;
+mod trace;
+mod typed;
 mod work;

@@ -39,11 +39,11 @@ async fn a_span_for_each_task_says_which_it_is() {
         define(db, TWO_STEPS).await;
         let [execution] = start(db, "ci.chain", 1).await[..] else { panic!() };
         let worker = worker(db, "w")
-            .handler("ci.first", |_, _| async {
+            .task_handler("ci.first", |_, _| async {
                 tracing::info!("half way");
                 Ok(json!({"sum": 1}))
             })
-            .handler("ci.second", |_, _| async { Err("x".parse::<i32>().unwrap_err().into()) });
+            .task_handler("ci.second", |_, _| async { Err("x".parse::<i32>().unwrap_err().into()) });
         let worker = Running::new(worker);
         ended(db, execution).await;
         let [one, two] = &tasks(db, execution).await[..] else { panic!() };

@@ -29,8 +29,8 @@ async fn a_worker_runs_a_workflow_to_its_end() {
         let execution = start(20, "a").await;
         assert_eq!(start(20, "a").await, execution, "the same key is the same execution");
         let worker = worker(db, "w")
-            .handler("ci.first", |task, _| async move { Ok(json!({"sum": n(&task.input) + 1})) })
-            .handler("ci.second", |task, _| async move { Ok(json!({"sum": n(&task.input) * 2})) });
+            .task_handler("ci.first", |task, _| async move { Ok(json!({"sum": n(&task.input) + 1})) })
+            .task_handler("ci.second", |task, _| async move { Ok(json!({"sum": n(&task.input) * 2})) });
         let worker = Running::new(worker);
         let status = ended(db, execution).await;
         assert_eq!(status.status, ExecutionStatus::Completed);
@@ -105,8 +105,8 @@ async fn two_workers_share_the_work_and_do_nothing_twice() {
                         Ok(json!({"sum": 1}))
                     }
                 };
-                let worker = worker(db, name).concurrency(3).handler("ci.first", handler.clone());
-                Running::new(worker.handler("ci.second", handler))
+                let worker = worker(db, name).concurrency(3).task_handler("ci.first", handler.clone());
+                Running::new(worker.task_handler("ci.second", handler))
             })
             .collect();
         for execution in executions {

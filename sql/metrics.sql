@@ -1,0 +1,47 @@
+-- What a monitoring system reads every few seconds: views whose cost is bounded, also where millions of tasks are queued.
+
+CREATE VIEW workflow.queue_depth WITH (security_invoker = true) AS
+WITH RECURSIVE queue AS (
+  (SELECT t.part, t.action_ref FROM workflow.workflow_task_execution AS t
+   WHERE t.queue_at IS NOT NULL ORDER BY t.part, t.action_ref LIMIT 1)
+  UNION ALL
+  SELECT n.part, n.action_ref
+  FROM queue AS q
+  CROSS JOIN LATERAL (
+    SELECT t.part, t.action_ref FROM workflow.workflow_task_execution AS t
+    WHERE t.queue_at IS NOT NULL AND (t.part, t.action_ref) > (q.part, q.action_ref) ORDER BY t.part, t.action_ref LIMIT 1) AS n)
+SELECT q.action_ref, sum(first.tasks)::bigint AS tasks, min(first.oldest) AS oldest, (SELECT workflow.now()) - min(first.oldest) AS waited
+FROM queue AS q
+CROSS JOIN LATERAL (
+  SELECT count(*) AS tasks, min(f.updated) AS oldest
+  FROM (
+    SELECT t.updated FROM workflow.workflow_task_execution AS t
+    WHERE t.queue_at IS NOT NULL AND t.part = q.part AND t.action_ref = q.action_ref
+    ORDER BY t.queue_at, t.id LIMIT 1000) AS f) AS first
+GROUP BY q.action_ref;
+COMMENT ON VIEW workflow.queue_depth IS
+  'Claimable tasks, one row per action, as far as they are worth counting: up to 1000 per action and part. Reads no more than these, however long the queue is.';
+COMMENT ON COLUMN workflow.queue_depth.action_ref IS 'The action.';
+COMMENT ON COLUMN workflow.queue_depth.tasks IS 'Number of claimable tasks, at most 1000 of each part.';
+COMMENT ON COLUMN workflow.queue_depth.oldest IS 'When the first of those counted became claimable.';
+COMMENT ON COLUMN workflow.queue_depth.waited IS 'Time since then.';
+
+CREATE VIEW workflow.limit_summary WITH (security_invoker = true) AS
+SELECT r.name AS limit_name, r.max_running,
+  (SELECT count(*) FROM (
+    SELECT FROM workflow.limit_key AS k JOIN workflow.limit_slot AS s ON s.key = k.id
+    WHERE k.limit_name = r.name AND s.task IS NOT NULL LIMIT 10000) AS taken) AS running,
+  (SELECT count(*) FROM (
+    SELECT FROM workflow.limit_key AS k JOIN workflow.workflow_task_execution AS t ON t.limit_key = k.id
+    WHERE k.limit_name = r.name AND k.check_at IS NOT NULL LIMIT 10000) AS late) AS waiting,
+  (SELECT min(k.waiting_since) FROM workflow.limit_key AS k WHERE k.limit_name = r.name AND k.check_at IS NOT NULL) AS waiting_since
+FROM workflow.limit_rule AS r;
+COMMENT ON VIEW workflow.limit_summary IS
+  'Limits, one row each, with all their keys together. Reads at most 10000 running and waiting tasks of each.';
+COMMENT ON COLUMN workflow.limit_summary.limit_name IS 'The limit.';
+COMMENT ON COLUMN workflow.limit_summary.max_running IS 'Maximum number of tasks of a key that run at once; NULL: no maximum.';
+COMMENT ON COLUMN workflow.limit_summary.running IS
+  'Number of tasks that run under it, at most 10000; 0 if it only limits how many may begin in a time.';
+COMMENT ON COLUMN workflow.limit_summary.waiting IS 'Number of tasks that wait for it, at most 10000.';
+COMMENT ON COLUMN workflow.limit_summary.waiting_since IS
+  'Since when tasks have been waiting for one of its keys without a break; NULL: none waits.';
