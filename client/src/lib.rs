@@ -37,10 +37,11 @@ pub mod worker;
 
 pub use engine::{
     ActionSummary, Answer, Archive, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation, ClaimDetail,
-    ClaimInput, ClaimedTask, Engine, ExecutionCount, ExecutionFilter, ExecutionKey, ExecutionSummary, Finding,
-    FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, QueueSummary, Reason, Refused,
-    RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput, SignalState, StartInput,
-    StartManyInput, TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus, WorkflowSummary,
+    ClaimInput, ClaimedTask, DefinitionVersion, Engine, ExecutionCount, ExecutionFilter, ExecutionKey, ExecutionRate,
+    ExecutionSummary, Finding, FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary,
+    QueueSummary, Reason, Refused, RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput,
+    SignalState, StartInput, StartManyInput, TaskCount, TaskDetail, TaskFilter, TaskOverview, TestResult, TreeRow,
+    Wait, WaitFilter, WorkerSummary, WorkflowStatus, WorkflowSummary,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};
