@@ -10,6 +10,7 @@ ref: shop.order
 label: An order, from the card to the parcel
 version: 1.0.0
 tags: [sales]
+undo_on: [cancelled]
 parameters:
   type: object
   required: [order]
@@ -100,7 +101,7 @@ export class Scene {
     await this.sql('SELECT workflow_define($1)', [ORDER]);
     await this.sql('SELECT workflow_define($1)', [ORDER.replace('1.0.0', '1.1.0').replace('timeout: 1h', 'timeout: 2h')]);
     await this.sql('SELECT workflow_define($1)', [HOUSE]);
-    await this.sql('SELECT workflow_define($1)', [`ref: shop.hostile\nlabel: ${JSON.stringify(HOSTILE)}\nversion: 1.0.0\ntasks: [{name: a, wait_for: {signal: ${JSON.stringify(HOSTILE)}}, input: ${JSON.stringify(HOSTILE)}}]\n`]);
+    await this.sql('SELECT workflow_define($1)', [`ref: shop.hostile\nlabel: ${JSON.stringify(HOSTILE)}\nversion: 1.0.0\ntasks: [{name: a, wait_for: {signal: ${JSON.stringify(HOSTILE)}}, input: {text: ${JSON.stringify(HOSTILE)}}}]\n`]);
     await this.sql(`SELECT workflow_set_limit('bank', 5)`);
     await this.sql(`SELECT workflow_schedule('nightly', '0 3 * * *', 'shop.house')`);
     this.late = await this.start('shop.order', { order: 1, approve: true });

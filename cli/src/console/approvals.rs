@@ -38,7 +38,7 @@ pub async fn show(
         let body = html! {
             h1 { "Open approvals" }
             @if filter != WaitFilter::default() { p { a href="/approvals" { "All open approvals" } } }
-            (page::part("waits", &list(&app, &waits)))
+            (page::list("waits", &list(&app, &waits)))
             nav.pages aria-label="Pages" {
                 @if let Some(next) = &next { a rel="next" href=(fields.address("/approvals", &[("after", Some(next))])) { "More" } }
             }

@@ -45,7 +45,7 @@ pub async fn list(
         } };
         let body = html! {
             h1 { "Definitions" }
-            (page::part("definitions", &html! {
+            (page::list("definitions", &html! {
                 @if found.is_empty() { (page::nothing("No workflow is defined yet.")) }
                 @else { (page::table("Definitions", &["Workflow", "Label", "Version", "Tags", "Changed", "Look at"], &rows)) }
             }))
@@ -145,7 +145,7 @@ fn versions_table(address: &str, versions: &[DefinitionVersion], shown: Option<i
             td { @if let Some(shown) = shown.filter(|shown| *shown != version.number) { a href=(format!("{address}?version={shown}&against={}#diff", version.number)) { "Compare with " (shown) } } }
         }
     } };
-    page::table("Versions", &["Number", "Version", "Stored", "Text", "Difference"], &rows)
+    page::table("Versions", &["#Number", "Version", "Stored", "Text", "Difference"], &rows)
 }
 
 /// Shows how two texts differ.

@@ -51,11 +51,11 @@ pub fn draw(graph: &Graph, subject: &Subject, label: &str) -> Markup {
                 defs { marker #to viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto-start-reverse" {
                     path.head d="M0,0 L10,5 L0,10 z" {}
                 } }
-                @for (edge, points) in graph.edges.iter().zip(&layout.edges) {
+                @for (number, (edge, points)) in graph.edges.iter().zip(&layout.edges).enumerate() {
                     path class=(if edge.missed { "edge missed" } else if edge.dashed { "edge dashed" } else { "edge" })
                         d=(curve(points, sizes[edge.from].width / 2.0)) marker-end="url(#to)" {}
                     @if let ([(ax, ay), (bx, by), ..], false) = (&points[..], edge.label.is_empty()) {
-                        text.when x=(format!("{:.0}", ax + (bx - ax) * 0.4)) y=(format!("{:.0}", ay + (by - ay) * 0.4)) { (short(&edge.label)) }
+                        text.when x=(format!("{:.0}", ax + (bx - ax) * along(number))) y=(format!("{:.0}", ay + (by - ay) * along(number))) { (short(&edge.label)) }
                     }
                 }
                 @for (at, node) in graph.nodes.iter().enumerate() {
@@ -64,6 +64,11 @@ pub fn draw(graph: &Graph, subject: &Subject, label: &str) -> Markup {
             }
         }
     }
+}
+
+/// Returns how far along an edge its label is, so that those of neighbours are not in the same place.
+fn along(number: usize) -> f64 {
+    0.36 + 0.22 * (number % 2) as f64
 }
 
 /// Returns what is said about a task in addition: its items, retries, and whether it was undone.
@@ -119,19 +124,21 @@ fn task(
         "untouched" => format!("{}: not reached", node.name),
         status => format!("{}: {status}", node.name),
     };
+    // What is written in it comes first, so that it can be named by what is seen.
+    let lines: Vec<String> = node.lines.iter().chain(notes).map(|line| short(line)).collect();
+    let label = format!("{}, {status}", lines.join(" "));
     let shape = html! {
-        title { (name) @for note in notes { ", " (note) } }
         (outline(node, size, x, y))
-        @for (at, line) in node.lines.iter().chain(notes).enumerate() {
+        @for (at, line) in lines.iter().enumerate() {
             text class=(if at == 0 { "name" } else if at >= node.lines.len() { "note" } else { "line" })
-                x=(format!("{x:.0}")) y=(format!("{:.0}", y - size.height / 2.0 + 19.0 + 16.0 * at as f64)) { (short(line)) }
+                x=(format!("{x:.0}")) y=(format!("{:.0}", y - size.height / 2.0 + 19.0 + 16.0 * at as f64)) { (line) } " "
         }
     };
     match (execution, count) {
         (Some(execution), Some(_)) => html! {
-            a class=(class) href=(format!("/executions/{execution}?task={}#tasks", encoded(&node.name))) aria-label=(format!("{name} {}", notes.join(" "))) { (shape) }
+            a class=(class) href=(format!("/executions/{execution}?task={}#tasks", encoded(&node.name))) aria-label=(label) { (shape) }
         },
-        _ => html! { g class=(class) { (shape) } },
+        _ => html! { g class=(class) { title { (name) } (shape) } },
     }
 }
 

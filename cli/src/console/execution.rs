@@ -236,7 +236,7 @@ fn timeline(status: &WorkflowStatus, counts: &[TaskCount]) -> Markup {
     }
     let height = begun.len() as f64 * ROW + 4.0;
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Timeline" {
+        div.scroll tabindex="0" role="group" aria-label="Timeline" {
             svg.timeline viewBox=(format!("0 0 {} {height}", LEFT + WIDTH + 90.0)) role="img" aria-label=(format!("When {} tasks ran", begun.len())) {
                 @for (row, (count, start)) in begun.iter().enumerate() {
                     @let end = count.ended_at.unwrap_or(now);
@@ -270,13 +270,19 @@ fn values(app: &App, status: &WorkflowStatus) -> Markup {
     let all = |what: &str| format!("/executions/{}/data/{what}", status.execution);
     let one = |what: &str, name: &str, value: Option<&Value>, open: bool| {
         html! {
-            @if let Some(value) = value.filter(|value| !value.is_null()) {
+            @if let Some(value) = value.filter(|value| !value.is_null() && value.as_object().is_none_or(|all| !all.is_empty())) {
                 details id=(format!("value-{what}")) open[open] { summary { (name) } (app.masks.show(value, Some(&all(what)))) }
             }
         }
     };
     let trace = status.attributes.as_ref().and_then(|attributes| attributes.get("trace_url")?.as_str());
+    let empty = |value: Option<&Value>| {
+        value.is_none_or(|value| value.is_null() || value.as_object().is_some_and(|all| all.is_empty()))
+    };
+    let values =
+        [status.parameters.as_ref(), status.attributes.as_ref(), status.output.as_ref(), Some(&status.variables)];
     html! {
+        @if values.into_iter().all(empty) { (page::nothing("It has none.")) }
         @if let Some(url) = trace.filter(|url| url.starts_with("https://") || url.starts_with("http://")) {
             p { a href=(url) rel="noreferrer noopener" { "Trace" } }
         }

@@ -152,7 +152,11 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         Err(problem) => return problem.into_response(),
     };
     request.extensions_mut().insert(viewer);
-    let mut response = next.run(request).await;
+    // A browser that goes away in the middle does not keep a query from ending, and its connection from being used again.
+    let mut response = match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made").into_response(),
+    };
     if made {
         response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, &session, SESSION_SECONDS));
     }

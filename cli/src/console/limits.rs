@@ -102,7 +102,7 @@ fn one(app: &App, limit: &Limit, keys: &[LimitKey]) -> Markup {
             @if let Some(burst) = limit.burst { span { "burst " (burst) } }
         }
         @if keys.is_empty() { (page::nothing("No task has been under it yet.")) }
-        @else { (page::table(&format!("Keys of {}", limit.name), &["Key", "Running", "Waiting", "Since", "Next may begin", "Held"], &rows)) }
+        @else { (page::table(&format!("Keys of {}", limit.name), &["Key", "#Running", "#Waiting", "Since", "Next may begin", "Held"], &rows)) }
         @if !app.read_only {
             details id=(format!("set-{}", limit.name)) { summary { "Change it" }
                 (page::form("/limits", "/limits", html! {

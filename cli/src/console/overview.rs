@@ -10,7 +10,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use pg_workflow_client::model::ExecutionStatus;
 use pg_workflow_client::{
@@ -43,7 +43,9 @@ async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {
     let rates = Engine::execution_rates(pool).await?;
     let queues = Engine::queue_summary(pool).await?;
     let workers = Engine::worker_summary(pool).await?;
-    let overdue = Engine::overdue_summary(pool).await?;
+    let mut overdue = Engine::overdue_summary(pool).await?;
+    // What became due a moment ago is about to be done.
+    overdue.retain(|row| Utc::now() - row.oldest > TimeDelta::seconds(10));
     let holds = Engine::list_holds(pool, Range::of(100)).await?;
     let waits = Engine::list_waits(pool, &WaitFilter::default(), Range::of(WAITS)).await?;
     let filter = SearchFilter { statuses: Some(UNSUCCESSFUL.to_vec()), ..SearchFilter::default() };
@@ -111,7 +113,7 @@ fn late(app: &App, overdue: &[OverdueSummary]) -> Markup {
     } };
     html! {
         p { "If this stays, nobody ticks: neither a worker nor the extension's own process is running." }
-        (page::table("Overdue work", &["What", "Rows", "Due since"], &rows))
+        (page::table("Overdue work", &["What", "#Rows", "Due since"], &rows))
         @if !app.read_only { (page::button("/tick", "/", "Tick now", &[], None)) }
     }
 }
@@ -154,7 +156,7 @@ fn causes(app: &App, failures: &[FoundExecution]) -> Markup {
             @if !app.read_only { td { a.button href=(format!("{query}#all")) { "Act on all" } } }
         }
     } };
-    let head: &[&str] = &["How many", "Workflow", "Code", "Newest message", "Newest", "Started", "What to do"];
+    let head: &[&str] = &["#How many", "Workflow", "Code", "Newest message", "Newest", "Started", "What to do"];
     html! {
         p.dim { "The newest " (failures.len()) " failures." }
         (page::table("Failures by cause", &head[..head.len() - usize::from(app.read_only)], &rows))
@@ -173,7 +175,7 @@ pub fn queue_table(queues: &[QueueSummary]) -> Markup {
     let rows = html! { @for queue in queues {
         tr { td { code { (queue.action_ref) } } td.number { (page::number(queue.ready)) } td { (page::time(queue.oldest)) } }
     } };
-    page::table("Queues", &["Action", "Ready", "First since"], &rows)
+    page::table("Queues", &["Action", "#Ready", "First since"], &rows)
 }
 
 pub fn worker_table(workers: &[WorkerSummary]) -> Markup {
@@ -188,5 +190,5 @@ pub fn worker_table(workers: &[WorkerSummary]) -> Markup {
             td { (page::time(worker.last_seen)) }
         }
     } };
-    page::table("Workers", &["Worker", "Tasks", "Leases", "Last heard of"], &rows)
+    page::table("Workers", &["Worker", "#Tasks", "Leases", "Last heard of"], &rows)
 }

@@ -173,6 +173,11 @@ pub fn card(id: &str, title: &str, content: &Markup) -> Markup {
     )
 }
 
+/// Returns a list as a part of a page, in a box without a heading.
+pub fn list(id: &str, content: &Markup) -> Markup {
+    part(id, &html! { div.card { (content) } })
+}
+
 /// Returns a form that does something and comes back to a page.
 pub fn form(action: &str, back: &str, content: Markup) -> Markup {
     html! {
@@ -242,13 +247,13 @@ pub fn workflow(name: &str) -> Markup {
     html! { a href=(format!("/definitions/{}", encoded(name))) { (name) } }
 }
 
-/// Returns a table that can be scrolled sideways.
+/// Returns a table that can be scrolled sideways. The heads of numbers begin with `#`.
 pub fn table(caption: &str, head: &[&str], rows: &Markup) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        div.scroll tabindex="0" role="group" aria-label=(caption) {
             table {
                 caption.hidden { (caption) }
-                thead { tr { @for name in head { th scope="col" { (name) } } } }
+                thead { tr { @for name in head { th.number[name.starts_with('#')] scope="col" { (name.trim_start_matches('#')) } } } }
                 tbody { (rows) }
             }
         }

@@ -50,8 +50,11 @@ impl From<Error> for Problem {
             Error::Conflict(_) | Error::WrongState(_) | Error::StaleLease(_) => StatusCode::CONFLICT,
             Error::Validation(_) | Error::LimitExceeded(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Privilege(_) => StatusCode::FORBIDDEN,
-            Error::Database(_) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            // A row that can't be read is a defect; otherwise the database can't be used as it is.
+            Error::Database(
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_),
+            ) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         let away = status == StatusCode::SERVICE_UNAVAILABLE;
         if let Some(refusal) = error.refusal() {
@@ -67,7 +70,7 @@ impl From<Error> for Problem {
             };
             return Problem { status, message, hint };
         }
-        let message = if away { format!("The database can't be reached: {error}") } else { error.to_string() };
+        let message = if away { format!("The database can't be used: {error}") } else { error.to_string() };
         Problem { status, message, hint: away.then(|| "this page comes back by itself once it can".to_owned()) }
     }
 }

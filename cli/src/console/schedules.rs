@@ -46,7 +46,7 @@ pub async fn show(
         let head = ["Name", "Workflow", "When", "Next", "Last", "Why nothing was started", "Change"];
         let body = html! {
             h1 { "Schedules" }
-            (page::part("schedules", &html! {
+            (page::list("schedules", &html! {
                 @if schedules.is_empty() { (page::nothing("There is no schedule.")) }
                 @else { (page::table("Schedules", &head[..head.len() - usize::from(app.read_only)], &rows)) }
             }))

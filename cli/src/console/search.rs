@@ -53,7 +53,7 @@ async fn look(app: &App, pool: &PgPool, uri: &Uri) -> Result<Page, Problem> {
         h1 { "Executions" }
         (form(&fields))
         @if let Some(trouble) = trouble { p.notice.bad role="alert" { (trouble) } }
-        (page::part("found", &results(app, &fields, &found, uri)))
+        (page::list("found", &results(app, &fields, &found, uri)))
         @if !app.read_only { (page::part("all", &everything(&fields))) }
     };
     Ok(Page { title: "Executions".into(), body })
@@ -244,7 +244,7 @@ fn summed(action: &str, answers: &[BulkAnswer]) -> Result<String, Problem> {
         }
     }
     let refused: Vec<String> =
-        refusals.iter().map(|(code, (number, message))| format!("{number} refused ({code}: {message})")).collect();
+        refusals.values().map(|(number, message)| format!("{number} refused ({message})")).collect();
     let text = [vec![format!("{action}: {done} done")], refused].concat().join(", ");
     if done == 0 { Err(Problem::invalid(text)) } else { Ok(text) }
 }

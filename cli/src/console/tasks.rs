@@ -61,7 +61,7 @@ fn table(id: i64, tasks: &[TaskOverview]) -> Markup {
             td { (page::maybe_time(task.completed_at)) }
         }
     } };
-    page::table("Tasks", &["Task", "Status", "Action or call", "Retries", "Started", "Ended"], &rows)
+    page::table("Tasks", &["Task", "Status", "Action or call", "#Retries", "Started", "Ended"], &rows)
 }
 
 /// Finds a task of an execution.

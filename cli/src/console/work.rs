@@ -56,7 +56,7 @@ fn action_table(actions: &[ActionSummary]) -> Markup {
     } };
     page::table(
         "Actions",
-        &["Action", "Tasks", "Completed", "Failed", "Repeated", "Per minute", "Median", "95 %"],
+        &["Action", "#Tasks", "#Completed", "#Failed", "#Repeated", "#Per minute", "#Median", "#95 %"],
         &rows,
     )
 }
@@ -76,7 +76,7 @@ fn claim_table(claims: &[ClaimDetail]) -> Markup {
             td { @if claim.expired { span.warn { "lost " } } (page::time(claim.lease_until)) }
         }
     } };
-    page::table("Claims", &["Task", "Execution", "Action", "Worker", "Attempt", "Claimed", "Lease until"], &rows)
+    page::table("Claims", &["Task", "Execution", "Action", "Worker", "#Attempt", "Claimed", "Lease until"], &rows)
 }
 
 /// Shows whether an invariant is broken.

@@ -76,7 +76,11 @@
   };
 
   // Somebody is typing or choosing there: it is not replaced under their hands.
-  const busy = (part) => part.querySelector("input[type=checkbox][name=execution]:checked, details[open] form") !== null
+  let pressed = false;
+  document.addEventListener("pointerdown", () => { pressed = true; });
+  for (const kind of ["pointerup", "pointercancel"]) document.addEventListener(kind, () => setTimeout(() => { pressed = false; }, 100));
+  const busy = (part) => pressed
+    || part.querySelector("input[type=checkbox][name=execution]:checked, details[open] form") !== null
     || (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select"));
 
   const replace = (old, next) => {
@@ -122,9 +126,6 @@
     let skipped = false;
     if (parts.map((p) => p.id).join() !== known.map((p) => p.id).join()) {
       if (busy(live)) return;
-      const whole = live.cloneNode(false);
-      whole.append(...next.childNodes);
-      replace(live.firstElementChild ? live : live, whole);
       return location.reload();
     }
     for (const part of parts) {
