@@ -86,6 +86,7 @@ await test('the overview tells what fails and why, who is gone, and what is late
   await go('/');
   assert.match(await text('#causes'), /declined[\s\S]*the bank declines the card/);
   assert.match(await text('#causes'), /out_of_stock/);
+  assert.match(await text('#tiles'), /1 late/);
   assert.match(await text('#workers'), /worker-gone/);
   assert.match(await text('#held'), /shop\.ship/);
   await picture('overview');

@@ -92,7 +92,8 @@ export class Scene {
   outcome({ task, lease_token, task_name, input }) {
     const fail = (type, message) => ({ task, lease_token, status: 'failed', error: { type, message }, may_retry: false });
     if (this.failing && task_name === 'charge' && input.order % 20 === 7) return fail('declined', 'the bank declines the card');
-    if (this.failing && task_name === 'pack' && input.item === 13) return fail('out_of_stock', HOSTILE);
+    if (this.failing && task_name === 'pack' && input.item === 13) return fail('out_of_stock', 'nothing is left of item 13');
+    if (task_name === 'pack' && input.item === 666) return fail('hostile', HOSTILE);
     return { task, lease_token, status: 'completed', result: { ok: true } };
   }
 
@@ -104,7 +105,12 @@ export class Scene {
     await this.sql('SELECT workflow_define($1)', [`ref: shop.hostile\nlabel: ${JSON.stringify(HOSTILE)}\nversion: 1.0.0\ntasks: [{name: a, wait_for: {signal: ${JSON.stringify(HOSTILE)}}, input: {text: ${JSON.stringify(HOSTILE)}}}]\n`]);
     await this.sql(`SELECT workflow_set_limit('bank', 5)`);
     await this.sql(`SELECT workflow_schedule('nightly', '0 3 * * *', 'shop.house')`);
+    // Asked long ago: its time is nearly over.
+    await this.sql(`SELECT set_config('pg_workflow.test_now', (now() - interval '100 minutes')::text, false)`);
     this.late = await this.start('shop.order', { order: 1, approve: true });
+    await this.work('worker-1', ACTIONS);
+    await this.sql('RESET pg_workflow.test_now');
+    if (count < 1000) await this.start('shop.order', { order: 2, items: [1, 666] });
     await this.sql(`SELECT workflow_start_many('shop.order',
       array_agg(jsonb_build_object('order', n, 'items', CASE WHEN n % 20 = 3 THEN '[1, 13]' ELSE '[1, 2]' END::jsonb, 'card', '{"number": "4111"}'::jsonb)),
       attributes => array_agg(jsonb_build_object('tenant', 't' || n % 5)))

@@ -10,7 +10,7 @@ use axum::response::Response;
 use pg_workflow_client::Engine;
 use sqlx::{PgConnection, PgPool};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// The console.
@@ -77,11 +77,15 @@ impl App {
     }
 
     fn shared(&self, address: &str) -> Shared {
-        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shown = self.shown();
         if shown.len() >= KEPT {
             shown.retain(|_, page| Arc::strong_count(page) > 1);
         }
         shown.entry(address.to_owned()).or_default().clone()
+    }
+
+    fn shown(&self) -> MutexGuard<'_, HashMap<String, Shared>> {
+        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Does something for a person, in one transaction.
@@ -97,6 +101,8 @@ impl App {
         Engine::act_for(&mut *transaction, &viewer.person).await?;
         let done = act(&mut transaction).await?;
         transaction.commit().await.map_err(pg_workflow_client::Error::from)?;
+        // What was made before is not shown to anybody who looks from now on.
+        self.shown().clear();
         Ok(done)
     }
 }

@@ -10,7 +10,7 @@ const WAITS: &str = "tasks:
 ";
 
 async fn authors(session: &mut Session, execution: i64) -> Vec<(String, String)> {
-    session.rows(format!("SELECT kind, author FROM workflow_list_events({execution}, 1000)")).await
+    session.rows(format!("SELECT kind, coalesce(author, '') FROM workflow_list_events({execution}, 1000)")).await
 }
 
 #[tokio::test]
