@@ -1,6 +1,6 @@
 // The console in a browser: each screen, each button, what changes meanwhile, and what must not work.
 //
-// CONSOLE: address; READER: that of one that is read-only; GUARDED: of one with a token; DATABASE_URL; PICTURES: where to put
+// CONSOLE: address; READER: that of one that is read-only; ROLE: of one whose role may only read; GUARDED: of one with a token; DATABASE_URL; PICTURES: where to put
 // pictures; CHROMIUM: the browser; COUNT: how many orders there are.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import pg from 'pg';
 import { chromium } from 'playwright-core';
 import { HOSTILE, Scene } from './scene.mjs';
 
-const { CONSOLE, READER, GUARDED, TOKEN, DATABASE_URL, PICTURES, CHROMIUM, COUNT = '200' } = process.env;
+const { CONSOLE, READER, ROLE, GUARDED, TOKEN, DATABASE_URL, PICTURES, CHROMIUM, COUNT = '200' } = process.env;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 mkdirSync(PICTURES, { recursive: true });
 
@@ -343,6 +343,14 @@ await test('a read-only console shows everything and changes nothing', async () 
   const csrf = '';
   const answer = await context.request.post(`${READER}/executions/${order}/pause`, { form: { csrf }, maxRedirects: 0 });
   assert.equal(answer.status(), 403);
+});
+
+await test('a role that may only read sees everything and is refused the rest', async () => {
+  await go('/', ROLE);
+  assert.match(await text('#causes, #rates'), /started/);
+  await go(`/executions/${scene.hostile}`, ROLE);
+  assert.match(await press(page.getByRole('button', { name: 'Pause' })), /permission denied/);
+  assert.match(await text('#head'), /running/);
 });
 
 await test('what another site sends is refused', async () => {

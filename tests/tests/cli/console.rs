@@ -78,6 +78,11 @@ async fn each_screen_and_button_works_in_a_browser() {
         let masks = ["--person", "Maria", "--mask", "number", "--mask", "pin"];
         let console = Console::start(program.command(&[&listen[..], &masks].concat())).await;
         let reader = Console::start(program.command(&[&listen[..], &["--read-only"]].concat())).await;
+        let role = db.role().await;
+        db.run(format!("SELECT workflow_grant('{role}', 'reader')")).await;
+        let mut limited = program.command(&listen);
+        limited.env("PGUSER", &role);
+        let limited = Console::start(limited).await;
         let mut guarded = program.command(&listen);
         guarded.env("PG_WORKFLOW_CONSOLE_TOKEN", TOKEN);
         let guarded = Console::start(guarded).await;
@@ -88,6 +93,7 @@ async fn each_screen_and_button_works_in_a_browser() {
         command.arg(folder.join("console.mjs")).env("CHROMIUM", browser).env("PICTURES", folder.join("pictures"));
         command.env("DATABASE_URL", format!("postgres://{user}@{host}:{port}/{}", db.name));
         command.env("CONSOLE", &console.address).env("READER", &reader.address);
+        command.env("ROLE", &limited.address);
         command.env("GUARDED", &guarded.address).env("TOKEN", TOKEN);
         let output = command.kill_on_drop(true).output().await.unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
