@@ -5,13 +5,18 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters clean
+.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## build everything and watch 50 workflows run on a private PostgreSQL 15
 	@cargo run --release --quiet -p pg_workflow_examples --bin demo -- target/demo
+
+console: ## a web page on the demo's server, at http://127.0.0.1:7788
+	@[ -e target/demo/major ] || { echo "there is no demo yet: run make demo first" >&2; exit 1; }
+	@scripts/server start target/demo
+	@eval "$$(scripts/server env target/demo)" && exec target/release/pg-workflow console
 
 test: ## all tests on PostgreSQL 15 to 18 (MAJORS=15 for one)
 	@scripts/test $(MAJORS)

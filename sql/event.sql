@@ -11,6 +11,13 @@ COMMENT ON FUNCTION workflow.author_of(text, text) IS
   'Returns the author of an event caused by a worker: the name it chose, then the database role it called as, which it cannot choose.';
 REVOKE ALL ON FUNCTION workflow.author_of(text, text) FROM PUBLIC;
 
+CREATE FUNCTION workflow.name_caller(role text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce(workflow.author_of(left(nullif(btrim(regexp_replace(current_setting('pg_workflow.actor', true), '[[:cntrl:]]', ' ', 'g')), ''), 100), role), role);
+COMMENT ON FUNCTION workflow.name_caller(text) IS
+  'Returns the author of an event caused by a call of a role: the person that pg_workflow.actor names, then the role, which nobody can choose; the role alone if it names nobody.';
+REVOKE ALL ON FUNCTION workflow.name_caller(text) FROM PUBLIC;
+
 CREATE FUNCTION workflow.log_claim(tasks bigint[], worker text, role text, now timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -97,3 +97,19 @@ COMMENT ON COLUMN workflow.workflow_summary.unfinished IS 'Number that have not 
 COMMENT ON COLUMN workflow.workflow_summary.started_per_minute IS 'Number of executions started per minute.';
 COMMENT ON COLUMN workflow.workflow_summary.ended_per_minute IS 'Number of these that ended, per minute.';
 COMMENT ON COLUMN workflow.workflow_summary.failed_per_minute IS 'Number of these that failed, per minute.';
+
+CREATE VIEW workflow.execution_rate WITH (security_invoker = true) AS
+SELECT m.minute, count(*) FILTER (WHERE m.kind = 'started') AS started, count(*) FILTER (WHERE m.kind = 'completed') AS completed,
+  count(*) FILTER (WHERE m.kind IN ('failed', 'timeout', 'abandoned')) AS failed, count(*) FILTER (WHERE m.kind = 'cancelled') AS cancelled
+FROM workflow.recent_executions(10000) AS r
+  CROSS JOIN LATERAL (VALUES (r.created, 'started'), (CASE WHEN workflow.is_end(r.status) THEN r.updated END, r.status::text)) AS e (moment, kind)
+  CROSS JOIN LATERAL (SELECT date_trunc('minute', e.moment) AS minute, e.kind) AS m
+WHERE m.minute IS NOT NULL
+GROUP BY m.minute;
+COMMENT ON VIEW workflow.execution_rate IS
+  'What became of recent executions, minute by minute, for plots: of those created in the last hour, at most the newest 10000 (divided among the parts, at least 100 each). A minute in which nothing happened has no row.';
+COMMENT ON COLUMN workflow.execution_rate.minute IS 'The minute.';
+COMMENT ON COLUMN workflow.execution_rate.started IS 'Number of executions created in that minute.';
+COMMENT ON COLUMN workflow.execution_rate.completed IS 'Number that completed in that minute.';
+COMMENT ON COLUMN workflow.execution_rate.failed IS 'Number that failed, timed out or were abandoned in that minute.';
+COMMENT ON COLUMN workflow.execution_rate.cancelled IS 'Number whose cancellation ended in that minute.';

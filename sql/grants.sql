@@ -26,7 +26,7 @@ BEGIN
     -- What the two in JSON are made of.
     WHEN function_name IN ('check_outcomes', 'flaw_of', 'interval_of', 'read_outcomes', 'write_answers') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
-    WHEN function_name IN ('workflow_status', 'workflow_status_by_key', 'workflow_search', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_graph', 'workflow_timeline',
+    WHEN function_name IN ('workflow_status', 'workflow_status_by_key', 'workflow_search', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_count_tasks', 'workflow_graph', 'workflow_timeline',
       'workflow_check', 'workflow_validate', 'workflow_test', 'workflow_part') THEN 'reader'
     WHEN function_name IN ('workflow_start', 'workflow_start_many', 'workflow_set_attributes', 'workflow_pause', 'workflow_resume', 'workflow_cancel',
       'workflow_rerun', 'workflow_resolve', 'workflow_signal', 'workflow_signal_by_key', 'workflow_pause_by_key', 'workflow_resume_by_key',
@@ -46,7 +46,7 @@ BEGIN
     -- check the role that calls them.
     WHEN function_name IN ('lock_executions', 'control_locked', 'rerun_locked', 'prune_each', 'do_each', 'answer_each', 'bulk_step', 'search_by',
       'check_keys', 'check_apply', 'add_bulk_job', 'turn_bulk_job', 'try_lock_family') THEN 'operator'
-    WHEN function_name IN ('add_errors', 'author_of', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
+    WHEN function_name IN ('add_errors', 'author_of', 'name_caller', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
       'run_hooks', 'start_by_hook', 'archive_executions', 'delete_executions') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'plan_retention', 'plan_concurrency', 'store_definition', 'upsert_pack') THEN 'author'

@@ -243,7 +243,7 @@ BEGIN
       format('until is %s', until), 'give a time in the next 10 years, and end the hold earlier with workflow_release');
   END IF;
   INSERT INTO workflow.hold (target, name, key, until, reason, author, created, updated)
-  VALUES (target, coalesce(name, ''), coalesce(key, ''), until, left(reason, 500), current_user, moment, moment)
+  VALUES (target, coalesce(name, ''), coalesce(key, ''), until, left(reason, 500), workflow.name_caller(current_user), moment, moment)
   RETURNING hold.id INTO made;
   IF target = 'workflow' THEN
     INSERT INTO workflow.limit_key (id, limit_name, key)

@@ -632,7 +632,7 @@ COMMENT ON COLUMN workflow.event.kind IS
 COMMENT ON COLUMN workflow.event.message IS
   'The reason given, the signal''s name, or what went wrong; truncated to 1000 characters.';
 COMMENT ON COLUMN workflow.event.author IS
-  'Who did it: the role that called; for what a worker did or lost, its name and its role: worker-7 (role shop_worker); NULL: the engine.';
+  'Who did it: the role that called, after the person that pg_workflow.actor names, as in maria (role console); for what a worker did or lost, its name and its role: worker-7 (role shop_worker); NULL: the engine.';
 COMMENT ON COLUMN workflow.event.detail IS
   'Further details, as an object: attempt, type of the error, next_retry_at; for a rerun, what was named; for lease_refused, the number of tokens refused and up to ten of the tasks; for hooks, the hook, its workflow, and the execution started.';
 COMMENT ON COLUMN workflow.event.created IS 'When it happened.';

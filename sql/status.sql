@@ -81,6 +81,30 @@ COMMENT ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) IS
   'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. label is what its item is called; summary is the status in one word; error is that of the last attempt, also while the next one is running; worker is the one that works on it, or that lost it last; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) FROM PUBLIC;
 
+CREATE FUNCTION pg_catalog.workflow_count_tasks(execution_id bigint, max_rows int DEFAULT 1000)
+RETURNS TABLE (task_name text, is_undo boolean, closing boolean, has_items boolean, total bigint, pending bigint, running bigint, completed bigint,
+  failed bigint, skipped bigint, cancelled bigint, retries bigint, first_task bigint, child_execution bigint, started_at timestamptz, ended_at timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  run workflow.workflow_execution := workflow.require_run(execution_id);
+BEGIN
+  RETURN QUERY
+  SELECT t.task_name, t.undoes IS NOT NULL, bool_or(t.closing), bool_or(t.task_index IS NOT NULL), count(*),
+    count(*) FILTER (WHERE s.summary = 'pending'), count(*) FILTER (WHERE s.summary = 'running'),
+    count(*) FILTER (WHERE s.summary = 'completed'), count(*) FILTER (WHERE s.summary = 'failed'),
+    count(*) FILTER (WHERE s.summary = 'skipped'), count(*) FILTER (WHERE s.summary = 'cancelled'),
+    coalesce(sum(t.retry_count), 0)::bigint, min(t.id), max(t.execution), min(coalesce(t.started_at, t.completed_at, t.created)),
+    CASE WHEN bool_and(t.completed_at IS NOT NULL) THEN max(t.completed_at) END
+  FROM workflow.workflow_task_execution AS t
+  CROSS JOIN LATERAL (SELECT workflow.task_summary(t.status, t.skipped)::text AS summary) AS s
+  WHERE t.part = run.part AND t.workflow_execution = run.id
+  GROUP BY t.task_name, t.undoes IS NOT NULL ORDER BY min(t.id) LIMIT workflow.page_size(max_rows);
+END $$;
+COMMENT ON FUNCTION pg_catalog.workflow_count_tasks(bigint, int) IS
+  'Returns how far each task of an execution has got, with its items and repetitions counted together: one row per name, undo tasks apart, in order of creation, up to max_rows (1 to 10000). retries is the number of retries so far; child_execution is the newest execution that it calls; ended_at is null while one of them has not ended. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
+REVOKE ALL ON FUNCTION pg_catalog.workflow_count_tasks(bigint, int) FROM PUBLIC;
+
 CREATE FUNCTION pg_catalog.workflow_tree(execution_id bigint, max_rows int DEFAULT 1000)
 RETURNS TABLE (execution bigint, parent bigint, depth int, tree text, workflow_ref text, task_name text, task_index int,
   status workflow.execution_status, paused boolean, created timestamptz, updated timestamptz)

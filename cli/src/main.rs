@@ -5,6 +5,7 @@
 mod apply;
 mod check;
 mod connect;
+mod console;
 mod control;
 mod doctor;
 mod ending;
@@ -64,6 +65,7 @@ enum Command {
     Resume(control::Resume),
     Cancel(control::Cancel),
     Rerun(control::Rerun),
+    Console(console::Arguments),
     Work(work::Arguments),
     Import(import::Arguments),
     Mcp(mcp::Arguments),
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => control::resume(arguments),
         Command::Cancel(arguments) => control::cancel(arguments),
         Command::Rerun(arguments) => control::rerun(arguments),
+        Command::Console(arguments) => console::run(arguments),
         Command::Work(arguments) => work::run(arguments),
         Command::Import(arguments) => import::run(arguments),
         Command::Mcp(arguments) => mcp::run(arguments),

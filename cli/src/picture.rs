@@ -5,8 +5,8 @@ mod layout;
 mod svg;
 
 pub use dot::read as of_dot;
-pub use layout::layers;
-pub use svg::svg;
+pub use layout::{Size, layers, place};
+pub use svg::{SHOWN, curve, size, svg};
 
 use conductor::language::definition::Definition;
 

@@ -1,6 +1,6 @@
 //! `pg-workflow test`: runs test files without a database.
 
-mod coverage;
+pub mod coverage;
 mod junit;
 mod tap;
 mod watch;

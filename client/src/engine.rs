@@ -15,6 +15,7 @@ use std::time::Duration;
 mod attributes;
 mod bulk;
 mod by_key;
+mod console;
 mod control;
 mod definition;
 mod hook;
@@ -32,6 +33,7 @@ mod work;
 
 pub use bulk::{BulkAnswer, BulkJob, BulkJobStatus, BulkOperation};
 pub use by_key::ExecutionKey;
+pub use console::{DefinitionVersion, ExecutionRate, TaskCount, TaskFilter, TaskOverview};
 pub use control::{Archive, RerunInput};
 pub use definition::{Finding, GraphFormat, RegisterActionInput, Severity, StartInput, StartManyInput, TestResult};
 pub use listing::{ExecutionFilter, ExecutionSummary, TaskDetail};

@@ -91,11 +91,11 @@ pub mod worker;
 pub use cluster::Cluster;
 pub use engine::{
     ActionSummary, Answer, Archive, Arriving, BrokenInvariant, BulkAnswer, BulkJob, BulkJobStatus, BulkOperation,
-    ClaimDetail, ClaimInput, ClaimedTask, Engine, ExecutionCount, ExecutionFilter, ExecutionKey, ExecutionSummary,
-    Finding, FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome, OverdueSummary, PartPlace,
-    QueueSummary, Reason, Refused, RegisterActionInput, ReportedState, RerunInput, SearchFilter, Severity, SignalInput,
-    SignalState, StartInput, StartManyInput, TaskDetail, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary,
-    WorkflowStatus, WorkflowSummary,
+    ClaimDetail, ClaimInput, ClaimedTask, DefinitionVersion, Engine, ExecutionCount, ExecutionFilter, ExecutionKey,
+    ExecutionRate, ExecutionSummary, Finding, FoundExecution, GraphFormat, Heartbeat, LeaseState, Level, Outcome,
+    OverdueSummary, PartPlace, QueueSummary, Reason, Refused, RegisterActionInput, ReportedState, RerunInput,
+    SearchFilter, Severity, SignalInput, SignalState, StartInput, StartManyInput, TaskCount, TaskDetail, TaskFilter,
+    TaskOverview, TestResult, TreeRow, Wait, WaitFilter, WorkerSummary, WorkflowStatus, WorkflowSummary,
 };
 pub use error::{Error, Refusal, Result};
 pub use page::{Page, Row, walk};

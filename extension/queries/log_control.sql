@@ -2,7 +2,7 @@
 -- there ($6). $7: for whom the session does it; null: for itself. A pause or resume that has changed nothing is not logged again: the earlier event stands.
 INSERT INTO workflow.event (part, id, execution, kind, message, author, detail, created, updated)
 SELECT w.part, workflow.make_id(w.part, pg_catalog.nextval('workflow.event_id_seq')), w.id, $2, pg_catalog.left($3, 1000),
-  coalesce($7::text, session_user::text), nullif($4::jsonb, '{}'), $5, $5
+  coalesce($7::text, workflow.name_caller(session_user::text)), nullif($4::jsonb, '{}'), $5, $5
 FROM (
   SELECT w.id FROM workflow.workflow_execution w WHERE w.part = ($1 >> 48)::int AND w.id = $1
   UNION

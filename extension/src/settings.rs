@@ -11,6 +11,7 @@ static NODE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static DEFAULT_PARTS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static TEST_NOW: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TEST_SEED: GucSetting<i32> = GucSetting::<i32>::new(0);
+static ACTOR: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
 static NOTIFY_ENDS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static TRACEPARENT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -177,6 +178,14 @@ pub fn register() {
         0,
         i32::MAX,
         GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_workflow.actor",
+        c"Names the person for whom the session controls executions.",
+        c"Stored with the role as the author of events, holds and bulk jobs; the first 100 characters count.",
+        &ACTOR,
+        GucContext::Userset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(

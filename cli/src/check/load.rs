@@ -51,8 +51,13 @@ impl Unusable {
 
 /// Reads a definition.
 pub fn definition(path: &Path) -> Result<Loaded, Unusable> {
-    let limits = Limits::default();
     let source = files::read(path).map_err(|error| Unusable::Why(error.to_string()))?;
+    definition_of(files::shown(path), source)
+}
+
+/// Reads a definition from its text.
+pub fn definition_of(name: String, source: Vec<u8>) -> Result<Loaded, Unusable> {
+    let limits = Limits::default();
     let parsed = parse(&source, &limits);
     let findings = validate(&parsed, &EmptyCatalogue, &limits);
     let errors: Vec<Finding> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
@@ -62,7 +67,7 @@ pub fn definition(path: &Path) -> Result<Loaded, Unusable> {
     let compiled = parsed.definition.as_ref().map(|definition| Graph::compile(definition, limits));
     let compiled = compiled.ok_or_else(|| Unusable::Why("it is empty".to_owned()))?;
     let graph = compiled.map_err(|error| Unusable::Why(error.to_string()))?;
-    Ok(Loaded { name: files::shown(path), parsed, graph: Arc::new(graph) })
+    Ok(Loaded { name, parsed, graph: Arc::new(graph) })
 }
 
 /// Reads a test file, and returns its text too.

@@ -9,7 +9,7 @@ const LINE: f64 = 16.0;
 /// Width of a character of 12 pixels, on average.
 const CHARACTER: f64 = 7.2;
 /// Maximum number of characters of a label that are shown.
-const SHOWN: usize = 44;
+pub const SHOWN: usize = 44;
 
 /// Returns the picture.
 pub fn svg(graph: &Graph) -> String {
@@ -45,7 +45,8 @@ pub fn svg(graph: &Graph) -> String {
     text + "</svg>\n"
 }
 
-fn size(node: &Node) -> Size {
+/// Returns how large a node is.
+pub fn size(node: &Node) -> Size {
     let longest = node.lines.iter().map(|line| line.chars().count().min(SHOWN)).max().unwrap_or(0);
     let width = (longest as f64 * CHARACTER + 24.0).max(64.0);
     let height = node.lines.len() as f64 * LINE + 14.0;
@@ -92,7 +93,7 @@ fn draw(text: &mut String, node: &Node, size: Size, x: f64, y: f64) {
 }
 
 /// Returns a smooth path through points. One that ends where it begins becomes a loop at the side.
-fn curve(points: &[(f64, f64)], half: f64) -> String {
+pub fn curve(points: &[(f64, f64)], half: f64) -> String {
     let [(x, y), rest @ ..] = points else { return String::new() };
     let mut path = format!("M{x:.0},{y:.0}");
     let (mut x, mut y) = (*x, *y);

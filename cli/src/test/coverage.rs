@@ -1,10 +1,12 @@
 //! How much of definitions tests have reached: in figures, and as pictures.
 
+use crate::check::load::Loaded;
 use crate::ending::Failure;
 use crate::output;
 use crate::picture::{self, Paint};
 use crate::test::{Arguments, Format, Tested};
 use conductor::language::finding::shorten;
+use conductor::rehearsal::coverage::Coverage;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -41,24 +43,30 @@ pub fn draw<'t>(folder: &Path, tested: impl Iterator<Item = &'t Tested>) -> Resu
     let failed = |error| Failure::unusable(error).about(folder.display());
     std::fs::create_dir_all(folder).map_err(failed)?;
     for Tested { loaded, coverage } in tested {
-        let Some(definition) = loaded.parsed.valid() else { continue };
-        let missed: BTreeSet<String> =
-            coverage.report(&loaded.graph, &loaded.parsed).missed.into_iter().map(|missed| missed.what).collect();
-        let mut graph = picture::of_definition(definition);
-        for node in &mut graph.nodes {
-            let reached = !missed.contains(&format!("task {}", node.name));
-            node.paint = if reached { Paint::Completed } else { Paint::Failed };
-        }
-        // A transition is told as the report tells it.
-        for edge in &mut graph.edges {
-            let task = definition.tasks.iter().find(|task| task.name == edge.from_name);
-            let next = task.and_then(|task| task.next.get(edge.number));
-            let Some(next) = next else { continue };
-            let to = if next.targets.is_empty() { "its end".to_owned() } else { next.targets.join(", ") };
-            let when = next.when.as_ref().map(|when| format!(" when {}", shorten(when, 80))).unwrap_or_default();
-            edge.missed = missed.contains(&format!("transition from {} to {to}{when}", edge.from_name));
-        }
+        let (Some(definition), Some(graph)) = (loaded.parsed.valid(), graph(loaded, coverage)) else { continue };
         std::fs::write(folder.join(format!("{}.svg", definition.reference)), picture::svg(&graph)).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Returns the graph of a definition in which what tests have reached can be told from what they have not.
+pub fn graph(loaded: &Loaded, coverage: &Coverage) -> Option<picture::Graph> {
+    let definition = loaded.parsed.valid()?;
+    let missed: BTreeSet<String> =
+        coverage.report(&loaded.graph, &loaded.parsed).missed.into_iter().map(|missed| missed.what).collect();
+    let mut graph = picture::of_definition(definition);
+    for node in &mut graph.nodes {
+        let reached = !missed.contains(&format!("task {}", node.name));
+        node.paint = if reached { Paint::Completed } else { Paint::Failed };
+    }
+    // A transition is told as the report tells it.
+    for edge in &mut graph.edges {
+        let task = definition.tasks.iter().find(|task| task.name == edge.from_name);
+        let next = task.and_then(|task| task.next.get(edge.number));
+        let Some(next) = next else { continue };
+        let to = if next.targets.is_empty() { "its end".to_owned() } else { next.targets.join(", ") };
+        let when = next.when.as_ref().map(|when| format!(" when {}", shorten(when, 80))).unwrap_or_default();
+        edge.missed = missed.contains(&format!("transition from {} to {to}{when}", edge.from_name));
+    }
+    Some(graph)
 }

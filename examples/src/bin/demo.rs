@@ -214,6 +214,7 @@ async fn report(pool: &PgPool, url: &str) -> Result<bool> {
         println!("BROKEN: {broken:?}");
     }
     println!("\nworkflow_check() finds {} broken invariants", broken.len());
+    println!("\nTo look at all this in a browser, run make console");
     println!(
         "\nTo try more, run make psql and paste:\n
     SELECT workflow_start('deploy.rollout', '{{\"app\": \"shop\", \"regions\": [\"eu-west\", \"us-east\"]}}') AS execution \\gset

@@ -1,5 +1,6 @@
 //! The engine through its SQL functions on a real server: definitions, executions, the work protocol, control.
 
+mod actor;
 mod attributes;
 mod bad_input;
 mod bank;

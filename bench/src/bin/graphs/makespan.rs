@@ -50,7 +50,8 @@ pub async fn measure(server: &Server, load: &Load, workers: u32) -> Result<f64> 
         };
         let pool = PgPoolOptions::new().max_connections(3).connect(&server.url("graphs")).await?;
         let builder = Worker::builder(pool).name(format!("worker-{number}")).concurrency(1).batch_size(1);
-        let (worker, stop) = (builder.handler("bench.step", handler).build(), stop.clone());
+        let worker = builder.task_handler("bench.step", handler).build().expect("it is complete");
+        let stop = stop.clone();
         working.spawn(async move { worker.run(stop).await });
     }
     let mut session = PgConnection::connect(&server.url("graphs")).await?;

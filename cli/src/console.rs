@@ -1,0 +1,178 @@
+//! `pg-workflow console`: a web page that shows and steers what a database is doing.
+//!
+//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and what several
+//! people look at is asked once for all of them (`app`). Who they are, and what a browser may send, is decided in `guard`.
+
+mod app;
+mod approvals;
+mod assets;
+mod control;
+mod definitions;
+mod draft;
+mod drawing;
+mod execution;
+mod form;
+mod guard;
+mod hint;
+mod jobs;
+mod json;
+mod limits;
+mod overview;
+mod page;
+mod plot;
+mod problem;
+mod schedules;
+mod schema;
+mod search;
+mod tasks;
+mod work;
+
+use crate::connect::Connection;
+use crate::ending::{Ending, Failure};
+use crate::output;
+use crate::work::duration;
+use app::App;
+use axum::Router;
+use axum::routing::{get, post};
+use guard::Access;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Serve a web page that shows executions, explains them, and controls them
+///
+/// It listens on this machine only, unless told otherwise; then it needs a token, or a proxy that says who somebody is.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7788")]
+    listen: SocketAddr,
+    /// A file with a token that people sign in with, at least 16 characters; PG_WORKFLOW_CONSOLE_TOKEN may hold it instead
+    #[arg(long, value_name = "FILE", conflicts_with = "person_header")]
+    token_file: Option<PathBuf>,
+    /// The header in which a reverse proxy names the person, such as X-Forwarded-User; everybody who can connect can set it
+    #[arg(long, value_name = "NAME")]
+    person_header: Option<String>,
+    /// The name that events get from a person who does not sign in; yours by default
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "console", hide_env = true)]
+    person: String,
+    /// Show everything, change nothing
+    #[arg(long)]
+    read_only: bool,
+    /// Hide values by the end of their path, such as password or card.number; repeatable
+    #[arg(long, value_name = "PATH")]
+    mask: Vec<String>,
+    /// How often pages look for changes
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    refresh: Duration,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How many connections all pages share.
+const CONNECTIONS: u32 = 4;
+
+/// How long a page waits for a connection before it says that the database is away.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Serves until it is interrupted.
+pub fn run(arguments: Arguments) -> crate::Ended {
+    let access = access(&arguments)?;
+    let mut options = arguments.connection.options()?;
+    if arguments.read_only {
+        options = options.options([("default_transaction_read_only", "on")]);
+    }
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::unusable)?;
+    runtime.block_on(async {
+        // Connections are made when they are needed: the console may start before its database.
+        let app = App::new(pool.connect_lazy_with(options), access, &arguments);
+        let listener = tokio::net::TcpListener::bind(arguments.listen).await;
+        let listener = listener
+            .map_err(|error| Failure::unusable(error).about(format!("can't listen on {}", arguments.listen)))?;
+        let address = listener.local_addr().map_err(Failure::unusable)?;
+        output::print(&format!("http://{address}/\n"));
+        let served = axum::serve(listener, router(Arc::new(app)));
+        let interrupted = async {
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        // Without waiting for those who are still connected: nothing is lost.
+        tokio::select! {
+            served = served => served.map(|()| Ending::Good).map_err(Failure::unusable),
+            () = interrupted => Ok(Ending::Good),
+        }
+    })
+}
+
+/// Decides who may use it. Refuses to listen to other machines without knowing who somebody is.
+fn access(arguments: &Arguments) -> Result<Access, Failure> {
+    let token = match &arguments.token_file {
+        Some(file) => {
+            let about = |error| Failure::unusable(error).about(file.display());
+            Some(std::fs::read_to_string(file).map_err(about)?.trim().to_owned())
+        }
+        None => std::env::var("PG_WORKFLOW_CONSOLE_TOKEN").ok().filter(|token| !token.is_empty()),
+    };
+    if token.as_ref().is_some_and(|token| token.len() < 16) {
+        return Err(Failure::unusable("the token is too short").hint("use at least 16 random characters"));
+    }
+    match (token, &arguments.person_header) {
+        (_, Some(header)) => {
+            let header =
+                header.parse().map_err(|_| Failure::unusable(format!("{header} is not the name of a header")))?;
+            Ok(Access::Header(header))
+        }
+        (Some(token), None) => Ok(Access::Token(guard::Key::of_token(&token))),
+        (None, None) if arguments.listen.ip().is_loopback() => Ok(Access::Local),
+        (None, None) => {
+            let message =
+                format!("{} can be reached from other machines, and nobody would have to sign in", arguments.listen);
+            Err(Failure::unusable(message).hint(
+                "give a token with --token-file, or name the header of your proxy with --person-header, or listen on 127.0.0.1",
+            ))
+        }
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    let pages = Router::new()
+        .route("/", get(overview::show))
+        .route("/executions", get(search::show).post(search::bulk))
+        .route("/executions/{id}", get(execution::show))
+        .route("/executions/{id}/tasks/{task}", get(tasks::show))
+        .route("/executions/{id}/data/{what}", get(execution::data))
+        .route("/executions/{id}/tasks/{task}/data/{what}", get(tasks::data))
+        .route("/executions/{id}/{action}", post(control::execution))
+        .route("/tasks/{task}/resolve", post(control::resolve))
+        .route("/tick", post(control::tick))
+        .route("/jobs", get(jobs::show).post(jobs::create))
+        .route("/jobs/{job}/{action}", post(jobs::turn))
+        .route("/approvals", get(approvals::show))
+        .route("/approvals/{task}", get(approvals::one).post(approvals::answer))
+        .route("/definitions", get(definitions::list).post(draft::define))
+        .route("/definitions/{ref}", get(definitions::show))
+        .route("/definitions/{ref}/start", post(control::start))
+        .route("/draft", get(draft::show).post(draft::check))
+        .route("/schedules", get(schedules::show))
+        .route("/schedules/{name}/{action}", post(schedules::turn))
+        .route("/limits", get(limits::show).post(limits::set))
+        .route("/limits/hold", post(limits::hold))
+        .route("/limits/release", post(limits::release))
+        .route("/work", get(work::show))
+        .route("/check", get(work::check))
+        .fallback(page::nowhere)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard::admit));
+    Router::new()
+        .route("/sign-in", get(guard::sign_in_page).post(guard::sign_in))
+        .route("/sign-out", post(guard::sign_out))
+        .route("/assets/{name}", get(assets::serve))
+        .merge(pages)
+        .layer(axum::middleware::map_response(guard::harden))
+        .layer(axum::extract::DefaultBodyLimit::max(4 << 20))
+        .with_state(app)
+}

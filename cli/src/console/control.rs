@@ -1,0 +1,118 @@
+//! What is done to one execution or task, to a workflow, or to the clock.
+
+use super::app::App;
+use super::execution::number;
+use super::form::Fields;
+use super::guard::{Viewer, tell};
+use super::problem::Problem;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use pg_workflow_client::model::ExecutionStatus;
+use pg_workflow_client::{Engine, RerunInput, SignalInput, SignalState, StartInput};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Pauses, resumes, cancels or reruns an execution, or sends it a signal.
+pub async fn execution(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(fields): Extension<Fields>,
+    Path((id, action)): Path<(String, String)>,
+) -> Response {
+    let back = fields.get("back").map_or_else(|| format!("/executions/{id}"), str::to_owned);
+    tell(&back, act(&app, &viewer, &fields, &id, &action).await)
+}
+
+async fn act(app: &App, viewer: &Viewer, fields: &Fields, id: &str, action: &str) -> Result<String, Problem> {
+    let id = number(id)?;
+    let reason = fields.get("reason");
+    let status = match action {
+        "pause" => app.act(viewer, async |session| Engine::pause(session, id, reason).await).await?,
+        "resume" => app.act(viewer, async |session| Engine::resume(session, id, reason).await).await?,
+        "cancel" => app.act(viewer, async |session| Engine::cancel(session, id, reason).await).await?,
+        "force-cancel" => app.act(viewer, async |session| Engine::force_cancel(session, id, reason).await).await?,
+        "rerun" => {
+            let tasks: Vec<String> = fields.all("task").map(str::to_owned).collect();
+            let input = RerunInput {
+                tasks: Some(tasks).filter(|tasks| !tasks.is_empty()),
+                routes: None,
+                reset_items: fields.get("reset_items").is_some(),
+                reason: reason.map(str::to_owned),
+            };
+            app.act(viewer, async |session| Engine::rerun(session, id, input).await).await?
+        }
+        "signal" => return signal(app, viewer, fields, id).await,
+        _ => return Err(Problem::invalid(format!("there is no action {action}"))),
+    };
+    Ok(format!("{action}: execution {id} is {status}"))
+}
+
+async fn signal(app: &App, viewer: &Viewer, fields: &Fields, id: i64) -> Result<String, Problem> {
+    let name = fields.need("signal")?.to_owned();
+    let input = SignalInput { name: name.clone(), payload: fields.json("payload")?, ..SignalInput::default() };
+    Ok(match app.act(viewer, async |session| Engine::signal(session, id, input).await).await? {
+        SignalState::Delivered => format!("signal {name}: delivered"),
+        SignalState::Kept => format!("signal {name}: kept for the next task that waits for it"),
+    })
+}
+
+/// Lets a task count as done.
+pub async fn resolve(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(fields): Extension<Fields>,
+    Path(task): Path<String>,
+) -> Response {
+    let resolve = async {
+        let task = number(&task)?;
+        let status = match fields.need("status")? {
+            "failed" => ExecutionStatus::Failed,
+            _ => ExecutionStatus::Completed,
+        };
+        let result = fields.json("result")?;
+        app.act(&viewer, async |session| {
+            Engine::resolve(session, task, status, result.as_ref(), fields.get("reason")).await
+        })
+        .await?;
+        Ok(format!("task {task} counts as {status}"))
+    };
+    tell(fields.get("back").unwrap_or("/"), resolve.await)
+}
+
+/// Does what is due.
+pub async fn tick(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(fields): Extension<Fields>,
+) -> Response {
+    let done = app.act(&viewer, async |session| Engine::tick(session, 1000, None).await).await;
+    tell(fields.get("back").unwrap_or("/"), done.map(|rows| format!("tick: {rows} things were due")))
+}
+
+/// Starts an execution of a workflow, with the parameters of a form.
+pub async fn start(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(fields): Extension<Fields>,
+    Path(name): Path<String>,
+) -> Response {
+    let started = async {
+        let parameters = fields.json("parameters")?.unwrap_or(Value::Object(Map::new()));
+        let input = StartInput {
+            r#ref: name.clone(),
+            parameters,
+            idempotency_key: fields.get("key").map(str::to_owned),
+            ..StartInput::default()
+        };
+        app.act(&viewer, async |session| Engine::start(session, input).await).await
+    };
+    match started.await {
+        Ok(None) => {
+            let back = fields.get("back").unwrap_or("/definitions");
+            tell(back, Ok(format!("no execution of {name} has started: as many run as its concurrency allows")))
+        }
+        Ok(Some(id)) => tell(&format!("/executions/{id}"), Ok(format!("execution {id} of {name} has started"))),
+        Err(problem) => tell(fields.get("back").unwrap_or("/definitions"), Err(problem)),
+    }
+}

@@ -1,0 +1,186 @@
+//! A draft of a definition: what is wrong with it, how it looks, what tests say about it; and storing it.
+
+use super::app::App;
+use super::definitions;
+use super::drawing::{self, Subject};
+use super::form::{Fields, encoded};
+use super::guard::{Viewer, tell};
+use super::page::{self, Page};
+use super::problem::Problem;
+use crate::check::load;
+use crate::picture;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use conductor::language::limits::Limits;
+use conductor::language::parse::parse;
+use conductor::rehearsal::coverage::Coverage;
+use conductor::rehearsal::{Script, Verdict, rehearse};
+use maud::{Markup, html};
+use pg_workflow_client::{Engine, Finding, Severity};
+use sqlx::PgPool;
+use std::sync::Arc;
+
+const EXAMPLE: &str = "ref: shop.draft\nlabel: A draft\nversion: 1.0.0\ntasks:\n  - {name: ask, wait_for: {signal: approved}, on_success: done}\n  - {name: done}\n";
+const TESTS: &str = "tests:\n  - name: it is approved\n    answers:\n      ask: {signal: {ok: true}}\n    expect:\n      status: completed\n      ran: [ask]\n";
+
+/// Shows an empty draft.
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.show(&viewer, &uri, &headers, async |pool| body(&app, pool, EXAMPLE, "").await).await
+}
+
+/// Shows what is to be said about a draft.
+pub async fn check(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(fields): Extension<Fields>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let source = fields.get("source").unwrap_or_default();
+    let made = body(&app, &app.pool, source, fields.get("tests").unwrap_or_default()).await?;
+    // Only a part is asked for while somebody types, and a draft is nobody else's.
+    Ok(page::respond(&app, &viewer, &uri, &headers, &made))
+}
+
+async fn body(app: &App, pool: &PgPool, source: &str, tests: &str) -> Result<Page, Problem> {
+    let findings = Engine::validate(pool, source).await?;
+    let valid = findings.iter().all(|finding| finding.severity != Severity::Error);
+    let graph = graph(source);
+    let former = match &graph {
+        Some((name, _)) => Engine::definition_source(pool, name).await?,
+        None => None,
+    };
+    let results = match valid && !tests.trim().is_empty() {
+        true => Some(run(source, tests).await),
+        false => None,
+    };
+    let script = if tests.trim().is_empty() { TESTS } else { tests };
+    let body = html! {
+        h1 { "Try a draft" }
+        div.columns.wide-left {
+            section.card aria-labelledby="draft-title" {
+                h2 #draft-title { "Draft" }
+                (page::form("/draft", "/draft", html! {
+                    div.stack data-draft {
+                        label { "Definition (YAML or JSON)" textarea #source name="source" rows="24" spellcheck="false" wrap="off" { "\n" (source) } }
+                        details #tests-of-draft open[!tests.trim().is_empty()] {
+                            summary { "Tests with scripted answers" }
+                            label { "Tests (YAML)" textarea name="tests" rows="10" spellcheck="false" wrap="off" data-example=(script) { "\n" (tests) } }
+                            p.dim { "Such as:" } pre.json tabindex="0" { (TESTS) }
+                        }
+                        div.buttons {
+                            button.primary { "Check it" }
+                            @if !app.read_only && valid { button formaction="/definitions" data-confirm="Store this as the workflow's current version?" { "Define it" } }
+                        }
+                    }
+                }))
+            }
+            div #verdict aria-live="polite" {
+                (page::card("findings", "Findings", &finding_list(&findings)))
+                @if let Some(results) = &results { (page::card("results", "Tests", &test_list(results))) }
+                @if let Some((name, graph)) = &graph { (page::card("graph", "Graph", &drawing::draw(graph, &Subject::default(), &format!("Graph of {name}")))) }
+                @if let Some(former) = &former { (page::card("diff", "Beside the current version", &definitions::diff(former, source))) }
+            }
+        }
+    };
+    Ok(Page { title: "Try a draft".into(), body })
+}
+
+/// Returns the name of a draft and its graph, if it can be drawn.
+fn graph(source: &str) -> Option<(String, picture::Graph)> {
+    let parsed = parse(source, &Limits::default());
+    let definition = parsed.definition?;
+    Some((definition.reference.clone(), picture::of_definition(&definition)))
+}
+
+fn finding_list(findings: &[Finding]) -> Markup {
+    if findings.is_empty() {
+        return html! { p.good { "Nothing is wrong with it." } };
+    }
+    html! { ul.findings { @for finding in findings {
+        li class=(if finding.severity == Severity::Error { "is-error" } else { "is-warning" }) {
+            strong { (finding.code) } " " (finding.message)
+            @if let (Some(line), Some(column)) = (finding.line, finding.column) { " " button.link type="button" data-line=(line) data-column=(column) { "line " (line) ", column " (column) } }
+            @if let Some(hint) = &finding.hint { p.hint { (hint) } }
+        }
+    } } }
+}
+
+/// What came of tests, and what they have reached.
+struct Played {
+    verdicts: Vec<Verdict>,
+    percent: f64,
+    graph: Option<picture::Graph>,
+}
+
+/// Plays tests in memory, beside the other requests.
+async fn run(source: &str, tests: &str) -> Result<Played, Problem> {
+    let (source, tests) = (source.as_bytes().to_vec(), tests.as_bytes().to_vec());
+    let played = tokio::task::spawn_blocking(move || play(source, &tests)).await;
+    played.unwrap_or_else(|_| Err(Problem::invalid("the tests could not be played")))
+}
+
+fn play(source: Vec<u8>, tests: &[u8]) -> Result<Played, Problem> {
+    let limits = Limits::default();
+    let loaded = load::definition_of("draft".to_owned(), source).map_err(|why| Problem::invalid(why.message()))?;
+    let (script, mut findings) = Script::read(tests, &limits);
+    if findings.is_empty() {
+        findings = script.check(&loaded.graph, &limits);
+    }
+    if let Some(finding) = findings.first() {
+        let problem = Problem::invalid(format!("the tests, line {}: {}", finding.line, finding.message));
+        return Err(Problem { hint: finding.hint.clone(), ..problem });
+    }
+    let mut coverage = Coverage::default();
+    let verdicts: Vec<Verdict> = script.tests.iter().map(|test| rehearse(&script, test, &loaded.graph)).collect();
+    verdicts.iter().for_each(|verdict| coverage.add(&verdict.coverage));
+    let percent = coverage.report(&loaded.graph, &loaded.parsed).percent().floor();
+    Ok(Played { verdicts, percent, graph: crate::test::coverage::graph(&loaded, &coverage) })
+}
+
+fn test_list(played: &Result<Played, Problem>) -> Markup {
+    let played = match played {
+        Err(problem) => return html! { p.error { (problem.text()) } },
+        Ok(played) => played,
+    };
+    html! {
+        ul.findings { @for verdict in &played.verdicts {
+            li class=(if verdict.passed() { "is-good" } else { "is-error" }) {
+                strong { (if verdict.passed() { "passed" } else { "failed" }) } " " (verdict.test)
+                @for difference in &verdict.differences {
+                    p.hint { "line " (difference.line) ", " (difference.what) ": expected " code { (difference.expected) } ", got " code { (difference.got) } " " (difference.hint.as_deref().unwrap_or_default()) }
+                }
+            }
+        } }
+        @if let Some(graph) = &played.graph {
+            p { (played.percent) " % of tasks and transitions are reached." }
+            (drawing::draw(graph, &Subject::default(), "What the tests reach"))
+        }
+    }
+}
+
+/// Stores a draft as the current version of its workflow.
+pub async fn define(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(fields): Extension<Fields>,
+) -> Response {
+    let defined = async {
+        let source = fields.need("source")?;
+        app.act(&viewer, async |session| Engine::define(session, source).await).await
+    };
+    match defined.await {
+        Ok(definition) => {
+            let to = format!("/definitions/{}", encoded(&definition.r#ref));
+            tell(&to, Ok(format!("{} {} is the current version", definition.r#ref, definition.version)))
+        }
+        Err(problem) => tell("/draft", Err(problem)),
+    }
+}

@@ -1,0 +1,315 @@
+//! Who may use the console, and what a browser may be made to do.
+//!
+//! A request that changes something needs a token that only the console's own pages contain: a keyed hash of the visitor's
+//! session. A session is a random cookie; with a shared token it also names the person and is signed with a key made from the
+//! token, so that nothing has to be kept.
+
+use super::app::App;
+use super::form::Fields;
+use super::page;
+use super::problem::Problem;
+use axum::extract::{Form, FromRequest, Request, State};
+use axum::http::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use ring::rand::SecureRandom;
+use ring::{digest, hmac};
+use std::sync::Arc;
+
+/// How people are known.
+pub enum Access {
+    /// Whoever can connect from this machine.
+    Local,
+    /// By a token that they share.
+    Token(Key),
+    /// By what a proxy says.
+    Header(HeaderName),
+}
+
+/// A key to sign with.
+#[derive(Clone)]
+pub struct Key(hmac::Key);
+
+/// Who looks.
+#[derive(Debug, Clone, Default)]
+pub struct Viewer {
+    pub person: String,
+    /// What forms contain.
+    pub csrf: String,
+    pub signed_in: bool,
+    /// What has just been done, and whether it worked.
+    pub notice: Option<(bool, String)>,
+}
+
+const SESSION: &str = "pg_workflow_session";
+const NOTICE: &str = "pg_workflow_notice";
+
+/// How long somebody stays signed in, in seconds.
+const SESSION_SECONDS: i64 = 12 * 3600;
+
+impl Key {
+    pub fn random() -> Key {
+        Key::from(&random_bytes())
+    }
+
+    /// Returns the key of a token. Another token makes all sessions void.
+    pub fn of_token(token: &str) -> Key {
+        Key::from(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
+    }
+
+    fn from(bytes: &[u8]) -> Key {
+        Key(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    fn sign(&self, purpose: &str, text: &str) -> String {
+        hex(hmac::sign(&self.0, format!("{purpose}\n{text}").as_bytes()).as_ref())
+    }
+
+    fn agrees(&self, purpose: &str, text: &str, signature: &str) -> bool {
+        // Comparing the tags of both takes the same time wherever they differ.
+        let (a, b) = (self.sign(purpose, text), signature);
+        hmac::sign(&self.0, a.as_bytes()).as_ref() == hmac::sign(&self.0, b.as_bytes()).as_ref()
+    }
+}
+
+fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the system has random numbers");
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<String> {
+    let bytes: Option<Vec<u8>> =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
+    String::from_utf8(bytes?).ok()
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(';'));
+    all.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Returns a cookie that scripts and other sites do not get.
+fn set_cookie(name: &str, value: &str, seconds: i64) -> HeaderValue {
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}");
+    HeaderValue::from_str(&text).expect("names and values are plain")
+}
+
+/// Returns a person's name as events can have it.
+fn named(text: &str) -> Option<String> {
+    let name: String = text.chars().filter(|character| !character.is_control()).take(100).collect();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Returns who has a session, if it is signed and not over.
+fn signed_in(key: &Key, session: &str) -> Option<String> {
+    let (text, signature) = session.rsplit_once('.')?;
+    let mut words = text.split('.');
+    let (_, until, person) = (words.next()?, words.next()?, words.next()?);
+    let over = until.parse::<i64>().ok()? < Utc::now().timestamp();
+    (key.agrees("session", text, signature) && !over).then(|| unhex(person)).flatten()
+}
+
+/// Lets a request in if it may come in, and tells the page who looks.
+pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let session = cookie(headers, SESSION).map(str::to_owned);
+    let person = match &app.access {
+        Access::Local if !is_local(headers) => {
+            let problem = Problem::new(StatusCode::FORBIDDEN, "this console is only for localhost");
+            return problem.hint("open it as http://localhost or http://127.0.0.1").into_response();
+        }
+        Access::Local => Some(app.person.clone()),
+        Access::Token(key) => session.as_deref().and_then(|session| signed_in(key, session)),
+        Access::Header(name) => headers.get(name).and_then(|value| value.to_str().ok()).and_then(named),
+    };
+    let Some(person) = person else {
+        return match (&app.access, request.method()) {
+            (Access::Token(_), &Method::GET) if !page::is_live(headers) => redirect("/sign-in"),
+            (Access::Token(_), _) => Problem::new(StatusCode::UNAUTHORIZED, "please sign in").into_response(),
+            _ => Problem::new(StatusCode::UNAUTHORIZED, "the proxy does not say who you are").into_response(),
+        };
+    };
+    let made = session.is_none();
+    let session = session.unwrap_or_else(|| hex(&random_bytes()));
+    let notice = cookie(headers, NOTICE).and_then(unhex);
+    let notice = notice.and_then(|text| Some((text.starts_with('+'), text.get(1..)?.to_owned())));
+    let viewer = Viewer {
+        person,
+        csrf: app.key.sign("form", &session),
+        signed_in: matches!(app.access, Access::Token(_)),
+        notice,
+    };
+    let shown = viewer.notice.is_some() && request.method() == Method::GET && !page::is_live(headers);
+    let mut request = match check(&app, &session, request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
+    request.extensions_mut().insert(viewer);
+    // A browser that goes away in the middle does not keep a query from ending, and its connection from being used again.
+    let mut response = match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made").into_response(),
+    };
+    if made {
+        response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, &session, SESSION_SECONDS));
+    }
+    if shown {
+        response.headers_mut().append(SET_COOKIE, set_cookie(NOTICE, "", 0));
+    }
+    response
+}
+
+/// Whether a request was made to this machine by one of its own names: another name may belong to a site that points to it.
+fn is_local(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// Refuses a request that changes something and was not made by one of the console's pages; reads its form.
+async fn check(app: &App, session: &str, request: Request) -> Result<Request, Problem> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return Ok(request);
+    }
+    let foreign = Problem::new(StatusCode::FORBIDDEN, "this was not sent by a page of this console")
+        .hint("reload the page and try again");
+    if !same_origin(request.headers()) {
+        return Err(foreign);
+    }
+    let (parts, body) = request.into_parts();
+    let form = Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts.clone(), body), &()).await;
+    let Form(fields) = form.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let fields = Fields(fields);
+    if !app.key.agrees("form", session, fields.get("csrf").unwrap_or_default()) {
+        return Err(foreign);
+    }
+    let mut request = Request::from_parts(parts, axum::body::Body::empty());
+    request.extensions_mut().insert(fields);
+    Ok(request)
+}
+
+fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    match (text(ORIGIN), text(HOST)) {
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, of)| of == host),
+        // Browsers name the origin of a form's request; other programs need none.
+        (None, _) => true,
+        _ => false,
+    }
+}
+
+/// Returns the page where people sign in.
+pub async fn sign_in_page(State(app): State<Arc<App>>) -> Response {
+    match app.access {
+        Access::Token(_) => axum::response::Html(page::sign_in(None).0).into_response(),
+        _ => redirect("/"),
+    }
+}
+
+/// Signs somebody in who knows the token.
+pub async fn sign_in(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Response {
+    let Access::Token(key) = &app.access else { return redirect("/") };
+    let fields = Fields(fields);
+    let given = Key::of_token(fields.get("token").unwrap_or_default().trim());
+    let known = key.agrees("token", "", &given.sign("token", ""));
+    let (true, true, Some(person)) = (known, same_origin(&headers), named(fields.get("person").unwrap_or_default()))
+    else {
+        // Guessing takes a while.
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let again = page::sign_in(Some("The token is wrong, or your name is missing."));
+        return (StatusCode::UNAUTHORIZED, axum::response::Html(again.0)).into_response();
+    };
+    let until = Utc::now().timestamp() + SESSION_SECONDS;
+    let text = format!("{}.{until}.{}", hex(&random_bytes()), hex(person.as_bytes()));
+    let session = format!("{text}.{}", key.sign("session", &text));
+    let mut response = redirect("/");
+    response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, &session, SESSION_SECONDS));
+    response
+}
+
+/// Signs somebody out.
+pub async fn sign_out() -> Response {
+    let mut response = redirect("/sign-in");
+    response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, "", 0));
+    response
+}
+
+/// Sends the browser to a page of the console.
+pub fn redirect(to: &str) -> Response {
+    let own = to.starts_with('/') && !to.starts_with("//") && !to.starts_with("/\\");
+    let to = HeaderValue::from_str(if own { to } else { "/" }).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
+}
+
+/// Sends the browser to a page, which tells what has become of something.
+pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
+    let (sign, text) = match done {
+        Ok(text) => ('+', text),
+        Err(problem) => ('-', problem.text()),
+    };
+    let text = conductor::language::finding::shorten(&text, 700);
+    let mut response = redirect(to);
+    response.headers_mut().append(SET_COOKIE, set_cookie(NOTICE, &hex(format!("{sign}{text}").as_bytes()), 60));
+    response
+}
+
+/// Adds what keeps a browser from doing more than showing the page.
+pub async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let mut set = |name: &'static str, value: &'static str| {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    };
+    set(
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    );
+    set("x-content-type-options", "nosniff");
+    set("referrer-policy", "same-origin");
+    set("cross-origin-opener-policy", "same-origin");
+    set("cross-origin-resource-policy", "same-origin");
+    if !response.headers().contains_key("cache-control") {
+        response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_void_once_it_is_changed_or_the_token_is_another() {
+        let key = Key::of_token("a token of a console");
+        let text = format!("00.{}.{}", Utc::now().timestamp() + 60, hex("Måria".as_bytes()));
+        let session = format!("{text}.{}", key.sign("session", &text));
+        assert_eq!(signed_in(&key, &session).as_deref(), Some("Måria"));
+        assert_eq!(signed_in(&Key::of_token("another token of it"), &session), None);
+        assert_eq!(signed_in(&key, &session.replace("00.", "01.")), None);
+        let over = format!("00.1.{}", hex(b"m"));
+        assert_eq!(signed_in(&key, &format!("{over}.{}", key.sign("session", &over))), None);
+    }
+
+    #[test]
+    fn redirects_stay_in_the_console() {
+        for (to, location) in
+            [("/x?y=1", "/x?y=1"), ("//evil", "/"), ("https://evil", "/"), ("/\\evil", "/"), ("/a\nb", "/")]
+        {
+            assert_eq!(redirect(to).headers()[LOCATION], location, "{to}");
+        }
+    }
+}

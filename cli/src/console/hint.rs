@@ -1,0 +1,163 @@
+//! What the hints of `workflow_why` say to do, as something that can be pressed.
+//!
+//! A hint is a sentence with a call in it. What is not understood stays a sentence.
+
+/// What a hint says to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    Resume(i64),
+    Rerun(i64),
+    /// Rerun, from tasks that somebody has to choose.
+    RerunFrom(i64),
+    ForceCancel(i64),
+    Tick,
+    Release {
+        target: String,
+        name: Option<String>,
+        key: Option<String>,
+    },
+    SetLimit(String),
+    Signal {
+        execution: i64,
+        name: String,
+    },
+    LookAt(i64),
+    Check,
+}
+
+/// An argument of a call, with its name if it has one.
+#[derive(Debug, PartialEq)]
+struct Argument {
+    name: Option<String>,
+    value: Option<String>,
+}
+
+/// Returns what a hint says to do, if it can be pressed.
+pub fn read(hint: &str) -> Option<Advice> {
+    // A call without SELECT is what the sentence is about, not what it says to do.
+    let calls = hint.match_indices("SELECT ").filter_map(|(at, _)| call(&hint[at + 7..]));
+    calls.filter_map(|(function, arguments)| advice(&function, &arguments)).next()
+}
+
+fn advice(function: &str, arguments: &[Argument]) -> Option<Advice> {
+    let placed = |at: usize| {
+        arguments.get(at).filter(|argument| argument.name.is_none()).and_then(|argument| argument.value.clone())
+    };
+    let named = |name: &str| {
+        arguments
+            .iter()
+            .find(|argument| argument.name.as_deref() == Some(name))
+            .and_then(|argument| argument.value.clone())
+    };
+    let id = || placed(0)?.parse().ok();
+    Some(match function {
+        "workflow_resume" => Advice::Resume(id()?),
+        "workflow_rerun" if arguments.len() > 1 => Advice::RerunFrom(id()?),
+        "workflow_rerun" => Advice::Rerun(id()?),
+        "workflow_cancel" if named("force").as_deref() == Some("true") => Advice::ForceCancel(id()?),
+        "workflow_tick" => Advice::Tick,
+        "workflow_release" => Advice::Release {
+            target: named("target").unwrap_or_else(|| "limit".to_owned()),
+            name: placed(0),
+            key: named("key"),
+        },
+        "workflow_set_limit" => Advice::SetLimit(placed(0)?),
+        "workflow_signal" => Advice::Signal { execution: id()?, name: placed(1)? },
+        "workflow_why" => Advice::LookAt(id()?),
+        "workflow_check" => Advice::Check,
+        _ => return None,
+    })
+}
+
+/// Reads `[* FROM ]name(argument, …)`.
+fn call(text: &str) -> Option<(String, Vec<Argument>)> {
+    let text = text.strip_prefix("* FROM ").unwrap_or(text);
+    let (name, mut rest) = text.split_once('(')?;
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        return None;
+    }
+    let mut arguments = Vec::new();
+    loop {
+        rest = rest.trim_start();
+        if let Some(after) = rest.strip_prefix(')') {
+            let _ = after;
+            return Some((name.to_owned(), arguments));
+        }
+        let (argument, after) = argument(rest)?;
+        arguments.push(argument);
+        rest = after.trim_start();
+        rest = rest.strip_prefix(',').unwrap_or(rest);
+    }
+}
+
+fn argument(text: &str) -> Option<(Argument, &str)> {
+    let word = text.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(text.len());
+    if let Some(after) = text[word..].strip_prefix(" => ").filter(|_| word > 0) {
+        let (value, rest) = value(after)?;
+        return Some((Argument { name: Some(text[..word].to_owned()), value }, rest));
+    }
+    let (value, rest) = value(text)?;
+    Some((Argument { name: None, value }, rest))
+}
+
+/// Reads a literal: text in quotes, with a backslash in it as `E'…'`; or a word or number, up to the next comma or parenthesis.
+fn value(text: &str) -> Option<(Option<String>, &str)> {
+    let escaped = text.starts_with("E'");
+    let Some(quoted) = text.strip_prefix("E'").or_else(|| text.strip_prefix('\'')) else {
+        let end = text.find([',', ')'])?;
+        let word = text[..end].trim();
+        return Some(((word != "NULL").then(|| word.to_owned()), &text[end..]));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\'' if characters.next_if(|(_, next)| *next == '\'').is_some() => value.push('\''),
+            '\'' => return Some((Some(value), &quoted[at + 1..])),
+            '\\' if escaped => value.push(characters.next()?.1),
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_become_what_they_say() {
+        let release = |target: &str, name: Option<&str>, key: Option<&str>| Advice::Release {
+            target: target.into(),
+            name: name.map(str::to_owned),
+            key: key.map(str::to_owned),
+        };
+        let cases = [
+            ("SELECT workflow_resume(17)", Some(Advice::Resume(17))),
+            ("fix the cause, then SELECT workflow_rerun(17)", Some(Advice::Rerun(17))),
+            ("then SELECT workflow_rerun(17, ARRAY[…]) with the tasks to begin with", Some(Advice::RerunFrom(17))),
+            (
+                "workers hear of it; to stop it at once, SELECT workflow_cancel(17, force => true)",
+                Some(Advice::ForceCancel(17)),
+            ),
+            ("SELECT workflow_tick(), or run a worker, whose loop does", Some(Advice::Tick)),
+            ("SELECT workflow_release('api''s', key => 'a, b)')", Some(release("limit", Some("api's"), Some("a, b)")))),
+            ("SELECT workflow_release( E'a\\\\b')", Some(release("limit", Some("a\\b"), None))),
+            ("SELECT workflow_release(NULL, target => 'everything')", Some(release("everything", None, None))),
+            ("SELECT workflow_set_limit('api', …) changes it at once", Some(Advice::SetLimit("api".into()))),
+            (
+                "SELECT workflow_signal(17, 'approved', …) with the payload in place of …",
+                Some(Advice::Signal { execution: 17, name: "approved".into() }),
+            ),
+            ("SELECT * FROM workflow_why(18)", Some(Advice::LookAt(18))),
+            ("SELECT * FROM workflow_check()", Some(Advice::Check)),
+            ("run a worker that serves shop.charge", None),
+            ("SELECT query, state, xact_start FROM pg_stat_activity WHERE pid = 3", None),
+            ("SELECT workflow_signal(17, 'appr", None),
+            ("say so with workflow_resume(17)", None),
+        ];
+        for (hint, advice) in cases {
+            assert_eq!(read(hint), advice, "{hint}");
+        }
+    }
+}

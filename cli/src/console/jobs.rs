@@ -1,0 +1,140 @@
+//! Bulk jobs, and how far they have got.
+
+use super::app::App;
+use super::form::Fields;
+use super::guard::{Viewer, tell};
+use super::page::{self, Page};
+use super::problem::Problem;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use maud::{Markup, html};
+use pg_workflow_client::{BulkJob, BulkJobStatus, BulkOperation, Engine, Page as Range};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Shows the newest jobs.
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.show(&viewer, &uri, &headers, async |pool| {
+        let jobs = Engine::list_bulk_jobs(pool, Range::of(50)).await?;
+        let body = html! {
+            h1 { "Bulk jobs" }
+            p.dim { "A job does the same to every execution that matches a search. " a href="/executions" { "Search" } ", then choose what to do with all that match." }
+            (page::part("jobs", &list(&app, &jobs)))
+        };
+        Ok(Page { title: "Bulk jobs".into(), body })
+    })
+    .await
+}
+
+fn list(app: &App, jobs: &[BulkJob]) -> Markup {
+    if jobs.is_empty() {
+        return page::nothing("There is no job.");
+    }
+    html! { @for job in jobs {
+        section.card aria-labelledby=(format!("job-{}", job.job)) {
+            h2 id=(format!("job-{}", job.job)) { (job.action.name()) " " span.dim { "job " (job.job) } }
+            p.facts {
+                (page::status(job.status.name()))
+                span { strong { (page::number(job.processed)) } " processed" }
+                @if job.refused > 0 { span.warn { (page::number(job.refused)) " refused" } }
+                @if job.busy > 0 { span { (job.busy) " locked, to be tried again" } }
+                span { "by " (job.author) }
+                span { (page::time(job.created)) }
+                @if let Some(reached) = job.reached.filter(|_| job.status != BulkJobStatus::Completed) { span { "has reached those of " (page::time(reached)) } }
+            }
+            p { code { (job.filter.to_string()) } @if job.arguments.as_object().is_some_and(|all| !all.is_empty()) { " " code { (app.masks.apply(&job.arguments).to_string()) } } }
+            @if let Some(error) = &job.last_error { p.error { (error) } }
+            @if job.refused > 0 { details id=(format!("refusals-{}", job.job)) { summary { "Refusals" } (app.masks.show(&job.refusals, None)) } }
+            @if !app.read_only {
+                @match job.status {
+                    BulkJobStatus::Running => (page::button(&format!("/jobs/{}/stop", job.job), "/jobs", "Stop", &[], None)),
+                    BulkJobStatus::Stopped | BulkJobStatus::Failed => (page::button(&format!("/jobs/{}/resume", job.job), "/jobs", "Go on", &[], None)),
+                    BulkJobStatus::Completed => {}
+                }
+            }
+        }
+    } }
+}
+
+/// Creates a job.
+pub async fn create(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Extension(fields): Extension<Fields>,
+) -> Response {
+    let created = async {
+        let action = match fields.need("action")? {
+            "pause" => BulkOperation::Pause,
+            "resume" => BulkOperation::Resume,
+            "cancel" => BulkOperation::Cancel,
+            "rerun" => BulkOperation::Rerun,
+            "signal" => BulkOperation::Signal,
+            other => return Err(Problem::invalid(format!("there is no action {other}"))),
+        };
+        let filter = fields.json("filter")?.ok_or_else(|| Problem::invalid("filter is missing"))?;
+        let mut arguments = Map::new();
+        if action == BulkOperation::Signal {
+            arguments.insert("name".into(), fields.need("signal")?.into());
+            arguments.extend(fields.json("payload")?.map(|payload| ("payload".to_owned(), payload)));
+        } else if let Some(reason) = fields.get("reason") {
+            arguments.insert("reason".into(), reason.into());
+        }
+        let arguments = Value::Object(arguments);
+        let job = app.act(&viewer, async |session| Engine::apply(session, action, &filter, &arguments).await).await?;
+        Ok(format!("job {job} is created; each tick does a step of it"))
+    };
+    tell("/jobs", created.await)
+}
+
+/// Stops a job, or lets it go on.
+pub async fn turn(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Path((job, action)): Path<(i64, String)>,
+) -> Response {
+    let turned = async {
+        let status = match action.as_str() {
+            "stop" => app.act(&viewer, async |session| Engine::stop_bulk_job(session, job).await).await?,
+            "resume" => app.act(&viewer, async |session| Engine::resume_bulk_job(session, job).await).await?,
+            _ => return Err(Problem::invalid(format!("there is no action {action}"))),
+        };
+        Ok(format!("job {job} is {}", status.name()))
+    };
+    tell("/jobs", turned.await)
+}
+
+/// What things are called on the page.
+trait Name {
+    fn name(self) -> &'static str;
+}
+
+impl Name for BulkOperation {
+    fn name(self) -> &'static str {
+        match self {
+            BulkOperation::Pause => "pause",
+            BulkOperation::Resume => "resume",
+            BulkOperation::Cancel => "cancel",
+            BulkOperation::Rerun => "rerun",
+            BulkOperation::Signal => "signal",
+            BulkOperation::Prune => "prune",
+        }
+    }
+}
+
+impl Name for BulkJobStatus {
+    fn name(self) -> &'static str {
+        match self {
+            BulkJobStatus::Running => "running",
+            BulkJobStatus::Stopped => "stopped",
+            BulkJobStatus::Completed => "completed",
+            BulkJobStatus::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Values as pages show them: readable, without what is to be hidden, and never more than a screen or two.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+/// How much of a value is shown, in characters.
+const SHOWN: usize = 20_000;
+
+/// Paths whose values are hidden, each by the names at its end.
+#[derive(Debug, Clone, Default)]
+pub struct Masks(Vec<Vec<String>>);
+
+impl Masks {
+    pub fn new(paths: &[String]) -> Masks {
+        let words = |path: &String| path.trim_start_matches("$.").split('.').map(str::to_owned).collect();
+        Masks(paths.iter().map(words).collect())
+    }
+
+    /// Returns a value without what is to be hidden.
+    pub fn apply(&self, value: &Value) -> Value {
+        let mut value = value.clone();
+        if !self.0.is_empty() {
+            self.hide(&mut value, &mut Vec::new());
+        }
+        value
+    }
+
+    fn hide(&self, value: &mut Value, path: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    path.push(name.clone());
+                    if self.0.iter().any(|mask| path.ends_with(mask)) {
+                        *member = Value::from("••••••");
+                    } else {
+                        self.hide(member, path);
+                    }
+                    path.pop();
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.hide(item, path)),
+            _ => {}
+        }
+    }
+
+    /// Shows a value, with a link to all of it where it is too long.
+    pub fn show(&self, value: &Value, all: Option<&str>) -> Markup {
+        let text = format!("{:#}", self.apply(value));
+        let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
+        html! {
+            pre.json tabindex="0" { (&text[..end.unwrap_or(text.len())]) @if end.is_some() { "…" } }
+            @if end.is_some() {
+                p.dim {
+                    "The first " (SHOWN) " characters of " (text.len()) " bytes. "
+                    @if let Some(all) = all { a href=(all) download { "Download it" } }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_hidden_by_the_end_of_their_path_at_any_depth() {
+        let masks = Masks::new(&["password".into(), "card.number".into()]);
+        let value = json!({"password": {"a": 1}, "number": 1, "list": [{"card": {"number": 2, "name": "x"}}]});
+        let hidden = "••••••";
+        let expected = json!({"password": hidden, "number": 1, "list": [{"card": {"number": hidden, "name": "x"}}]});
+        assert_eq!(masks.apply(&value), expected);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        let shown = Masks::default().show(&Value::from("é".repeat(30_000)), Some("/all")).into_string();
+        assert!(shown.len() < 50_000 && shown.contains("Download"));
+    }
+}

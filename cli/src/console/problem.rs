@@ -1,0 +1,83 @@
+//! Why a page could not be made, or something could not be done.
+
+use super::page;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use pg_workflow_client::Error;
+
+/// A problem, in words.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub status: StatusCode,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Problem {
+        Problem { status, message: message.into(), hint: None }
+    }
+
+    /// Returns one for a request that makes no sense.
+    pub fn invalid(message: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+
+    /// Returns one for what does not exist.
+    pub fn missing(message: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub fn read_only() -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, "this console is read-only").hint("it was started with --read-only")
+    }
+
+    pub fn hint(self, hint: impl Into<String>) -> Problem {
+        Problem { hint: Some(hint.into()), ..self }
+    }
+
+    /// Returns the message with its hint.
+    pub fn text(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
+        format!("{}{hint}", self.message)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        let status = match &error {
+            Error::NotFound(_) => StatusCode::NOT_FOUND,
+            Error::Conflict(_) | Error::WrongState(_) | Error::StaleLease(_) => StatusCode::CONFLICT,
+            Error::Validation(_) | Error::LimitExceeded(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::Privilege(_) => StatusCode::FORBIDDEN,
+            // A row that can't be read is a defect; otherwise the database can't be used as it is.
+            Error::Database(
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_),
+            ) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let away = status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(refusal) = error.refusal() {
+            // The detail is for programs where it is JSON.
+            let detail = refusal.detail.as_ref().filter(|detail| !detail.starts_with('['));
+            let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
+            let code = refusal.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
+            let message = format!("{code}{}{detail}", refusal.message);
+            let hint = match (&refusal.hint, status) {
+                (Some(hint), _) => Some(hint.clone()),
+                (None, StatusCode::FORBIDDEN) => Some("this console's database role may not do that".to_owned()),
+                _ => None,
+            };
+            return Problem { status, message, hint };
+        }
+        let message = if away { format!("The database can't be used: {error}") } else { error.to_string() };
+        Problem { status, message, hint: away.then(|| "this page comes back by itself once it can".to_owned()) }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, axum::response::Html(page::problem(&self).0)).into_response()
+    }
+}

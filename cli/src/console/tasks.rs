@@ -1,0 +1,148 @@
+//! Tasks: those of an execution, counted by name and one by one, and one with all its data.
+
+use super::app::App;
+use super::execution::{file, number};
+use super::form::{Fields, encoded};
+use super::guard::Viewer;
+use super::page::{self, Page};
+use super::problem::Problem;
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use maud::{Markup, html};
+use pg_workflow_client::model::TaskStatus;
+use pg_workflow_client::{Engine, Page as Range, TaskDetail, TaskFilter, TaskOverview};
+use sqlx::PgPool;
+use std::sync::Arc;
+
+/// How many tasks a page has.
+const ROWS: i32 = 50;
+
+/// Returns the tasks that an address asks for.
+pub async fn list(pool: &PgPool, id: i64, fields: &Fields) -> Result<Markup, Problem> {
+    let status = |text: &str| text.parse().map_err(|_| Problem::invalid(format!("there is no status {text}")));
+    let filter = TaskFilter {
+        task_name: fields.get("task").map(str::to_owned),
+        summary: fields.get("task_status").map(status).transpose()?,
+    };
+    let range = Range { max_rows: ROWS, after: fields.number("tasks_after")? };
+    let rows = Engine::list_task_overviews(pool, id, &filter, range).await?;
+    let path = format!("/executions/{id}");
+    let next = rows.last().filter(|_| rows.len() >= ROWS as usize).map(|row| row.task.to_string());
+    let link = |replaced: &[(&str, Option<&str>)]| format!("{}#tasks", fields.address(&path, replaced));
+    Ok(html! {
+        p.filters {
+            @if let Some(name) = &filter.task_name { span.tag { (name) " " a href=(link(&[("task", None), ("tasks_after", None)])) aria-label="All tasks" { "×" } } }
+            @for status in TaskStatus::ALL {
+                @let here = filter.summary == Some(*status);
+                a.chip href=(link(&[("task_status", (!here).then_some(status.as_str())), ("tasks_after", None)])) aria-current=[here.then_some("true")] { (status.as_str()) }
+            }
+        }
+        @if rows.is_empty() { (page::nothing("No task is like that.")) } @else { (table(id, &rows)) }
+        nav.pages aria-label="Tasks" {
+            @if range.after.is_some() { a href=(link(&[("tasks_after", None)])) { "First tasks" } }
+            @if let Some(next) = &next { a href=(link(&[("tasks_after", Some(next))])) { "More tasks" } }
+        }
+    })
+}
+
+fn table(id: i64, tasks: &[TaskOverview]) -> Markup {
+    let rows = html! { @for task in tasks {
+        tr {
+            td { a href=(format!("/executions/{id}/tasks/{}", task.task)) { (task.task_name) @if let Some(index) = task.task_index { "[" (index) "]" } } }
+            td { (page::status(task.summary.as_str())) @if task.status.as_str() != task.summary.as_str() { " " span.dim { (task.status.as_str()) } } }
+            td {
+                @if let Some(child) = task.child_execution { (page::execution(child)) }
+                @else if let Some(action) = &task.action { code { (action) } }
+            }
+            td.number { @if task.max_retries > 0 { (task.retry_count) " of " (task.max_retries) } }
+            td { (page::maybe_time(task.started_at)) }
+            td { (page::maybe_time(task.completed_at)) }
+        }
+    } };
+    page::table("Tasks", &["Task", "Status", "Action or call", "#Retries", "Started", "Ended"], &rows)
+}
+
+/// Finds a task of an execution.
+async fn find(pool: &PgPool, execution: i64, task: i64) -> Result<TaskDetail, Problem> {
+    let range = Range { max_rows: 1, after: Some(task - 1) };
+    let found = Engine::list_tasks(pool, execution, range).await?.pop().filter(|found| found.task == task);
+    found.ok_or_else(|| Problem::missing(format!("execution {execution} has no task {task}")))
+}
+
+/// Shows a task.
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    Path((execution, task)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (execution, task) = (number(&execution)?, number(&task)?);
+    app.show(&viewer, &uri, &headers, async |pool| Ok(body(&app, execution, &find(pool, execution, task).await?))).await
+}
+
+fn body(app: &App, execution: i64, task: &TaskDetail) -> Page {
+    let address = format!("/executions/{execution}/tasks/{}", task.task);
+    let values = [
+        ("input", "Input", &task.input),
+        ("result", "Result", &task.result),
+        ("error", "Error", &task.error),
+        ("progress", "Progress", &task.progress),
+    ];
+    let facts = html! {
+        dl.facts {
+            dt { "Status" } dd { (page::status(task.summary.as_str())) " " span.dim { (task.status.as_str()) } }
+            @if let Some(action) = &task.action { dt { "Action" } dd { code { (action) } } }
+            @if let Some(signal) = &task.signal { dt { "Signal" } dd { code { (signal) } } }
+            @if let Some(child) = task.child_execution { dt { "Calls" } dd { (page::execution(child)) } }
+            dt { "Attempts" } dd { (task.attempt) }
+            @if task.max_retries > 0 { dt { "Retries" } dd { (task.retry_count) " of " (task.max_retries) } }
+            @if let Some(worker) = &task.worker { dt { "Worker" } dd { (worker) } }
+            @if task.closing { dt { "Closing" } dd { "it closes the execution" } }
+            @if let Some(undoes) = task.undoes { dt { "Undoes" } dd { a href=(format!("/executions/{execution}/tasks/{undoes}")) { "task " (undoes) } } }
+            dt { "Created" } dd { (page::time(task.created)) }
+            dt { "Started" } dd { (page::maybe_time(task.started_at)) }
+            dt { "Ended" } dd { (page::maybe_time(task.completed_at)) }
+        }
+    };
+    let body = html! {
+        p.crumbs { a href="/executions" { "Executions" } " / " (page::execution(execution)) " / " a href=(format!("/executions/{execution}?task={}#tasks", encoded(&task.task_name))) { (task.task_name) } }
+        h1 { (task.title()) }
+        (page::card("facts", "Task", &facts))
+        @for (what, name, value) in values {
+            @if let Some(value) = value { (page::card(what, name, &app.masks.show(value, Some(&format!("{address}/data/{what}"))))) }
+        }
+        @if !app.read_only {
+            (page::card("resolve", "Resolve by hand", &html! {
+                p.dim { "Lets a task that waits, or that has failed while its execution closes, count as done. An event tells who did it." }
+                (page::form(&format!("/tasks/{}/resolve", task.task), &address, html! {
+                    div.bulk {
+                        label { "As" select name="status" { option { "completed" } option { "failed" } } }
+                        label { "Result (JSON)" input name="result"; }
+                        label { "Reason" input name="reason" maxlength="500"; }
+                        button data-confirm="Let this task count as done?" { "Resolve" }
+                    }
+                }))
+            }))
+        }
+    };
+    Page { title: task.title(), body }
+}
+
+/// Returns one of its values as a file.
+pub async fn data(
+    State(app): State<Arc<App>>,
+    Path((execution, task, what)): Path<(String, String, String)>,
+) -> Result<Response, Problem> {
+    let found = find(&app.pool, number(&execution)?, number(&task)?).await?;
+    let value = match what.as_str() {
+        "input" => found.input,
+        "result" => found.result,
+        "error" => found.error,
+        "progress" => found.progress,
+        _ => None,
+    };
+    file(&app, value, &format!("{task}-{what}.json"))
+}

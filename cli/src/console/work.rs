@@ -1,0 +1,109 @@
+//! Queues, workers, what they hold; and whether all is well.
+
+use super::app::App;
+use super::guard::Viewer;
+use super::overview::{queue_table, worker_table};
+use super::page::{self, Page};
+use super::problem::Problem;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use maud::{Markup, html};
+use pg_workflow_client::{ActionSummary, ClaimDetail, Engine};
+use std::sync::Arc;
+
+/// How many claims are shown.
+const CLAIMS: i32 = 100;
+
+/// Shows queues and workers.
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.show(&viewer, &uri, &headers, async |pool| {
+        let (queues, workers) = (Engine::queue_summary(pool).await?, Engine::worker_summary(pool).await?);
+        let (actions, claims) = (Engine::action_summary(pool).await?, Engine::claims(pool, CLAIMS).await?);
+        let body = html! {
+            h1 { "Queues and workers" }
+            div.columns {
+                (page::card("queues", "Queues", &queue_table(&queues)))
+                (page::card("workers", "Workers at work", &worker_table(&workers)))
+            }
+            (page::card("actions", "Actions, of late", &action_table(&actions)))
+            (page::card("claims", "What workers hold, oldest first", &claim_table(&claims)))
+        };
+        Ok(Page { title: "Queues and workers".into(), body })
+    })
+    .await
+}
+
+fn action_table(actions: &[ActionSummary]) -> Markup {
+    if actions.is_empty() {
+        return page::nothing("No task was created in the last hour.");
+    }
+    let rows = html! { @for action in actions {
+        tr {
+            td { code { (action.action_ref) } }
+            td.number { (page::number(action.tasks)) } td.number { (page::number(action.completed)) }
+            td.number { @if action.failed > 0 { span.warn { (page::number(action.failed)) } } @else { "0" } }
+            td.number { (page::number(action.repeated)) }
+            td.number { (format!("{:.1}", action.ended_per_minute)) }
+            td.number { (action.median_ms.map(page::took).unwrap_or_default()) } td.number { (action.p95_ms.map(page::took).unwrap_or_default()) }
+        }
+    } };
+    page::table(
+        "Actions",
+        &["Action", "#Tasks", "#Completed", "#Failed", "#Repeated", "#Per minute", "#Median", "#95 %"],
+        &rows,
+    )
+}
+
+fn claim_table(claims: &[ClaimDetail]) -> Markup {
+    if claims.is_empty() {
+        return page::nothing("No worker holds a task.");
+    }
+    let rows = html! { @for claim in claims {
+        tr {
+            td { a href=(format!("/executions/{}/tasks/{}", claim.execution, claim.task)) { (claim.task_name) @if let Some(index) = claim.task_index { "[" (index) "]" } } }
+            td { (page::execution(claim.execution)) }
+            td { code { (claim.action_ref.as_deref().unwrap_or_default()) } }
+            td { (claim.worker) }
+            td.number { (claim.attempt) }
+            td { (page::time(claim.claimed)) }
+            td { @if claim.expired { span.warn { "lost " } } (page::time(claim.lease_until)) }
+        }
+    } };
+    page::table("Claims", &["Task", "Execution", "Action", "Worker", "#Attempt", "Claimed", "Lease until"], &rows)
+}
+
+/// Shows whether an invariant is broken.
+pub async fn check(
+    State(app): State<Arc<App>>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.show(&viewer, &uri, &headers, async |pool| {
+        let overdue = Engine::overdue_summary(pool).await?;
+        let deep = uri.query() == Some("deep");
+        let broken = if deep && !page::is_live(&headers) { Engine::check(pool, 100).await? } else { Vec::new() };
+        let rows = html! { @for row in &broken { tr { td { (row.invariant) } td { (row.subject) } td { (row.id) } td.wide { (row.detail.as_deref().unwrap_or_default()) } } } };
+        let body = html! {
+            h1 { "Health" }
+            section.card {
+                @if overdue.is_empty() { p.good { "Nothing is overdue." } }
+                @for row in &overdue { p.error { (row.rows) " of " (row.kind) " due since " (page::time(row.oldest)) } }
+            }
+            section.card {
+                @if !deep { p { "Checking every invariant reads all data." } a.button href="/check?deep" { "Check the data" } }
+                @else if broken.is_empty() { p.good { "No invariant is broken." } }
+                @else { (page::table("Broken invariants", &["Invariant", "Subject", "Id", "Detail"], &rows)) p.error { "Please report this, with the events of the execution." } }
+            }
+        };
+        Ok(Page { title: "Health".into(), body })
+    })
+    .await
+}

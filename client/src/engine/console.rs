@@ -1,0 +1,217 @@
+//! What a console shows: as little as it needs, however large the data is.
+
+use super::Engine;
+use crate::model::{ExecutionStatus, TaskStatus};
+use crate::{Page, Result, Row};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgExecutor, query_as, query_scalar};
+
+impl Engine {
+    /// Names the person for whom the current transaction controls executions. It becomes part of the author of events.
+    pub async fn act_for<'e>(executor: impl PgExecutor<'e>, person: &str) -> Result<()> {
+        let _: String = query_scalar("SELECT pg_catalog.set_config('pg_workflow.actor', $1, true)")
+            .bind(person)
+            .fetch_one(executor)
+            .await?;
+        Ok(())
+    }
+
+    /// Returns how far each task of an execution has got, with its items and repetitions counted together.
+    pub async fn count_tasks<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        max_rows: i32,
+    ) -> Result<Vec<TaskCount>> {
+        Ok(query_as(
+            "SELECT task_name, is_undo, closing, has_items, total, pending, running, completed, failed, skipped, cancelled, \
+             retries, first_task, child_execution, started_at, ended_at \
+             FROM pg_catalog.workflow_count_tasks(execution_id => $1, max_rows => $2)",
+        )
+        .bind(execution_id)
+        .bind(max_rows)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns tasks of an execution without their data, in the order in which they were created.
+    pub async fn list_task_overviews<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        filter: &TaskFilter,
+        page: Page,
+    ) -> Result<Vec<TaskOverview>> {
+        Ok(query_as(
+            "SELECT t.id AS task, t.task_name, t.task_index, t.action_ref AS action, t.child_execution, t.status, t.summary, \
+             t.retry_count, t.max_retries, t.next_retry_at, t.created, t.started_at, t.completed_at \
+             FROM workflow.workflow_task_detail AS t \
+             WHERE t.part OPERATOR(pg_catalog.=) ($1 OPERATOR(pg_catalog.>>) 48)::int AND t.execution OPERATOR(pg_catalog.=) $1 \
+             AND ($2::text IS NULL OR t.task_name OPERATOR(pg_catalog.=) $2) \
+             AND ($3::text IS NULL OR t.summary::text OPERATOR(pg_catalog.=) $3) \
+             AND ($4::bigint IS NULL OR t.id OPERATOR(pg_catalog.>) $4) ORDER BY t.id LIMIT $5",
+        )
+        .bind(execution_id)
+        .bind(&filter.task_name)
+        .bind(filter.summary.map(TaskStatus::as_str))
+        .bind(page.after)
+        .bind(i64::from(page.max_rows))
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns what became of recent executions, minute by minute, oldest first.
+    pub async fn execution_rates<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<ExecutionRate>> {
+        Ok(query_as(
+            "SELECT minute, started, completed, failed, cancelled FROM workflow.execution_rate ORDER BY minute",
+        )
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns the versions of a workflow without their texts, newest first. `after` is the number of the last one of the
+    /// previous page.
+    pub async fn list_definition_versions<'e>(
+        executor: impl PgExecutor<'e>,
+        r#ref: &str,
+        page: Page,
+    ) -> Result<Vec<DefinitionVersion>> {
+        Ok(query_as(
+            "SELECT v.number, v.definition OPERATOR(pg_catalog.->>) 'version' AS version, v.created \
+             FROM workflow.workflow_definition AS d \
+             JOIN workflow.workflow_definition_version AS v ON v.workflow_def OPERATOR(pg_catalog.=) d.id \
+             WHERE d.ref OPERATOR(pg_catalog.=) $1 AND ($2::bigint IS NULL OR v.number OPERATOR(pg_catalog.<) $2) \
+             ORDER BY v.number DESC LIMIT $3",
+        )
+        .bind(r#ref)
+        .bind(page.after)
+        .bind(i64::from(page.max_rows))
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns the text of one version of a workflow; `None`: there is no such version.
+    pub async fn definition_version_source<'e>(
+        executor: impl PgExecutor<'e>,
+        r#ref: &str,
+        number: i32,
+    ) -> Result<Option<String>> {
+        Ok(query_scalar(
+            "SELECT v.source FROM workflow.workflow_definition AS d \
+             JOIN workflow.workflow_definition_version AS v ON v.workflow_def OPERATOR(pg_catalog.=) d.id \
+             WHERE d.ref OPERATOR(pg_catalog.=) $1 AND v.number OPERATOR(pg_catalog.=) $2",
+        )
+        .bind(r#ref)
+        .bind(number)
+        .fetch_optional(executor)
+        .await?)
+    }
+}
+
+/// How far a task has got, with its items and repetitions counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct TaskCount {
+    /// Its name in the definition.
+    pub task_name: String,
+    /// Whether these undo the task.
+    pub is_undo: bool,
+    /// Whether one of them closes an execution that failed, timed out or was cancelled.
+    pub closing: bool,
+    /// Whether it has items.
+    pub has_items: bool,
+    /// Number of rows.
+    pub total: i64,
+    /// How many have not started.
+    pub pending: i64,
+    /// How many are running.
+    pub running: i64,
+    /// How many completed.
+    pub completed: i64,
+    /// How many failed, timed out or were abandoned.
+    pub failed: i64,
+    /// How many were skipped.
+    pub skipped: i64,
+    /// How many were cancelled.
+    pub cancelled: i64,
+    /// Number of retries so far.
+    pub retries: i64,
+    /// Id of the first of them.
+    pub first_task: i64,
+    /// The newest execution that it calls.
+    pub child_execution: Option<i64>,
+    /// When the first of them began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When the last of them ended; `None`: one has not.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// Only those of this name.
+    pub task_name: Option<String>,
+    /// Only those in this status at a glance.
+    pub summary: Option<TaskStatus>,
+}
+
+/// A task without its data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct TaskOverview {
+    /// Id of the task.
+    pub task: i64,
+    /// Its name in the definition.
+    pub task_name: String,
+    /// Index of the item.
+    pub task_index: Option<i32>,
+    /// Action that a worker executes.
+    pub action: Option<String>,
+    /// Execution that it calls.
+    pub child_execution: Option<i64>,
+    /// Status.
+    pub status: ExecutionStatus,
+    /// Status at a glance.
+    pub summary: TaskStatus,
+    /// Number of retries so far.
+    pub retry_count: i32,
+    /// Maximum number of retries.
+    pub max_retries: i32,
+    /// When the next retry is due.
+    pub next_retry_at: Option<DateTime<Utc>>,
+    /// When it was created.
+    pub created: DateTime<Utc>,
+    /// When it last started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+impl Row for TaskOverview {
+    fn id(&self) -> i64 {
+        self.task
+    }
+}
+
+/// What became of recent executions in one minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct ExecutionRate {
+    /// The minute.
+    pub minute: DateTime<Utc>,
+    /// Number of executions created in it.
+    pub started: i64,
+    /// Number that completed in it.
+    pub completed: i64,
+    /// Number that failed, timed out or were abandoned in it.
+    pub failed: i64,
+    /// Number whose cancellation ended in it.
+    pub cancelled: i64,
+}
+
+/// A version of a workflow, without its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+pub struct DefinitionVersion {
+    /// Counts from 1 for each workflow.
+    pub number: i32,
+    /// Version that the author gave it.
+    pub version: Option<String>,
+    /// When it was stored.
+    pub created: DateTime<Utc>,
+}

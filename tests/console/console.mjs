@@ -1,0 +1,405 @@
+// The console in a browser: each screen, each button, what changes meanwhile, and what must not work.
+//
+// CONSOLE: address; READER: that of one that is read-only; ROLE: of one whose role may only read; GUARDED: of one with a token; DATABASE_URL; PICTURES: where to put
+// pictures; CHROMIUM: the browser; COUNT: how many orders there are.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import pg from 'pg';
+import { chromium } from 'playwright-core';
+import { HOSTILE, Scene } from './scene.mjs';
+
+const { CONSOLE, READER, ROLE, GUARDED, TOKEN, DATABASE_URL, PICTURES, CHROMIUM, COUNT = '200' } = process.env;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+mkdirSync(PICTURES, { recursive: true });
+
+const db = new pg.Client(DATABASE_URL);
+await db.connect();
+const scene = new Scene(db);
+await scene.set(Number(COUNT));
+
+const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+});
+const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, colorScheme: 'light', bypassCSP: false });
+const page = await context.newPage();
+page.setDefaultTimeout(20000);
+const troubles = [];
+page.on('pageerror', (error) => troubles.push(`${page.url()}: ${error}`));
+page.on('console', (message) => {
+  if (message.type() === 'error' && !/40[0-9]|503|ERR_CONNECTION/.test(message.text())) troubles.push(`${page.url()}: ${message.text()}`);
+});
+page.on('request', (request) => {
+  if (!request.url().startsWith('http://127.0.0.1') && !request.url().startsWith('data:')) troubles.push(`asks ${request.url()}`);
+});
+page.on('dialog', (dialog) => dialog.accept());
+
+const go = async (path, base = CONSOLE) => {
+  const answer = await page.goto(base + path);
+  return answer;
+};
+const text = (selector) => page.locator(selector).innerText();
+const notice = () => text('main > .notice:not([hidden])');
+// A page with its notice: what a button has done.
+const press = async (button) => {
+  await Promise.all([page.waitForNavigation(), button.click()]);
+  return notice();
+};
+const events = async (id, kind) => scene.sql('SELECT kind, message, author FROM workflow_list_events($1) WHERE kind = $2 ORDER BY id DESC', [id, kind]);
+
+// Accessibility and pictures of a screen, light and dark.
+const picture = async (name) => {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.screenshot({ path: `${PICTURES}/${name}-${colorScheme}.png`, fullPage: false });
+    // By the debugger: a script in the page would be refused by its policy.
+    const session = await context.newCDPSession(page);
+    await session.send('Runtime.evaluate', { expression: axe });
+    const { result } = await session.send('Runtime.evaluate', { awaitPromise: true, returnByValue: true, expression: `
+      axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, nodes }) =>
+        id + ': ' + nodes.slice(0, 3).map(({ html, failureSummary }) => html + ' ' + failureSummary).join(' | ')))` });
+    await session.detach();
+    const found = result.value;
+    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+};
+
+let failed = 0;
+const test = async (name, run) => {
+  const begun = Date.now();
+  try {
+    await run();
+    assert.deepEqual(troubles.splice(0), []);
+    console.log(`ok ${name} (${Date.now() - begun} ms)`);
+  } catch (error) {
+    failed++;
+    await page.screenshot({ path: `${PICTURES}/failed-${failed}.png`, fullPage: true }).catch(() => {});
+    console.log(`FAILED ${name}: ${error.message}\n${(error.stack || '').split('\n').slice(1, 6).join('\n')}\n  at ${page.url()}, see ${PICTURES}/failed-${failed}.png`);
+    troubles.splice(0);
+  }
+};
+
+await test('the overview tells what fails and why, who is gone, and what is late', async () => {
+  await go('/');
+  assert.match(await text('#causes'), /declined[\s\S]*the bank declines the card/);
+  assert.match(await text('#causes'), /out_of_stock/);
+  assert.match(await text('#tiles'), /1 late/);
+  assert.match(await text('#workers'), /worker-gone/);
+  assert.match(await text('#held'), /shop\.ship/);
+  await picture('overview');
+});
+
+await test('hostile text is text everywhere', async () => {
+  for (const path of ['/', '/definitions', '/definitions/shop.hostile', '/executions', `/executions/${scene.hostile}`, '/approvals', '/executions?text=%3Cscript%3E', `/executions?workflow=${encodeURIComponent(HOSTILE)}`, `/executions/${encodeURIComponent(HOSTILE)}`]) {
+    await go(path);
+    assert.ok(!(await page.title()).includes('owned'), path);
+    assert.equal(await page.locator('main img, main script').count(), 0, path);
+  }
+});
+
+await test('a search is in the address and pages by a cursor', async () => {
+  await go('/executions');
+  await page.getByLabel('Workflow').fill('shop.order');
+  await page.getByLabel('completed').check();
+  await Promise.all([page.waitForNavigation(), page.getByRole('button', { name: 'Search' }).click()]);
+  assert.match(page.url(), /workflow=shop\.order/);
+  assert.equal(await page.locator('tbody tr').count(), 50);
+  const first = await text('tbody tr a.id >> nth=0');
+  await Promise.all([page.waitForNavigation(), page.getByRole('link', { name: 'Older' }).click()]);
+  assert.notEqual(await text('tbody tr a.id >> nth=0'), first);
+  await go('/executions?attributes=%7B%22tenant%22%3A%22t2%22%7D&status=failed');
+  assert.ok((await page.locator('tbody tr').count()) > 0);
+  await picture('executions');
+  await go('/executions?attributes=nonsense');
+  assert.match(await text('[role=alert]'), /attributes is not JSON/);
+  await go('/executions?after=nonsense');
+  assert.match(await text('[role=alert]'), /WF613/);
+});
+
+let order;
+await test('an execution is shown with its graph, reasons, timeline and data', async () => {
+  [{ id: order }] = await scene.sql(`SELECT execution::text AS id FROM workflow_search(workflow => 'shop.order', error_code => 'out_of_stock') LIMIT 1`);
+  await go(`/executions/${order}`);
+  assert.match(await text('#why'), /fix the cause/);
+  assert.match(await page.locator('#graph a.node', { hasText: 'pack' }).first().getAttribute('class'), /n-failed/);
+  assert.match(await text('#graph'), /1 of 2 done, 1 failed/);
+  await picture('execution');
+  const before = await page.locator('#graph svg').getAttribute('viewBox');
+  await page.getByRole('button', { name: 'Zoom in' }).click();
+  assert.notEqual(await page.locator('#graph svg').getAttribute('viewBox'), before);
+  await page.getByRole('button', { name: 'Fit' }).click();
+  assert.equal(await page.locator('#graph svg').getAttribute('viewBox'), before);
+  await Promise.all([page.waitForNavigation(), page.locator('#graph a.node', { hasText: 'pack' }).first().click()]);
+  assert.equal(await page.locator('#tasks tbody tr').count(), 2);
+  await Promise.all([page.waitForNavigation(), page.locator('#tasks .chip', { hasText: 'failed' }).click()]);
+  await Promise.all([page.waitForNavigation(), page.locator('#tasks tbody a').first().click()]);
+  assert.match(await text('#error'), /out_of_stock/);
+  await picture('task');
+});
+
+await test('secrets are masked, also in what is downloaded', async () => {
+  await go(`/executions/${order}`);
+  assert.ok(!(await page.content()).includes('4111'));
+  const download = await (await context.request.get(`${CONSOLE}/executions/${order}/data/parameters`)).text();
+  assert.match(download, /••••/);
+  await go(`/executions/${scene.late}`);
+  assert.ok(!(await page.content()).includes('1234'), 'a hint tells the input of the task that waits');
+});
+
+await test('buttons do what they say, in the name of the person', async () => {
+  await go(`/executions/${scene.late}`);
+  assert.match(await press(page.getByRole('button', { name: 'Pause' })), /pause: execution \d+ is running/);
+  assert.match(await text('#head'), /paused/);
+  assert.match((await events(scene.late, 'pause'))[0].author, /^Maria \(role /);
+  assert.match(await press(page.locator('#why').getByRole('button', { name: 'Resume' })), /resume/);
+  await page.locator('#send-signal summary').click();
+  await page.locator('#send-signal').getByLabel('Signal').fill('unheard');
+  assert.match(await press(page.getByRole('button', { name: 'Send' })), /WF611/);
+});
+
+await test('the second of two people who press the same button is told so', async () => {
+  const id = await scene.start('shop.hostile', {});
+  const other = await context.newPage();
+  other.on('dialog', (dialog) => dialog.accept());
+  // It does not see what happens meanwhile.
+  await other.route('**/*', (route) => (route.request().headers()['x-live'] ? route.abort() : route.continue()));
+  await other.goto(`${CONSOLE}/executions/${id}`);
+  await go(`/executions/${id}`);
+  await press(page.getByRole('button', { name: 'Cancel', exact: true }));
+  await Promise.all([other.waitForNavigation(), other.getByRole('button', { name: 'Pause' }).click()]);
+  assert.match(await other.locator('main > .notice:not([hidden])').innerText(), /WF611/);
+  await other.close();
+});
+
+await test('what changes is shown by itself', async () => {
+  const id = await scene.start('shop.hostile', {});
+  await go(`/executions/${id}`);
+  await page.getByRole('button', { name: 'Zoom in' }).click();
+  const view = await page.locator('#graph svg').getAttribute('viewBox');
+  await scene.sql(`SELECT workflow_pause($1, 'somebody else')`, [id]);
+  await page.locator('#head .tag', { hasText: 'somebody else' }).waitFor();
+  await scene.sql(`SELECT workflow_resume($1)`, [id]);
+  await scene.sql('SELECT workflow_signal($1, $2)', [id, HOSTILE]);
+  await page.locator('#head .s-completed').waitFor();
+  assert.equal(await page.locator('#graph svg').getAttribute('viewBox'), view, 'the zoom is kept');
+  await scene.sql('SELECT workflow_erase($1)', [id]);
+  await page.locator('#away', { hasText: 'there is no execution' }).waitFor();
+});
+
+await test('an approval is a form made from its schema, and is given once', async () => {
+  await go('/approvals');
+  await picture('approvals');
+  await Promise.all([page.waitForNavigation(), page.locator('tr', { hasText: 'shop.order' }).getByRole('link').first().click()]);
+  await page.getByLabel('Ship it').check();
+  await page.getByLabel('note').fill('urgent');
+  await picture('approval');
+  const address = page.url();
+  assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /is answered/);
+  const [{ result }] = await scene.sql(`SELECT result FROM workflow_list_tasks($1) WHERE task_name = 'approve'`, [scene.late]);
+  assert.deepEqual(result, { ok: true, level: 'standard', note: 'urgent' });
+  await page.goto(address);
+  assert.match(await text('main'), /does not wait any more/);
+});
+
+await test('a hint whose time is over is refused, and says so', async () => {
+  const [{ id }] = await scene.sql(`SELECT execution::text AS id FROM workflow_search(error_code => 'declined') LIMIT 1`);
+  await go(`/executions/${id}`);
+  await scene.sql('SELECT workflow_rerun($1)', [id]);
+  assert.match(await press(page.locator('#why').getByRole('button', { name: 'Rerun' })), /WF612/);
+});
+
+await test('the selected are controlled together', async () => {
+  scene.failing = false;
+  await go('/executions?workflow=shop.order&status=failed&code=out_of_stock');
+  const number = await page.locator('input[name=execution]').count();
+  await page.getByLabel('All on this page').check();
+  await page.getByLabel('Reason', { exact: true }).first().fill('there is stock again');
+  assert.match(await press(page.getByRole('button', { name: 'Rerun' })), new RegExp(`rerun: ${number} done`));
+  await scene.work('worker-4', ['shop.pack', 'shop.mail']);
+});
+
+await test('a bulk job does it to all that match', async () => {
+  await go('/');
+  await Promise.all([page.waitForNavigation(), page.locator('#causes tr', { hasText: 'declined' }).getByRole('link', { name: 'Act on all' }).click()]);
+  await page.locator('#all').getByLabel('Reason').fill('the bank is back');
+  assert.match(await press(page.getByRole('button', { name: 'Create a bulk job' })), /job \d+ is created/);
+  await scene.sql('SELECT workflow_tick()');
+  await scene.sql('SELECT workflow_tick()');
+  await page.locator('#jobs .s-completed').waitFor();
+  assert.match(await text('#jobs'), /Maria \(role/);
+  await picture('jobs');
+});
+
+await test('limits and holds are changed', async () => {
+  await go('/limits');
+  await picture('limits');
+  await page.locator('#set-bank summary').click();
+  await page.locator('#set-bank').getByLabel('At most running').fill('9');
+  assert.match(await press(page.locator('#set-bank').getByRole('button', { name: 'Set' })), /limit bank is set/);
+  assert.match(await press(page.locator('#holds').getByRole('button', { name: 'Release' }).first()), /1 ended/);
+  await page.locator('#new-hold summary').click();
+  await page.locator('#new-hold').getByLabel('Name').fill('shop.mail');
+  assert.match(await press(page.getByRole('button', { name: 'Hold', exact: true })), /held until/);
+  const [{ author }] = await scene.sql(`SELECT author FROM workflow_list_holds() WHERE name = 'shop.mail'`);
+  assert.match(author, /^Maria \(role/);
+  await scene.sql(`SELECT workflow_release('shop.mail', target => 'action')`);
+});
+
+await test('schedules are paused and resumed', async () => {
+  await go('/schedules');
+  await picture('schedules');
+  assert.match(await press(page.getByRole('button', { name: 'Pause' })), /pause: schedule nightly/);
+  assert.match(await press(page.getByRole('button', { name: 'Resume' })), /resume: schedule nightly/);
+});
+
+await test('a definition has versions that can be compared, and is started', async () => {
+  await go('/definitions');
+  await picture('definitions');
+  await go('/definitions/shop.order');
+  assert.match(await text('#diff ins >> nth=0'), /1\.1\.0/);
+  await picture('definition');
+  await page.getByLabel('Parameters (JSON)').fill('{"order": 1000000}');
+  assert.match(await press(page.getByRole('button', { name: 'Start' })), /has started/);
+});
+
+await test('a draft is judged as it is typed, tested and stored', async () => {
+  await go('/draft');
+  await page.getByLabel('Definition').fill('ref: shop.draft\nlabel: D\nversion: 1.0.0\ntasks:\n  - {name: a, action: shop.mail, on_succes: b}\n');
+  await page.locator('#findings', { hasText: 'did you mean' }).waitFor();
+  await page.locator('#findings button[data-line]').first().click();
+  const source = 'ref: shop.draft\nlabel: D\nversion: 1.0.0\ntasks:\n  - {name: a, action: shop.mail, on_success: b, on_failure: c}\n  - {name: b, action: shop.mail}\n  - {name: c, action: shop.mail}\n';
+  await page.getByLabel('Definition').fill(source);
+  await page.locator('#findings', { hasText: 'Nothing is wrong' }).waitFor();
+  await page.locator('#tests-of-draft summary').click();
+  await page.getByLabel('Tests (YAML)').fill('tests:\n  - name: it goes well\n    answers: {a: {result: 1}, b: {result: 1}}\n    expect: {status: completed, ran: [a, b]}\n');
+  await page.locator('#results', { hasText: 'passed it goes well' }).waitFor();
+  assert.match(await text('#results'), /\d+ % of tasks and transitions/);
+  await picture('draft');
+  assert.match(await press(page.getByRole('button', { name: 'Define it' })), /shop\.draft 1\.0\.0 is the current version/);
+});
+
+await test('queues, workers and health are shown; a tick does what is due', async () => {
+  await go('/work');
+  assert.match(await text('#claims'), /worker-3/);
+  await picture('work');
+  await go('/check?deep');
+  assert.match(await text('main'), /No invariant is broken/);
+  await picture('health');
+});
+
+await test('a called execution opens in place', async () => {
+  await go(`/executions/${scene.house}`);
+  await Promise.all([page.waitForNavigation(), page.getByRole('link', { name: 'open its graph here' }).click()]);
+  assert.equal(await page.locator('#called svg').count(), 1);
+  await picture('called');
+});
+
+await test('what does not exist is said to be missing', async () => {
+  for (const [path, status] of [['/executions/999999', 404], ['/executions/9223372036854775807', 404], ['/executions/x', 404], ['/definitions/none.such', 404], ['/nowhere', 404], ['/executions/-1', 404], [`/executions/${order}/tasks/1`, 404]]) {
+    const answer = await go(path);
+    assert.equal(answer.status(), status, path);
+  }
+});
+
+await test('a large result is cut, and can be downloaded', async () => {
+  const id = await scene.start('shop.hostile', {});
+  await scene.sql(`SELECT workflow_signal($1, $2, jsonb_build_object('text', repeat('ab', 2500000)))`, [id, HOSTILE]);
+  const [{ task }] = await scene.sql('SELECT task::text FROM workflow_list_tasks($1)', [id]);
+  const begun = Date.now();
+  await go(`/executions/${id}`);
+  await go(`/executions/${id}/tasks/${task}`);
+  assert.ok((await page.content()).length < 100_000);
+  assert.ok(Date.now() - begun < 5000, `it takes ${Date.now() - begun} ms`);
+  const answer = await context.request.get(`${CONSOLE}/executions/${id}/tasks/${task}/data/result`);
+  assert.ok((await answer.body()).length > 5_000_000);
+});
+
+await test('narrow windows need no sideways scrolling', async () => {
+  await page.setViewportSize({ width: 400, height: 800 });
+  for (const path of ['/', '/executions', `/executions/${order}`, '/draft']) {
+    await go(path);
+    const [wide, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(wide <= seen, `${path}: ${wide} of ${seen}`);
+  }
+  await go('/');
+  await picture('narrow');
+  await page.setViewportSize({ width: 1360, height: 900 });
+});
+
+await test('all of it can be done with the keyboard', async () => {
+  await go('/');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+});
+
+await test('a read-only console shows everything and changes nothing', async () => {
+  await go(`/executions/${order}`, READER);
+  assert.equal(await page.locator('main form[method=post]').count(), 0);
+  const csrf = '';
+  const answer = await context.request.post(`${READER}/executions/${order}/pause`, { form: { csrf }, maxRedirects: 0 });
+  assert.equal(answer.status(), 403);
+});
+
+await test('a role that may only read sees everything and is refused the rest', async () => {
+  await go('/', ROLE);
+  assert.match(await text('#causes, #rates'), /started/);
+  await go(`/executions/${scene.hostile}`, ROLE);
+  assert.match(await press(page.getByRole('button', { name: 'Pause' })), /permission denied/);
+  assert.match(await text('#head'), /running/);
+});
+
+await test('what another site sends is refused', async () => {
+  const post = (form, headers) => context.request.post(`${CONSOLE}/executions/${order}/pause`, { form, headers, maxRedirects: 0 });
+  assert.equal((await post({})).status(), 403);
+  assert.equal((await post({ csrf: 'a'.repeat(64) })).status(), 403);
+  await go(`/executions/${order}`);
+  const csrf = await page.locator('input[name=csrf]').first().inputValue();
+  assert.equal((await post({ csrf }, { Origin: 'http://evil.example' })).status(), 403);
+  assert.equal((await post({ csrf })).status(), 303);
+  const headers = (await go('/')).headers();
+  assert.match(headers['content-security-policy'], /default-src 'none'; script-src 'self'/);
+  assert.equal((await context.request.get(CONSOLE, { headers: { Host: 'evil.example' } })).status(), 403);
+});
+
+await test('a token is asked for, and the person is recorded', async () => {
+  assert.equal((await context.request.get(`${GUARDED}/executions`, { maxRedirects: 0 })).status(), 303);
+  await go('/', GUARDED);
+  await picture('sign-in');
+  await page.getByLabel('Your name').fill('Jürgen <b>');
+  await page.getByLabel('Token').fill('wrong');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.locator('[role=alert]').waitFor();
+  await page.getByLabel('Your name').fill('Jürgen <b>');
+  await page.getByLabel('Token').fill(TOKEN);
+  await Promise.all([page.waitForNavigation(), page.getByRole('button', { name: 'Sign in' }).click()]);
+  assert.match(await text('.person'), /Jürgen <b>/);
+  const id = await scene.start('shop.hostile', {});
+  await go(`/executions/${id}`, GUARDED);
+  await press(page.getByRole('button', { name: 'Pause' }));
+  assert.match((await events(id, 'pause'))[0].author, /^Jürgen <b> \(role /);
+  await Promise.all([page.waitForNavigation(), page.getByRole('button', { name: 'Sign out' }).click()]);
+  assert.match(page.url(), /sign-in/);
+});
+
+await test('while the database is away the page says so, and comes back', async () => {
+  await go('/work');
+  const name = db.database;
+  const admin = new pg.Client(DATABASE_URL.replace(`/${name}`, '/postgres'));
+  await admin.connect();
+  await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+  await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'pg-workflow'`, [name]);
+  await page.locator('#away:not([hidden])').waitFor({ timeout: 15000 });
+  await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+  await page.locator('#away').waitFor({ state: 'hidden', timeout: 15000 });
+  await admin.end();
+});
+
+await browser.close();
+await db.end();
+console.log(failed ? `${failed} failed` : 'all passed');
+process.exit(failed ? 1 : 0);
