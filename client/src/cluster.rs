@@ -105,7 +105,10 @@ impl Cluster {
     }
 
     /// Makes a call on the server that has a part, and again elsewhere if that has moved.
-    pub async fn on_part<T>(&self, part: i32, call: impl AsyncFn(PgPool) -> Result<T>) -> Result<T> {
+    pub async fn on_part<T, Fut>(&self, part: i32, call: impl Fn(PgPool) -> Fut) -> Result<T>
+    where
+        Fut: Future<Output = Result<T>>,
+    {
         let began = Instant::now();
         loop {
             let refused = match self.placement(part) {
@@ -126,7 +129,10 @@ impl Cluster {
     }
 
     /// Makes a call on the server that has the part that the id of an execution or task names.
-    pub async fn on_id<T>(&self, id: i64, call: impl AsyncFn(PgPool) -> Result<T>) -> Result<T> {
+    pub async fn on_id<T, Fut>(&self, id: i64, call: impl Fn(PgPool) -> Fut) -> Result<T>
+    where
+        Fut: Future<Output = Result<T>>,
+    {
         self.on_part(part_of(id), call).await
     }
 
@@ -135,7 +141,11 @@ impl Cluster {
     pub async fn start(&self, input: StartInput) -> Result<Option<i64>> {
         let part = self.choose(input.part, input.idempotency_key.as_deref()).await?;
         let input = StartInput { part: Some(part), ..input };
-        self.on_part(part, async |server| Engine::start(&server, input.clone()).await).await
+        let call = |server| {
+            let input = input.clone();
+            async move { Engine::start(&server, input).await }
+        };
+        self.on_part(part, call).await
     }
 
     /// Starts executions, each as [`Cluster::start`] would, and returns their ids in order. Those of one part are started
@@ -158,7 +168,11 @@ impl Cluster {
                 traceparents: input.traceparents.as_ref().map(|traceparents| pick(traceparents, &places)),
                 ..input.clone()
             };
-            let started = self.on_part(part, async |server| Engine::start_many(&server, chosen.clone()).await).await?;
+            let call = |server| {
+                let chosen = chosen.clone();
+                async move { Engine::start_many(&server, chosen).await }
+            };
+            let started = self.on_part(part, call).await?;
             places.into_iter().zip(started).for_each(|(place, id)| ids[place] = id);
         }
         Ok(ids)
@@ -166,12 +180,16 @@ impl Cluster {
 
     /// Sends a signal to an execution.
     pub async fn signal(&self, execution: i64, input: SignalInput) -> Result<SignalState> {
-        self.on_id(execution, async |server| Engine::signal(&server, execution, input.clone()).await).await
+        let call = |server| {
+            let input = input.clone();
+            async move { Engine::signal(&server, execution, input).await }
+        };
+        self.on_id(execution, call).await
     }
 
     /// Returns the status of an execution.
     pub async fn status(&self, execution: i64) -> Result<WorkflowStatus> {
-        self.on_id(execution, async |server| Engine::status(&server, execution).await).await
+        self.on_id(execution, |server| async move { Engine::status(&server, execution).await }).await
     }
 
     /// Claims tasks, starting with another server each time, until there are as many as were asked for. A server that is away
@@ -207,7 +225,7 @@ impl Cluster {
         self.in_order(
             outcomes,
             |outcome| outcome.task,
-            async |server, outcomes| Engine::finish(&server, &outcomes).await,
+            |server, outcomes: Vec<Outcome>| async move { Engine::finish(&server, &outcomes).await },
             |answer| matches!(&answer.state, Err(refused) if refused.code == FOREIGN_PART),
         )
         .await
@@ -218,7 +236,7 @@ impl Cluster {
         self.in_order(
             leases,
             |(task, _)| *task,
-            async |server, leases| Engine::heartbeat(&server, &leases, lease).await,
+            |server, leases: Vec<(i64, i64)>| async move { Engine::heartbeat(&server, &leases, lease).await },
             |beat| beat.state == LeaseState::Elsewhere,
         )
         .await
@@ -260,11 +278,11 @@ impl Cluster {
     }
 
     /// Splits a batch by server, and puts the answers in order. Elements whose part has moved are sent again.
-    async fn in_order<I: Clone, A>(
+    async fn in_order<I: Clone, A, Fut: Future<Output = Result<Vec<A>>>>(
         &self,
         items: &[I],
         id: impl Fn(&I) -> i64,
-        call: impl AsyncFn(PgPool, Vec<I>) -> Result<Vec<A>>,
+        call: impl Fn(PgPool, Vec<I>) -> Fut,
         is_elsewhere: impl Fn(&A) -> bool,
     ) -> Result<Vec<A>> {
         let began = Instant::now();
@@ -279,9 +297,11 @@ impl Cluster {
                     None => lost.push(place),
                 }
             }
-            let calls = batches
+            // Collected first: a future that holds an iterator of closures could not be spawned.
+            let calls: Vec<Fut> = batches
                 .iter()
-                .map(async |(server, places)| call(self.0.servers[*server].clone(), pick(items, places)).await);
+                .map(|(server, places)| call(self.0.servers[*server].clone(), pick(items, places)))
+                .collect();
             let called = join_all(calls).await;
             for (places, answered) in batches.values().zip(called) {
                 for (place, answer) in places.iter().zip(answered?) {
@@ -370,7 +390,30 @@ fn refused(code: &str, message: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{PARTS, place};
+    use super::{Cluster, PARTS, place};
+    use crate::worker::Worker;
+    use crate::{StartInput, StartManyInput};
+    use serde_json::Value;
+    use tokio_util::sync::CancellationToken;
+
+    /// Compiles only if the futures can be spawned.
+    #[allow(dead_code)]
+    fn calls_can_be_spawned(cluster: &'static Cluster, worker: &'static Worker) {
+        fn spawn(_: impl Future + Send + 'static) {}
+        spawn(worker.run(CancellationToken::new()));
+        spawn(
+            cluster.work(
+                |server| Worker::builder(server).handler("a", async |_: Value, _| Ok(())),
+                CancellationToken::new(),
+            ),
+        );
+        spawn(cluster.start(StartInput::default()));
+        spawn(cluster.start_many(StartManyInput::default()));
+        spawn(cluster.finish(&[]));
+        spawn(cluster.heartbeat(&[], std::time::Duration::ZERO));
+        spawn(cluster.tick(1));
+        spawn(cluster.status(1));
+    }
 
     #[test]
     fn a_map_is_read_and_one_that_contradicts_itself_is_refused() {

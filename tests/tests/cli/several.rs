@@ -315,7 +315,9 @@ async fn clients_find_the_server_of_a_part(a: &Node, b: &Node) {
     let (here, there) = (here.await.unwrap().expect("it is started"), there.await.unwrap().expect("it is started"));
     b.server.stop("immediate");
     let shutdown = CancellationToken::new();
-    let build = |pool| Worker::builder(pool).listen(false).handler("demo.one", |_, _| async { Ok(json!(null)) });
+    let build = |pool| {
+        Worker::builder(pool).listen(false).handler("demo.one", |_: serde_json::Value, _| async { Ok(json!(null)) })
+    };
     let watched = async {
         a.becomes(&format!("SELECT ended FROM workflow_status({here})")).await;
         b.server.start();

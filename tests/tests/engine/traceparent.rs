@@ -39,7 +39,7 @@ async fn every_task_of_an_execution_and_of_what_it_calls_is_handed_out_with_it()
             )
             .await;
         let input = StartInput { r#ref: "demo.w".into(), traceparent: Some(ONE.into()), ..Default::default() };
-        let id = Engine::start(&db.pool, input).await.unwrap();
+        let id = Engine::start(&db.pool, input).await.unwrap().unwrap();
         assert_eq!(Engine::status(&db.pool, id).await.unwrap().traceparent.as_deref(), Some(ONE));
         let actions = |names: &[&str]| Some(names.iter().map(|name| name.to_string()).collect());
         let ask =
@@ -127,7 +127,7 @@ async fn each_of_many_starts_has_its_own() {
             ..Default::default()
         };
         let [id] = Engine::start_many(&db.pool, input).await.unwrap().try_into().unwrap();
-        assert_eq!(traceparent(&mut session, id).await.as_deref(), Some(ONE));
+        assert_eq!(traceparent(&mut session, id.unwrap()).await.as_deref(), Some(ONE));
     })
     .await;
 }

@@ -116,7 +116,7 @@ async fn echoes(command: Option<Command>) {
         let worker = Process::start(command, db);
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let input = StartInput { traceparent: Some(traceparent.into()), ..StartInput::new("demo.both") };
-        let execution = Engine::start(&db.pool, input).await.unwrap();
+        let execution = Engine::start(&db.pool, input).await.unwrap().unwrap();
         let status = Engine::wait(&db.pool, execution, Duration::from_secs(60)).await.unwrap();
         let said = json!({"said": {"input": {"text": "a \"quoted\" é"}, "traceparent": traceparent}});
         assert_eq!(status.output, Some(said), "{status:#?}");
@@ -270,7 +270,7 @@ async fn goes_on_after_a_death(command: impl Fn() -> Command) {
         };
         let first = start();
         // Long after the worker began to be idle: it finds the task because it is told.
-        let execution = Engine::start(&db.pool, StartInput::new("demo.long")).await.unwrap();
+        let execution = Engine::start(&db.pool, StartInput::new("demo.long")).await.unwrap().unwrap();
         let progress = "SELECT (progress ->> 'seconds')::int FROM workflow.workflow_task_execution";
         let noted = async || sqlx::query_scalar::<_, Option<i32>>(progress).fetch_one(&db.pool).await.unwrap();
         until("progress", async || noted().await.filter(|seconds| *seconds >= 2)).await;
@@ -326,7 +326,7 @@ async fn a_request_through_three_workers_in_two_languages_is_one_trace() {
         let second = Running::new(worker(db, "second").handler("ci.second", |_: Value, _| async { Ok(()) }));
         let request = request();
         let execution =
-            Engine::start(&db.pool, StartInput::new("ci.three")).with_context(request.clone()).await.unwrap();
+            Engine::start(&db.pool, StartInput::new("ci.three")).with_context(request.clone()).await.unwrap().unwrap();
         assert_eq!(ended(db, execution).await.status, ExecutionStatus::Completed);
         let trace = of(&request).trace_id();
         let [send, one, two] = &spans(3, |span| span.span_context.trace_id() == trace).await[..] else { panic!() };

@@ -86,7 +86,7 @@ async fn a_request_is_one_trace_through_start_workers_and_what_handlers_do() {
         define(db, TWO_STEPS).await;
         let request = request();
         let input = StartInput { r#ref: "ci.chain".into(), ..Default::default() };
-        let execution = Engine::start(&db.pool, input).with_context(request.clone()).await.unwrap();
+        let execution = Engine::start(&db.pool, input).with_context(request.clone()).await.unwrap().unwrap();
         let first = worker(db, "w1").handler("ci.first", |_: Value, context| async move {
             let inner = global::tracer("test").start("inner");
             assert_eq!(of(&Context::current_with_span(inner)).trace_id(), of(&Context::current()).trace_id());
@@ -136,7 +136,8 @@ async fn a_retry_is_a_trace_of_its_own_that_links_to_the_start() {
         define(db, ONE_STEP).await;
         let request = request();
         let input = StartManyInput { r#ref: "ci.single".into(), parameters: vec![json!({})], ..Default::default() };
-        let [execution] = Engine::start_many(&db.pool, input).with_context(request.clone()).await.unwrap()[..] else {
+        let [Some(execution)] = Engine::start_many(&db.pool, input).with_context(request.clone()).await.unwrap()[..]
+        else {
             panic!()
         };
         let worker = worker(db, "retrying").handler("ci.first", |_: Value, context| async move {
@@ -173,7 +174,7 @@ async fn a_start_that_is_refused_says_so_in_its_span_and_one_with_a_traceparent_
         assert_eq!(attributes(refused)["error.type"], "WF616");
         let given = format!("00-{trace}-{}-01", of(&request).span_id());
         let input = StartInput { r#ref: "ci.single".into(), traceparent: Some(given.clone()), ..Default::default() };
-        let execution = Engine::start(&db.pool, input).with_context(request.clone()).await.unwrap();
+        let execution = Engine::start(&db.pool, input).with_context(request.clone()).await.unwrap().unwrap();
         assert_eq!(Engine::status(&db.pool, execution).await.unwrap().traceparent, Some(given));
         spans(1, |span| span.span_context.trace_id() == trace).await;
         let claim = ClaimInput { worker: "w".into(), ..Default::default() };
@@ -191,7 +192,7 @@ async fn a_collector_that_is_away_neither_slows_work_nor_fills_memory() {
             StartManyInput { r#ref: "ci.single".into(), parameters: vec![json!({}); 200], ..Default::default() };
         let all = Engine::start_many(&db.pool, input).with_context(request.clone()).await.unwrap();
         let worker = Running::new(worker(db, "w").handler("ci.first", |_: Value, _| async { Ok(()) }));
-        for execution in all {
+        for execution in all.into_iter().flatten() {
             ended(db, execution).await;
         }
         let trace = of(&request).trace_id();

@@ -62,8 +62,8 @@ async fn parameters_input_result_and_output_are_types_and_input_that_does_not_fi
         let shop = Arc::new(Shop::default());
         let worker = Running::new(worker(db, "w").state(shop.clone()).handler("ci.first", charge));
         let start = |amount| StartInput::new("ci.shop").with_parameters(&Order { amount }).unwrap();
-        let good = Engine::start(&db.pool, start(json!(9.5))).await.unwrap();
-        let bad = Engine::start(&db.pool, start(json!("much"))).await.unwrap();
+        let good = Engine::start(&db.pool, start(json!(9.5))).await.unwrap().unwrap();
+        let bad = Engine::start(&db.pool, start(json!("much"))).await.unwrap().unwrap();
         let output: Charged = ended(db, good).await.output_as().unwrap();
         assert_eq!(output, Charged { receipt: format!("9.5 of {good} at 1") });
         let status = ended(db, bad).await;
