@@ -32,7 +32,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION workflow.forget_foreign_parts();
 ALTER TABLE workflow.foreign_part ENABLE ALWAYS TRIGGER forget_foreign_parts;
 
 CREATE FUNCTION pg_catalog.workflow_part(key text) RETURNS int
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_part_wrapper';
+LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_part_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_part(text) IS
   'Returns the part of a key, such as a tenant''s name: the first 16 bits of the SHA-256 of its UTF-8 bytes, modulo 1024. The same on every server, in every version and in the client. null: null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_part(text) FROM PUBLIC;
@@ -81,7 +81,7 @@ DECLARE
   all_parts int[] := '{}';
 BEGIN
   FOREACH range IN ARRAY string_to_array(nullif(btrim(parts), ''), ',') LOOP
-    ends := string_to_array(substring(btrim(range) FROM '^(\d{1,4}|\d{1,4}-\d{1,4})$'), '-')::int[];
+    ends := string_to_array(substring(btrim(range) FROM '^([0-9]{1,4}|[0-9]{1,4}-[0-9]{1,4})$'), '-')::int[];
     IF ends IS NULL OR ends[1] > 1023 OR ends[2] NOT BETWEEN ends[1] AND 1023 THEN
       PERFORM workflow.raise_error('WF613', 'parts is malformed', format('%s is not a part or a range of parts', quote_literal(left(range, 100))),
         'list parts from 0 to 1023 and ranges, such as 0-127,300');

@@ -175,8 +175,8 @@ pub fn default_part(key: Option<&str>) -> Result<i32, Error> {
 
 /// `workflow_part` in `sql/parts.sql`.
 #[pg_extern(sql = false)]
-fn workflow_part(key: &str) -> Result<i32, ErrorReport> {
-    Ok(part_of(key)?)
+fn workflow_part(key: Option<&str>) -> Result<Option<i32>, ErrorReport> {
+    Ok(key.map(part_of).transpose()?)
 }
 
 /// `workflow.default_part` in `sql/parts.sql`.

@@ -393,7 +393,7 @@ async fn a_stop_that_finds_a_child_busy_reaches_it_at_the_next_tick() {
 async fn workflows_that_call_ever_more_of_themselves_do_so_in_bounded_steps() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
-        session.define("tasks: [{name: again, action: demo.w, with_items: {items: '{{ range(2) | list }}'}}]\n").await;
+        session.define("tasks: [{name: again, action: demo.w, with_items: {items: '{{ range(4) | list }}'}}]\n").await;
         let id = session.start().await;
         let started: i64 = session.value("SELECT count(*) FROM workflow.execution").await;
         assert_eq!(started, 10_001);
