@@ -450,7 +450,7 @@ async fn a_later_start_takes_its_turn_when_its_time_comes() {
         session.complete(&tasks[0], json!(null)).await;
         claim_of(&mut session, &[later]).await;
         // A schedule starts like anybody else.
-        session.run("SELECT workflow_schedule('nightly', 'demo.w', '* * * * *')").await;
+        session.run("SELECT workflow_schedule('nightly', '* * * * *', 'demo.w')").await;
         session.at(121.0).await;
         session.run("SELECT workflow_tick()").await;
         assert_eq!(keys(&mut session).await[0].2, 1);
