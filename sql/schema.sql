@@ -755,6 +755,7 @@ CREATE TABLE workflow.limit_key (
   next_slot bigint NOT NULL DEFAULT 1,
   next_at timestamptz NOT NULL DEFAULT '-infinity',
   waiting_since timestamptz,
+  idle_by xid8,
   idle_xid xid8,
   updated timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (id, part),
@@ -774,8 +775,10 @@ COMMENT ON COLUMN workflow.limit_key.next_slot IS 'Number of the next slot to be
 COMMENT ON COLUMN workflow.limit_key.next_at IS
   'The theoretical arrival time of its next task, of a limit with a rate: it may begin so much earlier as the burst allows.';
 COMMENT ON COLUMN workflow.limit_key.waiting_since IS 'Since when tasks have been waiting for it without a break; NULL: none waits.';
+COMMENT ON COLUMN workflow.limit_key.idle_by IS
+  'If nothing was seen waiting: the transaction that has noted it. No task is sent to wait here directly any more.';
 COMMENT ON COLUMN workflow.limit_key.idle_xid IS
-  'If no task was seen waiting: the transactions that began before this one may still send tasks to wait here.';
+  'If a later transaction has seen that note: those that began before this one may not have seen it, and may still send tasks to wait here.';
 COMMENT ON COLUMN workflow.limit_key.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.limit_key.updated IS 'When the row last changed.';
 

@@ -16,6 +16,6 @@ locked AS MATERIALIZED (
 noted AS (
   UPDATE workflow.limit_key k
   SET check_at = (SELECT pg_catalog.max(h.until) FROM workflow.hold h WHERE h.target = 'workflow' AND h.name = k.key AND h.key = '' AND h.until > $3),
-      waiting_since = coalesce(k.waiting_since, $3), idle_xid = NULL, updated = $3
+      waiting_since = coalesce(k.waiting_since, $3), idle_by = NULL, idle_xid = NULL, updated = $3
   FROM locked WHERE k.id = locked.id)
 SELECT held.id, locked.id FROM held LEFT JOIN locked ON locked.key = held.ref

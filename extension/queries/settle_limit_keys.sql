@@ -1,14 +1,18 @@
--- Notes when keys of limits, which are locked, have to be looked at next ($2) if tasks still wait for them. If none is seen, one may
--- still be sent to wait by a transaction that has seen the key as it was: the key is looked at once more ($4) after all these ended.
+-- Notes when keys of limits, which are locked, have to be looked at next ($2) if somebody still waits for them. If nothing is seen, a
+-- task may still be sent to wait by a transaction that has seen the key as it was. So this is noted first (idle_by); a later
+-- transaction, which sees the note, knows that only those that have begun by now, with a number below $5, can have missed it
+-- (idle_xid); and when these have ended, nobody looks at the key any more. Until then it is looked at again ($4).
 UPDATE workflow.limit_key k
 SET check_at = CASE WHEN s.waits THEN d.next_check WHEN s.is_over THEN NULL ELSE $4 END,
     waiting_since = CASE WHEN NOT s.is_over OR s.waits THEN coalesce(k.waiting_since, $3) END,
-    idle_xid = CASE WHEN NOT s.waits AND NOT s.is_over THEN coalesce(CASE WHEN k.idle_xid <= s.next THEN k.idle_xid END, s.next) END,
+    idle_by = CASE WHEN NOT s.waits AND NOT s.is_over THEN coalesce(k.idle_by, pg_catalog.pg_current_xact_id()) END,
+    idle_xid = CASE WHEN NOT s.waits AND NOT s.is_over AND k.idle_by <> pg_catalog.pg_current_xact_id()
+      THEN coalesce(CASE WHEN k.idle_xid <= s.next THEN k.idle_xid END, s.next) END,
     updated = $3
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::timestamptz[])) AS d(id, next_check)
 CROSS JOIN LATERAL (
   SELECT EXISTS (SELECT FROM workflow.workflow_task_execution t WHERE t.limit_key = d.id)
       OR EXISTS (SELECT FROM workflow.workflow_execution e WHERE e.limit_key = d.id) AS waits,
     coalesce((SELECT i.idle_xid <= pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) FROM workflow.limit_key i WHERE i.id = d.id), false) AS is_over,
-    pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) AS next OFFSET 0) AS s
+    $5::bigint::text::xid8 AS next OFFSET 0) AS s
 WHERE k.id = d.id

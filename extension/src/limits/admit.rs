@@ -6,6 +6,7 @@ use crate::limits::take::Rule;
 use crate::pg::clock::{after, at, seconds};
 use crate::pg::id;
 use crate::pg::statements;
+use crate::pg::transaction;
 use crate::queue::hints;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
@@ -67,6 +68,7 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
         keys.iter().map(|key| key.next_check(now)).collect::<Vec<_>>().into(),
         now.into(),
         after(now, SOONEST_CHECK).into(),
+        transaction::next_number().into(),
     ];
     statements::run(client, include_str!("../../queries/settle_limit_keys.sql"), &arguments)?;
     Ok(keys.len() as i32)

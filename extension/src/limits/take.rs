@@ -61,7 +61,7 @@ pub fn take(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Vec<L
     let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
     tasks.iter().flat_map(|(_, limits)| limits).for_each(|limit| *wanted.entry(limit).or_default() += 1);
     let mut keys = load(client, now, &wanted)?;
-    create(client, &mut keys)?;
+    create(client, now, &mut keys)?;
     lock(client, &mut keys, |key| key.rule.rate.is_some() || key.slots > key.most_slots())?;
     trim(client, &mut keys)?;
     lock_slots(client, &mut keys)?;
@@ -129,7 +129,7 @@ pub fn adopt(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Limi
         return Ok(());
     }
     let mut keys = load(client, now, &wanted)?;
-    create(client, &mut keys)?;
+    create(client, now, &mut keys)?;
     lock(client, &mut keys, |_| true)?;
     let locked = |limit| keys.get(limit).filter(|key| key.is_locked).and_then(|key| key.id);
     let (ids, tasks): (Vec<i64>, Vec<i64>) =
@@ -238,7 +238,7 @@ fn load<'k>(
 
 /// Creates the keys that are used for the first time. A second one who does so would have to wait for the first to commit, and
 /// instead leaves it to him.
-fn create(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
+fn create(client: &SpiClient, now: TimestampWithTimeZone, keys: &mut Keys) -> Result<(), Error> {
     let mut fresh: Vec<&mut Key> = keys.values_mut().filter(|key| key.id.is_none()).collect();
     if fresh.is_empty() {
         return Ok(());
@@ -249,7 +249,7 @@ fn create(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     fresh.retain(|key| !key.is_busy);
     let (names, texts): (Vec<&str>, Vec<&str>) =
         fresh.iter().map(|key| (key.name.0.as_str(), key.name.1.as_str())).unzip();
-    let arguments = [names.into(), texts.into()];
+    let arguments = [names.into(), texts.into(), now.into()];
     let mut rows = statements::run(client, include_str!("../../queries/insert_limit_keys.sql"), &arguments)?;
     let mut created: BTreeMap<LimitKey, i64> = BTreeMap::new();
     while rows.next().is_some() {

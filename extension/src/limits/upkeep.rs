@@ -5,6 +5,7 @@ use crate::limits::take::{LimitKey, adopt};
 use crate::pg::random;
 use crate::pg::relation;
 use crate::pg::statements;
+use crate::pg::transaction;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 
@@ -38,7 +39,7 @@ pub fn count_running(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i
         tasks.push((rows.get::<i64>(1)?.unwrap_or_default(), (text(2)?, text(3)?)));
     }
     adopt(client, now, &tasks)?;
-    let arguments = [names.into(), last.into()];
+    let arguments = [names.into(), last.into(), transaction::next_number().into()];
     statements::run(client, include_str!("../../queries/settle_uncounted_limits.sql"), &arguments)?;
     Ok(tasks.len() as i32)
 }

@@ -14,3 +14,11 @@ pub fn take_number() {
     // SAFETY: a transaction is in progress, and numbers are available to whatever may write.
     unsafe { pg_sys::GetCurrentTransactionId() };
 }
+
+/// Returns the number that the next transaction will have: all that have one by now have a lower one. A snapshot does not tell: its
+/// upper bound follows the last transaction that has ended.
+pub fn next_number() -> i64 {
+    // SAFETY: it reads shared memory under a lock.
+    let next = unsafe { pg_sys::ReadNextFullTransactionId() };
+    next.value as i64
+}

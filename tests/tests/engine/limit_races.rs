@@ -143,6 +143,38 @@ async fn a_start_that_commits_late_is_not_forgotten() {
     .await;
 }
 
+/// A start that saw tasks waiting, while somebody else was noting that none does, is not forgotten either.
+#[tokio::test]
+async fn a_start_beside_the_last_look_at_a_key_is_not_forgotten() {
+    with_database(async |db| {
+        let (mut session, mut starter) = (Session::new(db).await, Session::new(db).await);
+        let mut looker = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('payments', max_running => 1)").await;
+        session.define(ONE).await;
+        started(&mut session, 2).await;
+        for _ in 0..2 {
+            let [task] = &session.claim(1).await[..] else { panic!("nothing claimed") };
+            session.claim(10).await;
+            session.complete(task, json!(null)).await;
+        }
+        looker.at(10.0).await;
+        looker.run("BEGIN; SELECT workflow_tick()").await;
+        starter.run("BEGIN").await;
+        starter.start().await;
+        looker.run("COMMIT").await;
+        for second in 1..20 {
+            session.at(10.0 + f64::from(second) * 10.0).await;
+            session.run("SELECT workflow_tick()").await;
+        }
+        starter.run("COMMIT").await;
+        assert_sound(&mut session).await;
+        session.at(300.0).await;
+        assert_eq!(session.claim(10).await.len(), 1);
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
 /// Two transactions report and claim under two limits in opposite orders.
 #[tokio::test]
 async fn opposite_orders_do_not_deadlock() {
