@@ -413,7 +413,6 @@ async fn what_no_schedule_can_be_is_refused_by_kind_and_changes_nothing() {
                 ("cron => '@daily', ref => 'demo.w', grace => NULL", "22023", "WF613", "grace is null"),
                 ("cron => '@daily', ref => 'demo.w', overlap => NULL", "22023", "WF613", "overlap is null"),
                 ("cron => '@daily', ref => 'demo.w', priority => NULL", "22023", "WF613", "priority is null"),
-                ("cron => '@daily', ref => 'demo.w', part => NULL", "22023", "WF613", "part is null"),
             ] {
                 let refusal = session.refused(format!("SELECT workflow_schedule(name => '{name}', {arguments})")).await;
                 assert_eq!(refusal.code(), (sqlstate, code), "{arguments}: {refusal:?}");
