@@ -353,8 +353,8 @@ fn place<'a>(
             let (Some(first), Some(last)) = (number(first), number(last)) else {
                 return Err(refused("WF613", format!("{range} is not a part or a range of parts")));
             };
-            for part in first..=last {
-                match placement[part].replace(server) {
+            for (part, place) in placement.iter_mut().enumerate().take(last + 1).skip(first) {
+                match place.replace(server) {
                     Some(other) if other != server => {
                         return Err(refused(
                             FOREIGN_PART,

@@ -147,7 +147,8 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
     Ok(Error::refused(CODE, format!("part {part} is not on this server"), hint).with_detail(detail))
 }
 
-/// Returns the part of a key, 0 to 1023: the first 16 bits of its SHA-256, modulo 1024.
+/// Returns the part of a key, 0 to 1023: the first 16 bits of its SHA-256, modulo 1024. `workflow_part` in `sql/parts.sql` does the
+/// same.
 fn part_of(key: &str) -> Result<i32, Error> {
     // SAFETY: the argument is a bytea, and so is the result.
     let hash = unsafe { direct_function_call::<Vec<u8>>(pg_sys::sha256_bytea, &[key.as_bytes().into_datum()]) };
@@ -171,12 +172,6 @@ pub fn default_part(key: Option<&str>) -> Result<i32, Error> {
             Ok(own.get(place).copied().unwrap_or(0))
         }
     }
-}
-
-/// `workflow_part` in `sql/parts.sql`.
-#[pg_extern(sql = false)]
-fn workflow_part(key: Option<&str>) -> Result<Option<i32>, ErrorReport> {
-    Ok(key.map(part_of).transpose()?)
 }
 
 /// `workflow.default_part` in `sql/parts.sql`.

@@ -17,6 +17,9 @@ const PART: i32 = 7;
 
 const CHILD: &str = "{ref: demo.child, label: Child, version: 1.0.0, tasks: [{name: one, action: demo.one}]}";
 
+const LIMITED: &str =
+    "{ref: demo.limited, label: Limited, version: 1.0.0, tasks: [{name: one, action: demo.one, limit: few}]}";
+
 const PARENT: &str = "
 ref: demo.parent
 label: Parent
@@ -135,8 +138,9 @@ async fn two(test: &str) -> (Node, Node) {
     b.run("SELECT workflow_set_limit('few', 2)").await;
     Engine::define(&a.pool, CHILD).await.unwrap();
     Engine::define(&a.pool, PARENT).await.unwrap();
-    b.becomes("SELECT count(*) = 2 FROM workflow.workflow_definition_version").await;
-    b.becomes("SELECT count(*) = 3 FROM workflow.action").await;
+    Engine::define(&a.pool, LIMITED).await.unwrap();
+    b.becomes("SELECT count(*) = 3 FROM workflow.workflow_definition_version").await;
+    b.becomes("SELECT count(*) = 4 FROM workflow.action").await;
     (a, b)
 }
 
@@ -178,7 +182,9 @@ async fn report(pool: &PgPool, task: &ClaimedTask) -> Result<(), Error> {
 }
 
 async fn claim(pool: &PgPool) -> Vec<ClaimedTask> {
-    let input = ClaimInput { worker: "clerk".to_owned(), max_tasks: 5, ..ClaimInput::default() };
+    // Longer than any test, so that no lease ends by itself.
+    let lease = Duration::from_secs(3600);
+    let input = ClaimInput { worker: "clerk".to_owned(), max_tasks: 5, lease, ..ClaimInput::default() };
     match Engine::claim(pool, &input).await {
         Ok(tasks) => tasks,
         Err(error) if error.is_transient() => Vec::new(),
@@ -364,6 +370,13 @@ async fn a_move_that_was_interrupted_at_any_step_goes_on_or_is_undone() {
     Engine::start(&a.pool, input.clone()).await.unwrap();
     let held = claim(&a.pool).await;
     assert_eq!(held.len(), 1);
+    // Two of these run under a limit, and two wait for it.
+    for _ in 0..4 {
+        let limited = StartInput { r#ref: "demo.limited".to_owned(), part: Some(PART), ..StartInput::default() };
+        Engine::start(&a.pool, limited).await.unwrap();
+    }
+    let limited = claim(&a.pool).await;
+    assert_eq!(limited.len(), 2);
     let (mut from, mut to) = (&a, &b);
     for last in [1, 3, 4, 5] {
         // Undone, where it still can be.
@@ -398,6 +411,14 @@ async fn a_move_that_was_interrupted_at_any_step_goes_on_or_is_undone() {
         to.check().await;
         (from, to) = (to, from);
     }
+    // What ran under the limit still does, and the others get their turn after it.
+    const SLOTS: &str = "SELECT count(*) FROM workflow.limit_slot WHERE task IS NOT NULL";
+    assert_eq!((from.value::<i64>(SLOTS).await, to.value::<i64>(SLOTS).await), (2, 0));
+    assert_eq!(claim(&from.pool).await.len(), 0);
+    for task in &limited {
+        report(&from.pool, task).await.unwrap();
+    }
+    assert_eq!(claim(&from.pool).await.len(), 2);
     // The lease that was taken before it all still holds.
     let beats =
         Engine::heartbeat(&from.pool, &[(held[0].task, held[0].lease_token)], Duration::from_secs(60)).await.unwrap();
