@@ -26,6 +26,9 @@ const REASONS: i32 = 50;
 const EVENTS: i32 = 200;
 const CALLED: i32 = 50;
 
+/// How large a value may be that is shown, in bytes as stored.
+const SHOWN: i32 = 200_000;
+
 /// Shows an execution.
 pub async fn show(
     State(app): State<Arc<App>>,
@@ -44,7 +47,7 @@ pub fn number(id: &str) -> Result<i64, Problem> {
 }
 
 async fn look(app: &App, pool: &PgPool, id: i64, fields: &Fields) -> Result<Page, Problem> {
-    let status = Engine::status(pool, id).await?;
+    let status = Engine::status_at_a_glance(pool, id, SHOWN).await?;
     let counts = Engine::count_tasks(pool, id, 1000).await?;
     let reasons = Engine::why(pool, id, REASONS).await?;
     let after = fields.number("events_after")?;
@@ -270,10 +273,14 @@ fn values(app: &App, status: &WorkflowStatus) -> Markup {
     let all = |what: &str| format!("/executions/{}/data/{what}", status.execution);
     let one = |what: &str, name: &str, value: Option<&Value>, open: bool| {
         html! {
-            @if let Some(value) = value.filter(|value| !value.is_null() && value.as_object().is_none_or(|all| !all.is_empty())) {
-                details id=(format!("value-{what}")) open[open] { summary { (name) } (app.masks.show(value, Some(&all(what)))) }
-            }
+                   @if let Some(value) = value.filter(|value| !value.is_null() && value.as_object().is_none_or(|all| !all.is_empty())) {
+                       details id=(format!("value-{what}")) open[open] { summary { (name) }
+                           // It is an object, unless it is too large.
+                           @if let Some(size) = value.as_str() { p.dim { "It has " (size) ". " a href=(all(what)) download { "Download it" } } }
+                           @else { (app.masks.show(value, Some(&all(what)))) }
         }
+                   }
+               }
     };
     let trace = status.attributes.as_ref().and_then(|attributes| attributes.get("trace_url")?.as_str());
     let empty = |value: Option<&Value>| {

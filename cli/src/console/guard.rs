@@ -9,7 +9,7 @@ use super::form::Fields;
 use super::page;
 use super::problem::Problem;
 use axum::extract::{Form, FromRequest, Request, State};
-use axum::http::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -198,14 +198,14 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
     Ok(request)
 }
 
+/// Whether a form comes from a page of this host, by its own name or the one that a proxy has for it. No form of another site
+/// can set the latter.
 fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    match (text(ORIGIN), text(HOST)) {
-        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, of)| of == host),
-        // Browsers name the origin of a form's request; other programs need none.
-        (None, _) => true,
-        _ => false,
-    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    // Browsers name the origin of a form's request; other programs need none.
+    let Some(origin) = text("origin") else { return true };
+    let hosts = [text("host"), text("x-forwarded-host")];
+    origin.split_once("://").is_some_and(|(_, of)| hosts.contains(&Some(of)))
 }
 
 /// Returns the page where people sign in.
@@ -302,6 +302,29 @@ mod tests {
         assert_eq!(signed_in(&key, &session.replace("00.", "01.")), None);
         let over = format!("00.1.{}", hex(b"m"));
         assert_eq!(signed_in(&key, &format!("{over}.{}", key.sign("session", &over))), None);
+    }
+
+    #[test]
+    fn a_form_comes_from_this_host_by_its_own_name_or_the_one_that_a_proxy_has_for_it() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))).collect::<HeaderMap>()
+        };
+        let host = ("host", "localhost:7788");
+        assert!(same_origin(&headers(&[host])));
+        assert!(same_origin(&headers(&[host, ("origin", "http://localhost:7788")])));
+        assert!(same_origin(&headers(&[host, ("origin", "https://a.example"), ("x-forwarded-host", "a.example")])));
+        for origin in ["http://localhost:1", "https://localhost", "null", "https://a.example", ""] {
+            assert!(!same_origin(&headers(&[host, ("origin", origin)])), "{origin}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_local() {
+        let local = |host: &'static str| is_local(&[(HOST, HeaderValue::from_static(host))].into_iter().collect());
+        assert!(["localhost", "localhost:7788", "127.0.0.1:1", "[::1]:7788", "[::1]"].into_iter().all(local));
+        assert!(
+            !["a.example", "localhost.a.example", "127.0.0.1.a.example:7788", "", "localhost:x"].into_iter().any(local)
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a console shows: as little as it needs, however large the data is.
 
-use super::Engine;
+use super::{Engine, WorkflowStatus};
 use crate::model::{ExecutionStatus, TaskStatus};
 use crate::{Page, Result, Row};
 use chrono::{DateTime, Utc};
@@ -15,6 +15,33 @@ impl Engine {
             .fetch_one(executor)
             .await?;
         Ok(())
+    }
+
+    /// Returns the status of an execution. In place of parameters, variables and an output that are larger than so many bytes as
+    /// stored, which is asked without reading them, there is a text with their size.
+    pub async fn status_at_a_glance<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        max_bytes: i32,
+    ) -> Result<WorkflowStatus> {
+        Ok(query_as(
+            "SELECT s.execution, s.workflow_ref, s.status, s.ended, s.paused, s.pause_reason, s.current_tasks, \
+             s.completed_tasks, s.failed_tasks, s.skipped_tasks, s.closing_tasks, s.undo, \
+             CASE WHEN size.parameters OPERATOR(pg_catalog.>) $2 THEN pg_catalog.to_jsonb(pg_catalog.pg_size_pretty(size.parameters::bigint)) \
+             ELSE s.parameters END AS parameters, \
+             CASE WHEN size.variables OPERATOR(pg_catalog.>) $2 THEN pg_catalog.to_jsonb(pg_catalog.pg_size_pretty(size.variables::bigint)) \
+             ELSE s.variables END AS variables, \
+             CASE WHEN size.output OPERATOR(pg_catalog.>) $2 THEN pg_catalog.to_jsonb(pg_catalog.pg_size_pretty(size.output::bigint)) \
+             ELSE s.output END AS output, \
+             s.error_message, s.errors, s.idempotency_key, s.created, s.updated, s.attributes \
+             FROM pg_catalog.workflow_status(execution_id => $1) AS s \
+             CROSS JOIN LATERAL (SELECT pg_catalog.pg_column_size(s.parameters) AS parameters, \
+             pg_catalog.pg_column_size(s.variables) AS variables, pg_catalog.pg_column_size(s.output) AS output) AS size",
+        )
+        .bind(execution_id)
+        .bind(max_bytes)
+        .fetch_one(executor)
+        .await?)
     }
 
     /// Returns how far each task of an execution has got, with its items and repetitions counted together.
