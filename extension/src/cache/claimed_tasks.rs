@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Maximum number of cached tasks, and of cached leases: as many as one claim can return.
 const MOST: usize = 10_000;
 
-/// The place where a task belongs.
+/// Where a task belongs.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     /// Its workflow execution.

@@ -46,7 +46,7 @@ struct Claimed {
     holds: Holds,
     /// Maximum number of tasks to claim.
     wanted: usize,
-    /// Whether the task must be claimed alone.
+    /// Whether it consists of a task that is claimed without any others.
     is_alone: bool,
 }
 

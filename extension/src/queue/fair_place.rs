@@ -7,7 +7,8 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Seconds between the places of two tasks of a key with weight 1.
+/// Distance, in seconds, between the places of two tasks of a key with weight 1: the second one shares its place with a
+/// task that arrives this much later.
 const STEP: f64 = 60.0;
 
 /// Maximum distance of a place from now, in seconds: a hundred years.
@@ -46,7 +47,7 @@ impl FairPlaces {
         Ok(places)
     }
 
-    /// Returns what stands for the key of an execution, and the place of its next task, not counting its priority.
+    /// Returns the hash of an execution's key and the place of its next task, not counting its priority.
     pub fn next(&mut self, run: i64, now: TimestampWithTimeZone) -> Option<(i64, TimestampWithTimeZone)> {
         let hash = *self.by_run.get(&run)?;
         let key = self.keys.get_mut(&hash)?;
