@@ -69,7 +69,7 @@ thread_local! {
 
 /// Registers the process to be notified when transactions end.
 pub fn listen() {
-    // SAFETY: a callback of the kind that PostgreSQL asks for, registered once where the library is loaded.
+    // SAFETY: a callback with the signature that PostgreSQL requires, registered once when the library is loaded.
     unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) }
 }
 
