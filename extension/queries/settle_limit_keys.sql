@@ -1,5 +1,6 @@
--- Notes when keys of limits, which are locked, have to be looked at next ($2) if tasks still wait for them. If none is seen, one may
--- still be sent to wait by a transaction that has seen the key as it was: the key is looked at once more ($4) after all these ended.
+-- Records when keys of limits, which are locked, are due for the next check ($2) if tasks still wait for them. If no
+-- waiting task is visible, a transaction that has seen the key in its earlier state may still send one there: the key
+-- is checked once more ($4) after all of these transactions have ended.
 UPDATE workflow.limit_key k
 SET check_at = CASE WHEN s.waits THEN d.next_check WHEN s.is_over THEN NULL ELSE $4 END,
     waiting_since = CASE WHEN NOT s.is_over OR s.waits THEN coalesce(k.waiting_since, $3) END,

@@ -99,8 +99,8 @@ pub fn listen() {
 
 fn load(table: Oid) -> ForeignParts {
     let mut parts = ForeignParts::default();
-    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first column
-    // of a row is an int that is never null, so it is where the row's data begin.
+    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first
+    // column of a row is an int that is never null, so it is where the row's data begin.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
         let (snapshot, keys) = (std::ptr::null_mut(), std::ptr::null_mut());

@@ -1,7 +1,7 @@
 //! Whether there are hooks, cached by the session until one changes.
 //!
-//! Whoever changes a hook notifies all sessions at commit (`workflow.forget_hooks` in `sql/hook.sql`), with PostgreSQL's own
-//! relcache invalidation message.
+//! Whoever changes a hook notifies all sessions at commit (`workflow.forget_hooks` in `sql/hook.sql`), with
+//! PostgreSQL's own relcache invalidation message.
 #![allow(unsafe_code)]
 
 use crate::error::Error;

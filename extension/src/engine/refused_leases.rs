@@ -1,4 +1,4 @@
-//! Refused lease tokens: stale ones, which are harmless, and guesses, which someone should be told about.
+//! Refused lease tokens: stale ones, which are harmless, and guesses, which should be brought to someone's attention.
 //!
 //! Each call that passes such a token is reported in the server's log, because the caller can undo everything else with
 //! a rollback. If the call answers with refusals rather than raising an error, it also leaves an event. Neither ever

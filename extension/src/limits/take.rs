@@ -153,7 +153,7 @@ struct Key {
     slots: usize,
     /// Theoretical arrival time of the next task.
     next_at: i64,
-    /// Whether tasks wait for it, as far as its row says.
+    /// Whether tasks wait for it, according to its row.
     has_waiting: bool,
     /// Free slots locked by this call.
     free: VecDeque<i64>,

@@ -108,7 +108,8 @@ impl AdvisoryLock {
         }
     }
 
-    /// Releases what `hold_for_process` took, if the session has not done so itself (`DISCARD ALL` releases all such locks).
+    /// Releases the lock taken by `hold_for_process`, if the session has not done so itself (`DISCARD ALL` releases all
+    /// such locks).
     pub fn release_for_process(self, mode: u32) {
         match self.acquire_as(mode, Scope::Process, true) {
             LockAcquireResult::LOCKACQUIRE_NOT_AVAIL => {}

@@ -23,7 +23,8 @@ thread_local! {
 /// Refuses to run a statement if the search_path is open or the database is not UTF-8.
 pub fn check() -> Result<(), Error> {
     utf8()?;
-    // SAFETY: the variable of the setting search_path, a NUL-terminated string that is never null. A session has one thread.
+    // SAFETY: the variable of the setting search_path, a NUL-terminated string that is never null. A session has one
+    // thread.
     if unsafe { CStr::from_ptr(pg_sys::namespace_search_path) } == SEARCH_PATH {
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! Rows of a function that returns a table. They are returned all at once, so that the settings that the function makes
-//! while it runs are made only once.
+//! Rows of a function that returns a table. They are returned all at once, so that the settings that the function
+//! applies while it runs are applied only once.
 #![allow(unsafe_code)]
 
 use pgrx::datum::IntoDatum;

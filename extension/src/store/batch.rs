@@ -47,7 +47,7 @@ pub struct RetriedRow {
     pub error: Option<Jsonb>,
     /// Reported progress.
     pub progress: Option<Jsonb>,
-    /// Whether nobody knows whether it has been done.
+    /// Whether it is unknown if it has been done.
     pub unknown: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct FreshTask {
     /// Whether its execution is paused.
     pub paused: bool,
     pub(super) priority: i32,
-    /// Seconds after which its wait times out unless somebody extends it.
+    /// Seconds after which its wait times out unless someone extends it.
     pub(super) heartbeat: Option<i32>,
     /// Maximum number of lost leases; `None` means that the setting applies.
     pub(super) max_lost_leases: Option<i32>,
