@@ -56,7 +56,7 @@ pub struct ReportedItem {
     pub times: Times,
 }
 
-/// A workflow execution under lock.
+/// A locked workflow execution.
 pub struct Run {
     /// Its id, which is also the id of its execution.
     pub id: i64,

@@ -45,7 +45,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
     }
 }
 
-/// Tells the conductor what was withdrawn.
+/// Notifies the conductor of withdrawn tasks.
 fn take_back(advance: &mut Advance, gone: BTreeMap<i64, Vec<WithdrawnRows>>) -> Result<(), Error> {
     advance.has_withdrawn = true;
     advance.load(gone.keys().copied().collect())?;
