@@ -1,4 +1,4 @@
--- Adds so many free slots ($2) to a key of a limit, which is locked, and returns their numbers.
+-- Adds $2 free slots to a key of a limit, which is locked, and returns their numbers.
 WITH grown AS (
   UPDATE workflow.limit_key k SET slots = k.slots + $2, next_slot = k.next_slot + $2 WHERE k.id = $1 RETURNING k.id, k.next_slot)
 INSERT INTO workflow.limit_slot (key, number)

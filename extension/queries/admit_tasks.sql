@@ -1,6 +1,6 @@
--- Puts the first tasks of each action that wait for keys of limits ($1, so many of each: $2) back into the queue, passing over those
--- that others have locked. The engine goes on with calls at the next tick. Returns
--- one row per task: the key, the task, and its action unless it is a call.
+-- Puts the first tasks of each action that wait for keys of limits ($1; up to $2 tasks each) back into the queue,
+-- skipping those that others have locked. The engine continues calls at the next tick. Returns one row per task: the
+-- key, the task, and its action unless it is a call.
 WITH RECURSIVE actions AS (
   SELECT d.key, d.count, 1 AS number,
     (SELECT t.action_ref FROM workflow.workflow_task_execution t WHERE t.limit_key = d.key ORDER BY t.action_ref LIMIT 1) AS action_ref

@@ -1,4 +1,4 @@
--- Adds slots to keys ($1), which are locked, for tasks ($2) that run already.
+-- Adds slots to keys ($1), which are locked, for tasks ($2) that are already running.
 WITH given AS (
   SELECT d.key, d.task, pg_catalog.row_number() OVER (PARTITION BY d.key ORDER BY d.task) AS place
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS d(key, task)),

@@ -1,5 +1,6 @@
--- Lets executions begin that have waited: their time limit counts from now ($2), and their tasks can be claimed; those that no
--- worker does, or that are delayed, are left to the next tick. Returns those that are queued, with their actions.
+-- Begins executions that have been waiting: their time limit counts from now ($2), and their tasks can be claimed.
+-- Tasks that no worker executes, or that are delayed, are left to the next tick. Returns the tasks that are queued,
+-- with their actions.
 WITH begun AS (
   UPDATE workflow.workflow_execution w
   SET limit_key = NULL, limit_place = NULL, updated = $2,

@@ -1,5 +1,5 @@
--- Records that tasks have started to wait for their signals. While their execution is paused, their time does not run. One with a
--- heartbeat is due after that, and what is left of its timeout then is kept.
+-- Records that tasks have started to wait for their signals. While their execution is paused, their clocks do not run.
+-- A task with a heartbeat is due when that elapses; the remainder of its timeout at that time is stored.
 UPDATE workflow.workflow_task_execution t
 SET waits = true, attempt = t.attempt + 1, started_at = $2, updated = $2,
     due_at = CASE WHEN NOT w.paused THEN $2 + least(t.timeout_seconds, t.heartbeat_seconds) * interval '1 second' END,

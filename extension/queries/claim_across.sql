@@ -1,6 +1,7 @@
--- Like claim, but for several actions ($2), longest waiting first across them. First counts, without a lock, how many of the first
--- $3 tasks belong to each action, then locks that many of each: no more than are claimed. The count includes tasks that must not
--- start, and those that are claimed alone. That is rare; a caller that gets fewer tasks because of it takes these out of the queue and claims each action again.
+-- Like claim, but for several actions ($2), longest waiting first across all of them. First counts, without locking,
+-- how many of the first $3 tasks belong to each action, then locks that many of each, so no more are locked than
+-- claimed. The count includes tasks that must not start and tasks that are claimed alone. This is rare; a caller that
+-- gets fewer tasks because of it takes these out of the queue and claims each action again.
 WITH share AS MATERIALIZED (
   SELECT f.ref, pg_catalog.count(*) AS wanted FROM (
     SELECT a.ref

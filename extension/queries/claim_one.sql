@@ -1,4 +1,4 @@
--- Like claim, for one task of one action; $7: whether nothing else is returned with it.
+-- Like claim, for one task of one action. $7: whether nothing else is returned with it.
 UPDATE workflow.workflow_task_execution t
 SET status = 'running', lease = $3, attempt = t.attempt + 1,
     queue_at = NULL, started_at = $4, updated = $4,

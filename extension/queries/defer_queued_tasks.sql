@@ -1,5 +1,6 @@
--- Lets queued tasks of a part ($1) wait for keys of limits ($4, $5; their ids: $6), which are locked: those under these among the
--- next 1000 of each action ($2) from a place in the queue ($7, $8) on ($3: now). Skips what others have locked.
+-- Makes queued tasks of a part ($1) wait for keys of limits ($4, $5; their ids: $6), which are locked: those under
+-- these limits among the next 1000 of each action ($2), starting at a place in the queue ($7, $8). $3: now. Skips tasks
+-- that others have locked.
 WITH next AS MATERIALIZED (
   SELECT n.part, n.id, n.limits
   FROM pg_catalog.unnest($2::text[]) AS a(ref)

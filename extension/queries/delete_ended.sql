@@ -1,4 +1,5 @@
--- Deletes those of some executions, which are locked, that have still ended so and long enough ago: a rerun may have come first.
+-- Deletes those of the given executions, which are locked, that still have this final status and ended long enough ago:
+-- a rerun may have come first.
 SELECT d.deleted, d.trouble
 FROM (SELECT coalesce(pg_catalog.array_agg(e.id ORDER BY e.id), '{}') AS ids
       FROM pg_catalog.unnest($1::bigint[]) AS c(id)

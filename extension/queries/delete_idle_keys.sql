@@ -1,5 +1,6 @@
--- Removes those of up to $1 keys of limits, from a random place on ($3), that were created more than an hour ago ($2: now), with
--- their slots: none of these is taken, nobody waits, and a new key would have the same rate. Skips what others have locked.
+-- Examines up to $1 keys of limits, starting at a random one ($3), and removes those that were created more than an
+-- hour ago ($2: now), together with their slots, provided that no slot is taken, nobody is waiting, and a new key would
+-- have the same rate. Skips keys that others have locked.
 WITH looked_at AS MATERIALIZED (
   SELECT k.id FROM workflow.limit_key k
   WHERE k.id >= (SELECT pg_catalog.min(o.id) + pg_catalog.floor($3 * greatest(0, pg_catalog.max(o.id) - pg_catalog.min(o.id) - $1))::bigint

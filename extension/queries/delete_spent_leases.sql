@@ -1,5 +1,5 @@
--- Deletes leases that nothing runs under any more; most of those that end are, their tasks having been reported one by one. OFFSET
--- keeps it one look-up per task.
+-- Deletes expired leases under which nothing is running any more. This is true of most leases that expire, because
+-- their tasks have been reported one by one. OFFSET keeps it one look-up per task.
 DELETE FROM workflow.lease l
 USING ROWS FROM (pg_catalog.unnest($1::int[]), pg_catalog.unnest($2::bigint[])) AS d(part, id)
 WHERE l.part = d.part AND l.id = d.id

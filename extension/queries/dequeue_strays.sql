@@ -1,5 +1,5 @@
--- Takes tasks out of the queue whose workflow execution, which is locked ($3), does not let them start. Tasks of a paused execution
--- wait for the end of the pause; returns the others, which have ended, because nobody can claim them.
+-- Removes tasks from the queue if their workflow execution, which is locked ($3), does not let them start. Tasks of a
+-- paused execution wait for the end of the pause. Returns the others, which have ended, because nobody can claim them.
 WITH strays AS MATERIALIZED (
   SELECT t.id, w.paused FROM pg_catalog.unnest($2::bigint[]) AS o(id)
   CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- Plans to look at the executions of workflows for which nothing is planned yet.
+-- Schedules retention checks for workflows that have none scheduled yet.
 INSERT INTO workflow.retention (workflow_def, status, next_at, created, updated)
 SELECT d.id, s.status, $1, $1, $1
 FROM workflow.workflow_definition d

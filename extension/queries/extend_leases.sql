@@ -1,6 +1,6 @@
--- Holds tasks until $3 if they are named with the token of a valid lease. The first row of a claim takes all the tasks named here.
--- Other tasks of that row that are still running move to a row of their own, which keeps its expiry; tasks named here are removed
--- from further rows, which earlier heartbeats have split off.
+-- Extends the leases of tasks until $3 if they are named with the token of a valid lease. The first row of a claim
+-- takes all the tasks named here. Other tasks of that row that are still running move to a row of their own, which
+-- keeps its expiry; tasks named here are removed from the other rows, which earlier heartbeats have split off.
 WITH named AS MATERIALIZED (
   SELECT t.part, n.token, pg_catalog.array_agg(DISTINCT n.task) AS tasks
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS n(task, token)

@@ -1,5 +1,6 @@
--- Returns schema and name of a function ($2) or table that is written so ($1), with quotes where they are needed or without any, and
--- whether it can be an archive. Compared as text: to read a name that is none would be an error of PostgreSQL's.
+-- Returns the schema and name of the function ($2) or table that is written as $1, quoted where necessary or not quoted
+-- at all, and whether it can be an archive. The comparison is textual, because parsing an invalid name would raise an
+-- error in PostgreSQL.
 SELECT n.nspname::text, p.proname::text,
   p.prokind = 'f' AND NOT p.proretset AND p.pronargs = 1 AND p.proargtypes[0] = 'pg_catalog.jsonb'::pg_catalog.regtype AND n.nspname !~ '^pg_'
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace

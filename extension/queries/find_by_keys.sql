@@ -1,5 +1,5 @@
--- Finds executions that were started with the given keys, with the position of each key, and whether their parameters are the same:
--- as given ($4) or with the defaults of today ($5).
+-- Finds executions that were started with the given keys, with the position of each key, and whether their parameters
+-- are the same: as given ($4) or with the current defaults ($5).
 SELECT e.id, k.place, NOT EXISTS (
   SELECT FROM pg_catalog.jsonb_each(k.given) AS g(name, value)
   WHERE e.config -> g.name IS DISTINCT FROM g.value AND e.config -> g.name IS DISTINCT FROM k.checked -> g.name)

@@ -1,5 +1,5 @@
--- Finds the oldest of the running and waiting executions that count by a key ($2) of the limit $1: as many as are too many, at most
--- 100. Those that are stopping already do not count.
+-- Finds the oldest of the running and waiting executions that count under key $2 of limit $1: as many as exceed the
+-- limit, at most 100. Those that are already stopping do not count.
 WITH counted AS MATERIALIZED (
   SELECT w.id, w.created
   FROM workflow.limit_key k

@@ -1,6 +1,7 @@
--- Finds and locks up to $1 keys of limits that somebody has to look at ($2), unless somebody else has locked them: the number of
--- tasks that find a free slot, the theoretical arrival time of the next in microseconds, since when tasks wait, the limit, until
--- when it is held, and whether executions wait for it. Tasks that wait for what is no limit any more, or never was one, all find a slot.
+-- Finds and locks up to $1 keys of limits that are due for a check ($2), unless someone else has locked them. Returns
+-- the number of tasks that can get a free slot, the theoretical arrival time of the next one in microseconds, since
+-- when tasks have been waiting, the limit, until when it is held, and whether executions wait for it. If the limit no
+-- longer exists, or never did, all waiting tasks can get a slot.
 SELECT k.id,
   CASE WHEN r.max_running IS NULL THEN 1000 ELSE
     (SELECT pg_catalog.count(*) FROM (SELECT FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NULL LIMIT 1000) AS free)

@@ -1,5 +1,5 @@
--- Finds where the executions ($1) stand that share the queue by a key: what stands for the key in the rows of tasks, its weight, and
--- the last place that it has in the queue.
+-- Finds the queue places of those of the executions ($1) that share the queue by a key: the hash that represents the
+-- key in the rows of tasks, its weight, and its last place in the queue.
 SELECT w.id, h.hash, coalesce(f.weight, 1), (
   SELECT pg_catalog.max(t.queue_at) FROM workflow.workflow_task_execution t
   WHERE t.part = w.part AND t.fair_key = h.hash AND t.queue_at IS NOT NULL)

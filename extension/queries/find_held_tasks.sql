@@ -1,5 +1,5 @@
--- Finds those of some tasks ($1) whose workflows are among these ($2), which are held, each with the key at which it waits for the end
--- of that: locked, and to be looked at then. A key that somebody else has locked is left out.
+-- Finds those of the tasks ($1) whose workflows are among the held ones ($2), each with the key at which it waits for
+-- the hold to end: locked, and due for a check at that time. Keys that someone else has locked are left out.
 WITH held AS MATERIALIZED (
   SELECT t.id, w.ref
   FROM pg_catalog.unnest($1::bigint[]) AS o(id)

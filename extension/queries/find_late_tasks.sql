@@ -1,6 +1,6 @@
--- Tasks whose time is over, what was due first first: how long it was, and the signal that they waited for, and their heartbeat if
--- that is what they missed. Their workflow executions are locked ($2), and so are the executions that do their work ($3). Skips what
--- is being reported at this moment.
+-- Returns the tasks whose time limit has elapsed, earliest due first: their limit, the signal that they waited for, and
+-- their heartbeat if that is what they missed. Their workflow executions are locked ($2), and so are the executions
+-- that do their work ($3). Skips tasks that are being reported at this moment.
 SELECT t.id, t.timeout_seconds, t.signal, CASE WHEN t.calls THEN t.execution END,
   CASE WHEN coalesce(t.due_after > interval '0', true) THEN t.heartbeat_seconds END
 FROM pg_catalog.unnest($1::bigint[]) AS o(id)

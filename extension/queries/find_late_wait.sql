@@ -1,4 +1,4 @@
--- Finds the newest task that has waited for a signal, if its time was over, or it was not needed any more.
+-- Returns the newest task that has waited for a signal, if it timed out or was no longer needed.
 SELECT w.task_name, w.completed_at::text FROM (
   SELECT t.task_name, t.status, t.error, t.completed_at FROM workflow.workflow_task_execution t
   WHERE t.part = ($1 >> 48)::int AND t.workflow_execution = $1 AND t.signal = $2 AND t.completed_at IS NOT NULL

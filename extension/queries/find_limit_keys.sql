@@ -1,5 +1,5 @@
--- Finds keys of limits ($1, $2), those that are used for the first time included: their places, ids, number of slots, the limits,
--- and until when they are held ($3: now). There is no row for a limit that does not exist.
+-- Finds keys of limits ($1, $2), including those that are used for the first time: their places, ids, numbers of slots,
+-- the limits, and until when they are held ($3: now). There is no row for a limit that does not exist.
 SELECT d.place, k.id, k.slots, r.max_running, r.rate, (pg_catalog.date_part('epoch', r.per) * 1000000)::bigint, r.burst,
   (SELECT pg_catalog.max(h.until) FROM workflow.hold h
    WHERE h.target = 'limit' AND h.name = d.name AND h.key IN ('', d.key) AND h.until > $3)

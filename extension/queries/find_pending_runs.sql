@@ -1,5 +1,5 @@
--- Locks up to $1 workflow executions that have pending reports, and reads them, passing over those that somebody else has locked.
--- $2: the parts, which lie between $3 and $4. One index probe per execution, however many reports it has.
+-- Locks up to $1 workflow executions that have pending reports, and reads them, skipping those that someone else has
+-- locked. $2: the parts, which lie between $3 and $4. One index probe per execution, however many reports it has.
 WITH RECURSIVE pending AS (
   (SELECT p.part, p.workflow_execution FROM workflow.pending_report p
    WHERE p.part BETWEEN $3 AND $4 AND ($2::int[] IS NULL OR p.part = ANY ($2))

@@ -1,6 +1,6 @@
--- Looks at the next $6 executions of a workflow in order of creation, after $4 and $5, that may have ended by $3. Returns how many
--- there were, creation time and id of the last one, and those that ended so ($2), were called by nobody, and have no child that
--- goes on.
+-- Examines the next $6 executions of a workflow in order of creation, after $4 and $5, that may have ended by $3.
+-- Returns how many there were, creation time and id of the last one, and those that ended with this status ($2), were
+-- called by nobody, and have no child that has not ended.
 SELECT pg_catalog.count(*), (pg_catalog.array_agg(w.created ORDER BY w.created DESC, w.id DESC))[1],
   (pg_catalog.array_agg(w.id ORDER BY w.created DESC, w.id DESC))[1],
   pg_catalog.array_agg(w.id ORDER BY w.id) FILTER (WHERE e.status = $2::workflow.execution_status AND e.updated <= $3 AND e.parent IS NULL

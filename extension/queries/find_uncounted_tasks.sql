@@ -1,5 +1,5 @@
--- Finds up to $2 running tasks that have no slot of limits ($1) that they are under, and locks them unless somebody else has: who
--- reports one would not free the slot that it is given. Returns one row per limit.
+-- Finds up to $2 running tasks that are under limits ($1) but have no slot of theirs, and locks them unless someone
+-- else has: whoever is reporting one would not free the slot that it is given. Returns one row per limit.
 WITH uncounted AS MATERIALIZED (
   SELECT t.id, t.limits FROM workflow.workflow_task_execution t
   WHERE t.status = 'running' AND t.limits IS NOT NULL

@@ -1,6 +1,7 @@
--- Finds up to $1 workflow executions whose children have yet to be notified of what was done to them, with the status and pause
--- that the children are to have, and whether it was stopped by force; and up to $1 children in all, in order of id, after the last one that was notified. Locks both; if
--- somebody else has locked a child, its workflow execution is NULL. The last column: whether a task called it that closes its caller.
+-- Finds up to $1 workflow executions whose children have yet to be notified of what was done to them, with the status
+-- and pause that the children are to adopt, and whether it was stopped by force; and up to $1 children in all, in order
+-- of id, after the last one that was notified. Locks both; if someone else has locked a child, its workflow execution
+-- is NULL. The last column: whether the task that called it closes its caller.
 WITH caller AS MATERIALIZED (
   SELECT w.part, w.id, w.execution, w.status, w.paused, w.propagate_after, coalesce(w.state ? 'forced', false) AS forced
   FROM workflow.workflow_execution w

@@ -1,2 +1,2 @@
--- Executions that are deleted go nowhere.
+-- Removes the archive: executions that are deleted are not archived.
 DELETE FROM workflow.archive

@@ -1,2 +1,2 @@
--- Executions of a workflow that ended so are kept for ever.
+-- Keeps executions of a workflow with this final status forever.
 DELETE FROM workflow.retention r WHERE r.workflow_def = $1 AND r.status = $2::workflow.execution_status

@@ -1,5 +1,6 @@
--- Frees the slots of tasks that run no longer, and of executions (as negative numbers). Returns the keys for which others wait, each
--- with how many of them may begin, and whether they are executions; those of limits with a rate begin when their time has come.
+-- Frees the slots of tasks that are no longer running, and of executions (as negative numbers). Returns the keys for
+-- which others wait, each with how many of them may start, and whether they are executions. Those under limits with a
+-- rate start when their time has come.
 WITH freed AS (
   UPDATE workflow.limit_slot s SET task = NULL
   WHERE s.task = ANY ($1)

@@ -1,4 +1,5 @@
--- Takes the executions that tasks have called away from them: the tasks that undo these ($3) go on with them, under the same ref.
+-- Transfers executions from the tasks that called them to the tasks that undo these ($3), which continue with them
+-- under the same ref.
 WITH undoing AS (
   UPDATE workflow.workflow_task_execution t SET action_ref = u.action_ref
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($3::bigint[])) AS d(id, undoing)

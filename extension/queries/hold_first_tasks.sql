@@ -1,5 +1,5 @@
--- Keeps the tasks of executions that wait to begin from beginning: they are due at infinity, and what is left of their delay is
--- kept. Returns them.
+-- Keeps the tasks of executions that wait to begin from starting: they are due at infinity, and the remainder of their
+-- delay is stored. Returns them.
 UPDATE workflow.workflow_task_execution t
 SET status = 'requested', due_at = 'infinity', due_in = greatest(t.due_at - $2, '0'), queue_at = NULL, limit_key = NULL, updated = $2
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)

@@ -1,5 +1,5 @@
--- Makes the tasks of paused executions unclaimable, and stops the clocks of their waits, of their calls and of the executions: what is left of a
--- time limit is kept. Tasks that are being claimed at this moment run.
+-- Makes the tasks of paused executions unclaimable, and stops the clocks of their waits, of their calls and of the
+-- executions: the remainder of each time limit is stored. Tasks that are being claimed at this moment run.
 WITH queued AS MATERIALIZED (
   SELECT t.part, t.id
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)

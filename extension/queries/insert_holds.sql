@@ -1,4 +1,5 @@
--- Holds all limits of tasks ($1), or else their actions, until a time ($2), unless they are held so long already.
+-- Holds all limits of tasks ($1), or their actions if they have none, until a time ($2), unless they are already held
+-- that long.
 INSERT INTO workflow.hold (target, name, key, until, reason, author, created, updated)
 SELECT DISTINCT ON (h.target, h.name, h.key) h.target, h.name, h.key, h.until, h.reason, h.author, $3, $3
 FROM (

@@ -1,6 +1,6 @@
--- Inserts executions that are starting with idempotency keys. Leaves out those whose key is certainly taken: waits for the outcome
--- of a start with the same key that has not been committed yet.
--- Columns that an owner has added get their defaults.
+-- Inserts executions that are starting with idempotency keys. Leaves out those whose key is definitely taken: if a
+-- start with the same key has not been committed yet, waits for its outcome. Columns that an owner has added get their
+-- defaults.
 INSERT INTO workflow.execution (
   part, id, created, action_ref, action, parent, idempotency_key, enforcement, executor, config, status, updated,
   result)

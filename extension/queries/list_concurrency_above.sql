@@ -1,4 +1,4 @@
--- Lists the keys of a workflow ($2) that executions above these ($1) count by.
+-- Lists the keys of a workflow ($2) under which executions above these ($1) count.
 WITH RECURSIVE above AS (
   SELECT d.id AS called, d.id, 0 AS steps FROM pg_catalog.unnest($1::bigint[]) AS d(id)
   UNION ALL

@@ -1,4 +1,4 @@
--- Lists the limits of the calls that executions ($1) are called through, directly and indirectly.
+-- Lists the limits of the calls through which executions ($1) are called, directly and indirectly.
 WITH RECURSIVE calls AS (
   SELECT d.id AS run, t.workflow_execution AS caller, t.part, t.limits, 1 AS steps
   FROM pg_catalog.unnest($1::bigint[]) AS d(id)

@@ -1,4 +1,4 @@
--- Returns the tasks of executions of a part with their state.
+-- Returns the tasks of executions of a part with their status.
 SELECT t.workflow_execution, t.id, t.task_name, t.route, t.visit,
        CASE WHEN t.status = 'completed' THEN CASE WHEN t.skipped THEN 0 ELSE 1 END
             WHEN t.status = 'cancelled' THEN 2

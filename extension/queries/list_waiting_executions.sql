@@ -1,5 +1,5 @@
--- Lists and locks the executions that wait first for each of these keys ($1), so many of each ($2), unless somebody else has locked
--- them: with the names, texts and ids of the keys.
+-- Lists and locks the executions that have waited longest for each of these keys ($1), up to $2 for each, unless
+-- someone else has locked them, with the names, texts and ids of the keys.
 SELECT w.id, k.limit_name, k.key, d.key
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS d(key, count)
 CROSS JOIN LATERAL (SELECT n.limit_name, n.key FROM workflow.limit_key n WHERE n.id = d.key OFFSET 0) AS k

@@ -1,5 +1,5 @@
--- Returns changes of branches, given by execution and number, with those that they refer to: one row per entry; one without a place for
--- a change that has none.
+-- Returns changes of branches, given by execution and number, together with those that they refer to. One row per
+-- entry; a change without entries has one row without a place.
 WITH RECURSIVE wanted AS (
   SELECT d.id, d.change FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::int[])) AS d(id, change)
   UNION

@@ -1,5 +1,5 @@
--- Reads the limits and keys by which executions count among those that may run at once; those without are left out. Whether they
--- cancel the oldest is the last column.
+-- Reads the limits and keys under which executions count for concurrency; those without are left out. The last column:
+-- whether they displace the oldest.
 SELECT w.id, '@' || f.ref, w.concurrency_key, v.definition #>> '{concurrency,when_full}' = 'cancel_oldest'
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)
 JOIN workflow.workflow_execution w ON w.part = (d.id >> 48)::int AND w.id = d.id

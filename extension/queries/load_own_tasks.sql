@@ -1,4 +1,4 @@
--- Reads tasks that no worker executes, and whose turn has come. The last columns: the call whose execution undoes
+-- Reads tasks that no worker executes and whose turn has come. The last columns: the call whose execution undoes
 -- itself, the name, and the limits.
 SELECT t.id, t.workflow_execution, t.calls, t.signal IS NOT NULL, t.action_ref, t.input, coalesce(t.execution, u.execution), u.id, t.task_name, t.limits
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)

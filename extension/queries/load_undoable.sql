@@ -1,5 +1,5 @@
--- Returns what is left to be undone of a workflow execution, what was completed last first: up to $3 tasks with a number below $2,
--- and those whose undo could not be rendered, with all that it reads.
+-- Returns what is left to be undone in a workflow execution, most recently completed first: up to $3 tasks with a
+-- number below $2, and those whose undo could not be rendered, with everything that it reads.
 (SELECT t.id, t.task_name, t.undo_number, t.context, t.undo, t.action_ref, NULL::workflow.execution_status, NULL::jsonb, NULL::jsonb, NULL::jsonb,
    t.started_at, t.completed_at, t.attempt
  FROM workflow.workflow_task_execution t

@@ -1,4 +1,4 @@
--- Locks the workflow executions of executions and of those that call them, in the global lock order.
+-- Locks the workflow executions of executions and of their callers, in the global lock order.
 WITH RECURSIVE chain AS (
   SELECT e.part, e.id, e.parent FROM pg_catalog.unnest($1::bigint[]) AS d(id)
   JOIN workflow.execution e ON e.part = (d.id >> 48)::int AND e.id = d.id

@@ -1,5 +1,5 @@
--- Locks up to $2 workflow executions that executions have called and that have not ended, unless somebody else has locked them. The
--- last column: the caller of one that was not locked.
+-- Locks up to $2 workflow executions that executions have called and that have not ended, unless someone else has
+-- locked them. The last column: the caller of one that was not locked.
 WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)

@@ -1,4 +1,4 @@
--- Locks as many free slots ($2) of each of these keys ($1), passing over those that others have locked.
+-- Locks up to $2 free slots of each of these keys ($1), skipping those that others have locked.
 SELECT s.key, s.number
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS d(key, count)
 CROSS JOIN LATERAL (

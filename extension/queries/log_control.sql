@@ -1,5 +1,6 @@
--- Logs what somebody did to an execution that this transaction holds locked, and to the workflow executions reached from
--- there ($6). $7: for whom the session does it; null: for itself. A pause or resume that has changed nothing is not logged again: the earlier event stands.
+-- Logs an operation on an execution that this transaction has locked, and on the workflow executions reached from there
+-- ($6). $7: on whose behalf the session acts; null if on its own. A pause or resume that has changed nothing is not
+-- logged again: the earlier event stands.
 INSERT INTO workflow.event (part, id, execution, kind, message, author, detail, created, updated)
 SELECT w.part, workflow.make_id(w.part, pg_catalog.nextval('workflow.event_id_seq')), w.id, $2, pg_catalog.left($3, 1000),
   coalesce($7::text, workflow.name_caller(session_user::text)), nullif($4::jsonb, '{}'), $5, $5

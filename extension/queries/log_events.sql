@@ -1,6 +1,6 @@
--- Writes events, in the order given: about rows by their id; about newly inserted rows, by name, route, visit and item; about
--- tasks by name alone; about workflow executions. The reporting role ($13) is NULL if no worker reports: for a lost task, the event
--- names the role that the worker claimed as. What was pending has a role of its own ($14).
+-- Writes events in the given order: about rows, by id; about newly inserted rows, by name, route, visit and item; about
+-- tasks, by name alone; about workflow executions. The reporting role ($13) is NULL if no worker reports: for a lost
+-- task, the event names the role that the worker claimed as. Pending reports have a role of their own ($14).
 WITH told AS MATERIALIZED (
   SELECT * FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::text[]),
       pg_catalog.unnest($4::int[]), pg_catalog.unnest($5::int[]), pg_catalog.unnest($6::int[]), pg_catalog.unnest($7::text[]),

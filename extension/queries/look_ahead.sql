@@ -1,5 +1,5 @@
--- Whether a task of these actions ($2) is queued in a part before the position $3, but not before ($4, $5). One index probe per
--- action.
+-- Whether a task with one of these actions ($2) is queued in a part before the position $3, but not before ($4, $5).
+-- One index probe per action.
 SELECT EXISTS (
   SELECT FROM pg_catalog.unnest($2::text[]) AS a(ref)
   CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- Returns those of some executions ($1) that match all filters, in order; null asks for nothing.
+-- Returns those of the executions ($1) that match all filters, in order; a null filter matches everything.
 SELECT w.id
 FROM pg_catalog.unnest($1::bigint[]) WITH ORDINALITY AS p(id, place)
 JOIN workflow.workflow_execution w ON w.part = (p.id >> 48)::int AND w.id = p.id

@@ -1,5 +1,5 @@
--- Merges the attributes of executions that start: those of the caller ($1), of the definition ($2), and those given ($3). The later
--- ones override the earlier ones; null removes one. Leaves out executions without attributes.
+-- Merges the attributes of executions that are starting: those of the caller ($1), of the definition ($2), and those
+-- given ($3). Later ones override earlier ones; null removes one. Leaves out executions without attributes.
 SELECT n.place, m.attributes
 FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::jsonb[]), pg_catalog.unnest($3::jsonb[]))
   WITH ORDINALITY AS n(parent, defined, given, place)

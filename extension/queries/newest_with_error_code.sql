@@ -1,5 +1,5 @@
--- Returns, of each workflow ($1), up to $5 of the newest executions before a place ($2, $3) that were not created before $4 and
--- have this error code ($6).
+-- For each workflow ($1), returns up to $5 of the newest executions before a place ($2, $3) that were created at or
+-- after $4 and have this error code ($6).
 SELECT n.created, n.id, d.id
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)
 CROSS JOIN LATERAL (

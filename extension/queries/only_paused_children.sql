@@ -1,4 +1,4 @@
--- Whether all that is left of an execution is done by children, all of which are paused.
+-- Whether all remaining work of an execution is done by children, all of which are paused.
 SELECT pg_catalog.bool_and(coalesce(child.paused, false))
 FROM workflow.workflow_task_execution t
 LEFT JOIN workflow.workflow_execution child ON t.calls AND child.part = t.part AND child.execution = t.execution

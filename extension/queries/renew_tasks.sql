@@ -1,6 +1,6 @@
--- Resets rows of a task that a rerun runs again: all of its items, or those that did not succeed, a limited number of them claimable
--- at first; if a call keeps its child, the child continues. Returns those that the engine has to process, and one
--- of those that it has queued for each action, with the action.
+-- Resets the rows of a task for a rerun: all of its items, or those that did not succeed, with a limited number of them
+-- claimable at first. If a call keeps its child, the child continues. Returns the tasks that the engine has to process,
+-- and one of those that it has queued for each action, with the action.
 WITH renewed AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN next.turn > d.released THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,

@@ -1,8 +1,7 @@
--- Lets reported rows run again, as a retry or as a repetition: immediately, or after their delay. A retry is counted when it is
--- dispatched. A repetition may have another input ($10). Nobody knows whether
--- one that timed out or was abandoned has been done ($9): a task with an undo has to find out, even if its execution stops.
--- Returns those that the engine has to process, and one
--- of those that it has queued for each action, with the action.
+-- Makes reported rows run again, as a retry or as a repetition: immediately, or after their delay. A retry is counted
+-- when it is dispatched. A repetition may have a different input ($10). Nobody knows whether a task that timed out or
+-- was abandoned has been done ($9): a task with an undo has to find out, even if its execution stops. Returns the tasks
+-- that the engine has to process, and one of those that it has queued for each action, with the action.
 WITH retried AS (
   UPDATE workflow.workflow_task_execution t
   SET status = CASE WHEN d.delay > 0 THEN 'requested' ELSE 'scheduled' END::workflow.execution_status,

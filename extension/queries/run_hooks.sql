@@ -1,2 +1,2 @@
--- Starts what hooks say is to be started at the end of these executions.
+-- Starts the executions that hooks specify for the end of these executions.
 SELECT workflow.run_hooks($1, $2)

@@ -1,7 +1,7 @@
--- Notes when keys of limits, which are locked, have to be looked at next ($2) if somebody still waits for them. If nothing is seen, a
--- task may still be sent to wait by a transaction that has seen the key as it was. So this is noted first (idle_by); a later
--- transaction, which sees the note, knows that only those that have begun by now, with a number below $5, can have missed it
--- (idle_xid); and when these have ended, nobody looks at the key any more. Until then it is looked at again ($4).
+-- Records when keys of limits, which are locked, are due for the next check ($2) if tasks still wait for them. If no waiting task is
+-- visible, a transaction that has seen the key in its earlier state may still send one there. So this is noted first (idle_by). A
+-- later transaction, which sees the note, knows that only those that have begun by now, with a number below $5, can have missed it
+-- (idle_xid); when these have ended, the key is no longer checked. Until then it is checked again ($4).
 UPDATE workflow.limit_key k
 SET check_at = CASE WHEN s.waits THEN d.next_check WHEN s.is_over THEN NULL ELSE $4 END,
     waiting_since = CASE WHEN NOT s.is_over OR s.waits THEN coalesce(k.waiting_since, $3) END,

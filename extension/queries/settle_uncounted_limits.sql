@@ -1,5 +1,5 @@
--- Notes of limits ($1), unless somebody else has locked them, which transactions may not have seen them: those that have begun by
--- now, with a number below $3. Those of $2 are counted if no running task without a slot is left.
+-- Records for limits ($1), unless someone else has locked them, which transactions may not have seen them: those that have begun by
+-- now, with a number below $3. Limits in $2 are counted once no running task without a slot is left.
 UPDATE workflow.limit_rule r
 SET count_from = CASE WHEN r.count_from = '0' THEN $3::bigint::text::xid8 END
 FROM (SELECT o.name FROM workflow.limit_rule o WHERE o.name = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED) AS free

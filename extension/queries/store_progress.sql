@@ -1,5 +1,5 @@
--- Stores the progress of tasks, each named with its current token. Skips those that somebody has locked: they are being reported, or taken
--- away, at this moment.
+-- Stores the progress of tasks, each named with its current token. Skips those that someone has locked: they are being
+-- reported or taken away at this moment.
 WITH named AS MATERIALIZED (
   SELECT t.part, t.id, n.progress
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::jsonb[])) AS n(task, token, progress)

@@ -1,5 +1,6 @@
--- Stores how far the executions of a workflow that ended so have been looked at. The next look is due at once if there may be more
--- ($9); otherwise when the next execution may have been kept long enough, but not before $10, or when the next round begins.
+-- Stores how far the executions of a workflow with this final status have been examined. The next check is due
+-- immediately if there may be more ($9); otherwise when the next execution may have been kept long enough, but not
+-- before $10, or when the next round begins.
 UPDATE workflow.retention r
 SET seen_created = $4, seen_id = $5, round_at = $6, last_error = $7, updated = $3,
     next_at = CASE WHEN $9 THEN $3 ELSE greatest($10, least($6, coalesce(

@@ -1,5 +1,5 @@
--- Removes up to $2 pending reports of workflow executions that are locked, and returns the rows of their tasks as load_reported does,
--- in the order of completion; what they have yielded, and the role that reported them.
+-- Removes up to $2 pending reports of locked workflow executions, and returns the rows of their tasks as load_reported
+-- does, in the order of completion, with their results and errors, and the role that reported them.
 WITH first AS MATERIALIZED (
   SELECT p.part, p.workflow_execution, p.task, p.place
   FROM pg_catalog.unnest($1::bigint[]) AS d(id)

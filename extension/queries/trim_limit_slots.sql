@@ -1,4 +1,4 @@
--- Removes up to $2 free slots of a key of a limit, which is locked, and returns how many it has left.
+-- Removes up to $2 free slots of a key of a limit, which is locked, and returns how many slots the key has left.
 WITH free AS MATERIALIZED (
   SELECT s.number FROM workflow.limit_slot s WHERE s.key = $1 AND s.task IS NULL ORDER BY s.number LIMIT $2 FOR UPDATE SKIP LOCKED),
 gone AS (

@@ -1,6 +1,6 @@
--- Returns up to $2 executions that executions have called and that have not ended, those called by tasks that close their callers
--- only if told so ($3), with their workflow executions, which are locked
--- unless somebody else has locked them, and with the workflow executions of their callers.
+-- Returns up to $2 executions that executions have called and that have not ended, including those called by tasks that
+-- close their callers only if $3 says so; with their workflow executions, which are locked unless someone else has
+-- locked them, and with the workflow executions of their callers.
 WITH live AS MATERIALIZED (
   SELECT c.part, c.id, c.parent
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)

@@ -1,5 +1,5 @@
--- Locks the workflow executions of executions and of those that call them, unless somebody else has locked them. Returns the
--- executions for which that has failed.
+-- Locks the workflow executions of executions and of their callers, unless someone else has locked them. Returns the
+-- executions for which this has failed.
 WITH RECURSIVE chain AS (
   SELECT d.id AS of, e.part, e.id, e.parent FROM pg_catalog.unnest($1::bigint[]) AS d(id)
   JOIN workflow.execution e ON e.part = (d.id >> 48)::int AND e.id = d.id

@@ -1,4 +1,5 @@
--- The executions that do the work of tasks whose time is over, as far as nobody else has locked them: they are to be stopped.
+-- Locks the executions that do the work of tasks whose time limit has elapsed, unless someone else has locked them:
+-- they are to be stopped.
 WITH late AS MATERIALIZED (
   SELECT t.part, t.execution FROM pg_catalog.unnest($1::bigint[]) AS o(id)
   CROSS JOIN LATERAL (

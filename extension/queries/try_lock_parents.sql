@@ -1,6 +1,6 @@
--- Returns the tasks that ended executions did the work of, with their workflow executions, which are locked unless somebody else
--- has locked them; whether they can be undone; and of a task that has let one undo itself, how far
--- that went; and whether the task is not needed any more.
+-- Returns the tasks whose work was done by executions that have ended, with their workflow executions, which are locked
+-- unless someone else has locked them; whether they can be undone; for a task that made an execution undo itself, how
+-- far that got; and whether the task is no longer needed.
 WITH called AS MATERIALIZED (
   SELECT d.execution, t.part, t.id, t.workflow_execution, t.timed_out, t.timeout_seconds, t.undoes, t.error ->> 'type' = 'not_needed' AS needless
   FROM pg_catalog.unnest($1::bigint[]) AS d(execution)

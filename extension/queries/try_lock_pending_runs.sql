@@ -1,4 +1,4 @@
--- Locks those of some workflow executions that have pending reports, unless somebody else has locked them.
+-- Locks those of the workflow executions that have pending reports, unless someone else has locked them.
 SELECT w.id, w.version, w.status, w.paused, w.state, w.variables, w.priority, w.depth, w.traceparent
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)
 JOIN workflow.workflow_execution w ON w.part = (d.id >> 48)::int AND w.id = d.id

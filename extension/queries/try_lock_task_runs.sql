@@ -1,4 +1,5 @@
--- Locks the workflow executions of tasks, unless somebody else has locked them: time-driven work never waits, it is tried again.
+-- Locks the workflow executions of tasks, unless someone else has locked them: time-driven work never waits, but tries
+-- again later.
 WITH free AS MATERIALIZED (
   SELECT w.id FROM workflow.workflow_execution w
   WHERE (w.part, w.id) IN (SELECT t.part, t.workflow_execution FROM pg_catalog.unnest($1::bigint[]) AS o(id)

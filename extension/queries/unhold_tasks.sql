@@ -1,6 +1,6 @@
--- Makes tasks held back by a pause claimable again, and lets the clocks run that it has stopped. Returns those that the engine has
--- to process, and one of those that it has queued for each action, with the action; tasks that wait for a signal are not among
--- them, because a pause does not interrupt their wait.
+-- Makes tasks held back by a pause claimable again, and restarts the clocks that it has stopped. Returns the tasks that
+-- the engine has to process, and one of those that it has queued for each action, with the action; tasks that wait for
+-- a signal are not among them, because a pause does not interrupt their wait.
 WITH queued AS (
   UPDATE workflow.workflow_task_execution t SET queue_at = $2 - t.priority * interval '1 minute', limit_key = NULL, updated = $2
   FROM pg_catalog.unnest($1::bigint[]) AS d(workflow_execution)

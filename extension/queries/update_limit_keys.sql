@@ -1,5 +1,5 @@
--- Notes the theoretical arrival times of the next tasks of keys of limits, which are locked, and when to look at those that tasks
--- wait for.
+-- Records the theoretical arrival times of the next tasks of keys of limits, which are locked, and when to check those
+-- that tasks wait for.
 UPDATE workflow.limit_key k
 SET next_at = d.next_at, check_at = d.check_at, updated = $4,
     waiting_since = CASE WHEN d.check_at IS NOT NULL THEN coalesce(k.waiting_since, $4) END,

@@ -1,7 +1,7 @@
--- Voids the leases of tasks that are not needed any more, by execution, name, route and, unless it is null, visit, and returns these
--- tasks. Those with an undo may finish, and so may all that are not to be voided ($7), but nobody takes them over. What calls an
--- execution is late from now on, or from the end of a pause: the next tick cancels that. Skips what is being reported at this
--- moment: it is done.
+-- Voids the leases of tasks that are no longer needed, by execution, name, route and, unless it is null, visit, and
+-- returns these tasks. Those with an undo may finish, and so may all that are not to be voided ($7), but nobody takes
+-- them over. Calls are late from now on, or from the end of a pause: the next tick cancels what they have called. Skips
+-- tasks that are being reported at this moment: they are done.
 WITH rest AS MATERIALIZED (
   SELECT t.part, t.id, t.calls, d.running AND t.undo IS NULL AS void, w.paused
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($7::bool[])) AS d(workflow_execution, task_name, route, visit, running)

@@ -1,5 +1,5 @@
--- Voids the leases of tasks that workers are executing for executions; of those that close them, or that have an undo, only if
--- told so ($3). Skips what is being reported at this moment: it is done. Returns the tasks.
+-- Voids the leases of tasks that workers are executing for executions; of those that close them, or that have an undo,
+-- only if $3 says so. Skips tasks that are being reported at this moment: they are done. Returns the tasks.
 WITH running AS MATERIALIZED (
   SELECT t.part, t.id
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($3::bool[])) AS d(workflow_execution, everything)

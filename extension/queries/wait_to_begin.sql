@@ -1,5 +1,5 @@
--- Lets executions wait to begin: at keys ($2), or until somebody looks again ($3). Their place is kept, or is $4; their time limit
--- counts from when they begin.
+-- Makes executions wait to begin: at keys ($2), or until the next check ($3). They keep their place, or get $4; their
+-- time limit counts from when they begin.
 UPDATE workflow.workflow_execution w
 SET limit_key = d.key, limit_place = coalesce(w.limit_place, d.place), updated = $5, due_in = NULL,
     due_at = CASE WHEN d.key IS NULL THEN d.look_at END

@@ -1,8 +1,8 @@
--- Cancels waiting tasks, of a whole execution or of one task (in any run of it where the visit is null), gives them an error if there is one,
--- and counts them; of an execution, those that close it only if told so, nor those
--- with an undo of which it must still be known whether they were done. Skips tasks that are being claimed at this moment:
--- they run, and running tasks may finish. Waiting for them could deadlock with a claimer that reports to the same execution in the
--- same transaction.
+-- Cancels waiting tasks of a whole execution or of one task (in any of its runs if the visit is null), gives them an
+-- error if there is one, and counts them. Tasks with an undo for which it must still be known whether they were done
+-- and, for a whole execution, tasks that close it are included only if $6 says so. Skips tasks that are being claimed
+-- at this moment: they run, and running tasks may finish. Waiting for them could deadlock with a claimer that reports
+-- to the same execution in the same transaction.
 WITH waiting AS MATERIALIZED (
   SELECT t.part, t.id, d.error
   FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int[]), pg_catalog.unnest($4::int[]), pg_catalog.unnest($6::bool[]), pg_catalog.unnest($7::text[])) AS d(workflow_execution, task_name, route, visit, everything, error)

@@ -1,25 +1,25 @@
-//! What arguments may be: how long a text is, how many there are in a list.
+//! Limits on arguments: the length of texts, and the number of elements in lists.
 
 use crate::error::Error;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// The most bytes of what stands in an index, where PostgreSQL takes no more than about 2700.
+/// Maximum length of indexed text, in bytes. PostgreSQL allows index entries of at most about 2700 bytes.
 pub const MOST_KEY_BYTES: usize = 1_000;
 
-/// The most bytes of the name that a worker goes by, which every lease has.
+/// Maximum length of a worker's name, which every lease contains, in bytes.
 pub const MOST_WORKER_BYTES: usize = 200;
 
-/// The most actions that a claim may name.
+/// Maximum number of actions that a claim may name.
 pub const MOST_ACTIONS: usize = 1_000;
 
-/// The most bytes of the reason that somebody gives.
+/// Maximum length of a reason, in bytes.
 const MOST_REASON_BYTES: usize = 10_000;
 
-/// The most elements of any other list.
+/// Maximum number of elements of any other list.
 pub const MOST_ELEMENTS: usize = 10_000;
 
-/// Refuses a text that is longer than so many bytes.
+/// Refuses a text that is longer than `most` bytes.
 pub fn check_length(name: &str, text: &str, most: usize) -> Result<(), Error> {
     if text.len() <= most {
         return Ok(());
@@ -28,7 +28,7 @@ pub fn check_length(name: &str, text: &str, most: usize) -> Result<(), Error> {
     Err(Error::refused("WF613", message, hint).with_detail(format!("{name} has {} bytes", text.len())))
 }
 
-/// Refuses a list of more than so many elements.
+/// Refuses a list of more than `most` elements.
 pub fn check_count(name: &str, count: usize, most: usize) -> Result<(), Error> {
     if count <= most {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Background processes that tick on their own.
+//! Background processes that run ticks automatically.
 
 pub mod pinned_settings;
 pub mod ticker;

@@ -1,4 +1,4 @@
-//! Executions under lock: loaded, conducted, written, until nothing more follows.
+//! Processing of locked executions: load, conduct, write, until nothing is left to do.
 
 pub mod advance;
 pub mod attributes;

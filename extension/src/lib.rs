@@ -1,9 +1,10 @@
 //! pg_workflow: a durable workflow engine inside PostgreSQL.
 //!
-//! The SQL of the extension is in `/sql`, one file a subject; what decides is in the `conductor` crate. This crate is
-//! the thin layer between: it loads what a decision needs and writes what was decided, set-wise.
+//! The SQL of the extension is in `/sql`, one file per subject; the decisions are made by the `conductor` crate. This
+//! crate is the thin layer in between: it loads what a decision needs and writes the decisions, in sets rather than row
+//! by row.
 
-// ErrorReport and the types of table functions are pgrx's: they are as large as they are.
+// ErrorReport and the types of table functions come from pgrx; their size is beyond our control.
 #![allow(clippy::result_large_err, clippy::type_complexity)]
 
 use pgrx::prelude::*;
@@ -25,16 +26,16 @@ mod store;
 #[cfg(not(panic = "unwind"))]
 compile_error!("pg_workflow must be built with panic = \"unwind\"");
 
-/// The version that PostgreSQL 18's `pg_get_loaded_modules` shows.
+/// Version shown by PostgreSQL 18's `pg_get_loaded_modules`.
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(version) => version,
     Err(_) => panic!("the version contains a NUL"),
 };
 
-// Both values are spelled out: pgrx 0.18.1 stores the short form's version as the name.
+// Both values are given explicitly: in its short form, pgrx 0.18.1 stores the version as the name.
 ::pgrx::pg_module_magic!(name = c"pg_workflow", version = VERSION);
 
-/// What a step is decided from is many small values.
+/// Decisions work on many small values.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -89,7 +90,7 @@ extension_sql_file!("../../sql/monitoring.sql", name = "monitoring", requires = 
 extension_sql_file!("../../sql/execution_statistics.sql", name = "execution_statistics", requires = ["views"]);
 extension_sql_file!("../../sql/metrics.sql", name = "metrics", requires = ["monitoring", "limits"]);
 
-/// Runs once when the library is loaded: in the server's first process, where it is preloaded, or in a session's.
+/// Runs once when the library is loaded: in the server's first process if it is preloaded, otherwise in a session's.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     if let Err(error) = pg::preconditions::refuse_load() {

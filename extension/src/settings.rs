@@ -39,7 +39,7 @@ pub fn node() -> i32 {
     NODE.get()
 }
 
-/// Returns the number of parts that hold what is started without one.
+/// Returns the number of parts that hold executions started without one.
 pub fn default_parts() -> i32 {
     DEFAULT_PARTS.get()
 }
@@ -64,7 +64,7 @@ pub fn notify_ends() -> bool {
     NOTIFY_ENDS.get()
 }
 
-/// Returns the span that this session starts executions in; not checked.
+/// Returns the trace span in which this session starts executions. It has not been validated.
 pub fn traceparent() -> Option<String> {
     TRACEPARENT.get().and_then(|text| text.into_string().ok())
 }
@@ -74,7 +74,7 @@ pub fn log_transitions() -> bool {
     LOG_TRANSITIONS.get()
 }
 
-/// Returns how many seconds executions are kept whose workflow says nothing; `None`: for ever.
+/// Returns how many seconds executions are kept if their workflow does not specify it; `None` means forever.
 pub fn keep() -> Option<f64> {
     Some(KEEP.get()).filter(|seconds| *seconds >= 0).map(f64::from)
 }
@@ -106,8 +106,8 @@ pub fn max_parameter_bytes() -> usize {
     MAX_PARAMETER_BYTES.get().max(0) as usize
 }
 
-/// Returns how many seconds longer a queued task may wait than one that follows from a report before the latter has to
-/// queue, too.
+/// Returns how many seconds longer a queued task may have been waiting than a task that follows from a report before
+/// the latter has to queue, too.
 pub fn hand_over_grace() -> i32 {
     HAND_OVER_GRACE.get()
 }

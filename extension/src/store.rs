@@ -1,4 +1,4 @@
-//! Writing the conductor's decisions: one statement per kind of change in a batch, whatever the batch's size.
+//! Writing the conductor's decisions: one statement per kind of change, whatever the size of the batch.
 
 use crate::engine::own_report::Reporter;
 use crate::engine::run::Run;
@@ -37,36 +37,36 @@ pub use tasks::Handed;
 pub struct WithdrawnRows {
     /// Name of the task.
     pub task_name: String,
-    /// Its route.
+    /// Route of the task.
     pub route: u32,
-    /// How often it ran before in a cycle.
+    /// Number of earlier runs of the task in a cycle.
     pub visit: u32,
     /// Number of rows.
     pub count: u32,
-    /// The highest id among them.
+    /// Highest id among them.
     pub newest: i64,
 }
 
-/// What names rows of a task.
+/// Identifies rows of a task.
 pub struct TaskRows {
     /// Name of the task.
     pub task_name: String,
-    /// Its route.
+    /// Route of the task.
     pub route: u32,
-    /// How often it ran before in a cycle; none: all that have this route.
+    /// Number of earlier runs in a cycle; `None` means all runs with this route.
     pub visit: Option<u32>,
-    /// Whether running rows are meant, too.
+    /// Whether to include running rows.
     pub running: bool,
 }
 
 impl TaskRows {
-    /// Returns what names the rows of one run of a task.
+    /// Identifies the rows of one run of a task.
     fn of_key(run: &Run, key: TaskKey) -> TaskRows {
         let task_name = run.graph.node(key.node).name.clone();
         TaskRows { task_name, route: key.route, visit: Some(key.visit), running: false }
     }
 
-    /// Returns what names rows that are not needed any more.
+    /// Identifies rows that are no longer needed.
     fn of_rest(run: &Run, rest: &Rest) -> TaskRows {
         let task_name = run.graph.node(rest.node).name.clone();
         TaskRows { task_name, route: rest.route, visit: rest.visit, running: rest.running }
@@ -78,12 +78,13 @@ impl TaskRows {
 pub struct Written {
     /// Withdrawn tasks, by execution: the conductor must be notified of them.
     pub withdrawn: BTreeMap<i64, Vec<WithdrawnRows>>,
-    /// Executions that are stopping, along with their children.
-    /// True: also those called by tasks that close them.
+    /// Executions that are stopping, along with their children. If the flag is true, this includes children called by
+    /// tasks that close them.
     pub stopped: Vec<(i64, bool)>,
-    /// Workflow executions for which the work of workers no longer counts. True: nor does that which closes them.
+    /// Workflow executions for which workers' results no longer count. If the flag is true, this includes tasks that
+    /// close them.
     pub void: Vec<(i64, bool)>,
-    /// Running tasks that are not needed any more, by workflow execution.
+    /// Running tasks that are no longer needed, by workflow execution.
     pub rest: Vec<(i64, TaskRows)>,
     /// Tasks that the engine itself executes and that are ready.
     pub own: Vec<i64>,
@@ -112,7 +113,7 @@ impl Written {
     }
 }
 
-/// Returns the error of a task that is not needed any more, as JSON.
+/// Returns the error of a task that is no longer needed, as JSON.
 pub fn not_needed() -> String {
     json_text(&rest::not_needed())
 }
@@ -154,8 +155,8 @@ impl Batch {
         Ok(self.written)
     }
 
-    /// Runs a statement that returns tasks: those for the engine to continue with, and, with their actions, those that it has
-    /// queued.
+    /// Runs a statement that returns the tasks that the engine continues with, as well as tasks that the statement has
+    /// queued, with their actions.
     fn go_on(&mut self, client: &SpiClient, sql: &'static str, arguments: &[DatumWithOid]) -> Result<(), Error> {
         let mut rows = statements::run(client, sql, arguments)?;
         while rows.next().is_some() {
@@ -260,7 +261,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Leaves to the next tick what could not be withdrawn because somebody is claiming it.
+    /// Leaves to the next tick the tasks that could not be withdrawn because someone is claiming them.
     fn postpone_stopped(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         let stopped: Vec<&Withdrawal> = self.withdraw.iter().filter(|row| row.task.is_none()).collect();
         if !stopped.is_empty() {

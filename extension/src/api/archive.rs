@@ -1,4 +1,4 @@
-//! The archive: where executions go when they are deleted, with the rights of the role that named it.
+//! The archive: where executions go when they are deleted, using the privileges of the role that configured it.
 
 use crate::error::Error;
 use crate::pg::as_role::AsRole;
@@ -13,7 +13,7 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 use pgrx::spi::{SpiClient, quote_qualified_identifier};
 
-/// What `workflow_archive_to` has set.
+/// The archive configured by `workflow_archive_to`.
 struct Archive {
     is_function: bool,
     schema: String,
@@ -39,7 +39,7 @@ impl Archive {
         quote_qualified_identifier(&self.schema, &self.name)
     }
 
-    /// Returns the statement that takes ids, $1, and executions as objects, $2.
+    /// Returns the statement, which takes ids as $1 and executions as objects as $2.
     fn statement(&self) -> String {
         let target = self.target();
         let given = "FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS given (execution, data)";

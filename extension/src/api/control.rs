@@ -9,7 +9,7 @@ use crate::pg::statements;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// Does what a function of the API was called for; returns the status as the enum has it.
+/// Performs the requested operation. Returns the resulting status as a value of the enum.
 fn controlled(
     execution: Option<i64>,
     what: Action,

@@ -23,8 +23,8 @@ const MAX_TASKS: usize = 10_000;
 /// Number of groups that tokens are divided into: the server's lock table has room for only a few thousand locks.
 const GROUPS: i64 = 256;
 
-/// Waits for other heartbeats with the same tokens, in the order of groups. A heartbeat may move tasks of a lease to a row of
-/// their own, which another one that has already locked the rows it saw would lock out of order.
+/// Waits for other heartbeats with the same tokens, in group order. A heartbeat may move tasks of a lease to a row of
+/// their own, and another heartbeat that has already locked the rows it saw would lock that row out of order.
 fn lock_groups(tokens: &[Option<i64>]) {
     let groups: BTreeSet<i64> = tokens.iter().flatten().map(|token| token.rem_euclid(GROUPS)).collect();
     for group in groups {
@@ -32,7 +32,7 @@ fn lock_groups(tokens: &[Option<i64>]) {
     }
 }
 
-/// Refuses progress that does not belong to the tasks, or that has more bytes than a result may have.
+/// Refuses progress that does not match the tasks, or that exceeds the maximum size of a result.
 fn check_progress(tasks: &[Option<i64>], progress: &[Option<Jsonb>]) -> Result<(), Error> {
     if tasks.len() != progress.len() {
         let detail = format!("{} tasks, {} elements of progress", tasks.len(), progress.len());
@@ -47,7 +47,7 @@ fn check_progress(tasks: &[Option<i64>], progress: &[Option<Jsonb>]) -> Result<(
     Ok(())
 }
 
-/// Returns the elements in whose place nothing is marked.
+/// Returns the elements that are not marked in `elsewhere`.
 fn own<T>(all: Vec<T>, elsewhere: &[bool]) -> Vec<T> {
     all.into_iter().zip(elsewhere).filter(|(_, elsewhere)| !**elsewhere).map(|(one, _)| one).collect()
 }
@@ -81,7 +81,7 @@ fn workflow_heartbeat(
     }
     let now = clock::now()?;
     let mut refused = Vec::new();
-    // A lease whose part is moving to another server goes on there; those of other parts are extended here.
+    // A lease whose part is moving to another server continues there; those of other parts are extended here.
     let elsewhere: Vec<bool> =
         tasks.iter().map(|task| task.is_some_and(|task| caller.foreign().contains_id(task))).collect();
     let (named, tasks, tokens) = (tasks.clone(), own(tasks, &elsewhere), own(tokens, &elsewhere));

@@ -1,4 +1,4 @@
-//! Running on what ended without success, as somebody asked for it.
+//! Rerunning executions that ended without success, on request.
 
 use crate::argument::{MOST_ELEMENTS, check_count, check_reason};
 use crate::engine::advance::Advance;
@@ -21,14 +21,14 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
 
-/// What was asked for.
+/// A request for a rerun.
 struct Wanted<'a> {
     execution: i64,
-    /// Tasks by name and route; none: all whose failure nothing handled.
+    /// Tasks by name and route; if empty, all whose failures were not handled.
     tasks: Vec<(String, u32)>,
     reset_items: bool,
     reason: Option<&'a str>,
-    /// JSON, for the log: what was named.
+    /// JSON for the log: the names in the request.
     detail: String,
 }
 
@@ -45,7 +45,7 @@ fn rerun(
     }
     let mut tasks = chosen(client, run, wanted)?;
     let mut top = id;
-    // What called it has gone on, unless it is undone as well.
+    // The caller has already continued, unless it is being undone as well.
     let undoes_alone = run.before.undoes_on() && !is_undone_by_caller(&advance, id, ancestors.first())?;
     let ancestors = if undoes_alone { Vec::new() } else { ancestors };
     for caller in &ancestors {
@@ -60,14 +60,14 @@ fn rerun(
     Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
 }
 
-/// Whether the undo of its caller lets an execution undo itself.
+/// Whether an execution is undoing itself because its caller is being undone.
 fn is_undone_by_caller(advance: &Advance, called: i64, caller: Option<&i64>) -> Result<bool, Error> {
     let Some(caller) = caller.and_then(|caller| advance.runs.get(caller)) else { return Ok(false) };
     let call = find_call(advance.client, called, caller)?;
     Ok(call.is_some_and(|(_, call)| caller.graph.node(call.key.node).undoes.is_some()))
 }
 
-/// The tasks to begin with.
+/// Returns the tasks to start with.
 fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, Error> {
     let known = ended_tasks(client, &[run])?.remove(&run.id).unwrap_or_default();
     let mut tasks = Vec::new();
@@ -102,7 +102,8 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
     Ok(tasks)
 }
 
-/// The task of its caller that a child did the work of, to be run again with it; refused where that cannot be.
+/// Returns the caller's task whose work the child did, and which is to be rerun with it. Refuses the rerun if that is
+/// impossible.
 fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result<(i64, Rerun), Error> {
     let (Some(child), Some(caller)) = (advance.runs.get(&child), advance.runs.get(&caller)) else {
         return Err(refused(execution, "what calls it is driven from outside", "start its workflow anew"));
@@ -120,7 +121,8 @@ fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result
     }
 }
 
-/// The task whose work an execution did, while that is the newest run of that task and has called no other.
+/// Returns the task whose work an execution did, provided that this is the task's newest run and that it has not called
+/// another execution.
 fn find_call(client: &SpiClient, called: i64, caller: &Run) -> Result<Option<(i64, Rerun)>, Error> {
     let mut rows = statements::run(client, include_str!("../../queries/find_call.sql"), &[called.into()])?;
     if rows.next().is_none() {
@@ -135,7 +137,7 @@ fn find_call(client: &SpiClient, called: i64, caller: &Run) -> Result<Option<(i6
     Ok(newest.filter(|newest| newest.key.visit == visit).map(|call| (task, Rerun { first, ..call })))
 }
 
-/// What to run again, from arguments that have been checked against each other.
+/// Builds the request from the arguments, after checking them against each other.
 fn wanted(
     execution: i64,
     tasks: Option<Vec<Option<String>>>,
@@ -186,7 +188,7 @@ fn workflow_rerun_locked(
     Ok(rerun_named(execution, tasks.map(|list| list.0), reset_items, None, reason, Patience::SkipCalled)?)
 }
 
-/// Reruns an execution from tasks that are named, or from its failures. Returns its status as the enum has it.
+/// Reruns an execution from the named tasks, or from its failures. Returns its status as a value of the enum.
 fn rerun_named(
     execution: Option<i64>,
     tasks: Option<Vec<Option<String>>>,

@@ -1,4 +1,4 @@
-//! Resolving tasks by hand.
+//! Resolving tasks manually.
 
 use crate::argument::check_reason;
 use crate::engine::report::check_size;

@@ -1,9 +1,10 @@
 //! Searching executions, newest first, in bounded steps.
 //!
-//! Each workflow has its own index entries in order of creation, so that a start pays for one index only. A search therefore merges
-//! the workflows: it looks at a span of time that ends where the search has got to, takes so many executions of each workflow from
-//! it, and goes on with an older span. Executions that have had a failure, and those with an error code, have indexes of their own
-//! in the same order. Attributes have a GIN index, which knows no order: it is used where few executions have the attributes.
+//! Each workflow has its own range of index entries in order of creation, so that a start has to maintain only one
+//! index. A search therefore merges the workflows: it examines a span of time that ends where the search has got to,
+//! takes a number of executions of each workflow from it, and continues with an older span. Executions that have had a
+//! failure, and those with an error code, have indexes of their own in the same order. Attributes have a GIN index,
+//! which is not ordered: it is used if few executions have the attributes.
 
 use crate::engine::attributes;
 use crate::error::Error;
@@ -21,28 +22,29 @@ use pgrx::spi::SpiClient;
 /// Maximum number of executions that one call examines in order of creation.
 const MOST_EXAMINED: usize = 10_000;
 
-/// Number of executions examined in order of creation before the index of attributes is asked.
+/// Number of executions examined in order of creation before the index of attributes is used.
 const EXAMINED_FIRST: usize = 1_000;
 
-/// The same where another index leads to the few executions that have had a failure.
+/// The same if another index leads to the few executions that have had a failure.
 const FAILURES_EXAMINED_FIRST: usize = 5_000;
 
-/// Maximum number of executions with the wanted attributes that are taken from their index: with more, order of creation is quicker.
+/// Maximum number of executions with the wanted attributes that are taken from the attribute index; if there are more,
+/// searching in order of creation is faster.
 const MOST_BY_ATTRIBUTES: usize = 10_000;
 
-/// Number of microseconds that the first span of time lasts.
+/// Length of the first span of time, in microseconds.
 const FIRST_SPAN: i64 = 60_000_000;
 
-/// By what factor a span is longer than the one before it.
+/// Factor by which each span is longer than the one before it.
 const GROWTH: i64 = 8;
 
-/// Minimum number of executions to take of each workflow from a span.
+/// Minimum number of executions to take from a span for each workflow.
 const LEAST_OF_EACH: usize = 16;
 
-/// A place in the order of executions: when one was created, and its id.
+/// A position in the order of executions: creation time and id.
 type Place = (TimestampWithTimeZone, i64);
 
-/// What executions must have to be found; none: anything.
+/// Search criteria; a missing one matches anything.
 struct Filter {
     workflow_def: Option<i64>,
     statuses: Option<Vec<Option<String>>>,
@@ -56,22 +58,22 @@ struct Filter {
     has_failed_task: Option<bool>,
 }
 
-/// What is found, each with its place; no id: so far the search has got.
+/// Executions found, each with its position. An entry without an id tells how far the search has got.
 type Found = Vec<(Option<i64>, Place)>;
 
-/// A search that is under way.
+/// A search in progress.
 struct Search<'c, 'conn> {
     client: &'c SpiClient<'conn>,
     filter: Filter,
     max_rows: usize,
     found: Found,
     examined: usize,
-    /// Everything that comes after this is still to be examined.
+    /// Everything after this position is still to be examined.
     below: Place,
 }
 
 impl Search<'_, '_> {
-    /// Finds what there is, up to so many rows and so many executions examined.
+    /// Runs the search, up to the maximum number of rows and of executions examined.
     fn run(mut self) -> Result<Found, Error> {
         let mut definitions = match self.filter.workflow_def {
             Some(definition) => vec![definition],
@@ -103,8 +105,9 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Returns the places in a span of time, newest first, and adjusts the next span. If a workflow has more than was taken of it, the
-    /// span ends where that does: what is older has not been seen of all.
+    /// Returns the positions in a span of time, newest first, and adjusts the next span. If a workflow has more
+    /// executions in the span than were taken, the span is cut off there, because older executions have not been seen
+    /// for all workflows.
     fn span(&mut self, definitions: &[i64], from: TimestampWithTimeZone, span: &mut i64) -> Result<Vec<Place>, Error> {
         let first = self.filter.examined_first();
         let left = if self.filter.attributes.is_some() && self.examined < first {
@@ -133,11 +136,11 @@ impl Search<'_, '_> {
         Ok(places)
     }
 
-    /// Adds those of the places, newest first, whose executions have what they must have.
+    /// Adds those of the positions, newest first, whose executions match the criteria.
     fn examine(&mut self, places: Vec<Place>) -> Result<(), Error> {
         let mut places = &places[..];
         while self.found.len() < self.max_rows && !places.is_empty() {
-            // A page is often full before everything is examined.
+            // Often the page is full before all of them have been examined.
             let (now, later) = places.split_at(places.len().min((2 * self.max_rows).max(EXAMINED_FIRST)));
             let ids: Vec<i64> = now.iter().map(|(_, id)| *id).collect();
             let matching = self.matching(ids)?;
@@ -151,7 +154,7 @@ impl Search<'_, '_> {
         Ok(())
     }
 
-    /// Returns those of the executions that have what they must have, in order.
+    /// Returns those of the executions that match the criteria, in order.
     fn matching(&self, ids: Vec<i64>) -> Result<Vec<i64>, Error> {
         let filter = &self.filter;
         let arguments = [
@@ -170,7 +173,7 @@ impl Search<'_, '_> {
         numbers(statements::run(self.client, include_str!("../../queries/match_executions.sql"), &arguments)?, 1)
     }
 
-    /// Returns the newest executions of workflows that are still to be examined, up to so many of each, in that order.
+    /// Returns the newest executions that are still to be examined, up to a number for each workflow, in that order.
     fn newest(
         &self,
         definitions: &[i64],
@@ -195,8 +198,8 @@ impl Search<'_, '_> {
         read(rows, |row| Ok((row.get::<i64>(3)?.unwrap_or_default(), place(row)?)))
     }
 
-    /// Returns the places of all executions with the wanted attributes that are still to be examined, newest first; none: they are
-    /// too many.
+    /// Returns the positions of all executions with the wanted attributes that are still to be examined, newest first;
+    /// `None` if there are too many.
     fn by_attributes(&self) -> Result<Option<Vec<Place>>, Error> {
         let arguments = [self.filter.attributes.into(), (MOST_BY_ATTRIBUTES as i64 + 1).into()];
         let rows = statements::run(self.client, include_str!("../../queries/find_by_attributes.sql"), &arguments)?;
@@ -227,12 +230,13 @@ impl Filter {
             || self.statuses.as_ref().is_some_and(|statuses| statuses.iter().all(is_failure))
     }
 
-    /// Returns how many executions are examined before the index of attributes is asked.
+    /// Returns the number of executions to examine before the index of attributes is used.
     fn examined_first(&self) -> usize {
         if self.error_code.is_some() || self.wants_failure() { FAILURES_EXAMINED_FIRST } else { EXAMINED_FIRST }
     }
 
-    /// Returns the place before all executions that can be found. What has ended by a certain time was created before.
+    /// Returns the position before all executions that can be found. Whatever ended by a certain time was created
+    /// before it.
     fn start(&self) -> Place {
         let end = [self.created_to, self.ended_to].into_iter().flatten().min();
         end.map_or((TimestampWithTimeZone::positive_infinity(), i64::MAX), |end| (end, i64::MAX))
@@ -252,18 +256,18 @@ fn place(row: &Rows) -> Result<Place, Error> {
     Ok((created, row.get::<i64>(2)?.unwrap_or_default()))
 }
 
-/// Returns the time that many microseconds earlier, limited to the range of timestamps.
+/// Returns the time `micros` microseconds earlier, limited to the range of timestamps.
 fn micros_before(time: TimestampWithTimeZone, micros: i64) -> TimestampWithTimeZone {
     let earlier = time.into_inner().saturating_sub(micros);
     TimestampWithTimeZone::try_from(earlier).unwrap_or_else(|_| TimestampWithTimeZone::negative_infinity())
 }
 
-/// Returns a place as the text that callers pass back.
+/// Returns a position as the text that callers pass back.
 fn cursor((created, id): Place) -> String {
     format!("{}:{id}", created.into_inner())
 }
 
-/// Returns the place that a cursor stands for.
+/// Returns the position encoded in a cursor.
 fn parse_cursor(text: &str) -> Result<Place, Error> {
     let place = text.split_once(':').and_then(|(created, id)| {
         Some((TimestampWithTimeZone::try_from(created.parse::<i64>().ok()?).ok()?, id.parse::<i64>().ok()?))

@@ -23,32 +23,33 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
-/// Maximum number of executions that a call starts.
+/// Maximum number of executions that a call can start.
 const MOST_EXECUTIONS: usize = 10_000;
 
-/// Minutes of waiting that a start may be worth.
+/// Valid priorities of a start, in minutes of waiting.
 const PRIORITIES: RangeInclusive<i32> = -1000..=1000;
 
-/// How executions are to be started, whatever they are given.
+/// How to start executions, regardless of their parameters.
 struct Terms {
     reference: String,
     priority: i32,
-    /// None: by their keys.
+    /// Part; `None` means that keys determine it.
     part: Option<i32>,
     now: TimestampWithTimeZone,
     /// Seconds until their first tasks can be claimed.
     delay: f64,
-    /// Whether they were given a time to run at: one that fails then is a failed execution, not an error of the call.
+    /// Whether they were given a time to run at. If so, an execution that fails then is a failed execution, not an
+    /// error of the call.
     is_timed: bool,
-    /// The time that they were to start at, if one was given.
+    /// Time at which they are to start, if one was given.
     run_at: Option<TimestampWithTimeZone>,
-    /// Through how many executions hooks have led to it.
+    /// Number of executions in the chain of hooks that led to it.
     hook_depth: Option<i32>,
-    /// The span that starts them.
+    /// Trace span that starts them.
     traceparent: Option<Rc<str>>,
 }
 
-/// What one execution is given, besides its parameters.
+/// Arguments for one execution besides its parameters.
 #[derive(Default)]
 struct Given {
     keys: Vec<Option<String>>,
@@ -102,14 +103,14 @@ impl Terms {
         })
     }
 
-    /// Starts an execution for each of the parameters, with what it is given in its place. Returns their ids, in order;
-    /// none for one that is skipped because as many run as may.
+    /// Starts an execution for each element of `parameters`, with the corresponding elements of `given`. Returns their
+    /// ids in order, with none for an execution that is skipped because the maximum number is already running.
     fn start(self, parameters: Vec<Option<Jsonb>>, given: Given) -> Result<Vec<Option<i64>>, Error> {
         let Terms { reference, priority, part, now, delay, is_timed, run_at, hook_depth, traceparent } = self;
         let Given { keys, times, attributes, traceparents } = given;
         keys.iter().flatten().try_for_each(|key| check_length("idempotency_key", key, MOST_KEY_BYTES))?;
         attributes.iter().try_for_each(|given| attributes::check(*given))?;
-        // Those without a key are in one part, so that the call writes to few places.
+        // Executions without a key all go to one part, so that the call writes to few places.
         let keyless = part.map_or_else(|| foreign_parts::default_part(None), Ok)?;
         Spi::connect(|client| {
             let workflow = find(client, &reference)?;
@@ -162,7 +163,8 @@ impl Terms {
     }
 }
 
-/// Refuses a call one of whose executions has failed before there was anything to do, and undoes it with the call.
+/// Refuses a call if one of its executions has failed before there was anything to do, which undoes that execution
+/// along with the call.
 fn check_begun(advance: &Advance, reference: &str, ids: &[Option<i64>]) -> Result<(), Error> {
     let failed = |id: &i64| advance.execution(*id).is_some_and(|execution| execution.status == Status::Failed);
     for (place, id) in ids.iter().enumerate().filter_map(|(place, id)| Some((place, (*id).filter(|id| failed(id))?))) {
@@ -184,7 +186,7 @@ fn check_begun(advance: &Advance, reference: &str, ids: &[Option<i64>]) -> Resul
     Ok(())
 }
 
-/// Returns the span that this session starts executions in.
+/// Returns the trace span in which this session starts executions.
 fn of_session() -> Option<Rc<str>> {
     settings::traceparent().and_then(|given| traceparent::parse(&given)).map(Rc::from)
 }
@@ -237,7 +239,7 @@ fn workflow_start_many(
     Ok(())
 }
 
-/// Returns what was given for each of so many executions; nothing if the list is missing.
+/// Returns the element given for each of `count` executions; nothing if the list is missing.
 fn one_each<T>(count: usize, given: Option<List<T>>, name: &str, what: &str) -> Result<Vec<Option<T>>, Error> {
     let Some(List(given)) = given else { return Ok(Vec::new()) };
     if given.len() == count {
@@ -300,7 +302,7 @@ fn workflow_check_start(
     Ok(())
 }
 
-/// `workflow.check_parameters` in `sql/schedule.sql`: could this workflow be started with these?
+/// `workflow.check_parameters` in `sql/schedule.sql`: whether this workflow could be started with these parameters.
 #[pg_extern(sql = false)]
 fn workflow_check_parameters(reference: Option<&str>, parameters: Option<Jsonb>) -> Result<(), ErrorReport> {
     let reference = reference.ok_or_else(|| Error::missing("reference"))?;

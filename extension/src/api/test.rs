@@ -1,4 +1,4 @@
-//! Playing a definition in memory with scripted answers.
+//! Running a definition in memory with scripted answers.
 
 use crate::api::define::refusal;
 use crate::error::Error;
@@ -15,7 +15,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::sync::Arc;
 
-/// Maximum seconds of virtual time that an interval shows: a hundred thousand years.
+/// Maximum virtual time that an interval can show, in seconds: a hundred thousand years.
 const LONGEST: f64 = 1e5 * 365.25 * 86_400.0;
 
 /// Returns one row per test: `workflow_test` in `sql/define.sql`.

@@ -60,8 +60,8 @@ fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 11] {
     ]
 }
 
-/// Processes the reports of a caller. Reports for tasks in parts that the caller is not bound to, or
-/// that are not on this server, are refused without looking at the task, so that the answer does not reveal whether it exists.
+/// Processes the reports of a caller. Reports on tasks in parts that the caller is not bound to, or that are not on
+/// this server, are refused without looking at the task, so that the answer does not reveal whether it exists.
 fn finish_own(
     client: &SpiClient,
     caller: &Caller,

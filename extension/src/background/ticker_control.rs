@@ -1,4 +1,4 @@
-//! Starting and stopping a ticker by hand. Both report what has actually happened, not what was requested.
+//! Starting and stopping a ticker manually. Both report what has actually happened, not what was requested.
 #![allow(unsafe_code)]
 
 use crate::background::pinned_settings::bootstrap_superuser;
@@ -90,7 +90,7 @@ fn running() -> Result<Option<i32>, Error> {
 
 /// Returns the name of this database.
 fn database() -> String {
-    // SAFETY: a palloc'ed name; the database exists as long as somebody is connected to it.
+    // SAFETY: a palloc'ed name; the database exists as long as someone is connected to it.
     let name = unsafe { CStr::from_ptr(pg_sys::get_database_name(pg_sys::MyDatabaseId)) };
     name.to_string_lossy().into_owned()
 }

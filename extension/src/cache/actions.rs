@@ -1,4 +1,5 @@
-//! What new tasks ask about their actions, cached by the session until an action changes: whether it is a workflow, and its limits.
+//! Facts about actions that new tasks need, cached by the session until an action changes: whether it is a workflow,
+//! and its limits.
 //!
 //! Whoever changes an action notifies all sessions at commit (`workflow.forget_actions` in `sql/action.sql`), with
 //! PostgreSQL's own relcache invalidation message. They process it when their next statement begins, at the latest.
@@ -22,12 +23,12 @@ use std::rc::Rc;
 /// Maximum number of cached actions.
 const MOST: usize = 10_000;
 
-/// What is known of an action.
+/// Known facts about an action.
 #[derive(Clone, Default)]
 pub struct Facts {
     /// Whether it is a workflow.
     pub is_workflow: bool,
-    /// The limits that its tasks are under.
+    /// Limits that apply to its tasks.
     pub limits: Option<Rc<ActionLimits>>,
 }
 
@@ -35,7 +36,7 @@ pub struct Facts {
 struct Known {
     /// OID of the table of actions, which changes if the extension is dropped and recreated.
     table: Option<Oid>,
-    /// By ref.
+    /// Facts by ref.
     actions: HashMap<String, Facts>,
     /// Number of times the cache has been cleared.
     changes: u64,
@@ -57,7 +58,7 @@ pub fn listen() {
     });
 }
 
-/// Returns what is known of these actions.
+/// Returns the facts about these actions.
 pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<String, Facts>, Error> {
     let table = Some(relation::find(c"action"));
     let mut facts = BTreeMap::new();
@@ -85,7 +86,7 @@ pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<Str
         found.insert(action, Facts { is_workflow: rows.get::<bool>(2)? == Some(true), limits });
     }
     KNOWN.with_borrow_mut(|known| {
-        // Changes made in the meantime may not have been seen. What an old snapshot shows may have changed long ago.
+        // Changes made in the meantime may not have been seen, and what an old snapshot shows may be long out of date.
         if known.changes == changes && !has_old_snapshot() {
             known.actions.extend(found.iter().map(|(action, facts)| (action.clone(), facts.clone())));
         }
@@ -94,7 +95,7 @@ pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<Str
     Ok(facts)
 }
 
-/// Compiles the limits of an action. What somebody has written into the table by hand, and is none, counts for nothing.
+/// Compiles the limits of an action. Invalid limits, which someone has written into the table manually, are ignored.
 fn compile(limits: Jsonb) -> Option<ActionLimits> {
     let uses = action_limits::read(&from_text(&limits.text()).ok()?).ok()?;
     ActionLimits::compile(&uses, settings::limits()).ok()

@@ -1,10 +1,10 @@
-//! The parts whose work another server does, cached by the session until the table of them changes (`sql/parts.sql`).
+//! Foreign parts, whose work another server does, cached by the session until their table changes (`sql/parts.sql`).
 //!
-//! Whoever fences a part has to know when nobody writes to it any more. Every call that may write takes a lock on the table of
-//! foreign parts that is shared by all calls, and keeps it until its transaction ends; the first one of a transaction also makes the
-//! session hear of changes, as any lock on a table does. So after a fence has been committed, a call either sees it, or belongs to a
-//! transaction that `workflow.await_calls` waits for. The table is read with a snapshot of its own, because what a REPEATABLE READ
-//! transaction sees may have changed long ago.
+//! Whoever fences a part has to know when nobody writes to it any more. Every call that may write takes a lock on the
+//! table of foreign parts, in a mode that all calls can share, and keeps it until its transaction ends. Like any table
+//! lock, the first one in a transaction also makes the session process invalidation messages. So after a fence has been
+//! committed, a call either sees it or belongs to a transaction that `workflow.await_calls` waits for. The table is
+//! read with a snapshot of its own, because what a REPEATABLE READ transaction sees may be long out of date.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -19,7 +19,7 @@ use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 use std::cell::Cell;
 
-/// The code of a refusal.
+/// Error code for a refusal.
 pub const CODE: &str = "WF622";
 
 const WORDS: usize = PARTS as usize / 64;
@@ -50,7 +50,7 @@ impl ForeignParts {
         parts
     }
 
-    /// Whether every part is this server's.
+    /// Whether all parts are this server's.
     pub fn is_empty(&self) -> bool {
         self.0 == [0; WORDS]
     }
@@ -70,7 +70,7 @@ impl ForeignParts {
         (0..PARTS).filter(|part| !self.contains(*part))
     }
 
-    /// Narrows parts that are asked for, where none means all, to those of this server.
+    /// Restricts the requested parts to those of this server; `None` means all.
     pub fn restrict(&self, asked: &Option<Vec<Option<i32>>>) -> Option<Vec<Option<i32>>> {
         match asked {
             None if self.is_empty() => None,
@@ -99,8 +99,8 @@ pub fn listen() {
 
 fn load(table: Oid) -> ForeignParts {
     let mut parts = ForeignParts::default();
-    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first column
-    // of a row is an int that is never null, so it is where the row's data begin.
+    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first
+    // column of a row is an int that is never null, so it is where the row's data begin.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
         let (snapshot, keys) = (std::ptr::null_mut(), std::ptr::null_mut());
@@ -158,8 +158,8 @@ fn part_of(key: &str) -> Result<i32, Error> {
     }
 }
 
-/// Returns the part of what is started without one: by its key, or else any of this server's, among the first
-/// `pg_workflow.default_parts`.
+/// Returns the part for an execution that is started without one: determined by its key, or else any of this server's
+/// parts among the first `pg_workflow.default_parts`.
 pub fn default_part(key: Option<&str>) -> Result<i32, Error> {
     let count = settings::default_parts();
     match key {

@@ -1,7 +1,7 @@
 //! Whether there are hooks, cached by the session until one changes.
 //!
-//! Whoever changes a hook notifies all sessions at commit (`workflow.forget_hooks` in `sql/hook.sql`), with PostgreSQL's own
-//! relcache invalidation message.
+//! Whoever changes a hook notifies all sessions at commit (`workflow.forget_hooks` in `sql/hook.sql`), with
+//! PostgreSQL's own relcache invalidation message.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -39,7 +39,7 @@ pub fn exist(client: &SpiClient) -> Result<bool, Error> {
     let changes = CHANGES.get();
     let row = statements::run(client, include_str!("../../queries/has_hooks.sql"), &[])?.first();
     let exist = row.get::<bool>(1)? == Some(true);
-    // Changes made in the meantime may not have been seen. What an old snapshot shows may have changed long ago.
+    // Changes made in the meantime may not have been seen, and what an old snapshot shows may be long out of date.
     if CHANGES.get() == changes && !has_old_snapshot() {
         KNOWN.set(Some((table, exist)));
     }

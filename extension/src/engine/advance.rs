@@ -1,4 +1,5 @@
-//! Advancing executions: events to the conductor, its changes to the tables, until nothing more follows.
+//! Advancing executions: passes events to the conductor and writes its changes to the tables, until nothing is left to
+//! do.
 
 use crate::engine::own_report::OwnReport;
 use crate::engine::own_report::Reporter;
@@ -18,44 +19,45 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// Maximum number of tasks without a worker that one call advances; the next tick advances the rest. Workflows that call
-/// workflows could keep a call busy for ever.
+/// Maximum number of internal tasks that one call advances; the next tick advances the rest. Otherwise, workflows that
+/// call workflows could keep a call busy forever.
 const OWN_TASKS: usize = 10_000;
 
 /// Maximum number of executions that one call reaches besides the one it is about.
 pub const MAX_REACHED: usize = 1000;
 
-/// The executions one call advances. They are locked.
+/// The executions that one call advances. They are locked.
 pub struct Advance<'c, 'conn> {
-    /// The call's SPI.
+    /// SPI client of the call.
     pub client: &'c SpiClient<'conn>,
-    /// The call's time.
+    /// Time of the call.
     pub now: TimestampWithTimeZone,
-    /// By id.
+    /// Executions by id.
     pub runs: BTreeMap<i64, Run>,
-    /// What is to be written.
+    /// Changes to be written.
     pub batch: Batch,
-    /// The engine's own reports that wait for what others have withdrawn.
+    /// The engine's own reports that wait for others' withdrawals to be processed.
     pub unheard: Vec<OwnReport>,
-    /// Running tasks that are not needed any more, by workflow execution.
+    /// Running tasks that are no longer needed, by workflow execution.
     pub rest: Vec<(i64, TaskRows)>,
-    /// Whether more reports of the same call are to be heard: what they report is not cancelled.
+    /// Whether more reports of the same call are still to be processed; the tasks that they report on are not
+    /// cancelled.
     pub hears_more: bool,
-    /// By task that calls a workflow again: the tasks that its child is to run again, where these were chosen.
+    /// For each task that calls a workflow again: the tasks that its child is to rerun, if they were selected.
     pub run_on: BTreeMap<i64, Vec<Rerun>>,
-    /// Who reports what is being advanced.
+    /// Who made the reports that are being processed.
     pub reporter: Reporter,
-    /// Whether waiting tasks were withdrawn.
+    /// Whether any waiting tasks were withdrawn.
     pub has_withdrawn: bool,
-    /// Limits of concurrency that have too many executions, each with one that waits for the oldest to be cancelled.
+    /// Concurrency limits that have too many executions, each with one that waits for the oldest to be cancelled.
     pub crowded: BTreeMap<LimitKey, i64>,
-    /// How many more tasks that no worker does this call goes on with.
+    /// Number of internal tasks that this call may still advance.
     pub own_tasks_left: usize,
-    /// To how many more executions this call passes on what was done to those that call them.
+    /// Number of executions to which this call may still propagate what was done to their callers.
     pub family_left: usize,
 }
 
-/// Runs by id, from rows as [`Run::read`] takes them, to go on with. Those that the engine does not own are left out.
+/// Reads runs, by id, from rows as [`Run::read`] takes them. Skips those that the engine does not own.
 pub fn read_runs(client: &SpiClient, mut rows: Rows) -> Result<BTreeMap<i64, Run>, Error> {
     let mut runs = BTreeMap::new();
     while rows.next().is_some() {
@@ -67,7 +69,7 @@ pub fn read_runs(client: &SpiClient, mut rows: Rows) -> Result<BTreeMap<i64, Run
 }
 
 impl<'c, 'conn> Advance<'c, 'conn> {
-    /// Takes up executions.
+    /// Starts advancing executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
         let (batch, unheard, rest, run_on) = Default::default();
         Advance {
@@ -87,14 +89,14 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         }
     }
 
-    /// Reads executions that are locked as they stand now: what they have yet to write would be lost.
+    /// Rereads the current state of locked executions. Unwritten changes to them would be lost.
     pub fn load(&mut self, ids: Vec<i64>) -> Result<(), Error> {
         let rows = statements::run(self.client, include_str!("../../queries/reload_runs.sql"), &[ids.into()])?;
         self.runs.extend(read_runs(self.client, rows)?);
         Ok(())
     }
 
-    /// Lets events happen to one execution; gives what they answered.
+    /// Applies events to one execution and returns their answer.
     pub fn conduct<T>(
         &mut self,
         id: i64,
@@ -112,13 +114,13 @@ impl<'c, 'conn> Advance<'c, 'conn> {
         Ok(answer)
     }
 
-    /// Lets an event happen that reads nothing but the execution.
+    /// Applies an event that reads nothing but the execution.
     pub fn tell(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
         self.conduct(id, Facts::default(), &Reports::default(), |conductor| event(conductor))?;
         Ok(())
     }
 
-    /// How an execution stands.
+    /// Returns the current state of an execution.
     pub fn execution(&self, id: i64) -> Option<&Execution> {
         self.runs.get(&id).map(|run| &run.before)
     }

@@ -1,4 +1,4 @@
-//! Attributes of executions: small facts, such as a tenant, by which people find them.
+//! Attributes of executions: small pieces of data, such as a tenant, by which people find them.
 
 use crate::engine::start::Wanted;
 use crate::error::Error;
@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// Refuses attributes that a caller must not give.
+/// Refuses attributes that callers may not set.
 pub fn check(attributes: Option<Jsonb>) -> Result<(), Error> {
     let Some(attributes) = attributes else { return Ok(()) };
     let bytes = attributes.raw_bytes();
@@ -29,8 +29,8 @@ pub fn check(attributes: Option<Jsonb>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the attributes of executions that start, each given by its place among those wanted and what its definition gives it:
-/// those of its caller, overridden by the definition's, overridden by those that were given.
+/// Returns the attributes of executions that are starting. Each is given by its place in `wanted` and the attributes
+/// from its definition. These override the caller's attributes, and are overridden by those given explicitly.
 pub fn merged(
     client: &SpiClient,
     wanted: &[Wanted],

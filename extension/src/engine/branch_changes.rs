@@ -1,4 +1,4 @@
-//! What branches have published: reading their changes, as far as a step needs them.
+//! Reading the changes that branches have published, as far as a step needs them.
 
 use crate::engine::reports::Taken;
 use crate::engine::run::{Run, as_data};
@@ -12,8 +12,8 @@ use conductor::graph::read_set::Needs;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reads the changes that reports need, by execution: those that the reported tasks see, if somebody reads variables, and those
-/// that their branches add to.
+/// Reads the changes that reports need, by execution: those visible to the reported tasks if variables are read, and
+/// those that their branches add to.
 pub fn load<'r>(
     client: &SpiClient,
     wanted: impl Iterator<Item = (&'r Run, &'r Needs, &'r [Taken<'r>])>,
@@ -22,7 +22,7 @@ pub fn load<'r>(
     for (run, needs, reports) in wanted.filter(|(run, ..)| run.before.state.base.is_some()) {
         let state = &run.before.state;
         let mut numbers = BTreeSet::new();
-        // The only branch may rewrite all that it sees.
+        // If there is only one branch, it may rewrite everything that it sees.
         let sees = needs.variables || needs.publishes && state.live == 1;
         numbers.extend(state.trunk.filter(|_| sees));
         for context in reports.iter().filter_map(|report| report.outcome.row.as_ref()).map(|row| &row.context) {
@@ -62,7 +62,7 @@ pub fn load_all(client: &SpiClient, run: &Run) -> Result<KnownChanges, Error> {
     Ok(known)
 }
 
-/// Adds a row of: execution, change, place, name, value, sees.
+/// Adds a row with the columns execution, change, place, name, value, sees.
 fn add(known: &mut KnownChanges, row: &Rows) -> Result<(), Error> {
     let change = row.get::<i32>(2)?.unwrap_or_default() as u32;
     known.know(change);

@@ -1,4 +1,4 @@
-//! Doing something to many executions: the locks that come first, and the steps of jobs that workflow_tick does.
+//! Bulk operations: locking the executions first, and the steps of jobs that workflow_tick runs.
 
 use crate::engine::finish::take_up;
 use crate::error::Error;
@@ -20,12 +20,12 @@ thread_local! {
     static AUTHOR: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Returns for whom the session does what it does; none: for itself.
+/// Returns on whose behalf the session is acting; `None` if on its own.
 pub fn author() -> Option<String> {
     AUTHOR.with_borrow(Clone::clone)
 }
 
-/// Lets the session act for somebody until it goes out of scope.
+/// Makes the session act on someone's behalf until it goes out of scope.
 struct ActsFor;
 
 impl ActsFor {
@@ -36,13 +36,13 @@ impl ActsFor {
 }
 
 impl Drop for ActsFor {
-    /// An error gets here as well.
+    /// Also runs when an error is raised.
     fn drop(&mut self) {
         AUTHOR.set(None);
     }
 }
 
-/// Does one step of the job whose turn it is, about up to so many executions. Returns how much it did.
+/// Executes one step of the job whose turn it is, for up to `max_rows` executions. Returns how much was done.
 pub fn step_job(client: &SpiClient, max_rows: i32, now: TimestampWithTimeZone) -> Result<i32, Error> {
     let job = statements::run(client, include_str!("../../queries/find_bulk_job.sql"), &[])?.first().get::<i64>(1)?;
     let Some(job) = job else { return Ok(0) };

@@ -1,4 +1,4 @@
-//! What people do to an execution that goes on: pause, resume, cancel.
+//! Operations on an execution that has not ended: pause, resume, cancel.
 
 use crate::engine::bulk;
 use crate::engine::family_lock::{Family, Patience, lock};
@@ -16,20 +16,20 @@ fn wrong_state(execution: i64, wanted: &str, is: &str, hint: &str) -> Error {
     Error::refused("WF611", format!("execution {execution} cannot be {wanted}: it is {is}"), hint)
 }
 
-/// What somebody does to an execution.
+/// An operation on an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Stops new claims.
     Pause,
     /// Allows claims again.
     Resume,
-    /// Stops what leads forward.
+    /// Stops everything that leads forward.
     Cancel,
     /// Stops everything at once.
     ForceCancel,
 }
 
-/// Pauses, resumes or cancels; gives the workflow's status then.
+/// Pauses, resumes or cancels. Returns the resulting status of the workflow.
 pub fn control(
     client: &SpiClient,
     execution: i64,
@@ -64,7 +64,8 @@ pub fn control(
         Action::Cancel if status == Status::Canceling => family.cancel_again()?,
         Action::Cancel if status != Status::Running => tell_closing(execution, status),
         Action::Cancel => {
-            // It comes first: those that the cancel reaches are told by the one that it reached before.
+            // Logged first, because the events of the executions that the cancel reaches are derived from the one that
+            // it came from.
             log(client, execution, "cancel", reason, None, Vec::new(), now)?;
             family.advance.tell(family.id, |conductor| conductor.cancel())?;
             settle(&mut family.advance, None)?;
@@ -89,7 +90,7 @@ fn tell_closing(execution: i64, status: Status) {
 }
 
 impl Family<'_, '_> {
-    /// What was passed over by the cancel because somebody was reporting it may be there still.
+    /// Cancels again: tasks that the first cancel skipped because they were being reported may still be there.
     fn cancel_again(&mut self) -> Result<(), Error> {
         self.advance.tell(self.id, |conductor| conductor.cancel_again())?;
         settle(&mut self.advance, None)?;
@@ -104,7 +105,8 @@ impl Family<'_, '_> {
         self.advance.execution(self.id).map(|execution| (execution.status, execution.paused))
     }
 
-    /// It and what it calls pauses; and so does what calls it, where nothing else is going on there. Gives all that has heard.
+    /// Pauses this execution and those that it calls, and each caller that has nothing else running. Returns all
+    /// executions that were notified.
     fn pause(&mut self, reason: Option<&str>) -> Result<Vec<i64>, Error> {
         let mut paused = [&[self.id], &self.descendants[..]].concat();
         for run in &paused {
@@ -127,7 +129,7 @@ impl Family<'_, '_> {
         Ok(paused)
     }
 
-    /// It, what it calls and what calls it goes on. Gives all that has heard.
+    /// Resumes this execution, those that it calls, and its callers. Returns all executions that were notified.
     fn resume(&mut self) -> Result<Vec<i64>, Error> {
         let resumed = [&self.ancestors[..], &[self.id], &self.descendants[..]].concat();
         for run in &resumed {
@@ -139,7 +141,7 @@ impl Family<'_, '_> {
     }
 }
 
-/// Logs what somebody did to an execution that is locked, and to those that it reached from there.
+/// Logs an operation on a locked execution and on the executions that it reached from there.
 pub fn log(
     client: &SpiClient,
     execution: i64,

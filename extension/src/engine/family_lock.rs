@@ -1,4 +1,4 @@
-//! An execution under lock, together with those that call it and those that it calls.
+//! Locking an execution together with its callers and the executions that it calls.
 
 use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
@@ -10,33 +10,33 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// An execution under lock, with those that called it and those that it called.
+/// A locked execution with its callers and the executions that it called.
 pub struct Family<'c, 'conn> {
-    /// All of them, to be advanced.
+    /// All of these executions, to be advanced.
     pub advance: Advance<'c, 'conn>,
     /// Its workflow execution.
     pub id: i64,
-    /// It has ended.
+    /// Whether it has ended.
     pub over: bool,
-    /// The workflow executions that it is called through, the nearest first.
+    /// Workflow executions of its callers, the nearest first.
     pub ancestors: Vec<i64>,
-    /// Those that it calls and that go on, the nearest first; not all, where they are too many for one call.
+    /// Executions below it that have not ended, the nearest first. Incomplete if they are too many for one call.
     pub descendants: Vec<i64>,
-    /// Those of them, and itself, that may have called others that are left to workflow_tick.
+    /// Those of them, possibly including itself, that may have called others that are left to workflow_tick.
     pub unvisited: Vec<i64>,
 }
 
-/// Whether to wait for executions that somebody else has locked.
+/// Whether to wait for executions that someone else has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// For all of them.
+    /// Waits for all of them.
     Wait,
-    /// For none that is called: those are left to workflow_tick. A call about many executions, which has locked them and their
-    /// callers in the global order before, must not wait for what comes earlier in that order.
+    /// Does not wait for called executions, which are left to workflow_tick. A call that processes many executions,
+    /// having locked them and their callers in the global order, must not wait for executions earlier in that order.
     SkipCalled,
 }
 
-/// Locks from above to below, which is the one order there is: an execution that is locked calls no new ones.
+/// Locks from the top down, which is the only order in use: a locked execution starts no new calls.
 pub fn lock<'c, 'conn>(
     client: &'c SpiClient<'conn>,
     now: TimestampWithTimeZone,
@@ -76,8 +76,8 @@ pub fn lock<'c, 'conn>(
     Ok(Family { advance, id, over: ended.get::<bool>(1)?.unwrap_or_default(), ancestors, descendants, unvisited })
 }
 
-/// Locks what an execution calls, level by level, until there are too many for one call. Returns them, and those whose own calls
-/// were not all locked.
+/// Locks the executions that an execution calls, level by level, until there are too many for one call. Returns them,
+/// and those whose own children were not all locked.
 fn lock_descendants(
     client: &SpiClient,
     id: i64,
@@ -100,7 +100,7 @@ fn lock_descendants(
         executions = Vec::new();
         while rows.next().is_some() {
             match (patience, rows.get::<i64>(3)?) {
-                // Somebody else has locked the child of this caller.
+                // Someone else has locked a child of this caller.
                 (Patience::SkipCalled, Some(caller)) => unvisited.push(caller),
                 _ => {
                     next.extend(rows.get::<i64>(1)?);

@@ -1,4 +1,4 @@
-//! Reports of tasks: a batch in, every execution advanced once, the next tasks out.
+//! Processing of reports: accepts a batch, advances each execution once, and returns the next tasks.
 
 use crate::cache::claimed_tasks;
 use crate::cache::claimed_tasks::Place;
@@ -21,18 +21,19 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What comes of reports.
+/// Outcome of processing reports.
 #[derive(Default)]
 pub struct Finished {
-    /// An answer to each, in its place.
+    /// One answer per report, in the same order.
     pub answers: Vec<Answer>,
-    /// What follows and was handed to the worker that asks.
+    /// Next tasks that were handed to the asking worker.
     pub handed: Vec<Handed>,
-    /// The leases that were reported with, and the tasks of each.
+    /// Leases under which tasks were reported, with the tasks of each.
     pub leases: Leases,
 }
 
-/// Takes reports, advances their executions, and hands the asking worker what follows. Leases are yet to be written.
+/// Processes reports, advances their executions, and hands the next tasks to the asking worker. The caller still has to
+/// write the leases.
 pub fn finish(
     client: &SpiClient,
     mut outcomes: Vec<Outcome>,
@@ -42,7 +43,7 @@ pub fn finish(
 ) -> Result<Finished, Error> {
     let Loaded { runs, busy, pending } = load(client, now, &mut outcomes, reporter)?;
     let (answers, taken) = judge(&outcomes, &runs, &busy, reporter);
-    // What time does never waits, not for a heartbeat either: it leaves leases to their end.
+    // Time-driven work never waits, not even for a heartbeat, so it lets leases expire instead.
     let leases = if reporter.is_worker() {
         let is_left = |outcome: &&Outcome| outcome.completed && is_of(outcome, &busy);
         leases(taken.values().flatten().map(|report| report.outcome).chain(outcomes.iter().filter(is_left)))
@@ -64,12 +65,12 @@ pub fn finish(
         correct(client, &mut states)?;
     }
     if let Reporter::Worker(role) = reporter {
-        // What was refused, or reported before, asks for nothing.
+        // Refused and repeated reports need nothing.
         let is_accepted = |place: &usize| answers[*place].is_none() || outcomes[*place].completed;
         let accepted = (0..outcomes.len()).filter(is_accepted).map(|place| &outcomes[place]);
         holds::add(client, now, accepted, &caller::name_of(role))?;
     }
-    // Whoever was at it may be done by now.
+    // Whoever was processing these executions may have finished by now.
     handed.extend(take_up(client, now, busy.into_iter().collect(), asking)?.handed);
     let answers = answers.into_iter().zip(&outcomes).map(|(answer, outcome)| {
         answer.unwrap_or_else(|| outcome.answer(Ok(states.get(&outcome.task).cloned().unwrap_or_default())))
@@ -77,16 +78,16 @@ pub fn finish(
     Ok(Finished { answers: answers.collect(), handed, leases })
 }
 
-/// What comes of pending reports.
+/// Outcome of processing pending reports.
 #[derive(Default)]
 pub struct TakenUp {
-    /// How many these were.
+    /// Number of reports.
     pub reports: usize,
-    /// What follows and was handed to the worker that asks.
+    /// Next tasks that were handed to the asking worker.
     pub handed: Vec<Handed>,
 }
 
-/// Takes up the pending reports of executions, unless somebody else has locked them.
+/// Processes the pending reports of executions that nobody else has locked.
 pub fn take_up(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -100,7 +101,8 @@ pub fn take_up(
     take_up_locked(client, now, read_runs(client, free)?, asking)
 }
 
-/// Takes up the pending reports of all executions in some parts that nobody else has locked, up to so many.
+/// Processes pending reports of all executions in the given parts that nobody else has locked, up to a maximum number
+/// of reports.
 pub fn take_up_all(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -129,7 +131,7 @@ fn take_up_locked(
     Ok(TakenUp { reports: pending.len(), handed })
 }
 
-/// What was to be retried may have been withdrawn by what was reported after it.
+/// Corrects the state of tasks that were to be retried but were withdrawn by a later report.
 fn correct(client: &SpiClient, states: &mut States) -> Result<(), Error> {
     let waiting = states.iter().filter(|(_, state)| *state == "retrying");
     let waiting: Vec<i64> = waiting.filter_map(|(task, _)| *task).collect();
@@ -143,19 +145,19 @@ fn correct(client: &SpiClient, states: &mut States) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is known of reported tasks.
+/// What has been loaded for reported tasks.
 struct Loaded {
-    /// Their executions, locked.
+    /// Their executions, which are locked.
     runs: BTreeMap<i64, Run>,
-    /// Executions that somebody else has locked, and whose reports are left to whoever locks them next.
+    /// Executions that someone else has locked, whose reports are left to whoever locks them next.
     busy: BTreeSet<i64>,
-    /// What others have left of the executions that are locked now.
+    /// Reports that others have left pending for the executions locked now.
     pending: Vec<Outcome>,
 }
 
-/// Locks the executions of the reported tasks, then finds these: what their rows say stays true. Those that have to be waited for
-/// come first, one part after the other, in each from callers to called. What a worker has done is written by the statement that
-/// finds it.
+/// Locks the executions of the reported tasks before reading the tasks, so that their rows cannot change afterwards.
+/// The locks that may have to be waited for are taken first, part by part, callers before the executions that they
+/// call. Tasks that a worker reports as completed are ended by the same statement that reads them.
 fn load(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -212,10 +214,10 @@ fn load(
     Ok(Loaded { runs, busy, pending })
 }
 
-/// Executions that were locked for their reports.
+/// Executions locked in order to process their reports.
 #[derive(Default)]
 struct Locked {
-    /// All of them.
+    /// Ids of all of them.
     ids: BTreeSet<i64>,
     /// Those that the engine runs.
     runs: BTreeMap<i64, Run>,
@@ -224,7 +226,7 @@ struct Locked {
 }
 
 impl Locked {
-    /// Reads rows as `lock_run` gives them.
+    /// Reads rows as returned by `lock_run`.
     fn read(&mut self, client: &SpiClient, mut rows: Rows) -> Result<(), Error> {
         while rows.next().is_some() {
             let Some(id) = rows.get::<i64>(1)? else { continue };
@@ -239,7 +241,7 @@ impl Locked {
     }
 }
 
-/// Where reported tasks belong: as this session remembers, or as their rows say.
+/// Finds where reported tasks belong: from the session's cache, or else from their rows.
 fn find_places(client: &SpiClient, outcomes: &[Outcome]) -> Result<BTreeMap<i64, Place>, Error> {
     let tasks: Vec<i64> = outcomes.iter().filter_map(|outcome| outcome.task).collect();
     if let Some(known) = claimed_tasks::take(&tasks) {
@@ -258,8 +260,8 @@ fn find_places(client: &SpiClient, outcomes: &[Outcome]) -> Result<BTreeMap<i64,
     Ok(places)
 }
 
-/// Tells the conductor, in as many rounds as it takes: what one report has withdrawn counts before the next is heard. Gives
-/// how each task stands then.
+/// Passes reports to the conductor in as many rounds as necessary: tasks withdrawn because of one report are taken into
+/// account before the next is processed. Returns the resulting state of each task.
 fn report(
     advance: &mut Advance,
     taken: &BTreeMap<i64, Vec<Taken>>,
@@ -280,7 +282,8 @@ fn report(
     Ok(states)
 }
 
-/// What waits for a signal can be withdrawn until it is heard of; what a worker has, cannot.
+/// Marks reports whose tasks have been withdrawn. A task that waits for a signal can be withdrawn until its report is
+/// processed; one that a worker holds cannot.
 fn note_withdrawn(advance: &Advance, open: &BTreeMap<i64, &[Taken]>) -> Result<(), Error> {
     let waits = |report: &&Taken| report.outcome.row.as_ref().is_some_and(|row| row.status == "scheduled");
     let waiting: Vec<&Taken> = open.values().copied().flatten().filter(waits).collect();
@@ -298,7 +301,7 @@ fn note_withdrawn(advance: &Advance, open: &BTreeMap<i64, &[Taken]>) -> Result<(
     Ok(())
 }
 
-/// The leases that were reported with, and the tasks of each, in order.
+/// Returns the leases under which tasks were reported, with the tasks of each, in order.
 fn leases<'o>(taken: impl Iterator<Item = &'o Outcome>) -> Leases {
     let mut leases = Leases::new();
     for outcome in taken {

@@ -1,4 +1,4 @@
-//! Tasks that no worker does: those that route after a delay, wait for a signal, or call a workflow.
+//! Tasks that no worker executes: those that route after a delay, wait for a signal, or call a workflow.
 
 use crate::engine::advance::Advance;
 use crate::engine::own_report::OwnReport;
@@ -23,9 +23,9 @@ struct Call {
     input: Option<Jsonb>,
 }
 
-/// Goes on with tasks whose turn has come. Gives what is to be reported of those that ended at once.
+/// Continues tasks whose turn has come. Returns the reports for those that ended immediately.
 pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Error> {
-    // What leads to an execution that was named for a rerun is not left for later.
+    // Tasks that lead to an execution named in a rerun are never postponed.
     let (named, others): (Vec<i64>, _) = tasks.iter().copied().partition(|task| advance.run_on.contains_key(task));
     let (now, later) = others.split_at(others.len().min(advance.own_tasks_left));
     advance.own_tasks_left -= now.len();
@@ -47,7 +47,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
             let has_schema = node.is_some_and(|node| run.graph.node(node).signal_schema.is_some());
             waiting.push((task, node.filter(|_| has_schema).map(|node| (id, node))));
         } else if run.before.paused {
-            // The end of the pause brings it back.
+            // The end of the pause makes it due again.
         } else if rows.get::<bool>(3)?.unwrap_or_default() {
             let workflow = rows.get::<String>(5)?.unwrap_or_default();
             let call = Call { task, run: id, workflow, input: rows.get::<Jsonb>(6)? };
@@ -82,8 +82,8 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
     Ok(reports)
 }
 
-/// As many of the calls that kept their children as this call may still reach, and those on the way to what was named for a
-/// rerun; the others are left to the next tick.
+/// Returns the calls that keep their children and that this call can still process, including all on the path to an
+/// execution named in a rerun. The others are left to the next tick.
 fn limit(advance: &mut Advance, again: Vec<(Call, i64)>) -> Result<Vec<(Call, i64)>, Error> {
     let (mut now, mut others): (Vec<_>, Vec<_>) =
         again.into_iter().partition(|(call, _)| advance.run_on.contains_key(&call.task));
@@ -94,7 +94,7 @@ fn limit(advance: &mut Advance, again: Vec<(Call, i64)>) -> Result<Vec<(Call, i6
     Ok(now)
 }
 
-/// The next tick goes on with them.
+/// Leaves tasks to the next tick.
 pub fn postpone(advance: &Advance, tasks: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), advance.now.into()];
@@ -103,7 +103,7 @@ pub fn postpone(advance: &Advance, tasks: Vec<i64>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Children do the work of tasks.
+/// Records which child does the work of which task.
 pub fn link(advance: &Advance, tasks: Vec<i64>, children: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), children.into(), advance.now.into()];
@@ -112,8 +112,8 @@ pub fn link(advance: &Advance, tasks: Vec<i64>, children: Vec<i64>) -> Result<()
     Ok(())
 }
 
-/// Calls that kept their children run on through them; a child that somebody looks at now is left to the next tick. Gives
-/// the calls whose children cannot: they are made anew.
+/// Reruns the children of calls that kept them; a child that someone else has locked is left to the next tick. Returns
+/// the calls whose children cannot be rerun, which have to start new ones.
 fn call_again(advance: &mut Advance, calls: Vec<(Call, i64)>) -> Result<Vec<Call>, Error> {
     if calls.is_empty() {
         return Ok(Vec::new());
@@ -145,10 +145,10 @@ fn call_again(advance: &mut Advance, calls: Vec<(Call, i64)>) -> Result<Vec<Call
     Ok(anew)
 }
 
-/// A task that begins to wait, with its execution and its node if the payload must satisfy a schema.
+/// A task that starts waiting, with its execution and node if the payload must satisfy a schema.
 type Wait = (i64, Option<(i64, NodeId)>);
 
-/// Tasks begin to wait for their signals, and end at once where those are there already.
+/// Makes tasks wait for their signals; those whose signals have already arrived end immediately.
 fn wait(advance: &Advance, tasks: Vec<Wait>) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if tasks.is_empty() {
@@ -174,12 +174,12 @@ fn wait(advance: &Advance, tasks: Vec<Wait>) -> Result<Vec<OwnReport>, Error> {
         let task = taken.get::<i64>(1)?.unwrap_or_default();
         reports.push(signalled(task, taken.get::<String>(2)?, taken.get::<String>(3)?));
     }
-    // In the order of their creation: what one leads to may change what becomes of the others.
+    // Process in order of creation: each report may affect the tasks after it.
     reports.sort_by_key(|report| report.task);
     Ok(reports)
 }
 
-/// Takes the oldest kept signal whose payload a task can take.
+/// Takes the oldest kept signal whose payload the task accepts.
 fn take_fitting(advance: &Advance, task: i64, run: i64, node: NodeId) -> Result<Option<OwnReport>, Error> {
     let Some(run) = advance.runs.get(&run) else { return Ok(None) };
     let mut kept =
@@ -196,13 +196,13 @@ fn take_fitting(advance: &Advance, task: i64, run: i64, node: NodeId) -> Result<
     Ok(None)
 }
 
-/// Returns the end of a task whose signal has come.
+/// Returns the report for a task whose signal has arrived.
 fn signalled(task: i64, result: Option<String>, error: Option<String>) -> OwnReport {
     let end = if error.is_some() { TaskEnd::Failed } else { TaskEnd::Completed };
     OwnReport { task, end, result, error, undoable: None }
 }
 
-/// Starts a child execution for each of the calls of one workflow. One that cannot start is a failure of its task.
+/// Starts a child execution for each call of one workflow. If a child cannot be started, its task fails.
 fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<OwnReport>, Error> {
     let workflow = match start::find(advance.client, reference) {
         Ok(workflow) => workflow,
@@ -269,7 +269,7 @@ fn failed(task: i64, why: String) -> OwnReport {
     OwnReport { task, end: TaskEnd::Failed, result: None, error: Some(why), undoable: None }
 }
 
-/// Why a workflow could not be called, as the error of the task.
+/// Returns why a workflow could not be called, as the error of the task.
 fn refusal(error: Error) -> Result<String, Error> {
     match error {
         Error::Refused { code, message, detail, .. } => {

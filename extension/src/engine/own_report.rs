@@ -1,35 +1,35 @@
-//! Who reports, and what the engine itself reports of a task.
+//! Who makes a report, and the engine's own reports on tasks.
 
 use conductor::engine::state::TaskEnd;
 use pgrx::pg_sys;
 
-/// A task that the engine itself ends: its signal came, its child ended, its time is over.
+/// A report on a task that the engine itself ends: its signal arrived, its child ended, or its time limit elapsed.
 pub struct OwnReport {
-    /// Its id.
+    /// Id of the task.
     pub task: i64,
-    /// How it ends.
+    /// Its final status.
     pub end: TaskEnd,
     /// JSON.
     pub result: Option<String>,
     /// JSON.
     pub error: Option<String>,
-    /// If it has called an execution: whether that has completed something that it has not undone.
+    /// For a call: whether the called execution has completed anything that it has not undone.
     pub undoable: Option<bool>,
 }
 
-/// Who reports.
+/// Who makes a report.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Reporter {
-    /// A worker, who must have the lease; the role that it calls as.
+    /// A worker, which must hold the lease, with the role that it calls as.
     Worker(pg_sys::Oid),
     /// The engine.
     Engine,
-    /// Somebody who resolves a task by hand.
+    /// Someone who resolves a task manually.
     Operator,
 }
 
 impl Reporter {
-    /// Whether it is a worker.
+    /// Whether the reporter is a worker.
     pub fn is_worker(self) -> bool {
         matches!(self, Reporter::Worker(_))
     }

@@ -1,4 +1,4 @@
-//! What workflow_tick passes on to children that the call itself did not reach.
+//! Propagation by workflow_tick to children that the original call did not reach.
 
 use crate::engine::advance::Advance;
 use crate::engine::propagation::set;
@@ -12,28 +12,29 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// A workflow execution that has something to pass on.
+/// A workflow execution that still has children to notify.
 struct Caller {
     id: i64,
     paused: bool,
-    /// The child that heard of it last.
+    /// Child that was notified last.
     after: i64,
-    /// Which of its tasks, and so of its children, it stops.
+    /// Which of its tasks, and hence of its children, it stops.
     stop: Reach,
-    /// The next ones.
+    /// Children to notify next.
     children: Vec<Child>,
 }
 
-/// An execution that was called.
+/// A called execution.
 struct Child {
     id: i64,
-    /// Its workflow execution, if nobody else has locked it.
+    /// Its workflow execution, unless someone else has locked it.
     run: Option<i64>,
-    /// Whether the task that called it closes its execution.
+    /// Whether the task that called it closes that task's execution.
     closing: bool,
 }
 
-/// Lets up to so many children hear; gives how many have, and how many callers have no more to tell.
+/// Notifies up to `most` children. Returns the number of children notified plus the number of callers that have
+/// advanced.
 pub fn propagate(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -85,10 +86,10 @@ fn stop(status: Option<&str>, forced: bool) -> Reach {
     Execution { status, paused: false, state }.stop()
 }
 
-/// How far callers have come, where they have; none: all of their children have heard.
+/// Returns the progress of callers that have advanced; `None` for those all of whose children have been notified.
 fn moved(callers: &[Caller], most: usize) -> BTreeMap<i64, Option<i64>> {
     let is_full = callers.iter().map(|caller| caller.children.len()).sum::<usize>() >= most;
-    // The one that the room ran out at may have more, and nobody has looked at those behind it.
+    // The caller at which the limit was reached may have more children, and those after it have not been examined.
     let last = if is_full { callers.iter().rposition(|caller| !caller.children.is_empty()) } else { None };
     let seen = &callers[..last.map_or(callers.len(), |last| last + 1)];
     let after = seen.iter().enumerate().map(|(place, caller)| {
@@ -99,7 +100,8 @@ fn moved(callers: &[Caller], most: usize) -> BTreeMap<i64, Option<i64>> {
     after.filter(|(caller, after)| *after != Some(caller.after)).map(|(caller, after)| (caller.id, after)).collect()
 }
 
-/// Lets the children become what their callers are. Gives those whose own children are to hear it next, with their callers.
+/// Makes the children adopt their callers' states. Returns the children whose own children have to be notified next,
+/// with their callers.
 fn tell(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, Error> {
     let children = |of: fn(&Caller, &Child) -> bool| -> Vec<(i64, i64)> {
         let children = |caller: &Caller| -> Vec<(i64, i64)> {

@@ -1,10 +1,11 @@
 //! Completed tasks whose execution is busy.
 //!
-//! The reports of one execution take turns, because the conductor's memory of it is one row. A report waits for its turn only if
-//! its answer depends on it. That a task is completed does not: if somebody else has locked the execution, such a report ends the
-//! task's row, is noted as pending, and is answered. Whoever locks the execution next takes pending reports up first, in the order
-//! of completion, so what contends becomes larger batches. Nobody knows of a report that is noted until its transaction commits:
-//! one that whoever holds the lock could not see is taken up by the next report, claim or tick that finds the execution free.
+//! Reports on one execution are serialized, because the conductor's state is a single row. A report waits for its turn
+//! only if its answer depends on that state. A completion does not: if someone else has locked the execution, the
+//! report ends the task's row, is recorded as pending, and is answered. Whoever locks the execution next processes
+//! pending reports first, in the order of completion, so contention results in larger batches. A pending report is not
+//! visible until its transaction commits: one that the current lock holder could not see is processed by the next
+//! report, claim or tick that finds the execution free.
 
 use crate::cache::claimed_tasks::Place;
 use crate::engine::report::{Answer, Outcome, Refusal, Row, WorkerReport};
@@ -19,15 +20,15 @@ use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Maximum number of pending reports that one call takes up; the next tick takes up the rest.
+/// Maximum number of pending reports that one call processes; the next tick processes the rest.
 const MOST_TAKEN: i64 = 10_000;
 
-/// Returns the executions of which nothing is reported but final successes: these reports can be pending.
+/// Returns the executions for which only final successes are reported: these reports can be pending.
 pub fn may_be_pending(outcomes: &[Outcome], places: &BTreeMap<i64, Place>) -> BTreeSet<i64> {
     let (mut may, mut must_wait) = (BTreeSet::new(), BTreeSet::new());
     for outcome in outcomes {
         let Some(place) = outcome.task.and_then(|task| places.get(&task)) else { continue };
-        // What is refused whatever its execution says need not wait either.
+        // A report that is refused regardless of its execution's state need not wait either.
         if place.is_final && outcome.is_done() || outcome.is_too_much() {
             may.insert(place.run);
         } else {
@@ -38,7 +39,7 @@ pub fn may_be_pending(outcomes: &[Outcome], places: &BTreeMap<i64, Place>) -> BT
     may
 }
 
-/// Notes reports of busy executions whose tasks have been ended.
+/// Records reports on busy executions whose tasks have been ended.
 pub fn note(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -53,7 +54,7 @@ pub fn note(
     if tasks.is_empty() {
         return Ok(());
     }
-    // Nobody removes the execution of a task that this transaction has ended.
+    // Nobody can delete the execution of a task that this transaction has ended.
     skip_ri_checks::known_to_hold(c"pending_report", &[c"workflow_execution"], || {
         let arguments = [tasks.into(), runs.into(), now.into(), caller::name_of(role).into()];
         statements::run(client, include_str!("../../queries/insert_pending_reports.sql"), &arguments)
@@ -61,7 +62,7 @@ pub fn note(
     Ok(())
 }
 
-/// Removes pending reports of executions that are locked and returns them, those first that were completed first.
+/// Removes pending reports of locked executions and returns them in the order of completion.
 pub fn take(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Outcome>, Error> {
     let mut taken = Vec::new();
     if runs.is_empty() {
@@ -79,7 +80,7 @@ pub fn take(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Outcome>, Error> {
     Ok(taken)
 }
 
-/// Returns the answer to a report of a busy execution.
+/// Returns the answer to a report on a busy execution.
 pub fn answer(outcome: &Outcome) -> Answer {
     outcome.answer(match outcome.judge() {
         _ if outcome.completed => Ok(TaskEnd::Completed.name().to_owned()),

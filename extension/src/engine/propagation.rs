@@ -1,21 +1,23 @@
-//! Passing on to children that what calls them was paused, resumed or stopped.
+//! Notifying children that their callers were paused, resumed or stopped.
 //!
-//! One call reaches so many executions, the nearest first. Those whose children it could not visit keep a note of that
-//! (`propagate_after`), and workflow_tick visits the children in the order of their ids. What they are to hear is not part of
-//! the note: they become what their caller is when they are visited, so that a resume overtakes a pause that is under way. A child
-//! that somebody else has locked is visited again, and so are those behind it; to hear the same twice changes nothing.
+//! One call reaches a limited number of executions, the nearest first. Executions whose children it could not visit
+//! record this (`propagate_after`), and workflow_tick visits the children in id order. The record does not say what to
+//! propagate: when a child is visited, it adopts its caller's current state, so that a resume overtakes a pause that is
+//! still being propagated. If someone else has locked a child, it and those after it are visited again; notifying the
+//! same child twice changes nothing.
 
 use crate::engine::advance::Advance;
 use crate::error::Error;
 use crate::pg::statements;
 
-/// Leaves all children of executions that are locked to workflow_tick.
+/// Leaves all children of locked executions to workflow_tick.
 pub fn leave(advance: &Advance, executions: &[i64]) -> Result<(), Error> {
     statements::run(advance.client, include_str!("../../queries/leave_children.sql"), &[executions.to_vec().into()])?;
     Ok(())
 }
 
-/// Notes of workflow executions that have heard, and are locked, which of them have children that are left to workflow_tick.
+/// Records which of the workflow executions that have been notified, and are locked, have children that are left to
+/// workflow_tick.
 pub fn note(advance: &Advance, heard: &[i64], unvisited: &[i64]) -> Result<(), Error> {
     set(advance, heard.iter().map(|run| (*run, unvisited.contains(run).then_some(0))).collect())
 }

@@ -1,7 +1,8 @@
-//! Lease tokens that were refused: stale ones, which do no harm, and guesses, which somebody should hear of.
+//! Refused lease tokens: stale ones, which are harmless, and guesses, which should be brought to someone's attention.
 //!
-//! The server's log is told of each call that gave one, because a caller can undo everything else by a rollback. Where a call
-//! answers with refusals, rather than raising one, it leaves an event as well. Neither ever has the token.
+//! Each call that passes such a token is reported in the server's log, because the caller can undo everything else with
+//! a rollback. If the call answers with refusals rather than raising an error, it also leaves an event. Neither ever
+//! contains the token.
 
 use crate::engine::report::Answer;
 use crate::error::Error;
@@ -13,13 +14,13 @@ use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// How many tasks are named.
+/// Maximum number of tasks named.
 const MOST_NAMED: usize = 10;
 
-/// The code of a refused token.
+/// Error code for a refused token.
 pub const CODE: &str = "WF615";
 
-/// Tells the server's log that this call gave lease tokens that are not those of these tasks.
+/// Reports in the server's log that this call passed lease tokens that do not belong to these tasks.
 pub fn log(role: Oid, tasks: &[i64]) {
     let (role, count) = (caller::name_of(role), tasks.len());
     let message = match count {
@@ -32,14 +33,14 @@ pub fn log(role: Oid, tasks: &[i64]) {
     report.set_detail(format!("tasks: {named}{more}")).report(PgLogLevel::LOG_SERVER_ONLY);
 }
 
-/// Tells of the tokens that these answers refuse: in the server's log, and as one event of the first task's execution.
+/// Reports the tokens that these answers refuse, in the server's log and as one event on the first task's execution.
 pub fn tell_answers(role: Oid, answers: &[Answer], worker: Option<&str>) -> Result<(), Error> {
     let is_refused = |answer: &&Answer| answer.refusal.as_ref().is_some_and(|refusal| refusal.code == CODE);
     let tasks: Vec<i64> = answers.iter().filter(is_refused).filter_map(|answer| answer.task).collect();
     tell(role, &tasks, worker)
 }
 
-/// Tells of refused tokens of these tasks: in the server's log, and as one event of the first task's execution.
+/// Reports refused tokens for these tasks, in the server's log and as one event on the first task's execution.
 pub fn tell(role: Oid, tasks: &[i64], worker: Option<&str>) -> Result<(), Error> {
     let Some(first) = tasks.first() else { return Ok(()) };
     log(role, tasks);
@@ -57,7 +58,7 @@ pub fn tell(role: Oid, tasks: &[i64], worker: Option<&str>) -> Result<(), Error>
     })
 }
 
-/// Returns the first few tasks, each once.
+/// Returns the first few tasks without duplicates.
 fn names(tasks: &[i64]) -> Vec<String> {
     let mut named: Vec<i64> = Vec::new();
     for task in tasks {

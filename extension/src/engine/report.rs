@@ -1,4 +1,4 @@
-//! A reported task: what came in, and what may be said of it before the conductor is asked.
+//! A reported task: its contents, and what can be decided about it before the conductor is asked.
 
 use crate::engine::own_report::OwnReport;
 use crate::error::Error;
@@ -17,70 +17,70 @@ use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// The longest time until a retry that may be asked for, in seconds: a hundred years.
+/// Maximum retry delay that can be requested, in seconds: a hundred years.
 const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
 
-/// The longest hold that may be asked for, in seconds: ten years.
+/// Maximum hold that can be requested, in seconds: ten years.
 const LONGEST_HOLD: f64 = 10.0 * 365.25 * 86_400.0;
 
-/// What was reported of one task, beside the task's row.
+/// The report on one task, together with the task's row.
 pub struct Outcome {
-    /// The task's id.
+    /// Id of the task.
     pub task: Option<i64>,
-    /// The token it was claimed with.
+    /// Lease token with which it was claimed.
     pub lease: Option<i64>,
     /// `completed`, `failed`, …
     pub status: Option<String>,
-    /// What it yielded.
+    /// Result of the task.
     pub result: Option<Jsonb>,
-    /// What went wrong.
+    /// Error of the task.
     pub error: Option<Jsonb>,
-    /// How far it got.
+    /// Progress of the task.
     pub progress: Option<Jsonb>,
-    /// The worker's word on a retry.
+    /// The worker's advice on retrying.
     pub advice: Advice,
-    /// Seconds until the retry that the worker asks for.
+    /// Retry delay requested by the worker, in seconds.
     retry_in: Option<f64>,
-    /// Seconds for which the worker asks to hold back tasks of the same kind.
+    /// How long the worker asks to hold back tasks of the same kind, in seconds.
     pub hold_for: Option<f64>,
-    /// Bytes of the largest of the three, as stored.
+    /// Stored size of the largest of the three, in bytes.
     pub bytes: usize,
-    /// The task's row, where there is one.
+    /// Row of the task, if it exists.
     pub row: Option<Rc<Row>>,
-    /// The row has been ended as this says: completed.
+    /// Whether the row has already been ended as completed, as reported here.
     pub completed: bool,
-    /// Whether an earlier call has answered it, and left it pending.
+    /// Whether an earlier call has already answered the report and left it pending.
     pub is_pending: bool,
-    /// The role that made that call.
+    /// Role that made that call.
     pub role: Option<String>,
-    /// If it has called an execution: whether that has completed something that it has not undone.
+    /// For a call: whether the called execution has completed anything that it has not undone.
     pub undoable: Option<bool>,
 }
 
-/// What a worker reports of a task that it holds: the fields of `workflow.outcome`.
+/// A worker's report on a task that it holds: the fields of `workflow.outcome`.
 #[derive(Default)]
 pub struct WorkerReport {
     /// Id of the task.
     pub task: Option<i64>,
-    /// Token it was claimed with.
+    /// Lease token with which it was claimed.
     pub lease: Option<i64>,
-    /// How it ended.
+    /// Final status.
     pub status: Option<String>,
-    /// What it yielded.
+    /// Result of the task.
     pub result: Option<Jsonb>,
-    /// What went wrong.
+    /// Error of the task.
     pub error: Option<Jsonb>,
-    /// False: it must not be retried.
+    /// `false` if it must not be retried.
     pub may_retry: Option<bool>,
     /// When to retry it.
     pub retry_in: Option<Interval>,
     /// How long to hold back tasks of the same kind.
     pub hold_for: Option<Interval>,
-    /// How far it got.
+    /// Progress of the task.
     pub progress: Option<Jsonb>,
 }
 
-/// A task's row.
+/// Row of a task.
 pub struct Row {
     pub workflow_execution: i64,
     pub status: String,
@@ -93,32 +93,32 @@ pub struct Row {
     pub max_retries: u32,
     pub context: Vec<u32>,
     pub elapsed: f64,
-    /// Whether it still runs while its execution closes.
+    /// Whether it keeps running while its execution closes.
     pub closing: bool,
-    /// When it was started, and how often.
+    /// Times of the task, and number of attempts.
     pub times: Times,
     /// Number of repetitions so far.
     pub repetitions: u32,
 }
 
-/// What a report is answered with.
+/// Answer to a report.
 pub struct Answer {
-    /// The task.
+    /// Id of the task.
     pub task: Option<i64>,
-    /// The token it was reported with.
+    /// Lease token in the report.
     pub lease: Option<i64>,
-    /// How the task stands now; none where the report was refused.
+    /// Current state of the task; `None` if the report was refused.
     pub state: Option<String>,
-    /// Why it was refused.
+    /// Reason for the refusal, if any.
     pub refusal: Option<Refusal>,
 }
 
-/// Why a report was refused.
+/// Reason for refusing a report.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// `WF615`
+    /// Error code, such as `WF615`.
     pub code: &'static str,
-    /// Lower case, naming the thing.
+    /// Message in lower case that names the object.
     pub message: String,
 }
 
@@ -129,7 +129,7 @@ impl Refusal {
 }
 
 impl Outcome {
-    /// What a worker reports, in order: an array of `workflow.outcome`. The rows are still to be found.
+    /// Reads a worker's reports, in order, from an array of `workflow.outcome`. The rows still have to be found.
     pub fn read_all(outcomes: AnyElement) -> Result<Vec<Outcome>, Error> {
         let mut rows = Rows::of_array(outcomes);
         let mut all = Vec::with_capacity(rows.len());
@@ -149,7 +149,7 @@ impl Outcome {
         Ok(all)
     }
 
-    /// Takes what a worker reports.
+    /// Returns the outcome for a worker's report.
     pub fn of_worker(report: WorkerReport) -> Outcome {
         let WorkerReport { task, lease, status, result, error, may_retry, retry_in, hold_for, progress } = report;
         let retry_in = retry_in.map(|interval| interval.as_micros() as f64 / 1e6);
@@ -178,7 +178,7 @@ impl Outcome {
         }
     }
 
-    /// What the engine itself reports.
+    /// Returns the outcome for a report by the engine itself.
     pub fn own(report: &OwnReport) -> Outcome {
         let json = |text: &Option<String>| text.as_deref().and_then(Jsonb::from_text);
         Outcome {
@@ -200,14 +200,14 @@ impl Outcome {
         }
     }
 
-    /// Returns a report that an earlier call, by this role, has left pending.
+    /// Returns the outcome for a report that an earlier call by this role has left pending.
     pub fn pending(report: WorkerReport, row: Row, role: Option<String>) -> Outcome {
         let (lease, status) = (row.lease, Some(TaskEnd::Completed.name().to_owned()));
         let report = WorkerReport { lease, status, ..report };
         Outcome { row: Some(Rc::new(row)), completed: true, is_pending: true, role, ..Outcome::of_worker(report) }
     }
 
-    /// How it ended, if the report can be taken; what it is answered with, if the row alone says so.
+    /// Returns how the task ended, if the report can be accepted; otherwise the answer, if the row alone determines it.
     pub fn judge(&self) -> Result<TaskEnd, Result<String, Refusal>> {
         let refuse = |code, message: String| Err(Err(Refusal::new(code, message)));
         let (Some(task), Some(lease)) = (self.task, self.lease) else {
@@ -254,30 +254,30 @@ impl Outcome {
         }
     }
 
-    /// Whether it is refused because something in it is out of bounds.
+    /// Whether the report is refused because some value in it is out of bounds.
     pub fn is_too_much(&self) -> bool {
         self.task.is_some_and(|task| self.is_out_of_bounds(task).is_some())
     }
 
-    /// Why no expression can use what it yielded.
+    /// Returns why expressions cannot use the result, if they cannot.
     pub fn obstacle(&self) -> Option<&'static str> {
         self.result.into_iter().chain(self.error).find_map(Jsonb::obstacle)
     }
 
-    /// Does it say completed, so that only the row can still speak against it? What it yielded can be used, then.
+    /// Whether the report says completed and its result is usable, so that only the row can still rule it out.
     pub fn is_done(&self) -> bool {
         self.status.as_deref() == Some("completed")
             && self.task.zip(self.lease).is_some_and(|(task, _)| self.is_out_of_bounds(task).is_none())
             && self.obstacle().is_none()
     }
 
-    /// How it ended, where no worker's token is asked for, provided that its row has one of these statuses.
+    /// Returns how the task ended, without checking a worker's token, provided that its row has one of these statuses.
     pub fn judge_own(&self, live: &[&str]) -> Option<TaskEnd> {
         let row = self.row.as_ref()?;
         self.status.as_deref().and_then(TaskEnd::parse).filter(|_| live.contains(&row.status.as_str()))
     }
 
-    /// The answer to it.
+    /// Returns the answer to the report.
     pub fn answer(&self, judged: Result<String, Refusal>) -> Answer {
         let (state, refusal) = match judged {
             Ok(state) => (Some(state), None),
@@ -287,12 +287,13 @@ impl Outcome {
     }
 }
 
-/// Ends what is reported as done, in the statement that reads its rows: the rows are as they were before. Most reports are
-/// of this kind, and most workflows agree; where one does not, because it retries what is done, the row is written once more.
+/// Ends the tasks reported as done in the same statement that reads their rows; the rows are returned as they were
+/// before. Most reports are of this kind, and most workflows agree. If one does not because it retries a completed
+/// task, the row is written once more.
 pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for outcome in outcomes.iter_mut() {
-        // Of reports alike the first counts, whatever it says.
+        // Of duplicate reports the first counts, whatever it says.
         outcome.completed = seen.insert((outcome.task, outcome.lease)) && outcome.is_done();
     }
     let done: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.completed).collect();
@@ -308,7 +309,7 @@ pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [
     Ok(())
 }
 
-/// Runs the statement that ends tasks and gives their rows.
+/// Runs the statement that ends tasks and returns their rows.
 fn end<'conn>(client: &SpiClient<'conn>, now: TimestampWithTimeZone, done: &[&Outcome]) -> Result<Rows<'conn>, Error> {
     if let [Outcome { task: Some(task), lease, result, error, .. }] = done {
         let arguments =
@@ -326,7 +327,7 @@ fn end<'conn>(client: &SpiClient<'conn>, now: TimestampWithTimeZone, done: &[&Ou
     reports.run(client, include_str!("../../queries/complete_tasks.sql"), &[now.into()])
 }
 
-/// Finds the rows that are not known yet, with kept statements for each part.
+/// Finds the rows that are not known yet, using prepared statements for each part.
 pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
     let unknown = outcomes.iter().filter(|outcome| outcome.row.is_none()).filter_map(|outcome| outcome.task);
     let mut found = BTreeMap::new();
@@ -341,8 +342,8 @@ pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut 
     Ok(())
 }
 
-/// Reads rows as `load_reported` and `complete_tasks` give them; `standing` gives their status, which the latter leave
-/// out.
+/// Reads rows as returned by `load_reported` and `complete_tasks`. `standing` supplies the status, which the latter
+/// omits.
 fn read_rows(
     mut rows: Rows,
     now: TimestampWithTimeZone,
@@ -357,7 +358,7 @@ fn read_rows(
 }
 
 impl Row {
-    /// Reads a row as `load_reported` gives it, given when it was reported and its status.
+    /// Reads a row as returned by `load_reported`, given the time of the report and the status.
     pub fn read(row: &Rows, now: TimestampWithTimeZone, status: String) -> Result<Row, Error> {
         let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
         let created = row.get::<TimestampWithTimeZone>(11)?.unwrap_or(now);
@@ -384,7 +385,7 @@ impl Row {
     }
 }
 
-/// Refuses what has more bytes than a result may have, saying what it is.
+/// Refuses a value that exceeds the maximum size of a result. `what` names the value in the error.
 pub fn check_size(what: &str, bytes: usize) -> Result<(), Error> {
     let most = settings::max_result_bytes();
     if bytes <= most as usize {

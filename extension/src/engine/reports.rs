@@ -1,4 +1,4 @@
-//! Reports on their way to the conductor: judged by the rows of their tasks, and told in rounds.
+//! Passing reports to the conductor: they are judged by the rows of their tasks, and passed on in rounds.
 
 use crate::engine::advance::Advance;
 use crate::engine::branch_changes;
@@ -24,21 +24,22 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A report that the conductor is to hear of.
+/// A report to be passed to the conductor.
 pub struct Taken<'o> {
-    /// What was reported.
+    /// The outcome reported.
     pub outcome: &'o Outcome,
-    /// How the task ended.
+    /// Final status of the task.
     pub end: TaskEnd,
     /// The task.
     pub key: TaskKey,
-    /// What was reported, where the estimate says that somebody reads it.
+    /// Result and error, if the estimate says that something reads them.
     pub read: Option<(Data, Data)>,
-    /// Its task has ended by now: what was reported before it has withdrawn it.
+    /// Whether the task has ended in the meantime, withdrawn as a consequence of an earlier report.
     pub withdrawn: Cell<bool>,
 }
 
-/// Ends tasks of executions that are locked; what must wait for what others have withdrawn, when that is written.
+/// Ends tasks of locked executions. Reports that must wait for withdrawals by others are processed once those are
+/// written.
 pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<(), Error> {
     if reports.is_empty() {
         return Ok(());
@@ -57,7 +58,7 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
     Ok(())
 }
 
-/// Tells the reports that can be taken, by execution, from those that are answered at once.
+/// Separates the reports that can be accepted, grouped by execution, from those that are answered immediately.
 pub fn judge<'o>(
     outcomes: &'o [Outcome],
     runs: &BTreeMap<i64, Run>,
@@ -90,7 +91,7 @@ pub fn judge<'o>(
             (Ok(end), Some(row), Some(run), Some(node)) => {
                 let key = TaskKey { node, route: row.route, visit: row.visit };
                 match take(run, outcome, end, key) {
-                    // The same task twice in one batch is a repeated report: the first counts.
+                    // If a batch contains the same task twice, the second is a repeated report; the first counts.
                     Ok(report) if seen.insert(outcome.task) => {
                         taken.entry(run.id).or_default().push(report);
                         None
@@ -105,14 +106,14 @@ pub fn judge<'o>(
     (answers, taken)
 }
 
-/// Is it the report of a task of one of these executions?
+/// Whether this is a report on a task of one of these executions.
 pub fn is_of(outcome: &Outcome, runs: &BTreeSet<i64>) -> bool {
     outcome.row.as_ref().is_some_and(|row| runs.contains(&row.workflow_execution))
 }
 
 fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
     let is_read = needs_of(run, key, end).result;
-    // Of what is completed it is known that there is none.
+    // A completed task is known to have no error.
     if is_read
         && !outcome.completed
         && let Some(obstacle) = outcome.obstacle()
@@ -125,10 +126,10 @@ fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Resu
     Ok(Taken { outcome, end, key, read, withdrawn: Cell::new(false) })
 }
 
-/// How tasks stand after their reports.
+/// States of tasks after their reports.
 pub type States = BTreeMap<Option<i64>, String>;
 
-/// Tells the conductor of each execution what it can hear now; gives the rest.
+/// Passes to the conductor of each execution what it can process now; returns the rest.
 pub fn report_round<'t, 'o>(
     advance: &mut Advance,
     open: &BTreeMap<i64, &'t [Taken<'o>]>,
@@ -196,10 +197,10 @@ pub fn report_round<'t, 'o>(
     Ok(rest)
 }
 
-/// What undos are rendered from: the task's input, and what was stored when it was created.
+/// Inputs for rendering undos: the task's input, and the data stored when the task was created.
 type UndoInputs = BTreeMap<i64, (Data, Data)>;
 
-/// Reads what the undos of reported tasks are rendered from.
+/// Reads the inputs for rendering the undos of reported tasks.
 fn undo_inputs(advance: &Advance, open: &BTreeMap<i64, &[Taken]>) -> Result<UndoInputs, Error> {
     let mut tasks = Vec::new();
     for (id, reports) in open {
@@ -213,7 +214,7 @@ fn undo_inputs(advance: &Advance, open: &BTreeMap<i64, &[Taken]>) -> Result<Undo
     load_undo_inputs(advance.client, tasks)
 }
 
-/// Reads what the undos of tasks are rendered from.
+/// Reads the inputs for rendering the undos of tasks.
 pub fn load_undo_inputs(client: &SpiClient, tasks: Vec<i64>) -> Result<UndoInputs, Error> {
     let mut inputs = UndoInputs::new();
     for (part, tasks) in by_part(tasks.into_iter()) {
@@ -227,7 +228,7 @@ pub fn load_undo_inputs(client: &SpiClient, tasks: Vec<i64>) -> Result<UndoInput
     Ok(inputs)
 }
 
-/// How the items among the reported tasks end.
+/// Returns how the items among the reported tasks end.
 fn item_ends(reports: &[Taken]) -> BTreeMap<(TaskKey, u32), ReportedItem> {
     let items = reports.iter().filter_map(|report| {
         let (row, outcome) = (report.outcome.row.as_ref()?, report.outcome);
@@ -237,8 +238,8 @@ fn item_ends(reports: &[Taken]) -> BTreeMap<(TaskKey, u32), ReportedItem> {
     items.collect()
 }
 
-/// What the reports of one execution may need. An item whose task goes on needs nothing: what follows the task is read
-/// when its last item ends, not at each.
+/// Returns what the reports of one execution may need. An item whose task continues needs nothing: what follows the
+/// task is read when its last item ends, not at each item.
 fn needs(run: &Run, reports: &[Taken]) -> Needs {
     let mut items: BTreeMap<TaskKey, u32> = BTreeMap::new();
     for report in reports {
@@ -250,7 +251,7 @@ fn needs(run: &Run, reports: &[Taken]) -> Needs {
     };
     items.retain(|key, ended| !goes_on(key, *ended));
     let mut needs = Needs::default();
-    // Whether an item runs again is decided at its own report.
+    // Whether an item runs again is decided when that item is reported.
     let may_run_again = |report: &Taken| {
         let node = run.graph.node(report.key.node);
         if report.end == TaskEnd::Completed { node.asks_after_success() } else { node.retry.is_some() }
@@ -265,7 +266,8 @@ fn needs_of(run: &Run, key: TaskKey, end: TaskEnd) -> &Needs {
     if end == TaskEnd::Completed { &node.success_needs } else { &node.failure_needs }
 }
 
-/// A report as the conductor takes it; with everything read where the estimate has failed.
+/// Converts a report to the conductor's form. `everything` is set if the estimate turned out to be wrong, so that all
+/// of it is read.
 fn reported<'r>(report: &'r Taken, everything: bool, inputs: &UndoInputs) -> Reported<'r> {
     let outcome = report.outcome;
     let read = match (&report.read, everything) {

@@ -1,4 +1,5 @@
-//! Running on what ended without success. A call runs on through its child; what called it runs on with it.
+//! Rerunning executions that ended without success. A call is rerun through its child, and the caller of a rerun
+//! execution is rerun with it.
 
 use crate::engine::advance::Advance;
 use crate::engine::run::Reports;
@@ -14,13 +15,13 @@ use conductor::language::definition::RerunRule;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// A task that calls a workflow again, and the child that did its work before.
+/// A task that calls a workflow again, with the child that did its work before.
 pub struct Recall {
-    /// The task.
+    /// Id of the task.
     pub task: i64,
     /// Its workflow execution.
     pub run: i64,
-    /// That of the child, which is locked.
+    /// Workflow execution of the child, which is locked.
     pub child: i64,
 }
 
@@ -28,7 +29,8 @@ pub fn refused(execution: i64, why: &str, hint: &str) -> Error {
     Error::refused("WF612", format!("execution {execution} cannot be rerun: {why}"), hint)
 }
 
-/// Only what has ended without success runs on, if its workflow lets it: what is in the way, and what can be done about it.
+/// Returns why an execution cannot be rerun, with a hint, or `None` if it can: it must have ended without success, and
+/// its workflow must permit it.
 pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, &'static str)>, Error> {
     if let Some(reason) = unended(run) {
         return Ok(Some(reason));
@@ -38,7 +40,7 @@ pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, 
             let why = "has undone what it had completed";
             return Ok(Some((why, "start a new execution with workflow_start")));
         }
-        // Whether it may run again, whatever its rule says about going forward, is not asked: something is left undone.
+        // The workflow's rule governs forward execution only. Here undoing is still incomplete, so a rerun is allowed.
         _ if run.before.undoes_on() => return Ok(None),
         _ => {}
     }
@@ -63,7 +65,7 @@ fn has_closed(client: &SpiClient, run: &Run) -> Result<bool, Error> {
 fn unended(run: &Run) -> Option<(&'static str, &'static str)> {
     match run.before.status {
         Status::Completed => Some(("completed", "start a new execution with workflow_start")),
-        // One that has its verdict has ended when nothing of it runs any more.
+        // An execution with a verdict has ended once none of its tasks is running.
         Status::Failed | Status::Cancelled | Status::Timeout if run.before.state.live == 0 => None,
         _ => Some(("has not ended", "wait until it has ended (workflow_wait), then try again")),
     }
@@ -85,7 +87,7 @@ pub fn conduct(advance: &mut Advance, run: i64, tasks: &[Rerun]) -> Result<Resul
     Ok(answer.unwrap_or(Ok(())))
 }
 
-/// The tasks whose failure nothing handled; of an execution that goes on with undoing, the undos.
+/// Returns the tasks whose failures were not handled; if the execution continues undoing, only the undos among them.
 pub fn failed(run: &Run, known: &[Rerun]) -> Vec<Rerun> {
     let undoes_on = run.before.undoes_on();
     let is_next = |key: &TaskKey| !undoes_on || run.graph.node(key.node).undoes.is_some();
@@ -93,8 +95,8 @@ pub fn failed(run: &Run, known: &[Rerun]) -> Vec<Rerun> {
     failed.cloned().collect()
 }
 
-/// Children run on for the tasks that call them again: from the tasks chosen for that, or from their failures. Gives those
-/// that do; in place of the others new ones are to be called.
+/// Reruns children for the tasks that call them again, either from the tasks selected for this or from their failures.
+/// Returns the children that are rerun; the other tasks have to call new ones.
 pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>, Error> {
     let mut rerunnable = Vec::new();
     for call in calls {
@@ -112,7 +114,7 @@ pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>,
         let Some(run) = advance.runs.get(&call.child) else { continue };
         match advance.run_on.remove(&call.task) {
             Some(tasks) => {
-                // It was named, or is on the way to what was: that is in the log already.
+                // It was named explicitly, or is on the path to a named execution, so it is already in the log.
                 run_on(advance, run.id, call.child, &tasks)?;
                 going.insert(call.child);
             }
@@ -129,7 +131,7 @@ pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>,
     Ok(going)
 }
 
-/// Every run of every task of executions, oldest first.
+/// Returns every run of every task of these executions, oldest first.
 pub fn ended_tasks(client: &SpiClient, runs: &[&Run]) -> Result<HashMap<i64, Vec<Rerun>>, Error> {
     let mut tasks: HashMap<i64, Vec<Rerun>> = HashMap::new();
     let graphs: BTreeMap<i64, &Run> = runs.iter().map(|run| (run.id, *run)).collect();
@@ -159,7 +161,7 @@ pub fn ended_tasks(client: &SpiClient, runs: &[&Run]) -> Result<HashMap<i64, Vec
     Ok(tasks)
 }
 
-/// `{1,2}`
+/// Parses an array literal such as `{1,2}`.
 fn context(text: &str) -> Vec<u32> {
     text.trim_matches(['{', '}']).split(',').filter_map(|id| id.parse::<i32>().ok()).map(|id| id as u32).collect()
 }

@@ -1,4 +1,4 @@
-//! Resolving a task by hand: somebody has done what it was for, or decided that it need not be done.
+//! Resolving a task manually: someone has done its work, or has decided that it need not be done.
 
 use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
@@ -23,21 +23,21 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// How a task is to count.
+/// How to resolve a task.
 pub struct Resolution<'a> {
     /// Id of the task.
     pub task: i64,
-    /// How it ends.
+    /// Its final status.
     pub end: TaskEnd,
     /// Its result.
     pub result: Option<Jsonb>,
     /// Its error, if it ends as failed.
     pub error: Option<Jsonb>,
-    /// Why.
+    /// Reason given.
     pub reason: Option<&'a str>,
 }
 
-/// A task under lock.
+/// A locked task.
 struct Row {
     status: String,
     held: bool,
@@ -49,12 +49,12 @@ struct Row {
     closing: bool,
     has_ended: bool,
     times: Times,
-    /// Whether it has an undo already, because nobody knew whether it was done.
+    /// Whether it already has an undo, because nobody knew whether it was done.
     is_numbered: bool,
 }
 
 impl Resolution<'_> {
-    /// Ends a task that waits, or lets one that has failed unhandled count as completed; its execution goes on.
+    /// Ends a waiting task, or makes an unhandled failed one count as completed; its execution continues.
     pub fn apply(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         let task = self.task;
         foreign_parts::check_id(task)?;
@@ -136,7 +136,7 @@ impl Resolution<'_> {
         })
     }
 
-    /// Lets an undo that has failed count as done, although its execution has ended. Returns whether it is one.
+    /// Makes a failed undo count as done even though its execution has ended. Returns whether the task is such an undo.
     fn count_undo_as_done(
         &self,
         client: &SpiClient,
@@ -171,7 +171,7 @@ impl Resolution<'_> {
         Ok(true)
     }
 
-    /// Ends a task that waits. It is neither retried nor repeated.
+    /// Ends a waiting task, without retries or repetitions.
     fn end(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         let outcome = Outcome::of_worker(WorkerReport {
             task: Some(self.task),
@@ -185,7 +185,7 @@ impl Resolution<'_> {
         Ok(())
     }
 
-    /// Lets a task that has failed count as done.
+    /// Makes a failed task count as done.
     fn count_as_done(&self, advance: &mut Advance, run: i64, row: &Row) -> Result<(), Error> {
         let found = advance.runs.get(&run).and_then(|run| Some((run, run.graph.find(&row.name)?)));
         let Some((known, node)) = found else { return Err(self.missing()) };

@@ -1,4 +1,4 @@
-//! Deleting executions that are not kept any longer: `sql/retention.sql`.
+//! Deleting executions whose retention has expired: `sql/retention.sql`.
 
 use crate::cache::foreign_parts::ForeignParts;
 use crate::error::Error;
@@ -10,27 +10,27 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::cell::Cell;
 
-/// Minimum number of seconds between two looks at the same executions while there is nothing more to delete.
+/// Minimum number of seconds between checks of the same executions while there is nothing more to delete.
 const PAUSE: f64 = 10.0;
 
 /// Minimum and maximum number of seconds between two rounds.
 const ROUND: (f64, f64) = (3600.0, 86_400.0);
 
-/// Number of seconds between two looks for workflows that say nothing about keeping their executions.
+/// Number of seconds between searches for workflows that do not specify a retention.
 const DISCOVERY: i64 = 60;
 
 thread_local! {
-    /// When this process last looked for them, in microseconds.
+    /// When this process last searched for them, in microseconds.
     static DISCOVERED: Cell<i64> = const { Cell::new(i64::MIN) };
 }
 
-/// A workflow's executions that ended in one way.
+/// The executions of one workflow that ended with the same status.
 struct Due {
     workflow: i64,
     status: String,
     seen: (Option<TimestampWithTimeZone>, Option<i64>),
     round_at: Option<TimestampWithTimeZone>,
-    /// Seconds; none: for ever.
+    /// Seconds to keep them; `None` means forever.
     keep: Option<f64>,
 }
 
@@ -46,8 +46,8 @@ impl Due {
     }
 }
 
-/// Looks at up to so many executions that may have been kept long enough, and deletes those that have. Returns how many it has
-/// looked at.
+/// Examines up to `max_rows` executions that may have been kept long enough, and deletes those that have. Returns the
+/// number examined.
 pub fn delete_ended(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i32) -> Result<i32, Error> {
     let default = settings::keep();
     if default.is_some() && !(0..DISCOVERY * 1_000_000).contains(&now.into_inner().saturating_sub(DISCOVERED.get())) {

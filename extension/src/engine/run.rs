@@ -1,4 +1,4 @@
-//! An execution in the hands of one call: locked, loaded, conducted.
+//! An execution while one call processes it: locked, loaded, and conducted.
 
 use crate::cache::graphs;
 use crate::engine::branch_changes;
@@ -35,47 +35,48 @@ const UNDOABLE: &str = include_str!("../../queries/load_undoable.sql");
 
 const ERRORS: &str = include_str!("../../queries/load_errors.sql");
 
-/// What is being reported, whatever the tables say of it by now.
+/// Reports that are being processed, which take precedence over what the tables say.
 #[derive(Default)]
 pub struct Reports {
-    /// The ids of its rows.
+    /// Ids of the reported rows.
     pub tasks: Vec<i64>,
-    /// How items end.
+    /// Outcomes of reported items.
     pub items: BTreeMap<(TaskKey, u32), ReportedItem>,
 }
 
-/// An item that is being reported, and whose row does not say so yet.
+/// An item that is being reported and whose row does not reflect this yet.
 pub struct ReportedItem {
-    /// How it ends.
+    /// Its final status.
     pub end: TaskEnd,
-    /// What it yields.
+    /// Its result.
     pub result: Option<Jsonb>,
-    /// What went wrong.
+    /// Its error.
     pub error: Option<Jsonb>,
-    /// When it ran.
+    /// When it ran, and how often.
     pub times: Times,
 }
 
-/// A workflow execution under lock.
+/// A locked workflow execution.
 pub struct Run {
-    /// Its id, which is that of its execution.
+    /// Its id, which is also the id of its execution.
     pub id: i64,
-    /// The pinned version's graph.
+    /// Graph of the pinned version.
     pub graph: Rc<Graph>,
-    /// As it was before this call.
+    /// State before this call.
     pub before: Execution,
-    /// The variables as stored, without the changes of branches.
+    /// Variables as stored, without the changes made by branches.
     pub variables: Option<Jsonb>,
-    /// Added to each task's own.
+    /// Priority, added to that of each task.
     pub priority: i32,
-    /// Through how many workflows it is called.
+    /// Number of callers above it.
     pub depth: i32,
-    /// The span that started it.
+    /// Trace span that started it.
     pub traceparent: Option<Rc<str>>,
 }
 
 impl Run {
-    /// Reads one from a row of: id, version, status, paused, state, variables, priority, depth, traceparent.
+    /// Reads a run from a row with the columns id, version, status, paused, state, variables, priority, depth,
+    /// traceparent.
     pub fn read(client: &SpiClient, row: &Rows) -> Result<Option<Run>, Error> {
         let Some(version) = row.get::<i64>(2)? else { return Ok(None) };
         let status = row.label(3).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running);
@@ -94,9 +95,9 @@ impl Run {
         }))
     }
 
-    /// Lets events happen on loaded facts, and once more on more facts where some were missing: on what all branches have
-    /// published, which is wanted when a join fires; on what items have yielded, which is wanted when the last of them ends; on
-    /// all that there is.
+    /// Applies events using the facts loaded so far, and again with more facts if some were missing: everything that
+    /// the branches have published, which is needed when a join fires; the results of all items, which are needed when
+    /// the last of them ends; or all facts that exist.
     pub fn conduct(
         &self,
         client: &SpiClient,
@@ -148,7 +149,7 @@ impl Run {
         })
     }
 
-    /// Whether the next event may have to go on with undoing, or there is nothing to be undone.
+    /// Whether the next event may have to continue undoing, or there is nothing to undo.
     fn undoes_next(&self) -> bool {
         let state = &self.before.state;
         state.undos == 0
@@ -158,7 +159,7 @@ impl Run {
                 .is_some_and(|undo| matches!(undo.phase, Phase::Pending | Phase::Running) && undo.waiting.is_empty())
     }
 
-    /// Returns what is left to be undone, as far as one step takes it up.
+    /// Returns the remaining tasks to undo, up to as many as one step processes.
     fn undoable(&self, client: &SpiClient) -> Result<Vec<Undoable>, Error> {
         let mut all = Vec::new();
         let state = &self.before.state;
@@ -213,7 +214,7 @@ impl Run {
         Ok(facts)
     }
 
-    /// The items of tasks that have not ended, what is being reported included.
+    /// Returns the items of tasks that have not ended, including those being reported.
     fn open_items(&self, client: &SpiClient, reports: &Reports) -> Result<BTreeMap<TaskKey, Vec<RowEnd>>, Error> {
         let keys = || self.before.state.items.iter().map(|progress| progress.key);
         let names: Vec<String> = keys().map(|key| self.graph.node(key.node).name.clone()).collect();
@@ -247,11 +248,12 @@ impl Run {
     }
 }
 
-/// Reads how a row ended from two places: that of its status, and that of its result, which the others follow.
+/// Reads how a row ended. `status` is the column of its status; `result` is the first of the remaining columns, which
+/// are consecutive.
 fn row_end(rows: &Rows, index: Option<u32>, (status, result): (usize, usize), skipped: bool) -> Result<RowEnd, Error> {
     let end = if skipped { Some(TaskEnd::Skipped) } else { rows.label(status).and_then(|name| TaskEnd::parse(&name)) };
     let time = |ordinal| Ok::<_, Error>(rows.get::<TimestampWithTimeZone>(ordinal)?.map(clock::moment));
-    // Of a row that has not ended, an earlier attempt may have left these.
+    // If the row has not ended, these values may come from an earlier attempt.
     Ok(RowEnd {
         index,
         end,
@@ -265,7 +267,7 @@ fn row_end(rows: &Rows, index: Option<u32>, (status, result): (usize, usize), sk
     })
 }
 
-/// What the conductor remembers, as stored.
+/// Parses the stored state of the conductor.
 pub fn read_state(state: Jsonb) -> Result<State, Error> {
     conductor::json::from_text(&state.text()).map_err(|error| {
         Error::refused("WF619", "the stored state cannot be read", "report this bug with workflow_execution.state")
@@ -273,14 +275,14 @@ pub fn read_state(state: Jsonb) -> Result<State, Error> {
     })
 }
 
-/// A stored value as data; null for none. One that cannot be read fails those expressions that use it, and so their workflow,
-/// not the call: what was stored once must not keep an execution from ending.
+/// Converts a stored value to data; a missing value becomes null. If the value cannot be read, the expressions that use
+/// it fail, and with them their workflow, but not the call: nothing once stored may prevent an execution from ending.
 pub fn as_data(value: Option<Jsonb>) -> Data {
     value.map_or_else(|| Data::from(()), Jsonb::data)
 }
 
-/// Loads what a batch needs, in a number of statements that does not depend on its size. Tasks that are `reported` have not
-/// ended.
+/// Loads the facts that a batch needs. The number of statements does not depend on the batch's size. Tasks in
+/// `reported` are treated as not having ended.
 pub fn load_facts(
     client: &SpiClient,
     now: &TimestampWithTimeZone,
@@ -312,7 +314,7 @@ pub fn load_facts(
     Ok(all)
 }
 
-/// `system.…`, with what has gone wrong so far. The conductor knows the verdict.
+/// Builds the value of `system.…`, including the errors so far. The conductor adds the verdict.
 pub fn system(run: &Run, now: &TimestampWithTimeZone, errors: Option<Data>) -> Data {
     Data::from_pairs([
         ("workflow_ref", Data::from(run.graph.reference.as_str())),
@@ -324,7 +326,7 @@ pub fn system(run: &Run, now: &TimestampWithTimeZone, errors: Option<Data>) -> D
     ])
 }
 
-/// Only in an execution that is closing something has gone wrong.
+/// Loads errors for executions that are closing; no others can have any.
 fn load_errors(client: &SpiClient, wanted: &[(&Run, Needs)]) -> Result<BTreeMap<i64, Data>, Error> {
     let is_closing = |run: &Run| run.before.status != Status::Running || run.before.state.verdict.is_some();
     let closing = wanted.iter().filter(|(run, needs)| needs.system && is_closing(run));

@@ -1,4 +1,4 @@
-//! The loop that writes what the conductor has decided, and what follows from it, until nothing does.
+//! The loop that writes the conductor's decisions and processes their consequences until there are none.
 
 use crate::engine::advance::Advance;
 use crate::engine::internal_tasks;
@@ -11,8 +11,8 @@ use crate::store::{Handed, WithdrawnRows, Written, withdrawn};
 use conductor::engine::commands::Withdrawn;
 use std::collections::BTreeMap;
 
-/// Writes what was decided and goes on with what follows from it, until nothing does. One kind at a time: each sees
-/// in the tables what the one before has done.
+/// Writes the decisions and processes their consequences until there are none. One kind is processed at a time, so that
+/// each sees in the tables what the one before it has done.
 pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<Vec<Handed>, Error> {
     let mut handed = Vec::new();
     let mut open = Written::default();
@@ -45,7 +45,7 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
     }
 }
 
-/// Tells the conductor what was withdrawn.
+/// Notifies the conductor of withdrawn tasks.
 fn take_back(advance: &mut Advance, gone: BTreeMap<i64, Vec<WithdrawnRows>>) -> Result<(), Error> {
     advance.has_withdrawn = true;
     advance.load(gone.keys().copied().collect())?;

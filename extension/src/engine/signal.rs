@@ -1,4 +1,4 @@
-//! Signals: what comes from outside to a task that waits for it.
+//! Signals: messages from outside for tasks that wait for them.
 
 use crate::argument::{MOST_KEY_BYTES, check_length};
 use crate::cache::foreign_parts;
@@ -19,18 +19,18 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
 
-/// What was sent to an execution.
+/// A signal sent to an execution.
 struct Signal<'a> {
     execution: i64,
     name: &'a str,
     key: Option<&'a str>,
     payload: Option<Jsonb>,
-    /// The task that waits fails with this.
+    /// Error with which the waiting task fails.
     error: Option<Jsonb>,
 }
 
 impl Signal<'_> {
-    /// Hands the signal to the task that waits for it, or keeps it; returns which of the two it was.
+    /// Delivers the signal to the task that waits for it, or keeps it. Returns which of the two happened.
     fn send(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
         let Signalled { run, status, version } =
             lock(client, now, self.execution, "end its task with workflow_update_task_execution")?;
@@ -40,7 +40,8 @@ impl Signal<'_> {
         let arguments = [run.into(), self.name.into()];
         let waiting = statements::run(client, include_str!("../../queries/find_waiting_task.sql"), &arguments)?.first();
         let (waiting, task_name) = (waiting.get::<i64>(1)?, waiting.get::<String>(2)?);
-        // In one that has failed or is cancelled a task may wait all the same: one beside fail, or the last.
+        // A task may wait even if the execution has failed or is `cancelled`: for example, one that runs alongside
+        // `fail`, or the last one.
         if waiting.is_none() && status != "running" {
             let message = format!("execution {} does not accept signals: it is {status}", self.execution);
             return Err(Error::refused("WF611", message, "send it to a running execution"));
@@ -80,7 +81,7 @@ impl Signal<'_> {
         Ok("delivered")
     }
 
-    /// Refuses a payload that the task that waits for it, or each one that may, cannot take.
+    /// Refuses a payload that the waiting task, or every task that may come to wait for it, would reject.
     fn check_payload(&self, graph: &Graph, waiting: Option<&str>) -> Result<(), Error> {
         if self.error.is_some() || graph.nodes.iter().all(|node| node.signal_schema.is_none()) {
             return Ok(());
@@ -109,7 +110,7 @@ impl Signal<'_> {
         ))
     }
 
-    /// What a signal of this name and key was answered with before, as it stands now.
+    /// Returns the answer to an earlier signal with this name and key, updated to its current state.
     fn former_answer(&self, client: &SpiClient, run: i64) -> Result<Option<&'static str>, Error> {
         let Some(key) = self.key else { return Ok(None) };
         let arguments = [run.into(), self.name.into(), key.into()];
@@ -118,7 +119,7 @@ impl Signal<'_> {
         Ok(is_kept.map(|is_kept| if is_kept { "kept" } else { "delivered" }))
     }
 
-    /// Refuses a signal whose wait has timed out: kept, it would answer the next question of that name.
+    /// Refuses a signal whose wait has timed out. If it were kept, it would answer the next wait for the same name.
     fn check_in_time(&self, client: &SpiClient, run: i64) -> Result<(), Error> {
         let arguments = [run.into(), self.name.into()];
         let late = statements::run(client, include_str!("../../queries/find_late_wait.sql"), &arguments)?.first();
@@ -128,7 +129,8 @@ impl Signal<'_> {
         Err(Error::refused("WF611", message, "send it again when a task waits for it"))
     }
 
-    /// Refuses a name that no task of the workflow ever waits for. A template's name is known only when its task begins to wait.
+    /// Refuses a name that no task of the workflow ever waits for. A templated name is known only when its task starts
+    /// waiting.
     fn check_name(&self, client: &SpiClient, run: i64) -> Result<(), Error> {
         let row = statements::run(client, include_str!("../../queries/list_waits.sql"), &[run.into()])?.first();
         let waits = row.get::<Vec<String>>(1)?.unwrap_or_default();
@@ -154,7 +156,7 @@ pub fn payload_value(text: Option<&str>) -> Result<Value, Error> {
     })
 }
 
-/// Returns why a task cannot take a payload; none: it can.
+/// Returns why a task cannot accept a payload; `None` if it can.
 pub fn violation(node: &Node, payload: &Value) -> Option<String> {
     let violations = node.signal_schema.as_ref()?.violations(payload);
     let first = violations.list.first()?;
@@ -162,7 +164,7 @@ pub fn violation(node: &Node, payload: &Value) -> Option<String> {
     Some(format!("{}{place}", first.message))
 }
 
-/// An execution that a signal is for, under lock.
+/// A locked execution to which a signal is addressed.
 pub struct Signalled {
     /// Its id.
     pub run: i64,
@@ -172,7 +174,7 @@ pub struct Signalled {
     pub version: i64,
 }
 
-/// Locks an execution that the engine runs. The hint is for one that is driven from outside.
+/// Locks an execution that the engine runs. `hint` is used if the execution is driven from outside.
 pub fn lock(client: &SpiClient, now: TimestampWithTimeZone, execution: i64, hint: &str) -> Result<Signalled, Error> {
     foreign_parts::check_id(execution)?;
     let signalled = lock_now(client, execution, hint)?;

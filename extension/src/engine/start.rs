@@ -1,4 +1,5 @@
-//! Starting executions: parameters checked, rows inserted, first tasks made ready; a batch as cheaply as one.
+//! Starting executions: checks parameters, inserts rows, and makes the first tasks ready. A batch costs no more
+//! statements than a single start.
 
 use crate::cache::graphs;
 use crate::engine::advance::Advance;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 const EXECUTIONS: &str = include_str!("../../queries/insert_executions.sql");
 
-/// How often a key is tried whose execution is there when we insert and gone when we look.
+/// Number of attempts for a key whose execution exists when we insert but is gone when we look it up.
 const KEY_ATTEMPTS: usize = 3;
 
 /// A workflow that can be started.
@@ -46,33 +47,33 @@ pub struct Startable {
     graph: Rc<Graph>,
 }
 
-/// One execution that was asked for.
+/// One requested execution.
 pub struct Wanted {
-    /// Where its rows live.
+    /// Part that holds its rows.
     pub part: i32,
-    /// The execution that calls it.
+    /// Execution that calls it.
     pub parent: Option<i64>,
-    /// Checked, with defaults.
+    /// Parameters after validation, with defaults filled in.
     pub parameters: Jsonb,
-    /// As they were given.
+    /// Parameters as the caller gave them.
     pub given: Jsonb,
     /// Its idempotency key.
     pub key: Option<String>,
-    /// Added to each task's own.
+    /// Priority, added to that of each task.
     pub priority: i32,
-    /// Through how many workflows it is called.
+    /// Number of callers above it.
     pub depth: i32,
-    /// The time that it was to start at.
+    /// Time at which it was scheduled to start.
     pub scheduled_for: Option<TimestampWithTimeZone>,
-    /// The attributes that it was given.
+    /// Attributes given by the caller.
     pub attributes: Option<Jsonb>,
-    /// Through how many executions hooks have led to it.
+    /// Number of executions in the chain of hooks that led to it.
     pub hook_depth: Option<i32>,
-    /// The span that it is started by.
+    /// Trace span that starts it.
     pub traceparent: Option<Rc<str>>,
 }
 
-/// The workflow of a ref.
+/// Returns the workflow with this ref.
 pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     let rows = statements::run(client, include_str!("../../queries/find_workflow.sql"), &[reference.into()])?.first();
     let missing =
@@ -103,7 +104,8 @@ pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     })
 }
 
-/// The parameters with their defaults, which expressions can use, or everything that is wrong with them.
+/// Returns the parameters with their defaults, in a form that expressions can use. Otherwise returns an error that
+/// lists everything wrong with them.
 pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error> {
     let wrong = |detail: Value| {
         Error::refused(
@@ -132,7 +134,7 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
     let Some(schema) = &workflow.graph.parameters else {
         return given.obstacle().map_or(Ok(given), |obstacle| Err(useless(obstacle)));
     };
-    // What can be read has no obstacle.
+    // Parameters that were read successfully have no obstacle.
     let mut parameters =
         from_text(&given.text()).map_err(|error| useless(given.obstacle().unwrap_or(&error.to_string())))?;
     let has_more = schema.add_defaults(&mut parameters);
@@ -151,12 +153,12 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
 }
 
 impl Startable {
-    /// Whether a start that finds as many executions running as may is an error.
+    /// Whether starting an execution is an error if the maximum number is already running.
     pub fn fails_when_full(&self) -> bool {
         self.graph.concurrency.as_ref().is_some_and(|concurrency| concurrency.when_full == WhenFull::Fail)
     }
 
-    /// Returns the error of such a start.
+    /// Returns the error for that case.
     pub fn too_many(&self) -> Error {
         Error::refused(
             "WF623",
@@ -166,8 +168,9 @@ impl Startable {
     }
 }
 
-/// Executions begin, their first tasks to be claimed in `delay` seconds. Returns their ids in the order asked for; none for one that
-/// does not take place because as many run as may. What follows is to be settled.
+/// Begins executions whose first tasks can be claimed in `delay` seconds. Returns their ids in request order, with none
+/// for an execution that is skipped because the maximum number is already running. The caller must settle the
+/// consequences.
 pub fn begin(
     advance: &mut Advance,
     workflow: &Startable,
@@ -182,7 +185,8 @@ pub fn begin(
     if fresh.is_empty() {
         return Ok(ids.into_iter().map(Some).collect());
     }
-    // One that waits to begin has its time limit, and its first tasks their delay, from then on.
+    // For an execution that waits to begin, the time limit and the delay of its first tasks count from when it does
+    // begin.
     let delayed_by = if workflow.graph.concurrency.is_some() { 0.0 } else { delay };
     let mut starting = fresh
         .into_iter()
@@ -201,7 +205,7 @@ pub fn begin(
         places.push((run.id, place));
         advance.runs.insert(run.id, run);
     }
-    // Written after they were conducted: the definition's attributes come out of that.
+    // Written after conducting, which is what produces the definition's attributes.
     let given = places.iter().map(|(id, place)| (*place, advance.batch.take_attributes(*id))).collect::<Vec<_>>();
     let attributes = attributes::merged(client, wanted, &given)?;
     let runs: Vec<FreshRun> = places
@@ -214,10 +218,10 @@ pub fn begin(
     Ok(ids.into_iter().map(|id| Some(id).filter(|id| !refused.contains(id))).collect())
 }
 
-/// An execution that is starting, as the conductor has decided.
+/// An execution that is starting, as decided by the conductor.
 struct Starting {
     run: Run,
-    /// Its place among those that were asked for.
+    /// Its index in the request.
     place: usize,
     execution: Execution,
     changes: Changes,
@@ -260,15 +264,15 @@ impl Starting {
     }
 }
 
-/// Who of those that start under concurrency begins, waits, or does not start after all.
+/// Outcome of a start under `concurrency`: which executions begin, which wait, and which do not start after all.
 #[derive(Default)]
 struct Turns {
-    /// The keys that they count by.
+    /// Keys under which the executions are counted.
     keys: Vec<(i64, String)>,
     waits: Vec<Wait>,
-    /// Those that do not start.
+    /// Executions that do not start.
     refused: BTreeSet<i64>,
-    /// Limits that have too many, each with an execution that waits for the oldest to be cancelled.
+    /// Limits that have too many executions, each with one that waits for the oldest to be cancelled.
     crowded: BTreeMap<LimitKey, i64>,
 }
 
@@ -292,7 +296,7 @@ fn enter(
             turns.keys.push((one.run.id, key.clone()));
         }
     }
-    // Those that are to start later take their turn then.
+    // Executions with a delayed start take their slot at that time.
     if delay > 0.0 {
         turns.waits = turns.keys.iter().map(|(run, _)| Wait::until(*run, after(now, delay))).collect();
         return Ok(turns);
@@ -319,7 +323,7 @@ fn enter(
 }
 
 impl Turns {
-    /// Notes the keys of executions, whose rows are there by now, and who waits.
+    /// Records the keys of the executions, whose rows exist by now, and which of them wait.
     fn write(self, advance: &mut Advance) -> Result<(), Error> {
         if !self.keys.is_empty() {
             let (runs, keys): (Vec<i64>, Vec<String>) = self.keys.into_iter().unzip();
@@ -332,7 +336,7 @@ impl Turns {
     }
 }
 
-/// Inserts the workflow executions of executions that were inserted before.
+/// Inserts the workflow executions for executions that have just been inserted.
 fn insert_runs(
     client: &SpiClient,
     workflow: &Startable,
@@ -345,7 +349,7 @@ fn insert_runs(
         let rows = RowRelation::new(c"workflow_execution", runs, |run| run_columns(workflow, run, now, due, &blank))?;
         rows.run(client, include_str!("../../queries/insert_runs.sql"), &[])
     };
-    // The check of the first holds the definition for all.
+    // The foreign key check of the first row locks the definition for all of them.
     let (first, others) = runs.split_at(runs.len().min(1));
     if !first.is_empty() {
         insert(first)?;
@@ -383,11 +387,11 @@ struct FreshRun<'w> {
     attributes: Option<Jsonb>,
 }
 
-/// What there is not yet.
+/// Empty values for new rows.
 struct Blank {
-    /// No names of tasks.
+    /// An empty list of task names.
     list: Option<Datum>,
-    /// No variables.
+    /// An empty object for variables.
     object: Option<Datum>,
 }
 
@@ -427,7 +431,8 @@ fn run_columns(
     ]
 }
 
-/// Inserts what is not there yet under its key. Gives all ids in order, and the new ones with their places.
+/// Inserts those executions whose keys are not in use yet. Returns all ids in order, and the new ones with their
+/// places.
 fn insert_executions(
     client: &SpiClient,
     workflow: &Startable,
@@ -442,7 +447,7 @@ fn insert_executions(
             ids[place] = Some(id);
             fresh.push((id, place));
         }
-        // The rest waited for whoever began before with its key. It sees now what that has become.
+        // The rest waited for earlier transactions with the same keys, whose outcome is visible now.
         let old: Vec<usize> = open.into_iter().filter(|place| ids[*place].is_none()).collect();
         if old.is_empty() {
             break;
@@ -478,7 +483,7 @@ fn other_parameters(wanted: &Wanted, id: i64) -> Error {
     Error::refused("WF617", message, "use another key, or the parameters that the execution was started with")
 }
 
-/// Inserts those that are asked for at these places, as far as their keys are free. Gives ids and places.
+/// Inserts the executions requested at these places, unless their keys are in use. Returns ids and places.
 fn insert_open(
     client: &SpiClient,
     workflow: &Startable,
@@ -495,7 +500,8 @@ fn insert_open(
     };
     let (mut keyed, mut inserted): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(_, place)| wanted[*place].key.is_some());
-    // The check of the first holds the action for all, where they refer to nothing else.
+    // The foreign key check of the first row locks the action for all of them, provided that they reference nothing
+    // else.
     let has_parents = inserted.iter().any(|(_, place)| wanted[*place].parent.is_some());
     let (checked, others) = inserted.split_at(if has_parents { inserted.len() } else { inserted.len().min(1) });
     if !checked.is_empty() {
@@ -505,7 +511,7 @@ fn insert_open(
         skip_ri_checks::known_to_hold(c"execution", &[c"action", c"execution"], || insert(EXECUTIONS, others))?;
     }
     if !keyed.is_empty() {
-        // In the order of keys, so that batches do not deadlock.
+        // Insert in key order so that batches do not deadlock.
         keyed.sort_by_key(|(_, place)| wanted[*place].key.as_deref());
         let fresh = numbers(insert(include_str!("../../queries/insert_keyed_executions.sql"), &keyed)?, 1)?;
         let fresh: BTreeSet<i64> = fresh.into_iter().collect();
@@ -515,7 +521,7 @@ fn insert_open(
     Ok(inserted)
 }
 
-/// A place as SQL counts it, from 1.
+/// Converts an SQL ordinality, which counts from 1, to a place.
 fn place(row: &Rows, column: usize) -> Result<usize, Error> {
     Ok(row.get::<i64>(column)?.unwrap_or(1) as usize - 1)
 }

@@ -1,5 +1,5 @@
-//! Executions that call each other: ends go up, stops go down. Neither waits for a lock: what is busy now is left to the
-//! next tick.
+//! Executions that call each other: ends propagate up, stops propagate down. Neither waits for a lock; executions that
+//! are busy now are left to the next tick.
 
 use crate::engine::advance::Advance;
 use crate::engine::own_report::OwnReport;
@@ -13,7 +13,7 @@ use conductor::engine::state::TaskEnd;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Executions have ended: what is to be reported of the tasks that had called them.
+/// Returns the reports for the tasks that called executions that have now ended.
 pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if executions.is_empty() {
@@ -55,7 +55,7 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
             Ok::<_, Error>(error.to_string())
         });
         let is_needless = rows.get::<bool>(12)? == Some(true);
-        // The caller goes on without it.
+        // The caller continues without it.
         if end == TaskEnd::Cancelled && !is_needless {
             cancelled.entry(caller).or_insert(rows.get::<i64>(7)?.unwrap_or_default());
         }
@@ -64,12 +64,12 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
         reports.push(OwnReport { task, end, result, error, undoable });
     }
     postpone(advance, busy)?;
-    // Who calls what was cancelled is cancelled, too.
+    // Callers of executions that were cancelled are cancelled, too.
     log_reached(advance, "cancel", cancelled.into_iter().collect())?;
     Ok(reports)
 }
 
-/// Returns the end of a task that lets an execution undo itself, given how far that went.
+/// Returns the report for a task that makes an execution undo itself, given how far that has got.
 pub fn undone(task: i64, execution: i64, phase: &str) -> OwnReport {
     let is_done = phase == "done";
     let error = (!is_done).then(|| {
@@ -80,7 +80,7 @@ pub fn undone(task: i64, execution: i64, phase: &str) -> OwnReport {
     OwnReport { task, end, result: None, error, undoable: None }
 }
 
-/// Returns the cause of a call's error: what broke below, from the first error of the execution that it called.
+/// Returns the cause of a call's error: the underlying failure, taken from the first error of the called execution.
 fn cause_below(first: &str) -> Option<Value> {
     let Ok(Value::Object(mut cause)) = conductor::json::from_text::<Value>(first) else { return None };
     cause.remove("time");
@@ -90,7 +90,8 @@ fn cause_below(first: &str) -> Option<Value> {
     Some(Value::Object(cause))
 }
 
-/// Executions have stopped: so do those that they have called. True: also those called by tasks that close them.
+/// Cancels the children of executions that have stopped. If the flag is true, this includes children called by tasks
+/// that close them.
 pub fn cancel_children(advance: &mut Advance, stopped: &[(i64, bool)]) -> Result<(), Error> {
     for forced in [false, true] {
         let executions: Vec<i64> = stopped.iter().filter(|(_, by)| *by == forced).map(|(id, _)| *id).collect();
@@ -122,14 +123,14 @@ fn cancel_children_of(advance: &mut Advance, executions: &[i64], forced: bool) -
     log_reached(advance, "cancel", reached)
 }
 
-/// Cancels executions as far as nobody else has locked them.
+/// Cancels those executions that nobody else has locked.
 pub fn cancel_free(advance: &mut Advance, executions: Vec<i64>) -> Result<(), Error> {
     let rows = statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[executions.into()])?;
     let runs = numbers(rows, 1)?;
     cancel(advance, runs, false)
 }
 
-/// Cancels executions that are locked, by force or not.
+/// Cancels locked executions, forcibly if `forced`.
 pub fn cancel(advance: &mut Advance, runs: Vec<i64>, forced: bool) -> Result<(), Error> {
     if !runs.is_empty() {
         advance.load(runs.clone())?;
@@ -143,7 +144,8 @@ pub fn cancel(advance: &mut Advance, runs: Vec<i64>, forced: bool) -> Result<(),
     Ok(())
 }
 
-/// What workers do for executions counts no more: it is reported as cancelled. True: also what closes them.
+/// Voids the running work of workers for executions, reporting it as `cancelled`. If the flag is true, this includes
+/// the tasks that close them.
 pub fn void(advance: &Advance, runs: Vec<(i64, bool)>) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if !runs.is_empty() {
@@ -159,7 +161,8 @@ pub fn void(advance: &Advance, runs: Vec<(i64, bool)>) -> Result<Vec<OwnReport>,
     Ok(reports)
 }
 
-/// Running tasks are not needed any more: those of workers are reported as cancelled, what others call is to be cancelled.
+/// Stops running tasks that are no longer needed: reports those that workers hold as `cancelled`, and schedules the
+/// cancel of executions that calls have started.
 pub fn void_rest(advance: &Advance, rest: &[(i64, TaskRows)]) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if !rest.is_empty() {
@@ -183,7 +186,7 @@ pub fn void_rest(advance: &Advance, rest: &[(i64, TaskRows)]) -> Result<Vec<OwnR
     Ok(reports)
 }
 
-/// What somebody did to workflow executions, the second of each pair, has reached others, the first.
+/// Logs that an operation on some workflow executions (the second of each pair) has reached others (the first).
 pub fn log_reached(advance: &Advance, kind: &str, reached: Vec<(i64, i64)>) -> Result<(), Error> {
     if !reached.is_empty() {
         let (reached, sources): (Vec<i64>, Vec<i64>) = reached.into_iter().unzip();

@@ -1,4 +1,4 @@
-//! The tasks of executions by how they stand, from their rows.
+//! Lists of the tasks of executions by their current status, built from their rows.
 
 use crate::error::Error;
 use crate::pg::id;
@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// Of workflow executions that have tasks.
+/// Loads the lists of those workflow executions that have tasks.
 pub fn load(client: &SpiClient, workflow_executions: &[i64]) -> Result<BTreeMap<i64, TaskLists>, Error> {
     let mut tasks: BTreeMap<i64, Vec<TaskRow>> = BTreeMap::new();
     for (part, runs) in id::by_part(workflow_executions.iter().copied()) {

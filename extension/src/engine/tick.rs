@@ -1,6 +1,6 @@
-//! What time has made due: leases that have ended, delays, time limits, and what executions have yet to tell each other.
+//! Time-driven work: expired leases, delays, time limits, and news that executions still owe each other.
 //!
-//! Nothing here waits for a lock. What somebody else has locked is left to the next tick.
+//! Nothing here waits for a lock. Whatever someone else has locked is left to the next tick.
 
 use crate::engine::advance::Advance;
 use crate::engine::advance::MAX_REACHED;
@@ -43,26 +43,26 @@ use pgrx::spi::SpiClient;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where to look, and for how much.
+/// Scope of a tick: where to look, and for how many rows.
 struct Look<'c, 'conn> {
     client: &'c SpiClient<'conn>,
     now: TimestampWithTimeZone,
     max_rows: i32,
-    /// None: everywhere.
+    /// Parts to look in; `None` means everywhere.
     parts: Option<Vec<Option<i32>>>,
-    /// Whether to delete executions that are not kept any longer: these are found by their workflows, not by their parts.
+    /// Whether to delete executions whose retention has expired; these are found by workflow, not by part.
     deletes: bool,
 }
 
 impl Look<'_, '_> {
-    /// The arguments of a statement that finds what is due. The lowest and the highest part are what an index can use.
+    /// Returns the arguments of a statement that finds due work. An index can use the lowest and the highest part.
     fn arguments(&self) -> [DatumWithOid<'static>; 5] {
         let (lowest, highest) = id::bounds(&self.parts);
         [self.max_rows.into(), self.now.into(), self.parts.clone().into(), lowest.into(), highest.into()]
     }
 }
 
-/// Does what is due, up to so much of each kind. Returns how much that was.
+/// Does what is due, up to `max_rows` of each kind. Returns how much was done.
 fn tick(look: &Look) -> Result<i32, Error> {
     let Look { client, now, max_rows, parts, deletes } = look;
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
@@ -84,8 +84,8 @@ fn tick(look: &Look) -> Result<i32, Error> {
     Ok(done)
 }
 
-/// Makes the tasks of up to so many leases that have ended claimable again, or ends them as abandoned. Returns how many tasks
-/// these were.
+/// Makes the tasks of up to `max_rows` expired leases claimable again, or ends them as abandoned. Returns the number of
+/// tasks.
 pub fn expire_leases(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -146,7 +146,7 @@ pub fn expire_leases(
     Ok(done)
 }
 
-/// A running task whose lease has ended.
+/// A running task whose lease has expired.
 struct LostTask {
     id: i64,
     run: i64,
@@ -170,8 +170,9 @@ impl LostTask {
     }
 }
 
-/// Returns those of some lost tasks, of executions that are locked, that are not needed any more. Most of these have ended when that
-/// became so; but a task that was being reported at that moment was passed over, and its report may not have been committed.
+/// Returns those of the lost tasks, whose executions are locked, that are no longer needed. Most such tasks ended at
+/// the moment that they became unnecessary, but a task that was being reported at that moment was skipped, and its
+/// report may not have been committed.
 fn needless(client: &SpiClient, now: TimestampWithTimeZone, lost: &[LostTask]) -> Result<Vec<i64>, Error> {
     let mut advance = Advance::new(client, now, BTreeMap::new());
     advance.load(lost.iter().map(|task| task.run).collect::<BTreeSet<_>>().into_iter().collect())?;
@@ -184,8 +185,9 @@ fn needless(client: &SpiClient, now: TimestampWithTimeZone, lost: &[LostTask]) -
     Ok(lost.iter().filter(is_needless).map(|task| task.id).collect())
 }
 
-/// Takes tasks out of the queue of a part, from a place in it on, whose execution was paused or stopped while somebody claimed
-/// them who then rolled back: they wait for the end of the pause, or have ended as cancelled. Returns whether there was any.
+/// Removes stray tasks from the queue of a part, starting at a given position: tasks whose execution was paused or
+/// stopped while they were claimed by a transaction that then rolled back. They wait for the end of the pause, or end
+/// as `cancelled`. Returns whether there were any.
 pub fn put_back_strays(
     client: &SpiClient,
     part: i32,
@@ -205,7 +207,7 @@ pub fn put_back_strays(
     Ok(true)
 }
 
-/// Goes on with tasks whose delay, retry delay or time limit is over. Returns how many these were.
+/// Continues tasks whose delay, retry delay or time limit has elapsed. Returns the number of tasks.
 fn wake_tasks(look: &Look) -> Result<i32, Error> {
     let Look { client, now, .. } = look;
     let due =
@@ -231,7 +233,7 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
         report_own(&mut advance, reports)?;
         settle(&mut advance, None)?;
     }
-    // A child that does the work of what is late must be free, too, to be stopped.
+    // To be stopped, a child that does the work of a late task must not be locked either.
     let arguments = [due.clone().into(), (*now).into()];
     let children =
         numbers(statements::run(client, include_str!("../../queries/try_lock_late_children.sql"), &arguments)?, 1)?;
@@ -259,7 +261,7 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
     Ok(woken)
 }
 
-/// Cancels what calls whose time is over have called. A call ends once that has closed.
+/// Cancels the executions called by calls whose time limit has elapsed. Such a call ends once its child has closed.
 fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<i64>) -> Result<(), Error> {
     if calls.is_empty() {
         return Ok(());
@@ -273,8 +275,8 @@ fn stop_late_calls(client: &SpiClient, now: TimestampWithTimeZone, calls: Vec<i6
     Ok(())
 }
 
-/// Goes on with executions that took longer than their workflow may, or have yet to tell others that they ended or stopped.
-/// Returns how many these were.
+/// Continues executions that have exceeded their workflow's time limit, or that still have to notify others that they
+/// ended or stopped. Returns the number of executions.
 fn end_due_executions(look: &Look) -> Result<i32, Error> {
     let Look { client, now, .. } = look;
     let mut rows = statements::run(client, include_str!("../../queries/find_due_runs.sql"), &look.arguments())?;
@@ -295,8 +297,8 @@ fn end_due_executions(look: &Look) -> Result<i32, Error> {
     Ok(done)
 }
 
-/// What time has made due of an execution: its time limit is over, or it has something to tell its parent or its
-/// children. True where something was done about it.
+/// Processes what is due for one execution: its time limit has elapsed, or it has to notify its parent or its children.
+/// Returns whether this is finished.
 fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result<bool, Error> {
     let runs = read_runs(
         client,
@@ -323,7 +325,7 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
     Ok(still.is_empty())
 }
 
-/// Starts what schedules have made due, up to so many executions. Returns how many these were.
+/// Starts executions whose schedules are due, at most `max_rows`. Returns how many were started.
 fn fire_schedules(look: &Look) -> Result<i32, Error> {
     let Look { client, now, max_rows, parts, .. } = look;
     let arguments = [(*max_rows).into(), (*now).into(), parts.clone().into()];
@@ -340,13 +342,13 @@ fn fire_schedules(look: &Look) -> Result<i32, Error> {
     Ok(fired)
 }
 
-/// Locks the workflow executions of tasks as far as nobody else has, and returns their ids.
+/// Locks the workflow executions of tasks, skipping those that someone else has locked, and returns their ids.
 fn lock_runs(client: &SpiClient, tasks: Vec<i64>) -> Result<BTreeSet<i64>, Error> {
     let rows = statements::run(client, include_str!("../../queries/try_lock_task_runs.sql"), &[tasks.into()])?;
     Ok(numbers(rows, 1)?.into_iter().collect())
 }
 
-/// Ends tasks as the engine itself reports them: how, and with what error.
+/// Ends tasks through reports of the engine's own, each with how it ended and its error.
 fn end(
     client: &SpiClient,
     now: TimestampWithTimeZone,

@@ -1,4 +1,4 @@
-//! Undoing calls: the executions that they have called undo what they had completed.
+//! Undoing calls: the called executions undo what they have completed.
 
 use crate::engine::advance::Advance;
 use crate::engine::internal_tasks::{link, postpone};
@@ -12,18 +12,18 @@ use std::collections::HashSet;
 
 /// A task that undoes a call.
 pub struct UndoneCall {
-    /// The task.
+    /// Id of the task.
     pub task: i64,
     /// Its workflow execution.
     pub run: i64,
-    /// The call that it undoes.
+    /// Call that it undoes.
     pub of: i64,
-    /// The execution that was called.
+    /// Execution that was called.
     pub child: i64,
 }
 
-/// Lets the executions that calls have called undo themselves; what somebody else has locked is left to the next tick. Returns
-/// the reports of those that have nothing to undo.
+/// Makes the called executions undo themselves; those that someone else has locked are left to the next tick. Returns
+/// the reports for executions that have nothing to undo.
 pub fn begin(advance: &mut Advance, calls: Vec<UndoneCall>) -> Result<Vec<OwnReport>, Error> {
     let mut reports = Vec::new();
     if calls.is_empty() {
@@ -62,7 +62,7 @@ pub fn begin(advance: &mut Advance, calls: Vec<UndoneCall>) -> Result<Vec<OwnRep
     Ok(reports)
 }
 
-/// Lets an execution undo itself, or go on with that. Returns whether there is anything to undo.
+/// Makes an execution undo itself or continue doing so. Returns whether there is anything to undo.
 fn undo(advance: &mut Advance, child: i64) -> Result<bool, Error> {
     let Some(run) = advance.runs.get(&child) else { return Ok(false) };
     if !run.before.undoes_on() {

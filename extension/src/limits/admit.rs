@@ -1,4 +1,4 @@
-//! Letting tasks go that wait for a key of a limit: back into the queue, in their order.
+//! Admitting tasks that wait for a key of a limit: they return to the queue in order.
 
 use crate::error::Error;
 use crate::limits::concurrency;
@@ -12,15 +12,16 @@ use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
-/// Maximum number of tasks of an action that one look at a key lets go.
+/// Maximum number of tasks per action that one check of a key admits.
 const MOST_ADMITTED: usize = 1000;
 
-/// Seconds until a key is looked at again for which tasks wait: as long as they have been waiting already, within these bounds.
+/// Bounds, in seconds, on the time until a key with waiting tasks is checked again. The time in between is how long
+/// they have been waiting already.
 const SOONEST_CHECK: f64 = 1.0;
 const LATEST_CHECK: f64 = 60.0;
 
-/// Frees the slots of tasks that run no longer, and lets those go that wait for them. If fewer wait than may begin, the key has to be
-/// looked at soon: until then, new tasks are sent to wait there, too.
+/// Frees the slots of tasks that are no longer running, and admits tasks that wait for them. If fewer are waiting than
+/// may start, the key has to be checked soon: until then, new tasks are sent to wait there, too.
 pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
     let arguments = [tasks.into(), now.into()];
     let mut freed = statements::run(client, include_str!("../../queries/free_slots.sql"), &arguments)?;
@@ -38,7 +39,7 @@ pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64
     Ok(())
 }
 
-/// Looks at up to so many keys whose time has come, unless somebody else has locked them. Returns how many these were.
+/// Checks up to `max_keys` due keys, unless someone else has locked them. Returns the number of keys checked.
 pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32) -> Result<i32, Error> {
     let arguments = [max_keys.into(), now.into()];
     let mut rows = statements::run(client, include_str!("../../queries/find_due_limit_keys.sql"), &arguments)?;
@@ -74,7 +75,7 @@ pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32)
     Ok(keys.len() as i32)
 }
 
-/// Returns the time until a key has to be looked at, if any has.
+/// Returns the time until the next check of a key, if any is scheduled.
 pub fn next_check(client: &SpiClient, now: TimestampWithTimeZone) -> Result<Option<Interval>, Error> {
     let first = statements::run(client, include_str!("../../queries/find_next_check.sql"), &[now.into()])?.first();
     first.get::<Interval>(1)
@@ -83,17 +84,17 @@ pub fn next_check(client: &SpiClient, now: TimestampWithTimeZone) -> Result<Opti
 /// A key for which tasks may wait.
 struct DueKey {
     id: i64,
-    /// How many of them may begin.
+    /// Number of tasks that may start.
     count: usize,
-    /// When the next one may begin, if that is a question of time.
+    /// When the next one may start, if only time stands in the way.
     opens_at: Option<TimestampWithTimeZone>,
-    /// Whether executions wait for it, not tasks.
+    /// Whether executions rather than tasks wait for it.
     of_executions: bool,
     waiting_since: TimestampWithTimeZone,
 }
 
 impl DueKey {
-    /// Returns when to look again, if tasks still wait then.
+    /// Returns when to check again if tasks are still waiting then.
     fn next_check(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
         if let Some(opens_at) = self.opens_at.filter(|time| *time > now) {
             return opens_at;
@@ -106,15 +107,15 @@ impl DueKey {
     }
 }
 
-/// How many may begin of those that wait for a key.
+/// How many of those waiting for a key may start.
 struct Room {
     key: i64,
     count: i64,
-    /// Whether executions wait for it, not tasks.
+    /// Whether executions rather than tasks wait for it.
     of_executions: bool,
 }
 
-/// Lets tasks and executions go that wait for keys. Returns how many these were, by key.
+/// Admits tasks and executions that wait for keys. Returns the number admitted, by key.
 fn admit_all(client: &SpiClient, now: TimestampWithTimeZone, room: &[Room]) -> Result<BTreeMap<i64, i64>, Error> {
     let (runs, tasks): (Vec<&Room>, Vec<&Room>) = room.iter().partition(|room| room.of_executions);
     let split = |rooms: Vec<&Room>| rooms.into_iter().map(|room| (room.key, room.count)).unzip();
@@ -125,7 +126,8 @@ fn admit_all(client: &SpiClient, now: TimestampWithTimeZone, room: &[Room]) -> R
     Ok(admitted)
 }
 
-/// Puts so many tasks of each action that wait for each key back into the queue. Returns how many these were, by key.
+/// Puts up to `counts` tasks of each action that wait for each key back into the queue. Returns the number of tasks, by
+/// key.
 fn admit(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -147,12 +149,12 @@ fn admit(
 }
 
 impl Rule {
-    /// Returns how many tasks may begin now by the rate, at most `most`.
+    /// Returns how many tasks the rate allows to start now, at most `most`.
     pub fn allowed(&self, next_at: i64, now: TimestampWithTimeZone, most: usize) -> usize {
         self.rate.map_or(most, |rate| rate.allowed(next_at, now.into_inner(), most))
     }
 
-    /// Returns when the next task may begin by the rate, if there is one.
+    /// Returns when the rate allows the next task to start; `None` if there is no rate.
     pub fn opens_at(&self, next_at: i64) -> Option<TimestampWithTimeZone> {
         self.rate.map(|rate| at(rate.opens_at(next_at)))
     }

@@ -1,4 +1,5 @@
-//! The limits of new tasks: those of the task and of its action, unless a call above has a slot of the same one already.
+//! Assigning limits to new tasks: those of the task and of its action, except those for which a call above it already
+//! holds a slot.
 
 use crate::cache::actions::Facts;
 use crate::error::Error;
@@ -10,23 +11,23 @@ use conductor::expression::Data;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A new task as far as limits are concerned.
+/// A new task, as seen by limits.
 pub trait Limited {
-    /// The execution that it belongs to.
+    /// Returns the execution that it belongs to.
     fn run(&self) -> i64;
-    /// Whether that was called by another.
+    /// Whether that execution was called by another.
     fn is_called(&self) -> bool;
-    /// The action, and its input.
+    /// Returns the action and its input.
     fn call(&self) -> Option<(&str, Option<&Data>)>;
-    /// Its limits, in order.
+    /// Returns its limits, in order.
     fn limits(&mut self) -> &mut Vec<LimitKey>;
-    /// Sends it to wait at a key.
+    /// Makes it wait at a key.
     fn wait_at(&mut self, key: i64);
     /// Whether it is about to be queued.
     fn is_queued(&self) -> bool;
 }
 
-/// Completes the limits of new tasks, and lets those wait at once that would only leave the queue again.
+/// Completes the limits of new tasks. Tasks that would only leave the queue again start out waiting.
 pub fn assign<T: Limited>(client: &SpiClient, tasks: &mut [T], actions: &BTreeMap<String, Facts>) -> Result<(), Error> {
     for task in tasks.iter_mut() {
         let Some((action, input)) = task.call() else { continue };
@@ -62,7 +63,7 @@ pub fn assign<T: Limited>(client: &SpiClient, tasks: &mut [T], actions: &BTreeMa
     Ok(())
 }
 
-/// Returns the limits of the calls that executions are called through.
+/// Returns the limits of the calls through which executions were called.
 fn limits_above(client: &SpiClient, runs: Vec<i64>) -> Result<BTreeMap<i64, BTreeSet<LimitKey>>, Error> {
     let mut above: BTreeMap<i64, BTreeSet<LimitKey>> = BTreeMap::new();
     let mut rows = statements::run(client, include_str!("../../queries/list_limits_above.sql"), &[runs.into()])?;
@@ -73,13 +74,14 @@ fn limits_above(client: &SpiClient, runs: Vec<i64>) -> Result<BTreeMap<i64, BTre
     Ok(above)
 }
 
-/// Returns those of some keys that tasks wait for, with their ids.
+/// Returns those of the keys that tasks wait for, with their ids.
 fn contended(client: &SpiClient, wanted: BTreeSet<LimitKey>) -> Result<BTreeMap<LimitKey, i64>, Error> {
     let mut contended = BTreeMap::new();
     if wanted.is_empty() || !crate::limits::are_in_use() {
         return Ok(contended);
     }
-    // Whoever decides that nothing waits any more waits for all transactions that had a number by then.
+    // Before deciding that nothing is waiting any more, a transaction waits for all transactions that had an id by
+    // then.
     transaction::take_number();
     let (names, keys): (Vec<&str>, Vec<&str>) = wanted.iter().map(|(name, key)| (name.as_str(), key.as_str())).unzip();
     let arguments = [names.into(), keys.into()];

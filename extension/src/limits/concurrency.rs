@@ -1,8 +1,9 @@
-//! How many executions of a workflow run at once, as `concurrency` in its definition says.
+//! Concurrency: how many executions of a workflow run at once, as set by `concurrency` in its definition.
 //!
-//! An execution takes a slot of the limit `@<ref>` like a task does ([`take`]): its negative id stands in it from the start to the end.
-//! One that finds none waits at the key, with its first tasks due at infinity, until whoever frees a slot, or looks at the key, lets it
-//! begin. Nobody waits for a lock: a key that somebody else has locked is looked at again by a tick, when the execution is due.
+//! An execution takes a slot of the limit `@<ref>` in the same way as a task ([`take`]): the slot holds its negated id
+//! from start to end. An execution that finds no free slot waits at the key, with its first tasks due at infinity,
+//! until whoever frees a slot or checks the key lets it begin. Nobody waits for a lock: if someone else has locked a
+//! key, a tick checks it again when the execution is due.
 
 use crate::engine::advance::Advance;
 use crate::engine::{control, sub_workflows};
@@ -17,7 +18,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Seconds until a tick looks again at what somebody else had locked.
+/// Seconds until a tick rechecks what someone else had locked.
 const LOOK_AGAIN: f64 = 1.0;
 
 /// Returns the name of the limit that counts the executions of a workflow.
@@ -27,18 +28,18 @@ pub fn limit_name(reference: &str) -> String {
 
 /// An execution that waits to begin.
 pub struct Wait {
-    /// The execution.
+    /// Id of the execution.
     pub run: i64,
-    /// The key at which it waits; none: somebody has to look at `look_at`.
+    /// Key at which it waits; `None` if it has to be checked at `look_at`.
     pub key: Option<i64>,
-    /// When a tick has to look.
+    /// When a tick has to check it.
     pub look_at: TimestampWithTimeZone,
-    /// Its place among those that wait.
+    /// Its position among those waiting.
     pub place: TimestampWithTimeZone,
 }
 
 impl Wait {
-    /// Returns the wait of an execution for a time.
+    /// Returns the wait of an execution until a time.
     pub fn until(run: i64, time: TimestampWithTimeZone) -> Wait {
         Wait { run, key: None, look_at: time, place: time }
     }
@@ -65,13 +66,14 @@ pub fn enter(
     Ok(waits)
 }
 
-/// Takes slots for executions that had ended, and now go on. Returns those that have to wait.
+/// Takes slots for executions that had ended and now continue. Returns those that have to wait.
 pub fn enter_again(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<Vec<Wait>, Error> {
     let entrants: Vec<_> = load(client, runs)?.into_iter().map(|entrant| (entrant.run, entrant.limit)).collect();
     Ok(enter(client, now, &entrants)?.into_values().collect())
 }
 
-/// Returns the keys by which the callers of executions count among those of a workflow, by caller: what they call has their slot.
+/// Returns the keys under which the callers of executions count toward the limit of a workflow, by caller: the
+/// executions that they call share their slot.
 pub fn keys_above(
     client: &SpiClient,
     callers: Vec<i64>,
@@ -89,7 +91,7 @@ pub fn keys_above(
     Ok(above)
 }
 
-/// Notes that executions wait.
+/// Records that executions are waiting.
 pub fn note(client: &SpiClient, now: TimestampWithTimeZone, waits: &[Wait]) -> Result<(), Error> {
     let arguments = [
         waits.iter().map(|wait| wait.run).collect::<Vec<_>>().into(),
@@ -102,7 +104,8 @@ pub fn note(client: &SpiClient, now: TimestampWithTimeZone, waits: &[Wait]) -> R
     Ok(())
 }
 
-/// Lets the executions go that wait first for keys, so many for each. Returns how many have begun, by key.
+/// Admits up to `counts` executions for each key, those that have been waiting longest first. Returns the number that
+/// began, by key.
 pub fn admit(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -131,7 +134,7 @@ pub fn admit(
     Ok(admitted)
 }
 
-/// Lets executions begin that have waited.
+/// Begins executions that have been waiting.
 fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<(), Error> {
     if runs.is_empty() {
         return Ok(());
@@ -146,7 +149,7 @@ fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Resu
     Ok(())
 }
 
-/// Looks again whether executions, which are locked and wait, may begin. Returns how many have.
+/// Rechecks whether waiting executions, which are locked, may begin. Returns how many did.
 pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
     let entrants = load(advance.client, runs.clone())?;
     let limits: Vec<_> = entrants.iter().map(|entrant| (entrant.run, entrant.limit.clone())).collect();
@@ -161,8 +164,8 @@ pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
     Ok(count)
 }
 
-/// Cancels the oldest executions under limits that have too many, each because of an execution that waits. What somebody else has
-/// locked is left to the tick that looks at that execution again.
+/// Cancels the oldest executions under limits that have too many, each on behalf of an execution that waits. Those that
+/// someone else has locked are left to the tick that checks the waiting execution again.
 pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Result<(), Error> {
     for ((name, key), run) in crowded {
         let arguments = [name.as_str().into(), key.as_str().into()];
@@ -188,7 +191,7 @@ pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Resu
 struct Entrant {
     run: i64,
     limit: LimitKey,
-    /// Whether it cancels the oldest if there are too many.
+    /// Whether it displaces the oldest if there are too many.
     displaces: bool,
 }
 

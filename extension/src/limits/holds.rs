@@ -1,4 +1,4 @@
-//! Holds: what must not begin until a time.
+//! Holds: what must not start before a given time.
 
 use crate::engine::report::Outcome;
 use crate::error::Error;
@@ -9,7 +9,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is held at a moment, apart from limits.
+/// What is currently held, apart from limits.
 #[derive(Default)]
 pub struct Holds {
     everything: bool,
@@ -18,7 +18,7 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// Reads what is held now.
+    /// Loads the current holds.
     pub fn load(client: &SpiClient, now: TimestampWithTimeZone) -> Result<Holds, Error> {
         let mut holds = Holds::default();
         if relation::is_empty(c"hold") {
@@ -36,18 +36,18 @@ impl Holds {
         Ok(holds)
     }
 
-    /// Whether no task of this action may begin.
+    /// Whether this action is held, so that none of its tasks may start.
     pub fn hold_action(&self, action: &str) -> bool {
         self.everything || self.actions.contains(action)
     }
 
-    /// Whether some workflow is held, so that it has to be asked which one a task belongs to.
+    /// Whether any workflow is held, so that each task's workflow has to be looked up.
     pub fn hold_any_workflow(&self) -> bool {
         !self.workflows.is_empty()
     }
 
-    /// Returns those of some claimed tasks whose workflows are held, with the keys at which they wait for the end of that. Keys that
-    /// somebody else has locked have no number.
+    /// Returns those of the claimed tasks whose workflows are held, with the keys at which they wait for the hold to
+    /// end. The id is missing for keys that someone else has locked.
     pub fn held_tasks(
         &self,
         client: &SpiClient,
@@ -68,7 +68,7 @@ impl Holds {
     }
 }
 
-/// Removes up to so many holds that are over.
+/// Removes up to `max_rows` holds that have ended.
 pub fn delete_spent(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i32) -> Result<(), Error> {
     if !relation::is_empty(c"hold") {
         let arguments = [max_rows.into(), now.into()];
@@ -77,7 +77,7 @@ pub fn delete_spent(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i3
     Ok(())
 }
 
-/// Writes the holds that reports ask for: of all limits of the task, or else of its action.
+/// Writes the holds that reports request: on all limits of the task, or on its action if it has none.
 pub fn add<'o>(
     client: &SpiClient,
     now: TimestampWithTimeZone,

@@ -1,4 +1,4 @@
-//! Taking slots for tasks that are about to begin: of all their limits, or of none.
+//! Taking slots for tasks that are about to start: of all their limits, or of none.
 
 use crate::error::Error;
 use crate::pg::advisory_lock::AdvisoryLock;
@@ -13,34 +13,34 @@ use pgrx::pg_sys;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The least number of slots that are created at once, if the limit has so many.
+/// Minimum number of slots created at once, if the limit allows that many.
 const FEWEST_SLOTS: usize = 8;
 
 /// A limit and its key.
 pub type LimitKey = (String, String);
 
-/// What became of tasks that wanted to begin.
+/// Outcome for tasks that were to start.
 #[derive(Default)]
 pub struct Begun {
-    /// Those that may not begin: they are out of the queue, and wait for a key.
+    /// Tasks that may not start: they have left the queue and wait for a key.
     pub waiting: BTreeSet<i64>,
-    /// Those whose key somebody else has locked.
+    /// Tasks whose key someone else has locked.
     pub busy: BTreeSet<i64>,
-    /// The keys that tasks wait for, which are locked.
+    /// Keys that tasks wait for; they are locked.
     pub full: BTreeMap<LimitKey, i64>,
 }
 
-/// A limit as it was set.
+/// A limit's settings.
 #[derive(Clone, Copy, Default)]
 pub struct Rule {
     /// Maximum number of running tasks.
     pub max_running: Option<usize>,
-    /// How fast tasks may begin.
+    /// Rate at which tasks may start.
     pub rate: Option<Rate>,
 }
 
 impl Rule {
-    /// Reads one from these columns of a row: max_running, rate, per in microseconds, burst.
+    /// Reads a rule from consecutive columns of a row: max_running, rate, per in microseconds, burst.
     pub fn read(row: &Rows, first: usize) -> Result<Rule, Error> {
         let number = |column| Ok::<_, Error>(row.get::<i32>(column)?.map(|number| number.max(0) as u32));
         let rate = match (number(first + 1)?, row.get::<i64>(first + 2)?, number(first + 3)?) {
@@ -56,7 +56,7 @@ pub fn read_limits(limits: Option<Jsonb>) -> Vec<LimitKey> {
     limits.and_then(|limits| from_text(&limits.text()).ok()).unwrap_or_default()
 }
 
-/// Takes what tasks need to begin, in their order, and lets those wait that can't.
+/// Takes the slots that tasks need to start, in order, and makes those wait that cannot start.
 pub fn take(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Vec<LimitKey>)]) -> Result<Begun, Error> {
     let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
     tasks.iter().flat_map(|(_, limits)| limits).for_each(|limit| *wanted.entry(limit).or_default() += 1);
@@ -103,7 +103,7 @@ pub fn take(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Vec<L
     Ok(begun)
 }
 
-/// Takes tasks out of the queue that wait for keys, which are locked.
+/// Takes tasks that wait for keys, which are locked, out of the queue.
 pub fn defer(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>, keys: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), keys.into(), now.into()];
@@ -112,7 +112,7 @@ pub fn defer(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>, ke
     Ok(())
 }
 
-/// Puts tasks back into the queue that were claimed although their limits cannot be looked at now.
+/// Puts claimed tasks back into the queue because their limits cannot be checked now.
 pub fn put_back(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
     if !tasks.is_empty() {
         let arguments = [tasks.into(), now.into()];
@@ -121,7 +121,7 @@ pub fn put_back(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>)
     Ok(())
 }
 
-/// Gives slots to tasks that run already. Keys that somebody else has locked are left out.
+/// Gives slots to tasks that are already running. Skips keys that someone else has locked.
 pub fn adopt(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, LimitKey)]) -> Result<(), Error> {
     let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
     tasks.iter().for_each(|(_, limit)| *wanted.entry(limit).or_default() += 1);
@@ -140,30 +140,30 @@ pub fn adopt(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Limi
     Ok(())
 }
 
-/// One key of a limit, as a call has found it.
+/// One key of a limit, in the state found by this call.
 struct Key {
     name: LimitKey,
-    /// None: it has not been used yet.
+    /// Id; `None` if it has not been used yet.
     id: Option<i64>,
     rule: Rule,
     held_until: Option<TimestampWithTimeZone>,
-    /// How many tasks want to begin.
+    /// Number of tasks that are to start.
     wanted: usize,
     /// Number of slots that exist.
     slots: usize,
     /// Theoretical arrival time of the next task.
     next_at: i64,
-    /// Whether tasks wait for it, as far as its row says.
+    /// Whether tasks wait for it, according to its row.
     has_waiting: bool,
-    /// Free slots that are ours.
+    /// Free slots locked by this call.
     free: VecDeque<i64>,
-    /// How many more tasks may begin.
+    /// Number of further tasks that may start.
     room: usize,
-    /// How many have begun.
+    /// Number of tasks that have started.
     begun: usize,
-    /// Whether its row is locked by us.
+    /// Whether this call has locked its row.
     is_locked: bool,
-    /// Whether somebody else has locked what we need.
+    /// Whether someone else has locked something that this call needs.
     is_busy: bool,
 }
 
@@ -188,21 +188,21 @@ impl Key {
         };
     }
 
-    /// Lets one task begin. Returns the slot that it takes, if it needs one.
+    /// Starts one task. Returns the slot that it takes, if it needs one.
     fn take(&mut self) -> Option<(i64, i64)> {
         self.room -= 1;
         self.begun += 1;
         self.rule.max_running.and(self.free.pop_front()).and_then(|number| Some((self.id?, number)))
     }
 
-    /// Returns when somebody has to look at it again; none: nothing waits for it.
+    /// Returns when the key has to be checked again; `None` if nothing waits for it.
     fn check_at(&self, now: TimestampWithTimeZone, next_at: i64) -> Option<TimestampWithTimeZone> {
         let opens_at = self.held_until.or_else(|| self.rule.opens_at(next_at).filter(|time| *time > now));
         self.has_waiting.then(|| opens_at.unwrap_or_else(|| after(now, 1.0)))
     }
 }
 
-/// Finds the keys of the limits that exist.
+/// Loads those keys of the limits that exist.
 fn load<'k>(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -236,8 +236,8 @@ fn load<'k>(
     Ok(keys)
 }
 
-/// Creates the keys that are used for the first time. A second one who does so would have to wait for the first to commit, and
-/// instead leaves it to him.
+/// Creates keys that are used for the first time. If another transaction is creating a key, this one would have to wait
+/// for it to commit, and leaves the key to it instead.
 fn create(client: &SpiClient, now: TimestampWithTimeZone, keys: &mut Keys) -> Result<(), Error> {
     let mut fresh: Vec<&mut Key> = keys.values_mut().filter(|key| key.id.is_none()).collect();
     if fresh.is_empty() {
@@ -264,7 +264,7 @@ fn create(client: &SpiClient, now: TimestampWithTimeZone, keys: &mut Keys) -> Re
     Ok(())
 }
 
-/// Locks the rows of keys, unless somebody else has: these are busy.
+/// Locks the rows of keys; those that someone else has locked are marked as busy.
 fn lock(client: &SpiClient, keys: &mut Keys, is_needed: impl Fn(&Key) -> bool) -> Result<(), Error> {
     let mut needed: BTreeMap<i64, &mut Key> = BTreeMap::new();
     for key in keys.values_mut().filter(|key| !key.is_locked && is_needed(key)) {
@@ -290,7 +290,7 @@ fn lock(client: &SpiClient, keys: &mut Keys, is_needed: impl Fn(&Key) -> bool) -
     Ok(())
 }
 
-/// Removes free slots of keys that have more than the limit allows by now. While there are too many, none is taken.
+/// Removes free slots of keys that have more than the limit now allows. While there are too many, none is taken.
 fn trim(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     for key in keys.values_mut().filter(|key| key.needs_slots() && key.is_locked && key.slots > key.most_slots()) {
         let excess = (key.slots - key.most_slots()) as i64;
@@ -301,7 +301,7 @@ fn trim(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     Ok(())
 }
 
-/// Locks as many free slots as are wanted, passing over those that others are taking.
+/// Locks as many free slots as are needed, skipping those that others are taking.
 fn lock_slots(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     let mut needed: BTreeMap<i64, &mut Key> = BTreeMap::new();
     for key in keys.values_mut().filter(|key| key.needs_slots() && key.slots <= key.most_slots() && key.slots > 0) {
@@ -321,7 +321,7 @@ fn lock_slots(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     Ok(())
 }
 
-/// Creates more slots of keys that lack some and do not have all that their limit allows.
+/// Creates more slots for keys that need some and have fewer than their limit allows.
 fn grow(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     let lacks = |key: &Key| key.needs_slots() && key.free.len() < key.wanted && key.slots < key.most_slots();
     lock(client, keys, lacks)?;
@@ -336,7 +336,7 @@ fn grow(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes which tasks have which slots, and what has changed about keys that are locked.
+/// Records which tasks hold which slots, and updates the locked keys.
 fn write(
     client: &SpiClient,
     now: TimestampWithTimeZone,

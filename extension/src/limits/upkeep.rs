@@ -1,4 +1,5 @@
-//! What ticks do about limits: counting what ran already when `max_running` was set, and removing keys that nobody uses.
+//! Maintenance of limits by ticks: counting tasks that were already running when `max_running` was set, and removing
+//! unused keys.
 
 use crate::error::Error;
 use crate::limits::take::{LimitKey, adopt};
@@ -9,14 +10,14 @@ use crate::pg::transaction;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 
-/// How often a tick looks for keys that nobody uses.
+/// Fraction of ticks that look for unused keys.
 const TICKS: f64 = 1.0 / 16.0;
 
-/// Number of keys that it looks at then.
+/// Number of keys that such a tick examines.
 const LOOKED_AT: i32 = 500;
 
-/// Gives slots to up to so many tasks that ran already when the `max_running` of their limit was set for the first time. Returns how
-/// many these were.
+/// Gives slots to up to `max_rows` tasks that were already running when the `max_running` of their limit was first set.
+/// Returns the number of tasks.
 pub fn count_running(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i32) -> Result<i32, Error> {
     if relation::is_empty(c"limit_rule") {
         return Ok(0);
@@ -44,7 +45,7 @@ pub fn count_running(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i
     Ok(tasks.len() as i32)
 }
 
-/// Removes some of the keys that nobody has used for a while, every now and then: some of those after a random one.
+/// Occasionally removes some keys that have not been used for a while, starting after a random one.
 pub fn delete_idle_keys(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i32) -> Result<(), Error> {
     if random::fraction() < TICKS {
         let arguments = [max_rows.min(LOOKED_AT).into(), now.into(), random::fraction().into()];

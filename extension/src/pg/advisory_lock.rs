@@ -1,7 +1,7 @@
-//! Advisory locks in a class of the library's own.
+//! Advisory locks in the library's own class.
 //!
-//! The server's SQL functions make tags of class 1 and 2 only, so no statement can take, hold or release one of these. In
-//! pg_locks the class is `objsubid`, the purpose `classid` and the number `objid`.
+//! The server's SQL functions create tags of class 1 and 2 only, so no SQL statement can take, hold or release one of
+//! these locks. In pg_locks the class is `objsubid`, the purpose `classid`, and the number `objid`.
 #![allow(unsafe_code)]
 
 use pgrx::pg_sys::{self, LockAcquireResult};
@@ -11,7 +11,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// The class of all these locks.
 pub const CLASS: u16 = u16::from_be_bytes(*b"wf");
 
-/// Number of groups of limit keys. A call that creates many keys needs few locks, of which a server has only so many.
+/// Number of groups of limit keys. With groups, a call that creates many keys needs few locks, of which a server has a
+/// limited number.
 const LIMIT_KEY_GROUPS: u32 = 64;
 
 /// What a lock is for.
@@ -47,7 +48,7 @@ enum Scope {
 }
 
 impl AdvisoryLock {
-    /// Whoever holds it in `ExclusiveLock` is the ticker of the database.
+    /// Lock that the ticker of the database holds in `ExclusiveLock` mode.
     pub const TICKER: AdvisoryLock = AdvisoryLock { purpose: Purpose::Ticker, number: 0 };
     const GRANTS: AdvisoryLock = AdvisoryLock { purpose: Purpose::Grants, number: 0 };
 
@@ -63,28 +64,28 @@ impl AdvisoryLock {
         AdvisoryLock { purpose: Purpose::LimitKeys, number: hasher.finish() as u32 % LIMIT_KEY_GROUPS }
     }
 
-    /// Returns one of the locks of idle workers.
+    /// Returns one of the locks for idle workers.
     pub const fn idle(number: u32) -> AdvisoryLock {
         AdvisoryLock { purpose: Purpose::Idle, number }
     }
 
-    /// Returns the lock of those who send a hint.
+    /// Returns the lock for sending a hint.
     pub const fn hint(number: u32) -> AdvisoryLock {
         AdvisoryLock { purpose: Purpose::Hint, number }
     }
 
-    /// Takes the lock until the end of the transaction, and waits for it.
+    /// Takes the lock until the end of the transaction, waiting for it if necessary.
     pub fn acquire(self, mode: u32) {
         self.take(mode, Scope::Transaction, false);
     }
 
-    /// Takes the lock until the process ends, unless somebody holds it in a conflicting mode.
+    /// Takes the lock until the process ends, unless another process holds it in a conflicting mode.
     pub fn try_acquire_for_process(self, mode: u32) -> bool {
         self.take(mode, Scope::Process, true)
     }
 
-    /// Takes the lock until the end of the transaction, unless somebody else holds it, or waits for it, in a conflicting mode, or
-    /// the server's lock table is full.
+    /// Takes the lock until the end of the transaction, unless another process holds it, or waits for it, in a
+    /// conflicting mode, or the server's lock table is full.
     pub fn try_acquire(self, mode: u32) -> bool {
         // SAFETY: the tag is a complete value that is only read; nobody asks for the local lock.
         let result = unsafe {
@@ -99,14 +100,16 @@ impl AdvisoryLock {
         result != LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }
 
-    /// Takes the lock until the process ends, and waits for it. The process holds it once, however often it calls this.
+    /// Takes the lock until the process ends, waiting for it if necessary. The process holds it once, however often it
+    /// calls this.
     pub fn hold_for_process(self, mode: u32) {
         if !matches!(self.acquire_as(mode, Scope::Process, false), LockAcquireResult::LOCKACQUIRE_OK) {
             self.release_once(mode);
         }
     }
 
-    /// Releases what `hold_for_process` took, if the session has not done so itself (`DISCARD ALL` releases all such locks).
+    /// Releases the lock taken by `hold_for_process`, if the session has not done so itself (`DISCARD ALL` releases all
+    /// such locks).
     pub fn release_for_process(self, mode: u32) {
         match self.acquire_as(mode, Scope::Process, true) {
             LockAcquireResult::LOCKACQUIRE_NOT_AVAIL => {}

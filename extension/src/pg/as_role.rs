@@ -1,11 +1,12 @@
-//! Running a statement that a user has named with that user's rights, and no others.
+//! Running a statement supplied by a user with exactly that user's privileges.
 #![allow(unsafe_code)]
 
 use pgrx::pg_sys::{self, Oid};
 use std::ffi::c_int;
 
-/// Lets the process run as a role until it goes out of scope, as PostgreSQL does for the expressions of an index and for a
-/// materialized view: what runs cannot become another role, leave anything to be done later, or change settings for longer.
+/// Makes the process run as a role until it goes out of scope, in the way PostgreSQL does for index expressions and
+/// materialized views: the code that runs cannot become another role, leave anything to be executed later, or change
+/// settings beyond that time.
 pub struct AsRole {
     before: Oid,
     context: c_int,
@@ -17,7 +18,7 @@ impl AsRole {
     pub fn begin(role: Oid) -> AsRole {
         let (mut before, mut context) = (Oid::INVALID, 0);
         let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
-        // SAFETY: both arguments are places to write to, and a backend has one thread.
+        // SAFETY: both arguments are valid pointers to write to, and a backend has one thread.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut before, &mut context);
             pg_sys::SetUserIdAndSecContext(role, context | restricted as c_int);
@@ -27,9 +28,9 @@ impl AsRole {
 }
 
 impl Drop for AsRole {
-    /// An error gets here as well, before the abort of the transaction or savepoint, which takes back all settings.
+    /// Also runs when an error is raised, before the transaction or savepoint is aborted, which restores all settings.
     fn drop(&mut self) {
-        // SAFETY: this is what was there before.
+        // SAFETY: restores the previous values.
         unsafe {
             if !std::thread::panicking() {
                 pg_sys::AtEOXact_GUC(false, self.settings);

@@ -1,9 +1,10 @@
-//! Who calls a worker's function, and the parts that the caller is bound to.
+//! The caller of a worker function, and the parts that the caller is bound to.
 //!
-//! A worker has no privilege on any table: its functions work with the privileges of the extension's owner. They are not SECURITY
-//! DEFINER, because a function that is cannot know who called it. By the time it runs, PostgreSQL has put the owner in the
-//! caller's place, and what is left, the session's role, is somebody else where the call comes from another definer function. So
-//! these functions first take down who called, and then become the owner in the same way as PostgreSQL does it.
+//! A worker has no privileges on any table: its functions work with the privileges of the extension's owner. They are
+//! not SECURITY DEFINER, because such a function cannot tell who called it. By the time it runs, PostgreSQL has put the
+//! owner in the caller's place, and the session's role, which is still known, is a different one if the call comes from
+//! another SECURITY DEFINER function. So these functions first record the caller, and then become the owner in the same
+//! way as PostgreSQL does.
 #![allow(unsafe_code)]
 
 use crate::cache::foreign_parts::{self, ForeignParts};
@@ -20,18 +21,18 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_int};
 
-/// The role that called. As long as this value lives, the function has the privileges of its owner.
+/// The calling role. As long as this value lives, the function has the privileges of its owner.
 pub struct Caller {
     role: Oid,
-    /// The parts that the role is bound to, in order; none: it is not bound.
+    /// Parts that the role is bound to, in order; `None` if it is not bound.
     parts: Option<Vec<i32>>,
-    /// The parts that are not this server's.
+    /// Parts that are not this server's.
     foreign: ForeignParts,
     _owner: AsRole,
 }
 
 impl Caller {
-    /// Takes down who called, and becomes the function's owner.
+    /// Records the caller and becomes the function's owner.
     pub fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Result<Caller, Error> {
         let owner = owner_of_function(fcinfo);
         let as_owner = AsRole::switch(owner);
@@ -39,7 +40,7 @@ impl Caller {
         Ok(Caller { role, parts: parts_of(role, owner)?, foreign: ForeignParts::current(), _owner: as_owner })
     }
 
-    /// Returns the role that called.
+    /// Returns the calling role.
     pub fn role(&self) -> Oid {
         self.role
     }
@@ -49,8 +50,8 @@ impl Caller {
         self.foreign
     }
 
-    /// Returns the parts to work in, of those that were asked for; none: all of this server. A caller who is bound and asks for none gets
-    /// its own, starting anywhere, so that a full part does not starve those after it.
+    /// Returns the parts to work in, out of those requested; `None` means all of this server. A bound caller that
+    /// requests none gets its own parts, starting at a random one, so that a full part does not starve those after it.
     pub fn parts(&self, asked: Option<Vec<Option<i32>>>) -> Result<Option<Vec<Option<i32>>>, Error> {
         if let Some(part) = asked.iter().flatten().flatten().find(|part| self.foreign.contains(**part)) {
             return Err(foreign_parts::refusal(*part)?);
@@ -70,12 +71,12 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may report on a task, by the part that its id names.
+    /// Whether the caller may report on a task, judging by the part in its id.
     pub fn may_reach(&self, task: i64) -> bool {
         self.parts.as_ref().is_none_or(|own| own.binary_search(&id::part(task)).is_ok())
     }
 
-    /// Returns why the caller may not report on a task, by the part that its id names.
+    /// Returns why the caller may not report on a task, judging by the part in its id.
     pub fn refusal(&self, task: i64) -> Option<Refusal> {
         let part = id::part(task);
         let (code, message) = match self.may_reach(task) {
@@ -89,25 +90,25 @@ impl Caller {
     }
 }
 
-/// Returns the name of a role; of one that is gone, its OID.
+/// Returns the name of a role, or its OID if it no longer exists.
 pub fn name_of(role: Oid) -> String {
-    // SAFETY: the name is a C string in the current memory context; for a role that is gone there is none.
+    // SAFETY: the name is a C string in the current memory context, or null if the role no longer exists.
     unsafe {
         let name = pg_sys::GetUserNameFromId(role, true);
         if name.is_null() { role.to_u32().to_string() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
     }
 }
 
-/// Lets the current function run as another role until it goes out of scope.
+/// Makes the current function run as another role until it goes out of scope.
 pub struct AsRole {
     caller: Oid,
     context: c_int,
 }
 
 impl AsRole {
-    /// Becomes a role that has been stored, unless it is gone.
+    /// Becomes a stored role, unless it no longer exists.
     pub fn begin(role: Oid) -> Result<AsRole, Error> {
-        // SAFETY: it only looks the name up.
+        // SAFETY: only looks up the name.
         if unsafe { pg_sys::GetUserNameFromId(role, true) }.is_null() {
             let message = format!("role {} no longer exists", role.to_u32());
             return Err(Error::refused("WF616", message, "create another job with workflow_apply"));
@@ -118,7 +119,7 @@ impl AsRole {
     /// Switches in the same way as PostgreSQL does for a SECURITY DEFINER function.
     fn switch(owner: Oid) -> AsRole {
         let (mut caller, mut context) = (Oid::INVALID, 0);
-        // SAFETY: both arguments are places to write to, and a backend has one thread.
+        // SAFETY: both arguments are valid pointers to write to, and a backend has one thread.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut caller, &mut context);
             pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as c_int);
@@ -128,16 +129,16 @@ impl AsRole {
 }
 
 impl Drop for AsRole {
-    /// An error gets here as well, before the abort of the transaction or savepoint restores the same.
+    /// Also runs when an error is raised, before aborting the transaction or savepoint restores the same values.
     fn drop(&mut self) {
-        // SAFETY: this is what was there before.
+        // SAFETY: restores the previous values.
         unsafe { pg_sys::SetUserIdAndSecContext(self.caller, self.context) }
     }
 }
 
-/// The owner of the function that is called: of the extension.
+/// Returns the owner of the called function, which is the owner of the extension.
 fn owner_of_function(fcinfo: pg_sys::FunctionCallInfo) -> Oid {
-    // SAFETY: PostgreSQL has filled in the call's frame, and the row of a function that runs is there.
+    // SAFETY: PostgreSQL has filled in the call's frame, and the catalog row of a running function exists.
     unsafe {
         let function = (*(*fcinfo).flinfo).fn_oid;
         let row = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::PROCOID as c_int, function.into());
@@ -148,13 +149,13 @@ fn owner_of_function(fcinfo: pg_sys::FunctionCallInfo) -> Oid {
     }
 }
 
-/// What the session knows of bindings, by role; it forgets everything when a binding, a role or a membership changes.
+/// Bindings known to the session, by role. Cleared when a binding, a role or a membership changes.
 #[derive(Default)]
 struct Known {
-    /// The table: it has another number after the extension was dropped and created again.
+    /// OID of the table, which changes if the extension is dropped and recreated.
     table: Option<Oid>,
     parts: HashMap<Oid, Option<Vec<i32>>>,
-    /// How often everything was forgotten.
+    /// Number of times the cache has been cleared.
     changes: u64,
 }
 
@@ -162,7 +163,7 @@ thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// Makes the process hear of changes.
+/// Subscribes the process to changes.
 pub fn listen() {
     relation::on_change(|table| {
         KNOWN.with_borrow_mut(|known| {
@@ -172,7 +173,7 @@ pub fn listen() {
             }
         });
     });
-    // SAFETY: a callback of the kind that PostgreSQL asks for, registered once where the library is loaded.
+    // SAFETY: a callback with the signature that PostgreSQL requires, registered once when the library is loaded.
     unsafe {
         for cache in [pg_sys::SysCacheIdentifier::AUTHMEMROLEMEM, pg_sys::SysCacheIdentifier::AUTHOID] {
             pg_sys::CacheRegisterSyscacheCallback(cache as c_int, Some(forget_roles), Datum::from(0));
@@ -180,7 +181,7 @@ pub fn listen() {
     }
 }
 
-/// A role or a membership has changed.
+/// Clears the cache because a role or a membership has changed.
 #[pg_guard]
 unsafe extern "C-unwind" fn forget_roles(_argument: Datum, _cache: c_int, _hash: u32) {
     KNOWN.with_borrow_mut(|known| {
@@ -189,14 +190,16 @@ unsafe extern "C-unwind" fn forget_roles(_argument: Datum, _cache: c_int, _hash:
     });
 }
 
-/// Returns the parts that a role is bound to, by itself or by a role whose privileges it has, in order; none where it is not.
+/// Returns the parts to which a role is bound, directly or through a role whose privileges it has, in order; `None` if
+/// it is not bound.
 fn parts_of(role: Oid, owner: Oid) -> Result<Option<Vec<i32>>, Error> {
-    // SAFETY: these only look things up. Nothing is borrowed meanwhile: what they hear may make us forget.
+    // SAFETY: these only perform look-ups. Nothing is borrowed meanwhile, because the invalidations that they process
+    // may clear the cache.
     unsafe {
         if role == owner || pg_sys::superuser_arg(role) {
             return Ok(None);
         }
-        // So that a binding holds from the first call after its commit, in the middle of a transaction too.
+        // A binding thus takes effect with the first call after its commit, even in the middle of a transaction.
         pg_sys::AcceptInvalidationMessages();
     }
     let table = Some(relation::find(c"worker_parts"));
@@ -214,7 +217,7 @@ fn parts_of(role: Oid, owner: Oid) -> Result<Option<Vec<i32>>, Error> {
         row.get::<Vec<i32>>(1)
     })?;
     KNOWN.with_borrow_mut(|known| {
-        // What was changed meanwhile may not have been seen. What an old snapshot shows may have been changed long ago.
+        // Changes made in the meantime may not have been seen, and what an old snapshot shows may be long out of date.
         if known.changes == changes && !has_old_snapshot() {
             known.parts.insert(role, parts.clone());
         }
@@ -222,9 +225,9 @@ fn parts_of(role: Oid, owner: Oid) -> Result<Option<Vec<i32>>, Error> {
     Ok(parts)
 }
 
-/// `workflow.forget_worker_parts` in `sql/grants.sql`: a trigger. What it returns is not looked at.
+/// `workflow.forget_worker_parts` in `sql/grants.sql`: a trigger whose return value is ignored.
 #[pg_extern(sql = false)]
 fn workflow_forget_worker_parts() {
-    // SAFETY: the table is there: it is the one that has changed.
+    // SAFETY: the table exists: it is the one that has changed.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"worker_parts")) }
 }

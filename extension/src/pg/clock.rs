@@ -1,4 +1,4 @@
-//! The one clock.
+//! The clock that all functions use.
 
 use crate::error::Error;
 use crate::settings;
@@ -6,10 +6,10 @@ use conductor::engine::facts::Moment;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// Microseconds from 1970 to 2000, where PostgreSQL's timestamps begin.
+/// Microseconds from 1970 to 2000, the epoch of PostgreSQL's timestamps.
 const EPOCH: i64 = 946_684_800_000_000;
 
-/// The time that every function goes by.
+/// Returns the current time, as used by every function.
 pub fn now() -> Result<TimestampWithTimeZone, Error> {
     match settings::test_now() {
         None => Ok(pgrx::datum::datetime_support::clock_timestamp()),
@@ -20,25 +20,25 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
     }
 }
 
-/// Returns the time that many seconds later, limited to the range of timestamps.
+/// Returns the time `seconds` later, limited to the range of timestamps.
 pub fn after(now: TimestampWithTimeZone, seconds: f64) -> TimestampWithTimeZone {
     let micros = now.into_inner().saturating_add((seconds * 1e6).round() as i64);
     TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| TimestampWithTimeZone::positive_infinity())
 }
 
-/// Returns the time that many microseconds after PostgreSQL's epoch, limited to the range of timestamps.
+/// Returns the time `micros` microseconds after PostgreSQL's epoch, limited to the range of timestamps.
 pub fn at(micros: i64) -> TimestampWithTimeZone {
     let limit =
         if micros < 0 { TimestampWithTimeZone::negative_infinity } else { TimestampWithTimeZone::positive_infinity };
     TimestampWithTimeZone::try_from(micros).unwrap_or_else(|_| limit())
 }
 
-/// Returns a time as the conductor takes it.
+/// Converts a time to the conductor's type.
 pub fn moment(time: TimestampWithTimeZone) -> Moment {
     Moment(time.into_inner().saturating_add(EPOCH))
 }
 
-/// How many seconds lie between two times; less than none where the second comes first.
+/// Returns the number of seconds between two times, which is negative if the second is earlier.
 pub fn seconds(from: TimestampWithTimeZone, to: TimestampWithTimeZone) -> f64 {
     to.into_inner().saturating_sub(from.into_inner()) as f64 / 1e6
 }

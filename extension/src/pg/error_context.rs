@@ -1,21 +1,22 @@
-//! The context of our errors: where the caller's own code stood, and nothing of what our functions call each other by.
+//! The context of our errors: where the caller's own code was, without the functions that ours call internally.
 
 #![allow(unsafe_code)]
 
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
-/// Maximum number of frames that are looked at.
+/// Maximum number of frames examined.
 const MOST_FRAMES: usize = 50;
 
-/// Takes our own functions, and the statements that they execute, out of the context of the error that is about to be raised.
-/// Whoever catches it, or goes on, puts back what the context was before.
+/// Removes our own functions, and the statements that they execute, from the context of the error that is about to be
+/// raised. Whoever catches the error, or continues, restores the previous context.
 pub fn hide_own_functions() {
-    // SAFETY: the frames are on the stacks of the functions that are running, each with its callback's argument. A callback only
-    // adds its text, which is what the server itself calls them for, and the stack is put back before anything else happens.
+    // SAFETY: the frames are on the stacks of running functions, each with its callback's argument. A callback only
+    // adds its text, which is what the server itself calls it for, and the stack is restored before anything else
+    // happens.
     unsafe {
         let mut frame = pg_sys::error_context_stack;
-        // The first frame to be shown, and how many frames that are not ours were seen since the last one that is.
+        // First frame to show, and number of foreign frames seen since the last one of ours.
         let (mut shown, mut others) = (frame, 0);
         for _ in 0..MOST_FRAMES {
             if frame.is_null() || others > 1 {
@@ -32,7 +33,7 @@ pub fn hide_own_functions() {
     }
 }
 
-/// Returns what one frame adds to the context.
+/// Returns the text that one frame adds to the context.
 unsafe fn text(frame: *mut pg_sys::ErrorContextCallback) -> String {
     unsafe {
         let whole = pg_sys::error_context_stack;
@@ -49,7 +50,7 @@ unsafe fn text(frame: *mut pg_sys::ErrorContextCallback) -> String {
     }
 }
 
-/// Whether a line is about one of our functions. Statements stand in quotes.
+/// Whether a line is about one of our functions. Statements are quoted.
 fn is_own_function(line: &str) -> bool {
     let names_function = !line.contains('"') && (line.contains(" workflow.") || line.contains(" workflow_"));
     names_function || line.contains("\"workflow_")

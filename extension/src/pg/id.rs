@@ -1,4 +1,4 @@
-//! Ids that carry their part.
+//! Ids that contain their part.
 
 use crate::error::Error;
 use crate::pg::relation;
@@ -10,13 +10,13 @@ use pgrx::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 
-/// The bits that a sequence has in an id.
+/// Number of bits of an id that come from a sequence.
 const SEQUENCE_BITS: u32 = 40;
 
 /// Number of parts, which are numbered from 0.
 pub const PARTS: i32 = 1024;
 
-/// `part << 48 | node << 40 | sequence`: `workflow.make_id` in `sql/functions.sql`.
+/// Returns `part << 48 | node << 40 | sequence`: `workflow.make_id` in `sql/functions.sql`.
 #[pg_extern(sql = false)]
 fn make_id(part: i32, sequence: i64) -> Result<i64, ErrorReport> {
     Ok(make(part, sequence)?)
@@ -30,44 +30,44 @@ fn make(part: i32, sequence: i64) -> Result<i64, Error> {
     }
 }
 
-/// The next number would run into the bits of the node.
+/// Returns the error for a sequence whose next number would spill into the bits of the node.
 fn used_up() -> Error {
     let hint = "set pg_workflow.node to a number that no server has had, and restart the sequences of schema workflow";
     Error::refused("WF614", "the ids of this node are exhausted", hint)
 }
 
-/// The part that an id names.
+/// Returns the part contained in an id.
 pub fn part(id: i64) -> i32 {
     (id >> 48) as i32
 }
 
-/// Returns the lowest and the highest of some parts, which is what an index can use; none: all parts.
+/// Returns the lowest and the highest of the given parts, which an index can use; `None` means all parts.
 pub fn bounds(parts: &Option<Vec<Option<i32>>>) -> (i32, i32) {
     let parts = || parts.iter().flatten().flatten().copied();
     (parts().min().unwrap_or(0), parts().max().unwrap_or(PARTS - 1))
 }
 
-/// Ids by the part that they name.
+/// Groups ids by part.
 pub fn by_part(ids: impl Iterator<Item = i64>) -> BTreeMap<i32, Vec<i64>> {
     let mut parts: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
     ids.for_each(|id| parts.entry(part(id)).or_default().push(id));
     parts
 }
 
-/// A sequence in schema workflow.
+/// A sequence in schema `workflow`.
 #[derive(Clone, Copy)]
 pub struct Sequence(pg_sys::Oid);
 
 impl Sequence {
-    /// The one of that name.
+    /// Finds a sequence by name.
     pub fn find(name: &'static CStr) -> Sequence {
         Sequence(relation::find(name))
     }
 
-    /// A new id.
+    /// Returns a new id.
     #[allow(unsafe_code)]
     pub fn next(self, part: i32) -> Result<i64, Error> {
-        // SAFETY: the argument is what nextval takes. A number that is no sequence is an error of its own.
+        // SAFETY: the argument has the type that nextval takes. An OID that is not a sequence raises an error.
         let next = || Ok(unsafe { direct_function_call::<i64>(pg_sys::nextval_oid, &[self.0.into_datum()]) });
         let next = PgTryBuilder::new(next)
             .catch_when(PgSqlErrorCode::ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED, |_| Err(used_up()))

@@ -1,4 +1,4 @@
-//! A jsonb value that is passed through untouched, and read only where an expression looks into it.
+//! A jsonb value that is passed through unchanged, and parsed only if an expression looks into it.
 #![allow(unsafe_code)]
 
 use conductor::expression::opaque::{self, Source};
@@ -16,10 +16,10 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
 };
 use std::ffi::{CStr, CString};
 
-/// How deep a value may be nested to be read: what parses its text goes no deeper.
+/// Maximum nesting depth of a readable value: the parser of its text goes no deeper.
 const READABLE_LEVELS: usize = 127;
 
-/// Minimum number of bytes that a level of nesting takes.
+/// Minimum number of bytes per level of nesting.
 const LEVEL: usize = 8;
 
 /// A jsonb datum.
@@ -27,7 +27,7 @@ const LEVEL: usize = 8;
 pub struct Jsonb(pg_sys::Datum);
 
 impl Jsonb {
-    /// A value that lives as long as the transaction. What is stored already is taken as it is.
+    /// Returns a value that lives as long as the transaction. If the data is a stored value, that is used as it is.
     pub fn new(data: &Data) -> Option<Jsonb> {
         match opaque::source::<Unread>(data) {
             Some(Unread(stored)) => Some(*stored),
@@ -35,10 +35,11 @@ impl Jsonb {
         }
     }
 
-    /// JSON text, which lives as long as the transaction. A text that is no JSON is an error of PostgreSQL's.
+    /// Returns the value of a JSON text, which lives as long as the transaction. Invalid JSON raises an error in
+    /// PostgreSQL.
     pub fn from_text(text: &str) -> Option<Jsonb> {
         let text = CString::new(text).unwrap_or_default();
-        // SAFETY: the function takes C text.
+        // SAFETY: the function takes a C string.
         let datum = unsafe {
             PgMemoryContexts::TopTransactionContext.switch_to(|_| {
                 direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(pg_sys::Datum::from(text.as_ptr()))])
@@ -47,19 +48,19 @@ impl Jsonb {
         datum.map(Jsonb)
     }
 
-    /// How much room it takes as stored.
+    /// Returns its size as stored.
     pub fn bytes(self) -> usize {
         // SAFETY: the datum is a live jsonb.
         unsafe { pg_sys::toast_datum_size(self.0) as usize }
     }
 
-    /// How much room it takes when it is not compressed.
+    /// Returns its uncompressed size.
     pub fn raw_bytes(self) -> usize {
         // SAFETY: the datum is a live jsonb.
         unsafe { pg_sys::toast_raw_datum_size(self.0) }
     }
 
-    /// Why no expression can use it; none: any can.
+    /// Returns why expressions cannot use it; `None` if they can.
     pub fn obstacle(self) -> Option<&'static str> {
         let mut obstacle = None;
         self.any(|depth, number| {
@@ -73,15 +74,16 @@ impl Jsonb {
         obstacle
     }
 
-    /// Is it nested deeper than so many levels?
+    /// Whether it is nested more than `levels` deep.
     fn is_deeper_than(self, levels: usize) -> bool {
         self.raw_bytes() >= levels * LEVEL && self.any(|depth, _| depth > levels)
     }
 
-    /// Walks through it until one is found: a level, by its depth, or a number on it.
+    /// Walks through its levels, given by depth, and its numbers until `is_it` returns true for one.
     fn any(self, mut is_it: impl FnMut(usize, Option<pg_sys::Numeric>) -> bool) -> bool {
         let mut depth = 0;
-        // SAFETY: the iterator and what it fills are made as it wants them, and it ends. What is told to be a number is one.
+        // SAFETY: the iterator and the value that it fills are set up as it requires, and it terminates. A value tagged
+        // as a number is one.
         unsafe {
             let mut iterator = pg_sys::JsonbIteratorInit(&raw mut (*self.unpacked()).root);
             let mut value = pg_sys::JsonbValue::default();
@@ -107,19 +109,19 @@ impl Jsonb {
         }
     }
 
-    /// Is it an object?
+    /// Whether it is an object.
     pub fn is_object(self) -> bool {
         self.has(pg_sys::JB_FOBJECT)
     }
 
-    /// Does its header have this flag?
+    /// Whether its header has this flag.
     fn has(self, flag: u32) -> bool {
         // SAFETY: the datum is a live jsonb.
         unsafe { (*self.unpacked()).root.header & flag != 0 }
     }
 
-    /// The value as expressions see it. One that they cannot use fails them, even where it is only passed on: whoever gets it
-    /// could not read it either.
+    /// Returns the value as expressions see it. If expressions cannot use it, they fail even if they only pass it on:
+    /// the recipient could not read it either.
     pub fn data(self) -> Data {
         match self.obstacle() {
             Some(obstacle) => expression::unreadable(format!("a value cannot be used: {obstacle}")),
@@ -127,16 +129,17 @@ impl Jsonb {
         }
     }
 
-    /// The same, of a value that is known to have no obstacle.
+    /// Does the same for a value that is known to have no obstacle.
     pub fn usable_data(self) -> Data {
         // SAFETY: the datum is a live jsonb.
         let unread = Unread(Jsonb(pg_sys::Datum::from(unsafe { self.unpacked() })));
         if unread.0.has(pg_sys::JB_FSCALAR) { unread.read() } else { opaque::data(unread) }
     }
 
-    /// As JSON text.
+    /// Returns it as JSON text.
     pub fn text(self) -> String {
-        // SAFETY: the datum is a live jsonb: it came from a row or an argument and was copied to where the call lives.
+        // SAFETY: the datum is a live jsonb: it came from a row or an argument and was copied to memory that lives as
+        // long as the call.
         let text = unsafe {
             let unpacked = self.unpacked();
             let length = pgrx::varsize_any(unpacked.cast()) as i32;
@@ -145,19 +148,20 @@ impl Jsonb {
         text.to_string_lossy().into_owned()
     }
 
-    /// Neither compressed nor somewhere else: itself, or a copy.
+    /// Returns the value detoasted: itself, or a copy.
     unsafe fn unpacked(self) -> *mut pg_sys::Jsonb {
         // SAFETY: the datum is a live jsonb.
         unsafe { pg_sys::pg_detoast_datum(self.0.cast_mut_ptr()).cast() }
     }
 }
 
-/// Is a number larger than any double? PostgreSQL keeps one in digits of four decimal places. A short one, which says so in its
-/// first bit, has less than 64 of them before the point; of another the second two bytes say the place of the first.
+/// Whether a number is larger than any double. PostgreSQL stores numbers in digits of four decimal places. A short
+/// number, which is marked by its first bit, has fewer than 64 of them before the point; in a long one, the second two
+/// bytes give the weight of the first digit.
 fn is_huge(number: pg_sys::Numeric) -> bool {
-    /// Where the first digit of the largest double is.
+    /// Weight of the first digit of the largest double.
     const LARGEST: i16 = 308 / 4;
-    // SAFETY: a number is a varlena that begins with its header; only a long one is sure to have a place behind it.
+    // SAFETY: a number is a varlena that begins with its header; only a long one is sure to have a weight after it.
     let place = unsafe {
         let header = pgrx::vardata_any(number.cast()).cast::<u16>();
         if header.read_unaligned() & 0x8000 != 0 {
@@ -167,7 +171,7 @@ fn is_huge(number: pg_sys::Numeric) -> bool {
     };
     match place {
         LARGEST => {
-            // SAFETY: it is a number, and what comes out is C text.
+            // SAFETY: it is a number, and the result is a C string.
             let text = unsafe { direct_function_call::<&CStr>(pg_sys::numeric_out, &[Some(number.into())]) };
             let read = text.and_then(|text| text.to_str().ok()?.parse::<f64>().ok());
             !read.is_some_and(f64::is_finite)
@@ -238,7 +242,7 @@ impl IntoDatum for Jsonb {
     }
 }
 
-// SAFETY: what it says of itself in SQL is what it is.
+// SAFETY: the SQL type declared here is the actual one.
 unsafe impl SqlTranslatable for Jsonb {
     const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(Jsonb);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
@@ -246,7 +250,8 @@ unsafe impl SqlTranslatable for Jsonb {
     const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
 }
 
-// SAFETY: the array may be gone before its elements are used, so each is a copy that lives as long as the transaction.
+// SAFETY: the array may be freed before its elements are used, so each element is copied to memory that lives as long
+// as the transaction.
 unsafe impl UnboxDatum for Jsonb {
     type As<'src> = Jsonb;
 
@@ -262,7 +267,7 @@ unsafe impl UnboxDatum for Jsonb {
     }
 }
 
-// SAFETY: the datum lives where the result is made.
+// SAFETY: the datum lives in the memory context of the result.
 unsafe impl BoxRet for Jsonb {
     unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
         // SAFETY: it is a jsonb, as the function is declared.

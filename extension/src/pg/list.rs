@@ -1,4 +1,4 @@
-//! Lists as arguments. PostgreSQL's array types also accept multidimensional arrays; those are rejected.
+//! List arguments. PostgreSQL's array types also accept multidimensional arrays; those are rejected.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -12,7 +12,7 @@ use pgrx::pgrx_sql_entity_graph::metadata::{
     ArgumentError, ReturnsError, ReturnsRef, SqlMappingRef, SqlTranslatable, TypeOrigin,
 };
 
-/// An array argument of one dimension, or empty.
+/// A one-dimensional or empty array argument.
 pub struct List<T>(pub Vec<Option<T>>);
 
 impl<T> FromDatum for List<T>
@@ -31,7 +31,8 @@ where
     }
 }
 
-/// Raises WF613 for an array of several dimensions. Arguments are taken before the function runs, which cannot answer for them.
+/// Raises WF613 for a multidimensional array. Arguments are converted before the function runs, so it cannot return
+/// this error itself.
 pub fn refuse_table(dimensions: i32) {
     if dimensions > 1 {
         let error = Error::refused("WF613", "an array is multidimensional", "give a one-dimensional array");
@@ -39,7 +40,7 @@ pub fn refuse_table(dimensions: i32) {
     }
 }
 
-// SAFETY: what it says of itself in SQL is what it is, except that no SQL is made from it.
+// SAFETY: the declared SQL type is the actual one, except that no SQL is generated from it.
 unsafe impl<T: SqlTranslatable> SqlTranslatable for List<T> {
     const TYPE_IDENT: &'static str = T::TYPE_IDENT;
     const TYPE_ORIGIN: TypeOrigin = T::TYPE_ORIGIN;

@@ -1,8 +1,9 @@
-//! What every statement of the library relies on.
+//! Preconditions of every statement of the library.
 //!
-//! Function and operator names in the statements mean the server's own only while no other schema is searched before, or
-//! besides, pg_catalog. Every function of the API sets that path itself; a statement that is reached in any other way is
-//! refused. And text is handed to Rust as it is stored, so it has to be UTF-8.
+//! Function and operator names in the statements are guaranteed to mean the server's own only if no other schema is
+//! searched before, or besides, pg_catalog. Every function of the API sets that path itself; a statement that is
+//! reached in any other way is refused. Furthermore, Rust receives text as it is stored, so the database has to use
+//! UTF-8.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -11,18 +12,19 @@ use pgrx::pg_sys::panic::ErrorReport;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-/// The search_path that every function of the API sets.
+/// Value of search_path that every function of the API sets.
 pub const SEARCH_PATH: &CStr = c"pg_catalog, pg_temp";
 
 thread_local! {
-    /// Whether the encoding was looked at and found right. A process never changes its database.
+    /// Whether the encoding has been checked and found to be correct. A process never changes its database.
     static IS_UTF8: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Refuses to run a statement where the search_path is open or the database is not UTF-8.
+/// Refuses to run a statement if the search_path is open or the database is not UTF-8.
 pub fn check() -> Result<(), Error> {
     utf8()?;
-    // SAFETY: the variable of the setting search_path, a NUL-terminated string that is never null. A session has one thread.
+    // SAFETY: the variable of the setting search_path, a NUL-terminated string that is never null. A session has one
+    // thread.
     if unsafe { CStr::from_ptr(pg_sys::namespace_search_path) } == SEARCH_PATH {
         return Ok(());
     }
@@ -51,8 +53,8 @@ pub fn utf8() -> Result<(), Error> {
 
 /// Refuses to be loaded into a session of a database that is not UTF-8.
 ///
-/// Where libraries are loaded with the server or with each session, one such database must not keep anybody from connecting,
-/// and pg_upgrade loads every library in template1: there the first call is refused instead.
+/// If libraries are loaded with the server or with each session, one such database must not keep anyone from
+/// connecting, and pg_upgrade loads every library in template1. In these cases the first call is refused instead.
 pub fn refuse_load() -> Result<(), ErrorReport> {
     // SAFETY: set before any library is loaded. A session has one thread.
     let is_session = unsafe {

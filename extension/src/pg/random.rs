@@ -1,4 +1,4 @@
-//! Randomness, which the conductor never draws itself.
+//! Random numbers, which the conductor never draws itself.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -12,7 +12,7 @@ use std::cell::Cell;
 const LOWEST_TOKEN: i64 = 1 << 52;
 
 thread_local! {
-    /// The seed that tests have set, and the state of the generator that began with it.
+    /// Seed set by tests, and state of the generator started with it.
     static SEEDED: Cell<Option<(i32, u64)>> = const { Cell::new(None) };
 }
 
@@ -22,7 +22,7 @@ pub fn fraction() -> f64 {
     unsafe { pg_sys::pg_prng_double(&raw mut pg_sys::pg_global_prng_state) }
 }
 
-/// Draws a lease token that cannot be guessed; a predictable one where `pg_workflow.test_seed` is set.
+/// Draws a lease token that cannot be guessed; a predictable one if `pg_workflow.test_seed` is set.
 pub fn token() -> Result<i64, Error> {
     let bits = match settings::test_seed() {
         None => {
@@ -36,7 +36,7 @@ pub fn token() -> Result<i64, Error> {
 
 fn strong_bits() -> Result<u64, Error> {
     let mut bits = 0_u64;
-    // SAFETY: the buffer is as long as is said.
+    // SAFETY: the buffer has the given length.
     if unsafe { pg_sys::pg_strong_random((&raw mut bits).cast(), size_of::<u64>()) } {
         Ok(bits)
     } else {
@@ -44,7 +44,7 @@ fn strong_bits() -> Result<u64, Error> {
     }
 }
 
-/// SplitMix64: short, and good enough to tell tokens of tests apart.
+/// Returns bits from SplitMix64, which is short, and good enough to tell tokens in tests apart.
 fn seeded_bits(seed: i32) -> u64 {
     let state = match SEEDED.get() {
         Some((known, state)) if known == seed => state,

@@ -1,5 +1,5 @@
-//! Tables, indexes and sequences of the schema `workflow`, by name. The session remembers their numbers until PostgreSQL says that
-//! one of them is not what it was.
+//! Tables, indexes and sequences of the schema `workflow`, by name. The session caches their OIDs until PostgreSQL
+//! reports that one of them has changed.
 #![allow(unsafe_code)]
 
 use pgrx::pg_guard;
@@ -9,25 +9,27 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 
 thread_local! {
-    /// By where the name is: a constant stays in its place, and to compare the names themselves would take longer than all else.
+    /// OIDs by the address of the name: a constant never moves, and comparing the names themselves would take longer
+    /// than everything else.
     static KNOWN: RefCell<BTreeMap<*const c_char, Oid>> = const { RefCell::new(BTreeMap::new()) };
 
-    /// Who else wants to hear of changes.
+    /// Other functions to be called when something changes.
     static LISTENERS: RefCell<Vec<fn(Oid)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls a function whenever a table changes, with the table's OID; an invalid one means any table. It must not look anything up.
+/// Registers a function to be called with a table's OID whenever that table changes; an invalid OID means any table.
+/// The function must not perform look-ups.
 pub fn on_change(listener: fn(Oid)) {
     LISTENERS.with_borrow_mut(|listeners| listeners.push(listener));
 }
 
-/// Makes the process hear of changes.
+/// Subscribes the process to changes.
 pub fn listen() {
-    // SAFETY: a callback as PostgreSQL wants it, registered once where the library is loaded.
+    // SAFETY: a callback with the signature that PostgreSQL requires, registered once when the library is loaded.
     unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(forget), Datum::from(0)) }
 }
 
-/// Something has changed in a table, or, where there is no number, anywhere.
+/// Handles a change of a table, or of any table if the OID is invalid.
 #[pg_guard]
 unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
     KNOWN.with_borrow_mut(|known| {
@@ -40,13 +42,13 @@ unsafe extern "C-unwind" fn forget(_argument: Datum, table: Oid) {
     LISTENERS.with_borrow(|listeners| listeners.iter().for_each(|listener| listener(table)));
 }
 
-/// The OID of the schema `workflow`; invalid if there is none.
+/// Returns the OID of the schema `workflow`, or an invalid one if there is no such schema.
 pub fn schema() -> Oid {
     // SAFETY: a look-up by a constant name.
     unsafe { pg_sys::get_namespace_oid(c"workflow".as_ptr(), true) }
 }
 
-/// Whether a table has no page. One that has had rows stays as large until it is vacuumed.
+/// Whether a table has no pages. A table that has had rows keeps its size until it is vacuumed.
 pub fn is_empty(name: &'static CStr) -> bool {
     // SAFETY: the table is open, and locked, while it is measured.
     unsafe {
@@ -60,12 +62,12 @@ pub fn is_empty(name: &'static CStr) -> bool {
     }
 }
 
-/// The number of one. It has another after the extension was dropped and made again.
+/// Returns the OID of a relation, which changes if the extension is dropped and recreated.
 pub fn find(name: &'static CStr) -> Oid {
     if let Some(number) = KNOWN.with_borrow(|known| known.get(&name.as_ptr()).copied()) {
         return number;
     }
-    // SAFETY: look-ups by constant names. Nothing is borrowed meanwhile: they may make us hear of changes.
+    // SAFETY: look-ups by constant names. Nothing is borrowed meanwhile, because they may trigger our callback.
     let number =
         unsafe { pg_sys::get_relname_relid(name.as_ptr(), pg_sys::get_namespace_oid(c"workflow".as_ptr(), false)) };
     if number != Oid::INVALID {

@@ -1,29 +1,30 @@
-//! The rows of a function that returns a table: given all at once, so that what the function sets while it runs is set once.
+//! Rows of a function that returns a table. They are returned all at once, so that the settings that the function
+//! applies while it runs are applied only once.
 #![allow(unsafe_code)]
 
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys::{self, Datum};
 
-/// The table that a function returns.
+/// A table returned by a function.
 pub struct RowSet(*mut pg_sys::ReturnSetInfo);
 
 impl RowSet {
-    /// Of the function that is called so; it is declared to return a table.
+    /// Returns the result of the called function, which must be declared to return a table.
     pub fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> RowSet {
-        // SAFETY: the server has filled in the call's frame. Where the caller takes no table, or the function returns none,
-        // this is an error of PostgreSQL's.
+        // SAFETY: the server has filled in the call's frame. If the caller does not accept a table, or the function
+        // does not return one, PostgreSQL raises an error.
         unsafe {
             pg_sys::InitMaterializedSRF(fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC);
             RowSet((*fcinfo).resultinfo.cast())
         }
     }
 
-    /// Adds a row: a value a column, in order, each of the column's type.
+    /// Adds a row with one value per column, in order, each of the column's type.
     pub fn push<const N: usize>(&mut self, row: [Option<Datum>; N]) {
         let mut nulls = row.map(|value| value.is_none());
         let mut values = row.map(|value| value.unwrap_or(Datum::from(0)));
-        // SAFETY: the table and its columns live as long as the call, and the row is copied. That there is a value for each
-        // column is for the caller to see to.
+        // SAFETY: the table and its columns live as long as the call, and the row is copied. The caller must pass a
+        // value for each column.
         unsafe {
             let RowSet(info) = *self;
             debug_assert_eq!((*(*info).setDesc).natts as usize, N);
@@ -32,7 +33,7 @@ impl RowSet {
     }
 }
 
-/// A value of a row.
+/// Returns a value of a row.
 pub fn column(value: impl IntoDatum) -> Option<Datum> {
     value.into_datum()
 }

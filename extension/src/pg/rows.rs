@@ -1,4 +1,4 @@
-//! Rows to read: those that a statement gave, or the elements of an array of rows.
+//! Reading rows: those returned by a statement, or the elements of an array of rows.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -11,27 +11,28 @@ use pgrx::pg_sys::{self, Datum};
 use std::ffi::CStr;
 use std::ptr;
 
-/// Rows, each taken apart once when its turn comes.
+/// Rows, each of which is deformed once when it becomes current.
 pub struct Rows<'conn> {
-    /// None: there are no columns.
+    /// Description of the columns; `None` if there are none.
     descriptor: Option<PgTupleDesc<'conn>>,
     rows: Source,
     count: usize,
-    /// How many turns there have been.
+    /// Number of rows that have been visited.
     turns: usize,
     values: Vec<Datum>,
     nulls: Vec<bool>,
 }
 
 enum Source {
-    /// What a statement gave.
+    /// Rows returned by a statement.
     Statement(*mut pg_sys::HeapTuple),
-    /// Elements; a null one is a row of nulls.
+    /// Elements of an array; a null one is a row of nulls.
     Array(*mut Datum, *mut bool),
 }
 
 impl<'conn> Rows<'conn> {
-    /// What the statement that has just run gave. Of one without RETURNING it is the rows that it wrote, without columns.
+    /// Returns the rows of the statement that has just run. Without RETURNING, these are the rows that it wrote,
+    /// without columns.
     pub fn of_last_statement() -> Rows<'conn> {
         // SAFETY: SPI sets both after each statement, and the table lives as long as the connection: 'conn.
         unsafe {
@@ -46,10 +47,11 @@ impl<'conn> Rows<'conn> {
         }
     }
 
-    /// The elements of an array of a row type.
+    /// Returns the elements of an array of a row type.
     pub fn of_array(array: AnyElement) -> Rows<'conn> {
         let (mut elements, mut nulls, mut count) = (ptr::null_mut(), ptr::null_mut(), 0);
-        // SAFETY: the functions that come here are declared with such an array; its elements live as long as the call.
+        // SAFETY: the functions that call this are declared with such an array, and its elements live as long as the
+        // call.
         unsafe {
             let row_type = pg_sys::get_element_type(array.oid());
             let array: *mut pg_sys::ArrayType = pg_sys::pg_detoast_datum(array.datum().cast_mut_ptr()).cast();
@@ -76,24 +78,25 @@ impl<'conn> Rows<'conn> {
         Rows { descriptor, rows, count, turns: 0, values, nulls }
     }
 
-    /// How many there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// There is none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Goes to the first row.
+    /// Moves to the first row.
     pub fn first(mut self) -> Self {
         self.turns = 0;
         self.next();
         self
     }
 
-    /// The value of a column, counted from 1, which lives as long as the transaction. None: NULL, or there is no row.
+    /// Returns the value of a column, counted from 1, which lives as long as the transaction. `None` if it is NULL or
+    /// there is no row.
     pub fn get<T: FromDatum + IntoDatum>(&self, column: usize) -> Result<Option<T>, Error> {
         let Some((value, column_type)) = self.at(column) else { return Ok(None) };
         // SAFETY: the value is of the column's type.
@@ -103,10 +106,10 @@ impl<'conn> Rows<'conn> {
         value.map_err(|error| Error::Spi(pgrx::spi::Error::DatumError(error)))
     }
 
-    /// The label of a column that is an enum. None: NULL, or there is no row.
+    /// Returns the label of an enum column. `None` if it is NULL or there is no row.
     pub fn label(&self, column: usize) -> Option<String> {
         let (value, _) = self.at(column)?;
-        // SAFETY: the value is one of an enum.
+        // SAFETY: the value is of an enum type.
         let label = unsafe { direct_function_call::<&CStr>(pg_sys::enum_out, &[Some(value)]) };
         label.map(|label| label.to_string_lossy().into_owned())
     }
@@ -120,14 +123,14 @@ impl<'conn> Rows<'conn> {
 impl Iterator for Rows<'_> {
     type Item = ();
 
-    /// Goes to the next row, at first to the first.
+    /// Moves to the next row, initially to the first.
     fn next(&mut self) -> Option<()> {
         let (place, descriptor) = (self.turns, self.descriptor.as_ref()?.as_ptr());
         self.turns = self.count.min(self.turns) + 1;
         if place >= self.count {
             return None;
         }
-        // SAFETY: there are that many rows, and both lists have room for a value of each column.
+        // SAFETY: there are that many rows, and both lists have room for one value per column.
         unsafe {
             let mut tuple = pg_sys::HeapTupleData::default();
             let row = match self.rows {

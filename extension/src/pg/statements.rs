@@ -1,13 +1,13 @@
-//! Prepared statements, which each backend keeps.
+//! Prepared statements, cached by each backend.
 //!
-//! A statement is planned for any arguments, to find rows by their keys, one after the other. A table that is empty when a
-//! plan is made looks as if it could as well be read whole, and does not stay empty. The planner's switches that ask for such
-//! plans are set while a plan is made and at no other time, because whatever a statement sets off, such as a trigger, would
-//! see them as its session's settings and keep plans made under them. The planner may evaluate functions, too: a statement
-//! that got functions of the user's from a policy, a rule or a default is planned without the switches.
+//! Statements have generic plans that look up rows by their keys, one at a time. A table that is empty at planning time
+//! looks as if a sequential scan were just as good, but it does not stay empty. The planner settings that enforce such
+//! plans are in effect only during planning, because anything that a statement triggers would see them as its session's
+//! settings and keep plans made under them. The planner may evaluate functions, too: if a policy, a rule or a default
+//! has added user functions to a statement, it is planned without these settings.
 //!
-//! Every statement runs as one that may change data: it then sees what the calls before it wrote, and takes a transaction id
-//! only when it really writes.
+//! Every statement runs as one that may change data: it then sees what earlier calls wrote, and takes a transaction id
+//! only if it actually writes.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -23,12 +23,12 @@ use std::ffi::{CString, c_char};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-/// Whether to plan anew. A plan is made for tables of a certain size, and tables grow.
+/// Whether to plan again. A plan is made for tables of a certain size, and tables grow.
 fn is_stale(uses: u32) -> bool {
     matches!(uses, 16 | 256 | 4096)
 }
 
-/// What the planner may do.
+/// Planner settings.
 #[derive(Clone, Copy)]
 struct Switches {
     seqscan: bool,
@@ -42,7 +42,8 @@ impl Switches {
     const BY_KEYS: Switches =
         Switches { seqscan: false, hashjoin: false, mergejoin: false, nestloop: true, jit: false };
 
-    /// Sets the switches and returns what they were before. As variables: the settings of these names cost too much.
+    /// Applies the settings and returns the previous ones. The variables are set directly, because changing the
+    /// settings proper is too expensive.
     fn set(self) -> Switches {
         // SAFETY: a session has one thread.
         unsafe {
@@ -63,7 +64,7 @@ impl Switches {
     }
 }
 
-/// Restores the switches, after an error as well.
+/// Restores the settings, also after an error.
 struct Restore(Switches);
 
 impl Drop for Restore {
@@ -72,44 +73,45 @@ impl Drop for Restore {
     }
 }
 
-/// A statement that was prepared and is kept until it is replaced.
+/// A prepared statement, cached until it is replaced.
 struct Statement {
     plan: NonNull<pg_sys::_SPI_plan>,
-    /// The plan's only source: the text is one statement.
+    /// The plan's only source, as the text is a single statement.
     source: NonNull<pg_sys::CachedPlanSource>,
     argument_types: Vec<Oid>,
     uses: Cell<u32>,
-    /// The generation of the plan that was made under the switches. None if it must be made without them.
+    /// Generation of the plan made under our planner settings. `None` if it must be made without them.
     generation: Option<i32>,
 }
 
 impl Drop for Statement {
     fn drop(&mut self) {
-        // SAFETY: the plan is a kept one, and nothing else refers to it.
+        // SAFETY: the plan is a saved one, and nothing else refers to it.
         unsafe { pg_sys::SPI_freeplan(self.plan.as_ptr()) };
     }
 }
 
 impl Statement {
-    /// Parses and plans a statement. SPI is connected.
+    /// Parses and plans a statement. SPI must be connected.
     fn prepare(sql: &'static str, argument_types: Vec<Oid>) -> Result<Statement, Error> {
         let text = CString::new(sql).unwrap_or_default();
         let options = pg_sys::CURSOR_OPT_GENERIC_PLAN as i32;
-        // SAFETY: text and types live through the call. What is dropped before it is complete is lost memory, and no more.
+        // SAFETY: text and types outlive the call. A value dropped before it is complete leaks memory, but nothing
+        // worse.
         unsafe {
             let (count, types) = (argument_types.len() as i32, argument_types.as_ptr().cast_mut());
             let plan = pg_sys::SPI_prepare_cursor(text.as_ptr(), count, types, options);
             let Some(plan) = NonNull::new(plan) else {
                 return Err(spi_error(pg_sys::SPI_result));
             };
-            // It fails for what is no plan alone.
+            // This fails only for something that is not a plan.
             pg_sys::SPI_keepplan(plan.as_ptr());
             let source = pg_sys::list_nth(pg_sys::SPI_plan_get_plan_sources(plan.as_ptr()), 0);
             let Some(source) = NonNull::new(source.cast::<pg_sys::CachedPlanSource>()) else {
                 return Err(spi_error(pg_sys::SPI_ERROR_ARGUMENT));
             };
             let mut statement = Statement { plan, source, argument_types, uses: Cell::new(0), generation: None };
-            // Its tables are locked from now on: nobody adds anything to them before it is planned.
+            // Its tables are locked from here on, so nobody can add anything to them before it is planned.
             if !users_code::is_called_by(source.as_ref().query_list) {
                 statement.generation = statement.plan_by_keys();
             }
@@ -117,10 +119,10 @@ impl Statement {
         }
     }
 
-    /// Makes the plan under our switches and returns its generation.
+    /// Makes the plan under our planner settings and returns its generation.
     fn plan_by_keys(&self) -> Option<i32> {
         let _restore = Restore(Switches::BY_KEYS.set());
-        // SAFETY: the plan lives, and what is taken from it is released to the same owner.
+        // SAFETY: the plan is live, and the references taken are released to the same owner.
         unsafe {
             let cached = pg_sys::SPI_plan_get_cached_plan(self.plan.as_ptr());
             let generation = cached.as_ref()?.generation;
@@ -129,7 +131,7 @@ impl Statement {
         }
     }
 
-    /// Whether the statement can run as it was planned. Otherwise PostgreSQL would plan it while it runs.
+    /// Whether the statement can run with its existing plan. Otherwise PostgreSQL would replan it while running it.
     fn is_current(&self) -> bool {
         // SAFETY: the source, and the plan it refers to, live as long as the statement.
         unsafe {
@@ -140,7 +142,7 @@ impl Statement {
     }
 }
 
-/// The error for a status of SPI's that is one.
+/// Returns the error for an SPI status that indicates one.
 fn spi_error(status: i32) -> Error {
     match Spi::check_status(status) {
         Err(error) => Error::Spi(error),
@@ -164,21 +166,21 @@ pub fn run<'conn>(
     let value = |argument: &DatumWithOid| argument.datum().map_or(Datum::null(), |value| value.sans_lifetime());
     let mut values: Vec<Datum> = arguments.iter().map(value).collect();
     let nulls: Vec<c_char> = arguments.iter().map(null).collect();
-    // SAFETY: there is a value and a mark for each argument, of the types that the statement was prepared for.
+    // SAFETY: there is a value and a null flag for each argument, of the types for which the statement was prepared.
     let status =
         unsafe { pg_sys::SPI_execute_plan(statement.plan.as_ptr(), values.as_mut_ptr(), nulls.as_ptr(), false, 0) };
     Spi::check_status(status)?;
     Ok(Rows::of_last_statement())
 }
 
-/// Returns the kept statement for a text, prepared anew where need be.
+/// Returns the cached statement for a text, preparing it again if necessary.
 fn find(sql: &'static str, arguments: &[DatumWithOid]) -> Result<Rc<Statement>, Error> {
     let types = || arguments.iter().map(|argument| argument.oid());
-    // Nothing is borrowed while the statement runs: a trigger of the user's may well call us again.
+    // Nothing is borrowed while the statement runs, because a user's trigger may call us again.
     let kept = KEPT.with_borrow(|kept| kept.get(&sql.as_ptr()).cloned());
     let uses = kept.as_ref().map_or(0, |kept| kept.uses.get());
     let is_good = |kept: &Rc<Statement>| {
-        // A type of ours gets another OID when the extension is dropped and created again.
+        // Our own types get new OIDs when the extension is dropped and recreated.
         !is_stale(uses) && kept.argument_types.iter().copied().eq(types()) && kept.is_current()
     };
     let statement = match kept.filter(is_good) {

@@ -3,15 +3,15 @@
 
 use pgrx::pg_sys;
 
-/// Whether all statements of the transaction share one snapshot, so that what they show may have changed long ago.
+/// Whether all statements of the transaction share one snapshot, so that what they see may be long out of date.
 pub fn has_old_snapshot() -> bool {
     // SAFETY: a session has one thread.
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Gives the transaction a number, if it has none yet: from now on, others can tell that it is in progress.
+/// Assigns an id to the transaction if it has none yet: from now on, others can tell that it is in progress.
 pub fn take_number() {
-    // SAFETY: a transaction is in progress, and numbers are available to whatever may write.
+    // SAFETY: a transaction is in progress, and transactions that may write can be assigned an id.
     unsafe { pg_sys::GetCurrentTransactionId() };
 }
 

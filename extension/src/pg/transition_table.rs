@@ -1,7 +1,9 @@
-//! Rows handed to a statement as a relation, of a table's row type or of another composite type. The statement calls it `rows`.
+//! Rows passed to a statement as a relation, of a table's row type or of another composite type. The statement refers
+//! to it as `rows`.
 //!
-//! This is how PostgreSQL hands a trigger the rows that a statement has changed. An array for each column would cost a small
-//! statement more than all else it does, and an array of rows is put together only to be taken apart.
+//! This is how PostgreSQL passes to a trigger the rows that a statement has changed. Passing one array per column would
+//! cost a small statement more than everything else it does, and an array of rows would be assembled only to be taken
+//! apart again.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -15,11 +17,11 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::spi::SpiClient;
 use std::ffi::{CStr, CString};
 
-/// What statements call them.
+/// Name of the relation in statements.
 const NAME: &CStr = c"rows";
 
-/// How many of them the planner expects. With few, it finds what belongs to each by its key, however small the tables are when the
-/// plan is made; and that is right however many there are.
+/// Number of rows that the planner expects. If it expects few, it looks up what belongs to each row by key, however
+/// small the tables are at planning time; this is the right plan for any number of rows.
 const EXPECTED: f64 = 1.0;
 
 /// Rows for one statement.
@@ -30,11 +32,11 @@ pub struct RowRelation {
 
 /// The value of a column.
 pub enum Value {
-    /// A value, if it is not NULL, and its type, which must be the column's.
+    /// A value, or `None` for NULL, with its type, which must be the column's.
     Datum(Option<Datum>, fn() -> Oid),
-    /// A label of the column's enum.
+    /// A label of the column's enum type.
     Label(&'static str),
-    /// No value.
+    /// NULL.
     Null,
 }
 
@@ -44,14 +46,15 @@ pub fn value<T: IntoDatum>(value: T) -> Value {
 }
 
 impl RowRelation {
-    /// Rows of `workflow.<name>`, one for each of `rows`. All name the same columns; the others are NULL.
+    /// Builds rows of type `workflow.<name>`, one for each of `rows`. All of them set the same columns; the others are
+    /// NULL.
     pub fn new<R, const N: usize>(
         name: &'static CStr,
         rows: &[R],
         columns: impl Fn(&R) -> [(&'static str, Value); N],
     ) -> Result<RowRelation, Error> {
-        // SAFETY: the row type is looked up by its name and held until its last use. Each datum is of its column's type: that is
-        // checked for the first row, and the others have values of the same types.
+        // SAFETY: the row type is looked up by name and held until its last use. Each datum is of its column's type:
+        // this is checked for the first row, and the other rows have values of the same types.
         unsafe {
             let row_type = pg_sys::get_rel_type_id(relation::find(name));
             let descriptor = PgTupleDesc::from_pg(pg_sys::lookup_rowtype_tupdesc(row_type, -1));
@@ -82,7 +85,7 @@ impl RowRelation {
         }
     }
 
-    /// Runs a statement on them.
+    /// Runs a statement that uses these rows.
     pub fn run<'conn>(
         self,
         client: &SpiClient<'conn>,
@@ -99,7 +102,7 @@ impl RowRelation {
             },
             reldata: self.rows.cast(),
         };
-        // SAFETY: SPI knows the relation only while the statement runs. An error ends the connection that knows it, and frees
+        // SAFETY: SPI knows the relation only while the statement runs. An error closes that SPI connection, and frees
         // the rows as well.
         unsafe {
             pg_sys::SPI_register_relation(&raw mut relation);
@@ -111,7 +114,7 @@ impl RowRelation {
     }
 }
 
-/// Returns where a column is, and its type. If columns are named in their order, the guess is right.
+/// Returns the position of a column and its type. If columns are given in table order, the guess is right.
 fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) -> Result<(usize, Oid), Error> {
     let named = |attribute: &pg_sys::FormData_pg_attribute| {
         // SAFETY: a name ends with a zero byte.
@@ -135,7 +138,7 @@ fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) ->
     })
 }
 
-/// The labels that were looked up last: in most columns the same.
+/// The most recently looked up labels, as most columns have the same label in all rows.
 #[derive(Default)]
 struct Labels(Vec<(&'static str, Oid, Option<Datum>)>);
 
@@ -156,6 +159,6 @@ impl Labels {
 fn enum_value(label: &str, enum_type: Oid) -> Option<Datum> {
     let label = CString::new(label).ok()?;
     let arguments = [Some(Datum::from(label.as_ptr())), Some(Datum::from(enum_type))];
-    // SAFETY: the arguments are what the function takes. An unknown label is an error of its own.
+    // SAFETY: the arguments are those that the function takes. An unknown label raises an error.
     unsafe { direct_function_call_as_datum(pg_sys::enum_in, &arguments) }
 }

@@ -1,8 +1,8 @@
-//! Whether code of a user's runs where the engine works: a trigger, rule, policy, default, constraint or index that somebody
+//! Whether user code runs where the engine works: a trigger, rule, policy, default, constraint or index that someone
 //! has added to one of our tables.
 //!
-//! Functions, operators and types of PostgreSQL itself have OIDs below 16384; those of this extension are in its schema. All
-//! others are a user's.
+//! PostgreSQL's own functions, operators and types have OIDs below 16384; those of this extension are in its schema.
+//! All others belong to users.
 #![allow(unsafe_code)]
 
 use crate::pg::relation;
@@ -11,14 +11,14 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_void};
 use std::rc::Rc;
 
-/// How PostgreSQL's text form of an expression names what it calls.
+/// Fields that name the called functions in PostgreSQL's text form of an expression.
 const CALLS: [&str; 4] = [":funcid", ":opfuncid", ":aggfnoid", ":winfnoid"];
 
-/// What happens at a row that is inserted into a table, besides the insert.
+/// Side effects of inserting a row into a table.
 pub struct AtInsert {
-    /// Whether code of a user's runs.
+    /// Whether user code runs.
     pub users_code: bool,
-    /// What the foreign keys refer to.
+    /// Tables that the foreign keys reference.
     pub referred: Vec<Oid>,
 }
 
@@ -26,16 +26,17 @@ thread_local! {
     static KNOWN: RefCell<Vec<(Oid, Rc<AtInsert>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes the process hear of changes.
+/// Subscribes the process to changes.
 pub fn listen() {
     relation::on_change(|table| {
         KNOWN.with_borrow_mut(|known| known.retain(|(of, _)| table != Oid::INVALID && *of != table));
     });
 }
 
-/// Returns what happens at an insert into a table. The table is locked, so that this stays so until the transaction ends.
+/// Returns the side effects of an insert into a table. The table is locked, so they cannot change until the transaction
+/// ends.
 pub fn at_insert(table: Oid) -> Rc<AtInsert> {
-    // SAFETY: the lock makes the process hear of changes, and nothing is borrowed meanwhile.
+    // SAFETY: the lock makes the process receive changes, and nothing is borrowed meanwhile.
     unsafe { pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as _) };
     let known = KNOWN.with_borrow(|known| known.iter().find(|(of, _)| *of == table).map(|(_, found)| found.clone()));
     known.unwrap_or_else(|| {
@@ -45,14 +46,14 @@ pub fn at_insert(table: Oid) -> Rc<AtInsert> {
     })
 }
 
-/// Whether a rewritten query calls a function of a user's: that of a policy, a rule or a default.
+/// Whether a rewritten query calls a user function: one from a policy, a rule or a default.
 pub fn is_called_by(query: *mut pg_sys::List) -> bool {
     // SAFETY: a list of queries is a node.
     unsafe { text_calls(pg_sys::nodeToString(query.cast::<c_void>())) }
 }
 
 fn look_at(table: Oid) -> AtInsert {
-    // SAFETY: the relation is locked, open while it is looked at, and closed with the lock kept.
+    // SAFETY: the relation is locked, open while it is examined, and closed with the lock kept.
     unsafe {
         let relation = pg_sys::table_open(table, pg_sys::NoLock as _);
         let at_insert = {
@@ -72,7 +73,7 @@ fn look_at(table: Oid) -> AtInsert {
     }
 }
 
-/// Returns what the foreign keys refer to, and whether there is any other trigger.
+/// Returns the tables that the foreign keys reference, and whether there is any other trigger.
 unsafe fn triggers(relation: &pg_sys::RelationData) -> (Vec<Oid>, bool) {
     // SAFETY: the relation is open.
     let triggers = unsafe {
@@ -85,16 +86,16 @@ unsafe fn triggers(relation: &pg_sys::RelationData) -> (Vec<Oid>, bool) {
     (keys.into_iter().map(|key: &pg_sys::Trigger| key.tgconstrrelid).collect(), !others.is_empty())
 }
 
-/// Whether a column is of a user's type.
+/// Whether a column has a user-defined type.
 unsafe fn has_users_column(relation: &pg_sys::RelationData) -> bool {
     // SAFETY: the relation is open.
     let columns = unsafe { pgrx::PgTupleDesc::from_pg_copy(relation.rd_att) };
     columns.iter().any(|column| !column.attisdropped && is_users(column.atttypid, |oid| unsafe { type_schema(oid) }))
 }
 
-/// Whether a default, or a check, calls a function of a user's.
+/// Whether a default or a check constraint calls a user function.
 unsafe fn has_users_expression(relation: &pg_sys::RelationData) -> bool {
-    // SAFETY: the relation is open, and its expressions are texts.
+    // SAFETY: the relation is open, and its expressions are strings.
     unsafe {
         let Some(rules) = (*relation.rd_att).constr.as_ref() else { return false };
         let list = |count: u16| usize::from(count);
@@ -104,7 +105,7 @@ unsafe fn has_users_expression(relation: &pg_sys::RelationData) -> bool {
     }
 }
 
-/// Whether an index has an expression or a condition that calls a function of a user's, or an operator class of a user's.
+/// Whether an index has an expression or a predicate that calls a user function, or a user-defined operator class.
 unsafe fn has_users_index(relation: pg_sys::Relation) -> bool {
     // SAFETY: the relation is open; each index is looked up by its OID in the catalog's cache, and released.
     unsafe {
@@ -137,14 +138,14 @@ unsafe fn has_users_index(relation: pg_sys::Relation) -> bool {
     }
 }
 
-/// Whether an expression, in PostgreSQL's text form, calls a function of a user's.
+/// Whether an expression, in PostgreSQL's text form, calls a user function.
 unsafe fn text_calls(text: *const c_char) -> bool {
     // SAFETY: the text ends with a zero byte.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
     let mut words = text.split(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b':' | b'_'));
     while let Some(word) = words.next() {
         let is_function = CALLS.iter().any(|call| call.as_bytes() == word);
-        // A stored expression knows its operators, and not what they call.
+        // A stored expression contains its operators, but not the functions that they call.
         if !is_function && word != b":opno" {
             continue;
         }
@@ -158,7 +159,7 @@ unsafe fn text_calls(text: *const c_char) -> bool {
     false
 }
 
-/// Whether something is neither PostgreSQL's nor ours.
+/// Whether an object belongs neither to PostgreSQL nor to this extension.
 fn is_users(oid: Oid, schema: impl Fn(Oid) -> Oid) -> bool {
     is_beyond_postgres(oid) && schema(oid) != relation::schema()
 }

@@ -27,7 +27,7 @@ pub struct Asking {
     pub worker: String,
     /// Role of the caller.
     pub role: String,
-    /// How many more tasks it takes.
+    /// Number of further tasks that it accepts.
     pub wanted: usize,
     /// Whether the call already has something to return.
     pub is_served: bool,

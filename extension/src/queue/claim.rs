@@ -1,4 +1,4 @@
-//! Claims: validating what a worker asks for, and giving it tasks.
+//! Claims: validating requests and giving tasks to workers.
 
 use crate::engine::finish::take_up_all;
 use crate::engine::tick::{expire_leases, put_back_strays};
@@ -26,27 +26,27 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Number of executions whose pending reports a claim takes up at least, if there are so many.
+/// Minimum number of executions whose pending reports a claim processes, if there are that many.
 const TAKEN_UP: i32 = 100;
 
-/// Number of keys of limits that a claim looks at, where tasks may have become claimable.
+/// Number of limit keys that a claim checks when tasks may have become claimable.
 const CHECKED_KEYS: i32 = 100;
 
-/// How often a claim looks again in a part because what it found must not begin.
+/// Maximum number of times that a claim searches a part again because the tasks it found must not start.
 const MOST_ROUNDS: usize = 10;
 
-/// What a call has claimed so far.
+/// Tasks that a call has claimed so far.
 struct Claimed {
     tasks: Vec<Handed>,
-    /// Tasks to be put back into the queue, because somebody else has locked a limit that they are under.
+    /// Tasks to be put back into the queue because someone else has locked one of their limits.
     busy: Vec<i64>,
-    /// Keys of limits that tasks had to wait for; they are locked.
+    /// Limit keys that tasks had to wait for; they are locked.
     full: BTreeMap<LimitKey, i64>,
-    /// What must not begin.
+    /// Tasks that must not start.
     holds: Holds,
-    /// How many it takes.
+    /// Maximum number of tasks to claim.
     wanted: usize,
-    /// Whether it is a task that no other is claimed with.
+    /// Whether it consists of a task that is claimed without any others.
     is_alone: bool,
 }
 
@@ -57,7 +57,7 @@ impl Claimed {
 }
 
 /// Claims as many tasks as a worker has room for: from the parts that it names, in that order, or from every part that
-/// has queued tasks. The caller still has to write the new leases, and to end those that were reported.
+/// has queued tasks. The caller still has to write the new leases and end those that were reported.
 pub fn claim(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -128,7 +128,7 @@ fn claim_parts(
             (end, wrapped_end) = (start, 0);
         }
         after = part;
-        // Its rows are on their way to another server, or from it.
+        // Its rows are being moved to or from another server.
         if asking.foreign.contains(part) {
             continue;
         }
@@ -163,7 +163,7 @@ fn claim_part(
         place = look.place();
         claim_from(client, now, asking, (part, place), &actions, claimed)?;
     }
-    // Tasks that others are claiming at this moment are also in the queue.
+    // Tasks that others are claiming right now are also in the queue.
     look.end(client, 10 * (asking.wanted - before))?;
     if !claimed.is_full() {
         let has_strays = put_back_strays(client, part, actions.clone(), now, place)?;
@@ -179,8 +179,8 @@ fn claim_part(
     Ok(())
 }
 
-/// Claims tasks starting at a place in the queue of a part. What must not begin yet leaves the queue; then the next ones get their
-/// turn, a few times.
+/// Claims tasks starting at a place in the queue of a part. Tasks that must not start yet leave the queue, and the next
+/// ones get their turn, a limited number of times.
 fn claim_from(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -202,7 +202,7 @@ fn claim_from(
     Ok(())
 }
 
-/// Returns whether tasks have left the queue because they must not begin.
+/// Returns whether tasks have left the queue because they must not start.
 fn claim_once(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -266,7 +266,7 @@ fn claim_once(
     Ok(has_deferred && (has_found_enough || is_alone))
 }
 
-/// Lets queued tasks wait, too, that are under limits which others had to wait for.
+/// Makes queued tasks wait, too, if they are under limits that others had to wait for.
 fn defer_queued(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -283,7 +283,7 @@ fn defer_queued(
     Ok(())
 }
 
-/// Lets those of the tasks claimed last wait that must not begin yet. Returns whether there were any.
+/// Makes those of the most recently claimed tasks wait that must not start yet. Returns whether there were any.
 fn defer(
     client: &SpiClient,
     now: TimestampWithTimeZone,

@@ -1,4 +1,4 @@
-//! Places in the queue of executions that share it by a key.
+//! Queue places for executions that share the queue by a key.
 
 use crate::error::Error;
 use crate::pg::clock::after;
@@ -7,29 +7,30 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Seconds between two tasks of a key with weight 1: so much later the second one would have to arrive to get the same place.
+/// Distance, in seconds, between the places of two tasks of a key with weight 1: the second one shares its place with a
+/// task that arrives this much later.
 const STEP: f64 = 60.0;
 
-/// How far ahead of now a place may be, in seconds: a hundred years.
+/// Maximum distance of a place from now, in seconds: a hundred years.
 const FARTHEST: f64 = 100.0 * 365.25 * 86_400.0;
 
-/// A key as the next of its tasks finds it.
+/// State of a key, as seen by its next task.
 struct Key {
     weight: f64,
-    /// The last place that it has in the queue.
+    /// Its last place in the queue.
     last: Option<TimestampWithTimeZone>,
 }
 
-/// Where new tasks of executions stand in the queue.
+/// Places of the new tasks of executions in the queue.
 #[derive(Default)]
 pub struct FairPlaces {
-    /// What stands for the key of an execution.
+    /// Hash of the key of each execution.
     by_run: BTreeMap<i64, i64>,
     keys: BTreeMap<i64, Key>,
 }
 
 impl FairPlaces {
-    /// Looks at the keys of executions.
+    /// Loads the keys of executions.
     pub fn look(client: &SpiClient, runs: BTreeSet<i64>) -> Result<FairPlaces, Error> {
         let mut places = FairPlaces::default();
         if runs.is_empty() {
@@ -46,7 +47,7 @@ impl FairPlaces {
         Ok(places)
     }
 
-    /// Returns what stands for the key of an execution, and the place of its next task, not counting its priority.
+    /// Returns the hash of an execution's key and the place of its next task, not counting its priority.
     pub fn next(&mut self, run: i64, now: TimestampWithTimeZone) -> Option<(i64, TimestampWithTimeZone)> {
         let hash = *self.by_run.get(&run)?;
         let key = self.keys.get_mut(&hash)?;

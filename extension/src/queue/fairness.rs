@@ -1,5 +1,5 @@
 //! Decides where new tasks go that the asking worker can execute: directly to the worker, or into the queue if others
-//! have waited long enough.
+//! have been waiting long enough.
 
 use crate::error::Error;
 use crate::pg::clock::after;
@@ -14,11 +14,11 @@ use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// How long the result that nobody has waited too long is cached, in microseconds. Tasks that arrive too late for one
-/// look are seen by the next.
+/// How long the result that nobody has been waiting too long is cached, in microseconds. Tasks that arrive too late for
+/// one check are seen by the next.
 const A_WHILE: i64 = 1_000_000;
 
-/// Maximum number of looks cached per backend; the oldest are evicted first.
+/// Maximum number of cached results per backend; the oldest are evicted first.
 const KEPT_LOOKS: usize = 128;
 
 /// Queued tasks that compete with new ones.
@@ -30,7 +30,7 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Looks at the queues of these parts. `parts` gives the lowest priority among the new tasks of each: if nothing
+    /// Examines the queues of these parts. `parts` gives the lowest priority among the new tasks of each: if nothing
     /// should go before that one, which takes one index probe per action, nothing should go before any of them.
     pub fn look(
         client: &SpiClient,
@@ -87,13 +87,13 @@ fn first_before(
     statements::run(client, include_str!("../../queries/find_head.sql"), &arguments)?.first().get(1)
 }
 
-/// A look that found nothing before a place in a queue.
+/// A check that found nothing before a place in a queue.
 struct Clear {
     /// OID of the queue's table, which changes if the extension is dropped and recreated.
     table: Oid,
     part: i32,
     actions: Option<Vec<String>>,
-    /// Both are in microseconds.
+    /// In microseconds, like the next field.
     place: i64,
     looked: i64,
 }
@@ -112,7 +112,7 @@ impl Clear {
         (self.table, self.part, &self.actions) == (other.table, other.part, &other.actions)
     }
 
-    /// Whether a look a moment ago saw the same.
+    /// Whether a recent check had the same result.
     fn is_known(&self) -> bool {
         let sees = |known: &Clear| {
             (known.looked..known.looked + A_WHILE).contains(&self.looked)

@@ -1,13 +1,13 @@
-//! Hints to idle workers: NOTIFY at the commit that queues tasks which somebody is waiting for.
+//! Hints to idle workers: a NOTIFY when tasks that someone is waiting for are queued, sent at commit.
 //!
-//! A session of a worker that has nothing to do says so (`workflow_announce_idle`) by holding advisory locks of a class of
-//! our own: shared state that needs no preloaded library, writes nothing, and disappears with the session. Whoever queues a
-//! task asks just before its commit whether such a lock is held. If not, which is the case wherever workers are busy, that
-//! costs one attempt to take a lock, and there is no NOTIFY.
+//! A session of an idle worker announces this (`workflow_announce_idle`) by holding advisory locks of a class of our
+//! own: shared state that requires no preloaded library, writes nothing, and disappears with the session. Whoever
+//! queues a task checks just before committing whether such a lock is held. If not, which is the case whenever workers
+//! are busy, the only cost is one attempt to take a lock, and there is no NOTIFY.
 //!
-//! The attempt, if it succeeds, holds the lock in a mode that conflicts with an idle worker's until the transaction has ended.
-//! So a worker either announced itself before, and is notified, or its announcement waits for this commit and its next look
-//! finds the task: nothing falls in between.
+//! If the attempt succeeds, it holds the lock in a mode that conflicts with an idle worker's until the transaction has
+//! ended. So either the worker announced itself before and is notified, or its announcement waits for this commit and
+//! its next look finds the task. There is no gap in between.
 #![allow(unsafe_code)]
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, check_count, check_length};
@@ -28,32 +28,34 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::c_void;
 
-/// A process sends the same hint at most once in this time, in microseconds. The client's worker announces itself again only after a longer one,
-/// so no hint that it needs is left out.
+/// Minimum time between two identical hints from a process, in microseconds. The client's worker announces itself again
+/// only after a longer time, so no hint that it needs is omitted.
 const PAUSE: i64 = 10_000;
 
-/// A worker that serves more actions than this is told of any; a transaction that queues tasks of more tells everybody. The
-/// server's lock table has room for 64 locks per connection.
+/// Maximum number of actions with locks of their own. A worker that serves more is notified of any task, and a
+/// transaction that queues tasks of more notifies everyone. The server's lock table has room for 64 locks per
+/// connection.
 const MOST_LOCKS: usize = 16;
 
-/// Number of hints that a process remembers having sent.
+/// Maximum number of sent hints that a process remembers.
 const MOST_REMEMBERED: usize = 1000;
 
-/// Held by every idle worker.
+/// Number of the lock that every idle worker holds.
 const ANYBODY: u32 = 0;
-/// Held by idle workers that serve more actions than they have locks for, or all.
+/// Number of the lock held by idle workers that serve all actions, or more than they have locks for.
 const EVERYTHING: u32 = 1;
-/// Begins the numbers that stand for one action.
+/// First of the numbers that represent a single action.
 const ONE_ACTION: u32 = 1 << 31;
 
-/// Mode in which idle workers hold their locks: any number of them can.
+/// Mode in which idle workers hold their locks; any number of them can.
 const IDLE: u32 = pg_sys::RowExclusiveLock;
-/// Mode in which those who queue tasks try them: it conflicts with `IDLE`, and not with itself.
+/// Mode in which those who queue tasks try to take them; it conflicts with `IDLE`, but not with itself.
 const QUEUES: u32 = pg_sys::ShareLock;
 
 #[derive(Default)]
 struct Hints {
-    /// Tasks that this transaction has queued: part and action. A rolled back savepoint leaves its own: a hint too many.
+    /// Part and action of the tasks that this transaction has queued. Entries from a rolled back savepoint remain and
+    /// cause at most a superfluous hint.
     queued: BTreeSet<(i32, String)>,
     /// When each hint was last sent, in microseconds.
     sent: HashMap<String, i64>,
@@ -65,27 +67,28 @@ thread_local! {
     static HINTS: RefCell<Hints> = RefCell::default();
 }
 
-/// Makes the process hear of the ends of transactions.
+/// Registers the process to be notified when transactions end.
 pub fn listen() {
-    // SAFETY: a callback of the kind that PostgreSQL asks for, registered once where the library is loaded.
+    // SAFETY: a callback with the signature that PostgreSQL requires, registered once when the library is loaded.
     unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) }
 }
 
-/// Remembers that a task has been queued, so that idle workers hear of it at commit.
+/// Remembers that a task has been queued, so that idle workers are notified at commit.
 pub fn note(part: i32, action: &str) {
     if !settings::notify() {
         return;
     }
     HINTS.with_borrow_mut(|Hints { queued, .. }| {
-        // The last one or any other of a batch is usually the same.
+        // Tasks of a batch usually have the same action.
         if !queued.iter().any(|(known, name)| *known == part && name == action) && queued.len() <= MOST_LOCKS {
             queued.insert((part, action.to_owned()));
         }
     });
 }
 
-/// Notifies listeners, at commit, of an execution that has ended. Unlike a hint it is exact, as PostgreSQL makes it: what is rolled
-/// back is not told, and a transaction that has told something cannot be prepared.
+/// Notifies listeners, at commit, of an execution that has ended. Unlike hints, these notifications are exact, as
+/// PostgreSQL guarantees: if a transaction is rolled back, nothing is sent, and a transaction that has sent one cannot
+/// be prepared.
 pub fn tell_end(execution: i64, status: &str) {
     add("pg_workflow_end", format!("{execution} {status}"));
 }
@@ -93,7 +96,8 @@ pub fn tell_end(execution: i64, status: &str) {
 #[pg_guard]
 unsafe extern "C-unwind" fn at_end(event: XactEvent::Type, _argument: *mut c_void) {
     match event {
-        // A transaction that has notified cannot be prepared: what is prepared is found by polling.
+        // A transaction that has notified cannot be prepared, so tasks queued by a prepared transaction are found by
+        // polling.
         XactEvent::XACT_EVENT_PRE_COMMIT => send(),
         XactEvent::XACT_EVENT_COMMIT | XactEvent::XACT_EVENT_ABORT | XactEvent::XACT_EVENT_PREPARE => {
             HINTS.with_borrow_mut(|hints| hints.queued.clear());
@@ -125,8 +129,8 @@ fn is_free(number: u32) -> bool {
     AdvisoryLock::idle(number).try_acquire(QUEUES)
 }
 
-/// Adds a notification to the transaction, unless this process has just sent the same, or another transaction is about to:
-/// transactions that notify commit one after the other. Those who are told look a second time soon after.
+/// Adds a notification to the transaction, unless this process has just sent the same one, or another transaction is
+/// about to. Transactions that notify commit one after the other. Notified workers look a second time soon afterward.
 fn notify(hint: String) {
     let now = clock::now().map_or(0, |now| now.into_inner());
     let last = HINTS.with_borrow(|hints| hints.sent.get(&hint).copied());
@@ -150,17 +154,17 @@ fn add(channel: &str, payload: String) {
     unsafe { direct_function_call_as_datum(pg_sys::pg_notify, &[channel.into_datum(), payload.into_datum()]) };
 }
 
-/// Returns the number of the lock that stands for an action.
+/// Returns the number of the lock that represents an action.
 fn number(action: &str) -> u32 {
     hash(action) | ONE_ACTION
 }
 
-/// Returns the FNV-1a hash of a text: the same in all processes, whatever they were built with.
+/// Returns the FNV-1a hash of a text, which is the same in all processes, however they were built.
 fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// Returns the numbers of the locks of an idle worker that serves these actions; none: all.
+/// Returns the numbers of the locks of an idle worker that serves these actions; `None` means all actions.
 fn numbers(actions: Option<&BTreeSet<String>>) -> BTreeSet<u32> {
     match actions {
         Some(actions) if actions.is_empty() => BTreeSet::new(),
@@ -189,7 +193,7 @@ fn workflow_announce_idle(
         AdvisoryLock::idle(number).hold_for_process(IDLE);
         HINTS.with_borrow_mut(|hints| hints.held.insert(number));
     }
-    // Nothing is queued when the time of a rate has come: somebody has to look.
+    // Nothing is queued at the moment when a rate allows another task, so someone has to check.
     Ok(if limits::are_in_use() { Spi::connect(|client| next_check(client, clock::now()?))? } else { None })
 }
 

@@ -1,10 +1,10 @@
-//! Remembers where the queue begins, if that is expensive to find.
+//! Remembers where the queue begins if that is expensive to find.
 //!
 //! A claimed task stays in the queue's index until no snapshot is older than the claim, and then until the page is
-//! vacuumed. Whoever looks for the first task has to read all pages of those claimed since. So a backend that has read
-//! many pages remembers for a while where the first task was, and starts from there. Tasks that get a place before that
-//! in the meantime, because of their priority or age, are seen once that time has passed, or when there is nothing else
-//! to do.
+//! vacuumed. Whoever looks for the first task has to read all pages of tasks claimed since then. So a backend that has
+//! read many pages remembers for a while where the first task was, and starts from there. Tasks that are placed before
+//! that in the meantime, because of their priority or age, are seen once that time has passed, or when there is nothing
+//! else to do.
 
 use crate::error::Error;
 use crate::pg::relation;

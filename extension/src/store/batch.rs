@@ -27,7 +27,7 @@ pub struct EndedRow {
     pub error: Option<Jsonb>,
     /// Reported progress.
     pub progress: Option<Jsonb>,
-    /// The role that reported it, if that is not who writes this.
+    /// Role that reported it, if different from the role that is writing.
     pub role: Option<String>,
     /// Whether the row has already been written.
     pub written: bool,
@@ -47,7 +47,7 @@ pub struct RetriedRow {
     pub error: Option<Jsonb>,
     /// Reported progress.
     pub progress: Option<Jsonb>,
-    /// Whether nobody knows whether it has been done.
+    /// Whether it is unknown if it has been done.
     pub unknown: bool,
 }
 
@@ -74,15 +74,15 @@ pub(super) struct RenewedTask {
 pub struct FreshTask {
     pub(super) run: i64,
     pub(super) task_name: String,
-    /// State it starts in: `ready`, `leased`, `delayed`, `held`, or how it has ended.
+    /// Initial state: `ready`, `leased`, `delayed`, `held`, or a final status.
     pub start: &'static str,
     pub(super) delay: Option<f64>,
     /// Whether its execution is paused.
     pub paused: bool,
     pub(super) priority: i32,
-    /// Seconds after which its wait times out unless somebody extends it.
+    /// Seconds after which its wait times out unless someone extends it.
     pub(super) heartbeat: Option<i32>,
-    /// How many workers may lose it; none: as the setting says.
+    /// Maximum number of lost leases; `None` means that the setting applies.
     pub(super) max_lost_leases: Option<i32>,
     /// Whether its success is final: neither a repetition nor a retry follows.
     pub(super) is_final: bool,
@@ -91,13 +91,13 @@ pub struct FreshTask {
     pub calls: bool,
     /// Whether its execution was called by another.
     pub(super) is_called: bool,
-    /// Whether its execution shares the queue with others by a key.
+    /// Whether its execution shares the queue by a key.
     pub(super) is_fair: bool,
-    /// What stands for that key, and its place in the queue, not counting its priority.
+    /// Hash of that key, and the task's place in the queue, not counting its priority.
     pub(super) fair_place: Option<(i64, TimestampWithTimeZone)>,
-    /// The key of a limit that it waits for from the beginning.
+    /// Limit key that it waits for from the beginning.
     pub(super) limit_key: Option<i64>,
-    /// The span that started its execution.
+    /// Trace span that started its execution.
     pub(super) traceparent: Option<Rc<str>>,
     /// The conductor's decision about it.
     pub task: NewTask,
@@ -135,7 +135,7 @@ pub(super) struct RunRow {
     pub(super) lists: Option<TaskLists>,
     /// Whether its status has changed.
     pub(super) turned: bool,
-    /// How far it has got with undoing, if that has changed.
+    /// Its progress in undoing, if that has changed.
     pub(super) undoing: Option<Phase>,
 }
 
@@ -148,24 +148,24 @@ impl RunRow {
             && self.lists.is_none()
     }
 
-    /// Whether it ends with this batch, without anything having gone wrong in it.
+    /// Whether it ends with this batch without anything having gone wrong.
     pub(super) fn is_over(&self) -> bool {
         self.ended && !(self.paused || self.rerun) && self.causes.is_empty()
     }
 }
 
-/// The publicly visible data of an execution: its id, its status, its output as JSON.
+/// Publicly visible data of an execution: its id, status, and output as JSON.
 pub(super) type ExecutionRow = (i64, &'static str, Option<String>);
 
 /// Waiting tasks that must not start.
 pub(super) struct Withdrawal {
     /// Their workflow execution.
     pub(super) run: i64,
-    /// The task that is meant; none: all tasks.
+    /// Task to withdraw; `None` means all tasks.
     pub(super) task: Option<TaskRows>,
-    /// Whether those are among them that close the execution.
+    /// Whether tasks that close the execution are included.
     pub(super) everything: bool,
-    /// Whether they are not needed any more.
+    /// Whether the tasks are no longer needed.
     pub(super) needless: bool,
 }
 
@@ -176,11 +176,12 @@ pub struct Batch {
     pub(super) retried: Vec<RetriedRow>,
     pub(super) released: Vec<ReleasedItems>,
     pub(super) renewed: Vec<RenewedTask>,
-    /// Changes of branches that go, by execution, change and place; without a change: all of the execution.
+    /// Branch changes to delete, by execution, change and place. Without a change, all changes of the execution are
+    /// deleted.
     pub(super) gone_changes: Vec<(i64, Option<(u32, u32)>)>,
-    /// What branches have published, by execution.
+    /// New changes published by branches, by execution.
     pub(super) published: Vec<(i64, NewEntry)>,
-    /// What undoes tasks that have ended.
+    /// Undos of tasks that have ended.
     pub(super) undos: Vec<NewUndo>,
     pub(super) withdraw: Vec<Withdrawal>,
     pub(super) hold: Vec<i64>,
@@ -190,15 +191,15 @@ pub struct Batch {
     pub(super) tasks: Vec<FreshTask>,
     pub(super) runs: Vec<RunRow>,
     pub(super) executions: Vec<ExecutionRow>,
-    /// The keys by which executions that are starting share the queue.
+    /// Keys by which executions that are starting share the queue.
     pub(super) fair_keys: Vec<(i64, String)>,
-    /// The attributes that definitions give executions that start, by execution.
+    /// Attributes that definitions assign to executions that are starting, by execution.
     attributes: BTreeMap<i64, Jsonb>,
     /// Executions that wait to begin.
     pub(super) waits: Vec<Wait>,
-    /// Executions under concurrency that had ended and now go on.
+    /// Executions under a concurrency limit that had ended and now continue.
     pub(super) entering_again: Vec<i64>,
-    /// Executions under concurrency that stop or end.
+    /// Executions under a concurrency limit that stop or end.
     pub(super) leaving: Vec<i64>,
     /// Executions that end with this batch.
     pub(super) ends: BTreeSet<i64>,
@@ -216,8 +217,8 @@ impl Batch {
         self.retried.push(row);
     }
 
-    /// Returns why an execution that is starting has failed; none: it has not, or has made work for a worker, a wait or a
-    /// call on a way forward.
+    /// Returns why an execution that is starting has failed; `None` if it has not, or if it has created work for a
+    /// worker, a wait or a call on a forward path.
     pub fn failed_start(&self, run: i64) -> Option<&Cause> {
         let row = self.runs.iter().find(|row| row.id == run && row.status == Status::Failed)?;
         let is_work = |task: &FreshTask| {
@@ -226,7 +227,7 @@ impl Batch {
         row.causes.first().filter(|_| !self.withdrawn_tasks.iter().chain(&self.tasks).any(is_work))
     }
 
-    /// Takes the attributes that its definition gives an execution that starts.
+    /// Takes the attributes that its definition assigns to an execution that is starting.
     pub fn take_attributes(&mut self, run: i64) -> Option<Jsonb> {
         self.attributes.remove(&run)
     }

@@ -1,4 +1,4 @@
-//! What follows from the ends of executions, besides what their callers make of them: hooks, and notifications.
+//! Consequences of the ends of executions besides the effect on their callers: hooks, and notifications.
 
 use super::Batch;
 use crate::cache::hooks;
@@ -10,7 +10,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 
 impl Batch {
-    /// Runs the hooks of the executions that have ended with this batch, and notifies those who listen for ends.
+    /// Runs the hooks of executions that have ended with this batch, and notifies those who listen for ends.
     pub(super) fn tell_ends(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         if self.ends.is_empty() {
             return Ok(());

@@ -27,7 +27,7 @@ struct Event {
     error: Option<Jsonb>,
     /// Its worker, if no lease records it yet.
     worker: Option<String>,
-    /// The role that reported it, if that is not who writes this.
+    /// Role that reported it, if different from the role that is writing.
     role: Option<String>,
 }
 
@@ -132,7 +132,7 @@ impl Batch {
         }
     }
 
-    /// Returns events for workflow executions that begin or end to undo what they had completed.
+    /// Returns events for workflow executions that begin or finish undoing.
     fn undoing(&self) -> impl Iterator<Item = Event> {
         self.runs.iter().filter_map(|run| {
             let kind = match run.undoing? {

@@ -105,7 +105,8 @@ fn hold(
     Ok(())
 }
 
-/// Gives the row of a reported lease other tasks and another token. Returns false if the lease contained more tasks.
+/// Reuses the row of a reported lease for other tasks and another token. Returns false if the lease contained more
+/// tasks.
 fn turn(
     client: &SpiClient,
     now: TimestampWithTimeZone,

@@ -1,4 +1,4 @@
-//! Inserting tasks: ready for anybody, or already leased to the asking worker.
+//! Inserting tasks: ready for any worker, or already leased to the asking worker.
 
 use super::batch::{Batch, FreshTask};
 use crate::cache::actions;
@@ -43,13 +43,13 @@ pub struct Handed {
     pub attempt: i32,
     /// When its timeout ends this attempt.
     pub deadline: Option<TimestampWithTimeZone>,
-    /// Error of the attempt before.
+    /// Error of the previous attempt.
     pub last_error: Option<Jsonb>,
-    /// How far an attempt before got.
+    /// Progress of an earlier attempt.
     pub progress: Option<Jsonb>,
     /// Whether its success is final: neither a repetition nor a retry follows.
     pub is_final: bool,
-    /// The span that started its execution.
+    /// Trace span that started its execution.
     pub traceparent: Option<Rc<str>>,
 }
 
@@ -63,7 +63,7 @@ struct NewRow<'t> {
 }
 
 impl Batch {
-    /// Inserts tasks, notes those that the engine continues with, and hands over what it may.
+    /// Inserts tasks, records those that the engine continues with, and hands tasks over where possible.
     pub(super) fn insert(
         &mut self,
         client: &SpiClient,
@@ -190,7 +190,7 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
     ]
 }
 
-/// Returns the limits of a task as its row has them.
+/// Returns the limits of a task as stored in its row.
 fn as_json(limits: &[LimitKey]) -> Option<Jsonb> {
     if limits.is_empty() {
         return None;

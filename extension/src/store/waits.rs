@@ -1,4 +1,4 @@
-//! Executions that wait to begin, and those whose slots become free.
+//! Executions that wait to begin, and executions whose slots become free.
 
 use super::Batch;
 use crate::error::Error;
@@ -10,7 +10,8 @@ use pgrx::spi::SpiClient;
 use std::collections::BTreeSet;
 
 impl Batch {
-    /// Takes slots for executions that go on after their end, and lets nobody take the tasks of those that wait to begin.
+    /// Takes slots for executions that continue after their end, and keeps the tasks of executions that wait to begin
+    /// from being claimed.
     pub(super) fn keep_first_tasks(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         if !self.entering_again.is_empty() {
             let runs = std::mem::take(&mut self.entering_again);
@@ -24,7 +25,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Writes which executions wait to begin, and frees the slots of those that have ended.
+    /// Records which executions wait to begin, and frees the slots of those that have ended.
     pub(super) fn write_waits(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         if !self.waits.is_empty() {
             concurrency::note(client, now, &self.waits)?;
