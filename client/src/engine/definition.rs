@@ -93,7 +93,7 @@ impl GraphFormat {
 pub struct RegisterActionInput {
     /// Unique name, `pack.name`, lower case.
     pub r#ref: String,
-    /// Display name; `None`: its ref.
+    /// Display name; `None` for its ref.
     pub label: Option<String>,
     /// What it does.
     pub description: Option<String>,
