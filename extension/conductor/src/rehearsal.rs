@@ -1,8 +1,8 @@
 //! Tests of definitions: executions in memory, in virtual time, with scripted answers instead of workers.
 //!
-//! A [`Script`] is a test file. It is read and checked like a definition, with all findings at once; [`rehearse`] plays
-//! its tests with the conductor that the server uses, and returns what is not as expected. Nothing here reads a file or a
-//! clock: [`Script::workflow`] is for whoever calls it.
+//! A [`Script`] is a test file. It is read and checked like a definition, reporting all findings at once. [`rehearse`]
+//! runs its tests with the same conductor as the server, and returns the expectations that were not met. Nothing here
+//! reads a file or a clock: loading the definition that [`Script::workflow`] names is up to the caller.
 //!
 //! ```
 //! # use conductor::{graph::Graph, language::{catalogue::EmptyCatalogue, limits::Limits, validate::check}};
