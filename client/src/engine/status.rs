@@ -155,7 +155,7 @@ pub struct TreeRow {
 /// Something that an execution is waiting for, or how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Reason {
-    /// Name of the task concerned; `None`: the whole execution.
+    /// Name of the task concerned; `None` for the whole execution.
     pub task: Option<String>,
     /// Explanation, phrased as the rest of a sentence about it.
     pub why: String,

@@ -47,7 +47,7 @@ pub struct LimitKey {
     pub running: Option<i64>,
     /// Number of waiting tasks or executions, counted up to 10,000.
     pub waiting: i64,
-    /// Since when tasks have been waiting without a break.
+    /// When the current, unbroken period of waiting began.
     pub waiting_since: Option<DateTime<Utc>>,
     /// When the rate allows the next task to begin.
     pub next_at: Option<DateTime<Utc>>,

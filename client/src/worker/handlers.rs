@@ -168,7 +168,7 @@ impl<'w> Handlers<'w> {
     }
 
     fn ended(&mut self, done: Result<(String, Outcome), JoinError>) -> Option<Outcome> {
-        // Panics of handlers are caught, and nobody aborts handlers while we wait for them.
+        // Panics of handlers are caught, and no handler is aborted while the loop waits for it.
         let (action, outcome) = done.ok()?;
         self.room.free(&action);
         self.held.lock().remove(&(outcome.task, outcome.lease_token)).map(|_| outcome)

@@ -235,7 +235,7 @@ fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
     text.map_err(|error| ExpressionError { expression: source.to_owned(), message: explain(&error) })
 }
 
-/// Converts JSON to data. Whoever produced the JSON has limited its depth.
+/// Converts JSON to data. Its producer has limited its depth.
 pub fn data(value: &serde_json::Value) -> Data {
     use serde_json::Value as Json;
     match value {

@@ -96,7 +96,7 @@ pub struct Node {
     pub action: Option<Rendering>,
     /// The signal that it waits for.
     pub signal: Option<Rendering>,
-    /// Seconds after which its wait times out unless somebody extends it.
+    /// Seconds after which its wait times out unless the wait is extended.
     pub heartbeat: Option<u32>,
     /// Schema of the signal's payload.
     pub signal_schema: Option<Schema>,
@@ -187,7 +187,7 @@ pub enum Target {
 pub struct Items {
     /// Yields the list.
     pub items: Rendering,
-    /// Keys of `item`; empty: the item itself.
+    /// Keys of `item`; empty if `item` is the item itself.
     pub names: Vec<String>,
     /// Label of an item, for display.
     pub label: Option<Rendering>,
@@ -254,7 +254,7 @@ pub enum AfterSuccess {
     No,
     /// It reads the result; if it cannot be evaluated, it does not hold.
     IfReadable,
-    /// It asks how the task ended.
+    /// It tests how the task ended.
     Yes,
 }
 

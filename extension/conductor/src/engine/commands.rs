@@ -55,7 +55,7 @@ pub struct Changes {
     /// The key by which the execution shares the queue, if it is starting and its workflow has one.
     pub fair_key: Option<String>,
     /// The key by which the execution counts among those that may run at once, if it is starting and its workflow has
-    /// `concurrency`; empty: all count together.
+    /// `concurrency`; empty if all count together.
     pub concurrency_key: Option<String>,
     /// Transitions that fired, each by its task and its place in the task's list.
     pub fired: Vec<(NodeId, u32)>,

@@ -267,7 +267,7 @@ impl<'a> Conductor<'a> {
         report
     }
 
-    /// Processes the withdrawal of waiting tasks that the changes had asked for.
+    /// Processes the withdrawal of waiting tasks that the changes asked for.
     pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
         self.changes.withdraw = Withdraw::default();
         self.changes.rest.clear();

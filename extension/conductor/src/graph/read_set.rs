@@ -1,7 +1,7 @@
 //! What a step may read. This is known before the step is taken, so that everything can be loaded at once for a whole
 //! batch.
 //!
-//! It is an estimate: a step that needs something that was not loaded says so, and is repeated with all facts.
+//! It is an estimate: a step that needs something that was not loaded reports this, and is repeated with all facts.
 
 use crate::expression::{ProgramId, Programs, Rendering};
 use crate::graph::{Graph, Node, NodeId, Target};

@@ -21,7 +21,7 @@ pub(crate) fn undo_name(task: &str) -> String {
 pub struct Undo {
     /// The task that performs it.
     pub node: NodeId,
-    /// The call that undoes it; `None` if the workflow that it called, if any, undoes itself.
+    /// The call that undoes it; `None` if it has none: a workflow that the task has called undoes itself.
     pub call: Option<UndoCall>,
 }
 

@@ -44,7 +44,7 @@ pub(super) const MAYBE: &str = "__maybe";
 /// The filter that only checks for interrupts.
 pub(super) const CHECKED: &str = "__checked";
 
-/// Filters and tests that examine no more than what they already pay for.
+/// Filters and tests that examine only what they pay for themselves.
 pub(super) const SHALLOW_FILTERS: [&str; 5] = ["attr", "count", "d", "default", "length"];
 /// Filters that examine one item, or one item after another.
 pub(super) const TOUCHING_FILTERS: [&str; 3] = ["first", "items", "last"];

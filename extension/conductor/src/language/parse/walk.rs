@@ -324,7 +324,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads names, as a list or as text with commas.
+    /// Reads names, as a list or as comma-separated text.
     pub fn names(&mut self, node: NodeId, what: &str) -> Vec<Name> {
         let names = self.all_names(node, what);
         self.names += names.len();

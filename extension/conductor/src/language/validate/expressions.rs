@@ -1,4 +1,4 @@
-//! WF301 to WF314, and WF204 to WF207: the names that expressions read, depending on where they are.
+//! WF301 to WF314, and WF204 to WF207: what expressions read, depending on their location.
 
 use std::collections::{HashMap, HashSet};
 

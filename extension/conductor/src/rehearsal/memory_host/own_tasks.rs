@@ -62,7 +62,7 @@ impl Ledger {
         self.go_on();
     }
 
-    /// Ends a row, whoever is working on it.
+    /// Ends a row, regardless of who is working on it.
     fn end(&mut self, outcome: Outcome) {
         self.rows[outcome.row].status = RowStatus::Running;
         self.report_some(&[outcome]);
