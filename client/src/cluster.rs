@@ -1,8 +1,8 @@
 //! Several servers that share the work by parts.
 //!
-//! Each part is on one server, and an id names its part, so a call goes to one server: [`Cluster::on_part`] and
-//! [`Cluster::on_id`] find it. The map of parts is what the servers themselves say ([`Engine::find_parts`]). It is read again
-//! when a server refuses a part, so a client whose map is out of date makes a detour, and never a mistake.
+//! Each part is on one server, and an id contains its part, so a call goes to one server: [`Cluster::on_part`] and
+//! [`Cluster::on_id`] find it. The map of parts comes from the servers themselves ([`Engine::find_parts`]). It is read
+//! again when a server refuses a part, so an outdated map costs a detour but never causes an error.
 
 use crate::{
     Answer, ClaimInput, ClaimedTask, Engine, Error, Heartbeat, LeaseState, Outcome, Refusal, Result, SignalInput,
@@ -24,33 +24,34 @@ const PARTS: usize = 1024;
 /// The code with which a server refuses a part that is not its own.
 const FOREIGN_PART: &str = "WF622";
 
-/// How long a server may take to say which parts it has.
+/// How long a server may take to report its parts.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Servers that share the parts. A clone is another handle for the same.
+/// Servers that share the parts. Clones share the same state.
 #[derive(Clone)]
 pub struct Cluster(Arc<Shared>);
 
 struct Shared {
     servers: Vec<PgPool>,
-    /// Index of the server that has a part, as far as is known.
+    /// Index of the server that has each part, as far as it is known.
     placement: RwLock<Vec<Option<usize>>>,
-    /// Where the next claim begins.
+    /// Server at which the next claim begins.
     turn: AtomicUsize,
-    /// How long calls for a part that is moving are tried again.
+    /// How long calls for a part that is being moved are retried.
     patience: Duration,
 }
 
 impl Cluster {
-    /// Returns a cluster whose map is what the servers say. Parts of a server that does not answer are unknown until it does.
+    /// Returns a cluster whose map is read from the servers. The parts of a server that does not answer are unknown
+    /// until it does.
     pub async fn connect(servers: Vec<PgPool>) -> Result<Cluster> {
         let cluster = Cluster::of(servers, vec![None; PARTS]);
         cluster.refresh().await?;
         Ok(cluster)
     }
 
-    /// Returns a cluster with a map that is given: each server with its parts, as numbers and ranges (`0-127,300`), as a file
-    /// or table of yours may say. Where a server refuses a part, the servers are asked.
+    /// Returns a cluster with a given map: each server with its parts, as numbers and ranges (`0-127,300`), for example
+    /// from a configuration file. If a server refuses a part, the servers are asked.
     pub fn with_placement(servers: Vec<(PgPool, &str)>) -> Result<Cluster> {
         let (servers, parts): (Vec<PgPool>, Vec<&str>) = servers.into_iter().unzip();
         let placement = place(parts.into_iter().enumerate(), vec![None; PARTS])?;
@@ -67,8 +68,8 @@ impl Cluster {
         &self.0.servers
     }
 
-    /// Asks all servers which parts they have. Those that do not answer are taken to have what they had. Two that have the same
-    /// part are an error.
+    /// Asks all servers which parts they have. Those that do not answer are assumed to have the same parts as before.
+    /// It is an error if two servers have the same part.
     pub async fn refresh(&self) -> Result<()> {
         let asked = self.0.servers.iter().map(async |server| timeout(PATIENCE, Engine::find_parts(server)).await);
         let mut parts = BTreeMap::new();
@@ -104,7 +105,7 @@ impl Cluster {
         Err(last)
     }
 
-    /// Makes a call on the server that has a part, and again elsewhere if that has moved.
+    /// Makes a call on the server that has a part, and retries it elsewhere if the part has moved.
     pub async fn on_part<T, Fut>(&self, part: i32, call: impl Fn(PgPool) -> Fut) -> Result<T>
     where
         Fut: Future<Output = Result<T>>,
@@ -128,7 +129,7 @@ impl Cluster {
         }
     }
 
-    /// Makes a call on the server that has the part that the id of an execution or task names.
+    /// Makes a call on the server that has the part of an execution's or task's id.
     pub async fn on_id<T, Fut>(&self, id: i64, call: impl Fn(PgPool) -> Fut) -> Result<T>
     where
         Fut: Future<Output = Result<T>>,
@@ -136,8 +137,8 @@ impl Cluster {
         self.on_part(part_of(id), call).await
     }
 
-    /// Starts an execution: in the part given, or else in the part of its idempotency key, or else anywhere. `None`: it was skipped,
-    /// as [`Engine::start`] says.
+    /// Starts an execution: in the given part, else in the part of its idempotency key, else anywhere. Returns `None`
+    /// if it was skipped, as described at [`Engine::start`].
     pub async fn start(&self, input: StartInput) -> Result<Option<i64>> {
         let part = self.choose(input.part, input.idempotency_key.as_deref()).await?;
         let input = StartInput { part: Some(part), ..input };
@@ -148,8 +149,8 @@ impl Cluster {
         self.on_part(part, call).await
     }
 
-    /// Starts executions, each as [`Cluster::start`] would, and returns their ids in order. Those of one part are started
-    /// together or not at all; those of other parts are not undone with them.
+    /// Starts executions, each as [`Cluster::start`] would, and returns their ids in order. Those of one part are
+    /// started together or not at all, independently of other parts.
     pub async fn start_many(&self, input: StartManyInput) -> Result<Vec<Option<i64>>> {
         let mut places: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
         let anywhere = self.choose(input.part, None).await?;
@@ -192,8 +193,8 @@ impl Cluster {
         self.on_id(execution, |server| async move { Engine::status(&server, execution).await }).await
     }
 
-    /// Claims tasks, starting with another server each time, until there are as many as were asked for. A server that is away
-    /// is passed over, unless all are.
+    /// Claims tasks, starting with another server each time, until there are as many as requested. Unavailable servers
+    /// are skipped, unless all of them are unavailable.
     pub async fn claim(&self, input: &ClaimInput) -> Result<Vec<ClaimedTask>> {
         let (mut claimed, mut last, mut answered) = (Vec::new(), no_servers(), false);
         for server in self.in_turn() {
@@ -211,7 +212,7 @@ impl Cluster {
                     warn!(server, %error, "the server is passed over");
                     last = error;
                 }
-                // What has been claimed must not be lost.
+                // Tasks already claimed must not be lost.
                 Err(error) if claimed.is_empty() => return Err(error),
                 Err(error) => warn!(server, %error, "the server refuses to hand out work"),
             }
@@ -219,8 +220,8 @@ impl Cluster {
         if answered || input.max_tasks <= 0 { Ok(claimed) } else { Err(last) }
     }
 
-    /// Reports outcomes, each to the server that has its part, and returns one answer per outcome, in the same order. After an
-    /// error, report all of them again: those that were accepted get the same answer.
+    /// Reports outcomes, each to the server that has its part, and returns one answer per outcome, in the same order.
+    /// After an error, report all of them again: those already accepted get the same answer.
     pub async fn finish(&self, outcomes: &[Outcome]) -> Result<Vec<Answer>> {
         self.in_order(
             outcomes,
@@ -242,15 +243,15 @@ impl Cluster {
         .await
     }
 
-    /// Processes what is due on every server; one that is away is passed over. Returns how much was done.
+    /// Processes what is due on every server, skipping unavailable ones. Returns how much was done.
     pub async fn tick(&self, max_rows: i32) -> i32 {
         let ticks = self.0.servers.iter().map(async |server| Engine::tick(server, max_rows, None).await);
         let done = join_all(ticks).await.into_iter().enumerate();
         done.map(|(server, done)| done.inspect_err(|error| warn!(server, %error, "tick failed")).unwrap_or(0)).sum()
     }
 
-    /// Runs a worker for each server until shutdown is requested. One whose server is away waits for it, and does not disturb
-    /// the others. What a worker has of a part that moves is reported where the part is.
+    /// Runs one worker per server until shutdown is requested. A worker whose server is unavailable waits for it
+    /// without disturbing the others. If a part moves, outcomes of its tasks are reported to its new server.
     pub async fn work(&self, build: impl Fn(PgPool) -> WorkerBuilder, shutdown: CancellationToken) -> Result<()> {
         let build = |server: &PgPool| build(server.clone()).cluster(self.clone()).build();
         let workers = self.0.servers.iter().map(build).collect::<std::result::Result<Vec<_>, _>>()?;
@@ -277,7 +278,7 @@ impl Cluster {
         }
     }
 
-    /// Splits a batch by server, and puts the answers in order. Elements whose part has moved are sent again.
+    /// Splits a batch by server, and restores the order of the answers. Elements whose part has moved are sent again.
     async fn in_order<I: Clone, A, Fut: Future<Output = Result<Vec<A>>>>(
         &self,
         items: &[I],
@@ -336,12 +337,12 @@ fn pick<T: Clone>(items: &[T], places: &[usize]) -> Vec<T> {
     places.iter().filter_map(|place| items.get(*place).cloned()).collect()
 }
 
-/// Whether the server itself, and not the call, is the trouble.
+/// Whether the error is the server's, rather than the call's.
 fn is_away(error: &Error) -> bool {
     error.is_transient() || matches!(error, Error::Database(sqlx::Error::PoolClosed))
 }
 
-/// Enters the parts of servers, written as numbers and ranges, in a map.
+/// Adds the parts of servers, written as numbers and ranges, to a map.
 fn place<'a>(
     parts: impl Iterator<Item = (usize, &'a str)>,
     mut placement: Vec<Option<usize>>,

@@ -95,8 +95,8 @@ impl Engine {
         .await?)
     }
 
-    /// Plays a definition in memory, with the answers of a test script in place of workers, and compares what happens with
-    /// what the script expects. An invalid definition or script is refused with the code of its first error.
+    /// Runs a definition in memory, with the answers of a test script in place of workers, and compares the outcome
+    /// with the script's expectations. An invalid definition or script is refused with the code of its first error.
     pub async fn test<'e>(executor: impl PgExecutor<'e>, source: &str, script: &Value) -> Result<Vec<TestResult>> {
         Ok(query_as(
             "SELECT test, passed, differences, extract(epoch FROM took)::float8 AS took \
@@ -129,11 +129,12 @@ impl Engine {
             .await?)
     }
 
-    /// Starts one execution of a workflow and returns its id. The same idempotency key returns the same execution. `None`: it was
-    /// skipped, because as many executions run as the workflow's `concurrency` allows.
+    /// Starts one execution of a workflow and returns its id. The same idempotency key returns the same execution.
+    /// Returns `None` if the start was skipped because the maximum number of executions allowed by the workflow's
+    /// `concurrency` are already running.
     ///
-    /// With the feature `opentelemetry`, this is a span of its own, in which the execution begins, unless the input has a
-    /// traceparent.
+    /// With the feature `opentelemetry`, the start has a span of its own, which becomes the execution's parent, unless
+    /// the input has a traceparent.
     pub async fn start<'e>(executor: impl PgExecutor<'e>, input: StartInput) -> Result<Option<i64>> {
         if input.traceparent.is_some() {
             return start(executor, input).await;
@@ -143,8 +144,9 @@ impl Engine {
         trace::send(&workflow, 1, call).await
     }
 
-    /// Starts up to 10,000 executions of one workflow at once and returns their ids in order, `None` for one that was skipped. If
-    /// any parameters are invalid, none is started. Traced like [`Engine::start`], all in one span.
+    /// Starts up to 10,000 executions of one workflow at once and returns their ids in order, with `None` for each one
+    /// that was skipped. If any parameters are invalid, none is started. Traced like [`Engine::start`], with one span
+    /// for all.
     pub async fn start_many<'e>(executor: impl PgExecutor<'e>, input: StartManyInput) -> Result<Vec<Option<i64>>> {
         if input.traceparents.is_some() {
             return start_many(executor, input).await;
@@ -274,7 +276,7 @@ impl Engine {
         .await?)
     }
 
-    /// Extends leases like [`Engine::heartbeat`], and stores how far each task has got; `None`: nothing new.
+    /// Extends leases like [`Engine::heartbeat`], and stores the progress of each task; `None` leaves it unchanged.
     pub async fn heartbeat_with_progress<'e>(
         executor: impl PgExecutor<'e>,
         leases: &[(i64, i64)],
@@ -295,9 +297,10 @@ impl Engine {
         .await?)
     }
 
-    /// Announces on the connection of a listener that its worker has nothing to do, so that those who queue tasks of these
-    /// actions notify the channel `pg_workflow`; `None`: of all actions; none at all: it is idle no more. Returns when to look
-    /// for tasks that wait for the rate or the hold of a limit, which nobody announces; `None`: there are none.
+    /// Announces, on a listener's connection, that its worker is idle, so that sessions that queue tasks of these
+    /// actions notify the channel `pg_workflow`. `None` means all actions; an empty list ends the announcement. Returns
+    /// when to look for tasks held back by the rate or the hold of a limit, which are not announced, or `None` if there
+    /// are none.
     pub async fn announce_idle<'e>(
         executor: impl PgExecutor<'e>,
         actions: Option<&[&str]>,
@@ -371,8 +374,8 @@ impl Engine {
         .await?)
     }
 
-    /// Extends the waits of an execution for a signal by their heartbeat. Returns until when the first of them waits; none: its
-    /// clock stands still during a pause.
+    /// Extends the waits of an execution for a signal by their heartbeat. Returns when the first of them times out, or
+    /// `None` if its clock is stopped by a pause.
     pub async fn extend_wait<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -399,7 +402,7 @@ impl Engine {
         .await?)
     }
 
-    /// Lets a task that waits, or that has failed while its execution closes, count as done: as completed, or failed.
+    /// Settles a task that waits, or that has failed while its execution closes, by counting it as completed or failed.
     pub async fn resolve<'e>(
         executor: impl PgExecutor<'e>,
         task: i64,

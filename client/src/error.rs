@@ -92,7 +92,7 @@ impl Error {
         let detail = self.refusal().and_then(|refusal| refusal.detail.as_deref());
         let mut findings: Vec<Finding> =
             detail.and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
-        // The detail leaves out what the code says.
+        // The detail omits what follows from the code.
         findings.iter_mut().for_each(|finding| finding.category = category(&finding.code).to_owned());
         findings
     }

@@ -1,4 +1,4 @@
-//! What stands in for spans without the feature `opentelemetry`.
+//! Replacement for spans if the feature `opentelemetry` is off.
 
 use crate::worker::Failure;
 use crate::{ClaimedTask, Result};
@@ -11,7 +11,7 @@ pub(crate) async fn send<T>(
     start(None).await
 }
 
-/// No span. A handler still learns where its execution comes from.
+/// An empty span. A handler still gets its execution's traceparent.
 #[derive(Clone)]
 pub(crate) struct TaskSpan(Option<String>);
 

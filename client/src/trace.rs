@@ -1,7 +1,7 @@
 //! OpenTelemetry spans: one for each start, and one for each attempt of a task that a worker processes.
 //!
-//! Spans go to the global tracer provider. What the application has not installed costs next to nothing, and whether a collector
-//! can be reached is the provider's business: nothing here waits for it.
+//! Spans go to the global tracer provider. If the application has not installed one, they cost next to nothing. Nothing
+//! here waits for a collector: that is up to the provider.
 
 use crate::worker::Failure;
 use crate::{ClaimedTask, Error, Result};
@@ -17,7 +17,7 @@ fn tracer() -> BoxedTracer {
     global::tracer_with_scope(scope.build())
 }
 
-/// The attributes that all spans have: the operation, and the action or workflow that it is about.
+/// Returns the attributes that all spans have: the operation, and the action or workflow concerned.
 fn attributes(operation: &'static str, destination: &str) -> Vec<KeyValue> {
     vec![
         KeyValue::new("messaging.system", "pg_workflow"),
@@ -27,7 +27,8 @@ fn attributes(operation: &'static str, destination: &str) -> Vec<KeyValue> {
     ]
 }
 
-/// Starts executions in a span of their own. The call gets the span as a traceparent; none: nothing is being traced.
+/// Starts executions in a span of their own. The call gets the span's traceparent, or `None` if nothing is being
+/// traced.
 pub(crate) async fn send<T>(
     workflow: &str,
     count: usize,
@@ -54,8 +55,8 @@ pub(crate) async fn send<T>(
 pub(crate) struct TaskSpan(Context);
 
 impl TaskSpan {
-    /// Begins a span: of the first attempt, a child of what started the execution; of a later one, the root of a trace that links to
-    /// it, because the first attempt's trace may have been over for days.
+    /// Begins a span. That of the first attempt is a child of the span that started the execution; that of a later one
+    /// is the root of a new trace that links to it, because the first attempt's trace may have ended days ago.
     pub fn begin(task: &ClaimedTask, worker: &str) -> TaskSpan {
         let mut attributes = attributes("process", &task.action);
         attributes.extend([
@@ -91,7 +92,7 @@ impl TaskSpan {
         work.with_context(self.0.clone()).await
     }
 
-    /// Ends the span. One that is dropped without this, because its handler was, ends without a status.
+    /// Ends the span. A span that is dropped instead, because its handler was, ends without a status.
     pub fn end(&self, failure: Option<&Failure>) {
         if let Some(failure) = failure {
             fail(&self.0, failure.r#type(), failure.to_string());
@@ -110,7 +111,7 @@ fn fail(context: &Context, kind: &str, message: String) {
     context.span().set_status(Status::error(message));
 }
 
-/// Names an error that has no code.
+/// Returns a name for an error that has no code.
 fn kind(error: &Error) -> &'static str {
     if error.refusal().is_some() { "refused" } else { "database" }
 }
@@ -124,7 +125,7 @@ fn read(traceparent: &str) -> Option<SpanContext> {
     Some(SpanContext::new(trace, span, flags, true, TraceState::NONE))
 }
 
-/// Writes the span of a context as a traceparent; `None`: it has none.
+/// Returns a context's span as a traceparent, or `None` if it has no span.
 fn traceparent(context: &Context) -> Option<String> {
     let span = context.span().span_context().clone();
     let text = || format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8());

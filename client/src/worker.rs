@@ -131,7 +131,7 @@ impl Worker {
         result
     }
 
-    /// Extends the leases, and notifies the handlers whose leases are lost.
+    /// Extends the leases, and notifies handlers whose leases are lost.
     async fn hold(&self, held: &Held) -> Never {
         loop {
             sleep(self.lease / 3).await;
@@ -160,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// Extends leases on tasks of parts that have moved to other servers, where these are known.
+    /// Extends leases on tasks of parts that have moved to other servers, if these are known.
     async fn hold_elsewhere(&self, held: &Held, leases: Vec<Lease>) {
         let Some(cluster) = self.cluster.as_ref().filter(|_| !leases.is_empty()) else { return };
         match self.answered(cluster.heartbeat(&leases, self.lease)).await {

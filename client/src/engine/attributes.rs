@@ -7,7 +7,8 @@ use sqlx::types::Json;
 use sqlx::{PgExecutor, query_scalar};
 
 impl Engine {
-    /// Merges attributes into those of an execution: a null removes one. Returns all that it has now; `None`: it has none.
+    /// Merges attributes into those of an execution; a null removes one. Returns the result, or `None` if no attributes
+    /// remain.
     pub async fn set_attributes<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,

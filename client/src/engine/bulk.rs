@@ -1,4 +1,4 @@
-//! Doing the same to many executions.
+//! Applying the same operation to many executions.
 
 use super::{Engine, SignalInput};
 use crate::{Page, Result};
@@ -8,14 +8,14 @@ use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as, query_scalar};
 
-/// What became of one of many executions.
+/// Result for one of many executions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct BulkAnswer {
-    /// The execution, as it was given.
+    /// The execution, as given.
     pub execution: Option<i64>,
-    /// Its status, or what became of the signal; `None`: it was refused.
+    /// Its status, or what became of the signal; `None` if it was refused.
     pub answer: Option<String>,
-    /// Code of the refusal; `None`: it was not refused.
+    /// Code of the refusal; `None` if it was not refused.
     pub code: Option<String>,
     /// Message of the refusal.
     pub message: Option<String>,
@@ -40,14 +40,14 @@ pub enum BulkOperation {
     Prune,
 }
 
-/// How a bulk job stands.
+/// Status of a bulk job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum BulkJobStatus {
-    /// Each tick does a step.
+    /// Each tick does one step.
     Running,
-    /// Somebody has stopped it.
+    /// It was stopped by a user.
     Stopped,
     /// Everything has been processed.
     Completed,
@@ -55,28 +55,28 @@ pub enum BulkJobStatus {
     Failed,
 }
 
-/// A job that does the same to all executions that match a filter.
+/// A job that applies the same operation to all executions that match a filter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct BulkJob {
     /// Id of the job.
     pub job: i64,
-    /// What is done to each.
+    /// Operation applied to each.
     pub action: BulkOperation,
-    /// What executions must have: an object of arguments of `workflow_search`.
+    /// Filter for executions: an object of arguments of `workflow_search`.
     pub filter: Value,
     /// Further arguments of the action.
     pub arguments: Value,
-    /// How it stands.
+    /// Status.
     pub status: BulkJobStatus,
     /// Number of executions processed so far.
     pub processed: i64,
     /// Number of executions that refused the action so far.
     pub refused: i64,
-    /// Number of executions to be tried again because they were locked.
+    /// Number of executions to be retried because they were locked.
     pub busy: i32,
     /// Number of refusals by code, with a message.
     pub refusals: Value,
-    /// The newest come first; it has got to those created then.
+    /// Creation time of the last execution processed; the newest ones come first.
     pub reached: Option<DateTime<Utc>>,
     /// Why a step failed.
     pub last_error: Option<String>,
@@ -95,7 +95,7 @@ impl crate::Row for BulkJob {
 }
 
 impl Engine {
-    /// Pauses up to 1000 executions and answers for each, in order.
+    /// Pauses up to 1000 executions and returns one result per execution, in order.
     pub async fn pause_many<'e>(
         executor: impl PgExecutor<'e>,
         executions: &[i64],
@@ -108,7 +108,7 @@ impl Engine {
             .await?)
     }
 
-    /// Resumes up to 1000 executions and answers for each, in order.
+    /// Resumes up to 1000 executions and returns one result per execution, in order.
     pub async fn resume_many<'e>(
         executor: impl PgExecutor<'e>,
         executions: &[i64],
@@ -121,7 +121,7 @@ impl Engine {
             .await?)
     }
 
-    /// Cancels up to 1000 executions, by force or not, and answers for each, in order.
+    /// Cancels up to 1000 executions, by force or not, and returns one result per execution, in order.
     pub async fn cancel_many<'e>(
         executor: impl PgExecutor<'e>,
         executions: &[i64],
@@ -139,7 +139,8 @@ impl Engine {
         .await?)
     }
 
-    /// Reruns up to 1000 executions, from the newest run of these tasks in each or from its failures, and answers for each, in order.
+    /// Reruns up to 1000 executions, each from the newest run of these tasks or from its failures, and returns one
+    /// result per execution, in order.
     pub async fn rerun_many<'e>(
         executor: impl PgExecutor<'e>,
         executions: &[i64],
@@ -159,7 +160,7 @@ impl Engine {
         .await?)
     }
 
-    /// Sends a signal to up to 1000 executions and answers for each, in order.
+    /// Sends a signal to up to 1000 executions and returns one result per execution, in order.
     pub async fn signal_many<'e>(
         executor: impl PgExecutor<'e>,
         executions: &[i64],
@@ -178,7 +179,7 @@ impl Engine {
         .await?)
     }
 
-    /// Deletes up to 1000 executions that have ended and answers for each, in order.
+    /// Deletes up to 1000 executions that have ended and returns one result per execution, in order.
     pub async fn prune_many<'e>(executor: impl PgExecutor<'e>, executions: &[i64]) -> Result<Vec<BulkAnswer>> {
         Ok(query_as("SELECT execution, answer, code, message FROM pg_catalog.workflow_prune_many(executions => $1)")
             .bind(executions)
@@ -194,8 +195,8 @@ impl Engine {
             .await?)
     }
 
-    /// Creates a job that does the same to all executions that match a filter, an object of arguments of `workflow_search`, and exist
-    /// now. Each tick does a step. Returns the job's id.
+    /// Creates a job that applies the same operation to all executions that exist now and match a filter, an object of
+    /// arguments of `workflow_search`. Each tick does one step. Returns the job's id.
     pub async fn apply<'e>(
         executor: impl PgExecutor<'e>,
         action: BulkOperation,
@@ -215,7 +216,7 @@ impl Engine {
         Ok(query_scalar("SELECT pg_catalog.workflow_stop_bulk_job(job => $1)").bind(job).fetch_one(executor).await?)
     }
 
-    /// Lets a bulk job that was stopped or has failed go on.
+    /// Resumes a bulk job that was stopped or has failed.
     pub async fn resume_bulk_job<'e>(executor: impl PgExecutor<'e>, job: i64) -> Result<BulkJobStatus> {
         Ok(query_scalar("SELECT pg_catalog.workflow_resume_bulk_job(job => $1)").bind(job).fetch_one(executor).await?)
     }

@@ -5,26 +5,26 @@ use crate::Result;
 use crate::model::ExecutionStatus;
 use sqlx::{PgExecutor, query_scalar};
 
-/// What an execution was started with: a key that is unique for its workflow in its part.
+/// Identifies an execution by its idempotency key, which is unique within its workflow and part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutionKey<'k> {
     /// Ref of the workflow.
     pub r#ref: &'k str,
     /// Idempotency key.
     pub idempotency_key: &'k str,
-    /// Part, 0 to 1023; `None`: the one that it is in if it was started without one.
+    /// Part, 0 to 1023; `None` for the part that executions with this key get if they are started without one.
     pub part: Option<i32>,
 }
 
 impl<'k> ExecutionKey<'k> {
-    /// Returns a key of an execution that was started without a part.
+    /// Returns the key of an execution that was started without a part.
     pub fn new(r#ref: &'k str, idempotency_key: &'k str) -> Self {
         ExecutionKey { r#ref, idempotency_key, part: None }
     }
 }
 
 impl Engine {
-    /// Returns the execution that was started with an idempotency key; `None`: there is none.
+    /// Returns the execution that was started with an idempotency key, or `None` if there is none.
     pub async fn find_by_key<'e>(executor: impl PgExecutor<'e>, key: ExecutionKey<'_>) -> Result<Option<i64>> {
         Ok(query_scalar("SELECT pg_catalog.workflow_find_by_key(ref => $1, idempotency_key => $2, part => $3)")
             .bind(key.r#ref)
@@ -68,7 +68,7 @@ impl Engine {
         .await?)
     }
 
-    /// Cancels the execution that was started with an idempotency key; by force, at once.
+    /// Cancels the execution that was started with an idempotency key, immediately if by force.
     pub async fn cancel_by_key<'e>(
         executor: impl PgExecutor<'e>,
         key: ExecutionKey<'_>,

@@ -1,4 +1,4 @@
-//! What a console shows: as little as it needs, however large the data is.
+//! Data for a console: each call reads as little as possible, however much data there is.
 
 use super::{Engine, WorkflowStatus};
 use crate::model::{ExecutionStatus, TaskStatus};
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgExecutor, query_as, query_scalar};
 
 impl Engine {
-    /// Names the person for whom the current transaction controls executions. It becomes part of the author of events.
+    /// Names the person on whose behalf the current transaction controls executions. The name becomes part of the
+    /// author of events.
     pub async fn act_for<'e>(executor: impl PgExecutor<'e>, person: &str) -> Result<()> {
         let _: String = query_scalar("SELECT pg_catalog.set_config('pg_workflow.actor', $1, true)")
             .bind(person)
@@ -33,7 +34,7 @@ impl Engine {
              ELSE s.variables END AS variables, \
              CASE WHEN size.output OPERATOR(pg_catalog.>) $2 THEN pg_catalog.to_jsonb(pg_catalog.pg_size_pretty(size.output::bigint)) \
              ELSE s.output END AS output, \
-             s.error_message, s.errors, s.idempotency_key, s.created, s.updated, s.attributes \
+             s.error_message, s.errors, s.idempotency_key, s.created, s.updated, s.attributes, s.traceparent \
              FROM pg_catalog.workflow_status(execution_id => $1) AS s \
              CROSS JOIN LATERAL (SELECT pg_catalog.pg_column_size(s.parameters) AS parameters, \
              pg_catalog.pg_column_size(s.variables) AS variables, pg_catalog.pg_column_size(s.output) AS output) AS size",
@@ -44,7 +45,7 @@ impl Engine {
         .await?)
     }
 
-    /// Returns how far each task of an execution has got, with its items and repetitions counted together.
+    /// Returns the progress of each task of an execution, with its items and repetitions counted together.
     pub async fn count_tasks<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,
@@ -86,7 +87,7 @@ impl Engine {
         .await?)
     }
 
-    /// Returns what became of recent executions, minute by minute, oldest first.
+    /// Returns counts of recent executions per minute, oldest first.
     pub async fn execution_rates<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<ExecutionRate>> {
         Ok(query_as(
             "SELECT minute, started, completed, failed, cancelled FROM workflow.execution_rate ORDER BY minute",
@@ -116,7 +117,7 @@ impl Engine {
         .await?)
     }
 
-    /// Returns the text of one version of a workflow; `None`: there is no such version.
+    /// Returns the text of one version of a workflow, or `None` if there is no such version.
     pub async fn definition_version_source<'e>(
         executor: impl PgExecutor<'e>,
         r#ref: &str,
@@ -134,12 +135,12 @@ impl Engine {
     }
 }
 
-/// How far a task has got, with its items and repetitions counted together.
+/// Progress of a task, with its items and repetitions counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct TaskCount {
     /// Its name in the definition.
     pub task_name: String,
-    /// Whether these undo the task.
+    /// Whether these rows undo the task.
     pub is_undo: bool,
     /// Whether one of them closes an execution that failed, timed out or was cancelled.
     pub closing: bool,
@@ -167,14 +168,14 @@ pub struct TaskCount {
     pub child_execution: Option<i64>,
     /// When the first of them began.
     pub started_at: Option<DateTime<Utc>>,
-    /// When the last of them ended; `None`: one has not.
+    /// When the last of them ended; `None` if one has not.
     pub ended_at: Option<DateTime<Utc>>,
 }
 
 /// Which tasks to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskFilter {
-    /// Only those of this name.
+    /// Only those with this name.
     pub task_name: Option<String>,
     /// Only those in this status at a glance.
     pub summary: Option<TaskStatus>,
@@ -217,7 +218,7 @@ impl Row for TaskOverview {
     }
 }
 
-/// What became of recent executions in one minute.
+/// Counts of executions for one minute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct ExecutionRate {
     /// The minute.
@@ -235,7 +236,7 @@ pub struct ExecutionRate {
 /// A version of a workflow, without its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct DefinitionVersion {
-    /// Counts from 1 for each workflow.
+    /// Number, counting from 1 for each workflow.
     pub number: i32,
     /// Version that the author gave it.
     pub version: Option<String>,

@@ -94,7 +94,8 @@ impl Engine {
     }
 
     /// Deletes up to `max_rows` (1 to 10,000) executions of workflows that ended at least `older_than` ago, in one of
-    /// these statuses or in any, with all dependent rows. Returns how many; call it again while that is `max_rows`.
+    /// these statuses or in any, with all dependent rows. Returns how many were deleted; call it again while that is
+    /// `max_rows`.
     pub async fn prune<'e>(
         executor: impl PgExecutor<'e>,
         older_than: Duration,
@@ -113,15 +114,15 @@ impl Engine {
         .await?)
     }
 
-    /// Sets where executions go when they are deleted, in the same transaction and with the rights of the role that calls
-    /// this: `schema.name(jsonb)`, a function, or `schema.name`, a table with the columns `execution` and `data`; `None`:
-    /// nowhere.
+    /// Sets where executions are archived when they are deleted, in the same transaction and with the privileges of the
+    /// role that calls this: `schema.name(jsonb)`, a function, or `schema.name`, a table with the columns `execution`
+    /// and `data`; `None` turns archiving off.
     pub async fn archive_to<'e>(executor: impl PgExecutor<'e>, target: Option<&str>) -> Result<()> {
         query("SELECT pg_catalog.workflow_archive_to(target => $1)").bind(target).execute(executor).await?;
         Ok(())
     }
 
-    /// Returns where executions go when they are deleted; `None`: nowhere.
+    /// Returns where executions are archived when they are deleted, or `None` if they are not.
     pub async fn find_archive<'e>(executor: impl PgExecutor<'e>) -> Result<Option<Archive>> {
         Ok(query_as("SELECT kind, target, role FROM pg_catalog.workflow_find_archive()")
             .fetch_optional(executor)
@@ -129,14 +130,14 @@ impl Engine {
     }
 }
 
-/// Where executions go when they are deleted.
+/// Where executions are archived when they are deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Archive {
     /// `function` or `table`.
     pub kind: String,
     /// Its name, with its schema.
     pub target: String,
-    /// The role that named it, with whose rights it is used.
+    /// The role that set it, with whose privileges it is used.
     pub role: String,
 }
 
@@ -144,11 +145,11 @@ pub struct Archive {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RerunInput {
-    /// Tasks to rerun; `None`: those whose failure was not handled, and all that would have started.
+    /// Tasks to rerun; `None` for those whose failure was not handled, and all that would have started.
     pub tasks: Option<Vec<String>>,
-    /// Route to each of these tasks; `None`: 0.
+    /// Route to each of these tasks; `None` for route 0.
     pub routes: Option<Vec<i32>>,
-    /// Whether to also rerun the successful items of a task, and to call anew the workflows that they had called.
+    /// Whether to rerun the successful items of a task, too, and to start the workflows they called from scratch.
     pub reset_items: bool,
     /// Reason for the rerun.
     pub reason: Option<String>,

@@ -54,16 +54,16 @@ impl TryFrom<String> for Severity {
     }
 }
 
-/// What came of one test of a definition.
+/// Result of one test of a definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct TestResult {
     /// Name of the test.
     pub test: String,
     /// Whether everything was as expected.
     pub passed: bool,
-    /// What was not: an array of objects with `what`, `expected`, `got`, `hint` and `line`.
+    /// Unmet expectations: an array of objects with `what`, `expected`, `got`, `hint` and `line`.
     pub differences: Value,
-    /// How long the execution took in its own time, in seconds.
+    /// Duration of the execution in virtual time, in seconds.
     pub took: f64,
 }
 
@@ -93,7 +93,7 @@ impl GraphFormat {
 pub struct RegisterActionInput {
     /// Unique name, `pack.name`, lower case.
     pub r#ref: String,
-    /// Display name; `None`: its ref.
+    /// Display name; `None` for its ref.
     pub label: Option<String>,
     /// What it does.
     pub description: Option<String>,
@@ -121,13 +121,15 @@ pub struct StartInput {
     pub idempotency_key: Option<String>,
     /// Priority, -1000 to 1000; higher goes first.
     pub priority: i32,
-    /// When its first tasks can be claimed; `None`: now.
+    /// When its first tasks can be claimed; `None` for now.
     pub run_at: Option<DateTime<Utc>>,
-    /// Part that its rows belong to, 0 to 1023; `None`: by its key, or any, as `pg_workflow.default_parts` says.
+    /// Part that its rows belong to, 0 to 1023; `None` to derive it from its key, or choose any, according to
+    /// `pg_workflow.default_parts`.
     pub part: Option<i32>,
-    /// Attributes to find it by: an object. They override those of the definition; null removes one.
+    /// Attributes to find it by: an object. They override those of the definition; a null removes one.
     pub attributes: Option<Value>,
-    /// The span that starts it, as W3C Trace Context writes it; `None`: as the session's setting `pg_workflow.traceparent` says.
+    /// The span that starts it, in the format of W3C Trace Context; `None` for the session's setting
+    /// `pg_workflow.traceparent`.
     pub traceparent: Option<String>,
 }
 
@@ -152,7 +154,7 @@ impl StartInput {
         StartInput { r#ref: r#ref.into(), ..StartInput::default() }
     }
 
-    /// Sets the parameters from anything that serde can write as an object.
+    /// Sets the parameters from any value that serde serializes as an object.
     pub fn with_parameters(mut self, parameters: &impl Serialize) -> serde_json::Result<StartInput> {
         self.parameters = serde_json::to_value(parameters)?;
         Ok(self)
@@ -171,12 +173,13 @@ pub struct StartManyInput {
     pub idempotency_keys: Option<Vec<Option<String>>>,
     /// Priority, -1000 to 1000; higher goes first.
     pub priority: i32,
-    /// When their first tasks can be claimed; `None`: now.
+    /// When their first tasks can be claimed; `None` for now.
     pub run_at: Option<DateTime<Utc>>,
-    /// Part that their rows belong to, 0 to 1023; `None`: by their keys, or any, as `pg_workflow.default_parts` says.
+    /// Part that their rows belong to, 0 to 1023; `None` to derive it from their keys, or choose any, according to
+    /// `pg_workflow.default_parts`.
     pub part: Option<i32>,
     /// Attributes of each execution, if it has any.
     pub attributes: Option<Vec<Option<Value>>>,
-    /// The span that starts each execution; `None`: as the session's setting `pg_workflow.traceparent` says.
+    /// The span that starts each execution; `None` for the session's setting `pg_workflow.traceparent`.
     pub traceparents: Option<Vec<Option<String>>>,
 }

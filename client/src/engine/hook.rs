@@ -1,4 +1,4 @@
-//! Hooks: executions that end start others. And waiting for an end by listening.
+//! Hooks, which start executions when others end, and waiting for an end by listening.
 
 use super::{Engine, WorkflowStatus};
 use crate::model::{Hook, HookInput};
@@ -9,10 +9,10 @@ use sqlx::{PgExecutor, PgPool, query_as, query_scalar};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// Channel on which the server announces ends, where its setting `pg_workflow.notify_ends` is on.
+/// Channel on which the server announces ends if its setting `pg_workflow.notify_ends` is on.
 const CHANNEL: &str = "pg_workflow_end";
 
-/// Delays between two looks at an execution that nobody announces the end of.
+/// Minimum and maximum delay between two polls of an execution whose end is not announced.
 const POLLS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
 
 /// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
@@ -27,8 +27,8 @@ macro_rules! select {
 }
 
 impl Engine {
-    /// Creates a hook: whenever an execution that no other one has called ends, another one is started in the same
-    /// transaction. If the name exists, the hook is replaced.
+    /// Creates a hook: whenever a root execution (one that no other has called) ends, another one is started in the
+    /// same transaction. If the name exists, the hook is replaced.
     pub async fn on_end<'e>(executor: impl PgExecutor<'e>, input: HookInput) -> Result<Hook> {
         let statuses: Option<Vec<&str>> =
             input.statuses.as_ref().map(|all| all.iter().map(|status| status.as_str()).collect());
@@ -64,10 +64,10 @@ impl Engine {
             .await?)
     }
 
-    /// Waits for an execution to end, for as long as it takes or until the timeout has expired; `ended` tells which. Unlike
-    /// [`Engine::wait`] it listens, on a connection of the pool that it keeps meanwhile, and hears of the end at once where the
-    /// server's setting `pg_workflow.notify_ends` is on; otherwise it looks every now and then, at least every two seconds. No
-    /// statement is open in between.
+    /// Waits until an execution has ended or the timeout, however long, has expired; `ended` tells which. Unlike
+    /// [`Engine::wait`], it listens, holding one connection of the pool. It is notified of the end immediately if the
+    /// server's setting `pg_workflow.notify_ends` is on; otherwise it polls, at least every two seconds. No statement
+    /// is open in between.
     pub async fn wait_listening(pool: &PgPool, execution_id: i64, longest: Duration) -> Result<WorkflowStatus> {
         let end = Instant::now() + longest;
         let mut listener = PgListener::connect_with(pool).await?;
@@ -80,7 +80,7 @@ impl Engine {
             if status.ended || left.is_zero() {
                 return Ok(status);
             }
-            // Until the end is announced, the connection was lost, or it is time to look.
+            // Completes when the end is announced, the connection is lost, or the next poll is due.
             let heard = async {
                 while let Some(end) = listener.try_recv().await? {
                     if end.payload().starts_with(&ours) {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, query, query_as, query_scalar};
 
 impl Engine {
-    /// Sets a limit, or replaces all properties of the one with that name. The next claim goes by them.
+    /// Sets a limit, or replaces all properties of the one with that name. It applies from the next claim on.
     pub async fn set_limit<'e>(executor: impl PgExecutor<'e>, input: LimitInput) -> Result<Limit> {
         let (rate, per) = input.rate.unzip();
         Ok(query_as(
@@ -62,7 +62,7 @@ impl Engine {
         .await?)
     }
 
-    /// Lets nothing begin until a time, at most ten years from now. Returns the hold's id.
+    /// Prevents tasks from beginning until a time, at most ten years from now. Returns the hold's id.
     pub async fn hold<'e>(
         executor: impl PgExecutor<'e>,
         target: HoldTarget<'_>,
@@ -82,7 +82,7 @@ impl Engine {
         .await?)
     }
 
-    /// Ends holds; of a limit without a key, those of all its keys. Returns how many there were.
+    /// Ends holds. For a limit without a key, ends the holds of all its keys. Returns how many there were.
     pub async fn release<'e>(executor: impl PgExecutor<'e>, target: HoldTarget<'_>) -> Result<i32> {
         let (target, name, key) = target.parts();
         Ok(query_scalar("SELECT pg_catalog.workflow_release(name => $1, key => $2, target => $3)")
@@ -93,7 +93,7 @@ impl Engine {
             .await?)
     }
 
-    /// Returns a page of the holds that are not over, ordered by id.
+    /// Returns a page of the holds that have not expired, ordered by id.
     pub async fn list_holds<'e>(executor: impl PgExecutor<'e>, page: Page) -> Result<Vec<Hold>> {
         Ok(query_as(
             "SELECT id, target, name, key, until, reason, author, created \

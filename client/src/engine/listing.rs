@@ -56,7 +56,7 @@ impl Engine {
         .await?)
     }
 
-    /// Returns the text of a workflow's current version; `None` if there is no such workflow, or none that was defined
+    /// Returns the text of a workflow's current version, or `None` if there is no such workflow or it was not defined
     /// from text.
     pub async fn definition_source<'e>(executor: impl PgExecutor<'e>, r#ref: &str) -> Result<Option<String>> {
         Ok(query_scalar(

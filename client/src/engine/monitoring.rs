@@ -47,7 +47,7 @@ impl Engine {
         .await?)
     }
 
-    /// Returns how many executions there are, by workflow and status; where there are many, as estimates.
+    /// Returns the number of executions by workflow and status; large numbers are estimates.
     pub async fn execution_counts<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<ExecutionCount>> {
         Ok(query_as(
             "SELECT workflow_ref, status, executions, estimated FROM workflow.execution_count ORDER BY workflow_ref, status",
@@ -56,7 +56,7 @@ impl Engine {
         .await?)
     }
 
-    /// Returns what became of the newest executions of each workflow, ordered by workflow.
+    /// Returns statistics on the newest executions of each workflow, ordered by workflow.
     pub async fn workflow_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<WorkflowSummary>> {
         Ok(query_as(
             "SELECT workflow_ref, since, started, completed, failed, cancelled, unfinished, \
@@ -67,8 +67,8 @@ impl Engine {
         .await?)
     }
 
-    /// Returns work that is due but not done yet, one row per kind. If ticks are running, there is none, or it is only
-    /// moments old.
+    /// Returns work that is due but not done yet, one row per kind. While ticks are running, there is either none or it
+    /// has been due for only moments.
     pub async fn overdue_summary<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<OverdueSummary>> {
         Ok(query_as("SELECT kind, rows, oldest FROM workflow.overdue_summary ORDER BY oldest, kind")
             .fetch_all(executor)
@@ -85,12 +85,12 @@ pub struct ExecutionCount {
     pub status: ExecutionStatus,
     /// Number of executions.
     pub executions: i64,
-    /// Whether that is an estimate.
+    /// Whether the number is an estimate.
     pub estimated: bool,
 }
 
-/// What became of the newest executions of a workflow: those created in the last hour, at most the newest 10,000 of all
-/// workflows.
+/// Statistics on the newest executions of a workflow: those created in the last hour, limited to the newest 10,000 of
+/// all workflows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromRow)]
 pub struct WorkflowSummary {
     /// Ref of the workflow.

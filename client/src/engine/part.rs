@@ -1,4 +1,4 @@
-//! Parts: which ones a server has, and the steps of moving one.
+//! Parts: which ones a server has, and the steps for moving one.
 
 use super::Engine;
 use crate::Result;
@@ -11,7 +11,7 @@ use sqlx::{FromRow, PgExecutor, query, query_as, query_scalar};
 pub struct PartPlace {
     /// `here`, `leaving`, `arriving` or `elsewhere`.
     pub status: String,
-    /// Name of the other server, if it has been said.
+    /// Name of the other server, if known.
     pub server: Option<String>,
 }
 
@@ -20,7 +20,7 @@ pub struct PartPlace {
 pub struct Arriving {
     /// Number of tables.
     pub tables: i32,
-    /// Number of those that have been copied and follow the source.
+    /// Number of tables that have been copied and are following the source.
     pub copied: i32,
 }
 
@@ -48,13 +48,13 @@ impl Engine {
         Ok(query_scalar("SELECT pg_catalog.workflow_set_parts(parts => $1)").bind(parts).fetch_one(executor).await?)
     }
 
-    /// Lets other servers follow the definitions of this one.
+    /// Lets other servers replicate this server's definitions.
     pub async fn publish_definitions<'e>(executor: impl PgExecutor<'e>) -> Result<()> {
         query("SELECT pg_catalog.workflow_publish_definitions()").execute(executor).await?;
         Ok(())
     }
 
-    /// Returns the statement that makes a server follow the definitions of the one that a libpq connection string leads to.
+    /// Returns the statement that makes a server replicate the definitions of the server at a libpq connection string.
     pub async fn subscribe_definitions<'e>(executor: impl PgExecutor<'e>, connection: &str) -> Result<String> {
         Ok(query_scalar("SELECT pg_catalog.workflow_subscribe_definitions(connection => $1)")
             .bind(connection)
@@ -62,12 +62,12 @@ impl Engine {
             .await?)
     }
 
-    /// Publishes the rows of a part; returns what the target has to know of this server.
+    /// Publishes the rows of a part. Returns what the target needs to know about this server.
     pub async fn offer_part<'e>(executor: impl PgExecutor<'e>, part: i32) -> Result<Value> {
         Ok(query_scalar("SELECT pg_catalog.workflow_offer_part(part => $1)").bind(part).fetch_one(executor).await?)
     }
 
-    /// Begins to copy a part from a source, which the server reaches by a libpq connection string.
+    /// Begins to copy a part from a source, given by a libpq connection string.
     pub async fn receive_part<'e>(
         executor: impl PgExecutor<'e>,
         part: i32,
@@ -93,7 +93,7 @@ impl Engine {
             .await?)
     }
 
-    /// Refuses calls about a part from now on, because a target is about to take it over.
+    /// Refuses calls for a part from now on, because a target is about to take it over.
     pub async fn fence_part<'e>(executor: impl PgExecutor<'e>, part: i32, target: &str) -> Result<()> {
         query("SELECT pg_catalog.workflow_fence_part(part => $1, target => $2)")
             .bind(part)
@@ -103,19 +103,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits for those who began to write to a part before it was fenced.
+    /// Waits for transactions that began to write to a part before it was fenced.
     pub async fn close_part<'e>(executor: impl PgExecutor<'e>, part: i32) -> Result<()> {
         query("SELECT pg_catalog.workflow_close_part(part => $1)").bind(part).execute(executor).await?;
         Ok(())
     }
 
-    /// Returns what the target has to be given of a part that has been closed.
+    /// Returns the data that the target needs of a part that has been closed.
     pub async fn export_part<'e>(executor: impl PgExecutor<'e>, part: i32) -> Result<Value> {
         Ok(query_scalar("SELECT pg_catalog.workflow_export_part(part => $1)").bind(part).fetch_one(executor).await?)
     }
 
-    /// Returns how many bytes of the source's log, up to a position, the target has not confirmed yet; `None`: the part is not
-    /// offered.
+    /// Returns how many bytes of the source's WAL, up to a position, the target has not confirmed yet, or `None` if the
+    /// part is not offered.
     pub async fn find_leaving<'e>(executor: impl PgExecutor<'e>, part: i32, lsn: &str) -> Result<Option<i64>> {
         Ok(query_scalar("SELECT pg_catalog.workflow_find_leaving(part => $1, lsn => $2::text::pg_lsn)")
             .bind(part)
@@ -124,7 +124,7 @@ impl Engine {
             .await?)
     }
 
-    /// Makes a part that has been copied the server's.
+    /// Makes this server the owner of a part that has been copied.
     pub async fn accept_part<'e>(executor: impl PgExecutor<'e>, part: i32, export: &Value) -> Result<()> {
         query("SELECT pg_catalog.workflow_accept_part(part => $1, export => $2)")
             .bind(part)
@@ -134,13 +134,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives up a part for good that another server has accepted.
+    /// Gives up for good a part that another server has accepted.
     pub async fn release_part<'e>(executor: impl PgExecutor<'e>, part: i32) -> Result<()> {
         query("SELECT pg_catalog.workflow_release_part(part => $1)").bind(part).execute(executor).await?;
         Ok(())
     }
 
-    /// Deletes rows of a part that another server has, up to `max_rows` (1 to 10,000) executions, and returns how many these were.
+    /// Deletes the rows of up to `max_rows` (1 to 10,000) executions of a part that another server has, and returns the
+    /// number of executions.
     pub async fn clear_part<'e>(executor: impl PgExecutor<'e>, part: i32, max_rows: i32) -> Result<i32> {
         Ok(query_scalar("SELECT pg_catalog.workflow_clear_part(part => $1, max_rows => $2)")
             .bind(part)
@@ -155,7 +156,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Goes on with a part that was offered or fenced. Its target has to refuse it first.
+    /// Keeps a part that was offered or fenced. Its target must refuse it first.
     pub async fn keep_part<'e>(executor: impl PgExecutor<'e>, part: i32) -> Result<()> {
         query("SELECT pg_catalog.workflow_keep_part(part => $1)").bind(part).execute(executor).await?;
         Ok(())

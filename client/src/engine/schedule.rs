@@ -50,7 +50,7 @@ impl Engine {
         Ok(query_as(select!("workflow_pause_schedule(name => $1)")).bind(name).fetch_one(executor).await?)
     }
 
-    /// Resumes a paused schedule. Starts that fell into the pause are not made up for.
+    /// Resumes a paused schedule. Starts missed during the pause are not made up for.
     pub async fn resume_schedule<'e>(executor: impl PgExecutor<'e>, name: &str) -> Result<Schedule> {
         Ok(query_as(select!("workflow_resume_schedule(name => $1)")).bind(name).fetch_one(executor).await?)
     }

@@ -10,14 +10,14 @@ use sqlx::postgres::types::PgRange;
 use sqlx::types::Json;
 use sqlx::{PgExecutor, query_as};
 
-/// What executions must have to be found; by default, nothing.
+/// Filter for executions; by default, all match.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SearchFilter {
     /// Ref of their workflow.
     pub workflow: Option<String>,
-    /// Their status is one of these.
+    /// Statuses, one of which they have.
     pub statuses: Option<Vec<ExecutionStatus>>,
-    /// Their attributes contain these.
+    /// Attributes that theirs must contain.
     pub attributes: Option<Value>,
     /// When they were created.
     pub created: Option<PgRange<DateTime<Utc>>>,
@@ -25,16 +25,16 @@ pub struct SearchFilter {
     pub ended: Option<PgRange<DateTime<Utc>>>,
     /// Code of their first error, or its type as the worker reported it.
     pub error_code: Option<String>,
-    /// Part of one of their error messages.
+    /// Substring of one of their error messages.
     pub text: Option<String>,
-    /// Whether a task of them has failed.
+    /// Whether one of their tasks has failed.
     pub has_failed_task: Option<bool>,
 }
 
-/// An execution that was found, or how far the search has got.
+/// An execution that was found, or how far the search got.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct FoundExecution {
-    /// Id of the execution; `None`: the search has yet to go on from the cursor, and all other fields are `None`, too.
+    /// Id of the execution; `None`, like all other fields, if the search must be continued from the cursor.
     pub execution: Option<i64>,
     /// Ref of its workflow.
     pub workflow_ref: Option<String>,
@@ -59,8 +59,9 @@ pub struct FoundExecution {
 }
 
 impl Engine {
-    /// Finds executions, newest first: up to `max_rows` (1 to 10,000) after a cursor. To go on, pass the cursor of the last row, until
-    /// no row comes; a last row without an execution says that so many were examined without filling the page.
+    /// Finds executions, newest first: up to `max_rows` (1 to 10,000) after a cursor. To continue, pass the cursor of
+    /// the last row, until no rows are returned. A last row without an execution means that the search stopped before
+    /// the page was full, because it had examined enough executions.
     pub async fn search<'e>(
         executor: impl PgExecutor<'e>,
         filter: &SearchFilter,

@@ -29,7 +29,7 @@ pub struct Wait {
     pub workflow_ref: String,
     /// Name of the task.
     pub task_name: String,
-    /// Index of the item; none: it has no items.
+    /// Index of the item; `None` if the task has no items.
     pub task_index: Option<i32>,
     /// Name of the signal.
     pub signal_name: String,
@@ -39,7 +39,7 @@ pub struct Wait {
     pub schema: Option<Value>,
     /// When it began to wait.
     pub since: DateTime<Utc>,
-    /// When its time is over; none: never, or its clock stands still during a pause.
+    /// When it times out; `None` if it never does, or its clock is stopped by a pause.
     pub until: Option<DateTime<Utc>>,
 }
 

@@ -93,7 +93,7 @@ pub struct WorkflowStatus {
     pub skipped_tasks: Vec<String>,
     /// Tasks that have begun, to close an execution that failed, timed out or was cancelled.
     pub closing_tasks: Vec<String>,
-    /// How far what was completed has been undone: `pending`, `running`, `done`, `failed`, or `stopped` by force; none:
+    /// How far completed work has been undone: `pending`, `running`, `done`, `failed`, or `stopped` by force; `None` if
     /// nothing is to be undone.
     pub undo: Option<String>,
     /// Parameters, with defaults.
@@ -112,14 +112,14 @@ pub struct WorkflowStatus {
     pub created: DateTime<Utc>,
     /// When it last changed.
     pub updated: DateTime<Utc>,
-    /// Attributes; `None`: it has none.
+    /// Attributes; `None` if it has none.
     pub attributes: Option<Value>,
-    /// The span that started it, as W3C Trace Context writes it; `None`: it is part of no trace.
+    /// The span that started it, in the format of W3C Trace Context; `None` if it is not part of a trace.
     pub traceparent: Option<String>,
 }
 
 impl WorkflowStatus {
-    /// Reads the output as a type that serde knows. Of an execution that has not ended, or has no output, it is null.
+    /// Deserializes the output, which is null if the execution has not ended or has no output.
     pub fn output_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         T::deserialize(self.output.as_ref().unwrap_or(&Value::Null))
     }
@@ -155,7 +155,7 @@ pub struct TreeRow {
 /// Something that an execution is waiting for, or how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Reason {
-    /// Name of the task concerned; `None`: the whole execution.
+    /// Name of the task concerned; `None` for the whole execution.
     pub task: Option<String>,
     /// Explanation, phrased as the rest of a sentence about it.
     pub why: String,

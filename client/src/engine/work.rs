@@ -17,11 +17,11 @@ pub struct ClaimInput {
     pub worker: String,
     /// Maximum number of tasks, 1 to 10,000.
     pub max_tasks: i32,
-    /// Actions to claim tasks of; `None`: any.
+    /// Actions to claim tasks of; `None` for any.
     pub actions: Option<Vec<String>>,
     /// How long the worker may go without a heartbeat.
     pub lease: Duration,
-    /// Parts to look in; `None`: all.
+    /// Parts to look in; `None` for all.
     pub parts: Option<Vec<i32>>,
 }
 
@@ -58,9 +58,9 @@ pub struct ClaimedTask {
     pub deadline: Option<DateTime<Utc>>,
     /// Error of the previous attempt.
     pub last_error: Option<Value>,
-    /// How far an earlier attempt got, as it reported.
+    /// Progress reported by an earlier attempt.
     pub progress: Option<Value>,
-    /// The span that started its execution, as W3C Trace Context writes it; `None`: it is part of no trace.
+    /// The span that started its execution, in the format of W3C Trace Context; `None` if it is not part of a trace.
     pub traceparent: Option<String>,
 }
 
@@ -81,10 +81,10 @@ pub struct Outcome {
     pub may_retry: Option<bool>,
     /// Delay before the next retry, overriding the task's retry policy.
     pub retry_in: Option<Duration>,
-    /// How long no other task begins that is under one of the task's limits by the same key, or, if it has none, that has its
-    /// action.
+    /// For how long no other task may begin that is under one of the task's limits with the same key or, if the task
+    /// has no limits, that has its action.
     pub hold_for: Option<Duration>,
-    /// How far the task got, for the next attempt.
+    /// Progress of the task, for the next attempt.
     pub progress: Option<Value>,
 }
 

@@ -14,17 +14,17 @@ pub struct Event {
     pub id: i64,
     /// Execution that it happened to.
     pub execution: i64,
-    /// Task execution concerned; `None`: the whole execution, or all items of a task.
+    /// Task execution concerned; `None` for the whole execution, or all items of a task.
     pub task: Option<i64>,
     /// Index of the item.
     pub task_index: Option<i32>,
-    /// Name of the task; `None`: the whole execution.
+    /// Name of the task; `None` for the whole execution.
     pub task_name: Option<String>,
     /// `pause`, `retrying`, `failed`, …
     pub kind: String,
     /// Reason given, or error message.
     pub message: Option<String>,
-    /// Role of the caller; for events of a worker, its name and role, such as `worker-7 (role shop_worker)`; `None`:
+    /// Role of the caller; for events of a worker, its name and role, such as `worker-7 (role shop_worker)`; `None` for
     /// the engine.
     pub author: Option<String>,
     /// Further details.

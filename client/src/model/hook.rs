@@ -15,11 +15,11 @@ pub struct Hook {
     pub id: i64,
     /// Unique name.
     pub name: String,
-    /// Final statuses that it applies to; `None`: all.
+    /// Final statuses that it applies to; `None` for all.
     pub statuses: Option<Vec<ExecutionStatus>>,
-    /// Workflows whose executions it applies to: a ref, in which `*` stands for any characters; `None`: all.
+    /// Workflows whose executions it applies to: a ref, in which `*` matches any characters; `None` for all.
     pub workflow_pattern: Option<String>,
-    /// Attributes that an execution must have; `None`: any.
+    /// Attributes that an execution must have; `None` for any.
     pub attributes: Option<Value>,
     /// Ref of the workflow that it starts.
     pub start_workflow: String,
@@ -59,11 +59,11 @@ impl Row for Hook {
 pub struct HookInput {
     /// Unique name.
     pub name: String,
-    /// Final statuses that it applies to; `None`: all.
+    /// Final statuses that it applies to; `None` for all.
     pub statuses: Option<Vec<ExecutionStatus>>,
-    /// Workflows whose executions it applies to: a ref, in which `*` stands for any characters; `None`: all.
+    /// Workflows whose executions it applies to: a ref, in which `*` matches any characters; `None` for all.
     pub workflow_pattern: Option<String>,
-    /// Attributes that an execution must have; `None`: any.
+    /// Attributes that an execution must have; `None` for any.
     pub attributes: Option<Value>,
     /// Ref of the workflow that it starts.
     pub start_workflow: String,

@@ -5,18 +5,18 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A limit: how many tasks of a key run at once, and how many begin in a time.
+/// A limit: how many tasks per key run at once, and how many begin per period.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Limit {
     /// Unique name.
     pub name: String,
-    /// Maximum number of tasks of a key that run at once; `None`: any number.
+    /// Maximum number of tasks per key that run at once; `None` for unlimited.
     pub max_running: Option<i32>,
-    /// Number of tasks of a key that may begin per `per_seconds`, evenly spread; `None`: any number.
+    /// Number of tasks per key that may begin per `per_seconds`, evenly spaced; `None` for unlimited.
     pub rate: Option<i32>,
-    /// The time that the rate is about, in seconds.
+    /// Period of the rate, in seconds.
     pub per_seconds: Option<f64>,
-    /// Number of tasks of a key that may begin at once after a rest.
+    /// Number of tasks per key that may begin at once after an idle period.
     pub burst: Option<i32>,
     /// When it was created.
     pub created: DateTime<Utc>,
@@ -29,26 +29,27 @@ pub struct Limit {
 pub struct LimitInput {
     /// Unique name: lower-case letters, digits, `_`, `-` and dots.
     pub name: String,
-    /// Maximum number of tasks of a key that run at once.
+    /// Maximum number of tasks per key that run at once.
     pub max_running: Option<i32>,
-    /// Number of tasks of a key that may begin in a time, and that time.
+    /// Number of tasks per key that may begin in a period, and that period.
     pub rate: Option<(i32, Duration)>,
-    /// Number of tasks of a key that may begin at once after a rest; `None`: one.
+    /// Number of tasks per key that may begin at once after an idle period; `None` for one.
     pub burst: Option<i32>,
 }
 
-/// What is in use of a limit by one key.
+/// Usage of a limit by one key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct LimitKey {
-    /// The key; empty: the limit counts everything together.
+    /// The key; empty if the limit counts everything together.
     pub key: String,
-    /// Number of running tasks, or executions of a workflow with `concurrency`, counted up to 10,000; `None`: the limit has no `max_running`.
+    /// Number of running tasks, or of running executions of a workflow with `concurrency`, counted up to 10,000; `None`
+    /// if the limit has no `max_running`.
     pub running: Option<i64>,
-    /// Number of those that wait, counted up to 10,000.
+    /// Number of waiting tasks or executions, counted up to 10,000.
     pub waiting: i64,
-    /// Since when tasks have been waiting without a break.
+    /// When the current, unbroken period of waiting began.
     pub waiting_since: Option<DateTime<Utc>>,
-    /// When the rate lets the next task begin.
+    /// When the rate allows the next task to begin.
     pub next_at: Option<DateTime<Utc>>,
     /// Until when it is held.
     pub held_until: Option<DateTime<Utc>>,
@@ -58,14 +59,14 @@ pub struct LimitKey {
     pub held_because: Option<String>,
 }
 
-/// What a hold is about.
+/// Target of a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldTarget<'a> {
-    /// Tasks under a limit, by one key or by any.
+    /// Tasks under a limit, for one key or all.
     Limit {
         /// Name of the limit.
         name: &'a str,
-        /// The key; `None`: any.
+        /// The key; `None` for all.
         key: Option<&'a str>,
     },
     /// Tasks of an action.
@@ -88,35 +89,35 @@ impl<'a> HoldTarget<'a> {
     }
 }
 
-/// Something that must not begin until a time.
+/// A hold: the tasks it targets must not begin until a given time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Hold {
     /// Primary key.
     pub id: i64,
     /// `limit`, `action`, `workflow` or `everything`.
     pub target: String,
-    /// Name of the limit, or ref of the action or workflow; empty: everything.
+    /// Name of the limit, or ref of the action or workflow; empty for everything.
     pub name: String,
-    /// Key of the limit; empty: any.
+    /// Key of the limit; empty for all.
     pub key: String,
-    /// When it is over.
+    /// When it ends.
     pub until: DateTime<Utc>,
-    /// Why.
+    /// Reason.
     pub reason: Option<String>,
-    /// The role that called, or the worker and its role.
+    /// The calling role, or the worker and its role.
     pub author: String,
     /// When it was created.
     pub created: DateTime<Utc>,
 }
 
-/// The share that a key gets of the queue among the executions of a workflow.
+/// A key's share of the queue among the executions of a workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct FairWeight {
     /// Ref of the workflow.
     pub workflow_ref: String,
     /// The key.
     pub key: String,
-    /// The share; 1 for keys that none was set for.
+    /// The share; 1 for keys without one.
     pub weight: f64,
 }
 

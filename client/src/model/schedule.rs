@@ -33,13 +33,13 @@ pub struct Schedule {
     pub part: i32,
     /// Whether it is paused: nothing is started until it is resumed.
     pub paused: bool,
-    /// When it is due next; `None`: it is paused or never due again.
+    /// When it is due next; `None` if it is paused or will never be due again.
     pub next_at: Option<DateTime<Utc>>,
     /// Scheduled time of its last start.
     pub last_at: Option<DateTime<Utc>>,
     /// Execution that it last started.
     pub last_execution: Option<i64>,
-    /// Reason why nothing was started when it was last due; `None`: something was.
+    /// Reason why nothing was started when it was last due; `None` if something was.
     pub last_error: Option<String>,
     /// When the row was created.
     pub created: DateTime<Utc>,
@@ -110,8 +110,8 @@ pub struct ScheduleInput {
     pub overlap: bool,
     /// Priority, -1000 to 1000; higher goes first.
     pub priority: i32,
-    /// Part that the executions' rows belong to, 0 to 1023; `None`: by the schedule's name, as
-    /// `pg_workflow.default_parts` says.
+    /// Part that the executions' rows belong to, 0 to 1023; `None` to derive it from the schedule's name, according to
+    /// `pg_workflow.default_parts`.
     pub part: Option<i32>,
 }
 

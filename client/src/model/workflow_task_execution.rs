@@ -15,7 +15,7 @@ pub struct WorkflowTaskExecution {
     pub id: i64,
     /// Workflow execution that it belongs to.
     pub workflow_execution: i64,
-    /// Child execution that does the work; `None`: the row itself is the work.
+    /// Child execution that does the work; `None` if the row itself is the work.
     pub execution: Option<i64>,
     /// Name of the task in the definition.
     pub task_name: String,
@@ -77,7 +77,7 @@ impl Row for WorkflowTaskExecution {
 pub struct CreateWorkflowTaskExecutionInput {
     /// Workflow execution that it belongs to.
     pub workflow_execution: i64,
-    /// Child execution that does the work; `None`: the row itself is the work.
+    /// Child execution that does the work; `None` if the row itself is the work.
     pub execution: Option<i64>,
     /// Name of the task in the definition.
     pub task_name: String,
@@ -119,7 +119,7 @@ pub struct CreateWorkflowTaskExecutionInput {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UpdateWorkflowTaskExecutionInput {
-    /// Child execution that does the work; `None`: the row itself is the work.
+    /// Child execution that does the work; `None` if the row itself is the work.
     #[serde(skip_serializing_if = "Patch::is_keep")]
     pub execution: Patch<i64>,
     /// Status.

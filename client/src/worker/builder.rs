@@ -44,15 +44,15 @@ const LONGEST_LEASE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct WorkerBuilder {
     worker: Worker,
     states: States,
-    /// What was given twice.
+    /// Settings that were given twice.
     twice: Vec<String>,
 }
 
-/// Why a worker cannot be built: everything that is wrong with what the builder was given.
+/// Reasons why a worker cannot be built: all problems with the builder's settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", problems.join("; "))]
 pub struct BuildError {
-    /// What is wrong, one sentence each.
+    /// The problems, one sentence each.
     pub problems: Vec<String>,
 }
 
@@ -89,8 +89,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets the delay before polling again after no work was found; 100 milliseconds by default. It starts with an eighth of
-    /// this, and grows up to eight times this while there is none.
+    /// Sets the base delay before polling again after no work was found; 100 milliseconds by default. The actual delay
+    /// starts at an eighth of this, and grows up to eight times this while there is no work.
     pub fn poll_interval(mut self, interval: Duration) -> WorkerBuilder {
         self.worker.poll_interval = interval;
         self
@@ -102,10 +102,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Sets whether to look for work as soon as the server has some, instead of with the next poll; on by default. This takes
-    /// one connection in addition to those of the pool, which announces that the worker is idle and listens. It needs a session
-    /// of its own: turn it off if the database is reached through a pooler that shares sessions among transactions. Hints can
-    /// get lost, so the worker keeps polling as well.
+    /// Sets whether the server wakes the worker when there is work, instead of the worker finding it with the next
+    /// poll; on by default. This takes one connection in addition to those of the pool, which announces that the worker
+    /// is idle and listens. It needs a session of its own: turn it off if the database is reached through a pooler that
+    /// shares sessions among transactions. Hints can get lost, so the worker keeps polling as well.
     pub fn listen(mut self, listen: bool) -> WorkerBuilder {
         self.worker.listen = listen;
         self
@@ -117,14 +117,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Names the servers that the worker's server shares the work with: what it has of a part that moves to another one is
-    /// reported there. [`Cluster::work`] does this for you.
+    /// Sets the servers that share the work with the worker's server. If a part moves to another server, outcomes of
+    /// its tasks are reported there. [`Cluster::work`] does this for you.
     pub fn cluster(mut self, cluster: Cluster) -> WorkerBuilder {
         self.worker.cluster = Some(cluster);
         self
     }
 
-    /// Gives all handlers a value, such as a pool or a client of some service, which they get by its type from
+    /// Gives all handlers a value, such as a pool or a service's client, which they get by its type from
     /// [`Context::state`].
     pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> WorkerBuilder {
         if self.states.insert(TypeId::of::<T>(), Arc::new(state)).is_some() {
@@ -133,10 +133,11 @@ impl WorkerBuilder {
         self
     }
 
-    /// Registers the handler of an action: a function of the task's input and its [`Context`] that returns the task's result.
-    /// Input and result are types that serde can read and write. Input that does not fit makes the task fail with type `input`,
-    /// and is not retried. A task without input has `null`, or `{}` where that fits and `null` doesn't. A [`Failure`], any other
-    /// error, or a panic makes the task fail. Use [`Value`](serde_json::Value) as the input's type to take anything.
+    /// Registers the handler of an action: a function of the task's input and its [`Context`] that returns the task's
+    /// result. Input and result are any types that serde can deserialize and serialize. If the input cannot be
+    /// deserialized, the task fails with type `input`, and is not retried. A task without input has `null`, or `{}` if
+    /// the type accepts that but not `null`. A [`Failure`], any other error, or a panic makes the task fail. To accept
+    /// any input, use [`Value`](serde_json::Value) as its type.
     pub fn handler<I, R, F, Fut>(self, action: impl Into<String>, handler: F) -> WorkerBuilder
     where
         I: DeserializeOwned + Send + 'static,
@@ -153,8 +154,8 @@ impl WorkerBuilder {
         )
     }
 
-    /// Registers a handler that takes the whole task as it was claimed and returns JSON. For one function that serves several
-    /// actions, or that reads its input by itself.
+    /// Registers a handler that takes the whole task as it was claimed and returns JSON. Meant for one function that
+    /// serves several actions, or that deserializes its input itself.
     pub fn task_handler<F, Fut>(self, action: impl Into<String>, handler: F) -> WorkerBuilder
     where
         F: Fn(ClaimedTask, Context) -> Fut + Send + Sync + 'static,
@@ -171,7 +172,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Builds the worker, unless something that the builder was given makes no sense.
+    /// Builds the worker, unless the builder's settings are invalid.
     pub fn build(mut self) -> Result<Worker, BuildError> {
         let mut problems = std::mem::take(&mut self.twice);
         let worker = &self.worker;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What handlers share, by type.
+/// Values that handlers share, by type.
 pub(super) type States = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 /// Context that a handler receives along with its input.
@@ -25,7 +25,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Creates the context of a task. The worker does this; tests of handlers may do it, too.
+    /// Creates the context of a task. Normally the worker does this; tests of handlers may do it, too.
     pub fn new(task: ClaimedTask) -> Context {
         Context {
             traceparent: task.traceparent.clone(),
@@ -41,7 +41,8 @@ impl Context {
         Context { states, traceparent, ..Context::new(task) }
     }
 
-    /// Returns the task as it was claimed. In the context that a worker makes it has no input, because that is the handler's.
+    /// Returns the task as it was claimed. In a context created by a worker, it has no input, because that was passed
+    /// to the handler.
     pub fn task(&self) -> &ClaimedTask {
         &self.task
     }
@@ -56,18 +57,19 @@ impl Context {
         self.task.attempt
     }
 
-    /// Returns when the task's timeout ends this attempt; `None`: never.
+    /// Returns when the task's timeout ends this attempt, or `None` if it has no timeout.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         self.task.deadline
     }
 
-    /// Returns how far an earlier attempt got, as it reported; `None`: it did not, or this is the first.
+    /// Returns the progress reported by an earlier attempt, or `None` if there is none.
     pub fn earlier_progress(&self) -> Option<&Value> {
         self.task.progress.as_ref()
     }
 
-    /// Returns the span that the handler runs in, as W3C Trace Context writes it, for calls to other services; `None`: nothing is
-    /// being traced. Without the feature `opentelemetry`, it is the span that started the execution.
+    /// Returns the span that the handler runs in, in the format of W3C Trace Context, for calls to other services, or
+    /// `None` if nothing is being traced. Without the feature `opentelemetry`, it is the span that started the
+    /// execution.
     pub fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
     }
@@ -84,8 +86,8 @@ impl Context {
     }
 
     /// Completes once the result no longer matters: the lease is lost, the workflow is being stopped, or the worker's
-    /// grace period has expired. Long-running handlers should watch it. A handler that goes on after its lease was lost is
-    /// dropped once it has had the worker's grace period to finish.
+    /// grace period has expired. Long-running handlers should watch it. A handler that keeps running for longer than
+    /// the worker's grace period after its lease was lost is dropped.
     pub async fn stopped(&self) {
         self.stop.cancelled().await
     }
@@ -95,8 +97,8 @@ impl Context {
         self.stop.is_cancelled()
     }
 
-    /// Notes how far the handler has got. The next heartbeat, after a third of the lease, stores it with the task; if this
-    /// worker dies, the next attempt gets it as [`earlier_progress`](Context::earlier_progress).
+    /// Records the handler's progress. The next heartbeat, sent after a third of the lease, stores it with the task; if
+    /// this worker dies, the next attempt gets it from [`earlier_progress`](Context::earlier_progress).
     pub fn set_progress(&self, progress: impl Into<Value>) {
         *self.noted() = Some(progress.into());
     }

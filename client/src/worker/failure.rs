@@ -61,21 +61,21 @@ impl Failure {
         self
     }
 
-    /// Sets the delay before a retry, if there is one, overriding the task's retry policy.
+    /// Sets the delay before a retry, if one follows, overriding the task's retry policy.
     pub fn retry_in(mut self, delay: Duration) -> Failure {
         self.retry_in = Some(delay);
         self
     }
 
-    /// Sets the earliest time of a retry, if there is one, by this machine's clock, overriding the task's retry policy.
-    /// Meant for services that ask to be left alone until a given time.
+    /// Sets the earliest time of a retry, if one follows, by this machine's clock, overriding the task's retry policy.
+    /// Meant for services that ask not to be called until a given time.
     pub fn retry_at(self, time: DateTime<Utc>) -> Failure {
         let delay = time.signed_duration_since(Utc::now());
         self.retry_in(delay.to_std().unwrap_or(Duration::ZERO))
     }
 
-    /// Lets no other task begin for so long that is under one of the task's limits by the same key, or, if it has none, that has
-    /// its action. Meant for services that ask everybody to come back later.
+    /// Holds back other tasks for this duration: those under one of the task's limits with the same key or, if the task
+    /// has no limits, those of its action. Meant for services that ask all clients to come back later.
     pub fn hold_for(mut self, duration: Duration) -> Failure {
         self.hold_for = Some(duration);
         self

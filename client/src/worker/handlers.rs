@@ -21,17 +21,17 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A task and its lease token. The same task may be claimed again with another token.
 pub(super) type Lease = (i64, i64);
 
-/// Leases of the tasks whose handlers are running, each with what its handler shares.
+/// Leases of the tasks whose handlers are running, each with the state shared with its handler.
 #[derive(Default)]
 pub(super) struct Held(Mutex<HashMap<Lease, Context>>);
 
 impl Held {
-    /// Returns all leases, each with the progress that its handler has noted since it was last asked.
+    /// Returns all leases, each with the progress that its handler has recorded since the last call.
     pub fn leases(&self) -> Vec<(Lease, Option<Value>)> {
         self.lock().iter().map(|(lease, context)| (*lease, context.take_progress())).collect()
     }
 
-    /// Takes back progress that could not be stored, unless there is newer progress by now.
+    /// Puts back progress that could not be stored, unless there is newer progress by now.
     pub fn put_back(&self, lease: Lease, progress: Value) {
         if let Some(context) = self.lock().get(&lease) {
             context.put_back(progress);
@@ -60,8 +60,8 @@ impl Held {
     }
 }
 
-/// Runs a handler. One that goes on for longer than the grace period after its lease was lost is dropped, so that its room can be
-/// used: its result cannot be reported anyway.
+/// Runs a handler. If it keeps running for longer than the grace period after its lease was lost, it is dropped, to
+/// make room for another: its result cannot be reported anyway.
 async fn handle(handler: Handler, task: ClaimedTask, context: Context, grace: Duration) -> Handled {
     let lost = context.lost.clone();
     // The handler may also panic before it returns a future.
@@ -104,7 +104,7 @@ impl<'w> Handlers<'w> {
     pub fn start(&mut self, mut task: ClaimedTask) {
         let lease = (task.task, task.lease_token);
         let traced = TaskSpan::begin(&task, &self.worker.name);
-        // Within the other, so that a layer that turns spans of `tracing` into those of OpenTelemetry makes it a child.
+        // Inside the other span, so that a layer that turns `tracing` spans into OpenTelemetry spans makes it a child.
         let span = traced.enter(|| {
             info_span!("task", id = task.task, name = %task.task_name, item = task.task_index, action = %task.action,
                 execution = task.execution, attempt = task.attempt)
@@ -168,7 +168,7 @@ impl<'w> Handlers<'w> {
     }
 
     fn ended(&mut self, done: Result<(String, Outcome), JoinError>) -> Option<Outcome> {
-        // Panics of handlers are caught, and nobody aborts handlers while we wait for them.
+        // Panics of handlers are caught, and no handler is aborted while the loop waits for it.
         let (action, outcome) = done.ok()?;
         self.room.free(&action);
         self.held.lock().remove(&(outcome.task, outcome.lease_token)).map(|_| outcome)

@@ -15,14 +15,14 @@ use tracing::warn;
 /// Channel on which the server announces queued tasks.
 const CHANNEL: &str = "pg_workflow";
 
-/// Minimum time between an announcement, or a hint, and the next announcement. It exceeds the time in which the server does not repeat a hint, so that none that
-/// is needed is left out, and bounds the number of hints under load.
+/// Minimum time between an announcement, or a hint, and the next announcement. It is longer than the time for which the
+/// server does not repeat a hint, so that no needed hint is omitted, and it bounds the number of hints under load.
 const PAUSE: Duration = Duration::from_millis(12);
 
 /// Delay after a connection was lost.
 const SHORT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// What the loop and its listener tell each other.
+/// State shared by the loop and its listener.
 pub(super) struct Hints {
     /// Whether the loop waits for work.
     is_idle: watch::Sender<bool>,
@@ -35,7 +35,7 @@ impl Hints {
         Hints { is_idle: watch::Sender::new(false), wake: Notify::new() }
     }
 
-    /// Says whether the loop has room and found nothing more to claim.
+    /// Sets whether the loop has room and found nothing more to claim.
     pub fn set_idle(&self, is_idle: bool) {
         self.is_idle.send_if_modified(|before| std::mem::replace(before, is_idle) != is_idle);
     }
@@ -74,7 +74,7 @@ impl Worker {
         let actions: Vec<&str> = self.handlers.keys().map(String::as_str).collect();
         let mut idle = hints.is_idle.subscribe();
         let (mut is_announced, mut next) = (false, Instant::now());
-        // When a task may begin that waits for the time of a limit.
+        // When a task that waits for the rate or the hold of a limit may begin.
         let mut check: Option<Instant> = None;
         loop {
             let wanted = *idle.borrow_and_update();
@@ -82,7 +82,7 @@ impl Worker {
                 let pause = Engine::announce_idle(&mut listener, Some(&actions)).await?;
                 (is_announced, next) = (true, Instant::now() + PAUSE);
                 check = pause.and_then(|pause| Instant::now().checked_add(pause.max(PAUSE)));
-                // What was queued before is found by looking once more.
+                // Anything queued before is found by polling once more.
                 hints.wake.notify_one();
             } else if !wanted && is_announced {
                 Engine::announce_idle(&mut listener, Some(&[])).await?;
@@ -104,7 +104,7 @@ impl Worker {
                 _ = idle.changed() => {}
                 _ = sleep_until(next), if wanted && !is_announced => {}
                 _ = sleep_until(check.unwrap_or(next)), if is_announced && check.is_some() => {
-                    // The loop looks, and what is to be waited for next is asked anew.
+                    // The loop polls, and the next time to wait for is requested again.
                     hints.wake.notify_one();
                     (check, is_announced) = (None, false);
                 }

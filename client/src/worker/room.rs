@@ -10,7 +10,7 @@ pub(super) struct Room {
     /// Actions without a limit of their own.
     unbounded: Vec<String>,
     bounded: Vec<Bounded>,
-    /// Which of the claims goes first. It rotates, so that no action is always last.
+    /// Position of the claim that goes first. It rotates, so that no action is always last.
     turn: usize,
 }
 
@@ -20,7 +20,7 @@ struct Bounded {
     running: usize,
 }
 
-/// What to ask for in one claim.
+/// Arguments of one claim.
 #[derive(Debug, PartialEq)]
 pub(super) struct Ask {
     pub actions: Vec<String>,

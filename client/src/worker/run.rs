@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-/// The delay between two polls while there is no work grows from one part in so many of the poll interval to its multiple.
+/// The delay between two polls while there is no work grows from the poll interval divided by this to the interval
+/// multiplied by this.
 const IDLE_FACTOR: u32 = 8;
 /// Maximum number of reports per call.
 const LARGEST_REPORT: usize = 1000;
@@ -29,15 +30,15 @@ struct Report {
 pub(super) struct Run<'w> {
     worker: &'w Worker,
     hints: &'w Hints,
-    /// Connection that is kept while all goes well: a session remembers the tasks it has handed out, and has its plans
-    /// cached.
+    /// Connection that is kept as long as there are no errors: its session remembers the tasks it has handed out, and
+    /// has cached its plans.
     connection: Option<PoolConnection<Postgres>>,
     handlers: Handlers<'w>,
     outbox: Vec<Report>,
-    /// Number of consecutive times that there was no work (`idle`) or an error (`errors`).
+    /// Number of consecutive polls that found no work (`idle`) or calls that failed (`errors`).
     idle: u32,
     errors: u32,
-    /// When a look that finds nothing may be followed by a tick again.
+    /// When a poll that finds nothing may be followed by a tick again.
     next_tick: Instant,
     /// Whether a call has ever succeeded.
     was_connected: bool,
@@ -149,7 +150,7 @@ impl<'w> Run<'w> {
     /// limits of their own take one further claim each. Returns how long to wait before looking for work again.
     async fn exchange(&mut self, looking: bool) -> Result<Duration> {
         let reports = self.outbox.len().min(if self.singly { 1 } else { LARGEST_REPORT });
-        // Trouble with a report must not be mistaken for a refused claim.
+        // A problem with a report must not be mistaken for a refused claim.
         let looking = looking && !self.singly;
         let mut asks = if looking { self.handlers.room.next_asks() } else { Vec::new() }.into_iter();
         let Some((mut claimed, mut full)) = self.call(reports, asks.next()).await? else { return Ok(Duration::ZERO) };
@@ -163,7 +164,8 @@ impl<'w> Run<'w> {
             }
         }
         debug!(reports, claimed, "exchanged");
-        // Somebody else may have had the execution when this was reported: what follows from it is there with the next call.
+        // Another session may have held the execution's lock when this was reported: tasks that follow from it come
+        // with the next call.
         let may_follow = reports > 0 && claimed == 0;
         if full || !looking || may_follow {
             self.idle = 0;
@@ -171,7 +173,8 @@ impl<'w> Run<'w> {
         }
         let nothing = reports == 0 && claimed == 0;
         if nothing && self.next_tick <= Instant::now() {
-            // Not with each look: many workers that become idle at the same time would keep the others from working.
+            // Not with each poll: if many workers become idle at the same time, their ticks would keep the others from
+            // working.
             self.next_tick = Instant::now() + self.worker.poll_interval;
             if self.worker.tick_once().await > 0 {
                 return Ok(Duration::ZERO);
@@ -232,7 +235,7 @@ impl<'w> Run<'w> {
         Ok(Some((came, came > 0 && came >= most)))
     }
 
-    /// Reports outcomes of tasks whose parts have moved to the servers that have them.
+    /// Reports outcomes of tasks whose parts have moved to the servers that have these parts.
     async fn report_elsewhere(&mut self, moved: Vec<Report>) {
         let Some(cluster) = self.worker.cluster.as_ref().filter(|_| !moved.is_empty()) else { return };
         let outcomes: Vec<Outcome> = moved.iter().map(|report| report.outcome.clone()).collect();

@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 1000;
 pub struct Cron {
     line: croner::Cron,
     zone: Tz,
-    /// Whether it names hours and minutes.
+    /// Whether it specifies hours and minutes.
     by_clock: bool,
 }
 
@@ -50,7 +50,7 @@ impl Cron {
         Ok(Cron { line: parsed, zone, by_clock })
     }
 
-    /// Returns the first due time after this one; none: the expression never fires, or not before the year 5000.
+    /// Returns the first due time after this one, or `None` if the expression never fires, or not before the year 5000.
     pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         // Due times are whole seconds.
         let after = DateTime::from_timestamp(after.timestamp(), 0)?;

@@ -1,8 +1,8 @@
 //! Templates and conditions: compiled once with a graph, and evaluated over what is known about an execution.
 //!
-//! A string that is one pure `{{ … }}` keeps the JSON type of its value; any other string with braces becomes text.
-//! What an expression yields is data and is never rendered again. An undefined value is an error, unless `default` or
-//! `is defined` asks for it.
+//! A string that consists of a single `{{ … }}` keeps the JSON type of its value; any other string with braces becomes
+//! text. What an expression yields is data and is never rendered again. An undefined value is an error, unless it is
+//! handled by `default` or `is defined`.
 
 pub(crate) mod filters;
 pub(crate) mod functions;
@@ -141,7 +141,7 @@ impl Programs {
     /// Returns the names that a program reads, with the member it reads: `vars.image`, `task.scan`, `result`. Calling
     /// `task_status('scan')` counts as reading that task.
     pub fn names(&self, id: ProgramId) -> HashSet<String> {
-        // What was compiled can be read.
+        // Whatever was compiled can be parsed.
         let Ok(references) = template::references(self.source(id), &self.limits) else { return HashSet::new() };
         let reads = references.reads.into_iter().map(|read| match read.member {
             Some(member) => format!("{}.{member}", read.root),
@@ -188,7 +188,7 @@ impl Programs {
         Ok(self.evaluate(id, scope)?.is_true())
     }
 
-    /// Renders any JSON value to data. All templates in it together may yield as much as a single template.
+    /// Renders any JSON value to data. All templates in it together may yield as much as a single template could.
     pub fn render(&self, rendering: &Rendering, scope: &Value) -> Result<Data, ExpressionError> {
         let mut budget = self.limits.output_bytes;
         self.render_within(rendering, scope, &mut budget)
@@ -224,7 +224,7 @@ pub fn environment(limits: &Limits) -> Environment<'static> {
     environment
 }
 
-/// Compiles a template: as an expression, if it is one pure `{{ … }}`.
+/// Compiles a template, as an expression if it consists of a single `{{ … }}`.
 fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
     if let Some((_, inner)) = template::pure(source)
         && let Ok(expression) = compiled::expression(inner.trim())
@@ -235,7 +235,7 @@ fn program(source: &str) -> Result<Program<'_>, ExpressionError> {
     text.map_err(|error| ExpressionError { expression: source.to_owned(), message: explain(&error) })
 }
 
-/// Converts JSON to data. Whoever produced the JSON has limited its depth.
+/// Converts JSON to data. Its producer has limited its depth.
 pub fn data(value: &serde_json::Value) -> Data {
     use serde_json::Value as Json;
     match value {

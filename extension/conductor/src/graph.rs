@@ -40,9 +40,9 @@ pub struct Graph {
     pub timeout: Option<u64>,
     /// What a cancel does to running tasks.
     pub cancellation_policy: CancellationPolicy,
-    /// Whether an execution that ended without success may be rerun.
+    /// Whether an execution that ended unsuccessfully may be rerun.
     pub rerun: RerunRule,
-    /// The tasks, in source order, then those that undo them.
+    /// The tasks, in source order, followed by those that undo them.
     pub nodes: Vec<Node>,
     /// Tasks that no transition leads to, sorted by name.
     pub starts: Vec<NodeId>,
@@ -50,7 +50,7 @@ pub struct Graph {
     pub finally: Option<NodeId>,
     /// The ends at which completed tasks are undone.
     pub undo_on: Vec<UndoOn>,
-    /// In which order tasks are undone.
+    /// The order in which tasks are undone.
     pub undo_order: UndoOrder,
     /// Variables set at the start.
     pub vars: Vec<(String, Rendering)>,
@@ -62,9 +62,9 @@ pub struct Graph {
     pub programs: Programs,
     /// Whether any expression reads other tasks.
     pub reads_tasks: bool,
-    /// How often a task may run in one execution.
+    /// Maximum number of times a task may run in one execution.
     pub max_visits: u32,
-    /// Limits on what executions may hold.
+    /// Limits on the data of an execution.
     pub limits: Limits,
     /// What rendering the output reads.
     pub output_needs: Needs,
@@ -72,18 +72,18 @@ pub struct Graph {
     pub start_needs: Needs,
     /// Joins that cancel the rest, each with all tasks on the ways to it.
     pub cancelling_joins: Vec<(NodeId, NodeSet)>,
-    /// The key by which executions share the queue; none: they all wait as one.
+    /// The key by which executions share the queue; `None` if they all wait as one.
     pub fair_by: Option<Rendering>,
-    /// How many executions run at once; none: any number.
+    /// How many executions may run at once; `None` for any number.
     pub concurrency: Option<Concurrency>,
     by_name: HashMap<String, NodeId>,
 }
 
-/// How many executions run at once.
+/// How many executions may run at once.
 pub struct Concurrency {
-    /// The key that counts by itself; none: all executions count together.
+    /// The key per which executions are counted; `None` if they are all counted together.
     pub key: Option<Rendering>,
-    /// What a start does if as many run as may.
+    /// What a start does if the maximum number of executions are already running.
     pub when_full: WhenFull,
 }
 
@@ -92,11 +92,11 @@ pub struct Concurrency {
 pub struct Node {
     /// The task's name.
     pub name: String,
-    /// What a worker must do; none: a routing task, or one that waits for a signal.
+    /// Action for a worker; `None` if it is a routing task, or waits for a signal.
     pub action: Option<Rendering>,
     /// The signal that it waits for.
     pub signal: Option<Rendering>,
-    /// Seconds after which its wait times out unless somebody extends it.
+    /// Seconds after which its wait times out unless the wait is extended.
     pub heartbeat: Option<u32>,
     /// Schema of the signal's payload.
     pub signal_schema: Option<Schema>,
@@ -108,9 +108,9 @@ pub struct Node {
     pub delay: Option<Rendering>,
     /// Seconds that an attempt or a wait may take.
     pub timeout: Option<Rendering>,
-    /// How many distinct inbound tasks it waits for; none: it is not a join.
+    /// Number of distinct inbound tasks it waits for; `None` if it is not a join.
     pub join: Option<u32>,
-    /// Tasks that are cancelled once the join has fired: all that can lead to it. None: they go on.
+    /// Tasks that are cancelled once the join has fired: all that can lead to it. `None` if they continue.
     pub cancels: Option<NodeSet>,
     /// Runs it once per item.
     pub items: Option<Items>,
@@ -118,7 +118,7 @@ pub struct Node {
     pub retry: Option<Retry>,
     /// Runs it again after a success.
     pub repeat: Option<Repeat>,
-    /// Whether its input reads the result of the repetition before, and so is rendered for each one.
+    /// Whether its input reads the result of the previous repetition, and is therefore rendered for each one.
     pub renders_each_input: bool,
     /// Published on success, before any transition is tested.
     pub publish: Vec<(String, Rendering)>,
@@ -126,7 +126,7 @@ pub struct Node {
     pub next: Vec<Transition>,
     /// Number of distinct tasks that lead to it.
     pub inbound: u32,
-    /// Whether more than one transition reaches it, and it is neither a join nor in a cycle: each way in opens a route.
+    /// Whether several transitions reach it, and it is neither a join nor in a cycle: each way in opens a route.
     pub split: bool,
     /// Whether it is in a cycle.
     pub in_cycle: bool,
@@ -144,13 +144,13 @@ pub struct Node {
     pub follows: Option<NodeId>,
     /// Higher goes first.
     pub priority: i32,
-    /// How many workers may lose it before it is abandoned; none: as the setting says.
+    /// Number of workers that may lose it before it is abandoned; `None` for the setting's value.
     pub max_lost_leases: Option<u32>,
-    /// The limits that it is under, each with its key; no key: it counts everything together.
+    /// The limits that it is under, each with its key; without a key, a limit counts everything together.
     pub limits: Vec<(String, Option<Rendering>)>,
-    /// What undoes it.
+    /// The undo of the task.
     pub undo: Option<Undo>,
-    /// The task that it undoes; none: it is one of the definition's own tasks.
+    /// The task that it undoes; `None` if it is one of the definition's own tasks.
     pub undoes: Option<NodeId>,
     /// What may be read when it completes.
     pub success_needs: Needs,
@@ -160,7 +160,7 @@ pub struct Node {
 
 /// A compiled transition.
 pub struct Transition {
-    /// Fires if this holds; none: always.
+    /// Fires if this holds; `None` for always.
     pub when: Option<ProgramId>,
     /// Published when it fires.
     pub publish: Vec<(String, Rendering)>,
@@ -187,21 +187,21 @@ pub enum Target {
 pub struct Items {
     /// Yields the list.
     pub items: Rendering,
-    /// Keys of `item`; empty: the item itself.
+    /// Keys of `item`; empty if `item` is the item itself.
     pub names: Vec<String>,
-    /// What an item is called where people see it.
+    /// Label of an item, for display.
     pub label: Option<Rendering>,
-    /// How many items may be claimable or running at once.
+    /// Maximum number of items that may be claimable or running at once.
     pub concurrency: Option<Rendering>,
     /// Number of items grouped into one task.
     pub batch_size: Option<Rendering>,
-    /// What a failed item does to the rest.
+    /// Effect of a failed item on the rest.
     pub on_item_failure: OnItemFailure,
-    /// How many failures are tolerated.
+    /// Number of failures tolerated.
     pub max_failures: Option<ItemCount>,
-    /// How many successes are enough.
+    /// Number of successes that are enough.
     pub min_successes: Option<ItemCount>,
-    /// What becomes of running items then.
+    /// What happens to running items then.
     pub rest: Rest,
 }
 
@@ -211,11 +211,11 @@ pub struct Retry {
     pub count: Rendering,
     /// Seconds before the first retry.
     pub delay: Option<Rendering>,
-    /// Retries only if this holds; none: after any failure.
+    /// Retries only if this holds; `None` to retry after any failure.
     pub when: Option<ProgramId>,
-    /// Whether the condition is asked after a success, too.
+    /// Whether the condition is evaluated after a success, too.
     pub after_success: AfterSuccess,
-    /// Whether the count is for all items of a task together.
+    /// Whether the count applies to all items of a task together.
     pub together: bool,
     /// Growth, limits and jitter.
     pub spec: RetrySpec,
@@ -223,7 +223,7 @@ pub struct Retry {
 
 /// A compiled `repeat`.
 pub struct Repeat {
-    /// Ends it.
+    /// Condition that ends it.
     pub until: ProgramId,
     /// Seconds before each repetition.
     pub delay: Option<Rendering>,
@@ -238,7 +238,7 @@ pub struct Repeat {
 /// How the delay before an attempt grows.
 #[derive(Debug, Clone, Copy)]
 pub struct Growth {
-    /// By which rule.
+    /// The rule of growth.
     pub backoff: Backoff,
     /// Base of exponential growth.
     pub factor: f64,
@@ -246,20 +246,20 @@ pub struct Growth {
     pub max_delay: Option<f64>,
 }
 
-/// Whether a retry condition is asked after a success. It is meant for failures unless it says otherwise.
+/// Whether a retry condition is evaluated after a success. It is meant for failures unless it says otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AfterSuccess {
     /// It is not.
     #[default]
     No,
-    /// It reads the result: if that fails, it does not hold.
+    /// It reads the result; if it cannot be evaluated, it does not hold.
     IfReadable,
-    /// It asks how the task ended.
+    /// It tests how the task ended.
     Yes,
 }
 
 impl AfterSuccess {
-    /// Returns what the names that a condition reads say.
+    /// Returns whether a condition is evaluated after a success, judging by the names it reads.
     fn of(names: &HashSet<String>) -> AfterSuccess {
         let reads = |name: &str| names.contains(name);
         match () {
@@ -271,7 +271,7 @@ impl AfterSuccess {
 }
 
 impl Graph {
-    /// Compiles a validated definition. An error is one that validation would have found.
+    /// Compiles a validated definition. An error is one that validation would have reported.
     pub fn compile(definition: &Definition, limits: Limits) -> Result<Graph, ExpressionError> {
         let mut by_name: HashMap<String, NodeId> =
             definition.tasks.iter().enumerate().map(|(id, task)| (task.name.clone(), id as NodeId)).collect();
@@ -352,7 +352,7 @@ impl Graph {
         self.by_name.get(name).copied()
     }
 
-    /// Returns how many distinct tasks lead to a task.
+    /// Returns the number of distinct tasks that lead to a task.
     pub fn inbound(&self, id: NodeId) -> u32 {
         self.node(id).inbound
     }
@@ -380,12 +380,12 @@ impl Node {
         self.action.is_none() && self.signal.is_none()
     }
 
-    /// Whether a success may not be the end of an attempt's task: it may be retried or repeated.
+    /// Whether the task may run again after a success: it may be retried or repeated.
     pub fn asks_after_success(&self) -> bool {
         self.repeat.is_some() || self.retry.as_ref().is_some_and(|retry| retry.after_success != AfterSuccess::No)
     }
 
-    /// Whether its definition says what undoes it.
+    /// Whether its definition has an `undo`.
     pub fn has_undo(&self) -> bool {
         self.undo.as_ref().is_some_and(|undo| undo.call.is_some())
     }
@@ -553,7 +553,7 @@ fn shape(nodes: &mut [Node], definition: &Definition) {
 }
 
 fn starts(nodes: &[Node]) -> Vec<NodeId> {
-    // A task that leads to itself begins all the same.
+    // A task that leads to itself can still be a start task.
     let successors =
         nodes.iter().enumerate().flat_map(|(id, node)| node.successors().filter(move |to| *to as usize != id));
     let reached: BTreeSet<NodeId> = successors.collect();

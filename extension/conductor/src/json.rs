@@ -1,4 +1,4 @@
-//! JSON text to values and back. Large texts take long, so the host can stop both.
+//! JSON text to values and back. Large texts take long, so the host can interrupt both.
 
 use crate::interrupt::Checked;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! Tests of definitions: executions in memory, in virtual time, with scripted answers instead of workers.
 //!
-//! A [`Script`] is a test file. It is read and checked like a definition, with all findings at once; [`rehearse`] plays
-//! its tests with the conductor that the server uses, and returns what is not as expected. Nothing here reads a file or a
-//! clock: [`Script::workflow`] is for whoever calls it.
+//! A [`Script`] is a test file. It is read and checked like a definition, reporting all findings at once. [`rehearse`]
+//! runs its tests with the same conductor as the server, and returns the expectations that were not met. Nothing here
+//! reads a file or a clock: loading the definition that [`Script::workflow`] names is up to the caller.
 //!
 //! ```
 //! # use conductor::{graph::Graph, language::{catalogue::EmptyCatalogue, limits::Limits, validate::check}};
@@ -45,19 +45,19 @@ use judge::Difference;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What came of a test.
+/// Result of a test.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verdict {
     /// The test's name.
     pub test: String,
     /// The line where it begins.
     pub line: u32,
-    /// The expectations that were not met; empty: it passed.
+    /// The expectations that were not met; empty if it passed.
     pub differences: Vec<Difference>,
     /// What it reached.
     #[serde(skip)]
     pub coverage: Coverage,
-    /// How long the execution took, in seconds of its own time.
+    /// Duration of the execution, in seconds of virtual time.
     pub took: f64,
 }
 
@@ -68,7 +68,7 @@ impl Verdict {
     }
 }
 
-/// Plays a test. Its script must have been read and [checked](Script::check) against the graph without findings.
+/// Runs a test. Its script must have been read and [checked](Script::check) against the graph without findings.
 pub fn rehearse(script: &Script, test: &Test, graph: &Arc<Graph>) -> Verdict {
     let parameters = data(&check::parameters(test, graph));
     let performance = play::play(graph.clone(), parameters, &mut prompter::Scripted { script, test });

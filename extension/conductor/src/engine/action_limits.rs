@@ -9,7 +9,7 @@ use crate::language::parse::limit::MAX_LIMITS;
 use crate::language::parse::name::is_limit_name;
 use serde_json::Value;
 
-/// Number of characters of a value that a message shows.
+/// Maximum number of characters of a value that a message shows.
 const SHOWN: usize = 100;
 
 /// Limits whose keys are rendered from a task's input.
@@ -28,8 +28,8 @@ impl ActionLimits {
         Ok(ActionLimits { programs: sources.compile(limits)?, limits: named })
     }
 
-    /// Returns names and keys for a task with this input. Where the key cannot be rendered, or is no text, number or boolean, the
-    /// limit counts the task together with all that have no key.
+    /// Returns names and keys for a task with this input. If a key cannot be rendered, or is not text, a number or a
+    /// boolean, the limit counts the task together with all tasks without a key.
     pub fn keys(&self, input: &Data) -> Vec<(String, String)> {
         let scope = Data::from_pairs([("input", input.clone())]);
         let render = |key: &Rendering| limit_key(&self.programs.render(key, &scope).ok()?).ok();
@@ -39,7 +39,7 @@ impl ActionLimits {
     }
 }
 
-/// Reads the limits of an action: a list of names, or of objects with `name` and `key`. Returns what is wrong otherwise.
+/// Reads the limits of an action: a list of names, or of objects with `name` and `key`. The error says what is wrong.
 pub fn read(value: &Value) -> Result<Vec<LimitUse>, String> {
     let Value::Array(list) = value else { return Err("limits must be an array".to_owned()) };
     if list.len() > MAX_LIMITS {

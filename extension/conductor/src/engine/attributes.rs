@@ -1,4 +1,4 @@
-//! The attributes that a definition gives its executions, to find them by.
+//! The attributes that a definition gives its executions, by which they can be found.
 
 use crate::engine::cause::Cause;
 use crate::engine::conductor::Conductor;
@@ -10,7 +10,8 @@ use crate::expression::{Data, json_text};
 pub const MAX_BYTES: usize = 8192;
 
 impl Conductor<'_> {
-    /// Renders the attributes of an execution that starts, from its parameters and variables. If that fails, so does the execution.
+    /// Renders the attributes of a starting execution from its parameters and variables. If that fails, so does the
+    /// execution.
     pub(crate) fn set_attributes(&mut self) {
         if self.graph.attributes.is_empty() || self.execution.status != Status::Running {
             return;

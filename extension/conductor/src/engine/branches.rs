@@ -1,9 +1,9 @@
 //! What branches publish: numbered changes on top of `workflow_execution.variables`.
 //!
-//! Each entry of a change is a row of its own, so that an event writes what it adds, however many branches there are. A change
-//! holds variables, or the contexts that have met at a join: a join of many branches adds one entry with each arrival, and what
-//! follows it sees one change. What the only branch publishes, everybody sees: it rewrites the variables if they are few, and
-//! otherwise adds to one change, the trunk.
+//! Each entry of a change is a row of its own, so that an event writes only what it adds, however many branches there
+//! are. A change holds variables, or the contexts that have met at a join: a join of many branches adds one entry with
+//! each arrival, and what follows the join sees one change. What the only branch publishes is visible to everybody: if
+//! the variables are small, they are rewritten; otherwise the branch adds to one change, the trunk.
 
 use crate::engine::conductor::Conductor;
 use crate::engine::state::{Context, State};
@@ -13,7 +13,7 @@ use crate::interrupt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Marks the last change of a context: nobody else sees it, so whoever holds the context may add to it.
+/// Marks the last change of a context: nobody else sees it, so the context's holder may add to it.
 const OWN: u32 = 1 << 31;
 
 /// One entry of a change.
@@ -21,7 +21,7 @@ const OWN: u32 = 1 << 31;
 pub enum Entry {
     /// A variable and its value.
     Variable(String, Data),
-    /// What somebody saw who arrived at a join.
+    /// What a branch that arrived at a join saw.
     Sees(Context),
 }
 
@@ -41,14 +41,14 @@ pub struct NewEntry {
 pub struct KnownChanges {
     /// By change and place.
     entries: BTreeMap<u32, BTreeMap<u32, Entry>>,
-    /// The changes of which all entries are known.
+    /// The changes all of whose entries are known.
     whole: BTreeSet<u32>,
-    /// Whether there are no others, so that one that is not among them has become part of the variables.
+    /// Whether all existing changes are known, so that one that is not among them has become part of the variables.
     all: bool,
 }
 
 impl KnownChanges {
-    /// Returns an empty set to which all changes will be added.
+    /// Returns an empty set that is about to receive all changes.
     pub fn all() -> KnownChanges {
         KnownChanges { all: true, ..KnownChanges::default() }
     }
@@ -70,7 +70,7 @@ impl KnownChanges {
         }
     }
 
-    /// Returns the variables that all branches together have published, in order.
+    /// Returns the variables that all branches have published, in order.
     pub fn published(&self) -> Changes {
         let mut all: Vec<(u32, &String, &Data)> = Vec::new();
         for (place, entry) in self.entries.values().flatten() {
@@ -82,14 +82,14 @@ impl KnownChanges {
         all.into_iter().map(|(_, name, value)| (name.clone(), value.clone())).collect()
     }
 
-    /// Returns the entries of a change; none: not all of them are known.
+    /// Returns the entries of a change, or `None` if some of them are not known.
     fn of(&self, change: u32) -> Option<&BTreeMap<u32, Entry>> {
         static NOTHING: BTreeMap<u32, Entry> = BTreeMap::new();
         let is_whole = self.all || self.whole.contains(&change);
         is_whole.then(|| self.entries.get(&change).unwrap_or(&NOTHING))
     }
 
-    /// Returns the variables that a context sees on top of the base; none: not all of its changes are known.
+    /// Returns the variables that a context sees on top of the base, or `None` if some of its changes are not known.
     fn seen(&self, state: &State, context: &[u32]) -> Option<Changes> {
         let mut seen = Seen::default();
         if let Some(trunk) = state.trunk {
@@ -99,9 +99,10 @@ impl KnownChanges {
         Some(seen.variables)
     }
 
-    /// Adds what a context sees, apart from changes up to a number: they are part of what was added before, or lost.
+    /// Adds what a context sees, except for changes up to the number `settled`: these are part of what was added
+    /// before, or lost.
     fn see(&self, seen: &mut Seen, context: &[u32], settled: u32) -> Option<()> {
-        // What is to come, last first. The stack is explicit: joins can follow each other any number of times.
+        // What remains to be visited, last first. The stack is explicit: any number of joins can follow each other.
         let mut open: Vec<Open> = context.iter().rev().map(|id| Open::Change(number_of(*id))).collect();
         while let Some(next) = open.pop() {
             interrupt::check();
@@ -118,14 +119,14 @@ impl KnownChanges {
     }
 }
 
-/// What a context sees, as far as it was worked out.
+/// What a context sees, as far as it has been worked out.
 #[derive(Default)]
 struct Seen {
     variables: Changes,
     changes: BTreeSet<u32>,
 }
 
-/// What is still to be looked at.
+/// Something that remains to be visited.
 enum Open<'k> {
     Change(u32),
     Entry(&'k Entry),
@@ -136,17 +137,17 @@ pub fn number_of(id: u32) -> u32 {
     id & !OWN
 }
 
-/// Whether nobody else has the last change of a context.
+/// Whether only this context sees its last change.
 fn is_marked(context: &[u32]) -> bool {
     context.last().is_some_and(|last| last & OWN != 0)
 }
 
-/// Returns the context for several to hold: none of them may add to its last change.
+/// Returns a context that several branches can hold: none of them may add to its last change.
 pub(crate) fn shared(context: &[u32]) -> Context {
     context.iter().copied().map(number_of).collect()
 }
 
-/// Returns the change that only the holder of this context adds to, to load it before the holder publishes.
+/// Returns the change that only this context's holder adds to, which must be loaded before the holder publishes.
 pub fn own_change(context: &[u32]) -> Option<u32> {
     context.last().filter(|last| **last & OWN != 0).copied().map(number_of)
 }
@@ -163,7 +164,7 @@ pub(crate) fn joined(context: &[u32], other: &[u32]) -> Context {
 }
 
 impl State {
-    /// Returns a new number. Numbers never come again: a change that no longer exists has become part of the variables.
+    /// Returns a new number. Numbers are never reused: a change that no longer exists has become part of the variables.
     fn number(&mut self) -> u32 {
         self.published += 1;
         self.published
@@ -176,7 +177,7 @@ impl State {
 }
 
 impl Conductor<'_> {
-    /// Returns the variables that a branch sees; none: they were not loaded.
+    /// Returns the variables that a branch sees, or `None` if they were not loaded.
     pub(crate) fn branch(&self, context: &[u32]) -> Option<Data> {
         let base = self.variables.as_ref()?;
         let state = &self.execution.state;
@@ -192,7 +193,8 @@ impl Conductor<'_> {
         Some(vars)
     }
 
-    /// Returns the bytes of all variables after a branch has published, while no other branch follows from the same task.
+    /// Returns the size of all variables in bytes after a branch has published, if no other branch follows from the
+    /// same task.
     pub(crate) fn bytes_after(&self, context: &[u32], changes: &Changes) -> u64 {
         let state = &self.execution.state;
         let replaced = |change| {
@@ -210,7 +212,8 @@ impl Conductor<'_> {
         })
     }
 
-    /// Publishes, and returns the context of what follows. `alone`: no other branch follows from the same task.
+    /// Publishes, and returns the context of what follows. `alone` means that no other branch follows from the same
+    /// task.
     pub(crate) fn publish(&mut self, context: &[u32], changes: &Changes, alone: bool) -> Context {
         if changes.is_empty() {
             return context.to_vec();
@@ -226,7 +229,7 @@ impl Conductor<'_> {
         })
     }
 
-    /// Returns what two contexts see, given that the first is that of a join, or of the branches that have ended.
+    /// Returns what two contexts see. The first is that of a join, or of the branches that have ended.
     pub(crate) fn met(&mut self, context: Context, other: &[u32]) -> Context {
         let (known, other) = (shared(&context), shared(other));
         if other.iter().all(|id| known.contains(id)) {
@@ -256,7 +259,7 @@ impl Conductor<'_> {
         self.execution.state.ended = Some(ended);
     }
 
-    /// Returns what the branches saw that have ended. What ends from now on, it does not see.
+    /// Returns what the ended branches saw. What ends from now on is not included.
     pub(crate) fn seen_at_end(&mut self) -> Context {
         let ended = self.execution.state.ended.as_mut();
         ended
@@ -267,8 +270,9 @@ impl Conductor<'_> {
             .unwrap_or_default()
     }
 
-    /// Whether the only branch rewrites all variables: they are few, or the changes are more than what they change, so that this
-    /// costs no more in total than publishing them did. Otherwise large variables stay where they are.
+    /// Whether the only branch rewrites all variables: if they are small, or if the changes are larger than what they
+    /// change, so that rewriting costs no more in total than publishing the changes did. Otherwise large variables stay
+    /// where they are.
     fn folds(&self, context: &[u32], changes: &Changes) -> bool {
         let (limits, state) = (&self.graph.limits, &self.execution.state);
         let after = state.bytes + variables::size(changes);
@@ -306,7 +310,7 @@ impl Conductor<'_> {
         }
         let before = self.execution.state.bytes;
         self.put(trunk, changes, replaced);
-        // What it adds itself, as opposed to what joins have brought, is as good as part of the variables.
+        // What it adds itself, unlike what joins have contributed, is as good as part of the variables.
         let state = &mut self.execution.state;
         state.base = state.base.map(|base| (base + state.bytes).saturating_sub(before));
         Some(Context::new())
@@ -332,7 +336,7 @@ impl Conductor<'_> {
         Some(context)
     }
 
-    /// Adds variables to a change, in place of those at some places, which take some bytes.
+    /// Adds variables to a change, replacing those at the given places, whose size in bytes is given.
     fn put(&mut self, change: u32, changes: &Changes, (places, bytes): (Vec<u32>, u64)) {
         let state = &mut self.execution.state;
         state.base.get_or_insert(state.bytes);
@@ -362,7 +366,8 @@ impl Conductor<'_> {
         self.seen.take();
     }
 
-    /// Returns the places and the bytes of what changes replace in a change; none: that was not loaded.
+    /// Returns the places and the size in bytes of the entries of a change that would be replaced, or `None` if it was
+    /// not loaded.
     fn replaced(&self, change: Option<u32>, changes: &Changes) -> Option<(Vec<u32>, u64)> {
         let (mut places, mut bytes) = (Vec::new(), 0);
         if let Some(change) = change {

@@ -5,9 +5,9 @@ use crate::expression::{Data, ExpressionError, data, json};
 use crate::language::finding::shorten;
 use serde_json::{Value, json};
 
-/// Number of characters of a reported error that a message repeats.
+/// Maximum number of characters of a reported error that a message repeats.
 const REPEATED: usize = 300;
-/// Number of bytes of a reported error that are kept with its cause.
+/// Maximum number of bytes of a reported error that are kept with its cause.
 const KEPT: usize = 8_000;
 
 /// One thing that went wrong.
@@ -17,7 +17,7 @@ pub struct Cause {
     pub task: Option<String>,
     /// The item's index.
     pub item: Option<u32>,
-    /// Such as `WF602`; none: what a worker reported.
+    /// Code, such as `WF602`; `None` if a worker reported it.
     pub code: Option<&'static str>,
     /// What went wrong, in one sentence that begins with the code.
     pub message: String,
@@ -68,7 +68,7 @@ impl Cause {
     }
 }
 
-/// Returns what a reported error says, for a sentence; none: nothing.
+/// Returns what a reported error says, phrased for a sentence, or `None` if it says nothing.
 pub(crate) fn saying(error: &Data) -> Option<String> {
     let error = json(error);
     (!error.is_null()).then(|| said(&error))
@@ -81,7 +81,7 @@ fn said(error: &Value) -> String {
     else {
         return shorten(&message, REPEATED).into_owned();
     };
-    // The error of a call names the execution that it called, and what broke at the bottom of it.
+    // The error of a call names the execution that it called, and the innermost cause.
     let bottom = std::iter::successors(error.get("cause"), |cause| cause.get("cause")).last();
     let broken = bottom.map_or(message, |cause| {
         let task = cause.get("task").map(|task| format!("task {}: ", text(task))).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! What the conductor wants written: collected over all events of one execution in a batch, and written set-wise.
+//! What the conductor wants written: the changes collected over all events of one execution in a batch, which are
+//! written with one statement per kind.
 
 use crate::engine::branches::NewEntry;
 use crate::engine::cause::Cause;
@@ -7,20 +8,20 @@ use crate::expression::Data;
 use crate::graph::NodeId;
 use crate::view::task_lists::TaskLists;
 
-/// What one or more events changed, apart from [`crate::engine::state::Execution`] itself.
+/// Changes made by one or more events, apart from [`crate::engine::state::Execution`] itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Changes {
     /// Tasks to insert.
     pub scheduled: Vec<NewTask>,
-    /// How many of `scheduled`, counted from the front, are inserted before anything is withdrawn.
+    /// Number of tasks in `scheduled`, counted from the front, that are inserted before anything is withdrawn.
     pub scheduled_before: usize,
-    /// How many more items of a task may be claimed, lowest index first.
+    /// Number of additional items of a task that may be claimed, lowest index first.
     pub released: Vec<(TaskKey, u32)>,
-    /// Tasks that are not claimed yet and must not start: end them as `cancelled` before inserting the rest of
-    /// `scheduled`, and answer with [`crate::engine::conductor::Conductor::withdrawn`].
+    /// Tasks that are not claimed yet and must not start. The host ends them as `cancelled` before inserting the rest
+    /// of `scheduled`, and answers with [`crate::engine::conductor::Conductor::withdrawn`].
     pub withdraw: Withdraw,
-    /// Tasks and items that are not needed any more: end those that wait as `cancelled` together with what is withdrawn;
-    /// those that run are to be reported as `cancelled`.
+    /// Tasks and items that are not needed any more. The host ends waiting ones as `cancelled` together with what is
+    /// withdrawn, and reports running ones as `cancelled`.
     pub rest: Vec<Rest>,
     /// Ended tasks whose rows start over.
     pub rerun_tasks: Vec<RerunTask>,
@@ -28,23 +29,24 @@ pub struct Changes {
     pub rerun: bool,
     /// Whether the execution had ended and now undoes what it had completed.
     pub reopened: bool,
-    /// Whether a task of an execution that has ended counts otherwise from now on, so that its lists change.
+    /// Whether a task of an execution that has ended is now classified differently, so that the execution's task lists
+    /// change.
     pub relist: bool,
-    /// What undoes tasks that have ended.
+    /// The undos of tasks that have ended.
     pub undos: Vec<NewUndo>,
     /// Whether claimable tasks are put on hold or released again.
     pub hold: Hold,
     /// Running tasks that are to be reported as `cancelled`: their workers' reports no longer count.
     pub void: Reach,
-    /// The variables that changes are on top of, if they are rewritten.
+    /// The variables to which changes apply, if they are rewritten.
     pub variables: Option<Data>,
-    /// Whether the changes that were stored before have become part of the variables.
+    /// Whether the previously stored changes have become part of the variables.
     pub folded: bool,
-    /// Entries of changes that others replace, by change and place.
+    /// Entries of changes that are replaced by others, by change and place.
     pub replaced: Vec<(u32, u32)>,
     /// New entries of changes.
     pub published: Vec<NewEntry>,
-    /// The attributes that the definition gives an execution that starts; none: it gives none.
+    /// The attributes that the definition gives an execution that starts; `None` if it gives none.
     pub attributes: Option<Data>,
     /// Why the workflow fails, and what else goes wrong while it closes.
     pub causes: Vec<Cause>,
@@ -53,21 +55,21 @@ pub struct Changes {
     /// The key by which the execution shares the queue, if it is starting and its workflow has one.
     pub fair_key: Option<String>,
     /// The key by which the execution counts among those that may run at once, if it is starting and its workflow has
-    /// `concurrency`; empty: all count together.
+    /// `concurrency`; empty if all count together.
     pub concurrency_key: Option<String>,
     /// Transitions that fired, each by its task and its place in the task's list.
     pub fired: Vec<(NodeId, u32)>,
 }
 
-/// What undoes a task that has ended.
+/// The undo of a task that has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewUndo {
     /// The task's row.
     pub row: i64,
     /// Its number in the order of completion, from 1.
     pub number: u32,
-    /// The call: `{action, input, timeout, retries}`; `{error}`: it could not be rendered; without either, the execution that
-    /// the task has called undoes itself.
+    /// The call: `{action, input, timeout, retries}`; `{error}` if it could not be rendered; without either, the
+    /// execution that the task has called undoes itself.
     pub call: Data,
 }
 
@@ -78,14 +80,14 @@ pub struct Rest {
     pub node: NodeId,
     /// Its route.
     pub route: u32,
-    /// The run of the task; none: any.
+    /// The run of the task; `None` for any.
     pub visit: Option<u32>,
     /// Whether running ones are cancelled, too, apart from those that can be undone.
     pub running: bool,
 }
 
 impl Rest {
-    /// Whether a row is one of them.
+    /// Whether a row is among them.
     pub fn contains(&self, key: TaskKey) -> bool {
         key.node == self.node && key.route == self.route && self.visit.is_none_or(|visit| visit == key.visit)
     }
@@ -112,20 +114,20 @@ impl Withdraw {
     }
 }
 
-/// Which tasks of an execution a stop reaches.
+/// Which tasks of an execution are affected by a stop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// None.
     #[default]
     Nothing,
-    /// Those on the ways forward: what closes the execution still runs.
+    /// Those on the ways forward: tasks that close the execution still run.
     Forward,
     /// All of them.
     Everything,
 }
 
 impl Reach {
-    /// Whether it reaches a task, given whether that is a closing one.
+    /// Whether it affects a task, given whether that task closes the execution.
     pub fn reaches(self, closing: bool) -> bool {
         match self {
             Reach::Nothing => false,
@@ -141,7 +143,7 @@ pub enum Hold {
     /// Neither.
     #[default]
     Nothing,
-    /// Claimable tasks have to wait.
+    /// Claimable tasks must wait.
     Pause,
     /// Tasks that waited because of a pause become claimable.
     Resume,
@@ -152,11 +154,12 @@ pub enum Hold {
 pub struct RerunTask {
     /// The task.
     pub key: TaskKey,
-    /// Whether successful items run again too, and sub-workflows are started anew. If not, a row keeps its child.
+    /// Whether successful items run again, too, and sub-workflows are started from scratch. If not, a row keeps its
+    /// child.
     pub reset_items: bool,
     /// The item that goes first.
     pub first: Option<u32>,
-    /// How many items are claimable at first; none: the task has no items.
+    /// Number of items that are claimable at first; `None` if the task has no items.
     pub released: Option<u32>,
 }
 
@@ -167,7 +170,7 @@ pub struct End {
     pub status: Status,
     /// The output, if the workflow has one and it could be rendered.
     pub output: Option<Data>,
-    /// The execution's tasks by standing; none: their rows tell.
+    /// The execution's tasks by standing; `None` if they must be derived from their rows.
     pub lists: Option<TaskLists>,
 }
 
@@ -180,11 +183,11 @@ pub struct NewTask {
     pub index: Option<u32>,
     /// The batch's index.
     pub batch: Option<u32>,
-    /// What the item is called where people see it.
+    /// Label of the item, for display.
     pub label: Option<String>,
     /// How it begins.
     pub start: Start,
-    /// What a worker must do; none: nothing, the engine handles it.
+    /// Action for a worker; `None` if the engine handles the task itself.
     pub action: Option<String>,
     /// The signal that it waits for.
     pub signal: Option<String>,
@@ -202,13 +205,13 @@ pub struct NewTask {
     pub limits: Vec<(String, String)>,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
-    /// What went wrong, if it could not begin.
+    /// Why it could not begin, if so.
     pub error: Option<Data>,
     /// What its own undo will need, if it has one.
     pub undo: Option<Data>,
     /// The row that it undoes.
     pub undoes: Option<i64>,
-    /// Whether it lets the execution that this row has called undo itself.
+    /// Whether it makes the execution called by that row undo itself.
     pub reopens: bool,
 }
 
@@ -245,7 +248,7 @@ pub enum Start {
     Ready,
     /// Claimable after this many seconds.
     Delayed(f64),
-    /// Claimable once its turn among the items comes.
+    /// Claimable once it is its turn among the items.
     Held,
     /// Ended at once: a routing task, a skipped task, one without items, or one that could not begin.
     Ended(TaskEnd, Option<Data>),
@@ -262,19 +265,19 @@ pub struct Withdrawn {
     pub order: i64,
 }
 
-/// What became of a reported task.
+/// Result of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// What becomes of its row.
+    /// Change to its row.
     pub row: Row,
-    /// Its error, if that is not the one that was reported.
+    /// Its error, if it differs from the one reported.
     pub error: Option<Data>,
-    /// The answer to whoever reported it: how it ended, or `retrying`.
+    /// The answer to the reporter: how the task ended, or `retrying`.
     pub state: &'static str,
 }
 
 impl Report {
-    /// Returns that a row runs again.
+    /// Returns the report of a row that runs again.
     pub(crate) fn again(again: Again) -> Report {
         Report { row: Row::Again(again), error: None, state: "retrying" }
     }
@@ -287,14 +290,14 @@ pub struct Again {
     pub delay: f64,
     /// Whether it repeats after a success, rather than being retried.
     pub repeats: bool,
-    /// Its input from now on, if that has changed.
+    /// Its input from now on; `None` if unchanged.
     pub input: Option<Data>,
 }
 
-/// What becomes of a reported row.
+/// Change to a reported row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
-    /// It ended this way.
+    /// It ended like this.
     Ended(TaskEnd),
     /// It runs again.
     Again(Again),

@@ -42,23 +42,23 @@ pub struct Reported<'a> {
     pub elapsed: f64,
     /// How it ended.
     pub end: TaskEnd,
-    /// The reported result; none: not loaded.
+    /// The reported result; `None` if not loaded.
     pub result: Option<Data>,
-    /// The reported error; none: not loaded.
+    /// The reported error; `None` if not loaded.
     pub error: Option<Data>,
     /// Where in its range the jitter of a retry falls, from 0 to 1.
     pub jitter: f64,
-    /// The worker's advice on a retry, which comes before any rule.
+    /// The worker's advice on a retry, which takes precedence over any rule.
     pub advice: Advice,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
     /// When it was started, and how often.
     pub times: Times,
-    /// Its input; none: its undo does not read it.
+    /// Its input; `None` if its undo does not read it.
     pub input: Option<Data>,
     /// What was stored for its undo.
     pub undo: Option<Data>,
-    /// If it has called an execution: whether that has completed something that it has not undone.
+    /// Whether the execution that it called, if any, has completed something that it has not undone.
     pub undoable: Option<bool>,
     /// Its place in the order in which tasks were created.
     pub order: i64,
@@ -95,9 +95,10 @@ pub(crate) struct NextTask {
     pub node: NodeId,
     pub route: u32,
     pub context: Context,
-    /// Whether it is listed beside `fail`, and so starts although the execution has failed.
+    /// Whether it is listed beside `fail`, and therefore starts although the execution has failed.
     pub beside_fail: bool,
-    /// Whether it follows from a task that closes the execution, and so starts although that was cancelled.
+    /// Whether it follows from a task that closes the execution, and therefore starts although the execution was
+    /// cancelled.
     pub after_closing: bool,
 }
 
@@ -122,22 +123,22 @@ pub struct Conductor<'a> {
     pub(crate) execution: Execution,
     pub(crate) changes: Changes,
     pub(crate) missing: Missing,
-    /// The variables that `known` is on top of.
+    /// The variables to which `known` applies.
     pub(crate) variables: Option<Data>,
     /// What branches have published, as far as it was loaded or is new.
     pub(crate) known: Arc<KnownChanges>,
-    /// What was seen last, and with which context.
+    /// The variables that were last computed, and the context that sees them.
     pub(crate) seen: RefCell<Option<(Context, Data)>>,
     pub(crate) work: VecDeque<Work>,
     /// Tasks that ended in this batch, as expressions see them.
     pub(crate) ended: EndedTasks,
-    /// Items of this batch whose end is not the one that was reported, with their errors.
+    /// Items of this batch that ended otherwise than reported, with their errors.
     pub(crate) decided: BTreeMap<(TaskKey, u32), (TaskEnd, Data)>,
     /// What was completed in this batch and can be undone.
     pub(crate) undoable: Vec<Undoable>,
     /// Number of tasks scheduled by the events before this one.
     pub(crate) scheduled_before: usize,
-    /// Bytes of input given to the tasks that this event has scheduled.
+    /// Size in bytes of the inputs of the tasks that this event has scheduled.
     input_bytes: u64,
     /// Whether a task begins to wait for a signal.
     pub(crate) wait_begins: bool,
@@ -145,7 +146,7 @@ pub struct Conductor<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    /// Takes up an execution.
+    /// Begins to conduct an execution.
     pub fn new(graph: &'a Graph, facts: &'a Facts, execution: Execution) -> Conductor<'a> {
         Conductor {
             graph,
@@ -172,14 +173,14 @@ impl<'a> Conductor<'a> {
         self.facts.all_tasks
     }
 
-    /// Returns the new state and the changes to write; none: facts were missing, and the whole result must be
+    /// Returns the new state and the changes to write, or `None` if facts were missing and the whole result must be
     /// discarded.
     pub fn done(self) -> Option<(Execution, Changes)> {
         (!self.missing.any()).then_some((self.execution, self.changes))
     }
 
-    /// Starts the execution, given the time that it was to start at, if there is one. Its parameters come from the facts; its
-    /// first tasks can be claimed after `delay` seconds.
+    /// Starts the execution, given its scheduled time, if there is one. Its parameters come from the facts; its first
+    /// tasks can be claimed after `delay` seconds.
     pub fn start(&mut self, scheduled_for: Option<Moment>, delay: f64) {
         self.execution = Execution::new();
         self.execution.state.scheduled_for = scheduled_for;
@@ -266,11 +267,11 @@ impl<'a> Conductor<'a> {
         report
     }
 
-    /// Processes the withdrawal of waiting tasks that the changes had asked for.
+    /// Processes the withdrawal of waiting tasks that the changes asked for.
     pub fn withdrawn(&mut self, withdrawn: &[Withdrawn]) {
         self.changes.withdraw = Withdraw::default();
         self.changes.rest.clear();
-        // In the order of their creation, so that variables and failures do not depend on the host.
+        // In order of creation, so that variables and failures do not depend on the host.
         let mut withdrawn: Vec<&Withdrawn> = withdrawn.iter().collect();
         withdrawn.sort_by_key(|task| task.order);
         for task in withdrawn {
@@ -306,7 +307,7 @@ impl<'a> Conductor<'a> {
         self.note_undoing();
     }
 
-    /// Fails the workflow because its routing tasks lead to each other without end. What they led to last goes no further.
+    /// Fails the workflow because its routing tasks form an endless loop. What they led to last is dropped.
     fn break_loop(&mut self, work: Work) {
         if self.instant == INSTANT_TASKS + 1 {
             let message = format!("more than {INSTANT_TASKS} tasks in a row ended without any work");
@@ -337,12 +338,12 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Given that nothing is ready or running, goes on with what comes last: undos, `finally`, the end. Returns whether there
-    /// is more to do.
+    /// Continues with what comes last, once nothing is ready or running: undos, `finally`, the end. Returns whether
+    /// there is more to do.
     fn goes_on_at_end(&mut self) -> bool {
         let state = &self.execution.state;
         if let Some(verdict) = state.verdict {
-            // A `finally` that fails after a success undoes nothing; a cancel that comes while it runs does.
+            // A `finally` that fails after a success undoes nothing; a cancel while it runs does.
             let undoes = self.is_undoing() || self.execution.status == Status::Canceling;
             return undoes && self.undo_next(verdict) || self.end(verdict);
         }
@@ -375,7 +376,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Fails the workflow if a join can no longer fire. In one that has stopped, only those that would close it count.
+    /// Fails the workflow if a join can no longer fire. If it has stopped, only joins that would close it count.
     fn check_joins(&mut self) {
         let stopped = self.execution.status != Status::Running;
         let counts = |node: NodeId| !stopped || self.graph.node(node).closing;
@@ -404,7 +405,8 @@ impl<'a> Conductor<'a> {
         Cause::rule("WF608", Some(&node.name), message)
     }
 
-    /// Ends the execution. Returns whether there is more to do, because its output fails and so it undoes what it had completed.
+    /// Ends the execution. Returns whether there is more to do because its output failed, so that it undoes what it had
+    /// completed.
     fn end(&mut self, mut status: Status) -> bool {
         let context = self.execution.state.ended.clone().unwrap_or_default();
         let vars = self.branch(&context);
@@ -449,8 +451,8 @@ impl<'a> Conductor<'a> {
         false
     }
 
-    /// Checks rendered bytes against the limit. Each template has its own limit, but many of them together must not
-    /// take unlimited memory.
+    /// Checks the size of rendered values against the limit. Each template has its own limit, but many of them together
+    /// must not take unlimited memory.
     pub(crate) fn bound_output(&self, bytes: u64, what: impl Fn() -> String) -> Result<(), Cause> {
         let most = self.graph.limits.output_bytes;
         if bytes <= most as u64 {
@@ -485,8 +487,8 @@ impl<'a> Conductor<'a> {
         Some(Cause::rule("WF607", None, message))
     }
 
-    /// Fails the workflow: running tasks may finish, what closes it still runs, and nothing new starts on the ways forward.
-    /// In a workflow that has stopped already, this is one more cause.
+    /// Fails the workflow: running tasks may finish, tasks that close it still run, and nothing new starts on the ways
+    /// forward. If the workflow has already stopped, this only adds a cause.
     pub(crate) fn fail(&mut self, cause: Cause) {
         self.changes.causes.push(cause);
         if let Some(verdict @ Status::Completed) = &mut self.execution.state.verdict {
@@ -495,7 +497,7 @@ impl<'a> Conductor<'a> {
         self.stop(Status::Failed);
     }
 
-    /// Lets nothing new start on the ways forward from here on, and withdraws tasks that wait there.
+    /// Lets nothing new start on the ways forward, and withdraws tasks that wait there.
     pub(crate) fn stop(&mut self, status: Status) {
         if self.execution.status != Status::Running {
             return;

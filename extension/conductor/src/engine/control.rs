@@ -9,7 +9,7 @@ use crate::engine::state::Status;
 use crate::language::definition::CancellationPolicy;
 
 impl Conductor<'_> {
-    /// Stops new claims; running tasks may finish. Idempotent. What closes an execution waits, too.
+    /// Stops new claims; running tasks may finish. Idempotent. Tasks that close an execution wait, too.
     pub fn pause(&mut self) {
         if !self.execution.has_ended() && !self.execution.paused {
             self.execution.paused = true;
@@ -26,8 +26,8 @@ impl Conductor<'_> {
         }
     }
 
-    /// Lets nothing new start on the ways forward; the execution is cancelled once nothing is running and everything that
-    /// closes it has ended. One that has stopped already stays as it is.
+    /// Lets nothing new start on the ways forward; the execution is cancelled once nothing is running and everything
+    /// that closes it has ended. An execution that has already stopped is not changed.
     pub fn cancel(&mut self) {
         if self.execution.status != Status::Running {
             return;
@@ -42,7 +42,7 @@ impl Conductor<'_> {
         self.run();
     }
 
-    /// Cancels the execution because what has called it is cancelled, which ends its pause, too.
+    /// Cancels the execution because its caller is cancelled, which also ends its pause.
     pub fn cancel_called(&mut self) {
         match self.execution.status {
             Status::Running => self.cancel(),
@@ -63,7 +63,7 @@ impl Conductor<'_> {
         self.run();
     }
 
-    /// Takes away once more what a cancel takes away, if somebody was claiming or reporting it at that moment.
+    /// Repeats the withdrawals of a cancel, for tasks that were being claimed or reported when it happened.
     pub fn cancel_again(&mut self) {
         let reach = match self.execution.status {
             _ if self.execution.has_ended() => return,
@@ -82,14 +82,14 @@ impl Conductor<'_> {
         self.stop(Status::Canceling);
     }
 
-    /// Withdraws what waits in an execution that has stopped, if somebody was claiming it at that moment.
+    /// Withdraws tasks that wait in an execution that has stopped and that were being claimed when it did.
     pub fn withdraw_again(&mut self) {
         if self.execution.status != Status::Running && !self.execution.has_ended() {
             self.changes.withdraw.tasks = if self.execution.state.forced { Reach::Everything } else { Reach::Forward };
         }
     }
 
-    /// Stops the workflow because its timeout has passed. The `finally` task of one that has done its work goes on.
+    /// Stops the workflow because its timeout has passed. If only its `finally` task is left, that continues.
     pub fn time_out(&mut self) {
         if self.execution.status == Status::Running && self.execution.state.verdict.is_none() {
             let message = "the workflow took longer than its timeout".to_owned();
@@ -99,8 +99,9 @@ impl Conductor<'_> {
         }
     }
 
-    /// Lets a task that has failed unhandled, in an execution that has not ended, count as done, given whether it can be undone
-    /// already, because nobody knew whether it was done. Returns what goes wrong with that.
+    /// Settles a task that has failed unhandled, in an execution that has not ended, with a given outcome.
+    /// `is_numbered` says whether it can be undone already, because it was unknown whether it was done. Returns the
+    /// error that this causes, if any.
     pub fn resolve(&mut self, reported: &Reported, outcome: Outcome, is_numbered: bool) -> Option<Cause> {
         let (causes, key) = (self.changes.causes.len(), reported.key);
         self.execution.state.failures.retain(|failed| *failed != key);

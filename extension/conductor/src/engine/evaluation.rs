@@ -19,7 +19,7 @@ impl Conductor<'_> {
         self.graph.programs.render(rendering, &self.scope(vars, task, item).value())
     }
 
-    /// Renders with what is known of a task or item that has ended: how, and with which input.
+    /// Renders with what is known about a task or item that has ended: its outcome and its input.
     pub(crate) fn render_ended(
         &self,
         rendering: &Rendering,
@@ -45,7 +45,7 @@ impl Conductor<'_> {
         Scope { facts, ended, vars, task, item, input: None, system: self.system(), missing }
     }
 
-    /// Returns what the system says, with the verdict and the errors of this step.
+    /// Returns the `system` object, with the verdict and the errors of this step.
     fn system(&self) -> Option<Data> {
         let known = self.facts.system.as_ref()?;
         let verdict = self.execution.state.verdict.or(match self.execution.status {

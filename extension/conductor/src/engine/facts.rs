@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Tasks by name, each with its place in the order in which tasks were created.
 pub type EndedTasks = Arc<BTreeMap<String, (i64, Data)>>;
 
-/// The place of a task that can have no other run.
+/// The place of a task that cannot run a second time.
 pub(crate) const ONLY: i64 = i64::MAX;
 
-/// What was loaded of an execution before a step. If a step needs something that was not loaded, it reports it as
+/// What was loaded of an execution before a step. If a step needs something that was not loaded, it records that as
 /// missing.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -28,7 +28,7 @@ pub struct Facts {
     pub parameters: Option<Data>,
     /// `workflow_execution.variables`.
     pub variables: Option<Data>,
-    /// What branches have published on top of them.
+    /// What branches have published on top of the variables.
     pub changes: Arc<KnownChanges>,
     /// Ended tasks by name, the newest of each name, as [`Outcome::value`] gives them; undefined for one that was looked
     /// up and has not ended.
@@ -37,8 +37,8 @@ pub struct Facts {
     pub all_tasks: bool,
     /// The items of tasks, in order, as they stand after this batch.
     pub items: BTreeMap<TaskKey, Vec<RowEnd>>,
-    /// What is left to be undone, what was completed last first, as far as one step takes it up, and what could not be
-    /// rendered; none: not loaded.
+    /// What remains to be undone, last completed first, limited to what one step processes, and what could not be
+    /// rendered; `None` if not loaded.
     pub undoable: Option<Vec<Undoable>>,
     /// The time.
     pub now: Moment,
@@ -87,13 +87,13 @@ pub struct Times {
 /// How a task ended.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// How.
+    /// Its end.
     pub end: TaskEnd,
-    /// The reported result; none: not loaded.
+    /// The reported result; `None` if not loaded.
     pub result: Option<Data>,
-    /// The reported error; none: not loaded.
+    /// The reported error; `None` if not loaded.
     pub error: Option<Data>,
-    /// When it ran; none: not loaded.
+    /// When it ran; `None` if not loaded.
     pub times: Option<Times>,
     /// What became of its items.
     pub items: ItemOutcomes,
@@ -121,7 +121,7 @@ pub struct Item {
 pub struct Scope<'a> {
     /// What was loaded.
     pub facts: &'a Facts,
-    /// The branch's variables; none: not loaded.
+    /// The branch's variables; `None` if not loaded.
     pub vars: Option<Data>,
     /// Tasks that have ended since the facts were loaded, by name.
     pub ended: &'a EndedTasks,
@@ -131,7 +131,7 @@ pub struct Scope<'a> {
     pub item: Option<&'a Item>,
     /// The task's own input.
     pub input: Option<&'a Data>,
-    /// `system.…`; none: not loaded.
+    /// `system.…`; `None` if not loaded.
     pub system: Option<Data>,
     /// Set when something was needed that was not loaded.
     pub missing: &'a Missing,
@@ -200,9 +200,9 @@ struct Ended {
     missing: Missing,
 }
 
-/// What every task has.
+/// Fields that every task has.
 pub const FIELDS: [&str; 6] = ["status", "result", "error", "started_at", "completed_at", "attempts"];
-/// What a task with items has in addition.
+/// Additional fields of a task with items.
 pub const ITEM_FIELDS: [&str; 3] = ["errors", "counts", "ended_by"];
 
 impl Ended {

@@ -1,5 +1,5 @@
-//! What the rows of a task come to: how the task ended, with which result and error. It follows from the rows alone, in item
-//! order, so that it is the same for everybody at any time, whatever was reported together.
+//! The outcome of a task as a function of its rows: how it ended, with which result and error. It depends only on the
+//! rows, in item order, so that it is the same for everybody at any time, whatever was reported together.
 
 use crate::engine::facts::{Moment, Outcome, Times};
 use crate::engine::items::tolerated;
@@ -14,7 +14,7 @@ use minijinja::value::ValueKind;
 pub struct RowEnd {
     /// Index of the item.
     pub index: Option<u32>,
-    /// How it ended; none: it has not.
+    /// How it ended; `None` if it has not.
     pub end: Option<TaskEnd>,
     /// Its result.
     pub result: Data,
@@ -29,9 +29,9 @@ pub struct RowEnd {
 pub enum ItemOutcomes {
     /// It has no items.
     None,
-    /// It has, but their rows were not loaded.
+    /// It has items, but their rows were not loaded.
     NotLoaded,
-    /// This.
+    /// Its items, as loaded.
     Loaded(ItemSummary),
 }
 
@@ -40,18 +40,18 @@ pub enum ItemOutcomes {
 pub struct ItemSummary {
     /// Errors of the failed items, in item order, each with its `item`.
     pub errors: Vec<Data>,
-    /// How many there are: `{total, completed, failed, cancelled}`.
+    /// Number of items: `{total, completed, failed, cancelled}`.
     pub counts: Data,
-    /// Index of the item whose failure was one too many; none: there was no such.
+    /// Index of the item whose failure was one too many; `None` if there was none.
     pub ended_by: Option<u32>,
     /// Index of the first failed item in order.
     pub first_failed: Option<u32>,
 }
 
 impl Outcome {
-    /// Returns the outcome of a task from its rows, all of which have ended, given since when the execution is being
-    /// cancelled. One whose items were never made, because it was skipped, had none or could not begin, has a row of its
-    /// own.
+    /// Returns the outcome of a task from its rows, all of which have ended, given when the cancellation of the
+    /// execution began, if it did. A task whose items were never created, because it was skipped, had none or could not
+    /// begin, has a single row of its own.
     pub fn of_rows(items: Option<&Items>, rows: &[RowEnd], canceling: Option<Moment>) -> Outcome {
         match (items, rows) {
             (Some(items), rows) if rows.iter().any(|row| row.index.is_some()) => {
@@ -106,7 +106,7 @@ impl Outcome {
             first_failed: failed.first().and_then(|row| row.index),
             errors,
         };
-        // Those at the end that have never begun have no place in it.
+        // Items at the end that never began have no place in it.
         let has_place = |row: &RowEnd| row.times.started.is_some() || row.end == Some(TaskEnd::Completed);
         let places = rows.iter().rposition(has_place).map_or(0, |last| last + 1);
         let results = rows[..places].iter().map(|row| row.result.clone());
@@ -128,7 +128,7 @@ impl Outcome {
         Outcome { end, result: None, error: None, times: None, items: ItemOutcomes::NotLoaded }
     }
 
-    /// Returns the index of the first failed item in order; none: no item failed, or there are none.
+    /// Returns the index of the first failed item in order, or `None` if no item failed or there are no items.
     pub(crate) fn first_failed_item(&self) -> Option<u32> {
         match &self.items {
             ItemOutcomes::Loaded(summary) => summary.first_failed,
@@ -138,7 +138,7 @@ impl Outcome {
 }
 
 impl ItemOutcomes {
-    /// Returns what became of the items of a task that has no row for any.
+    /// Returns the item outcomes of a task that has no row for any item.
     pub(crate) fn of_no_rows(items: Option<&Items>) -> ItemOutcomes {
         items.map_or(ItemOutcomes::None, |items| Outcome::of_items(items, &[], None).items)
     }

@@ -13,7 +13,7 @@ use crate::language::definition::{ItemCount, OnItemFailure};
 use crate::language::finding::shorten;
 use minijinja::value::ValueKind;
 
-/// Number of characters of an invalid value shown in messages.
+/// Maximum number of characters of an invalid value shown in messages.
 pub(crate) const SHOWN: usize = 100;
 
 impl Conductor<'_> {
@@ -116,8 +116,8 @@ impl Conductor<'_> {
         }
     }
 
-    /// Processes the report of an item. Whether it runs again is decided for each item by itself, and before anything else:
-    /// a failure that would be tolerated is retried, too.
+    /// Processes the report of an item. Whether it runs again is decided for each item separately, and before anything
+    /// else: a failure that would be tolerated is retried, too.
     pub(crate) fn finish_item(&mut self, reported: &Reported) -> Report {
         let key = reported.key;
         let mut outcome = reported.outcome(ItemOutcomes::None);
@@ -158,7 +158,7 @@ impl Conductor<'_> {
         Report { row: Row::Ended(end), error: error.filter(|_| end.is_failure()), state: end.name() }
     }
 
-    /// Returns how an item runs again; none: it does not. No item of a task that has failed already does.
+    /// Returns how an item runs again, or `None` if it does not. Items of a task that has already failed do not.
     fn item_again(&mut self, reported: &Reported, outcome: &mut Outcome) -> Option<Again> {
         let progress = self.execution.state.progress(reported.key)?;
         let (stopped, closing, so_far) = (progress.stopped, progress.closing, progress.retries);
@@ -216,7 +216,7 @@ impl Conductor<'_> {
             Some(outcome) => outcome,
             None if progress.has_enough() => Outcome::of_unread_items(TaskEnd::Completed),
             None if progress.failed > progress.tolerated.unwrap_or(0) => {
-                // How it has failed is that of its first failed item in order.
+                // The task failed as its first failed item in order did.
                 self.missing.note();
                 Outcome::of_unread_items(TaskEnd::Failed)
             }
@@ -230,7 +230,7 @@ impl Conductor<'_> {
         self.end_task(key, &progress.context, outcome, progress.closing, order);
     }
 
-    /// Returns the outcome of a task whose items have all ended; none: their rows were not loaded.
+    /// Returns the outcome of a task whose items have all ended, or `None` if their rows were not loaded.
     pub(crate) fn item_outcome(&self, key: TaskKey) -> Option<Outcome> {
         let items = self.graph.node(key.node).items.as_ref();
         let rows = self.facts.items.get(&key)?;
@@ -275,8 +275,8 @@ fn named(names: &[String], item: Data) -> Data {
     }
 }
 
-/// Returns how many failed items a task tolerates; beyond that, no new item starts. None: all items run, and none may
-/// fail.
+/// Returns how many failed items a task tolerates before no new item starts. `None` means that all items run, and none
+/// may fail.
 pub(crate) fn tolerated(items: &Items, total: u32) -> Option<u32> {
     if let Some(needed) = needed(items, total) {
         return Some(total.saturating_sub(needed));

@@ -1,9 +1,10 @@
 //! Rates: when the next of several tasks may begin, by the generic cell rate algorithm.
 //!
-//! Its whole memory is one time, the theoretical arrival time of the next task. A task may begin earlier than that by what the burst
-//! allows; each one moves the time on by the interval between two tasks. In any period, at most `rate + burst − 1` tasks begin.
+//! Its whole memory is one time, the theoretical arrival time of the next task. A task may begin earlier than that by
+//! as much as the burst allows, and each task advances the time by the interval between two tasks. In any period, at
+//! most `rate + burst − 1` tasks begin.
 
-/// Microseconds since any fixed moment.
+/// Microseconds since an arbitrary fixed moment.
 pub type Micros = i64;
 
 /// How fast tasks may begin.
@@ -16,7 +17,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Returns the rate of so many tasks per period, of which so many may begin at once.
+    /// Returns the rate of `count` tasks per period, of which `burst` may begin at once.
     pub fn new(count: u32, period: Micros, burst: u32) -> Rate {
         let count = i64::from(count.max(1));
         let interval = period.max(1).saturating_add(count - 1) / count;
@@ -32,7 +33,7 @@ impl Rate {
         usize::try_from(room / self.interval + 1).unwrap_or(usize::MAX).min(most)
     }
 
-    /// Returns the theoretical arrival time after so many tasks have begun now.
+    /// Returns the theoretical arrival time after `begun` tasks have begun now.
     pub fn after(self, next: Micros, now: Micros, begun: usize) -> Micros {
         if begun == 0 {
             return next;
@@ -40,7 +41,7 @@ impl Rate {
         next.max(now).saturating_add(self.interval.saturating_mul(i64::try_from(begun).unwrap_or(i64::MAX)))
     }
 
-    /// Returns when a task may begin that has this theoretical arrival time.
+    /// Returns when a task with this theoretical arrival time may begin.
     pub fn opens_at(self, next: Micros) -> Micros {
         next.saturating_sub(self.tolerance)
     }

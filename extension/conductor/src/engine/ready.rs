@@ -15,7 +15,7 @@ use minijinja::value::ValueKind;
 /// Place of the first task without a row in the order in which tasks are created.
 const NEW: i64 = i64::MAX / 2;
 
-/// Maximum number of bytes of a limit's key.
+/// Maximum length of a limit's key, in bytes.
 const MAX_KEY_BYTES: usize = 500;
 
 /// Returns the key of a limit as text, or what is wrong with it.
@@ -34,7 +34,7 @@ pub fn limit_key(key: &Data) -> Result<String, String> {
     }
 }
 
-/// Number of characters of an item's label.
+/// Maximum number of characters of an item's label.
 const MOST_LABEL: usize = 200;
 
 impl Conductor<'_> {
@@ -65,9 +65,9 @@ impl Conductor<'_> {
         let vars = self.branch(&next.context);
         match self.prepare(compiled, key, &next.context, vars, closing) {
             Ok(()) => {}
-            // What closes an execution must not go missing without a trace: it is a task that has failed.
+            // Tasks that close an execution must not disappear without a trace: record a task that has failed.
             Err(cause) if self.has_stopped() => self.end_unstarted(key, &next.context, cause),
-            // A rerun tries it again.
+            // A rerun tries again.
             Err(cause) => {
                 self.stage(next);
                 self.fail(cause);
@@ -75,14 +75,14 @@ impl Conductor<'_> {
         }
     }
 
-    /// Whether a task starts now. Whatever the last tasks of a cancelled execution answer, it starts nothing new.
+    /// Whether a task starts now. Whatever is reported by the last tasks of a cancelled execution starts nothing new.
     pub(crate) fn starts(&self, next: &NextTask) -> bool {
         let is_refused = self.execution.status == Status::Canceling && !next.after_closing;
         !is_refused && self.goes_on(self.graph.node(next.node).closing || next.beside_fail)
     }
 
-    /// Whether tasks start, or run again: on the ways forward while the execution is running, and those that close it until
-    /// its end.
+    /// Whether tasks start, or run again: those on the ways forward while the execution is running, and those that
+    /// close it until its end.
     pub(crate) fn goes_on(&self, closing: bool) -> bool {
         !self.execution.state.forced && (closing || !self.has_stopped())
     }
@@ -92,7 +92,7 @@ impl Conductor<'_> {
         self.execution.has_stopped()
     }
 
-    /// Keeps a task that does not start for a rerun.
+    /// Keeps a task that does not start now for a rerun.
     pub(crate) fn stage(&mut self, next: NextTask) {
         self.execution.state.live -= 1;
         let NextTask { node, route, context, .. } = next;
@@ -193,7 +193,7 @@ impl Conductor<'_> {
         Ok(task)
     }
 
-    /// Returns a key that is rendered at the start, given the field of the workflow that it is.
+    /// Returns a key that is rendered at the start, given the name of the workflow's field.
     pub(crate) fn start_key(&self, field: &str, key: &Rendering) -> Result<String, Cause> {
         let value = self.render(key, None, None, None);
         let value = value.map_err(|error| Cause::evaluating("WF602", field, None, &error))?;
@@ -223,7 +223,7 @@ impl Conductor<'_> {
         Ok(limits)
     }
 
-    /// Returns what an item is called where people see it, if its task says so.
+    /// Returns the label of an item, for display, if its task defines one.
     fn item_label(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<Option<String>, Cause> {
         let Some(label) = node.items.as_ref().and_then(|items| items.label.as_ref()) else { return Ok(None) };
         let label = self.render(label, vars, None, item);
@@ -281,7 +281,8 @@ impl Conductor<'_> {
         Outcome { end, result, error, times, items }
     }
 
-    /// It is newer than all that have rows, and than those before it.
+    /// Records a task that ended without any work. It is newer than all tasks with rows, and than those scheduled
+    /// before it.
     pub(crate) fn end_without_work(&mut self, mut ended: EndedTask) {
         ended.order = NEW + self.changes.scheduled.len() as i64;
         self.changes.scheduled.push(NewTask {

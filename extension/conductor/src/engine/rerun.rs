@@ -1,4 +1,4 @@
-//! Running tasks of an execution again that has ended without success.
+//! Rerunning tasks of an execution that has ended unsuccessfully.
 
 use crate::engine::branches;
 use crate::engine::cause::Cause;
@@ -20,13 +20,13 @@ pub struct Rerun {
     pub key: TaskKey,
     /// The context it saw.
     pub context: Context,
-    /// Total number of items, and how many of them keep their success; none: it has no items.
+    /// Total number of items, and how many of them keep their success; `None` if it has no items.
     pub items: Option<(u32, u32)>,
-    /// Whether successful items run again too, and sub-workflows are started anew.
+    /// Whether successful items run again, too, and sub-workflows are started from scratch.
     pub reset_items: bool,
-    /// The item that goes first; none: items go in their order.
+    /// The item that goes first; `None` if items go in their order.
     pub first: Option<u32>,
-    /// Whether the engine ended it at once because it was skipped or had nothing to do. Such a row is no work.
+    /// Whether the engine ended it at once because it was skipped or had nothing to do. Such a row involved no work.
     pub ended_at_once: bool,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
@@ -37,14 +37,14 @@ pub struct Rerun {
 }
 
 impl Rerun {
-    /// Whether it would run something again that has completed and can be undone, which must not be done twice.
+    /// Whether it would repeat something that has completed and can be undone: that must not be done twice.
     pub fn runs_undoable(&self) -> bool {
         self.undoable && (self.reset_items || self.items.is_none_or(|(total, kept)| total == kept))
     }
 }
 
 impl Conductor<'_> {
-    /// Runs tasks of a finished execution again, along with what would have started when it stopped.
+    /// Reruns tasks of an execution that has ended, along with those that would have started when it stopped.
     pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         match self.execution.state.undo.as_ref().map(|undo| undo.phase) {
             Some(Phase::Done) => return Err("what it had completed has been undone".to_owned()),
@@ -56,7 +56,7 @@ impl Conductor<'_> {
         if tasks.is_empty() && staged.is_empty() && !resolved {
             return Err("none of its tasks failed".to_owned());
         }
-        // The `finally` task runs at this end too, with what follows from it, however it went last time.
+        // The `finally` task runs at this end, too, with what follows from it, regardless of how it ended last time.
         let is_last = |node: NodeId| self.graph.node(node).follows_finally;
         let state = &mut self.execution.state;
         state.failures.retain(|key| !is_last(key.node));
@@ -81,8 +81,8 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    /// Forgets the failures to which what runs again leads: how that goes this time counts. The ways end at joins that have
-    /// fired, for these do not fire again.
+    /// Forgets the failures of tasks that can be reached from those that run again: their new outcomes count. Ways end
+    /// at joins that have fired, because these do not fire again.
     fn forget_failures_after(&mut self, tasks: &[&Rerun], staged: &[Staged]) {
         let (graph, state) = (self.graph, &mut self.execution.state);
         if state.failures.is_empty() {
@@ -95,7 +95,7 @@ impl Conductor<'_> {
         while let Some((from, route)) = open.pop() {
             for to in interrupt::checked(graph.node(from).successors()) {
                 let has_fired = graph.node(to).join.is_some() && route.is_some_and(|route| state.has_fired(to, route));
-                // A way into a task that several lead to opens a route, whose number nobody knows yet.
+                // A way into a task reached by several transitions opens a route, whose number is not known yet.
                 let next = (to, route.filter(|_| !graph.node(to).split));
                 if !has_fired && seen.insert(next) {
                     open.push(next);
@@ -106,7 +106,7 @@ impl Conductor<'_> {
         state.failures.retain(|key| !is_after(key));
     }
 
-    /// Fails the workflow because of failures that a rerun of other tasks has left as they were.
+    /// Fails the workflow because of failures that a rerun of other tasks did not change.
     pub(crate) fn fail_again(&mut self) {
         let names: BTreeSet<&str> =
             self.execution.state.failures.iter().map(|key| self.graph.node(key.node).name.as_str()).collect();

@@ -1,5 +1,5 @@
-//! Work that is not needed any more, because enough other tasks have led to a join, or enough other items have completed.
-//! It is cancelled, or may finish; how it ends counts for nothing.
+//! Work that is not needed any more, because enough other tasks have led to a join, or enough other items have
+//! completed. It is cancelled, or may finish; its outcome does not count.
 
 use crate::engine::commands::{Rest, Start};
 use crate::engine::conductor::Conductor;
@@ -15,33 +15,33 @@ pub fn not_needed() -> Data {
     Data::from_pairs([("type", Data::from("not_needed")), ("message", message)])
 }
 
-/// Whether it does not matter how a task ends, given its route: it is on the way to a join that has fired and cancels the
-/// rest. What closes an execution matters once that has stopped.
+/// Whether the outcome of a task does not matter, given its route, because it is on the way to a join that has fired
+/// and cancels the rest. Tasks that close an execution matter once that has stopped.
 fn is_needless(graph: &Graph, execution: &Execution, node: NodeId, route: u32) -> bool {
     let is_before =
         |(join, before): &(NodeId, NodeSet)| before.contains(node) && execution.state.has_fired(*join, route);
     graph.cancelling_joins.iter().any(is_before) && !(graph.node(node).closing && execution.has_stopped())
 }
 
-/// Whether nobody need take over a task whose worker is lost, or one of its items: how it ends does not matter, or enough of its
-/// items have completed.
+/// Whether a task, or one of its items, need not be taken over if its worker is lost: because its outcome does not
+/// matter, or because enough of its items have completed.
 pub fn is_lost_needlessly(graph: &Graph, execution: &Execution, key: TaskKey, is_item: bool) -> bool {
     let progress = || execution.state.items.iter().find(|progress| progress.key == key);
     is_needless(graph, execution, key.node, key.route) || is_item && progress().is_some_and(Progress::has_enough)
 }
 
 impl Conductor<'_> {
-    /// Whether it does not matter how a task ends, given its route.
+    /// Whether the outcome of a task does not matter, given its route.
     pub(crate) fn is_needless(&self, node: NodeId, route: u32) -> bool {
         is_needless(self.graph, &self.execution, node, route)
     }
 
-    /// Cancels what a join that has fired makes needless.
+    /// Cancels the tasks that are not needed because a join has fired.
     pub(crate) fn cancel_rest(&mut self, join: NodeId, route: u32) {
         let Some(cancels) = &self.graph.node(join).cancels else { return };
         let rest = cancels.iter().map(|node| Rest { node, route, visit: None, running: true });
         self.changes.rest.extend(rest);
-        // A rerun takes up none of them again.
+        // A rerun resumes none of them.
         let failures = std::mem::take(&mut self.execution.state.failures);
         let matters = |key: &TaskKey| !self.is_needless(key.node, key.route);
         self.execution.state.failures = failures.into_iter().filter(matters).collect();
@@ -60,7 +60,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// Ends the waiting, and where its rule says so the running, items of a task of which enough have completed.
+    /// Ends the waiting items of a task of which enough have completed, and the running ones if its rule says so.
     pub(crate) fn stop_items(&mut self, key: TaskKey) {
         let TaskKey { node, route, visit } = key;
         let items = self.graph.node(node).items.as_ref();
@@ -77,7 +77,7 @@ impl Progress {
     }
 }
 
-/// Returns how many of a number of items must complete; none: all that are not tolerated failures.
+/// Returns how many of a number of items must complete, or `None` for all that are not tolerated failures.
 pub(crate) fn needed(items: &Items, total: u32) -> Option<u32> {
     items.min_successes.map(|count| match count {
         ItemCount::Count(count) => count,

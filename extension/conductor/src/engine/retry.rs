@@ -14,8 +14,8 @@ use crate::language::definition::Backoff;
 const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
 
 impl Conductor<'_> {
-    /// Returns how a task runs again; none: it does not. One whose result is still not right when it may not be repeated any
-    /// more ends as failed, or as timed out.
+    /// Returns how a task runs again, or `None` if it does not. If its result is still not right but no repetition is
+    /// left, it ends as failed, or as timed out.
     pub(crate) fn again(&self, reported: &Reported, outcome: &mut Outcome) -> Result<Option<Again>, Cause> {
         if reported.end == TaskEnd::Skipped {
             return Ok(None);
@@ -61,7 +61,7 @@ impl Conductor<'_> {
         Ok(None)
     }
 
-    /// Returns the input of the next repetition, which reads the result of this one; none: it stays.
+    /// Returns the input of the next repetition, which reads the result of this one, or `None` if it stays the same.
     fn next_input(&self, reported: &Reported, outcome: &Outcome, vars: Option<Data>) -> Result<Option<Data>, Cause> {
         let node = self.graph.node(reported.key.node);
         let Some(input) = node.input.as_ref().filter(|_| node.renders_each_input) else { return Ok(None) };
@@ -71,7 +71,7 @@ impl Conductor<'_> {
         Ok(Some(input))
     }
 
-    /// Returns the seconds until the task runs again; none: it does not.
+    /// Returns the seconds until the task runs again, or `None` if it does not.
     fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Cause> {
         let node = self.graph.node(reported.key.node);
         let Some(retry) = &node.retry else { return Ok(None) };

@@ -21,9 +21,9 @@ pub enum Status {
     Completed,
     /// Failed; running and closing tasks may finish.
     Failed,
-    /// Told to cancel; waits for running and closing tasks.
+    /// Being cancelled; waits for running and closing tasks.
     Canceling,
-    /// Ended by a cancel; nothing is running.
+    /// Cancelled; nothing is running.
     Cancelled,
     /// Took too long; running and closing tasks may finish.
     Timeout,
@@ -128,7 +128,7 @@ impl Execution {
         Execution { status: Status::Running, paused: false, state: State::default() }
     }
 
-    /// Returns which of its tasks, and of the executions that they have called, its status stops.
+    /// Returns which of its tasks, and of the executions that they have called, are stopped by its status.
     pub fn stop(&self) -> Reach {
         match self.status {
             _ if self.state.forced => Reach::Everything,
@@ -137,7 +137,7 @@ impl Execution {
         }
     }
 
-    /// Whether a rerun goes on with undoing: not everything could be undone, or it was stopped by force.
+    /// Whether a rerun continues with undoing: not everything could be undone, or it was stopped by force.
     pub fn undoes_on(&self) -> bool {
         self.state.undo.as_ref().is_some_and(|undo| matches!(undo.phase, Phase::Failed | Phase::Stopped))
     }
@@ -147,7 +147,7 @@ impl Execution {
         self.status != Status::Running || self.state.verdict.is_some()
     }
 
-    /// Whether it has stopped, and nothing of it waits or runs.
+    /// Whether it has stopped, and none of its tasks is waiting or running.
     pub fn has_ended(&self) -> bool {
         self.status != Status::Running && self.state.live == 0
     }
@@ -175,37 +175,41 @@ pub struct State {
     /// Joins that something has arrived at.
     #[serde(skip_serializing_if = "is_default")]
     pub joins: Vec<Arrivals>,
-    /// Joins outside of cycles that have fired, by route. They fire once, whoever arrives later or is rerun.
+    /// Joins outside of cycles that have fired, by route. They fire once, regardless of what arrives later or is rerun.
     #[serde(skip_serializing_if = "is_default")]
     pub fired: Vec<(u32, NodeSet)>,
-    /// How often tasks have run that may run again.
+    /// Number of runs of tasks that may run again.
     #[serde(skip_serializing_if = "is_default")]
     pub visits: Vec<(NodeId, u32)>,
-    /// How often the execution was rerun.
+    /// Number of times the execution was rerun.
     #[serde(skip_serializing_if = "is_default")]
     pub reruns: u32,
     /// Tasks with items that have not ended.
     #[serde(skip_serializing_if = "is_default")]
     pub items: Vec<Progress>,
-    /// Bytes of all variables, including those of branches: updated as they change, never measured from scratch.
+    /// Size in bytes of all variables, including those of branches: updated as they change, never measured from
+    /// scratch.
     #[serde(skip_serializing_if = "is_default")]
     pub bytes: u64,
-    /// Bytes of `variables` itself and of what the only branch has published, if there are changes on top of `variables`.
+    /// Size in bytes of `variables` itself and of what the only branch has published, if there are changes on top of
+    /// `variables`.
     #[serde(skip_serializing_if = "is_default")]
     pub base: Option<u64>,
-    /// The last number that was given to a change, or to an entry of one.
+    /// The last number given to a change, or to an entry of one.
     #[serde(skip_serializing_if = "is_default")]
     pub published: u32,
-    /// The change that everybody sees, before those of the context; none: the variables themselves are all that everybody sees.
+    /// The change that everybody sees, before those of the context; `None` if everybody sees only the variables
+    /// themselves.
     #[serde(skip_serializing_if = "is_default")]
     pub trunk: Option<u32>,
-    /// Up to which number changes are part of what everybody sees, or lost, so that contexts need not name them.
+    /// Number up to which changes are part of what everybody sees, or lost, so that contexts need not list them.
     #[serde(skip_serializing_if = "is_default")]
     pub settled: u32,
-    /// Up to which number nobody adds to changes any more: a rerun may take up a context that others have gone on with.
+    /// Number up to which changes are closed: nobody adds to them any more. A rerun may resume a context with which
+    /// others have continued.
     #[serde(skip_serializing_if = "is_default")]
     pub shared: u32,
-    /// What the branches that have ended saw; none: no branch has ended.
+    /// What the ended branches saw; `None` if no branch has ended.
     #[serde(skip_serializing_if = "is_default")]
     pub ended: Option<Context>,
     /// Unhandled failures, which a rerun starts with.
@@ -220,19 +224,19 @@ pub struct State {
     /// Whether a failure was resolved by hand, so that a rerun may have nothing left to do.
     #[serde(skip_serializing_if = "is_default")]
     pub resolved: bool,
-    /// Since when it is being cancelled.
+    /// When its cancellation began.
     #[serde(skip_serializing_if = "is_default")]
     pub canceling_since: Option<Moment>,
-    /// Whether it was stopped by force: nothing starts any more, not even what would close it.
+    /// Whether it was stopped by force: nothing new starts, not even tasks that would close it.
     #[serde(skip_serializing_if = "is_default")]
     pub forced: bool,
-    /// Number of times that something was completed that can be undone.
+    /// Number of completions so far that can be undone.
     #[serde(skip_serializing_if = "is_default")]
     pub undos: u32,
-    /// The time that it was to start at; none: none was given.
+    /// The scheduled time of its start; `None` if there is none.
     #[serde(skip_serializing_if = "is_default")]
     pub scheduled_for: Option<Moment>,
-    /// How far this was undone; none: it is not to be.
+    /// How far it has been undone; `None` if it is not to be undone.
     #[serde(skip_serializing_if = "is_default")]
     pub undo: Option<Undoing>,
 }
@@ -281,7 +285,7 @@ pub struct TaskKey {
     /// The route.
     #[serde(skip_serializing_if = "is_default")]
     pub route: u32,
-    /// How often it ran before in a cycle.
+    /// Number of times it ran before in a cycle.
     #[serde(skip_serializing_if = "is_default")]
     pub visit: u32,
 }
@@ -306,7 +310,7 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// Returns a join that nothing has arrived at.
+    /// Returns a join at which nothing has arrived.
     pub fn none(node: NodeId, route: u32) -> Arrivals {
         Arrivals { node, route, tasks: NodeSet::default(), context: Context::new(), fired: false }
     }
@@ -329,25 +333,25 @@ pub struct Progress {
     /// Number of items that have ended.
     #[serde(skip_serializing_if = "is_default")]
     pub ended: u32,
-    /// How many of the ended items failed.
+    /// Number of ended items that failed.
     #[serde(skip_serializing_if = "is_default")]
     pub failed: u32,
-    /// How many of the ended items were cancelled.
+    /// Number of ended items that were cancelled.
     #[serde(skip_serializing_if = "is_default")]
     pub cancelled: u32,
-    /// How many of the ended items never began, because nothing new was to start.
+    /// Number of ended items that never began, because nothing new was to start.
     #[serde(skip_serializing_if = "is_default")]
     pub withdrawn: u32,
-    /// How many items may be claimable or running at once; 0: any number.
+    /// Maximum number of items that may be claimable or running at once; 0 for any number.
     #[serde(skip_serializing_if = "is_default")]
     pub concurrency: u32,
-    /// How many failures are tolerated; beyond that, no new item starts. None: all items run, and none may fail.
+    /// Number of failures tolerated before no new item starts; `None` if all items run and none may fail.
     #[serde(skip_serializing_if = "is_default")]
     pub tolerated: Option<u32>,
-    /// Number of retries of all items together, if that is what `each: task` limits.
+    /// Number of retries of all items together, if `each: task` limits that.
     #[serde(skip_serializing_if = "is_default")]
     pub retries: u32,
-    /// How many successes are enough; none: all that are not tolerated failures.
+    /// Number of successes that are enough; `None` for all that are not tolerated failures.
     #[serde(skip_serializing_if = "is_default")]
     pub needed: Option<u32>,
     /// Whether no new item starts.

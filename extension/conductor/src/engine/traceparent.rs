@@ -1,4 +1,4 @@
-//! The span that starts an execution, as W3C Trace Context writes it.
+//! The span that starts an execution, in the format of W3C Trace Context.
 
 /// Length of a traceparent of version 00: version, trace id, span id and flags, separated by hyphens.
 const LENGTH: usize = 55;

@@ -34,14 +34,14 @@ impl<'a> Conductor<'a> {
                 self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && again.delay <= 0.0;
                 return Report::again(again);
             }
-            // It no longer runs again because the workflow is stopping. A rerun goes on with a repetition.
+            // It does not run again, because the workflow is stopping. A rerun continues with a repetition.
             Ok(Some(again)) if again.repeats => outcome.end = TaskEnd::Cancelled,
-            // Nobody knows whether it was done: that must not be called a cancel if it can be undone.
+            // If it is unknown whether the task was done, and it can be undone, it must not count as cancelled.
             Ok(Some(_)) if self.execution.status == Status::Canceling && !self.is_unknown(reported) => {
                 outcome.end = TaskEnd::Cancelled;
             }
             Ok(Some(_)) => {}
-            // Whether it is right is not known: a rerun asks again.
+            // It is unknown whether the result is right; a rerun asks again.
             Err(cause) if reported.end == TaskEnd::Completed => {
                 (outcome.end, outcome.error) = (TaskEnd::Failed, Some(cause.as_error()));
                 refusal = Some(cause);
@@ -51,7 +51,7 @@ impl<'a> Conductor<'a> {
         if reported.end == TaskEnd::Cancelled && !is_needless {
             self.stop(Status::Canceling);
         }
-        // What its worker has done, it has done, whatever is made of it.
+        // Work that its worker has completed must be undoable, however the end is classified.
         let done = if reported.end == TaskEnd::Completed { &reported_outcome } else { &outcome };
         self.note_undo(reported, done);
         let end = outcome.end;
@@ -60,7 +60,7 @@ impl<'a> Conductor<'a> {
         Report { row: Row::Ended(end), error, state: end.name() }
     }
 
-    /// Ends a task, given why it has failed if no worker says so.
+    /// Ends a task. `refusal` says why it has failed, if its worker did not report a failure.
     fn end_refused(&mut self, reported: &Reported, outcome: Outcome, refusal: Option<Cause>) {
         let (key, context, end) = (reported.key, reported.context.to_vec(), outcome.end);
         let (closing, order) = (reported.closing, reported.order);
@@ -167,7 +167,7 @@ impl<'a> Conductor<'a> {
                 .render(value, seen, Some(task), None)
                 .map_err(|error| Cause::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
             // The limit is applied while a task's end is processed; otherwise it could take any amount of memory before
-            // it is rejected.
+            // being rejected.
             *bytes += variables::size_of(name, &value);
             self.bound(*bytes, Some(task.0), name)?;
             changes.insert(name.clone(), value);
@@ -197,7 +197,7 @@ impl<'a> Conductor<'a> {
         self.bound(bytes, Some(&self.graph.node(key.node).name), name)
     }
 
-    /// Checks a number of bytes of variables against the limit.
+    /// Checks the size of variables against the limit.
     pub(crate) fn bound(&self, bytes: u64, task: Option<&str>, variable: &str) -> Result<(), Cause> {
         let most = self.graph.limits.context_bytes;
         if bytes <= most as u64 {
@@ -218,17 +218,17 @@ impl<'a> Conductor<'a> {
         if !handled || told {
             self.close(ended, told, fired.iter().find_map(|next| next.error.clone()));
         } else if let Some(cause) = &ended.refusal {
-            // That it could not begin is on record, whoever handles it.
+            // It is recorded that the task could not begin, even if the failure is handled.
             self.changes.causes.push(cause.clone());
         }
-        // A rerun runs a task again whose failure was not handled, and then what it leads to: only the tasks listed beside
-        // `fail` start now.
+        // If the failure was not handled, a rerun runs the task again, and then what it leads to. Therefore only the
+        // tasks listed beside `fail` start now.
         let only_beside_fail = end.is_failure() && (told || !handled);
         let mut arrivals: Vec<(NodeId, Context)> = Vec::new();
         let mut leads_on: Vec<NextTask> = Vec::new();
         let mut ends: Vec<Context> = Vec::new();
         let alone = fired.len() <= 1;
-        // What one of several branches publishes, the others must not see.
+        // What one of several branches publishes must not be visible to the others.
         let context = &if alone { context.clone() } else { branches::shared(context) };
         if fired.is_empty() {
             ends.push(self.publish(context, &published, alone));
@@ -276,7 +276,7 @@ impl<'a> Conductor<'a> {
         self.execution.state.live -= 1;
     }
 
-    /// Fails the workflow because of the end of a task.
+    /// Fails the workflow because of how a task ended.
     fn close(&mut self, ended: &EndedTask, told: bool, error: Option<Data>) {
         if ended.end.is_failure() {
             self.execution.state.failures.push(ended.key);
@@ -290,7 +290,7 @@ impl<'a> Conductor<'a> {
         self.fail(cause);
     }
 
-    /// Describes a failure as its transition tells it.
+    /// Describes a failure with the error that its transition specifies.
     fn cause_told(&self, ended: &EndedTask, error: &Data) -> Cause {
         let name = &self.graph.node(ended.key.node).name;
         let said = cause::saying(error).map(|said| format!(": {said}")).unwrap_or_default();
@@ -325,8 +325,8 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Whether a way from a closing task back to the ways forward ends here for good. A rerun goes forward from the failure
-    /// that the task was started for, and must not take up this way as well.
+    /// Whether a way from a closing task back to the ways forward ends here for good. A rerun continues from the
+    /// failure that started the task, and must not continue this way as well.
     fn ends_before(&self, node: NodeId, after: &EndedTask) -> bool {
         let before = self.graph.node(after.key.node);
         let of_unhandled = after.closing && (before.beside_fail || !before.closing);

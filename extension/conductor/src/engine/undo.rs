@@ -1,8 +1,9 @@
 //! Undoing what was completed, once the workflow has failed, timed out or been cancelled.
 //!
-//! When a task with an undo completes, the call that undoes it is rendered, numbered and stored with its row. Once nothing
-//! is left to do but `finally`, these calls become tasks, highest number first: one after the other, or all at once. They
-//! are taken up a limited number at a time, so that neither a step nor the state grows with what was completed.
+//! When a task with an undo completes, the call that undoes it is rendered, numbered and stored with its row. Once
+//! nothing is left to do but `finally`, these calls become tasks, highest number first: one after the other, or all at
+//! once. Each step processes a limited number of them, so that neither a step nor the state grows with what was
+//! completed.
 
 use crate::engine::branches;
 use crate::engine::cause::Cause;
@@ -19,7 +20,7 @@ use crate::language::definition::{UndoOrder, WhenUnknown};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Number of tasks that are undone by one step.
+/// Maximum number of tasks that one step undoes.
 pub const AT_ONCE: usize = 100;
 
 /// How far an execution has undone what it had completed.
@@ -28,18 +29,18 @@ pub const AT_ONCE: usize = 100;
 pub struct Undoing {
     /// Where it stands.
     pub phase: Phase,
-    /// Undos with this number and above have become tasks.
+    /// Undos with this number or a higher one have become tasks.
     pub below: u32,
     /// Tasks that wait until those before them have ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<TaskKey>,
 }
 
-/// Where the undoing of an execution stands.
+/// Phase of the undoing of an execution.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// It will begin when what still runs has ended.
+    /// It will begin once all running tasks have ended.
     #[default]
     Pending,
     /// It has begun.
@@ -67,7 +68,7 @@ pub struct Undoable {
     pub context: Context,
     /// What undoes it, as in [`NewUndo`].
     pub call: Data,
-    /// What rendering the call once more reads; none: it has been rendered.
+    /// What rendering the call again reads; `None` if it has been rendered.
     pub unrendered: Option<Box<Unrendered>>,
 }
 
@@ -94,8 +95,8 @@ fn nothing() -> Data {
 }
 
 impl Conductor<'_> {
-    /// Renders and numbers the undo of a task or item that has ended, if it has one and may have to be undone. Tasks that
-    /// close the execution are not.
+    /// Renders and numbers the undo of a task or item that has ended, if it has one and may have to be undone. Tasks
+    /// that close the execution are never undone.
     pub(crate) fn note_undo(&mut self, reported: &Reported, outcome: &Outcome) {
         let graph = self.graph;
         let Some(undo) = &graph.node(reported.key.node).undo else { return };
@@ -104,11 +105,11 @@ impl Conductor<'_> {
         let needless = self.is_needless(reported.key.node, reported.key.route);
         let is_known = match (outcome.end, reported.undoable) {
             (TaskEnd::Completed, _) => true,
-            // What was called has undone itself, unless only its `finally` has failed, or it could not.
+            // A called execution has undone itself, unless only its `finally` failed, or it could not.
             (end, Some(undoable)) if (end.is_failure() || needless) && undoable => false,
             (_, Some(_)) => return,
             (TaskEnd::Timeout | TaskEnd::Abandoned, None) if !waits => false,
-            // Its worker was not asked.
+            // It was cancelled by force: its worker did not report whether it was done.
             (TaskEnd::Cancelled, None) if forced => false,
             _ => return,
         };
@@ -136,7 +137,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// Whether a task has an undo, and nobody knows whether it was done.
+    /// Whether a task has an undo and it is unknown whether the task was done.
     pub(crate) fn is_unknown(&self, reported: &Reported) -> bool {
         let node = self.graph.node(reported.key.node);
         let has_ended_so = matches!(reported.end, TaskEnd::Timeout | TaskEnd::Abandoned);
@@ -148,13 +149,13 @@ impl Conductor<'_> {
         self.execution.state.undos += 1;
         let (row, number, context) = (reported.order, self.execution.state.undos, branches::shared(reported.context));
         self.changes.undos.push(NewUndo { row, number, call: call.clone() });
-        // What force has voided is known only now.
+        // What was voided by force is numbered only now.
         if let Some(undo) = self.execution.state.undo.as_mut().filter(|undo| undo.phase == Phase::Stopped) {
             undo.below = number + 1;
         }
         let undoable = Undoable { row, action: None, node, number, context, call, unrendered: None };
         if self.is_undoing() {
-            // Somebody has resolved a failure by hand. Its own end is still to come.
+            // A failure was resolved by hand. The end of that task is yet to be processed.
             let waits = self.graph.undo_order == UndoOrder::Reverse && self.execution.state.live > 1;
             self.begin_undo(&undoable, waits);
         }
@@ -192,17 +193,17 @@ impl Conductor<'_> {
         Ok(call)
     }
 
-    /// Whether what was completed must be undone at this verdict.
+    /// Whether completed tasks must be undone at this verdict.
     fn undoes_at(&self, verdict: Status) -> bool {
         self.execution.state.undos > 0 && self.graph.undoes_at(verdict)
     }
 
-    /// Whether it has begun to undo and not ended.
+    /// Whether undoing has begun and has not ended.
     pub(crate) fn is_undoing(&self) -> bool {
         self.execution.state.undo.as_ref().is_some_and(|undo| undo.phase == Phase::Running)
     }
 
-    /// Schedules what is to be undone next at this verdict. Returns whether there was any.
+    /// Schedules what is to be undone next at this verdict. Returns whether there was anything.
     pub(crate) fn undo_next(&mut self, verdict: Status) -> bool {
         let state = &self.execution.state;
         let is_due = match state.undo.as_ref().map(|undo| undo.phase) {
@@ -277,12 +278,12 @@ impl Conductor<'_> {
         self.changes.scheduled[place].undoes = Some(undoable.row);
     }
 
-    /// Lets the next one begin after one has ended.
+    /// Lets the next undo begin after one has ended.
     pub(crate) fn release_undo(&mut self, ended: &EndedTask) {
         if self.graph.node(ended.key.node).undoes.is_none() {
             return;
         }
-        // Otherwise another one is still at work.
+        // Otherwise another one is still running.
         let live = self.execution.state.live as usize;
         let is_next = |undo: &&mut Undoing| !undo.waiting.is_empty() && undo.waiting.len() == live;
         if let Some(undo) = self.execution.state.undo.as_mut().filter(is_next) {
@@ -290,10 +291,10 @@ impl Conductor<'_> {
         }
     }
 
-    /// Notes that completed tasks will be undone, or that this was stopped by force.
+    /// Notes that completed tasks will be undone, or that their undoing was stopped by force.
     pub(crate) fn note_undoing(&mut self) {
         let state = &self.execution.state;
-        // What fails or times out after a success, in `finally`, undoes nothing.
+        // A failure or timeout in `finally`, after a success, undoes nothing.
         let is_late = state.verdict.is_some() && self.execution.status != Status::Canceling;
         let has_ended = self.changes.end.is_some() && !state.forced;
         if has_ended || !self.is_undoing() && (is_late || !self.undoes_at(self.execution.status)) {
@@ -313,8 +314,8 @@ impl Conductor<'_> {
         }
     }
 
-    /// Undoes an execution that has ended and has not undone anything, because what called it is undone. Returns whether there
-    /// is anything to undo.
+    /// Undoes an execution that has ended without undoing anything, because its caller is being undone. Returns whether
+    /// there is anything to undo.
     pub fn undo(&mut self) -> bool {
         let state = &self.execution.state;
         if self.execution.status == Status::Running || state.live > 0 || state.undos == 0 || state.undo.is_some() {
@@ -330,7 +331,7 @@ impl Conductor<'_> {
         true
     }
 
-    /// Goes on with undos that failed or were stopped. What failed before them stays as it is.
+    /// Continues with undos that failed or were stopped. Failures before them stay as they are.
     pub(crate) fn rerun_undos(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         let graph = self.graph;
         let failures = &self.execution.state.failures;
@@ -376,7 +377,7 @@ impl Conductor<'_> {
         true
     }
 
-    /// Renders an undo once more, under a new number.
+    /// Renders an undo again, under a new number.
     fn render_again(&mut self, task: &Rerun, waits: bool) -> bool {
         let Some(known) = &self.facts.undoable else {
             self.missing.note();
@@ -408,7 +409,7 @@ impl Conductor<'_> {
         self.begin_undo(&undoable, waits)
     }
 
-    /// Lets an undo that has failed, of an execution that has ended, count as done. Returns whether it had failed.
+    /// Counts a failed undo of an execution that has ended as done. Returns whether it had failed.
     pub fn resolve_undo(&mut self, key: TaskKey) -> bool {
         let graph = self.graph;
         let failures = &mut self.execution.state.failures;
@@ -422,7 +423,8 @@ impl Conductor<'_> {
         found
     }
 
-    /// Returns what is stored with the row of a task that has an undo, before it completes; none: it has none.
+    /// Returns what is stored with the row of a task that has an undo, before it completes, or `None` if it has no
+    /// undo.
     pub(crate) fn stored_for_undo(&self, node: &Node, item: Option<&Item>) -> Option<Data> {
         let call = node.undo.as_ref()?.call.as_ref()?;
         let item = item.filter(|_| call.reads_item);

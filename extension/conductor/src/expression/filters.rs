@@ -15,7 +15,7 @@ mod yaml;
 /// Maximum size of a compiled pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 
-/// Registers them with an environment whose values may be nested this deep.
+/// Registers the filters with an environment whose values may be nested this deep.
 pub fn register(environment: &mut Environment<'static>, depth: usize) {
     environment.add_filter("fromjson", move |text: &str| from_json(text, depth));
     environment.add_filter("fromyaml", move |text: &str| from_yaml(text, depth));
@@ -66,7 +66,7 @@ fn compiled(pattern: &str) -> Result<Regex, Error> {
     built.map_err(|error| invalid(format!("the regular expression is invalid: {error}")))
 }
 
-/// Returns the groups of the first match, the whole match first; null: there is none.
+/// Returns the groups of the first match, starting with the whole match, or null if there is no match.
 fn search(text: &str, pattern: &str) -> Result<Data, Error> {
     let found = compiled(pattern)?.captures(text).map(|found| Data::from(groups(&found)));
     Ok(found.unwrap_or_else(|| Data::from(())))

@@ -1,7 +1,7 @@
-//! Functions for expressions that MiniJinja does not have itself.
+//! Functions for expressions that MiniJinja itself does not have.
 //!
-//! Those about the task that just ended read the name [`OUTCOME`], which users' expressions cannot: private names are
-//! rejected.
+//! Functions about the task that just ended read the name [`OUTCOME`], which users' expressions cannot: private names
+//! are rejected.
 
 use crate::interrupt;
 use minijinja::value::Value;
@@ -9,9 +9,9 @@ use minijinja::{Environment, Error, ErrorKind, State};
 
 /// The scope's private name for how the task ended.
 pub const OUTCOME: &str = "__outcome";
-/// Its private field for how exactly: `status` calls several ways to fail the same.
+/// Its private field for the exact end: `status` has the same value for several kinds of failure.
 pub const END: &str = "__end";
-/// The scope's private name for the tasks by name, regardless of what `task` means to the user.
+/// The scope's private name for the tasks by name, regardless of what `task` refers to in the user's expression.
 pub const TASKS: &str = "task";
 
 /// Names of all functions.
@@ -57,7 +57,7 @@ fn debug(state: &State, values: minijinja::value::Rest<Value>) -> Result<String,
     Ok(minijinja::functions::debug(state, values))
 }
 
-/// `zip(a, b, …)`: the lists side by side, as long as the shortest.
+/// `zip(a, b, …)`: the lists zipped, as long as the shortest.
 fn zip(lists: minijinja::value::Rest<Value>) -> Result<Value, Error> {
     let lists = lists
         .iter()
@@ -69,7 +69,7 @@ fn zip(lists: minijinja::value::Rest<Value>) -> Result<Value, Error> {
     Ok(Value::from(rows.collect::<Vec<_>>()))
 }
 
-/// `task_status('name')`: same as `task.name.status`; none for a task that has not ended.
+/// `task_status('name')`: the same as `task.name.status`, or none for a task that has not ended.
 fn task_status(state: &State, name: &str) -> Result<Value, Error> {
     let Some(tasks) = state.lookup(TASKS) else { return Ok(Value::from(())) };
     let status = tasks.get_attr(name)?;

@@ -1,4 +1,4 @@
-//! A stored value that is read only when an expression looks into it: most values are passed on as they are.
+//! A stored value that is read only when an expression looks into it: most values are passed on unread.
 
 use crate::expression::Data;
 use crate::expression::template::unwatched;
@@ -30,13 +30,13 @@ pub fn data(source: impl Source) -> Data {
     Value::from_object(Stored { source: Box::new(source), read: OnceLock::new() })
 }
 
-/// Returns the source of a value that is stored unchanged; none: it is a new value.
+/// Returns the source of a value that is stored unchanged, or `None` if the value is new.
 pub fn source<S: Source>(data: &Data) -> Option<&S> {
     let source: &dyn Any = any_source(data)?;
     source.downcast_ref()
 }
 
-/// Returns the source, whatever kind it is.
+/// Returns the source, whatever its type.
 pub(crate) fn any_source(data: &Data) -> Option<&dyn Source> {
     unwatched(data).downcast_object_ref::<Stored>().map(|stored| &*stored.source)
 }
@@ -46,7 +46,7 @@ impl Stored {
         self.read.get_or_init(|| self.source.read())
     }
 
-    /// Returns the object that was read; none: it cannot be read.
+    /// Returns the object that was read, or `None` if it cannot be read.
     fn object(&self) -> Option<&DynObject> {
         self.read().as_object()
     }

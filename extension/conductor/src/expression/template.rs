@@ -1,4 +1,4 @@
-//! Strings with templates in them: recognizing them, limiting them before they are parsed, and finding what they read.
+//! Strings with templates in them: recognizing them, bounding them before they are parsed, and finding what they read.
 
 mod compared;
 pub(crate) mod compiled;
@@ -35,7 +35,7 @@ pub struct TemplateError {
     pub code: u16,
     /// What is wrong.
     pub message: String,
-    /// The byte.
+    /// The position in bytes.
     pub at: usize,
 }
 
@@ -44,12 +44,12 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Whether it contains `<% … %>`, which this language does not have.
+/// Whether it contains `<% … %>`, which is not part of this language.
 pub fn is_yaql(text: &str) -> bool {
     text.find("<%").is_some_and(|at| text[at..].contains("%>"))
 }
 
-/// Returns the expression of a string that is one pure `{{ … }}`, and the byte where it starts.
+/// Returns the expression of a string that consists of a single `{{ … }}`, and the byte where it starts.
 pub fn pure(text: &str) -> Option<(usize, &str)> {
     let trimmed = text.trim();
     let inner = trimmed.strip_prefix("{{")?.strip_suffix("}}")?;
@@ -62,7 +62,7 @@ pub fn pure(text: &str) -> Option<(usize, &str)> {
     (end_markers <= 1).then(|| (inner.as_ptr() as usize - text.as_ptr() as usize, inner))
 }
 
-/// Rejects a template that is too long, or whose tree could get too deep for a recursive parser. Everything given to
+/// Rejects a template that is too long, or whose tree could be too deep for a recursive parser. Everything passed to
 /// MiniJinja must have passed this check.
 pub fn bound(text: &str, limits: &Limits) -> Result<(), TemplateError> {
     let refuse = |message: String, at: usize| Err(TemplateError { code: 9, message, at });
@@ -74,7 +74,7 @@ pub fn bound(text: &str, limits: &Limits) -> Result<(), TemplateError> {
     let mut statements = 0;
     let mut tree = Tree::default();
     for token in tokenize(text, false, Default::default()) {
-        // What can't be tokenized is not parsed any further.
+        // Text that can't be tokenized is not parsed any further.
         let Ok((token, span)) = token else { return Ok(()) };
         let at = span.start_offset as usize;
         if matches!(token, Token::BlockStart) {
@@ -162,7 +162,7 @@ impl Tree {
     }
 }
 
-/// Returns what a template reads, if it can be parsed.
+/// Returns the references of a template, if it can be parsed.
 pub fn references(text: &str, limits: &Limits) -> Result<References, TemplateError> {
     bound(text, limits)?;
     let template = parse(text, "template", Default::default()).map_err(|error| {

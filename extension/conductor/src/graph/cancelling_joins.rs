@@ -1,4 +1,4 @@
-//! Joins that cancel what has yet to lead to them once they have fired.
+//! Joins that, once they have fired, cancel all tasks that could still lead to them.
 
 use crate::graph::node_set::NodeSet;
 use crate::graph::{Graph, NodeId};

@@ -10,7 +10,7 @@ use crate::interrupt;
 /// Works out which tasks close an execution.
 pub(crate) fn settle(graph: &mut Graph) {
     let forward = reached(graph, &graph.starts, |from, next| !fails(next) && fires_without_failure(graph, from, next));
-    // Without those that lead to `fail`, a rerun knows of none of these tasks but through the failure itself.
+    // Ways through `fail` are left out: a rerun learns of the tasks behind them only through the failure itself.
     let handled = reached(graph, &graph.starts, |_, next| !fails(next));
     let last: Vec<NodeId> = graph.finally.into_iter().collect();
     let last = reached(graph, &last, |_, _| true);
@@ -35,7 +35,7 @@ fn handles_failures(graph: &Graph, node: &Node) -> bool {
     node.next.iter().filter(fires).any(|next| next.successors().next().is_some())
 }
 
-/// Returns which tasks are reached from some by transitions that lead on.
+/// Returns which tasks can be reached from the given ones by transitions that lead on.
 fn reached(graph: &Graph, from: &[NodeId], leads_on: impl Fn(&Node, &Transition) -> bool) -> Vec<bool> {
     let mut reached = vec![false; graph.nodes.len()];
     let mut open = from.to_vec();

@@ -1,4 +1,4 @@
-//! The straight way: if an execution only went from one plain task to the next, each on the success of the previous
+//! The linear path: if an execution has only gone from one plain task to the next, each on the success of the previous
 //! one, the standing of its tasks is known without looking at them.
 
 use crate::engine::state::{TaskEnd, TaskKey};

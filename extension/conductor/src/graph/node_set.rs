@@ -3,7 +3,7 @@
 use crate::graph::NodeId;
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of words that are read: many more than any graph needs.
+/// Maximum number of words that are read: far more than any graph needs.
 const MOST_WORDS: usize = 1 << 16;
 
 /// A set of tasks of a graph.
@@ -14,8 +14,8 @@ pub struct NodeSet {
     words: Vec<u32>,
 }
 
-/// As stored: words of 32 bits are exact in any JSON reader, and a negative number stands for so many words without tasks. What has
-/// arrived at a join is few tasks close to each other, wherever in the graph.
+/// Stored form: words of 32 bits are exact in any JSON reader, and a negative number stands for that many empty words.
+/// The tasks that have arrived at a join are few and close to each other, wherever they are in the graph.
 impl From<NodeSet> for Vec<i64> {
     fn from(set: NodeSet) -> Vec<i64> {
         let mut stored = Vec::new();
@@ -30,7 +30,7 @@ impl From<NodeSet> for Vec<i64> {
     }
 }
 
-/// Why stored words are no set.
+/// Why stored words are not a valid set.
 #[derive(Debug, thiserror::Error)]
 #[error("a set of tasks contains {0}")]
 pub struct NoSet(i64);

@@ -1,7 +1,7 @@
 //! What a step may read. This is known before the step is taken, so that everything can be loaded at once for a whole
 //! batch.
 //!
-//! It is an estimate: a step that needs something that was not loaded says so, and is repeated with all facts.
+//! It is an estimate: a step that needs something that was not loaded reports this, and is repeated with all facts.
 
 use crate::expression::{ProgramId, Programs, Rendering};
 use crate::graph::{Graph, Node, NodeId, Target};
@@ -23,7 +23,7 @@ pub struct Needs {
     pub input: bool,
     /// The item.
     pub item: bool,
-    /// What the system says about the execution.
+    /// The `system` object.
     pub system: bool,
     /// Other tasks, by name.
     pub tasks: BTreeSet<String>,
@@ -32,7 +32,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Adds the needs of another step.
+    /// Adds what another step may read.
     pub fn merge(&mut self, other: &Needs) {
         self.parameters |= other.parameters;
         self.variables |= other.variables;
@@ -82,7 +82,7 @@ impl Needs {
     }
 }
 
-/// Works out the needs of every task of a graph.
+/// Works out what every task of a graph may read.
 pub fn settle(graph: &mut Graph) {
     let programs = &graph.programs;
     let mut output = Needs::default();
@@ -101,7 +101,7 @@ pub fn settle(graph: &mut Graph) {
         (0..graph.nodes.len() as NodeId).map(|node| (walk.after(node, true), walk.after(node, false))).collect();
     for (node, (success, failure)) in graph.nodes.iter_mut().zip(needs) {
         node.success_needs = success;
-        // If nothing handles the failure, the workflow's error says what was reported.
+        // If the failure is not handled, the workflow's error quotes what was reported.
         node.failure_needs = Needs { result: true, ..failure };
     }
     let any = |needs: &Needs| needs.any_task();

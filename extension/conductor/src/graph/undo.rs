@@ -1,5 +1,5 @@
-//! What undoes completed tasks: one more task for each that has an `undo`, and for each that may call a workflow, which is
-//! undone by its own undos.
+//! The tasks that undo completed ones: one for each task that has an `undo`, and one for each task that may call a
+//! workflow, which undoes itself with its own undos.
 
 use crate::engine::state::Status;
 use crate::expression::{Rendering, Sources};
@@ -9,7 +9,7 @@ use crate::interrupt;
 use crate::language::definition::{Definition, UndoOn, WhenUnknown};
 use std::collections::HashMap;
 
-/// Precedes the name of the task that is undone. No name in a definition contains a colon.
+/// Prefix before the name of the task that is undone. No name in a definition contains a colon.
 const PREFIX: &str = "undo:";
 
 /// Returns the name of the task that undoes another one.
@@ -17,11 +17,11 @@ pub(crate) fn undo_name(task: &str) -> String {
     format!("{PREFIX}{task}")
 }
 
-/// What undoes a task.
+/// The undo of a task.
 pub struct Undo {
-    /// The task that does it.
+    /// The task that performs it.
     pub node: NodeId,
-    /// The call that undoes it; none: if it has called a workflow, that undoes itself.
+    /// The call that undoes it; `None` if it has none: a workflow that the task has called undoes itself.
     pub call: Option<UndoCall>,
 }
 
@@ -35,7 +35,7 @@ pub struct UndoCall {
     pub timeout: Option<Rendering>,
     /// Number of retries allowed.
     pub retries: Option<Rendering>,
-    /// Whether a task is undone of which nobody knows whether it was done.
+    /// Whether a task is undone if it is unknown whether it was done.
     pub when_unknown: WhenUnknown,
     /// Whether the task's own input is read.
     pub reads_input: bool,
@@ -51,7 +51,7 @@ impl UndoCall {
 }
 
 impl Graph {
-    /// Whether completed tasks are undone if the workflow ends this way.
+    /// Whether completed tasks are undone if the workflow ends like this.
     pub fn undoes_at(&self, verdict: Status) -> bool {
         self.undo_on.iter().any(|end| match end {
             UndoOn::Failed => verdict == Status::Failed,

@@ -1,4 +1,4 @@
-//! What is known about the world around a definition: the actions and packs that it can name.
+//! What is known about a definition's environment: the actions and packs that it can name.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ pub trait Catalogue {
     }
 }
 
-/// Knows nothing, and therefore finds no fault.
+/// An empty catalogue: nothing is known, so nothing is reported.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EmptyCatalogue;
 

@@ -24,7 +24,7 @@ pub struct Definition {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Keywords to find it by.
+    /// Tags to search by.
     #[serde(default)]
     pub tags: Vec<String>,
     /// Whether it can be started.
@@ -53,58 +53,59 @@ pub struct Definition {
     /// What a cancel does to running tasks.
     #[serde(default)]
     pub cancellation_policy: CancellationPolicy,
-    /// How often one task may run in a cycle.
+    /// Maximum number of times one task may run in a cycle.
     #[serde(default = "default_max_visits")]
     pub max_visits: u32,
     /// The task that runs once at the end, whatever the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finally: Option<String>,
-    /// Whether an execution that ended without success may be rerun.
+    /// Whether an execution that ended unsuccessfully may be rerun.
     #[serde(default, skip_serializing_if = "RerunRule::is_default")]
     pub rerun: RerunRule,
-    /// The ends at which completed tasks are undone; none: all of them.
+    /// The ends at which completed tasks are undone; `None` for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_on: Option<Vec<UndoOn>>,
-    /// In which order tasks are undone.
+    /// The order in which tasks are undone.
     #[serde(default, skip_serializing_if = "UndoOrder::is_default")]
     pub undo_order: UndoOrder,
     /// The key by which its executions share the queue: text, or a template that reads the parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fair_by: Option<String>,
-    /// How many of its executions run at once.
+    /// Limits how many of its executions run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
-    /// How long executions are kept after they have ended, by the status that they ended with. What is not named is for the
-    /// server's settings to say.
+    /// How long executions are kept after they have ended, by final status. For statuses not listed, the server's
+    /// settings apply.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keep: BTreeMap<String, Keep>,
 }
 
-/// How many executions of a workflow run at once.
+/// Limits how many executions of a workflow run at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concurrency {
-    /// The key that counts by itself: a value or a template that reads the parameters; null: all executions count together.
+    /// The key per which executions are counted: a value, or a template that reads the parameters; null if they are all
+    /// counted together.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub key: serde_json::Value,
-    /// Maximum number of executions of a key that run at once.
+    /// Maximum number of executions per key that run at once.
     pub max: u32,
-    /// What a start does that finds so many.
+    /// What a start does if that many are already running.
     #[serde(default)]
     pub when_full: WhenFull,
 }
 
-/// What a start does if as many executions run as may.
+/// What a start does if the maximum number of executions are already running.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
     /// It waits for its turn.
     #[default]
     Wait,
-    /// It does not take place.
+    /// It is skipped.
     Skip,
-    /// It cancels the oldest, and waits until that has closed.
+    /// It cancels the oldest execution, and waits until that has closed.
     CancelOldest,
-    /// It is an error.
+    /// It fails.
     Fail,
 }
 
@@ -114,20 +115,20 @@ pub enum WhenFull {
 pub enum Keep {
     /// Seconds after the end.
     Seconds(u64),
-    /// Without an end.
+    /// Without a time limit.
     Without(End),
 }
 
-/// An end that does not come.
+/// A time limit that never expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// It is written so.
+    /// Written as `forever`.
     Forever,
 }
 
 impl Keep {
-    /// For ever.
+    /// Executions are kept forever.
     pub const FOREVER: Keep = Keep::Without(End::Forever);
 }
 
@@ -143,11 +144,11 @@ pub enum UndoOn {
     Cancelled,
 }
 
-/// In which order tasks are undone.
+/// The order in which tasks are undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UndoOrder {
-    /// One after the other; what completed last is undone first.
+    /// One after the other, last completed first.
     #[default]
     Reverse,
     /// All at once.
@@ -160,7 +161,7 @@ impl UndoOrder {
     }
 }
 
-/// Whether an execution that ended without success may be rerun.
+/// Whether an execution that ended unsuccessfully may be rerun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RerunRule {
@@ -179,7 +180,7 @@ impl RerunRule {
     }
 }
 
-/// `name: value`, with the value rendered when its turn comes.
+/// `name: value`; values are rendered one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The variable or output key.
@@ -204,10 +205,10 @@ pub enum CancellationPolicy {
 pub struct Task {
     /// Name, unique within the workflow.
     pub name: String,
-    /// A ref, or a template that yields one; none: a routing task, which the engine completes immediately.
+    /// A ref, or a template that yields one; `None` for a routing task, which the engine completes immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// The action's input; null: none.
+    /// The action's input; null for none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
     /// Condition; if false, the task is skipped.
@@ -222,7 +223,7 @@ pub struct Task {
     /// Makes it wait for inbound tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
-    /// What becomes of tasks that have yet to lead to it when it has enough, if it is a join.
+    /// If it is a join: what happens, once enough tasks have arrived, to those that have not.
     #[serde(default, skip_serializing_if = "Rest::is_default")]
     pub join_rest: Rest,
     /// Runs it once per item.
@@ -240,7 +241,7 @@ pub struct Task {
     /// Higher goes first; added to the workflow's priority.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
-    /// How many workers may lose it before it is abandoned; none: as the setting says.
+    /// Number of workers that may lose it before it is abandoned; `None` for the setting's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lost_leases: Option<u32>,
     /// The limits that each of its attempts is under.
@@ -257,23 +258,23 @@ pub struct Task {
     pub next: Vec<Transition>,
 }
 
-/// A limit that a task is under, and by what key.
+/// A limit that a task is under, and its key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitUse {
     /// Name of the limit.
     pub name: String,
-    /// What the limit counts by: text, a number or a boolean, or a template that yields one; null: the limit counts everything
-    /// together.
+    /// The key per which the limit counts: text, a number or a boolean, or a template that yields one; null if the
+    /// limit counts everything together.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub key: Value,
 }
 
-/// What undoes a task.
+/// The undo of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Undo {
     /// A ref, or a template that yields one; rendered when the task completes.
     pub action: String,
-    /// The action's input, rendered when the task completes; null: none.
+    /// The action's input, rendered when the task completes; null for none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
     /// Seconds that one attempt may run: a number or a template.
@@ -282,18 +283,18 @@ pub struct Undo {
     /// Retries it after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Whether a task is undone of which nobody knows whether it was done.
+    /// Whether a task is undone if it is unknown whether it was done.
     #[serde(default, skip_serializing_if = "WhenUnknown::is_default")]
     pub when_unknown: WhenUnknown,
     /// Higher goes first; added to the workflow's priority.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
-    /// How many workers may lose it before it is abandoned; none: as the setting says.
+    /// Number of workers that may lose it before it is abandoned; `None` for the setting's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lost_leases: Option<u32>,
 }
 
-/// What becomes of a task that ended with its outcome unknown: it timed out, or no worker finished it.
+/// What happens to a task that ended with its outcome unknown: it timed out, or no worker finished it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenUnknown {
@@ -313,13 +314,13 @@ impl WhenUnknown {
 /// A transition out of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Transition {
-    /// Condition: an expression without braces, or a template; none: always true.
+    /// Condition: an expression without braces, or a template; `None` for always true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Published when it fires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Assignment>,
-    /// Task names and the commands `continue`, `noop`, `fail` and `retry`; empty: none was given.
+    /// Task names and the commands `continue`, `noop`, `fail` and `retry`; empty if not given.
     #[serde(default, rename = "do")]
     pub targets: Vec<String>,
     /// The error that the workflow fails with, if it leads to `fail`: any JSON; strings in it may be templates.
@@ -337,14 +338,14 @@ pub enum Join {
     Count(u32),
 }
 
-/// What becomes of tasks, or items, whose work is not needed any more, because enough others have completed.
+/// What happens to tasks, or items, whose work is not needed any more, because enough others have completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rest {
-    /// What runs may finish.
+    /// Running ones may finish.
     #[default]
     AllowFinish,
-    /// It is cancelled.
+    /// They are cancelled.
     Cancel,
 }
 
@@ -363,30 +364,30 @@ pub struct WithItems {
     /// key.
     #[serde(default, rename = "as", skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// How many items may be claimable or running at once: a number or a template.
+    /// Maximum number of items that may be claimable or running at once: a number or a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Value>,
-    /// What an item is called where people see it: a template; none: by its index.
+    /// Label of an item, for display: a template; `None` for its index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Number of items grouped into one task, whose `item` is then an array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_size: Option<Value>,
-    /// What a failed item does to the rest.
+    /// Effect of a failed item on the rest.
     #[serde(default)]
     pub on_item_failure: OnItemFailure,
-    /// How many failures are tolerated; implies `continue`.
+    /// Number of failures tolerated; implies `continue`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<ItemCount>,
-    /// How many successes are enough; implies `continue`. None: all that are not tolerated failures.
+    /// Number of successes that are enough; implies `continue`. `None` for all that are not tolerated failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_successes: Option<ItemCount>,
-    /// What becomes of running items once there are enough; those that wait never start.
+    /// What happens to running items once there are enough successes; waiting ones never start.
     #[serde(default, skip_serializing_if = "Rest::is_default")]
     pub rest: Rest,
 }
 
-/// What a failed item does to the rest.
+/// Effect of a failed item on the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnItemFailure {
@@ -412,7 +413,7 @@ pub enum ItemCount {
 pub struct Retry {
     /// Maximum number of retries: a number or a template.
     pub count: Value,
-    /// Seconds before the first retry: a number or a template; none: immediately.
+    /// Seconds before the first retry: a number or a template; `None` for immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Value>,
     /// How the delay grows.
@@ -427,21 +428,21 @@ pub struct Retry {
     /// Fraction by which the delay varies either way, from 0 to 1.
     #[serde(default, skip_serializing_if = "is_zero_f64")]
     pub jitter: f64,
-    /// Whether the delay is anything up to what it would be without jitter; `jitter` is 0 then.
+    /// Whether the delay is random, from 0 up to what it would be without jitter; `jitter` is then 0.
     #[serde(default, skip_serializing_if = "is_false")]
     pub full_jitter: bool,
-    /// Condition for a retry; none: after a failure, timeout or abandonment.
+    /// Condition for a retry; `None` for any failure, timeout or abandonment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// Seconds after the first attempt was scheduled past which no retry starts.
+    /// Seconds after which, counted from when the first attempt was scheduled, no retry starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_elapsed: Option<u64>,
-    /// What the count is for, if the task has items.
+    /// What the count applies to, if the task has items.
     #[serde(default, skip_serializing_if = "RetryEach::is_default")]
     pub each: RetryEach,
 }
 
-/// What the count of retries of a task with items is for.
+/// What the count of retries applies to, for a task with items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryEach {
@@ -463,7 +464,7 @@ impl RetryEach {
 pub struct Repeat {
     /// Condition that ends it.
     pub until: String,
-    /// Seconds before each repetition: a number or a template; none: immediately.
+    /// Seconds before each repetition: a number or a template; `None` for immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Value>,
     /// How the delay grows, with n the number of repetitions so far.
@@ -477,7 +478,7 @@ pub struct Repeat {
     pub max_delay: Option<f64>,
     /// Maximum number of repetitions: a number or a template.
     pub max: Value,
-    /// Seconds after the first attempt was scheduled past which no repetition starts.
+    /// Seconds after which, counted from when the first attempt was scheduled, no repetition starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
 }
@@ -501,7 +502,7 @@ impl Backoff {
     }
 }
 
-/// Waits for a signal instead of a worker.
+/// Makes a task wait for a signal instead of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WaitFor {
     /// The signal's name, or a template that yields it.
@@ -509,7 +510,7 @@ pub struct WaitFor {
     /// Seconds until the task times out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Value>,
-    /// Seconds after which it times out unless somebody extends the wait.
+    /// Seconds after which it times out unless the wait is extended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<u32>,
     /// JSON Schema of the payload.

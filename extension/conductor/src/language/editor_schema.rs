@@ -11,9 +11,9 @@ use crate::language::parse::words::{
     UNDO_ORDERS, WHEN_FULL, WHEN_UNKNOWN, words,
 };
 
-/// One template and nothing else.
+/// A string that consists of one template.
 const TEMPLATE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
-/// A template somewhere in the text.
+/// A string that contains a template.
 const WITH_TEMPLATE: &str = r"\{\{|\{%";
 
 /// Returns the schema, in draft 7, which has the best editor support.
@@ -204,7 +204,7 @@ fn task() -> Map<String, Value> {
     }
 }
 
-/// Returns the schema of a task; `next` rules out the sugar for it.
+/// Returns the schema of a task; `next` excludes its sugar.
 fn task_schema(fields: Map<String, Value>, required: Value) -> Value {
     let sugar = fields.keys().filter(|name| name.starts_with("on_") || matches!(name.as_str(), "decision" | "publish"));
     let without: Map<String, Value> = sugar.map(|name| (name.clone(), Value::Bool(false))).collect();

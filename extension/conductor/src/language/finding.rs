@@ -1,4 +1,4 @@
-//! What is wrong with a definition: a code, the location and the fix.
+//! Problems of a definition: a code, the location and the fix.
 
 use serde::Serialize;
 
@@ -7,17 +7,17 @@ use serde::Serialize;
 pub struct Finding {
     /// `WF001` to `WF509`; `WF601` and `WF701` to `WF703` in a test file.
     pub code: Code,
-    /// An error prevents the definition from being stored.
+    /// Whether it prevents the definition from being stored.
     pub severity: Severity,
-    /// What is wrong, in lower case, naming the thing.
+    /// Description of the problem, in lower case, naming the object.
     pub message: String,
     /// How to fix it.
     pub hint: Option<String>,
     /// Path in the document: `tasks[2].next[0].when`.
     pub path: String,
-    /// The task it is about.
+    /// The task concerned.
     pub task: Option<String>,
-    /// The expression it is about.
+    /// The expression concerned.
     pub expression: Option<String>,
     /// Line in the source, from 1; 0 if the source is not known.
     pub line: u32,

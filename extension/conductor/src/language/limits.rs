@@ -3,29 +3,29 @@
 /// Limits, checked before any recursive code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a definition's source.
+    /// Maximum size of a definition's source, in bytes.
     pub source_bytes: usize,
-    /// Nesting depth of a definition and of any rendered JSON.
+    /// Maximum nesting depth of a definition and of any rendered JSON.
     pub depth: usize,
-    /// Number of nodes that YAML aliases may add.
+    /// Maximum number of nodes that YAML aliases may add.
     pub alias_nodes: usize,
-    /// Tasks in a workflow.
+    /// Maximum number of tasks in a workflow.
     pub tasks: usize,
-    /// Items of one `with_items`.
+    /// Maximum number of items of one `with_items`.
     pub items: usize,
-    /// Bytes of one expression.
+    /// Maximum length of one expression, in bytes.
     pub expression_bytes: usize,
-    /// Steps of the template machine that an expression may take.
+    /// Maximum number of steps of the template machine per expression.
     pub template_fuel: u64,
-    /// Bytes that one template may yield.
+    /// Maximum number of bytes that one template may yield.
     pub output_bytes: usize,
-    /// Bytes of all variables of an execution.
+    /// Maximum size of all variables of an execution, in bytes.
     pub context_bytes: usize,
-    /// Bytes of variables up to which a single branch rewrites all of them when it publishes.
+    /// Size of variables, in bytes, up to which a single branch rewrites all of them when it publishes.
     pub rewritten_bytes: usize,
-    /// Changes in a context; more are put together as one.
+    /// Maximum number of changes in a context; if there are more, they are combined into one.
     pub context_changes: usize,
-    /// Nesting depth of sub-workflows.
+    /// Maximum nesting depth of sub-workflows.
     pub workflow_depth: usize,
 }
 
@@ -41,7 +41,7 @@ impl Default for Limits {
             template_fuel: 1_000_000,
             output_bytes: 16 << 20,
             context_bytes: 16 << 20,
-            // About what a row holds without TOAST.
+            // Approximately what a row holds without TOAST.
             rewritten_bytes: 2000,
             context_changes: 8,
             workflow_depth: 10,

@@ -21,12 +21,13 @@ use crate::language::finding::{Finding, Severity};
 use crate::language::limits::Limits;
 use crate::language::source::{NodeId, Source};
 
-/// What [`parse`] made of a text.
+/// Result of [`parse`].
 #[derive(Debug, Default)]
 pub struct Parsed {
-    /// Whatever could be understood, if the text is a map at all. Only [`Parsed::valid`] is fit to run.
+    /// Whatever could be understood, if the text is a map at all. Only [`Parsed::valid`] may be run.
     pub definition: Option<Definition>,
-    /// WF001 to WF009, and what sugar hides from later checks: WF111, WF112, WF201 to WF203, WF306.
+    /// WF001 to WF009, and errors that expanded sugar would hide from later checks: WF111, WF112, WF201 to WF203,
+    /// WF306.
     pub findings: Vec<Finding>,
     /// Where each part is written.
     pub places: Places,
@@ -54,7 +55,7 @@ pub struct Place {
     pub node: NodeId,
     /// Offset of the part in a text node's value.
     pub offset: usize,
-    /// Whether the part says more than the node, because sugar was expanded.
+    /// Whether the part contains more than the node, because sugar was expanded.
     pub sugar: bool,
 }
 

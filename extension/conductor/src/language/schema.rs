@@ -25,7 +25,7 @@ const MAX_PATTERN: usize = 1 << 20;
 /// Maximum size of a schema, counting each value and every eight bytes of text as one: compiling it cannot be stopped.
 const MAX_SIZE: usize = 20_000;
 
-/// A validator that the host can stop.
+/// A validator that the host can interrupt.
 pub(crate) type Validator = jsonschema::Validator<Checked>;
 
 /// A compiled schema.
@@ -34,19 +34,19 @@ pub struct Schema {
     validator: Validator,
 }
 
-/// What is wrong with a value, within limits.
+/// Violations by a value, limited in number and size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations {
-    /// The first ones.
+    /// The first violations.
     pub list: Vec<Violation>,
-    /// How many more there are.
+    /// Number of further violations.
     pub more: usize,
 }
 
 /// A violation of a schema by a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// A JSON pointer; empty: the whole value.
+    /// A JSON pointer; empty for the whole value.
     pub path: String,
     /// What is wrong there.
     pub message: String,
@@ -60,9 +60,9 @@ impl Schema {
         Ok(Schema { source: source.clone(), validator })
     }
 
-    /// Returns what is wrong with a value; empty if nothing is.
+    /// Returns the violations by a value; empty if it is valid.
     pub fn violations(&self, value: &Value) -> Violations {
-        // The validator is recursive and may branch without end.
+        // The validator is recursive and may branch endlessly.
         if !affordable(&self.source, value) {
             let message = "too deeply nested or too large to be checked against its schema".to_owned();
             return Violations { list: vec![Violation { path: String::new(), message }], more: 0 };

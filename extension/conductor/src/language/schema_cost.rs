@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use crate::interrupt;
 use serde_json::Value;
 
-/// Maximum number of pairs of a schema and a value that may have to be looked at.
+/// Maximum number of pairs of a schema and a value that may have to be examined.
 const MAX_STEPS: usize = 500_000;
 /// Maximum depth at which schemas may be applied within each other.
 const MAX_DEPTH: usize = 200;
@@ -33,15 +33,15 @@ const INSIDE: [&str; 8] = [
     "contains",
     "unevaluatedItems",
 ];
-/// Keywords whose value contains no schemas.
+/// Keywords whose value does not contain schemas.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
-/// Maximum length of a text that a pattern or format may be matched against: matching cannot be stopped.
+/// Maximum length of a text that may be matched against a pattern or format: matching cannot be interrupted.
 const MAX_MATCHED: usize = 64 << 10;
 /// Keywords that match a text.
 const MATCHING: [&str; 4] = ["pattern", "format", "contentEncoding", "contentMediaType"];
 
-/// Returns the size of a schema: its values, plus its text, with eight bytes counting as one.
+/// Returns the size of a schema: its number of values, plus its text, of which eight bytes count as one value.
 pub fn size(schema: &Value) -> usize {
     let (mut open, mut size) = (vec![schema], 0);
     while let Some(value) = open.pop() {
@@ -78,7 +78,7 @@ pub fn affordable(schema: &Value, value: &Value) -> bool {
     true
 }
 
-/// Returns the number of items that are compared with each other in one go.
+/// Returns the number of items that are compared with each other without interruption.
 fn at_once(schema: &Value, value: &Value) -> usize {
     let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
     value.as_array().filter(|_| unique).map_or(0, Vec::len)
@@ -117,7 +117,7 @@ fn inside<'v>(schema: &'v Value, value: &'v Value, visit: &mut impl FnMut(&'v Va
     }
 }
 
-/// Returns the JSON pointer of a schema that leads back to itself without looking into the value.
+/// Returns the JSON pointer of a schema that leads back to itself without descending into the value.
 pub fn endless(schema: &Value) -> Option<String> {
     let references = References::new(schema);
     let all = schemas(schema);
@@ -125,7 +125,7 @@ pub fn endless(schema: &Value) -> Option<String> {
         interrupt::checked(&all).map(|(at, s)| (std::ptr::from_ref(*s), at.as_str())).collect();
     let mut done: HashSet<*const Value> = HashSet::new();
     for (_, start) in &all {
-        // The current path of unfinished schemas, each with what is still to be looked at.
+        // The current path of unfinished schemas, each with those that remain to be examined.
         let mut way: Vec<(&Value, Vec<&Value>)> = Vec::new();
         let mut on_way: HashSet<*const Value> = HashSet::new();
         let mut next = Some(*start);
@@ -230,7 +230,7 @@ impl<'s> References<'s> {
         References { root, anchors }
     }
 
-    /// Returns the schemas that a schema applies to the same value; none if one can't be resolved.
+    /// Returns the schemas that a schema applies to the same value, or `None` if one can't be resolved.
     fn same(&self, schema: &'s Value) -> Option<Vec<(&'s str, &'s Value)>> {
         let Some(keywords) = schema.as_object() else { return Some(Vec::new()) };
         let mut found = Vec::new();

@@ -18,7 +18,7 @@ use crate::language::limits::Limits;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u32);
 
-/// How a scalar is written.
+/// The way a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Without quotes; also used for lists and maps.
@@ -40,10 +40,10 @@ pub struct Node {
     pub start: usize,
     /// The byte after its end.
     pub end: usize,
-    /// How it is written.
+    /// The way it is written.
     pub style: Style,
     parent: Option<(NodeId, Step)>,
-    /// Number of nodes in its subtree including itself, counting aliases as what they stand for.
+    /// Number of nodes in its subtree including itself, counting aliases as expanded.
     weight: usize,
     /// Number of levels below.
     height: usize,
@@ -73,7 +73,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Returns what it is called in messages.
+    /// Returns its name in messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Content::Null => "null",
@@ -86,16 +86,16 @@ impl Content {
     }
 }
 
-/// What is wrong with the text itself.
+/// A problem with the text itself.
 #[derive(Debug)]
 pub struct Defect {
     /// WF001, WF002, WF005, WF006 or WF009.
     pub code: Code,
-    /// The node it is about, if reading got that far.
+    /// The node concerned, if the reader got that far.
     pub node: Option<NodeId>,
-    /// The byte.
+    /// The position in bytes.
     pub at: usize,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
     /// How to fix it.
     pub hint: Option<String>,
@@ -111,8 +111,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads text and finds everything that is wrong with it as YAML. There is no root if a syntax error stops the
-    /// reading.
+    /// Reads text and finds everything that is wrong with it as YAML. There is no root if a syntax error stopped the
+    /// reader.
     pub fn read(bytes: &[u8], limits: &Limits) -> (Source, Vec<Defect>) {
         if bytes.len() > limits.source_bytes {
             let message =
@@ -122,7 +122,7 @@ impl Source {
         }
         let (text, broken) = match std::str::from_utf8(bytes) {
             Ok(text) => (text, false),
-            // What comes before the first invalid byte gives its location.
+            // The text before the first invalid byte gives its location.
             Err(e) => (std::str::from_utf8(&bytes[..e.valid_up_to()]).unwrap_or_default(), true),
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -230,7 +230,8 @@ impl Source {
         }
     }
 
-    /// Returns the path of a node in the document: `tasks[2].next[0].when`. An alias has the path of its anchor.
+    /// Returns the path of a node in the document, such as `tasks[2].next[0].when`. An alias has the path of its
+    /// anchor.
     pub fn path(&self, id: NodeId) -> String {
         let mut steps = Vec::new();
         let mut at = id;

@@ -1,6 +1,7 @@
-//! Everything that can be known to be wrong with a definition before it runs.
+//! Finds every problem of a definition that can be known before it runs.
 //!
-//! Findings are certain, or else warnings: a workflow that can run well is never rejected.
+//! A finding is an error only if it is certain; otherwise it is a warning: a workflow that can run well is never
+//! rejected.
 
 mod actions;
 mod ending;
@@ -57,7 +58,7 @@ pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> 
 /// A definition and all findings about its source.
 #[derive(Debug)]
 pub struct Checked {
-    /// The definition; none if any finding is an error.
+    /// The definition; `None` if any finding is an error.
     pub definition: Option<Definition>,
     /// All findings, sorted by place.
     pub findings: Vec<Finding>,
@@ -88,7 +89,7 @@ impl<'a> Check<'a> {
         Spot { check: self, path, place, inside: false, task: None, expression: None }
     }
 
-    /// Returns where a part, or else the nearest one around it, is written.
+    /// Returns where a part is written, or else the nearest enclosing part.
     fn locate(&self, path: &str) -> Option<Place> {
         let mut path = path;
         loop {
@@ -100,7 +101,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// `, first on line 3`, if that is known.
+    /// Returns `, first on line 3`, if the line is known.
     fn also_at(&self, path: &str) -> String {
         let source = self.places.source();
         match self.places.find(path) {

@@ -11,12 +11,12 @@ use crate::language::schema::Violation;
 use crate::language::source::NodeId;
 use serde_json::{Map, Value};
 
-/// Number of unknown names for which the most similar one is looked up.
+/// Maximum number of unknown names for which the most similar one is looked up.
 const MAX_SUGGESTIONS: usize = 10;
 
 impl Script {
     /// Returns what does not fit the definition: names of tasks that it does not have, answers that its tasks cannot
-    /// get, parameters that it refuses.
+    /// get, parameters that it rejects.
     pub fn check(&self, graph: &Graph, limits: &Limits) -> Vec<Finding> {
         let mut check = Check { walk: Walk::new(&self.source, limits), graph, suggestions: MAX_SUGGESTIONS };
         check.cast(&self.cast);
@@ -49,7 +49,7 @@ fn with_defaults(mut parameters: Value, graph: &Graph) -> Value {
     parameters
 }
 
-/// Returns parameters with the definition's defaults. The error says why the definition refuses them.
+/// Returns parameters with the definition's defaults. The error says why the definition rejects them.
 pub fn checked_parameters(given: Value, graph: &Graph) -> Result<Value, String> {
     if !given.is_object() {
         return Err("the parameters must be a map".to_owned());
@@ -70,7 +70,7 @@ fn refusal(violation: &Violation) -> String {
 struct Check<'a> {
     walk: Walk<'a>,
     graph: &'a Graph,
-    /// For how many unknown names the most similar one is still looked up, which takes long.
+    /// Number of unknown names for which the most similar one may still be looked up, which takes long.
     suggestions: usize,
 }
 
@@ -78,7 +78,8 @@ impl<'a> Check<'a> {
     /// Returns the task with this name, or reports that there is none.
     fn task(&mut self, node: NodeId, name: &str) -> Option<&'a Node> {
         let graph = self.graph;
-        // What undoes a call without an undo of its own is done by the execution that it has called, which is not played.
+        // If a call has no undo of its own, the execution that it called undoes itself, and that execution is not run
+        // here.
         let is_played = |node: &&Node| node.undoes.is_none_or(|undone| graph.node(undone).has_undo());
         if let Some(node) = graph.find(name).map(|id| graph.node(id)).filter(is_played) {
             return Some(node);
@@ -129,7 +130,7 @@ impl<'a> Check<'a> {
         self.walk.report(702, written.node, message, hint.to_owned());
     }
 
-    /// Checks whether an attempt of the task can end like that.
+    /// Checks whether an attempt of the task can end like this.
     fn answer(&mut self, task: &Node, answer: &Answer) {
         let Some(node) = answer.node else { return };
         let (name, field) = (&task.name, answer.kind.field());
@@ -188,7 +189,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Reports an expectation of a task that only routes.
+    /// Reports an expectation of a routing task.
     fn works(&mut self, node: NodeId, task: &Node, what: &str) {
         if task.is_routing() {
             let message = format!("task {} has neither an action nor `wait_for`, so it {what}", task.name);
@@ -196,7 +197,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Returns the tasks that expected errors name.
+    /// Returns the tasks named by expected errors.
     fn error_tasks(&self, errors: Option<NodeId>) -> Vec<(String, NodeId)> {
         let source = self.walk.source;
         let elements = errors.map(|list| (0..).map_while(move |index| source.at(list, index)));

@@ -1,4 +1,4 @@
-//! Which tasks and transitions of a definition tests have reached.
+//! Which tasks and transitions of a definition are reached by tests.
 
 use super::memory_host::RowStatus;
 use super::play::Performance;
@@ -10,7 +10,7 @@ use crate::language::parse::Parsed;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
-/// What was reached, in one execution or in many.
+/// What was reached, in one execution or in several.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coverage {
     tasks: BTreeSet<NodeId>,
@@ -20,9 +20,9 @@ pub struct Coverage {
 /// A task or a transition that was not reached.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Uncovered {
-    /// The line in the definition; 0: unknown.
+    /// The line in the definition; 0 if unknown.
     pub line: u32,
-    /// Which it is, in words.
+    /// A description of it.
     pub what: String,
 }
 
@@ -31,7 +31,7 @@ pub struct Uncovered {
 pub struct CoverageReport {
     /// Number of tasks and transitions reached.
     pub covered: usize,
-    /// Number of tasks and transitions there are.
+    /// Total number of tasks and transitions.
     pub total: usize,
     /// Those that were not reached, in the order of the definition.
     pub missed: Vec<Uncovered>,
@@ -49,13 +49,13 @@ impl Coverage {
     pub(super) fn of(performance: &Performance) -> Coverage {
         let ledger = &performance.ledger;
         let begun = performance.attempts.iter().map(|row| ledger.rows[*row].key.node);
-        // A routing task, and a task with items that has none.
+        // A routing task, or a task with an empty list of items.
         let ended = ledger.rows.iter().filter(|row| row.status == RowStatus::Ended(TaskEnd::Completed));
         let tasks = begun.chain(ended.map(|row| row.key.node)).collect();
         Coverage { tasks, transitions: ledger.fired.clone() }
     }
 
-    /// Adds what another has reached.
+    /// Adds what another execution has reached.
     pub fn add(&mut self, other: &Coverage) {
         self.tasks.extend(&other.tasks);
         self.transitions.extend(&other.transitions);

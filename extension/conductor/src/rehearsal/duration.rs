@@ -1,6 +1,6 @@
-//! Durations as definitions write them.
+//! Durations as they are written in definitions.
 
-/// Returns seconds in the spelling of definitions: `1h30m`.
+/// Returns seconds in the notation of definitions: `1h30m`.
 pub(crate) fn written(seconds: f64) -> String {
     let whole = seconds.floor();
     let mut rest = whole as u64;

@@ -1,5 +1,5 @@
-//! Explores what may happen to a workflow: random outcomes at random times, until something looks wrong. What was found
-//! is reduced to the smallest test that shows it.
+//! Explores what may happen to a workflow: random outcomes at random times, until something looks wrong. Whatever is
+//! found is reduced to the smallest test that shows it.
 
 mod flaws;
 mod improviser;
@@ -20,14 +20,14 @@ use improviser::{Given, Improviser, Lines, draw_cancel};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// One of this many executions, at the beginning, answers each task alike every time.
+/// At the beginning, one in this many executions answers each task alike every time.
 const STEADY: u64 = 16;
-/// Maximum number of those: a cycle goes on until it may not.
+/// Maximum number of those: cycles in them continue until a limit stops them.
 const MAX_STEADY: u64 = 100;
-/// After this many executions without end, no more are played: each takes long.
+/// After this many executions that do not end, no more are run, because each takes long.
 const MAX_ENDLESS: usize = 3;
 
-/// Something that looks wrong, and how it comes about.
+/// Something that looks wrong, and how to reproduce it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flaw {
     /// What is wrong, in one sentence.
@@ -36,10 +36,10 @@ pub struct Flaw {
     pub test: String,
 }
 
-/// What was found, and what was seen.
+/// Findings and coverage.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Explored {
-    /// Each kind of flaw once.
+    /// The flaws, one of each kind.
     pub flaws: Vec<Flaw>,
     /// The tasks and transitions that were reached.
     pub coverage: Coverage,
@@ -54,7 +54,8 @@ struct Example {
 }
 
 impl Example {
-    /// Returns how much of it is not as it goes well: the run with the least is the easiest to understand.
+    /// Returns how much of it deviates from the normal course: the run that deviates least is the easiest to
+    /// understand.
     fn cost(&self) -> usize {
         let fails = |answer: &&Answer| !matches!(answer.kind, AnswerKind::Result(_) | AnswerKind::Signal(_));
         let answers = || self.given.values().flatten();
@@ -63,8 +64,8 @@ impl Example {
     }
 }
 
-/// Plays a workflow this many times. Every run draws one of the parameters, which must be valid and completed by defaults.
-/// The same seed gives the same runs.
+/// Runs a workflow this many times. Every run draws one of the parameters, which must be valid and completed by
+/// defaults. The same seed gives the same runs.
 pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs: u64, seed: u64) -> Explored {
     let scenes: Vec<Scene> = parameters.iter().map(|parameters| Scene { graph, parameters, samples }).collect();
     let mut examples: Vec<Example> = Vec::new();
@@ -92,7 +93,7 @@ pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs
     let mut flaws: Vec<Flaw> = Vec::new();
     for example in &examples {
         let shown = scenes[example.scene].shown(example, flaws.len() + 1);
-        // Different kinds may come down to the same.
+        // Flaws of different kinds may be reduced to the same test.
         flaws.extend(shown.filter(|shown| flaws.iter().all(|known| known.message != shown.message)));
     }
     Explored { flaws, coverage }
@@ -106,8 +107,8 @@ struct Scene<'s> {
 }
 
 impl Scene<'_> {
-    /// Plays it with these answers; what they do not say is drawn or, without chance, goes well. If it is steady, each task is
-    /// answered as the first time. Returns all answers that were given.
+    /// Runs it with these answers. Answers that they leave open are drawn or, without chance, are those of the normal
+    /// course. If it is steady, each task is answered as it was the first time. Returns all answers that were given.
     fn play(
         &self,
         lines: Lines,
@@ -121,7 +122,7 @@ impl Scene<'_> {
         (performance, improviser.given)
     }
 
-    /// Reduces what leads to a flaw, and writes it as a test.
+    /// Reduces the run that leads to a flaw, and writes it as a test.
     fn shown(&self, example: &Example, number: usize) -> Option<Flaw> {
         let Example { kind, cancel, given, .. } = example;
         let shows = |lines: &Lines, cancel| {

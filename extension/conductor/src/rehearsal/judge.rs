@@ -1,4 +1,4 @@
-//! Compares what happened in an execution with what a test expects of it.
+//! Compares what happened in an execution with the expectations of a test.
 
 use super::duration::written;
 use super::likeness::mismatch;
@@ -14,19 +14,19 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Number of characters of a value that a difference shows.
+/// Maximum number of characters of a value that a difference shows.
 const SHOWN: usize = 300;
 
 /// An expectation that was not met.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
-    /// What it is about: `status`, `inputs.ship`, or `play` if the execution could not be played to its end.
+    /// Its subject: `status`, `inputs.ship`, or `play` if the execution did not run to its end.
     pub what: String,
     /// What was expected.
     pub expected: String,
     /// What happened instead.
     pub got: String,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: Option<String>,
     /// The line of the expectation in the test file.
     pub line: u32,
@@ -62,7 +62,7 @@ impl Judge<'_> {
         self.differences.push(Difference { what, expected, got, hint: None, line: self.script.line(node) });
     }
 
-    /// The execution was not played to its end, so there is nothing to compare.
+    /// The execution did not run to its end, so there is nothing to compare.
     fn stopped(&mut self, test: &Test, stop: &Stop) {
         let node = test.expect.status.as_ref().map_or(test.node, |written| written.node);
         let (got, hint) = match stop {
@@ -134,8 +134,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Compares the inputs of a task's runs: one value is that of every run, a list has one for each. Only one input at a
-    /// time is converted: together they may be large.
+    /// Compares the inputs of a task's runs: a single value applies to every run, and a list has one value per run.
+    /// Only one input at a time is converted, because together they may be large.
     fn inputs(&mut self, test: &Test) {
         let ledger = &self.performance.ledger;
         let mut runs: BTreeMap<&str, Vec<usize>> = BTreeMap::new();

@@ -4,21 +4,22 @@ use crate::interrupt;
 use crate::language::source::push_key;
 use serde_json::Value;
 
-/// The first place where a value is not as expected.
+/// The first place where a value differs from what is expected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mismatch {
-    /// The path there; empty: the value as a whole.
+    /// The path to it; empty for the value as a whole.
     pub path: String,
     /// What is expected there.
     pub expected: Value,
-    /// What is there; none: nothing.
+    /// What is there; `None` if nothing is.
     pub got: Option<Value>,
 }
 
-/// Returns where a value is not as expected; none: it is. A map needs the expected keys and may have others, a list needs
-/// exactly the expected elements, and numbers are compared by value. What is expected to be null may be absent.
+/// Returns where a value differs from what is expected, or `None` if it does not. A map needs the expected keys and may
+/// have others, a list needs exactly the expected elements, and numbers are compared by value. What is expected to be
+/// null may be absent.
 ///
-/// The depth of what is expected has been limited, and therefore that of this recursion.
+/// The depth of what is expected has been limited, and therefore the depth of this recursion.
 pub fn mismatch(expected: &Value, got: Option<&Value>) -> Option<Mismatch> {
     interrupt::check();
     let here = || Some(Mismatch { path: String::new(), expected: expected.clone(), got: got.cloned() });

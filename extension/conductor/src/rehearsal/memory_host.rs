@@ -39,16 +39,16 @@ pub struct Outcome {
     pub error: Option<Data>,
 }
 
-/// A signal sent from outside, for tasks that wait for it.
+/// A signal sent from outside to tasks that wait for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signal {
     /// The name that tasks wait for.
     pub name: String,
-    /// Identifies a signal: another with the same name and key is the same one.
+    /// Deduplication key: another signal with the same name and key is the same one.
     pub key: Option<String>,
     /// The result of the task that takes it.
     pub payload: Option<Data>,
-    /// The row that took it; none: the signal is kept.
+    /// The row that took it; `None` if the signal is kept.
     pub taken_by: Option<usize>,
 }
 
@@ -57,7 +57,7 @@ pub struct Signal {
 pub struct Ledger {
     graph: Arc<Graph>,
     parameters: Data,
-    /// What the conductor remembers.
+    /// The conductor's state.
     pub execution: Execution,
     /// All rows that ever existed.
     pub rows: Vec<TaskRow>,
@@ -65,7 +65,7 @@ pub struct Ledger {
     pub signals: Vec<Signal>,
     /// The variables, with all branches merged.
     pub variables: Data,
-    /// The variables that `changes` are on top of.
+    /// The variables to which `changes` apply.
     base: Data,
     /// What branches have published.
     changes: Arc<KnownChanges>,
@@ -75,7 +75,7 @@ pub struct Ledger {
     pub output: Option<Data>,
     /// Whether it has ended.
     pub over: bool,
-    /// Its tasks by standing at its end, if the conductor knew.
+    /// Its tasks by standing at its end, if the conductor knew them.
     pub known_lists: Option<TaskLists>,
     /// Seconds since the start.
     pub now: f64,
@@ -83,11 +83,11 @@ pub struct Ledger {
     pub fired: BTreeSet<(NodeId, u32)>,
     /// When the workflow times out, in seconds since the start.
     due: Option<f64>,
-    /// What is left of that time during a pause.
+    /// What remains of that time during a pause.
     due_in: Option<f64>,
     /// Running rows that are not needed any more.
     rest: Vec<Rest>,
-    /// Whether more is to be heard that was reported together.
+    /// Whether more reports of the same batch are still to be processed.
     hears_more: bool,
 }
 
@@ -187,7 +187,8 @@ impl Ledger {
         Ok(answers)
     }
 
-    /// Reports running rows that are not needed any more as cancelled. Whatever is reported together is not cancelled.
+    /// Reports running rows that are not needed any more as cancelled. Rows that are reported in the same batch are not
+    /// cancelled.
     fn cancel_rest(&mut self) {
         if self.hears_more {
             return;
@@ -199,7 +200,7 @@ impl Ledger {
                     continue;
                 }
                 if !rest.running || undo.is_some() {
-                    // It may finish, but nobody takes it over.
+                    // It may finish, but is not taken over.
                     self.rows[row].max_lost_leases = Some(lost_leases + 1);
                 } else {
                     let error = Some(not_needed());
@@ -295,8 +296,7 @@ impl Ledger {
         self.control(|conductor| conductor.force_cancel());
     }
 
-    /// Runs tasks again: those given by name and route, or all that failed; with `reset_items`, also items that
-    /// succeeded.
+    /// Reruns tasks: those given by name and route, or all that failed; with `reset_items`, also successful items.
     pub fn rerun(&mut self, tasks: &[(String, u32)], reset_items: bool) -> Result<(), Refused> {
         if !self.over || self.status() == Status::Completed {
             return Err(Refused("only an execution that ended without success can be rerun".to_owned()));
@@ -355,7 +355,7 @@ impl Ledger {
         self.go_on();
     }
 
-    /// Applies events and their consequences; rows that are being reported end so.
+    /// Applies events and their consequences. Rows that are being reported end as reported.
     fn conduct(
         &mut self,
         reported: &BTreeMap<usize, TaskEnd>,
@@ -426,7 +426,7 @@ impl Ledger {
                 }
             }
         }
-        // That nothing can be claimed shows in `ready`; what is left of the time of waits is kept.
+        // `ready` knows that nothing can be claimed during a pause; only the remaining time of waits must be kept.
         let now = self.now;
         let waits = self.rows.iter_mut().filter(|row| row.begun && row.status == RowStatus::Ready);
         match changes.hold {

@@ -1,4 +1,4 @@
-//! Plays an execution in virtual time: every task is claimed as soon as it can be, and every attempt ends as the
+//! Runs an execution in virtual time: every task is claimed as soon as it can be, and every attempt ends as the
 //! prompter says.
 
 use super::memory_host::{Ledger, Outcome, RowStatus, TaskRow};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 const MAX_STEPS: usize = 10_000;
 /// Maximum number of rows that an execution may have.
 const MAX_ROWS: usize = 30_000;
-/// Maximum number of rows looked at: each step, and the end of each attempt, looks at all of them.
+/// Maximum number of rows examined: each step, and the end of each attempt, examines all of them.
 const MAX_LOOKS: usize = 100_000_000;
-/// Maximum number of bytes of all inputs, which are kept until the end.
+/// Maximum size in bytes of all inputs, which are kept until the end.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// An attempt that is about to begin.
@@ -31,62 +31,62 @@ pub(crate) struct Request<'a> {
     pub earlier: usize,
     /// Whether it waits for a signal.
     pub waits: bool,
-    /// Seconds that it may take; none: any.
+    /// Seconds that it may take; `None` for any.
     pub limit: Option<i32>,
 }
 
-/// Says what becomes of attempts.
+/// Decides the outcomes of attempts.
 pub(crate) trait Prompter {
-    /// Returns what becomes of an attempt; an error ends the play.
+    /// Returns the outcome of an attempt; an error ends the run.
     fn answer(&mut self, request: &Request) -> Result<Answer, Stop>;
 
-    /// Returns when somebody cancels the execution; none: nobody does.
+    /// Returns when the execution is cancelled, or `None` if it is not.
     fn cancel(&self) -> Option<Cancel> {
         None
     }
 }
 
-/// Somebody cancels an execution.
+/// A cancel of an execution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cancel {
     /// Seconds after the start.
     pub after: f64,
-    /// Whether nothing may close it.
+    /// Whether it is by force, so that nothing may close it.
     pub force: bool,
 }
 
-/// Why an execution was not played to its end.
+/// Why an execution did not run to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Stop {
-    /// Nothing will happen any more: what it waits for, in words.
+    /// Nothing will happen any more. Says in words what the execution is waiting for.
     Waits(Vec<String>),
-    /// Nobody says what becomes of an attempt; in words, with a remedy.
+    /// The outcome of an attempt is not specified. Says so in words, with a remedy.
     Unanswered(String, String),
-    /// It would go on for too long.
+    /// It would run for too long.
     Endless(String),
 }
 
-/// An execution that was played.
+/// The record of an execution.
 pub(crate) struct Performance {
     /// The execution.
     pub ledger: Ledger,
     /// The rows of all attempts, in the order in which they began.
     pub attempts: Vec<usize>,
-    /// Why it did not end; none: it did.
+    /// Why it did not end; `None` if it did.
     pub stop: Option<Stop>,
-    /// Number of rows looked at, which tells how much work it was.
+    /// Number of rows examined, which measures how much work it was.
     pub looks: usize,
 }
 
 /// How an attempt that has begun will end.
 struct Cue {
     row: usize,
-    /// Which attempt of the row it is.
+    /// Number of this attempt of the row.
     attempt: [u32; 3],
     kind: AnswerKind,
 }
 
-/// Plays an execution. The parameters must have been validated.
+/// Runs an execution. The parameters must have been validated.
 pub(crate) fn play(graph: Arc<Graph>, parameters: Data, prompter: &mut dyn Prompter) -> Performance {
     let mut stage = Stage {
         ledger: Ledger::start(graph, parameters),
@@ -112,15 +112,15 @@ struct Stage<'p> {
     attempts: Vec<usize>,
     /// By time, in microseconds, and then in the order in which the attempts began.
     cues: BTreeMap<(u64, usize), Cue>,
-    /// Attempts that are taken care of without being claimed: those of waits, and those that nobody serves.
+    /// Attempts that proceed without being claimed: those of waits, and those that no worker serves.
     cued: BTreeSet<(usize, [u32; 3])>,
     /// Number of attempts so far, by task and item.
     begun: BTreeMap<(u32, Option<u32>), usize>,
-    /// Number of rows looked at so far.
+    /// Number of rows examined so far.
     looks: usize,
-    /// Number of rows whose inputs have been weighed.
+    /// Number of rows whose inputs have been measured.
     weighed: usize,
-    /// Bytes of these inputs.
+    /// Size of these inputs in bytes.
     bytes: u64,
 }
 
@@ -142,7 +142,7 @@ impl Stage<'_> {
         Err(Stop::Endless(format!("the execution does not end: it was stopped after {now}, with {attempts} attempts")))
     }
 
-    /// Returns the number of bytes of all inputs so far.
+    /// Returns the size in bytes of all inputs so far.
     fn weigh(&mut self) -> u64 {
         let new = self.ledger.rows.iter().skip(self.weighed);
         let texts =
@@ -179,7 +179,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Asks what becomes of the next attempt of a row.
+    /// Determines the outcome of the next attempt of a row.
     fn answer(&mut self, row: usize) -> Result<Answer, Stop> {
         let task = &self.ledger.rows[row];
         let earlier = self.begun.entry((task.key.node, task.index)).or_default();
@@ -199,8 +199,8 @@ impl Stage<'_> {
         Ok(answer)
     }
 
-    /// Lets time pass until the next thing happens, and lets it happen. An answer that comes at the very end of a time
-    /// limit is in time, and so is one that comes with a cancel.
+    /// Advances the time to the next event, and processes it. An answer at the very end of a time limit is in time, and
+    /// so is one that arrives together with a cancel.
     fn advance(&mut self) -> Result<(), Stop> {
         while self.cues.first_key_value().is_some_and(|(_, cue)| !self.is_on(cue)) {
             self.cues.pop_first();
@@ -230,7 +230,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Lets time pass until this moment.
+    /// Advances the time to this moment.
     fn pass(&mut self, until: f64) {
         self.ledger.now = self.ledger.now.max(until);
     }
@@ -245,7 +245,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether an attempt has not yet ended otherwise.
+    /// Whether an attempt has not already ended otherwise.
     fn is_on(&self, cue: &Cue) -> bool {
         let task = &self.ledger.rows[cue.row];
         let is_on = match task.signal {
@@ -262,7 +262,7 @@ impl Stage<'_> {
         }
         let row = cue.row;
         let report = |end, result, error| Outcome { row, end, result, error };
-        // The attempt is on, so nothing is refused.
+        // The attempt is running, so nothing is refused.
         let _ = match cue.kind {
             AnswerKind::Result(result) => {
                 self.ledger.report_all(&[report(TaskEnd::Completed, Some(result), None)]).map(drop)
@@ -279,8 +279,8 @@ impl Stage<'_> {
         };
     }
 
-    /// Sends the signal that a row waits for. If another has waited for the same signal longer, it takes this one, and
-    /// leaves its own.
+    /// Sends the signal that a row waits for. If another row has waited for the same signal longer, that row takes this
+    /// signal, and leaves its own.
     fn signal(&mut self, row: usize, payload: Data) {
         let Some(name) = self.ledger.rows[row].signal.clone() else { return };
         let number_of_row = number(&self.ledger.rows[row]);
@@ -295,7 +295,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Says what the execution waits for.
+    /// Describes what the execution is waiting for.
     fn waits_for(&self) -> Vec<String> {
         let waits = self.ledger.rows.iter().filter_map(|row| {
             let name = self.ledger.name(row.key.node);
@@ -310,7 +310,7 @@ impl Stage<'_> {
     }
 }
 
-/// Returns which attempt of a row is next or on.
+/// Returns the number of the row's next or running attempt.
 fn number(row: &TaskRow) -> [u32; 3] {
     [row.retries, row.repetitions, row.attempts]
 }

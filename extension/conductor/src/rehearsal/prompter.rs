@@ -1,4 +1,4 @@
-//! Answers as a test file says.
+//! Answers as specified by a test file.
 
 use super::play::{Cancel, Prompter, Request, Stop};
 use super::script::{Answer, Answers, Attempts, Script, Test};

@@ -1,4 +1,4 @@
-//! Reads a test file, and reports all that is wrong with it at once.
+//! Reads a test file, and reports all its errors at once.
 
 mod answers;
 mod expectations;

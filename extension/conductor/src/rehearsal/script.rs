@@ -1,4 +1,4 @@
-//! A test file: what is played, what workers and people answer, and what is expected.
+//! A test file: what to run, the answers of workers and people, and the expectations.
 
 use crate::engine::conductor::Advice;
 use crate::engine::state::Status;
@@ -22,7 +22,7 @@ pub struct Script {
     pub(super) cast: Cast,
 }
 
-/// A test: one execution and what is expected of it.
+/// A test: one execution and its expectations.
 #[derive(Debug)]
 pub struct Test {
     /// Its name, unique in its file.
@@ -43,25 +43,25 @@ pub(super) struct Written<T> {
     pub value: T,
 }
 
-/// Who answers for tasks.
+/// The answers of tasks.
 #[derive(Debug, Default)]
 pub(super) struct Cast {
     /// The answers by task; the node is that of the task's name.
     pub answers: BTreeMap<String, Written<Answers>>,
-    /// What a worker answers for every other task.
+    /// A worker's answer for every other task.
     pub default: Option<Answer>,
 }
 
 /// The answers of a task.
 #[derive(Debug)]
 pub(super) enum Answers {
-    /// Those of a task as a whole.
+    /// Answers of a task as a whole.
     Task(Attempts),
-    /// Those of a task with items.
+    /// Answers of a task with items.
     Items {
-        /// Of single items, by index.
+        /// Answers of single items, by index.
         items: BTreeMap<u32, Written<Attempts>>,
-        /// Of each other item.
+        /// Answers of each other item.
         each: Option<Attempts>,
     },
 }
@@ -69,9 +69,9 @@ pub(super) enum Answers {
 /// The answers to attempts.
 #[derive(Debug)]
 pub(super) enum Attempts {
-    /// The same to every attempt.
+    /// The same answer to every attempt.
     Every(Answer),
-    /// One to each attempt, in order.
+    /// One answer to each attempt, in order.
     Listed(Vec<Answer>),
 }
 
@@ -93,35 +93,35 @@ impl Attempts {
     }
 }
 
-/// What becomes of one attempt.
+/// Outcome of one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
-    /// Where it is written; none: nowhere.
+    /// Where it is written; `None` if nowhere.
     pub node: Option<NodeId>,
     /// Seconds that it takes.
     pub after: f64,
     pub kind: AnswerKind,
 }
 
-/// What becomes of an attempt.
+/// Kind of outcome of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum AnswerKind {
     /// A worker completes the task with this result.
     Result(Data),
     /// A worker reports this error.
     Fail(Data, Advice),
-    /// The worker takes longer than the task's time limit, or no signal comes within it.
+    /// The worker takes longer than the task's time limit, or no signal arrives within it.
     Timeout,
     /// The worker's lease expires.
     WorkerDies,
-    /// The signal comes, with this payload.
+    /// The signal arrives, with this payload.
     Signal(Data),
-    /// No worker claims the task, or no signal comes.
+    /// No worker claims the task, or no signal arrives.
     Nothing,
 }
 
 impl AnswerKind {
-    /// Returns the field that says so.
+    /// Returns the name of the field that specifies it.
     pub fn field(&self) -> &'static str {
         match self {
             AnswerKind::Result(_) => "result",
@@ -134,7 +134,7 @@ impl AnswerKind {
     }
 }
 
-/// What is expected of an execution. What is not mentioned may be anything.
+/// Expectations of an execution. Anything not mentioned may have any value.
 #[derive(Debug, Default)]
 pub(super) struct Expectations {
     pub status: Option<Written<Status>>,
@@ -152,7 +152,7 @@ pub(super) struct Expectations {
 pub(super) type Names = Vec<Written<String>>;
 
 impl Script {
-    /// Reads a test file. Whatever is wrong with it is among the findings; if there are any, it must not be played.
+    /// Reads a test file. All its errors are among the findings; if there are any, it must not be run.
     pub fn read(text: impl AsRef<[u8]>, limits: &Limits) -> (Script, Vec<Finding>) {
         let (source, defects) = Source::read(text.as_ref(), limits);
         let mut script = Script::default();
@@ -167,7 +167,7 @@ impl Script {
         (script, findings)
     }
 
-    /// Returns the answers of a task in a test, and the answer that stands in for them.
+    /// Returns the answers of a task in a test, and the answer to use in their absence.
     pub(super) fn answers<'s>(&'s self, test: &'s Test, task: &str) -> (Option<&'s Answers>, Option<&'s Answer>) {
         let casts = || [&test.cast, &self.cast].into_iter();
         let own = casts().find_map(|cast| cast.answers.get(task)).map(|written| &written.value);

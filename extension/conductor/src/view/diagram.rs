@@ -114,8 +114,8 @@ fn fill(status: Option<&str>) -> String {
     colour.map(|colour| format!(", style=filled, fillcolor=\"{colour}\"")).unwrap_or_default()
 }
 
-/// Returns what undoes tasks: the task's number, the label, the status. A call without an undo of its own is shown once what it
-/// has called undoes itself.
+/// Returns what undoes tasks: the task's number, the label, the status. A call without an undo of its own is shown once
+/// the execution that it called undoes itself.
 fn undos<'a>(
     definition: &'a Definition,
     statuses: Option<&'a Statuses>,

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 /// The standing of a task's row. A task with items has the greatest standing of its items: it has not ended until the
-/// last of them has, and it has failed if one of them has.
+/// last item has, and it has failed if one of them has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// Its condition was false.
     Skipped,
     /// It ended successfully.
     Completed,
-    /// It was cancelled, and is in no list.
+    /// It was cancelled, and is not in any list.
     Cancelled,
     /// It ended with a failure.
     Failed,
@@ -27,13 +27,13 @@ pub struct TaskRow {
     pub name: String,
     /// The route that led there.
     pub route: i32,
-    /// How often it ran before.
+    /// Number of times it ran before.
     pub visit: i32,
     /// Its standing.
     pub standing: Standing,
 }
 
-/// Names of tasks, in the order in which the tasks appeared.
+/// Names of tasks, in the order in which the tasks first appeared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskLists {
     /// Tasks that have not ended.

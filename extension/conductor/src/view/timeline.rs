@@ -14,12 +14,12 @@ pub struct Bar {
     pub task: String,
     /// The item's index.
     pub index: Option<i64>,
-    /// How many items it stands for.
+    /// Number of items it stands for.
     pub items: Option<i64>,
-    /// How many of these items failed.
+    /// Number of these items that failed.
     #[serde(default)]
     pub failed: i64,
-    /// How often it was claimed.
+    /// Number of times it was claimed.
     #[serde(default)]
     pub attempt: i64,
     /// Its status, in one word.
@@ -83,7 +83,7 @@ fn tags(bar: &Bar) -> String {
     format!("{status}{milestone}")
 }
 
-/// Escapes text as in a diagram. In addition, a colon would end the label, and a semicolon the line.
+/// Escapes text as in a diagram. In addition, a colon would end the label, and a semicolon would end the line.
 fn word(text: &str) -> String {
     let escaped = text.chars().map(|character| match character {
         ':' => "#58;".to_owned(),

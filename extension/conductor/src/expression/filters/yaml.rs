@@ -6,7 +6,7 @@ use crate::language::limits::Limits;
 use crate::language::source::Source;
 use serde_json::Value;
 
-/// Reads YAML text, nested no deeper than this.
+/// Reads YAML text that is nested no deeper than `depth`.
 pub fn read(text: &str, depth: usize) -> Result<Value, String> {
     let limits = Limits { depth, source_bytes: MAX_TEXT, ..Limits::default() };
     let (source, defects) = Source::read(text.as_bytes(), &limits);
@@ -17,8 +17,8 @@ pub fn read(text: &str, depth: usize) -> Result<Value, String> {
     }
 }
 
-/// Writes a value: lists and maps a line per element, everything else as JSON writes it, keys without quotes where that
-/// means the same.
+/// Writes a value: lists and maps with one line per element, everything else as in JSON, and keys without quotes if
+/// they mean the same without them.
 pub fn write(value: &Value) -> String {
     let mut text = String::new();
     write_below(&mut text, value, 0);
@@ -26,7 +26,7 @@ pub fn write(value: &Value) -> String {
     text
 }
 
-/// Writes a value whose elements stand on lines of their own, indented this far.
+/// Writes a value with each element on a line of its own, with this indentation.
 fn write_below(text: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Array(list) if !list.is_empty() => {
@@ -59,7 +59,7 @@ fn has_elements(value: &Value) -> bool {
     value.as_array().is_some_and(|list| !list.is_empty()) || value.as_object().is_some_and(|map| !map.is_empty())
 }
 
-/// Begins the line of an element. The first one stands on the line that is being written.
+/// Begins the line of an element. The first element goes on the current line.
 fn begin_line(text: &mut String, number: usize, indent: usize) {
     if number > 0 {
         text.push('\n');
@@ -67,7 +67,8 @@ fn begin_line(text: &mut String, number: usize, indent: usize) {
     }
 }
 
-/// Whether a key means the same without quotes: it is no other scalar, and has no sign that means something.
+/// Whether a key means the same without quotes: it does not resolve to another kind of scalar, and contains no
+/// indicator characters.
 fn is_plain(key: &str) -> bool {
     let word = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));

@@ -1,21 +1,21 @@
-//! Statuses that an expression compares with literal texts.
+//! Statuses that an expression compares with string literals.
 
 use minijinja::machinery::ast::{BinOp, BinOpKind, CallType, Expr};
 
 use super::path::{Path, first_text, text};
 
-/// A status compared with a text.
+/// A status compared with a string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    /// Whose status.
+    /// Subject of the status.
     pub subject: Subject,
-    /// The text.
+    /// The string.
     pub value: String,
-    /// The byte of the text.
+    /// The byte of the string.
     pub at: usize,
 }
 
-/// Whose status is compared.
+/// What the compared status belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// A task's: `task.scan.status`, `task_status('scan')`.
@@ -25,7 +25,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Returns the name that it is read from.
+    /// Returns the name from which it is read.
     pub fn root(self) -> &'static str {
         match self {
             Subject::Task => "task",
@@ -34,7 +34,7 @@ impl Subject {
     }
 }
 
-/// Collects what an operator compares a status with: one text, or each of a list.
+/// Collects the strings with which an operator compares a status: one, or each in a list.
 pub fn collect(binary: &BinOp<'_>, found: &mut Vec<Compared>) {
     let (left, right) = (&binary.left, &binary.right);
     let (subject, texts) = match (binary.op, subject(left), subject(right)) {

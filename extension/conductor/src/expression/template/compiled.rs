@@ -1,4 +1,4 @@
-//! Compiling templates with a filter around every operand whose walk costs fuel: why is explained in [`super::metered`].
+//! Compiles templates with a filter around every operand whose walk costs fuel. [`super::metered`] explains why.
 
 use super::metered::{
     BOUNDED, CHECKED, FILTERED, MAYBE, METERED, SEQUENCE_FILTERS, SHALLOW_FILTERS, SHALLOW_TESTS, SLICED, SORTED,
@@ -46,7 +46,8 @@ fn through<'a>(name: &'static str, operand: Expr<'a>, span: Span) -> Expr<'a> {
     Expr::Filter(Spanned::new(Filter { name, expr: Some(operand), args: Vec::new() }, span))
 }
 
-/// Wraps what an item is taken from. A name is not a position in a text, and a small index is found quickly.
+/// Wraps the container from which an item is taken. Not needed for a name, which is not a position in a text, or for a
+/// small index, which is found quickly.
 fn container<'a>(it: &GetItem<'a>) -> Expr<'a> {
     let is_near = match &it.subscript_expr {
         Expr::Const(constant) => {
@@ -57,7 +58,8 @@ fn container<'a>(it: &GetItem<'a>) -> Expr<'a> {
     if is_near { copy(&it.expr) } else { filtered(TOUCHED, &it.expr) }
 }
 
-/// Copies what may be undefined, from whichever of its names on: `vars.x.y | default(0)` is 0 if there is no `x`, either.
+/// Copies an operand that may be undefined at any of its names: `vars.x.y | default(0)` is 0 if there is no `x`,
+/// either.
 fn possible<'a>(operand: &Expr<'a>) -> Expr<'a> {
     let part = |part: &Expr<'a>| match part {
         Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => through(MAYBE, possible(part), part.span()),
@@ -167,7 +169,7 @@ fn arguments<'a>(list: &[CallArg<'a>]) -> Vec<CallArg<'a>> {
         CallArg::Pos(value) => CallArg::Pos(filtered(FILTERED, value)),
         CallArg::Kwarg(name, value) => CallArg::Kwarg(name, filtered(FILTERED, value)),
         CallArg::PosSplat(value) => CallArg::PosSplat(filtered(TAKEN_APART, value)),
-        // These are not values that a filter takes; what is in them was paid for when they were made.
+        // These are not values that can be passed to a filter; their contents were paid for when they were made.
         CallArg::KwargSplat(value) => CallArg::KwargSplat(copy(value)),
     };
     list.iter().map(paid).collect()
@@ -198,7 +200,7 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
             Stmt::WithBlock(Spanned::new(WithBlock { assignments, body: statements(&it.body) }, it.span()))
         }
         Stmt::Set(it) => {
-            // A namespace outlives the loop it is set in: what it holds must not get deeper with each iteration.
+            // A namespace outlives the loop it is set in: its contents must not get deeper with each iteration.
             let value = if matches!(it.target, Expr::GetAttr(_)) { metered } else { copy };
             Stmt::Set(Spanned::new(Set { target: copy(&it.target), expr: value(&it.expr) }, it.span()))
         }
@@ -224,7 +226,7 @@ fn statement<'a>(it: &Stmt<'a>) -> Stmt<'a> {
     }
 }
 
-/// Copies a body that may run many times, so that it checks each time.
+/// Copies a body that may run many times, such that it checks each time.
 fn repeated<'a>(list: &[Stmt<'a>], span: Span) -> Vec<Stmt<'a>> {
     // Written output passes through the meter, which checks.
     if list.iter().any(|it| matches!(it, Stmt::EmitExpr(_))) {

@@ -1,18 +1,19 @@
 //! Templates in which every walk through a value costs fuel.
 //!
-//! MiniJinja meters its instructions and loops, but `~`, comparisons, and whatever converts a list to text walk through
-//! a value for free, and constant folding does so at compile time. A list can be repeated, or contain another list many
+//! MiniJinja meters its instructions and loops, but `~`, comparisons, and conversions of a list to text walk through a
+//! value for free, and constant folding does so at compile time. A list can be repeated, or contain another list many
 //! times, so a short expression can build one that takes years to walk through. Therefore the tree of a template is
 //! copied with a filter around every operand that may be walked through: it takes the fuel, or fails, before the walk.
-//! `map`, `select` and similar filters, which walk through their arguments for each item, are registered anew so that
-//! they take it each time.
+//! `map`, `select` and similar filters, which walk through their arguments for each item, are replaced with versions
+//! that take it each time.
 //!
-//! Fuel limits how much is done; how long it takes until the host can stop it is limited, too. The filters check, and
-//! pass a large value on as one that checks at each step ([`watched`]). A body that can be repeated checks each time.
-//! Where a library works uninterrupted, its input is limited in size: [`MAX_TEXT`] and [`MAX_SORTED`].
+//! Fuel limits how much is done; the time until the host can interrupt it is limited, too. The filters check for
+//! interrupts, and pass a large value on as one that checks at each step ([`watched`]). A body that can be repeated
+//! checks each time. Where a library works uninterrupted, its input is limited in size: [`MAX_TEXT`] and
+//! [`MAX_SORTED`].
 //!
 //! MiniJinja slices, repeats and reverses lists lazily. A list with many layers of laziness costs a walk through each
-//! layer for every item, and stack. So the filters pass on a plain list in place of a lazy one.
+//! layer for every item, and stack. Therefore the filters pass on a plain list in place of a lazy one.
 
 use minijinja::tests::is_sameas;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs, from_args};
@@ -25,26 +26,27 @@ use crate::interrupt;
 
 /// The filter around operands that are walked through. Private names are rejected in users' templates.
 pub(super) const METERED: &str = "__metered";
-/// The filter around what an item is taken from: this walks through all of a text, but not through a list.
+/// The filter around a container from which an item is taken: this walks through all of a text, but not through a list.
 pub(super) const TOUCHED: &str = "__touched";
-/// The filter around what is sliced or repeated lazily: each item is stepped over.
+/// The filter around a value that is sliced or repeated lazily: each item is stepped over.
 pub(super) const SLICED: &str = "__sliced";
-/// The filter around what may be too long a text.
+/// The filter around a value that may be too long a text.
 pub(super) const BOUNDED: &str = "__bounded";
 /// The filter around the input of a filter.
 pub(super) const FILTERED: &str = "__filtered";
-/// The filter around what is split into items, which may be the characters of a text.
+/// The filter around a value that is split into items, which may be the characters of a text.
 pub(super) const TAKEN_APART: &str = "__taken_apart";
-/// The filter around what is sorted.
+/// The filter around a value that is sorted.
 pub(super) const SORTED: &str = "__sorted";
-/// The filter around all of a path but its last name, if the whole may be undefined: what is undefined has no members.
+/// The filter around all of a path except its last name, if the whole may be undefined: an undefined value has no
+/// members.
 pub(super) const MAYBE: &str = "__maybe";
-/// The filter that only checks.
+/// The filter that only checks for interrupts.
 pub(super) const CHECKED: &str = "__checked";
 
-/// Filters and tests that look at no more than they pay for themselves.
+/// Filters and tests that examine only what they pay for themselves.
 pub(super) const SHALLOW_FILTERS: [&str; 5] = ["attr", "count", "d", "default", "length"];
-/// Filters that look at one item, or at one after the other.
+/// Filters that examine one item, or one item after another.
 pub(super) const TOUCHING_FILTERS: [&str; 3] = ["first", "items", "last"];
 pub(super) const SHALLOW_TESTS: [&str; 3] = ["defined", "undefined", "none"];
 /// Filters that take a sequence.
@@ -68,9 +70,9 @@ pub(super) const SEQUENCE_FILTERS: [&str; 15] = [
 /// Filters that sort: their comparisons cannot be stopped.
 pub(super) const SORTING_FILTERS: [&str; 3] = ["sort", "dictsort", "groupby"];
 
-/// Maximum length in bytes of a text that an operator accepts: none can be stopped on its way through it.
+/// Maximum length in bytes of a text that an operator accepts: operators cannot be interrupted.
 pub const MAX_TEXT: usize = 16 << 20;
-/// Maximum length of a text that a filter, test or function accepts: they are slower.
+/// Maximum length in bytes of a text that a filter, test or function accepts: they are slower.
 pub const MAX_FILTERED: usize = 4 << 20;
 /// Maximum length of a text that is split into characters.
 pub const MAX_TAKEN_APART: usize = 1 << 18;
@@ -160,8 +162,8 @@ pub fn register(environment: &mut Environment<'static>, depth: usize) {
     limit_sizes(environment);
 }
 
-/// Registers the filters that make as much as a number says, whatever they are given: the number is limited, because
-/// fuel that was raised could pay for more than there is memory.
+/// Registers the filters whose output size is given by a number, whatever their input: the number is limited, because a
+/// raised fuel limit could pay for more than there is memory.
 fn limit_sizes(environment: &mut Environment<'static>) {
     environment.add_filter("slice", |state: &State, value: Value, count: usize, fill_with: Option<Value>| {
         limited("count", count, MAX_SORTED)?;
@@ -225,7 +227,7 @@ impl Meter {
         Ok(if walk.total > UNITS_BETWEEN_CHECKS { watched(value) } else { value })
     }
 
-    /// Like [`Meter::metered`], for what is split into items.
+    /// Like [`Meter::metered`], for a value that is split into items.
     fn taken_apart(self, state: &State, value: Value) -> Result<Value, Error> {
         text_units(&value, MAX_TAKEN_APART)?;
         self.metered(state, value, MAX_FILTERED)
@@ -287,7 +289,7 @@ fn is_lazy(value: &Value) -> bool {
         && unwatched(value).downcast_object_ref::<Vec<Value>>().is_none()
 }
 
-/// Converts lazy lists to plain ones.
+/// A converter of lazy lists to plain ones.
 struct Plain {
     /// Number of items produced so far.
     items: usize,
@@ -310,7 +312,7 @@ impl Plain {
                 let list = object.try_iter().into_iter().flatten().map(|item| self.part(&item, depth));
                 Value::from(list.collect::<Result<Vec<_>, _>>()?)
             }
-            // A namespace has to remain one; what is in it passed the meter when it was set.
+            // A namespace must remain a namespace; its contents passed the meter when they were set.
             ValueKind::Map if is_plain_map(value) => {
                 let pairs = object.try_iter_pairs().into_iter().flatten();
                 let entries = pairs.map(|(key, value)| Ok((key, self.part(&value, depth)?)));

@@ -1,6 +1,6 @@
 //! The functions, filters and tests available in expressions, sorted.
 
-/// Ours and MiniJinja's.
+/// The extension's own functions and MiniJinja's.
 #[rustfmt::skip]
 pub const FUNCTIONS: &[&str] = &[
     "cancelled", "completed", "debug", "dict", "error", "failed", "namespace", "range", "result", "skipped",

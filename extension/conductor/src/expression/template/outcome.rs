@@ -1,11 +1,11 @@
-//! Whether a condition can hold after a task has ended in a certain way, judged without knowing anything else.
+//! Whether a condition can hold after a task has ended in a certain way, judged without any other knowledge.
 
 use super::bound;
 use crate::language::limits::Limits;
 use minijinja::machinery::ast::{BinOpKind, CallType, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::parse;
 
-/// Returns whether a condition may be true after a task has ended with a status. False only if it cannot be.
+/// Whether a condition may be true after a task has ended with a status. False only if it cannot be.
 pub fn may_hold_after(condition: &str, status: &str, limits: &Limits) -> bool {
     if bound(condition, limits).is_err() {
         return true;
@@ -18,14 +18,14 @@ pub fn may_hold_after(condition: &str, status: &str, limits: &Limits) -> bool {
     }
 }
 
-/// Returns the truth of an expression; none: it depends on something else.
+/// Returns the truth value of an expression, or `None` if it depends on something else.
 fn value(expression: &Expr<'_>, status: &str) -> Option<bool> {
     match expression {
         Expr::Const(constant) => Some(constant.value.is_true()),
         Expr::UnaryOp(unary) if matches!(unary.op, UnaryOpKind::Not) => value(&unary.expr, status).map(|truth| !truth),
         Expr::BinOp(binary) => {
             let sides = || [value(&binary.left, status), value(&binary.right, status)];
-            // One side may decide alone.
+            // One side may be enough to decide.
             let decided = |truth: bool| match sides() {
                 [Some(left), Some(right)] if left == right => Some(left),
                 sides if sides.contains(&Some(truth)) => Some(truth),

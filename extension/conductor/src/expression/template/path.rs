@@ -1,21 +1,21 @@
-//! What an expression reads of a variable, member by member.
+//! The path that an expression reads from a variable, member by member.
 
 use minijinja::machinery::ast::{Call, CallArg, Expr};
 
 /// A member's name and byte.
 pub type Member = (String, usize);
 
-/// `a.b['c'].d`: a variable and the members that are read of it.
+/// `a.b['c'].d`: a variable and the members that are read from it.
 pub struct Path<'e> {
     pub root: &'e str,
     /// The byte of the root.
     pub at: usize,
-    /// The members, the first one last; none: known only at run time.
+    /// The members, the first one last; `None` for one known only at run time.
     members: Vec<Option<Member>>,
 }
 
 impl<'e> Path<'e> {
-    /// Returns the path that an expression is, if it is based on a variable.
+    /// Returns the path of an expression, if it is based on a variable.
     pub fn of(expression: &'e Expr<'_>) -> Option<Path<'e>> {
         let mut members = Vec::new();
         let mut rest = expression;
@@ -49,7 +49,7 @@ impl<'e> Path<'e> {
     }
 }
 
-/// Returns the first argument of a call, if it is literal text.
+/// Returns the first argument of a call, if it is a string literal.
 pub fn first_text(call: &Call<'_>) -> Option<Member> {
     match call.args.first()? {
         CallArg::Pos(argument) => text(argument),
@@ -57,7 +57,7 @@ pub fn first_text(call: &Call<'_>) -> Option<Member> {
     }
 }
 
-/// Returns a literal text and its first byte.
+/// Returns a string literal and its first byte.
 pub fn text(expression: &Expr<'_>) -> Option<Member> {
     match expression {
         Expr::Const(value) => Some((value.value.as_str()?.to_owned(), value.span().start_offset as usize + 1)),

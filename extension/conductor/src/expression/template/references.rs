@@ -9,34 +9,35 @@ use minijinja::machinery::ast::{
 use super::compared::{self, Compared};
 use super::path::{Member, Path, first_text};
 
-/// A variable of the scope, with the member that is read of it.
+/// A variable of the scope, with the member of it that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
     /// `vars` in `vars.image.tag`.
     pub root: String,
-    /// `image` in `vars.image.tag` and in `vars['image']`; none: the whole variable, or a name known only at run time.
+    /// `image` in `vars.image.tag` and in `vars['image']`; `None` for the whole variable, or a name known only at run
+    /// time.
     pub member: Option<String>,
     /// The byte of the root.
     pub at: usize,
-    /// The byte of the member, or else of the root.
+    /// The byte of the member, or of the root if there is none.
     pub member_at: usize,
     /// `status` in `task.scan.status`, and its byte.
     pub field: Option<Member>,
     /// Whether it may be undefined.
     pub guard: Guard,
-    /// Whether reading it depends on a value.
+    /// Whether it is read only under some condition.
     pub conditional: bool,
 }
 
-/// Whether something that is read may be undefined.
+/// Whether a value that is read may be undefined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Guard {
-    /// It must not be.
+    /// It must be defined.
     #[default]
     None,
-    /// Something made from it may be, but not the member itself: `(vars.x + 1) | default(0)`.
+    /// A value computed from it may be undefined, but not the member itself: `(vars.x + 1) | default(0)`.
     Inside,
-    /// It may be: `vars.x.y | default(0)`, or the template asks whether `vars.x is defined`.
+    /// It may be undefined: `vars.x.y | default(0)`, or the template tests whether `vars.x is defined`.
     Whole,
 }
 
@@ -47,7 +48,7 @@ pub struct Named {
     pub name: String,
     /// The byte of the name.
     pub at: usize,
-    /// Its first argument and that argument's byte, if it is literal text.
+    /// Its first argument and that argument's byte, if it is a string literal.
     pub argument: Option<(String, usize)>,
 }
 
@@ -66,11 +67,11 @@ pub struct References {
     pub methods: Vec<Named>,
     /// Names it binds itself.
     pub bound: Vec<Named>,
-    /// Statuses that it compares with a text.
+    /// Statuses that it compares with a string.
     pub compared: Vec<Compared>,
     /// Bytes at which it reads a member of `result()` that must exist.
     pub results: Vec<usize>,
-    /// What it asks the existence of, by root and member.
+    /// Names whose existence it tests, by root and member.
     pub asked: HashSet<(String, Option<String>)>,
 }
 
@@ -96,9 +97,9 @@ pub fn collect(template: &Stmt<'_>) -> References {
 #[derive(Default)]
 struct Collector {
     found: References,
-    /// What `default` or `is defined` does for what the walk is at.
+    /// What an enclosing `default` or `is defined` allows at this point of the walk.
     guard: Guard,
-    /// Whether the walk is inside what may not be evaluated.
+    /// Whether this point of the walk may be skipped during evaluation.
     conditional: bool,
 }
 
@@ -256,7 +257,8 @@ impl Collector {
         compare.ops.iter().for_each(|op| self.expression(&op.expr));
     }
 
-    /// Walks what `default` or `is defined` is applied to. Anything but a name or a choice of names fails before that.
+    /// Walks the operand of `default` or `is defined`. Unless it is a name or a choice of names, it fails before they
+    /// apply.
     fn guarded(&mut self, expression: &Expr<'_>) {
         let guard = match expression {
             Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) | Expr::IfExpr(_) => Guard::Whole,
@@ -295,7 +297,7 @@ impl Collector {
     }
 
     fn member_of_result(&mut self, of: &Expr<'_>) {
-        // Null is not undefined, so `result() | default({})` is null all the same.
+        // Null is not undefined, so `result() | default({})` is null if `result()` is.
         if let Expr::Filter(filter) = of
             && let (Some(operand), true) =
                 (&filter.expr, matches!(filter.name, "default" | "d") && filter.args.len() < 2)

@@ -1,5 +1,5 @@
-//! A large value on its way into a library function: the same value, but every step of a walk through it checks whether
-//! the host wants to stop.
+//! A large value passed to a library function: it behaves like the same value, but every step of a walk through it
+//! checks whether the host wants to stop.
 
 use crate::engine::variables;
 use crate::expression::opaque;
@@ -9,18 +9,18 @@ use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value, ValueKi
 use std::fmt;
 use std::sync::Arc;
 
-/// A list or map. What is taken out of it is watched too.
+/// A list or map. Values taken out of it are watched, too.
 struct Watched {
     value: Value,
     object: DynObject,
 }
 
-/// Returns the same list or map, watched; any other value as it is.
+/// Returns the same list or map, watched, or any other value unchanged.
 pub fn watched(value: Value) -> Value {
     let can_be = match value.kind() {
-        // A tuple has to remain one. It is never lazy, and was paid for slot by slot when it was made.
+        // A tuple must remain a tuple. It is never lazy, and was paid for slot by slot when it was made.
         ValueKind::Seq | ValueKind::Iterable => !value.is_tuple(),
-        // A namespace has to remain one, and is small.
+        // A namespace must remain a namespace, and is small.
         ValueKind::Map => is_plain_map(&value) || opaque::any_source(&value).is_some() || variables::is_overlay(&value),
         _ => false,
     };
@@ -30,7 +30,7 @@ pub fn watched(value: Value) -> Value {
     }
 }
 
-/// Whether it is a map made by MiniJinja, and not an object that looks like one.
+/// Whether it is a map made by MiniJinja, rather than an object that looks like one.
 pub fn is_plain_map(value: &Value) -> bool {
     value.downcast_object_ref::<IndexMap<Value, Value>>().is_some()
 }

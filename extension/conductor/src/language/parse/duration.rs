@@ -1,6 +1,6 @@
 //! Durations: `90s`, `1h30m`, or ISO 8601 without years and months, whose length varies.
 
-/// Longest duration: `timeout_seconds` is an int.
+/// Longest duration: `timeout_seconds` is an `int`.
 pub const MAX_SECONDS: u64 = i32::MAX as u64;
 
 const WEEK: u64 = 7 * DAY;
@@ -8,7 +8,7 @@ const DAY: u64 = 24 * HOUR;
 const HOUR: u64 = 60 * MINUTE;
 const MINUTE: u64 = 60;
 
-/// Returns the whole seconds of a duration's text. `None`: it is not a duration, or it is too long.
+/// Returns a duration's text in whole seconds, or `None` if it is not a duration, or too long.
 pub fn seconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let total = match text.strip_prefix('P') {
@@ -25,7 +25,7 @@ pub fn seconds(text: &str) -> Option<u64> {
     total.filter(|total| *total <= MAX_SECONDS)
 }
 
-/// Sums numbers with units, which must come in this order.
+/// Sums numbers with units, which must appear in this order.
 fn units(mut text: &str, mut order: &str) -> Option<u64> {
     let mut total = 0u64;
     while !text.is_empty() {

@@ -1,6 +1,6 @@
-//! Fields of other workflow languages, and what to write here.
+//! Fields of other workflow languages, with what to write instead.
 
-/// Fields, and the hint.
+/// Fields, and their hint.
 type Foreign = (&'static [&'static str], &'static str);
 
 #[rustfmt::skip]
@@ -79,7 +79,7 @@ const WITH_ITEMS: &[Foreign] = &[
     (&["fail_fast", "fail-fast"], "write `on_item_failure: fail_fast` or `continue`"),
 ];
 
-/// Returns the hint for an unknown field; `what` is what has it, as messages call it.
+/// Returns the hint for an unknown field; `what` is the object that contains it, as messages call it.
 pub fn hint(what: &str, field: &str) -> Option<&'static str> {
     let known = match what {
         "a workflow" => WORKFLOW,

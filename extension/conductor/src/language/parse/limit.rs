@@ -1,4 +1,4 @@
-//! The limits of a task, and how many executions of a workflow run at once.
+//! The limits of a task, and of the number of a workflow's executions that run at once.
 
 use super::name::is_limit_name;
 use super::walk::{Range, Walk};
@@ -7,7 +7,7 @@ use crate::language::definition::{Concurrency, LimitUse};
 use crate::language::finding::shorten;
 use crate::language::source::{Content, NodeId};
 
-/// Maximum number of limits that a task is under.
+/// Maximum number of limits per task.
 pub const MAX_LIMITS: usize = 10;
 
 /// Maximum number of executions that `concurrency` lets run at once.
@@ -57,7 +57,7 @@ impl Walk<'_> {
         Some(LimitUse { name, key })
     }
 
-    /// Reads how many executions run at once.
+    /// Reads the limit on how many executions run at once.
     pub(super) fn concurrency(&mut self, node: NodeId) -> Option<Concurrency> {
         self.place("concurrency".to_owned(), node);
         let fields = self.fields(node, "`concurrency`", CONCURRENCY)?;

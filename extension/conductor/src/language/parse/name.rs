@@ -1,4 +1,4 @@
-//! Names and refs, and the nearest valid ones.
+//! Names and refs, and the most similar valid ones.
 
 use crate::language::finding::shorten;
 
@@ -58,7 +58,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns `did you mean …?`, or else lists the valid ones.
+/// Returns `did you mean …?`, or a list of the valid ones.
 pub fn suggest(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),

@@ -1,4 +1,4 @@
-//! `next` and the sugar that stands for it.
+//! `next` and its sugar.
 
 use super::walk::{Fields, Walk};
 use super::words::{DECISION, TRANSITION};
@@ -50,7 +50,7 @@ impl Walk<'_> {
         Transition { when, publish: publish.unwrap_or_default(), targets, error: error.flatten() }
     }
 
-    /// Reads the error that a workflow fails with.
+    /// Reads the error with which a workflow fails.
     fn error_of_fail(&mut self, node: NodeId, targets: &[String], path: &str) -> Option<Value> {
         if !targets.iter().any(|target| target == "fail") {
             let hint = "add `fail` to `do`, or remove it".to_owned();
@@ -131,7 +131,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Returns an entry's own condition; none: the default entry.
+    /// Returns an entry's own condition, or `None` for the default entry.
     fn decision_condition(&mut self, fields: &Fields, path: &str, last: bool) -> Option<String> {
         let (when, default) = (fields.get("when"), fields.get("default"));
         if let Some(node) = default {

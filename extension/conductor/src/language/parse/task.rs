@@ -14,7 +14,7 @@ use crate::language::source::{Content, NodeId};
 
 /// Maximum of `max_lost_leases`.
 const MOST_LOST_LEASES: u32 = 1000;
-/// `repeat.max` if it is not given.
+/// Default of `repeat.max`.
 const MOST_REPETITIONS: u32 = 1000;
 
 impl Walk<'_> {
@@ -158,7 +158,7 @@ impl Walk<'_> {
         self.value(node, path)
     }
 
-    /// Reads `all`, a number, or both what to wait for and what becomes of the rest.
+    /// Reads `all`, a number, or both what to wait for and what happens to the rest.
     fn join(&mut self, node: NodeId, path: String) -> (Option<Join>, Rest) {
         if !matches!(self.source.content(node), Content::Map(_)) {
             return (self.join_count(node, path), Rest::default());
@@ -302,7 +302,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads a number of items, at least this many, or a percentage of them.
+    /// Reads a number of items, with a minimum, or a percentage of them.
     fn item_count(&mut self, node: NodeId, what: &str, least: u32) -> Option<ItemCount> {
         let percent = self.source.str(node).and_then(|text| text.trim().strip_suffix('%'));
         if let Some(percent) = percent.and_then(|number| number.trim().parse::<f64>().ok()) {

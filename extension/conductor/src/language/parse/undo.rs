@@ -1,4 +1,4 @@
-//! `undo`: what undoes a completed task.
+//! `undo`: the call that undoes a completed task.
 
 use super::walk::{Range, Walk};
 use super::words::{UNDO, WHEN_UNKNOWN};
@@ -6,7 +6,7 @@ use crate::language::definition::Undo;
 use crate::language::source::NodeId;
 
 impl Walk<'_> {
-    /// Reads what undoes a task.
+    /// Reads the undo of a task.
     pub(super) fn undo(&mut self, node: NodeId, path: &str) -> Option<Undo> {
         self.place(path.to_owned(), node);
         let fields = self.fields(node, "`undo`", UNDO)?;

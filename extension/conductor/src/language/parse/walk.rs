@@ -1,4 +1,4 @@
-//! The walk over a source: typed reads that report what they don't find and continue.
+//! The walk over a source: typed reads that report what is missing or wrong and continue.
 
 use std::collections::HashMap;
 
@@ -172,7 +172,7 @@ impl<'a> Walk<'a> {
         self.report(4, node, format!("{what} has no `{field}`"), format!("add `{field}:`"));
     }
 
-    /// Reads a text that is not empty. `what` names it in messages.
+    /// Reads a text that must not be empty. `what` names it in messages.
     pub fn text(&mut self, node: NodeId, what: &str) -> Option<String> {
         match self.source.content(node) {
             Content::Text(text) if text.trim().is_empty() => {
@@ -298,7 +298,7 @@ impl<'a> Walk<'a> {
         self.source.value(node)
     }
 
-    /// Reads a boolean or one template. `Some(None)`: always true.
+    /// Reads a boolean or one template. `Some(None)` means always true.
     pub fn condition(&mut self, node: NodeId, path: String, what: &str) -> Option<Option<String>> {
         self.place(path, node);
         match self.source.content(node) {
@@ -324,7 +324,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads names, as a list or as text with commas.
+    /// Reads names, as a list or as comma-separated text.
     pub fn names(&mut self, node: NodeId, what: &str) -> Vec<Name> {
         let names = self.all_names(node, what);
         self.names += names.len();

@@ -81,9 +81,9 @@ pub const LIMIT: &[&str] = &["name", "key"];
 /// Fields of `wait_for`.
 pub const WAIT_FOR: &[&str] = &["signal", "timeout", "heartbeat", "schema"];
 
-/// Fields of `keep`: how an execution can have ended.
+/// Fields of `keep`: final statuses of an execution.
 pub const KEEP: &[&str] = &["completed", "failed", "cancelled", "timeout", "abandoned"];
-/// The duration in `keep` that never ends.
+/// The unlimited duration in `keep`.
 pub const FOREVER: &str = "forever";
 
 /// Values of `cancellation_policy`.

@@ -66,7 +66,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Gives every task with an action, and every undo, what it does not say itself.
+    /// Applies `defaults` to every task with an action, and to every undo, that does not override them.
     fn defaults(&mut self, node: NodeId, tasks: &mut [Task]) {
         let Some(fields) = self.fields(node, "`defaults`", DEFAULTS) else { return };
         let retry = fields.get("retry").and_then(|node| self.retry(node, "defaults.retry"));
@@ -98,7 +98,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads how long executions are kept, by the status that they ended with.
+    /// Reads how long executions are kept, by final status.
     fn keep(&mut self, node: NodeId) -> BTreeMap<String, Keep> {
         let Some(fields) = self.fields(node, "`keep`", KEEP) else { return BTreeMap::new() };
         let mut keep = BTreeMap::new();
@@ -127,7 +127,7 @@ impl Walk<'_> {
         Some(text)
     }
 
-    /// Reads the version; `1.0` without quotes is meant as text, too.
+    /// Reads the version. A `1.0` without quotes is taken as text, too.
     fn version(&mut self, node: NodeId) -> Option<String> {
         match self.source.content(node) {
             Content::Number(_) => Some(self.source.literal(node).to_owned()),

@@ -1,5 +1,5 @@
-//! JSON as seen by a validator that the host can stop: the same as with `serde_json`'s representation, except that it
-//! checks whenever the validator enters a value or takes its next part.
+//! JSON as seen by a validator that the host can interrupt: the same as `serde_json`'s representation, except that it
+//! checks for interrupts whenever the validator enters a value or takes its next part.
 
 use std::borrow::Cow;
 
@@ -51,7 +51,7 @@ impl<'a> Node<'a, Checked> for &'a Value {
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
-        // Whoever calls this looks at the whole value.
+        // Callers examine the whole value.
         interrupt::check();
         plainly!(self, Node, as_string)
     }

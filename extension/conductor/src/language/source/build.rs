@@ -1,4 +1,4 @@
-//! Parser events to a tree, without recursion and within limits.
+//! Builds a tree from parser events, without recursion and within limits.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ use crate::language::limits::Limits;
 /// drop.
 const MAX_NODES: usize = 500_000;
 
-/// Maximum number of bytes of empty lines and comments in a row: the parser reads over them without a pause.
+/// Maximum size in bytes of consecutive empty lines and comments: the parser skips them without interruption.
 const MAX_GAP: usize = 1 << 20;
 
 /// Reads `source.text` into `source.nodes`.
@@ -62,7 +62,7 @@ pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
     defects
 }
 
-/// Where too many empty lines and comments in a row begin.
+/// Returns where too many consecutive empty lines and comments begin.
 fn long_gap(text: &str) -> Option<usize> {
     let (mut at, mut begin) = (0, 0);
     for line in interrupt::checked(text.split_inclusive(['\n', '\r'])) {
@@ -141,7 +141,7 @@ struct Open {
     start: usize,
     anchor: usize,
     children: Children,
-    /// Whether it is `{{ … }}` without quotes, which YAML reads as a map in a map.
+    /// Whether it is an unquoted `{{ … }}`, which YAML reads as a map in a map.
     is_template: bool,
 }
 
@@ -150,7 +150,7 @@ enum Children {
     Map { entries: Vec<(NodeId, NodeId)>, key: Option<NodeId> },
 }
 
-/// An error ends the reading.
+/// Progress of the reader; an error stops it.
 type Progress = Result<(), Box<Defect>>;
 
 impl Builder<'_> {
@@ -198,7 +198,7 @@ impl Builder<'_> {
     fn end(&mut self, end: usize) -> Progress {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let content = match open.children {
-            // Continue as if the quotes were there, so that other errors are found too.
+            // Continue as if it were quoted, so that other errors are found, too.
             Children::Map { .. } if open.is_template => Content::Text(self.text[open.start..end].to_owned()),
             Children::List(items) => Content::List(items),
             Children::Map { entries, .. } => Content::Map(self.merged(self.distinct(&entries))),
@@ -238,7 +238,7 @@ impl Builder<'_> {
         Ok(id)
     }
 
-    /// Puts a complete node where it belongs.
+    /// Attaches a complete node to its parent.
     fn finish(&mut self, id: NodeId, anchor: usize, start: usize) -> Progress {
         if anchor > 0 {
             self.anchors.insert(anchor, id);
@@ -259,7 +259,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Converts a key to text; scalars other than text are taken as they are written.
+    /// Converts a key to text; other scalars are taken as written.
     fn key(&mut self, id: NodeId, start: usize) -> Result<NodeId, Box<Defect>> {
         let node = &self.nodes[id.0 as usize];
         let (from, to, style) = (node.start, node.end, node.style);
@@ -312,7 +312,7 @@ impl Builder<'_> {
         (kept, defects)
     }
 
-    /// Applies `<<: *anchor`, which adds the keys that are not there yet.
+    /// Applies `<<: *anchor`, which adds the keys that are not present yet.
     fn merged(&mut self, (entries, defects): (Vec<(NodeId, NodeId)>, Vec<Defect>)) -> Vec<(NodeId, NodeId)> {
         defects.into_iter().for_each(|defect| self.report(defect));
         let is_merge =

@@ -1,4 +1,4 @@
-//! From bytes to lines and columns, and from a position in a scalar's value back to its position in the text.
+//! Conversions from bytes to lines and columns, and from a position in a scalar's value to its position in the text.
 
 use std::str::Chars;
 
@@ -40,8 +40,8 @@ impl Source {
     }
 }
 
-/// Walks a scalar as written alongside its value. Apart from escapes, only white space can differ: line folding and
-/// indentation drop, add or change nothing else.
+/// Walks a scalar as written in parallel with its value. Apart from escapes, only white space can differ: line folding
+/// and indentation drop, add or change nothing else.
 struct Alignment<'a> {
     raw: &'a str,
     rest: Chars<'a>,

@@ -4,7 +4,7 @@ use serde_json::Number;
 
 use super::Content;
 
-/// Returns a plain scalar's meaning. `None`: a number that JSON cannot represent.
+/// Returns a plain scalar's meaning, or `None` for a number that JSON cannot represent.
 pub fn resolve(text: &str) -> Option<Content> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Content::Null),

@@ -1,4 +1,4 @@
-//! WF501 to WF509: what a definition says about actions and limits, checked against the catalogue.
+//! WF501 to WF509: a definition's use of actions and limits, checked against the catalogue.
 
 use std::collections::{HashMap, HashSet};
 
@@ -130,7 +130,7 @@ fn input(check: &mut Check<'_>, task: usize, of: &str, action: &Action, input: &
     let literals: Map<String, Value> =
         given.iter().filter(literal).map(|(name, value)| (name.clone(), value.clone())).collect();
     for violation in schemas::violations(schema, &Value::Object(literals)) {
-        // Missing members of the input as a whole have been reported above.
+        // Missing members of the whole input have been reported above.
         if !violation.pointer.is_empty() {
             let place = node.map(|node| source.pointer(node, &violation.pointer));
             check.at(&path).node(place).task(task).error(505, violation.message, None);
@@ -138,7 +138,7 @@ fn input(check: &mut Check<'_>, task: usize, of: &str, action: &Action, input: &
     }
 }
 
-/// Whether it has no template in it. The parser has limited its depth.
+/// Whether it contains no template. The parser has limited its depth.
 fn is_literal(value: &Value) -> bool {
     match value {
         Value::String(text) => !template::is_template(text),

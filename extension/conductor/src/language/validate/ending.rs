@@ -1,4 +1,4 @@
-//! What is certain when a workflow completes, and its output is rendered.
+//! What is certain when a workflow completes and its output is rendered.
 
 use super::facts::Facts;
 use super::flow::Set;
@@ -6,13 +6,13 @@ use super::outcome::{Fires, Outcome};
 use super::shape::Shape;
 use crate::interrupt;
 
-/// Returns what is true at every end without an unhandled failure. `steps` counts the words of bits that are touched;
-/// none: there were more than `most`.
+/// Returns the facts that hold at every end without an unhandled failure. `steps` counts the words of bits that are
+/// touched; returns `None` if there are more than `most`.
 ///
-/// When in doubt, it counts as certain: a join fires, and of several conditions one holds.
+/// When in doubt, a fact counts as certain: a join fires, and of several conditions one holds.
 pub fn certain(shape: &Shape<'_>, facts: &Facts, words: usize, steps: &mut usize, most: usize) -> Option<Set> {
     let mut ending = Ending { shape, facts, words, known: vec![Set::all(words); shape.inbound.len()] };
-    // What a component leads to comes before it.
+    // In this order, a component comes after those it leads to.
     for component in &shape.components {
         loop {
             let mut changed = false;
@@ -41,7 +41,7 @@ struct Ending<'s> {
     shape: &'s Shape<'s>,
     facts: &'s Facts,
     words: usize,
-    /// By task: what is certain at the end once it has begun.
+    /// By task: the facts that are certain at the end once the task has begun.
     known: Vec<Set>,
 }
 
@@ -54,7 +54,7 @@ impl Ending<'_> {
         certain
     }
 
-    /// Whether a task can end this way and the workflow still complete.
+    /// Whether a task can end like this and the workflow still complete.
     fn goes_on(&self, task: usize, outcome: Outcome) -> bool {
         let next = &self.shape.definition.tasks[task].next;
         let firing = &self.shape.firing[task];
@@ -87,7 +87,7 @@ impl Ending<'_> {
                 Fires::Never => {}
             }
         }
-        // A single condition may well not hold.
+        // A single condition may be false.
         if one_of.len() > 1 {
             let mut all = Set::all(self.words);
             one_of.iter().for_each(|set| all.meet(set));
@@ -96,7 +96,7 @@ impl Ending<'_> {
         certain
     }
 
-    /// Returns what follows from each transition of a task.
+    /// Returns the facts that follow from each transition of a task.
     fn along(&self, task: usize) -> impl Iterator<Item = (usize, Set)> + '_ {
         let edges = &self.shape.outbound[task];
         interrupt::checked(self.facts.along[task].iter().enumerate()).map(move |(transition, facts)| {

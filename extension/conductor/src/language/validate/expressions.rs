@@ -1,4 +1,4 @@
-//! WF301 to WF314, and WF204 to WF207: what expressions read, depending on where they are.
+//! WF301 to WF314, and WF204 to WF207: what expressions read, depending on their location.
 
 use std::collections::{HashMap, HashSet};
 
@@ -65,9 +65,9 @@ fn published_twice(check: &mut Check<'_>) {
 pub struct Expressions<'s> {
     pub shape: &'s Shape<'s>,
     pub parallel: &'s mut Parallel,
-    /// Which variables are set where.
+    /// Where each variable is set.
     pub variables: Flow,
-    /// Which tasks have ended where; worked out when first needed.
+    /// Where each task has ended; computed when first needed.
     pub ended: Option<Flow>,
     pub parameters: Parameters,
     /// By task: which tasks can run without it having run, and which come after it.

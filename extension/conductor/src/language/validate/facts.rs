@@ -1,5 +1,5 @@
-//! What becomes true on the way through a graph: which variables are set, which tasks have ended, and which conditions
-//! have asked about a task or parameter.
+//! The facts that become true along the paths of a graph: variables that are set, tasks that have ended, and conditions
+//! that have tested a task or parameter.
 
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ use crate::language::limits::Limits;
 pub struct Facts {
     /// The number of each fact.
     pub numbers: HashMap<String, usize>,
-    /// How many are true from the start: those with the lowest numbers.
+    /// Number of facts that are true from the start; they have the lowest numbers.
     pub start: usize,
-    /// By task: what its end makes true, whichever it is.
+    /// By task: the facts that its end makes true, whatever its outcome.
     pub ended: Vec<Vec<usize>>,
-    /// By task: what its success makes true.
+    /// By task: the facts that its success makes true.
     pub success: Vec<Vec<usize>>,
-    /// By task and transition: what the transition makes true.
+    /// By task and transition: the facts that the transition makes true.
     pub along: Vec<Vec<Vec<usize>>>,
     /// By fact: the tasks that make it true.
     pub makers: Vec<Vec<usize>>,
@@ -46,8 +46,8 @@ impl Facts {
         facts
     }
 
-    /// Returns which tasks have ended (`task.scan`), and what a condition on the way has mentioned: whoever asks about
-    /// a task or parameter can be assumed to know whether it is there.
+    /// Returns which tasks have ended (`task.scan`), and which names a condition on the way has mentioned: a condition
+    /// that tests a task or parameter presumably knows whether it exists.
     pub fn of_tasks(shape: &Shape<'_>, limits: &Limits) -> Facts {
         let mut facts = Facts::default();
         let tasks = &shape.definition.tasks;

@@ -1,4 +1,4 @@
-//! Which facts hold where: on some path to a task, on every path, or on every path without a failure.
+//! Which facts hold at which task: on some path to it, on every path, or on every path without a failure.
 
 use std::collections::HashMap;
 
@@ -49,20 +49,20 @@ impl Set {
 /// How certain a fact is when a task begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// On every path here.
+    /// On every path to it.
     Always,
-    /// On every path here except those after a failure.
+    /// On every path to it except those after a failure.
     UnlessFailed,
-    /// On some paths here.
+    /// On some paths to it.
     Sometimes,
-    /// On none.
+    /// On no path to it.
     Never,
 }
 
 /// The sets of every task.
 pub struct Flow {
     facts: Facts,
-    /// What becomes true on some path.
+    /// Facts that become true on some path.
     may: Vec<Set>,
     must: Vec<Set>,
     smooth: Vec<Set>,
@@ -71,7 +71,7 @@ pub struct Flow {
     gave_up: bool,
 }
 
-/// Which paths count.
+/// Which paths are considered.
 #[derive(Clone, Copy, PartialEq)]
 enum Ways {
     All,
@@ -86,7 +86,7 @@ impl Flow {
         let at_end = Set::all(words);
         let mut flow = Flow { facts, may: none(), must: none(), smooth: none(), at_end, gave_up: false };
         let mut solver = Solver { shape, facts: &flow.facts, words, steps: shape.edges.len() * words };
-        // With this many sets, even making them would be too much.
+        // With this many sets, even creating them would take too long.
         if solver.steps <= MAX_STEPS {
             flow.may = solver.may();
             flow.must = solver.must(Ways::All);
@@ -103,12 +103,12 @@ impl Flow {
         self.facts.numbers.keys().map(String::as_str)
     }
 
-    /// Whether something ever becomes true.
+    /// Whether a fact ever becomes true.
     pub fn is_known(&self, name: &str) -> bool {
         self.facts.numbers.contains_key(name)
     }
 
-    /// Returns how certain it is that something is true when a task begins.
+    /// Returns how certain it is that a fact is true when a task begins.
     pub fn known(&self, task: usize, name: &str) -> Known {
         let Some(&bit) = self.facts.numbers.get(name) else { return Known::Never };
         if self.gave_up || self.must[task].has(bit) {
@@ -122,18 +122,18 @@ impl Flow {
         }
     }
 
-    /// Whether something is certain to be true when the workflow completes, or never becomes true.
+    /// Whether a fact is certain to be true when the workflow completes, or never becomes true.
     pub fn is_known_at_end(&self, name: &str) -> bool {
         self.facts.numbers.get(name).is_none_or(|bit| self.gave_up || self.at_end.has(*bit))
     }
 
-    /// Whether something is true from the start, and nothing on any way to a task makes it true again.
+    /// Whether a fact is true from the start, and nothing on any way to a task makes it true again.
     pub fn is_as_at_start(&self, task: usize, name: &str) -> bool {
         let Some(&bit) = self.facts.numbers.get(name) else { return false };
         bit < self.facts.start && !self.gave_up && !self.may[task].has(bit)
     }
 
-    /// Returns the tasks that make something true.
+    /// Returns the tasks that make a fact true.
     pub fn makers(&self, name: &str) -> &[usize] {
         self.facts.numbers.get(name).map_or(&[], |bit| &self.facts.makers[*bit])
     }
@@ -153,7 +153,7 @@ impl Solver<'_> {
         set
     }
 
-    /// Returns what becomes true on some path.
+    /// Returns the facts that become true on some path.
     fn may(&mut self) -> Vec<Set> {
         let tasks = self.shape.definition.tasks.len();
         let mut known = vec![Set::none(self.words); tasks];
@@ -176,7 +176,7 @@ impl Solver<'_> {
         known
     }
 
-    /// Returns what is true on every path.
+    /// Returns the facts that are true on every path.
     fn must(&mut self, ways: Ways) -> Vec<Set> {
         let tasks = self.shape.definition.tasks.len();
         let mut known = vec![Set::all(self.words); tasks];
@@ -226,7 +226,7 @@ impl Solver<'_> {
         all
     }
 
-    /// Returns what is true after a transition; none if it is not one of these paths.
+    /// Returns the facts that are true after a transition, or `None` if it is not on one of these paths.
     fn along(&self, known: &[Set], edge: Edge, ways: Ways) -> Option<Set> {
         let counts = |outcome: &Outcome| match ways {
             Ways::All => true,

@@ -1,4 +1,4 @@
-//! WF101 to WF115, and WF118: the graph.
+//! WF101 to WF115, and WF118: the structure of the graph.
 
 use std::collections::HashMap;
 
@@ -144,8 +144,8 @@ fn joins(check: &mut Check<'_>, shape: &Shape<'_>) {
     }
 }
 
-/// Reports ambiguous joins. A task that several transitions reach without a join opens a route for each, and a join
-/// waits within its route: inbound tasks below different such forks never meet.
+/// Reports ambiguous joins. A task that several transitions reach without a join opens a route for each of them, and a
+/// join waits within its route: inbound tasks behind different forks of this kind never meet.
 fn nested_forks(check: &mut Check<'_>, shape: &Shape<'_>) {
     let count = shape.definition.tasks.len();
     let is_fork = |task: usize| shape.inbound[task].len() > 1 && !shape.is_join(task) && shape.cycle[task].is_none();
@@ -205,8 +205,8 @@ fn cycles(check: &mut Check<'_>, shape: &Shape<'_>) {
         let names: Vec<&str> = members.iter().map(|task| shape.definition.tasks[*task].name.as_str()).collect();
         let message = format!("the cycle of {} has no exit", list(&names));
         let hint = "give the transition that closes it a `when` that eventually becomes false".to_owned();
-        // A loop of actions may be intended to run until it is told to cancel; one of routing tasks only spins in the
-        // engine.
+        // A loop of actions may be intended to run until it is cancelled; a loop of routing tasks only keeps the engine
+        // busy.
         let idle = |task: &usize| {
             let task = &shape.definition.tasks[*task];
             task.action.is_none() && task.wait_for.is_none() && task.delay.is_none()
@@ -220,7 +220,7 @@ fn cycles(check: &mut Check<'_>, shape: &Shape<'_>) {
     }
 }
 
-/// Whether the task can end successfully, or be caught, without its cycle continuing.
+/// Whether the task can end successfully, or with its failure handled, without its cycle continuing.
 fn has_exit(shape: &Shape<'_>, task: usize, cycle: usize) -> bool {
     let next = &shape.definition.tasks[task].next;
     let firing = &shape.firing[task];

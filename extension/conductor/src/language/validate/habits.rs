@@ -1,8 +1,8 @@
-//! What people write who are used to other languages, and what to write here.
+//! Constructs familiar from other languages, with what to write instead.
 
 use crate::expression::template::pure;
 
-/// A word of another language, and the hint.
+/// A construct of another language, and its hint.
 type Habit = (&'static [&'static str], &'static str);
 
 #[rustfmt::skip]
@@ -151,7 +151,8 @@ const VERDICTS: &[Habit] = &[
     (&["running", "paused", "pending", "requested", "scheduled"], "while it is running: `system.verdict is none`"),
 ];
 
-/// What does not parse: the text from the error on, the text right before it, and the hint. The first match counts.
+/// Text that does not parse: the text from the error on, the text right before it, and the hint. The first match
+/// counts.
 const SYNTAX: &[(&str, &str, &str)] = &[
     ("&", "", "write `and`"),
     ("|", "|", "write `or`"),
@@ -213,12 +214,12 @@ pub fn field(name: &str) -> Option<&'static str> {
     find(FIELDS, name)
 }
 
-/// Returns the hint for what is not a task's status.
+/// Returns the hint for a value that is not a task's status.
 pub fn status(value: &str) -> Option<&'static str> {
     find(STATUSES, value)
 }
 
-/// Returns the hint for what is not a verdict.
+/// Returns the hint for a value that is not a verdict.
 pub fn verdict(value: &str) -> Option<&'static str> {
     find(VERDICTS, value)
 }
@@ -236,7 +237,7 @@ pub fn syntax(text: &str, at: usize) -> Option<&'static str> {
     SYNTAX.iter().find(matches).map(|(.., hint)| *hint)
 }
 
-/// Returns the byte of the dollar sign if a text is one `${{ … }}`.
+/// Returns the byte of the dollar sign if a text consists of one `${{ … }}`.
 pub fn dollar(text: &str) -> Option<usize> {
     let at = text.len() - text.trim_start().len();
     pure(text[at..].strip_prefix('$')?).map(|_| at)

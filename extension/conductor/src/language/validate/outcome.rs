@@ -1,4 +1,4 @@
-//! How a task can end, and for which ends a condition holds.
+//! The possible ends of a task, and for which of them a condition holds.
 
 use minijinja::machinery::ast::{BinOpKind, CallType, Expr, UnaryOpKind};
 use minijinja::machinery::parse_expr;
@@ -7,7 +7,7 @@ use crate::expression::template;
 use crate::language::definition::Task;
 use crate::language::limits::Limits;
 
-/// How a task can end.
+/// The end of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Succeeded,
@@ -33,7 +33,7 @@ impl Outcome {
         matches!(self, Outcome::Failed | Outcome::TimedOut)
     }
 
-    /// Whether a task can end this way. A routing task can't fail, and only a task with a condition is skipped.
+    /// Whether a task can end like this. A routing task can't fail, and only a task with a condition is skipped.
     pub fn possible(self, task: &Task) -> bool {
         match self {
             Outcome::Succeeded => true,
@@ -60,7 +60,7 @@ impl Outcome {
 pub struct Firing([Fires; 5]);
 
 impl Firing {
-    /// Reads a transition's condition. One that can't be parsed may fire.
+    /// Reads a transition's condition. If it can't be parsed, it may fire.
     pub fn of(when: Option<&str>, limits: &Limits) -> Firing {
         let Some(text) = when else { return Firing([Fires::Always; 5]) };
         let unknown = Firing([Fires::Maybe; 5]);

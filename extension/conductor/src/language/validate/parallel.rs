@@ -1,19 +1,19 @@
-//! Which tasks certainly run side by side.
+//! Which tasks certainly run in parallel.
 //!
-//! Two tasks do if a fork starts a branch that leads to one of them only, and together with it another branch that
-//! leads to the other only. Branches of which a condition may choose one are not side by side.
+//! Two tasks do if a fork starts a branch that leads to only one of them, and together with it another branch that
+//! leads to only the other. Branches between which a condition may choose do not count as parallel.
 
 use super::flow::Set;
 use super::outcome::{Fires, Outcome};
 use super::shape::Shape;
 use crate::interrupt;
 
-/// Maximum number of edges looked at, and of words of bits touched, for all questions together.
+/// Maximum number of edges examined, and of words of bits touched, over all queries together.
 const MAX_STEPS: usize = 20_000_000;
 
 /// What each task leads to.
 pub struct Parallel {
-    /// By task: itself and what it leads to.
+    /// By task: itself and all tasks it leads to.
     after: Vec<Set>,
     steps: usize,
 }
@@ -27,7 +27,7 @@ impl Parallel {
             return parallel;
         }
         parallel.after = vec![Set::none(words); tasks];
-        // What a component leads to comes before it in this order.
+        // In this order, a component comes after those it leads to.
         for component in &shape.components {
             let mut set = Set::none(words);
             for task in component {
@@ -41,7 +41,7 @@ impl Parallel {
         parallel
     }
 
-    /// Whether two tasks certainly may run at the same time; false also if that would take too long to find out.
+    /// Whether two tasks certainly may run at the same time; also false if determining that would take too long.
     pub fn may_meet(&mut self, shape: &Shape<'_>, one: usize, other: usize) -> bool {
         self.steps += shape.edges.len() + shape.inbound.len();
         if self.steps > MAX_STEPS || !shape.complete {

@@ -1,4 +1,4 @@
-//! What the schema of the parameters says about which ones are there.
+//! Which parameters exist, according to their schema.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// The parameters that expressions can read.
 #[derive(Default)]
 pub struct Parameters {
-    /// All that are declared; none if the schema may allow others in ways that can't be listed.
+    /// All declared parameters; `None` if the schema may allow others in ways that can't be listed.
     pub declared: Option<HashSet<String>>,
     /// Those that may be missing: neither required nor with a default.
     pub optional: HashSet<String>,
@@ -48,7 +48,7 @@ fn is_listable(schema: &Map<String, Value>) -> bool {
     })
 }
 
-/// Whether a property has a default, itself or perhaps by way of another schema.
+/// Whether a property has a default, either itself or possibly through another schema.
 fn may_have_default(property: &Value) -> bool {
     ["default", "$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if"].iter().any(|key| property.get(key).is_some())
 }

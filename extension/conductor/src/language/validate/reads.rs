@@ -113,7 +113,7 @@ impl Expressions<'_> {
 
     fn variable_of_task(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read, name: &str, here: usize) {
         let known = self.variables.known(here, name);
-        // A part that is not always evaluated may know which path was taken.
+        // A part that is evaluated only under some condition may know which path was taken.
         if read.conditional && known != Known::Never {
             return;
         }
@@ -137,8 +137,8 @@ impl Expressions<'_> {
         }
     }
 
-    /// Reports a variable that only a parallel branch sets: a warning if it has an initial value. Returns whether it is
-    /// one.
+    /// Reports a variable that only a parallel branch sets, as a warning if it has an initial value. Returns whether it
+    /// is such a variable.
     fn of_another_branch(
         &mut self,
         check: &mut Check<'_>,
@@ -216,7 +216,7 @@ fn initialize(read: &Read, name: &str) -> String {
     }
 }
 
-/// Returns the hint for `default` that is applied to more than a name.
+/// Returns the hint for `default` applied to more than a name.
 fn covers_less(root: &str, name: &str) -> String {
     let name = shorten(name, 80);
     format!("`default` covers a name, not what is computed from it: write `{root}.{name} | default(…)`")

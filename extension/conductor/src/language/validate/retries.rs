@@ -1,11 +1,12 @@
-//! WF207: retry conditions that are asked after a success, too. WF208: undos of tasks that may succeed more than once.
+//! WF207: retry conditions that are evaluated after a success, too. WF208: undos of tasks that may succeed more than
+//! once.
 
 use super::Check;
 use crate::expression::template::{self, may_hold_after};
 use crate::interrupt;
 use crate::language::parse::Place;
 
-/// Functions that say how the task ended.
+/// Functions that test how the task ended.
 const ENDS: [&str; 6] = ["succeeded", "failed", "timed_out", "completed", "cancelled", "skipped"];
 
 pub fn check(check: &mut Check<'_>) {

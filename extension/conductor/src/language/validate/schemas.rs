@@ -18,7 +18,7 @@ pub struct Violation {
     pub message: String,
 }
 
-/// Returns everything that is wrong with a value; empty if that can't be determined within limits.
+/// Returns the violations by a value; empty if they can't be determined within limits.
 pub fn violations(schema: &Value, value: &Value) -> Vec<Violation> {
     if bound(schema).is_err() || endless(schema).is_some() || !remote(schema).is_empty() || !affordable(schema, value) {
         return Vec::new();
@@ -87,7 +87,7 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
     defaults(check, name, schema);
 }
 
-/// Returns what the meta-schema reports.
+/// Returns the violations of the meta-schema.
 fn broken(schema: &Value) -> Vec<Violation> {
     let error = |error: jsonschema::ValidationError<'_>| Violation {
         pointer: error.instance_path().to_string(),

@@ -1,4 +1,4 @@
-//! The graph of a definition, as its checks see it.
+//! The graph of a definition, as seen by its checks.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::language::definition::Definition;
 use crate::language::limits::Limits;
 use crate::language::parse::name::COMMANDS;
 
-/// A transition's target that is a task.
+/// A transition's target, if it is a task.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge {
     pub from: usize,
@@ -24,7 +24,7 @@ pub struct Shape<'d> {
     /// The first task with each name.
     pub by_name: HashMap<&'d str, usize>,
     pub edges: Vec<Edge>,
-    /// Whether all targets exist. Otherwise, what seems to be missing may only be misspelt.
+    /// Whether all targets exist. If not, what seems to be missing may only be misspelled.
     pub complete: bool,
     /// Numbers of edges, by the task they lead to.
     pub inbound: Vec<Vec<usize>>,
@@ -35,7 +35,7 @@ pub struct Shape<'d> {
     /// The cycle that a task is in.
     pub cycle: Vec<Option<usize>>,
     pub cycles: Vec<Vec<usize>>,
-    /// All tasks, those of a cycle together, each after what it leads to.
+    /// All tasks in components, one per cycle or single task; each component comes after those it leads to.
     pub components: Vec<Vec<usize>>,
     pub finally: Option<usize>,
     pub starts: Vec<usize>,
@@ -112,7 +112,7 @@ impl<'d> Shape<'d> {
         }
     }
 
-    /// Returns what some tasks lead to, themselves included, on paths that avoid one task.
+    /// Returns the tasks that can be reached from the given ones, themselves included, on paths that avoid one task.
     pub fn reach(&self, from: &[usize], around: Option<usize>) -> Vec<bool> {
         let mut reached = vec![false; self.inbound.len()];
         let mut open: Vec<usize> = from.iter().copied().filter(|task| Some(*task) != around).collect();
@@ -142,7 +142,7 @@ impl<'d> Shape<'d> {
         self.definition.tasks[task].join.is_some()
     }
 
-    /// Whether a transition's task can end this way and the transition then fires.
+    /// Whether a transition's task can end like this and the transition then fires.
     pub fn can_fire(&self, task: usize, transition: usize, outcome: Outcome) -> bool {
         outcome.possible(&self.definition.tasks[task]) && self.firing[task][transition].can(outcome)
     }

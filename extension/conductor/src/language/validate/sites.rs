@@ -1,4 +1,4 @@
-//! Every place in a definition where an expression can be, and what it can read there.
+//! All places in a definition that can contain an expression, and what it can read there.
 
 use serde_json::Value;
 
@@ -24,8 +24,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether the task itself has ended by then, so that its own result can be read. What else is certain is what was
-    /// certain when the task began.
+    /// Whether the task itself has ended by then, so that its own result can be read. All else is as certain as it was
+    /// when the task began.
     pub fn is_after_end(self) -> bool {
         matches!(self, Phase::Attempt | Phase::Undo | Phase::After)
     }

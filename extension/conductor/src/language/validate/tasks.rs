@@ -1,4 +1,4 @@
-//! WF304, WF308 and WF309: what expressions read of other tasks.
+//! WF304, WF308 and WF309: what expressions read from other tasks.
 
 use std::collections::HashSet;
 
@@ -13,11 +13,11 @@ use crate::expression::template::{Compared, Guard, Read, Subject};
 use crate::language::finding::shorten;
 use crate::language::parse::name::{is_name, list, nearest, suggest};
 
-/// Maximum number of transitions followed to find out which task comes after which.
+/// Maximum number of transitions followed to determine which task comes after which.
 const MAX_STEPS: usize = 20_000_000;
-/// How a task can have ended, as expressions see it.
+/// Possible final statuses of a task, as expressions see them.
 const STATUSES: [&str; 4] = ["completed", "failed", "skipped", "cancelled"];
-/// How an execution can end.
+/// Possible ends of an execution.
 const VERDICTS: [&str; 4] = ["completed", "failed", "timeout", "cancelled"];
 
 impl Expressions<'_> {
@@ -70,12 +70,12 @@ impl Expressions<'_> {
         let spot = text.spot(check, *at);
         match read.guard {
             Guard::None => spot.error(309, message, hint),
-            // With `default`, the expression can be evaluated all the same.
+            // With `default`, the expression can still be evaluated.
             _ => spot.warning(309, message, hint),
         }
     }
 
-    /// Reports a task that has not run, or may not have run, where it is read.
+    /// Reports a task that has not run, or may not have run, when it is read.
     fn has_run(&mut self, check: &mut Check<'_>, text: &Text<'_>, read: &Read, task: usize) {
         let site = text.site;
         let name = &self.shape.definition.tasks[task].name;
@@ -130,12 +130,13 @@ impl Expressions<'_> {
         self.ended.get_or_insert_with(|| Flow::new(shape, Facts::of_tasks(shape, check.limits)))
     }
 
-    /// Whether a condition on every way to a task, or its own one, mentions a task or parameter.
+    /// Whether a name of a task or parameter is mentioned by a condition on every way to a task, or by the task's own
+    /// condition.
     pub fn is_asked(&mut self, check: &Check<'_>, site: &Site<'_>, here: usize, name: &str) -> bool {
         if self.ended(check).known(here, name) == Known::Always {
             return true;
         }
-        // The condition itself is not protected by what it asks.
+        // The condition itself is not protected by its own tests.
         let Some(when) = check.definition.tasks[here].when.as_deref().filter(|_| !site.is_condition_of_task()) else {
             return false;
         };
@@ -143,7 +144,8 @@ impl Expressions<'_> {
         self.asked.entry(here).or_insert_with(own).contains(name)
     }
 
-    /// Returns what can run without a task, and what comes after it; none if that would take too long to find out.
+    /// Returns which tasks can run without a task, and which come after it, or `None` if determining that would take
+    /// too long.
     fn around(&mut self, here: usize) -> Option<&(Vec<bool>, Vec<bool>)> {
         let shape = self.shape;
         if !self.ran.contains_key(&here) && (self.ran.len() + 1) * shape.edges.len() > MAX_STEPS {
@@ -194,7 +196,7 @@ fn if_defined(read: &Read, name: &str) -> String {
     }
 }
 
-/// Returns how an expression names a task.
+/// Returns how an expression refers to a task.
 fn path(name: &str) -> String {
     match is_name(name) && !name.contains('-') {
         true => format!("task.{}", shorten(name, 80)),

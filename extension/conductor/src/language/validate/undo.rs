@@ -1,5 +1,5 @@
-//! WF117, WF313 and WF314: undos that never run, undos that cannot be rendered if nobody knows whether the task was done, and
-//! undos that read what the task has yet to publish.
+//! WF117, WF313 and WF314: undos that never run, undos that cannot be rendered if it is unknown whether the task was
+//! done, and undos that read what the task has not published yet.
 
 use super::Check;
 use super::expressions::Text;

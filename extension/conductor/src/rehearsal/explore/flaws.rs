@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Something that looks wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suspect {
-    /// What makes it the same as another.
+    /// Flaws of the same kind count as the same.
     pub kind: String,
     /// What is wrong, in one sentence.
     pub message: String,
 }
 
-/// All checks. Another one is one more function here.
+/// All checks. To add one, add a function here.
 const CHECKS: [fn(&Performance) -> Vec<Suspect>; 5] =
     [without_end, coded_errors, runs_twice, not_undone, broken_invariants];
 
@@ -24,7 +24,7 @@ pub fn flaws(performance: &Performance) -> Vec<Suspect> {
     CHECKS.iter().flat_map(|check| check(performance)).collect()
 }
 
-/// An execution that does not end, although every attempt did.
+/// Finds an execution that does not end although every attempt did.
 fn without_end(performance: &Performance) -> Vec<Suspect> {
     let suspect = |kind: &str, message: String| vec![Suspect { kind: kind.to_owned(), message }];
     match &performance.stop {
@@ -37,8 +37,8 @@ fn without_end(performance: &Performance) -> Vec<Suspect> {
     }
 }
 
-/// What the engine itself finds fault with: expressions that fail to evaluate, joins that can't fire, endless cycles. An
-/// error that a worker reported has no code, and that the workflow's timeout has passed is what the timeout is for.
+/// Finds errors raised by the engine: expressions that fail to evaluate, joins that can't fire, endless cycles. Errors
+/// reported by workers have no code; the workflow's timeout is excluded, because it is expected to happen.
 fn coded_errors(performance: &Performance) -> Vec<Suspect> {
     let coded = performance.ledger.errors.iter().filter_map(|(_, cause)| {
         let (task, code) = (cause.task.as_deref().unwrap_or_default(), cause.code.filter(|code| *code != "WF610")?);
@@ -47,11 +47,11 @@ fn coded_errors(performance: &Performance) -> Vec<Suspect> {
     coded.collect()
 }
 
-/// A task that ran more than once because several branches reached it, as it does without `join`.
+/// Finds a task that ran more than once because several branches reached it without a `join`.
 fn runs_twice(performance: &Performance) -> Vec<Suspect> {
     let ledger = &performance.ledger;
     let mut routes: BTreeMap<NodeId, BTreeSet<u32>> = BTreeMap::new();
-    // A task that only routes is no attempt, but what follows it runs more than once as well.
+    // A routing task makes no attempt, but what follows it runs more than once as well.
     let attempts = performance.attempts.iter().map(|row| &ledger.rows[*row]);
     let routing = ledger.rows.iter().filter(|row| row.status == RowStatus::Ended(TaskEnd::Completed));
     for key in attempts.chain(routing).map(|row| row.key) {
@@ -68,7 +68,7 @@ fn suspect_of(task: &str, times: usize) -> Suspect {
     Suspect { kind: format!("twice {task}"), message }
 }
 
-/// A completed task that is not undone, although the workflow ended in a way that undoes, and no undo failed.
+/// Finds a completed task that was not undone, although the workflow ended in a way that undoes it and no undo failed.
 fn not_undone(performance: &Performance) -> Vec<Suspect> {
     let ledger = &performance.ledger;
     if !ledger.over || !ledger.graph().undoes_at(ledger.status()) || ledger.execution.state.forced {
@@ -84,7 +84,7 @@ fn not_undone(performance: &Performance) -> Vec<Suspect> {
     told.into_iter().collect()
 }
 
-/// A mistake of the engine.
+/// Finds bugs of the engine itself.
 fn broken_invariants(performance: &Performance) -> Vec<Suspect> {
     let broken = performance.ledger.check();
     let told = broken.into_iter().next().map(|broken| Suspect {

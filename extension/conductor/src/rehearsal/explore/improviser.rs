@@ -1,4 +1,4 @@
-//! Answers that are drawn at random.
+//! Answers drawn at random.
 
 use crate::engine::conductor::Advice;
 use crate::expression::Data;
@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 /// A task, and one of its items if it has any.
 pub type Part = (String, Option<u32>);
 
-/// What is to be answered to the attempts of each part, in order; none: what goes well.
+/// The answers to the attempts of each part, in order; `None` for the answer of the normal course.
 pub type Lines = BTreeMap<Part, Vec<Option<Answer>>>;
 
-/// What was answered.
+/// The answers that were given.
 pub type Given = BTreeMap<Part, Vec<Answer>>;
 
 /// Seconds that an attempt may take.
 const TIMES: [f64; 6] = [0.0, 0.0, 1.0, 10.0, 60.0, 3600.0];
 
-/// What tasks may answer: results, errors and payloads of signals that a test file mentions.
+/// Possible answers of tasks: results, errors and payloads of signals that a test file mentions.
 #[derive(Debug, Default)]
 pub struct Samples {
     tasks: BTreeMap<String, Vec<AnswerKind>>,
@@ -49,7 +49,8 @@ impl Samples {
         self.default.extend(cast.default.iter().map(|answer| answer.kind.clone()));
     }
 
-    /// Returns what a task may answer that is of the same kind as an example; the example itself if nothing is.
+    /// Returns the possible answers of a task that are of the same kind as an example, or the example itself if there
+    /// are none.
     fn like(&self, task: &str, example: AnswerKind) -> Vec<AnswerKind> {
         let same = |kind: &&AnswerKind| kind.field() == example.field();
         let own: Vec<AnswerKind> = self.tasks.get(task).into_iter().flatten().filter(same).cloned().collect();
@@ -57,7 +58,7 @@ impl Samples {
         if found.is_empty() { vec![example] } else { found }
     }
 
-    /// Returns how an attempt ends if all goes well.
+    /// Returns how an attempt ends in the normal course.
     fn good(&self, task: &str, waits: bool) -> Answer {
         let example = if waits { AnswerKind::Signal(nothing()) } else { AnswerKind::Result(nothing()) };
         let kind = self.like(task, example.clone()).into_iter().next().unwrap_or(example);
@@ -69,14 +70,14 @@ fn nothing() -> Data {
     Data::from(())
 }
 
-/// Answers as its lines say, and beyond them at random or, without chance, well.
+/// Answers according to its lines and, beyond them, at random or, without chance, as in the normal course.
 pub struct Improviser<'s> {
     pub lines: Lines,
     pub samples: &'s Samples,
     pub chance: Option<Chance>,
-    /// Whether each task is answered as the first time.
+    /// Whether each task is answered as it was the first time.
     pub is_steady: bool,
-    /// When somebody cancels the execution; none: nobody does.
+    /// When the execution is cancelled; `None` if it is not.
     pub cancel: Option<Cancel>,
     pub given: Given,
 }
@@ -94,7 +95,7 @@ impl Prompter for Improviser<'_> {
                 let first = self.given.get(&key).and_then(|given| given.first()).filter(|_| self.is_steady);
                 first.cloned().unwrap_or_else(|| draw(chance, self.samples, request))
             }
-            // A time limit may be a template, which yields none this time.
+            // A time limit may be a template, which may yield no limit this time.
             (Some(Some(answer)), _) if request.limit.is_some() || answer.kind != AnswerKind::Timeout => answer.clone(),
             _ => self.samples.good(request.task, request.waits),
         };
@@ -103,7 +104,7 @@ impl Prompter for Improviser<'_> {
     }
 }
 
-/// Draws whether somebody cancels the execution, and when.
+/// Draws whether the execution is cancelled, and when.
 pub fn draw_cancel(chance: &mut Chance) -> Option<Cancel> {
     chance.one_in(6).then(|| Cancel { after: *chance.pick(&TIMES), force: false })
 }
@@ -111,7 +112,7 @@ pub fn draw_cancel(chance: &mut Chance) -> Option<Cancel> {
 fn draw(chance: &mut Chance, samples: &Samples, request: &Request) -> Answer {
     let mut like = |example| chance.pick(&samples.like(request.task, example)).clone();
     let result = like(AnswerKind::Result(nothing()));
-    // Workers report both.
+    // Workers normally report both.
     let error = Data::from_pairs([("type", "explored"), ("message", "explored")]);
     let error = like(AnswerKind::Fail(error, Advice::None));
     let signal = like(AnswerKind::Signal(nothing()));
@@ -122,7 +123,7 @@ fn draw(chance: &mut Chance, samples: &Samples, request: &Request) -> Answer {
         (6..=9, _) => error,
         _ => result,
     };
-    // What takes longer than the limit is a timeout, and simpler to read as one.
+    // An answer that takes longer than the limit is a timeout, and easier to read as one.
     let in_time = |time: &f64| request.limit.is_none_or(|limit| *time < f64::from(limit));
     let times: Vec<f64> = TIMES.into_iter().filter(in_time).collect();
     let after = if kind == AnswerKind::Timeout { 0.0 } else { *chance.pick(&times) };

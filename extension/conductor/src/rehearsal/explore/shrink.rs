@@ -3,13 +3,13 @@
 use super::improviser::Lines;
 use crate::interrupt;
 
-/// Maximum number of attempts at making it smaller.
+/// Maximum number of attempts at reducing a run.
 const MAX_TRIES: usize = 500;
-/// Maximum number of rows looked at meanwhile.
+/// Maximum number of rows examined in all attempts.
 const MAX_LOOKS: usize = 100_000_000;
 
-/// Returns the smallest answers found that still show it. What is left out goes well. `shows` also returns the number of
-/// rows that it has looked at.
+/// Returns the smallest answers found that still show the flaw. Answers left out are those of the normal course.
+/// `shows` also returns the number of rows that it has examined.
 pub fn shrink(lines: Lines, mut shows: impl FnMut(&Lines) -> (bool, usize)) -> Lines {
     let mut smallest = lines;
     let (mut tries, mut looks) = (0, 0);
@@ -37,7 +37,7 @@ pub fn shrink(lines: Lines, mut shows: impl FnMut(&Lines) -> (bool, usize)) -> L
     }
 }
 
-/// Returns one of the ways to make it smaller, by number; none: there are no more. The coarsest come first.
+/// Returns one of the ways to reduce the answers, by number, or `None` if there are no more. The coarsest come first.
 fn smaller(lines: &Lines, candidate: usize) -> Option<Lines> {
     let keys: Vec<_> = lines.keys().cloned().collect();
     let mut smaller = lines.clone();

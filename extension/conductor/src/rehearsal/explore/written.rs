@@ -1,4 +1,4 @@
-//! An execution as a test that plays it again.
+//! An execution written as a test that reproduces it.
 
 use super::improviser::Given;
 use crate::engine::conductor::Advice;
@@ -14,10 +14,10 @@ use std::fmt::Write;
 
 /// Maximum number of attempts that a test lists.
 const MAX_RAN: usize = 50;
-/// Number of characters of a test's name.
+/// Maximum number of characters of a test's name.
 const NAME: usize = 200;
 
-/// What a test begins with.
+/// The beginning of a test.
 pub struct Test<'t> {
     pub name: &'t str,
     pub parameters: &'t Value,
@@ -25,7 +25,7 @@ pub struct Test<'t> {
 }
 
 impl Test<'_> {
-    /// Returns the test with these answers, as an element of `tests`. It passes as long as the same happens.
+    /// Returns the test with these answers, as an element of `tests`. It passes as long as the same happens again.
     pub fn written(&self, given: &Given, performance: &Performance) -> String {
         let mut text = format!("  - name: {}\n", flow(&Value::from(shorten(self.name, NAME).as_ref())));
         if self.parameters.as_object().is_some_and(|parameters| !parameters.is_empty()) {

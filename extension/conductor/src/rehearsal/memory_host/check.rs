@@ -1,4 +1,4 @@
-//! Invariants of an execution and its rows, which hold at any moment.
+//! Invariants of an execution and its rows that hold at any time.
 
 use super::{Ledger, RowStatus, TaskRow};
 use crate::engine::state::{Status, TaskEnd, TaskKey};
@@ -55,7 +55,7 @@ impl Ledger {
         broken
     }
 
-    /// Whatever must be undone is undone exactly once, and nothing else is.
+    /// Checks that whatever must be undone is undone exactly once, and nothing else is.
     fn check_undos(&self) -> Vec<String> {
         let is_done = |row: &TaskRow| row.status == RowStatus::Ended(TaskEnd::Completed);
         let undone = |place: usize| self.rows.iter().filter(|row| row.undoes == Some(place) && is_done(row)).count();
@@ -70,7 +70,7 @@ impl Ledger {
             if done == 0 && row.undo_number.is_some() && self.over && phase == Some(Phase::Done) {
                 broken.push(format!("task {name} was not undone"));
             }
-            // What closes an execution is not undone, nor what has only failed.
+            // Tasks that close an execution are not undone, nor are those that only failed.
             let must =
                 is_done(row) && row.started.is_some() && self.graph.node(row.key.node).has_undo() && !row.closing;
             if must && row.undo_number.is_none() {
@@ -90,7 +90,7 @@ impl Ledger {
         broken
     }
 
-    /// Whether everything but the `finally` task, or what follows it, went well.
+    /// Whether everything succeeded except the `finally` task, or what follows it.
     fn has_succeeded_before_finally(&self) -> bool {
         let is_last = |node: NodeId| self.graph.node(node).follows_finally;
         let named = self.errors.first().and_then(|(_, cause)| cause.task.as_deref());

@@ -1,4 +1,4 @@
-//! What the rows of a ledger tell the conductor.
+//! The facts that the rows of a ledger provide to the conductor.
 
 use super::{Ledger, RowStatus, TaskRow};
 use crate::engine::facts::{Facts, Missing, Moment, Outcome, Times};
@@ -11,7 +11,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 impl Ledger {
-    /// Returns all facts there are, given how rows that are being reported end.
+    /// Returns all facts, given how rows that are being reported end.
     pub(super) fn facts(&self, reported: &BTreeMap<usize, TaskEnd>) -> Facts {
         let mut runs: BTreeMap<TaskKey, Vec<usize>> = BTreeMap::new();
         for (place, row) in self.rows.iter().enumerate() {
@@ -61,7 +61,7 @@ impl Ledger {
         }
     }
 
-    /// Returns what is left to be undone, and what could not be rendered.
+    /// Returns what remains to be undone, and what could not be rendered.
     fn undoable(&self) -> Vec<Undoable> {
         let below = self.execution.state.undo.as_ref().filter(|undo| undo.phase == Phase::Running);
         let below = below.map_or(u32::MAX, |undo| undo.below);

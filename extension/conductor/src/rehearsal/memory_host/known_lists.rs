@@ -1,4 +1,4 @@
-//! What the conductor says about an execution's tasks at its end, compared with what their rows say.
+//! Compares the conductor's task lists at the end of an execution with the rows of its tasks.
 
 use super::{Ledger, RowStatus};
 use crate::engine::state::TaskEnd;

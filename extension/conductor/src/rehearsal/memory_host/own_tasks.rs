@@ -1,4 +1,4 @@
-//! What no worker does: time, tasks that only route after a delay, and tasks that wait for a signal.
+//! What happens without a worker: time, routing tasks after a delay, and tasks that wait for a signal.
 
 use super::{Ledger, Outcome, Refused, RowStatus, Signal, TaskRow};
 use crate::engine::rest::not_needed;
@@ -9,7 +9,8 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 impl Ledger {
-    /// Lets time pass and processes what becomes due: delays, retries, and timeouts of tasks, waits and the workflow.
+    /// Advances the time and processes what becomes due: delays, retries, and timeouts of tasks, waits and the
+    /// workflow.
     pub fn wait(&mut self, seconds: f64) {
         self.now += seconds;
         let now = self.now;
@@ -26,7 +27,7 @@ impl Ledger {
         }
         self.go_on();
         for row in late {
-            // The consequences of the others may have ended it or made it start over.
+            // Consequences of the other timeouts may have ended it or made it start over.
             if self.is_late(row) {
                 self.time_out(row);
             }
@@ -37,7 +38,7 @@ impl Ledger {
         }
     }
 
-    /// Returns when time makes something due next, in seconds since the start.
+    /// Returns when something becomes due next, in seconds since the start.
     pub fn next_due(&self) -> Option<f64> {
         self.rows.iter().filter_map(|row| row.due).chain(self.due).reduce(f64::min)
     }
@@ -61,7 +62,7 @@ impl Ledger {
         self.go_on();
     }
 
-    /// Ends a row, whoever is working on it.
+    /// Ends a row, regardless of who is working on it.
     fn end(&mut self, outcome: Outcome) {
         self.rows[outcome.row].status = RowStatus::Running;
         self.report_some(&[outcome]);
@@ -81,7 +82,7 @@ impl Ledger {
         }
     }
 
-    /// Begins those whose turn has come. Returns those that end at once, with their results.
+    /// Begins the tasks whose turn has come. Returns those that end at once, with their results.
     fn begin(&mut self) -> Vec<(usize, Option<Data>)> {
         let paused = self.execution.paused;
         let begins = |row: &usize| {
@@ -113,7 +114,7 @@ impl Ledger {
         Some(kept.payload.clone())
     }
 
-    /// Sends a signal: the row that has been waiting for it longest ends with its payload. If none is waiting, the
+    /// Sends a signal: the row that has been waiting for it longest ends with its payload. If no row is waiting, the
     /// signal is kept. Sending it again with the same key changes nothing.
     pub fn signal(&mut self, name: &str, key: Option<&str>, payload: Option<Data>) -> Result<(), Refused> {
         let is_known = |signal: &Signal| signal.name == name && key.is_some() && signal.key.as_deref() == key;

@@ -29,7 +29,7 @@ pub struct TaskRow {
     pub index: Option<u32>,
     /// The status.
     pub status: RowStatus,
-    /// What a worker must do.
+    /// Action for a worker.
     pub action: Option<String>,
     /// The signal that it waits for.
     pub signal: Option<String>,
@@ -41,7 +41,7 @@ pub struct TaskRow {
     pub context: Context,
     /// When its delay, its retry's delay or its timeout ends, in seconds since the start.
     pub due: Option<f64>,
-    /// What is left of the time that it may wait, during a pause.
+    /// What remains of the time that it may wait, during a pause.
     pub due_in: Option<f64>,
     /// Seconds that an attempt may run.
     pub timeout: Option<i32>,
@@ -65,19 +65,19 @@ pub struct TaskRow {
     pub attempts: u32,
     /// What its worker advises on a retry, for its next report.
     pub advice: Advice,
-    /// How many leases on it have expired.
+    /// Number of its leases that have expired.
     pub lost_leases: u32,
-    /// How many may, if it is not needed any more; none: as its task says.
+    /// Number of leases that may expire, if it is not needed any more; `None` for the task's own limit.
     pub max_lost_leases: Option<u32>,
     /// The reported result.
     pub result: Option<Data>,
     /// The reported error.
     pub error: Option<Data>,
-    /// What undoes it; before it has ended, what that will need.
+    /// Its undo; before it has ended, what its undo will need.
     pub undo: Option<Data>,
     /// Its number in the order of completion, if it can be undone.
     pub undo_number: Option<u32>,
-    /// Whether an attempt ended without anybody knowing whether it was done, so that another one has to find out.
+    /// Whether an attempt ended with its outcome unknown, so that another attempt must find out.
     pub unknown: bool,
     /// The row that it undoes.
     pub undoes: Option<usize>,

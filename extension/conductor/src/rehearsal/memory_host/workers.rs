@@ -1,11 +1,11 @@
-//! What workers do besides finishing their work: they advise on retries, and they die.
+//! What workers do besides finishing tasks: they advise on retries, and they die.
 
 use super::{Ledger, Outcome, Refused, RowStatus};
 use crate::engine::conductor::Advice;
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::Data;
 
-/// How many leases on a task may expire if neither the task nor a setting says so: the default of
+/// Number of leases on a task that may expire if neither the task nor a setting specifies it: the default of
 /// `pg_workflow.max_lost_leases`.
 const MAX_LOST_LEASES: u32 = 5;
 
@@ -31,8 +31,8 @@ impl Ledger {
         self.report_all(&[Outcome { row, end: TaskEnd::Abandoned, result: None, error: Some(error) }]).map(drop)
     }
 
-    /// Whether nobody takes over a row whose leases have expired so many times: one time too many, or its execution has
-    /// stopped and does not need to know whether it was done.
+    /// Whether a row with this many expired leases is not taken over: because that is one too many, or because its
+    /// execution has stopped and does not need to know whether the task was done.
     pub fn abandons(&self, row: usize, lost: u32) -> bool {
         let row = &self.rows[row];
         let own = self.graph.node(row.key.node).max_lost_leases;

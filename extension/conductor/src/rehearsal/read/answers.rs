@@ -1,4 +1,4 @@
-//! Reads what workers and people answer.
+//! Reads the answers of workers and people.
 
 use crate::engine::conductor::Advice;
 use crate::expression::data;
@@ -9,7 +9,7 @@ use crate::language::source::{Content, NodeId};
 use crate::rehearsal::script::{Answer, AnswerKind, Answers, Attempts, Written};
 use std::collections::BTreeMap;
 
-/// Fields that say what becomes of an attempt; an answer has one of them.
+/// Fields that specify the outcome of an attempt; an answer has one of them.
 const KINDS: [&str; 6] = ["result", "fail", "timeout", "worker_dies", "signal", "nothing"];
 /// Fields of an answer.
 const ANSWER: &[&str] =
@@ -81,7 +81,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads what a worker answers for every task without an answer of its own.
+    /// Reads the worker's answer for every task without an answer of its own.
     pub(super) fn default_answer(&mut self, node: NodeId) -> Option<Answer> {
         let answer = self.answer(node, "`default`")?;
         if matches!(answer.kind, AnswerKind::Signal(_) | AnswerKind::Timeout) {
@@ -93,7 +93,7 @@ impl Walk<'_> {
 
     fn answer(&mut self, node: NodeId, what: &str) -> Option<Answer> {
         let fields = self.fields(node, what, ANSWER)?;
-        // A result may well be null, which elsewhere counts as absent.
+        // A result may be null, although null elsewhere counts as absent.
         let given: Vec<&str> = KINDS.into_iter().filter(|kind| self.source.get(node, kind).is_some()).collect();
         let [field] = given[..] else {
             let message = match given[..] {
@@ -133,7 +133,7 @@ impl Walk<'_> {
         Some(Answer { node: Some(node), after: after.and_then(|after| after.as_f64()).unwrap_or(0.0), kind })
     }
 
-    /// Reads what a worker that fails says about a retry.
+    /// Reads a failing worker's advice on a retry.
     fn advice(&mut self, fields: &Fields) -> Advice {
         let may_retry = fields.get("may_retry").and_then(|node| self.flag(node, "`may_retry`"));
         let retry_in = fields.get("retry_in").and_then(|node| self.duration(node, "`retry_in`", Range::DELAY));

@@ -1,4 +1,4 @@
-//! Reads what is expected of an execution.
+//! Reads the expectations of an execution.
 
 use crate::engine::state::Status;
 use crate::interrupt;

@@ -1,11 +1,12 @@
-//! What may happen to an execution: claims, reports in any order and number, the passing of time, and people.
+//! What may happen to an execution: claims, reports in any order and number, the passage of time, and control by
+//! people.
 
 use super::Chance;
 use crate::engine::state::TaskEnd;
 use crate::expression::Data;
 use crate::testing::memory_host::{Ledger, Outcome, Refused, RowStatus, TaskRow};
 
-/// One thing that happens. Rows are those of the ledger that the step was drawn for.
+/// One event. Rows are those of the ledger for which the step was drawn.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Rows are claimed.
@@ -28,12 +29,12 @@ pub enum Step {
     ForceCancel,
     /// A signal is sent: its name, its key, its payload.
     Signal(String, Option<String>, Option<Data>),
-    /// Tasks run again, by name and route; if empty, all that failed. True: successful items too.
+    /// Tasks are rerun, given by name and route, or all that failed if empty. If true, successful items are rerun, too.
     Rerun(Vec<(String, u32)>, bool),
 }
 
 impl Step {
-    /// Draws a step that may happen now; none: the drawn kind does not apply.
+    /// Draws a step that may happen now, or `None` if the drawn kind does not apply.
     pub fn draw(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
         let running = rows(ledger, |row| row.status == RowStatus::Running);
         match chance.below(28) {
@@ -63,7 +64,7 @@ impl Step {
         }
     }
 
-    /// Returns the next step towards the end if all goes well; none: the end has been reached.
+    /// Returns the next step towards a successful end, or `None` if the end has been reached.
     pub fn towards_the_end(ledger: &Ledger) -> Option<Step> {
         let running = rows(ledger, |row| row.status == RowStatus::Running);
         let ready = rows(ledger, TaskRow::is_claimable);
@@ -105,7 +106,7 @@ fn rows(ledger: &Ledger, wanted: impl Fn(&TaskRow) -> bool) -> Vec<usize> {
     (0..ledger.rows.len()).filter(|row| wanted(&ledger.rows[*row])).collect()
 }
 
-/// Draws a signal: one that is waited for, one that may be too early or wanted by nobody, or occasionally a duplicate.
+/// Draws a signal: one that is waited for, one that may be too early or unwanted, or occasionally a duplicate.
 fn signal(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
     let waits = ledger.graph().nodes.iter().any(|node| node.signal.is_some());
     let wanted: Vec<&String> =

@@ -80,7 +80,7 @@ fn finally(chance: &mut Chance) -> Vec<Value> {
     vec![last, after]
 }
 
-/// Adds what only a task that works or waits can have.
+/// Adds fields that only a task that works or waits can have.
 fn work(chance: &mut Chance, task: &mut Value) {
     if chance.one_in(5) {
         task["timeout"] = json!(7);
