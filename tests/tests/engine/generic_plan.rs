@@ -14,6 +14,7 @@ const MORE: &[&str] = &[
     "workflow_why({broken_parent})",
     "workflow_why({parent})",
     "workflow_why({items})",
+    "workflow_why({crowded})",
     "workflow_status({broken_parent})",
     "workflow_tree({parent})",
     "workflow_timeline({broken_parent})",
@@ -43,7 +44,7 @@ const MORE: &[&str] = &[
 ];
 
 /// What goes beyond a transaction, or needs a part that is moving.
-const LEFT_OUT: &[&str] = &[
+pub const LEFT_OUT: &[&str] = &[
     "workflow_start_ticker()",
     "workflow_stop_ticker()",
     "workflow_publish_definitions()",
@@ -64,11 +65,13 @@ async fn more(session: &mut Session, names: &mut Vec<(&'static str, String)>) {
     session
         .define_as("demo.items", "tasks: [{name: i, action: demo.d, with_items: {items: [1, 2, 3], concurrency: 2}}]")
         .await;
+    session.define_as("demo.single", "concurrency: {max: 1}\ntasks: [{name: a, action: demo.a}]").await;
     let broken: i64 = session.value("SELECT workflow_start('demo.parent')").await;
     let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w', 10, '{demo.c}')").await;
     session.fail(&tasks[0], serde_json::json!({"message": "no"})).await;
     names.push(("broken_parent", broken.to_string()));
-    for (name, workflow) in [("parent", "demo.parent"), ("items", "demo.items")] {
+    session.run("SELECT workflow_start('demo.single')").await;
+    for (name, workflow) in [("parent", "demo.parent"), ("items", "demo.items"), ("crowded", "demo.single")] {
         let id: i64 = session.value(format!("SELECT workflow_start('{workflow}')")).await;
         names.push((name, id.to_string()));
     }

@@ -2,6 +2,7 @@
 //! by any function of the API.
 
 use crate::fixture::*;
+use crate::generic_plan::LEFT_OUT;
 use crate::grant::{CALLS, prepare};
 use crate::ticker::{session, until};
 use pg_workflow_client::Engine;
@@ -166,11 +167,16 @@ async fn nothing_of_a_trap_is_called() {
             // What the caller names himself is his own affair.
             let call = call.replace("::jsonb", "::pg_catalog.jsonb");
             for path in PATHS {
-                execute(
-                    &mut hostile,
-                    format!("BEGIN; SET LOCAL search_path = {path}; SELECT * FROM pg_catalog.{call}; ROLLBACK"),
-                )
-                .await;
+                let statements =
+                    format!("BEGIN; SET LOCAL search_path = {path}; SELECT * FROM pg_catalog.{call}; ROLLBACK");
+                if !LEFT_OUT.contains(&call.as_str()) {
+                    execute(&mut hostile, statements).await;
+                } else if let Err(error) = (&mut hostile).execute(AssertSqlSafe(statements.as_str())).await {
+                    // It needs a part that is moving, and says so.
+                    let refused = error.as_database_error().is_some_and(|error| error.message().starts_with("WF"));
+                    assert!(refused, "{error:?}\n{statements}");
+                    execute(&mut hostile, "ROLLBACK").await;
+                }
             }
         }
     }
@@ -199,7 +205,8 @@ async fn nothing_of_a_trap_is_called() {
     let log = server.log();
     // A tick that meets DROP EXTENSION may miss a table, or hold one that the other waits for.
     let failed = |line: &str| {
-        line.contains("a tick failed") && !line.contains("relation \"workflow.") && !line.contains("deadlock detected")
+        let missed = ["relation \"workflow.", "could not open relation", "deadlock detected"];
+        line.contains("a tick failed") && !missed.iter().any(|reason| line.contains(reason))
     };
     let sprung: Vec<&str> = log.lines().filter(|line| line.contains("trapped: ") || failed(line)).collect();
     assert!(sprung.is_empty(), "{sprung:#?}");
