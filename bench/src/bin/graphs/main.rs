@@ -21,7 +21,7 @@ enum Error {
     #[error(transparent)]
     Bench(#[from] pg_workflow_bench::Error),
     #[error("a worker: {0}")]
-    Worker(#[from] pg_workflow_client::Error),
+    Worker(Box<pg_workflow_client::Error>),
     #[error("the server: {0}")]
     Sql(#[from] sqlx::Error),
     #[error("the work of {0} was not all done")]

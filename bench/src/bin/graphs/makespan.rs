@@ -62,7 +62,7 @@ pub async fn measure(server: &Server, load: &Load, workers: u32) -> Result<f64> 
     let taken = play(&mut session).await?;
     stop.cancel();
     while let Some(worker) = working.join_next().await {
-        worker.expect("a worker does not panic")?;
+        worker.expect("a worker does not panic").map_err(|error| Error::Worker(Box::new(error)))?;
     }
     let done: i64 = query_scalar(ours::DONE).fetch_one(&mut session).await?;
     session.close().await?;
