@@ -5,6 +5,8 @@ pub mod attributes;
 pub mod branch_changes;
 pub mod bulk;
 pub mod control;
+pub mod due;
+pub mod expired_leases;
 pub mod family_lock;
 pub mod finish;
 pub mod internal_tasks;

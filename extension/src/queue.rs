@@ -7,3 +7,4 @@ pub mod fairness;
 pub mod hints;
 pub mod part_hint;
 pub mod scan_start;
+pub mod strays;

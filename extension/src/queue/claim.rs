@@ -1,7 +1,7 @@
 //! Claims: validating requests and giving tasks to workers.
 
+use crate::engine::expired_leases::expire_leases;
 use crate::engine::finish::take_up_all;
-use crate::engine::tick::{expire_leases, put_back_strays};
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::check_keys;
@@ -16,6 +16,7 @@ use crate::pg::statements;
 use crate::queue::asking::{Asking, check_parts};
 use crate::queue::part_hint;
 use crate::queue::scan_start::{self, Look, Place};
+use crate::queue::strays::put_back_strays;
 use crate::settings;
 use crate::store::{Handed, Leases, lock_leases};
 use pgrx::datum::TimestampWithTimeZone;
