@@ -39,9 +39,9 @@
 //! # }
 //! ```
 
-use crate::{ClaimedTask, Cluster, Engine, Error, LeaseState, Result};
+use crate::{ClaimedTask, Cluster, Engine, Error, Result};
 use futures::future::BoxFuture;
-use handlers::{Held, Lease};
+use handlers::Held;
 use listen::Hints;
 use run::Run;
 use serde_json::Value;
@@ -58,6 +58,7 @@ mod builder;
 mod context;
 mod failure;
 mod handlers;
+mod heartbeat;
 mod listen;
 mod room;
 mod run;
@@ -125,48 +126,10 @@ impl Worker {
         // All in one task, so that nothing keeps running when this future is dropped.
         let result = tokio::select! {
             result = Run::of(self, &held, &hints).work(&shutdown) => result,
-            never = async { tokio::join!(self.hold(&held), self.tick(), self.listen(&hints)) } => match never.0 {},
+            never = async { tokio::join!(self.send_heartbeats(&held), self.tick(), self.listen(&hints)) } => match never.0 {},
         };
         info!(worker = %self.name, "worker stopped");
         result
-    }
-
-    /// Extends the leases, and notifies handlers whose leases are lost.
-    async fn hold(&self, held: &Held) -> Never {
-        loop {
-            sleep(self.lease / 3).await;
-            let leases = held.leases();
-            for leases in leases.chunks(10_000) {
-                let (leases, progress): (Vec<Lease>, Vec<Option<Value>>) = leases.iter().cloned().unzip();
-                let beats = Engine::heartbeat_with_progress(&self.pool, &leases, &progress, self.lease);
-                match self.answered(beats).await {
-                    Ok(beats) => {
-                        let mut elsewhere = Vec::new();
-                        for (beat, lease) in beats.iter().zip(leases) {
-                            match beat.state {
-                                LeaseState::Elsewhere => elsewhere.push(lease),
-                                state => held.heard(lease, state),
-                            }
-                        }
-                        self.hold_elsewhere(held, elsewhere).await;
-                    }
-                    Err(error) => {
-                        warn!(%error, "heartbeat failed");
-                        let noted = leases.into_iter().zip(progress);
-                        noted.for_each(|(lease, progress)| progress.into_iter().for_each(|p| held.put_back(lease, p)));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Extends leases on tasks of parts that have moved to other servers, if these are known.
-    async fn hold_elsewhere(&self, held: &Held, leases: Vec<Lease>) {
-        let Some(cluster) = self.cluster.as_ref().filter(|_| !leases.is_empty()) else { return };
-        match self.answered(cluster.heartbeat(&leases, self.lease)).await {
-            Ok(beats) => beats.iter().zip(leases).for_each(|(beat, lease)| held.heard(lease, beat.state)),
-            Err(error) => warn!(%error, "heartbeat for parts that have moved failed"),
-        }
     }
 
     /// Processes work that has become due. Any worker may do this; it does no harm if all of them do.

@@ -4,22 +4,26 @@
 //! rejected.
 
 mod actions;
+mod cycles;
 mod ending;
 mod expressions;
 mod facts;
-mod flow;
-mod graph;
 mod habits;
 mod handlers;
-mod outcome;
+mod joins;
+mod known_facts;
+mod names;
 mod parallel;
 mod parameters;
+mod possible_end;
+mod reachability;
 mod reads;
 mod retries;
 mod schemas;
 mod shape;
 mod sites;
 mod tasks;
+mod transitions;
 mod undo;
 
 use crate::interrupt;
@@ -41,7 +45,11 @@ pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> 
             check.at("tasks").error(101, "the workflow has no tasks".to_owned(), "add a task".to_owned());
         }
         let mut parallel = parallel::Parallel::new(&shape);
-        graph::check(&mut check, &shape);
+        names::check(&mut check, &shape);
+        transitions::check(&mut check, &shape);
+        reachability::check(&mut check, &shape);
+        joins::check(&mut check, &shape);
+        cycles::check(&mut check, &shape);
         handlers::check(&mut check, &shape, &mut parallel);
         retries::check(&mut check);
         undo::check(&mut check, &shape);

@@ -1,8 +1,8 @@
 //! What is certain when a workflow completes and its output is rendered.
 
 use super::facts::Facts;
-use super::flow::Set;
-use super::outcome::{Fires, Outcome};
+use super::known_facts::Set;
+use super::possible_end::{Fires, PossibleEnd};
 use super::shape::Shape;
 use crate::interrupt;
 
@@ -18,7 +18,7 @@ pub fn certain(shape: &Shape<'_>, facts: &Facts, words: usize, steps: &mut usize
             let mut changed = false;
             for task in interrupt::checked(component) {
                 let ways = shape.outbound[*task].len() + facts.along[*task].len() + 1;
-                *steps += words * Outcome::ALL.len() * ways;
+                *steps += words * PossibleEnd::ALL.len() * ways;
                 if *steps > most {
                     return None;
                 }
@@ -48,14 +48,14 @@ struct Ending<'s> {
 impl Ending<'_> {
     fn after(&self, task: usize) -> Set {
         let mut certain = Set::all(self.words);
-        for outcome in Outcome::ALL.into_iter().filter(|outcome| self.goes_on(task, *outcome)) {
+        for outcome in PossibleEnd::ALL.into_iter().filter(|outcome| self.goes_on(task, *outcome)) {
             certain.meet(&self.after_end(task, outcome));
         }
         certain
     }
 
     /// Whether a task can end like this and the workflow still complete.
-    fn goes_on(&self, task: usize, outcome: Outcome) -> bool {
+    fn goes_on(&self, task: usize, outcome: PossibleEnd) -> bool {
         let next = &self.shape.definition.tasks[task].next;
         let firing = &self.shape.firing[task];
         let fails = (0..next.len()).any(|transition| {
@@ -66,17 +66,17 @@ impl Ending<'_> {
             firing[transition].can(outcome) && next[transition].targets.iter().any(leads_on)
         };
         let handled = match outcome {
-            Outcome::Succeeded | Outcome::Skipped => true,
-            Outcome::Failed | Outcome::TimedOut => (0..next.len()).any(handles),
-            Outcome::Cancelled => false,
+            PossibleEnd::Succeeded | PossibleEnd::Skipped => true,
+            PossibleEnd::Failed | PossibleEnd::TimedOut => (0..next.len()).any(handles),
+            PossibleEnd::Cancelled => false,
         };
         outcome.possible(&self.shape.definition.tasks[task]) && handled && !fails
     }
 
-    fn after_end(&self, task: usize, outcome: Outcome) -> Set {
+    fn after_end(&self, task: usize, outcome: PossibleEnd) -> Set {
         let mut certain = Set::none(self.words);
         certain.add_all(&self.facts.ended[task]);
-        if outcome == Outcome::Succeeded {
+        if outcome == PossibleEnd::Succeeded {
             certain.add_all(&self.facts.success[task]);
         }
         let mut one_of: Vec<Set> = Vec::new();

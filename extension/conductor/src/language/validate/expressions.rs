@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::facts::Facts;
-use super::flow::Flow;
+use super::known_facts::Flow;
 use super::parallel::Parallel;
 use super::parameters::Parameters;
 use super::shape::Shape;

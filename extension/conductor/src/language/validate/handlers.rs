@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Check;
-use super::outcome::Outcome;
 use super::parallel::Parallel;
+use super::possible_end::PossibleEnd;
 use super::shape::Shape;
 use crate::interrupt;
 use crate::language::finding::shorten;
@@ -38,12 +38,12 @@ fn failing(shape: &Shape<'_>, task: usize) -> Vec<usize> {
     let mut ends: BTreeMap<usize, (bool, bool)> = BTreeMap::new();
     for edge in interrupt::checked(&shape.inbound[task]) {
         let edge = shape.edges[*edge];
-        let fires = |outcomes: [Outcome; 2]| {
+        let fires = |outcomes: [PossibleEnd; 2]| {
             outcomes.into_iter().any(|outcome| shape.can_fire(edge.from, edge.transition, outcome))
         };
         let (failure, success) = ends.entry(edge.from).or_default();
-        *failure |= fires([Outcome::Failed, Outcome::TimedOut]);
-        *success |= fires([Outcome::Succeeded, Outcome::Skipped]);
+        *failure |= fires([PossibleEnd::Failed, PossibleEnd::TimedOut]);
+        *success |= fires([PossibleEnd::Succeeded, PossibleEnd::Skipped]);
     }
     ends.into_iter().filter(|(_, (failure, success))| *failure && !success).map(|(from, _)| from).collect()
 }

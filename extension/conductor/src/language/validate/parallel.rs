@@ -3,8 +3,8 @@
 //! Two tasks do if a fork starts a branch that leads to only one of them, and together with it another branch that
 //! leads to only the other. Branches between which a condition may choose do not count as parallel.
 
-use super::flow::Set;
-use super::outcome::{Fires, Outcome};
+use super::known_facts::Set;
+use super::possible_end::{Fires, PossibleEnd};
 use super::shape::Shape;
 use crate::interrupt;
 
@@ -69,7 +69,7 @@ impl Parallel {
             let edges = shape.outbound[task].iter().map(|edge| shape.edges[*edge]);
             edges.filter(move |edge| self.leads_only(edge.to, to, not_to)).map(|edge| edge.transition)
         };
-        Outcome::ALL.into_iter().filter(|outcome| outcome.possible(&shape.definition.tasks[task])).any(|outcome| {
+        PossibleEnd::ALL.into_iter().filter(|outcome| outcome.possible(&shape.definition.tasks[task])).any(|outcome| {
             let fires = |transition: usize| shape.firing[task][transition].at(outcome);
             let firing = |transition: &usize| fires(*transition) != Fires::Never;
             let to_one: Vec<usize> = branches(one, other).filter(firing).collect();

@@ -2,8 +2,8 @@
 
 use super::Check;
 use super::expressions::{Expressions, OF_THE_END, Text, private};
-use super::flow::Known;
 use super::habits;
+use super::known_facts::Known;
 use super::sites::Phase;
 use super::undo;
 use crate::expression::template::{FUNCTIONS, Guard, Read};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use petgraph::graph::DiGraph;
 
-use super::outcome::{Firing, Outcome};
+use super::possible_end::{Firing, PossibleEnd};
 use crate::interrupt;
 use crate::language::definition::Definition;
 use crate::language::limits::Limits;
@@ -143,7 +143,7 @@ impl<'d> Shape<'d> {
     }
 
     /// Whether a transition's task can end like this and the transition then fires.
-    pub fn can_fire(&self, task: usize, transition: usize, outcome: Outcome) -> bool {
+    pub fn can_fire(&self, task: usize, transition: usize, outcome: PossibleEnd) -> bool {
         outcome.possible(&self.definition.tasks[task]) && self.firing[task][transition].can(outcome)
     }
 }

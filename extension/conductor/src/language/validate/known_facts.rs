@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::ending;
 use super::facts::Facts;
-use super::outcome::Outcome;
+use super::possible_end::PossibleEnd;
 use super::shape::{Edge, Shape};
 use crate::interrupt;
 use crate::language::definition::Join;
@@ -164,7 +164,7 @@ impl Solver<'_> {
                 set.join(&known[edge.from]);
                 set.add_all(&this.facts.ended[edge.from]);
                 set.add_all(&this.facts.along[edge.from][edge.transition]);
-                if this.shape.can_fire(edge.from, edge.transition, Outcome::Succeeded) {
+                if this.shape.can_fire(edge.from, edge.transition, PossibleEnd::Succeeded) {
                     set.add_all(&this.facts.success[edge.from]);
                 }
             }
@@ -228,11 +228,11 @@ impl Solver<'_> {
 
     /// Returns the facts that are true after a transition, or `None` if it is not on one of these paths.
     fn along(&self, known: &[Set], edge: Edge, ways: Ways) -> Option<Set> {
-        let counts = |outcome: &Outcome| match ways {
+        let counts = |outcome: &PossibleEnd| match ways {
             Ways::All => true,
-            Ways::Smooth => matches!(outcome, Outcome::Succeeded | Outcome::Skipped),
+            Ways::Smooth => matches!(outcome, PossibleEnd::Succeeded | PossibleEnd::Skipped),
         };
-        let open: Vec<Outcome> = Outcome::ALL
+        let open: Vec<PossibleEnd> = PossibleEnd::ALL
             .into_iter()
             .filter(counts)
             .filter(|outcome| self.shape.can_fire(edge.from, edge.transition, *outcome))
@@ -242,7 +242,7 @@ impl Solver<'_> {
         }
         let mut set = known[edge.from].clone();
         set.add_all(&self.facts.ended[edge.from]);
-        if open == [Outcome::Succeeded] {
+        if open == [PossibleEnd::Succeeded] {
             set.add_all(&self.facts.success[edge.from]);
         }
         set.add_all(&self.facts.along[edge.from][edge.transition]);

@@ -9,7 +9,7 @@ use crate::language::limits::Limits;
 
 /// The end of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PossibleEnd {
     Succeeded,
     Failed,
     TimedOut,
@@ -25,37 +25,42 @@ pub enum Fires {
     Always,
 }
 
-impl Outcome {
-    pub const ALL: [Outcome; 5] =
-        [Outcome::Succeeded, Outcome::Failed, Outcome::TimedOut, Outcome::Cancelled, Outcome::Skipped];
+impl PossibleEnd {
+    pub const ALL: [PossibleEnd; 5] = [
+        PossibleEnd::Succeeded,
+        PossibleEnd::Failed,
+        PossibleEnd::TimedOut,
+        PossibleEnd::Cancelled,
+        PossibleEnd::Skipped,
+    ];
 
     pub fn is_failure(self) -> bool {
-        matches!(self, Outcome::Failed | Outcome::TimedOut)
+        matches!(self, PossibleEnd::Failed | PossibleEnd::TimedOut)
     }
 
     /// Whether a task can end like this. A routing task can't fail, and only a task with a condition is skipped.
     pub fn possible(self, task: &Task) -> bool {
         match self {
-            Outcome::Succeeded => true,
-            Outcome::Skipped => task.when.is_some(),
+            PossibleEnd::Succeeded => true,
+            PossibleEnd::Skipped => task.when.is_some(),
             _ => task.action.is_some() || task.wait_for.is_some(),
         }
     }
 
     fn answers(self, function: &str) -> Option<bool> {
         Some(match function {
-            "succeeded" => self == Outcome::Succeeded,
+            "succeeded" => self == PossibleEnd::Succeeded,
             "failed" => self.is_failure(),
-            "timed_out" => self == Outcome::TimedOut,
-            "cancelled" => self == Outcome::Cancelled,
-            "skipped" => self == Outcome::Skipped,
+            "timed_out" => self == PossibleEnd::TimedOut,
+            "cancelled" => self == PossibleEnd::Cancelled,
+            "skipped" => self == PossibleEnd::Skipped,
             "completed" => true,
             _ => return None,
         })
     }
 }
 
-/// Whether a transition fires at each of [`Outcome::ALL`].
+/// Whether a transition fires at each of [`PossibleEnd::ALL`].
 #[derive(Debug, Clone, Copy)]
 pub struct Firing([Fires; 5]);
 
@@ -69,22 +74,22 @@ impl Firing {
         }
         let Some((_, inner)) = template::pure(text) else { return unknown };
         match parse_expr(inner) {
-            Ok(condition) => Firing(Outcome::ALL.map(|outcome| truth(&condition, outcome))),
+            Ok(condition) => Firing(PossibleEnd::ALL.map(|outcome| truth(&condition, outcome))),
             Err(_) => unknown,
         }
     }
 
-    pub fn at(&self, outcome: Outcome) -> Fires {
+    pub fn at(&self, outcome: PossibleEnd) -> Fires {
         self.0[outcome as usize]
     }
 
-    pub fn can(&self, outcome: Outcome) -> bool {
+    pub fn can(&self, outcome: PossibleEnd) -> bool {
         self.at(outcome) != Fires::Never
     }
 }
 
 /// Evaluates a condition as far as possible without knowing the values in it. The tree's depth has been limited.
-fn truth(condition: &Expr<'_>, outcome: Outcome) -> Fires {
+fn truth(condition: &Expr<'_>, outcome: PossibleEnd) -> Fires {
     let of = |truth: bool| if truth { Fires::Always } else { Fires::Never };
     match condition {
         Expr::Const(constant) => of(constant.value.is_true()),
@@ -116,7 +121,7 @@ mod tests {
 
     fn fires(condition: &str) -> Vec<Fires> {
         let firing = Firing::of(Some(condition), &Limits::default());
-        Outcome::ALL.iter().map(|outcome| firing.at(*outcome)).collect()
+        PossibleEnd::ALL.iter().map(|outcome| firing.at(*outcome)).collect()
     }
 
     #[test]
