@@ -7,7 +7,7 @@ use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::limits::Limits;
 use conductor::language::validate::check;
-use conductor::testing::memory_host::{Ledger, Outcome, RowStatus, Signal, TaskRow};
+use conductor::testing::memory_host::{Ledger, ReportedRow, RowStatus, Signal, TaskRow};
 use conductor::testing::simulation::{Chance, Step, workflow};
 use conductor::view::task_lists::TaskLists;
 use pg_workflow_tests::with_database;
@@ -259,12 +259,12 @@ impl Served<'_> {
             .ok_or_else(|| format!("rows {wanted:?} are to be claimed and {got:?} on the server were"))
     }
 
-    async fn report(&mut self, ledger: &Ledger, outcomes: &[Outcome]) -> Vec<Option<String>> {
+    async fn report(&mut self, ledger: &Ledger, outcomes: &[ReportedRow]) -> Vec<Option<String>> {
         self.try_report(ledger, outcomes).await.expect("reported")
     }
 
     /// Reports; none: it would have to wait.
-    async fn try_report(&mut self, ledger: &Ledger, outcomes: &[Outcome]) -> Option<Vec<Option<String>>> {
+    async fn try_report(&mut self, ledger: &Ledger, outcomes: &[ReportedRow]) -> Option<Vec<Option<String>>> {
         let text = |data: &Option<Data>| data.as_ref().map_or("NULL".to_owned(), |data| format!("'{}'", json!(data)));
         let list = outcomes.iter().map(|outcome| {
             let (id, lease) = self.id(ledger, outcome.row);
@@ -288,7 +288,7 @@ impl Served<'_> {
 
     /// Reports while somebody else has locked the execution: the first of these at least, if they need not wait for that, then the
     /// others. What that has left is processed with the others, or by a tick.
-    async fn report_busy(&mut self, ledger: &Ledger, outcomes: &[Outcome], busy: usize) -> Vec<Option<String>> {
+    async fn report_busy(&mut self, ledger: &Ledger, outcomes: &[ReportedRow], busy: usize) -> Vec<Option<String>> {
         let hold =
             format!("BEGIN; SELECT FROM workflow.workflow_execution WHERE id = {} FOR NO KEY UPDATE", self.execution);
         self.holder.execute(AssertSqlSafe(hold)).await.expect("it is locked");

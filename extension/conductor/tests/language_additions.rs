@@ -8,7 +8,7 @@ use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::limits::Limits;
 use conductor::language::validate::check;
-use conductor::rehearsal::memory_host::{Ledger, Outcome};
+use conductor::rehearsal::memory_host::{Ledger, ReportedRow};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use support::{error, hint, valid, workflow};
@@ -76,7 +76,7 @@ fn a_workflow_fails_with_the_error_that_its_transition_tells() {
         ledger.claim(row).unwrap();
     }
     let declined = Data::from_pairs([("type", "declined")]);
-    ledger.report_all(&[Outcome { row: 0, end: TaskEnd::Failed, result: None, error: Some(declined) }]).unwrap();
+    ledger.report_all(&[ReportedRow { row: 0, end: TaskEnd::Failed, result: None, error: Some(declined) }]).unwrap();
     ledger.report(1, TaskEnd::Completed, None).unwrap();
     assert_eq!(ledger.status(), Status::Failed);
     assert_eq!(ledger.error_message(), Some("task charge transitioned to fail: not paid: declined"));

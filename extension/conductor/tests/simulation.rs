@@ -8,7 +8,7 @@ use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::limits::Limits;
 use conductor::language::parse::parse;
-use conductor::testing::memory_host::{Ledger, Outcome, RowStatus, Signal, TaskRow};
+use conductor::testing::memory_host::{Ledger, ReportedRow, RowStatus, Signal, TaskRow};
 use conductor::testing::simulation::{Chance, Step, workflow};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ fn is_same(sent: &Signal, name: &str, key: &str) -> bool {
 
 /// Applies the same reports one by one; none: one of them has cancelled running tasks that are not needed any more. Reported
 /// together, it does so after all of them.
-fn apart(mut ledger: Ledger, outcomes: &[Outcome]) -> Option<Ledger> {
+fn apart(mut ledger: Ledger, outcomes: &[ReportedRow]) -> Option<Ledger> {
     for outcome in outcomes {
         let ran = |row: usize| ledger.rows[row].status == RowStatus::Running && row != outcome.row;
         let others: Vec<usize> = (0..ledger.rows.len()).filter(|row| ran(*row)).collect();

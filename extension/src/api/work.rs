@@ -5,7 +5,7 @@ use crate::cache::foreign_parts;
 use crate::engine::finish::{Finished, finish};
 use crate::engine::own_report::Reporter;
 use crate::engine::refused_leases;
-use crate::engine::report::{Answer, Outcome, Refusal, WorkerReport};
+use crate::engine::report::{Answer, Refusal, TaskReport, WorkerReport};
 use crate::error::Error;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
@@ -25,8 +25,8 @@ use pgrx::spi::SpiClient;
 const MOST_OUTCOMES: usize = 10_000;
 
 /// Reads the reports, unless there are too many for one call.
-fn read(outcomes: Option<AnyElement>) -> Result<Vec<Outcome>, Error> {
-    let outcomes = Outcome::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
+fn read(outcomes: Option<AnyElement>) -> Result<Vec<TaskReport>, Error> {
+    let outcomes = TaskReport::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
     match outcomes.len() {
         0..=MOST_OUTCOMES => Ok(outcomes),
         more => Err(Error::refused("WF614", "too many outcomes", "report at most 10000 outcomes per call")
@@ -65,7 +65,7 @@ fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 11] {
 fn finish_own(
     client: &SpiClient,
     caller: &Caller,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<TaskReport>,
     now: TimestampWithTimeZone,
     asking: Option<&mut Asking>,
 ) -> Result<Finished, Error> {
@@ -87,7 +87,7 @@ fn finish_own(
 }
 
 /// Processes reports without claiming, and returns an answer to each.
-fn finish_all(caller: &Caller, outcomes: Vec<Outcome>) -> Result<Vec<Answer>, Error> {
+fn finish_all(caller: &Caller, outcomes: Vec<TaskReport>) -> Result<Vec<Answer>, Error> {
     let now = clock::now()?;
     Spi::connect(|client| {
         let finished = finish_own(client, caller, outcomes, now, None)?;
@@ -179,7 +179,7 @@ fn workflow_finish_and_claim(
 fn finish_one(caller: &Caller, report: WorkerReport) -> Result<Option<String>, Error> {
     let task = report.task.ok_or_else(|| Error::missing("task"))?;
     report.lease.ok_or_else(|| Error::missing("lease_token"))?;
-    let answer = finish_all(caller, vec![Outcome::of_worker(report)])?.into_iter().next();
+    let answer = finish_all(caller, vec![TaskReport::of_worker(report)])?.into_iter().next();
     match answer.map(|answer| (answer.state, answer.refusal)) {
         Some((_, Some(Refusal { code, message }))) => {
             if code == refused_leases::CODE {

@@ -2,7 +2,7 @@
 
 use crate::engine::finish::finish;
 use crate::engine::own_report::Reporter;
-use crate::engine::report::{Outcome, WorkerReport};
+use crate::engine::report::{TaskReport, WorkerReport};
 use crate::error::Error;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
@@ -46,9 +46,9 @@ pub fn end(
     let outcome = |(task, status, error): (i64, &'static str, Option<String>)| {
         let error = error.as_deref().and_then(Jsonb::from_text);
         let (task, status) = (Some(task), Some(status.to_owned()));
-        Outcome::of_worker(WorkerReport { task, status, error, ..WorkerReport::default() })
+        TaskReport::of_worker(WorkerReport { task, status, error, ..WorkerReport::default() })
     };
-    let outcomes: Vec<Outcome> = tasks.map(outcome).collect();
+    let outcomes: Vec<TaskReport> = tasks.map(outcome).collect();
     if !outcomes.is_empty() {
         finish(client, outcomes, now, Reporter::Engine, None)?;
     }

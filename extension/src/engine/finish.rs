@@ -5,7 +5,7 @@ use crate::cache::claimed_tasks::Place;
 use crate::engine::advance::{Advance, read_runs};
 use crate::engine::own_report::Reporter;
 use crate::engine::pending_reports;
-use crate::engine::report::{Answer, Outcome, complete, find_rows};
+use crate::engine::report::{Answer, TaskReport, complete, find_rows};
 use crate::engine::reports::{States, Taken, is_of, judge, report_round};
 use crate::engine::run::Run;
 use crate::engine::settle::settle;
@@ -36,7 +36,7 @@ pub struct Finished {
 /// write the leases.
 pub fn finish(
     client: &SpiClient,
-    mut outcomes: Vec<Outcome>,
+    mut outcomes: Vec<TaskReport>,
     now: TimestampWithTimeZone,
     reporter: Reporter,
     mut asking: Option<&mut Asking>,
@@ -45,7 +45,7 @@ pub fn finish(
     let (answers, taken) = judge(&outcomes, &runs, &busy, reporter);
     // Time-driven work never waits, not even for a heartbeat, so it lets leases expire instead.
     let leases = if reporter.is_worker() {
-        let is_left = |outcome: &&Outcome| outcome.completed && is_of(outcome, &busy);
+        let is_left = |outcome: &&TaskReport| outcome.completed && is_of(outcome, &busy);
         leases(taken.values().flatten().map(|report| report.outcome).chain(outcomes.iter().filter(is_left)))
     } else {
         Leases::new()
@@ -152,7 +152,7 @@ struct Loaded {
     /// Executions that someone else has locked, whose reports are left to whoever locks them next.
     busy: BTreeSet<i64>,
     /// Reports that others have left pending for the executions locked now.
-    pending: Vec<Outcome>,
+    pending: Vec<TaskReport>,
 }
 
 /// Locks the executions of the reported tasks before reading the tasks, so that their rows cannot change afterwards.
@@ -161,7 +161,7 @@ struct Loaded {
 fn load(
     client: &SpiClient,
     now: TimestampWithTimeZone,
-    outcomes: &mut [Outcome],
+    outcomes: &mut [TaskReport],
     reporter: Reporter,
 ) -> Result<Loaded, Error> {
     let places = find_places(client, outcomes)?;
@@ -203,7 +203,7 @@ fn load(
     if let Reporter::Worker(role) = reporter {
         complete(client, now, outcomes)?;
         let is_known = |run: i64| runs.contains_key(&run) || busy.contains(&run);
-        let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
+        let run = |outcome: &TaskReport| outcome.row.as_ref().map(|row| row.workflow_execution);
         if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !is_known(run))) {
             return Err(Error::refused("WF616", "a task did not exist when the call began", "resend the report"));
         }
@@ -242,7 +242,7 @@ impl Locked {
 }
 
 /// Finds where reported tasks belong: from the session's cache, or else from their rows.
-fn find_places(client: &SpiClient, outcomes: &[Outcome]) -> Result<BTreeMap<i64, Place>, Error> {
+fn find_places(client: &SpiClient, outcomes: &[TaskReport]) -> Result<BTreeMap<i64, Place>, Error> {
     let tasks: Vec<i64> = outcomes.iter().filter_map(|outcome| outcome.task).collect();
     if let Some(known) = claimed_tasks::take(&tasks) {
         return Ok(tasks.into_iter().zip(known).collect());
@@ -302,7 +302,7 @@ fn note_withdrawn(advance: &Advance, open: &BTreeMap<i64, &[Taken]>) -> Result<(
 }
 
 /// Returns the leases under which tasks were reported, with the tasks of each, in order.
-fn leases<'o>(taken: impl Iterator<Item = &'o Outcome>) -> Leases {
+fn leases<'o>(taken: impl Iterator<Item = &'o TaskReport>) -> Leases {
     let mut leases = Leases::new();
     for outcome in taken {
         if let (Some(lease), Some(task)) = (outcome.lease, outcome.task) {

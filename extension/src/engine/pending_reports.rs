@@ -8,7 +8,7 @@
 //! report, claim or tick that finds the execution free.
 
 use crate::cache::claimed_tasks::Place;
-use crate::engine::report::{Answer, Outcome, Refusal, Row, WorkerReport};
+use crate::engine::report::{Answer, Refusal, Row, TaskReport, WorkerReport};
 use crate::error::Error;
 use crate::pg::caller;
 use crate::pg::jsonb::Jsonb;
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const MOST_TAKEN: i64 = 10_000;
 
 /// Returns the executions for which only final successes are reported: these reports can be pending.
-pub fn may_be_pending(outcomes: &[Outcome], places: &BTreeMap<i64, Place>) -> BTreeSet<i64> {
+pub fn may_be_pending(outcomes: &[TaskReport], places: &BTreeMap<i64, Place>) -> BTreeSet<i64> {
     let (mut may, mut must_wait) = (BTreeSet::new(), BTreeSet::new());
     for outcome in outcomes {
         let Some(place) = outcome.task.and_then(|task| places.get(&task)) else { continue };
@@ -44,10 +44,10 @@ pub fn note(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     role: Oid,
-    outcomes: &[Outcome],
+    outcomes: &[TaskReport],
     busy: &BTreeSet<i64>,
 ) -> Result<(), Error> {
-    let run = |outcome: &Outcome| outcome.row.as_ref().map(|row| row.workflow_execution);
+    let run = |outcome: &TaskReport| outcome.row.as_ref().map(|row| row.workflow_execution);
     let done = outcomes.iter().filter(|outcome| outcome.completed);
     let noted = done.filter_map(|outcome| outcome.task.zip(run(outcome))).filter(|(_, run)| busy.contains(run));
     let (tasks, runs): (Vec<i64>, Vec<i64>) = noted.unzip();
@@ -63,7 +63,7 @@ pub fn note(
 }
 
 /// Removes pending reports of locked executions and returns them in the order of completion.
-pub fn take(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Outcome>, Error> {
+pub fn take(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<TaskReport>, Error> {
     let mut taken = Vec::new();
     if runs.is_empty() {
         return Ok(taken);
@@ -75,13 +75,13 @@ pub fn take(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Outcome>, Error> {
         let row = completed.map(|at| Row::read(&rows, at, "running".to_owned())).transpose()?;
         let (task, result, error) = (rows.get::<i64>(1)?, rows.get::<Jsonb>(17)?, rows.get::<Jsonb>(18)?);
         let (report, role) = (WorkerReport { task, result, error, ..WorkerReport::default() }, rows.get::<String>(19)?);
-        taken.extend(row.map(|row| Outcome::pending(report, row, role)));
+        taken.extend(row.map(|row| TaskReport::pending(report, row, role)));
     }
     Ok(taken)
 }
 
 /// Returns the answer to a report on a busy execution.
-pub fn answer(outcome: &Outcome) -> Answer {
+pub fn answer(outcome: &TaskReport) -> Answer {
     outcome.answer(match outcome.judge() {
         _ if outcome.completed => Ok(TaskEnd::Completed.name().to_owned()),
         Err(answer) => answer,

@@ -24,7 +24,7 @@ const LONGEST_RETRY: f64 = 100.0 * 365.25 * 86_400.0;
 const LONGEST_HOLD: f64 = 10.0 * 365.25 * 86_400.0;
 
 /// The report on one task, together with the task's row.
-pub struct Outcome {
+pub struct TaskReport {
     /// Id of the task.
     pub task: Option<i64>,
     /// Lease token with which it was claimed.
@@ -128,13 +128,13 @@ impl Refusal {
     }
 }
 
-impl Outcome {
+impl TaskReport {
     /// Reads a worker's reports, in order, from an array of `workflow.outcome`. The rows still have to be found.
-    pub fn read_all(outcomes: AnyElement) -> Result<Vec<Outcome>, Error> {
+    pub fn read_all(outcomes: AnyElement) -> Result<Vec<TaskReport>, Error> {
         let mut rows = Rows::of_array(outcomes);
         let mut all = Vec::with_capacity(rows.len());
         while rows.next().is_some() {
-            all.push(Outcome::of_worker(WorkerReport {
+            all.push(TaskReport::of_worker(WorkerReport {
                 task: rows.get::<i64>(1)?,
                 lease: rows.get::<i64>(2)?,
                 status: rows.label(3),
@@ -150,7 +150,7 @@ impl Outcome {
     }
 
     /// Returns the outcome for a worker's report.
-    pub fn of_worker(report: WorkerReport) -> Outcome {
+    pub fn of_worker(report: WorkerReport) -> TaskReport {
         let WorkerReport { task, lease, status, result, error, may_retry, retry_in, hold_for, progress } = report;
         let retry_in = retry_in.map(|interval| interval.as_micros() as f64 / 1e6);
         let advice = match (may_retry, retry_in) {
@@ -159,7 +159,7 @@ impl Outcome {
             _ => Advice::None,
         };
         let bytes = [result, error, progress].into_iter().flatten().map(Jsonb::bytes).max().unwrap_or_default();
-        Outcome {
+        TaskReport {
             task,
             lease,
             status,
@@ -179,9 +179,9 @@ impl Outcome {
     }
 
     /// Returns the outcome for a report by the engine itself.
-    pub fn own(report: &OwnReport) -> Outcome {
+    pub fn own(report: &OwnReport) -> TaskReport {
         let json = |text: &Option<String>| text.as_deref().and_then(Jsonb::from_text);
-        Outcome {
+        TaskReport {
             task: Some(report.task),
             lease: None,
             status: Some(report.end.name().to_owned()),
@@ -201,10 +201,10 @@ impl Outcome {
     }
 
     /// Returns the outcome for a report that an earlier call by this role has left pending.
-    pub fn pending(report: WorkerReport, row: Row, role: Option<String>) -> Outcome {
+    pub fn pending(report: WorkerReport, row: Row, role: Option<String>) -> TaskReport {
         let (lease, status) = (row.lease, Some(TaskEnd::Completed.name().to_owned()));
         let report = WorkerReport { lease, status, ..report };
-        Outcome { row: Some(Rc::new(row)), completed: true, is_pending: true, role, ..Outcome::of_worker(report) }
+        TaskReport { row: Some(Rc::new(row)), completed: true, is_pending: true, role, ..TaskReport::of_worker(report) }
     }
 
     /// Returns how the task ended, if the report can be accepted; otherwise the answer, if the row alone determines it.
@@ -290,13 +290,13 @@ impl Outcome {
 /// Ends the tasks reported as done in the same statement that reads their rows; the rows are returned as they were
 /// before. Most reports are of this kind, and most workflows agree. If one does not because it retries a completed
 /// task, the row is written once more.
-pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
+pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [TaskReport]) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for outcome in outcomes.iter_mut() {
         // Of duplicate reports the first counts, whatever it says.
         outcome.completed = seen.insert((outcome.task, outcome.lease)) && outcome.is_done();
     }
-    let done: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.completed).collect();
+    let done: Vec<&TaskReport> = outcomes.iter().filter(|outcome| outcome.completed).collect();
     if done.is_empty() {
         return Ok(());
     }
@@ -310,8 +310,12 @@ pub fn complete(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [
 }
 
 /// Runs the statement that ends tasks and returns their rows.
-fn end<'conn>(client: &SpiClient<'conn>, now: TimestampWithTimeZone, done: &[&Outcome]) -> Result<Rows<'conn>, Error> {
-    if let [Outcome { task: Some(task), lease, result, error, .. }] = done {
+fn end<'conn>(
+    client: &SpiClient<'conn>,
+    now: TimestampWithTimeZone,
+    done: &[&TaskReport],
+) -> Result<Rows<'conn>, Error> {
+    if let [TaskReport { task: Some(task), lease, result, error, .. }] = done {
         let arguments =
             [id::part(*task).into(), (*task).into(), (*lease).into(), (*result).into(), (*error).into(), now.into()];
         return statements::run(client, include_str!("../../queries/complete_task.sql"), &arguments);
@@ -328,7 +332,7 @@ fn end<'conn>(client: &SpiClient<'conn>, now: TimestampWithTimeZone, done: &[&Ou
 }
 
 /// Finds the rows that are not known yet, using prepared statements for each part.
-pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [Outcome]) -> Result<(), Error> {
+pub fn find_rows(client: &SpiClient, now: TimestampWithTimeZone, outcomes: &mut [TaskReport]) -> Result<(), Error> {
     let unknown = outcomes.iter().filter(|outcome| outcome.row.is_none()).filter_map(|outcome| outcome.task);
     let mut found = BTreeMap::new();
     for (part, tasks) in id::by_part(unknown) {

@@ -4,7 +4,7 @@ use crate::engine::advance::Advance;
 use crate::engine::branch_changes;
 use crate::engine::own_report::{OwnReport, Reporter};
 use crate::engine::pending_reports;
-use crate::engine::report::{Answer, Outcome, Refusal, find_rows};
+use crate::engine::report::{Answer, Refusal, TaskReport, find_rows};
 use crate::engine::run::{ReportedItem, Reports};
 use crate::engine::run::{Run, as_data, load_facts};
 use crate::error::Error;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// A report to be passed to the conductor.
 pub struct Taken<'o> {
     /// The outcome reported.
-    pub outcome: &'o Outcome,
+    pub outcome: &'o TaskReport,
     /// Final status of the task.
     pub end: TaskEnd,
     /// The task.
@@ -44,7 +44,7 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
     if reports.is_empty() {
         return Ok(());
     }
-    let mut outcomes: Vec<Outcome> = reports.iter().map(Outcome::own).collect();
+    let mut outcomes: Vec<TaskReport> = reports.iter().map(TaskReport::own).collect();
     find_rows(advance.client, advance.now, &mut outcomes)?;
     let runs: BTreeSet<i64> =
         outcomes.iter().filter_map(|outcome| Some(outcome.row.as_ref()?.workflow_execution)).collect();
@@ -60,7 +60,7 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
 
 /// Separates the reports that can be accepted, grouped by execution, from those that are answered immediately.
 pub fn judge<'o>(
-    outcomes: &'o [Outcome],
+    outcomes: &'o [TaskReport],
     runs: &BTreeMap<i64, Run>,
     busy: &BTreeSet<i64>,
     reporter: Reporter,
@@ -107,11 +107,11 @@ pub fn judge<'o>(
 }
 
 /// Whether this is a report on a task of one of these executions.
-pub fn is_of(outcome: &Outcome, runs: &BTreeSet<i64>) -> bool {
+pub fn is_of(outcome: &TaskReport, runs: &BTreeSet<i64>) -> bool {
     outcome.row.as_ref().is_some_and(|row| runs.contains(&row.workflow_execution))
 }
 
-fn take<'o>(run: &Run, outcome: &'o Outcome, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
+fn take<'o>(run: &Run, outcome: &'o TaskReport, end: TaskEnd, key: TaskKey) -> Result<Taken<'o>, Refusal> {
     let is_read = needs_of(run, key, end).result;
     // A completed task is known to have no error.
     if is_read

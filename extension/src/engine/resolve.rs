@@ -4,7 +4,7 @@ use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::finish::finish;
 use crate::engine::own_report::Reporter;
-use crate::engine::report::{Outcome, WorkerReport};
+use crate::engine::report::{TaskReport, WorkerReport};
 use crate::engine::reports::load_undo_inputs;
 use crate::engine::run::Reports;
 use crate::engine::settle::settle;
@@ -173,7 +173,7 @@ impl Resolution<'_> {
 
     /// Ends a waiting task, without retries or repetitions.
     fn end(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
-        let outcome = Outcome::of_worker(WorkerReport {
+        let outcome = TaskReport::of_worker(WorkerReport {
             task: Some(self.task),
             status: Some(self.end.name().to_owned()),
             result: self.result,
@@ -203,7 +203,7 @@ impl Resolution<'_> {
             return Err(self.refused(&format!("it ended as {} already", row.status), "give the status completed"));
         }
         let data = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::data);
-        let outcome = facts::Outcome {
+        let outcome = facts::TaskOutcome {
             end: self.end,
             result: Some(data(self.result)),
             error: Some(Data::from(())),

@@ -10,7 +10,7 @@ use crate::pg::statements;
 use conductor::engine::branches::KnownChanges;
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::Conductor;
-use conductor::engine::facts::{Facts, Missing, Outcome, Times};
+use conductor::engine::facts::{Facts, Missing, TaskOutcome, Times};
 use conductor::engine::item_outcomes::RowEnd;
 use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
 use conductor::engine::undo::{AT_ONCE, Phase, Undoable, Unrendered};
@@ -177,7 +177,7 @@ impl Run {
                 None => None,
                 Some(_) => {
                     let end = row_end(&rows, None, (7, 9), false)?;
-                    let outcome = Outcome::of_rows(None, &[end], None);
+                    let outcome = TaskOutcome::of_rows(None, &[end], None);
                     Some(Box::new(Unrendered { input: as_data(rows.get::<Jsonb>(8)?), outcome }))
                 }
             };
@@ -382,7 +382,7 @@ fn load_tasks(
     for ((id, name, order), rows) in ended {
         let Some(run) = runs.get(&id) else { continue };
         let items = run.graph.find(&name).and_then(|node| run.graph.node(node).items.as_ref());
-        let view = Outcome::of_rows(items, &rows, run.before.state.canceling_since).value(&Missing::default());
+        let view = TaskOutcome::of_rows(items, &rows, run.before.state.canceling_since).value(&Missing::default());
         found.entry(id).or_default().insert(name, (order, view));
     }
     Ok(found)

@@ -6,7 +6,7 @@ use crate::cache::graphs;
 use crate::engine::control;
 use crate::engine::finish::{finish, take_up};
 use crate::engine::own_report::Reporter;
-use crate::engine::report::{Outcome, WorkerReport, check_size};
+use crate::engine::report::{TaskReport, WorkerReport, check_size};
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
@@ -70,7 +70,7 @@ impl Signal<'_> {
         if waiting.is_none() {
             return Ok("kept");
         }
-        let done = Outcome::of_worker(WorkerReport {
+        let done = TaskReport::of_worker(WorkerReport {
             task: waiting,
             status: Some(if self.error.is_some() { "failed" } else { "completed" }.to_owned()),
             result: self.payload,

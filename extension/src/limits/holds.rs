@@ -1,6 +1,6 @@
 //! Holds: what must not start before a given time.
 
-use crate::engine::report::Outcome;
+use crate::engine::report::TaskReport;
 use crate::error::Error;
 use crate::pg::clock::after;
 use crate::pg::relation;
@@ -81,7 +81,7 @@ pub fn delete_spent(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i3
 pub fn add<'o>(
     client: &SpiClient,
     now: TimestampWithTimeZone,
-    outcomes: impl Iterator<Item = &'o Outcome>,
+    outcomes: impl Iterator<Item = &'o TaskReport>,
     role: &str,
 ) -> Result<(), Error> {
     let (mut tasks, mut until) = (Vec::new(), Vec::new());

@@ -8,7 +8,7 @@
 use crate::engine::branches::KnownChanges;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{EndedTasks, Facts, Missing, Moment, ONLY, Outcome, Times};
+use crate::engine::facts::{EndedTasks, Facts, Missing, Moment, ONLY, TaskOutcome, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::undo::Undoable;
@@ -66,9 +66,9 @@ pub struct Reported<'a> {
 
 impl Reported<'_> {
     /// Returns it as expressions see it.
-    pub(crate) fn outcome(&self, items: ItemOutcomes) -> Outcome {
+    pub(crate) fn outcome(&self, items: ItemOutcomes) -> TaskOutcome {
         let (result, error) = (self.result.clone(), self.error.clone());
-        Outcome { end: self.end, result, error, times: Some(self.times), items }
+        TaskOutcome { end: self.end, result, error, times: Some(self.times), items }
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct NextTask {
 pub(crate) struct EndedTask {
     pub key: TaskKey,
     pub context: Context,
-    pub outcome: Outcome,
+    pub outcome: TaskOutcome,
     pub end: TaskEnd,
     /// Whether it still runs while the execution closes.
     pub closing: bool,

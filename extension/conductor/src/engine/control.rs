@@ -4,7 +4,7 @@ use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Hold, Reach};
 use crate::engine::conductor::{Conductor, Reported};
-use crate::engine::facts::Outcome;
+use crate::engine::facts::TaskOutcome;
 use crate::engine::state::Status;
 use crate::language::definition::CancellationPolicy;
 
@@ -102,7 +102,7 @@ impl Conductor<'_> {
     /// Settles a task that has failed unhandled, in an execution that has not ended, with a given outcome.
     /// `is_numbered` says whether it can be undone already, because it was unknown whether it was done. Returns the
     /// error that this causes, if any.
-    pub fn resolve(&mut self, reported: &Reported, outcome: Outcome, is_numbered: bool) -> Option<Cause> {
+    pub fn resolve(&mut self, reported: &Reported, outcome: TaskOutcome, is_numbered: bool) -> Option<Cause> {
         let (causes, key) = (self.changes.causes.len(), reported.key);
         self.execution.state.failures.retain(|failed| *failed != key);
         self.execution.state.resolved = true;

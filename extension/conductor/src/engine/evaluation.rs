@@ -1,7 +1,7 @@
 //! Evaluating expressions over what is known of an execution.
 
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::{Item, Moment, Outcome, Scope};
+use crate::engine::facts::{Item, Moment, Scope, TaskOutcome};
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::{Data, ExpressionError, ProgramId, Rendering};
 
@@ -10,7 +10,7 @@ impl Conductor<'_> {
         &self,
         rendering: &Rendering,
         vars: Option<Data>,
-        task: Option<(&str, &Outcome)>,
+        task: Option<(&str, &TaskOutcome)>,
         item: Option<&Item>,
     ) -> Result<Data, ExpressionError> {
         if let Rendering::Literal(value) = rendering {
@@ -24,7 +24,7 @@ impl Conductor<'_> {
         &self,
         rendering: &Rendering,
         vars: Option<Data>,
-        task: (&str, &Outcome),
+        task: (&str, &TaskOutcome),
         item: Option<&Item>,
         input: Option<&Data>,
     ) -> Result<Data, ExpressionError> {
@@ -38,7 +38,7 @@ impl Conductor<'_> {
     fn scope<'s>(
         &'s self,
         vars: Option<Data>,
-        task: Option<(&'s str, &'s Outcome)>,
+        task: Option<(&'s str, &'s TaskOutcome)>,
         item: Option<&'s Item>,
     ) -> Scope<'s> {
         let (facts, ended, missing) = (self.facts, &self.ended, &self.missing);
@@ -72,7 +72,7 @@ impl Conductor<'_> {
         &self,
         program: ProgramId,
         vars: Option<Data>,
-        task: Option<(&str, &Outcome)>,
+        task: Option<(&str, &TaskOutcome)>,
     ) -> Result<bool, ExpressionError> {
         // The two most common conditions don't need the template machine.
         if let Some((_, outcome)) = task {

@@ -30,7 +30,7 @@ pub struct Facts {
     pub variables: Option<Data>,
     /// What branches have published on top of the variables.
     pub changes: Arc<KnownChanges>,
-    /// Ended tasks by name, the newest of each name, as [`Outcome::value`] gives them; undefined for one that was looked
+    /// Ended tasks by name, the newest of each name, as [`TaskOutcome::value`] gives them; undefined for one that was looked
     /// up and has not ended.
     pub tasks: EndedTasks,
     /// Whether `tasks` holds all ended tasks, so that a name that is not in it has not ended.
@@ -86,7 +86,7 @@ pub struct Times {
 
 /// How a task ended.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct TaskOutcome {
     /// Its end.
     pub end: TaskEnd,
     /// The reported result; `None` if not loaded.
@@ -99,7 +99,7 @@ pub struct Outcome {
     pub items: ItemOutcomes,
 }
 
-impl Outcome {
+impl TaskOutcome {
     /// Returns it as `task.name` in expressions.
     pub fn value(&self, missing: &Missing) -> Data {
         Value::from_object(Ended { outcome: self.clone(), missing: missing.clone() })
@@ -126,7 +126,7 @@ pub struct Scope<'a> {
     /// Tasks that have ended since the facts were loaded, by name.
     pub ended: &'a EndedTasks,
     /// The task that ended, by name.
-    pub task: Option<(&'a str, &'a Outcome)>,
+    pub task: Option<(&'a str, &'a TaskOutcome)>,
     /// The item.
     pub item: Option<&'a Item>,
     /// The task's own input.
@@ -196,7 +196,7 @@ impl Object for Root {
 
 /// A task that has ended, as expressions see it.
 struct Ended {
-    outcome: Outcome,
+    outcome: TaskOutcome,
     missing: Missing,
 }
 

@@ -1,7 +1,7 @@
 //! The outcome of a task as a function of its rows: how it ended, with which result and error. It depends only on the
 //! rows, in item order, so that it is the same for everybody at any time, whatever was reported together.
 
-use crate::engine::facts::{Moment, Outcome, Times};
+use crate::engine::facts::{Moment, TaskOutcome, Times};
 use crate::engine::items::tolerated;
 use crate::engine::rest::needed;
 use crate::engine::state::TaskEnd;
@@ -48,18 +48,18 @@ pub struct ItemSummary {
     pub first_failed: Option<u32>,
 }
 
-impl Outcome {
+impl TaskOutcome {
     /// Returns the outcome of a task from its rows, all of which have ended, given when the cancellation of the
     /// execution began, if it did. A task whose items were never created, because it was skipped, had none or could not
     /// begin, has a single row of its own.
-    pub fn of_rows(items: Option<&Items>, rows: &[RowEnd], canceling: Option<Moment>) -> Outcome {
+    pub fn of_rows(items: Option<&Items>, rows: &[RowEnd], canceling: Option<Moment>) -> TaskOutcome {
         match (items, rows) {
             (Some(items), rows) if rows.iter().any(|row| row.index.is_some()) => {
-                Outcome::of_items(items, rows, canceling)
+                TaskOutcome::of_items(items, rows, canceling)
             }
             (items, rows) => {
                 let row = rows.first();
-                Outcome {
+                TaskOutcome {
                     end: row.and_then(|row| row.end).unwrap_or(TaskEnd::Completed),
                     result: row.map(|row| row.result.clone()),
                     error: row.map(|row| row.error.clone()),
@@ -70,7 +70,7 @@ impl Outcome {
         }
     }
 
-    fn of_items(items: &Items, rows: &[RowEnd], canceling: Option<Moment>) -> Outcome {
+    fn of_items(items: &Items, rows: &[RowEnd], canceling: Option<Moment>) -> TaskOutcome {
         let tolerated = tolerated(items, rows.len() as u32);
         let ended = |wanted: fn(TaskEnd) -> bool| rows.iter().filter(move |row| row.end.is_some_and(wanted));
         let failed: Vec<&RowEnd> = ended(TaskEnd::is_failure).collect();
@@ -110,7 +110,7 @@ impl Outcome {
         let has_place = |row: &RowEnd| row.times.started.is_some() || row.end == Some(TaskEnd::Completed);
         let places = rows.iter().rposition(has_place).map_or(0, |last| last + 1);
         let results = rows[..places].iter().map(|row| row.result.clone());
-        Outcome {
+        TaskOutcome {
             end,
             result: Some(Data::from(results.collect::<Vec<_>>())),
             error: Some(summary.errors.first().cloned().unwrap_or_else(|| Data::from(()))),
@@ -124,8 +124,8 @@ impl Outcome {
     }
 
     /// Returns the outcome of a task with items whose rows were not loaded.
-    pub(crate) fn of_unread_items(end: TaskEnd) -> Outcome {
-        Outcome { end, result: None, error: None, times: None, items: ItemOutcomes::NotLoaded }
+    pub(crate) fn of_unread_items(end: TaskEnd) -> TaskOutcome {
+        TaskOutcome { end, result: None, error: None, times: None, items: ItemOutcomes::NotLoaded }
     }
 
     /// Returns the index of the first failed item in order, or `None` if no item failed or there are no items.
@@ -140,7 +140,7 @@ impl Outcome {
 impl ItemOutcomes {
     /// Returns the item outcomes of a task that has no row for any item.
     pub(crate) fn of_no_rows(items: Option<&Items>) -> ItemOutcomes {
-        items.map_or(ItemOutcomes::None, |items| Outcome::of_items(items, &[], None).items)
+        items.map_or(ItemOutcomes::None, |items| TaskOutcome::of_items(items, &[], None).items)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Again, Report, Row, Start, Withdrawn};
 use crate::engine::conductor::{Conductor, Reported};
-use crate::engine::facts::{Item, Outcome};
+use crate::engine::facts::{Item, TaskOutcome};
 use crate::engine::item_outcomes::{ItemOutcomes, RowEnd};
 use crate::engine::rest::needed;
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
@@ -159,7 +159,7 @@ impl Conductor<'_> {
     }
 
     /// Returns how an item runs again, or `None` if it does not. Items of a task that has already failed do not.
-    fn item_again(&mut self, reported: &Reported, outcome: &mut Outcome) -> Option<Again> {
+    fn item_again(&mut self, reported: &Reported, outcome: &mut TaskOutcome) -> Option<Again> {
         let progress = self.execution.state.progress(reported.key)?;
         let (stopped, closing, so_far) = (progress.stopped, progress.closing, progress.retries);
         let together = self.graph.node(reported.key.node).retry.as_ref().is_some_and(|retry| retry.together);
@@ -214,14 +214,14 @@ impl Conductor<'_> {
         let progress = progress.clone();
         let outcome = match self.item_outcome(key) {
             Some(outcome) => outcome,
-            None if progress.has_enough() => Outcome::of_unread_items(TaskEnd::Completed),
+            None if progress.has_enough() => TaskOutcome::of_unread_items(TaskEnd::Completed),
             None if progress.failed > progress.tolerated.unwrap_or(0) => {
                 // The task failed as its first failed item in order did.
                 self.missing.note();
-                Outcome::of_unread_items(TaskEnd::Failed)
+                TaskOutcome::of_unread_items(TaskEnd::Failed)
             }
-            None if progress.cancelled + progress.withdrawn > 0 => Outcome::of_unread_items(TaskEnd::Cancelled),
-            None => Outcome::of_unread_items(TaskEnd::Completed),
+            None if progress.cancelled + progress.withdrawn > 0 => TaskOutcome::of_unread_items(TaskEnd::Cancelled),
+            None => TaskOutcome::of_unread_items(TaskEnd::Completed),
         };
         self.execution.state.items.retain(|other| other.key != key);
         if outcome.end == TaskEnd::Cancelled && progress.cancelled > 0 && !self.is_needless(key.node, key.route) {
@@ -231,18 +231,18 @@ impl Conductor<'_> {
     }
 
     /// Returns the outcome of a task whose items have all ended, or `None` if their rows were not loaded.
-    pub(crate) fn item_outcome(&self, key: TaskKey) -> Option<Outcome> {
+    pub(crate) fn item_outcome(&self, key: TaskKey) -> Option<TaskOutcome> {
         let items = self.graph.node(key.node).items.as_ref();
         let rows = self.facts.items.get(&key)?;
         let canceling = self.execution.state.canceling_since;
         if self.decided.is_empty() {
-            return Some(Outcome::of_rows(items, rows, canceling));
+            return Some(TaskOutcome::of_rows(items, rows, canceling));
         }
         let decided = |row: &RowEnd| match row.index.and_then(|index| self.decided.get(&(key, index))) {
             Some((end, error)) => RowEnd { end: Some(*end), error: error.clone(), ..row.clone() },
             None => row.clone(),
         };
-        Some(Outcome::of_rows(items, &rows.iter().map(decided).collect::<Vec<_>>(), canceling))
+        Some(TaskOutcome::of_rows(items, &rows.iter().map(decided).collect::<Vec<_>>(), canceling))
     }
 
     /// Processes the withdrawal of a task's waiting rows.

@@ -3,7 +3,7 @@
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, Start};
 use crate::engine::conductor::{Conductor, EndedTask, NextTask, Work};
-use crate::engine::facts::{Item, Outcome, Times};
+use crate::engine::facts::{Item, TaskOutcome, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::items::SHOWN;
 use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
@@ -275,10 +275,16 @@ impl Conductor<'_> {
         });
     }
 
-    fn outcome_without_work(&self, key: TaskKey, end: TaskEnd, result: Option<Data>, error: Option<Data>) -> Outcome {
+    fn outcome_without_work(
+        &self,
+        key: TaskKey,
+        end: TaskEnd,
+        result: Option<Data>,
+        error: Option<Data>,
+    ) -> TaskOutcome {
         let times = Some(Times { completed: Some(self.facts.now), ..Times::default() });
         let items = ItemOutcomes::of_no_rows(self.graph.node(key.node).items.as_ref());
-        Outcome { end, result, error, times, items }
+        TaskOutcome { end, result, error, times, items }
     }
 
     /// Records a task that ended without any work. It is newer than all tasks with rows, and than those scheduled

@@ -4,7 +4,7 @@ use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::RerunTask;
 use crate::engine::conductor::Conductor;
-use crate::engine::facts::Outcome;
+use crate::engine::facts::TaskOutcome;
 use crate::engine::items::tolerated;
 use crate::engine::rest::needed;
 use crate::engine::state::{Context, Progress, Staged, Status, TaskEnd, TaskKey};
@@ -127,7 +127,8 @@ impl Conductor<'_> {
         }
         if task.items.is_some_and(|(total, kept)| kept == total && !task.reset_items) {
             // All of its items keep their success: only what follows them is left to do.
-            let outcome = self.item_outcome(task.key).unwrap_or_else(|| Outcome::of_unread_items(TaskEnd::Completed));
+            let outcome =
+                self.item_outcome(task.key).unwrap_or_else(|| TaskOutcome::of_unread_items(TaskEnd::Completed));
             return self.end_task(task.key, &branches::shared(&task.context), outcome, task.closing, task.order);
         }
         let released = task.items.map(|(total, kept)| {

@@ -3,7 +3,7 @@
 use crate::engine::cause::Cause;
 use crate::engine::commands::Again;
 use crate::engine::conductor::{Advice, Conductor, Reported};
-use crate::engine::facts::Outcome;
+use crate::engine::facts::TaskOutcome;
 use crate::engine::state::TaskEnd;
 use crate::engine::variables;
 use crate::expression::Data;
@@ -16,7 +16,7 @@ const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
 impl Conductor<'_> {
     /// Returns how a task runs again, or `None` if it does not. If its result is still not right but no repetition is
     /// left, it ends as failed, or as timed out.
-    pub(crate) fn again(&self, reported: &Reported, outcome: &mut Outcome) -> Result<Option<Again>, Cause> {
+    pub(crate) fn again(&self, reported: &Reported, outcome: &mut TaskOutcome) -> Result<Option<Again>, Cause> {
         if reported.end == TaskEnd::Skipped {
             return Ok(None);
         }
@@ -31,7 +31,7 @@ impl Conductor<'_> {
         }
     }
 
-    fn repeat(&self, repeat: &Repeat, reported: &Reported, outcome: &mut Outcome) -> Result<Option<Again>, Cause> {
+    fn repeat(&self, repeat: &Repeat, reported: &Reported, outcome: &mut TaskOutcome) -> Result<Option<Again>, Cause> {
         let name = self.graph.node(reported.key.node).name.as_str();
         let task = Some((name, &*outcome));
         let vars = self.branch(reported.context);
@@ -62,7 +62,12 @@ impl Conductor<'_> {
     }
 
     /// Returns the input of the next repetition, which reads the result of this one, or `None` if it stays the same.
-    fn next_input(&self, reported: &Reported, outcome: &Outcome, vars: Option<Data>) -> Result<Option<Data>, Cause> {
+    fn next_input(
+        &self,
+        reported: &Reported,
+        outcome: &TaskOutcome,
+        vars: Option<Data>,
+    ) -> Result<Option<Data>, Cause> {
         let node = self.graph.node(reported.key.node);
         let Some(input) = node.input.as_ref().filter(|_| node.renders_each_input) else { return Ok(None) };
         let rendered = self.render(input, vars, Some((&node.name, outcome)), None);
@@ -72,7 +77,7 @@ impl Conductor<'_> {
     }
 
     /// Returns the seconds until the task runs again, or `None` if it does not.
-    fn retry(&self, reported: &Reported, outcome: &Outcome) -> Result<Option<f64>, Cause> {
+    fn retry(&self, reported: &Reported, outcome: &TaskOutcome) -> Result<Option<f64>, Cause> {
         let node = self.graph.node(reported.key.node);
         let Some(retry) = &node.retry else { return Ok(None) };
         let spent = reported.retries >= reported.max_retries;

@@ -4,7 +4,7 @@ use crate::engine::branches;
 use crate::engine::cause::{self, Cause};
 use crate::engine::commands::{Report, Row};
 use crate::engine::conductor::{Conductor, EndedTask, NextTask, Reported, Work};
-use crate::engine::facts::Outcome;
+use crate::engine::facts::TaskOutcome;
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
@@ -61,13 +61,13 @@ impl<'a> Conductor<'a> {
     }
 
     /// Ends a task. `refusal` says why it has failed, if its worker did not report a failure.
-    fn end_refused(&mut self, reported: &Reported, outcome: Outcome, refusal: Option<Cause>) {
+    fn end_refused(&mut self, reported: &Reported, outcome: TaskOutcome, refusal: Option<Cause>) {
         let (key, context, end) = (reported.key, reported.context.to_vec(), outcome.end);
         let (closing, order) = (reported.closing, reported.order);
         self.work.push_back(Work::Ended(Box::new(EndedTask { key, context, outcome, end, closing, refusal, order })));
     }
 
-    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: Outcome, closing: bool, order: i64) {
+    pub(crate) fn end_task(&mut self, key: TaskKey, context: &[u32], outcome: TaskOutcome, closing: bool, order: i64) {
         let (context, end) = (context.to_vec(), outcome.end);
         self.work.push_back(Work::Ended(Box::new(EndedTask {
             key,
@@ -117,7 +117,7 @@ impl<'a> Conductor<'a> {
         &self,
         key: TaskKey,
         context: &Context,
-        outcome: &Outcome,
+        outcome: &TaskOutcome,
         end: TaskEnd,
     ) -> Result<(variables::Changes, Vec<Fired<'a>>), Cause> {
         let graph = self.graph;
@@ -158,7 +158,7 @@ impl<'a> Conductor<'a> {
         entries: &[(String, Rendering)],
         vars: Option<&Data>,
         changes: &mut variables::Changes,
-        task: (&str, &Outcome),
+        task: (&str, &TaskOutcome),
         bytes: &mut u64,
     ) -> Result<(), Cause> {
         for (name, value) in entries {

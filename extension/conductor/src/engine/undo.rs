@@ -9,7 +9,7 @@ use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, NewUndo, RerunTask, Start};
 use crate::engine::conductor::{Conductor, EndedTask, Reported};
-use crate::engine::facts::{Item, Outcome};
+use crate::engine::facts::{Item, TaskOutcome};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::rerun::Rerun;
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
@@ -78,7 +78,7 @@ pub struct Unrendered {
     /// The task's input.
     pub input: Data,
     /// How the task ended.
-    pub outcome: Outcome,
+    pub outcome: TaskOutcome,
 }
 
 /// What an undo is rendered from.
@@ -87,7 +87,7 @@ struct Undone<'a> {
     context: &'a [u32],
     input: Option<&'a Data>,
     stored: Option<&'a Data>,
-    outcome: &'a Outcome,
+    outcome: &'a TaskOutcome,
 }
 
 fn nothing() -> Data {
@@ -97,7 +97,7 @@ fn nothing() -> Data {
 impl Conductor<'_> {
     /// Renders and numbers the undo of a task or item that has ended, if it has one and may have to be undone. Tasks
     /// that close the execution are never undone.
-    pub(crate) fn note_undo(&mut self, reported: &Reported, outcome: &Outcome) {
+    pub(crate) fn note_undo(&mut self, reported: &Reported, outcome: &TaskOutcome) {
         let graph = self.graph;
         let Some(undo) = &graph.node(reported.key.node).undo else { return };
         let forced = self.execution.state.forced;
@@ -121,7 +121,7 @@ impl Conductor<'_> {
             None => {}
             Some(call) if !is_known && call.when_unknown == WhenUnknown::Skip => {}
             Some(call) => {
-                let unknown = Outcome { result: Some(Data::from(())), ..outcome.clone() };
+                let unknown = TaskOutcome { result: Some(Data::from(())), ..outcome.clone() };
                 let outcome = if is_known { outcome } else { &unknown };
                 let (input, stored) = (reported.input.as_ref(), reported.undo.as_ref());
                 let (key, context) = (reported.key, reported.context);
@@ -271,7 +271,7 @@ impl Conductor<'_> {
 
     fn end_undo_unstarted(&mut self, key: TaskKey, undoable: &Undoable, cause: Cause) {
         let (end, error) = (TaskEnd::Failed, Some(cause.as_error()));
-        let outcome = Outcome { end, result: None, error, times: None, items: ItemOutcomes::None };
+        let outcome = TaskOutcome { end, result: None, error, times: None, items: ItemOutcomes::None };
         let (context, refusal) = (branches::shared(&undoable.context), Some(cause));
         let place = self.changes.scheduled.len();
         self.end_without_work(EndedTask { key, context, outcome, end, closing: true, refusal, order: 0 });

@@ -5,7 +5,7 @@ use crate::engine::branches::{KnownChanges, NewEntry};
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Rest, Row, Start, Withdraw, Withdrawn};
 use crate::engine::conductor::{Advice, Conductor, Reported};
-use crate::engine::facts::{Outcome as TaskOutcome, Times};
+use crate::engine::facts::{TaskOutcome, Times};
 use crate::engine::item_outcomes::RowEnd;
 use crate::engine::rerun::Rerun;
 use crate::engine::rest::not_needed;
@@ -28,7 +28,7 @@ pub use task_row::{RowStatus, TaskRow};
 
 /// The report of a row.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct ReportedRow {
     /// The row.
     pub row: usize,
     /// How it ended.
@@ -168,12 +168,12 @@ impl Ledger {
 
     /// Reports a row. Returns how it ended, or `retrying`.
     pub fn report(&mut self, row: usize, end: TaskEnd, result: Option<Data>) -> Result<&'static str, Refused> {
-        let answers = self.report_all(&[Outcome { row, end, result, error: None }])?;
+        let answers = self.report_all(&[ReportedRow { row, end, result, error: None }])?;
         Ok(answers.first().copied().unwrap_or(end.name()))
     }
 
     /// Reports rows together, in order. If one of them is not running, none is reported.
-    pub fn report_all(&mut self, outcomes: &[Outcome]) -> Result<Vec<&'static str>, Refused> {
+    pub fn report_all(&mut self, outcomes: &[ReportedRow]) -> Result<Vec<&'static str>, Refused> {
         if let Some(outcome) = outcomes.iter().find(|outcome| self.rows[outcome.row].status != RowStatus::Running) {
             let status = self.rows[outcome.row].status;
             return Err(Refused(format!("the task is not running: it is {status:?}")));
@@ -204,14 +204,14 @@ impl Ledger {
                     self.rows[row].max_lost_leases = Some(lost_leases + 1);
                 } else {
                     let error = Some(not_needed());
-                    let _ = self.report_all(&[Outcome { row, end: TaskEnd::Cancelled, result: None, error }]);
+                    let _ = self.report_all(&[ReportedRow { row, end: TaskEnd::Cancelled, result: None, error }]);
                 }
             }
         }
     }
 
     /// Reports the first of these rows, and those after it until the changes must be settled.
-    fn report_some(&mut self, outcomes: &[Outcome]) -> Vec<&'static str> {
+    fn report_some(&mut self, outcomes: &[ReportedRow]) -> Vec<&'static str> {
         let rows: Vec<TaskRow> = outcomes.iter().map(|outcome| self.rows[outcome.row].clone()).collect();
         for outcome in outcomes {
             let row = &mut self.rows[outcome.row];

@@ -1,7 +1,7 @@
 //! Runs an execution in virtual time: every task is claimed as soon as it can be, and every attempt ends as the
 //! prompter says.
 
-use super::memory_host::{Ledger, Outcome, RowStatus, TaskRow};
+use super::memory_host::{Ledger, ReportedRow, RowStatus, TaskRow};
 use super::script::{Answer, AnswerKind};
 use crate::engine::state::TaskEnd;
 use crate::engine::variables;
@@ -261,7 +261,7 @@ impl Stage<'_> {
             return;
         }
         let row = cue.row;
-        let report = |end, result, error| Outcome { row, end, result, error };
+        let report = |end, result, error| ReportedRow { row, end, result, error };
         // The attempt is running, so nothing is refused.
         let _ = match cue.kind {
             AnswerKind::Result(result) => {

@@ -1,7 +1,7 @@
 //! The facts that the rows of a ledger provide to the conductor.
 
 use super::{Ledger, RowStatus, TaskRow};
-use crate::engine::facts::{Facts, Missing, Moment, Outcome, Times};
+use crate::engine::facts::{Facts, Missing, Moment, TaskOutcome, Times};
 use crate::engine::item_outcomes::RowEnd;
 use crate::engine::state::{TaskEnd, TaskKey};
 use crate::engine::undo::{Phase, Undoable, Unrendered};
@@ -27,7 +27,7 @@ impl Ledger {
             let ended = places.iter().all(|place| matches!(self.rows[*place].status, RowStatus::Ended(_)));
             let of_items = self.graph.node(key.node).items.as_ref();
             if ended {
-                let value = Outcome::of_rows(of_items, &rows, canceling).value(&Missing::default());
+                let value = TaskOutcome::of_rows(of_items, &rows, canceling).value(&Missing::default());
                 match tasks.entry(self.name(key.node).to_owned()) {
                     Entry::Occupied(mut entry) if entry.get().0 < newest => drop(entry.insert((newest, value))),
                     Entry::Occupied(_) => {}
@@ -71,7 +71,7 @@ impl Ledger {
                 let call = row.undo.clone()?;
                 let is_rendered = call.get_attr("error").is_ok_and(|error| error.is_undefined());
                 let unrendered = (!is_rendered).then(|| {
-                    let outcome = Outcome::of_rows(None, &[self.row_end(place, &BTreeMap::new())], None);
+                    let outcome = TaskOutcome::of_rows(None, &[self.row_end(place, &BTreeMap::new())], None);
                     Box::new(Unrendered { input: row.input.clone().unwrap_or_default(), outcome })
                 });
                 let node = self.graph.node(row.key.node).undo.as_ref()?.node;

@@ -1,6 +1,6 @@
 //! What happens without a worker: time, routing tasks after a delay, and tasks that wait for a signal.
 
-use super::{Ledger, Outcome, Refused, RowStatus, Signal, TaskRow};
+use super::{Ledger, Refused, ReportedRow, RowStatus, Signal, TaskRow};
 use crate::engine::rest::not_needed;
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::{Data, Rendering, json};
@@ -58,12 +58,12 @@ impl Ledger {
             Some(signal) => format!("no signal {signal} came within {seconds} seconds"),
         };
         let error = Data::from_pairs([("type", Data::from("timeout")), ("message", Data::from(message))]);
-        self.end(Outcome { row, end: TaskEnd::Timeout, result: None, error: Some(error) });
+        self.end(ReportedRow { row, end: TaskEnd::Timeout, result: None, error: Some(error) });
         self.go_on();
     }
 
     /// Ends a row, regardless of who is working on it.
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, outcome: ReportedRow) {
         self.rows[outcome.row].status = RowStatus::Running;
         self.report_some(&[outcome]);
     }
@@ -77,7 +77,7 @@ impl Ledger {
             let Some((row, result)) = ended.pop_front() else { return self.cancel_rest() };
             // The consequences of one may have ended another.
             if self.rows[row].status == RowStatus::Ready {
-                self.end(Outcome { row, end: TaskEnd::Completed, result, error: None });
+                self.end(ReportedRow { row, end: TaskEnd::Completed, result, error: None });
             }
         }
     }
@@ -151,7 +151,7 @@ impl Ledger {
         let (name, key) = (name.to_owned(), key.map(str::to_owned));
         self.signals.push(Signal { name, key, payload: payload.clone(), taken_by: row });
         if let Some(row) = row {
-            self.end(Outcome { row, end: TaskEnd::Completed, result: payload, error: None });
+            self.end(ReportedRow { row, end: TaskEnd::Completed, result: payload, error: None });
             self.go_on();
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What workers do besides finishing tasks: they advise on retries, and they die.
 
-use super::{Ledger, Outcome, Refused, RowStatus};
+use super::{Ledger, Refused, ReportedRow, RowStatus};
 use crate::engine::conductor::Advice;
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::Data;
@@ -28,7 +28,7 @@ impl Ledger {
             ("message", Data::from(format!("{lost} leases on it have expired"))),
             ("lost_leases", Data::from(lost)),
         ]);
-        self.report_all(&[Outcome { row, end: TaskEnd::Abandoned, result: None, error: Some(error) }]).map(drop)
+        self.report_all(&[ReportedRow { row, end: TaskEnd::Abandoned, result: None, error: Some(error) }]).map(drop)
     }
 
     /// Whether a row with this many expired leases is not taken over: because that is one too many, or because its
@@ -42,7 +42,7 @@ impl Ledger {
     }
 
     /// Reports a row, with its worker's advice on a retry.
-    pub fn report_advised(&mut self, outcome: Outcome, advice: Advice) -> Result<(), Refused> {
+    pub fn report_advised(&mut self, outcome: ReportedRow, advice: Advice) -> Result<(), Refused> {
         let row = outcome.row;
         self.rows[row].advice = advice;
         let reported = self.report_all(&[outcome]);

@@ -4,7 +4,7 @@
 use super::Chance;
 use crate::engine::state::TaskEnd;
 use crate::expression::Data;
-use crate::testing::memory_host::{Ledger, Outcome, Refused, RowStatus, TaskRow};
+use crate::testing::memory_host::{Ledger, Refused, ReportedRow, RowStatus, TaskRow};
 
 /// One event. Rows are those of the ledger for which the step was drawn.
 #[derive(Debug, Clone)]
@@ -12,9 +12,9 @@ pub enum Step {
     /// Rows are claimed.
     Claim(Vec<usize>),
     /// Running rows are reported together.
-    Report(Vec<Outcome>),
+    Report(Vec<ReportedRow>),
     /// A row that is not running is reported: too early, too late or twice.
-    Stale(Outcome),
+    Stale(ReportedRow),
     /// The worker of a running row dies.
     Lose(usize),
     /// This many seconds pass.
@@ -58,7 +58,7 @@ impl Step {
             15..=17 => signal(chance, ledger),
             _ => {
                 let reported = some_of(chance, &mut running.clone());
-                let outcomes: Vec<Outcome> = reported.into_iter().map(|row| outcome(chance, row)).collect();
+                let outcomes: Vec<ReportedRow> = reported.into_iter().map(|row| outcome(chance, row)).collect();
                 (!outcomes.is_empty()).then_some(Step::Report(outcomes))
             }
         }
@@ -72,7 +72,7 @@ impl Step {
         let wanted = wanted.filter_map(|row| row.signal.clone()).next();
         let times = ledger.rows.iter().filter(|row| row.status == RowStatus::Delayed).filter_map(|row| row.due);
         let first = times.reduce(f64::min);
-        let well = |row: usize| Outcome { row, end: TaskEnd::Completed, result: Some(Data::from(1)), error: None };
+        let well = |row: usize| ReportedRow { row, end: TaskEnd::Completed, result: Some(Data::from(1)), error: None };
         match (running.is_empty(), ready.is_empty(), wanted, first) {
             _ if ledger.execution.paused => Some(Step::Resume),
             (false, ..) => Some(Step::Report(running.into_iter().map(well).collect())),
@@ -126,7 +126,7 @@ fn some_of(chance: &mut Chance, list: &mut Vec<usize>) -> Vec<usize> {
     (0..count.min(list.len())).map(|_| list.swap_remove(chance.below(list.len()))).collect()
 }
 
-fn outcome(chance: &mut Chance, row: usize) -> Outcome {
+fn outcome(chance: &mut Chance, row: usize) -> ReportedRow {
     let end = match chance.below(20) {
         0..=12 => TaskEnd::Completed,
         13..=16 => TaskEnd::Failed,
@@ -136,7 +136,7 @@ fn outcome(chance: &mut Chance, row: usize) -> Outcome {
     };
     let result = chance.one_in(2).then(|| Data::from(chance.below(3)));
     let error = end.is_failure().then(|| Data::from_pairs([("type", "chance")]));
-    Outcome { row, end, result, error }
+    ReportedRow { row, end, result, error }
 }
 
 /// Mostly chooses all that failed, and occasionally some task that has run.
