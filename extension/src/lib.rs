@@ -99,6 +99,7 @@ pub extern "C-unwind" fn _PG_init() {
     settings::register();
     background::ticker::register_launcher();
     pg::relation::listen();
+    pg::transaction::listen();
     pg::users_code::listen();
     cache::actions::listen();
     cache::foreign_parts::listen();

@@ -1,7 +1,9 @@
-//! PostgreSQL itself: statements, rows, values, locks, roles. All `unsafe` code is here.
+//! PostgreSQL itself: statements, rows, values, locks, roles. All `unsafe` code is here, and in `background`, which runs server
+//! processes.
 
 pub mod advisory_lock;
 pub mod as_role;
+pub mod builtin;
 pub mod caller;
 pub mod clock;
 pub mod error_context;
@@ -9,6 +11,7 @@ pub mod id;
 pub mod jsonb;
 pub mod list;
 pub mod preconditions;
+pub mod process;
 pub mod random;
 pub mod relation;
 pub mod result_set;

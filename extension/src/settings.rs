@@ -1,8 +1,8 @@
 //! Settings, all named `pg_workflow.…`.
 
+use crate::pg::process;
 use conductor::language::limits::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
-use pgrx::prelude::*;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::time::Duration;
@@ -323,14 +323,5 @@ pub fn register() {
         let context = GucContext::Suset;
         GucRegistry::define_int_guc(name, about, c"", setting, 1, most, context, GucFlags::default());
     }
-    prepare_process();
-}
-
-#[allow(unsafe_code)]
-fn prepare_process() {
-    // SAFETY: the argument is a NUL-terminated constant, and _PG_init is where this may be called.
-    unsafe { pg_sys::MarkGUCPrefixReserved(c"pg_workflow".as_ptr()) }
-    // With RUST_BACKTRACE set in the server's environment, every error would have a Rust backtrace in its detail.
-    // SAFETY: a backend has one thread, and nothing reads the environment at this time.
-    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") }
+    process::prepare();
 }

@@ -3,7 +3,6 @@
 //!
 //! Whoever changes an action notifies all sessions at commit (`workflow.forget_actions` in `sql/action.sql`), with
 //! PostgreSQL's own relcache invalidation message. They process it when their next statement begins, at the latest.
-#![allow(unsafe_code)]
 
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
@@ -13,7 +12,7 @@ use crate::pg::transaction::has_old_snapshot;
 use crate::settings;
 use conductor::engine::action_limits::{self, ActionLimits};
 use conductor::json::from_text;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
@@ -104,6 +103,5 @@ fn compile(limits: Jsonb) -> Option<ActionLimits> {
 /// `workflow.forget_actions` in `sql/action.sql`: a trigger whose return value is ignored.
 #[pg_extern(sql = false)]
 fn workflow_forget_actions() {
-    // SAFETY: the table exists: it is the one that has changed.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"action")) }
+    relation::announce_change(c"action");
 }

@@ -5,17 +5,16 @@
 //! lock, the first one in a transaction also makes the session process invalidation messages. So after a fence has been
 //! committed, a call either sees it or belongs to a transaction that `workflow.await_calls` waits for. The table is
 //! read with a snapshot of its own, because what a REPEATABLE READ transaction sees may be long out of date.
-#![allow(unsafe_code)]
 
 use crate::error::Error;
+use crate::pg::builtin;
 use crate::pg::id::{self, PARTS};
 use crate::pg::relation;
 use crate::pg::statements;
 use crate::pg::transaction::has_old_snapshot;
 use crate::settings;
-use pgrx::direct_function_call;
+use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
 use std::cell::Cell;
 
@@ -32,12 +31,7 @@ impl ForeignParts {
     /// Returns the parts that are not this server's, and holds off fences until the transaction ends.
     pub fn current() -> ForeignParts {
         let table = relation::find(c"foreign_part");
-        // SAFETY: the table exists. A server in recovery has no fences of its own, and refuses this lock.
-        unsafe {
-            if !pg_sys::RecoveryInProgress() {
-                pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as i32);
-            }
-        }
+        relation::lock_as_writer(table);
         if let Some((_, parts)) = KNOWN.get().filter(|(known, _)| *known == table) {
             return parts;
         }
@@ -99,24 +93,8 @@ pub fn listen() {
 
 fn load(table: Oid) -> ForeignParts {
     let mut parts = ForeignParts::default();
-    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first
-    // column of a row is an int that is never null, so it is where the row's data begin.
-    unsafe {
-        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
-        let (snapshot, keys) = (std::ptr::null_mut(), std::ptr::null_mut());
-        let scan = pg_sys::systable_beginscan(relation, Oid::INVALID, false, snapshot, 0, keys);
-        loop {
-            let row = pg_sys::systable_getnext(scan);
-            if row.is_null() {
-                break;
-            }
-            let part = *pg_sys::GETSTRUCT(row).cast::<i32>();
-            if (0..PARTS).contains(&part) {
-                parts.0[part as usize / 64] |= 1 << (part % 64);
-            }
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+    for part in relation::read_numbers(table).into_iter().filter(|part| (0..PARTS).contains(part)) {
+        parts.0[part as usize / 64] |= 1 << (part % 64);
     }
     parts
 }
@@ -150,9 +128,7 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
 /// Returns the part of a key, 0 to 1023: the first 16 bits of its SHA-256, modulo 1024. `workflow_part` in `sql/parts.sql` does the
 /// same.
 fn part_of(key: &str) -> Result<i32, Error> {
-    // SAFETY: the argument is a bytea, and so is the result.
-    let hash = unsafe { direct_function_call::<Vec<u8>>(pg_sys::sha256_bytea, &[key.as_bytes().into_datum()]) };
-    match hash.as_deref() {
+    match builtin::sha256(key.as_bytes()).as_deref() {
         Some([first, second, ..]) => Ok((i32::from(*first) << 8 | i32::from(*second)) % PARTS),
         _ => Err(Error::refused("WF619", "SHA-256 returned nothing", "check the server's build")),
     }
@@ -196,8 +172,7 @@ fn workflow_foreign_parts() -> Vec<i32> {
 /// `workflow.forget_foreign_parts` in `sql/parts.sql`: a trigger whose return value is ignored.
 #[pg_extern(sql = false)]
 fn workflow_forget_foreign_parts() {
-    // SAFETY: the table exists: it is the one that has changed.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"foreign_part")) }
+    relation::announce_change(c"foreign_part");
 }
 
 /// `workflow.await_calls` in `sql/parts.sql`.
@@ -207,17 +182,6 @@ fn workflow_await_calls() -> Result<(), ErrorReport> {
         let hint = "begin the transaction with ISOLATION LEVEL READ COMMITTED";
         Err(Error::refused("WF611", "what was written meanwhile would not be seen in this transaction", hint))?;
     }
-    let table = relation::find(c"foreign_part");
-    // SAFETY: the tag names the table as PostgreSQL's own lock tags do. The wait ends, or is interrupted by an error.
-    unsafe {
-        let tag = pg_sys::LOCKTAG {
-            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
-            locktag_field2: table.to_u32(),
-            locktag_type: pg_sys::LockTagType::LOCKTAG_RELATION as u8,
-            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
-            ..Default::default()
-        };
-        pg_sys::WaitForLockers(tag, pg_sys::ShareLock as i32, false);
-    }
+    relation::await_writers(relation::find(c"foreign_part"));
     Ok(())
 }

@@ -4,7 +4,6 @@
 //! a restored dump. Whoever writes to the table therefore notifies all sessions at commit
 //! (`workflow.forget_definitions` in `sql/definition.sql`), with PostgreSQL's own relcache invalidation message, which
 //! TRUNCATE sends anyway.
-#![allow(unsafe_code)]
 
 use crate::error::Error;
 use crate::pg::relation;
@@ -13,7 +12,7 @@ use crate::settings;
 use conductor::graph::Graph;
 use conductor::language::definition::Definition;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
@@ -98,8 +97,7 @@ impl Kept {
 /// `workflow.forget_definitions` in `sql/definition.sql`: a trigger whose return value is ignored.
 #[pg_extern(sql = false)]
 fn workflow_forget_definitions() {
-    // SAFETY: the table exists: it is the one that has changed.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"workflow_definition_version")) }
+    relation::announce_change(c"workflow_definition_version");
 }
 
 fn load(client: &SpiClient, version: i64) -> Result<Graph, Error> {

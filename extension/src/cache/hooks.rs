@@ -2,13 +2,12 @@
 //!
 //! Whoever changes a hook notifies all sessions at commit (`workflow.forget_hooks` in `sql/hook.sql`), with
 //! PostgreSQL's own relcache invalidation message.
-#![allow(unsafe_code)]
 
 use crate::error::Error;
 use crate::pg::relation;
 use crate::pg::statements;
 use crate::pg::transaction::has_old_snapshot;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::Cell;
@@ -49,6 +48,5 @@ pub fn exist(client: &SpiClient) -> Result<bool, Error> {
 /// `workflow.forget_hooks` in `sql/hook.sql`: a trigger whose return value is ignored.
 #[pg_extern(sql = false)]
 fn workflow_forget_hooks() {
-    // SAFETY: the table exists: it is the one that has changed.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"hook")) }
+    relation::announce_change(c"hook");
 }

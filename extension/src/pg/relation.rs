@@ -2,8 +2,9 @@
 //! reports that one of them has changed.
 #![allow(unsafe_code)]
 
-use pgrx::pg_guard;
+use pgrx::datum::IntoDatum;
 use pgrx::pg_sys::{self, Datum, Oid};
+use pgrx::{direct_function_call, pg_guard};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -59,6 +60,68 @@ pub fn is_empty(name: &'static CStr) -> bool {
         let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM);
         pg_sys::table_close(table, pg_sys::AccessShareLock as i32);
         blocks == 0
+    }
+}
+
+/// Tells all processes, at commit, that a table has changed.
+pub fn announce_change(name: &'static CStr) {
+    // SAFETY: an invalidation message with an OID; a table that does not exist is nobody's.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(find(name)) }
+}
+
+/// Returns how many pages of an index this backend has read and not yet reported to the statistics.
+pub fn pages_read(index: Oid) -> i64 {
+    // SAFETY: the argument is of the type that the function takes.
+    let read = unsafe { direct_function_call::<i64>(pg_sys::pg_stat_get_xact_blocks_fetched, &[index.into_datum()]) };
+    read.unwrap_or(0)
+}
+
+/// Returns the first column, an int that is never null, of all rows of a table, as they are now: also in a transaction whose snapshot
+/// is old.
+pub fn read_numbers(table: Oid) -> Vec<i32> {
+    let mut numbers = Vec::new();
+    // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first column of a
+    // row is where the row's data begin.
+    unsafe {
+        let relation = pg_sys::table_open(table, pg_sys::AccessShareLock as i32);
+        let (snapshot, keys) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let scan = pg_sys::systable_beginscan(relation, Oid::INVALID, false, snapshot, 0, keys);
+        loop {
+            let row = pg_sys::systable_getnext(scan);
+            if row.is_null() {
+                break;
+            }
+            numbers.push(*pg_sys::GETSTRUCT(row).cast::<i32>());
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+    }
+    numbers
+}
+
+/// Locks a table as a writer does, until the transaction ends, and makes the session hear of changes to it. Does nothing on a standby,
+/// which cannot take this lock.
+pub fn lock_as_writer(table: Oid) {
+    // SAFETY: the lock of an OID; if the table is gone, so is whoever would wait for the lock.
+    unsafe {
+        if !pg_sys::RecoveryInProgress() {
+            pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as i32);
+        }
+    }
+}
+
+/// Waits for all transactions that have locked a table as writers do. Holds up nobody else.
+pub fn await_writers(table: Oid) {
+    // SAFETY: the tag names the table as PostgreSQL's own lock tags do. The wait ends, or is interrupted by an error.
+    unsafe {
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: pg_sys::MyDatabaseId.to_u32(),
+            locktag_field2: table.to_u32(),
+            locktag_type: pg_sys::LockTagType::LOCKTAG_RELATION as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+            ..Default::default()
+        };
+        pg_sys::WaitForLockers(tag, pg_sys::ShareLock as i32, false);
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
 use crate::cache::foreign_parts::ForeignParts;
 use crate::error::Error;
+use crate::pg::builtin::interval_text;
 use crate::pg::caller;
 use crate::pg::caller::Caller;
 use crate::pg::id::PARTS;
@@ -10,13 +11,9 @@ use crate::pg::list::List;
 use crate::pg::random;
 use crate::pg::statements;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
-use pgrx::direct_function_call;
-use pgrx::pg_sys;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
 
 /// Maximum duration of a lease, in microseconds: 30 days.
 const LONGEST_LEASE: i128 = 30 * 86_400_000_000;
@@ -121,7 +118,7 @@ pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
         Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
         lease => Err(Error::out_of_range(
             "lease is out of range",
-            format!("lease is {}", lease.map_or("null".to_owned(), text)),
+            format!("lease is {}", lease.map_or("null".to_owned(), interval_text)),
             "give a positive interval of at most 30 days, such as interval '30 seconds'",
         )),
     }
@@ -145,12 +142,4 @@ fn check_actions(List(actions): List<String>) -> Result<Vec<String>, Error> {
     let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
     actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;
     Ok(actions.into_iter().collect())
-}
-
-/// Returns an interval as text, as PostgreSQL formats it.
-#[allow(unsafe_code)]
-fn text(interval: Interval) -> String {
-    // SAFETY: the argument is an interval, and the result is a C string.
-    let text = unsafe { direct_function_call::<&CStr>(pg_sys::interval_out, &[interval.into_datum()]) };
-    text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::random;
 use crate::pg::statements;
+use crate::pg::transaction;
 use crate::queue::asking::{Asking, check_parts};
 use crate::queue::part_hint;
 use crate::queue::scan_start::{self, Look, Place};
@@ -319,22 +320,6 @@ fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
 
 /// `workflow.goes_on_elsewhere` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-#[allow(unsafe_code)]
 fn workflow_goes_on_elsewhere(xmax: pg_sys::TransactionId) -> bool {
-    // SAFETY: any number is allowed.
-    let goes_on =
-        unsafe { pg_sys::TransactionIdIsInProgress(xmax) && !pg_sys::TransactionIdIsCurrentTransactionId(xmax) };
-    goes_on && !may_be_multixact(xmax.into_inner())
-}
-
-/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction id: whether a multixact with that
-/// number exists. The two have separate counters, so what looks like a transaction in progress may be a number that
-/// stays forever.
-#[allow(unsafe_code)]
-fn may_be_multixact(xmax: u32) -> bool {
-    let (mut oldest, mut next) = (pg_sys::MultiXactId::default(), pg_sys::MultiXactId::default());
-    // SAFETY: both are written to, and a session has one thread.
-    unsafe { pg_sys::ReadMultiXactIdRange(&mut oldest, &mut next) }
-    // The numbers wrap around.
-    xmax.wrapping_sub(oldest.into_inner()) < next.into_inner().wrapping_sub(oldest.into_inner())
+    transaction::is_in_progress_elsewhere(xmax)
 }

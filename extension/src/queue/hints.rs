@@ -8,25 +8,24 @@
 //! If the attempt succeeds, it holds the lock in a mode that conflicts with an idle worker's until the transaction has
 //! ended. So either the worker announced itself before and is notified, or its announcement waits for this commit and
 //! its next look finds the task. There is no gap in between.
-#![allow(unsafe_code)]
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, check_count, check_length};
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::next_check;
 use crate::pg::advisory_lock::AdvisoryLock;
+use crate::pg::builtin;
 use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::list::List;
+use crate::pg::transaction::{self, End};
 use crate::settings;
 use pgrx::datum::Interval;
-use pgrx::fcinfo::direct_function_call_as_datum;
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::pg_sys::{self, XactEvent};
 use pgrx::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::c_void;
 
 /// Minimum time between two identical hints from a process, in microseconds. The client's worker announces itself again
 /// only after a longer time, so no hint that it needs is omitted.
@@ -67,10 +66,9 @@ thread_local! {
     static HINTS: RefCell<Hints> = RefCell::default();
 }
 
-/// Registers the process to be notified when transactions end.
+/// Subscribes the process to the ends of transactions.
 pub fn listen() {
-    // SAFETY: a callback with the signature that PostgreSQL requires, registered once when the library is loaded.
-    unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) }
+    transaction::on_end(at_end);
 }
 
 /// Remembers that a task has been queued, so that idle workers are notified at commit.
@@ -90,19 +88,15 @@ pub fn note(part: i32, action: &str) {
 /// PostgreSQL guarantees: if a transaction is rolled back, nothing is sent, and a transaction that has sent one cannot
 /// be prepared.
 pub fn tell_end(execution: i64, status: &str) {
-    add("pg_workflow_end", format!("{execution} {status}"));
+    builtin::notify("pg_workflow_end", format!("{execution} {status}"));
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn at_end(event: XactEvent::Type, _argument: *mut c_void) {
-    match event {
-        // A transaction that has notified cannot be prepared, so tasks queued by a prepared transaction are found by
-        // polling.
-        XactEvent::XACT_EVENT_PRE_COMMIT => send(),
-        XactEvent::XACT_EVENT_COMMIT | XactEvent::XACT_EVENT_ABORT | XactEvent::XACT_EVENT_PREPARE => {
-            HINTS.with_borrow_mut(|hints| hints.queued.clear());
-        }
-        _ => {}
+/// Sends the hints of a transaction before it commits. A transaction that has notified cannot be prepared, so tasks queued by a
+/// prepared transaction are found by polling.
+fn at_end(end: End) {
+    match end {
+        End::Committing => send(),
+        End::Over => HINTS.with_borrow_mut(|hints| hints.queued.clear()),
     }
 }
 
@@ -145,13 +139,7 @@ fn notify(hint: String) {
         }
         sent.insert(hint.clone(), now);
     });
-    add("pg_workflow", hint);
-}
-
-/// Adds a notification to the transaction.
-fn add(channel: &str, payload: String) {
-    // SAFETY: both arguments are texts, which are copied; an action's name is far below the maximum of 8000 bytes.
-    unsafe { direct_function_call_as_datum(pg_sys::pg_notify, &[channel.into_datum(), payload.into_datum()]) };
+    builtin::notify("pg_workflow", hint);
 }
 
 /// Returns the number of the lock that represents an action.

@@ -9,9 +9,8 @@
 use crate::error::Error;
 use crate::pg::relation;
 use crate::pg::statements;
-use pgrx::datum::{IntoDatum, TimestampWithTimeZone};
-use pgrx::direct_function_call;
-use pgrx::pg_sys::{self, Oid};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 
@@ -64,7 +63,7 @@ impl<'a> Look<'a> {
     /// Begins a look.
     pub fn begin(part: i32, actions: &'a [String], now: TimestampWithTimeZone) -> Look<'a> {
         let queue = queue();
-        Look { queue, part, actions, now, read: read(queue) }
+        Look { queue, part, actions, now, read: relation::pages_read(queue) }
     }
 
     fn is_of(&self, head: &Head) -> bool {
@@ -92,7 +91,7 @@ impl<'a> Look<'a> {
     /// Ends the look. If it was long, the place is remembered, so that the next one is shorter. Reading `expected`
     /// tasks, and descending to the first one of each action, does not make it long.
     pub fn end(self, client: &SpiClient, expected: usize) -> Result<(), Error> {
-        let read = read(self.queue) - self.read;
+        let read = relation::pages_read(self.queue) - self.read;
         if read < MANY + (expected / ENTRIES + 4 * self.actions.len()) as i64 {
             return Ok(());
         }
@@ -128,12 +127,4 @@ pub fn known_part(actions: &[String], now: TimestampWithTimeZone) -> Option<i32>
 
 fn queue() -> Oid {
     relation::find(c"workflow_task_execution_queue_idx")
-}
-
-/// Returns how many pages of an index this backend has read and not yet reported to the statistics.
-#[allow(unsafe_code)]
-fn read(index: Oid) -> i64 {
-    // SAFETY: the argument is of the type that the function takes.
-    let read = unsafe { direct_function_call::<i64>(pg_sys::pg_stat_get_xact_blocks_fetched, &[index.into_datum()]) };
-    read.unwrap_or(0)
 }
