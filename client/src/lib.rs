@@ -67,7 +67,8 @@
 //! });
 //!
 //! let start = StartInput::new("hello.world").with_parameters(&Person { name: "you".into() })?;
-//! let execution = Engine::start(&pool, start).await?;
+//! // None only if the workflow limits its `concurrency` and skips what is too much.
+//! let execution = Engine::start(&pool, start).await?.ok_or("skipped")?;
 //! let status = Engine::wait(&pool, execution, Duration::from_secs(30)).await?;
 //! println!("{}", status.output_as::<Greeting>()?.text);
 //! stop.cancel();
