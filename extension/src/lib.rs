@@ -62,7 +62,7 @@ extension_sql_file!("../../sql/move_part.sql", name = "move_part", requires = ["
 extension_sql_file!(
     "../../sql/replicated_definitions.sql",
     name = "replicated_definitions",
-    requires = ["hook", "retention"]
+    requires = ["action", "definition", "hook", "retention"]
 );
 extension_sql_file!("../../sql/start.sql", name = "start", requires = ["checks"]);
 extension_sql_file!("../../sql/attributes.sql", name = "attributes", requires = ["checks"]);
