@@ -174,10 +174,16 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_update_definition(bigint, jsonb) FROM
 CREATE FUNCTION pg_catalog.workflow_delete_definition(id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
+DECLARE
+  deleted text;
 BEGIN
   PERFORM workflow.require('id', id);
-  DELETE FROM workflow.workflow_definition AS d WHERE d.id = id;
-  RETURN FOUND;
+  DELETE FROM workflow.workflow_definition AS d WHERE d.id = id RETURNING d.ref INTO deleted;
+  IF deleted IS NULL THEN
+    RETURN false;
+  END IF;
+  PERFORM workflow.plan_concurrency(deleted, NULL, workflow.now());
+  RETURN true;
 EXCEPTION WHEN foreign_key_violation THEN
   PERFORM workflow.raise_error('WF611', 'the workflow has executions', format('id is %s', id),
     'delete them first with workflow_prune, or with workflow_delete_execution if they are driven from outside');

@@ -133,9 +133,10 @@ BEGIN
   UPDATE workflow.workflow_task_execution t
   SET limit_key = NULL, queue_at = CASE WHEN NOT t.calls THEN t.limit_place END, due_at = CASE WHEN t.calls THEN now END, updated = now
   WHERE t.limit_key IS NOT NULL AND t.part = part;
+  UPDATE workflow.workflow_execution w SET limit_key = NULL, due_at = now, updated = now WHERE w.limit_key IS NOT NULL AND w.part = part;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_close_part(int) IS
-  'Waits for all transactions that began to write to a part before it was fenced; lets tasks that wait for limits of this server queue instead. Nothing writes to the part after this. Errors: WF611 if the part is not leaving, or in a transaction with an old snapshot; WF613.';
+  'Waits for all transactions that began to write to a part before it was fenced; lets tasks that wait for limits of this server queue instead, and executions that wait to begin ask the server that gets them. Nothing writes to the part after this. Errors: WF611 if the part is not leaving, or in a transaction with an old snapshot; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_close_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_export_part(part int) RETURNS jsonb
@@ -186,12 +187,21 @@ DECLARE
   first bigint;
 BEGIN
   FOR wanted IN
-    SELECT r.name, o.pair ->> 1 AS key, array_agg(t.id ORDER BY t.id) AS tasks
-    FROM workflow.workflow_task_execution t
-    CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS o(pair)
-    JOIN workflow.limit_rule r ON r.name = o.pair ->> 0 AND r.max_running IS NOT NULL
-    WHERE t.part = part AND t.limits IS NOT NULL AND t.status = 'running'
-    GROUP BY r.name, o.pair ->> 1 ORDER BY r.name, o.pair ->> 1
+    SELECT h.name, h.key, array_agg(h.holder ORDER BY h.holder) AS tasks
+    FROM (
+      SELECT r.name, o.pair ->> 1 AS key, t.id AS holder
+      FROM workflow.workflow_task_execution t
+      CROSS JOIN LATERAL jsonb_array_elements(t.limits) AS o(pair)
+      JOIN workflow.limit_rule r ON r.name = o.pair ->> 0 AND r.max_running IS NOT NULL
+      WHERE t.part = part AND t.limits IS NOT NULL AND t.status = 'running'
+      UNION ALL
+      SELECT r.name, w.concurrency_key, -w.id
+      FROM workflow.workflow_execution w
+      JOIN workflow.execution e ON e.part = w.part AND e.id = w.id
+      JOIN workflow.workflow_definition d ON d.id = w.workflow_def
+      JOIN workflow.limit_rule r ON r.name = '@' || d.ref
+      WHERE w.part = part AND w.concurrency_key IS NOT NULL AND w.limit_place IS NULL AND NOT workflow.is_end(e.status)) AS h
+    GROUP BY h.name, h.key ORDER BY h.name, h.key
   LOOP
     INSERT INTO workflow.limit_key (id, limit_name, key)
     VALUES (workflow.make_id(0, nextval('workflow.limit_key_id_seq')), wanted.name, wanted.key)
@@ -204,7 +214,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.take_slots_of_part(int) IS
-  'Gives the running tasks of a part that has arrived slots of this server''s limits, over the maximum if need be: they run already.';
+  'Gives the running tasks and executions of a part that has arrived slots of this server''s limits, over the maximum if need be: they run already.';
 REVOKE ALL ON FUNCTION workflow.take_slots_of_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_accept_part(part int, export jsonb) RETURNS void
@@ -264,13 +274,13 @@ BEGIN
   UPDATE workflow.foreign_part f SET status = 'elsewhere', updated = workflow.now() WHERE f.part = part;
   DELETE FROM workflow.schedule s WHERE s.part = part;
   WITH freed AS (
-    UPDATE workflow.limit_slot s SET task = NULL WHERE s.task >> 48 = part RETURNING s.key)
+    UPDATE workflow.limit_slot s SET task = NULL WHERE abs(s.task) >> 48 = part RETURNING s.key)
   UPDATE workflow.limit_key k SET check_at = least(k.check_at, workflow.now()) FROM freed WHERE k.id = freed.key AND k.check_at IS NOT NULL;
   -- Before rows are deleted, which nobody must hear of any more.
   PERFORM workflow.stop_offer(part);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_release_part(int) IS
-  'Gives up a part for good that another server has accepted: its schedules go, tasks hold no slots here any more, its publication and replication slot are dropped. workflow_clear_part deletes the rest. Never call it before the other server has accepted. Errors: WF611 if the part is not leaving; 55006 if the slot is still in use: try again; WF613.';
+  'Gives up a part for good that another server has accepted: its schedules go, its tasks and executions hold no slots here any more, its publication and replication slot are dropped. workflow_clear_part deletes the rest. Never call it before the other server has accepted. Errors: WF611 if the part is not leaving; 55006 if the slot is still in use: try again; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_release_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_clear_part(part int, max_rows int DEFAULT 1000) RETURNS int

@@ -86,7 +86,7 @@ DECLARE
   ends int[];
   all_parts int[] := '{}';
 BEGIN
-  FOREACH range IN ARRAY string_to_array(nullif(btrim(parts), ''), ',') LOOP
+  FOREACH range IN ARRAY coalesce(string_to_array(nullif(btrim(parts), ''), ','), '{}') LOOP
     ends := string_to_array(substring(btrim(range) FROM '^([0-9]{1,4}|[0-9]{1,4}-[0-9]{1,4})$'), '-')::int[];
     IF ends IS NULL OR ends[1] > 1023 OR ends[2] NOT BETWEEN ends[1] AND 1023 THEN
       PERFORM workflow.raise_error('WF613', 'parts is malformed', format('%s is not a part or a range of parts', quote_literal(left(range, 100))),

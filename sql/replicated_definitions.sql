@@ -76,13 +76,15 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 BEGIN
   IF TG_OP = 'DELETE' THEN
     DELETE FROM workflow.retention r WHERE r.workflow_def = OLD.id;
+    PERFORM workflow.plan_concurrency(OLD.ref, NULL, workflow.now());
   ELSE
     PERFORM workflow.plan_retention(NEW.id, NEW.definition, workflow.now());
+    PERFORM workflow.plan_concurrency(NEW.ref, (NEW.definition #>> '{concurrency,max}')::int, workflow.now());
   END IF;
   RETURN NULL;
 END $$;
 COMMENT ON FUNCTION workflow.plan_replicated() IS
-  'Trigger of workflow.workflow_definition: lets this server delete executions as a replicated definition says.';
+  'Trigger of workflow.workflow_definition: lets this server delete executions, and limit how many run at once, as a replicated definition says.';
 REVOKE ALL ON FUNCTION workflow.plan_replicated() FROM PUBLIC;
 CREATE TRIGGER plan_replicated AFTER INSERT OR UPDATE OR DELETE ON workflow.workflow_definition
 FOR EACH ROW EXECUTE FUNCTION workflow.plan_replicated();

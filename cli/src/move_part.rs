@@ -130,6 +130,8 @@ impl Move {
             .execute(&mut self.source)
             .await?;
         let (name, connection) = (&self.source_name, &self.connection);
+        // What is left of a time when the target had the part.
+        while Engine::clear_part(&mut self.target, part, CLEARED).await? > 0 {}
         Engine::receive_part(&mut self.target, part, name, connection, &offer).await?;
         Ok(())
     }

@@ -466,6 +466,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "delete_executions",
             "do_each",
             "lock_executions",
+            "goes_on_elsewhere",
             "name_caller",
             "next_due",
             "prune_each",
