@@ -54,6 +54,9 @@ pub struct Arguments {
     /// The header in which a reverse proxy names the person, such as X-Forwarded-User; everybody who can connect can set it
     #[arg(long, value_name = "NAME")]
     person_header: Option<String>,
+    /// With --person-header: a name that the proxy passes on as the Host of requests; repeatable. Names of this machine are known
+    #[arg(long, value_name = "NAME", requires = "person_header")]
+    host: Vec<String>,
     /// The name that events get from a person who does not sign in; yours by default
     #[arg(long, value_name = "NAME", env = "USER", default_value = "console", hide_env = true)]
     person: String,

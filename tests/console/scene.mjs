@@ -43,7 +43,7 @@ tasks:
           level: {enum: [standard, express], default: standard}
           note: {type: string}
           discount: {type: number, minimum: 0}
-    input: {question: "Ship order {{ parameters.order }}?", pin: "1234"}
+    input: {question: "Ship order {{ parameters.order }}?", pin: "pin-1234"}
     on_success: pack
   - name: pack
     action: shop.pack
@@ -112,7 +112,7 @@ export class Scene {
     await this.sql('RESET pg_workflow.test_now');
     if (count < 1000) await this.start('shop.order', { order: 2, items: [1, 666] });
     await this.sql(`SELECT workflow_start_many('shop.order',
-      array_agg(jsonb_build_object('order', n, 'items', CASE WHEN n % 20 = 3 THEN '[1, 13]' ELSE '[1, 2]' END::jsonb, 'card', '{"number": "4111"}'::jsonb)),
+      array_agg(jsonb_build_object('order', n, 'items', CASE WHEN n % 20 = 3 THEN '[1, 13]' ELSE '[1, 2]' END::jsonb, 'card', '{"number": "4111-2222"}'::jsonb)),
       attributes => array_agg(jsonb_build_object('tenant', 't' || n % 5)))
       FROM generate_series(2, $1::int) AS n`, [count]);
     this.hostile = await this.start('shop.hostile', {});

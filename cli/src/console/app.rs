@@ -21,6 +21,8 @@ pub struct App {
     pub person: String,
     pub read_only: bool,
     pub masks: Masks,
+    /// Names that the console is reached by, besides those of this machine.
+    pub hosts: Vec<String>,
     pub refresh: Duration,
     shown: Mutex<HashMap<String, Shared>>,
 }
@@ -44,6 +46,7 @@ impl App {
             person: arguments.person.clone(),
             read_only: arguments.read_only,
             masks: Masks::new(&arguments.mask),
+            hosts: arguments.host.clone(),
             refresh: arguments.refresh,
             shown: Mutex::default(),
         }

@@ -166,12 +166,13 @@ fn test_list(played: &Result<Played, Problem>) -> Markup {
     }
 }
 
-/// Stores a draft as the current version of its workflow.
+/// Stores a draft as the current version of its workflow. Shows it again if it is refused.
 pub async fn define(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,
     Extension(fields): Extension<Fields>,
-) -> Response {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let defined = async {
         let source = fields.need("source")?;
         app.act(&viewer, async |session| Engine::define(session, source).await).await
@@ -179,8 +180,13 @@ pub async fn define(
     match defined.await {
         Ok(definition) => {
             let to = format!("/definitions/{}", encoded(&definition.r#ref));
-            tell(&to, Ok(format!("{} {} is the current version", definition.r#ref, definition.version)))
+            Ok(tell(&to, Ok(format!("{} {} is the current version", definition.r#ref, definition.version))))
         }
-        Err(problem) => tell("/draft", Err(problem)),
+        Err(problem) => {
+            let source = fields.get("source").unwrap_or_default();
+            let made = body(&app, &app.pool, source, fields.get("tests").unwrap_or_default()).await?;
+            let viewer = Viewer { notice: Some((false, problem.text())), ..viewer };
+            Ok(page::respond(&app, &viewer, &Uri::from_static("/draft"), &headers, &made))
+        }
     }
 }

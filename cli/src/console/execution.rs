@@ -56,7 +56,7 @@ async fn look(app: &App, pool: &PgPool, id: i64, fields: &Fields) -> Result<Page
     let back = format!("/executions/{id}");
     let listed = tasks::list(pool, id, fields).await?;
     let body = html! {
-        (page::part("head", &head(&status)))
+        (page::part("head", &head(app, &status)))
         @if !app.read_only { (page::part("actions", &actions(&status, &counts, &back))) }
         (page::card("why", if status.ended { "How it ended" } else { "What it waits for" }, &why(app, &reasons, &back)))
         (page::card("graph", "Graph", &graph(pool, &status, &counts).await?))
@@ -69,7 +69,7 @@ async fn look(app: &App, pool: &PgPool, id: i64, fields: &Fields) -> Result<Page
     Ok(Page { title: format!("{} {id}", status.workflow_ref), body })
 }
 
-fn head(status: &WorkflowStatus) -> Markup {
+fn head(app: &App, status: &WorkflowStatus) -> Markup {
     let end = if status.ended { status.updated } else { Utc::now() };
     html! {
         p.crumbs { a href="/executions" { "Executions" } " / " (page::workflow(&status.workflow_ref)) }
@@ -83,7 +83,7 @@ fn head(status: &WorkflowStatus) -> Markup {
             @if status.ended { span { "ended " (page::time(status.updated)) } span { "took " (page::took((end - status.created).num_milliseconds())) } }
             @if let Some(key) = &status.idempotency_key { span { "key " code { (key) } } }
         }
-        @if let Some(message) = &status.error_message { p.error { (message) } }
+        @if let Some(message) = &status.error_message { p.error { (app.masks.text(message)) } }
     }
 }
 
@@ -125,7 +125,7 @@ fn why(app: &App, reasons: &[Reason], back: &str) -> Markup {
     html! {
         ul.reasons { @for reason in reasons {
             li {
-                p { @if let Some(task) = &reason.task { strong { (task) } " " } (reason.why) }
+                p { @if let Some(task) = &reason.task { strong { (task) } " " } (app.masks.text(&reason.why)) }
                 @if let Some(text) = &reason.hint { div.hint { (advice(app, text, back)) } }
             }
         } }
@@ -333,7 +333,7 @@ fn event_table(app: &App, events: &[Event], id: i64) -> Markup {
             td { span class=(format!("kind e-{}", event.kind)) { (event.kind) } }
             td { (event.task_name.as_deref().unwrap_or_default()) @if let Some(index) = event.task_index { "[" (index) "]" } }
             td.wide {
-                (event.message.as_deref().unwrap_or_default())
+                (app.masks.text(event.message.as_deref().unwrap_or_default()))
                 @if let Some(detail) = &event.detail { " " span.dim { (conductor::language::finding::shorten(&app.masks.apply(detail).to_string(), 300)) } }
             }
             td { (event.author.as_deref().unwrap_or("the engine")) }

@@ -121,13 +121,22 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let headers = request.headers();
     let session = cookie(headers, SESSION).map(str::to_owned);
     let person = match &app.access {
-        Access::Local if !is_local(headers) => {
+        Access::Local if !is_known(headers, &[]) => {
             let problem = Problem::new(StatusCode::FORBIDDEN, "this console is only for localhost");
             return problem.hint("open it as http://localhost or http://127.0.0.1").into_response();
         }
+        Access::Header(_) if !is_known(headers, &app.hosts) => {
+            let problem = Problem::new(StatusCode::FORBIDDEN, "this console does not know itself by that name");
+            return problem.hint("start it with --host and the name that the proxy passes on").into_response();
+        }
         Access::Local => Some(app.person.clone()),
         Access::Token(key) => session.as_deref().and_then(|session| signed_in(key, session)),
-        Access::Header(name) => headers.get(name).and_then(|value| value.to_str().ok()).and_then(named),
+        Access::Header(name) => {
+            // Of two, one may be the visitor's own.
+            let mut given = headers.get_all(name).iter();
+            let one = given.next().filter(|_| given.next().is_none());
+            one.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).and_then(named)
+        }
     };
     let Some(person) = person else {
         return match (&app.access, request.method()) {
@@ -166,14 +175,16 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     response
 }
 
-/// Whether a request was made to this machine by one of its own names: another name may belong to a site that points to it.
-fn is_local(headers: &HeaderMap) -> bool {
+/// Whether a request was made to one of these names, or to this machine by one of its own: another name may belong to a site that
+/// points to it.
+fn is_known(headers: &HeaderMap, names: &[String]) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host
         .rsplit_once(':')
         .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
         .map_or(host, |(name, _)| name);
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+    let own = ["localhost", "127.0.0.1", "[::1]"].into_iter().chain(names.iter().map(String::as_str));
+    own.into_iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// Refuses a request that changes something and was not made by one of the console's pages; reads its form.
@@ -320,8 +331,14 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_local() {
-        let local = |host: &'static str| is_local(&[(HOST, HeaderValue::from_static(host))].into_iter().collect());
-        assert!(["localhost", "localhost:7788", "127.0.0.1:1", "[::1]:7788", "[::1]"].into_iter().all(local));
+        let names = ["flow.example".to_owned()];
+        let local =
+            |host: &'static str| is_known(&[(HOST, HeaderValue::from_static(host))].into_iter().collect(), &names);
+        assert!(
+            ["localhost", "LOCALHOST:7788", "flow.example", "127.0.0.1:1", "[::1]:7788", "[::1]"]
+                .into_iter()
+                .all(local)
+        );
         assert!(
             !["a.example", "localhost.a.example", "127.0.0.1.a.example:7788", "", "localhost:x"].into_iter().any(local)
         );

@@ -49,7 +49,7 @@ fn list(app: &App, jobs: &[BulkJob]) -> Markup {
                 span { (page::time(job.created)) }
                 @if let Some(reached) = job.reached.filter(|_| job.status != BulkJobStatus::Completed) { span { "has reached those of " (page::time(reached)) } }
             }
-            p { code { (job.filter.to_string()) } @if job.arguments.as_object().is_some_and(|all| !all.is_empty()) { " " code { (app.masks.apply(&job.arguments).to_string()) } } }
+            p { code { (app.masks.apply(&job.filter).to_string()) } @if job.arguments.as_object().is_some_and(|all| !all.is_empty()) { " " code { (app.masks.apply(&job.arguments).to_string()) } } }
             @if let Some(error) = &job.last_error { p.error { (error) } }
             @if job.refused > 0 { details id=(format!("refusals-{}", job.job)) { summary { "Refusals" } (app.masks.show(&job.refusals, None)) } }
             @if !app.read_only {

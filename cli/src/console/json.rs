@@ -25,6 +25,29 @@ impl Masks {
         value
     }
 
+    /// Returns a text without what is to be hidden of the values in JSON that it contains, such as an error that has no message.
+    pub fn text(&self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '[']).filter(|_| !self.0.is_empty()) {
+            shown.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+            let end = match values.next() {
+                Some(Ok(value)) => {
+                    shown.push_str(&self.apply(&value).to_string());
+                    values.byte_offset()
+                }
+                _ => {
+                    shown.push_str(&rest[..1]);
+                    1
+                }
+            };
+            rest = &rest[end..];
+        }
+        shown + rest
+    }
+
     fn hide(&self, value: &mut Value, path: &mut Vec<String>) {
         match value {
             Value::Object(members) => {
@@ -71,6 +94,16 @@ mod tests {
         let hidden = "••••••";
         let expected = json!({"password": hidden, "number": 1, "list": [{"card": {"number": hidden, "name": "x"}}]});
         assert_eq!(masks.apply(&value), expected);
+    }
+
+    #[test]
+    fn values_in_texts_are_hidden_too() {
+        let masks = Masks::new(&["password".into()]);
+        let text = r#"task a failed: {"password":"x","n":1} [of 3] and [{"password":2}], {not json}"#;
+        let hidden = r#"task a failed: {"n":1,"password":"••••••"} [of 3] and [{"password":"••••••"}], {not json}"#;
+        let order = r#"task a failed: {"password":"••••••","n":1} [of 3] and [{"password":"••••••"}], {not json}"#;
+        assert!([hidden, order].contains(&masks.text(text).as_str()), "{}", masks.text(text));
+        assert_eq!(Masks::default().text(text), text);
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn causes(app: &App, failures: &[FoundExecution]) -> Markup {
             td.number { a href=(query) { (page::number(cause.number as i64)) } }
             td { (page::workflow(cause.workflow)) }
             td { @if let Some(code) = cause.code { code { (code) } } }
-            td.wide { (cause.message) }
+            td.wide { (app.masks.text(cause.message)) }
             td { @if let Some(id) = cause.newest.execution { (page::execution(id)) } }
             td { (page::maybe_time(cause.newest.created)) }
             @if !app.read_only { td { a.button href=(format!("{query}#all")) { "Act on all" } } }

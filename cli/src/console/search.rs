@@ -157,7 +157,7 @@ fn results(app: &App, fields: &Fields, found: &[FoundExecution], uri: &Uri) -> M
                 td { (page::maybe_time(row.ended_at)) }
                 td.wide {
                     @if let Some(code) = &row.error_code { code { (code) } " " }
-                    (row.error_message.as_deref().unwrap_or_default())
+                    (app.masks.text(row.error_message.as_deref().unwrap_or_default()))
                     @if let Some(attributes) = &row.attributes { span.dim { " " (app.masks.apply(attributes).to_string()) } }
                 }
             }
@@ -183,9 +183,11 @@ fn results(app: &App, fields: &Fields, found: &[FoundExecution], uri: &Uri) -> M
 fn actions() -> Markup {
     html! {
         div.bulk role="group" aria-label="With the selected" {
+            // The form's first button is what Enter presses: nothing, rather than the first of these.
+            button disabled hidden {}
             label.check { input #select-all type="checkbox"; "All on this page" }
             label { span.hidden { "Reason" } input name="reason" placeholder="Reason, kept with the event" maxlength="500"; }
-            button name="action" value="rerun" { "Rerun" }
+            button name="action" value="rerun" data-confirm="Rerun the selected executions?" { "Rerun" }
             button name="action" value="pause" { "Pause" }
             button name="action" value="resume" { "Resume" }
             button name="action" value="cancel" data-confirm="Cancel the selected executions?" { "Cancel" }

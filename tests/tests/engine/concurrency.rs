@@ -547,3 +547,83 @@ async fn keys_that_cannot_count_are_refused() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_may_start_may_start_under_concurrency() {
+    with_database(async |db| {
+        Session::new(db).await.define(&by_tenant(1, "wait")).await;
+        let role = db.role().await;
+        db.run(format!("SELECT workflow_grant('{role}', 'operator')")).await;
+        let mut operator = Session { connection: db.connect_as(&role).await };
+        for _ in 0..6 {
+            operator.start().await;
+        }
+        assert_eq!(keys(&mut operator).await, [("acme".into(), Some(1), 5)]);
+    })
+    .await;
+}
+
+/// Where a part is fenced, nothing is written to it. Where it has gone, its executions have no slots; where it arrives, they have.
+#[tokio::test]
+async fn what_waits_in_a_part_that_moves_waits_where_it_goes() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(&by_tenant(1, "wait")).await;
+        let mut start = async |part: i32| -> i64 {
+            session.value(format!("SELECT workflow_start('demo.w', part => {part})")).await
+        };
+        let (runs, waits, other) = (start(40).await, start(40).await, start(41).await);
+        session.run("SELECT workflow_fence_part(40, 'b'), workflow_close_part(40)").await;
+        session.run("SELECT workflow_tick()").await;
+        let begun = "SELECT array_agg(id ORDER BY id) FROM workflow.workflow_execution WHERE limit_place IS NULL";
+        assert_eq!(session.value::<Vec<i64>>(begun).await, [runs]);
+        session.run("SELECT workflow_release_part(40)").await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.value::<Vec<i64>>(begun).await, [runs, other]);
+        // As on the server that gets it.
+        session.run("SELECT workflow_set_parts(), workflow.take_slots_of_part(40)").await;
+        assert_sound(&mut session).await;
+        assert_eq!(keys(&mut session).await[0].1, Some(2));
+        for task in claim_of(&mut session, &[runs, other]).await {
+            session.complete(&task, json!(null)).await;
+        }
+        session.run("SELECT workflow_tick()").await;
+        claim_of(&mut session, &[waits]).await;
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_oldest_of_a_part_that_is_fenced_is_not_cancelled() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(&by_tenant(1, "cancel_oldest")).await;
+        let oldest: i64 = session.value("SELECT workflow_start('demo.w', part => 40)").await;
+        session.run("SELECT workflow_fence_part(40, 'b'), workflow_close_part(40)").await;
+        session.run("SELECT workflow_start('demo.w', part => 41), workflow_tick()").await;
+        let status = format!("SELECT status::text FROM workflow.execution WHERE id = {oldest}");
+        assert_eq!(session.value::<String>(&status).await, "requested");
+        session.run("SELECT workflow_keep_part(40)").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replicated_definition_brings_its_concurrency_and_a_deleted_one_takes_it_along() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define(&by_tenant(3, "wait")).await;
+        let most = "SELECT max(max_running) FROM workflow.limit_rule WHERE name = '@demo.w'";
+        session
+            .run(
+                "DELETE FROM workflow.limit_rule; SET session_replication_role = replica;
+                 UPDATE workflow.workflow_definition SET label = label; RESET session_replication_role",
+            )
+            .await;
+        assert_eq!(session.value::<Option<i32>>(most).await, Some(3));
+        session.run("SELECT workflow_delete_definition(id) FROM workflow_find_definition_by_ref('demo.w')").await;
+        assert_eq!(session.value::<Option<i32>>(most).await, None);
+    })
+    .await;
+}

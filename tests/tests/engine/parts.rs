@@ -264,3 +264,13 @@ async fn a_start_without_a_part_goes_by_its_key_or_anywhere() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_server_may_have_no_part() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        assert_eq!(session.value::<String>("SELECT workflow_set_parts('')").await, "");
+        assert_eq!(session.value::<String>("SELECT workflow_set_parts()").await, "0-1023");
+    })
+    .await;
+}

@@ -79,7 +79,12 @@
   let pressed = false;
   document.addEventListener("pointerdown", () => { pressed = true; });
   for (const kind of ["pointerup", "pointercancel"]) document.addEventListener(kind, () => setTimeout(() => { pressed = false; }, 100));
+  // What somebody has typed or chosen, and not sent.
+  const changed = (field) => field.type === "checkbox" || field.type === "radio" ? field.checked !== field.defaultChecked
+    : field.matches("select") ? [...field.options].some((o) => o.defaultSelected) ? [...field.options].some((o) => o.selected !== o.defaultSelected) : field.selectedIndex > 0
+      : field.type !== "hidden" && field.value !== field.defaultValue;
   const busy = (part) => pressed
+    || [...part.querySelectorAll("form:not([method=get]) :is(input, textarea, select)")].some(changed)
     || part.querySelector("input[type=checkbox][name=execution]:checked, details[open] form") !== null
     || (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select"));
 
@@ -147,12 +152,16 @@
   if (draft) {
     const form = draft.closest("form");
     let waiting = 0;
+    let asked = 0;
     const judge = async () => {
+      const mine = ++asked;
       const body = new URLSearchParams(new FormData(form));
       const answer = await fetch("/draft", { method: "POST", body, headers: { "X-Live": "-" } });
       if (!answer.ok) return;
       const next = document.createElement("div");
       next.innerHTML = await answer.text();
+      // Answers may come in another order.
+      if (mine !== asked) return;
       const verdict = next.querySelector("#verdict");
       document.getElementById("verdict").replaceWith(verdict);
       graphs(verdict);
