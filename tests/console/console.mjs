@@ -221,6 +221,8 @@ await test('the selected are controlled together', async () => {
   const number = await page.locator('input[name=execution]').count();
   await page.getByLabel('All on this page').check();
   await page.getByLabel('Reason', { exact: true }).first().fill('there is stock again');
+  await page.getByLabel('Reason', { exact: true }).first().press('Enter');
+  assert.equal(await page.locator('input[name=execution]:checked').count(), number, 'Enter does nothing');
   assert.match(await press(page.getByRole('button', { name: 'Rerun' })), new RegExp(`rerun: ${number} done`));
   await scene.work('worker-4', ['shop.pack', 'shop.mail']);
 });
