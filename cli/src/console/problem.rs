@@ -59,9 +59,8 @@ impl From<Error> for Problem {
         };
         let away = status == StatusCode::SERVICE_UNAVAILABLE;
         if let Some(refusal) = error.refusal() {
-            // The detail is for programs where it is JSON.
-            let detail = refusal.detail.as_ref().filter(|detail| !detail.starts_with('['));
-            let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
+            let detail = refusal.detail.as_deref().and_then(readable).unwrap_or_default();
+            let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
             let code = refusal.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
             let message = format!("{code}{}{detail}", refusal.message);
             let hint = match (&refusal.hint, status) {
@@ -76,8 +75,37 @@ impl From<Error> for Problem {
     }
 }
 
+/// Returns a detail as people read it. One in JSON lists what is wrong, such as with parameters: the first of them are shown.
+fn readable(detail: &str) -> Option<String> {
+    if !detail.starts_with('[') {
+        return Some(detail.to_owned());
+    }
+    let list: Vec<serde_json::Value> = serde_json::from_str(detail).ok()?;
+    let say = |one: &serde_json::Value| {
+        let message = one["message"].as_str()?;
+        Some(match one["path"].as_str().filter(|path| !path.is_empty()) {
+            Some(path) => format!("{path}: {message}"),
+            None => message.to_owned(),
+        })
+    };
+    Some(list.iter().filter_map(say).take(3).collect::<Vec<_>>().join("; "))
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         (self.status, axum::response::Html(page::problem(&self).0)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn a_detail_in_json_is_told_in_words() {
+        let detail = r#"[{"path":"","message":"\"m\" is required"},{"path":"/n","message":"not an integer"}]"#;
+        assert_eq!(readable(detail).as_deref(), Some("\"m\" is required; /n: not an integer"));
+        assert_eq!(readable("x is 3").as_deref(), Some("x is 3"));
+        assert_eq!(readable("[not json"), None);
     }
 }
