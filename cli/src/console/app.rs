@@ -5,6 +5,8 @@ use super::guard::{Access, Key, Viewer};
 use super::json::Masks;
 use super::page::{self, Page};
 use super::problem::Problem;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use pg_workflow_client::Engine;
@@ -25,6 +27,22 @@ pub struct App {
     pub hosts: Vec<String>,
     pub refresh: Duration,
     shown: Mutex<HashMap<String, Shared>>,
+}
+
+/// Who looks at which page, and how.
+pub struct Visit {
+    pub viewer: Viewer,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Visit, Problem> {
+        let viewer = parts.extensions.get::<Viewer>().cloned().unwrap_or_default();
+        Ok(Visit { viewer, uri: parts.uri.clone(), headers: parts.headers.clone() })
+    }
 }
 
 /// A page that was made for one viewer and serves the others, too. Whoever comes while it is made waits for it.
@@ -56,11 +74,10 @@ impl App {
     /// looks at the same address gets the same.
     pub async fn show(
         &self,
-        viewer: &Viewer,
-        uri: &Uri,
-        headers: &HeaderMap,
+        visit: &Visit,
         make: impl AsyncFnOnce(&PgPool) -> Result<Page, Problem>,
     ) -> Result<Response, Problem> {
+        let Visit { viewer, uri, headers } = visit;
         let address = uri.path_and_query().map_or("/", |address| address.as_str());
         let shared = self.shared(address);
         let mut shared = shared.lock().await;

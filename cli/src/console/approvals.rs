@@ -1,6 +1,6 @@
 //! Approvals: tasks that wait for a signal, and forms that answer them.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::execution::number;
 use super::form::Fields;
 use super::guard::{Viewer, tell};
@@ -10,7 +10,6 @@ use super::problem::Problem;
 use super::schema;
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use chrono::Utc;
 use maud::{Markup, html};
@@ -23,14 +22,9 @@ use std::sync::Arc;
 const ROWS: i32 = 50;
 
 /// Shows the open approvals.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| {
-        let fields = Fields::of(&uri);
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| {
+        let fields = Fields::of(&visit.uri);
         let filter = WaitFilter { signal: fields.get("signal").map(str::to_owned), execution_id: fields.number("execution")? };
         let range = Range { max_rows: ROWS, after: fields.number("after")? };
         let waits = Engine::list_waits(pool, &filter, range).await?;
@@ -73,15 +67,9 @@ async fn find(pool: &PgPool, task: i64) -> Result<Option<Wait>, Problem> {
 }
 
 /// Shows one, with a form that answers it.
-pub async fn one(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    Path(task): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn one(State(app): State<Arc<App>>, Path(task): Path<String>, visit: Visit) -> Result<Response, Problem> {
     let task = number(&task)?;
-    app.show(&viewer, &uri, &headers, async |pool| {
+    app.show(&visit, async |pool| {
         let body = match find(pool, task).await? {
             Some(wait) => question(&app, &wait),
             None => html! {

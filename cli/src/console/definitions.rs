@@ -1,16 +1,13 @@
 //! Definitions: their graphs, texts, versions, and how they differ.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::drawing::{self, Subject};
 use super::form::{Fields, encoded};
-use super::guard::Viewer;
 use super::page::{self, Page};
 use super::problem::Problem;
 use super::search;
 use crate::picture;
-use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use maud::{Markup, html};
 use pg_workflow_client::repository::{FindByRef, List, WorkflowDefinitionRepository};
@@ -22,14 +19,9 @@ use std::sync::Arc;
 const ROWS: i32 = 100;
 
 /// Shows all definitions.
-pub async fn list(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| {
-        let fields = Fields::of(&uri);
+pub async fn list(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| {
+        let fields = Fields::of(&visit.uri);
         let range = Range { max_rows: ROWS, after: fields.number("after")? };
         let found = WorkflowDefinitionRepository::list(pool, range).await?;
         let next = range.next(&found).and_then(|range| range.after).map(|after| after.to_string());
@@ -57,15 +49,9 @@ pub async fn list(
 }
 
 /// Shows a definition.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    Path(name): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| {
-        let fields = Fields::of(&uri);
+pub async fn show(State(app): State<Arc<App>>, Path(name): Path<String>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| {
+        let fields = Fields::of(&visit.uri);
         let definition = WorkflowDefinitionRepository::find_by_ref(pool, &name).await?;
         let definition = definition.ok_or_else(|| Problem::missing(format!("there is no workflow {name}")))?;
         let versions = Engine::list_definition_versions(pool, &name, Range::of(ROWS)).await?;

@@ -1,6 +1,6 @@
 //! A draft of a definition: what is wrong with it, how it looks, what tests say about it; and storing it.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::definitions;
 use super::drawing::{self, Subject};
 use super::form::{Fields, encoded};
@@ -26,13 +26,8 @@ const EXAMPLE: &str = "ref: shop.draft\nlabel: A draft\nversion: 1.0.0\ntasks:\n
 const TESTS: &str = "tests:\n  - name: it is approved\n    answers:\n      ask: {signal: {ok: true}}\n    expect:\n      status: completed\n      ran: [ask]\n";
 
 /// Shows an empty draft.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| body(&app, pool, EXAMPLE, "").await).await
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| body(&app, pool, EXAMPLE, "").await).await
 }
 
 /// Shows what is to be said about a draft.

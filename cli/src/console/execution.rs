@@ -1,17 +1,15 @@
 //! One execution: its graph, what it waits for and what to do about it, its tasks, data and events.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::drawing::{self, Subject};
 use super::form::{Fields, encoded};
-use super::guard::Viewer;
 use super::hint::{self, Advice};
 use super::page::{self, Page};
 use super::problem::Problem;
 use super::tasks;
 use crate::picture;
-use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use maud::{Markup, html};
@@ -30,15 +28,9 @@ const CALLED: i32 = 50;
 const SHOWN: i32 = 200_000;
 
 /// Shows an execution.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    Path(id): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>, visit: Visit) -> Result<Response, Problem> {
     let id = number(&id)?;
-    app.show(&viewer, &uri, &headers, async |pool| look(&app, pool, id, &Fields::of(&uri)).await).await
+    app.show(&visit, async |pool| look(&app, pool, id, &Fields::of(&visit.uri)).await).await
 }
 
 /// Reads an id from an address.

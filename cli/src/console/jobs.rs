@@ -1,13 +1,12 @@
 //! Bulk jobs, and how far they have got.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::form::Fields;
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
 use super::problem::Problem;
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use maud::{Markup, html};
 use pg_workflow_client::{BulkJob, BulkJobStatus, BulkOperation, Engine, Page as Range};
@@ -15,13 +14,8 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Shows the newest jobs.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| {
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| {
         let jobs = Engine::list_bulk_jobs(pool, Range::of(50)).await?;
         let body = html! {
             h1 { "Bulk jobs" }

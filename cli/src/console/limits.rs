@@ -1,13 +1,12 @@
 //! Limits and holds.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::form::Fields;
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
 use super::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use chrono::{TimeDelta, Utc};
 use maud::{Markup, html};
@@ -21,14 +20,9 @@ const LIMITS: i32 = 50;
 const KEYS: i32 = 20;
 
 /// Shows the limits, or one.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| {
-        let fields = Fields::of(&uri);
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| {
+        let fields = Fields::of(&visit.uri);
         let name = fields.get("name");
         let limits = Engine::list_limits(pool, LIMITS, fields.get("after")).await?;
         let next = limits.last().filter(|_| limits.len() >= LIMITS as usize).map(|limit| limit.name.clone());

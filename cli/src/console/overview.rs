@@ -1,14 +1,11 @@
 //! The overview: what runs, what waits, what has failed and why.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::form::encoded;
-use super::guard::Viewer;
 use super::page::{self, Page};
 use super::plot;
 use super::problem::Problem;
-use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
@@ -29,13 +26,8 @@ pub const UNSUCCESSFUL: [ExecutionStatus; 3] =
     [ExecutionStatus::Failed, ExecutionStatus::Timeout, ExecutionStatus::Abandoned];
 
 /// Shows the overview.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| look(&app, pool).await).await
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| look(&app, pool).await).await
 }
 
 async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {

@@ -1,13 +1,12 @@
 //! Schedules.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::form::{Fields, encoded};
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
 use super::problem::Problem;
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use maud::html;
 use pg_workflow_client::{Engine, Page as Range};
@@ -17,14 +16,9 @@ use std::sync::Arc;
 const ROWS: i32 = 100;
 
 /// Shows the schedules.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| {
-        let fields = Fields::of(&uri);
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| {
+        let fields = Fields::of(&visit.uri);
         let range = Range { max_rows: ROWS, after: fields.number("after")? };
         let schedules = Engine::list_schedules(pool, range).await?;
         let next = range.next(&schedules).and_then(|range| range.after).map(|after| after.to_string());

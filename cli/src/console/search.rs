@@ -1,13 +1,13 @@
 //! Executions: found by everything that they can be searched by, and controlled together.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::form::{Fields, encoded};
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
 use super::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::Uri;
 use axum::response::Response;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use maud::{Markup, html};
@@ -24,13 +24,8 @@ use std::sync::Arc;
 const ROWS: i32 = 50;
 
 /// Shows a page of those that match.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| look(&app, pool, &uri).await).await
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| look(&app, pool, &visit.uri).await).await
 }
 
 async fn look(app: &App, pool: &PgPool, uri: &Uri) -> Result<Page, Problem> {

@@ -1,14 +1,11 @@
 //! Tasks: those of an execution, counted by name and one by one, and one with all its data.
 
-use super::app::App;
+use super::app::{App, Visit};
 use super::execution::{file, number};
 use super::form::{Fields, encoded};
-use super::guard::Viewer;
 use super::page::{self, Page};
 use super::problem::Problem;
-use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use maud::{Markup, html};
 use pg_workflow_client::model::TaskStatus;
@@ -74,13 +71,11 @@ async fn find(pool: &PgPool, execution: i64, task: i64) -> Result<TaskDetail, Pr
 /// Shows a task.
 pub async fn show(
     State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
     Path((execution, task)): Path<(String, String)>,
-    uri: Uri,
-    headers: HeaderMap,
+    visit: Visit,
 ) -> Result<Response, Problem> {
     let (execution, task) = (number(&execution)?, number(&task)?);
-    app.show(&viewer, &uri, &headers, async |pool| Ok(body(&app, execution, &find(pool, execution, task).await?))).await
+    app.show(&visit, async |pool| Ok(body(&app, execution, &find(pool, execution, task).await?))).await
 }
 
 fn body(app: &App, execution: i64, task: &TaskDetail) -> Page {

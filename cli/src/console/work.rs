@@ -1,13 +1,11 @@
 //! Queues, workers, what they hold; and whether all is well.
 
-use super::app::App;
-use super::guard::Viewer;
+use super::app::{App, Visit};
 use super::overview::{queue_table, worker_table};
 use super::page::{self, Page};
 use super::problem::Problem;
-use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use pg_workflow_client::{ActionSummary, ClaimDetail, Engine};
@@ -17,13 +15,8 @@ use std::sync::Arc;
 const CLAIMS: i32 = 100;
 
 /// Shows queues and workers.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    app.show(&viewer, &uri, &headers, async |pool| {
+pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    app.show(&visit, async |pool| {
         let (queues, workers) = (Engine::queue_summary(pool).await?, Engine::worker_summary(pool).await?);
         let (actions, claims) = (Engine::action_summary(pool).await?, Engine::claims(pool, CLAIMS).await?);
         let body = html! {
@@ -80,18 +73,13 @@ fn claim_table(claims: &[ClaimDetail]) -> Markup {
 }
 
 /// Shows whether an invariant is broken.
-pub async fn check(
-    State(app): State<Arc<App>>,
-    Extension(viewer): Extension<Viewer>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let deep = uri.query() == Some("deep");
+pub async fn check(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
+    let deep = visit.uri.query() == Some("deep");
     // All data is read when somebody asks, and not again and again because a page is open.
-    if deep && page::is_live(&headers) {
+    if deep && page::is_live(&visit.headers) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    app.show(&viewer, &uri, &headers, async |pool| {
+    app.show(&visit, async |pool| {
         let overdue = Engine::overdue_summary(pool).await?;
         let broken = if deep { Engine::check(pool, 100).await? } else { Vec::new() };
         let rows = html! { @for row in &broken { tr { td { (row.invariant) } td { (row.subject) } td { (row.id) } td.wide { (row.detail.as_deref().unwrap_or_default()) } } } };
