@@ -1,6 +1,7 @@
 //! The files of a pack beside its definitions: `pack.yaml` describes it, `actions.yaml` lists what workers do.
 
-use conductor::language::finding::{Code, Finding, Severity};
+use conductor::code::Code;
+use conductor::language::finding::{Finding, Severity};
 use conductor::language::limits::Limits;
 use conductor::language::parse::name::{is_pack, is_ref, suggest};
 use conductor::language::schema::Schema;

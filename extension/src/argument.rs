@@ -1,8 +1,7 @@
 //! Limits on arguments: the length of texts, and the number of elements in lists.
 
 use crate::error::Error;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
+use conductor::code::Code;
 
 /// Maximum length of indexed text, in bytes. PostgreSQL allows index entries of at most about 2700 bytes.
 pub const MOST_KEY_BYTES: usize = 1_000;
@@ -25,7 +24,7 @@ pub fn check_length(name: &str, text: &str, most: usize) -> Result<(), Error> {
         return Ok(());
     }
     let (message, hint) = (format!("{name} is too long"), format!("give at most {most} bytes"));
-    Err(Error::refused("WF613", message, hint).with_detail(format!("{name} has {} bytes", text.len())))
+    Err(Error::refused(Code::INVALID_ARGUMENT, message, hint).with_detail(format!("{name} has {} bytes", text.len())))
 }
 
 /// Refuses a list of more than `most` elements.
@@ -34,19 +33,10 @@ pub fn check_count(name: &str, count: usize, most: usize) -> Result<(), Error> {
         return Ok(());
     }
     let (message, hint) = (format!("too many {name}"), format!("give at most {most}"));
-    Err(Error::refused("WF614", message, hint).with_detail(format!("there are {count}")))
+    Err(Error::refused(Code::LIMIT_EXCEEDED, message, hint).with_detail(format!("there are {count}")))
 }
 
 /// Refuses a reason that is too long.
 pub fn check_reason(reason: Option<&str>) -> Result<(), Error> {
     reason.map_or(Ok(()), |reason| check_length("reason", reason, MOST_REASON_BYTES))
-}
-
-/// `workflow.check_key` in `sql/functions.sql`.
-#[pg_extern(sql = false)]
-fn workflow_check_key(name: Option<&str>, value: Option<&str>) -> Result<(), ErrorReport> {
-    if let Some(value) = value {
-        check_length(name.unwrap_or("value"), value, MOST_KEY_BYTES)?;
-    }
-    Ok(())
 }

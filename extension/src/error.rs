@@ -1,6 +1,7 @@
 //! Errors as they leave the extension: the message begins with the code, and the SQLSTATE depends on the kind.
 
 use crate::pg::error_context;
+use conductor::code::Code;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -11,7 +12,7 @@ pub enum Error {
     #[error("{code}: {message}")]
     Refused {
         /// Code, such as `WF616`.
-        code: String,
+        code: Code,
         /// Message, in lower case, naming the object.
         message: String,
         /// Offending value.
@@ -26,18 +27,18 @@ pub enum Error {
 
 impl Error {
     /// Returns an error with a code, a message and a hint.
-    pub fn refused(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Error {
-        Error::Refused { code: code.to_owned(), message: message.into(), detail: None, hint: Some(hint.into()) }
+    pub fn refused(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::Refused { code, message: message.into(), detail: None, hint: Some(hint.into()) }
     }
 
     /// Returns the error for an argument that must not be null.
     pub fn missing(name: &str) -> Error {
-        Error::refused("WF613", format!("{name} is null"), format!("give {name} a value"))
+        Error::refused(Code::INVALID_ARGUMENT, format!("{name} is null"), format!("give {name} a value"))
     }
 
     /// Returns the error for an argument with an invalid value.
     pub fn out_of_range(message: &str, value: impl Into<String>, hint: &str) -> Error {
-        Error::refused("WF613", message, hint).with_detail(value)
+        Error::refused(Code::INVALID_ARGUMENT, message, hint).with_detail(value)
     }
 
     /// Adds the offending value.
@@ -55,7 +56,7 @@ impl From<Error> for ErrorReport {
         let text = error.to_string();
         match error {
             Error::Refused { code, detail, hint, .. } => {
-                let report = ErrorReport::new(sqlstate(&code), text, "");
+                let report = ErrorReport::new(sqlstate(code), text, "");
                 let report = match detail {
                     Some(detail) => report.set_detail(detail),
                     None => report,
@@ -71,30 +72,16 @@ impl From<Error> for ErrorReport {
 }
 
 /// Returns the SQLSTATE of a code, as listed in `docs/functions.md`.
-fn sqlstate(code: &str) -> PgSqlErrorCode {
+fn sqlstate(code: Code) -> PgSqlErrorCode {
     match code {
-        "WF611" | "WF612" | "WF618" | "WF622" | "WF623" => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        "WF009" | "WF614" => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-        "WF615" => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
-        "WF616" => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-        "WF617" => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
-        "WF620" => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        Code::WRONG_STATE | Code::NOT_RERUNNABLE | Code::OTHER_MASTER | Code::FOREIGN_PART | Code::TOO_MANY_RUNNING => {
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+        }
+        Code::SOURCE_LIMIT | Code::LIMIT_EXCEEDED => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        Code::STALE_LEASE => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+        Code::NOT_FOUND => PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+        Code::ALREADY_EXISTS => PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+        Code::PART_NOT_GRANTED => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
     }
-}
-
-#[pg_extern(sql = false)]
-fn raise_error(
-    code: Option<&str>,
-    message: Option<&str>,
-    detail: Option<&str>,
-    hint: Option<&str>,
-) -> Result<(), ErrorReport> {
-    Err(Error::Refused {
-        code: code.unwrap_or("WF613").to_owned(),
-        message: message.unwrap_or_default().to_owned(),
-        detail: detail.map(str::to_owned),
-        hint: hint.map(str::to_owned),
-    }
-    .into())
 }

@@ -1,6 +1,7 @@
 //! The pure engine of pg_workflow: definition text to normal form to graph, then (graph, state, event) to (state,
 //! changes). No PostgreSQL, no clock, no randomness, no I/O.
 
+pub mod code;
 pub mod cron;
 pub mod engine;
 pub mod expression;

@@ -8,6 +8,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::pg::statements;
+use conductor::code::Code;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid};
 use pgrx::prelude::*;
@@ -90,12 +91,12 @@ fn workflow_archive_to(target: Option<&str>, fcinfo: pg_sys::FunctionCallInfo) -
         if row.is_empty() {
             let hint =
                 "create it first, and give its schema: schema.name(jsonb) for a function, schema.name for a table";
-            return Err(Error::refused("WF616", format!("there is no archive {shown}"), hint));
+            return Err(Error::refused(Code::NOT_FOUND, format!("there is no archive {shown}"), hint));
         }
         if row.get::<bool>(3)? != Some(true) {
             let hint = "give a function of one jsonb, schema.name(jsonb), or a table with the columns execution bigint and \
                         data jsonb, outside of PostgreSQL's own schemas";
-            return Err(Error::refused("WF613", format!("{shown} cannot be an archive"), hint));
+            return Err(Error::refused(Code::INVALID_ARGUMENT, format!("{shown} cannot be an archive"), hint));
         }
         let (schema, name) = (row.get::<String>(1)?, row.get::<String>(2)?);
         let arguments = [is_function.into(), schema.into(), name.into(), caller.role().into(), now.into()];

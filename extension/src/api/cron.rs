@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use chrono::{DateTime, TimeDelta, Utc};
+use conductor::code::Code;
 use conductor::cron::{Cron, Mistake};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -13,15 +14,17 @@ const EPOCH: i64 = 946_684_800_000_000;
 fn cron(line: &str, zone: &str) -> Result<Cron, Error> {
     Cron::parse(line, zone).map_err(|mistake| match mistake {
         Mistake::Line(why) => Error::refused(
-            "WF613",
+            Code::INVALID_ARGUMENT,
             "the cron expression is invalid",
             "give minute, hour, day of the month, month and day of the week, such as 30 3 * * 1-5",
         )
         .with_detail(format!("cron is '{}': {why}", shortened(line))),
-        Mistake::Zone => {
-            Error::refused("WF613", "there is no such time zone", "give an IANA time zone name, such as Europe/Berlin")
-                .with_detail(format!("time_zone is '{}'", shortened(zone)))
-        }
+        Mistake::Zone => Error::refused(
+            Code::INVALID_ARGUMENT,
+            "there is no such time zone",
+            "give an IANA time zone name, such as Europe/Berlin",
+        )
+        .with_detail(format!("time_zone is '{}'", shortened(zone))),
     })
 }
 
@@ -33,7 +36,7 @@ fn time(name: &str, time: TimestampWithTimeZone) -> Result<DateTime<Utc>, Error>
     let since_1970 = time.into_inner().checked_add(EPOCH).filter(|_| time.is_finite());
     since_1970.and_then(DateTime::from_timestamp_micros).ok_or_else(|| {
         Error::refused(
-            "WF613",
+            Code::INVALID_ARGUMENT,
             format!("{name} is out of range for a schedule"),
             format!("give {name} a finite point in time"),
         )

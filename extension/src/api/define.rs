@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::pg::preconditions;
 use crate::pg::statements;
 use crate::settings;
+use conductor::code::Code;
 use conductor::graph::Graph;
 use conductor::json::{from_text, to_text};
 use conductor::language::catalogue::{Action, Catalogue};
@@ -109,7 +110,8 @@ fn workflow_validate(
     >,
     ErrorReport,
 > {
-    let source = source.ok_or_else(|| Error::refused("WF613", "source is null", "give source a value"))?;
+    let source =
+        source.ok_or_else(|| Error::refused(Code::INVALID_ARGUMENT, "source is null", "give source a value"))?;
     let (_, findings) = Spi::connect(|client| checked(client, source))?;
     let rows = findings.into_iter().map(|finding| {
         (
@@ -146,7 +148,7 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
             (_, first) => return Err(refusal(first.copied(), errors.len(), &findings)),
         };
         Graph::compile(&definition, settings::limits()).map_err(|error| {
-            Error::refused("WF301", "the definition cannot be compiled", "fix the expression")
+            Error::refused(Code::INVALID_EXPRESSION, "the definition cannot be compiled", "fix the expression")
                 .with_detail(error.to_string())
         })?;
         store(client, source, &definition, now)
@@ -156,12 +158,12 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
 
 pub(super) fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error {
     let Some(first) = first else {
-        return Error::refused("WF001", "the definition is empty", "see the findings of workflow_validate");
+        return Error::refused(Code::SYNTAX, "the definition is empty", "see the findings of workflow_validate");
     };
     let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
     let place = if first.line > 0 { format!(" at line {} column {}", first.line, first.column) } else { String::new() };
     let hint = first.hint.clone().unwrap_or_else(|| "call workflow_validate(source) to list all findings".to_owned());
-    Error::refused(&first.code.to_string(), format!("{}{place}{more}", first.message), hint)
+    Error::refused(first.code, format!("{}{place}{more}", first.message), hint)
         .with_detail(to_text(findings).unwrap_or_default())
 }
 

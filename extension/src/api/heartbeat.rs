@@ -11,6 +11,7 @@ use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::pg::statements;
 use crate::queue::asking::{check_lease, until};
+use conductor::code::Code;
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -73,7 +74,11 @@ fn workflow_heartbeat(
     }
     if let Some(task) = tasks.iter().flatten().find(|task| !caller.may_reach(**task)) {
         let message = format!("task {task} is in a part that the role is not bound to");
-        Err(Error::refused("WF620", message, "give only tasks in parts that workflow_grant bound the role to"))?;
+        Err(Error::refused(
+            Code::PART_NOT_GRANTED,
+            message,
+            "give only tasks in parts that workflow_grant bound the role to",
+        ))?;
     }
     let progress = progress.map(|List(progress)| progress);
     if let Some(progress) = &progress {

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::settings;
+use conductor::code::Code;
 use conductor::engine::action_limits::{ActionLimits, read};
 use conductor::json::{from_text, to_text};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -13,7 +14,8 @@ use pgrx::prelude::*;
 fn workflow_check_limits(limits: Option<Jsonb>) -> Result<Option<Jsonb>, ErrorReport> {
     let Some(limits) = limits else { return Ok(None) };
     let hint = r#"give an array such as [{"name": "payments", "key": "{{ input.tenant }}"}]"#;
-    let refused = |problem: String| Error::refused("WF613", "limits are malformed", hint).with_detail(problem);
+    let refused =
+        |problem: String| Error::refused(Code::INVALID_ARGUMENT, "limits are malformed", hint).with_detail(problem);
     let value = from_text(&limits.text()).map_err(|error| refused(error.to_string()))?;
     let uses = read(&value).map_err(refused)?;
     ActionLimits::compile(&uses, settings::limits()).map_err(|error| refused(error.to_string()))?;

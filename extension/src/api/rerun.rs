@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::list::List;
 use crate::pg::statements;
+use conductor::code::Code;
 use conductor::engine::rerun::Rerun;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -145,7 +146,7 @@ fn wanted(
     reset_items: bool,
 ) -> Result<Wanted<'static>, Error> {
     let hint = "give task names, and either no routes or one per task";
-    let mismatch = || Error::refused("WF613", "tasks and routes do not match", hint);
+    let mismatch = || Error::refused(Code::INVALID_ARGUMENT, "tasks and routes do not match", hint);
     let mut detail = serde_json::Map::new();
     detail.extend(tasks.as_ref().map(|tasks| ("tasks".to_owned(), json!(tasks))));
     detail.extend(routes.as_ref().map(|routes| ("routes".to_owned(), json!(routes))));
@@ -157,7 +158,8 @@ fn wanted(
         return Err(mismatch());
     }
     let named = names.into_iter().zip(routes).map(|(name, route)| {
-        let name = name.ok_or_else(|| Error::refused("WF613", "a task is null", "give names of tasks"))?;
+        let name =
+            name.ok_or_else(|| Error::refused(Code::INVALID_ARGUMENT, "a task is null", "give names of tasks"))?;
         Ok((name, route.ok_or_else(mismatch)?.max(0) as u32))
     });
     let tasks = named.collect::<Result<Vec<_>, Error>>()?;

@@ -13,6 +13,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::settings;
+use conductor::code::Code;
 use conductor::engine::state::Status;
 use conductor::engine::traceparent;
 use pgrx::datum::TimestampWithTimeZone;
@@ -169,8 +170,9 @@ fn check_begun(advance: &Advance, reference: &str, ids: &[Option<i64>]) -> Resul
     let failed = |id: &i64| advance.execution(*id).is_some_and(|execution| execution.status == Status::Failed);
     for (place, id) in ids.iter().enumerate().filter_map(|(place, id)| Some((place, (*id).filter(|id| failed(id))?))) {
         if let Some(cause) = advance.batch.failed_start(id) {
-            let code = cause.code.unwrap_or("WF602");
-            let message = cause.message.strip_prefix(code).unwrap_or(&cause.message).trim_start_matches(": ");
+            let code = cause.code.unwrap_or(Code::TASK_NOT_RENDERED);
+            let message =
+                cause.message.strip_prefix(&code.to_string()).unwrap_or(&cause.message).trim_start_matches(": ");
             let error = Error::refused(
                 code,
                 message,
@@ -246,7 +248,7 @@ fn one_each<T>(count: usize, given: Option<List<T>>, name: &str, what: &str) -> 
         return Ok(given);
     }
     let hint = format!("give one {what} per execution, or null for none");
-    let error = Error::refused("WF613", format!("parameters and {name} differ in number"), hint);
+    let error = Error::refused(Code::INVALID_ARGUMENT, format!("parameters and {name} differ in number"), hint);
     Err(error.with_detail(format!("{count} parameters, {} {name}", given.len())))
 }
 
@@ -284,7 +286,7 @@ fn workflow_start_by_hook(
     if hook_depth.is_some_and(|depth| depth > most as i32) {
         let message = format!("hooks have led here through more than {most} executions");
         let hint = "let a hook apply to no execution that it has started, or raise pg_workflow.max_workflow_depth";
-        Err(Error::refused("WF614", message, hint))?;
+        Err(Error::refused(Code::LIMIT_EXCEEDED, message, hint))?;
     }
     let traceparent = traceparent.map(Rc::from);
     let terms = Terms { hook_depth, traceparent, is_timed: true, ..Terms::check(reference, Some(0), None, part)? };

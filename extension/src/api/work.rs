@@ -1,7 +1,6 @@
 //! Entry points of the work protocol: they take reports, and return answers and the next tasks.
 
 use crate::cache::claimed_tasks;
-use crate::cache::foreign_parts;
 use crate::engine::finish::{Finished, finish};
 use crate::engine::own_report::Reporter;
 use crate::engine::refused_leases;
@@ -15,6 +14,7 @@ use crate::pg::result_set::{RowSet, column};
 use crate::queue::asking::Asking;
 use crate::queue::claim::claim;
 use crate::store::{Handed, Leases, turn_leases};
+use conductor::code::Code;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -29,14 +29,16 @@ fn read(outcomes: Option<AnyElement>) -> Result<Vec<TaskReport>, Error> {
     let outcomes = TaskReport::read_all(outcomes.ok_or_else(|| Error::missing("outcomes"))?)?;
     match outcomes.len() {
         0..=MOST_OUTCOMES => Ok(outcomes),
-        more => Err(Error::refused("WF614", "too many outcomes", "report at most 10000 outcomes per call")
-            .with_detail(format!("there are {more}"))),
+        more => {
+            Err(Error::refused(Code::LIMIT_EXCEEDED, "too many outcomes", "report at most 10000 outcomes per call")
+                .with_detail(format!("there are {more}")))
+        }
     }
 }
 
 /// Adds the answer to a report to rows that begin with the columns of `workflow_finish`.
 fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
-    let (code, message) = answer.refusal.map(|refusal| (refusal.code, refusal.message)).unzip();
+    let (code, message) = answer.refusal.map(|refusal| (refusal.code.to_string(), refusal.message)).unzip();
     let columns = [column(answer.task), column(answer.lease), column(answer.state), column(code), column(message)];
     let mut row = [None; N];
     row[..columns.len()].copy_from_slice(&columns);
@@ -182,15 +184,15 @@ fn finish_one(caller: &Caller, report: WorkerReport) -> Result<Option<String>, E
     let answer = finish_all(caller, vec![TaskReport::of_worker(report)])?.into_iter().next();
     match answer.map(|answer| (answer.state, answer.refusal)) {
         Some((_, Some(Refusal { code, message }))) => {
-            if code == refused_leases::CODE {
+            if code == Code::STALE_LEASE {
                 refused_leases::log(caller.role(), &[task]);
             }
             let hint = match code {
-                "WF615" => "stop working on it: it was given to another worker, or has ended",
-                "WF616" => "give the id and the lease token that workflow_claim returned",
-                "WF618" => "use workflow_update_task_execution",
-                "WF620" => "report only tasks in parts that workflow_grant bound the role to",
-                foreign_parts::CODE => "report it to the server that has the part by now",
+                Code::STALE_LEASE => "stop working on it: it was given to another worker, or has ended",
+                Code::NOT_FOUND => "give the id and the lease token that workflow_claim returned",
+                Code::OTHER_MASTER => "use workflow_update_task_execution",
+                Code::PART_NOT_GRANTED => "report only tasks in parts that workflow_grant bound the role to",
+                Code::FOREIGN_PART => "report it to the server that has the part by now",
                 _ => "fix the report and resend it",
             };
             Err(Error::refused(code, message, hint))

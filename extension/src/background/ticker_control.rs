@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::pg::advisory_lock::{CLASS, Purpose};
 use crate::pg::rights::Rights;
 use crate::pg::statements;
+use conductor::code::Code;
 use pgrx::bgworkers::{BackgroundWorkerStatus, DynamicBackgroundWorker};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -15,21 +16,23 @@ use std::ffi::CStr;
 /// How often starting a ticker is attempted if it exits without having become one and there is no other.
 const ATTEMPTS: usize = 2;
 
-/// `workflow_start_ticker` in `sql/ticker.sql`.
-#[pg_extern(sql = false)]
-fn workflow_start_ticker() -> Result<bool, ErrorReport> {
+/// Starts the ticker of this database. Returns false if there was one.
+pub fn start() -> Result<bool, ErrorReport> {
     // SAFETY: read-only.
     if unsafe { pg_sys::RecoveryInProgress() } {
         // It would only start when the server is promoted, and the call would wait until then.
-        return Err(Error::refused("WF611", "the server is a standby", "start the ticker on the primary").into());
+        return Err(
+            Error::refused(Code::WRONG_STATE, "the server is a standby", "start the ticker on the primary").into()
+        );
     }
     for _ in 0..ATTEMPTS {
         if running()?.is_some() {
             return Ok(false);
         }
         let started = ticker(&database(), false).set_restart_time(Some(RETRY)).load_dynamic();
-        let worker = started
-            .map_err(|_| Error::refused("WF614", "no background worker slot is free", "raise max_worker_processes"))?;
+        let worker = started.map_err(|_| {
+            Error::refused(Code::LIMIT_EXCEEDED, "no background worker slot is free", "raise max_worker_processes")
+        })?;
         if becomes_ticker(&worker)? {
             return Ok(true);
         }
@@ -40,7 +43,7 @@ fn workflow_start_ticker() -> Result<bool, ErrorReport> {
         return Ok(false);
     }
     Err(Error::refused(
-        "WF611",
+        Code::WRONG_STATE,
         "the ticker exits immediately after it is started",
         "see the server's log for the reason",
     )
@@ -61,9 +64,8 @@ fn becomes_ticker(worker: &DynamicBackgroundWorker) -> Result<bool, ErrorReport>
     }
 }
 
-/// `workflow_stop_ticker` in `sql/ticker.sql`.
-#[pg_extern(sql = false)]
-fn workflow_stop_ticker() -> Result<bool, ErrorReport> {
+/// Stops the ticker of this database. Returns false if there was none.
+pub fn stop() -> Result<bool, ErrorReport> {
     let Some(pid) = running()? else {
         return Ok(false);
     };

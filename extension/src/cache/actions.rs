@@ -13,7 +13,6 @@ use crate::settings;
 use conductor::engine::action_limits::{self, ActionLimits};
 use conductor::json::from_text;
 use pgrx::pg_sys::Oid;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -98,10 +97,4 @@ pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<Str
 fn compile(limits: Jsonb) -> Option<ActionLimits> {
     let uses = action_limits::read(&from_text(&limits.text()).ok()?).ok()?;
     ActionLimits::compile(&uses, settings::limits()).ok()
-}
-
-/// `workflow.forget_actions` in `sql/action.sql`: a trigger whose return value is ignored.
-#[pg_extern(sql = false)]
-fn workflow_forget_actions() {
-    relation::announce_change(c"action");
 }

@@ -13,13 +13,10 @@ use crate::pg::relation;
 use crate::pg::statements;
 use crate::pg::transaction::has_old_snapshot;
 use crate::settings;
+use conductor::code::Code;
 use pgrx::pg_sys::Oid;
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::cell::Cell;
-
-/// Error code for a refusal.
-pub const CODE: &str = "WF622";
 
 const WORDS: usize = PARTS as usize / 64;
 
@@ -122,7 +119,7 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
         Some("arriving") => (format!("it is being copied from {server}"), "call that server until the part has moved"),
         _ => (format!("it is on {server}"), "read the map of parts again, and call the server that has the part"),
     };
-    Ok(Error::refused(CODE, format!("part {part} is not on this server"), hint).with_detail(detail))
+    Ok(Error::refused(Code::FOREIGN_PART, format!("part {part} is not on this server"), hint).with_detail(detail))
 }
 
 /// Returns the part of a key, 0 to 1023: the first 16 bits of its SHA-256, modulo 1024. `workflow_part` in `sql/parts.sql` does the
@@ -130,7 +127,7 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
 fn part_of(key: &str) -> Result<i32, Error> {
     match builtin::sha256(key.as_bytes()).as_deref() {
         Some([first, second, ..]) => Ok((i32::from(*first) << 8 | i32::from(*second)) % PARTS),
-        _ => Err(Error::refused("WF619", "SHA-256 returned nothing", "check the server's build")),
+        _ => Err(Error::refused(Code::UNUSABLE, "SHA-256 returned nothing", "check the server's build")),
     }
 }
 
@@ -150,37 +147,12 @@ pub fn default_part(key: Option<&str>) -> Result<i32, Error> {
     }
 }
 
-/// `workflow.default_part` in `sql/parts.sql`.
-#[pg_extern(sql = false)]
-fn workflow_default_part(key: Option<&str>) -> Result<i32, ErrorReport> {
-    Ok(default_part(key)?)
-}
-
-/// `workflow.require_part` in `sql/parts.sql`.
-#[pg_extern(sql = false)]
-fn workflow_require_part(part: Option<i32>) -> Result<(), ErrorReport> {
-    Ok(part.map_or(Ok(()), check)?)
-}
-
-/// `workflow.foreign_parts` in `sql/parts.sql`.
-#[pg_extern(sql = false)]
-fn workflow_foreign_parts() -> Vec<i32> {
-    let foreign = ForeignParts::current();
-    (0..PARTS).filter(|part| foreign.contains(*part)).collect()
-}
-
-/// `workflow.forget_foreign_parts` in `sql/parts.sql`: a trigger whose return value is ignored.
-#[pg_extern(sql = false)]
-fn workflow_forget_foreign_parts() {
-    relation::announce_change(c"foreign_part");
-}
-
-/// `workflow.await_calls` in `sql/parts.sql`.
-#[pg_extern(sql = false)]
-fn workflow_await_calls() -> Result<(), ErrorReport> {
+/// Waits until all calls that may not have seen the last committed fence have ended.
+pub fn await_calls() -> Result<(), Error> {
     if has_old_snapshot() {
+        let message = "what was written meanwhile would not be seen in this transaction";
         let hint = "begin the transaction with ISOLATION LEVEL READ COMMITTED";
-        Err(Error::refused("WF611", "what was written meanwhile would not be seen in this transaction", hint))?;
+        return Err(Error::refused(Code::WRONG_STATE, message, hint));
     }
     relation::await_writers(relation::find(c"foreign_part"));
     Ok(())

@@ -9,11 +9,11 @@ use crate::error::Error;
 use crate::pg::relation;
 use crate::pg::statements;
 use crate::settings;
+use conductor::code::Code;
 use conductor::graph::Graph;
 use conductor::language::definition::Definition;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::Oid;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -94,21 +94,23 @@ impl Kept {
     }
 }
 
-/// `workflow.forget_definitions` in `sql/definition.sql`: a trigger whose return value is ignored.
-#[pg_extern(sql = false)]
-fn workflow_forget_definitions() {
-    relation::announce_change(c"workflow_definition_version");
-}
-
 fn load(client: &SpiClient, version: i64) -> Result<Graph, Error> {
     let rows = statements::run(client, DEFINITION, &[DatumWithOid::from(version)])?.first();
     let text = if rows.is_empty() { None } else { rows.get::<String>(1)? };
     let text = text.ok_or_else(|| {
-        Error::refused("WF616", format!("there is no definition version {version}"), "define the workflow again")
+        Error::refused(
+            Code::NOT_FOUND,
+            format!("there is no definition version {version}"),
+            "define the workflow again",
+        )
     })?;
     let broken = |message: String| {
-        Error::refused("WF619", format!("definition version {version} cannot be run"), "define the workflow again")
-            .with_detail(message)
+        Error::refused(
+            Code::UNUSABLE,
+            format!("definition version {version} cannot be run"),
+            "define the workflow again",
+        )
+        .with_detail(message)
     };
     let definition: Definition = conductor::json::from_text(&text).map_err(|error| broken(error.to_string()))?;
     Graph::compile(&definition, settings::limits()).map_err(|error| broken(error.to_string()))

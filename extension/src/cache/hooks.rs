@@ -8,7 +8,6 @@ use crate::pg::relation;
 use crate::pg::statements;
 use crate::pg::transaction::has_old_snapshot;
 use pgrx::pg_sys::Oid;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::cell::Cell;
 
@@ -43,10 +42,4 @@ pub fn exist(client: &SpiClient) -> Result<bool, Error> {
         KNOWN.set(Some((table, exist)));
     }
     Ok(exist)
-}
-
-/// `workflow.forget_hooks` in `sql/hook.sql`: a trigger whose return value is ignored.
-#[pg_extern(sql = false)]
-fn workflow_forget_hooks() {
-    relation::announce_change(c"hook");
 }

@@ -4,9 +4,8 @@ use crate::engine::start::Wanted;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
+use conductor::code::Code;
 use conductor::engine::attributes::MAX_BYTES;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 
@@ -16,12 +15,15 @@ pub fn check(attributes: Option<Jsonb>) -> Result<(), Error> {
     let bytes = attributes.raw_bytes();
     if bytes > MAX_BYTES {
         let hint = format!("keep them below {MAX_BYTES} bytes, and pass data in parameters");
-        return Err(Error::refused("WF614", "the attributes are too large", hint)
+        return Err(Error::refused(Code::LIMIT_EXCEEDED, "the attributes are too large", hint)
             .with_detail(format!("they have {bytes} bytes, at most {MAX_BYTES} are allowed")));
     }
     if !attributes.is_object() {
-        let error =
-            Error::refused("WF613", "attributes is not an object", "pass an object, such as {\"tenant\": \"acme\"}");
+        let error = Error::refused(
+            Code::INVALID_ARGUMENT,
+            "attributes is not an object",
+            "pass an object, such as {\"tenant\": \"acme\"}",
+        );
         return Err(
             error.with_detail(format!("attributes is {}", attributes.text().chars().take(200).collect::<String>()))
         );
@@ -52,10 +54,4 @@ pub fn merged(
         }
     }
     Ok(merged)
-}
-
-/// `workflow.check_attributes` in `sql/attributes.sql`.
-#[pg_extern(sql = false)]
-fn workflow_check_attributes(attributes: Option<Jsonb>) -> Result<(), ErrorReport> {
-    Ok(check(attributes)?)
 }

@@ -6,6 +6,7 @@ use crate::engine::propagation;
 use crate::engine::settle::settle;
 use crate::error::Error;
 use crate::pg::statements;
+use conductor::code::Code;
 use conductor::engine::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -13,7 +14,7 @@ use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 
 fn wrong_state(execution: i64, wanted: &str, is: &str, hint: &str) -> Error {
-    Error::refused("WF611", format!("execution {execution} cannot be {wanted}: it is {is}"), hint)
+    Error::refused(Code::WRONG_STATE, format!("execution {execution} cannot be {wanted}: it is {is}"), hint)
 }
 
 /// An operation on an execution.

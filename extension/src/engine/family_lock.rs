@@ -6,6 +6,7 @@ use crate::engine::advance::MAX_REACHED;
 use crate::engine::finish::take_up;
 use crate::error::Error;
 use crate::pg::statements;
+use conductor::code::Code;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
@@ -58,11 +59,11 @@ pub fn lock<'c, 'conn>(
         (Some(id), _) => id,
         (None, true) => {
             let message = format!("there is no execution {execution}");
-            return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
+            return Err(Error::refused(Code::NOT_FOUND, message, "pass the id that workflow_start returned"));
         }
         (None, false) => {
             let message = format!("execution {execution} is driven from outside");
-            return Err(Error::refused("WF618", message, "use workflow_update_workflow_execution"));
+            return Err(Error::refused(Code::OTHER_MASTER, message, "use workflow_update_workflow_execution"));
         }
     };
     let (descendants, unvisited) = lock_descendants(client, id, execution, patience)?;

@@ -17,6 +17,7 @@ use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::queue::asking::Asking;
 use crate::store::{Handed, Leases, sort};
+use conductor::code::Code;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,7 +206,11 @@ fn load(
         let is_known = |run: i64| runs.contains_key(&run) || busy.contains(&run);
         let run = |outcome: &TaskReport| outcome.row.as_ref().map(|row| row.workflow_execution);
         if outcomes.iter().any(|outcome| outcome.completed && run(outcome).is_none_or(|run| !is_known(run))) {
-            return Err(Error::refused("WF616", "a task did not exist when the call began", "resend the report"));
+            return Err(Error::refused(
+                Code::NOT_FOUND,
+                "a task did not exist when the call began",
+                "resend the report",
+            ));
         }
         pending_reports::note(client, now, role, outcomes, &busy)?;
     }

@@ -11,6 +11,7 @@ use crate::limits::take::{read_limits, take};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
+use conductor::code::Code;
 use conductor::engine::state::TaskEnd;
 use conductor::graph::NodeId;
 use std::collections::{BTreeMap, HashMap};
@@ -262,7 +263,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
 fn too_deep(reference: &str) -> Error {
     let most = settings::limits().workflow_depth;
     let message = format!("workflow {reference} is called through more than {most} workflows");
-    Error::refused("WF614", message, "reduce the nesting, or raise pg_workflow.max_workflow_depth")
+    Error::refused(Code::LIMIT_EXCEEDED, message, "reduce the nesting, or raise pg_workflow.max_workflow_depth")
 }
 
 fn failed(task: i64, why: String) -> OwnReport {

@@ -14,6 +14,7 @@ use crate::pg::caller;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::skip_ri_checks;
 use crate::pg::statements;
+use conductor::code::Code;
 use conductor::engine::state::TaskEnd;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::Oid;
@@ -87,7 +88,7 @@ pub fn answer(outcome: &TaskReport) -> Answer {
         Err(answer) => answer,
         Ok(_) => {
             let message = format!("task {} changed while it was being reported", outcome.task.unwrap_or_default());
-            Err(Refusal { code: "WF616", message })
+            Err(Refusal { code: Code::NOT_FOUND, message })
         }
     })
 }

@@ -10,6 +10,7 @@ use crate::pg::caller;
 use crate::pg::clock;
 use crate::pg::id;
 use crate::pg::statements;
+use conductor::code::Code;
 use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -17,15 +18,12 @@ use pgrx::prelude::*;
 /// Maximum number of tasks named.
 const MOST_NAMED: usize = 10;
 
-/// Error code for a refused token.
-pub const CODE: &str = "WF615";
-
 /// Reports in the server's log that this call passed lease tokens that do not belong to these tasks.
 pub fn log(role: Oid, tasks: &[i64]) {
-    let (role, count) = (caller::name_of(role), tasks.len());
+    let (code, role, count) = (Code::STALE_LEASE, caller::name_of(role), tasks.len());
     let message = match count {
-        1 => format!("{CODE}: role {role} gave a wrong or stale lease token"),
-        _ => format!("{CODE}: role {role} gave {count} wrong or stale lease tokens"),
+        1 => format!("{code}: role {role} gave a wrong or stale lease token"),
+        _ => format!("{code}: role {role} gave {count} wrong or stale lease tokens"),
     };
     let named = names(tasks).join(", ");
     let more = if count > MOST_NAMED { ", …" } else { "" };
@@ -35,7 +33,8 @@ pub fn log(role: Oid, tasks: &[i64]) {
 
 /// Reports the tokens that these answers refuse, in the server's log and as one event on the first task's execution.
 pub fn tell_answers(role: Oid, answers: &[Answer], worker: Option<&str>) -> Result<(), Error> {
-    let is_refused = |answer: &&Answer| answer.refusal.as_ref().is_some_and(|refusal| refusal.code == CODE);
+    let is_refused =
+        |answer: &&Answer| answer.refusal.as_ref().is_some_and(|refusal| refusal.code == Code::STALE_LEASE);
     let tasks: Vec<i64> = answers.iter().filter(is_refused).filter_map(|answer| answer.task).collect();
     tell(role, &tasks, worker)
 }

@@ -9,6 +9,7 @@ use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
 use crate::settings;
+use conductor::code::Code;
 use conductor::engine::conductor::Advice;
 use conductor::engine::facts::Times;
 use conductor::engine::state::TaskEnd;
@@ -117,13 +118,13 @@ pub struct Answer {
 #[derive(Debug, Clone)]
 pub struct Refusal {
     /// Error code, such as `WF615`.
-    pub code: &'static str,
+    pub code: Code,
     /// Message in lower case that names the object.
     pub message: String,
 }
 
 impl Refusal {
-    fn new(code: &'static str, message: impl Into<String>) -> Refusal {
+    fn new(code: Code, message: impl Into<String>) -> Refusal {
         Refusal { code, message: message.into() }
     }
 }
@@ -212,9 +213,9 @@ impl TaskReport {
         let refuse = |code, message: String| Err(Err(Refusal::new(code, message)));
         let (Some(task), Some(lease)) = (self.task, self.lease) else {
             let missing = if self.task.is_none() { "task" } else { "lease" };
-            return refuse("WF613", format!("{missing} is null"));
+            return refuse(Code::INVALID_ARGUMENT, format!("{missing} is null"));
         };
-        let Some(row) = &self.row else { return refuse("WF616", format!("there is no task {task}")) };
+        let Some(row) = &self.row else { return refuse(Code::NOT_FOUND, format!("there is no task {task}")) };
         let end = match self.status.as_deref() {
             Some("skipped") | None => None,
             Some(status) => TaskEnd::parse(status),
@@ -222,12 +223,12 @@ impl TaskReport {
         let Some(end) = end else {
             let status = self.status.as_deref().unwrap_or("null");
             return refuse(
-                "WF613",
+                Code::INVALID_ARGUMENT,
                 format!("a task cannot end as {status}: give completed, failed, timeout, abandoned or cancelled"),
             );
         };
         if row.lease != Some(lease) {
-            return refuse("WF615", format!("lease is stale: it no longer holds task {task}"));
+            return refuse(Code::STALE_LEASE, format!("lease is stale: it no longer holds task {task}"));
         }
         if let Some(refusal) = self.is_out_of_bounds(task) {
             return Err(Err(refusal));
@@ -243,12 +244,15 @@ impl TaskReport {
         let (bytes, most) = (self.bytes, settings::max_result_bytes());
         if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
             let message = format!("retry_in of task {task} is out of range: give 0 to 100 years");
-            Some(Refusal::new("WF613", message))
+            Some(Refusal::new(Code::INVALID_ARGUMENT, message))
         } else if self.hold_for.is_some_and(|seconds| !(0.0..=LONGEST_HOLD).contains(&seconds)) {
-            Some(Refusal::new("WF613", format!("hold_for of task {task} is out of range: give 0 to 10 years")))
+            Some(Refusal::new(
+                Code::INVALID_ARGUMENT,
+                format!("hold_for of task {task} is out of range: give 0 to 10 years"),
+            ))
         } else if bytes > most as usize {
             let message = format!("the result of task {task} has {bytes} bytes, at most {most} are allowed");
-            Some(Refusal::new("WF614", message))
+            Some(Refusal::new(Code::LIMIT_EXCEEDED, message))
         } else {
             None
         }
@@ -396,5 +400,9 @@ pub fn check_size(what: &str, bytes: usize) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!("{what} has {bytes} bytes, at most {most} are allowed");
-    Err(Error::refused("WF614", message, "send less, or let a superuser raise pg_workflow.max_result_bytes"))
+    Err(Error::refused(
+        Code::LIMIT_EXCEEDED,
+        message,
+        "send less, or let a superuser raise pg_workflow.max_result_bytes",
+    ))
 }

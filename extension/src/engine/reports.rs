@@ -13,6 +13,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::random;
 use crate::pg::statements;
 use crate::store::{EndedRow, RetriedRow};
+use conductor::code::Code;
 use conductor::engine::commands::Row;
 use conductor::engine::conductor::Reported;
 use conductor::engine::facts::Times;
@@ -77,7 +78,7 @@ pub fn judge<'o>(
         let node = outcome.row.as_ref().zip(run).and_then(|(row, run)| run.graph.find(&row.task_name));
         let outside = || {
             let message = format!("task {} is driven from outside", outcome.task.unwrap_or_default());
-            Some(outcome.answer(Err(Refusal { code: "WF618", message })))
+            Some(outcome.answer(Err(Refusal { code: Code::OTHER_MASTER, message })))
         };
         let judged = match reporter {
             _ if outcome.is_pending => Ok(TaskEnd::Completed),
@@ -119,7 +120,7 @@ fn take<'o>(run: &Run, outcome: &'o TaskReport, end: TaskEnd, key: TaskKey) -> R
         && let Some(obstacle) = outcome.obstacle()
     {
         let message = format!("the report of task {} cannot be used: {obstacle}", outcome.task.unwrap_or_default());
-        return Err(Refusal { code: "WF614", message });
+        return Err(Refusal { code: Code::LIMIT_EXCEEDED, message });
     }
     let usable = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::usable_data);
     let read = is_read.then(|| (usable(outcome.result), usable(outcome.error)));

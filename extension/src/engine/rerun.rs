@@ -7,6 +7,7 @@ use crate::engine::run::Run;
 use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::statements;
+use conductor::code::Code;
 use conductor::engine::facts::Facts;
 use conductor::engine::rerun::Rerun;
 use conductor::engine::state::{Status, TaskKey};
@@ -26,7 +27,7 @@ pub struct Recall {
 }
 
 pub fn refused(execution: i64, why: &str, hint: &str) -> Error {
-    Error::refused("WF612", format!("execution {execution} cannot be rerun: {why}"), hint)
+    Error::refused(Code::NOT_RERUNNABLE, format!("execution {execution} cannot be rerun: {why}"), hint)
 }
 
 /// Returns why an execution cannot be rerun, with a hint, or `None` if it can: it must have ended without success, and

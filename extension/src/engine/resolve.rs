@@ -14,6 +14,7 @@ use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::store::EndedRow;
+use conductor::code::Code;
 use conductor::engine::conductor::{Advice, Reported};
 use conductor::engine::facts::{self, Facts, Times};
 use conductor::engine::item_outcomes::ItemOutcomes;
@@ -102,12 +103,12 @@ impl Resolution<'_> {
     }
 
     fn refused(&self, why: &str, hint: &str) -> Error {
-        Error::refused("WF611", format!("task {} cannot be resolved: {why}", self.task), hint)
+        Error::refused(Code::WRONG_STATE, format!("task {} cannot be resolved: {why}", self.task), hint)
     }
 
     fn missing(&self) -> Error {
         let hint = "give the id of a row of workflow.workflow_task_execution";
-        Error::refused("WF616", format!("there is no task {}", self.task), hint)
+        Error::refused(Code::NOT_FOUND, format!("there is no task {}", self.task), hint)
     }
 
     fn load(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<Row, Error> {

@@ -7,6 +7,7 @@ use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
+use conductor::code::Code;
 use conductor::engine::branches::KnownChanges;
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::Conductor;
@@ -142,7 +143,7 @@ impl Run {
         events(&mut conductor);
         conductor.done().ok_or_else(|| {
             Error::refused(
-                "WF619",
+                Code::UNUSABLE,
                 format!("workflow execution {} is missing required data", self.id),
                 "report this bug with its definition",
             )
@@ -270,8 +271,12 @@ fn row_end(rows: &Rows, index: Option<u32>, (status, result): (usize, usize), sk
 /// Parses the stored state of the conductor.
 pub fn read_state(state: Jsonb) -> Result<State, Error> {
     conductor::json::from_text(&state.text()).map_err(|error| {
-        Error::refused("WF619", "the stored state cannot be read", "report this bug with workflow_execution.state")
-            .with_detail(error.to_string())
+        Error::refused(
+            Code::UNUSABLE,
+            "the stored state cannot be read",
+            "report this bug with workflow_execution.state",
+        )
+        .with_detail(error.to_string())
     })
 }
 

@@ -1,37 +1,38 @@
 //! Signals: messages from outside for tasks that wait for them.
 
-use crate::argument::{MOST_KEY_BYTES, check_length};
 use crate::cache::foreign_parts;
 use crate::cache::graphs;
 use crate::engine::control;
 use crate::engine::finish::{finish, take_up};
 use crate::engine::own_report::Reporter;
-use crate::engine::report::{TaskReport, WorkerReport, check_size};
+use crate::engine::report::{TaskReport, WorkerReport};
 use crate::error::Error;
-use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
+use conductor::code::Code;
 use conductor::expression::Rendering;
 use conductor::graph::{Graph, Node};
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::{Value, json};
 
 /// A signal sent to an execution.
-struct Signal<'a> {
-    execution: i64,
-    name: &'a str,
-    key: Option<&'a str>,
-    payload: Option<Jsonb>,
+pub struct Signal<'a> {
+    /// The execution's id.
+    pub execution: i64,
+    /// The signal's name.
+    pub name: &'a str,
+    /// A key with which a repetition is recognised.
+    pub key: Option<&'a str>,
+    /// What the waiting task completes with.
+    pub payload: Option<Jsonb>,
     /// Error with which the waiting task fails.
-    error: Option<Jsonb>,
+    pub error: Option<Jsonb>,
 }
 
 impl Signal<'_> {
     /// Delivers the signal to the task that waits for it, or keeps it. Returns which of the two happened.
-    fn send(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
+    pub fn send(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
         let Signalled { run, status, version } =
             lock(client, now, self.execution, "end its task with workflow_update_task_execution")?;
         if let Some(answer) = self.former_answer(client, run)? {
@@ -44,7 +45,7 @@ impl Signal<'_> {
         // `fail`, or the last one.
         if waiting.is_none() && status != "running" {
             let message = format!("execution {} does not accept signals: it is {status}", self.execution);
-            return Err(Error::refused("WF611", message, "send it to a running execution"));
+            return Err(Error::refused(Code::WRONG_STATE, message, "send it to a running execution"));
         }
         self.check_name(client, run)?;
         if waiting.is_none() {
@@ -104,7 +105,7 @@ impl Signal<'_> {
         let name: String = self.name.chars().take(200).collect();
         let message = format!("the payload of signal {name} violates the schema of task {task}: {why}");
         Err(Error::refused(
-            "WF621",
+            Code::INVALID_PAYLOAD,
             message,
             "send a payload that satisfies wait_for.schema (workflow_list_waits shows it)",
         ))
@@ -126,7 +127,7 @@ impl Signal<'_> {
         let Some((task, time)) = late.get::<String>(1)?.zip(late.get::<String>(2)?) else { return Ok(()) };
         let name: String = self.name.chars().take(200).collect();
         let message = format!("signal {name} is too late: task {task} waited for it until {time}");
-        Err(Error::refused("WF611", message, "send it again when a task waits for it"))
+        Err(Error::refused(Code::WRONG_STATE, message, "send it again when a task waits for it"))
     }
 
     /// Refuses a name that no task of the workflow ever waits for. A templated name is known only when its task starts
@@ -143,7 +144,7 @@ impl Signal<'_> {
             false => format!("it waits for: {}", waits.join(", ")),
         };
         let message = format!("execution {} does not wait for a signal {name}", self.execution);
-        Err(Error::refused("WF611", message, hint))
+        Err(Error::refused(Code::WRONG_STATE, message, hint))
     }
 }
 
@@ -151,7 +152,7 @@ impl Signal<'_> {
 pub fn payload_value(text: Option<&str>) -> Result<Value, Error> {
     let value = text.map(conductor::json::from_text::<Value>).transpose();
     value.map(Option::unwrap_or_default).map_err(|error| {
-        Error::refused("WF613", "the payload cannot be used", "send JSON without NUL characters")
+        Error::refused(Code::INVALID_ARGUMENT, "the payload cannot be used", "send JSON without NUL characters")
             .with_detail(error.to_string())
     })
 }
@@ -189,37 +190,10 @@ fn lock_now(client: &SpiClient, execution: i64, hint: &str) -> Result<Signalled,
     let row = statements::run(client, sql, &[execution.into()])?.first();
     let Some(run) = row.get::<i64>(1)? else {
         let message = format!("there is no execution {execution}");
-        return Err(Error::refused("WF616", message, "pass the id that workflow_start returned"));
+        return Err(Error::refused(Code::NOT_FOUND, message, "pass the id that workflow_start returned"));
     };
     let Some(version) = row.get::<i64>(3)? else {
-        return Err(Error::refused("WF618", format!("execution {execution} is driven from outside"), hint));
+        return Err(Error::refused(Code::OTHER_MASTER, format!("execution {execution} is driven from outside"), hint));
     };
     Ok(Signalled { run, status: row.get::<String>(2)?.unwrap_or_default(), version })
-}
-
-/// `workflow_signal` in `sql/signal.sql`.
-#[pg_extern(sql = false)]
-fn workflow_signal(
-    execution: Option<i64>,
-    name: Option<&str>,
-    payload: Option<Jsonb>,
-    key: Option<&str>,
-    error: Option<Jsonb>,
-) -> Result<String, ErrorReport> {
-    let name = name.ok_or_else(|| Error::missing("name"))?;
-    let execution = execution.ok_or_else(|| Error::missing("execution_id"))?;
-    check_length("name", name, MOST_KEY_BYTES)?;
-    key.map_or(Ok(()), |key| check_length("key", key, MOST_KEY_BYTES))?;
-    check_size("the payload", payload.map_or(0, Jsonb::bytes))?;
-    check_size("the error", error.map_or(0, Jsonb::bytes))?;
-    if payload.is_some() && error.is_some() {
-        Err(Error::refused(
-            "WF613",
-            "both payload and error are given",
-            "give payload to complete the task, or error to fail it",
-        ))?;
-    }
-    let now = clock::now()?;
-    let answer = Spi::connect(|client| Signal { execution, name, key, payload, error }.send(client, now))?;
-    Ok(answer.to_owned())
 }

@@ -18,6 +18,7 @@ use crate::pg::skip_ri_checks;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value as Cell, value};
 use crate::settings;
+use conductor::code::Code;
 use conductor::engine::commands::Changes;
 use conductor::engine::facts::Facts;
 use conductor::engine::state::Execution;
@@ -76,21 +77,22 @@ pub struct Wanted {
 /// Returns the workflow with this ref.
 pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     let rows = statements::run(client, include_str!("../../queries/find_workflow.sql"), &[reference.into()])?.first();
-    let missing =
-        || Error::refused("WF616", format!("there is no workflow {reference}"), "store one with workflow_define");
+    let missing = || {
+        Error::refused(Code::NOT_FOUND, format!("there is no workflow {reference}"), "store one with workflow_define")
+    };
     if rows.is_empty() {
         return Err(missing());
     }
     if rows.get::<bool>(2)? == Some(false) {
         return Err(Error::refused(
-            "WF611",
+            Code::WRONG_STATE,
             format!("workflow {reference} is disabled"),
             "set enabled: true in its definition",
         ));
     }
     let version = rows.get::<i64>(3)?.ok_or_else(|| {
         Error::refused(
-            "WF618",
+            Code::OTHER_MASTER,
             format!("workflow {reference} is driven from outside"),
             "store it with workflow_define to let the engine run it",
         )
@@ -109,7 +111,7 @@ pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
 pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error> {
     let wrong = |detail: Value| {
         Error::refused(
-            "WF601",
+            Code::INVALID_PARAMETERS,
             format!("the parameters of workflow {} are invalid", workflow.reference),
             "give parameters that match its parameter schema",
         )
@@ -119,14 +121,14 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
     let given = given.or_else(|| Jsonb::from_text("{}")).ok_or_else(no_object)?;
     let useless = |obstacle: &str| {
         let message = format!("the parameters cannot be used: {obstacle}");
-        Error::refused("WF614", message, "reduce the nesting, and use smaller numbers")
+        Error::refused(Code::LIMIT_EXCEEDED, message, "reduce the nesting, and use smaller numbers")
     };
     let (bytes, most) = (given.raw_bytes(), settings::max_parameter_bytes());
     if bytes > most {
         let message = format!("the parameters of workflow {} are too large", workflow.reference);
         let hint = "pass large data by reference, or raise pg_workflow.max_parameter_bytes";
         let detail = format!("they have {bytes} bytes, at most {most} are allowed");
-        return Err(Error::refused("WF614", message, hint).with_detail(detail));
+        return Err(Error::refused(Code::LIMIT_EXCEEDED, message, hint).with_detail(detail));
     }
     if !given.is_object() {
         return Err(given.obstacle().map_or_else(no_object, useless));
@@ -161,7 +163,7 @@ impl Startable {
     /// Returns the error for that case.
     pub fn too_many(&self) -> Error {
         Error::refused(
-            "WF623",
+            Code::TOO_MANY_RUNNING,
             format!("as many executions of workflow {} are running as may", self.reference),
             "try again when one has ended, or define the workflow with when_full: wait",
         )
@@ -469,7 +471,7 @@ fn insert_executions(
     }
     let ids = ids.into_iter().collect::<Option<Vec<i64>>>().ok_or_else(|| {
         Error::refused(
-            "WF617",
+            Code::ALREADY_EXISTS,
             "executions with this idempotency key are being created and deleted concurrently",
             "try again",
         )
@@ -480,7 +482,11 @@ fn insert_executions(
 fn other_parameters(wanted: &Wanted, id: i64) -> Error {
     let key: String = wanted.key.as_deref().unwrap_or_default().chars().take(200).collect();
     let message = format!("idempotency key {key} was used with other parameters, for execution {id}");
-    Error::refused("WF617", message, "use another key, or the parameters that the execution was started with")
+    Error::refused(
+        Code::ALREADY_EXISTS,
+        message,
+        "use another key, or the parameters that the execution was started with",
+    )
 }
 
 /// Inserts the executions requested at these places, unless their keys are in use. Returns ids and places.

@@ -22,26 +22,19 @@ use crate::limits::admit::check_keys;
 use crate::limits::concurrency;
 use crate::limits::holds::delete_spent;
 use crate::limits::upkeep;
-use crate::pg::caller::Caller;
-use crate::pg::clock;
 use crate::pg::id;
-use crate::pg::list::List;
 use crate::pg::rows::numbers;
 use crate::pg::statements;
-use crate::queue::asking::check_parts;
 use crate::queue::hints;
 use conductor::engine::commands::Reach;
 use conductor::engine::state::Status;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Does what is due, up to `max_rows` of each kind. Returns how much was done.
-fn tick(look: &Look) -> Result<i32, Error> {
+pub fn tick(look: &Look) -> Result<i32, Error> {
     let Look { client, now, max_rows, parts, deletes } = look;
     let mut done = take_up_all(client, *now, *max_rows, parts, None)?.reports as i32;
     done += expire_leases(client, *now, *max_rows, parts.clone())?;
@@ -195,23 +188,4 @@ fn fire_schedules(look: &Look) -> Result<i32, Error> {
         }
     }
     Ok(fired)
-}
-
-/// `workflow_tick` in `sql/tick.sql`.
-#[pg_extern(sql = false)]
-fn workflow_tick(
-    max_rows: Option<i32>,
-    parts: Option<List<i32>>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Result<i32, ErrorReport> {
-    let caller = Caller::of_call(fcinfo)?;
-    let max_rows = max_rows.filter(|rows| (1..=10_000).contains(rows)).ok_or_else(|| {
-        let given = max_rows.map_or("null".to_owned(), |rows| rows.to_string());
-        Error::out_of_range("max_rows is out of range", format!("max_rows is {given}"), "give 1 to 10000")
-    })?;
-    let parts = caller.parts(check_parts(parts)?)?;
-    let deletes = parts.is_none();
-    let parts = caller.foreign().restrict(&parts);
-    let now = clock::now()?;
-    Ok(Spi::connect(|client| tick(&Look { client, now, max_rows, parts, deletes }))?)
 }

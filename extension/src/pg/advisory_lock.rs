@@ -5,7 +5,6 @@
 #![allow(unsafe_code)]
 
 use pgrx::pg_sys::{self, LockAcquireResult};
-use pgrx::prelude::*;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The class of all these locks.
@@ -50,7 +49,8 @@ enum Scope {
 impl AdvisoryLock {
     /// Lock that the ticker of the database holds in `ExclusiveLock` mode.
     pub const TICKER: AdvisoryLock = AdvisoryLock { purpose: Purpose::Ticker, number: 0 };
-    const GRANTS: AdvisoryLock = AdvisoryLock { purpose: Purpose::Grants, number: 0 };
+    /// Lock that whoever changes privileges holds.
+    pub const GRANTS: AdvisoryLock = AdvisoryLock { purpose: Purpose::Grants, number: 0 };
 
     /// Returns one of the locks for heartbeats.
     pub const fn heartbeats(number: u32) -> AdvisoryLock {
@@ -143,10 +143,4 @@ impl AdvisoryLock {
             locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
         }
     }
-}
-
-/// `workflow.lock_grants` in `sql/grants.sql`.
-#[pg_extern(sql = false)]
-fn workflow_lock_grants() {
-    AdvisoryLock::GRANTS.acquire(pg_sys::ExclusiveLock);
 }

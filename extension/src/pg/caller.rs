@@ -15,6 +15,7 @@ use crate::pg::random;
 use crate::pg::relation;
 use crate::pg::statements;
 use crate::pg::transaction::has_old_snapshot;
+use conductor::code::Code;
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::prelude::*;
 use std::cell::RefCell;
@@ -65,8 +66,10 @@ impl Caller {
             }
             (Some(own), Some(asked)) => match asked.iter().flatten().find(|part| own.binary_search(part).is_err()) {
                 None => Ok(Some(asked)),
-                Some(part) => Err(Error::refused("WF620", "the role is bound to other parts", "leave parts out")
-                    .with_detail(format!("part is {part}"))),
+                Some(part) => {
+                    Err(Error::refused(Code::PART_NOT_GRANTED, "the role is bound to other parts", "leave parts out")
+                        .with_detail(format!("part is {part}")))
+                }
             },
         }
     }
@@ -80,9 +83,9 @@ impl Caller {
     pub fn refusal(&self, task: i64) -> Option<Refusal> {
         let part = id::part(task);
         let (code, message) = match self.may_reach(task) {
-            false => ("WF620", format!("task {task} is in a part that the role is not bound to")),
+            false => (Code::PART_NOT_GRANTED, format!("task {task} is in a part that the role is not bound to")),
             true if self.foreign.contains(part) => {
-                (foreign_parts::CODE, format!("task {task} is in part {part}, which is not on this server"))
+                (Code::FOREIGN_PART, format!("task {task} is in part {part}, which is not on this server"))
             }
             true => return None,
         };
@@ -111,7 +114,7 @@ impl AsRole {
         // SAFETY: only looks up the name.
         if unsafe { pg_sys::GetUserNameFromId(role, true) }.is_null() {
             let message = format!("role {} no longer exists", role.to_u32());
-            return Err(Error::refused("WF616", message, "create another job with workflow_apply"));
+            return Err(Error::refused(Code::NOT_FOUND, message, "create another job with workflow_apply"));
         }
         Ok(AsRole::switch(role))
     }
@@ -223,11 +226,4 @@ fn parts_of(role: Oid, owner: Oid) -> Result<Option<Vec<i32>>, Error> {
         }
     });
     Ok(parts)
-}
-
-/// `workflow.forget_worker_parts` in `sql/grants.sql`: a trigger whose return value is ignored.
-#[pg_extern(sql = false)]
-fn workflow_forget_worker_parts() {
-    // SAFETY: the table exists: it is the one that has changed.
-    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relation::find(c"worker_parts")) }
 }

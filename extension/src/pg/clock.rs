@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::settings;
+use conductor::code::Code;
 use conductor::engine::facts::Moment;
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 /// Microseconds from 1970 to 2000, the epoch of PostgreSQL's timestamps.
@@ -14,8 +14,12 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
     match settings::test_now() {
         None => Ok(pgrx::datum::datetime_support::clock_timestamp()),
         Some(text) => text.parse().map_err(|_| {
-            Error::refused("WF613", "pg_workflow.test_now is not a valid time", "set it to a timestamp with time zone")
-                .with_detail(text)
+            Error::refused(
+                Code::INVALID_ARGUMENT,
+                "pg_workflow.test_now is not a valid time",
+                "set it to a timestamp with time zone",
+            )
+            .with_detail(text)
         }),
     }
 }
@@ -41,9 +45,4 @@ pub fn moment(time: TimestampWithTimeZone) -> Moment {
 /// Returns the number of seconds between two times, which is negative if the second is earlier.
 pub fn seconds(from: TimestampWithTimeZone, to: TimestampWithTimeZone) -> f64 {
     to.into_inner().saturating_sub(from.into_inner()) as f64 / 1e6
-}
-
-#[pg_extern(sql = false)]
-fn workflow_now() -> Result<TimestampWithTimeZone, ErrorReport> {
-    Ok(now()?)
 }

@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::pg::relation;
 use crate::settings;
+use conductor::code::Code;
 use pgrx::direct_function_call;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -16,13 +16,8 @@ const SEQUENCE_BITS: u32 = 40;
 /// Number of parts, which are numbered from 0.
 pub const PARTS: i32 = 1024;
 
-/// Returns `part << 48 | node << 40 | sequence`: `workflow.make_id` in `sql/functions.sql`.
-#[pg_extern(sql = false)]
-fn make_id(part: i32, sequence: i64) -> Result<i64, ErrorReport> {
-    Ok(make(part, sequence)?)
-}
-
-fn make(part: i32, sequence: i64) -> Result<i64, Error> {
+/// Returns `part << 48 | node << 40 | sequence`.
+pub fn make(part: i32, sequence: i64) -> Result<i64, Error> {
     if sequence >> SEQUENCE_BITS == 0 {
         Ok(i64::from(part) << 48 | i64::from(settings::node()) << SEQUENCE_BITS | sequence)
     } else {
@@ -33,7 +28,7 @@ fn make(part: i32, sequence: i64) -> Result<i64, Error> {
 /// Returns the error for a sequence whose next number would spill into the bits of the node.
 fn used_up() -> Error {
     let hint = "set pg_workflow.node to a number that no server has had, and restart the sequences of schema workflow";
-    Error::refused("WF614", "the ids of this node are exhausted", hint)
+    Error::refused(Code::LIMIT_EXCEEDED, "the ids of this node are exhausted", hint)
 }
 
 /// Returns the part contained in an id.
@@ -72,8 +67,9 @@ impl Sequence {
         let next = PgTryBuilder::new(next)
             .catch_when(PgSqlErrorCode::ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED, |_| Err(used_up()))
             .execute()?;
-        let missing =
-            || Error::refused("WF619", "a sequence returned no number", "check the sequences of schema workflow");
+        let missing = || {
+            Error::refused(Code::UNUSABLE, "a sequence returned no number", "check the sequences of schema workflow")
+        };
         make(part, next.ok_or_else(missing)?)
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Error;
+use conductor::code::Code;
 use pgrx::PgLogLevel;
 use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::datum::FromDatum;
@@ -35,7 +36,8 @@ where
 /// this error itself.
 pub fn refuse_table(dimensions: i32) {
     if dimensions > 1 {
-        let error = Error::refused("WF613", "an array is multidimensional", "give a one-dimensional array");
+        let error =
+            Error::refused(Code::INVALID_ARGUMENT, "an array is multidimensional", "give a one-dimensional array");
         ErrorReport::from(error.with_detail(format!("it has {dimensions}"))).report(PgLogLevel::ERROR);
     }
 }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Error;
+use conductor::code::Code;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use std::cell::Cell;
@@ -29,7 +30,7 @@ pub fn check() -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::refused(
-        "WF611",
+        Code::WRONG_STATE,
         "an internal statement was run with an unsafe search_path",
         "call the workflow_… functions in pg_catalog",
     ))
@@ -45,7 +46,11 @@ pub fn utf8() -> Result<(), Error> {
         unsafe { (pg_sys::GetDatabaseEncoding(), CStr::from_ptr(pg_sys::GetDatabaseEncodingName())) };
     if encoding != pg_sys::pg_enc::PG_UTF8 as i32 {
         let message = format!("the encoding of this database is {}: pg_workflow needs UTF8", name.to_string_lossy());
-        return Err(Error::refused("WF611", message, "create a database with ENCODING 'UTF8' and TEMPLATE template0"));
+        return Err(Error::refused(
+            Code::WRONG_STATE,
+            message,
+            "create a database with ENCODING 'UTF8' and TEMPLATE template0",
+        ));
     }
     IS_UTF8.set(true);
     Ok(())

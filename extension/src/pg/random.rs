@@ -3,9 +3,8 @@
 
 use crate::error::Error;
 use crate::settings;
+use conductor::code::Code;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use std::cell::Cell;
 
 /// A token is this plus 52 random bits: always 16 digits, and exact in a double.
@@ -40,7 +39,11 @@ fn strong_bits() -> Result<u64, Error> {
     if unsafe { pg_sys::pg_strong_random((&raw mut bits).cast(), size_of::<u64>()) } {
         Ok(bits)
     } else {
-        Err(Error::refused("WF619", "the server has no random numbers", "look at the server's source of randomness"))
+        Err(Error::refused(
+            Code::UNUSABLE,
+            "the server has no random numbers",
+            "look at the server's source of randomness",
+        ))
     }
 }
 
@@ -55,10 +58,4 @@ fn seeded_bits(seed: i32) -> u64 {
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
-}
-
-/// `workflow.draw_token` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_draw_token() -> Result<i64, ErrorReport> {
-    Ok(token()?)
 }

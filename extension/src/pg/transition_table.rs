@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::pg::relation;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
+use conductor::code::Code;
 use pgrx::PgTupleDesc;
 use pgrx::datum::{DatumWithOid, IntoDatum};
 use pgrx::fcinfo::direct_function_call_as_datum;
@@ -131,7 +132,7 @@ fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) ->
     found.filter(|(_, of)| fits(*of)).ok_or_else(|| {
         let message = format!("a table of schema workflow has no column {column} of the expected type");
         Error::refused(
-            "WF619",
+            Code::UNUSABLE,
             message,
             "update the schema to the library's version with ALTER EXTENSION pg_workflow UPDATE",
         )

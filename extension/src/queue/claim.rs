@@ -10,20 +10,15 @@ use crate::limits::take;
 use crate::limits::take::{LimitKey, put_back, read_limits};
 use crate::pg::id::PARTS;
 use crate::pg::jsonb::Jsonb;
-use crate::pg::list::List;
 use crate::pg::random;
 use crate::pg::statements;
-use crate::pg::transaction;
-use crate::queue::asking::{Asking, check_parts};
+use crate::queue::asking::Asking;
 use crate::queue::part_hint;
 use crate::queue::scan_start::{self, Look, Place};
 use crate::queue::strays::put_back_strays;
 use crate::settings;
 use crate::store::{Handed, Leases, lock_leases};
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::prelude::*;
 use pgrx::spi::SpiClient;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -309,17 +304,4 @@ fn defer(
         claimed.full.extend(begun.full);
     }
     Ok(claimed.tasks.len() < count)
-}
-
-/// `workflow.check_parts` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_check_parts(parts: Option<List<i32>>) -> Result<(), ErrorReport> {
-    check_parts(parts)?;
-    Ok(())
-}
-
-/// `workflow.goes_on_elsewhere` in `sql/work.sql`.
-#[pg_extern(sql = false)]
-fn workflow_goes_on_elsewhere(xmax: pg_sys::TransactionId) -> bool {
-    transaction::is_in_progress_elsewhere(xmax)
 }

@@ -15,14 +15,11 @@ use crate::limits;
 use crate::limits::admit::next_check;
 use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::builtin;
-use crate::pg::caller::Caller;
 use crate::pg::clock;
-use crate::pg::list::List;
 use crate::pg::transaction::{self, End};
 use crate::settings;
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -163,15 +160,10 @@ fn numbers(actions: Option<&BTreeSet<String>>) -> BTreeSet<u32> {
     }
 }
 
-/// `workflow_announce_idle` in `sql/notify.sql`.
-#[pg_extern(sql = false)]
-fn workflow_announce_idle(
-    actions: Option<List<String>>,
-    fcinfo: pg_sys::FunctionCallInfo,
-) -> Result<Option<Interval>, ErrorReport> {
-    let _caller = Caller::of_call(fcinfo)?;
-    let actions = actions.map(|List(actions)| check(actions)).transpose()?;
-    let wanted = numbers(actions.as_ref());
+/// Announces that this session is idle and serves these actions; `None` withdraws that. Returns in how long it should
+/// look for tasks again even if nobody notifies it.
+pub fn announce_idle(actions: Option<&BTreeSet<String>>) -> Result<Option<Interval>, Error> {
+    let wanted = numbers(actions);
     let before = HINTS.with_borrow(|hints| hints.held.clone());
     for number in before.difference(&wanted) {
         AdvisoryLock::idle(*number).release_for_process(IDLE);
@@ -185,7 +177,8 @@ fn workflow_announce_idle(
     Ok(if limits::are_in_use() { Spi::connect(|client| next_check(client, clock::now()?))? } else { None })
 }
 
-fn check(actions: Vec<Option<String>>) -> Result<BTreeSet<String>, Error> {
+/// Returns the actions without nulls and duplicates.
+pub fn check(actions: Vec<Option<String>>) -> Result<BTreeSet<String>, Error> {
     check_count("actions", actions.len(), MOST_ACTIONS)?;
     let actions: BTreeSet<String> = actions.into_iter().flatten().collect();
     actions.iter().try_for_each(|action| check_length("an action", action, MOST_KEY_BYTES))?;

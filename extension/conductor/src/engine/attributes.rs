@@ -1,5 +1,6 @@
 //! The attributes that a definition gives its executions, by which they can be found.
 
+use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::conductor::Conductor;
 use crate::engine::state::Status;
@@ -25,16 +26,16 @@ impl Conductor<'_> {
     fn attributes(&self) -> Result<Data, Cause> {
         let mut attributes = variables::Changes::new();
         for (name, value) in &self.graph.attributes {
-            let value = self
-                .render(value, self.variables.clone(), None, None)
-                .map_err(|error| Cause::evaluating("WF605", &format!("attribute {name}"), None, &error))?;
+            let value = self.render(value, self.variables.clone(), None, None).map_err(|error| {
+                Cause::evaluating(Code::VARIABLE_NOT_EVALUATED, &format!("attribute {name}"), None, &error)
+            })?;
             attributes.insert(name.clone(), value);
         }
         let attributes = variables::overlaid(&variables::empty(), &attributes);
         let bytes = json_text(&attributes).len();
         if bytes > MAX_BYTES {
             let message = format!("the attributes take {bytes} bytes, but at most {MAX_BYTES} are allowed");
-            return Err(Cause::rule("WF614", None, message));
+            return Err(Cause::rule(Code::LIMIT_EXCEEDED, None, message));
         }
         Ok(attributes)
     }

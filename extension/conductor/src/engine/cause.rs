@@ -1,5 +1,6 @@
 //! Why a workflow fails, and what else goes wrong while it closes.
 
+use crate::code::Code;
 use crate::engine::facts::Moment;
 use crate::expression::{Data, ExpressionError, data, json};
 use crate::language::finding::shorten;
@@ -18,7 +19,7 @@ pub struct Cause {
     /// The item's index.
     pub item: Option<u32>,
     /// Code, such as `WF602`; `None` if a worker reported it.
-    pub code: Option<&'static str>,
+    pub code: Option<Code>,
     /// What went wrong, in one sentence that begins with the code.
     pub message: String,
     /// The error that was reported.
@@ -27,13 +28,13 @@ pub struct Cause {
 
 impl Cause {
     /// Returns a violation of a rule; the message follows the code.
-    pub(crate) fn rule(code: &'static str, task: Option<&str>, message: String) -> Cause {
+    pub(crate) fn rule(code: Code, task: Option<&str>, message: String) -> Cause {
         let task = task.map(str::to_owned);
         Cause { task, code: Some(code), message: format!("{code}: {message}"), ..Cause::default() }
     }
 
     /// Returns an expression that failed to evaluate.
-    pub(crate) fn evaluating(code: &'static str, what: &str, task: Option<&str>, error: &ExpressionError) -> Cause {
+    pub(crate) fn evaluating(code: Code, what: &str, task: Option<&str>, error: &ExpressionError) -> Cause {
         let place = task.map(|task| format!(" of task {task}")).unwrap_or_default();
         Cause::rule(code, task, format!("{what}{place} failed to evaluate: {error}"))
     }
@@ -57,7 +58,7 @@ impl Cause {
         let mut put = |name: &str, value: Option<Value>| entry.extend(value.map(|value| (name.to_owned(), value)));
         put("task", self.task.as_deref().map(Value::from));
         put("item", self.item.map(Value::from));
-        put("code", self.code.map(Value::from));
+        put("code", self.code.map(|code| code.to_string().into()));
         put("message", Some(Value::from(self.message.as_str())));
         let error = self.error.as_ref().map(json).filter(|error| !error.is_null());
         put(

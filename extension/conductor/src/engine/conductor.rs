@@ -5,6 +5,7 @@
 //! [`Changes`]. If a step needs a fact that was not loaded, [`Conductor::done`] says so, and the same events are
 //! processed again with all facts. This is safe because the conductor is pure.
 
+use crate::code::Code;
 use crate::engine::branches::KnownChanges;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
@@ -190,9 +191,9 @@ impl<'a> Conductor<'a> {
         let nothing = variables::empty();
         for (name, value) in &self.graph.vars {
             let seen = variables::seen_through(&nothing, &vars);
-            let value = self
-                .render(value, Some(seen), None, None)
-                .map_err(|error| Cause::evaluating("WF605", &format!("variable {name}"), None, &error));
+            let value = self.render(value, Some(seen), None, None).map_err(|error| {
+                Cause::evaluating(Code::VARIABLE_NOT_EVALUATED, &format!("variable {name}"), None, &error)
+            });
             let bounded = value.and_then(|value| {
                 bytes += variables::size_of(name, &value);
                 self.bound(bytes, None, name).map(|()| value)
@@ -311,7 +312,7 @@ impl<'a> Conductor<'a> {
     fn break_loop(&mut self, work: Work) {
         if self.instant == INSTANT_TASKS + 1 {
             let message = format!("more than {INSTANT_TASKS} tasks in a row ended without any work");
-            self.fail(Cause::rule("WF609", None, message));
+            self.fail(Cause::rule(Code::TOO_MANY_VISITS, None, message));
         }
         match work {
             Work::Ready(next) => self.stage(next),
@@ -402,7 +403,7 @@ impl<'a> Conductor<'a> {
             node.join.unwrap_or(0),
             arrived.join(", ")
         );
-        Cause::rule("WF608", Some(&node.name), message)
+        Cause::rule(Code::UNREACHABLE_JOIN, Some(&node.name), message)
     }
 
     /// Ends the execution. Returns whether there is more to do because its output failed, so that it undoes what it had
@@ -417,7 +418,7 @@ impl<'a> Conductor<'a> {
             let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &output));
             let rendered = self
                 .render(value, seen, None, None)
-                .map_err(|error| Cause::evaluating("WF606", &format!("output {name}"), None, &error));
+                .map_err(|error| Cause::evaluating(Code::OUTPUT_NOT_RENDERED, &format!("output {name}"), None, &error));
             let bounded = rendered.and_then(|value| {
                 bytes += variables::size_of(name, &value);
                 self.bound_output(bytes, || format!("with output {name}, the output takes")).map(|()| value)
@@ -458,7 +459,11 @@ impl<'a> Conductor<'a> {
         if bytes <= most as u64 {
             return Ok(());
         }
-        Err(Cause::rule("WF614", None, format!("{} {bytes} bytes, but at most {most} are allowed", what())))
+        Err(Cause::rule(
+            Code::LIMIT_EXCEEDED,
+            None,
+            format!("{} {bytes} bytes, but at most {most} are allowed", what()),
+        ))
     }
 
     /// Counts the input of a task that this event schedules. All tasks that one event schedules are written at once.
@@ -484,7 +489,7 @@ impl<'a> Conductor<'a> {
         let first = violations.list.first()?;
         let place = if first.path.is_empty() { "output" } else { first.path.as_str() };
         let message = format!("the output violates its schema: {} at {place}", first.message);
-        Some(Cause::rule("WF607", None, message))
+        Some(Cause::rule(Code::INVALID_OUTPUT, None, message))
     }
 
     /// Fails the workflow: running tasks may finish, tasks that close it still run, and nothing new starts on the ways

@@ -1,5 +1,6 @@
 //! What people do to an execution: pause, resume, cancel, time out, resolve.
 
+use crate::code::Code;
 use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Hold, Reach};
@@ -93,7 +94,7 @@ impl Conductor<'_> {
     pub fn time_out(&mut self) {
         if self.execution.status == Status::Running && self.execution.state.verdict.is_none() {
             let message = "the workflow took longer than its timeout".to_owned();
-            self.changes.causes.push(Cause::rule("WF610", None, message));
+            self.changes.causes.push(Cause::rule(Code::TIMED_OUT, None, message));
             self.stop(Status::Timeout);
             self.run();
         }

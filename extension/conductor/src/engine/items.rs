@@ -1,5 +1,6 @@
 //! `with_items`: one row per item, limited concurrency, and a single end for all of them.
 
+use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Again, Report, Row, Start, Withdrawn};
 use crate::engine::conductor::{Conductor, Reported};
@@ -31,7 +32,7 @@ impl Conductor<'_> {
         let needed = needed(items, total);
         if let Some(needed) = needed.filter(|needed| *needed > total) {
             let message = format!("min_successes of task {} is {needed}, but it has only {total} items", node.name);
-            return Err(Cause::rule("WF603", Some(&node.name), message));
+            return Err(Cause::rule(Code::ITEMS_NOT_RENDERED, Some(&node.name), message));
         }
         if list.is_empty() {
             let nothing = Some(Data::from(Vec::<Data>::new()));
@@ -72,16 +73,16 @@ impl Conductor<'_> {
     fn item_list(&self, node: &Node, items: &Items, vars: Option<Data>) -> Result<Vec<Item>, Cause> {
         let list = self
             .render(&items.items, vars.clone(), None, None)
-            .map_err(|error| Cause::evaluating("WF603", "items", Some(&node.name), &error))?;
+            .map_err(|error| Cause::evaluating(Code::ITEMS_NOT_RENDERED, "items", Some(&node.name), &error))?;
         if !matches!(list.kind(), ValueKind::Seq | ValueKind::Iterable) {
             let message = format!("items of task {} must be a list, not a {}", node.name, list.kind());
-            return Err(Cause::rule("WF603", Some(&node.name), message));
+            return Err(Cause::rule(Code::ITEMS_NOT_RENDERED, Some(&node.name), message));
         }
         let length = list.len().unwrap_or(usize::MAX);
         if length > self.graph.limits.items {
             let most = self.graph.limits.items;
             let message = format!("task {} has {length} items, but at most {most} are allowed", node.name);
-            return Err(Cause::rule("WF614", Some(&node.name), message));
+            return Err(Cause::rule(Code::LIMIT_EXCEEDED, Some(&node.name), message));
         }
         let single: Vec<Data> = list.try_iter().into_iter().flatten().map(|item| named(&items.names, item)).collect();
         let size = self.count(node, "batch_size", &items.batch_size, vars)?;
@@ -104,14 +105,14 @@ impl Conductor<'_> {
         let Some(rendering) = rendering else { return Ok(None) };
         let value = self
             .render(rendering, vars, None, None)
-            .map_err(|error| Cause::evaluating("WF603", what, Some(&node.name), &error))?;
+            .map_err(|error| Cause::evaluating(Code::ITEMS_NOT_RENDERED, what, Some(&node.name), &error))?;
         match value.as_i64() {
             Some(count) if count >= 1 => Ok(Some(u32::try_from(count).unwrap_or(u32::MAX))),
             _ => {
                 let value = value.to_string();
                 let message =
                     format!("{what} of task {} must be a positive integer, not {}", node.name, shorten(&value, SHOWN));
-                Err(Cause::rule("WF603", Some(&node.name), message))
+                Err(Cause::rule(Code::ITEMS_NOT_RENDERED, Some(&node.name), message))
             }
         }
     }

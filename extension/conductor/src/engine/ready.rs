@@ -1,5 +1,6 @@
 //! Making a task ready: its condition, its input, its items, its start time.
 
+use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, Start};
 use crate::engine::conductor::{Conductor, EndedTask, NextTask, Work};
@@ -57,7 +58,7 @@ impl Conductor<'_> {
         };
         if compiled.repeats && visit >= self.graph.max_visits {
             let message = format!("task {} already ran {visit} times, the limit set by max_visits", compiled.name);
-            let cause = Cause::rule("WF609", Some(&compiled.name), message);
+            let cause = Cause::rule(Code::TOO_MANY_VISITS, Some(&compiled.name), message);
             self.stage(next);
             return self.fail(cause);
         }
@@ -110,13 +111,16 @@ impl Conductor<'_> {
         let name = Some(node.name.as_str());
         let failed = |code, what: &str, error: ExpressionError| Cause::evaluating(code, what, name, &error);
         if let Some(when) = node.when {
-            let holds = self.holds(when, vars.clone(), None).map_err(|error| failed("WF604", "condition", error))?;
+            let holds = self
+                .holds(when, vars.clone(), None)
+                .map_err(|error| failed(Code::CONDITION_NOT_EVALUATED, "condition", error))?;
             if !holds {
                 self.end_at_once(key, context, TaskEnd::Skipped, None, closing);
                 return Ok(());
             }
         }
-        let delay = self.seconds(&node.delay, vars.clone()).map_err(|error| failed("WF602", "delay", error))?;
+        let delay =
+            self.seconds(&node.delay, vars.clone()).map_err(|error| failed(Code::TASK_NOT_RENDERED, "delay", error))?;
         if node.items.is_some() {
             return self.prepare_items(node, key, context, vars, (delay, closing));
         }
@@ -139,7 +143,9 @@ impl Conductor<'_> {
         item: Option<&Item>,
         (start, closing): (Start, bool),
     ) -> Result<NewTask, Cause> {
-        let failed = |what: &str, error: ExpressionError| Cause::evaluating("WF602", what, Some(&node.name), &error);
+        let failed = |what: &str, error: ExpressionError| {
+            Cause::evaluating(Code::TASK_NOT_RENDERED, what, Some(&node.name), &error)
+        };
         let rendered = |what: &str, rendering: &Option<Rendering>| match rendering {
             None => Ok(None),
             Some(rendering) => {
@@ -151,7 +157,7 @@ impl Conductor<'_> {
             Some(value) => value.as_str().map(|text| Some(text.to_owned())).ok_or_else(|| {
                 let value = value.to_string();
                 let message = format!("{what} of task {} must be text, not {}", node.name, shorten(&value, SHOWN));
-                Cause::rule("WF602", Some(&node.name), message)
+                Cause::rule(Code::TASK_NOT_RENDERED, Some(&node.name), message)
             }),
         };
         let action = text("action", &node.action)?;
@@ -196,8 +202,8 @@ impl Conductor<'_> {
     /// Returns a key that is rendered at the start, given the name of the workflow's field.
     pub(crate) fn start_key(&self, field: &str, key: &Rendering) -> Result<String, Cause> {
         let value = self.render(key, None, None, None);
-        let value = value.map_err(|error| Cause::evaluating("WF602", field, None, &error))?;
-        limit_key(&value).map_err(|problem| Cause::rule("WF602", None, format!("{field} {problem}")))
+        let value = value.map_err(|error| Cause::evaluating(Code::TASK_NOT_RENDERED, field, None, &error))?;
+        limit_key(&value).map_err(|problem| Cause::rule(Code::TASK_NOT_RENDERED, None, format!("{field} {problem}")))
     }
 
     /// Returns the limits that a task is under, with their keys.
@@ -209,10 +215,11 @@ impl Conductor<'_> {
                 Some(key) => {
                     let what = format!("key of limit {name}");
                     let key = self.render(key, vars.clone(), None, item);
-                    let key = key.map_err(|error| Cause::evaluating("WF602", &what, Some(&node.name), &error))?;
+                    let key = key
+                        .map_err(|error| Cause::evaluating(Code::TASK_NOT_RENDERED, &what, Some(&node.name), &error))?;
                     limit_key(&key).map_err(|problem| {
                         let message = format!("{what} of task {} {problem}", node.name);
-                        Cause::rule("WF602", Some(&node.name), message)
+                        Cause::rule(Code::TASK_NOT_RENDERED, Some(&node.name), message)
                     })?
                 }
             };
@@ -227,14 +234,16 @@ impl Conductor<'_> {
     fn item_label(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<Option<String>, Cause> {
         let Some(label) = node.items.as_ref().and_then(|items| items.label.as_ref()) else { return Ok(None) };
         let label = self.render(label, vars, None, item);
-        let label = label.map_err(|error| Cause::evaluating("WF603", "label", Some(&node.name), &error))?;
+        let label =
+            label.map_err(|error| Cause::evaluating(Code::ITEMS_NOT_RENDERED, "label", Some(&node.name), &error))?;
         Ok(Some(label.to_string().chars().take(MOST_LABEL).collect()))
     }
 
     pub(crate) fn max_retries(&self, node: &Node, vars: Option<Data>, item: Option<&Item>) -> Result<i32, Cause> {
         let Some(retry) = &node.retry else { return Ok(0) };
         let count = self.render(&retry.count, vars, None, item);
-        let count = count.map_err(|error| Cause::evaluating("WF602", "retry count", Some(&node.name), &error))?;
+        let count = count
+            .map_err(|error| Cause::evaluating(Code::TASK_NOT_RENDERED, "retry count", Some(&node.name), &error))?;
         Ok(count.as_i64().unwrap_or(0).clamp(0, i32::MAX.into()) as i32)
     }
 

@@ -1,5 +1,6 @@
 //! Whether and when a task runs again: after a failure, or until its result is right. This is decided before its transitions.
 
+use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::Again;
 use crate::engine::conductor::{Advice, Conductor, Reported};
@@ -35,7 +36,7 @@ impl Conductor<'_> {
         let name = self.graph.node(reported.key.node).name.as_str();
         let task = Some((name, &*outcome));
         let vars = self.branch(reported.context);
-        let evaluating = |what: &str, error| Cause::evaluating("WF604", what, Some(name), &error);
+        let evaluating = |what: &str, error| Cause::evaluating(Code::CONDITION_NOT_EVALUATED, what, Some(name), &error);
         let is_right = self.holds(repeat.until, vars.clone(), task);
         if is_right.map_err(|error| evaluating("repeat condition", error))? {
             return Ok(None);
@@ -71,7 +72,8 @@ impl Conductor<'_> {
         let node = self.graph.node(reported.key.node);
         let Some(input) = node.input.as_ref().filter(|_| node.renders_each_input) else { return Ok(None) };
         let rendered = self.render(input, vars, Some((&node.name, outcome)), None);
-        let input = rendered.map_err(|error| Cause::evaluating("WF602", "input", Some(&node.name), &error))?;
+        let input =
+            rendered.map_err(|error| Cause::evaluating(Code::TASK_NOT_RENDERED, "input", Some(&node.name), &error))?;
         self.bound_output(variables::bytes(&input), || format!("the input of task {} takes", node.name))?;
         Ok(Some(input))
     }
@@ -86,7 +88,8 @@ impl Conductor<'_> {
         }
         let task = Some((node.name.as_str(), outcome));
         let vars = self.branch(reported.context);
-        let evaluating = |what: &str, error| Cause::evaluating("WF604", what, Some(&node.name), &error);
+        let evaluating =
+            |what: &str, error| Cause::evaluating(Code::CONDITION_NOT_EVALUATED, what, Some(&node.name), &error);
         let failed = reported.end.is_failure();
         let wanted = match (retry.when, retry.after_success) {
             (None, _) => failed,

@@ -1,5 +1,6 @@
 //! Continuing from a task that ended: every true transition fires, publishes and leads to its targets.
 
+use crate::code::Code;
 use crate::engine::branches;
 use crate::engine::cause::{self, Cause};
 use crate::engine::commands::{Report, Row};
@@ -134,17 +135,18 @@ impl<'a> Conductor<'a> {
             let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &published));
             let fires = match next.when {
                 None => true,
-                Some(when) => self
-                    .holds(when, seen, Some(task))
-                    .map_err(|error| Cause::evaluating("WF604", "condition", Some(&node.name), &error))?,
+                Some(when) => self.holds(when, seen, Some(task)).map_err(|error| {
+                    Cause::evaluating(Code::CONDITION_NOT_EVALUATED, "condition", Some(&node.name), &error)
+                })?,
             };
             if fires {
                 let mut changes = published.clone();
                 self.publish_all(&next.publish, vars.as_ref(), &mut changes, task, &mut bytes)?;
                 let error = next.error.as_ref().map(|error| {
                     let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &changes));
-                    self.render(error, seen, Some(task), None)
-                        .map_err(|error| Cause::evaluating("WF604", "error", Some(&node.name), &error))
+                    self.render(error, seen, Some(task), None).map_err(|error| {
+                        Cause::evaluating(Code::CONDITION_NOT_EVALUATED, "error", Some(&node.name), &error)
+                    })
                 });
                 let (place, error) = (place as u32, error.transpose()?);
                 fired.push(Fired { place, changes, targets: &next.targets, error });
@@ -163,9 +165,9 @@ impl<'a> Conductor<'a> {
     ) -> Result<(), Cause> {
         for (name, value) in entries {
             let seen = vars.map(|vars| variables::seen_through(vars, changes));
-            let value = self
-                .render(value, seen, Some(task), None)
-                .map_err(|error| Cause::evaluating("WF605", &format!("publish {name}"), Some(task.0), &error))?;
+            let value = self.render(value, seen, Some(task), None).map_err(|error| {
+                Cause::evaluating(Code::VARIABLE_NOT_EVALUATED, &format!("publish {name}"), Some(task.0), &error)
+            })?;
             // The limit is applied while a task's end is processed; otherwise it could take any amount of memory before
             // being rejected.
             *bytes += variables::size_of(name, &value);
@@ -206,7 +208,7 @@ impl<'a> Conductor<'a> {
         let by = task.map(|task| format!(", published by task {task}")).unwrap_or_default();
         let message =
             format!("with variable {variable}{by}, the variables take {bytes} bytes, but at most {most} are allowed");
-        Err(Cause::rule("WF614", task, message))
+        Err(Cause::rule(Code::LIMIT_EXCEEDED, task, message))
     }
 
     fn follow(&mut self, ended: &EndedTask, published: variables::Changes, fired: Vec<Fired>) {
@@ -317,7 +319,7 @@ impl<'a> Conductor<'a> {
         if self.execution.state.routes > self.graph.max_visits {
             let name = &self.graph.node(next.node).name;
             let message = format!("task {name} was reached on more routes than max_visits allows");
-            return self.fail(Cause::rule("WF609", Some(name), message));
+            return self.fail(Cause::rule(Code::TOO_MANY_VISITS, Some(name), message));
         }
         if next.beside_fail || !self.ends_before(next.node, after) {
             self.execution.state.live += 1;

@@ -5,6 +5,7 @@
 //! once. Each step processes a limited number of them, so that neither a step nor the state grows with what was
 //! completed.
 
+use crate::code::Code;
 use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, NewUndo, RerunTask, Start};
@@ -173,13 +174,14 @@ impl Conductor<'_> {
             batch: stored("batch").and_then(|batch| u32::try_from(batch).ok()),
         });
         let render = |what: &str, rendering| {
-            self.render_ended(rendering, vars.clone(), (name, undone.outcome), item.as_ref(), undone.input)
-                .map_err(|error| Cause::evaluating("WF602", &format!("undo {what}"), Some(name), &error))
+            self.render_ended(rendering, vars.clone(), (name, undone.outcome), item.as_ref(), undone.input).map_err(
+                |error| Cause::evaluating(Code::TASK_NOT_RENDERED, &format!("undo {what}"), Some(name), &error),
+            )
         };
         let mut parts = vec![("action", render("action", &call.action)?)];
         if parts[0].1.as_str().is_none() {
             let message = format!("undo action of task {name} must be text, not {}", parts[0].1.kind());
-            return Err(Cause::rule("WF602", Some(name), message));
+            return Err(Cause::rule(Code::TASK_NOT_RENDERED, Some(name), message));
         }
         for (what, rendering) in [("input", &call.input), ("timeout", &call.timeout), ("retries", &call.retries)] {
             if let Some(rendering) = rendering {
@@ -246,7 +248,12 @@ impl Conductor<'_> {
         let text = |name: &str| part(name).and_then(|value| value.as_str().map(str::to_owned));
         self.execution.state.live += 1;
         if let Some(message) = text("error") {
-            let cause = Cause { task: Some(node.name.clone()), code: Some("WF602"), message, ..Cause::default() };
+            let cause = Cause {
+                task: Some(node.name.clone()),
+                code: Some(Code::TASK_NOT_RENDERED),
+                message,
+                ..Cause::default()
+            };
             self.end_undo_unstarted(key, undoable, cause);
             return false;
         }

@@ -1,5 +1,6 @@
 //! Problems of a definition: a code, the location and the fix.
 
+use crate::code::Code;
 use serde::Serialize;
 
 /// One finding of `workflow_validate`.
@@ -33,38 +34,6 @@ pub enum Severity {
     Error,
     /// It does not, but the definition is unlikely to be what was intended.
     Warning,
-}
-
-/// The code of a finding or run-time error: `WF` and three digits, the first of which gives the category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Code(pub u16);
-
-impl Code {
-    /// Returns `syntax`, `graph`, `semantic`, `expression`, `schema`, `catalogue`, `runtime` or `test`.
-    pub fn category(self) -> &'static str {
-        match self.0 / 100 {
-            0 => "syntax",
-            1 => "graph",
-            2 => "semantic",
-            3 => "expression",
-            4 => "schema",
-            5 => "catalogue",
-            7 => "test",
-            _ => "runtime",
-        }
-    }
-}
-
-impl std::fmt::Display for Code {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "WF{:03}", self.0)
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// Maximum number of findings per source; more would not help.

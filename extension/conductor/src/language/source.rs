@@ -10,8 +10,8 @@ mod scalar;
 
 use serde_json::{Map, Number, Value};
 
+use crate::code::Code;
 use crate::interrupt;
-use crate::language::finding::Code;
 use crate::language::limits::Limits;
 
 /// A node of a [`Source`].

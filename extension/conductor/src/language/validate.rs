@@ -26,10 +26,11 @@ mod tasks;
 mod transitions;
 mod undo;
 
+use crate::code::Code;
 use crate::interrupt;
 use crate::language::catalogue::Catalogue;
 use crate::language::definition::Definition;
-use crate::language::finding::{Code, Finding, MAX_FINDINGS, Severity, shorten};
+use crate::language::finding::{Finding, MAX_FINDINGS, Severity, shorten};
 use crate::language::limits::Limits;
 use crate::language::parse::{Parsed, Place, Places, parse};
 use crate::language::source::NodeId;

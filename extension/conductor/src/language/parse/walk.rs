@@ -8,9 +8,10 @@ use super::Place;
 use super::duration::{self, MAX_SECONDS};
 use super::foreign;
 use super::name;
+use crate::code::Code;
 use crate::expression::template;
 use crate::interrupt;
-use crate::language::finding::{Code, Finding, MAX_FINDINGS, Severity, shorten};
+use crate::language::finding::{Finding, MAX_FINDINGS, Severity, shorten};
 use crate::language::limits::Limits;
 use crate::language::source::{Content, Defect, NodeId, Source};
 

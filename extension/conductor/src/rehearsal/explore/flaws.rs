@@ -1,5 +1,6 @@
 //! What looks wrong with an execution.
 
+use crate::code::Code;
 use crate::engine::state::TaskEnd;
 use crate::graph::NodeId;
 use crate::rehearsal::memory_host::RowStatus;
@@ -41,7 +42,8 @@ fn without_end(performance: &Performance) -> Vec<Suspect> {
 /// reported by workers have no code; the workflow's timeout is excluded, because it is expected to happen.
 fn coded_errors(performance: &Performance) -> Vec<Suspect> {
     let coded = performance.ledger.errors.iter().filter_map(|(_, cause)| {
-        let (task, code) = (cause.task.as_deref().unwrap_or_default(), cause.code.filter(|code| *code != "WF610")?);
+        let (task, code) =
+            (cause.task.as_deref().unwrap_or_default(), cause.code.filter(|code| *code != Code::TIMED_OUT)?);
         Some(Suspect { kind: format!("{code} {task}"), message: cause.message.clone() })
     });
     coded.collect()

@@ -118,7 +118,13 @@ fn expected(performance: &Performance) -> Value {
         return json!({"status": "completed"});
     }
     if performance.attempts.len() > MAX_RAN {
-        let codes = ledger.errors.iter().filter_map(|(_, cause)| cause.code).take(1).collect::<Vec<_>>();
+        let codes = ledger
+            .errors
+            .iter()
+            .filter_map(|(_, cause)| cause.code)
+            .map(|code| code.to_string())
+            .take(1)
+            .collect::<Vec<_>>();
         return json!({"status": ledger.status().name(), "errors": codes});
     }
     let ran: Vec<&str> = performance.attempts.iter().map(|row| ledger.name(ledger.rows[*row].key.node)).collect();

@@ -1,0 +1,20 @@
+//! `workflow_announce_idle`.
+
+use crate::pg::caller::Caller;
+use crate::pg::list::List;
+use crate::queue::hints;
+use pgrx::datum::Interval;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// `workflow_announce_idle` in `sql/notify.sql`.
+#[pg_extern(sql = false)]
+fn workflow_announce_idle(
+    actions: Option<List<String>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Option<Interval>, ErrorReport> {
+    let _caller = Caller::of_call(fcinfo)?;
+    let actions = actions.map(|List(actions)| hints::check(actions)).transpose()?;
+    Ok(hints::announce_idle(actions.as_ref())?)
+}
