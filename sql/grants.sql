@@ -5,7 +5,7 @@
 --   operator   a reader who also starts, schedules, controls and prunes executions
 --   author     an operator who also defines workflows, registers actions, and writes through the data layer
 --
--- The functions of the worker level run with the owner's privileges (pg/caller.rs explains how), and a worker has no privilege
+-- The functions of the worker level run with the owner's privileges (extension/src/caller.rs explains how), and a worker has no privilege
 -- on any table. All other functions run with the caller's privileges: an operator may write the tables that have a part
 -- (schedules, and those that grow with work), an author all of them.
 --

@@ -50,6 +50,22 @@ impl Error {
     }
 }
 
+/// Reason for refusing a report.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Error code, such as `WF615`.
+    pub code: Code,
+    /// Message in lower case that names the object.
+    pub message: String,
+}
+
+impl Refusal {
+    /// Returns a refusal with a code and a message.
+    pub fn new(code: Code, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+}
+
 impl From<Error> for ErrorReport {
     fn from(error: Error) -> ErrorReport {
         error_context::hide_own_functions();

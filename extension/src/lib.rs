@@ -14,6 +14,7 @@ mod api;
 mod argument;
 mod background;
 mod cache;
+mod caller;
 mod engine;
 mod error;
 mod limits;
@@ -105,7 +106,8 @@ pub extern "C-unwind" fn _PG_init() {
     cache::foreign_parts::listen();
     cache::graphs::listen();
     cache::hooks::listen();
-    pg::caller::listen();
+    pg::role::listen();
+    cache::worker_parts::listen();
     queue::hints::listen();
     conductor::interrupt::set(|| {
         pgrx::check_for_interrupts!();

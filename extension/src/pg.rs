@@ -4,7 +4,6 @@
 pub mod advisory_lock;
 pub mod as_role;
 pub mod builtin;
-pub mod caller;
 pub mod clock;
 pub mod error_context;
 pub mod id;
@@ -16,6 +15,7 @@ pub mod random;
 pub mod relation;
 pub mod result_set;
 pub mod rights;
+pub mod role;
 pub mod rows;
 pub mod skip_ri_checks;
 pub mod statements;

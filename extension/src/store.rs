@@ -1,7 +1,5 @@
 //! Writing the conductor's decisions: one statement per kind of change, whatever the size of the batch.
 
-use crate::engine::own_report::Reporter;
-use crate::engine::run::Run;
 use crate::error::Error;
 use crate::limits::{self, admit::free_slots};
 use crate::pg::id;
@@ -10,6 +8,8 @@ use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
 use crate::queue::hints;
+use crate::store::reporter::Reporter;
+use crate::store::run::Run;
 use conductor::engine::commands::{Rest, Withdrawn};
 use conductor::engine::rest;
 use conductor::engine::state::{TaskEnd, TaskKey};
@@ -21,10 +21,15 @@ use std::collections::BTreeMap;
 
 mod batch;
 mod changes;
+pub mod claimed_tasks;
 mod ends;
 mod events;
 mod executions;
 mod leases;
+pub mod reporter;
+pub mod run;
+pub mod starts;
+pub mod task_lists;
 mod tasks;
 mod waits;
 

@@ -1,12 +1,13 @@
 //! The archive: where executions go when they are deleted, using the privileges of the role that configured it.
 
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::pg::as_role::AsRole;
-use crate::pg::caller::{self, Caller};
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
+use crate::pg::role;
 use crate::pg::statements;
 use conductor::code::Code;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -114,7 +115,7 @@ fn workflow_find_archive(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorRe
     Spi::connect(|client| {
         if let Some(archive) = Archive::find(client)? {
             let kind = if archive.is_function { "function" } else { "table" };
-            rows.push([column(kind), column(archive.target()), column(caller::name_of(archive.role))]);
+            rows.push([column(kind), column(archive.target()), column(role::name_of(archive.role))]);
         }
         Ok::<_, Error>(())
     })?;

@@ -1,15 +1,18 @@
 //! Bulk operations and their jobs: the functions that `sql/bulk.sql` and `sql/bulk_job.sql` call.
 
+use crate::caller::Caller;
 use crate::engine::bulk::ActsFor;
 use crate::engine::finish::take_up;
 use crate::error::Error;
-use crate::pg::caller::{AsRole, Caller};
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
+use crate::pg::rights::Rights;
+use crate::pg::role;
 use crate::pg::rows::numbers;
 use crate::pg::statements;
+use conductor::code::Code;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::{self, Oid};
@@ -57,7 +60,12 @@ fn workflow_bulk_step_as(
     busy: Option<List<i64>>,
     max_rows: Option<i32>,
 ) -> Result<Option<Jsonb>, ErrorReport> {
-    let _role = AsRole::begin(role.ok_or_else(|| Error::missing("role"))?)?;
+    let role = role.ok_or_else(|| Error::missing("role"))?;
+    if !role::exists(role) {
+        let message = format!("role {} no longer exists", role.to_u32());
+        return Err(Error::refused(Code::NOT_FOUND, message, "create another job with workflow_apply").into());
+    }
+    let _rights = Rights::of(role);
     let _author = ActsFor::begin(author.ok_or_else(|| Error::missing("author"))?);
     let busy = busy.map(|List(ids)| ids);
     let step = Spi::connect(|client| {

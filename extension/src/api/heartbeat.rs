@@ -1,10 +1,10 @@
 //! Heartbeats: workers extend the leases of the tasks that they are working on.
 
+use crate::caller::Caller;
 use crate::engine::refused_leases;
 use crate::engine::report::check_size;
 use crate::error::Error;
 use crate::pg::advisory_lock::AdvisoryLock;
-use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;

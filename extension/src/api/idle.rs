@@ -1,6 +1,9 @@
 //! `workflow_announce_idle`.
 
-use crate::pg::caller::Caller;
+use crate::caller::Caller;
+use crate::limits;
+use crate::limits::admit::next_check;
+use crate::pg::clock;
 use crate::pg::list::List;
 use crate::queue::hints;
 use pgrx::datum::Interval;
@@ -16,5 +19,7 @@ fn workflow_announce_idle(
 ) -> Result<Option<Interval>, ErrorReport> {
     let _caller = Caller::of_call(fcinfo)?;
     let actions = actions.map(|List(actions)| hints::check(actions)).transpose()?;
-    Ok(hints::announce_idle(actions.as_ref())?)
+    hints::announce_idle(actions.as_ref());
+    // Nothing is queued at the moment when a rate allows another task, so someone has to check.
+    Ok(if limits::are_in_use() { Spi::connect(|client| next_check(client, clock::now()?))? } else { None })
 }

@@ -1,8 +1,8 @@
 //! The lists of tasks that the views show.
 
-use crate::engine::task_lists::load;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
+use crate::store::task_lists::load;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

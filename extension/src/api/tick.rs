@@ -1,9 +1,9 @@
 //! `workflow_tick`.
 
+use crate::caller::Caller;
 use crate::engine::due::Look;
 use crate::engine::tick::tick;
 use crate::error::Error;
-use crate::pg::caller::Caller;
 use crate::pg::clock;
 use crate::pg::list::List;
 use crate::queue::asking::check_parts;

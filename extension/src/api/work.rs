@@ -1,18 +1,18 @@
 //! Entry points of the work protocol: they take reports, and return answers and the next tasks.
 
-use crate::cache::claimed_tasks;
+use crate::caller::Caller;
+use crate::engine::claim::claim;
 use crate::engine::finish::{Finished, finish};
-use crate::engine::own_report::Reporter;
 use crate::engine::refused_leases;
-use crate::engine::report::{Answer, Refusal, TaskReport, WorkerReport};
-use crate::error::Error;
-use crate::pg::caller::Caller;
+use crate::engine::report::{Answer, TaskReport, WorkerReport};
+use crate::error::{Error, Refusal};
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::list::List;
 use crate::pg::result_set::{RowSet, column};
 use crate::queue::asking::Asking;
-use crate::queue::claim::claim;
+use crate::store::claimed_tasks;
+use crate::store::reporter::Reporter;
 use crate::store::{Handed, Leases, turn_leases};
 use conductor::code::Code;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};

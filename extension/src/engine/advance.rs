@@ -2,14 +2,14 @@
 //! do.
 
 use crate::engine::own_report::OwnReport;
-use crate::engine::own_report::Reporter;
 use crate::engine::run::Reports;
-use crate::engine::run::Run;
 use crate::error::Error;
 use crate::limits::take::LimitKey;
 use crate::pg::clock;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
+use crate::store::reporter::Reporter;
+use crate::store::run::Run;
 use crate::store::{Batch, TaskRows};
 use conductor::engine::conductor::Conductor;
 use conductor::engine::facts::Facts;

@@ -1,9 +1,9 @@
 //! Attributes of executions: small pieces of data, such as a tenant, by which people find them.
 
-use crate::engine::start::Wanted;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
+use crate::store::starts::Wanted;
 use conductor::code::Code;
 use conductor::engine::attributes::MAX_BYTES;
 use pgrx::spi::SpiClient;

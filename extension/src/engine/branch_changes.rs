@@ -1,12 +1,13 @@
 //! Reading the changes that branches have published, as far as a step needs them.
 
 use crate::engine::reports::Taken;
-use crate::engine::run::{Run, as_data};
+use crate::engine::run::as_data;
 use crate::error::Error;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
+use crate::store::run::Run;
 use conductor::engine::branches::{Entry, KnownChanges, number_of, own_change};
 use conductor::graph::read_set::Needs;
 use pgrx::spi::SpiClient;

@@ -1,13 +1,13 @@
 //! Due work: where it is looked for, and how it is locked and ended.
 
 use crate::engine::finish::finish;
-use crate::engine::own_report::Reporter;
 use crate::engine::report::{TaskReport, WorkerReport};
 use crate::error::Error;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::numbers;
 use crate::pg::statements;
+use crate::store::reporter::Reporter;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
 use std::collections::BTreeSet;

@@ -1,21 +1,21 @@
 //! Processing of reports: accepts a batch, advances each execution once, and returns the next tasks.
 
-use crate::cache::claimed_tasks;
-use crate::cache::claimed_tasks::Place;
 use crate::engine::advance::{Advance, read_runs};
-use crate::engine::own_report::Reporter;
 use crate::engine::pending_reports;
 use crate::engine::report::{Answer, TaskReport, complete, find_rows};
 use crate::engine::reports::{States, Taken, is_of, judge, report_round};
-use crate::engine::run::Run;
 use crate::engine::settle::settle;
 use crate::error::Error;
 use crate::limits::holds;
-use crate::pg::caller;
 use crate::pg::id::{self, by_part};
+use crate::pg::role;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
 use crate::queue::asking::Asking;
+use crate::store::claimed_tasks;
+use crate::store::claimed_tasks::Place;
+use crate::store::reporter::Reporter;
+use crate::store::run::Run;
 use crate::store::{Handed, Leases, sort};
 use conductor::code::Code;
 use pgrx::datum::TimestampWithTimeZone;
@@ -68,8 +68,10 @@ pub fn finish(
     if let Reporter::Worker(role) = reporter {
         // Refused and repeated reports need nothing.
         let is_accepted = |place: &usize| answers[*place].is_none() || outcomes[*place].completed;
-        let accepted = (0..outcomes.len()).filter(is_accepted).map(|place| &outcomes[place]);
-        holds::add(client, now, accepted, &caller::name_of(role))?;
+        let accepted = (0..outcomes.len())
+            .filter(is_accepted)
+            .filter_map(|place| outcomes[place].task.zip(outcomes[place].hold_for));
+        holds::add(client, now, accepted, &role::name_of(role))?;
     }
     // Whoever was processing these executions may have finished by now.
     handed.extend(take_up(client, now, busy.into_iter().collect(), asking)?.handed);

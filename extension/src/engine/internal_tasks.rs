@@ -4,13 +4,14 @@ use crate::engine::advance::Advance;
 use crate::engine::own_report::OwnReport;
 use crate::engine::rerun::{self, Recall};
 use crate::engine::signal::{payload_value, violation};
-use crate::engine::start::{self, Wanted};
 use crate::engine::undo_children::{self, UndoneCall};
+use crate::engine::{start, startable};
 use crate::error::Error;
 use crate::limits::take::{read_limits, take};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
+use crate::store::starts::Wanted;
 use conductor::code::Code;
 use conductor::engine::state::TaskEnd;
 use conductor::graph::NodeId;
@@ -205,7 +206,7 @@ fn signalled(task: i64, result: Option<String>, error: Option<String>) -> OwnRep
 
 /// Starts a child execution for each call of one workflow. If a child cannot be started, its task fails.
 fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<OwnReport>, Error> {
-    let workflow = match start::find(advance.client, reference) {
+    let workflow = match startable::find(advance.client, reference) {
         Ok(workflow) => workflow,
         Err(error) => {
             let why = refusal(error)?;
@@ -216,7 +217,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
     for call in calls {
         let Some(caller) = advance.runs.get(&call.run) else { continue };
         let depth = caller.depth + 1;
-        let parameters = match start::check(&workflow, call.input) {
+        let parameters = match startable::check(&workflow, call.input) {
             _ if depth > settings::limits().workflow_depth as i32 => Err(too_deep(reference)),
             checked => checked,
         };

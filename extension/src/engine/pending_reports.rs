@@ -7,13 +7,13 @@
 //! visible until its transaction commits: one that the current lock holder could not see is processed by the next
 //! report, claim or tick that finds the execution free.
 
-use crate::cache::claimed_tasks::Place;
-use crate::engine::report::{Answer, Refusal, Row, TaskReport, WorkerReport};
-use crate::error::Error;
-use crate::pg::caller;
+use crate::engine::report::{Answer, Row, TaskReport, WorkerReport};
+use crate::error::{Error, Refusal};
 use crate::pg::jsonb::Jsonb;
+use crate::pg::role;
 use crate::pg::skip_ri_checks;
 use crate::pg::statements;
+use crate::store::claimed_tasks::Place;
 use conductor::code::Code;
 use conductor::engine::state::TaskEnd;
 use pgrx::datum::TimestampWithTimeZone;
@@ -57,7 +57,7 @@ pub fn note(
     }
     // Nobody can delete the execution of a task that this transaction has ended.
     skip_ri_checks::known_to_hold(c"pending_report", &[c"workflow_execution"], || {
-        let arguments = [tasks.into(), runs.into(), now.into(), caller::name_of(role).into()];
+        let arguments = [tasks.into(), runs.into(), now.into(), role::name_of(role).into()];
         statements::run(client, include_str!("../../queries/insert_pending_reports.sql"), &arguments)
     })?;
     Ok(())

@@ -6,9 +6,9 @@
 
 use crate::engine::report::Answer;
 use crate::error::Error;
-use crate::pg::caller;
 use crate::pg::clock;
 use crate::pg::id;
+use crate::pg::role;
 use crate::pg::statements;
 use conductor::code::Code;
 use pgrx::pg_sys::Oid;
@@ -20,7 +20,7 @@ const MOST_NAMED: usize = 10;
 
 /// Reports in the server's log that this call passed lease tokens that do not belong to these tasks.
 pub fn log(role: Oid, tasks: &[i64]) {
-    let (code, role, count) = (Code::STALE_LEASE, caller::name_of(role), tasks.len());
+    let (code, role, count) = (Code::STALE_LEASE, role::name_of(role), tasks.len());
     let message = match count {
         1 => format!("{code}: role {role} gave a wrong or stale lease token"),
         _ => format!("{code}: role {role} gave {count} wrong or stale lease tokens"),
@@ -49,7 +49,7 @@ pub fn tell(role: Oid, tasks: &[i64], worker: Option<&str>) -> Result<(), Error>
         (tasks.len() as i32).into(),
         names(tasks).into(),
         worker.into(),
-        caller::name_of(role).into(),
+        role::name_of(role).into(),
         clock::now()?.into(),
     ];
     Spi::connect(|client| {

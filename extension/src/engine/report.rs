@@ -1,7 +1,7 @@
 //! A reported task: its contents, and what can be decided about it before the conductor is asked.
 
 use crate::engine::own_report::OwnReport;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::pg::clock;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
@@ -112,21 +112,6 @@ pub struct Answer {
     pub state: Option<String>,
     /// Reason for the refusal, if any.
     pub refusal: Option<Refusal>,
-}
-
-/// Reason for refusing a report.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// Error code, such as `WF615`.
-    pub code: Code,
-    /// Message in lower case that names the object.
-    pub message: String,
-}
-
-impl Refusal {
-    fn new(code: Code, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into() }
-    }
 }
 
 impl TaskReport {

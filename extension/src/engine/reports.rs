@@ -2,16 +2,18 @@
 
 use crate::engine::advance::Advance;
 use crate::engine::branch_changes;
-use crate::engine::own_report::{OwnReport, Reporter};
+use crate::engine::own_report::OwnReport;
 use crate::engine::pending_reports;
-use crate::engine::report::{Answer, Refusal, TaskReport, find_rows};
+use crate::engine::report::{Answer, TaskReport, find_rows};
 use crate::engine::run::{ReportedItem, Reports};
-use crate::engine::run::{Run, as_data, load_facts};
-use crate::error::Error;
+use crate::engine::run::{as_data, load_facts};
+use crate::error::{Error, Refusal};
 use crate::pg::id::by_part;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::random;
 use crate::pg::statements;
+use crate::store::reporter::Reporter;
+use crate::store::run::Run;
 use crate::store::{EndedRow, RetriedRow};
 use conductor::code::Code;
 use conductor::engine::commands::Row;

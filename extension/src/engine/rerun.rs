@@ -3,10 +3,10 @@
 
 use crate::engine::advance::Advance;
 use crate::engine::run::Reports;
-use crate::engine::run::Run;
 use crate::engine::sub_workflows;
 use crate::error::Error;
 use crate::pg::statements;
+use crate::store::run::Run;
 use conductor::code::Code;
 use conductor::engine::facts::Facts;
 use conductor::engine::rerun::Rerun;

@@ -3,7 +3,6 @@
 use crate::cache::foreign_parts;
 use crate::engine::advance::Advance;
 use crate::engine::finish::finish;
-use crate::engine::own_report::Reporter;
 use crate::engine::report::{TaskReport, WorkerReport};
 use crate::engine::reports::load_undo_inputs;
 use crate::engine::run::Reports;
@@ -14,6 +13,7 @@ use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::store::EndedRow;
+use crate::store::reporter::Reporter;
 use conductor::code::Code;
 use conductor::engine::conductor::{Advice, Reported};
 use conductor::engine::facts::{self, Facts, Times};

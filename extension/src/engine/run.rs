@@ -1,27 +1,25 @@
 //! An execution while one call processes it: locked, loaded, and conducted.
 
-use crate::cache::graphs;
 use crate::engine::branch_changes;
 use crate::error::Error;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::rows::Rows;
 use crate::pg::statements;
+use crate::store::run::Run;
 use conductor::code::Code;
 use conductor::engine::branches::KnownChanges;
 use conductor::engine::commands::Changes;
 use conductor::engine::conductor::Conductor;
 use conductor::engine::facts::{Facts, Missing, TaskOutcome, Times};
 use conductor::engine::item_outcomes::RowEnd;
-use conductor::engine::state::{Execution, State, Status, TaskEnd, TaskKey};
+use conductor::engine::state::{Execution, Status, TaskEnd, TaskKey};
 use conductor::engine::undo::{AT_ONCE, Phase, Undoable, Unrendered};
 use conductor::expression::Data;
-use conductor::graph::Graph;
 use conductor::graph::read_set::Needs;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone, ToIsoString};
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
 const PARAMETERS: &str = include_str!("../../queries/load_parameters.sql");
@@ -57,45 +55,7 @@ pub struct ReportedItem {
     pub times: Times,
 }
 
-/// A locked workflow execution.
-pub struct Run {
-    /// Its id, which is also the id of its execution.
-    pub id: i64,
-    /// Graph of the pinned version.
-    pub graph: Rc<Graph>,
-    /// State before this call.
-    pub before: Execution,
-    /// Variables as stored, without the changes made by branches.
-    pub variables: Option<Jsonb>,
-    /// Priority, added to that of each task.
-    pub priority: i32,
-    /// Number of callers above it.
-    pub depth: i32,
-    /// Trace span that started it.
-    pub traceparent: Option<Rc<str>>,
-}
-
 impl Run {
-    /// Reads a run from a row with the columns id, version, status, paused, state, variables, priority, depth,
-    /// traceparent.
-    pub fn read(client: &SpiClient, row: &Rows) -> Result<Option<Run>, Error> {
-        let Some(version) = row.get::<i64>(2)? else { return Ok(None) };
-        let status = row.label(3).and_then(|name| Status::parse(&name)).unwrap_or(Status::Running);
-        let state = match row.get::<Jsonb>(5)? {
-            None => State::plain(status),
-            Some(state) => read_state(state)?,
-        };
-        Ok(Some(Run {
-            id: row.get::<i64>(1)?.unwrap_or_default(),
-            graph: graphs::graph(client, version)?,
-            before: Execution { status, paused: row.get::<bool>(4)?.unwrap_or_default(), state },
-            variables: row.get::<Jsonb>(6)?,
-            priority: row.get::<i32>(7)?.unwrap_or_default(),
-            depth: row.get::<i32>(8)?.unwrap_or_default(),
-            traceparent: row.get::<String>(9)?.map(Rc::from),
-        }))
-    }
-
     /// Applies events using the facts loaded so far, and again with more facts if some were missing: everything that
     /// the branches have published, which is needed when a join fires; the results of all items, which are needed when
     /// the last of them ends; or all facts that exist.
@@ -265,18 +225,6 @@ fn row_end(rows: &Rows, index: Option<u32>, (status, result): (usize, usize), sk
             completed: time(result + 3)?,
             attempts: rows.get::<i32>(result + 4)?.unwrap_or_default() as u32,
         },
-    })
-}
-
-/// Parses the stored state of the conductor.
-pub fn read_state(state: Jsonb) -> Result<State, Error> {
-    conductor::json::from_text(&state.text()).map_err(|error| {
-        Error::refused(
-            Code::UNUSABLE,
-            "the stored state cannot be read",
-            "report this bug with workflow_execution.state",
-        )
-        .with_detail(error.to_string())
     })
 }
 

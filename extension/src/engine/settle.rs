@@ -1,11 +1,11 @@
 //! The loop that writes the conductor's decisions and processes their consequences until there are none.
 
 use crate::engine::advance::Advance;
+use crate::engine::concurrency;
 use crate::engine::internal_tasks;
 use crate::engine::reports;
 use crate::engine::sub_workflows;
 use crate::error::Error;
-use crate::limits::concurrency;
 use crate::queue::asking::Asking;
 use crate::store::{Handed, WithdrawnRows, Written, withdrawn};
 use conductor::engine::commands::Withdrawn;

@@ -5,13 +5,10 @@
 //! until whoever frees a slot or checks the key lets it begin. Nobody waits for a lock: if someone else has locked a
 //! key, a tick checks it again when the execution is due.
 
-use crate::engine::advance::Advance;
-use crate::engine::{control, sub_workflows};
 use crate::error::Error;
 use crate::limits::take::{LimitKey, take};
 use crate::pg::clock::after;
 use crate::pg::id;
-use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::queue::hints;
 use pgrx::datum::TimestampWithTimeZone;
@@ -19,7 +16,7 @@ use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds until a tick rechecks what someone else had locked.
-const LOOK_AGAIN: f64 = 1.0;
+pub const LOOK_AGAIN: f64 = 1.0;
 
 /// Returns the name of the limit that counts the executions of a workflow.
 pub fn limit_name(reference: &str) -> String {
@@ -135,7 +132,7 @@ pub fn admit(
 }
 
 /// Begins executions that have been waiting.
-fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<(), Error> {
+pub fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<(), Error> {
     if runs.is_empty() {
         return Ok(());
     }
@@ -149,53 +146,18 @@ fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Resu
     Ok(())
 }
 
-/// Rechecks whether waiting executions, which are locked, may begin. Returns how many did.
-pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
-    let entrants = load(advance.client, runs.clone())?;
-    let limits: Vec<_> = entrants.iter().map(|entrant| (entrant.run, entrant.limit.clone())).collect();
-    let waits = enter(advance.client, advance.now, &limits)?;
-    for entrant in entrants.into_iter().filter(|entrant| entrant.displaces && waits.contains_key(&entrant.run)) {
-        advance.crowded.insert(entrant.limit, entrant.run);
-    }
-    let begun: Vec<i64> = runs.into_iter().filter(|run| !waits.contains_key(run)).collect();
-    let count = begun.len() as i32;
-    begin(advance.client, advance.now, begun)?;
-    note(advance.client, advance.now, &waits.into_values().collect::<Vec<_>>())?;
-    Ok(count)
-}
-
-/// Cancels the oldest executions under limits that have too many, each on behalf of an execution that waits. Those that
-/// someone else has locked are left to the tick that checks the waiting execution again.
-pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Result<(), Error> {
-    for ((name, key), run) in crowded {
-        let arguments = [name.as_str().into(), key.as_str().into()];
-        let sql = include_str!("../../queries/find_displaced.sql");
-        let oldest = numbers(statements::run(advance.client, sql, &arguments)?, 1)?;
-        let locked =
-            statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[oldest.clone().into()])?;
-        let locked = numbers(locked, 1)?;
-        if locked.len() < oldest.len() {
-            let arguments = [vec![run].into(), after(advance.now, LOOK_AGAIN).into()];
-            statements::run(advance.client, include_str!("../../queries/postpone_runs.sql"), &arguments)?;
-        }
-        let reason = format!("execution {run} has taken its place");
-        for execution in &locked {
-            control::log(advance.client, *execution, "cancel", Some(&reason), None, Vec::new(), advance.now)?;
-        }
-        sub_workflows::cancel(advance, locked, false)?;
-    }
-    Ok(())
-}
-
 /// An execution under concurrency.
-struct Entrant {
-    run: i64,
-    limit: LimitKey,
+pub struct Entrant {
+    /// Its id.
+    pub run: i64,
+    /// The limit and key under which it counts.
+    pub limit: LimitKey,
     /// Whether it displaces the oldest if there are too many.
-    displaces: bool,
+    pub displaces: bool,
 }
 
-fn load(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Entrant>, Error> {
+/// Loads which of the executions are under concurrency.
+pub fn load(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Entrant>, Error> {
     let mut entrants = Vec::new();
     let mut rows = statements::run(client, include_str!("../../queries/load_concurrency_keys.sql"), &[runs.into()])?;
     while rows.next().is_some() {

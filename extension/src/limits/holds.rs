@@ -1,6 +1,5 @@
 //! Holds: what must not start before a given time.
 
-use crate::engine::report::TaskReport;
 use crate::error::Error;
 use crate::pg::clock::after;
 use crate::pg::relation;
@@ -78,18 +77,16 @@ pub fn delete_spent(client: &SpiClient, now: TimestampWithTimeZone, max_rows: i3
 }
 
 /// Writes the holds that reports request: on all limits of the task, or on its action if it has none.
-pub fn add<'o>(
+pub fn add(
     client: &SpiClient,
     now: TimestampWithTimeZone,
-    outcomes: impl Iterator<Item = &'o TaskReport>,
+    holds: impl Iterator<Item = (i64, f64)>,
     role: &str,
 ) -> Result<(), Error> {
     let (mut tasks, mut until) = (Vec::new(), Vec::new());
-    for outcome in outcomes {
-        if let (Some(task), Some(seconds)) = (outcome.task, outcome.hold_for.filter(|seconds| *seconds > 0.0)) {
-            tasks.push(task);
-            until.push(after(now, seconds));
-        }
+    for (task, seconds) in holds.filter(|(_, seconds)| *seconds > 0.0) {
+        tasks.push(task);
+        until.push(after(now, seconds));
     }
     if !tasks.is_empty() {
         let arguments = [tasks.into(), until.into(), now.into(), role.into()];

@@ -63,6 +63,12 @@ pub fn is_empty(name: &'static CStr) -> bool {
     }
 }
 
+/// Processes what other processes have announced.
+pub fn accept_changes() {
+    // SAFETY: what a look-up does too; no table is open.
+    unsafe { pg_sys::AcceptInvalidationMessages() }
+}
+
 /// Tells all processes, at commit, that a table has changed.
 pub fn announce_change(name: &'static CStr) {
     // SAFETY: an invalidation message with an OID; a table that does not exist is nobody's.

@@ -2,13 +2,13 @@
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, MOST_WORKER_BYTES, check_count, check_length};
 use crate::cache::foreign_parts::ForeignParts;
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::pg::builtin::interval_text;
-use crate::pg::caller;
-use crate::pg::caller::Caller;
 use crate::pg::id::PARTS;
 use crate::pg::list::List;
 use crate::pg::random;
+use crate::pg::role;
 use crate::pg::statements;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
@@ -69,7 +69,7 @@ impl Asking {
         let actions = actions.map(check_actions).transpose()?;
         Ok(Asking {
             worker,
-            role: caller::name_of(caller.role()),
+            role: role::name_of(caller.role()),
             wanted,
             is_served: false,
             past_others: wanted / 2,

@@ -11,16 +11,12 @@
 
 use crate::argument::{MOST_ACTIONS, MOST_KEY_BYTES, check_count, check_length};
 use crate::error::Error;
-use crate::limits;
-use crate::limits::admit::next_check;
 use crate::pg::advisory_lock::AdvisoryLock;
 use crate::pg::builtin;
 use crate::pg::clock;
 use crate::pg::transaction::{self, End};
 use crate::settings;
-use pgrx::datum::Interval;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
@@ -160,9 +156,8 @@ fn numbers(actions: Option<&BTreeSet<String>>) -> BTreeSet<u32> {
     }
 }
 
-/// Announces that this session is idle and serves these actions; `None` withdraws that. Returns in how long it should
-/// look for tasks again even if nobody notifies it.
-pub fn announce_idle(actions: Option<&BTreeSet<String>>) -> Result<Option<Interval>, Error> {
+/// Announces that this session is idle and serves these actions; `None` withdraws that.
+pub fn announce_idle(actions: Option<&BTreeSet<String>>) {
     let wanted = numbers(actions);
     let before = HINTS.with_borrow(|hints| hints.held.clone());
     for number in before.difference(&wanted) {
@@ -173,8 +168,6 @@ pub fn announce_idle(actions: Option<&BTreeSet<String>>) -> Result<Option<Interv
         AdvisoryLock::idle(number).hold_for_process(IDLE);
         HINTS.with_borrow_mut(|hints| hints.held.insert(number));
     }
-    // Nothing is queued at the moment when a rate allows another task, so someone has to check.
-    Ok(if limits::are_in_use() { Spi::connect(|client| next_check(client, clock::now()?))? } else { None })
 }
 
 /// Returns the actions without nulls and duplicates.

@@ -1,9 +1,9 @@
 //! Everything a batch has to write, collected from the conductor's decisions for each execution.
 
 use super::{TaskRows, Written};
-use crate::engine::run::Run;
 use crate::limits::concurrency::Wait;
 use crate::pg::jsonb::Jsonb;
+use crate::store::run::Run;
 use conductor::engine::branches::NewEntry;
 use conductor::engine::cause::Cause;
 use conductor::engine::commands::{Again, Changes, Hold, NewTask, NewUndo, Reach, Start};

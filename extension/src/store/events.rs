@@ -1,12 +1,12 @@
 //! Events of a batch: failures, retries and timeouts always, every step if enabled.
 
 use super::{Batch, column};
-use crate::engine::own_report::Reporter;
 use crate::error::Error;
-use crate::pg::caller;
 use crate::pg::jsonb::Jsonb;
+use crate::pg::role;
 use crate::pg::statements;
 use crate::settings;
+use crate::store::reporter::Reporter;
 use conductor::engine::commands::Start;
 use conductor::engine::state::{Status, TaskEnd, TaskKey};
 use conductor::engine::undo::Phase;
@@ -67,7 +67,7 @@ impl Batch {
             (i64::from(settings::node()) << 40).into(),
             now.into(),
             column(&events, |event| event.worker.clone()),
-            role.map(caller::name_of).into(),
+            role.map(role::name_of).into(),
             column(&events, |event| event.role.clone()),
         ];
         statements::run(client, include_str!("../../queries/log_events.sql"), &arguments)?;

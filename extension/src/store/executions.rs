@@ -2,13 +2,13 @@
 //! row as a relation costs about as much as writing it.
 
 use super::batch::{Batch, ExecutionRow, RunRow};
-use crate::engine::task_lists;
 use crate::error::Error;
 use crate::pg::clock::after;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
+use crate::store::task_lists;
 use conductor::engine::cause::Cause;
 use conductor::view::task_lists::TaskLists;
 use pgrx::datum::TimestampWithTimeZone;

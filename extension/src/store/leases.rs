@@ -1,13 +1,13 @@
 //! Leases: those that were reported are dropped, those of newly given tasks are added.
 
 use super::Handed;
-use crate::cache::claimed_tasks;
 use crate::error::Error;
 use crate::pg::id;
 use crate::pg::random;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
 use crate::queue::asking::Asking;
+use crate::store::claimed_tasks;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};

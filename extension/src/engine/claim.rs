@@ -2,6 +2,7 @@
 
 use crate::engine::expired_leases::expire_leases;
 use crate::engine::finish::take_up_all;
+use crate::engine::strays::put_back_strays;
 use crate::error::Error;
 use crate::limits;
 use crate::limits::admit::check_keys;
@@ -15,7 +16,6 @@ use crate::pg::statements;
 use crate::queue::asking::Asking;
 use crate::queue::part_hint;
 use crate::queue::scan_start::{self, Look, Place};
-use crate::queue::strays::put_back_strays;
 use crate::settings;
 use crate::store::{Handed, Leases, lock_leases};
 use pgrx::datum::TimestampWithTimeZone;

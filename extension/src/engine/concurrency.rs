@@ -1,0 +1,49 @@
+//! Executions that wait to begin under `concurrency`: checking them again, and cancelling the oldest for them.
+
+use crate::engine::advance::Advance;
+use crate::engine::{control, sub_workflows};
+use crate::error::Error;
+use crate::limits::concurrency::{LOOK_AGAIN, begin, enter, load, note};
+use crate::limits::take::LimitKey;
+use crate::pg::clock::after;
+use crate::pg::rows::numbers;
+use crate::pg::statements;
+use std::collections::BTreeMap;
+
+/// Rechecks whether waiting executions, which are locked, may begin. Returns how many did.
+pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
+    let entrants = load(advance.client, runs.clone())?;
+    let limits: Vec<_> = entrants.iter().map(|entrant| (entrant.run, entrant.limit.clone())).collect();
+    let waits = enter(advance.client, advance.now, &limits)?;
+    for entrant in entrants.into_iter().filter(|entrant| entrant.displaces && waits.contains_key(&entrant.run)) {
+        advance.crowded.insert(entrant.limit, entrant.run);
+    }
+    let begun: Vec<i64> = runs.into_iter().filter(|run| !waits.contains_key(run)).collect();
+    let count = begun.len() as i32;
+    begin(advance.client, advance.now, begun)?;
+    note(advance.client, advance.now, &waits.into_values().collect::<Vec<_>>())?;
+    Ok(count)
+}
+
+/// Cancels the oldest executions under limits that have too many, each on behalf of an execution that waits. Those that
+/// someone else has locked are left to the tick that checks the waiting execution again.
+pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Result<(), Error> {
+    for ((name, key), run) in crowded {
+        let arguments = [name.as_str().into(), key.as_str().into()];
+        let sql = include_str!("../../queries/find_displaced.sql");
+        let oldest = numbers(statements::run(advance.client, sql, &arguments)?, 1)?;
+        let locked =
+            statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[oldest.clone().into()])?;
+        let locked = numbers(locked, 1)?;
+        if locked.len() < oldest.len() {
+            let arguments = [vec![run].into(), after(advance.now, LOOK_AGAIN).into()];
+            statements::run(advance.client, include_str!("../../queries/postpone_runs.sql"), &arguments)?;
+        }
+        let reason = format!("execution {run} has taken its place");
+        for execution in &locked {
+            control::log(advance.client, *execution, "cancel", Some(&reason), None, Vec::new(), advance.now)?;
+        }
+        sub_workflows::cancel(advance, locked, false)?;
+    }
+    Ok(())
+}
