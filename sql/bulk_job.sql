@@ -179,12 +179,12 @@ BEGIN
   -- If many are busy, these come first.
   IF NOT is_searched AND cardinality(busy) < max_rows THEN
     SELECT array_agg(s.execution) FILTER (WHERE s.execution IS NOT NULL) AS ids, (array_agg(s.cursor ORDER BY s.place DESC))[1] AS cursor,
-      count(*) = max_rows OR count(*) > count(s.execution) AS goes_on
+      count(*) = max_rows OR count(*) > count(s.execution) AS has_more
     INTO found
     FROM workflow.search_by(filter, until, max_rows, reached) WITH ORDINALITY
       AS s(execution, workflow_ref, status, ended, paused, error_code, error_message, attributes, created, ended_at, cursor, place);
     ids := ids || found.ids;
-    is_searched := NOT found.goes_on;
+    is_searched := NOT found.has_more;
     reached := coalesce(found.cursor, reached);
   END IF;
   SELECT jsonb_build_object(

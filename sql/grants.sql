@@ -46,7 +46,7 @@ BEGIN
     -- check the role that calls them.
     WHEN function_name IN ('lock_executions', 'control_locked', 'rerun_locked', 'prune_each', 'do_each', 'answer_each', 'bulk_step', 'search_by',
       'check_keys', 'check_apply', 'add_bulk_job', 'turn_bulk_job', 'try_lock_family') THEN 'operator'
-    WHEN function_name IN ('add_errors', 'author_of', 'goes_on_elsewhere', 'name_caller', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
+    WHEN function_name IN ('add_errors', 'author_of', 'is_in_progress_elsewhere', 'name_caller', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
       'run_hooks', 'start_by_hook', 'archive_executions', 'delete_executions') THEN 'operator'
     -- An author may write the tables of definitions directly, so these give no additional power.
     WHEN function_name IN ('define', 'plan_retention', 'plan_concurrency', 'store_definition', 'upsert_pack') THEN 'author'

@@ -58,11 +58,11 @@ RETURN date_bin('10 seconds', until, timestamptz 'epoch');
 COMMENT ON FUNCTION workflow.expires_from(timestamptz) IS 'Returns a time rounded down to a multiple of ten seconds.';
 REVOKE ALL ON FUNCTION workflow.expires_from(timestamptz) FROM PUBLIC;
 
-CREATE FUNCTION workflow.goes_on_elsewhere(transaction xid) RETURNS boolean
-LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_goes_on_elsewhere_wrapper';
-COMMENT ON FUNCTION workflow.goes_on_elsewhere(xid) IS
+CREATE FUNCTION workflow.is_in_progress_elsewhere(transaction xid) RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_is_in_progress_elsewhere_wrapper';
+COMMENT ON FUNCTION workflow.is_in_progress_elsewhere(xid) IS
   'Whether a row''s xmax is certainly a transaction in progress in another session, so that the row cannot be locked right now; cheaper than trying. False if the number may be a multixact''s.';
-REVOKE ALL ON FUNCTION workflow.goes_on_elsewhere(xid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION workflow.is_in_progress_elsewhere(xid) FROM PUBLIC;
 
 CREATE FUNCTION workflow.keeps_out(status workflow.execution_status, paused boolean, closing boolean, undo jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

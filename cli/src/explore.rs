@@ -4,10 +4,10 @@ use crate::check::load::{self, Loaded, Unusable};
 use crate::ending::{Ending, Failure};
 use crate::files;
 use crate::output::{self, count};
-use conductor::language::limits::Limits;
-use conductor::language::source::Source;
+use conductor::limits::Limits;
 use conductor::rehearsal::checked_parameters;
 use conductor::rehearsal::explore::{Explored, Samples, explore};
+use conductor::source::Source;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 

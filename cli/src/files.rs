@@ -4,7 +4,7 @@
 //! blocks marked `yaml file=NAME`: it is treated as a directory, `guide.md/NAME`.
 
 use crate::ending::Failure;
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 

@@ -11,11 +11,11 @@ use crate::check::show;
 use crate::ending::{Ending, Failure};
 use crate::files;
 use crate::output::{self, Style, count};
+use conductor::finding::Severity;
 use conductor::language::catalogue::EmptyCatalogue;
-use conductor::language::finding::Severity;
-use conductor::language::limits::Limits;
 use conductor::language::parse::name::is_ref;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use std::path::{Path, PathBuf};
 
 /// Import a workflow of another system

@@ -1,11 +1,11 @@
 //! The files of a pack beside its definitions: `pack.yaml` describes it, `actions.yaml` lists what workers do.
 
 use conductor::code::Code;
-use conductor::language::finding::{Finding, Severity};
-use conductor::language::limits::Limits;
+use conductor::finding::{Finding, Severity};
 use conductor::language::parse::name::{is_pack, is_ref, suggest};
 use conductor::language::schema::Schema;
-use conductor::language::source::{Content, NodeId, Source};
+use conductor::limits::Limits;
+use conductor::source::{Content, NodeId, Source};
 use pg_workflow_client::RegisterActionInput;
 use pg_workflow_client::model::CreatePackInput;
 use serde_json::Value;

@@ -9,7 +9,7 @@ use crate::check::load::{self, Loaded, Unusable};
 use crate::ending::{Ending, Failure};
 use crate::files::{self, Kind};
 use crate::output::{self, Style, count};
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use conductor::rehearsal::coverage::Coverage;
 use conductor::rehearsal::judge::Difference;
 use conductor::rehearsal::{Verdict, rehearse};

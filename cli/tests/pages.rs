@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use conductor::rehearsal::Script;
 
 fn page(name: &str) -> String {

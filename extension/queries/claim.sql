@@ -10,7 +10,7 @@ WITH candidate AS MATERIALIZED (
   SELECT t.ctid AS place, t.id, t.lost_leases > 1 AS alone
   FROM workflow.workflow_task_execution t
   WHERE t.part = $1 AND t.action_ref = $2 AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
-    AND NOT workflow.goes_on_elsewhere(t.xmax) AND (
+    AND NOT workflow.is_in_progress_elsewhere(t.xmax) AND (
       SELECT NOT workflow.keeps_out(w.status, w.paused, t.closing, t.undo) FROM workflow.workflow_execution w
       WHERE w.part = t.part AND w.id = t.workflow_execution)
     AND ($8 OR t.lost_leases < 2)

@@ -9,7 +9,7 @@ WITH share AS MATERIALIZED (
     CROSS JOIN LATERAL (
       SELECT t.queue_at, t.id FROM workflow.workflow_task_execution t
       WHERE t.part = $1 AND t.action_ref = a.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
-        AND NOT workflow.goes_on_elsewhere(t.xmax)
+        AND NOT workflow.is_in_progress_elsewhere(t.xmax)
       ORDER BY t.queue_at, t.id LIMIT $3) AS c
     ORDER BY c.queue_at, c.id LIMIT $3) AS f
   GROUP BY f.ref),
@@ -20,7 +20,7 @@ candidate AS MATERIALIZED (
     SELECT t.ctid, t.queue_at, t.id, t.lost_leases > 1 AS alone
     FROM workflow.workflow_task_execution t
     WHERE t.part = $1 AND t.action_ref = s.ref AND t.queue_at IS NOT NULL AND (t.queue_at, t.id) >= ($6, $7)
-      AND NOT workflow.goes_on_elsewhere(t.xmax) AND (
+      AND NOT workflow.is_in_progress_elsewhere(t.xmax) AND (
         SELECT NOT workflow.keeps_out(w.status, w.paused, t.closing, t.undo) FROM workflow.workflow_execution w
         WHERE w.part = t.part AND w.id = t.workflow_execution)
       AND ($8 OR t.lost_leases < 2)

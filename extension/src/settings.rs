@@ -1,7 +1,7 @@
 //! Settings, all named `pg_workflow.…`.
 
 use crate::pg::process;
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};

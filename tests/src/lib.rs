@@ -2,6 +2,8 @@
 
 pub mod conformance;
 mod database;
+#[cfg(test)]
+mod layers;
 pub mod monitoring;
 mod server;
 

@@ -131,7 +131,7 @@ async fn no_function_depends_on_its_callers_search_path() {
              JOIN members AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
              JOIN pg_language AS l ON l.oid = p.prolang
              WHERE NOT (l.lanname = 'c' AND p.pronamespace = 'workflow'::regnamespace AND p.proname IN ('raise_error', 'now', 'make_id',
-                 'diagram', 'gantt', 'check_key', 'check_limits', 'check_parts', 'check_start', 'draw_token', 'goes_on_elsewhere',
+                 'diagram', 'gantt', 'check_key', 'check_limits', 'check_parts', 'check_start', 'draw_token', 'is_in_progress_elsewhere',
                  'next_due', 'latest_due'))
                AND NOT (l.lanname = 'sql' AND p.prosqlbody IS NOT NULL)
                AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}'))",

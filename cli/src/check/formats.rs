@@ -1,7 +1,7 @@
 //! Findings for programs: JSON, SARIF, and the annotations of GitHub's actions.
 
 use crate::check::Checked;
-use conductor::language::finding::{Finding, Severity};
+use conductor::finding::{Finding, Severity};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use conductor::language::finding::{Finding, Severity};
+use conductor::finding::{Finding, Severity};
 
 use crate::output::{colored, print};
 

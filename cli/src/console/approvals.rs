@@ -52,7 +52,7 @@ fn list(app: &App, waits: &[Wait]) -> Markup {
             td { a href=(format!("/approvals/{}", wait.task)) { (wait.signal_name) } @if is_late(wait, now) { " " span.warn { "late" } } }
             td { (page::workflow(&wait.workflow_ref)) }
             td { (page::execution(wait.execution)) " " (wait.task_name) @if let Some(index) = wait.task_index { "[" (index) "]" } }
-            td.wide { @if let Some(input) = &wait.input { (conductor::language::finding::shorten(&app.masks.apply(input).to_string(), 200)) } }
+            td.wide { @if let Some(input) = &wait.input { (conductor::finding::shorten(&app.masks.apply(input).to_string(), 200)) } }
             td { (page::time(wait.since)) }
             td { (page::maybe_time(wait.until)) }
         }

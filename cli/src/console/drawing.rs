@@ -163,5 +163,5 @@ fn outline(node: &Node, size: Size, x: f64, y: f64) -> Markup {
 
 /// Returns text as it fits, without control characters.
 fn short(text: &str) -> String {
-    crate::output::visible(&conductor::language::finding::shorten(text, crate::picture::SHOWN))
+    crate::output::visible(&conductor::finding::shorten(text, crate::picture::SHOWN))
 }

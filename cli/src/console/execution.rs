@@ -238,7 +238,7 @@ fn timeline(status: &WorkflowStatus, counts: &[TaskCount]) -> Markup {
                     @let y = row as f64 * ROW + 4.0;
                     @let (from, to) = (at(*start), at(end));
                     @let name = format!("{}{}{}", if count.is_undo { "↶ " } else { "" }, count.task_name, if count.has_items { format!(" ×{}", count.total) } else { String::new() });
-                    text.name x=(LEFT - 10.0) y=(y + 13.0) { (conductor::language::finding::shorten(&name, 30)) }
+                    text.name x=(LEFT - 10.0) y=(y + 13.0) { (conductor::finding::shorten(&name, 30)) }
                     rect class=(format!("b-{}", worst(count))) x=(format!("{:.1}", LEFT + from)) y=(y) width=(format!("{:.1}", (to - from).max(2.0))) height=(ROW - 6.0) rx="3" {
                         title { (name) ": " (page::took((end - *start).num_milliseconds())) }
                     }
@@ -326,7 +326,7 @@ fn event_table(app: &App, events: &[Event], id: i64) -> Markup {
             td { (event.task_name.as_deref().unwrap_or_default()) @if let Some(index) = event.task_index { "[" (index) "]" } }
             td.wide {
                 (app.masks.text(event.message.as_deref().unwrap_or_default()))
-                @if let Some(detail) = &event.detail { " " span.dim { (conductor::language::finding::shorten(&app.masks.apply(detail).to_string(), 300)) } }
+                @if let Some(detail) = &event.detail { " " span.dim { (conductor::finding::shorten(&app.masks.apply(detail).to_string(), 300)) } }
             }
             td { (event.author.as_deref().unwrap_or("the engine")) }
         }

@@ -272,7 +272,7 @@ pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
         Ok(text) => ('+', text),
         Err(problem) => ('-', problem.text()),
     };
-    let text = conductor::language::finding::shorten(&text, 700);
+    let text = conductor::finding::shorten(&text, 700);
     let mut response = redirect(to);
     response.headers_mut().append(SET_COOKIE, set_cookie(NOTICE, &hex(format!("{sign}{text}").as_bytes()), 60));
     response

@@ -2,8 +2,8 @@
 
 use super::render::{self, Scope};
 use super::{Report, jinja, names, yaql};
-use conductor::language::limits::Limits;
-use conductor::language::source::{Content, NodeId, Source};
+use conductor::limits::Limits;
+use conductor::source::{Content, NodeId, Source};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 

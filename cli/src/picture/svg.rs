@@ -115,6 +115,6 @@ pub fn curve(points: &[(f64, f64)], half: f64) -> String {
 
 /// Returns text for XML, shortened, without control characters.
 fn escaped(text: &str) -> String {
-    let short = conductor::language::finding::shorten(text, SHOWN);
+    let short = conductor::finding::shorten(text, SHOWN);
     visible(&short).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

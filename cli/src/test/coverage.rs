@@ -5,7 +5,7 @@ use crate::ending::Failure;
 use crate::output;
 use crate::picture::{self, Paint};
 use crate::test::{Arguments, Format, Tested};
-use conductor::language::finding::shorten;
+use conductor::finding::shorten;
 use conductor::rehearsal::coverage::Coverage;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -81,7 +81,7 @@ impl Engine {
                 return Ok(status);
             }
             // Completes when the end is announced, the connection is lost, or the next poll is due.
-            let heard = async {
+            let notified = async {
                 while let Some(end) = listener.try_recv().await? {
                     if end.payload().starts_with(&ours) {
                         break;
@@ -89,8 +89,8 @@ impl Engine {
                 }
                 Ok::<(), sqlx::Error>(())
             };
-            if let Ok(heard) = timeout(pause.min(left), heard).await {
-                heard?;
+            if let Ok(notified) = timeout(pause.min(left), notified).await {
+                notified?;
             }
             pause = (pause * 2).min(POLLS[1]);
         }

@@ -43,7 +43,7 @@ impl Held {
     }
 
     /// Passes the engine's answer for a lease on to its handler.
-    pub fn heard(&self, lease: Lease, state: LeaseState) {
+    pub fn update(&self, lease: Lease, state: LeaseState) {
         let mut held = self.lock();
         match state {
             LeaseState::Held | LeaseState::Elsewhere => {}

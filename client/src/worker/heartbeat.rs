@@ -22,7 +22,7 @@ impl Worker {
                         for (beat, lease) in beats.iter().zip(leases) {
                             match beat.state {
                                 LeaseState::Elsewhere => elsewhere.push(lease),
-                                state => held.heard(lease, state),
+                                state => held.update(lease, state),
                             }
                         }
                         self.send_heartbeats_elsewhere(held, elsewhere).await;
@@ -41,7 +41,7 @@ impl Worker {
     async fn send_heartbeats_elsewhere(&self, held: &Held, leases: Vec<Lease>) {
         let Some(cluster) = self.cluster.as_ref().filter(|_| !leases.is_empty()) else { return };
         match self.answered(cluster.heartbeat(&leases, self.lease)).await {
-            Ok(beats) => beats.iter().zip(leases).for_each(|(beat, lease)| held.heard(lease, beat.state)),
+            Ok(beats) => beats.iter().zip(leases).for_each(|(beat, lease)| held.update(lease, beat.state)),
             Err(error) => warn!(%error, "heartbeat for parts that have moved failed"),
         }
     }

@@ -41,7 +41,7 @@ impl Hints {
     }
 
     /// Completes when there may be work.
-    pub async fn heard(&self) {
+    pub async fn notified(&self) {
         self.wake.notified().await
     }
 }

@@ -101,7 +101,7 @@ impl<'w> Run<'w> {
                 _ = shutdown.cancelled() => {}
                 Some(done) = self.handlers.next() => self.put_out(done),
                 _ = sleep_until(next_look), if has_room && self.outbox.is_empty() => {}
-                _ = self.hints.heard(), if has_room && self.outbox.is_empty() => next_look = Instant::now(),
+                _ = self.hints.notified(), if has_room && self.outbox.is_empty() => next_look = Instant::now(),
                 _ = std::future::ready(()), if !self.outbox.is_empty() => {}
             }
         }
@@ -226,7 +226,7 @@ impl<'w> Run<'w> {
         for (report, answer) in answered.into_iter().zip(answers) {
             match &answer.state {
                 Err(refused) if refused.code == "WF622" && worker.cluster.is_some() => moved.push(report),
-                _ => self.heard(report, answer),
+                _ => self.process_answer(report, answer),
             }
         }
         let came = claimed.len();
@@ -241,7 +241,7 @@ impl<'w> Run<'w> {
         let outcomes: Vec<Outcome> = moved.iter().map(|report| report.outcome.clone()).collect();
         match self.worker.answered(cluster.finish(&outcomes)).await {
             Ok(answers) => {
-                moved.into_iter().zip(answers).for_each(|(report, answer)| self.heard(report, answer));
+                moved.into_iter().zip(answers).for_each(|(report, answer)| self.process_answer(report, answer));
             }
             Err(error) => {
                 warn!(%error, reports = moved.len(), "parts have moved, and reports cannot be delivered yet");
@@ -265,7 +265,7 @@ impl<'w> Run<'w> {
         self.replace(report, code, error.to_string());
     }
 
-    fn heard(&mut self, report: Report, answer: Answer) {
+    fn process_answer(&mut self, report: Report, answer: Answer) {
         let task = answer.task;
         match answer.state {
             Ok(state) => debug!(task, ?state, "reported"),

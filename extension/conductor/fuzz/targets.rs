@@ -3,8 +3,8 @@
 use conductor::expression::{Data, Sources, json_text};
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use conductor::rehearsal::{Script, rehearse};
 use std::sync::{Arc, OnceLock};
 

@@ -11,6 +11,7 @@ pub(crate) mod evaluation;
 pub mod facts;
 pub mod item_outcomes;
 pub mod items;
+mod linear_path;
 pub mod rate;
 pub(crate) mod ready;
 pub mod rerun;

@@ -7,12 +7,13 @@
 pub(crate) mod filters;
 pub(crate) mod functions;
 pub mod opaque;
+pub mod overlay;
 pub mod template;
 
 use crate::expression::template::{bound, compiled, metered};
 use crate::interrupt;
 use crate::json;
-use crate::language::limits::Limits;
+use crate::limits::Limits;
 use minijinja::machinery::{self, Instructions};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};

@@ -17,8 +17,8 @@ use crate::language::definition::{
     Assignment, Backoff, CancellationPolicy, Definition, ItemCount, Join, OnItemFailure, RerunRule, Rest,
     Retry as RetrySpec, RetryEach, UndoOn, UndoOrder, WhenFull,
 };
-use crate::language::limits::Limits;
 use crate::language::schema::Schema;
+use crate::limits::Limits;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeSet, HashMap, HashSet};
 

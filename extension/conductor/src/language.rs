@@ -3,10 +3,8 @@
 pub mod catalogue;
 pub mod definition;
 pub mod editor_schema;
-pub mod finding;
-pub mod limits;
 pub mod parse;
 pub mod schema;
 pub(crate) mod schema_cost;
-pub mod source;
+pub mod task_fields;
 pub mod validate;

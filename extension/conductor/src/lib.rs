@@ -5,11 +5,14 @@ pub mod code;
 pub mod cron;
 pub mod engine;
 pub mod expression;
+pub mod finding;
 pub mod graph;
 pub mod interrupt;
 pub mod json;
 pub mod language;
+pub mod limits;
 pub mod rehearsal;
+pub mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod view;

@@ -5,7 +5,7 @@
 //! reads a file or a clock: loading the definition that [`Script::workflow`] names is up to the caller.
 //!
 //! ```
-//! # use conductor::{graph::Graph, language::{catalogue::EmptyCatalogue, limits::Limits, validate::check}};
+//! # use conductor::{graph::Graph, language::{catalogue::EmptyCatalogue, validate::check}, limits::Limits};
 //! # use conductor::rehearsal::{Script, rehearse};
 //! # use std::sync::Arc;
 //! let definition = "{ref: demo.one, label: One, version: 1.0.0, tasks: [{name: a, action: demo.a}]}";

@@ -5,8 +5,8 @@ mod support;
 
 use conductor::expression::template::MAX_BRACKETS;
 use conductor::language::catalogue::{Action, Catalogue};
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use serde_json::json;
 use std::collections::BTreeSet;
 use support::workflow;

@@ -5,10 +5,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use conductor::expression::{Data, Sources};
+use conductor::finding::Finding;
 use conductor::language::catalogue::EmptyCatalogue;
-use conductor::language::finding::Finding;
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use proptest::prelude::*;
 use support::workflow;
 

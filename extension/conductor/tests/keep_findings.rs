@@ -4,8 +4,8 @@ mod support;
 
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::definition::{Definition, Keep};
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use support::workflow;
 
 fn with(keep: &str) -> String {

@@ -10,7 +10,7 @@ use conductor::engine::state::{Status, TaskEnd};
 use conductor::expression::data;
 use conductor::graph::Graph;
 use conductor::language::editor_schema;
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, RowStatus, TaskRow};
 use serde_json::{Value, json};
 use support::{codes, valid, workflow};
@@ -28,7 +28,7 @@ fn examples() -> Vec<String> {
 
 /// Returns a source as JSON, as an editor sees it.
 fn json(source: &str) -> Value {
-    let (source, defects) = conductor::language::source::Source::read(source.as_bytes(), &Default::default());
+    let (source, defects) = conductor::source::Source::read(source.as_bytes(), &Default::default());
     assert!(defects.is_empty(), "{defects:?}");
     source.value(source.root().unwrap())
 }

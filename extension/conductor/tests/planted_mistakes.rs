@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
-use conductor::language::limits::Limits;
 use conductor::language::parse::parse;
 use conductor::language::validate::validate;
+use conductor::limits::Limits;
 use conductor::rehearsal::explore::{Samples, explore};
 use conductor::rehearsal::{Script, checked_parameters};
 use serde_json::json;

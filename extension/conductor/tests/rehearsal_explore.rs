@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use conductor::graph::Graph;
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use conductor::rehearsal::explore::{Flaw, Samples, explore};
 use conductor::rehearsal::{Script, checked_parameters, rehearse};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 mod support;
 
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use conductor::rehearsal::Script;
 use support::hint;
 use support::rehearsal::{finds, read};

@@ -2,10 +2,10 @@
 
 mod support;
 
+use conductor::finding::Severity;
 use conductor::language::catalogue::{Action, Catalogue};
-use conductor::language::finding::Severity;
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use serde_json::{Value, json};
 use support::{error, finds_with, hint, valid, workflow};
 

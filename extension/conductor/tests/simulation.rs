@@ -6,8 +6,8 @@
 use conductor::engine::state::{Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::language::limits::Limits;
 use conductor::language::parse::parse;
+use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, ReportedRow, RowStatus, Signal, TaskRow};
 use conductor::testing::simulation::{Chance, Step, workflow};
 use std::cell::RefCell;

@@ -5,7 +5,7 @@ mod support;
 use conductor::engine::state::{State, Status, TaskEnd};
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, RowStatus};
 use std::sync::Arc;
 use support::{valid, workflow};

@@ -2,7 +2,7 @@
 
 use conductor::expression::opaque::{self, Source};
 use conductor::expression::{Data, Sources, json_text, parse_json, unreadable};
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -6,7 +6,7 @@ mod support;
 use conductor::engine::state::TaskEnd;
 use conductor::expression::Data;
 use conductor::graph::Graph;
-use conductor::language::limits::Limits;
+use conductor::limits::Limits;
 use conductor::testing::memory_host::{Ledger, RowStatus};
 use conductor::view::task_lists::TaskLists;
 use std::sync::Arc;

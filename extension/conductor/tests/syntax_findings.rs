@@ -3,8 +3,8 @@
 mod support;
 
 use conductor::language::catalogue::EmptyCatalogue;
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use support::{codes, error, hint, valid, workflow};
 
 #[test]

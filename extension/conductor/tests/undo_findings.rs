@@ -4,8 +4,8 @@ mod support;
 
 use conductor::language::catalogue::EmptyCatalogue;
 use conductor::language::definition::{UndoOn, UndoOrder, WhenUnknown};
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use support::workflow;
 
 /// Returns code, path and hint of each finding.

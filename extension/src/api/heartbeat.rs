@@ -119,5 +119,5 @@ fn workflow_heartbeat(
         }
         Ok::<_, Error>(())
     })?;
-    Ok(refused_leases::tell(caller.role(), &refused, None)?)
+    Ok(refused_leases::report(caller.role(), &refused, None)?)
 }

@@ -34,8 +34,8 @@ fn workflow_draw_token() -> Result<i64, ErrorReport> {
     Ok(random::token()?)
 }
 
-/// `workflow.goes_on_elsewhere` in `sql/work.sql`.
+/// `workflow.is_in_progress_elsewhere` in `sql/work.sql`.
 #[pg_extern(sql = false)]
-fn workflow_goes_on_elsewhere(xmax: pg_sys::TransactionId) -> bool {
+fn workflow_is_in_progress_elsewhere(xmax: pg_sys::TransactionId) -> bool {
     transaction::is_in_progress_elsewhere(xmax)
 }

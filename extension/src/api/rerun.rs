@@ -47,7 +47,7 @@ fn rerun(
     let mut tasks = chosen(client, run, wanted)?;
     let mut top = id;
     // The caller has already continued, unless it is being undone as well.
-    let undoes_alone = run.before.undoes_on() && !is_undone_by_caller(&advance, id, ancestors.first())?;
+    let undoes_alone = run.before.resumes_undo() && !is_undone_by_caller(&advance, id, ancestors.first())?;
     let ancestors = if undoes_alone { Vec::new() } else { ancestors };
     for caller in &ancestors {
         let (task, call) = call_of(&advance, wanted.execution, top, *caller)?;

@@ -115,7 +115,7 @@ impl<'c, 'conn> Advance<'c, 'conn> {
     }
 
     /// Applies an event that reads nothing but the execution.
-    pub fn tell(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
+    pub fn apply(&mut self, id: i64, mut event: impl FnMut(&mut Conductor)) -> Result<(), Error> {
         self.conduct(id, Facts::default(), &Reports::default(), |conductor| event(conductor))?;
         Ok(())
     }

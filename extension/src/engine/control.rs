@@ -68,14 +68,14 @@ pub fn control(
             // Logged first, because the events of the executions that the cancel reaches are derived from the one that
             // it came from.
             log(client, execution, "cancel", reason, None, Vec::new(), now)?;
-            family.advance.tell(family.id, |conductor| conductor.cancel())?;
+            family.advance.apply(family.id, |conductor| conductor.cancel())?;
             settle(&mut family.advance, None)?;
         }
         Action::ForceCancel if family.is_forced() => family.cancel_again()?,
         Action::ForceCancel => {
             let detail = Some(r#"{"force": true}"#.to_owned());
             log(client, execution, "cancel", reason, detail, Vec::new(), now)?;
-            family.advance.tell(family.id, |conductor| conductor.force_cancel())?;
+            family.advance.apply(family.id, |conductor| conductor.force_cancel())?;
             settle(&mut family.advance, None)?;
         }
     }
@@ -93,7 +93,7 @@ fn tell_closing(execution: i64, status: Status) {
 impl Family<'_, '_> {
     /// Cancels again: tasks that the first cancel skipped because they were being reported may still be there.
     fn cancel_again(&mut self) -> Result<(), Error> {
-        self.advance.tell(self.id, |conductor| conductor.cancel_again())?;
+        self.advance.apply(self.id, |conductor| conductor.cancel_again())?;
         settle(&mut self.advance, None)?;
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Family<'_, '_> {
     fn pause(&mut self, reason: Option<&str>) -> Result<Vec<i64>, Error> {
         let mut paused = [&[self.id], &self.descendants[..]].concat();
         for run in &paused {
-            self.advance.tell(*run, |conductor| conductor.pause())?;
+            self.advance.apply(*run, |conductor| conductor.pause())?;
         }
         settle(&mut self.advance, None)?;
         for ancestor in &self.ancestors {
@@ -120,7 +120,7 @@ impl Family<'_, '_> {
             if rows.get::<bool>(1)? != Some(true) {
                 break;
             }
-            self.advance.tell(*ancestor, |conductor| conductor.pause())?;
+            self.advance.apply(*ancestor, |conductor| conductor.pause())?;
             settle(&mut self.advance, None)?;
             paused.push(*ancestor);
         }
@@ -134,7 +134,7 @@ impl Family<'_, '_> {
     fn resume(&mut self) -> Result<Vec<i64>, Error> {
         let resumed = [&self.ancestors[..], &[self.id], &self.descendants[..]].concat();
         for run in &resumed {
-            self.advance.tell(*run, |conductor| conductor.resume())?;
+            self.advance.apply(*run, |conductor| conductor.resume())?;
         }
         settle(&mut self.advance, None)?;
         propagation::note(&self.advance, &resumed, &self.unvisited)?;

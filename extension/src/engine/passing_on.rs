@@ -49,10 +49,10 @@ pub fn propagate(
     let done = callers.iter().filter(|caller| moved.contains_key(&caller.id)).map(|caller| 1 + caller.children.len());
     let done = done.sum::<usize>() as i32;
     let mut advance = Advance::new(client, now, BTreeMap::new());
-    let heard = tell(&mut advance, &callers)?;
+    let notified = notify(&mut advance, &callers)?;
     settle(&mut advance, None)?;
     set(&advance, moved.into_iter().collect())?;
-    let (children, callers): (Vec<i64>, Vec<i64>) = heard.into_iter().unzip();
+    let (children, callers): (Vec<i64>, Vec<i64>) = notified.into_iter().unzip();
     statements::run(client, include_str!("../../queries/pass_on.sql"), &[children.into(), callers.into()])?;
     Ok(done)
 }
@@ -102,7 +102,7 @@ fn moved(callers: &[Caller], most: usize) -> BTreeMap<i64, Option<i64>> {
 
 /// Makes the children adopt their callers' states. Returns the children whose own children have to be notified next,
 /// with their callers.
-fn tell(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, Error> {
+fn notify(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, Error> {
     let children = |of: fn(&Caller, &Child) -> bool| -> Vec<(i64, i64)> {
         let children = |caller: &Caller| -> Vec<(i64, i64)> {
             caller
@@ -133,7 +133,7 @@ fn tell(advance: &mut Advance, callers: &[Caller]) -> Result<Vec<(i64, i64)>, Er
         let changed: Vec<(i64, i64)> = children.iter().copied().filter(|(child, _)| changes(*child)).collect();
         sub_workflows::log_reached(advance, kind, changed)?;
         for (child, _) in children {
-            advance.tell(*child, |conductor| match kind {
+            advance.apply(*child, |conductor| match kind {
                 "pause" => conductor.pause(),
                 _ => conductor.resume(),
             })?;

@@ -18,8 +18,8 @@ pub fn leave(advance: &Advance, executions: &[i64]) -> Result<(), Error> {
 
 /// Records which of the workflow executions that have been notified, and are locked, have children that are left to
 /// workflow_tick.
-pub fn note(advance: &Advance, heard: &[i64], unvisited: &[i64]) -> Result<(), Error> {
-    set(advance, heard.iter().map(|run| (*run, unvisited.contains(run).then_some(0))).collect())
+pub fn note(advance: &Advance, notified: &[i64], unvisited: &[i64]) -> Result<(), Error> {
+    set(advance, notified.iter().map(|run| (*run, unvisited.contains(run).then_some(0))).collect())
 }
 
 pub fn set(advance: &Advance, runs: Vec<(i64, Option<i64>)>) -> Result<(), Error> {

@@ -36,11 +36,11 @@ pub fn tell_answers(role: Oid, answers: &[Answer], worker: Option<&str>) -> Resu
     let is_refused =
         |answer: &&Answer| answer.refusal.as_ref().is_some_and(|refusal| refusal.code == Code::STALE_LEASE);
     let tasks: Vec<i64> = answers.iter().filter(is_refused).filter_map(|answer| answer.task).collect();
-    tell(role, &tasks, worker)
+    report(role, &tasks, worker)
 }
 
 /// Reports refused tokens for these tasks, in the server's log and as one event on the first task's execution.
-pub fn tell(role: Oid, tasks: &[i64], worker: Option<&str>) -> Result<(), Error> {
+pub fn report(role: Oid, tasks: &[i64], worker: Option<&str>) -> Result<(), Error> {
     let Some(first) = tasks.first() else { return Ok(()) };
     log(role, tasks);
     let arguments = [

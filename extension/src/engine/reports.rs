@@ -163,8 +163,8 @@ pub fn report_round<'t, 'o>(
         })?;
         let answers = answers.unwrap_or_default();
         let paused = advance.execution(*id).is_some_and(|execution| execution.paused);
-        let (heard, left) = reports.split_at(answers.len());
-        for (report, answer) in heard.iter().zip(answers) {
+        let (processed, left) = reports.split_at(answers.len());
+        for (report, answer) in processed.iter().zip(answers) {
             let Some(answer) = answer else { continue };
             let outcome = report.outcome;
             let task = outcome.task.unwrap_or_default();
@@ -193,7 +193,7 @@ pub fn report_round<'t, 'o>(
             }
             states.insert(outcome.task, answer.state.to_owned());
         }
-        if !heard.is_empty() && !left.is_empty() {
+        if !processed.is_empty() && !left.is_empty() {
             rest.insert(*id, left);
         }
     }
@@ -248,11 +248,11 @@ fn needs(run: &Run, reports: &[Taken]) -> Needs {
     for report in reports {
         *items.entry(report.key).or_default() += 1;
     }
-    let goes_on = |key: &TaskKey, ended: u32| {
+    let has_open_items = |key: &TaskKey, ended: u32| {
         let progress = run.before.state.items.iter().find(|progress| progress.key == *key);
         progress.is_some_and(|progress| progress.ended + ended < progress.total)
     };
-    items.retain(|key, ended| !goes_on(key, *ended));
+    items.retain(|key, ended| !has_open_items(key, *ended));
     let mut needs = Needs::default();
     // Whether an item runs again is decided when that item is reported.
     let may_run_again = |report: &Taken| {

@@ -42,7 +42,7 @@ pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, 
             return Ok(Some((why, "start a new execution with workflow_start")));
         }
         // The workflow's rule governs forward execution only. Here undoing is still incomplete, so a rerun is allowed.
-        _ if run.before.undoes_on() => return Ok(None),
+        _ if run.before.resumes_undo() => return Ok(None),
         _ => {}
     }
     Ok(match run.graph.rerun {
@@ -73,7 +73,7 @@ fn unended(run: &Run) -> Option<(&'static str, &'static str)> {
 }
 
 pub fn run_on(advance: &mut Advance, execution: i64, run: i64, tasks: &[Rerun]) -> Result<(), Error> {
-    let hint = match advance.runs.get(&run).is_some_and(|run| run.before.undoes_on()) {
+    let hint = match advance.runs.get(&run).is_some_and(|run| run.before.resumes_undo()) {
         true => "name no task, or undos that have failed",
         false => "name the tasks to rerun",
     };
@@ -90,8 +90,8 @@ pub fn conduct(advance: &mut Advance, run: i64, tasks: &[Rerun]) -> Result<Resul
 
 /// Returns the tasks whose failures were not handled; if the execution continues undoing, only the undos among them.
 pub fn failed(run: &Run, known: &[Rerun]) -> Vec<Rerun> {
-    let undoes_on = run.before.undoes_on();
-    let is_next = |key: &TaskKey| !undoes_on || run.graph.node(key.node).undoes.is_some();
+    let resumes_undo = run.before.resumes_undo();
+    let is_next = |key: &TaskKey| !resumes_undo || run.graph.node(key.node).undoes.is_some();
     let failed = known.iter().filter(|task| run.before.state.failures.contains(&task.key) && is_next(&task.key));
     failed.cloned().collect()
 }

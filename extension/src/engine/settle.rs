@@ -52,7 +52,7 @@ fn take_back(advance: &mut Advance, gone: BTreeMap<i64, Vec<WithdrawnRows>>) -> 
     for (id, tasks) in gone {
         let Some(run) = advance.runs.get(&id) else { continue };
         let tasks: Vec<Withdrawn> = withdrawn(&run.graph, &tasks);
-        advance.tell(id, |conductor| conductor.withdrawn(&tasks))?;
+        advance.apply(id, |conductor| conductor.withdrawn(&tasks))?;
     }
     Ok(())
 }

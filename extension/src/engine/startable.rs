@@ -85,8 +85,8 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
         let parameters = text.map_err(|error| useless(&error.to_string()))?.and_then(|text| Jsonb::from_text(&text));
         return Ok(parameters.unwrap_or(given));
     }
-    let told = |violation: &Violation| json!({"path": violation.path, "message": violation.message});
-    let mut list: Vec<Value> = violations.list.iter().map(told).collect();
+    let entry = |violation: &Violation| json!({"path": violation.path, "message": violation.message});
+    let mut list: Vec<Value> = violations.list.iter().map(entry).collect();
     if violations.more > 0 {
         list.push(json!({"path": "", "message": format!("and {} more", violations.more)}));
     }

@@ -135,7 +135,7 @@ pub fn cancel(advance: &mut Advance, runs: Vec<i64>, forced: bool) -> Result<(),
     if !runs.is_empty() {
         advance.load(runs.clone())?;
         for run in runs {
-            advance.tell(run, |conductor| match forced {
+            advance.apply(run, |conductor| match forced {
                 true => conductor.force_cancel(),
                 false => conductor.cancel_called(),
             })?;

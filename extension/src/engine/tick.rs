@@ -164,9 +164,9 @@ fn due(client: &SpiClient, execution: i64, now: TimestampWithTimeZone) -> Result
         if stop != Reach::Nothing {
             sub_workflows::cancel_children(&mut advance, &[(execution, stop == Reach::Everything)])?;
         }
-        advance.tell(run, |conductor| conductor.withdraw_again())?;
+        advance.apply(run, |conductor| conductor.withdraw_again())?;
     } else {
-        advance.tell(run, |conductor| conductor.time_out())?;
+        advance.apply(run, |conductor| conductor.time_out())?;
     }
     settle(&mut advance, None)?;
     let still = statements::run(client, include_str!("../../queries/is_due_run.sql"), &[run.into()])?.first();

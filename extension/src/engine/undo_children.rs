@@ -65,7 +65,7 @@ pub fn begin(advance: &mut Advance, calls: Vec<UndoneCall>) -> Result<Vec<OwnRep
 /// Makes an execution undo itself or continue doing so. Returns whether there is anything to undo.
 fn undo(advance: &mut Advance, child: i64) -> Result<bool, Error> {
     let Some(run) = advance.runs.get(&child) else { return Ok(false) };
-    if !run.before.undoes_on() {
+    if !run.before.resumes_undo() {
         let begun = advance.conduct(child, Default::default(), &Default::default(), |conductor| conductor.undo())?;
         return Ok(begun.unwrap_or_default());
     }

@@ -12,13 +12,13 @@ pub fn has_old_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Assigns an id to the transaction if it has none yet: from now on, others can tell that it is in progress.
+/// Assigns an id to the transaction if it has none yet: from now on, others can report_end that it is in progress.
 pub fn take_number() {
     // SAFETY: a transaction is in progress, and transactions that may write can be assigned an id.
     unsafe { pg_sys::GetCurrentTransactionId() };
 }
 
-/// Returns the number that the next transaction will have: all that have one by now have a lower one. A snapshot does not tell: its
+/// Returns the number that the next transaction will have: all that have one by now have a lower one. A snapshot does not report_end: its
 /// upper bound follows the last transaction that has ended.
 pub fn next_number() -> i64 {
     // SAFETY: it reads shared memory under a lock.
@@ -34,7 +34,7 @@ pub fn is_in_progress_elsewhere(xmax: pg_sys::TransactionId) -> bool {
     in_progress && !may_be_multixact(xmax.into_inner())
 }
 
-/// Whether a row's xmax may be a multixact, which SQL cannot tell from a transaction id: whether a multixact with that
+/// Whether a row's xmax may be a multixact, which SQL cannot report_end from a transaction id: whether a multixact with that
 /// number exists. The two have separate counters, so what looks like a transaction in progress may be a number that
 /// stays forever.
 fn may_be_multixact(xmax: u32) -> bool {
@@ -66,11 +66,11 @@ pub fn on_end(listener: fn(End)) {
 /// Subscribes the process to the ends of transactions.
 pub fn listen() {
     // SAFETY: a callback with the signature that PostgreSQL requires, registered once when the library is loaded.
-    unsafe { pg_sys::RegisterXactCallback(Some(tell), std::ptr::null_mut()) }
+    unsafe { pg_sys::RegisterXactCallback(Some(report_end), std::ptr::null_mut()) }
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn tell(event: XactEvent::Type, _argument: *mut c_void) {
+unsafe extern "C-unwind" fn report_end(event: XactEvent::Type, _argument: *mut c_void) {
     let end = match event {
         XactEvent::XACT_EVENT_PRE_COMMIT => End::Committing,
         XactEvent::XACT_EVENT_COMMIT | XactEvent::XACT_EVENT_ABORT | XactEvent::XACT_EVENT_PREPARE => End::Over,

@@ -141,7 +141,7 @@ pub(super) struct RunRow {
 
 impl RunRow {
     /// Whether it runs as before, so that only the conductor's state and variables need to be written.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn keeps_running(&self) -> bool {
         self.status == Status::Running
             && !(self.turned || self.paused || self.ended || self.rerun)
             && self.causes.is_empty()

@@ -148,12 +148,12 @@ impl Batch {
 
     /// Returns events for workflow executions that failed or, if `all` is set, ended in any way.
     fn verdicts(&self, all: bool) -> impl Iterator<Item = Event> {
-        let told = self.runs.iter().filter(move |run| match run.status {
+        let reported = self.runs.iter().filter(move |run| match run.status {
             Status::Failed | Status::Timeout => run.turned,
             Status::Completed | Status::Cancelled => all && run.ended,
             Status::Running | Status::Canceling => false,
         });
-        told.map(|run| Event {
+        reported.map(|run| Event {
             kind: run.status.name(),
             run: Some(run.id),
             message: run.causes.first().map(|cause| cause.message.clone()),

@@ -26,7 +26,7 @@ impl Batch {
                 continue;
             }
             match &runs[..] {
-                [run] if run.goes_on() => update_run(client, now, run),
+                [run] if run.keeps_running() => update_run(client, now, run),
                 [run] if run.is_over() => end_run(client, now, run, &lists),
                 runs => update_runs(client, now, runs, rerun, &lists),
             }?;

@@ -466,7 +466,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "delete_executions",
             "do_each",
             "lock_executions",
-            "goes_on_elsewhere",
+            "is_in_progress_elsewhere",
             "name_caller",
             "next_due",
             "prune_each",

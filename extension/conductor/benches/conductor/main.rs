@@ -9,8 +9,8 @@ use conductor::engine::state::{Execution, State, TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
-use conductor::language::limits::Limits;
 use conductor::language::validate::check;
+use conductor::limits::Limits;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use std::hint::black_box;
 

@@ -2,11 +2,11 @@
 
 use crate::engine::ready::limit_key;
 use crate::expression::{Data, ExpressionError, Programs, Rendering, Sources};
+use crate::finding::shorten;
 use crate::language::definition::LimitUse;
-use crate::language::finding::shorten;
-use crate::language::limits::Limits;
 use crate::language::parse::limit::MAX_LIMITS;
 use crate::language::parse::name::is_limit_name;
+use crate::limits::Limits;
 use serde_json::Value;
 
 /// Maximum number of characters of a value that a message shows.

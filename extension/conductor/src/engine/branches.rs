@@ -9,6 +9,7 @@ use crate::engine::conductor::Conductor;
 use crate::engine::state::{Context, State};
 use crate::engine::variables::{self, Changes};
 use crate::expression::Data;
+use crate::expression::overlay;
 use crate::interrupt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -188,7 +189,7 @@ impl Conductor<'_> {
         if let Some((_, vars)) = kept.as_ref().filter(|(of, _)| of.as_slice() == context) {
             return Some(vars.clone());
         }
-        let vars = variables::seen_through(base, &self.known.seen(state, context)?);
+        let vars = overlay::seen_through(base, &self.known.seen(state, context)?);
         *kept = Some((context.to_vec(), vars.clone()));
         Some(vars)
     }

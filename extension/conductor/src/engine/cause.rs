@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::engine::facts::Moment;
 use crate::expression::{Data, ExpressionError, data, json};
-use crate::language::finding::shorten;
+use crate::finding::shorten;
 use serde_json::{Value, json};
 
 /// Maximum number of characters of a reported error that a message repeats.

@@ -15,6 +15,7 @@ use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKe
 use crate::engine::undo::Undoable;
 use crate::engine::variables;
 use crate::expression::opaque;
+use crate::expression::overlay;
 use crate::expression::{self, Data};
 use crate::graph::{Graph, NodeId};
 use std::cell::RefCell;
@@ -190,7 +191,7 @@ impl<'a> Conductor<'a> {
         let mut bytes = 0;
         let nothing = variables::empty();
         for (name, value) in &self.graph.vars {
-            let seen = variables::seen_through(&nothing, &vars);
+            let seen = overlay::seen_through(&nothing, &vars);
             let value = self.render(value, Some(seen), None, None).map_err(|error| {
                 Cause::evaluating(Code::VARIABLE_NOT_EVALUATED, &format!("variable {name}"), None, &error)
             });
@@ -301,7 +302,7 @@ impl<'a> Conductor<'a> {
             }
             // Nothing is left that could be withdrawn.
             self.changes.withdraw = Withdraw::default();
-            if !self.goes_on_at_end() {
+            if !self.continue_at_end() {
                 break;
             }
         }
@@ -341,7 +342,7 @@ impl<'a> Conductor<'a> {
 
     /// Continues with what comes last, once nothing is ready or running: undos, `finally`, the end. Returns whether
     /// there is more to do.
-    fn goes_on_at_end(&mut self) -> bool {
+    fn continue_at_end(&mut self) -> bool {
         let state = &self.execution.state;
         if let Some(verdict) = state.verdict {
             // A `finally` that fails after a success undoes nothing; a cancel while it runs does.
@@ -415,7 +416,7 @@ impl<'a> Conductor<'a> {
         let mut bytes = 0;
         for (name, value) in &self.graph.output {
             // As in every list of assignments, each entry sees those before it.
-            let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &output));
+            let seen = vars.as_ref().map(|vars| overlay::seen_through(vars, &output));
             let rendered = self
                 .render(value, seen, None, None)
                 .map_err(|error| Cause::evaluating(Code::OUTPUT_NOT_RENDERED, &format!("output {name}"), None, &error));

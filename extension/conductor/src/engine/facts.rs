@@ -6,6 +6,7 @@ use crate::engine::state::{TaskEnd, TaskKey};
 use crate::engine::undo::Undoable;
 use crate::expression::Data;
 use crate::expression::functions::{END, OUTCOME};
+use crate::language::task_fields::{FIELDS, ITEM_FIELDS};
 use chrono::DateTime;
 use minijinja::value::{Enumerator, Object, Value};
 use serde::{Deserialize, Serialize};
@@ -199,11 +200,6 @@ struct Ended {
     outcome: TaskOutcome,
     missing: Missing,
 }
-
-/// Fields that every task has.
-pub const FIELDS: [&str; 6] = ["status", "result", "error", "started_at", "completed_at", "attempts"];
-/// Additional fields of a task with items.
-pub const ITEM_FIELDS: [&str; 3] = ["errors", "counts", "ended_by"];
 
 impl Ended {
     fn loaded<T>(&self, value: Option<T>) -> Option<T> {

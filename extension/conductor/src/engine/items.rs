@@ -9,9 +9,9 @@ use crate::engine::item_outcomes::{ItemOutcomes, RowEnd};
 use crate::engine::rest::needed;
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, Rendering};
+use crate::finding::shorten;
 use crate::graph::{Items, Node};
 use crate::language::definition::{ItemCount, OnItemFailure};
-use crate::language::finding::shorten;
 use minijinja::value::ValueKind;
 
 /// Maximum number of characters of an invalid value shown in messages.
@@ -176,7 +176,7 @@ impl Conductor<'_> {
             }
         };
         let is_needless = self.is_needless(reported.key.node, reported.key.route);
-        if stopped || is_needless || !self.goes_on(closing) {
+        if stopped || is_needless || !self.may_start(closing) {
             if again.repeats {
                 outcome.end = TaskEnd::Cancelled;
             }

@@ -9,8 +9,8 @@ use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::items::SHOWN;
 use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, ExpressionError, Rendering};
+use crate::finding::shorten;
 use crate::graph::Node;
-use crate::language::finding::shorten;
 use minijinja::value::ValueKind;
 
 /// Place of the first task without a row in the order in which tasks are created.
@@ -79,12 +79,12 @@ impl Conductor<'_> {
     /// Whether a task starts now. Whatever is reported by the last tasks of a cancelled execution starts nothing new.
     pub(crate) fn starts(&self, next: &NextTask) -> bool {
         let is_refused = self.execution.status == Status::Canceling && !next.after_closing;
-        !is_refused && self.goes_on(self.graph.node(next.node).closing || next.beside_fail)
+        !is_refused && self.may_start(self.graph.node(next.node).closing || next.beside_fail)
     }
 
     /// Whether tasks start, or run again: those on the ways forward while the execution is running, and those that
     /// close it until its end.
-    pub(crate) fn goes_on(&self, closing: bool) -> bool {
+    pub(crate) fn may_start(&self, closing: bool) -> bool {
         !self.execution.state.forced && (closing || !self.has_stopped())
     }
 

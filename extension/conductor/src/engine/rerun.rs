@@ -48,7 +48,7 @@ impl Conductor<'_> {
     pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         match self.execution.state.undo.as_ref().map(|undo| undo.phase) {
             Some(Phase::Done) => return Err("what it had completed has been undone".to_owned()),
-            _ if self.execution.undoes_on() => return self.rerun_undos(tasks),
+            _ if self.execution.resumes_undo() => return self.rerun_undos(tasks),
             _ => self.execution.state.undo = None,
         }
         let staged = std::mem::take(&mut self.execution.state.staged);

@@ -138,7 +138,7 @@ impl Execution {
     }
 
     /// Whether a rerun continues with undoing: not everything could be undone, or it was stopped by force.
-    pub fn undoes_on(&self) -> bool {
+    pub fn resumes_undo(&self) -> bool {
         self.state.undo.as_ref().is_some_and(|undo| matches!(undo.phase, Phase::Failed | Phase::Stopped))
     }
 

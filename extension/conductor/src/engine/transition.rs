@@ -9,6 +9,7 @@ use crate::engine::facts::TaskOutcome;
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
+use crate::expression::overlay;
 use crate::expression::{Data, Rendering};
 use crate::graph::{NodeId, Target};
 
@@ -31,7 +32,7 @@ impl<'a> Conductor<'a> {
         match self.again(reported, &mut outcome) {
             Ok(None) => {}
             _ if is_needless => {}
-            Ok(Some(again)) if self.goes_on(reported.closing) => {
+            Ok(Some(again)) if self.may_start(reported.closing) => {
                 self.wait_begins |= self.graph.node(reported.key.node).signal.is_some() && again.delay <= 0.0;
                 return Report::again(again);
             }
@@ -132,7 +133,7 @@ impl<'a> Conductor<'a> {
         }
         let mut fired = Vec::new();
         for (place, next) in node.next.iter().enumerate() {
-            let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &published));
+            let seen = vars.as_ref().map(|vars| overlay::seen_through(vars, &published));
             let fires = match next.when {
                 None => true,
                 Some(when) => self.holds(when, seen, Some(task)).map_err(|error| {
@@ -143,7 +144,7 @@ impl<'a> Conductor<'a> {
                 let mut changes = published.clone();
                 self.publish_all(&next.publish, vars.as_ref(), &mut changes, task, &mut bytes)?;
                 let error = next.error.as_ref().map(|error| {
-                    let seen = vars.as_ref().map(|vars| variables::seen_through(vars, &changes));
+                    let seen = vars.as_ref().map(|vars| overlay::seen_through(vars, &changes));
                     self.render(error, seen, Some(task), None).map_err(|error| {
                         Cause::evaluating(Code::CONDITION_NOT_EVALUATED, "error", Some(&node.name), &error)
                     })
@@ -164,7 +165,7 @@ impl<'a> Conductor<'a> {
         bytes: &mut u64,
     ) -> Result<(), Cause> {
         for (name, value) in entries {
-            let seen = vars.map(|vars| variables::seen_through(vars, changes));
+            let seen = vars.map(|vars| overlay::seen_through(vars, changes));
             let value = self.render(value, seen, Some(task), None).map_err(|error| {
                 Cause::evaluating(Code::VARIABLE_NOT_EVALUATED, &format!("publish {name}"), Some(task.0), &error)
             })?;
@@ -216,16 +217,16 @@ impl<'a> Conductor<'a> {
         self.changes.fired.extend(fired.iter().map(|next| (key.node, next.place)));
         let leads = |target: &Target| matches!(target, Target::Task(..) | Target::Noop);
         let handled = !end.is_failure() || fired.iter().any(|next| next.targets.iter().any(leads));
-        let told = fired.iter().any(|next| next.targets.contains(&Target::Fail));
-        if !handled || told {
-            self.close(ended, told, fired.iter().find_map(|next| next.error.clone()));
+        let fails_explicitly = fired.iter().any(|next| next.targets.contains(&Target::Fail));
+        if !handled || fails_explicitly {
+            self.close(ended, fails_explicitly, fired.iter().find_map(|next| next.error.clone()));
         } else if let Some(cause) = &ended.refusal {
             // It is recorded that the task could not begin, even if the failure is handled.
             self.changes.causes.push(cause.clone());
         }
         // If the failure was not handled, a rerun runs the task again, and then what it leads to. Therefore only the
         // tasks listed beside `fail` start now.
-        let only_beside_fail = end.is_failure() && (told || !handled);
+        let only_beside_fail = end.is_failure() && (fails_explicitly || !handled);
         let mut arrivals: Vec<(NodeId, Context)> = Vec::new();
         let mut leads_on: Vec<NextTask> = Vec::new();
         let mut ends: Vec<Context> = Vec::new();
@@ -279,21 +280,21 @@ impl<'a> Conductor<'a> {
     }
 
     /// Fails the workflow because of how a task ended.
-    fn close(&mut self, ended: &EndedTask, told: bool, error: Option<Data>) {
+    fn close(&mut self, ended: &EndedTask, fails_explicitly: bool, error: Option<Data>) {
         if ended.end.is_failure() {
             self.execution.state.failures.push(ended.key);
         }
         let cause = match &ended.refusal {
             Some(cause) => cause.clone(),
-            None if let (true, Some(error)) = (told, &error) => self.cause_told(ended, error),
-            None if told => self.cause_of(ended, "transitioned to fail"),
+            None if let (true, Some(error)) = (fails_explicitly, &error) => self.explicit_cause(ended, error),
+            None if fails_explicitly => self.cause_of(ended, "transitioned to fail"),
             None => self.cause_of(ended, &format!("ended as {} and no transition handles it", ended.end.name())),
         };
         self.fail(cause);
     }
 
     /// Describes a failure with the error that its transition specifies.
-    fn cause_told(&self, ended: &EndedTask, error: &Data) -> Cause {
+    fn explicit_cause(&self, ended: &EndedTask, error: &Data) -> Cause {
         let name = &self.graph.node(ended.key.node).name;
         let said = cause::saying(error).map(|said| format!(": {said}")).unwrap_or_default();
         let message = format!("task {name} transitioned to fail{said}");
@@ -332,7 +333,7 @@ impl<'a> Conductor<'a> {
     fn ends_before(&self, node: NodeId, after: &EndedTask) -> bool {
         let before = self.graph.node(after.key.node);
         let of_unhandled = after.closing && (before.beside_fail || !before.closing);
-        of_unhandled && !self.goes_on(self.graph.node(node).closing)
+        of_unhandled && !self.may_start(self.graph.node(node).closing)
     }
 
     fn route_to(&mut self, node: NodeId, route: u32) -> u32 {

@@ -15,8 +15,10 @@ use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::rerun::Rerun;
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
 use crate::expression::Data;
+use crate::graph::Graph;
 use crate::graph::undo::UndoCall;
 use crate::graph::{Node, NodeId};
+use crate::language::definition::UndoOn;
 use crate::language::definition::{UndoOrder, WhenUnknown};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -438,5 +440,16 @@ impl Conductor<'_> {
         let batch = item.and_then(|item| item.batch).map(|batch| ("batch", Data::from(batch)));
         let item = item.map(|item| [("item", item.item.clone()), ("index", Data::from(item.index))]);
         Some(Data::from_pairs(item.into_iter().flatten().chain(batch)))
+    }
+}
+
+impl Graph {
+    /// Whether completed tasks are undone if the workflow ends like this.
+    pub fn undoes_at(&self, verdict: Status) -> bool {
+        self.undo_on.iter().any(|end| match end {
+            UndoOn::Failed => verdict == Status::Failed,
+            UndoOn::Timeout => verdict == Status::Timeout,
+            UndoOn::Cancelled => matches!(verdict, Status::Canceling | Status::Cancelled),
+        })
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use watched::unwatched;
 
 use minijinja::machinery::{Token, parse, tokenize};
 
-use crate::language::limits::Limits;
+use crate::limits::Limits;
 
 /// Maximum nesting of brackets in an expression. MiniJinja's own limit, 150, needs more stack than a backend has.
 pub const MAX_BRACKETS: usize = 32;

@@ -171,7 +171,7 @@ impl Walk<'_> {
     fn after(&mut self, node: NodeId, succeeded: bool) -> Needs {
         let mut needs = self.finishing[node as usize].clone();
         let mut seen = BTreeSet::new();
-        if !(succeeded && self.goes_on(node)) {
+        if !(succeeded && self.surely_continues(node)) {
             needs.merge(self.output);
         }
         for to in self.graph.node(node).successors() {
@@ -195,7 +195,7 @@ impl Walk<'_> {
             let node = self.graph.node(id);
             if node.is_routing() || node.when.is_some() || node.items.is_some() {
                 needs.merge(&self.finishing[id as usize]);
-                if !self.goes_on(id) {
+                if !self.surely_continues(id) {
                     needs.merge(self.output);
                 }
                 stack.extend(node.successors());
@@ -204,7 +204,7 @@ impl Walk<'_> {
     }
 
     /// Whether success is certain to lead to another task.
-    fn goes_on(&self, node: NodeId) -> bool {
+    fn surely_continues(&self, node: NodeId) -> bool {
         self.graph.node(node).next.iter().any(|next| {
             let sure = match next.when {
                 None => true,

@@ -1,7 +1,6 @@
 //! The tasks that undo completed ones: one for each task that has an `undo`, and one for each task that may call a
 //! workflow, which undoes itself with its own undos.
 
-use crate::engine::state::Status;
 use crate::expression::{Rendering, Sources};
 use crate::graph::read_set::Needs;
 use crate::graph::{Graph, Node, NodeId, compile_retry};
@@ -47,17 +46,6 @@ impl UndoCall {
     /// Returns everything in it that is rendered when the task completes.
     pub fn renderings(&self) -> impl Iterator<Item = &Rendering> {
         [Some(&self.action), self.input.as_ref(), self.timeout.as_ref(), self.retries.as_ref()].into_iter().flatten()
-    }
-}
-
-impl Graph {
-    /// Whether completed tasks are undone if the workflow ends like this.
-    pub fn undoes_at(&self, verdict: Status) -> bool {
-        self.undo_on.iter().any(|end| match end {
-            UndoOn::Failed => verdict == Status::Failed,
-            UndoOn::Timeout => verdict == Status::Timeout,
-            UndoOn::Cancelled => matches!(verdict, Status::Canceling | Status::Cancelled),
-        })
     }
 }
 

@@ -16,10 +16,10 @@ mod workflow;
 
 use std::collections::HashMap;
 
+use crate::finding::{Finding, Severity};
 use crate::language::definition::Definition;
-use crate::language::finding::{Finding, Severity};
-use crate::language::limits::Limits;
-use crate::language::source::{NodeId, Source};
+use crate::limits::Limits;
+use crate::source::{NodeId, Source};
 
 /// Result of [`parse`].
 #[derive(Debug, Default)]

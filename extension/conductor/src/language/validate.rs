@@ -27,13 +27,13 @@ mod transitions;
 mod undo;
 
 use crate::code::Code;
+use crate::finding::{Finding, MAX_FINDINGS, Severity, shorten};
 use crate::interrupt;
 use crate::language::catalogue::Catalogue;
 use crate::language::definition::Definition;
-use crate::language::finding::{Finding, MAX_FINDINGS, Severity, shorten};
-use crate::language::limits::Limits;
 use crate::language::parse::{Parsed, Place, Places, parse};
-use crate::language::source::NodeId;
+use crate::limits::Limits;
+use crate::source::NodeId;
 
 /// Returns all findings about a parsed source, including those of the parser, sorted by place.
 pub fn validate(parsed: &Parsed, catalogue: &dyn Catalogue, limits: &Limits) -> Vec<Finding> {

@@ -1,14 +1,14 @@
 //! Checks a test file against the definition that it tests.
 
 use super::script::{Answer, AnswerKind, Answers, Cast, Names, Script, Test, Written};
+use crate::finding::{Finding, shorten};
 use crate::graph::{Graph, Node};
 use crate::interrupt;
-use crate::language::finding::{Finding, shorten};
-use crate::language::limits::Limits;
 use crate::language::parse::name::suggest;
 use crate::language::parse::walk::Walk;
 use crate::language::schema::Violation;
-use crate::language::source::NodeId;
+use crate::limits::Limits;
+use crate::source::NodeId;
 use serde_json::{Map, Value};
 
 /// Maximum number of unknown names for which the most similar one is looked up.

@@ -3,9 +3,9 @@
 use super::memory_host::RowStatus;
 use super::play::Performance;
 use crate::engine::state::TaskEnd;
+use crate::finding::shorten;
 use crate::graph::{Graph, NodeId};
 use crate::interrupt;
-use crate::language::finding::shorten;
 use crate::language::parse::Parsed;
 use serde::Serialize;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Whether a value is as expected.
 
 use crate::interrupt;
-use crate::language::source::push_key;
+use crate::source::push_key;
 use serde_json::Value;
 
 /// The first place where a value differs from what is expected.

@@ -303,8 +303,8 @@ impl Ledger {
         }
         let chosen: Vec<TaskKey> = match tasks {
             [] => {
-                let undoes_on = self.execution.undoes_on();
-                let is_next = |key: &&TaskKey| !undoes_on || self.graph.node(key.node).undoes.is_some();
+                let resumes_undo = self.execution.resumes_undo();
+                let is_next = |key: &&TaskKey| !resumes_undo || self.graph.node(key.node).undoes.is_some();
                 self.execution.state.failures.iter().filter(is_next).copied().collect()
             }
             tasks => {

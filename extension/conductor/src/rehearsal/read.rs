@@ -5,10 +5,10 @@ mod expectations;
 
 use super::play::Cancel;
 use super::script::{Cast, Expectations, Script, Test, Written};
+use crate::finding::shorten;
 use crate::interrupt;
-use crate::language::finding::shorten;
 use crate::language::parse::walk::{Fields, Range, Walk};
-use crate::language::source::{Content, NodeId};
+use crate::source::{Content, NodeId};
 use std::collections::BTreeMap;
 
 /// Fields of a test file.

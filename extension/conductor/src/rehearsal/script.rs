@@ -3,11 +3,11 @@
 use crate::engine::conductor::Advice;
 use crate::engine::state::Status;
 use crate::expression::Data;
-use crate::language::finding::Finding;
-use crate::language::limits::Limits;
+use crate::finding::Finding;
 use crate::language::parse::walk::Walk;
-use crate::language::source::{NodeId, Source};
+use crate::limits::Limits;
 use crate::rehearsal::play::Cancel;
+use crate::source::{NodeId, Source};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -3,11 +3,11 @@
 
 pub mod rehearsal;
 
+use conductor::finding::{Finding, Severity};
 use conductor::language::catalogue::{Catalogue, EmptyCatalogue};
 use conductor::language::definition::Definition;
-use conductor::language::finding::{Finding, Severity};
-use conductor::language::limits::Limits;
 use conductor::language::validate::{Checked, check};
+use conductor::limits::Limits;
 
 /// The fields that every workflow has.
 pub const HEAD: &str = "ref: test.it\nlabel: It\nversion: 1.0.0\n";

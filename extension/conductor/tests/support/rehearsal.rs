@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use conductor::finding::Finding;
 use conductor::graph::Graph;
 use conductor::language::catalogue::EmptyCatalogue;
-use conductor::language::finding::Finding;
-use conductor::language::limits::Limits;
 use conductor::language::validate::{Checked, check};
+use conductor::limits::Limits;
 use conductor::rehearsal::{Script, Verdict, rehearse};
 
 use super::{unmarked, workflow};

@@ -2,8 +2,8 @@
 
 use crate::expression::template::metered::MAX_TEXT;
 use crate::interrupt;
-use crate::language::limits::Limits;
-use crate::language::source::Source;
+use crate::limits::Limits;
+use crate::source::Source;
 use serde_json::Value;
 
 /// Reads YAML text that is nested no deeper than `depth`.

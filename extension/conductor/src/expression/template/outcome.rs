@@ -1,7 +1,7 @@
 //! Whether a condition can hold after a task has ended in a certain way, judged without any other knowledge.
 
 use super::bound;
-use crate::language::limits::Limits;
+use crate::limits::Limits;
 use minijinja::machinery::ast::{BinOpKind, CallType, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::parse;
 

@@ -1,8 +1,8 @@
 //! A large value passed to a library function: it behaves like the same value, but every step of a walk through it
 //! checks whether the host wants to stop.
 
-use crate::engine::variables;
 use crate::expression::opaque;
+use crate::expression::overlay;
 use crate::interrupt;
 use indexmap::IndexMap;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value, ValueKind};
@@ -21,7 +21,7 @@ pub fn watched(value: Value) -> Value {
         // A tuple must remain a tuple. It is never lazy, and was paid for slot by slot when it was made.
         ValueKind::Seq | ValueKind::Iterable => !value.is_tuple(),
         // A namespace must remain a namespace, and is small.
-        ValueKind::Map => is_plain_map(&value) || opaque::any_source(&value).is_some() || variables::is_overlay(&value),
+        ValueKind::Map => is_plain_map(&value) || opaque::any_source(&value).is_some() || overlay::is_overlay(&value),
         _ => false,
     };
     match value.as_object().cloned().filter(|_| can_be && !is_watched(&value)) {

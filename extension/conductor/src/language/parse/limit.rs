@@ -3,9 +3,9 @@
 use super::name::is_limit_name;
 use super::walk::{Range, Walk};
 use super::words::{CONCURRENCY, LIMIT, WHEN_FULL};
+use crate::finding::shorten;
 use crate::language::definition::{Concurrency, LimitUse};
-use crate::language::finding::shorten;
-use crate::language::source::{Content, NodeId};
+use crate::source::{Content, NodeId};
 
 /// Maximum number of limits per task.
 pub const MAX_LIMITS: usize = 10;

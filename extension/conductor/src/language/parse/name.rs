@@ -1,6 +1,6 @@
 //! Names and refs, and the most similar valid ones.
 
-use crate::language::finding::shorten;
+use crate::finding::shorten;
 
 /// Maximum length of a task or variable name.
 pub const MAX_NAME: usize = 128;

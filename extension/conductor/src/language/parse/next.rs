@@ -3,9 +3,9 @@
 use super::walk::{Fields, Walk};
 use super::words::{DECISION, TRANSITION};
 use crate::expression::template;
+use crate::finding::shorten;
 use crate::language::definition::{Assignment, Transition};
-use crate::language::finding::shorten;
-use crate::language::source::{Content, NodeId};
+use crate::source::{Content, NodeId};
 use serde_json::Value;
 
 /// The sugar, in the order of the resulting transitions.

@@ -8,9 +8,9 @@ use super::words::{
     BACKOFFS, ITEMS_REST, JOIN, JOIN_REST, ON_ITEM_FAILURE, REPEAT, RETRY, RETRY_EACH, TASK, WAIT_FOR, WITH_ITEMS,
 };
 use crate::expression::template;
+use crate::finding::shorten;
 use crate::language::definition::{ItemCount, Join, OnItemFailure, Repeat, Rest, Retry, Task, WaitFor, WithItems};
-use crate::language::finding::shorten;
-use crate::language::source::{Content, NodeId};
+use crate::source::{Content, NodeId};
 
 /// Maximum of `max_lost_leases`.
 const MOST_LOST_LEASES: u32 = 1000;

@@ -3,7 +3,7 @@
 use super::walk::{Range, Walk};
 use super::words::{UNDO, WHEN_UNKNOWN};
 use crate::language::definition::Undo;
-use crate::language::source::NodeId;
+use crate::source::NodeId;
 
 impl Walk<'_> {
     /// Reads the undo of a task.

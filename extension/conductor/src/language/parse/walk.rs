@@ -10,10 +10,10 @@ use super::foreign;
 use super::name;
 use crate::code::Code;
 use crate::expression::template;
+use crate::finding::{Finding, MAX_FINDINGS, Severity, shorten};
 use crate::interrupt;
-use crate::language::finding::{Finding, MAX_FINDINGS, Severity, shorten};
-use crate::language::limits::Limits;
-use crate::language::source::{Content, Defect, NodeId, Source};
+use crate::limits::Limits;
+use crate::source::{Content, Defect, NodeId, Source};
 
 /// Maximum number of task names that a definition may mention in total; this also limits its transitions.
 const MAX_NAMES: usize = 100_000;

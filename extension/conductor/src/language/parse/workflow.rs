@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::duration;
 use super::walk::{Fields, Range, Walk};
 use super::words::{DEFAULTS, FOREVER, KEEP, POLICIES, RERUN_RULES, UNDO_ON, UNDO_ORDERS, WORKFLOW};
+use crate::finding::shorten;
 use crate::language::definition::{DEFAULT_MAX_VISITS, Definition, Keep, Task, UndoOn};
-use crate::language::finding::shorten;
-use crate::language::source::{Content, NodeId};
+use crate::source::{Content, NodeId};
 
 impl Walk<'_> {
     /// Reads the whole document.

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{Check, schemas};
 use crate::expression::template;
+use crate::finding::shorten;
 use crate::language::catalogue::Action;
 use crate::language::definition::Task;
-use crate::language::finding::shorten;
 use crate::language::parse::name::{is_ref, suggest};
 
 /// Maximum number of workflows searched for a call back to this one.

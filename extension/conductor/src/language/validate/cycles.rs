@@ -38,7 +38,7 @@ fn has_exit(shape: &Shape<'_>, task: usize, cycle: usize) -> bool {
     let ends = [PossibleEnd::Succeeded, PossibleEnd::Skipped, PossibleEnd::Failed, PossibleEnd::TimedOut];
     ends.into_iter().filter(|outcome| outcome.possible(&shape.definition.tasks[task])).any(|outcome| {
         interrupt::check();
-        let goes_on = (0..next.len()).any(|j| {
+        let stays_in_cycle = (0..next.len()).any(|j| {
             firing[j].at(outcome) == Fires::Always
                 && !next[j].targets.iter().any(|target| target == "fail")
                 && leads_on(j).any(|to| shape.cycle[*to] == Some(cycle))
@@ -47,6 +47,6 @@ fn has_exit(shape: &Shape<'_>, task: usize, cycle: usize) -> bool {
             firing[j].can(outcome)
                 && (leads_on(j).next().is_some() || next[j].targets.iter().any(|target| target == "noop"))
         });
-        !goes_on && (!outcome.is_failure() || caught)
+        !stays_in_cycle && (!outcome.is_failure() || caught)
     })
 }

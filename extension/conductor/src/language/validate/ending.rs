@@ -48,14 +48,14 @@ struct Ending<'s> {
 impl Ending<'_> {
     fn after(&self, task: usize) -> Set {
         let mut certain = Set::all(self.words);
-        for outcome in PossibleEnd::ALL.into_iter().filter(|outcome| self.goes_on(task, *outcome)) {
+        for outcome in PossibleEnd::ALL.into_iter().filter(|outcome| self.may_complete_after(task, *outcome)) {
             certain.meet(&self.after_end(task, outcome));
         }
         certain
     }
 
     /// Whether a task can end like this and the workflow still complete.
-    fn goes_on(&self, task: usize, outcome: PossibleEnd) -> bool {
+    fn may_complete_after(&self, task: usize, outcome: PossibleEnd) -> bool {
         let next = &self.shape.definition.tasks[task].next;
         let firing = &self.shape.firing[task];
         let fails = (0..next.len()).any(|transition| {

@@ -12,12 +12,12 @@ use super::shape::Shape;
 use super::sites::{self, Phase, Site, SiteValue};
 use super::{Check, Spot, habits, undo};
 use crate::expression::template::{self, FILTERS, FUNCTIONS, Named, TESTS};
+use crate::finding::{MAX_FINDINGS, shorten};
 use crate::interrupt;
 use crate::language::definition::Assignment;
-use crate::language::finding::{MAX_FINDINGS, shorten};
 use crate::language::parse::Place;
 use crate::language::parse::name::nearest;
-use crate::language::source::NodeId;
+use crate::source::NodeId;
 
 /// Functions about the task that has just ended.
 pub const OF_THE_END: [&str; 8] =

@@ -7,7 +7,7 @@ use super::shape::Shape;
 use crate::expression::template;
 use crate::interrupt;
 use crate::language::definition::Assignment;
-use crate::language::limits::Limits;
+use crate::limits::Limits;
 
 /// Facts by number, and where they become true.
 #[derive(Default)]

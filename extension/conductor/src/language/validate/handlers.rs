@@ -6,8 +6,8 @@ use super::Check;
 use super::parallel::Parallel;
 use super::possible_end::PossibleEnd;
 use super::shape::Shape;
+use crate::finding::shorten;
 use crate::interrupt;
-use crate::language::finding::shorten;
 
 pub fn check(check: &mut Check<'_>, shape: &Shape<'_>, parallel: &mut Parallel) {
     for (i, task) in shape.definition.tasks.iter().enumerate() {

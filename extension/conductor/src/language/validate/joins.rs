@@ -2,9 +2,9 @@
 
 use super::Check;
 use super::shape::Shape;
+use crate::finding::shorten;
 use crate::interrupt;
 use crate::language::definition::{Join, Rest};
-use crate::language::finding::shorten;
 
 /// Maximum number of steps for working out nested forks.
 const MAX_STEPS: usize = 2_000_000;

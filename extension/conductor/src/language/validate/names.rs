@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Check;
 use super::shape::Shape;
-use crate::language::finding::shorten;
+use crate::finding::shorten;
 use crate::language::parse::name::COMMANDS;
 
 pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {

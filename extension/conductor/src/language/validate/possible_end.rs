@@ -5,7 +5,7 @@ use minijinja::machinery::parse_expr;
 
 use crate::expression::template;
 use crate::language::definition::Task;
-use crate::language::limits::Limits;
+use crate::limits::Limits;
 
 /// The end of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

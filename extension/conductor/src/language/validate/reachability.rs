@@ -2,7 +2,7 @@
 
 use super::Check;
 use super::shape::Shape;
-use crate::language::finding::shorten;
+use crate::finding::shorten;
 
 pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
     let tasks = &shape.definition.tasks;

@@ -7,7 +7,7 @@ use super::known_facts::Known;
 use super::sites::Phase;
 use super::undo;
 use crate::expression::template::{FUNCTIONS, Guard, Read};
-use crate::language::finding::shorten;
+use crate::finding::shorten;
 use crate::language::parse::name::{nearest, suggest};
 
 /// Variables of the scope.

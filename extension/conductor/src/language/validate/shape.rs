@@ -7,8 +7,8 @@ use petgraph::graph::DiGraph;
 use super::possible_end::{Firing, PossibleEnd};
 use crate::interrupt;
 use crate::language::definition::Definition;
-use crate::language::limits::Limits;
 use crate::language::parse::name::COMMANDS;
+use crate::limits::Limits;
 
 /// A transition's target, if it is a task.
 #[derive(Debug, Clone, Copy)]

@@ -8,10 +8,10 @@ use super::facts::{self, Facts};
 use super::habits;
 use super::known_facts::{Flow, Known};
 use super::sites::{Phase, Site};
-use crate::engine::facts::{FIELDS, ITEM_FIELDS};
 use crate::expression::template::{Compared, Guard, Read, Subject};
-use crate::language::finding::shorten;
+use crate::finding::shorten;
 use crate::language::parse::name::{is_name, list, nearest, suggest};
+use crate::language::task_fields::{FIELDS, ITEM_FIELDS};
 
 /// Maximum number of transitions followed to determine which task comes after which.
 const MAX_STEPS: usize = 20_000_000;

@@ -3,8 +3,8 @@
 use super::Check;
 use super::possible_end::PossibleEnd;
 use super::shape::Shape;
+use crate::finding::{MAX_FINDINGS, shorten};
 use crate::interrupt;
-use crate::language::finding::{MAX_FINDINGS, shorten};
 use crate::language::parse::name::{COMMANDS, list, nearest};
 
 pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {

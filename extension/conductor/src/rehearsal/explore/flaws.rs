@@ -78,20 +78,20 @@ fn not_undone(performance: &Performance) -> Vec<Suspect> {
     }
     let undone: BTreeSet<usize> = ledger.rows.iter().filter_map(|row| row.undoes).collect();
     let left = (0..ledger.rows.len()).find(|row| ledger.rows[*row].undo_number.is_some() && !undone.contains(row));
-    let told = left.map(|row| {
+    let suspect = left.map(|row| {
         let name = ledger.name(ledger.rows[row].key.node);
         let message = format!("task {name} has completed and is not undone: `finally` failed after a success");
         Suspect { kind: format!("not undone {name}"), message }
     });
-    told.into_iter().collect()
+    suspect.into_iter().collect()
 }
 
 /// Finds bugs of the engine itself.
 fn broken_invariants(performance: &Performance) -> Vec<Suspect> {
     let broken = performance.ledger.check();
-    let told = broken.into_iter().next().map(|broken| Suspect {
+    let suspect = broken.into_iter().next().map(|broken| Suspect {
         kind: "invariant".to_owned(),
         message: format!("the engine broke one of its invariants, which is a bug of pg_workflow: {broken}"),
     });
-    told.into_iter().collect()
+    suspect.into_iter().collect()
 }

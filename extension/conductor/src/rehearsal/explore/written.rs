@@ -3,7 +3,7 @@
 use super::improviser::Given;
 use crate::engine::conductor::Advice;
 use crate::expression::json;
-use crate::language::finding::shorten;
+use crate::finding::shorten;
 use crate::language::parse::name::is_name;
 use crate::rehearsal::duration::written;
 use crate::rehearsal::play::{Cancel, Performance, Stop};

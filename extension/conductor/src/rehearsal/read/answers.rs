@@ -2,11 +2,11 @@
 
 use crate::engine::conductor::Advice;
 use crate::expression::data;
+use crate::finding::shorten;
 use crate::interrupt;
-use crate::language::finding::shorten;
 use crate::language::parse::walk::{Fields, Range, Walk};
-use crate::language::source::{Content, NodeId};
 use crate::rehearsal::script::{Answer, AnswerKind, Answers, Attempts, Written};
+use crate::source::{Content, NodeId};
 use std::collections::BTreeMap;
 
 /// Fields that specify the outcome of an attempt; an answer has one of them.

@@ -3,8 +3,8 @@
 use crate::engine::state::Status;
 use crate::interrupt;
 use crate::language::parse::walk::{Range, Walk};
-use crate::language::source::{Content, NodeId};
 use crate::rehearsal::script::{Expectations, Names, Written};
+use crate::source::{Content, NodeId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::code::Code;
 use crate::interrupt;
-use crate::language::limits::Limits;
+use crate::limits::Limits;
 
 /// A node of a [`Source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -254,7 +254,7 @@ impl Source {
 pub fn push_key(path: &mut String, key: &str) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if key.is_empty() || key.len() > 64 || !key.chars().all(plain) {
-        path.push_str(&format!("[{:?}]", crate::language::finding::shorten(key, 64)));
+        path.push_str(&format!("[{:?}]", crate::finding::shorten(key, 64)));
     } else {
         if !path.is_empty() {
             path.push('.');

@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{Content, Defect, Node, NodeId, Source, Step, Style, scalar};
+use crate::finding::{MAX_FINDINGS, shorten};
 use crate::interrupt;
-use crate::language::finding::{MAX_FINDINGS, shorten};
-use crate::language::limits::Limits;
+use crate::limits::Limits;
 
 /// Maximum number of nodes in a source, whatever its size in bytes: what is built from them takes memory, and time to
 /// drop.
