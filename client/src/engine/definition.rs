@@ -1,8 +1,91 @@
 //! Findings, diagrams, and the inputs of definition and start functions.
 
+use super::Engine;
+use crate::Result;
+use crate::model::{Action, WorkflowDefinition};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{PgExecutor, query_as, query_scalar};
+
+/// Lists the columns of a definition by name, so that a column added by an extension upgrade causes no trouble.
+const DEFINE: &str = "SELECT id, ref, pack, pack_ref, label, description, version, param_schema, out_schema, definition, \
+     tags, enabled, current_version, created, updated FROM pg_catalog.workflow_define(source => $1)";
+
+const REGISTER_ACTION: &str = "SELECT id, ref, pack, pack_ref, label, description, entrypoint, runtime, param_schema, \
+     out_schema, is_workflow, workflow_def, limits, created, updated \
+     FROM pg_catalog.workflow_register_action(ref => $1, label => $2, description => $3, entrypoint => $4, \
+     runtime => $5, param_schema => $6, out_schema => $7, limits => $8)";
+
+impl Engine {
+    /// Returns all findings for a definition (YAML or JSON text), in source order.
+    pub async fn validate<'e>(executor: impl PgExecutor<'e>, source: &str) -> Result<Vec<Finding>> {
+        Ok(query_as(
+            "SELECT code, severity, category, message, hint, path, task, expression, line, \"column\" \
+             FROM pg_catalog.workflow_validate(source => $1)",
+        )
+        .bind(source)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Runs a definition in memory, with the answers of a test script in place of workers, and compares the outcome
+    /// with the script's expectations. An invalid definition or script is refused with the code of its first error.
+    pub async fn test<'e>(executor: impl PgExecutor<'e>, source: &str, script: &Value) -> Result<Vec<TestResult>> {
+        Ok(query_as(
+            "SELECT test, passed, differences, extract(epoch FROM took)::float8 AS took \
+             FROM pg_catalog.workflow_test(source => $1, script => $2)",
+        )
+        .bind(source)
+        .bind(Json(script))
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Stores a definition as the new version of its workflow. An invalid definition is refused with the code of its
+    /// first error, and the detail holds all findings as JSON.
+    pub async fn define<'e>(executor: impl PgExecutor<'e>, source: &str) -> Result<WorkflowDefinition> {
+        Ok(query_as(DEFINE).bind(source).fetch_one(executor).await?)
+    }
+
+    /// Registers an action that workers can execute. If the ref exists, all its properties are replaced.
+    pub async fn register_action<'e>(executor: impl PgExecutor<'e>, input: RegisterActionInput) -> Result<Action> {
+        Ok(query_as(REGISTER_ACTION)
+            .bind(input.r#ref)
+            .bind(input.label)
+            .bind(input.description)
+            .bind(input.entrypoint)
+            .bind(input.runtime)
+            .bind(input.param_schema)
+            .bind(input.out_schema)
+            .bind(input.limits)
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// Returns the current version of a workflow as a diagram.
+    pub async fn graph<'e>(executor: impl PgExecutor<'e>, r#ref: &str, format: GraphFormat) -> Result<String> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_graph(ref => $1, format => $2)")
+            .bind(r#ref)
+            .bind(format.as_str())
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// Returns the graph that an execution runs as a diagram, with tasks colored by status.
+    pub async fn execution_graph<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        format: GraphFormat,
+    ) -> Result<String> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_graph(execution_id => $1, format => $2)")
+            .bind(execution_id)
+            .bind(format.as_str())
+            .fetch_one(executor)
+            .await?)
+    }
+}
 
 /// A finding of the validation of a definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
@@ -45,7 +128,7 @@ pub enum Severity {
 impl TryFrom<String> for Severity {
     type Error = String;
 
-    fn try_from(label: String) -> Result<Severity, String> {
+    fn try_from(label: String) -> std::result::Result<Severity, String> {
         match label.as_str() {
             "error" => Ok(Severity::Error),
             "warning" => Ok(Severity::Warning),

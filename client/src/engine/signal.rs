@@ -1,8 +1,101 @@
 //! Signals to executions.
 
+use super::Engine;
+use crate::Result;
+use crate::model::ExecutionStatus;
+use crate::page::Page;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{PgExecutor, query, query_as, query_scalar};
+
+impl Engine {
+    /// Sends a signal to an execution. The task waiting for it completes, with the payload as its result.
+    pub async fn signal<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        input: SignalInput,
+    ) -> Result<SignalState> {
+        Ok(query_scalar(
+            "SELECT pg_catalog.workflow_signal(execution_id => $1, name => $2, payload => $3, key => $4, error => $5)",
+        )
+        .bind(execution_id)
+        .bind(input.name)
+        .bind(input.payload.map(Json))
+        .bind(input.key)
+        .bind(input.error.map(Json))
+        .fetch_one(executor)
+        .await?)
+    }
+
+    /// Sends a signal to the execution of a workflow that was started with an idempotency key in part 0.
+    pub async fn signal_by_key<'e>(
+        executor: impl PgExecutor<'e>,
+        r#ref: &str,
+        idempotency_key: &str,
+        input: SignalInput,
+    ) -> Result<SignalState> {
+        Ok(query_scalar(
+            "SELECT pg_catalog.workflow_signal_by_key(ref => $1, idempotency_key => $2, name => $3, payload => $4, \
+             key => $5, error => $6)",
+        )
+        .bind(r#ref)
+        .bind(idempotency_key)
+        .bind(input.name)
+        .bind(input.payload.map(Json))
+        .bind(input.key)
+        .bind(input.error.map(Json))
+        .fetch_one(executor)
+        .await?)
+    }
+
+    /// Extends the waits of an execution for a signal by their heartbeat. Returns when the first of them times out, or
+    /// `None` if its clock is stopped by a pause.
+    pub async fn extend_wait<'e>(
+        executor: impl PgExecutor<'e>,
+        execution_id: i64,
+        signal: &str,
+    ) -> Result<Option<DateTime<Utc>>> {
+        Ok(query_scalar("SELECT pg_catalog.workflow_extend_wait(execution_id => $1, signal => $2)")
+            .bind(execution_id)
+            .bind(signal)
+            .fetch_one(executor)
+            .await?)
+    }
+
+    /// Returns tasks that are waiting for signals, ordered by id.
+    pub async fn list_waits<'e>(executor: impl PgExecutor<'e>, filter: &WaitFilter, page: Page) -> Result<Vec<Wait>> {
+        Ok(query_as(
+            "SELECT task, execution, workflow_ref, task_name, task_index, signal_name, input, schema, since, until \
+             FROM pg_catalog.workflow_list_waits(signal => $1, execution_id => $2, max_rows => $3, after => $4)",
+        )
+        .bind(&filter.signal)
+        .bind(filter.execution_id)
+        .bind(page.max_rows)
+        .bind(page.after)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Settles a task that waits, or that has failed while its execution closes, by counting it as completed or failed.
+    pub async fn resolve<'e>(
+        executor: impl PgExecutor<'e>,
+        task: i64,
+        status: ExecutionStatus,
+        result: Option<&Value>,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        query("SELECT pg_catalog.workflow_resolve(task => $1, status => $2, result => $3, reason => $4)")
+            .bind(task)
+            .bind(status.as_str())
+            .bind(result.map(Json))
+            .bind(reason)
+            .execute(executor)
+            .await?;
+        Ok(())
+    }
+}
 
 /// A signal for an execution.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,28 @@ use serde_json::Value;
 use sqlx::{PgExecutor, query_as, query_scalar};
 use std::time::Duration;
 
+impl Engine {
+    /// Returns an execution and those that it has called, up to `max_rows`, in call order.
+    pub async fn tree<'e>(executor: impl PgExecutor<'e>, execution_id: i64, max_rows: i32) -> Result<Vec<TreeRow>> {
+        Ok(query_as(
+            "SELECT execution, parent, depth, tree, workflow_ref, task_name, task_index, status, paused, created, \
+             updated FROM pg_catalog.workflow_tree(execution_id => $1, max_rows => $2)",
+        )
+        .bind(execution_id)
+        .bind(max_rows)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns up to `max_rows` broken invariants; none if all is well. Reads all data.
+    pub async fn check<'e>(executor: impl PgExecutor<'e>, max_rows: i32) -> Result<Vec<BrokenInvariant>> {
+        Ok(query_as("SELECT invariant, subject, id, detail FROM pg_catalog.workflow_check(max_rows => $1)")
+            .bind(max_rows)
+            .fetch_all(executor)
+            .await?)
+    }
+}
+
 /// Lists the columns by name, so that a column added by an extension upgrade causes no trouble.
 macro_rules! select {
     ($from:literal) => {

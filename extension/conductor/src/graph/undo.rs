@@ -2,8 +2,9 @@
 //! workflow, which undoes itself with its own undos.
 
 use crate::expression::{Rendering, Sources};
+use crate::graph::compile::compile_retry;
 use crate::graph::read_set::Needs;
-use crate::graph::{Graph, Node, NodeId, compile_retry};
+use crate::graph::{Graph, Node, NodeId};
 use crate::interrupt;
 use crate::language::definition::{Definition, UndoOn, WhenUnknown};
 use std::collections::HashMap;
