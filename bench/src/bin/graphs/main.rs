@@ -41,8 +41,10 @@ const BATCHES: &[u32] = &[1, 10, 100];
 /// Number of executions of a run, times the batch, but not more than 50 of them: that sessions begin and compile the graph is to be
 /// a small part of it.
 const EXECUTIONS: u32 = 5;
-/// Number of workers on tasks that take time.
-const TIMED_WORKERS: u32 = 32;
+/// Number of tasks that take time and are executed at once.
+const TIMED_TASKS: u32 = 32;
+/// How many of these one worker executes.
+const TIMED_CONCURRENCIES: &[u32] = &[1, 8];
 /// The times of recorded instances are scaled so that an execution takes at least so many seconds.
 const SCALED_SECONDS: f64 = 3.0;
 
@@ -102,31 +104,31 @@ async fn measure_makespans(
     rounds: u32,
     is_wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<serde_json::Value>> {
-    let workers = number("BENCH_TIMED_WORKERS", TIMED_WORKERS)?;
+    let (at_once, concurrencies) =
+        (number("BENCH_TIMED_TASKS", TIMED_TASKS)?, numbers("BENCH_TIMED_CONCURRENCIES", TIMED_CONCURRENCIES)?);
     let mut loads: Vec<Load> = shape::timed().into_iter().filter(|load| is_wanted(&load.name)).collect();
     if let Some(folder) = std::env::var_os("WFCOMMONS_DIR") {
         for mut load in wfformat::read_all(Path::new(&folder))? {
-            let scale = SCALED_SECONDS / makespan::bound(&load, workers).max(f64::MIN_POSITIVE);
+            let scale = SCALED_SECONDS / makespan::bound(&load, at_once).max(f64::MIN_POSITIVE);
             load.seconds.iter_mut().for_each(|seconds| *seconds *= scale.min(1.0));
             loads.push(load);
         }
     }
     let mut rows = Vec::new();
-    for load in &loads {
-        let mut taken = Vec::new();
+    for (load, concurrency) in loads.iter().flat_map(|load| concurrencies.iter().map(move |each| (load, *each))) {
+        let (workers, mut taken) = (at_once / concurrency, Vec::new());
         for _ in 0..rounds {
-            taken.push(makespan::measure(server, load, workers).await?);
+            taken.push(makespan::measure(server, load, workers, concurrency).await?);
         }
-        let (bound, taken) = (makespan::bound(load, workers), median(taken));
+        let (bound, taken) = (makespan::bound(load, at_once), median(taken));
         let (name, tasks) = (&load.name, load.graph.len());
         println!(
-            "{name}, {tasks} tasks that take time, {workers} workers: {taken:.2} s, at least {bound:.2} s, {:.2} times that",
+            "{name}, {tasks} tasks that take time, {workers} workers of {concurrency} each: {taken:.2} s, at least \
+             {bound:.2} s, {:.2} times that",
             taken / bound
         );
-        rows.push(
-            serde_json::json!({"shape": name, "tasks": tasks, "workers": workers, "bound": bound, "makespan": taken,
-            "over": (taken / bound * 100.0).round() / 100.0}),
-        );
+        rows.push(serde_json::json!({"shape": name, "tasks": tasks, "workers": workers, "concurrency": concurrency,
+            "bound": bound, "makespan": taken, "over": (taken / bound * 100.0).round() / 100.0}));
     }
     Ok(rows)
 }

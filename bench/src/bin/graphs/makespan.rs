@@ -28,9 +28,10 @@ pub fn bound(load: &Load, workers: u32) -> f64 {
     longest.max(load.seconds.iter().sum::<f64>() / f64::from(workers))
 }
 
-/// Returns the seconds that an execution takes, from its start to its end. The workers have played one before, in which no task took
-/// time: they are connected and know the graph, as workers do.
-pub async fn measure(server: &Server, load: &Load, workers: u32) -> Result<f64> {
+/// Returns the seconds that an execution takes, from its start to its end, with so many workers that execute up to
+/// `concurrency` tasks each. The workers have played one before, in which no task took time: they are connected and know
+/// the graph, as workers do.
+pub async fn measure(server: &Server, load: &Load, workers: u32, concurrency: u32) -> Result<f64> {
     server.sql("postgres", "DROP DATABASE IF EXISTS graphs WITH (FORCE); CREATE DATABASE graphs TEMPLATE template0")?;
     server.sql("graphs", &ours::prepare(&load.graph, 0))?;
     server.sql("graphs", "VACUUM (ANALYZE); CHECKPOINT")?;
@@ -49,7 +50,8 @@ pub async fn measure(server: &Server, load: &Load, workers: u32) -> Result<f64> 
             }
         };
         let pool = PgPoolOptions::new().max_connections(3).connect(&server.url("graphs")).await?;
-        let builder = Worker::builder(pool).name(format!("worker-{number}")).concurrency(1).batch_size(1);
+        let (name, tasks) = (format!("worker-{number}"), concurrency as usize);
+        let builder = Worker::builder(pool).name(name).concurrency(tasks).batch_size(tasks);
         let worker = builder.task_handler("bench.step", handler).build().expect("it is complete");
         let stop = stop.clone();
         working.spawn(async move { worker.run(stop).await });
