@@ -1,7 +1,7 @@
 //! Writing the conductor's decisions: one statement per kind of change, whatever the size of the batch.
 
 use crate::error::Error;
-use crate::limits::{self, admit::free_slots};
+use crate::limits;
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
@@ -147,10 +147,11 @@ impl Batch {
         self.write_rows(client, now)?;
         self.write_changes(client)?;
         let mut withdrawn = std::mem::take(&mut self.withdrawn_tasks);
-        self.insert(client, now, &mut withdrawn, None, handed)?;
+        self.insert(client, now, &mut withdrawn, None, handed, Vec::new())?;
         self.written.withdrawn = self.withdraw(client, now)?;
         let mut tasks = std::mem::take(&mut self.tasks);
-        self.insert(client, now, &mut tasks, asking, handed)?;
+        let stopped = self.stopped_tasks();
+        self.insert(client, now, &mut tasks, asking, handed, stopped)?;
         (self.withdrawn_tasks, self.tasks) = (withdrawn, tasks);
         self.write_runs(client, now)?;
         self.postpone_stopped(client, now)?;
@@ -158,6 +159,12 @@ impl Batch {
         self.log(client, now, reporter, worker)?;
         self.tell_ends(client, now)?;
         Ok(self.written)
+    }
+
+    /// Returns the tasks that may have held slots and are no longer running.
+    fn stopped_tasks(&self) -> Vec<i64> {
+        let tasks = self.ended.iter().map(|row| row.id).chain(self.retried.iter().map(|row| row.id));
+        if limits::are_in_use() { tasks.collect() } else { Vec::new() }
     }
 
     /// Runs a statement that returns the tasks that the engine continues with, as well as tasks that the statement has
@@ -212,10 +219,6 @@ impl Batch {
                 column(rows, |row| row.again.input.as_ref().and_then(Jsonb::new)),
             ];
             self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
-        }
-        if !(self.ended.is_empty() && self.retried.is_empty()) && limits::are_in_use() {
-            let tasks = self.ended.iter().map(|row| row.id).chain(self.retried.iter().map(|row| row.id)).collect();
-            free_slots(client, now, tasks)?;
         }
         if !self.undos.is_empty() {
             let rows = &self.undos;

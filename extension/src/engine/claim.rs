@@ -298,7 +298,7 @@ fn defer(
         limited.retain(|(task, _)| !held.contains_key(task));
     }
     if !limited.is_empty() {
-        let begun = take::take(client, now, &limited)?;
+        let begun = take::take(client, now, &limited, &[])?;
         claimed.tasks.retain(|task| !begun.waiting.contains(&task.task) && !begun.busy.contains(&task.task));
         claimed.busy.extend(begun.busy);
         claimed.full.extend(begun.full);

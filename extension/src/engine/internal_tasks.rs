@@ -66,7 +66,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         }
     }
     if !limited.is_empty() {
-        let begun = take(advance.client, advance.now, &limited)?;
+        let begun = take(advance.client, advance.now, &limited, &[])?;
         calls.retain(|call| !begun.waiting.contains(&call.task) && !begun.busy.contains(&call.task));
         postpone(advance, begun.busy.into_iter().collect())?;
     }

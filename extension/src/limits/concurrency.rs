@@ -53,7 +53,7 @@ pub fn enter(
         return Ok(waits);
     }
     let wanted: Vec<(i64, Vec<LimitKey>)> = entrants.iter().map(|(run, limit)| (-run, vec![limit.clone()])).collect();
-    let begun = take(client, now, &wanted)?;
+    let begun = take(client, now, &wanted, &[])?;
     for (run, limit) in entrants {
         if begun.waiting.contains(&-run) || begun.busy.contains(&-run) {
             let key = begun.full.get(limit).copied().filter(|_| begun.waiting.contains(&-run));

@@ -28,6 +28,8 @@ pub struct Begun {
     pub busy: BTreeSet<i64>,
     /// Keys that tasks wait for; they are locked.
     pub full: BTreeMap<LimitKey, i64>,
+    /// Whether tasks that have stopped still hold slots.
+    pub has_left: bool,
 }
 
 /// A limit's settings.
@@ -56,14 +58,21 @@ pub fn read_limits(limits: Option<Jsonb>) -> Vec<LimitKey> {
     limits.and_then(|limits| from_text(&limits.text()).ok()).unwrap_or_default()
 }
 
-/// Takes the slots that tasks need to start, in order, and makes those wait that cannot start.
-pub fn take(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Vec<LimitKey>)]) -> Result<Begun, Error> {
+/// Takes the slots that tasks need to start, in order, and makes those wait that cannot start. The slots of tasks that
+/// have stopped are taken first; the caller has to free the others.
+pub fn take(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: &[(i64, Vec<LimitKey>)],
+    stopped: &[i64],
+) -> Result<Begun, Error> {
     let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
     tasks.iter().flat_map(|(_, limits)| limits).for_each(|limit| *wanted.entry(limit).or_default() += 1);
     let mut keys = load(client, now, &wanted)?;
     create(client, now, &mut keys)?;
+    let left = take_over(client, &mut keys, stopped)?;
     lock(client, &mut keys, |key| key.rule.rate.is_some() || key.slots > key.most_slots())?;
-    trim(client, &mut keys)?;
+    trim(client, &mut keys, &left)?;
     lock_slots(client, &mut keys)?;
     grow(client, &mut keys)?;
     keys.values_mut().for_each(|key| key.count_room(now));
@@ -98,6 +107,10 @@ pub fn take(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Vec<L
             None => _ = begun.busy.insert(task),
         }
     }
+    let taken_over = |(key, slots): (&i64, &BTreeSet<i64>)| {
+        slots.iter().all(|number| taken.iter().any(|(id, taken, _)| (id, taken) == (key, number)))
+    };
+    begun.has_left = !left.iter().all(taken_over);
     write(client, now, &keys, taken)?;
     defer(client, now, deferred, places)?;
     Ok(begun)
@@ -149,6 +162,8 @@ struct Key {
     held_until: Option<TimestampWithTimeZone>,
     /// Number of tasks that are to start.
     wanted: usize,
+    /// Whether tasks waited for it before this call.
+    is_contended: bool,
     /// Number of slots that exist.
     slots: usize,
     /// Theoretical arrival time of the next task.
@@ -222,6 +237,7 @@ fn load<'k>(
             rule: Rule::read(&rows, 4)?,
             held_until: rows.get::<TimestampWithTimeZone>(8)?,
             wanted: *wanted,
+            is_contended: rows.get::<bool>(9)? == Some(true),
             slots: rows.get::<i32>(3)?.unwrap_or_default().max(0) as usize,
             next_at: i64::MIN,
             has_waiting: false,
@@ -264,6 +280,24 @@ fn create(client: &SpiClient, now: TimestampWithTimeZone, keys: &mut Keys) -> Re
     Ok(())
 }
 
+/// Makes the slots of tasks that have stopped available to keys that nobody waits for. Returns all slots of these tasks,
+/// by key.
+fn take_over(client: &SpiClient, keys: &mut Keys, stopped: &[i64]) -> Result<BTreeMap<i64, BTreeSet<i64>>, Error> {
+    let mut held: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    if stopped.is_empty() {
+        return Ok(held);
+    }
+    let sql = include_str!("../../queries/find_stopped_slots.sql");
+    let mut rows = statements::run(client, sql, &[stopped.to_vec().into()])?;
+    while rows.next().is_some() {
+        held.entry(rows.get::<i64>(1)?.unwrap_or_default()).or_default().extend(rows.get::<i64>(2)?);
+    }
+    for key in keys.values_mut().filter(|key| key.needs_slots() && key.slots <= key.most_slots() && !key.is_contended) {
+        key.free.extend(key.id.and_then(|id| held.get(&id)).into_iter().flatten().take(key.wanted));
+    }
+    Ok(held)
+}
+
 /// Locks the rows of keys; those that someone else has locked are marked as busy.
 fn lock(client: &SpiClient, keys: &mut Keys, is_needed: impl Fn(&Key) -> bool) -> Result<(), Error> {
     let mut needed: BTreeMap<i64, &mut Key> = BTreeMap::new();
@@ -290,11 +324,13 @@ fn lock(client: &SpiClient, keys: &mut Keys, is_needed: impl Fn(&Key) -> bool) -
     Ok(())
 }
 
-/// Removes free slots of keys that have more than the limit now allows. While there are too many, none is taken.
-fn trim(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
+/// Removes slots of keys that have more than the limit now allows: free ones, and those that are `left` by tasks that
+/// have stopped. While there are too many, none is taken.
+fn trim(client: &SpiClient, keys: &mut Keys, left: &BTreeMap<i64, BTreeSet<i64>>) -> Result<(), Error> {
     for key in keys.values_mut().filter(|key| key.needs_slots() && key.is_locked && key.slots > key.most_slots()) {
         let excess = (key.slots - key.most_slots()) as i64;
-        let arguments = [key.id.into(), excess.into()];
+        let left: Vec<i64> = key.id.and_then(|id| left.get(&id)).into_iter().flatten().copied().collect();
+        let arguments = [key.id.into(), excess.into(), left.into()];
         let gone = statements::run(client, include_str!("../../queries/trim_limit_slots.sql"), &arguments)?.first();
         key.slots = gone.get::<i32>(1)?.unwrap_or_default().max(0) as usize;
     }
@@ -304,13 +340,14 @@ fn trim(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
 /// Locks as many free slots as are needed, skipping those that others are taking.
 fn lock_slots(client: &SpiClient, keys: &mut Keys) -> Result<(), Error> {
     let mut needed: BTreeMap<i64, &mut Key> = BTreeMap::new();
-    for key in keys.values_mut().filter(|key| key.needs_slots() && key.slots <= key.most_slots() && key.slots > 0) {
+    let lacks = |key: &Key| key.slots <= key.most_slots() && key.slots > 0 && key.free.len() < key.wanted;
+    for key in keys.values_mut().filter(|key| key.needs_slots() && lacks(key)) {
         needed.extend(key.id.map(|id| (id, key)));
     }
     if needed.is_empty() {
         return Ok(());
     }
-    let counts: Vec<i64> = needed.values().map(|key| key.wanted as i64).collect();
+    let counts: Vec<i64> = needed.values().map(|key| (key.wanted - key.free.len()) as i64).collect();
     let arguments = [needed.keys().copied().collect::<Vec<_>>().into(), counts.into()];
     let mut rows = statements::run(client, include_str!("../../queries/lock_limit_slots.sql"), &arguments)?;
     while rows.next().is_some() {

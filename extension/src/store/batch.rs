@@ -72,6 +72,8 @@ pub(super) struct RenewedTask {
 
 /// A task to be inserted as a row.
 pub struct FreshTask {
+    /// Its id; 0 until it is about to be inserted.
+    pub(super) id: i64,
     pub(super) run: i64,
     pub(super) task_name: String,
     /// Initial state: `ready`, `leased`, `delayed`, `held`, or a final status.
@@ -351,6 +353,7 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     let is_final = !run.graph.node(task.key.node).asks_after_success();
     let (calls, is_called) = (task.reopens, run.depth > 0);
     FreshTask {
+        id: 0,
         run: run.id,
         task_name,
         start,

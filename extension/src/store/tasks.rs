@@ -3,9 +3,10 @@
 use super::batch::{Batch, FreshTask};
 use crate::cache::actions;
 use crate::error::Error;
+use crate::limits::admit::free_slots;
 use crate::limits::assign::{Limited, assign};
 use crate::limits::holds::Holds;
-use crate::limits::take::LimitKey;
+use crate::limits::take::{LimitKey, take};
 use crate::pg::clock::{after, seconds};
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
@@ -53,9 +54,8 @@ pub struct Handed {
     pub traceparent: Option<Rc<str>>,
 }
 
-/// A task with its id and its input, about to be inserted.
+/// A task with its input, about to be inserted.
 struct NewRow<'t> {
-    id: i64,
     task: &'t FreshTask,
     input: Option<Jsonb>,
     /// Lease token, if the task is handed over.
@@ -63,7 +63,8 @@ struct NewRow<'t> {
 }
 
 impl Batch {
-    /// Inserts tasks, records those that the engine continues with, and hands tasks over where possible.
+    /// Inserts tasks, records those that the engine continues with, and hands tasks over where possible. The slots of
+    /// the tasks in `stopped`, which are no longer running, are passed on to them or become free.
     pub(super) fn insert(
         &mut self,
         client: &SpiClient,
@@ -71,20 +72,26 @@ impl Batch {
         tasks: &mut [FreshTask],
         mut asking: Option<&mut Asking>,
         handed: &mut Vec<Handed>,
+        stopped: Vec<i64>,
     ) -> Result<(), Error> {
+        let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
+        for task in tasks.iter_mut() {
+            task.id = ids.next(id::part(task.run))?;
+        }
+        place(client, now, tasks, asking.as_deref_mut())?;
+        take_slots(client, now, tasks, asking.as_deref_mut(), stopped)?;
         if tasks.is_empty() {
             return Ok(());
         }
-        place(client, now, tasks, asking.as_deref_mut())?;
         let asking = asking.as_deref();
-        let ids = id::Sequence::find(c"workflow_task_execution_id_seq");
-        let rows = tasks.iter().map(|task| new_row(task, ids, asking)).collect::<Result<Vec<_>, _>>()?;
+        let rows = tasks.iter().map(|task| new_row(task, asking)).collect::<Result<Vec<_>, _>>()?;
         let fresh = RowRelation::new(c"workflow_task_execution", &rows, |row| columns(row, now))?;
         // Their executions are locked, and they have no child executions yet.
         skip_ri_checks::known_to_hold(c"workflow_task_execution", &[c"workflow_execution", c"execution"], || {
             fresh.run(client, include_str!("../../queries/insert_tasks.sql"), &[])
         })?;
-        for NewRow { id, task, input, lease } in rows {
+        for NewRow { task, input, lease } in rows {
+            let id = task.id;
             if let Some(action) = task.task.action.as_deref().filter(|_| task.is_queued()) {
                 hints::note(id::part(id), action);
             }
@@ -112,15 +119,15 @@ impl Batch {
     }
 }
 
-/// Assigns an id to a task, and a lease token if it is handed over.
-fn new_row<'t>(task: &'t FreshTask, ids: id::Sequence, asking: Option<&Asking>) -> Result<NewRow<'t>, Error> {
+/// Renders a task's input, and assigns a lease token if it is handed over.
+fn new_row<'t>(task: &'t FreshTask, asking: Option<&Asking>) -> Result<NewRow<'t>, Error> {
     let part = id::part(task.run);
     let lease = match asking.filter(|_| task.start == "leased") {
         Some(asking) => Some(asking.kept_tokens.get(&part).map_or_else(|| asking.token(), |token| Ok(*token))?),
         None => None,
     };
     let input = task.task.input.as_ref().and_then(Jsonb::new);
-    Ok(NewRow { id: ids.next(part)?, task, input, lease })
+    Ok(NewRow { task, input, lease })
 }
 
 /// Returns the columns of a task row. Each step of priority moves a task ahead in the queue by one minute: a waiting
@@ -141,9 +148,9 @@ fn columns(row: &NewRow, now: TimestampWithTimeZone) -> [(&'static str, Value); 
     let limits = &task.limits;
     let due = fresh.delay.or(task.timeout.map(f64::from).filter(|_| is("leased")));
     [
-        ("part", value(id::part(row.id))),
+        ("part", value(id::part(fresh.id))),
         ("attempt", value(i32::from(row.lease.is_some()))),
-        ("id", value(row.id)),
+        ("id", value(fresh.id)),
         ("workflow_execution", value(fresh.run)),
         ("route", value(task.key.route as i32)),
         ("visit", value(task.key.visit as i32)),
@@ -234,12 +241,43 @@ fn place(
         *lowest = task.lead(now).min(*lowest);
     }
     let ahead = Ahead::look(client, now, asking, &parts)?;
-    for task in tasks {
+    for task in tasks.iter_mut() {
         let passes = ahead.goes_before(id::part(task.run), task.lead(now));
         if may_take(asking, &holds, task) && (!passes || asking.past_others > 0) {
             asking.wanted -= 1;
             asking.past_others -= usize::from(passes);
             task.start = "leased";
+        }
+    }
+    Ok(())
+}
+
+/// Takes slots for those tasks under limits that are to go to the asking worker, first those of tasks that are no
+/// longer running; the rest of these becomes free. A task that cannot have all of its
+/// slots is inserted as waiting for one of them, or queued if somebody else has locked it.
+fn take_slots(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    tasks: &mut [FreshTask],
+    asking: Option<&mut Asking>,
+    stopped: Vec<i64>,
+) -> Result<(), Error> {
+    let is_limited = |task: &&mut FreshTask| task.start == "leased" && !task.task.limits.is_empty();
+    let mut limited: Vec<&mut FreshTask> = tasks.iter_mut().filter(is_limited).collect();
+    let Some(asking) = asking.filter(|_| !limited.is_empty()) else {
+        return if stopped.is_empty() { Ok(()) } else { free_slots(client, now, stopped) };
+    };
+    let wanted: Vec<_> = limited.iter().map(|task| (task.id, task.task.limits.clone())).collect();
+    let begun = take(client, now, &wanted, &stopped)?;
+    if begun.has_left {
+        free_slots(client, now, stopped)?;
+    }
+    for task in limited.iter_mut() {
+        let waits = begun.waiting.contains(&task.id);
+        if waits || begun.busy.contains(&task.id) {
+            asking.wanted += 1;
+            task.start = "ready";
+            task.limit_key = task.task.limits.iter().find_map(|limit| begun.full.get(limit)).copied().filter(|_| waits);
         }
     }
     Ok(())
@@ -284,7 +322,7 @@ impl Limited for FreshTask {
     }
 }
 
-/// Whether the worker has room for this task and can do it. A task under limits is claimed, not handed over.
+/// Whether the worker has room for this task and can do it.
 fn may_take(asking: &Asking, holds: &Holds, task: &FreshTask) -> bool {
     let can_do = match (&asking.actions, &task.task.action) {
         (_, None) => false,
@@ -292,5 +330,5 @@ fn may_take(asking: &Asking, holds: &Holds, task: &FreshTask) -> bool {
         (None, Some(_)) => true,
         (Some(actions), Some(action)) => actions.contains(action),
     };
-    asking.wanted > 0 && task.start == "ready" && !task.calls && !task.paused && task.task.limits.is_empty() && can_do
+    asking.wanted > 0 && task.is_queued() && can_do
 }

@@ -46,6 +46,7 @@ mod large_family;
 mod lease;
 mod lease_row;
 mod lease_token;
+mod limit_hand_over;
 mod limit_races;
 mod limit_storm;
 mod limits;
