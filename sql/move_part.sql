@@ -299,7 +299,7 @@ BEGIN
   WHERE e.part = part AND e.id = c.id;
   GET DIAGNOSTICS deleted = ROW_COUNT;
   IF deleted = 0 THEN
-    -- These rows belong to no execution and so have not been deleted with one. In an incomplete copy, other rows may lack theirs, too.
+    -- These rows have no execution to be deleted with. In an incomplete copy, other rows may lack theirs, too.
     DELETE FROM workflow.lease l WHERE l.part = part;
     DELETE FROM workflow.schedule s WHERE s.part = part;
     DELETE FROM workflow.event v WHERE v.id BETWEEN first AND first | 281474976710655;
