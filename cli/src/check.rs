@@ -46,7 +46,7 @@ enum Diagram {
     Dot,
 }
 
-/// A file and what was found in it.
+/// A file and its findings.
 pub struct Checked {
     pub file: String,
     pub source: Vec<u8>,

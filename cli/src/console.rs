@@ -1,7 +1,8 @@
-//! `pg-workflow console`: a web page that shows and steers what a database is doing.
+//! `pg-workflow console`: a web page that shows and controls what a database is doing.
 //!
-//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and what several
-//! people look at is asked once for all of them (`app`). Who they are, and what a browser may send, is decided in `guard`.
+//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and a page
+//! that several people look at is queried once for all of them (`app`). `guard` decides who they are and what a browser
+//! may send.
 
 mod app;
 mod approvals;
@@ -73,7 +74,7 @@ pub struct Arguments {
     connection: Connection,
 }
 
-/// How many connections all pages share.
+/// Number of connections that all pages share.
 const CONNECTIONS: u32 = 4;
 
 /// How long a page waits for a connection before it says that the database is away.
@@ -104,7 +105,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         let interrupted = async {
             let _ = tokio::signal::ctrl_c().await;
         };
-        // Without waiting for those who are still connected: nothing is lost.
+        // Does not wait for clients that are still connected: nothing is lost.
         tokio::select! {
             served = served => served.map(|()| Ending::Good).map_err(Failure::unusable),
             () = interrupted => Ok(Ending::Good),
@@ -112,7 +113,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     })
 }
 
-/// Decides who may use it. Refuses to listen to other machines without knowing who somebody is.
+/// Decides who may use the console. Refuses to listen to other machines unless people are identified.
 fn access(arguments: &Arguments) -> Result<Access, Failure> {
     let token = match &arguments.token_file {
         Some(file) => {

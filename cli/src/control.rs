@@ -234,7 +234,7 @@ pub fn rerun(arguments: Rerun) -> crate::Ended {
     })
 }
 
-/// Does something with each execution, in a transaction each. What is refused for one does not keep the others from it.
+/// Applies an action to each execution, in a separate transaction. A refusal does not affect the others.
 fn each(
     on: &Executions,
     act: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,

@@ -1,4 +1,4 @@
-//! `pg-workflow doctor` and `install`: is everything there that workflows need?
+//! `pg-workflow doctor` and `install`: check, or install, everything that workflows need.
 
 mod look;
 

@@ -1,4 +1,4 @@
-//! `pg-workflow explore`: looks for what may go wrong in a workflow.
+//! `pg-workflow explore`: looks for possible problems of a workflow.
 
 use crate::check::load::{self, Loaded, Unusable};
 use crate::ending::{Ending, Failure};
@@ -103,7 +103,7 @@ pub fn map(given: &str, what: &str) -> Result<Value, Failure> {
     value(&source).map_err(|why| Failure::unusable(format!("{what} can't be read: {why}")))
 }
 
-/// Reads YAML or JSON. The error says what is wrong with it.
+/// Reads YAML or JSON. The error says why that failed.
 pub fn value(source: &[u8]) -> Result<Value, String> {
     let (source, defects) = Source::read(source, &Limits::default());
     match (defects.first(), source.root()) {

@@ -1,4 +1,4 @@
-//! `pg-workflow import`: definitions of other systems as definitions of ours, as far as that is possible.
+//! `pg-workflow import`: converts definitions of other systems, as far as possible.
 
 mod jinja;
 mod names;
@@ -50,7 +50,7 @@ fn reference(text: &str) -> Result<String, String> {
     if is_ref(text) { Ok(text.to_owned()) } else { Err("write it as pack.name, in lower case".to_owned()) }
 }
 
-/// What an import has to say.
+/// Messages of an import.
 #[derive(Debug, Default, PartialEq)]
 pub struct Report {
     /// What was carried over, but with another name or meaning that people should know of.
@@ -91,7 +91,7 @@ fn tell(report: &Report, file: &Path) {
     }
 }
 
-/// Whether the result can be defined. What is wrong with it is printed: it was wrong before, or the import is.
+/// Whether the result can be defined. Prints its findings, whether they come from the original or from the import.
 fn is_valid(text: &str) -> bool {
     let findings = check(text, &EmptyCatalogue, &Limits::default()).findings;
     let errors: Vec<_> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();

@@ -69,13 +69,13 @@ fn percent(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "must be 0 to 100".to_owned())
 }
 
-/// A definition and what the tests have reached of it.
+/// A definition and the parts of it that tests have reached.
 pub struct Tested {
     pub loaded: Loaded,
     pub coverage: Coverage,
 }
 
-/// What came of a test file.
+/// Results of a test file.
 pub struct Suite {
     /// The file, as it is shown.
     pub file: String,
@@ -85,7 +85,7 @@ pub struct Suite {
     pub took: Duration,
 }
 
-/// Runs test files, and again whenever one changes if that is asked for.
+/// Runs test files, and on request runs them again whenever one changes.
 pub fn run(arguments: Arguments) -> crate::Ended {
     if !arguments.watch {
         return run_once(&arguments).map(|(ending, _)| ending);
@@ -173,7 +173,7 @@ fn run_file(
     Ok(verdicts.collect())
 }
 
-/// Prints what came of a test.
+/// Prints the result of a test.
 fn tell(file: &str, verdict: &Verdict) {
     let (style, word) = if verdict.passed() { (Style::Green, "passed") } else { (Style::Red, "FAILED") };
     output::print(&format!("{} {}\n", output::styled(style, word), output::visible(&verdict.test)));
