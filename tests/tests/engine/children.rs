@@ -1,4 +1,4 @@
-//! Workflows that call workflows: an end goes up, a stop goes down.
+//! Workflows that call workflows: ends propagate up, stops propagate down.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
@@ -20,7 +20,7 @@ async fn family(db: &Database, rest: &str) -> Session {
     session
 }
 
-/// Execution, depth, task, item and status of each of a tree.
+/// Returns execution, depth, task, item and status for each execution of a tree.
 async fn tree(session: &mut Session, execution: i64) -> Vec<(i64, i32, Option<String>, Option<i32>, String)> {
     session
         .rows(format!("SELECT execution, depth, task_name, task_index, status::text FROM workflow_tree({execution})"))
@@ -122,7 +122,7 @@ async fn a_childs_failure_is_the_tasks_and_a_retry_calls_again() {
         session.work("y", json!(null)).await;
         session.work("after", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        // The rerun called none: the second ran on.
+        // The rerun started no new execution: the second continued.
         assert_eq!(statuses(&mut session, id).await, ["completed", "failed", "completed"]);
     })
     .await;
@@ -192,7 +192,7 @@ output_map: [{ys: \"{{ task.each.result | map(attribute='y') | list }}\"}]
             let xs = session.claim(10).await;
             let numbers: Vec<_> = xs.iter().map(|x| x.input.as_ref().unwrap()["n"].as_i64().unwrap()).collect();
             assert_eq!(numbers, expected);
-            // The last comes first.
+            // Last ones first.
             for (x, n) in xs.iter().zip(&numbers).rev() {
                 session.complete(x, json!(null)).await;
                 session.work("y", json!(n * 10)).await;
@@ -203,7 +203,7 @@ output_map: [{ys: \"{{ task.each.result | map(attribute='y') | list }}\"}]
                 }
             }
             if expected.len() == 2 {
-                // One of two has ended: the third has its turn.
+                // One of two has ended, so the third gets its turn.
                 let [third] = session.claim_named(["x"]).await;
                 assert_eq!(third.input, Some(json!({"n": 9, "m": 1})));
                 session.complete(&xs[0], json!(null)).await;
@@ -237,7 +237,7 @@ async fn a_pause_reaches_children_and_a_parent_that_does_nothing_else() {
             assert_eq!(control(&mut session, format!("resume({second})")).await, "running");
             assert_eq!(session.value::<Vec<bool>>(paused).await, [false, false]);
         }
-        // A parent that has other things to do does them.
+        // A parent that has other things to do continues with them.
         session
             .define("tasks:\n  - {name: call, action: demo.child, input: {n: 1}}\n  - {name: e, action: demo.e}\n")
             .await;
@@ -286,7 +286,7 @@ async fn a_cancel_reaches_children_and_their_parents() {
             session.complete(&x, json!(null)).await;
             session.complete(&other, json!(null)).await;
             if from_child {
-                // The other child was cancelled when the first was: nothing of it runs on.
+                // The other child was cancelled when the first was: none of its tasks continues.
                 assert!(session.claim(10).await.is_empty());
             }
             session.assert_ended(id, "cancelled", json!(null)).await;
@@ -377,7 +377,7 @@ async fn a_stop_that_finds_a_child_busy_reaches_it_at_the_next_tick() {
             family[2].0
         ))
         .await;
-        // It ends at once, and so stops its parent; its sibling can't be told yet.
+        // It ends at once, and so stops its parent; its sibling can't be notified yet.
         assert_eq!(control(&mut session, format!("cancel({})", family[1].0)).await, "cancelled");
         assert_eq!(statuses(&mut session, id).await, ["running", "cancelled", "running"]);
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);

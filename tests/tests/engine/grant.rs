@@ -1,4 +1,4 @@
-//! Levels of privileges: what each may call, what it may not, and what is left when it is taken away.
+//! Levels of privileges: what each may and may not call, and what remains after it is revoked.
 
 use crate::fixture::*;
 use pg_workflow_client::{Engine, Error, Level};
@@ -186,7 +186,7 @@ pub const CALLS: &[(Option<Level>, &[&str])] = &[
     ),
 ];
 
-/// Levels, and those that each contains.
+/// Levels, each with the levels that it contains.
 const CONTAINED: [(Level, &[Level]); 4] = [
     (Level::Worker, &[Level::Worker]),
     (Level::Reader, &[Level::Reader]),
@@ -194,7 +194,7 @@ const CONTAINED: [(Level, &[Level]); 4] = [
     (Level::Author, &[Level::Reader, Level::Operator, Level::Author]),
 ];
 
-/// What the calls name: something in each state, and what stands for it.
+/// Objects that the calls name: one in each state, with its placeholder.
 pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     session.run("RESET pg_workflow.test_now").await;
     session.define_as("demo.wait", "tasks: [{name: w, wait_for: {signal: go, heartbeat: 1d}}]").await;
@@ -248,7 +248,7 @@ pub async fn prepare(session: &mut Session) -> Vec<(&'static str, String)> {
     names
 }
 
-/// What a call came to. Nothing of it stays.
+/// Returns the result of a call, whose effects are rolled back.
 async fn attempt(session: &mut PgConnection, call: &str, names: &[(&str, String)]) -> Result<(), Error> {
     let sql = names.iter().fold(call.to_owned(), |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value));
     let mut transaction = session.begin().await.unwrap();
@@ -257,7 +257,7 @@ async fn attempt(session: &mut PgConnection, call: &str, names: &[(&str, String)
     Ok(result.map(drop)?)
 }
 
-/// Every privilege on anything that a role has been granted.
+/// Returns every privilege that a role has been granted.
 async fn granted(session: &mut Session, role: &str) -> Vec<String> {
     session
         .rows::<(String,)>(format!(
@@ -308,7 +308,7 @@ async fn each_function_can_be_called_by_the_levels_it_belongs_to_and_by_nobody_e
         names.push(("role", nobody.clone()));
         for (_, calls) in CALLS {
             for call in *calls {
-                // The steps of a move need a part that is moving.
+                // The steps of a move need a moving part.
                 if let Err(error) = attempt(&mut session.connection, call, &names).await
                     && error.code() != Some("WF611")
                 {
@@ -333,7 +333,7 @@ async fn each_function_can_be_called_by_the_levels_it_belongs_to_and_by_nobody_e
     .await;
 }
 
-/// Every table and view can be read from reader on, and written as far as the calls of a level need it.
+/// Every table and view can be read by reader and higher levels, and written as far as the calls of a level need it.
 #[tokio::test]
 async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
     with_database(async |db| {
@@ -358,7 +358,7 @@ async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
                     .await[0];
                 let is_granted = !["workflow.worker_parts", "workflow.archive"].contains(&relation.as_str());
                 let reads = is_granted && contained.contains(&Level::Reader);
-                // What is stored in bulk_job is done as the role that is stored there; foreign_part is the fence of parts.
+                // Jobs in bulk_job run as the role stored there; foreign_part is the fence of parts.
                 let writes = is_granted
                     && !["workflow.bulk_job", "workflow.foreign_part"].contains(&relation.as_str())
                     && *is_table
@@ -370,7 +370,7 @@ async fn a_level_reads_and_writes_the_tables_it_is_for_and_no_other() {
     .await;
 }
 
-/// A function that runs as its owner by itself could not know who called it.
+/// A SECURITY DEFINER function could not know who called it.
 #[tokio::test]
 async fn no_function_is_security_definer() {
     with_database(async |db| {
@@ -383,7 +383,7 @@ async fn no_function_is_security_definer() {
     .await;
 }
 
-/// What is no API, by the lowest level that may call it; everything else is for the owner alone.
+/// Functions that are not public API, by the lowest level that may call them; all others are for the owner only.
 const INTERNAL: [(Level, &[&str]); 4] = [
     (Level::Worker, &["check_outcomes", "flaw_of", "interval_of", "read_outcomes", "write_answers"]),
     (
@@ -530,7 +530,7 @@ async fn internal_functions_are_granted_to_those_who_need_them_and_nobody_else()
                 INTERNAL.iter().filter(|(level, _)| contained.contains(level)).flat_map(|(_, names)| *names).copied().collect();
             expected.sort_unstable();
             assert_eq!(granted.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(), expected, "{level:?}");
-            // Whatever the functions and views of the level name, however deep, can be called.
+            // Everything that the functions and views of the level use, however indirectly, can be called.
             let missing: Vec<(String,)> = session
                 .rows(format!(
                     "WITH RECURSIVE body (oid, name, text) AS (
@@ -578,7 +578,7 @@ async fn an_operator_can_do_everything_also_where_workers_are_notified_and_every
     .await;
 }
 
-/// Privileges that were to be given on everything new are not given on what is the extension's; what was granted is in a dump.
+/// Default privileges are not granted on members of the extension; granted privileges are in a dump.
 #[tokio::test]
 async fn default_privileges_open_nothing() {
     with_database(async |db| {
@@ -630,7 +630,7 @@ async fn default_privileges_open_nothing() {
     .await;
 }
 
-/// Copies a database into another by a dump.
+/// Copies a database into another by dump and restore.
 fn copy(from: &str, to: &str) {
     let mut dump = Command::new("pg_dump").args(["--dbname", from]).stdout(Stdio::piped()).spawn().unwrap();
     let status = Command::new("psql")
@@ -708,7 +708,7 @@ async fn a_role_may_have_any_name() {
         sqlx::query("SELECT workflow_tick()").fetch_one(&mut worker).await.unwrap();
         worker.close().await.unwrap();
         Engine::revoke(&db.pool, &role, Level::Worker).await.unwrap();
-        // Nothing depends on it any more.
+        // Nothing depends on it any longer.
         session.run(format!("DROP ROLE {quoted}")).await;
     })
     .await;

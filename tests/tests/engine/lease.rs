@@ -1,4 +1,4 @@
-//! Claims and leases: who has a task, for how long, and what a worker that has lost it is told.
+//! Claims and leases: which worker has a task, for how long, and what a worker that has lost it learns.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 
 const ONE: &str = "tasks: [{name: a, action: demo.a}]\n";
 
-/// Starts so many executions of one task.
+/// Starts a number of executions of one task.
 async fn start_many(session: &mut Session, count: usize) {
     session.define(ONE).await;
     session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))")).await;
 }
 
-/// What a heartbeat is told, in order.
+/// Returns the states that a heartbeat gets, in order.
 async fn heartbeat(session: &mut Session, tasks: &[&Task], lease: &str) -> Vec<String> {
     let of = |field: fn(&Task) -> i64| {
         let list: Vec<String> = tasks.iter().map(|task| field(task).to_string()).collect();
@@ -65,7 +65,7 @@ async fn a_claim_is_of_the_actions_asked_for_oldest_first() {
     .await;
 }
 
-/// The first of these goes by a statement of its own.
+/// The first of these is processed by a statement of its own.
 #[tokio::test]
 async fn one_task_of_one_action_is_claimed_like_any_other() {
     for (max, actions) in [(1, "demo.a"), (1, "demo.a, demo.none"), (2, "demo.a")] {
@@ -77,7 +77,7 @@ async fn one_task_of_one_action_is_claimed_like_any_other() {
             };
             let paused = start(&mut session, "").await;
             session.run(format!("SELECT workflow_pause({paused})")).await;
-            // As if somebody had been claiming it when the pause came, and then had rolled back.
+            // As if a session had been claiming it during the pause, and had then rolled back.
             session
                 .run("UPDATE workflow.workflow_task_execution SET queue_at = created - interval '1 day' WHERE task_name = 'a'")
                 .await;
@@ -135,7 +135,7 @@ async fn one_task_of_one_action_is_claimed_like_any_other() {
     }
 }
 
-/// A claim among several actions locks the first of each, and takes the first of all.
+/// A claim of several actions locks the first task of each, and takes the first of all.
 #[tokio::test]
 async fn what_a_transaction_has_looked_at_it_can_claim() {
     with_database(async |db| {
@@ -164,7 +164,7 @@ async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
         assert!(session.claim(1).await.is_empty());
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
         session.at(30.0).await;
-        // A claim that finds nothing looks for it itself.
+        // A claim that finds nothing looks for expired leases itself.
         let [new] = session.claim_named(["a"]).await;
         assert_eq!((new.task, new.attempt), (old.task, 2));
         assert_ne!(new.lease_token, old.lease_token);
@@ -191,7 +191,7 @@ async fn a_tick_frees_ended_leases_too_and_a_late_report_is_refused_before_the_n
         let done = &tasks[0];
         session.complete(done, json!(null)).await;
         session.at(30.0).await;
-        // Until somebody frees it, the lease still holds: nobody else has it.
+        // Until it is processed, the expired lease is still valid, because no other worker has the task.
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 0);
         let late = &tasks[1];
@@ -417,7 +417,7 @@ async fn a_claim_waits_for_nobody() {
         let reported = first.claim(1).await.remove(0);
         second.run("SET lock_timeout = '10s'").await;
         second.run("SET deadlock_timeout = '10ms'").await;
-        // Another claim, and a report, in transactions that are still open.
+        // Another claim and a report, in transactions that are still open.
         first.run("BEGIN").await;
         let held = first.claim(1).await;
         first.complete(&reported, json!(null)).await;
@@ -425,7 +425,7 @@ async fn a_claim_waits_for_nobody() {
         assert_eq!(others.len(), 2);
         assert!(others.iter().all(|task| task.task != held[0].task));
         first.run("ROLLBACK").await;
-        // What was rolled back is there again.
+        // Tasks of rolled back claims are available again.
         let back = second.claim(10).await;
         assert_eq!(back.iter().map(|task| task.task).collect::<Vec<_>>(), [held[0].task]);
         assert_eq!(first.complete(&reported, json!(null)).await, "completed");
@@ -446,7 +446,7 @@ async fn workers_that_vanish_again_and_again_lose_nothing() {
             if tasks.is_empty() {
                 break;
             }
-            // Of each claim the first is reported; the rest is lost with its worker.
+            // The first task of each claim is reported; the others are lost with their worker.
             session.complete(&tasks[0], json!(null)).await;
             now += 30.0;
             session.at(now).await;
@@ -507,7 +507,7 @@ async fn progress_that_a_heartbeat_brings_is_handed_to_the_next_attempt() {
         let next: serde_json::Value =
             session.value("SELECT jsonb_agg(c.progress ORDER BY c.task_name) FROM workflow_claim('w2', 9) AS c").await;
         assert_eq!(next, serde_json::json!([progress, null]));
-        // What is late is dropped.
+        // Late progress is dropped.
         assert_eq!(session.value::<String>(beat("ARRAY['9', NULL]::jsonb[]")).await, "lost lost");
     })
     .await;

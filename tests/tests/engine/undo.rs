@@ -1,4 +1,4 @@
-//! Undo: what was completed is undone once the workflow fails, times out or is cancelled.
+//! Undo: completed tasks are undone once the workflow fails, times out or is cancelled.
 
 use crate::fixture::{Session, Task};
 use pg_workflow_tests::with_database;
@@ -18,7 +18,7 @@ tasks:
 ";
 
 impl Session {
-    /// Brings an order to its last step, which is claimed.
+    /// Advances an order to its last step, which is claimed.
     async fn shipping(&mut self) -> (i64, Task) {
         let id = self.begin(ORDER).await;
         self.work("charge", json!({"payment": "p1"})).await;
@@ -28,12 +28,12 @@ impl Session {
         (id, ship)
     }
 
-    /// How far an execution has been undone.
+    /// Returns how far an execution has been undone.
     async fn undo(&mut self, id: i64) -> Option<String> {
         self.value(format!("SELECT undo FROM workflow_status({id})")).await
     }
 
-    /// Claims the one undo there is and reports it done.
+    /// Claims the only undo and reports it as completed.
     async fn undo_one(&mut self, name: &str, input: Value) {
         let [task] = self.claim_named([name]).await;
         assert_eq!(task.input, Some(input));
@@ -46,7 +46,7 @@ impl Session {
         self.undo_one("undo:charge", json!({"payment": "p1", "amount": 7})).await;
     }
 
-    /// Kinds of the events about an execution as a whole.
+    /// Returns the kinds of the events about an execution as a whole.
     async fn undo_events(&mut self, id: i64) -> Vec<String> {
         let sql = format!(
             "SELECT kind FROM workflow_list_events({id}) WHERE kind LIKE 'undo%' OR kind = 'undoing' ORDER BY id"
@@ -77,7 +77,7 @@ async fn what_was_completed_last_is_undone_first_before_the_last_task() {
                 }
             }
             if stop != "failed" {
-                // What still runs may finish. There is nothing to undo about it.
+                // A task that is still running may finish. It has nothing to undo.
                 assert_eq!(session.undo(id).await.as_deref(), Some("pending"));
                 session.complete(&ship, json!(null)).await;
             }
@@ -89,7 +89,7 @@ async fn what_was_completed_last_is_undone_first_before_the_last_task() {
             session.complete(&tell, json!(null)).await;
             session.assert_ended(id, stop, json!(null)).await;
             assert_eq!(session.undo_events(id).await, ["undoing", "undone"]);
-            // Nothing of it runs forward again.
+            // None of its forward tasks runs again.
             let refusal = session.refused(format!("SELECT workflow_rerun({id})")).await;
             assert_eq!(refusal.code(), ("55000", "WF612"));
             assert!(refusal.message.contains("has undone what it had completed"), "{refusal:?}");
@@ -106,7 +106,7 @@ async fn nothing_is_undone_after_a_success_nor_where_the_workflow_says_so() {
         session.complete(&ship, json!(null)).await;
         let [tell] = session.claim_named(["tell"]).await;
         session.fail(&tell, json!({"message": "no mail"})).await;
-        // A last task that fails after a success undoes nothing.
+        // If the last task fails after a success, nothing is undone.
         session.assert_ended(id, "failed", json!(null)).await;
         assert_eq!(session.undo(id).await, None);
         let id = session
@@ -117,7 +117,7 @@ async fn nothing_is_undone_after_a_success_nor_where_the_workflow_says_so() {
         session.fail(&y, json!(null)).await;
         session.assert_ended(id, "failed", json!(null)).await;
         assert_eq!(session.undo(id).await, None);
-        // It can still be rerun, and undone when it is cancelled then.
+        // It can still be rerun, and is undone if it is cancelled then.
         session.run(format!("SELECT workflow_rerun({id})")).await;
         session.run(format!("SELECT workflow_cancel({id})")).await;
         session.work("undo:x", json!(null)).await;
@@ -154,7 +154,7 @@ async fn a_failed_undo_keeps_no_other_waiting_and_a_rerun_goes_on_with_it() {
             session.rows(format!("SELECT why, hint FROM workflow_why({id})")).await.remove(0);
         assert!(why.ends_with("not everything that it had completed could be undone"), "{why}");
         assert!(hint.contains(&format!("SELECT workflow_rerun({id})")), "{hint}");
-        // A task that has completed and has an undo must not run again, nor what lies before the undo.
+        // A task that has completed and has an undo must not run again, nor a task before it.
         for named in ["charge", "ship"] {
             let refusal = session.refused(format!("SELECT workflow_rerun({id}, '{{{named}}}')")).await;
             assert_eq!(refusal.code().1, "WF612");
@@ -255,7 +255,7 @@ async fn what_ended_without_a_known_outcome_is_undone_unless_told_otherwise() {
             }
             session.assert_ended(id, "failed", json!(null)).await;
             assert_eq!(session.undo(id).await.as_deref(), undone.then_some("done"));
-            // What has failed for sure has not been done.
+            // A task that is known to have failed has not been done.
             let id = session.start().await;
             let [charge] = session.claim_named(["charge"]).await;
             session.fail(&charge, json!({"type": "declined"})).await;
@@ -280,13 +280,13 @@ async fn a_retry_that_never_came_leaves_the_outcome_of_a_timeout_open() {
         session.run("SELECT workflow_tick()").await;
         assert_eq!(session.complete(&charge, json!(null)).await, "retrying");
         session.fail(&other, json!(null)).await;
-        // Nobody knows whether the first attempt has charged: the second has to find out.
+        // It is unknown whether the first attempt has charged: the second has to find out.
         session.at(110.0).await;
         session.run("SELECT workflow_tick()").await;
         session.work("charge", json!("p1")).await;
         session.undo_one("undo:charge", json!({"payment": "p1"})).await;
         session.assert_ended(id, "failed", json!(null)).await;
-        // After a failure it is known, and the retry does not come any more.
+        // After a failure it is known, so there is no retry.
         session.at(0.0).await;
         let id = session.start().await;
         let [charge, other] = session.claim_named(["charge", "other"]).await;
@@ -395,7 +395,7 @@ output_map: [{share: '{{ 1 / task.charge.result }}'}]
     .await;
 }
 
-/// A workflow that can undo itself, with a child of its own that can, too.
+/// Defines a workflow that can undo itself, with a child that also can.
 const INNER: &str = "tasks:\n  - {name: pick, action: demo.a, undo: {action: demo.b, input: {what: pick}}}\n";
 const CHILD: &str = "tasks:
   - {name: pack, action: demo.a, on_success: inner, undo: {action: demo.b, input: {what: pack}}}
@@ -630,7 +630,7 @@ async fn what_a_called_workflow_could_not_undo_is_tried_again_by_its_caller() {
         }
         session.assert_ended(id, "failed", json!(null)).await;
         assert_eq!(session.undo(id).await.as_deref(), Some("failed"));
-        // From either end, a rerun goes on with it.
+        // A rerun of either execution continues with it.
         let child: i64 = session.value(format!("SELECT execution FROM workflow_tree({id}) WHERE depth = 1")).await;
         session.run(format!("SELECT workflow_rerun({child})")).await;
         session.work("undo:pick", json!(null)).await;
@@ -742,7 +742,7 @@ tasks:
         session.assert_ended(id, "cancelled", json!(null)).await;
         assert_eq!(session.undo(id).await.as_deref(), Some("stopped"));
         session.run(format!("SELECT workflow_rerun({id})")).await;
-        // Nobody knows whether it was shipped.
+        // It is unknown whether it was shipped.
         session.undo_one("undo:ship", json!({"p": null})).await;
         session.work("undo:charge", json!(null)).await;
         session.assert_ended(id, "cancelled", json!(null)).await;
