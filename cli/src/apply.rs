@@ -20,9 +20,9 @@ use std::path::PathBuf;
 
 /// Define the workflows and register the actions of a directory, in one transaction
 ///
-/// A directory stands for all definitions, pack.yaml and actions.yaml below it. Objects that already match the files are
-/// left alone, so applying twice changes nothing. Exit status: 0 if it was applied, 1 if a file has errors or the server
-/// refuses, 2 if a file can't be read, 3 if the database can't be used.
+/// A directory stands for all definitions, pack.yaml and actions.yaml files below it. Objects that already match the
+/// files are not touched, so applying twice changes nothing. Exit status: 0 if it was applied, 1 if a file has errors
+/// or the server refuses, 2 if a file can't be read, 3 if the database can't be used.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Files and directories
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Also remove workflows and actions of these packs that are not in any file; workflows with executions are disabled
     #[arg(long)]
     prune: bool,
-    /// Exit with status 1 if there is or was something to change
+    /// Exit with status 1 if anything changes or would change
     #[arg(long)]
     exit_code: bool,
     /// Print changes as JSON

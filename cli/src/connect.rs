@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// The database, as postgres://user@host:port/name; without it the service file or PG* variables say
+    /// The database, as postgres://user@host:port/name; by default as the service file or PG* variables say
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     url: Option<String>,
     /// A service of ~/.pg_service.conf or of the file that PGSERVICEFILE names

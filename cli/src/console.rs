@@ -43,7 +43,8 @@ use std::time::Duration;
 
 /// Serve a web page that shows executions, explains them, and controls them
 ///
-/// It listens on this machine only, unless told otherwise; then it needs a token, or a proxy that says who somebody is.
+/// By default, it only accepts connections from this machine; otherwise it needs a token, or a proxy that identifies
+/// people.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Where to listen
@@ -55,10 +56,11 @@ pub struct Arguments {
     /// The header in which a reverse proxy names the person, such as X-Forwarded-User; everybody who can connect can set it
     #[arg(long, value_name = "NAME")]
     person_header: Option<String>,
-    /// With --person-header: a name that the proxy passes on as the Host of requests; repeatable. Names of this machine are known
+    /// With --person-header: a name that the proxy passes on as the Host of requests; repeatable. Names of this machine
+    /// are always accepted
     #[arg(long, value_name = "NAME", requires = "person_header")]
     host: Vec<String>,
-    /// The name that events get from a person who does not sign in; yours by default
+    /// The name stored with events of a person who does not sign in; yours by default
     #[arg(long, value_name = "NAME", env = "USER", default_value = "console", hide_env = true)]
     person: String,
     /// Show everything, change nothing

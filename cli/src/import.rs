@@ -30,15 +30,15 @@ enum System {
     Orquesta(Orquesta),
 }
 
-/// Turn a workflow of StackStorm's Orquesta into a definition
+/// Convert a workflow of StackStorm's Orquesta into a definition
 ///
-/// What could not be carried over is listed on standard error, and marked in the definition. Exit status: 0 if everything
-/// was carried over, 1 if something was not, 2 if the file can't be used.
+/// Anything that could not be converted is listed on standard error, and marked in the definition. Exit status: 0 if
+/// everything was converted, 1 if something was not, 2 if the file can't be used.
 #[derive(clap::Args)]
 struct Orquesta {
     /// The file
     file: PathBuf,
-    /// The ref of the definition; by default made from the names of the file and of its pack's directory
+    /// The ref of the definition; by default derived from the names of the file and of its pack's directory
     #[arg(long = "ref", value_name = "PACK.NAME", value_parser = reference)]
     reference: Option<String>,
     /// Write the definition to a file
@@ -53,9 +53,9 @@ fn reference(text: &str) -> Result<String, String> {
 /// Messages of an import.
 #[derive(Debug, Default, PartialEq)]
 pub struct Report {
-    /// What was carried over, but with another name or meaning that people should know of.
+    /// Things that were converted, but with a different name or meaning that the user should know about.
     pub notes: Vec<String>,
-    /// What was not carried over.
+    /// Things that were not converted.
     pub lost: Vec<String>,
 }
 

@@ -16,8 +16,8 @@ use tools::TOOLS;
 
 /// Serve the Model Context Protocol on standard input and output, for assistants
 ///
-/// Reads only: its sessions can't write. With --allow-control, tools that start, signal, pause, resume, cancel and rerun
-/// executions are offered too.
+/// Read-only: its sessions can't write. With --allow-control, it also offers tools that start, signal, pause, resume,
+/// cancel and rerun executions.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Also offer tools that change executions

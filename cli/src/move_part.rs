@@ -17,10 +17,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Maximum number of executions deleted per call.
 const CLEARED: i32 = 1000;
 
-/// Move parts to another server while they work
+/// Move parts to another server while work continues
 ///
-/// Copies the rows by logical replication, stops calls for the part at the source, waits until all has arrived, and lets the target
-/// go on. Run it again if it was interrupted. Exit status: 0 if the parts have moved, or the move was aborted as asked; 1 if not.
+/// Copies the rows by logical replication, stops calls for the part at the source, waits until everything has arrived,
+/// and lets the target take over. Run it again if it was interrupted. Exit status: 0 if the parts have moved, or the
+/// move was aborted as requested; 1 if not.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The parts, as numbers and ranges: 7 or 0-63,100
@@ -29,16 +30,16 @@ pub struct Arguments {
     /// The server that has them, as postgres://user@host:port/name
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The server that is to have them
+    /// The server to which to move them
     #[arg(long, value_name = "URL")]
     to: String,
-    /// How the target connects to the source, as a libpq connection string; without it as this program does
+    /// How the target connects to the source, as a libpq connection string; by default in the same way as this program
     #[arg(long, value_name = "STRING")]
     connection: Option<String>,
     /// How long calls for a part may be refused; a move that takes longer is aborted
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     patience: u64,
-    /// Undo a move that was interrupted, unless the target has accepted the part already
+    /// Undo a move that was interrupted, unless the target has already accepted the part
     #[arg(long)]
     abort: bool,
 }

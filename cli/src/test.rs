@@ -40,10 +40,10 @@ pub struct Arguments {
     /// List the tasks and transitions that no test reached
     #[arg(long)]
     coverage: bool,
-    /// Fail if fewer of the tasks and transitions of any definition were reached
+    /// Fail if a smaller share of the tasks and transitions of any definition was reached
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     coverage_threshold: Option<f64>,
-    /// Write a picture of each definition, REF.svg, with what was reached, to this directory
+    /// Write a picture of each definition that shows what was reached, REF.svg, to this directory
     #[arg(long, value_name = "DIR")]
     coverage_graphs: Option<PathBuf>,
     /// Run again whenever a file changes

@@ -29,7 +29,7 @@ pub struct Arguments {
     /// How often to look
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     interval: Duration,
-    /// Print events as lines, on a terminal too
+    /// Print events as lines, even on a terminal
     #[arg(long)]
     events: bool,
     /// Print events as JSON, one on each line

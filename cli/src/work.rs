@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// PG_WORKFLOW_TASK, _EXECUTION, _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS, and the trace in TRACEPARENT. If
 /// the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a little later.
 ///
-/// SIGTERM and SIGINT end the program once the running commands are done; a second one ends them too.
+/// SIGTERM and SIGINT end the program once the running commands are done; a second signal ends those, too.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// An action and the command that executes it; repeatable
