@@ -1,5 +1,5 @@
 -- Attributes: small facts about an execution, such as its tenant, by which workflow_search finds it. They come from the start, from
--- the definition, and from an execution that calls it; and they can be changed at any time, also after the end.
+-- the definition, and from the calling execution, and can be changed at any time, even after the end.
 
 CREATE FUNCTION workflow.check_attributes(attributes jsonb) RETURNS void
 LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -33,5 +33,5 @@ BEGIN
   RETURN merged;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_set_attributes(bigint, jsonb) IS
-  'Merges attributes into those of an execution, whether it has ended or not: a key that is given replaces the value it had, null removes it. Returns all attributes; null: none is left. What the execution has called keeps its own; what it calls from now on inherits the new ones. Errors: WF613 for null or no object; WF614 if they would have more than 8192 bytes; WF616 if there is no such execution.';
+  'Merges attributes into those of an execution, whether or not it has ended: a given value replaces the old one, and null removes the key. Returns all attributes, or null if none are left. Executions that it has already called keep their own; those that it calls later inherit the new ones. Errors: WF613 for null or a value that is not an object; WF614 if the result would exceed 8192 bytes; WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_set_attributes(bigint, jsonb) FROM PUBLIC;

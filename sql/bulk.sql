@@ -1,28 +1,28 @@
--- Doing the same to many executions in one call, with an answer for each.
+-- Applies one action to many executions in a single call, with an answer for each.
 --
--- All of them, and what calls them, are locked first, in the global order (workflow.lock_executions). What they call is locked only
--- where nobody else has it; workflow_tick reaches the rest. So a call about many waits only where it keeps to the order. Each
--- execution then has a savepoint of its own: whatever refuses one leaves the others alone.
+-- The executions and their callers are locked first, in the global order (workflow.lock_executions). The executions they call are
+-- locked only if nobody else has locked them; workflow_tick reaches the rest. So such a call never waits against the lock order.
+-- Each execution then gets a savepoint of its own, so that a refusal does not affect the others.
 
 CREATE FUNCTION workflow.lock_executions(executions bigint[], wait boolean) RETURNS SETOF bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_lock_executions_wrapper';
 COMMENT ON FUNCTION workflow.lock_executions(bigint[], boolean) IS
-  'Locks executions and those that call them, in the global order. If it is not to wait, returns those that it could not lock, or whose callers it could not.';
+  'Locks executions and their callers, in the global order. If wait is false, returns those that could not be locked, or whose callers could not.';
 REVOKE ALL ON FUNCTION workflow.lock_executions(bigint[], boolean) FROM PUBLIC;
 
 CREATE FUNCTION workflow.control_locked(execution_id bigint, action text, reason text, force boolean) RETURNS workflow.execution_status
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_control_locked_wrapper';
 COMMENT ON FUNCTION workflow.control_locked(bigint, text, text, boolean) IS
-  'Pauses, resumes or cancels an execution that is locked with what calls it, without waiting for what it calls.';
+  'Pauses, resumes or cancels an execution that has been locked together with its callers, without waiting for the executions it calls.';
 REVOKE ALL ON FUNCTION workflow.control_locked(bigint, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION workflow.rerun_locked(execution_id bigint, tasks text[], reset_items boolean, reason text) RETURNS workflow.execution_status
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_rerun_locked_wrapper';
 COMMENT ON FUNCTION workflow.rerun_locked(bigint, text[], boolean, text) IS
-  'Reruns an execution that is locked with what calls it, without waiting for what it called.';
+  'Reruns an execution that has been locked together with its callers, without waiting for the executions it called.';
 REVOKE ALL ON FUNCTION workflow.rerun_locked(bigint, text[], boolean, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.prune_each(executions bigint[]) RETURNS TABLE (execution bigint, answer text, code text, message text)
@@ -56,7 +56,7 @@ BEGIN
     code := substring(one.refusal FROM '^(\w+): ');
     message := one.refusal;
     IF one.refusal IS NULL THEN
-      -- One that cannot be archived keeps no other.
+      -- A failure to archive one execution must not stop the others.
       BEGIN
         PERFORM workflow.delete_executions(ARRAY[one.id]);
         answer := 'pruned';
@@ -69,7 +69,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.prune_each(bigint[]) IS
-  'Deletes those of some executions that have ended and that no other calls, and answers for each.';
+  'Deletes the given executions, and answers for each; refuses any that have not ended or that another execution calls.';
 REVOKE ALL ON FUNCTION workflow.prune_each(bigint[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.do_each(executions bigint[], action text, arguments jsonb, wait boolean)
@@ -101,7 +101,7 @@ BEGIN
           answer := workflow.control_locked(execution, action, reason, (arguments ->> 'force')::boolean);
         END IF;
       EXCEPTION WHEN OTHERS THEN
-        -- The caller repeats the whole call, or the server has a problem that is not this execution's.
+        -- Either the caller must repeat the whole call, or the server has a problem unrelated to this execution.
         IF SQLSTATE ~ '^(40|53|57|58)' THEN
           RAISE;
         END IF;
@@ -113,7 +113,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.do_each(bigint[], text, jsonb, boolean) IS
-  'Does something (pause, resume, cancel, rerun, signal, prune) to each of some executions, and answers once for each; one that is refused leaves the others alone. If it is not to wait, executions that somebody else has locked are refused with 55P03.';
+  'Applies an action (pause, resume, cancel, rerun, signal or prune) to each of the given executions, and answers once for each; a refusal does not affect the others. If wait is false, executions that another session has locked are refused with 55P03.';
 REVOKE ALL ON FUNCTION workflow.do_each(bigint[], text, jsonb, boolean) FROM PUBLIC;
 
 CREATE FUNCTION workflow.answer_each(executions bigint[], action text, arguments jsonb)
@@ -137,7 +137,7 @@ BEGIN
   ORDER BY g.place;
 END $$;
 COMMENT ON FUNCTION workflow.answer_each(bigint[], text, jsonb) IS
-  'Does something to each of up to 1000 executions, like workflow.do_each, and answers for each element, in order.';
+  'Applies an action to up to 1000 executions, like workflow.do_each, and returns one answer per element, in order.';
 REVOKE ALL ON FUNCTION workflow.answer_each(bigint[], text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_pause_many(executions bigint[], reason text DEFAULT NULL)
@@ -147,7 +147,7 @@ BEGIN
   RETURN QUERY SELECT a.* FROM workflow.answer_each(executions, 'pause', jsonb_build_object('reason', reason)) AS a;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_pause_many(bigint[], text) IS
-  'Pauses up to 1000 executions, like workflow_pause. answer is the status. Each execution is processed by itself: code and message say why one was refused (null: it was not), which leaves the others alone. Returns one row per element, in order; a repeated one is processed once. Waits for executions that are locked, in the order in which the engine locks them; of what they call, what is locked follows at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
+  'Pauses up to 1000 executions, like workflow_pause. answer is the status. Each execution is processed separately: if it is refused, code and message say why (otherwise they are null), and the others are not affected. Returns one row per element, in order; a repeated element is processed once. Waits for locked executions, in the engine''s lock order; called executions that are locked follow at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_pause_many(bigint[], text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_resume_many(executions bigint[], reason text DEFAULT NULL)
@@ -157,7 +157,7 @@ BEGIN
   RETURN QUERY SELECT a.* FROM workflow.answer_each(executions, 'resume', jsonb_build_object('reason', reason)) AS a;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_resume_many(bigint[], text) IS
-  'Resumes up to 1000 executions, like workflow_resume. answer is the status. Each execution is processed by itself: code and message say why one was refused (null: it was not), which leaves the others alone. Returns one row per element, in order; a repeated one is processed once. Waits for executions that are locked, in the order in which the engine locks them; of what they call, what is locked follows at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
+  'Resumes up to 1000 executions, like workflow_resume. answer is the status. Each execution is processed separately: if it is refused, code and message say why (otherwise they are null), and the others are not affected. Returns one row per element, in order; a repeated element is processed once. Waits for locked executions, in the engine''s lock order; called executions that are locked follow at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume_many(bigint[], text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_cancel_many(executions bigint[], reason text DEFAULT NULL, force boolean DEFAULT false)
@@ -167,7 +167,7 @@ BEGIN
   RETURN QUERY SELECT a.* FROM workflow.answer_each(executions, 'cancel', jsonb_build_object('reason', reason, 'force', force)) AS a;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_cancel_many(bigint[], text, boolean) IS
-  'Cancels up to 1000 executions, like workflow_cancel. answer is the status. Each execution is processed by itself: code and message say why one was refused (null: it was not), which leaves the others alone. Returns one row per element, in order; a repeated one is processed once. Waits for executions that are locked, in the order in which the engine locks them; of what they call, what is locked follows at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
+  'Cancels up to 1000 executions, like workflow_cancel. answer is the status. Each execution is processed separately: if it is refused, code and message say why (otherwise they are null), and the others are not affected. Returns one row per element, in order; a repeated element is processed once. Waits for locked executions, in the engine''s lock order; called executions that are locked follow at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_cancel_many(bigint[], text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_rerun_many(executions bigint[], tasks text[] DEFAULT NULL, reset_items boolean DEFAULT false, reason text DEFAULT NULL)
@@ -177,7 +177,7 @@ BEGIN
   RETURN QUERY SELECT a.* FROM workflow.answer_each(executions, 'rerun', jsonb_build_object('tasks', tasks, 'reset_items', reset_items, 'reason', reason)) AS a;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_rerun_many(bigint[], text[], boolean, text) IS
-  'Reruns up to 1000 executions, like workflow_rerun; tasks: in each of them from the newest run of these. answer is the status. Each execution is processed by itself: code and message say why one was refused (null: it was not), which leaves the others alone. Returns one row per element, in order; a repeated one is processed once. Waits for executions that are locked, in the order in which the engine locks them; of what they call, what is locked follows at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
+  'Reruns up to 1000 executions, like workflow_rerun. tasks: the tasks to rerun in each of them, from their newest run. answer is the status. Each execution is processed separately: if it is refused, code and message say why (otherwise they are null), and the others are not affected. Returns one row per element, in order; a repeated element is processed once. Waits for locked executions, in the engine''s lock order; called executions that are locked follow at the next workflow_tick. Errors of the call itself: WF613 for null or a reason that is too long, WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_rerun_many(bigint[], text[], boolean, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_signal_many(executions bigint[], name text, payload jsonb DEFAULT NULL, key text DEFAULT NULL, error jsonb DEFAULT NULL)
@@ -188,7 +188,7 @@ BEGIN
     || CASE WHEN error IS NULL THEN '{}' ELSE jsonb_build_object('error', error) END || jsonb_build_object('name', name, 'key', key)) AS a;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_signal_many(bigint[], text, jsonb, text, jsonb) IS
-  'Sends a signal to up to 1000 executions, like workflow_signal. answer is delivered or kept. Each execution is processed by itself: code and message say why one was refused (null: it was not), which leaves the others alone. Returns one row per element, in order; a repeated one is processed once. Waits for executions that are locked, in the order in which the engine locks them; of what they call, what is locked follows at the next workflow_tick. Errors of the call itself: WF613 for null, WF614 for too many.';
+  'Sends a signal to up to 1000 executions, like workflow_signal. answer is delivered or kept. Each execution is processed separately: if it is refused, code and message say why (otherwise they are null), and the others are not affected. Returns one row per element, in order; a repeated element is processed once. Waits for locked executions, in the engine''s lock order; called executions that are locked follow at the next workflow_tick. Errors of the call itself: WF613 for null, WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_signal_many(bigint[], text, jsonb, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_prune_many(executions bigint[])
@@ -198,5 +198,5 @@ BEGIN
   RETURN QUERY SELECT a.* FROM workflow.answer_each(executions, 'prune', '{}') AS a;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_prune_many(bigint[]) IS
-  'Deletes up to 1000 executions that have ended, with everything that belongs to them. answer is pruned. Refused are executions that have not ended or that another calls (WF611), that do not exist (WF616), and, without waiting for them, those that another session has locked (55P03). Returns one row per element, in order; a repeated one is processed once. Errors of the call itself: WF613 for null, WF614 for too many.';
+  'Deletes up to 1000 executions that have ended, with everything that belongs to them. answer is pruned. Executions are refused if they have not ended or another execution calls them (WF611), if they do not exist (WF616), or if another session has locked them (55P03, without waiting). Returns one row per element, in order; a repeated element is processed once. Errors of the call itself: WF613 for null, WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_prune_many(bigint[]) FROM PUBLIC;

@@ -1,8 +1,8 @@
--- Doing the same to any number of executions: a job, of which each workflow_tick does a step.
+-- Bulk jobs: apply one action to any number of executions, one step per workflow_tick.
 --
--- A step takes some 200 executions: those that were busy before, then the next ones that the search finds. It runs with the
--- privileges of the role that asked for the job, in a savepoint of its own, and waits for nothing: a tick holds locks already.
--- Only the owner writes workflow.bulk_job, because a step becomes the role that its row names.
+-- A step processes about 200 executions: first those that were busy before, then the next ones that the search finds. It runs with
+-- the privileges of the role that created the job, in a savepoint of its own, and waits for nothing: a tick already holds locks.
+-- Only the owner may write workflow.bulk_job, because a step switches to the role that its row names.
 
 CREATE FUNCTION workflow.search_by(filter jsonb, until timestamptz, max_rows int, after text) RETURNS SETOF workflow.found_execution
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
@@ -22,7 +22,7 @@ BEGIN
     max_rows => max_rows, after => after) AS s;
 END $$;
 COMMENT ON FUNCTION workflow.search_by(jsonb, timestamptz, int, text) IS
-  'Searches executions that were created until then by an object of arguments of workflow_search.';
+  'Returns the executions created up to a time that match a filter, an object of arguments of workflow_search.';
 REVOKE ALL ON FUNCTION workflow.search_by(jsonb, timestamptz, int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_keys(name text, given jsonb, known text[]) RETURNS void
@@ -41,7 +41,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_keys(text, jsonb, text[]) IS
-  'Raises WF613, naming the argument, if it is not an object or has an unknown key.';
+  'Raises WF613, naming the argument, if its value is not an object or has an unknown key.';
 REVOKE ALL ON FUNCTION workflow.check_keys(text, jsonb, text[]) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_apply(action text, filter jsonb, arguments jsonb) RETURNS void
@@ -77,7 +77,7 @@ BEGIN
   END LOOP;
   BEGIN
     PERFORM workflow.half_open('created', (filter ->> 'created')::tstzrange);
-    -- The search itself says what else is wrong with the filter.
+    -- The search itself reports whatever else is wrong with the filter.
     PERFORM FROM workflow.search_by(filter, workflow.now(), 1, NULL);
   EXCEPTION WHEN data_exception THEN
     IF SQLERRM ~ '^WF' THEN
@@ -92,13 +92,13 @@ REVOKE ALL ON FUNCTION workflow.check_apply(text, jsonb, jsonb) FROM PUBLIC;
 CREATE FUNCTION workflow.add_bulk_job(action text, filter jsonb, arguments jsonb) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_add_bulk_job_wrapper';
 COMMENT ON FUNCTION workflow.add_bulk_job(text, jsonb, jsonb) IS
-  'Creates a job that does something to all executions that match a filter, with the privileges of the role that calls this, and deletes those that ended 90 days ago. Returns its id.';
+  'Creates a bulk job with the privileges of the calling role, and returns its id. Also deletes jobs that ended at least 90 days ago.';
 REVOKE ALL ON FUNCTION workflow.add_bulk_job(text, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.turn_bulk_job(job bigint, status text) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_turn_bulk_job_wrapper';
 COMMENT ON FUNCTION workflow.turn_bulk_job(bigint, text) IS
-  'Stops a job that has not ended or lets one that was stopped or has failed go on, unless it has completed. Returns its status; null: there is none, or the caller does not have the privileges of its role.';
+  'Stops a running job, or continues one that was stopped or has failed; a completed job stays as it is. Returns its status, or null if there is no such job or the caller lacks the privileges of its role.';
 REVOKE ALL ON FUNCTION workflow.turn_bulk_job(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_apply(action text, filter jsonb, arguments jsonb DEFAULT '{}') RETURNS bigint
@@ -108,7 +108,7 @@ BEGIN
   RETURN workflow.add_bulk_job(action, filter, arguments);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_apply(text, jsonb, jsonb) IS
-  'Does something to all executions that match a filter and exist now, however many: creates a job of which each workflow_tick does a step, and returns its id. action: pause, resume, cancel, rerun, signal or prune; filter: an object of arguments of workflow_search, such as {"error_code": "declined", "attributes": {"tenant": "acme"}}, with ranges as text; arguments: an object of further arguments of the action, such as {"reason": "…"}. Steps run with the privileges of the role that calls this. workflow_list_bulk_jobs shows the progress, workflow_stop_bulk_job stops it, workflow_resume_bulk_job lets it go on. Executions that are locked when their turn comes are tried again later; each one that refuses the action is counted. Errors: WF613 for null, an unknown action, an empty filter, and keys or values that the search or the action does not take; WF614 for too large arguments; WF616 if there is no such workflow.';
+  'Applies an action to all existing executions that match a filter, however many there are: creates a job that advances by one step at each workflow_tick, and returns its id. action: pause, resume, cancel, rerun, signal or prune. filter: an object of arguments of workflow_search, such as {"error_code": "declined", "attributes": {"tenant": "acme"}}, with ranges as text. arguments: an object of further arguments of the action, such as {"reason": "…"}. Steps run with the privileges of the calling role. workflow_list_bulk_jobs shows the progress, workflow_stop_bulk_job stops the job, and workflow_resume_bulk_job continues it. Executions that are locked when their turn comes are tried again later; those that refuse the action are counted. Errors: WF613 for null, an unknown action, an empty filter, or keys or values that the search or the action does not accept; WF614 if the arguments are too large; WF616 if there is no such workflow.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_apply(text, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_stop_bulk_job(job bigint) RETURNS text
@@ -126,7 +126,7 @@ BEGIN
   RETURN turned;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_stop_bulk_job(bigint) IS
-  'Stops a job of workflow_apply after the step that is under way, if any. What it has done stays done. Stopping one that is stopped changes nothing. Returns its status. Errors: WF611 if it has ended, WF613 for null, WF616 if there is no such job of a role whose privileges the caller has.';
+  'Stops a job of workflow_apply after the current step, if one is in progress. Completed steps are not undone. Stopping a stopped job changes nothing. Returns its status. Errors: WF611 if the job has ended, WF613 for null, WF616 if there is no such job or the caller lacks the privileges of its role.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_stop_bulk_job(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_resume_bulk_job(job bigint) RETURNS text
@@ -144,7 +144,7 @@ BEGIN
   RETURN turned;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_resume_bulk_job(bigint) IS
-  'Lets a job of workflow_apply that was stopped, or failed, go on where it is. Resuming one that is running changes nothing. Returns its status. Errors: WF611 if it has ended, WF613 for null, WF616 if there is no such job of a role whose privileges the caller has.';
+  'Continues a job of workflow_apply that was stopped or has failed from where it is. Resuming a running job changes nothing. Returns its status. Errors: WF611 if the job has completed, WF613 for null, WF616 if there is no such job or the caller lacks the privileges of its role.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume_bulk_job(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_bulk_jobs(max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -163,12 +163,12 @@ BEGIN
   ORDER BY j.id DESC LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_bulk_jobs(int, bigint) IS
-  'Returns the jobs of workflow_apply, newest first, up to max_rows (1 to 10000) after the one with id after. processed and refused are numbers of executions so far, refusals counts the latter by code; busy is the number of those to be tried again because they were locked; reached: it processes the newest executions first and has got to those created then (null: it has not begun, or only busy ones are left). status: running, stopped, completed or failed (see last_error). Error: WF613 if max_rows is out of range.';
+  'Returns the jobs of workflow_apply, newest first, up to max_rows (1 to 10000) after the one with id after. status: running, stopped, completed or failed (see last_error). processed, refused: number of executions so far; refusals counts the refused ones by code. busy: number of executions that were locked and will be tried again. reached: creation time of the executions that the job has got to, newest first (null: it has not begun, or only busy ones are left). Error: WF613 if max_rows is out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_bulk_jobs(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.bulk_step(action text, arguments jsonb, filter jsonb, until timestamptz, reached text, is_searched boolean, busy bigint[],
   max_rows int) RETURNS jsonb
--- Whoever ticks may have turned row_security off, which would fail a role that policies apply to.
+-- The session that ticks may have turned row_security off, which raises an error for a role that is subject to policies.
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET row_security = on AS $$
 #variable_conflict use_variable
 DECLARE
@@ -176,7 +176,7 @@ DECLARE
   found record;
   answers jsonb;
 BEGIN
-  -- If many are busy, these come first.
+  -- Busy executions come first.
   IF NOT is_searched AND cardinality(busy) < max_rows THEN
     SELECT array_agg(s.execution) FILTER (WHERE s.execution IS NOT NULL) AS ids, (array_agg(s.cursor ORDER BY s.place DESC))[1] AS cursor,
       count(*) = max_rows OR count(*) > count(s.execution) AS has_more
@@ -198,20 +198,20 @@ BEGIN
   RETURN answers || jsonb_build_object('reached', reached, 'is_searched', is_searched);
 END $$;
 COMMENT ON FUNCTION workflow.bulk_step(text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) IS
-  'Does one step of a job, as the role that calls this: up to max_rows executions that were busy before, and as many that the search finds. Returns how many executions were processed, refused and busy, and how far the search has got.';
+  'Performs one step of a job as the calling role: up to max_rows executions that were busy before, then up to max_rows that the search finds. Returns how many were processed, refused and busy, and how far the search has got.';
 REVOKE ALL ON FUNCTION workflow.bulk_step(text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.bulk_step_as(role regrole, author text, action text, arguments jsonb, filter jsonb, until timestamptz,
   reached text, is_searched boolean, busy bigint[], max_rows int) RETURNS jsonb
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_bulk_step_as_wrapper';
 COMMENT ON FUNCTION workflow.bulk_step_as(regrole, text, text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) IS
-  'Does one step of a job with the privileges of a role, for an author. For the owner only: it becomes any role.';
+  'Performs one step of a job with the privileges of a role, on behalf of an author. For the owner only, because it can switch to any role.';
 REVOKE ALL ON FUNCTION workflow.bulk_step_as(regrole, text, text, jsonb, jsonb, timestamptz, text, boolean, bigint[], int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.step_bulk_job(job workflow.bulk_job, max_rows int, now timestamptz) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  -- Small enough not to hold locks for long.
+  -- A small step does not hold locks for long.
   most int := least(max_rows, 200);
   step jsonb;
   trouble text;
@@ -243,9 +243,9 @@ BEGIN
         GROUP BY e.key ORDER BY e.key LIMIT 100) AS r),
     status = CASE WHEN (step ->> 'is_searched')::boolean AND step -> 'busy' = '[]' AND j.busy[most + 1:] = '{}' THEN 'completed' ELSE j.status END
   WHERE j.id = job.id;
-  -- 0: it waits for others, and the next tick need not come at once.
+  -- 0: all remaining executions are locked by others, so the next tick need not follow immediately.
   RETURN greatest((step ->> 'processed')::int + (step ->> 'refused')::int, (step ->> 'reached' IS DISTINCT FROM job.reached)::int);
 END $$;
 COMMENT ON FUNCTION workflow.step_bulk_job(workflow.bulk_job, int, timestamptz) IS
-  'Does one step of a job that is locked, about up to max_rows executions, and records it. Returns how many were processed or refused, at least 1 if the search got on.';
+  'Performs one step of a locked job, covering about max_rows executions, and records it. Returns how many were processed or refused, but at least 1 if the search made progress.';
 REVOKE ALL ON FUNCTION workflow.step_bulk_job(workflow.bulk_job, int, timestamptz) FROM PUBLIC;

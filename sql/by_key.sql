@@ -1,5 +1,5 @@
--- Finding and controlling executions by the idempotency key that they were started with, instead of by id. A key is unique for a
--- workflow in a part.
+-- Finds and controls executions by the idempotency key that they were started with, instead of by id. A key is unique within a
+-- workflow and part.
 
 CREATE FUNCTION pg_catalog.workflow_find_by_key(ref text, idempotency_key text, part int DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -12,7 +12,7 @@ BEGIN
             AND e.idempotency_key = workflow_find_by_key.idempotency_key);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_by_key(text, text, int) IS
-  'Returns the execution of a workflow that was started with an idempotency key in a part; null: there is none. part null: the one that such a start without a part is in. Errors: WF613 for null, WF622 if the part is not this server''s.';
+  'Returns the execution of a workflow that was started with an idempotency key in a part, or null if there is none. A null part means the part that a start with this key and no part uses. Errors: WF613 for null, WF622 if the part belongs to another server.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_by_key(text, text, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_key(ref text, idempotency_key text, part int) RETURNS bigint
@@ -27,7 +27,7 @@ BEGIN
   RETURN found;
 END $$;
 COMMENT ON FUNCTION workflow.require_key(text, text, int) IS
-  'Returns the execution of a workflow that was started with an idempotency key in a part. Raises WF613 for null, WF616 if there is none.';
+  'Returns the execution of a workflow that was started with an idempotency key in a part. Raises WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION workflow.require_key(text, text, int) FROM PUBLIC;
 
 -- idempotency_key is both an argument and a column.

@@ -4,21 +4,21 @@ CREATE FUNCTION pg_catalog.workflow_validate(source text)
 RETURNS TABLE (code text, severity text, category text, message text, hint text, path text, task text, expression text, line int, "column" int)
 LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_validate_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_validate(text) IS
-  'Returns everything that is wrong with a definition, YAML or JSON text, in source order: one row per finding with its code (WF001 to WF508), severity (error or warning), category, message, hint, the path in the document, the task and the expression concerned, and the line and column in the source, counted from 1. No rows: it can be stored as is. Error: WF613 for null.';
+  'Returns everything that is wrong with a definition (YAML or JSON text), in source order: one row per finding with its code (WF001 to WF509), severity (error or warning), category, message, hint, path in the document, the task and the expression concerned, and the line and column in the source, counted from 1. If there are no rows, the definition can be stored as it is. Error: WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_validate(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_test(source text, script jsonb)
 RETURNS TABLE (test text, passed boolean, differences jsonb, took interval)
 LANGUAGE c STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_test_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_test(text, jsonb) IS
-  'Plays a definition, YAML or JSON text, in memory and in virtual time, with the answers of a test script in place of workers, and compares what happens with what the script expects. Returns one row per test: its name, whether it passed, every expectation that was not met (an array of objects with what, expected, got, hint and line), and how long the execution took in its own time. Actions are not looked up, and nothing is stored. Errors: WF613 for null; the code of the first error in the definition or in the script, with all findings as JSON in the detail.';
+  'Plays a definition (YAML or JSON text) in memory and in virtual time, with the answers of a test script in place of workers, and compares what happens with what the script expects. Returns one row per test: its name, whether it passed, every expectation that was not met (an array of objects with what, expected, got, hint and line), and how long the execution took in virtual time. Actions are not looked up, and nothing is stored. Errors: WF613 for null; the code of the first error in the definition or in the script, with all findings as JSON in the detail.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_test(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.define(source text, now timestamptz) RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_define_wrapper';
 COMMENT ON FUNCTION workflow.define(text, timestamptz) IS
-  'Stores a definition that has no errors: its pack, its head, a version unless it is the current one already, and its action. Returns the id of the definition.';
+  'Stores a definition that has no errors: its pack, its head, its action, and a new version unless it equals the current one. Returns the id of the definition.';
 REVOKE ALL ON FUNCTION workflow.define(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_define(source text) RETURNS SETOF workflow.workflow_definition
@@ -31,7 +31,7 @@ BEGIN
   RETURN QUERY SELECT d.* FROM workflow.workflow_definition d WHERE d.id = definition_id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_define(text) IS
-  'Validates a definition, YAML or JSON text, stores it as a new version of its workflow (unless it is identical to the current version; a notice tells if the text has changed and its version has not), and registers the workflow as an action with the same ref, creating its pack if necessary. Returns the definition''s row. Running executions keep the version they started with. Errors: the code of the first error that workflow_validate finds, with all findings as JSON in the detail; WF613 for null.';
+  'Validates a definition (YAML or JSON text), stores it as a new version of its workflow unless it is identical to the current one (a notice says if the text has changed but its version has not), and registers the workflow as an action with the same ref, creating its pack if necessary. Returns the definition''s row. Running executions keep the version they started with. Errors: the code of the first error that workflow_validate finds, with all findings as JSON in the detail; WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_define(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.upsert_pack(ref text, now timestamptz) RETURNS bigint
@@ -125,5 +125,5 @@ BEGIN
   RETURNING a.*;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb, jsonb) IS
-  'Registers an action that workers can execute, and its pack if there is none; if the ref exists, all its properties are replaced. ref: pack.name, lowercase. label: null: the ref. param_schema and out_schema: JSON Schemas of input and result. limits: those that all its tasks are under, an array of names, or of objects with name and key, which may be a template that reads the input: [{"name": "payments", "key": "{{ input.tenant }}"}]. Tasks that exist already are not affected. Returns the action''s row. Errors: WF613 for a ref that is null or malformed, and for malformed limits; WF616 for a limit that does not exist; WF617 if a workflow has that ref.';
+  'Registers an action that workers can execute, creating its pack if necessary; if the ref exists, all its properties are replaced. ref: pack.name, lowercase. label: null means the ref. param_schema, out_schema: JSON Schemas of input and result. limits: the limits that apply to all its tasks, as an array of names, or of objects with a name and a key, which may be a template that reads the input: [{"name": "payments", "key": "{{ input.tenant }}"}]. Existing tasks are not affected. Returns the action''s row. Errors: WF613 for a ref that is null or malformed, and for malformed limits; WF616 for a limit that does not exist; WF617 if a workflow has that ref.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_register_action(text, text, text, text, bigint, jsonb, jsonb, jsonb) FROM PUBLIC;

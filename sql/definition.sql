@@ -126,7 +126,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_definition(text, bigint, text, text, jsonb, text, text, jsonb, jsonb, text[], boolean) IS
-  'Creates a definition as plain data, which the engine does not run (use workflow_define for that), and returns its row. Arguments are the columns of workflow.workflow_definition; ref must start with the pack''s ref, which pack_ref may repeat. Errors: WF613 for a value that is null, malformed or of another pack; WF616 for an unknown pack; WF617 if the ref is taken.';
+  'Creates a definition as plain data, which the engine does not run (workflow_define is for that), and returns its row. Arguments are the columns of workflow.workflow_definition; ref must start with the pack''s ref, which pack_ref may repeat. Errors: WF613 for a value that is null, malformed or of another pack; WF616 for an unknown pack; WF617 if the ref is taken.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_definition(text, bigint, text, text, jsonb, text, text, jsonb, jsonb, text[], boolean) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_definition(id bigint, patch jsonb) RETURNS workflow.workflow_definition

@@ -1,4 +1,4 @@
--- Erasing one execution at once, such as a person's data, whether it has ended or not.
+-- Erases one execution immediately, whether or not it has ended, for example to delete a person's data.
 
 CREATE FUNCTION workflow.try_lock_family(members bigint[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -7,7 +7,7 @@ DECLARE
   wanted bigint;
   locked bigint;
 BEGIN
-  -- With this lock, nobody can add a row that refers to them.
+  -- While these locks are held, nobody can add a row that refers to the executions.
   SELECT count(*) INTO wanted FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = ANY (members);
   PERFORM FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = ANY (members) FOR UPDATE SKIP LOCKED;
   GET DIAGNOSTICS locked = ROW_COUNT;
@@ -41,15 +41,15 @@ BEGIN
     PERFORM workflow.raise_error('WF611', format('execution %s is called by execution %s', execution_id, caller), NULL,
       'erase the execution that started it all: it comes first in workflow_tree of any of its callers');
   END IF;
-  -- From above to below, as the lock order demands: what is locked calls nothing new.
+  -- From callers to called executions, as the lock order demands: a locked execution makes no new calls.
   WHILE level <> '{}' LOOP
     members := members || level;
     PERFORM FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = ANY (level)
     ORDER BY w.depth, w.id FOR NO KEY UPDATE;
     level := ARRAY(SELECT e.id FROM workflow.execution AS e WHERE e.part = home AND e.parent = ANY (level) ORDER BY e.id);
   END LOOP;
-  -- Whoever claims or reports a task at this moment needs nothing that is locked here, and will soon be done. Nobody who has locked
-  -- an execution waits for a task.
+  -- A session that is claiming or reporting a task at this moment needs no lock that is held here, so it will soon be done. No
+  -- session that has locked an execution waits for a task.
   WHILE NOT workflow.try_lock_family(members) LOOP
     IF clock_timestamp() > give_up THEN
       PERFORM workflow.raise_error('WF611', format('execution %s is in use', execution_id),
@@ -57,7 +57,7 @@ BEGIN
     END IF;
     PERFORM pg_sleep(0.01);
   END LOOP;
-  -- What waits for the slots of limits that it and its tasks have is looked at by the next claim or tick.
+  -- The next claim or tick notices what has been waiting for the limit slots that this frees.
   WITH freed AS (
     UPDATE workflow.limit_slot AS s SET task = NULL
     WHERE s.task IN (SELECT t.id FROM workflow.workflow_task_execution AS t WHERE t.part = home AND t.workflow_execution = ANY (members)
@@ -71,5 +71,5 @@ BEGIN
   RETURN CASE WHEN FOUND THEN cardinality(members) ELSE 0 END;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_erase(bigint) IS
-  'Deletes an execution and everything that it calls, at once and whether it has ended or not: its parameters, variables, attributes, tasks, signals, events and results. Nothing of it runs again, not even what would undo or close it; a worker that holds one of its tasks is told that its lease is lost when it reports or sends a heartbeat. Returns the number of executions deleted. What PostgreSQL itself keeps (WAL archives, backups, replicas that lag behind) is not reached. Errors: WF611 if another execution calls it, or a task of it stays locked for 10 seconds; WF613 for null; WF616 if there is no such execution.';
+  'Deletes an execution and all executions that it calls, immediately and whether or not they have ended: parameters, variables, attributes, tasks, signals, events and results. None of their tasks runs again, not even those that would undo or close the execution; a worker that holds one of its tasks learns at its next report or heartbeat that the lease is lost. Returns the number of executions deleted. Copies that PostgreSQL itself keeps (WAL archives, backups, lagging replicas) are not erased. Errors: WF611 if another execution calls it, or if one of its tasks stays locked for 10 seconds; WF613 for null; WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_erase(bigint) FROM PUBLIC;

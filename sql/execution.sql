@@ -75,7 +75,7 @@ BEGIN
   RETURN home;
 END $$;
 COMMENT ON FUNCTION workflow.settle_part(int, bigint) IS
-  'Returns the part of a new execution: its parent''s, or else the one given, or 0. Raises WF613 if the one given is out of range or not the parent''s, WF616 if there is no such parent.';
+  'Returns the part of a new execution: its parent''s, or else the one given, or 0. Raises WF613 if the given part is out of range or differs from the parent''s, WF616 if there is no such parent.';
 REVOKE ALL ON FUNCTION workflow.settle_part(int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_execution(
@@ -100,7 +100,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_create_execution(text, bigint, jsonb, bigint, bigint, bigint, workflow.execution_status, jsonb, int) IS
-  'Creates an execution that is driven from outside (workflow_start creates one that the engine runs) and returns its row. Arguments are the columns of workflow.execution; part (0 to 1023, default 0) applies to a root only: a child is in its parent''s part. Errors: WF613 for a value that is null or out of range, a part that is not the parent''s, or an action with another ref; WF616 for an unknown action or parent.';
+  'Creates an execution that is driven from outside (workflow_start creates one that the engine runs) and returns its row. Arguments are the columns of workflow.execution; part (0 to 1023, default 0) applies to a root only: a child is in its parent''s part. Errors: WF613 for a value that is null or out of range, a part that differs from the parent''s, or an action with another ref; WF616 for an unknown action or parent.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_create_execution(text, bigint, jsonb, bigint, bigint, bigint, workflow.execution_status, jsonb, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_update_execution(id bigint, patch jsonb) RETURNS workflow.execution
@@ -148,7 +148,7 @@ DECLARE
 BEGIN
   PERFORM workflow.require('id', id);
   PERFORM workflow.require_part(home);
-  -- Deleted with it: its tree, and the tasks whose work is done by an execution of the tree. The engine may own none of them.
+  -- Also deleted: its tree, and the tasks whose work is done by an execution of the tree. None of them may belong to the engine.
   WITH RECURSIVE tree (id) AS (
     SELECT e.id FROM workflow.execution AS e WHERE e.part = home AND e.id = id
     UNION ALL

@@ -1,19 +1,19 @@
--- How many executions there are, and what becomes of them: for dashboards that ask every few seconds. Nothing is counted while work is
--- done. Counts are exact while there are few executions, and then estimated from PostgreSQL's own statistics; rates are those of the
--- newest executions, found by walking the primary key backwards.
+-- Numbers of executions and their outcomes, for dashboards that poll every few seconds. The engine maintains no counters. Counts
+-- are exact while there are few executions, and otherwise estimated from PostgreSQL's own statistics; rates cover the newest
+-- executions, which are found by walking the primary key backwards.
 --
--- Functions, with JIT off: in a view, what a clock or a limit lets through is misestimated, and compiling such a plan takes longer
--- than running it.
+-- These are functions with JIT off: in a view, the planner misestimates conditions on the clock and LIMIT, and compiling such a
+-- plan takes longer than running it.
 
 CREATE STATISTICS workflow.execution_statistics (mcv) ON action_ref, status FROM workflow.execution;
 COMMENT ON STATISTICS workflow.execution_statistics IS
-  'How often each workflow''s executions have each status: workflow.execution_count estimates from it.';
+  'Frequency of each status by workflow, from which workflow.execution_count estimates.';
 
 CREATE FUNCTION workflow.count_executions() RETURNS TABLE (workflow_ref text, status workflow.execution_status, executions bigint, estimated boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  -- As the planner does: as many rows per page as when they were last counted.
+  -- As the planner does: assume the same number of rows per page as at the last count.
   size bigint := pg_relation_size('workflow.execution');
   page bigint := current_setting('block_size')::bigint;
   total float8;
@@ -30,16 +30,16 @@ BEGIN
   WHERE s.statistics_schemaname = 'workflow' AND s.statistics_name = 'execution_statistics';
 END $$;
 COMMENT ON FUNCTION workflow.count_executions() IS
-  'Returns how many executions there are of each workflow and status: exactly while there are few, some 10000 at most, or before they were first analyzed; then as an estimate.';
+  'Returns the number of executions by workflow and status: exact if there are at most about 10000 or the table has never been analyzed, otherwise estimated.';
 REVOKE ALL ON FUNCTION workflow.count_executions() FROM PUBLIC;
 
 CREATE VIEW workflow.execution_count WITH (security_invoker = true) AS
 SELECT c.workflow_ref, c.status, c.executions, c.estimated FROM workflow.count_executions() AS c;
 COMMENT ON VIEW workflow.execution_count IS
-  'Number of executions by workflow and status. Exact while there are at most some 10000 executions; then estimated from the statistics that autovacuum gathers, in which what is rare may be missing. Reads a few pages.';
+  'Number of executions by workflow and status. Exact if there are at most about 10000 executions; otherwise estimated from the statistics that autovacuum gathers, which may omit rare combinations. Reads a few pages.';
 COMMENT ON COLUMN workflow.execution_count.workflow_ref IS 'The workflow.';
 COMMENT ON COLUMN workflow.execution_count.status IS 'The status.';
-COMMENT ON COLUMN workflow.execution_count.executions IS 'Number of executions, those that were called by others included.';
+COMMENT ON COLUMN workflow.execution_count.executions IS 'Number of executions, including those called by others.';
 COMMENT ON COLUMN workflow.execution_count.estimated IS 'Whether the number is an estimate.';
 
 CREATE FUNCTION workflow.recent_executions(max_rows int)
@@ -70,7 +70,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.recent_executions(int) IS
-  'Returns the executions created in the last hour, at most the newest max_rows, divided among the parts (at least 100 each); with each, the time since which the result is complete in its part, and how many minutes ago that was, at least 1.';
+  'Returns the executions created in the last hour, at most the newest max_rows, divided among the parts (at least 100 each). Each row also has the time from which on the result is complete for its part, and how many minutes ago that was, at least 1.';
 REVOKE ALL ON FUNCTION workflow.recent_executions(int) FROM PUBLIC;
 
 CREATE VIEW workflow.workflow_summary WITH (security_invoker = true) AS
@@ -85,7 +85,7 @@ SELECT r.workflow_ref, min(r.since) AS since, count(*) AS started,
 FROM workflow.recent_executions(10000) AS r
 GROUP BY r.workflow_ref;
 COMMENT ON VIEW workflow.workflow_summary IS
-  'What became of each workflow''s recent executions: those created in the last hour, at most the newest 10000 (divided among the parts, at least 100 each). Exact for these; what was created before and ended in this time is not among them.';
+  'Outcomes of each workflow''s recent executions: those created in the last hour, at most the newest 10000 (divided among the parts, at least 100 each). Exact for these; executions that were created earlier and ended in this period are not counted.';
 COMMENT ON COLUMN workflow.workflow_summary.workflow_ref IS 'The workflow.';
 COMMENT ON COLUMN workflow.workflow_summary.since IS
   'Start of the period covered: an hour ago, or the creation of the oldest of the newest 10000 executions.';
@@ -107,9 +107,9 @@ FROM workflow.recent_executions(10000) AS r
 WHERE m.minute IS NOT NULL
 GROUP BY m.minute;
 COMMENT ON VIEW workflow.execution_rate IS
-  'What became of recent executions, minute by minute, for plots: of those created in the last hour, at most the newest 10000 (divided among the parts, at least 100 each). A minute in which nothing happened has no row.';
+  'Outcomes of recent executions, minute by minute, for plots: of those created in the last hour, at most the newest 10000 (divided among the parts, at least 100 each). A minute in which nothing happened has no row.';
 COMMENT ON COLUMN workflow.execution_rate.minute IS 'The minute.';
 COMMENT ON COLUMN workflow.execution_rate.started IS 'Number of executions created in that minute.';
 COMMENT ON COLUMN workflow.execution_rate.completed IS 'Number that completed in that minute.';
 COMMENT ON COLUMN workflow.execution_rate.failed IS 'Number that failed, timed out or were abandoned in that minute.';
-COMMENT ON COLUMN workflow.execution_rate.cancelled IS 'Number whose cancellation ended in that minute.';
+COMMENT ON COLUMN workflow.execution_rate.cancelled IS 'Number that were cancelled in that minute.';

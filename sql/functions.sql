@@ -30,7 +30,7 @@ BEGIN
     ORDER BY place LIMIT 100) AS e);
 END $$;
 COMMENT ON FUNCTION workflow.add_errors(jsonb, jsonb, timestamptz) IS
-  'Returns the errors of an execution with more of them, which happened at that time: the first hundred.';
+  'Returns the errors of an execution with further ones appended, which happened at the given time; keeps the first 100.';
 REVOKE ALL ON FUNCTION workflow.add_errors(jsonb, jsonb, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require(name text, value anyelement) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -47,7 +47,7 @@ REVOKE ALL ON FUNCTION workflow.require(text, anyelement) FROM PUBLIC;
 CREATE FUNCTION workflow.check_key(name text, value text) RETURNS void
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_key_wrapper';
 COMMENT ON FUNCTION workflow.check_key(text, text) IS
-  'Raises WF613, naming the argument, if its value is longer than 1000 bytes, which any index entry can hold; null passes.';
+  'Raises WF613, naming the argument, if its value is longer than 1000 bytes, a length that fits into any index entry; null passes.';
 REVOKE ALL ON FUNCTION workflow.check_key(text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.page_size(max_rows int) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE

@@ -23,7 +23,7 @@ BEGIN
     -- The API.
     WHEN function_name IN ('workflow_claim', 'workflow_heartbeat', 'workflow_complete', 'workflow_fail', 'workflow_finish',
       'workflow_finish_and_claim', 'workflow_finish_json', 'workflow_finish_and_claim_json', 'workflow_tick', 'workflow_announce_idle') THEN 'worker'
-    -- What the two in JSON are made of.
+    -- Used by the two functions in JSON.
     WHEN function_name IN ('check_outcomes', 'flaw_of', 'interval_of', 'read_outcomes', 'write_answers') THEN 'worker'
     WHEN function_name ~ '^workflow_(find|list)_' THEN 'reader'
     WHEN function_name IN ('workflow_status', 'workflow_status_by_key', 'workflow_search', 'workflow_wait', 'workflow_why', 'workflow_tree', 'workflow_count_tasks', 'workflow_graph', 'workflow_timeline',
@@ -42,8 +42,8 @@ BEGIN
       'check_format', 'closing_tasks', 'is_end', 'live_lists', 'readable', 'task_lists', 'task_summary', 'task_created', 'recent_tasks', 'recent_executions', 'count_executions', 'overdue_rows', 'diagram', 'gantt',
       'say_closed', 'say_hold', 'say_undone', 'say_rerun', 'say_error', 'say_time', 'last_claim', 'why_calling', 'why_ended', 'why_items', 'why_joins', 'why_late', 'why_limited', 'why_waiting', 'why_held', 'limit_hold', 'limit_opens_at', 'fair_hash',
       'why_queued', 'why_rows', 'why_running', 'why_task', 'why_whole') THEN 'reader'
-    -- What is done to many executions, with the caller's privileges. add_bulk_job and turn_bulk_job have the owner's, and store and
-    -- check the role that calls them.
+    -- Bulk operations, with the caller's privileges. add_bulk_job and turn_bulk_job run with the owner's, and store or check the
+    -- calling role.
     WHEN function_name IN ('lock_executions', 'control_locked', 'rerun_locked', 'prune_each', 'do_each', 'answer_each', 'bulk_step', 'search_by',
       'check_keys', 'check_apply', 'add_bulk_job', 'turn_bulk_job', 'try_lock_family') THEN 'operator'
     WHEN function_name IN ('add_errors', 'author_of', 'is_in_progress_elsewhere', 'name_caller', 'check_attributes', 'check_key', 'check_start', 'check_parameters', 'check_schedule', 'check_prune', 'check_hold', 'check_limit_name', 'wake_limit_keys', 'next_due',
@@ -53,11 +53,11 @@ BEGIN
     WHEN function_name IN ('check_hook', 'check_patch', 'fits', 'owns_execution', 'settle_part', 'settle_task', 'raise_owned', 'raise_taken',
       'require_action', 'require_count', 'require_definition', 'require_execution', 'require_limits', 'check_limits', 'require_outside', 'require_own_task',
       'require_pack', 'require_ref', 'require_task', 'require_time', 'require_words', 'require_worker') THEN 'author'
-    -- Everything else relies on preconditions that only its caller ensures, and is called with the owner's privileges.
+    -- Everything else relies on preconditions that only its callers ensure, and is called with the owner's privileges.
     END;
 END $$;
 COMMENT ON FUNCTION workflow.level_of(name) IS
-  'Returns the lowest level whose roles may call a function of the extension, given its name; null: only the owner may.';
+  'Returns the lowest level whose roles may call the function of the extension with the given name, or null if only the owner may.';
 REVOKE ALL ON FUNCTION workflow.level_of(name) FROM PUBLIC;
 
 CREATE FUNCTION workflow.privileges_of(level text) RETURNS TABLE (privilege text, object text)
@@ -83,14 +83,14 @@ BEGIN
   UNION ALL
   SELECT 'SELECT', format('TABLE %s', r.oid::regclass) FROM relation r WHERE r.relkind IN ('r', 'v') AND 'reader' = ANY (contained)
   UNION ALL
-  -- Only the owner writes bulk_job, because its steps become the role that is stored there, and foreign_part.
+  -- Only the owner writes foreign_part, and bulk_job, whose steps switch to the role stored there.
   SELECT 'INSERT, UPDATE, DELETE', format('TABLE %s', r.oid::regclass) FROM relation r
   WHERE r.relkind = 'r' AND r.oid <> ALL ('{workflow.bulk_job, workflow.foreign_part}'::regclass[]) AND ('author' = ANY (contained) OR 'operator' = ANY (contained) AND r.has_part)
   UNION ALL
   SELECT 'USAGE', format('SEQUENCE %s', r.oid::regclass) FROM relation r WHERE r.relkind = 'S' AND 'operator' = ANY (contained);
 END $$;
 COMMENT ON FUNCTION workflow.privileges_of(text) IS
-  'Returns what a level may do, in addition to USAGE on the schema: privileges, and the object of each, both as GRANT takes them.';
+  'Returns the privileges of a level other than USAGE on the schema, each with its object, both as GRANT takes them.';
 REVOKE ALL ON FUNCTION workflow.privileges_of(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_grant(role name, level text, parts int[]) RETURNS void
@@ -120,7 +120,7 @@ REVOKE ALL ON FUNCTION workflow.check_grant(name, text, int[]) FROM PUBLIC;
 CREATE FUNCTION workflow.lock_grants() RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_lock_grants_wrapper';
 COMMENT ON FUNCTION workflow.lock_grants() IS
-  'Serializes transactions that grant and revoke levels: two would fail over the same catalog row. No SQL can take this lock.';
+  'Serializes transactions that grant and revoke levels, because two at once would fail on the same catalog row. No SQL can take this lock.';
 REVOKE ALL ON FUNCTION workflow.lock_grants() FROM PUBLIC;
 
 CREATE FUNCTION workflow.forget_worker_parts() RETURNS trigger
@@ -148,7 +148,7 @@ BEGIN
   ON CONFLICT (role) DO UPDATE SET parts = excluded.parts, updated = excluded.updated WHERE w.parts <> excluded.parts;
 END $$;
 COMMENT ON FUNCTION workflow.bind_worker(name, int[]) IS
-  'Binds a role to parts, replacing those it was bound to; null or empty: to none anymore. Also removes roles that no longer exist.';
+  'Binds a role to parts, replacing those it was bound to; null or an empty array removes the binding. Also removes roles that no longer exist.';
 REVOKE ALL ON FUNCTION workflow.bind_worker(name, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_grant(role name, level text, parts int[] DEFAULT NULL) RETURNS void
@@ -168,7 +168,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_grant(name, text, int[]) IS
-  'Gives a role the privileges of a level. worker: claim, send heartbeats, report and tick, without a privilege on any table; reader: see everything; operator: what a reader may, and start, schedule, control and prune executions; author: what an operator may, and define workflows, register actions and write through the data layer. parts, for worker only: binds the role, and all roles that have its privileges, to tasks and schedules of these parts, replacing those it was bound to; null leaves the binding as it is. Granting again changes nothing else; after an update of the extension, it adds what is new. For the owner of the extension. Errors: WF613 for null, an unknown level, the owner''s own role, and parts that are out of range, empty, or for another level; WF616 if there is no such role.';
+  'Grants a role the privileges of a level. worker: claim, send heartbeats, report and tick, without privileges on any table. reader: see everything. operator: additionally start, schedule, control and prune executions. author: additionally define workflows, register actions and write through the data layer. parts, for worker only: binds the role, and all roles that have its privileges, to the tasks and schedules of these parts, replacing an earlier binding; null leaves the binding as it is. Granting a level again changes nothing else; after an update of the extension, it adds new privileges. For the owner of the extension. Errors: WF613 for null, an unknown level, the owner''s own role, or parts that are out of range, empty, or given for another level; WF616 if there is no such role.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_grant(name, text, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_revoke(role name, level text) RETURNS void
@@ -196,5 +196,5 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_revoke(name, text) IS
-  'Revokes from a role exactly what workflow_grant gave it for that level: for operator and author, that includes the lower levels. Privileges that another level needs and that were not granted for this one stay. Revoking worker also removes the binding to parts. Revoking what was not granted changes nothing. For the owner of the extension. Errors: as workflow_grant.';
+  'Revokes from a role exactly what workflow_grant granted for that level; for operator and author, that includes the lower levels. Privileges that another level needs and that were not granted for this one are kept. Revoking worker also removes the binding to parts. Revoking a level that was not granted changes nothing. For the owner of the extension. Errors: as workflow_grant.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_revoke(name, text) FROM PUBLIC;

@@ -1,8 +1,8 @@
--- Hooks: an execution that ends starts another one, in the same transaction.
+-- Hooks: when an execution ends, start another one in the same transaction.
 --
--- What ends an execution calls workflow.run_hooks for it, if there are hooks at all: every session caches whether there are
--- (cache/hooks.rs). It is called once per end, so the end of a rerun counts again. Each start has a block of its own: one that
--- fails is an event of the execution that ended, and fails nothing else. A chain of hooks is bounded by
+-- Code that ends an execution calls workflow.run_hooks for it, if there are any hooks: every session caches whether there are
+-- (cache/hooks.rs). It is called once per end, so the end of a rerun counts again. Each start has a block of its own: if it fails,
+-- that is an event of the execution that ended, and nothing else fails. A chain of hooks is bounded by
 -- workflow_execution.hook_depth.
 
 CREATE SEQUENCE workflow.hook_id_seq;
@@ -19,10 +19,10 @@ CREATE TABLE workflow.hook (
 COMMENT ON TABLE workflow.hook IS 'A workflow that is started when executions end.';
 COMMENT ON COLUMN workflow.hook.id IS 'Primary key.';
 COMMENT ON COLUMN workflow.hook.name IS 'Unique name.';
-COMMENT ON COLUMN workflow.hook.statuses IS 'The final statuses that it applies to; NULL: all.';
+COMMENT ON COLUMN workflow.hook.statuses IS 'Final statuses that it applies to; NULL: all.';
 COMMENT ON COLUMN workflow.hook.workflow_pattern IS
-  'The workflows whose executions it applies to: a ref, in which * stands for any characters; NULL: all.';
-COMMENT ON COLUMN workflow.hook.attributes IS 'The attributes that an execution must have; NULL: any.';
+  'Workflows whose executions it applies to: a ref in which * matches any characters; NULL: all.';
+COMMENT ON COLUMN workflow.hook.attributes IS 'Attributes that an execution must have; NULL: any.';
 COMMENT ON COLUMN workflow.hook.start_workflow IS 'The workflow that it starts.';
 COMMENT ON COLUMN workflow.hook.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.hook.updated IS 'When the row last changed.';
@@ -32,7 +32,7 @@ SELECT pg_catalog.pg_extension_config_dump('workflow.hook_id_seq', '');
 CREATE FUNCTION workflow.forget_hooks() RETURNS trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_forget_hooks_wrapper';
 COMMENT ON FUNCTION workflow.forget_hooks() IS
-  'Trigger of workflow.hook: makes every session discard at commit what it remembers of hooks.';
+  'Trigger of workflow.hook: makes every session discard its cached knowledge of hooks at commit.';
 REVOKE ALL ON FUNCTION workflow.forget_hooks() FROM PUBLIC;
 CREATE TRIGGER forget_hooks AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON workflow.hook
 FOR EACH STATEMENT EXECUTE FUNCTION workflow.forget_hooks();
@@ -70,7 +70,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_hook(text, workflow.execution_status[], text, jsonb, text) IS
-  'Raises WF613, WF616 or WF618 if a hook cannot be like that.';
+  'Raises WF613, WF616 or WF618 if the properties of a hook are invalid.';
 REVOKE ALL ON FUNCTION workflow.check_hook(text, workflow.execution_status[], text, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_on_end(name text, statuses workflow.execution_status[] DEFAULT NULL, workflow_pattern text DEFAULT NULL,
@@ -133,7 +133,7 @@ CREATE FUNCTION workflow.start_by_hook(reference text, parameters jsonb, part in
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_start_by_hook_wrapper';
 COMMENT ON FUNCTION workflow.start_by_hook(text, jsonb, int, int, text) IS
-  'Starts an execution that hooks have led to through so many others, in the trace of the one that ended, and returns its id; one that fails at once is a failed execution. Raises WF614 if these are more than pg_workflow.max_workflow_depth.';
+  'Starts an execution on behalf of a hook, in the trace of the one that ended, and returns its id; if it fails immediately, it is stored as failed. Raises WF614 if it is at the end of a chain of more than pg_workflow.max_workflow_depth executions started by hooks.';
 REVOKE ALL ON FUNCTION workflow.start_by_hook(text, jsonb, int, int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.run_hooks(executions bigint[], now timestamptz) RETURNS void
@@ -177,7 +177,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.run_hooks(bigint[], timestamptz) IS
-  'Starts what hooks say is to be started at the end of these executions, which have just ended, and logs it.';
+  'Starts the workflows whose hooks apply to the given executions, which have just ended, and logs the starts.';
 REVOKE ALL ON FUNCTION workflow.run_hooks(bigint[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_start_from_row() RETURNS trigger
@@ -200,5 +200,5 @@ BEGIN
   RETURN NULL;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_start_from_row() IS
-  'Trigger function: starts a workflow for each row that is inserted, updated or deleted, in the same transaction. Arguments of the trigger: the ref of the workflow; then, if wanted, a column whose value is the idempotency key. The parameters are table, operation (insert, update or delete), row (null after a delete) and old (null after an insert). For triggers AFTER, FOR EACH ROW. Whoever changes the table needs the privileges of an operator. Errors: those of workflow_start, and WF613 for a trigger of another kind, or a column that the table does not have.';
+  'Trigger function: starts a workflow for each row that is inserted, updated or deleted, in the same transaction. Arguments of the trigger: the ref of the workflow and, optionally, a column whose value is the idempotency key. The parameters of the execution are table, operation (insert, update or delete), row (null after a delete) and old (null after an insert). For AFTER triggers FOR EACH ROW. The role that changes the table needs the privileges of an operator. Errors: as workflow_start; also WF613 for a trigger of another kind, or a column that the table does not have.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_start_from_row() FROM PUBLIC;

@@ -1,16 +1,16 @@
--- Limits and holds: how many tasks of a key run at once, how fast they begin, and what must not begin yet.
+-- Limits and holds: how many tasks with a key run at once, how fast they begin, and what must not begin yet.
 --
--- A task names its limits (`limit` in a definition), and an action those of all its tasks; each with a key, so that one limit counts
--- every tenant, say, by itself. What they allow is set here, and can be changed at any time: whoever claims next goes by it. A limit
--- is one server's: it counts the tasks of all parts together.
+-- A task names its limits (`limit` in a definition), and an action the limits of all its tasks; each has a key, so that one limit can
+-- count every tenant, say, separately. The values are set here and can be changed at any time: the next claim applies them. A limit
+-- belongs to one server and counts the tasks of all parts together.
 --
--- Claims and reports never wait for each other here (limits.rs). workflow_set_limit, workflow_hold and workflow_release may wait for
--- the claims that are looking at the same keys at that moment.
+-- Limits never make claims and reports wait for each other (limits.rs). workflow_set_limit, workflow_hold and workflow_release may
+-- wait for claims that are examining the same keys at that moment.
 
 CREATE FUNCTION workflow.check_limits(limits jsonb) RETURNS jsonb
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_limits_wrapper';
 COMMENT ON FUNCTION workflow.check_limits(jsonb) IS
-  'Returns the limits of an action in their normal form: an array of objects with name and key; null: none. Raises WF613 if they are malformed.';
+  'Returns the limits of an action in normal form, an array of objects with name and key, or null if there are none. Raises WF613 if they are malformed.';
 REVOKE ALL ON FUNCTION workflow.check_limits(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_limits(limits jsonb) RETURNS jsonb
@@ -27,7 +27,7 @@ BEGIN
   RETURN uses;
 END $$;
 COMMENT ON FUNCTION workflow.require_limits(jsonb) IS
-  'Returns the limits of an action in their normal form. Raises WF613 if they are malformed, WF616 if one does not exist.';
+  'Returns the limits of an action in normal form. Raises WF613 if they are malformed, WF616 if one does not exist.';
 REVOKE ALL ON FUNCTION workflow.require_limits(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_limit_name(name text) RETURNS void
@@ -39,10 +39,10 @@ BEGIN
       'write at most 128 lowercase letters, digits, _, - and dots, beginning with a letter');
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.check_limit_name(text) IS 'Raises WF613 if a text cannot name a limit.';
+COMMENT ON FUNCTION workflow.check_limit_name(text) IS 'Raises WF613 if a text is not a valid name of a limit.';
 REVOKE ALL ON FUNCTION workflow.check_limit_name(text) FROM PUBLIC;
 
--- In order of id, so that two of them never wait for each other.
+-- Locks in order of id, so that two concurrent calls never deadlock.
 CREATE FUNCTION workflow.wake_limit_keys(limit_name text, key text, moment timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -54,7 +54,7 @@ BEGIN
   UPDATE workflow.limit_key AS k SET check_at = moment, updated = moment FROM waiting AS w WHERE k.id = w.id;
 END $$;
 COMMENT ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) IS
-  'Lets the next claim or tick look at the keys of a limit, or at one of them, that tasks wait for.';
+  'Makes the next claim or tick examine the keys of a limit, or one of them, for which tasks are waiting.';
 REVOKE ALL ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_set_limit(name text, max_running int DEFAULT NULL, rate int DEFAULT NULL,
@@ -97,7 +97,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) IS
-  'Sets a limit for the tasks that name it; if it exists, all its properties are replaced, and the next claim goes by them. name: lowercase letters, digits, _, - and dots. max_running: how many tasks of a key run at once, 1 to 100000 (null: any number); if more are running, none begins until enough have ended; what runs when it is set for the first time is counted by the next workflow_tick. rate: how many tasks of a key begin per `per` (1 millisecond to 31 days), evenly spread; burst (default 1): how many of them at once after a rest, so that at most rate + burst - 1 begin in any such time. Returns the limit. Errors: WF613 for a value that is malformed, out of range, or lacks another.';
+  'Sets a limit for the tasks that name it; if it exists, all its properties are replaced, and the next claim applies them. name: lowercase letters, digits, _, - and dots. max_running: how many tasks with the same key may run at once, 1 to 100000 (null: any number); if more are running, none begins until enough have ended. When it is set for the first time, the next workflow_tick counts the tasks that are already running. rate: how many tasks with the same key may begin per `per` (1 millisecond to 31 days), evenly spread. burst (default 1): how many of them may begin at once after an idle period, so that at most rate + burst - 1 begin in any such period. Returns the limit. Errors: WF613 for a value that is malformed, out of range, or requires another one that is missing.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_set_limit(text, int, int, interval, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.plan_concurrency(ref text, max_running int, moment timestamptz) RETURNS void
@@ -118,7 +118,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.plan_concurrency(text, int, timestamptz) IS
-  'Stores how many executions of a workflow run at once, by each key, as its current definition says; null: any number.';
+  'Stores how many executions of a workflow may run at once per key, as its current definition says; null: any number.';
 REVOKE ALL ON FUNCTION workflow.plan_concurrency(text, int, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_limit(name text) RETURNS boolean
@@ -141,7 +141,7 @@ BEGIN
   RETURN true;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_limit(text) IS
-  'Deletes a limit and its holds. Tasks that name it go on as if they did not; those that wait for it become claimable at the next claim or workflow_tick. Returns whether there was one. Errors: WF613.';
+  'Deletes a limit and its holds. Tasks that name it are no longer restricted by it; tasks waiting for it become claimable at the next claim or workflow_tick. Returns whether it existed. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_limit(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_limits(max_rows int DEFAULT 100, after text DEFAULT NULL) RETURNS SETOF workflow.limit_rule
@@ -151,7 +151,7 @@ BEGIN
   RETURN QUERY SELECT r.* FROM workflow.limit_rule AS r WHERE r.name > coalesce(after, '') ORDER BY r.name LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_limits(int, text) IS
-  'Returns all limits, in order of name, with @ and a ref as the name of those that definitions set by concurrency: up to max_rows (1 to 10000) after the name after. Errors: WF613.';
+  'Returns all limits, in order of name: up to max_rows (1 to 10000) after the name given as after. A limit set by concurrency in a definition is named @ followed by the workflow''s ref. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_limits(int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.limit_hold(limit_name text, key text, moment timestamptz) RETURNS SETOF workflow.hold
@@ -163,14 +163,14 @@ BEGIN
                                     ELSE h.target = 'limit' AND h.name = limit_name AND h.key IN ('', key) END
     ORDER BY h.until DESC LIMIT 1;
 END $$;
-COMMENT ON FUNCTION workflow.limit_hold(text, text, timestamptz) IS 'Returns the hold on a key of a limit that lasts longest, if it is held at that moment.';
+COMMENT ON FUNCTION workflow.limit_hold(text, text, timestamptz) IS 'Returns the longest-lasting hold on a key of a limit at the given time, or no row.';
 REVOKE ALL ON FUNCTION workflow.limit_hold(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.limit_opens_at(k workflow.limit_key, r workflow.limit_rule) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN r.rate IS NOT NULL THEN k.next_at - least((r.burst - 1) * (r.per / r.rate), interval '2000 years') END;
 COMMENT ON FUNCTION workflow.limit_opens_at(workflow.limit_key, workflow.limit_rule) IS
-  'Returns when the rate of a limit lets the next task of a key begin; null: it has no rate.';
+  'Returns when the rate of a limit allows the next task with a key to begin, or null if it has no rate.';
 REVOKE ALL ON FUNCTION workflow.limit_opens_at(workflow.limit_key, workflow.limit_rule) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_limit_keys(name text, max_rows int DEFAULT 100, after text DEFAULT NULL)
@@ -197,7 +197,7 @@ BEGIN
   ORDER BY k.key;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_limit_keys(text, int, text) IS
-  'Returns the keys of a limit that have been used, or, with @ and a ref as the name, those of the concurrency of a workflow, in order: up to max_rows (1 to 10000) after the key after. The empty key counts everything together. running: how many tasks or executions have a slot (null: the limit has no max_running); waiting: how many wait for it, both counted up to 10000; waiting_since: since when without a break; next_at: when the rate lets the next task begin (null: no rate, or none has begun); held_until, held_by and held_because: the hold that lasts longest. Errors: WF613.';
+  'Returns the keys that have been used with a limit, in order: up to max_rows (1 to 10000) after the key given as after. For the concurrency of a workflow, name is @ followed by its ref. The empty key counts everything together. running: number of tasks or executions that have a slot (null: the limit has no max_running); waiting: number that wait for one; both are counted up to 10000. waiting_since: start of the period in which something has been waiting without a break. next_at: when the rate allows the next task to begin (null: no rate, or none has begun). held_until, held_by, held_because: the longest-lasting hold. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_limit_keys(text, int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_hold(target text, name text, key text) RETURNS void
@@ -225,7 +225,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_hold(text, text, text) IS
-  'Raises WF613 if target, name and key do not fit together, WF616 if what they name does not exist.';
+  'Raises WF613 if target, name and key do not fit together, WF616 if the limit, action or workflow does not exist.';
 REVOKE ALL ON FUNCTION workflow.check_hold(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_hold(name text, key text, until timestamptz, reason text DEFAULT NULL, target text DEFAULT 'limit')
@@ -253,7 +253,7 @@ BEGIN
   RETURN made;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_hold(text, text, timestamptz, text, text) IS
-  'Lets nothing begin until a time, at most 10 years from now: no task under a limit (target limit) by a key (null: any), no task of an action, no task of a workflow''s own executions, or, with target everything and name null, no task at all. What is running goes on, and what the engine does itself, such as calling other workflows and waiting for signals. Of several holds the longest counts. reason: shown by workflow_why; the first 500 characters. Returns the hold''s id. Errors: WF613 for a value that is null, out of range or does not fit the target, WF616 if there is no such limit, action or workflow.';
+  'Prevents tasks from beginning until a time, at most 10 years from now. target: limit (tasks under the limit name with this key; null: any key), action (tasks of the action name), workflow (tasks of the workflow''s own executions), or everything (all tasks; name is null). Running tasks continue, and so does work that the engine does itself, such as calling other workflows and waiting for signals. Of several holds, the longest applies. reason: shown by workflow_why; the first 500 characters are kept. Returns the hold''s id. Errors: WF613 for a value that is null, out of range or does not fit the target, WF616 if there is no such limit, action or workflow.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_hold(text, text, timestamptz, text, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_release(name text, key text DEFAULT NULL, target text DEFAULT 'limit') RETURNS int
@@ -273,7 +273,7 @@ BEGIN
   RETURN removed;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_release(text, text, text) IS
-  'Ends holds, named as for workflow_hold; key null: those of all keys. Returns how many there were. Tasks that waited for the end become claimable at the next claim or workflow_tick. Errors: WF613 for a value that does not fit the target, WF616 if there is no such limit, action or workflow.';
+  'Ends the holds on a target, named as for workflow_hold; a null key means the holds on all keys. Returns the number of holds ended. Tasks that were held back become claimable at the next claim or workflow_tick. Errors: WF613 for a value that does not fit the target, WF616 if there is no such limit, action or workflow.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_release(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_holds(max_rows int DEFAULT 100, after bigint DEFAULT NULL) RETURNS SETOF workflow.hold
@@ -285,5 +285,5 @@ BEGIN
   RETURN QUERY SELECT h.* FROM workflow.hold AS h WHERE h.id > coalesce(after, 0) AND h.until > moment ORDER BY h.id LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) IS
-  'Returns the holds that are not over, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
+  'Returns the holds that have not expired, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) FROM PUBLIC;

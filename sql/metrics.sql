@@ -1,4 +1,4 @@
--- What a monitoring system reads every few seconds: views whose cost is bounded, also where millions of tasks are queued.
+-- Views for a monitoring system that polls every few seconds: their cost is bounded even with millions of queued tasks.
 
 CREATE VIEW workflow.queue_depth WITH (security_invoker = true) AS
 WITH RECURSIVE queue AS (
@@ -20,9 +20,9 @@ CROSS JOIN LATERAL (
     ORDER BY t.queue_at, t.id LIMIT 1000) AS f) AS first
 GROUP BY q.action_ref;
 COMMENT ON VIEW workflow.queue_depth IS
-  'Claimable tasks, one row per action, as far as they are worth counting: up to 1000 per action and part. Reads no more than these, however long the queue is.';
+  'Claimable tasks, one row per action, counted up to 1000 per action and part. Reads no more than these, however long the queue is.';
 COMMENT ON COLUMN workflow.queue_depth.action_ref IS 'The action.';
-COMMENT ON COLUMN workflow.queue_depth.tasks IS 'Number of claimable tasks, at most 1000 of each part.';
+COMMENT ON COLUMN workflow.queue_depth.tasks IS 'Number of claimable tasks, counted up to 1000 per part.';
 COMMENT ON COLUMN workflow.queue_depth.oldest IS 'When the first of those counted became claimable.';
 COMMENT ON COLUMN workflow.queue_depth.waited IS 'Time since then.';
 
@@ -37,11 +37,11 @@ SELECT r.name AS limit_name, r.max_running,
   (SELECT min(k.waiting_since) FROM workflow.limit_key AS k WHERE k.limit_name = r.name AND k.check_at IS NOT NULL) AS waiting_since
 FROM workflow.limit_rule AS r;
 COMMENT ON VIEW workflow.limit_summary IS
-  'Limits, one row each, with all their keys together. Reads at most 10000 running and waiting tasks of each.';
+  'Limits, one row each, over all their keys. Reads at most 10000 running and 10000 waiting tasks per limit.';
 COMMENT ON COLUMN workflow.limit_summary.limit_name IS 'The limit.';
-COMMENT ON COLUMN workflow.limit_summary.max_running IS 'Maximum number of tasks of a key that run at once; NULL: no maximum.';
+COMMENT ON COLUMN workflow.limit_summary.max_running IS 'Maximum number of tasks per key that may run at once; NULL: no maximum.';
 COMMENT ON COLUMN workflow.limit_summary.running IS
-  'Number of tasks that run under it, at most 10000; 0 if it only limits how many may begin in a time.';
-COMMENT ON COLUMN workflow.limit_summary.waiting IS 'Number of tasks that wait for it, at most 10000.';
+  'Number of tasks running under it, counted up to 10000; 0 if the limit only has a rate.';
+COMMENT ON COLUMN workflow.limit_summary.waiting IS 'Number of tasks waiting for it, counted up to 10000.';
 COMMENT ON COLUMN workflow.limit_summary.waiting_since IS
-  'Since when tasks have been waiting for one of its keys without a break; NULL: none waits.';
+  'Start of the period in which tasks have been waiting for one of its keys without a break; NULL: none is waiting.';

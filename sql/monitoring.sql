@@ -1,7 +1,7 @@
 -- Monitoring views: queues, claims, workers, actions, and overdue work.
 --
--- Each view reads what is queued, leased or due, through indexes that contain nothing else, or a bounded number of the newest
--- tasks: what ended long ago costs nothing. Nothing is counted while work is done, because all workers would contend for the
+-- Each view reads only rows that are queued, leased or due, through indexes that contain nothing else, or a bounded number of the
+-- newest tasks: rows that ended long ago cost nothing. The engine maintains no counters, because all workers would contend for the
 -- counter's row. `(SELECT workflow.now())` reads the clock once per query, not once per row.
 
 CREATE VIEW workflow.queue_summary WITH (security_invoker = true) AS
@@ -26,14 +26,14 @@ FROM workflow.lease AS l
     SELECT task.* FROM workflow.workflow_task_execution AS task WHERE task.part = l.part AND task.id = named.id OFFSET 0) AS t
 WHERE t.status = 'running' AND t.lease = l.token;
 COMMENT ON VIEW workflow.claim_detail IS
-  'Tasks held by workers, one row per task: by whom, since when, and until when without another heartbeat. Reads leases and the tasks they name.';
+  'Tasks held by workers, one row per task: the worker, when it claimed the task, and when the lease expires. Reads leases and the tasks they name.';
 COMMENT ON COLUMN workflow.claim_detail.part IS 'The task''s part.';
 COMMENT ON COLUMN workflow.claim_detail.task IS 'The task.';
 COMMENT ON COLUMN workflow.claim_detail.execution IS 'The execution it belongs to.';
 COMMENT ON COLUMN workflow.claim_detail.task_name IS 'The task''s name in the definition.';
 COMMENT ON COLUMN workflow.claim_detail.task_index IS 'Index of the item, from 0; NULL without with_items.';
 COMMENT ON COLUMN workflow.claim_detail.action_ref IS 'The action that the worker executes.';
-COMMENT ON COLUMN workflow.claim_detail.attempt IS 'How many times it was claimed.';
+COMMENT ON COLUMN workflow.claim_detail.attempt IS 'How many times it has been claimed.';
 COMMENT ON COLUMN workflow.claim_detail.worker IS 'The worker that holds it.';
 COMMENT ON COLUMN workflow.claim_detail.claimed IS 'When it was claimed.';
 COMMENT ON COLUMN workflow.claim_detail.age IS 'Time since then.';
@@ -94,7 +94,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.recent_tasks(int) IS
-  'Returns the tasks created in the last hour, at most the newest max_rows, divided among the parts (at least 100 each); with each, the time since which the result is complete in its part, and how many minutes ago that was, at least 1.';
+  'Returns the tasks created in the last hour, at most the newest max_rows, divided among the parts (at least 100 each). Each row also has the time from which on the result is complete for its part, and how many minutes ago that was, at least 1.';
 REVOKE ALL ON FUNCTION workflow.recent_tasks(int) FROM PUBLIC;
 
 CREATE VIEW workflow.action_summary WITH (security_invoker = true) AS
@@ -123,7 +123,7 @@ COMMENT ON COLUMN workflow.action_summary.ended_per_minute IS 'Number of tasks t
 COMMENT ON COLUMN workflow.action_summary.median_ms IS 'Median duration of those that ended, in milliseconds.';
 COMMENT ON COLUMN workflow.action_summary.p95_ms IS '95th percentile of that duration, in milliseconds.';
 
--- A function with JIT off, because how much is due is misestimated.
+-- A function with JIT off, because the planner misestimates how much is due.
 CREATE FUNCTION workflow.overdue_rows() RETURNS TABLE (kind text, due timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
@@ -142,12 +142,12 @@ BEGIN
   RETURN QUERY SELECT 'workflow', w.due_at FROM workflow.workflow_execution AS w WHERE w.due_at <= now AND w.version IS NOT NULL;
   RETURN QUERY SELECT 'schedule', s.next_at FROM workflow.schedule AS s WHERE s.next_at <= now;
   RETURN QUERY SELECT 'retention', r.next_at FROM workflow.retention AS r WHERE r.next_at <= now;
-  -- Every tick takes pending reports up; one that has waited for less than a second has seen none.
+  -- Every tick processes pending reports. One that has waited for less than a second may not have seen a tick yet.
   RETURN QUERY SELECT 'pending report', p.created + interval '1 second' FROM workflow.pending_report AS p
     WHERE p.created <= now - interval '1 second';
 END $$;
 COMMENT ON FUNCTION workflow.overdue_rows() IS
-  'Returns what is due and has not been processed yet: its kind, and since when.';
+  'Returns work that is due and has not been processed yet: its kind, and when it became due.';
 REVOKE ALL ON FUNCTION workflow.overdue_rows() FROM PUBLIC;
 
 CREATE VIEW workflow.overdue_summary WITH (security_invoker = true) AS
@@ -155,9 +155,9 @@ SELECT o.kind, count(*) AS rows, min(o.due) AS oldest, (SELECT workflow.now()) -
 FROM workflow.overdue_rows() AS o
 GROUP BY o.kind;
 COMMENT ON VIEW workflow.overdue_summary IS
-  'Work that is due and that no workflow_tick has processed yet, one row per kind. If anything is late by more than moments, nobody is calling workflow_tick. Reads only what has a due time.';
+  'Work that is due and that no workflow_tick has processed yet, one row per kind. If anything is more than a moment late, nobody is calling workflow_tick. Reads only rows that have a due time.';
 COMMENT ON COLUMN workflow.overdue_summary.kind IS
-  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start; pending report: a completed task that its execution has yet to process, a second after it was reported; retention: executions of a workflow that may have been kept long enough.';
+  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start; pending report: a completed task that its execution has yet to process, from a second after it was reported; retention: executions of a workflow that may be old enough to delete.';
 COMMENT ON COLUMN workflow.overdue_summary.rows IS 'Number of rows that are due.';
 COMMENT ON COLUMN workflow.overdue_summary.oldest IS 'When the first of them became due.';
 COMMENT ON COLUMN workflow.overdue_summary.late IS 'Time since then.';

@@ -1,21 +1,21 @@
--- Moving a part to another server while it works.
+-- Moves a part to another server while work continues.
 --
 -- `pg-workflow move-part` calls these functions in order, each in a transaction of its own. S is the source, T the target:
 --
 --   S workflow_offer_part     publishes the part's rows
---     (a replication slot)    made by the program: PostgreSQL makes none in a transaction that has written
---   T workflow_receive_part   arriving: subscribes to them; the copy begins, S goes on working
---   T workflow_find_arriving  tells when the first copy is complete
---   S workflow_fence_part     leaving: from its commit on, calls about the part are refused at both ends
+--     (a replication slot)    created by the program: PostgreSQL creates none in a transaction that has written
+--   T workflow_receive_part   arriving: subscribes to them; the copy begins, and S continues to work
+--   T workflow_find_arriving  says when the initial copy is complete
+--   S workflow_fence_part     leaving: once committed, calls about the part are refused at both ends
 --   S workflow_close_part     waits for calls that began before
---   S workflow_export_part    returns what is not replicated, and the position in the log that T has to reach
---   T workflow_accept_part    the part is T's, from its commit on
+--   S workflow_export_part    returns what is not replicated, and the log position that T has to reach
+--   T workflow_accept_part    once committed, the part belongs to T
 --   S workflow_release_part   elsewhere
 --   S workflow_clear_part     deletes the rows, step by step
 --
--- At no time do both servers do the work of the part: S gives it up before T accepts it. Whoever finds a move interrupted tells from
--- the two states where it stopped: `leaving` at S and none at T means that T has accepted. Before that, a move is undone by
--- workflow_refuse_part at T, which makes accepting impossible, and then workflow_keep_part at S.
+-- At no time do both servers do the work of the part: S gives it up before T accepts it. The two states show where an interrupted
+-- move stopped: `leaving` at S and no state at T means that T has accepted. Before that point, a move is undone by
+-- workflow_refuse_part at T, which makes accepting impossible, followed by workflow_keep_part at S.
 
 CREATE FUNCTION workflow.require_move(part int, wanted text, otherwise text) RETURNS workflow.foreign_part
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -31,7 +31,7 @@ BEGIN
   RETURN found;
 END $$;
 COMMENT ON FUNCTION workflow.require_move(int, text, text) IS
-  'Locks the state of a part and returns it. Raises WF611, with the hint given, unless it is the wanted one: here, leaving, arriving or elsewhere.';
+  'Locks the state of a part and returns it. Raises WF611, with the given hint, unless it is the expected one: here, leaving, arriving or elsewhere.';
 REVOKE ALL ON FUNCTION workflow.require_move(int, text, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.definitions_state() RETURNS jsonb
@@ -43,7 +43,7 @@ BEGIN
     'hash', (SELECT md5(string_agg(v.id || encode(v.sha256, 'hex'), ',' ORDER BY v.id)) FROM workflow.workflow_definition_version v));
 END $$;
 COMMENT ON FUNCTION workflow.definitions_state() IS
-  'Returns by what two servers tell whether they have the same definitions: the last ids, and a hash of all versions.';
+  'Returns the last ids and a hash of all versions, by which two servers determine whether they have the same definitions.';
 REVOKE ALL ON FUNCTION workflow.definitions_state() FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_offer_part(part int) RETURNS jsonb
@@ -65,7 +65,7 @@ BEGIN
   RETURN workflow.definitions_state() || jsonb_build_object('node', (workflow.make_id(0, 0) >> 40), 'publication', name);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_offer_part(int) IS
-  'Publishes the rows of a part of this server, so that another one can copy them (see workflow_receive_part); the part goes on working. Returns what that function has to know of this server. Errors: WF611 if the part is not here, or wal_level is not logical; WF613.';
+  'Publishes the rows of a part of this server, so that another server can copy them (see workflow_receive_part); work in the part continues. Returns what that function needs to know about this server. Errors: WF611 if the part is not here, or wal_level is not logical; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_offer_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_receive_part(part int, source text, connection text, offer jsonb) RETURNS void
@@ -87,12 +87,12 @@ BEGIN
       'replicate them with workflow_publish_definitions and workflow_subscribe_definitions, and wait until all have arrived');
   END IF;
   UPDATE workflow.foreign_part f SET status = 'arriving', server = source, updated = workflow.now() WHERE f.part = part;
-  -- The slot is the program's: PostgreSQL creates and drops none in a function.
+  -- The program manages the slot: PostgreSQL cannot create or drop one in a function.
   EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION %I WITH (create_slot = false, slot_name = %L)',
     name, connection, offer ->> 'publication', name);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_receive_part(int, text, text, jsonb) IS
-  'Begins to copy a part from the server named source, which this one reaches by connection, a libpq connection string. offer is what workflow_offer_part has returned there. The part must be elsewhere, without rows here, and there must be a replication slot pg_workflow_part_N at the source. Errors: WF611 if that is not so, if both servers have the same pg_workflow.node or different definitions; WF613.';
+  'Begins to copy a part from the server named source, which connection, a libpq connection string, leads to. offer is the result of workflow_offer_part on that server. The part must be elsewhere and have no rows here, and the source must have a replication slot named pg_workflow_part_N. Errors: WF611 if any of this is not the case, or if both servers have the same pg_workflow.node or different definitions; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_receive_part(int, text, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_arriving(part int) RETURNS TABLE (tables int, copied int)
@@ -104,7 +104,7 @@ BEGIN
   WHERE s.subname = format('pg_workflow_part_%s', part) AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_arriving(int) IS
-  'Returns how many tables of an arriving part there are, and how many of them have been copied and follow the source.';
+  'Returns the number of tables of an arriving part, and how many of them have been copied and now follow the source.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_arriving(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_fence_part(part int, target text) RETURNS void
@@ -118,7 +118,7 @@ BEGIN
   INSERT INTO workflow.foreign_part (part, status, server, created, updated) VALUES (part, 'leaving', target, now, now);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_fence_part(int, text) IS
-  'Refuses calls about a part of this server from the commit on, because the server named target is about to take it over. workflow_keep_part undoes it. Errors: WF611 if the part is not here; WF613.';
+  'Makes this server refuse all calls about one of its parts once the transaction has committed, because the server named target is about to take the part over. workflow_keep_part undoes this. Errors: WF611 if the part is not here; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_fence_part(int, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_close_part(part int) RETURNS void
@@ -129,14 +129,15 @@ DECLARE
 BEGIN
   PERFORM workflow.require_move(part, 'leaving', 'fence it first with workflow_fence_part');
   PERFORM workflow.await_calls();
-  -- Limits are a server's. A call about another part may still let a task go that waits for one; then that is locked, and seen here.
+  -- Limits belong to a server. A call about another part may still release a task that waits for one; the row is
+  -- then locked, and this statement sees the change.
   UPDATE workflow.workflow_task_execution t
   SET limit_key = NULL, queue_at = CASE WHEN NOT t.calls THEN t.limit_place END, due_at = CASE WHEN t.calls THEN now END, updated = now
   WHERE t.limit_key IS NOT NULL AND t.part = part;
   UPDATE workflow.workflow_execution w SET limit_key = NULL, due_at = now, updated = now WHERE w.limit_key IS NOT NULL AND w.part = part;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_close_part(int) IS
-  'Waits for all transactions that began to write to a part before it was fenced; lets tasks that wait for limits of this server queue instead, and executions that wait to begin ask the server that gets them. Nothing writes to the part after this. Errors: WF611 if the part is not leaving, or in a transaction with an old snapshot; WF613.';
+  'Waits for all transactions that began to write to a part before it was fenced. Tasks that wait for limits of this server return to the queue, and executions that wait to begin will ask the target server instead. Nothing writes to the part after this. Errors: WF611 if the part is not leaving, or in a transaction with an old snapshot; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_close_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_export_part(part int) RETURNS jsonb
@@ -149,7 +150,7 @@ BEGIN
     'schedules', coalesce((SELECT jsonb_agg(to_jsonb(s) - 'id' ORDER BY s.id) FROM workflow.schedule s WHERE s.part = part), '[]'));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_export_part(int) IS
-  'Returns what workflow_accept_part has to be given of a part that has been closed: its schedules, which are not replicated, and the last ids of definitions; and lsn, the position that the replication slot has to confirm before. Errors: WF611 if the part is not leaving; WF613.';
+  'Returns what workflow_accept_part needs about a closed part: its schedules, which are not replicated, the last ids of definitions, and lsn, the log position that the replication slot must confirm first. Errors: WF611 if the part is not leaving; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_export_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_leaving(part int, lsn pg_lsn) RETURNS bigint
@@ -160,7 +161,7 @@ BEGIN
           WHERE s.slot_name = format('pg_workflow_part_%s', part) AND s.database = current_database());
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_leaving(int, pg_lsn) IS
-  'Returns how many bytes of this server''s log, up to lsn, the target of a move has not confirmed yet; 0: it has everything; null: the part is not offered.';
+  'Returns how many bytes of this server''s WAL up to lsn the target of a move has yet to confirm: 0 if it has everything, null if the part is not offered.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_leaving(int, pg_lsn) FROM PUBLIC;
 
 CREATE FUNCTION workflow.drop_subscription(part int) RETURNS void
@@ -169,13 +170,13 @@ DECLARE
   name text := format('pg_workflow_part_%s', part);
 BEGIN
   IF EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE s.subname = name AND d.datname = current_database()) THEN
-    -- Without a slot it is dropped without asking the source, and in a transaction.
+    -- Without a slot, the subscription can be dropped in a transaction and without contacting the source.
     EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', name);
     EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', name);
     EXECUTE format('DROP SUBSCRIPTION %I', name);
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.drop_subscription(int) IS 'Ends the copying of a part, if it goes on; the replication slot stays at the source.';
+COMMENT ON FUNCTION workflow.drop_subscription(int) IS 'Stops the copying of a part, if it is in progress; the replication slot remains at the source.';
 REVOKE ALL ON FUNCTION workflow.drop_subscription(int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.take_slots_of_part(part int) RETURNS void
@@ -214,7 +215,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION workflow.take_slots_of_part(int) IS
-  'Gives the running tasks and executions of a part that has arrived slots of this server''s limits, over the maximum if need be: they run already.';
+  'Gives the running tasks and executions of a part that has arrived slots of this server''s limits, beyond the maximum if necessary, because they are already running.';
 REVOKE ALL ON FUNCTION workflow.take_slots_of_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_accept_part(part int, export jsonb) RETURNS void
@@ -251,7 +252,7 @@ BEGIN
   DELETE FROM workflow.foreign_part f WHERE f.part = part;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_accept_part(int, jsonb) IS
-  'Makes a part that has been copied this server''s, from the commit on, with what workflow_export_part has returned at the source, once the slot there has confirmed its lsn. Errors: WF611 if the part is not arriving or not copied, definitions have not arrived, or the part has ids of this server''s node that another server has made; WF613; WF617 if both servers have a schedule of the same name.';
+  'Takes over a part that has been copied; it belongs to this server once the transaction has committed. export is the result of workflow_export_part at the source, whose slot must have confirmed its lsn first. Errors: WF611 if the part is not arriving or not completely copied, if definitions are missing, or if the part has ids with this server''s node number that another server generated; WF613; WF617 if both servers have a schedule of the same name.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_accept_part(int, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.stop_offer(part int) RETURNS void
@@ -263,7 +264,7 @@ BEGIN
   PERFORM pg_drop_replication_slot(s.slot_name) FROM pg_replication_slots s WHERE s.slot_name = name AND s.database = current_database();
 END $$;
 COMMENT ON FUNCTION workflow.stop_offer(int) IS
-  'Drops the publication and the replication slot of a part, if there are any. An error if the slot is in use.';
+  'Drops the publication and the replication slot of a part, if they exist. Raises an error if the slot is in use.';
 REVOKE ALL ON FUNCTION workflow.stop_offer(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_release_part(part int) RETURNS void
@@ -276,11 +277,11 @@ BEGIN
   WITH freed AS (
     UPDATE workflow.limit_slot s SET task = NULL WHERE abs(s.task) >> 48 = part RETURNING s.key)
   UPDATE workflow.limit_key k SET check_at = least(k.check_at, workflow.now()) FROM freed WHERE k.id = freed.key AND k.check_at IS NOT NULL;
-  -- Before rows are deleted, which nobody must hear of any more.
+  -- Before rows are deleted, because the deletions must not be replicated.
   PERFORM workflow.stop_offer(part);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_release_part(int) IS
-  'Gives up a part for good that another server has accepted: its schedules go, its tasks and executions hold no slots here any more, its publication and replication slot are dropped. workflow_clear_part deletes the rest. Never call it before the other server has accepted. Errors: WF611 if the part is not leaving; 55006 if the slot is still in use: try again; WF613.';
+  'Gives up a part for good after another server has accepted it: deletes its schedules, frees the limit slots of its tasks and executions, and drops its publication and replication slot. workflow_clear_part deletes the rest. Never call this before the other server has accepted the part. Errors: WF611 if the part is not leaving; 55006 if the slot is still in use: try again; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_release_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_clear_part(part int, max_rows int DEFAULT 1000) RETURNS int
@@ -292,13 +293,13 @@ DECLARE
 BEGIN
   PERFORM workflow.page_size(max_rows);
   PERFORM workflow.require_move(part, 'elsewhere', 'only what another server has can be deleted');
-  -- The last ones first: those that were called come after their callers, and so each step stays small.
+  -- Last ones first: called executions come after their callers, so each step stays small.
   DELETE FROM workflow.execution e USING (
     SELECT x.id FROM workflow.execution x WHERE x.id BETWEEN first AND first | 281474976710655 ORDER BY x.id DESC LIMIT max_rows) AS c
   WHERE e.part = part AND e.id = c.id;
   GET DIAGNOSTICS deleted = ROW_COUNT;
   IF deleted = 0 THEN
-    -- These have no execution that they would have gone with. While a copy is incomplete, others may be without theirs, too.
+    -- These rows have no execution to be deleted with. In an incomplete copy, other rows may lack theirs, too.
     DELETE FROM workflow.lease l WHERE l.part = part;
     DELETE FROM workflow.schedule s WHERE s.part = part;
     DELETE FROM workflow.event v WHERE v.id BETWEEN first AND first | 281474976710655;
@@ -311,7 +312,7 @@ BEGIN
   RETURN deleted;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_clear_part(int, int) IS
-  'Deletes the rows of a part that another server has, up to max_rows (1 to 10000) executions with all that belongs to them, and returns how many executions these were: call again while that is not 0. Errors: WF611 if the part is not elsewhere; WF613.';
+  'Deletes rows of a part that belongs to another server: up to max_rows (1 to 10000) executions with everything that belongs to them. Returns the number of executions deleted; call again until it is 0. Errors: WF611 if the part is not elsewhere; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_clear_part(int, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_refuse_part(part int) RETURNS void
@@ -323,7 +324,7 @@ BEGIN
   UPDATE workflow.foreign_part f SET status = 'elsewhere', updated = workflow.now() WHERE f.part = part;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_refuse_part(int) IS
-  'Ends the copying of a part that has not been accepted, so that it no longer can be. workflow_clear_part deletes what has been copied. Errors: WF611 if the part is not arriving; WF613.';
+  'Stops the copying of a part that has not been accepted, after which it can no longer be accepted. workflow_clear_part deletes the rows copied so far. Errors: WF611 if the part is not arriving; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_refuse_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_keep_part(part int) RETURNS void
@@ -338,5 +339,5 @@ BEGIN
   PERFORM workflow.stop_offer(part);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_keep_part(int) IS
-  'Undoes workflow_offer_part and workflow_fence_part: this server goes on with the part. Call workflow_refuse_part at the target first: two servers that both do the work of a part are never reconciled. Errors: WF611 if the part is elsewhere or arriving; 55006 if the slot is still in use: try again; WF613.';
+  'Undoes workflow_offer_part and workflow_fence_part: this server keeps the part. Call workflow_refuse_part at the target first: if two servers do the work of the same part, the results can never be reconciled. Errors: WF611 if the part is elsewhere or arriving; 55006 if the slot is still in use: try again; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_keep_part(int) FROM PUBLIC;

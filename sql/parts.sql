@@ -1,8 +1,9 @@
--- Parts: the unit that several servers share the work by. A server does the work of all parts but those in workflow.foreign_part.
+-- Parts: the unit by which several servers share the work. A server does the work of all parts except those in
+-- workflow.foreign_part.
 --
--- What a part's rows may be written by is decided here and in cache/foreign_parts.rs, at the start of each call. The state is a
--- table and not a setting, because it has to change in a transaction, be seen by sessions that are open, and follow the data to a
--- standby or out of a dump.
+-- Whether this server may write the rows of a part is decided here and in cache/foreign_parts.rs, at the start of each call. The
+-- state is a table rather than a setting, because it has to change in a transaction, be visible to open sessions, and be part of
+-- dumps and standbys.
 
 CREATE TABLE workflow.foreign_part (
   part int PRIMARY KEY CONSTRAINT foreign_part_part_check CHECK (part BETWEEN 0 AND 1023),
@@ -12,12 +13,12 @@ CREATE TABLE workflow.foreign_part (
   updated timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE workflow.foreign_part IS
-  'Parts whose work another server does, so that calls about them are refused here; all others are this server''s. Only the owner can write it.';
+  'Parts whose work another server does, so that calls about them are refused here; all other parts belong to this server. Only the owner can write it.';
 COMMENT ON COLUMN workflow.foreign_part.part IS 'The part.';
 COMMENT ON COLUMN workflow.foreign_part.status IS
-  'elsewhere: another server has it; leaving: it was this server''s, and another one is about to take it over; arriving: it is being copied to this server, whose it is not yet.';
+  'elsewhere: another server has it; leaving: another server is about to take it over from this one; arriving: it is being copied to this server, but does not belong to it yet.';
 COMMENT ON COLUMN workflow.foreign_part.server IS
-  'The name of the server that has it, takes it over, or that it comes from; NULL: nobody has said.';
+  'Name of the server that has it, takes it over, or hands it over; NULL: unknown.';
 COMMENT ON COLUMN workflow.foreign_part.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.foreign_part.updated IS 'When the row last changed.';
 SELECT pg_catalog.pg_extension_config_dump('workflow.foreign_part', '');
@@ -36,35 +37,35 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp A
 DECLARE
   hash bytea := sha256(convert_to(key, 'UTF8'));
 BEGIN
-  -- As in cache/foreign_parts.rs. Not STRICT: then a call with null would need no privilege.
+  -- As in cache/foreign_parts.rs. Not STRICT, because a call with null would then need no privilege.
   RETURN (get_byte(hash, 0) << 8 | get_byte(hash, 1)) & 1023;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_part(text) IS
-  'Returns the part of a key, such as a tenant''s name: the first 16 bits of the SHA-256 of its UTF-8 bytes, modulo 1024. The same on every server, in every version and in the client. null: null.';
+  'Returns the part of a key, such as a tenant''s name: the first 16 bits of the SHA-256 of its UTF-8 bytes, modulo 1024. The same on every server, in every version and in the client. Null for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_part(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.default_part(key text) RETURNS int
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_default_part_wrapper';
 COMMENT ON FUNCTION workflow.default_part(text) IS
-  'Returns the part of what is started without one: by its key, or, if that is null, any of this server''s, among the first pg_workflow.default_parts.';
+  'Returns the part for a start without one, among the first pg_workflow.default_parts: determined by the key or, if that is null, any of this server''s.';
 REVOKE ALL ON FUNCTION workflow.default_part(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_part(part int) RETURNS void
 LANGUAGE c STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_require_part_wrapper';
 COMMENT ON FUNCTION workflow.require_part(int) IS
-  'Raises WF622 if a part is not this server''s, and otherwise keeps it from being fenced until the end of the transaction; null passes.';
+  'Raises WF622 if a part does not belong to this server, and otherwise keeps it from being fenced until the end of the transaction; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_part(int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.foreign_parts() RETURNS int[]
 LANGUAGE c STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_foreign_parts_wrapper';
 COMMENT ON FUNCTION workflow.foreign_parts() IS
-  'Returns the parts that are not this server''s, and keeps all others from being fenced until the end of the transaction.';
+  'Returns the parts that do not belong to this server, and keeps all others from being fenced until the end of the transaction.';
 REVOKE ALL ON FUNCTION workflow.foreign_parts() FROM PUBLIC;
 
 CREATE FUNCTION workflow.await_calls() RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'workflow_await_calls_wrapper';
 COMMENT ON FUNCTION workflow.await_calls() IS
-  'Waits for all transactions that have called a function of the engine and may not have seen the last change of workflow.foreign_part. Holds up nobody else. Raises WF611 in a transaction with an old snapshot.';
+  'Waits for all transactions that have called a function of the engine and may not have seen the last change of workflow.foreign_part. Blocks no other session. Raises WF611 in a transaction with an old snapshot.';
 REVOKE ALL ON FUNCTION workflow.await_calls() FROM PUBLIC;
 
 CREATE FUNCTION workflow.has_rows(part int) RETURNS boolean
@@ -76,7 +77,7 @@ BEGIN
     OR EXISTS (SELECT FROM workflow.lease l WHERE l.part = has_rows.part)
     OR EXISTS (SELECT FROM workflow.schedule s WHERE s.part = has_rows.part);
 END $$;
-COMMENT ON FUNCTION workflow.has_rows(int) IS 'Whether there are rows of a part in this database, whoever''s it is.';
+COMMENT ON FUNCTION workflow.has_rows(int) IS 'Whether this database has rows of a part, regardless of which server the part belongs to.';
 REVOKE ALL ON FUNCTION workflow.has_rows(int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.read_parts(parts text) RETURNS int[]
@@ -97,7 +98,7 @@ BEGIN
   RETURN ARRAY(SELECT DISTINCT p.part FROM unnest(all_parts) AS p(part) ORDER BY p.part);
 END $$;
 COMMENT ON FUNCTION workflow.read_parts(text) IS
-  'Returns parts that are written as numbers and ranges, 0-127,300, in order. Raises WF613 if they are not.';
+  'Returns parts given as numbers and ranges (0-127,300), in order. Raises WF613 for any other text.';
 REVOKE ALL ON FUNCTION workflow.read_parts(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_parts() RETURNS text
@@ -112,7 +113,7 @@ BEGIN
     FROM range r);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_parts() IS
-  'Returns the parts whose work this server does, as numbers and ranges: 0-127,300. Those that are moving are not among them, at either end.';
+  'Returns the parts whose work this server does, as numbers and ranges (0-127,300). Parts that are moving are not included, on either server.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_parts() FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_part(part int) RETURNS TABLE (status text, server text)
@@ -127,7 +128,7 @@ BEGIN
     FROM (SELECT) AS one LEFT JOIN workflow.foreign_part AS f ON f.part = part;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_find_part(int) IS
-  'Returns where a part is, as this server sees it: here; leaving for another server; arriving from one; or elsewhere; and that server''s name, if it has been said. Errors: WF613.';
+  'Returns where a part is from this server''s point of view (here, leaving, arriving or elsewhere), and the name of the other server, if known. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_find_part(int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_set_parts(parts text DEFAULT '0-1023') RETURNS text
@@ -139,7 +140,7 @@ DECLARE
 BEGIN
   PERFORM workflow.require('parts', parts);
   own := workflow.read_parts(parts);
-  -- Waits for every call that is in progress, and holds up all others until the parts are set.
+  -- Waits for every call in progress, and blocks all others until the parts are set.
   LOCK TABLE workflow.foreign_part IN SHARE ROW EXCLUSIVE MODE;
   SELECT f.part INTO wrong FROM workflow.foreign_part f WHERE f.part = ANY (own) AND f.status <> 'elsewhere' ORDER BY f.part LIMIT 1;
   IF FOUND THEN
@@ -162,5 +163,5 @@ BEGIN
   RETURN pg_catalog.workflow_find_parts();
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_set_parts(text) IS
-  'Sets the parts whose work this server does, as numbers and ranges (0-127,300), and returns them. Calls about other parts are refused with WF622. For setting up a server; a part that is in use is moved with pg-workflow move-part. Errors: WF611 if a part that is given up has rows, or one that is taken is moving or has rows left; WF613 for null or anything else.';
+  'Sets the parts whose work this server does, as numbers and ranges (0-127,300), and returns them. Calls about other parts are refused with WF622. For setting up a server; to move a part that is in use, run pg-workflow move-part. Errors: WF611 if a part that is given up has rows, or if a part that is taken is moving or still has rows; WF613 for null or malformed text.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_set_parts(text) FROM PUBLIC;

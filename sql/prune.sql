@@ -1,8 +1,8 @@
--- Retention: deletes what ended long ago, in steps as small as desired.
+-- Retention: deletes executions that ended long ago, in steps as small as desired.
 --
--- What ended before a given time was also created before it. So the index of a workflow's executions by creation time tells
--- where to stop, and if nothing is old enough, nothing else is read. Old rows that stay (still running, or ended with a status
--- that is kept) are skipped each time.
+-- An execution that ended before a given time was also created before it. So the index of a workflow's executions by creation time
+-- shows where to stop, and if nothing is old enough, nothing else is read. Old rows that are kept (still running, or ended with a
+-- status that is not deleted) are skipped each time.
 
 CREATE FUNCTION workflow.check_prune(older_than interval, statuses workflow.execution_status[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -31,7 +31,7 @@ BEGIN
   PERFORM workflow.check_prune(older_than, statuses);
   PERFORM workflow.page_size(max_rows);
   ended_by := workflow.now() - older_than;
-  -- The workflow executions first, as the lock order demands. Those that are in use are left for another time.
+  -- The workflow executions first, as the lock order demands. Executions in use are left for another call.
   SELECT array_agg(c.execution) INTO chosen
   FROM (SELECT old.execution FROM workflow.workflow_definition d
         CROSS JOIN LATERAL (
@@ -51,5 +51,5 @@ BEGIN
   RETURN workflow.delete_executions(coalesce(chosen, '{}'));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) IS
-  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first within each workflow, with their tasks, signals, events, sub-workflows and all other dependent rows; they go to the archive if there is one (workflow_archive_to). statuses: only those that ended this way (completed, failed, cancelled, timeout, abandoned); null: all. Returns the number of executions deleted: call again while it is max_rows. Safe at any time, even under load. Error: WF613 for null, for older_than out of range (0 to 1000 years), for max_rows out of range, and for a status that is not final.';
+  'Deletes up to max_rows (1 to 10000) executions of workflows that ended at least older_than ago, oldest first within each workflow, with their tasks, signals, events, sub-workflows and all other dependent rows. They are archived first if workflow_archive_to has set an archive. statuses: only executions that ended with one of these (completed, failed, cancelled, timeout, abandoned); null means all. Returns the number of executions deleted: call again while it is max_rows. Safe at any time, even under load. Error: WF613 for null, older_than (0 to 1000 years) or max_rows out of range, or a status that is not final.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_prune(interval, int, workflow.execution_status[]) FROM PUBLIC;

@@ -1,8 +1,8 @@
--- Definitions of several servers: one server, the publisher, has packs, actions, definitions and hooks written to it, and the others
--- follow by logical replication, with the same ids.
+-- Shared definitions: packs, actions, definitions and hooks are written on one server, the publisher, and the others follow by
+-- logical replication, with the same ids.
 --
--- A table that follows is known by its subscription: nothing else is stored. PostgreSQL applies what arrives without statement-level
--- triggers and foreign keys; what those do is done here by row-level triggers that fire for replicated rows only.
+-- The subscription alone shows that a table follows another server: nothing else is stored. PostgreSQL applies replicated rows
+-- without statement-level triggers and foreign keys; here, row-level triggers that fire for replicated rows only do their work.
 
 CREATE FUNCTION pg_catalog.workflow_publish_definitions() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -16,7 +16,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_publish_definitions() IS
-  'Lets other servers follow the packs, actions, definitions and hooks of this one (workflow_subscribe_definitions). Called again, it changes nothing. Error: WF611 if wal_level is not logical.';
+  'Publishes the packs, actions, definitions and hooks of this server, so that others can follow them (workflow_subscribe_definitions). Calling it again changes nothing. Error: WF611 if wal_level is not logical.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_publish_definitions() FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_subscribe_definitions(connection text) RETURNS text
@@ -34,7 +34,7 @@ BEGIN
     connection, format('pg_workflow_definitions_%s', workflow.make_id(0, 0) >> 40));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_subscribe_definitions(text) IS
-  'Returns the statement that makes this server follow the definitions of the one that connection, a libpq connection string, leads to, once it has been run: in psql, end the call with \gexec instead of a semicolon. PostgreSQL does not let a function run it. From then on, defining anything here is refused. Errors: WF611 if this server follows another one or has definitions of its own; WF613 for null.';
+  'Returns a statement that, when run, makes this server follow the definitions of the server at connection, a libpq connection string. PostgreSQL does not allow a function to run it: in psql, end the call with \gexec instead of a semicolon. From then on, definitions cannot be changed on this server. Errors: WF611 if this server already follows another one or has definitions of its own; WF613 for null.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_subscribe_definitions(text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.refuse_definition() RETURNS trigger
@@ -47,7 +47,7 @@ BEGIN
   RETURN NULL;
 END $$;
 COMMENT ON FUNCTION workflow.refuse_definition() IS
-  'Trigger of the tables of definitions: raises WF611 where they follow those of another server, for whatever does not come from there.';
+  'Trigger of the tables of definitions: on a server that follows another one, raises WF611 for every change that is not replicated from there.';
 REVOKE ALL ON FUNCTION workflow.refuse_definition() FROM PUBLIC;
 CREATE TRIGGER refuse_definition BEFORE INSERT OR UPDATE OR DELETE ON workflow.pack
 FOR EACH STATEMENT EXECUTE FUNCTION workflow.refuse_definition();
@@ -60,7 +60,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION workflow.refuse_definition();
 CREATE TRIGGER refuse_definition BEFORE INSERT OR UPDATE OR DELETE ON workflow.hook
 FOR EACH STATEMENT EXECUTE FUNCTION workflow.refuse_definition();
 
--- What sessions have cached.
+-- Invalidates what sessions have cached.
 CREATE TRIGGER forget_replicated AFTER INSERT OR UPDATE OR DELETE ON workflow.action
 FOR EACH ROW EXECUTE FUNCTION workflow.forget_actions();
 ALTER TABLE workflow.action ENABLE REPLICA TRIGGER forget_replicated;
@@ -84,7 +84,7 @@ BEGIN
   RETURN NULL;
 END $$;
 COMMENT ON FUNCTION workflow.plan_replicated() IS
-  'Trigger of workflow.workflow_definition: lets this server delete executions, and limit how many run at once, as a replicated definition says.';
+  'Trigger of workflow.workflow_definition: applies the retention and the concurrency of a replicated definition on this server.';
 REVOKE ALL ON FUNCTION workflow.plan_replicated() FROM PUBLIC;
 CREATE TRIGGER plan_replicated AFTER INSERT OR UPDATE OR DELETE ON workflow.workflow_definition
 FOR EACH ROW EXECUTE FUNCTION workflow.plan_replicated();

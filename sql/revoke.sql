@@ -1,5 +1,5 @@
--- Only the owner has any privilege on a member of the extension, until workflow_grant gives one: privileges that ALTER DEFAULT
--- PRIVILEGES has given, to PUBLIC or to other roles, are revoked. This is the last step of the script, so it covers all members.
+-- Only the owner has any privilege on a member of the extension until workflow_grant grants one: privileges that ALTER DEFAULT
+-- PRIVILEGES has granted, to PUBLIC or to other roles, are revoked. This is the last step of the script, so it covers all members.
 --
 -- On types, PUBLIC keeps the USAGE that PostgreSQL grants by default: users' own functions may take a workflow.outcome.
 

@@ -8,20 +8,20 @@
 CREATE FUNCTION workflow.next_due(cron text, time_zone text, after timestamptz) RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_next_due_wrapper';
 COMMENT ON FUNCTION workflow.next_due(text, text, timestamptz) IS
-  'Returns the first time after the given one that matches a cron expression in a time zone; null: there is none. Raises WF613 if the expression or the time zone is invalid.';
+  'Returns the first time after the given one that matches a cron expression in a time zone, or null if there is none. Raises WF613 if the expression or the time zone is invalid.';
 REVOKE ALL ON FUNCTION workflow.next_due(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.latest_due(cron text, time_zone text, due timestamptz, now timestamptz) RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_latest_due_wrapper';
 COMMENT ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) IS
-  'Returns the last time up to now that matches a cron expression, given one that is already due; takes a few steps, however many lie in between.';
+  'Returns the last time up to now that matches a cron expression, given one that is already due; takes a few steps, however many times have passed.';
 REVOKE ALL ON FUNCTION workflow.latest_due(text, text, timestamptz, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_parameters(reference text, parameters jsonb) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_check_parameters_wrapper';
 COMMENT ON FUNCTION workflow.check_parameters(text, jsonb) IS
-  'Raises the errors of a start: WF601, WF611, WF616 or WF618 if the workflow cannot be started with these parameters.';
+  'Raises WF601, WF611, WF616 or WF618, as a start would, if the workflow cannot be started with these parameters.';
 REVOKE ALL ON FUNCTION workflow.check_parameters(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_schedule(name text, missed text, grace interval) RETURNS void
@@ -83,7 +83,7 @@ BEGIN
   RETURN QUERY SELECT s.* FROM workflow.schedule s WHERE s.name = workflow_schedule.name;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_schedule(text, text, text, jsonb, text, text, interval, boolean, int, int) IS
-  'Creates a schedule: starts a workflow, with these parameters, whenever a cron expression (minute, hour, day of month, month, day of week) matches the time in time_zone, an IANA time zone. If the name exists, the schedule is replaced, but a pause stays. missed: what happens to times that passed without a tick: skip (a start later than grace is dropped), once (one start for all of them), all (one start for each). overlap false: nothing is started while the previous execution is still running. priority and part are those of its executions; part null: by its name, among the first pg_workflow.default_parts. Returns the schedule''s row. Errors: WF601 the parameters are invalid; WF611 the workflow is disabled; WF613 an argument is null, malformed or out of range, the cron expression is invalid or never fires, the time zone is unknown; WF616 no such workflow; WF618 it is driven from outside; WF622 the part is not this server''s.';
+  'Creates a schedule that starts a workflow, with these parameters, whenever a cron expression (minute, hour, day of month, month, day of week) matches the time in time_zone, an IANA time zone. If the name exists, the schedule is replaced, but a pause stays in effect. missed: what to do about times that passed without a tick: skip (drop a start later than grace), once (one start for all of them) or all (one start for each). overlap: if false, nothing is started while the previous execution is still running. priority, part: as for workflow_start; a null part means one of the first pg_workflow.default_parts, chosen by the schedule''s name. Returns the schedule''s row. Errors: WF601 if the parameters are invalid; WF611 if the workflow is disabled; WF613 if an argument is null, malformed or out of range, the cron expression is invalid or never fires, or the time zone is unknown; WF616 if there is no such workflow; WF618 if it is driven from outside; WF622 if the part belongs to another server.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_schedule(text, text, text, jsonb, text, text, interval, boolean, int, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_unschedule(name text) RETURNS boolean
@@ -133,7 +133,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_resume_schedule(text) IS
-  'Resumes a paused schedule: it is due again from its next time on, and times that passed during the pause are not made up for. Resuming a schedule that is not paused changes nothing. Returns its row. Errors: WF613 for null, WF616 if there is no such schedule.';
+  'Resumes a paused schedule: it continues with its next time, and times that passed during the pause are not made up for. Resuming a schedule that is not paused changes nothing. Returns its row. Errors: WF613 for null, WF616 if there is no such schedule.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_resume_schedule(text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_find_schedule(name text) RETURNS SETOF workflow.schedule
@@ -162,7 +162,7 @@ CREATE FUNCTION workflow.start_for(reference text, parameters jsonb, keys text[]
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_start_for_wrapper';
 COMMENT ON FUNCTION workflow.start_for(text, jsonb, text[], timestamptz[], int, int) IS
-  'Starts an execution for each time, its system.scheduled_for, with the idempotency key in its place; one that fails at once is a failed execution. Returns their ids in order.';
+  'Starts one execution per time, with that time as system.scheduled_for and the corresponding idempotency key; one that fails immediately is stored as failed. Returns their ids in order.';
 REVOKE ALL ON FUNCTION workflow.start_for(text, jsonb, text[], timestamptz[], int, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.fire_schedule(schedule workflow.schedule, max_rows int, now timestamptz) RETURNS int
@@ -218,6 +218,6 @@ BEGIN
   RETURN greatest(cardinality(started), 1);
 END $$;
 COMMENT ON FUNCTION workflow.fire_schedule(workflow.schedule, int, timestamptz) IS
-  'Starts what a due schedule has to start, up to max_rows executions, and sets its next time; returns the number of executions, or 1 if none could be started.';
+  'Starts the executions of a due schedule, up to max_rows, and sets its next time. Returns the number of executions, or 1 if none could be started.';
 REVOKE ALL ON FUNCTION workflow.fire_schedule(workflow.schedule, int, timestamptz) FROM PUBLIC;
 

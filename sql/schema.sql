@@ -11,44 +11,44 @@
 --                                                ├─< pending_report          its completed tasks that it has yet to process
 --                                                └─< event                   what happened to it, for people to read
 --   schedule, hook   other starts            lease                           who holds which tasks, and until when
---   limit_rule  how many tasks run at once,  limit_key ─< limit_slot         what is in use of a limit by one key: who runs, and
---               or begin in a time                                           when the next may begin
---   hold        what must not begin until a time
---   bulk_job    what is done to many executions, step by step
+--   limit_rule  how many tasks run at once,  limit_key ─< limit_slot         usage of a limit per key: who runs, and when the
+--               or begin per unit of time                                    next may begin
+--   hold        what must not begin before a time
+--   bulk_job    an action applied to many executions, step by step
 --
 -- * Every table that grows with work has `part` (0..1023) in all its keys. An id is part << 48 | node << 40 | sequence
 --   (workflow.make_id), so `id >> 48` is the part, and only start, claim and tick take a part as an argument. A lease's id and
 --   token are random and do not encode a part; a lease is in the part of its tasks. All executions of a tree share one part.
 --   Only execution checks the range: rows that reference it cannot be in any other part.
--- * In the tables that grow with work, indexed columns come first, and among them those that are never null: every update
---   compares all of them, and PostgreSQL reaches these without walking the row. Columns that change come last: the WAL record
---   of an update omits everything before the first change.
+-- * In the tables that grow with work, indexed columns come first, starting with those that are never null: every update compares
+--   all of them, and PostgreSQL reaches leading fixed columns without walking the row. Columns that change come last: the WAL
+--   record of an update omits everything before the first change.
 -- * A task's row is the unit of work. It is claimable while `queue_at` is set, running while its `lease` is valid, and never
 --   updated again once finished. `queue_at`, `due_at`, `next_retry_at`, `held` and `timed_out` are the only indexed columns
 --   that change. Finishing a task changes none of them and remains a HOT update.
--- * While there is one branch with few variables, they are in `workflow_execution.variables`. What several branches publish, or
---   one with more variables than a row should hold, are rows of `branch_change` on top of them: an event writes what it adds,
---   however much there is. workflow.readable shows both as one.
+-- * While there is one branch with few variables, they are in `workflow_execution.variables`. If there are several branches, or
+--   more variables than a row should hold, published variables become rows of `branch_change` on top of them: an event writes only
+--   what it adds, however much there is already. workflow.readable shows both as one.
 -- * The conductor's own memory is `workflow_execution.state`. It is NULL for a single branch of plain steps without variables, so
 --   a linear workflow that publishes nothing never writes its execution's row between start and end.
--- * A report of a completed task that finds its execution locked by somebody else doesn't wait: it ends the task's row and adds
---   a row of `pending_report`. Whoever locks the execution next takes these rows up first: removes them, and lets the conductor
---   process them with its own reports.
--- * A task under limits carries their names and keys, and is queued like any other. Whoever claims it takes a slot of each limit;
---   if there is none, the task leaves the queue, and waits at the key (limit_key) until somebody frees a slot, or time does
---   (limits.rs). What belongs to limits and holds is the server's, not a part's: it is in part 0.
+-- * A report of a completed task whose execution is locked by another session doesn't wait: it ends the task's row and adds a row
+--   of `pending_report`. The session that locks the execution next first removes these rows and lets the conductor process them
+--   with its own reports.
+-- * A task under limits carries their names and keys, and is queued like any other. The claim takes a slot of each limit; if one
+--   has no free slot, the task leaves the queue and waits at the key (limit_key) until a slot is freed or the rate or hold allows
+--   it (limits.rs). Limits and holds belong to the server, not to a part: their rows are in part 0.
 -- * An execution of a workflow with concurrency takes a slot like a task (limit_slot.task is its negative id) from its start to its
 --   end. While it waits for one, `limit_place` is set and its first tasks are due at infinity (limits/concurrency.rs).
 -- * Tasks that no worker executes are ended by the engine: a task without an action, a task that waits for a signal, and a
 --   task whose action is a workflow. Their rows are never in the queue.
 -- * Lock order: workflow_execution rows part by part, and by (depth, id) within a part, so callers come before the executions
---   they call; then their tasks; then leases, by (part, id); then what belongs to limits, of which nobody ever waits for more than
---   his own slots: limit keys and free slots are locked with SKIP LOCKED, too. Three other kinds of rows are locked with SKIP LOCKED, so nothing ever
---   waits for them: tasks that are being claimed, expired leases, and a calling or called execution that a step encounters.
---   If one of these is busy, it is left to the next claim or workflow_tick. A call that reports under several leases locks all
---   of them in one statement before it changes any; so does a call that goes on to lock expired leases. Reports of completed
---   tasks wait for no execution (engine/pending_reports.rs), and so nobody who has locked an execution waits for a running task:
---   what voids or expires its lease skips a task that is being reported.
+--   they call; then their tasks; then leases, by (part, id); then rows of limits. A session waits only for slots of its own tasks:
+--   limit keys and free slots are locked with SKIP LOCKED. So are three other kinds of rows, which nothing ever waits for: tasks
+--   that are being claimed, expired leases, and a calling or called execution that a step encounters. If one of these is busy, it
+--   is left to the next claim or workflow_tick. A call that reports under several leases locks all of them in one statement before
+--   it changes any; so does a call that then locks expired leases. Reports of completed tasks wait for no execution
+--   (engine/pending_reports.rs), and so a session that has locked an execution never waits for a running task: code that voids or
+--   expires a lease skips tasks that are being reported.
 -- * No trigger writes anything: it would fire again when a dump is restored. The functions maintain `updated`.
 -- * Every table of user data, and its sequence, is registered at the end of this file; otherwise a dump would omit it.
 
@@ -71,7 +71,7 @@ COMMENT ON TYPE workflow.execution_status IS
 
 CREATE TYPE workflow.task_status AS ENUM ('pending', 'running', 'completed', 'failed', 'skipped', 'cancelled');
 COMMENT ON TYPE workflow.task_status IS
-  'Status of a task in one word, for people; derived from its row by workflow.task_summary.';
+  'Status of a task in one word, for display; derived from its row by workflow.task_summary.';
 
 CREATE SEQUENCE workflow.pack_id_seq;
 CREATE SEQUENCE workflow.action_id_seq;
@@ -212,7 +212,7 @@ COMMENT ON COLUMN workflow.action.out_schema IS 'JSON Schema of the result.';
 COMMENT ON COLUMN workflow.action.is_workflow IS 'Whether a workflow stands for the action.';
 COMMENT ON COLUMN workflow.action.workflow_def IS 'The workflow that stands for the action.';
 COMMENT ON COLUMN workflow.action.limits IS
-  'The limits that all its tasks are under: an array of objects with name and, where there is one, key, which may be a template that reads the task''s input; NULL: none.';
+  'Limits that apply to all its tasks: an array of objects with a name and, optionally, a key, which may be a template that reads the task''s input; NULL: none.';
 COMMENT ON COLUMN workflow.action.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.action.updated IS 'When the row last changed.';
 
@@ -243,7 +243,7 @@ COMMENT ON COLUMN workflow.execution.id IS 'Primary key: part << 48 | node << 40
 COMMENT ON COLUMN workflow.execution.action IS 'The action, while it exists.';
 COMMENT ON COLUMN workflow.execution.action_ref IS 'The action''s ref.';
 COMMENT ON COLUMN workflow.execution.config IS 'The parameters, with defaults applied.';
-COMMENT ON COLUMN workflow.execution.parent IS 'The execution that this one is a part of.';
+COMMENT ON COLUMN workflow.execution.parent IS 'The parent execution, which called this one; NULL: none.';
 COMMENT ON COLUMN workflow.execution.enforcement IS 'What triggered it; not interpreted by the engine.';
 COMMENT ON COLUMN workflow.execution.executor IS 'Who runs it; not interpreted by the engine.';
 COMMENT ON COLUMN workflow.execution.status IS 'Current status. It becomes final when the last of its tasks has ended.';
@@ -296,7 +296,7 @@ CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (due_at, 
 CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id) WHERE propagate_after IS NOT NULL;
 CREATE INDEX workflow_execution_limit_idx ON workflow.workflow_execution (limit_key, limit_place, id, part) WHERE limit_key IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
--- What workflow_search goes by. A success writes none of the indexed columns, so these indexes cost it nothing.
+-- For workflow_search. A success writes none of the indexed columns, so these indexes cost it nothing.
 CREATE INDEX workflow_execution_attributes_idx ON workflow.workflow_execution USING gin (attributes jsonb_path_ops)
   WITH (gin_pending_list_limit = 256) WHERE attributes IS NOT NULL;
 CREATE INDEX workflow_execution_failure_idx ON workflow.workflow_execution (workflow_def, created, id) WHERE had_failure;
@@ -306,8 +306,8 @@ CREATE INDEX workflow_execution_error_code_idx ON workflow.workflow_execution (w
   WHERE errors IS NOT NULL;
 COMMENT ON TABLE workflow.workflow_execution IS 'One run of a workflow: the memory of its conductor.';
 COMMENT ON COLUMN workflow.workflow_execution.part IS 'The part of its execution.';
-COMMENT ON COLUMN workflow.workflow_execution.id IS 'Primary key: the id of its execution, so that there is one id for both.';
-COMMENT ON COLUMN workflow.workflow_execution.execution IS 'The execution that this is the run of: equal to id.';
+COMMENT ON COLUMN workflow.workflow_execution.id IS 'Primary key: the id of its execution, so that both have the same id.';
+COMMENT ON COLUMN workflow.workflow_execution.execution IS 'The execution that it runs: equal to id.';
 COMMENT ON COLUMN workflow.workflow_execution.workflow_def IS 'The workflow.';
 COMMENT ON COLUMN workflow.workflow_execution.current_tasks IS
   'Names of tasks that have not ended. Stored here for executions driven from outside; for the engine''s own, views and functions derive it from the tasks until the execution ends.';
@@ -316,38 +316,38 @@ COMMENT ON COLUMN workflow.workflow_execution.failed_tasks IS 'Names of tasks th
 COMMENT ON COLUMN workflow.workflow_execution.skipped_tasks IS
   'Names of tasks whose condition was false; see current_tasks.';
 COMMENT ON COLUMN workflow.workflow_execution.variables IS
-  'The variables without what branches have published since they split (branch_change). Functions and workflow.readable return both, merged in order.';
+  'The variables, except for what branches have published since they split (branch_change). Functions and workflow.readable return both, merged in order.';
 COMMENT ON COLUMN workflow.workflow_execution.task_graph IS
-  'The graph, if it differs from the pinned version''s; NULL: it does not.';
+  'The graph, if it differs from that of the pinned version; NULL: it does not.';
 COMMENT ON COLUMN workflow.workflow_execution.status IS
   'The verdict so far; it is final once the execution''s status is final too.';
 COMMENT ON COLUMN workflow.workflow_execution.error_message IS 'Why it failed: the message of the first of errors.';
 COMMENT ON COLUMN workflow.workflow_execution.errors IS
-  'Why it failed, and what else went wrong while it closed, up to 100 causes in order: objects with time, message, and, where there is one, task, item, code, and error as it was reported. NULL: nothing went wrong. A rerun begins a new list.';
+  'Why it failed, and what else went wrong while it closed, up to 100 causes in order: objects with time, message and, where applicable, task, item, code, and the error as reported. NULL: nothing went wrong. A rerun begins a new list.';
 COMMENT ON COLUMN workflow.workflow_execution.paused IS 'Whether it is paused: none of its tasks can be claimed.';
 COMMENT ON COLUMN workflow.workflow_execution.pause_reason IS 'Why it is paused.';
 COMMENT ON COLUMN workflow.workflow_execution.propagate_after IS
   'The last child execution, in order of id, that was notified of this execution''s pause, resume or stop; workflow_tick notifies the remaining ones. NULL: all have been notified.';
 COMMENT ON COLUMN workflow.workflow_execution.due_in IS
-  'What is left of its time limit while it is paused; NULL: its clock runs, or it has none.';
+  'Remainder of its time limit while it is paused; NULL: it is not paused, or has no time limit.';
 COMMENT ON COLUMN workflow.workflow_execution.fair_key IS
-  'The key by which it shares the queue with other executions of its workflow, as fair_by says; NULL: its tasks wait like any others.';
+  'The key by which it shares the queue with other executions of its workflow, as yielded by fair_by; NULL: its tasks are queued like any others.';
 COMMENT ON COLUMN workflow.workflow_execution.attributes IS
-  'By what people find it: an object, such as {"tenant": "acme"}; NULL: it has none.';
+  'Attributes by which workflow_search finds it, as an object such as {"tenant": "acme"}; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_execution.traceparent IS
-  'The span that started it, as W3C Trace Context writes it; NULL: it is part of no trace.';
+  'The span that started it, in W3C Trace Context format; NULL: it is part of no trace.';
 COMMENT ON COLUMN workflow.workflow_execution.had_failure IS
-  'Whether it, or a task of it, has ever failed, timed out, been cancelled or abandoned. Never reset: an index finds those few by it.';
+  'Whether it or one of its tasks has ever failed, timed out, been cancelled or been abandoned. Never reset; an index contains only executions for which it is true.';
 COMMENT ON COLUMN workflow.workflow_execution.hook_depth IS
-  'Number of executions through whose ends hooks have led to this one; NULL: no hook has started it.';
+  'Number of executions before this one in a chain of starts by hooks; NULL: it was not started by a hook.';
 COMMENT ON COLUMN workflow.workflow_execution.concurrency_key IS
-  'The key by which it counts among the executions of its workflow that may run at once; empty: all count together. NULL: its workflow had no concurrency when it started, or what calls it has the slot of the same key.';
+  'The key by which it counts towards the concurrency of its workflow; empty: all executions count together. NULL: its workflow had no concurrency when it started, or a calling execution has the slot for the same key.';
 COMMENT ON COLUMN workflow.workflow_execution.limit_key IS
-  'The limit_key at which it waits to begin, because as many executions run as may; NULL: it has begun, or due_at says when somebody has to look.';
+  'The limit_key at which it waits to begin, because the maximum number of executions is running; NULL: it has begun, or will be examined at due_at.';
 COMMENT ON COLUMN workflow.workflow_execution.limit_place IS
-  'Since when, or for which time, it waits to begin: its place among those that wait for the same key; NULL: it has begun.';
+  'Its place among the executions that wait for the same key: when it began to wait, or its start time; NULL: it has begun.';
 COMMENT ON COLUMN workflow.workflow_execution.version IS
-  'The pinned workflow_definition_version; NULL: created by workflow_create_workflow_execution and driven from outside.';
+  'The pinned workflow_definition_version; NULL: it was created by workflow_create_workflow_execution and is driven from outside.';
 COMMENT ON COLUMN workflow.workflow_execution.state IS
   'The conductor''s memory of branches, joins and routes; NULL: a single branch of plain steps without variables or, once completed, nothing that a rerun would need.';
 COMMENT ON COLUMN workflow.workflow_execution.priority IS
@@ -426,11 +426,11 @@ CREATE UNIQUE INDEX workflow_task_execution_execution_key ON workflow.workflow_t
   WHERE execution IS NOT NULL;
 CREATE INDEX workflow_task_execution_queue_idx ON workflow.workflow_task_execution (part, action_ref, queue_at, id)
   WHERE queue_at IS NOT NULL;
--- The last of each key in the queue.
+-- Finds the last task of each key in the queue.
 CREATE INDEX workflow_task_execution_fair_idx ON workflow.workflow_task_execution (part, fair_key, queue_at)
   WHERE fair_key IS NOT NULL AND queue_at IS NOT NULL;
 CREATE INDEX workflow_task_execution_due_idx ON workflow.workflow_task_execution (due_at, id, part) WHERE due_at IS NOT NULL;
--- By task, so that the next item of a task is found no matter how many others wait.
+-- By task, so that the next item of a task is found regardless of how many others wait.
 CREATE INDEX workflow_task_execution_held_idx
   ON workflow.workflow_task_execution (part, workflow_execution, task_name, route, visit, task_index) WHERE held;
 CREATE INDEX workflow_task_execution_retry_idx ON workflow.workflow_task_execution (next_retry_at, id)
@@ -443,14 +443,14 @@ COMMENT ON TABLE workflow.workflow_task_execution IS
   'One row per task, one per item: the work that workers claim and report.';
 COMMENT ON COLUMN workflow.workflow_task_execution.part IS 'The part of its workflow execution.';
 COMMENT ON COLUMN workflow.workflow_task_execution.attempt IS
-  'How many times it was claimed, called its workflow, or began to wait.';
+  'Number of times it has been claimed, called its workflow, or begun to wait.';
 COMMENT ON COLUMN workflow.workflow_task_execution.id IS 'Primary key: part << 48 | node << 40 | sequence.';
 COMMENT ON COLUMN workflow.workflow_task_execution.workflow_execution IS 'The workflow execution it belongs to.';
-COMMENT ON COLUMN workflow.workflow_task_execution.label IS 'What its item is called where people see it.';
+COMMENT ON COLUMN workflow.workflow_task_execution.label IS 'Display name of its item.';
 COMMENT ON COLUMN workflow.workflow_task_execution.heartbeat_seconds IS
-  'Seconds after which its wait times out unless somebody extends it; NULL: only its timeout counts.';
+  'Seconds after which its wait times out unless it is extended; NULL: only its timeout applies.';
 COMMENT ON COLUMN workflow.workflow_task_execution.due_after IS
-  'What is left of the timeout of a wait with a heartbeat after due_at; NULL: it has no timeout.';
+  'For a wait with a heartbeat: remainder of the timeout after due_at; NULL: it has no timeout.';
 COMMENT ON COLUMN workflow.workflow_task_execution.execution IS
   'The child execution that does the work; NULL: this row is the work.';
 COMMENT ON COLUMN workflow.workflow_task_execution.lease IS 'The token of its last claim; a report must carry it.';
@@ -458,29 +458,29 @@ COMMENT ON COLUMN workflow.workflow_task_execution.task_index IS 'Index of the i
 COMMENT ON COLUMN workflow.workflow_task_execution.task_batch IS
   'Index of the batch of items, from 0; NULL without batch_size.';
 COMMENT ON COLUMN workflow.workflow_task_execution.route IS
-  'Which route led here, if there are several: a task without a join runs once per route.';
-COMMENT ON COLUMN workflow.workflow_task_execution.visit IS 'How many times the task ran before in a cycle.';
+  'The route that led to it, if there are several: a task without a join runs once per route.';
+COMMENT ON COLUMN workflow.workflow_task_execution.visit IS 'Number of times the task has run before, in a cycle.';
 COMMENT ON COLUMN workflow.workflow_task_execution.priority IS
   'Higher is claimed first: each step counts as a minute of waiting.';
 COMMENT ON COLUMN workflow.workflow_task_execution.retry_count IS 'Number of retries dispatched so far.';
 COMMENT ON COLUMN workflow.workflow_task_execution.max_retries IS 'Maximum number of retries.';
 COMMENT ON COLUMN workflow.workflow_task_execution.lost_leases IS
-  'How many leases on it have expired since it was scheduled or last rerun. Once there is one, it gets a lease of its own.';
+  'Number of leases on it that have expired since it was scheduled or last rerun. From the first one on, it gets a lease of its own.';
 COMMENT ON COLUMN workflow.workflow_task_execution.max_lost_leases IS
-  'How many leases may expire before it ends as abandoned; NULL: pg_workflow.max_lost_leases.';
-COMMENT ON COLUMN workflow.workflow_task_execution.last_worker IS 'The worker whose lease on it expired last; NULL: none has.';
+  'Number of leases that may expire before it ends as abandoned; NULL: pg_workflow.max_lost_leases.';
+COMMENT ON COLUMN workflow.workflow_task_execution.last_worker IS 'The worker whose lease on it expired last; NULL: no lease on it has expired.';
 COMMENT ON COLUMN workflow.workflow_task_execution.status IS
   'requested: waiting for its time, its turn among items, or its retry; scheduled: claimable, or waiting for its signal; running: leased, or its child execution is running; all others are final.';
 COMMENT ON COLUMN workflow.workflow_task_execution.timeout_seconds IS
-  'How long one attempt may run, or how long it may wait for its signal, in seconds.';
+  'Maximum time that one attempt may run, or that it may wait for its signal, in seconds.';
 COMMENT ON COLUMN workflow.workflow_task_execution.timed_out IS 'Whether it exceeded timeout_seconds.';
 COMMENT ON COLUMN workflow.workflow_task_execution.skipped IS
   'Whether its condition was false, so that it ended without running.';
-COMMENT ON COLUMN workflow.workflow_task_execution.held IS 'Whether it is an item that waits for its turn.';
+COMMENT ON COLUMN workflow.workflow_task_execution.held IS 'Whether it is an item that is waiting for its turn.';
 COMMENT ON COLUMN workflow.workflow_task_execution.calls IS
   'Whether its action is a workflow: a child execution does the work, and no worker can claim it.';
 COMMENT ON COLUMN workflow.workflow_task_execution.closing IS
-  'Whether it still runs once its workflow has failed, timed out or been cancelled: a handler of a failure, a task listed beside fail, the finally task, or what follows from one of them.';
+  'Whether it may still run after its workflow has failed, timed out or been cancelled: it is a handler of a failure, a task listed beside fail, the finally task, or a task that follows from one of these.';
 COMMENT ON COLUMN workflow.workflow_task_execution.waits IS 'Whether it is waiting for its signal.';
 COMMENT ON COLUMN workflow.workflow_task_execution.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.workflow_task_execution.updated IS 'When the row last changed.';
@@ -488,7 +488,7 @@ COMMENT ON COLUMN workflow.workflow_task_execution.queue_at IS
   'Position in the queue: when it became claimable, moved ahead by its priority; NULL: not claimable.';
 COMMENT ON COLUMN workflow.workflow_task_execution.due_at IS
   'When workflow_tick must process it: at the end of its delay, wait, retry delay or timeout.';
-COMMENT ON COLUMN workflow.workflow_task_execution.next_retry_at IS 'When its next retry is due; NULL: none is.';
+COMMENT ON COLUMN workflow.workflow_task_execution.next_retry_at IS 'When its next retry is due; NULL: no retry is planned.';
 COMMENT ON COLUMN workflow.workflow_task_execution.started_at IS
   'When it was last claimed, called its workflow, or began to wait for its signal.';
 COMMENT ON COLUMN workflow.workflow_task_execution.completed_at IS 'When it ended.';
@@ -496,34 +496,34 @@ COMMENT ON COLUMN workflow.workflow_task_execution.duration_ms IS
   'Time from started_at to completed_at, in milliseconds.';
 COMMENT ON COLUMN workflow.workflow_task_execution.task_name IS 'The task''s name in the definition.';
 COMMENT ON COLUMN workflow.workflow_task_execution.action_ref IS
-  'The action that a worker must execute, or a workflow; NULL: a routing task, done by the engine, or a task that waits for a signal.';
+  'The action that a worker must execute, or the workflow to call; NULL: a routing task, completed by the engine, or a task that waits for a signal.';
 COMMENT ON COLUMN workflow.workflow_task_execution.signal IS 'The signal that it waits for; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.context IS
-  'The numbers of the changes (branch_change) that it sees, in order, the last plus -2147483648 if nobody else sees it; NULL: none.';
+  'Numbers of the changes (branch_change) that it sees, in order; -2147483648 is added to the last one if no other task sees it. NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.traceparent IS
-  'That of its workflow execution, for the claim to hand out without reading that one; NULL: none.';
+  'The traceparent of its workflow execution, copied so that a claim need not read that row; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.input IS 'The rendered input of the action.';
 COMMENT ON COLUMN workflow.workflow_task_execution.result IS 'The result that the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.error IS 'The error that the worker reported.';
 COMMENT ON COLUMN workflow.workflow_task_execution.due_in IS
-  'What is left of the time that it may wait for its signal, while its execution is paused; NULL: its clock runs, or it has none.';
+  'Remainder of the time that it may wait for its signal, while its execution is paused; NULL: it is not paused, or has no time limit.';
 COMMENT ON COLUMN workflow.workflow_task_execution.undo IS
-  'What undoes it: an object with action, input, timeout and retries, rendered when it completed, or with the error of that; {}: the execution that it has called undoes itself. Before, what the undo will need; NULL: it has none.';
+  'Its undo. Once it has completed: an object with action, input, timeout and retries, rendered at that time, or with the error if rendering failed; {}: the execution that it called undoes itself. Before that: what the undo will need. NULL: it has no undo.';
 COMMENT ON COLUMN workflow.workflow_task_execution.undo_number IS
-  'Its number, from 1, in the order in which the tasks of its execution that can be undone were completed; NULL: there is nothing to undo.';
+  'Its number, from 1, among the tasks of its execution that can be undone, in order of completion; NULL: there is nothing to undo.';
 COMMENT ON COLUMN workflow.workflow_task_execution.undoes IS 'The task execution that it undoes; NULL: it is a task of the definition.';
 COMMENT ON COLUMN workflow.workflow_task_execution.repeat_count IS
-  'How often it was repeated because its result was not right yet; NULL: its success is final, because neither a repetition nor a retry can follow.';
+  'Number of times it was repeated because its result did not meet the condition yet; NULL: its success is final, because neither a repetition nor a retry can follow.';
 COMMENT ON COLUMN workflow.workflow_task_execution.progress IS
-  'How far the last attempt that reported its progress got, for the next one; NULL: none has.';
+  'Progress of the last attempt that reported any, for the next attempt; NULL: none has.';
 
 COMMENT ON COLUMN workflow.workflow_task_execution.limits IS
-  'The limits that each attempt is under: an array of [name, key], in order; the empty key counts everything together. NULL: none.';
+  'Limits that apply to each attempt: an array of [name, key], in order; with the empty key, everything counts together. NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.limit_key IS 'The limit_key that it is waiting for; NULL: none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.fair_key IS
-  'A hash of its workflow and its execution''s fair_key; NULL: that has none.';
+  'Hash of its workflow and its execution''s fair_key; NULL: the execution has none.';
 COMMENT ON COLUMN workflow.workflow_task_execution.limit_place IS
-  'Of a task under limits: its place in the queue, and among those that wait for the same key.';
+  'For a task under limits: its place in the queue, and among the tasks that wait for the same key.';
 
 CREATE TABLE workflow.signal (
   part int NOT NULL,
@@ -543,10 +543,10 @@ CREATE TABLE workflow.signal (
 CREATE UNIQUE INDEX signal_key ON workflow.signal (part, execution, name, key) WHERE key IS NOT NULL;
 CREATE INDEX signal_execution_idx ON workflow.signal (part, execution, name, id);
 COMMENT ON TABLE workflow.signal IS
-  'Signals sent to executions, including those kept for tasks that do not wait for them yet.';
+  'Signals sent to executions, including those kept for tasks that are not waiting for them yet.';
 COMMENT ON COLUMN workflow.signal.part IS 'The part of its execution.';
 COMMENT ON COLUMN workflow.signal.id IS 'Primary key: part << 48 | node << 40 | sequence.';
-COMMENT ON COLUMN workflow.signal.execution IS 'The execution that it was sent to.';
+COMMENT ON COLUMN workflow.signal.execution IS 'The execution to which it was sent.';
 COMMENT ON COLUMN workflow.signal.task IS 'The task execution that it completed; NULL: no task has waited for it yet.';
 COMMENT ON COLUMN workflow.signal.name IS 'The name that tasks wait for.';
 COMMENT ON COLUMN workflow.signal.key IS 'Sending a signal of the same name with the same key again has no effect.';
@@ -569,12 +569,12 @@ CREATE TABLE workflow.branch_change (
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
 );
 COMMENT ON TABLE workflow.branch_change IS
-  'What branches of a workflow execution have published, on top of workflow_execution.variables. A task sees the changes in its context, in order; a change holds variables, or the contexts that have met at a join.';
+  'What the branches of a workflow execution have published, on top of workflow_execution.variables. A task sees the changes in its context, in order; a change contains variables, or the contexts that have met at a join.';
 COMMENT ON COLUMN workflow.branch_change.part IS 'The part of the workflow execution.';
 COMMENT ON COLUMN workflow.branch_change.workflow_execution IS 'The workflow execution.';
 COMMENT ON COLUMN workflow.branch_change.change IS 'Number of the change.';
 COMMENT ON COLUMN workflow.branch_change.place IS 'Place of the entry in the order of publishing.';
-COMMENT ON COLUMN workflow.branch_change.name IS 'The variable; NULL: the entry is what somebody saw who arrived at a join.';
+COMMENT ON COLUMN workflow.branch_change.name IS 'The variable; NULL: the entry is the context of a branch that arrived at a join.';
 COMMENT ON COLUMN workflow.branch_change.value IS 'The variable''s value.';
 COMMENT ON COLUMN workflow.branch_change.sees IS 'Numbers of other changes that this one contains, in order.';
 
@@ -590,7 +590,7 @@ CREATE TABLE workflow.pending_report (
     REFERENCES workflow.workflow_execution (part, id) ON DELETE CASCADE
 );
 COMMENT ON TABLE workflow.pending_report IS
-  'Completed tasks that their workflow execution has yet to process, because it was locked by somebody else when they were reported. Whoever locks it next processes them, at the latest the next workflow_tick.';
+  'Completed tasks that their workflow execution has yet to process, because another session had locked it when they were reported. The next session that locks it processes them, at the latest the next workflow_tick.';
 COMMENT ON COLUMN workflow.pending_report.part IS 'The part of the task.';
 COMMENT ON COLUMN workflow.pending_report.workflow_execution IS 'The workflow execution that the task belongs to.';
 COMMENT ON COLUMN workflow.pending_report.task IS 'The completed task execution.';
@@ -628,13 +628,13 @@ COMMENT ON COLUMN workflow.event.task_index IS 'Index of the item.';
 COMMENT ON COLUMN workflow.event.task_name IS
   'The task''s name in the definition; NULL: it is about the whole execution.';
 COMMENT ON COLUMN workflow.event.kind IS
-  'pause, resume, cancel, rerun, resolve, signal: what somebody did; retrying, failed, timeout, abandoned, lease_expired: what became of a task, or of the whole execution; lease_refused: a call passed wrong or stale lease tokens, guessed or late; hook, hook_failed: its end has started another execution, or could not; archive_failed: it was to be deleted, and could not be archived; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
+  'pause, resume, cancel, rerun, resolve, signal: an action by a user; retrying, failed, timeout, abandoned, lease_expired: what happened to a task, or to the whole execution; lease_refused: a call passed wrong or stale lease tokens; hook, hook_failed: a hook started another execution at its end, or failed to; archive_failed: it was due to be deleted, but could not be archived; with pg_workflow.log_transitions also scheduled, started, repeating, completed, skipped, cancelled.';
 COMMENT ON COLUMN workflow.event.message IS
   'The reason given, the signal''s name, or what went wrong; truncated to 1000 characters.';
 COMMENT ON COLUMN workflow.event.author IS
-  'Who did it: the role that called, after the person that pg_workflow.actor names, as in maria (role console); for what a worker did or lost, its name and its role: worker-7 (role shop_worker); NULL: the engine.';
+  'Who did it: the calling role, preceded by the person named by pg_workflow.actor, if set, as in maria (role console); for events caused by a worker, its name and role, as in worker-7 (role shop_worker); NULL: the engine.';
 COMMENT ON COLUMN workflow.event.detail IS
-  'Further details, as an object: attempt, type of the error, next_retry_at; for a rerun, what was named; for lease_refused, the number of tokens refused and up to ten of the tasks; for hooks, the hook, its workflow, and the execution started.';
+  'Further details, as an object: attempt, type of the error, next_retry_at; for a rerun, its arguments; for lease_refused, the number of tokens refused and up to ten of the tasks; for hooks, the hook, its workflow, and the execution started.';
 COMMENT ON COLUMN workflow.event.created IS 'When it happened.';
 COMMENT ON COLUMN workflow.event.updated IS 'When the row last changed.';
 
@@ -651,21 +651,21 @@ CREATE TABLE workflow.lease (
   tasks bigint[] NOT NULL,
   PRIMARY KEY (id, part)
 ) WITH (fillfactor = 50, toast_tuple_target = 8160);
--- A row is soon rewritten: compressing its tasks would cost more than everything else.
+-- Rows are short-lived: compressing their tasks would cost more than everything else.
 ALTER TABLE workflow.lease ALTER COLUMN tasks SET STORAGE EXTERNAL;
 CREATE INDEX lease_expires_from_idx ON workflow.lease (expires_from, part);
--- Only rows split off by heartbeats: a claim's own row is found by its id.
+-- Contains only rows split off by heartbeats: a claim's own row is found by its id.
 CREATE INDEX lease_left_behind_idx ON workflow.lease (part, token) WHERE id <> token;
 COMMENT ON TABLE workflow.lease IS
-  'Who holds which tasks, and until when: one row per claim, so that a heartbeat writes one row however large the claim is. Tasks carry its token; a row may outlive its tasks and is deleted when it expires.';
+  'Leases of workers on tasks: one row per claim, so that a heartbeat writes one row however large the claim is. Tasks carry its token; a row may outlive its tasks, and is deleted when it expires.';
 COMMENT ON COLUMN workflow.lease.part IS 'The part of its tasks.';
-COMMENT ON COLUMN workflow.lease.id IS 'Primary key: the token, or equally random.';
+COMMENT ON COLUMN workflow.lease.id IS 'Primary key: equal to the token, or another random number.';
 COMMENT ON COLUMN workflow.lease.token IS
   'The token that its tasks and their reports carry: 52 random bits, written with 16 digits. Equal to id unless a heartbeat named only some of the tasks, which are then spread over several rows.';
 COMMENT ON COLUMN workflow.lease.worker IS 'The claiming worker, by the name it chose.';
-COMMENT ON COLUMN workflow.lease.role IS 'The database role that it claimed as.';
+COMMENT ON COLUMN workflow.lease.role IS 'The database role under which it claimed.';
 COMMENT ON COLUMN workflow.lease.expires_from IS
-  'until, rounded down to a multiple of ten seconds. It is what the index of expired leases contains, so extending a lease usually remains a HOT update.';
+  'until, rounded down to a multiple of ten seconds. The index of expired leases is on this column, so extending a lease usually remains a HOT update.';
 COMMENT ON COLUMN workflow.lease.until IS 'When the tasks that still carry the token become claimable again.';
 COMMENT ON COLUMN workflow.lease.tasks IS 'The tasks that were claimed.';
 COMMENT ON COLUMN workflow.lease.created IS 'When the row was created.';
@@ -700,13 +700,13 @@ COMMENT ON COLUMN workflow.schedule.time_zone IS 'IANA time zone in which cron i
 COMMENT ON COLUMN workflow.schedule.workflow_ref IS 'The workflow to start.';
 COMMENT ON COLUMN workflow.schedule.parameters IS 'The parameters to start it with.';
 COMMENT ON COLUMN workflow.schedule.missed IS
-  'What happens to times that passed without a tick. skip: nothing; once: one start for all of them; all: one start for each.';
-COMMENT ON COLUMN workflow.schedule.grace IS 'With missed skip: how late a start may be.';
+  'What to do about times that passed without a tick. skip: drop those later than grace; once: one start for all of them; all: one start for each.';
+COMMENT ON COLUMN workflow.schedule.grace IS 'If missed is skip: how late a start may be.';
 COMMENT ON COLUMN workflow.schedule.overlap IS
-  'False: nothing is started while the previous execution is still running.';
+  'Whether to start an execution while the previous one is still running.';
 COMMENT ON COLUMN workflow.schedule.priority IS 'The priority of its executions.';
 COMMENT ON COLUMN workflow.schedule.part IS 'The part of its executions.';
-COMMENT ON COLUMN workflow.schedule.paused IS 'True: nothing is started until it is resumed.';
+COMMENT ON COLUMN workflow.schedule.paused IS 'Whether it is paused: nothing is started until it is resumed.';
 COMMENT ON COLUMN workflow.schedule.next_at IS 'When it is due next; NULL: it is paused, or never due again.';
 COMMENT ON COLUMN workflow.schedule.last_at IS 'The time for which it last started something.';
 COMMENT ON COLUMN workflow.schedule.last_execution IS 'The execution it last started.';
@@ -730,16 +730,16 @@ CREATE TABLE workflow.limit_rule (
   CONSTRAINT limit_rule_check CHECK (max_running IS NOT NULL OR rate IS NOT NULL)
 );
 COMMENT ON TABLE workflow.limit_rule IS
-  'Limits, as set by workflow_set_limit: how many tasks of a key may run at once, and how many may begin in a time.';
-COMMENT ON COLUMN workflow.limit_rule.part IS 'Always 0: a limit is its server''s, whatever the parts of the tasks under it.';
+  'Limits, as set by workflow_set_limit: how many tasks with the same key may run at once, and how many may begin per unit of time.';
+COMMENT ON COLUMN workflow.limit_rule.part IS 'Always 0: a limit belongs to its server, whatever the parts of the tasks under it.';
 COMMENT ON COLUMN workflow.limit_rule.name IS
-  'Unique name. @ and the ref of a workflow: how many of its executions run at once, as its definition says.';
-COMMENT ON COLUMN workflow.limit_rule.max_running IS 'Maximum number of tasks of a key that run at once; NULL: no maximum.';
-COMMENT ON COLUMN workflow.limit_rule.rate IS 'Number of tasks of a key that may begin per `per`, evenly spread; NULL: any number.';
-COMMENT ON COLUMN workflow.limit_rule.per IS 'The time that rate is about.';
-COMMENT ON COLUMN workflow.limit_rule.burst IS 'Number of tasks of a key that may begin at once after a rest.';
+  'Unique name; @ followed by the ref of a workflow is the concurrency in its definition.';
+COMMENT ON COLUMN workflow.limit_rule.max_running IS 'Maximum number of tasks per key that may run at once; NULL: no maximum.';
+COMMENT ON COLUMN workflow.limit_rule.rate IS 'Number of tasks per key that may begin within `per`, evenly spread; NULL: any number.';
+COMMENT ON COLUMN workflow.limit_rule.per IS 'Time unit of rate.';
+COMMENT ON COLUMN workflow.limit_rule.burst IS 'Number of tasks per key that may begin at once after an idle period.';
 COMMENT ON COLUMN workflow.limit_rule.count_from IS
-  'While workflow_tick has yet to count what ran when max_running was set: the transactions that began before this one may not have seen the limit; 0: the next workflow_tick says which. NULL: all is counted.';
+  'Set while workflow_tick has yet to count the tasks that were running when max_running was set: transactions that began before this one may not have seen the limit; 0: the next workflow_tick sets it. NULL: everything has been counted.';
 COMMENT ON COLUMN workflow.limit_rule.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.limit_rule.updated IS 'When the row last changed.';
 
@@ -763,22 +763,22 @@ CREATE TABLE workflow.limit_key (
 ) WITH (fillfactor = 50);
 CREATE INDEX limit_key_check_idx ON workflow.limit_key (check_at, id) WHERE check_at IS NOT NULL;
 COMMENT ON TABLE workflow.limit_key IS
-  'What is in use of limits, one row per limit and key. @workflow is the name of holds on workflows; @ and a ref, that of the concurrency of a workflow.';
+  'Usage of limits, one row per limit and key. Holds on workflows have the limit name @workflow; the concurrency of a workflow has @ followed by its ref.';
 COMMENT ON COLUMN workflow.limit_key.part IS 'Always 0.';
 COMMENT ON COLUMN workflow.limit_key.id IS 'Primary key.';
 COMMENT ON COLUMN workflow.limit_key.limit_name IS 'Name of the limit.';
-COMMENT ON COLUMN workflow.limit_key.key IS 'The key; empty: the limit counts everything together.';
+COMMENT ON COLUMN workflow.limit_key.key IS 'The key; empty: everything under the limit counts together.';
 COMMENT ON COLUMN workflow.limit_key.check_at IS
-  'When somebody has to look whether tasks that wait for the key may begin; NULL: none waits. Tasks are sent to wait here directly only while it is set.';
-COMMENT ON COLUMN workflow.limit_key.slots IS 'Number of its rows of limit_slot.';
+  'When the next claim or tick must check whether tasks that wait for the key may begin; NULL: none is waiting. Tasks are sent here to wait without being queued first only while it is set.';
+COMMENT ON COLUMN workflow.limit_key.slots IS 'Number of its rows in limit_slot.';
 COMMENT ON COLUMN workflow.limit_key.next_slot IS 'Number of the next slot to be created.';
 COMMENT ON COLUMN workflow.limit_key.next_at IS
-  'The theoretical arrival time of its next task, of a limit with a rate: it may begin so much earlier as the burst allows.';
-COMMENT ON COLUMN workflow.limit_key.waiting_since IS 'Since when tasks have been waiting for it without a break; NULL: none waits.';
+  'For a limit with a rate: theoretical arrival time of the next task, which may begin earlier by as much as the burst allows.';
+COMMENT ON COLUMN workflow.limit_key.waiting_since IS 'Start of the period in which tasks have been waiting for it without a break; NULL: none is waiting.';
 COMMENT ON COLUMN workflow.limit_key.idle_by IS
-  'If nothing was seen waiting: the transaction that has noted it. No task is sent to wait here directly any more.';
+  'If nothing was found waiting: the transaction that recorded this. Tasks are no longer sent here to wait without being queued first.';
 COMMENT ON COLUMN workflow.limit_key.idle_xid IS
-  'If a later transaction has seen that note: those that began before this one may not have seen it, and may still send tasks to wait here.';
+  'If a later transaction has seen that record: transactions that began before this one may not have seen it, and may still send tasks here to wait.';
 COMMENT ON COLUMN workflow.limit_key.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.limit_key.updated IS 'When the row last changed.';
 
@@ -792,11 +792,11 @@ CREATE TABLE workflow.limit_slot (
 CREATE INDEX limit_slot_free_idx ON workflow.limit_slot (key, number) WHERE task IS NULL;
 CREATE INDEX limit_slot_task_idx ON workflow.limit_slot (task, key) WHERE task IS NOT NULL;
 COMMENT ON TABLE workflow.limit_slot IS
-  'Slots of limits with max_running: whoever claims a task under such a limit takes a free one of its key, without waiting for anybody, and whoever ends the task frees it.';
+  'Slots of limits with max_running: a claim of a task under such a limit takes a free slot of its key, without waiting for any other session, and the end of the task frees it.';
 COMMENT ON COLUMN workflow.limit_slot.part IS 'Always 0.';
 COMMENT ON COLUMN workflow.limit_slot.key IS 'The limit_key.';
-COMMENT ON COLUMN workflow.limit_slot.number IS 'Its number, never used again.';
-COMMENT ON COLUMN workflow.limit_slot.task IS 'The running task that has it, or the execution, as a negative number; NULL: it is free.';
+COMMENT ON COLUMN workflow.limit_slot.number IS 'Its number, which is never reused.';
+COMMENT ON COLUMN workflow.limit_slot.task IS 'Id of the running task that occupies it, or the negated id of the execution; NULL: it is free.';
 
 CREATE TABLE workflow.fair_weight (
   part int NOT NULL DEFAULT 0 CONSTRAINT fair_weight_part_check CHECK (part = 0),
@@ -808,11 +808,11 @@ CREATE TABLE workflow.fair_weight (
   PRIMARY KEY (workflow_ref, key, part)
 );
 COMMENT ON TABLE workflow.fair_weight IS
-  'How large the shares of keys are by which executions of a workflow share the queue, as set by workflow_set_weight; 1 for all others.';
+  'Weights of the keys by which executions of a workflow share the queue (fair_by), as set by workflow_set_weight; all other keys have 1.';
 COMMENT ON COLUMN workflow.fair_weight.part IS 'Always 0.';
 COMMENT ON COLUMN workflow.fair_weight.workflow_ref IS 'The workflow.';
-COMMENT ON COLUMN workflow.fair_weight.key IS 'The key, as its fair_by yields it.';
-COMMENT ON COLUMN workflow.fair_weight.weight IS 'The share: a key with 2 gets twice what a key with 1 gets.';
+COMMENT ON COLUMN workflow.fair_weight.key IS 'The key, as yielded by fair_by.';
+COMMENT ON COLUMN workflow.fair_weight.weight IS 'The weight: a key with 2 gets twice the share of a key with 1.';
 COMMENT ON COLUMN workflow.fair_weight.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.fair_weight.updated IS 'When the row last changed.';
 
@@ -833,15 +833,15 @@ CREATE TABLE workflow.hold (
 CREATE INDEX hold_target_idx ON workflow.hold (target, name, key, until);
 CREATE INDEX hold_until_idx ON workflow.hold (until, id);
 COMMENT ON TABLE workflow.hold IS
-  'What must not begin until a time, as said by workflow_hold or by a report with hold_for. workflow_tick removes holds that are over.';
+  'Holds, set by workflow_hold or by a report with hold_for: which tasks must not begin before a time. workflow_tick removes holds that have expired.';
 COMMENT ON COLUMN workflow.hold.part IS 'Always 0.';
 COMMENT ON COLUMN workflow.hold.id IS 'Primary key.';
 COMMENT ON COLUMN workflow.hold.target IS 'What is held: limit, action, workflow or everything.';
-COMMENT ON COLUMN workflow.hold.name IS 'Name of the limit, or ref of the action or workflow; empty: everything.';
-COMMENT ON COLUMN workflow.hold.key IS 'The key of the limit; empty: all its keys, or no limit.';
-COMMENT ON COLUMN workflow.hold.until IS 'When the hold is over.';
-COMMENT ON COLUMN workflow.hold.reason IS 'Why.';
-COMMENT ON COLUMN workflow.hold.author IS 'Who said so: the role that called, or the worker and its role: worker-7 (role shop_worker).';
+COMMENT ON COLUMN workflow.hold.name IS 'Name of the limit, or ref of the action or workflow; empty if target is everything.';
+COMMENT ON COLUMN workflow.hold.key IS 'Key of the limit; empty: all its keys, or the target is not a limit.';
+COMMENT ON COLUMN workflow.hold.until IS 'When the hold ends.';
+COMMENT ON COLUMN workflow.hold.reason IS 'The reason given, as shown by workflow_why.';
+COMMENT ON COLUMN workflow.hold.author IS 'Who set the hold: the calling role, or the worker and its role, as in worker-7 (role shop_worker).';
 COMMENT ON COLUMN workflow.hold.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.hold.updated IS 'When the row last changed.';
 CREATE TABLE workflow.bulk_job (
@@ -864,22 +864,22 @@ CREATE TABLE workflow.bulk_job (
 );
 CREATE INDEX bulk_job_running_idx ON workflow.bulk_job (updated, id) WHERE status = 'running';
 COMMENT ON TABLE workflow.bulk_job IS
-  'What workflow_apply does to all executions that match a filter, step by step at each workflow_tick. Only the owner can write it.';
+  'Jobs of workflow_apply, which apply an action to all executions that match a filter, one step per workflow_tick. Only the owner can write it.';
 COMMENT ON COLUMN workflow.bulk_job.id IS 'Primary key.';
-COMMENT ON COLUMN workflow.bulk_job.action IS 'What is done to each: pause, resume, cancel, rerun, signal or prune.';
-COMMENT ON COLUMN workflow.bulk_job.filter IS 'What executions must have, as an object of arguments of workflow_search.';
+COMMENT ON COLUMN workflow.bulk_job.action IS 'Action applied to each execution: pause, resume, cancel, rerun, signal or prune.';
+COMMENT ON COLUMN workflow.bulk_job.filter IS 'The executions to process, as an object of arguments of workflow_search.';
 COMMENT ON COLUMN workflow.bulk_job.arguments IS 'Further arguments of the action, as an object.';
-COMMENT ON COLUMN workflow.bulk_job.role IS 'The role that called workflow_apply. Each step has its privileges, and no others.';
+COMMENT ON COLUMN workflow.bulk_job.role IS 'The role that called workflow_apply. Each step has exactly its privileges.';
 COMMENT ON COLUMN workflow.bulk_job.author IS 'Who called workflow_apply: the author of the events.';
 COMMENT ON COLUMN workflow.bulk_job.status IS
-  'running; stopped: by workflow_stop_bulk_job; completed: everything has been processed; failed: a step has failed, see last_error.';
-COMMENT ON COLUMN workflow.bulk_job.reached IS 'The cursor of the search; NULL: it has not begun.';
+  'running; stopped: by workflow_stop_bulk_job; completed: all executions have been processed; failed: a step has failed, see last_error.';
+COMMENT ON COLUMN workflow.bulk_job.reached IS 'Cursor of the search; NULL: it has not begun.';
 COMMENT ON COLUMN workflow.bulk_job.is_searched IS 'Whether the search has found everything.';
 COMMENT ON COLUMN workflow.bulk_job.busy IS 'Executions that other sessions had locked: the next step tries them again.';
 COMMENT ON COLUMN workflow.bulk_job.processed IS 'Number of executions that the action was applied to.';
 COMMENT ON COLUMN workflow.bulk_job.refused IS 'Number of executions that refused the action.';
 COMMENT ON COLUMN workflow.bulk_job.refusals IS 'Number of refusals by code, each with the last one''s message: {"WF612": {"count": 3, "message": "…"}}.';
-COMMENT ON COLUMN workflow.bulk_job.last_error IS 'Why a step failed; NULL: none has.';
+COMMENT ON COLUMN workflow.bulk_job.last_error IS 'Why a step failed; NULL: no step has failed.';
 COMMENT ON COLUMN workflow.bulk_job.created IS 'When the row was created. Executions started later are not processed.';
 COMMENT ON COLUMN workflow.bulk_job.updated IS 'When the row last changed: at the last step.';
 
@@ -892,7 +892,7 @@ CREATE TABLE workflow.worker_parts (
 );
 COMMENT ON TABLE workflow.worker_parts IS
   'Roles that are bound to certain parts, as set by workflow_grant. Only the owner can read or write it.';
-COMMENT ON COLUMN workflow.worker_parts.role IS 'The role. Roles that have its privileges are bound as well.';
+COMMENT ON COLUMN workflow.worker_parts.role IS 'The role. Roles that have its privileges are bound, too.';
 COMMENT ON COLUMN workflow.worker_parts.parts IS 'The parts, in ascending order.';
 COMMENT ON COLUMN workflow.worker_parts.created IS 'When the row was created.';
 COMMENT ON COLUMN workflow.worker_parts.updated IS 'When the row last changed.';

@@ -1,15 +1,15 @@
--- Finding executions: by what they are, what they have, and how they ended; and by their idempotency key.
+-- Finds executions by workflow, status, attributes, time and error.
 --
--- A search goes from the newest execution to older ones and examines a bounded number of them per call (api/search.rs). Where that
+-- A search goes from the newest execution to older ones and examines a bounded number of them per call (api/search.rs). If that
 -- bound is reached before the page is full, the last row has no execution, only the cursor to continue from.
 
 CREATE TYPE workflow.found_execution AS (
   execution bigint, workflow_ref text, status workflow.execution_status, ended boolean, paused boolean, error_code text,
   error_message text, attributes jsonb, created timestamptz, ended_at timestamptz, cursor text);
 COMMENT ON TYPE workflow.found_execution IS
-  'A row of workflow_search. A row whose execution is null says how far the search has got; every other column but cursor is null, too.';
+  'A row of workflow_search. A row whose execution is null only says how far the search has got: every column except cursor is null.';
 
-COMMENT ON COLUMN workflow.found_execution.execution IS 'The execution; NULL: the search has yet to go on from the cursor.';
+COMMENT ON COLUMN workflow.found_execution.execution IS 'The execution; NULL: the search stopped here and must be continued from the cursor.';
 COMMENT ON COLUMN workflow.found_execution.workflow_ref IS 'Its workflow.';
 COMMENT ON COLUMN workflow.found_execution.status IS 'The verdict so far.';
 COMMENT ON COLUMN workflow.found_execution.ended IS 'Whether its last task has ended, too.';
@@ -17,10 +17,10 @@ COMMENT ON COLUMN workflow.found_execution.paused IS 'Whether it is paused.';
 COMMENT ON COLUMN workflow.found_execution.error_code IS
   'The code of its first error: the engine''s, or the code or type that a worker reported; truncated to 100 characters.';
 COMMENT ON COLUMN workflow.found_execution.error_message IS 'Why it failed.';
-COMMENT ON COLUMN workflow.found_execution.attributes IS 'Its attributes; NULL: it has none.';
+COMMENT ON COLUMN workflow.found_execution.attributes IS 'Its attributes; NULL: none.';
 COMMENT ON COLUMN workflow.found_execution.created IS 'When it was created.';
 COMMENT ON COLUMN workflow.found_execution.ended_at IS 'When it ended; NULL: it has not.';
-COMMENT ON COLUMN workflow.found_execution.cursor IS 'Pass it as after to continue from here.';
+COMMENT ON COLUMN workflow.found_execution.cursor IS 'Cursor: pass it as after to continue from here.';
 
 CREATE FUNCTION workflow.search(workflow_def bigint, statuses text[], attributes jsonb, created_from timestamptz,
   created_to timestamptz, ended_from timestamptz, ended_to timestamptz, error_code text, message text, has_failed_task boolean,
@@ -29,7 +29,7 @@ RETURNS TABLE (execution bigint, cursor text)
 LANGUAGE c STABLE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_search_places_wrapper';
 COMMENT ON FUNCTION workflow.search(bigint, text[], jsonb, timestamptz, timestamptz, timestamptz, timestamptz, text, text, boolean, int, text) IS
-  'Returns the executions that have what is asked for, newest first, each with its cursor, after the one whose cursor is after. A last row without an execution: so many were examined that the caller must continue from its cursor.';
+  'Returns the executions that match all filters, newest first, each with its cursor, after the one whose cursor is given as after. If the bound on executions examined was reached, the last row has no execution, and the caller must continue from its cursor.';
 REVOKE ALL ON FUNCTION workflow.search(bigint, text[], jsonb, timestamptz, timestamptz, timestamptz, timestamptz, text, text, boolean, int, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.half_open(name text, span tstzrange) RETURNS timestamptz[]
@@ -43,7 +43,7 @@ BEGIN
     upper(span) + CASE WHEN upper_inc(span) THEN interval '1 microsecond' ELSE interval '0' END];
 END $$;
 COMMENT ON FUNCTION workflow.half_open(text, tstzrange) IS
-  'Returns the first instant of a range and the first one after it; null: it is unbounded there. Raises WF613, naming the argument, if it is empty.';
+  'Returns the first instant of a range and the first instant after it, or null where the range is unbounded. Raises WF613, naming the argument, if the range is empty.';
 REVOKE ALL ON FUNCTION workflow.half_open(text, tstzrange) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_search(workflow text DEFAULT NULL, statuses workflow.execution_status[] DEFAULT NULL,

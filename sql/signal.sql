@@ -1,7 +1,7 @@
 -- Signals: input from outside, such as an approval, for a task that waits for it (wait_for).
 --
--- A signal that arrives before its task waits is kept. The execution's lock decides between a signal, the end of the wait and
--- everything else: whoever gets it first wins.
+-- A signal that arrives before its task waits is kept. The lock on the execution decides between a signal, the end of the wait and
+-- everything else: the first to get it wins.
 
 CREATE FUNCTION pg_catalog.workflow_signal(execution_id bigint, name text, payload jsonb DEFAULT NULL, key text DEFAULT NULL,
   error jsonb DEFAULT NULL)
@@ -9,7 +9,7 @@ RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_signal_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text, jsonb) IS
-  'Sends a signal to an execution: the oldest task that waits for this name completes, with the payload as its result, or fails with the error, if one is given. Returns delivered, or kept if no task is waiting for it yet: the next one that waits gets it immediately. key: sending a signal of this name with the same key again changes nothing, and returns the same answer, or delivered if a kept signal has been delivered since. Errors: WF611 if the execution has ended, if it is stopping and no task waits for that name, if no task of its workflow ever does, or if the last one that did has timed out; WF613 null, both a payload and an error, or a name or key that is too long; WF614 a payload or error that is too large; WF616 no such execution; WF618 driven from outside; WF621 the payload violates the schema of wait_for.';
+  'Sends a signal to an execution: the oldest task that waits for this name completes with the payload as its result or, if an error is given, fails with it. Returns delivered, or kept if no task is waiting for the signal yet: the next task that waits for it gets it immediately. key: sending a signal of this name with the same key again changes nothing and returns the same answer, or delivered if a kept signal has been delivered in the meantime. Errors: WF611 if the execution has ended, if it is stopping and no task waits for that name, if no task of its workflow ever does, or if the last task that did has timed out; WF613 for null, both a payload and an error, or a name or key that is too long; WF614 for a payload or error that is too large; WF616 if there is no such execution; WF618 if it is driven from outside; WF621 if the payload violates the schema of wait_for.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_signal(bigint, text, jsonb, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_signal_by_key(ref text, idempotency_key text, name text, payload jsonb DEFAULT NULL,
@@ -34,7 +34,7 @@ DECLARE
 BEGIN
   PERFORM workflow.require('signal', workflow_extend_wait.signal);
   PERFORM workflow.require_part(run.part);
-  -- Whoever ends the wait holds this lock.
+  -- Every session that ends the wait holds this lock.
   PERFORM FROM workflow.workflow_execution AS w WHERE w.part = run.part AND w.id = run.id FOR NO KEY UPDATE;
   WITH wait AS (
     SELECT t.part, t.id, t.heartbeat_seconds * interval '1 second' AS heartbeat,
@@ -61,7 +61,7 @@ BEGIN
   RETURN until;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_extend_wait(bigint, text) IS
-  'Extends the waits of an execution for a signal: each times out only after its heartbeat from now, but not after its timeout. For work outside that no worker leases. Returns until when the first of them waits (null: its clock stands still during a pause). Errors: WF611 if no task is waiting for that signal, or wait_for has no heartbeat; WF613 for null; WF616 no such execution.';
+  'Extends the waits of an execution for a signal, for work outside the database that no worker leases: each now times out a heartbeat from now, but no later than its timeout. Returns when the first of them times out (null: its clock is stopped during a pause). Errors: WF611 if no task is waiting for that signal, or wait_for has no heartbeat; WF613 for null; WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_extend_wait(bigint, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_waits(signal text DEFAULT NULL, execution_id bigint DEFAULT NULL, max_rows int DEFAULT 100,
@@ -88,5 +88,5 @@ BEGIN
   ORDER BY t.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_waits(text, bigint, int, bigint) IS
-  'Returns the tasks that are waiting for signals, ordered by id: up to max_rows (1 to 10000) after the one with id after. signal: only those that wait for this one; execution_id: only those of this execution. input is what is to be decided, schema the JSON Schema that a payload must satisfy, since when it began to wait, until when its time is over (null: never, or its clock stands still during a pause). Error: WF613 if max_rows is out of range.';
+  'Returns the tasks that are waiting for signals, ordered by id: up to max_rows (1 to 10000) after the one with id after. signal: only tasks that wait for this signal. execution_id: only tasks of this execution. Columns: input is what there is to decide, schema the JSON Schema that a payload must satisfy, since the time at which the task began to wait, and until the time at which it times out (null: never, or its clock is stopped during a pause). Error: WF613 if max_rows is out of range.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_waits(text, bigint, int, bigint) FROM PUBLIC;

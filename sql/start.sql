@@ -1,4 +1,4 @@
--- Starting executions.
+-- Starts executions.
 
 CREATE FUNCTION workflow.check_start(ref text, priority int, part int) RETURNS void
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_check_start_wrapper';
@@ -22,5 +22,5 @@ RETURNS SETOF bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_start_many_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_start_many(text, jsonb[], text[], int, timestamptz, int, jsonb[], text[]) IS
-  'Starts up to 10000 executions of one workflow, like workflow_start but in a few statements: returns one id per element of parameters, in order, with null for each start that the concurrency limit skips. idempotency_keys, attributes and traceparents: one per element, or null for none (a null traceparent means the session''s). If any parameters are invalid, or an execution fails before it has any task to do, none is started; the detail says which element. Errors: as workflow_start, and WF614 for too many.';
+  'Starts up to 10000 executions of one workflow, like workflow_start but in a few statements: returns one id per element of parameters, in order, or null for a start skipped because of the concurrency limit. idempotency_keys, attributes and traceparents: one per element, or null for none (a null traceparent means the session''s). If any parameters are invalid, or an execution fails before it has any task to do, none is started, and the detail names the element. Errors: as workflow_start, and WF614 for too many.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_start_many(text, jsonb[], text[], int, timestamptz, int, jsonb[], text[]) FROM PUBLIC;

@@ -16,7 +16,7 @@ BEGIN
   RETURN run;
 END $$;
 COMMENT ON FUNCTION workflow.require_run(bigint) IS
-  'Returns the workflow execution of an execution. Raises WF613 for null, WF616 if there is none.';
+  'Returns the workflow execution of an execution. Raises WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION workflow.require_run(bigint) FROM PUBLIC;
 
 CREATE FUNCTION workflow.closing_tasks(run workflow.workflow_execution) RETURNS text[]
@@ -31,7 +31,7 @@ BEGIN
     GROUP BY t.task_name ORDER BY min(t.id) LIMIT 100);
 END $$;
 COMMENT ON FUNCTION workflow.closing_tasks(workflow.workflow_execution) IS
-  'Returns the names, up to 100, of the tasks that have begun and that close an execution which has failed, timed out or been cancelled, in the order in which they were created.';
+  'Returns the names of the tasks that have begun and that close an execution which has failed, timed out or been cancelled: up to 100, in the order in which they were created.';
 REVOKE ALL ON FUNCTION workflow.closing_tasks(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_status(execution_id bigint)
@@ -53,7 +53,7 @@ BEGIN
   WHERE e.part = run.part AND e.id = run.execution;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_status(bigint) IS
-  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended tells whether the last task has ended too. The task lists contain names: closing_tasks those that have run, or still do, to close an execution that failed, timed out or was cancelled. undo: how far what was completed has been undone: pending, running, done, failed, or stopped by force; null: nothing is to be undone. errors contains everything that went wrong, as objects with time, message, task, item and code, of which error_message is the first; output is set once it has ended; attributes is null if it has none, and traceparent if it is part of no trace. Errors: WF613 for null, WF616 if there is no such execution.';
+  'Returns one row with the state of an execution, given the id that workflow_start returned. status is the verdict so far; ended says whether the last task has ended too. The task lists contain names; closing_tasks are tasks that have begun in order to close an execution that failed, timed out or was cancelled. undo: progress in undoing completed tasks: pending, running, done, failed, or stopped by force; null if there is nothing to undo. errors contains everything that went wrong, as objects with time, message, task, item and code; error_message is the message of the first. output is set once the execution has ended; attributes is null if it has none, and traceparent if it is part of no trace. Errors: WF613 for null, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_status(bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_list_tasks(execution_id bigint, max_rows int DEFAULT 100, after bigint DEFAULT NULL)
@@ -78,7 +78,7 @@ BEGIN
   ORDER BY t.id;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) IS
-  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. label is what its item is called; summary is the status in one word; error is that of the last attempt, also while the next one is running; worker is the one that works on it, or that lost it last; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
+  'Returns the tasks of an execution with their inputs, results and errors, in the order in which they were created: up to max_rows (1 to 10000) after the one with id after. label is the display name of its item; summary is the status in one word; error is that of the last attempt, even while the next one is running; worker is the worker that holds it, or the last one that lost it; undoes is the task that it undoes. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_tasks(bigint, int, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_count_tasks(execution_id bigint, max_rows int DEFAULT 1000)
@@ -102,7 +102,7 @@ BEGIN
   GROUP BY t.task_name, t.undoes IS NOT NULL ORDER BY min(t.id) LIMIT workflow.page_size(max_rows);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_count_tasks(bigint, int) IS
-  'Returns how far each task of an execution has got, with its items and repetitions counted together: one row per name, undo tasks apart, in order of creation, up to max_rows (1 to 10000). retries is the number of retries so far; child_execution is the newest execution that it calls; ended_at is null while one of them has not ended. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
+  'Returns the progress of each task of an execution, with its items and repetitions counted together: one row per name, with undo tasks listed separately, in order of creation, up to max_rows (1 to 10000). retries is the number of retries so far; child_execution is the newest execution that it called; ended_at is null until all of them have ended. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_count_tasks(bigint, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_tree(execution_id bigint, max_rows int DEFAULT 1000)
@@ -116,7 +116,7 @@ DECLARE
   level bigint[] := members;
 BEGIN
   PERFORM workflow.page_size(max_rows);
-  -- Level by level, so that no more is read than is returned.
+  -- Level by level, so that it reads no more than it returns.
   LOOP
     level := ARRAY(
       SELECT e.id FROM unnest(level) AS l(id) JOIN workflow.execution e ON e.part = run.part AND e.parent = l.id
@@ -141,7 +141,7 @@ BEGIN
   ORDER BY t.path;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_tree(bigint, int) IS
-  'Returns an execution and everything it has called, in call order, up to max_rows (1 to 10000): each with its parent, its depth below the first, its workflow''s ref (tree: indented by depth), the task and item that called it (null: an earlier attempt did, or none), and its status. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
+  'Returns an execution and everything it has called, in call order, up to max_rows (1 to 10000): each with its parent, its depth below the first, its workflow''s ref (tree: indented by depth), the task and item that called it (null: an earlier attempt called it, or no task did), and its status. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_tree(bigint, int) FROM PUBLIC;
 
 CREATE FUNCTION workflow.diagram(definition text, statuses text, format text) RETURNS text
@@ -350,7 +350,7 @@ BEGIN
     SELECT 'a slot of a limit is held by a running task', 'limit_slot', s.task, format('slot %s of limit %s, key %s', s.number, k.limit_name, k.key)
     FROM workflow.limit_slot s JOIN workflow.limit_key k ON k.id = s.key
     WHERE s.task > 0
-      -- OFFSET keeps it one look-up per slot, however few running tasks the planner expects.
+      -- OFFSET keeps this one lookup per slot, however few running tasks the planner expects.
       AND NOT EXISTS (SELECT FROM (SELECT t.status FROM workflow.workflow_task_execution t
                                    WHERE t.part = (s.task >> 48)::int AND t.id = s.task OFFSET 0) AS t
                       WHERE t.status = 'running')
@@ -458,7 +458,7 @@ BEGIN
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.retry_count > t.max_retries
   ) AS broken
-  -- What is being copied is not complete yet.
+  -- Rows that are being copied are not complete yet.
   WHERE NOT EXISTS (SELECT FROM workflow.foreign_part f WHERE f.part = (broken.id >> 48)::int AND f.status = 'arriving')
   LIMIT max_rows;
 END $$;

@@ -1,8 +1,8 @@
 -- Task executions: one row per task, one per item.
 --
 -- Rows of a workflow execution that the engine runs are only read here. Rows of one that is driven from outside are created
--- and updated here; no worker can claim them. The functions maintain derived columns: when a task started or ended, if the
--- caller does not say, how long it took, and when a running task becomes overdue.
+-- and updated here; no worker can claim them. The functions maintain derived columns: when a task started or ended (unless the
+-- caller says), how long it took, and when a running task becomes overdue.
 
 CREATE FUNCTION pg_catalog.workflow_find_task_execution(id bigint) RETURNS SETOF workflow.workflow_task_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
@@ -97,7 +97,7 @@ DECLARE
 BEGIN
   PERFORM workflow.require('id', id);
   -- An execution that does the work of a task is looked up one way, one that runs a workflow the other way. A sub-workflow is
-  -- both; the task that it does the work of comes first, because it is older.
+  -- both; the task whose work it does comes first, because it is older.
   RETURN QUERY SELECT t.* FROM (
       SELECT one.* FROM workflow.workflow_task_execution AS one WHERE one.part = home AND one.execution = id
       UNION ALL
@@ -179,7 +179,7 @@ DECLARE
   turned boolean := former IS DISTINCT FROM task.status;
 BEGIN
   IF turned AND task.status = 'running' THEN
-    -- It starts, possibly again: values left by an earlier attempt no longer apply.
+    -- The task starts, possibly again: values left by an earlier attempt no longer apply.
     IF 'started_at' <> ALL (given) THEN task.started_at := moment; END IF;
     IF 'completed_at' <> ALL (given) THEN task.completed_at := NULL; END IF;
     IF 'duration_ms' <> ALL (given) THEN task.duration_ms := NULL; END IF;
@@ -198,7 +198,7 @@ BEGIN
   RETURN task;
 END $$;
 COMMENT ON FUNCTION workflow.settle_task(workflow.workflow_task_execution, workflow.execution_status, text[], timestamptz) IS
-  'Returns a task driven from outside with its derived columns set: started_at, completed_at, duration_ms and timed_out, if they were not given and the status has changed from the former one, and due_at.';
+  'Returns a task driven from outside with its derived columns set: due_at, and, where they were not given and the status has changed, started_at, completed_at, duration_ms and timed_out.';
 REVOKE ALL ON FUNCTION workflow.settle_task(workflow.workflow_task_execution, workflow.execution_status, text[], timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.require_task(task workflow.workflow_task_execution) RETURNS void
@@ -266,7 +266,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_worker(bigint, int) IS
-  'Raises WF616 if there is no execution with the given id, WF613 if it is in another part than the task whose work it is to do; null passes.';
+  'Raises WF616 if there is no execution with the given id, WF613 if it is in a different part from the task whose work it is to do; null passes.';
 REVOKE ALL ON FUNCTION workflow.require_worker(bigint, int) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_create_task_execution(

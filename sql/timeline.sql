@@ -1,9 +1,9 @@
--- When the tasks of an execution ran, as a diagram.
+-- Shows when the tasks of an execution ran, as a diagram.
 
 CREATE FUNCTION workflow.gantt(title text, bars text, left_out bigint) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'workflow_gantt_wrapper';
 COMMENT ON FUNCTION workflow.gantt(text, text, bigint) IS
-  'Returns Mermaid gantt text for bars: a list of objects with task, index, items, failed, attempt, status, from and to, the times in milliseconds since 1970.';
+  'Returns Mermaid gantt text for a list of bars: objects with task, index, items, failed, attempt, status, from and to, the last two in milliseconds since 1970.';
 REVOKE ALL ON FUNCTION workflow.gantt(text, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_timeline(execution_id bigint, max_rows int DEFAULT 200) RETURNS text
@@ -18,7 +18,7 @@ BEGIN
   WITH task AS (
     SELECT t.id, t.task_name, t.route, t.visit, t.task_index, t.attempt, workflow.task_summary(t.status, t.skipped)::text AS status,
       coalesce(t.started_at, t.completed_at, t.created) AS began, coalesce(t.completed_at, now) AS ended,
-      -- Too many items to tell apart are combined into one bar.
+      -- If there are too many items to tell apart, they are combined into one bar.
       count(*) OVER (PARTITION BY t.task_name, t.route, t.visit) > 10 AND t.task_index IS NOT NULL AS together
     FROM workflow.workflow_task_execution t WHERE t.part = run.part AND t.workflow_execution = run.id),
   bar AS (

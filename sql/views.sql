@@ -1,8 +1,8 @@
 -- The readable form of the data: the one-word status of a task, the task lists of a workflow execution, and three views.
 --
--- While a workflow is running, the engine never records which of its tasks are running or have ended: the task rows say so,
--- and a copy would cost one more write per step. Nor does it copy the graph of the pinned version. Everything that reads a
--- workflow execution uses workflow.readable or workflow.live_lists, which fill these in.
+-- While a workflow is running, the engine keeps no list of the tasks that are running or have ended: the task rows show this, and a
+-- copy would cost one more write per step. Nor does it copy the graph of the pinned version. Everything that reads a workflow
+-- execution uses workflow.readable or workflow.live_lists, which fill these in.
 --
 -- The functions used by views are single SQL statements with a parsed body and no SET, so that the planner can inline them: a
 -- view pays for a column only if it is selected. They take columns, not whole rows, because a table whose row type is an
@@ -25,7 +25,7 @@ RETURN CASE
   WHEN status IN ('requested', 'scheduling', 'scheduled') THEN 'pending'::workflow.task_status
 END;
 COMMENT ON FUNCTION workflow.task_summary(workflow.execution_status, boolean) IS
-  'Returns the status of a task in one word, from its status and whether it was skipped: timeout and abandoned are failed, canceling is running, whatever has not started is pending.';
+  'Returns the status of a task in one word, from its status and whether it was skipped: timeout and abandoned become failed, canceling becomes running, and anything that has not started is pending.';
 REVOKE ALL ON FUNCTION workflow.task_summary(workflow.execution_status, boolean) FROM PUBLIC;
 
 CREATE FUNCTION workflow.task_lists(workflow_executions bigint[])
@@ -114,7 +114,7 @@ COMMENT ON COLUMN workflow.workflow_execution_summary.skipped_task_count IS 'Num
 COMMENT ON COLUMN workflow.workflow_execution_summary.error_message IS 'Why it failed.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.created IS 'When it was created.';
 COMMENT ON COLUMN workflow.workflow_execution_summary.updated IS 'When its row last changed.';
-COMMENT ON COLUMN workflow.workflow_execution_summary.attributes IS 'Its attributes; NULL: it has none.';
+COMMENT ON COLUMN workflow.workflow_execution_summary.attributes IS 'Its attributes; NULL: none.';
 
 CREATE VIEW workflow.workflow_task_detail WITH (security_invoker = true) AS
 SELECT t.part, t.id, t.workflow_execution AS execution, t.execution AS child_execution,

@@ -1,9 +1,9 @@
--- Waiting for an execution to end, within one call.
+-- Waits for an execution to end, within one call.
 --
 -- Each check is a statement of its own in a volatile function, so it sees what others have committed in the meantime. Between
 -- checks it sleeps for increasing intervals on the process latch: a cancel request or server shutdown wakes it immediately. It
--- writes nothing and locks no row. But the caller's statement holds a snapshot, which prevents vacuum from removing rows that
--- die in the meantime: hence the limit. NOTIFY would avoid polling, but listeners are notified only between transactions.
+-- writes nothing and locks no row. But the caller's statement holds a snapshot, which keeps vacuum from removing rows that die in
+-- the meantime: hence the time limit. NOTIFY would avoid polling, but listeners are notified only between transactions.
 
 CREATE FUNCTION workflow.check_wait(timeout interval) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -19,7 +19,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_wait(interval) IS
-  'Raises WF613 if a timeout is not 0 to 10 minutes, and WF611 if the transaction could not see an execution progress.';
+  'Raises WF613 if a timeout is not 0 to 10 minutes, and WF611 if the transaction would not see the progress of an execution.';
 REVOKE ALL ON FUNCTION workflow.check_wait(interval) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_wait(execution_id bigint, timeout interval DEFAULT '1 minute')
@@ -57,5 +57,5 @@ BEGIN
   RETURN QUERY SELECT s.* FROM pg_catalog.workflow_status(execution_id) AS s;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_wait(bigint, interval) IS
-  'Waits until an execution has ended, or until the timeout (0 to 10 minutes) has elapsed, and returns its row as workflow_status does: ended tells which of the two happened. Locks no row and assigns no transaction id. Errors: WF611 at an isolation level above READ COMMITTED, and if the transaction itself has started or changed the execution; WF613 for null or a timeout out of range; WF616 if there is no such execution.';
+  'Waits until an execution has ended, or until the timeout (0 to 10 minutes) has elapsed, and returns its row as workflow_status does; ended says which of the two happened. Locks no row and assigns no transaction id. Errors: WF611 at an isolation level above READ COMMITTED, and if the transaction itself has started or changed the execution; WF613 for null or a timeout out of range; WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_wait(bigint, interval) FROM PUBLIC;

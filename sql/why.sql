@@ -1,15 +1,15 @@
--- What an execution waits for, in words: a row each, with what can be done about it.
+-- Explains in words what an execution is waiting for, one row per reason, with what can be done about it.
 
 CREATE FUNCTION workflow.say_time(moment timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN to_char(moment, 'YYYY-MM-DD HH24:MI:SSOF');
-COMMENT ON FUNCTION workflow.say_time(timestamptz) IS 'A time as a sentence has it, to the second, in the session''s time zone.';
+COMMENT ON FUNCTION workflow.say_time(timestamptz) IS 'Returns a time as text for a sentence, to the second, in the session''s time zone.';
 REVOKE ALL ON FUNCTION workflow.say_time(timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.say_error(error jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ' (' || left(coalesce(error ->> 'message', error #>> '{}'), 200) || ')';
-COMMENT ON FUNCTION workflow.say_error(jsonb) IS 'A reported error as a sentence has it, in brackets; null for none.';
+COMMENT ON FUNCTION workflow.say_error(jsonb) IS 'Returns a reported error as text for a sentence, in parentheses, or null if there is none.';
 REVOKE ALL ON FUNCTION workflow.say_error(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.last_claim(part int, action_ref text) RETURNS timestamptz
@@ -20,8 +20,8 @@ DECLARE
   last bigint := ((last_claim.part + 1)::bigint << 48) - 1;
   head bigint;
 BEGIN
-  -- Tasks are claimed in the order in which they came, more or less: what was claimed last is just before the head of the
-  -- queue, which may be far from the newest where many items came at once.
+  -- Tasks are claimed roughly in order of creation: the one claimed last is just before the head of the queue, which may be far
+  -- from the newest task if many items were created at once.
   SELECT t.id INTO head FROM workflow.workflow_task_execution t
   WHERE t.part = last_claim.part AND t.action_ref = last_claim.action_ref AND t.queue_at IS NOT NULL
   ORDER BY t.queue_at, t.id LIMIT 1;
@@ -36,17 +36,17 @@ BEGIN
     WHERE n.action_ref = last_claim.action_ref);
 END $$;
 COMMENT ON FUNCTION workflow.last_claim(int, text) IS
-  'When a worker last claimed a task of an action, as far as the newest 1000 tasks of a part and the 1000 before the head of its queue show it; null: they show none.';
+  'Returns when a worker last claimed a task of an action, judging by the newest 1000 tasks of a part and the 1000 before the head of its queue, or null if none of these was claimed.';
 REVOKE ALL ON FUNCTION workflow.last_claim(int, text) FROM PUBLIC;
 
--- The sentences about time that nobody has acted on share their end and their remedy.
+-- All sentences about overdue work share their ending and their remedy.
 CREATE FUNCTION workflow.why_late(what text, due timestamptz) RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY SELECT format('%s at %s, and nobody has called workflow_tick since', what, workflow.say_time(due)),
     'SELECT workflow_tick(), or run a worker, whose loop does';
 END $$;
-COMMENT ON FUNCTION workflow.why_late(text, timestamptz) IS 'What was due then and has not been done.';
+COMMENT ON FUNCTION workflow.why_late(text, timestamptz) IS 'Explains that work has been overdue since the given time.';
 REVOKE ALL ON FUNCTION workflow.why_late(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_queued(part int, action_ref text, since timestamptz) RETURNS TABLE (why text, hint text)
@@ -62,10 +62,10 @@ BEGIN
       CASE WHEN last < since THEN format('see that workers that serve %s run, and enough of them', action_ref) END;
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.why_queued(int, text, timestamptz) IS 'Whether somebody serves the action of a task that is in the queue since then.';
+COMMENT ON FUNCTION workflow.why_queued(int, text, timestamptz) IS 'Explains whether any worker serves the action of a task that has been in the queue since the given time.';
 REVOKE ALL ON FUNCTION workflow.why_queued(int, text, timestamptz) FROM PUBLIC;
 
--- A task in the queue, or about to be called, that is held although no limit says so.
+-- For a task in the queue, or about to be called, that is held although it has no limit.
 CREATE FUNCTION workflow.why_held(run workflow.workflow_execution, action_ref text, now timestamptz) RETURNS SETOF workflow.hold
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -76,13 +76,13 @@ BEGIN
     ORDER BY h.until DESC LIMIT 1;
 END $$;
 COMMENT ON FUNCTION workflow.why_held(workflow.workflow_execution, text, timestamptz) IS
-  'Returns the hold that lasts longest of those on everything, on an action, or on the workflow of an execution.';
+  'Returns the longest-lasting hold among those on everything, on an action, and on the workflow of an execution.';
 REVOKE ALL ON FUNCTION workflow.why_held(workflow.workflow_execution, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.say_hold(h workflow.hold) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN format('held until %s by %s', workflow.say_time(h.until), h.author) || coalesce(': ' || h.reason, '');
-COMMENT ON FUNCTION workflow.say_hold(workflow.hold) IS 'A hold as a sentence has it.';
+COMMENT ON FUNCTION workflow.say_hold(workflow.hold) IS 'Returns a hold as text for a sentence.';
 REVOKE ALL ON FUNCTION workflow.say_hold(workflow.hold) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_limited(t workflow.workflow_task_execution, now timestamptz) RETURNS TABLE (why text, hint text)
@@ -119,7 +119,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_limited(workflow.workflow_task_execution, timestamptz) IS
-  'Which limit a task waits for, how much of it is in use, and how many wait before it.';
+  'Explains which limit a task is waiting for, how much of it is in use, and how many tasks are ahead.';
 REVOKE ALL ON FUNCTION workflow.why_limited(workflow.workflow_task_execution, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_running(t workflow.workflow_task_execution, now timestamptz) RETURNS TABLE (why text, hint text)
@@ -139,11 +139,11 @@ BEGIN
       workflow.say_time(t.started_at), coalesce(workflow.say_time(held.until), 'never'), ', progress ' || left(t.progress::text, 200)), NULL;
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.why_running(workflow.workflow_task_execution, timestamptz) IS 'Who works on a task, and whether that is late.';
+COMMENT ON FUNCTION workflow.why_running(workflow.workflow_task_execution, timestamptz) IS 'Explains which worker holds a task, and whether it is overdue.';
 REVOKE ALL ON FUNCTION workflow.why_running(workflow.workflow_task_execution, timestamptz) FROM PUBLIC;
 
--- What a call waits for is what its child waits for, of which the first is told. `looks` is how many calls are looked into
--- like that; within a child it is one, so that the work does not multiply with the depth.
+-- A call waits for whatever its child waits for; only the first reason is shown. `looks` is the number of calls that are examined
+-- this way; within a child it is one, so that the work does not multiply with the depth.
 CREATE FUNCTION workflow.why_calling(t workflow.workflow_task_execution, looks int, now timestamptz) RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -152,7 +152,7 @@ DECLARE
 BEGIN
   IF looks > 0 THEN
     SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = t.part AND w.id = t.execution;
-    -- What one of its tasks waits for says more than that it is closing.
+    -- The reason of one of its tasks is more informative than the fact that it is closing.
     SELECT * INTO first FROM workflow.why_rows(child, 2, 1, now) AS w ORDER BY w.task IS NULL LIMIT 1;
     RETURN QUERY SELECT format('%swaits for execution %s (%s): %s%s', CASE WHEN t.error ->> 'type' = 'not_needed' THEN 'is not needed any more, and ' WHEN t.timed_out THEN 'has exceeded its time limit, and ' END,
         t.execution, t.action_ref, 'task ' || first.task || ' ', first.why),
@@ -162,7 +162,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_calling(workflow.workflow_task_execution, int, timestamptz) IS
-  'Which execution a task waits for, and, where looks is not 0, what that waits for.';
+  'Explains which execution a task is waiting for and, if looks is not 0, what that execution is waiting for.';
 REVOKE ALL ON FUNCTION workflow.why_calling(workflow.workflow_task_execution, int, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_task(t workflow.workflow_task_execution, run workflow.workflow_execution, looks int, now timestamptz)
@@ -214,7 +214,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_task(workflow.workflow_task_execution, workflow.workflow_execution, int, timestamptz) IS
-  'What a task that has not ended waits for.';
+  'Explains what a task that has not ended is waiting for.';
 REVOKE ALL ON FUNCTION workflow.why_task(workflow.workflow_task_execution, workflow.workflow_execution, int, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_items(run workflow.workflow_execution, looks int, now timestamptz) RETURNS TABLE (place bigint, task text, why text, hint text)
@@ -227,7 +227,7 @@ BEGIN
       count(*) FILTER (WHERE workflow.is_end(t.status)) AS ended,
       count(*) FILTER (WHERE t.status IN ('failed', 'timeout', 'abandoned')) AS failed,
       count(*) FILTER (WHERE t.status = 'running') AS running,
-      -- The one that is late first.
+      -- Overdue items first.
       (array_agg(t.id ORDER BY least(t.due_at, l.until), t.id) FILTER (WHERE t.status = 'running'))[1] AS first_running,
       count(*) FILTER (WHERE t.queue_at IS NOT NULL) AS queued,
       min(t.updated) FILTER (WHERE t.queue_at IS NOT NULL) AS queued_since,
@@ -262,7 +262,7 @@ BEGIN
   LEFT JOIN LATERAL workflow.why_queued(run.part, c.action_ref, c.queued_since) AS q ON c.queued > 0;
 END $$;
 COMMENT ON FUNCTION workflow.why_items(workflow.workflow_execution, int, timestamptz) IS
-  'How far the tasks with items are that have not ended, a row a task, and what the first of the items waits for.';
+  'Explains the progress of the tasks with items that have not ended, one row per task, and what the first of the items is waiting for.';
 REVOKE ALL ON FUNCTION workflow.why_items(workflow.workflow_execution, int, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_joins(run workflow.workflow_execution) RETURNS TABLE (task text, why text)
@@ -297,7 +297,7 @@ BEGIN
         ORDER BY t.place) AS arrived) AS named
     WHERE a.arrivals ->> 'fired' IS DISTINCT FROM 'true') AS j;
 END $$;
-COMMENT ON FUNCTION workflow.why_joins(workflow.workflow_execution) IS 'The joins that something has arrived at, and what they wait for.';
+COMMENT ON FUNCTION workflow.why_joins(workflow.workflow_execution) IS 'Explains what the joins at which something has arrived are waiting for.';
 REVOKE ALL ON FUNCTION workflow.why_joins(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE FUNCTION workflow.say_closed(run workflow.workflow_execution) RETURNS text
@@ -307,7 +307,7 @@ BEGIN
     FROM workflow.closing_tasks(run) AS c(tasks) WHERE c.tasks <> '{}');
 END $$;
 COMMENT ON FUNCTION workflow.say_closed(workflow.workflow_execution) IS
-  'The tasks that have closed an execution, up to 20, to begin a hint about going on with it; null: none has run.';
+  'Returns the beginning of a hint on continuing an execution: the tasks that have closed it, up to 20, or null if none has run.';
 REVOKE ALL ON FUNCTION workflow.say_closed(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE FUNCTION workflow.say_rerun(run workflow.workflow_execution, before text) RETURNS text
@@ -345,7 +345,7 @@ BEGIN
     ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with' END, run.id));
 END $$;
 COMMENT ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) IS
-  'Returns a hint on how an execution that has ended without success can go on: what has closed it, the text before, and the call.';
+  'Returns a hint on how to continue an execution that has ended without success: the tasks that closed it, the given text, and the call.';
 REVOKE ALL ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) FROM PUBLIC;
 
 CREATE FUNCTION workflow.say_undone(run workflow.workflow_execution) RETURNS text
@@ -359,7 +359,7 @@ BEGIN
     WHEN 'stopped' THEN '; undoing what it had completed was stopped by force' END;
 END $$;
 COMMENT ON FUNCTION workflow.say_undone(workflow.workflow_execution) IS
-  'Returns how far an execution has undone what it had completed, to end a sentence; null: there is nothing to say.';
+  'Returns the end of a sentence about how far an execution has undone what it had completed, or null if there is nothing to say.';
 REVOKE ALL ON FUNCTION workflow.say_undone(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_ended(run workflow.workflow_execution, status workflow.execution_status, since timestamptz)
@@ -382,7 +382,7 @@ BEGIN
       workflow.say_rerun(run, 'fix the cause, then ');
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) IS 'How an execution ended, and how it can go on.';
+COMMENT ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) IS 'Explains how an execution ended, and how it can be continued.';
 REVOKE ALL ON FUNCTION workflow.why_ended(workflow.workflow_execution, workflow.execution_status, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_waiting(run workflow.workflow_execution, now timestamptz) RETURNS TABLE (why text, hint text)
@@ -417,7 +417,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_waiting(workflow.workflow_execution, timestamptz) IS
-  'What an execution waits for that has not begun because as many of its workflow run as may.';
+  'Explains what an execution is waiting for that has not begun because its workflow has reached its maximum concurrency.';
 REVOKE ALL ON FUNCTION workflow.why_waiting(workflow.workflow_execution, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_whole(run workflow.workflow_execution, now timestamptz) RETURNS TABLE (why text, hint text)
@@ -462,7 +462,7 @@ BEGIN
         ELSE 'what calls it, or what it calls, was to hear of it' END, run.due_at) AS l WHERE v.id = run.version;
   END IF;
 END $$;
-COMMENT ON FUNCTION workflow.why_whole(workflow.workflow_execution, timestamptz) IS 'What holds an execution up as a whole; no row: nothing does.';
+COMMENT ON FUNCTION workflow.why_whole(workflow.workflow_execution, timestamptz) IS 'Explains what is holding up an execution as a whole; returns no row if nothing is.';
 REVOKE ALL ON FUNCTION workflow.why_whole(workflow.workflow_execution, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_rows(run workflow.workflow_execution, max_rows int, looks int, now timestamptz)
@@ -500,7 +500,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_rows(workflow.workflow_execution, int, int, timestamptz) IS
-  'What a workflow execution waits for, at least a row and at most max_rows; so many of its calls are looked into.';
+  'Explains what a workflow execution is waiting for, in at least one row and at most max_rows, examining up to looks of its calls.';
 REVOKE ALL ON FUNCTION workflow.why_rows(workflow.workflow_execution, int, int, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_why(execution_id bigint, max_rows int DEFAULT 100) RETURNS TABLE (task text, why text, hint text)
@@ -512,5 +512,5 @@ BEGIN
   RETURN QUERY SELECT w.* FROM workflow.why_rows(run, workflow.page_size(max_rows), 10, workflow.now()) AS w;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_why(bigint, int) IS
-  'What an execution waits for, in words: a row each for the whole (task is null), for tasks that have not ended, and for joins, up to max_rows (1 to 10000), with what can be done about it as a hint. There is always a row. Errors: WF613 for null or max_rows out of range, WF616 where there is no such execution.';
+  'Explains in words what an execution is waiting for, with a hint on what can be done about it: one row for the whole execution (task is null), one per task that has not ended, and one per join, up to max_rows (1 to 10000). Always returns at least one row. Errors: WF613 for null or max_rows out of range, WF616 if there is no such execution.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_why(bigint, int) FROM PUBLIC;

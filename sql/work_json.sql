@@ -1,8 +1,8 @@
 -- The work protocol in JSON, for languages without composite types or 64-bit integers: objects in, objects out. Ids and lease
 -- tokens are strings, because a JSON number loses the last digits of a large one in many languages.
 --
--- These functions translate, and leave everything else to workflow_finish and workflow_finish_and_claim. An element that
--- cannot be translated is refused by itself; the others count.
+-- These functions only translate, and leave everything else to workflow_finish and workflow_finish_and_claim. An element that
+-- cannot be translated is refused individually; the others are processed.
 
 CREATE FUNCTION workflow.interval_of(value jsonb) RETURNS interval
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -36,13 +36,13 @@ RETURN CASE
     'hold_for must be a number of seconds, or an ISO 8601 duration such as "PT90S"'
 END;
 COMMENT ON FUNCTION workflow.flaw_of(jsonb) IS
-  'Returns what is wrong with one outcome in JSON, so that it cannot be read; null: nothing is.';
+  'Returns why an outcome in JSON cannot be read, or null if it can.';
 REVOKE ALL ON FUNCTION workflow.flaw_of(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION workflow.check_outcomes(outcomes jsonb) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- Raised here, because a worker may call nothing else that raises.
+  -- Raised here, because a worker may not call the other functions that raise errors.
   IF jsonb_typeof(outcomes) IS DISTINCT FROM 'array' THEN
     RAISE EXCEPTION 'WF613: outcomes is not an array' USING ERRCODE = 'invalid_parameter_value',
       DETAIL = format('it is of type %s', coalesce(jsonb_typeof(outcomes), 'null')), HINT = 'pass a JSON array of objects';
@@ -81,7 +81,7 @@ BEGIN
     LEFT JOIN jsonb_array_elements(answers) WITH ORDINALITY AS a (answer, place) ON n.flaw IS NULL AND a.place = n.reported);
 END $$;
 COMMENT ON FUNCTION workflow.write_answers(jsonb, jsonb) IS
-  'Returns an answer in JSON to each outcome: the engine''s, which are given for those that could be read, or the refusal of one that could not.';
+  'Returns an answer in JSON to each outcome: the engine''s answer if the outcome could be read, otherwise its refusal.';
 REVOKE ALL ON FUNCTION workflow.write_answers(jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_finish_json(outcomes jsonb) RETURNS jsonb
@@ -94,7 +94,7 @@ BEGIN
     FROM pg_catalog.workflow_finish(workflow.read_outcomes(outcomes)) WITH ORDINALITY AS f (task, lease_token, state, code, message, place)));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_finish_json(jsonb) IS
-  'workflow_finish in JSON, for any language. outcomes: an array of up to 10000 objects with the fields of workflow.outcome; task and lease_token are strings, retry_in is a number of seconds or an ISO 8601 duration. Returns an array with one object per outcome, in order: task, lease_token, state, code and message, as the columns of workflow_finish. An element that cannot be read is refused by itself with WF613. Errors: WF613 if outcomes is null or not an array, WF614 if it is too long.';
+  'Does the same as workflow_finish, in JSON, for any language. outcomes: an array of up to 10000 objects with the fields of workflow.outcome; task and lease_token are strings, retry_in is a number of seconds or an ISO 8601 duration. Returns an array with one object per outcome, in order: task, lease_token, state, code and message, as the columns of workflow_finish. An element that cannot be read is refused individually with WF613. Errors: WF613 if outcomes is null or not an array, WF614 if it is too long.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish_json(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_finish_and_claim_json(worker text, outcomes jsonb DEFAULT '[]', max_tasks int DEFAULT 1,
@@ -120,5 +120,5 @@ BEGIN
   RETURN jsonb_build_object('answers', workflow.write_answers(outcomes, answers), 'tasks', coalesce(tasks, '[]'));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim_json(text, jsonb, int, text[], interval, int[]) IS
-  'workflow_finish_and_claim in JSON, for any language. Takes outcomes as workflow_finish_json does, and returns an object: answers, an array as workflow_finish_json returns it, and tasks, an array of the claimed tasks with the columns of workflow_claim as fields; ids and lease tokens are strings, times are ISO 8601. With no outcomes, it only claims. Errors: as workflow_finish_json and workflow_claim.';
+  'Does the same as workflow_finish_and_claim, in JSON, for any language. Takes outcomes as workflow_finish_json does, and returns an object: answers, an array as workflow_finish_json returns it, and tasks, an array of the claimed tasks with the columns of workflow_claim as fields; ids and lease tokens are strings, times are ISO 8601. Without outcomes, it only claims. Errors: as workflow_finish_json and workflow_claim.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_finish_and_claim_json(text, jsonb, int, text[], interval, int[]) FROM PUBLIC;

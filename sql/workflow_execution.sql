@@ -1,7 +1,7 @@
 -- Workflow executions: each is one run of a workflow.
 --
 -- A row with a pinned version belongs to the engine and is only read here; a row created by workflow_create_workflow_execution
--- is driven from outside and means whatever its owner wrote into it. Both are returned as workflow.readable shows them.
+-- is driven from outside, and its owner determines its meaning. Both are returned as workflow.readable shows them.
 
 CREATE FUNCTION pg_catalog.workflow_find_workflow_execution(id bigint) RETURNS SETOF workflow.workflow_execution
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$

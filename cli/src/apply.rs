@@ -1,4 +1,4 @@
-//! `pg-workflow apply`: makes a database have what a directory says.
+//! `pg-workflow apply`: makes a database match a directory.
 
 mod change;
 mod plan;
@@ -20,9 +20,9 @@ use std::path::PathBuf;
 
 /// Define the workflows and register the actions of a directory, in one transaction
 ///
-/// A directory stands for all definitions, pack.yaml and actions.yaml below it. Objects that already match the files are
-/// left alone, so applying twice changes nothing. Exit status: 0 if it was applied, 1 if a file has errors or the server
-/// refuses, 2 if a file can't be read, 3 if the database can't be used.
+/// A directory stands for all definitions, pack.yaml and actions.yaml files below it. Objects that already match the
+/// files are not touched, so applying twice changes nothing. Exit status: 0 if it was applied, 1 if a file has errors
+/// or the server refuses, 2 if a file can't be read, 3 if the database can't be used.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Files and directories
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Also remove workflows and actions of these packs that are not in any file; workflows with executions are disabled
     #[arg(long)]
     prune: bool,
-    /// Exit with status 1 if there is or was something to change
+    /// Exit with status 1 if anything changes or would change
     #[arg(long)]
     exit_code: bool,
     /// Print changes as JSON
@@ -63,8 +63,8 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     Ok(if arguments.exit_code && changed > 0 { Ending::Bad } else { Ending::Good })
 }
 
-/// Applies everything in one transaction, and rolls it back if it was only to be shown. Whatever interrupts it, the database
-/// has all or nothing.
+/// Applies everything in one transaction, and rolls it back if the changes are only to be shown. Whatever interrupts it,
+/// the database has all changes or none.
 async fn apply(arguments: &Arguments, plan: &Plan) -> Result<Vec<Change>, Failure> {
     let mut session = arguments.connection.open().await?;
     let mut transaction = session.begin().await?;
@@ -166,7 +166,7 @@ async fn apply_definition(session: &mut PgConnection, definition: &Definition) -
         Some(before) if before.current_version == now.current_version => Kind::Unchanged,
         Some(_) => Kind::Changed,
     };
-    // The same text as before does not undo what has disabled it since.
+    // Applying an unchanged text does not enable a workflow that has been disabled.
     if now.enabled != definition.enabled {
         let input = UpdateWorkflowDefinitionInput { enabled: Some(definition.enabled), ..Default::default() };
         WorkflowDefinitionRepository::update(&mut *session, now.id, input).await?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// The database, as postgres://user@host:port/name; without it the service file or PG* variables say
+    /// The database, as postgres://user@host:port/name; by default as the service file or PG* variables say
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     url: Option<String>,
     /// A service of ~/.pg_service.conf or of the file that PGSERVICEFILE names
@@ -28,7 +28,7 @@ impl Connection {
         Connection { url: Some(url.to_owned()), service: None }
     }
 
-    /// Returns how the server is called where servers are told apart: host:port/database.
+    /// Returns the name of the server where several servers are distinguished: host:port/database.
     pub fn name(&self) -> Result<String, Failure> {
         let options = self.options()?;
         let database = options.get_database().unwrap_or(options.get_username());
@@ -46,7 +46,7 @@ impl Connection {
         };
         let named = options.get_application_name().is_some();
         let options = if named { options } else { options.application_name("pg-workflow") };
-        // The server's notices come with what it does, and are not repeated.
+        // The server's notices are printed with the results, and are not logged again.
         Ok(options.disable_statement_logging())
     }
 
@@ -75,7 +75,7 @@ fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
     })
 }
 
-/// Returns how a database is called in messages.
+/// Returns the name of a database in messages.
 fn place(options: &PgConnectOptions) -> String {
     let server = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
@@ -90,7 +90,7 @@ fn patience() -> Duration {
     set.filter(|seconds| *seconds > 0).map_or(PATIENCE, Duration::from_secs)
 }
 
-/// Runs a future to its end. There is one thread: what is waited for is the database.
+/// Runs a future to its end. One thread is enough, because the program only waits for the database.
 pub fn wait_for<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::unusable)?;
     Ok(runtime.block_on(future))

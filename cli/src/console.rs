@@ -1,7 +1,8 @@
-//! `pg-workflow console`: a web page that shows and steers what a database is doing.
+//! `pg-workflow console`: a web page that shows and controls what a database is doing.
 //!
-//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and what several
-//! people look at is asked once for all of them (`app`). Who they are, and what a browser may send, is decided in `guard`.
+//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and a page
+//! that several people look at is queried once for all of them (`app`). `guard` decides who they are and what a browser
+//! may send.
 
 mod app;
 mod approvals;
@@ -42,7 +43,8 @@ use std::time::Duration;
 
 /// Serve a web page that shows executions, explains them, and controls them
 ///
-/// It listens on this machine only, unless told otherwise; then it needs a token, or a proxy that says who somebody is.
+/// By default, it only accepts connections from this machine; otherwise it needs a token, or a proxy that identifies
+/// people.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Where to listen
@@ -54,10 +56,11 @@ pub struct Arguments {
     /// The header in which a reverse proxy names the person, such as X-Forwarded-User; everybody who can connect can set it
     #[arg(long, value_name = "NAME")]
     person_header: Option<String>,
-    /// With --person-header: a name that the proxy passes on as the Host of requests; repeatable. Names of this machine are known
+    /// With --person-header: a name that the proxy passes on as the Host of requests; repeatable. Names of this machine
+    /// are always accepted
     #[arg(long, value_name = "NAME", requires = "person_header")]
     host: Vec<String>,
-    /// The name that events get from a person who does not sign in; yours by default
+    /// The name stored with events of a person who does not sign in; yours by default
     #[arg(long, value_name = "NAME", env = "USER", default_value = "console", hide_env = true)]
     person: String,
     /// Show everything, change nothing
@@ -73,7 +76,7 @@ pub struct Arguments {
     connection: Connection,
 }
 
-/// How many connections all pages share.
+/// Number of connections that all pages share.
 const CONNECTIONS: u32 = 4;
 
 /// How long a page waits for a connection before it says that the database is away.
@@ -104,7 +107,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         let interrupted = async {
             let _ = tokio::signal::ctrl_c().await;
         };
-        // Without waiting for those who are still connected: nothing is lost.
+        // Does not wait for clients that are still connected: nothing is lost.
         tokio::select! {
             served = served => served.map(|()| Ending::Good).map_err(Failure::unusable),
             () = interrupted => Ok(Ending::Good),
@@ -112,7 +115,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     })
 }
 
-/// Decides who may use it. Refuses to listen to other machines without knowing who somebody is.
+/// Decides who may use the console. Refuses to listen to other machines unless people are identified.
 fn access(arguments: &Arguments) -> Result<Access, Failure> {
     let token = match &arguments.token_file {
         Some(file) => {

@@ -21,10 +21,10 @@ pub struct Start {
     /// The parameters, as YAML or JSON or the name of a file; - is standard input
     #[arg(long, value_name = "MAP|FILE")]
     parameters: Option<String>,
-    /// One parameter; the value is JSON, or else text; repeatable
+    /// One parameter; the value is JSON if possible, otherwise text; repeatable
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = parameter)]
     single: Vec<(String, Value)>,
-    /// The same key gives the same execution instead of another one
+    /// Idempotency key: the same key returns the same execution instead of starting another one
     #[arg(long, value_name = "TEXT")]
     key: Option<String>,
     /// -1000 to 1000; higher goes first
@@ -33,10 +33,10 @@ pub struct Start {
     /// When its first tasks may begin, such as 2030-01-31T08:00:00Z
     #[arg(long, value_name = "TIME")]
     at: Option<DateTime<Utc>>,
-    /// The part that its rows belong to; without one, its key says, or the server chooses
+    /// The part that its rows belong to; by default, its key determines it, or the server chooses
     #[arg(long, value_name = "N")]
     part: Option<i32>,
-    /// One attribute to find it by; the value is JSON, or else text; repeatable
+    /// One attribute to find it by; the value is JSON if possible, otherwise text; repeatable
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = parameter)]
     attributes: Vec<(String, Value)>,
     /// Wait until it has ended, and print its output; exit status 1 if it did not complete
@@ -143,7 +143,7 @@ pub struct Executions {
     /// The executions; - reads their ids from standard input
     #[arg(value_name = "ID", required = true)]
     executions: Vec<String>,
-    /// The reason, which is kept with the event
+    /// The reason, which is stored with the event
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -188,7 +188,7 @@ pub struct Resume {
 pub struct Cancel {
     #[command(flatten)]
     on: Executions,
-    /// End them at once, without handlers, undo and finally
+    /// End them immediately, without handlers, undo and finally
     #[arg(long)]
     force: bool,
 }
@@ -234,7 +234,7 @@ pub fn rerun(arguments: Rerun) -> crate::Ended {
     })
 }
 
-/// Does something with each execution, in a transaction each. What is refused for one does not keep the others from it.
+/// Applies an action to each execution, in a separate transaction. A refusal does not affect the others.
 fn each(
     on: &Executions,
     act: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,

@@ -1,4 +1,4 @@
-//! `pg-workflow doctor` and `install`: is everything there that workflows need?
+//! `pg-workflow doctor` and `install`: check, or install, everything that workflows need.
 
 mod look;
 
@@ -50,7 +50,7 @@ fn tell(checks: &[Check], json: bool) -> crate::Ended {
 
 /// Install the extension in a database, or update it, and examine the database
 ///
-/// The server must have the extension's files already; this takes a superuser.
+/// The extension's files must already be on the server. Requires a superuser.
 #[derive(clap::Args)]
 pub struct Install {
     /// Give a role its privileges: worker, reader, operator or author; repeatable

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub enum Ending {
     /// All is well.
     Good = 0,
-    /// The answer is no: errors were found, tests failed, the server refused.
+    /// A negative result: errors were found, tests failed, or the server refused.
     Bad = 1,
     /// The command could not be carried out: wrong arguments, or a file that can't be read.
     Unusable = 2,
@@ -36,17 +36,17 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Returns one because of arguments or files.
+    /// Returns a failure caused by arguments or files.
     pub fn unusable(message: impl Display) -> Failure {
         Failure { ending: Ending::Unusable, message: message.to_string(), detail: None, hint: None }
     }
 
-    /// Returns one because of the database.
+    /// Returns a failure caused by the database.
     pub fn unreachable(message: impl Display) -> Failure {
         Failure { ending: Ending::Unreachable, ..Failure::unusable(message) }
     }
 
-    /// Returns one because the answer is no.
+    /// Returns a failure for a negative result.
     pub fn refused(message: impl Display) -> Failure {
         Failure { ending: Ending::Bad, ..Failure::unusable(message) }
     }
@@ -56,7 +56,7 @@ impl Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
 
-    /// Puts the name of what was being done in front of the message.
+    /// Puts the name of the action in front of the message.
     pub fn about(self, what: impl Display) -> Failure {
         Failure { message: format!("{what}: {}", self.message), ..self }
     }

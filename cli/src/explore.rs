@@ -1,4 +1,4 @@
-//! `pg-workflow explore`: looks for what may go wrong in a workflow.
+//! `pg-workflow explore`: looks for possible problems of a workflow.
 
 use crate::check::load::{self, Loaded, Unusable};
 use crate::ending::{Ending, Failure};
@@ -11,7 +11,7 @@ use conductor::source::Source;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// Play a definition with random answers, and print what looks wrong as a test file
+/// Play a definition with random answers, and print possible problems as a test file
 ///
 /// Exit status: 0 if nothing looks wrong, 1 if something does, 2 if a file can't be read or is invalid.
 #[derive(clap::Args)]
@@ -21,10 +21,10 @@ pub struct Arguments {
     /// The parameters, as YAML or JSON or the name of a file; by default those of the tests, or none
     #[arg(long, value_name = "MAP|FILE")]
     parameters: Option<String>,
-    /// A test file with parameters, and with results that tasks may answer
+    /// A test file with parameters, and with results for tasks to answer with
     #[arg(long, value_name = "FILE")]
     tests: Option<PathBuf>,
-    /// How many executions are played
+    /// Number of executions to play
     #[arg(long, value_name = "N", default_value_t = 1000)]
     runs: u64,
     /// The same seed gives the same executions
@@ -103,7 +103,7 @@ pub fn map(given: &str, what: &str) -> Result<Value, Failure> {
     value(&source).map_err(|why| Failure::unusable(format!("{what} can't be read: {why}")))
 }
 
-/// Reads YAML or JSON. The error says what is wrong with it.
+/// Reads YAML or JSON. The error says why that failed.
 pub fn value(source: &[u8]) -> Result<Value, String> {
     let (source, defects) = Source::read(source, &Limits::default());
     match (defects.first(), source.root()) {

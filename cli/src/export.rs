@@ -1,4 +1,4 @@
-//! `pg-workflow export`: writes what a database has into a directory, as `apply` reads it.
+//! `pg-workflow export`: writes the contents of a database into a directory, as `apply` reads it.
 
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
@@ -134,7 +134,7 @@ fn actions_text(actions: &[&Action]) -> String {
     text
 }
 
-/// Returns text as JSON has it, which is YAML too.
+/// Returns text as a JSON string, which is also YAML.
 fn quoted(text: &str) -> Value {
     Value::from(text)
 }

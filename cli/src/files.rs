@@ -1,7 +1,7 @@
-//! Which files a command is about, and what is in them.
+//! The files that a command processes, and their contents.
 //!
-//! A directory stands for the definitions and test files below it. A page of Markdown stands for those that it shows in
-//! blocks marked `yaml file=NAME`: it is treated as a directory, `guide.md/NAME`.
+//! A directory stands for the definitions and test files below it. A Markdown page stands for the files in its blocks
+//! marked `yaml file=NAME`: it is treated as a directory, `guide.md/NAME`.
 
 use crate::ending::Failure;
 use conductor::limits::Limits;
@@ -31,7 +31,7 @@ impl Kind {
         }
     }
 
-    /// Returns the kind of a file that was found in a directory; none: it is something else.
+    /// Returns the kind of a file that was found in a directory, or `None` for any other file.
     fn of_found(path: &Path) -> Option<Kind> {
         let end = path.extension().unwrap_or_default().to_string_lossy().into_owned();
         if !matches!(end.as_str(), "yaml" | "yml" | "json") {
@@ -58,7 +58,7 @@ fn looks_like_a_definition(text: &str, json: bool) -> bool {
     has("ref") && has("tasks") || !json && text.trim_start().starts_with('{') && looks_like_a_definition(text, true)
 }
 
-/// Returns the files of this kind among what was named, in order: files as they are, and the contents of directories.
+/// Returns the files of this kind among the named paths, in order: files as they are, and the contents of directories.
 pub fn collect(named: &[PathBuf], wanted: &[Kind]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in named {
@@ -156,7 +156,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(source)
 }
 
-/// Returns how a path is shown: a file of a page by the page alone, since lines count there.
+/// Returns the text shown for a path: a file of a page is shown as the page, because line numbers refer to the page.
 pub fn shown(path: &Path) -> String {
     match path.parent().filter(|page| is_page(page)) {
         Some(page) => page.display().to_string(),

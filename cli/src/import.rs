@@ -1,4 +1,4 @@
-//! `pg-workflow import`: definitions of other systems as definitions of ours, as far as that is possible.
+//! `pg-workflow import`: converts definitions of other systems, as far as possible.
 
 mod jinja;
 mod names;
@@ -30,15 +30,15 @@ enum System {
     Orquesta(Orquesta),
 }
 
-/// Turn a workflow of StackStorm's Orquesta into a definition
+/// Convert a workflow of StackStorm's Orquesta into a definition
 ///
-/// What could not be carried over is listed on standard error, and marked in the definition. Exit status: 0 if everything
-/// was carried over, 1 if something was not, 2 if the file can't be used.
+/// Anything that could not be converted is listed on standard error, and marked in the definition. Exit status: 0 if
+/// everything was converted, 1 if something was not, 2 if the file can't be used.
 #[derive(clap::Args)]
 struct Orquesta {
     /// The file
     file: PathBuf,
-    /// The ref of the definition; by default made from the names of the file and of its pack's directory
+    /// The ref of the definition; by default derived from the names of the file and of its pack's directory
     #[arg(long = "ref", value_name = "PACK.NAME", value_parser = reference)]
     reference: Option<String>,
     /// Write the definition to a file
@@ -50,12 +50,12 @@ fn reference(text: &str) -> Result<String, String> {
     if is_ref(text) { Ok(text.to_owned()) } else { Err("write it as pack.name, in lower case".to_owned()) }
 }
 
-/// What an import has to say.
+/// Messages of an import.
 #[derive(Debug, Default, PartialEq)]
 pub struct Report {
-    /// What was carried over, but with another name or meaning that people should know of.
+    /// Things that were converted, but with a different name or meaning that the user should know about.
     pub notes: Vec<String>,
-    /// What was not carried over.
+    /// Things that were not converted.
     pub lost: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ fn tell(report: &Report, file: &Path) {
     }
 }
 
-/// Whether the result can be defined. What is wrong with it is printed: it was wrong before, or the import is.
+/// Whether the result can be defined. Prints its findings, whether they come from the original or from the import.
 fn is_valid(text: &str) -> bool {
     let findings = check(text, &EmptyCatalogue, &Limits::default()).findings;
     let errors: Vec<_> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();

@@ -20,7 +20,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use std::time::Duration;
 
-/// Maximum number of rows that the server gives at once.
+/// Maximum number of rows that the server returns per call.
 const PAGE: i32 = 1000;
 
 /// Prints rows as JSON, or as a table.

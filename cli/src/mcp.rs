@@ -16,8 +16,8 @@ use tools::TOOLS;
 
 /// Serve the Model Context Protocol on standard input and output, for assistants
 ///
-/// Reads only: its sessions can't write. With --allow-control, tools that start, signal, pause, resume, cancel and rerun
-/// executions are offered too.
+/// Read-only: its sessions can't write. With --allow-control, it also offers tools that start, signal, pause, resume,
+/// cancel and rerun executions.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Also offer tools that change executions
@@ -34,7 +34,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         if !arguments.allow_control {
             options = options.options([("default_transaction_read_only", "on")]);
         }
-        // Connections are made when they are needed: an assistant gets an error in words, and may try again.
+        // Connections are made when they are needed: an assistant gets a readable error, and may try again.
         let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options);
         let server = Server { pool, control: arguments.allow_control };
         let running = server.serve(rmcp::transport::stdio()).await.map_err(|_| {

@@ -1,7 +1,7 @@
-//! `pg-workflow move-part`: moves parts to another server while they work.
+//! `pg-workflow move-part`: moves parts to another server while work continues.
 //!
-//! What is to be done next follows from where the two servers say that the part is, so a move that was interrupted goes on by
-//! running the same command again. The rules are in the functions that are called, in sql/move_part.sql.
+//! The next step follows from where the two servers say that the part is, so running the same command again continues an
+//! interrupted move. The rules are in the functions that it calls, in sql/move_part.sql.
 
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Maximum number of executions that are deleted at once.
+/// Maximum number of executions deleted per call.
 const CLEARED: i32 = 1000;
 
-/// Move parts to another server while they work
+/// Move parts to another server while work continues
 ///
-/// Copies the rows by logical replication, stops calls for the part at the source, waits until all has arrived, and lets the target
-/// go on. Run it again if it was interrupted. Exit status: 0 if the parts have moved, or the move was aborted as asked; 1 if not.
+/// Copies the rows by logical replication, stops calls for the part at the source, waits until everything has arrived,
+/// and lets the target take over. Run it again if it was interrupted. Exit status: 0 if the parts have moved, or the
+/// move was aborted as requested; 1 if not.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The parts, as numbers and ranges: 7 or 0-63,100
@@ -29,16 +30,16 @@ pub struct Arguments {
     /// The server that has them, as postgres://user@host:port/name
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The server that is to have them
+    /// The server to which to move them
     #[arg(long, value_name = "URL")]
     to: String,
-    /// How the target connects to the source, as a libpq connection string; without it as this program does
+    /// How the target connects to the source, as a libpq connection string; by default in the same way as this program
     #[arg(long, value_name = "STRING")]
     connection: Option<String>,
     /// How long calls for a part may be refused; a move that takes longer is aborted
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     patience: u64,
-    /// Undo a move that was interrupted, unless the target has accepted the part already
+    /// Undo a move that was interrupted, unless the target has already accepted the part
     #[arg(long)]
     abort: bool,
 }
@@ -98,7 +99,7 @@ impl Move {
         Ok((source.status, target.status, target.server))
     }
 
-    /// Does what is left to do until the part has moved.
+    /// Performs the remaining steps until the part has moved.
     async fn finish(&mut self, part: i32) -> Result<(), Failure> {
         loop {
             let (source, target, _) = self.state(part).await?;
@@ -123,14 +124,14 @@ impl Move {
 
     async fn begin(&mut self, part: i32) -> Result<(), Failure> {
         let offer = Engine::offer_part(&mut self.source, part).await?;
-        // One that nobody reads from is what an interrupted attempt has left.
+        // A slot that nobody reads from is left over from an interrupted attempt.
         drop_slot(&mut self.source, part).await?;
         sqlx::query("SELECT pg_create_logical_replication_slot(format('pg_workflow_part_%s', $1), 'pgoutput')")
             .bind(part)
             .execute(&mut self.source)
             .await?;
         let (name, connection) = (&self.source_name, &self.connection);
-        // What is left of a time when the target had the part.
+        // Rows left over from a time when the target had the part.
         while Engine::clear_part(&mut self.target, part, CLEARED).await? > 0 {}
         Engine::receive_part(&mut self.target, part, name, connection, &offer).await?;
         Ok(())
@@ -158,13 +159,13 @@ impl Move {
         loop {
             match Engine::accept_part(&mut self.target, part, &export).await {
                 Ok(()) => break,
-                // Definitions may still be on their way.
+                // Definitions may not have arrived yet.
                 Err(Error::WrongState(_)) if began.elapsed() < self.patience => tokio::time::sleep(PAUSE).await,
                 Err(error) if error.refusal().is_some() => {
                     self.abort(part).await?;
                     return Err(Failure::from(error).about(format!("part {part} was not accepted and stays")));
                 }
-                // Whether it was accepted is found out by whoever runs the command again.
+                // Running the command again finds out whether it was accepted.
                 Err(error) => return Err(error.into()),
             }
         }
@@ -182,9 +183,9 @@ impl Move {
         Ok(export)
     }
 
-    /// Aborts a move that takes too long. Returns what is to be said.
+    /// Aborts a move that takes too long. Returns the message to print.
     async fn give_up(&mut self, part: i32) -> Result<Failure, Failure> {
-        // The session is in the middle of a call, which ends with it or without it.
+        // The old session is still in the middle of a call.
         self.source = self.from.open().await?;
         self.abort(part).await?;
         let seconds = self.patience.as_secs();
@@ -192,18 +193,18 @@ impl Move {
         Ok(Failure::refused(format!("part {part} could not be handed over within {seconds} s, and stays")).hint(hint))
     }
 
-    /// Gives up the part at the source. The target's process may need a moment to let go of the slot.
+    /// Gives up the part at the source. The target's process may need a moment to release the slot.
     async fn release(&mut self, part: i32) -> Result<(), Failure> {
         retry(async || Engine::release_part(&mut self.source, part).await).await
     }
 
-    /// Undoes what has been done. The target refuses first: from then on nobody can accept the part there.
+    /// Undoes the move. The target refuses first: from then on, the part can no longer be accepted there.
     async fn abort(&mut self, part: i32) -> Result<(), Failure> {
         let (source, target, server) = self.state(part).await?;
         match (source.as_str(), target.as_str()) {
             ("here" | "leaving", "arriving") => Engine::refuse_part(&mut self.target, part).await?,
             ("here", "elsewhere") => {}
-            // What the target has refused is at the source. What it had and moved on is not.
+            // A part that the target has refused is at the source, but not one that it had and has moved on.
             ("leaving", "elsewhere") if server.as_deref() == Some(self.source_name.as_str()) => {}
             ("leaving", "here") => {
                 let hint = "run the command without --abort, then move it back";

@@ -1,4 +1,5 @@
-//! Printing: colors only where they are wanted, nothing of a file's control characters, and an end when nobody reads on.
+//! Printing: colors only where they are wanted, no control characters from files, and an early exit if nobody reads the
+//! output any longer.
 
 use clap::ColorChoice;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static COLORED: AtomicBool = AtomicBool::new(false);
 static COLORED_ERRORS: AtomicBool = AtomicBool::new(false);
 
-/// Decides whether to use colors: by the option, then `NO_COLOR` and `TERM`, then by what the output is.
+/// Decides whether to use colors: by the option, then by `NO_COLOR` and `TERM`, then by the kind of output.
 pub fn choose_color(choice: ColorChoice) {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
@@ -83,8 +84,8 @@ pub fn styled_line(style: Style, text: &str) {
     print(&format!("{}\n", styled(style, &visible(text))));
 }
 
-/// Prints text as it is. If nobody reads on, the program ends there: what is left would be for nobody. If the output can't
-/// be written for another reason, it fails.
+/// Prints text as it is. If nobody reads the output any longer, the program ends. If the output can't be written for
+/// another reason, it fails.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -106,7 +107,7 @@ pub fn warning(text: &str) {
     note("warning", Style::Yellow, text);
 }
 
-/// Prints text on standard error, whatever becomes of it: with no reader there is nobody to tell.
+/// Prints text on standard error and ignores failures: without a reader, they could not be reported.
 pub fn note(kind: &str, style: Style, text: &str) {
     let kind = match COLORED_ERRORS.load(Ordering::Relaxed) {
         true => format!("\x1b[1m{}", paint(style, kind)),

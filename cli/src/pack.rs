@@ -1,4 +1,4 @@
-//! The files of a pack beside its definitions: `pack.yaml` describes it, `actions.yaml` lists what workers do.
+//! The files of a pack besides its definitions: `pack.yaml` describes it, `actions.yaml` lists the actions of workers.
 
 use conductor::code::Code;
 use conductor::finding::{Finding, Severity};
@@ -11,10 +11,10 @@ use pg_workflow_client::model::CreatePackInput;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What the files of a pack say.
+/// The contents of a pack's files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pack {
-    /// What `pack.yaml` says.
+    /// The contents of `pack.yaml`.
     pub pack: Option<CreatePackInput>,
     /// The actions of `actions.yaml`.
     pub actions: Vec<RegisterActionInput>,
@@ -158,7 +158,7 @@ impl Reader<'_> {
     }
 
     fn actions(&mut self, root: NodeId) -> Vec<RegisterActionInput> {
-        // The list by itself, or under `actions`.
+        // The list alone, or under `actions`.
         let list = match self.source.content(root) {
             Content::Map(_) => {
                 self.known(root, "a list of actions", &["actions"]);

@@ -23,7 +23,7 @@ pub struct Node {
     pub id: String,
     /// The first line of its label.
     pub name: String,
-    /// What is written in it.
+    /// Its text.
     pub lines: Vec<String>,
     pub shape: Shape,
     pub paint: Paint,
@@ -81,7 +81,7 @@ impl Paint {
         Paint::COLORS.iter().find(|(paint, _)| *paint == self).map_or("#ffffff", |(_, color)| color)
     }
 
-    /// Returns the status that it stands for.
+    /// Returns the status that it represents.
     pub fn status(self) -> &'static str {
         match self {
             Paint::Plain => "",

@@ -1,4 +1,4 @@
-//! A screen that is drawn again and again, and that leaves the terminal as it was.
+//! A screen that is redrawn repeatedly, and that restores the terminal afterwards.
 
 use crate::ending::Failure;
 use crate::output;
@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The terminal's alternate screen, as long as this is there.
+/// The terminal's alternate screen, in use until this value is dropped.
 pub struct Screen {
     interrupt: Signal,
     terminate: Signal,

@@ -18,12 +18,12 @@ pub fn status(status: impl ToString) -> Cell {
     (status, style)
 }
 
-/// Returns a cell for something that may not be there.
+/// Returns a cell for an optional value.
 pub fn optional(text: Option<impl ToString>) -> Cell {
     text.map_or_else(|| (String::new(), Style::Plain), cell)
 }
 
-/// Returns a point in time as people here read it.
+/// Returns a point in time in local notation.
 pub fn time(time: DateTime<Utc>) -> String {
     time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }

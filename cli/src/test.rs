@@ -40,10 +40,10 @@ pub struct Arguments {
     /// List the tasks and transitions that no test reached
     #[arg(long)]
     coverage: bool,
-    /// Fail if fewer of the tasks and transitions of any definition were reached
+    /// Fail if a smaller share of the tasks and transitions of any definition was reached
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     coverage_threshold: Option<f64>,
-    /// Write a picture of each definition, REF.svg, with what was reached, to this directory
+    /// Write a picture of each definition that shows what was reached, REF.svg, to this directory
     #[arg(long, value_name = "DIR")]
     coverage_graphs: Option<PathBuf>,
     /// Run again whenever a file changes
@@ -69,13 +69,13 @@ fn percent(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "must be 0 to 100".to_owned())
 }
 
-/// A definition and what the tests have reached of it.
+/// A definition and the parts of it that tests have reached.
 pub struct Tested {
     pub loaded: Loaded,
     pub coverage: Coverage,
 }
 
-/// What came of a test file.
+/// Results of a test file.
 pub struct Suite {
     /// The file, as it is shown.
     pub file: String,
@@ -85,7 +85,7 @@ pub struct Suite {
     pub took: Duration,
 }
 
-/// Runs test files, and again whenever one changes if that is asked for.
+/// Runs test files, and on request runs them again whenever one changes.
 pub fn run(arguments: Arguments) -> crate::Ended {
     if !arguments.watch {
         return run_once(&arguments).map(|(ending, _)| ending);
@@ -173,7 +173,7 @@ fn run_file(
     Ok(verdicts.collect())
 }
 
-/// Prints what came of a test.
+/// Prints the result of a test.
 fn tell(file: &str, verdict: &Verdict) {
     let (style, word) = if verdict.passed() { (Style::Green, "passed") } else { (Style::Red, "FAILED") };
     output::print(&format!("{} {}\n", output::styled(style, word), output::visible(&verdict.test)));

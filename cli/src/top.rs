@@ -15,7 +15,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use std::time::Duration;
 
-/// How many failed executions are shown.
+/// Number of failed executions shown.
 const FAILURES: i32 = 10;
 
 /// Show queues, workers, actions and recent failures, refreshed
@@ -47,7 +47,7 @@ struct Overview {
     failures: Vec<ExecutionSummary>,
 }
 
-/// Shows what is going on.
+/// Shows the current state of the database.
 pub fn run(arguments: Arguments) -> crate::Ended {
     wait_for(async {
         let mut session = arguments.connection.open().await?;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use std::time::Duration;
 
-/// How many tasks and reasons are shown at most.
+/// Maximum number of tasks and reasons shown.
 const SHOWN: i32 = 20;
 
 /// Follow an execution until it ends
@@ -29,7 +29,7 @@ pub struct Arguments {
     /// How often to look
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     interval: Duration,
-    /// Print events as lines, on a terminal too
+    /// Print events as lines, even on a terminal
     #[arg(long)]
     events: bool,
     /// Print events as JSON, one on each line
@@ -123,7 +123,7 @@ fn progress(progress: &Value) -> String {
 async fn follow(session: &mut PgConnection, arguments: &Arguments) -> Result<WorkflowStatus, Failure> {
     let mut after = None;
     loop {
-        // Asked first: what happens between the two calls is then printed in any case.
+        // The status is queried first, so that events between the two calls are always printed.
         let status = Engine::status(&mut *session, arguments.execution).await?;
         loop {
             let page = Page { max_rows: 1000, after };

@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// PG_WORKFLOW_TASK, _EXECUTION, _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS, and the trace in TRACEPARENT. If
 /// the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a little later.
 ///
-/// SIGTERM and SIGINT end the program once the running commands are done; a second one ends them too.
+/// SIGTERM and SIGINT end the program once the running commands are done; a second signal ends those, too.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// An action and the command that executes it; repeatable
@@ -71,7 +71,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
         return Err(format!("{action} is not the ref of an action: write it as shop.charge=./charge.sh"));
     }
     let first = command.split_whitespace().next().ok_or("there is no command")?;
-    // Better now than once for each task. Everything else is for the shell to say.
+    // Reported now rather than once for each task. The shell reports everything else.
     if first.contains('/') && !first.contains(['$', '\'', '"', '`', '~']) && !Path::new(first).exists() {
         return Err(format!("there is no file {first}"));
     }
@@ -119,7 +119,7 @@ async fn work(arguments: Arguments) -> crate::Ended {
     {
         return Err(Failure::unusable(format!("--action-concurrency names {action}, which has no --action")));
     }
-    // Connections for claims, heartbeats and ticks; listening takes one of its own.
+    // Connections for claims, heartbeats and ticks; listening takes another one.
     let pool = arguments.connection.pool(4).await?;
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let mut worker = Worker::builder(pool.clone())
@@ -156,7 +156,7 @@ async fn work(arguments: Arguments) -> crate::Ended {
     let worker = worker.build().map_err(Failure::unusable)?;
     tokio::select! {
         worked = worker.run(drain) => worked?,
-        // Dropping the worker kills the commands; their tasks come back when the leases have expired.
+        // Dropping the worker kills the commands; their tasks become available again when the leases have expired.
         () = stop.cancelled() => return Ok(Ending::Interrupted),
     }
     pool.close().await;
@@ -194,7 +194,7 @@ fn tell_of_trouble() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
 }
 
-/// Returns how long something took, as people say it.
+/// Returns a duration in readable form.
 fn said(took: Duration) -> String {
     match took.as_secs() {
         0 => format!("{} ms", took.as_millis()),
@@ -203,7 +203,7 @@ fn said(took: Duration) -> String {
     }
 }
 
-/// Returns a size, as people say it.
+/// Returns a size in readable form.
 fn bytes(number: u64) -> String {
     match number {
         0..1024 => count(number as usize, "byte"),

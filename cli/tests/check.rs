@@ -79,7 +79,7 @@ fn what_is_printed_suffices_to_mend_a_workflow_with_five_mistakes() {
     assert_eq!(findings.pop(), Some(format!("{path}: 5 errors").as_str()));
     assert_eq!(findings.len(), 5, "{printed}");
 
-    // Everything is taken from the output: the location, what is marked there, and a word offered by the help.
+    // Everything is taken from the output: the location, the marked text, and a word suggested by the help.
     let mut lines: Vec<String> = FIVE_MISTAKES.lines().map(str::to_owned).collect();
     for (finding, (code, choice)) in findings.iter().zip([
         ("WF303", "order"),

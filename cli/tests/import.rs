@@ -131,7 +131,7 @@ fn a_workflow_is_carried_over_whole() {
     assert!(told.contains("core.ask waits for the signal approve here"), "{told}");
     assert!(told.ends_with(&format!("whole: {path}\n")), "{told}");
     assert_eq!(output.status.code(), Some(0));
-    // It is what `check` takes.
+    // `check` accepts the result.
     let written = file("order_out.yaml", "");
     assert_eq!(run(&["--ref", "shop.order", &path, "--output", &written]).status.code(), Some(0));
     let checked = Command::new(env!("CARGO_BIN_EXE_pg-workflow")).args(["check", &written]).output().unwrap();

@@ -1,5 +1,5 @@
-//! docs/testing.md, docs/patterns.md and docs/program.md are correct: their files are written to a folder, and their commands print what
-//! they show.
+//! docs/testing.md, docs/patterns.md and docs/program.md are correct: their files are written to a folder, and their
+//! commands must print the output shown.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,13 +11,13 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)).unwrap()
 }
 
-/// Returns the fenced blocks: what stands beside the fence, and the text.
+/// Returns the fenced blocks: the text after the fence, and the contents.
 fn blocks(page: &str) -> Vec<(&str, &str)> {
     let fenced = page.split("```").skip(1).step_by(2);
     fenced.map(|block| block.split_once('\n').unwrap()).collect()
 }
 
-/// Writes the files of a page to a folder of a test's own, and returns the folder and the files' names.
+/// Writes the files of a page to a separate folder for the test, and returns the folder and the files' names.
 fn write_files(name: &str, test: &str) -> (PathBuf, Vec<String>) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test).join(name);
     std::fs::create_dir_all(&folder).unwrap();

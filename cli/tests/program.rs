@@ -49,7 +49,7 @@ fn it_starts_at_once() {
         assert_eq!(run(&["--version"]).status.code(), Some(0));
         begun.elapsed()
     });
-    // The fastest: others use this machine too.
+    // The fastest run, because other processes use this machine, too.
     let fastest = fastest.min().unwrap();
     assert!(fastest < Duration::from_millis(20), "{fastest:?}");
 }

@@ -139,7 +139,7 @@ fn the_results_are_also_written_for_machines() {
     assert_eq!(lines, expected);
 }
 
-/// Removes how long something took.
+/// Removes durations.
 fn without_time(line: &str) -> String {
     match line.split_once(" time=\"") {
         Some((before, after)) => format!("{before}{}", after.split_once('"').unwrap().1),
@@ -315,7 +315,7 @@ fn thousands_of_tests_run_in_seconds() {
     let output = run(&["--format", "tap", &folder.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
     assert_eq!(printed(&output).matches("\nok ").count(), 5000);
-    // Far less on a machine that does nothing else.
+    // Much less on an idle machine.
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 

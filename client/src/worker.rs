@@ -5,8 +5,8 @@
 //! engine has acknowledged them. A report that is resent after a lost connection gets the same answer as the first
 //! time.
 //!
-//! A handler takes the task's input and returns its result, both as types that serde knows. Input that does not fit fails the
-//! task, without a retry.
+//! A handler takes the task's input and returns its result, both as any types that serde supports. Input that does not
+//! fit fails the task, without a retry.
 //!
 //! ```no_run
 //! use pg_workflow_client::worker::{self, Context, Failure, Worker};
@@ -80,7 +80,7 @@ const TICK_ROWS: i32 = 1000;
 /// Number of connections that the loop, its heartbeats and its ticks use at the same time.
 const CONNECTIONS: u32 = 3;
 
-/// Minimum time to wait for an answer, since a connection can be lost without notice. If the lease is longer, it
+/// Minimum time to wait for an answer, because a connection can be lost without notice. If the lease is longer, it
 /// applies instead.
 const PATIENCE: Duration = Duration::from_secs(30);
 

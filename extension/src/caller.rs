@@ -20,7 +20,7 @@ pub struct Caller {
     role: Oid,
     /// Parts that the role is bound to, in order; `None` if it is not bound.
     parts: Option<Vec<i32>>,
-    /// Parts that are not this server's.
+    /// Parts that do not belong to this server.
     foreign: ForeignParts,
     _owner: Rights,
 }
@@ -39,7 +39,7 @@ impl Caller {
         self.role
     }
 
-    /// Returns the parts that are not this server's.
+    /// Returns the parts that do not belong to this server.
     pub fn foreign(&self) -> ForeignParts {
         self.foreign
     }

@@ -1,4 +1,4 @@
-// The console in a browser: each screen, each button, what changes meanwhile, and what must not work.
+// Tests the console in a browser: each screen, each button, concurrent changes, and what must be refused.
 //
 // CONSOLE: address; READER: that of one that is read-only; ROLE: of one whose role may only read; GUARDED: of one with a token; DATABASE_URL; PICTURES: where to put
 // pictures; CHROMIUM: the browser; COUNT: how many orders there are.
@@ -42,7 +42,7 @@ const go = async (path, base = CONSOLE) => {
 };
 const text = (selector) => page.locator(selector).innerText();
 const notice = () => text('main > .notice:not(#away)');
-// A page with its notice: what a button has done.
+// A page with its notice: the result of a button.
 const press = async (button) => {
   await Promise.all([page.waitForNavigation(), button.click()]);
   return notice();
@@ -67,7 +67,7 @@ const picture = async (name) => {
   await page.emulateMedia({ colorScheme: 'light' });
 };
 
-// Keeps a page from seeing what happens meanwhile.
+// Keeps a page from seeing changes in the meantime.
 const blind = (page) => page.route('**/*', (route) => (route.request().headers()['x-live'] ? route.abort('connectionrefused') : route.continue()));
 
 let failed = 0;

@@ -77,7 +77,7 @@ export class Scene {
     return (await this.sql('SELECT workflow_start($1, $2, attributes => $3)::text AS id', [ref, parameters, attributes]))[0].id;
   }
 
-  // Does tasks as a worker would, until there are none.
+  // Executes tasks as a worker would, until there are none.
   async work(worker, actions, most = 1000, rounds = 1000) {
     let outcomes = [];
     for (let round = 0; round < rounds; round++) {
@@ -105,7 +105,7 @@ export class Scene {
     await this.sql('SELECT workflow_define($1)', [`ref: shop.hostile\nlabel: ${JSON.stringify(HOSTILE)}\nversion: 1.0.0\ntasks: [{name: a, wait_for: {signal: ${JSON.stringify(HOSTILE)}}, input: {text: ${JSON.stringify(HOSTILE)}}}]\n`]);
     await this.sql(`SELECT workflow_set_limit('bank', 5)`);
     await this.sql(`SELECT workflow_schedule('nightly', '0 3 * * *', 'shop.house')`);
-    // Asked long ago: its time is nearly over.
+    // Requested long ago: its time is nearly over.
     await this.sql(`SELECT set_config('pg_workflow.test_now', (now() - interval '100 minutes')::text, false)`);
     this.late = await this.start('shop.order', { order: 1, approve: true });
     await this.work('worker-1', ACTIONS);
@@ -120,7 +120,7 @@ export class Scene {
     this.house = await this.start('shop.house', {});
     await this.sql(`SELECT workflow_start_many('shop.order', array_agg(jsonb_build_object('order', n * 20))) FROM generate_series(1, 40) AS n`);
     await this.work('worker-2', ['shop.reserve'], 1000, 1);
-    // It takes tasks and is never heard of again.
+    // It claims tasks and disappears.
     await this.sql(`SELECT workflow_claim('worker-gone', 8, lease => '1 second')`);
     await this.sql(`SELECT workflow_claim('worker-3', 3, lease => '1 hour')`);
     await this.sql(`SELECT workflow_hold('shop.ship', NULL, now() + interval '2 hours', 'the parcel service is away', 'action')`);

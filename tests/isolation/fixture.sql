@@ -1,10 +1,10 @@
--- What the specs are written with. Loaded into each spec's database, beside the extension.
+-- Helpers of the specs, loaded into each spec's database in addition to the extension.
 --
--- Ids in a spec's output are the same each time: reset() empties what grows with work and lets its ids count anew, and
--- is the teardown of every spec. The clock of every session stands still until the session calls at(). What gives no
--- rows is a procedure, so that it prints nothing.
+-- Ids in a spec's output are the same each time: reset(), the teardown of every spec, empties the tables that grow with
+-- work and restarts their ids. The clock of every session stands still until the session calls at(). Helpers that
+-- return no rows are procedures, so that they print nothing.
 
--- What was claimed, by name: the memory of the spec's workers.
+-- Claimed tasks, by name: the memory of the spec's workers.
 CREATE TABLE held (worker text, task_name text, task_index int, task bigint, lease_token bigint, attempt int);
 
 CREATE PROCEDURE reset() LANGUAGE plpgsql AS $$
@@ -18,8 +18,8 @@ BEGIN
   END LOOP;
 END $$;
 
--- Defines a workflow: what follows its ref, label and version. A spec ends its SQL at the first closing brace, so it is
--- written in YAML without any.
+-- Defines a workflow, given the text after its ref, label and version. A spec ends its SQL at the first closing brace,
+-- so the text is YAML without braces.
 CREATE PROCEDURE define(rest text, ref text DEFAULT 'demo.w') LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM workflow_register_action(a) FROM unnest('{demo.a, demo.b, demo.c, demo.d}'::text[]) AS a;
@@ -33,13 +33,13 @@ BEGIN
   PERFORM workflow_define(format(E'ref: %s\nlabel: %s\nversion: 1.0.0\ntasks:\n  - name: one\n    action: demo.a\n', ref, label));
 END $$;
 
--- Sets the session's clock to so many seconds after the start.
+-- Sets the session's clock to a number of seconds after the start.
 CREATE PROCEDURE at(seconds float8) LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM set_config('pg_workflow.test_now', ('2026-01-01 00:00:00+00'::timestamptz + seconds * interval '1 second')::text, false);
 END $$;
 
--- Claims for 30 seconds, and remembers; gives what, by name.
+-- Claims for 30 seconds, and remembers the tasks. Returns them, by name.
 CREATE FUNCTION claim(worker text, max_tasks int DEFAULT 100) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   names text;
@@ -51,8 +51,8 @@ BEGIN
   RETURN coalesce(names, 'nothing');
 END $$;
 
--- Reports what a worker holds under a name, of all executions, as one batch in the order of tasks or against it; gives
--- the answers.
+-- Reports the tasks with a name that a worker holds, of all executions, as one batch in ascending or descending order
+-- of task. Returns the answers.
 CREATE FUNCTION report(worker text, name text, status text, backwards boolean) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   outcomes workflow.outcome[];
@@ -63,7 +63,7 @@ BEGIN
   RETURN (SELECT string_agg(coalesce(f.state, f.code), ', ') FROM workflow_finish(outcomes) f);
 END $$;
 
--- Reports all that a worker holds as done and claims as much again, in one call; gives the answers.
+-- Reports all tasks that a worker holds as completed and claims the same number, in one call. Returns the answers.
 CREATE FUNCTION turn(worker text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   outcomes workflow.outcome[];
@@ -89,7 +89,7 @@ BEGIN
   RETURN report(worker, name, 'failed', backwards);
 END $$;
 
--- What a heartbeat says to all that a worker holds.
+-- Returns the states that a heartbeat gets for all tasks that a worker holds.
 CREATE FUNCTION heartbeat(worker text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   RETURN (SELECT string_agg(b.state, ', ')
@@ -98,7 +98,8 @@ BEGIN
           CROSS JOIN LATERAL workflow_heartbeat(all_held.tasks, all_held.tokens) AS b);
 END $$;
 
--- Where every execution stands, with its tasks by name, what is claimable, and how many invariants are broken.
+-- Returns the state of every execution, with its tasks by name, which are claimable, and how many invariants are
+-- broken.
 CREATE VIEW truth AS
 SELECT e.id, w.status::text || CASE WHEN w.paused THEN ', paused' ELSE '' END AS workflow, e.status AS execution,
   (SELECT string_agg(concat_ws(' ', t.task_name, t.task_index, t.status), ', ' ORDER BY t.task_name, t.task_index, t.id)

@@ -1,4 +1,4 @@
-//! A database of its own for each test, on the server that DATABASE_URL names.
+//! A separate database for each test, on the server that DATABASE_URL names.
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
 
-/// A database with the extension in it. It is dropped at the end, whatever the end.
+/// A database with the extension. It is dropped at the end, whether or not the test passes.
 pub struct Database {
     /// Sessions as superuser.
     pub pool: PgPool,
@@ -16,7 +16,7 @@ pub struct Database {
     roles: Mutex<Vec<String>>,
 }
 
-/// Runs a test on a database of its own, and then asks whether all that the engine guarantees still holds there.
+/// Runs a test on a separate database, and then checks that all invariants of the engine still hold there.
 ///
 /// ```no_run
 /// # async fn test() {
@@ -34,7 +34,7 @@ pub async fn with_database(test: impl AsyncFnOnce(&Database)) {
 }
 
 impl Database {
-    /// Makes one.
+    /// Creates a database.
     pub async fn create() -> Database {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let template = TEMPLATE.get_or_init(create_template).await;
@@ -46,12 +46,12 @@ impl Database {
         Database { pool, name, roles: Mutex::default() }
     }
 
-    /// How to connect to it.
+    /// Returns the options for connecting to it.
     pub fn options(&self) -> PgConnectOptions {
         server().database(&self.name)
     }
 
-    /// A session of its own.
+    /// Opens a separate session.
     pub async fn connect(&self) -> PgConnection {
         self.options().connect().await.expect("connected")
     }
@@ -62,7 +62,7 @@ impl Database {
         run(&mut connection, sql.into()).await;
     }
 
-    /// A role that can log in and nothing else. It goes with the database.
+    /// Creates a role that can log in but do nothing else. It is dropped with the database.
     pub async fn role(&self) -> String {
         let name = {
             let mut roles = self.roles.lock().unwrap();
@@ -74,12 +74,12 @@ impl Database {
         name
     }
 
-    /// A session of that role.
+    /// Opens a session of that role.
     pub async fn connect_as(&self, role: &str) -> PgConnection {
         self.options().username(role).connect().await.expect("connected")
     }
 
-    /// Fails where an invariant of the engine is broken.
+    /// Fails if an invariant of the engine is broken.
     pub async fn check(&self) {
         let known: bool = sqlx::query_scalar("SELECT to_regproc('pg_catalog.workflow_check') IS NOT NULL")
             .fetch_one(&self.pool)
@@ -99,7 +99,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         let name = self.name.clone();
         let roles = std::mem::take(&mut *self.roles.lock().unwrap());
-        // On a thread of its own, because a runtime cannot be waited for from within another.
+        // On a separate thread, because one runtime cannot wait for another from within.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct MonitoringQuery {
     /// The file's name.
     pub file: &'static str,
-    /// The key that it stands under.
+    /// Its key in the file.
     pub name: String,
     /// Its text.
     pub sql: String,
@@ -45,7 +45,8 @@ pub fn queries() -> Vec<MonitoringQuery> {
     queries
 }
 
-/// Returns the block scalars of YAML that begin with a line, each with what stands behind the last line of the other kind.
+/// Returns the block scalars of YAML that begin with a line, each with the value of the last preceding line of the
+/// other kind.
 fn blocks(text: &str, [start, name]: [&str; 2]) -> Vec<(String, String)> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let (mut found, mut last) = (Vec::new(), String::new());

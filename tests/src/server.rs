@@ -1,13 +1,13 @@
-//! A server of a test's own, for what a shared one cannot bear.
+//! A separate server, for tests that a shared one would not survive.
 
 use sqlx::postgres::PgConnectOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A server. It goes with the test.
+/// A server. It is removed at the end of the test.
 pub struct Server {
     dir: PathBuf,
-    /// How to connect to it.
+    /// Options for connecting to it.
     pub options: PgConnectOptions,
 }
 
@@ -29,7 +29,7 @@ fn script(arguments: &[&str], dir: &Path) -> String {
 }
 
 impl Server {
-    /// Makes one, with these lines in its configuration.
+    /// Creates a server with these lines in its configuration.
     pub fn create(name: &str, lines: &[&str]) -> Server {
         let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned());
         let dir = root().join(format!("target/test-{name}-{major}"));
@@ -51,7 +51,7 @@ impl Server {
         script(&["start"], &self.dir);
     }
 
-    /// What it has logged.
+    /// Returns its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).expect("a log")
     }

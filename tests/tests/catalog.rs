@@ -1,8 +1,8 @@
-//! What the extension consists of, read from the catalogs: the list of its members, and the rules all of them keep.
+//! The members of the extension, read from the catalogs: their list, and the rules that all of them follow.
 
 use pg_workflow_tests::{Database, with_database};
 
-/// The members of the extension, one a line: what the API is. `UPDATE_API=1` writes the file anew.
+/// The members of the extension, one per line: the API. `UPDATE_API=1` rewrites the file.
 #[tokio::test]
 async fn the_members_are_those_of_api_txt() {
     with_database(async |db| {
@@ -120,8 +120,8 @@ async fn every_table_and_sequence_is_dumped() {
     .await;
 }
 
-/// A function whose body was parsed when it was made means the same whatever the search_path; all others name theirs, but for those
-/// in C that run no statement: the library refuses to run one where the path is open.
+/// A function whose body was parsed at creation means the same whatever the search_path is. All others set theirs,
+/// except for functions in C that run no statement: the library refuses to run one if the path is open.
 #[tokio::test]
 async fn no_function_depends_on_its_callers_search_path() {
     with_database(async |db| {
@@ -148,11 +148,11 @@ async fn no_function_depends_on_its_callers_search_path() {
     .await;
 }
 
-/// What looks like a call in a statement, and is part of the grammar.
+/// Words that look like a call in a statement, but are part of the grammar.
 const GRAMMAR: [&str; 10] =
     ["coalesce", "nullif", "greatest", "least", "array", "row", "exists", "in", "any", "values"];
 
-/// Whether a list in parentheses, with which the text begins, has a comma of its own.
+/// Whether the list in parentheses at the beginning of the text has a comma at its top level.
 fn has_several_arguments(text: &str) -> bool {
     let mut depth = 0;
     for c in text.chars() {
@@ -167,7 +167,7 @@ fn has_several_arguments(text: &str) -> bool {
     false
 }
 
-/// Names of functions that a statement calls without their schema.
+/// Returns the names of functions that a statement calls without their schema.
 fn unqualified(statement: &str) -> Vec<&str> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
     let calls = statement.match_indices('(').filter_map(|(end, _)| {
@@ -175,14 +175,15 @@ fn unqualified(statement: &str) -> Vec<&str> {
         let (before, name) = (statement[..start].trim_end(), &statement[start..end]);
         let names_columns = ["AS", "as"].iter().any(|word| before.ends_with(word));
         let is_call = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.contains('.') && !names_columns;
-        // With several arguments it is grammar too, and means the server's own function only without a schema.
+        // With several arguments it is grammar, too, and refers to the server's own function only without a schema.
         let is_grammar = name == "unnest" && has_several_arguments(&statement[end..]);
         (is_call && !is_grammar && !GRAMMAR.contains(&name.to_ascii_lowercase().as_str())).then_some(name)
     });
     calls.collect()
 }
 
-/// The library's own statements run under a search_path of pg_catalog alone, and name the schemas of functions and tables even so.
+/// The library's statements run with a search_path of only pg_catalog, but still name the schemas of functions and
+/// tables.
 #[test]
 fn every_statement_of_the_library_names_schemas() {
     assert_eq!(
@@ -263,7 +264,7 @@ async fn the_loaded_library_has_a_name_and_a_version() {
             .fetch_one(&mut session)
             .await
             .unwrap();
-        // PostgreSQL 18 is the first that tells.
+        // Only PostgreSQL 18 and later report this.
         if major >= 18 {
             sqlx::query("SELECT workflow_tick()").execute(&mut session).await.unwrap();
             let loaded: Vec<(String, String)> = sqlx::query_as(
@@ -278,7 +279,7 @@ async fn the_loaded_library_has_a_name_and_a_version() {
     .await;
 }
 
-/// The rows of a query over `members`, all that is the extension's, and `relations`, what of that has columns.
+/// Returns the rows of a query over `members`, all members of the extension, and `relations`, those that have columns.
 async fn list(db: &Database, query: &'static str) -> Vec<String> {
     let mut session = db.connect().await;
     sqlx::query(
@@ -311,7 +312,7 @@ async fn list(db: &Database, query: &'static str) -> Vec<String> {
     sqlx::query_scalar(query).fetch_all(&mut session).await.unwrap()
 }
 
-/// A query that tells what breaks a rule must find nothing.
+/// Checks that a query for violations of a rule finds none.
 async fn nothing(db: &Database, query: &'static str) {
     let found = list(db, query).await;
     assert!(found.is_empty(), "{found:#?}");

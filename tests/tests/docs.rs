@@ -1,4 +1,4 @@
-//! The documents do what they say: their SQL runs, and their lists are those of the catalogs.
+//! The documentation is correct: its SQL runs, and its lists match the catalogs.
 
 use pg_workflow_client::worker::{self, Failure, Worker};
 use pg_workflow_client::{Engine, StartInput};
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use std::time::Duration;
 
-/// The roles that documents grant things to.
+/// Roles to which documents grant privileges.
 const ROLES: [&str; 5] = ["shop_worker", "north_worker", "south_worker", "north_operator", "monitor"];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// The fenced blocks of SQL: the line, what stands beside `sql`, and the text.
+/// Returns the fenced blocks of SQL: the line, the mark after `sql`, and the text.
 fn blocks(document: &str) -> Vec<(usize, &str, String)> {
     let mut blocks = Vec::new();
     let mut fence: Option<Option<usize>> = None;
@@ -38,7 +38,7 @@ fn blocks(document: &str) -> Vec<(usize, &str, String)> {
     blocks
 }
 
-/// Defines the workflows that a document shows as files, and what they call and are limited by.
+/// Defines the workflows that a document shows as files, with the actions that they call and the limits that they name.
 async fn define(db: &Database, document: &str) {
     for block in document.split("```yaml file=").skip(1) {
         let (file, rest) = block.split_once('\n').unwrap();
@@ -65,7 +65,8 @@ async fn define(db: &Database, document: &str) {
     }
 }
 
-/// Runs a document from top to bottom, as one session, with the lease tokens that it shows. A block marked `error=WF615` must fail with that.
+/// Runs a document from top to bottom in one session, with the lease tokens that it shows. A block marked `error=WF615`
+/// must fail with that error.
 async fn run(db: &Database, path: &str) {
     let text = read(path);
     define(db, &text).await;
@@ -173,7 +174,7 @@ async fn the_documents_sql_runs() {
     }
 }
 
-/// The Markdown files below a folder of the repository, by their paths from its root.
+/// Returns the Markdown files below a folder of the repository, as paths from its root.
 fn markdown(folder: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(format!("{}/../{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap() {
@@ -189,7 +190,7 @@ fn markdown(folder: &str) -> Vec<String> {
     paths
 }
 
-/// The anchors that a document's headings have.
+/// Returns the anchors of a document's headings.
 fn anchors(document: &str) -> Vec<String> {
     let headings = document.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| -> String {
@@ -238,7 +239,8 @@ fn links_between_documents_lead_somewhere() {
     assert!(dead.is_empty(), "dead links: {dead:#?}");
 }
 
-/// A signature in the document's way of writing: types by their short names, `= …` where an argument has a default.
+/// Returns a signature in the document's notation: types by their short names, and `= …` for an argument with a
+/// default.
 fn signature(line: &str) -> Option<String> {
     let signature = line.trim_start_matches(['#', '*', ' ']).strip_prefix('`')?;
     let (signature, _) = signature.split_once('`')?;
@@ -319,7 +321,7 @@ async fn the_errors_have_the_sqlstates_that_are_written() {
     .await;
 }
 
-/// The cells of the rows of tables whose first cell begins so.
+/// Returns the cells of table rows whose first cell begins with this text.
 fn rows<'d>(document: &'d str, first: &'d str) -> impl Iterator<Item = Vec<&'d str>> {
     let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     rows.filter(move |row| row.starts_with(first)).map(|row| row.split('|').map(str::trim).collect())

@@ -1,19 +1,19 @@
-//! Races, step by step: each spec in tests/isolation/specs is a test that PostgreSQL's isolationtester plays on a
-//! database of its own. What it prints must be what is in tests/isolation/expected.
+//! Races, step by step: each spec in tests/isolation/specs is a test that PostgreSQL's isolationtester runs on a
+//! separate database. Its output must equal the file in tests/isolation/expected.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use pg_workflow_tests::Database;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// What the specs are written with.
+/// Setup shared by the specs.
 const FIXTURE: &str = include_str!("../isolation/fixture.sql");
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("isolation").join(name)
 }
 
-/// The program that comes with the server's tree; some trees are without it.
+/// Returns the program in the server's tree, if it has one.
 fn isolationtester() -> Option<PathBuf> {
     let output = Command::new("pg_config").arg("--pgxs").output().ok()?;
     let makefile = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
@@ -31,7 +31,7 @@ fn specs() -> Vec<String> {
 
 async fn database() -> Database {
     let db = Database::create().await;
-    // For all sessions of the spec. A deadlock is to show at once.
+    // For all sessions of the spec. A deadlock must show immediately.
     db.run(format!(
         "ALTER DATABASE {name} SET pg_workflow.test_now = '2026-01-01 00:00:00+00';
          ALTER DATABASE {name} SET timezone = 'UTC';
@@ -43,7 +43,7 @@ async fn database() -> Database {
     db
 }
 
-/// Plays a spec and compares.
+/// Runs a spec and compares its output.
 fn play(isolationtester: &Path, name: &str) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let db = runtime.block_on(database());

@@ -1,5 +1,5 @@
-//! Random workflows under random schedules, on the conductor in memory and through SQL on a server: after every step both
-//! stand the same. `SCHEDULES=…` plays more of them; `SEED=…` plays one again.
+//! Random workflows under random schedules, on the conductor in memory and through SQL on a server: after every step,
+//! both are in the same state. `SCHEDULES=…` plays more of them; `SEED=…` repeats one.
 
 use conductor::engine::state::TaskEnd;
 use conductor::expression::Data;
@@ -18,13 +18,13 @@ use std::sync::Arc;
 
 const START: &str = "2026-01-01 00:00:00+00";
 
-/// Which row of which task: name, route, visit, item.
+/// Identifies a row of a task: name, route, visit, item.
 type Place = (String, u32, u32, Option<u32>);
 
-/// A signal: name, key, payload, and who took it.
+/// A signal: name, key, payload, and the row that took it.
 type Sent = (String, Option<String>, Value, Option<Place>);
 
-/// How a row stands, in the words of the table.
+/// The state of a row, as in the table.
 #[derive(Debug, Clone, PartialEq)]
 struct Look {
     status: String,
@@ -36,7 +36,7 @@ struct Look {
     error: Value,
 }
 
-/// How an execution stands.
+/// The state of an execution.
 #[derive(Debug, PartialEq)]
 struct Whole {
     status: String,
@@ -45,7 +45,7 @@ struct Whole {
     variables: Value,
     output: Value,
     error_message: Option<String>,
-    /// Its tasks by how they stand, as they are stored at its end: current, completed, failed, skipped.
+    /// Its task lists, as stored at its end: current, completed, failed, skipped.
     lists: [Vec<String>; 4],
     rows: BTreeMap<Place, Look>,
     /// The oldest first.
@@ -98,7 +98,7 @@ fn in_memory(ledger: &Ledger) -> Whole {
 }
 
 impl Whole {
-    /// Where they differ, in words; none: nowhere.
+    /// Describes where they differ, or returns `None` if they do not.
     fn difference(&self, other: &Whole) -> Option<String> {
         let mut found = Vec::new();
         let mut note = |what: &str, mine: String, theirs: String| {
@@ -108,7 +108,7 @@ impl Whole {
         };
         let head = |whole: &Whole| format!("{} paused {} ended {}", whole.status, whole.paused, whole.ended);
         note("status", head(self), head(other));
-        // jsonb has an order of its own for the keys of an object.
+        // jsonb has its own order of keys in an object.
         let sorted = |value: &Value| sort(value).to_string();
         note("variables", sorted(&self.variables), sorted(&other.variables));
         note("output", sorted(&self.output), sorted(&other.output));
@@ -139,7 +139,7 @@ fn sort(value: &Value) -> Value {
 /// An execution on the server.
 struct Served<'c> {
     connection: &'c mut PgConnection,
-    /// Locks the execution now and then.
+    /// Locks the execution occasionally.
     holder: &'c mut PgConnection,
     execution: i64,
     /// Ids and leases.
@@ -156,7 +156,7 @@ impl Served<'_> {
         self.run(format!("SELECT set_config('pg_workflow.test_now', {now}, false)")).await.expect("the clock is set");
     }
 
-    /// Does everything that is due.
+    /// Processes everything that is due.
     async fn tick(&mut self) {
         let tick = "SELECT workflow_tick() AS done";
         while sqlx::query(tick).fetch_one(&mut *self.connection).await.expect("ticked").get::<i32, _>("done") > 0 {}
@@ -236,12 +236,12 @@ impl Served<'_> {
         self.ids[&(ledger.name(row.key.node).to_owned(), row.key.route, row.key.visit, row.index)]
     }
 
-    /// Claims exactly these rows: they are moved to the head of the queue.
+    /// Claims exactly these rows, after moving them to the head of the queue.
     async fn claim(&mut self, ids: Vec<i64>) -> Result<(), String> {
         let first = "UPDATE workflow.workflow_task_execution SET queue_at = '-infinity' WHERE id = ANY ($1)";
         sqlx::query(first).bind(&ids).execute(&mut *self.connection).await.expect("moved ahead");
         let mut got: Vec<i64> = Vec::new();
-        // One that has lost two leases is claimed alone.
+        // A task that has lost two leases is claimed alone.
         while got.len() < ids.len() {
             let claim = sqlx::query("SELECT task FROM workflow_claim('sim', $1, NULL, '1 day')");
             let claim = claim.bind((ids.len() - got.len()) as i32);
@@ -263,7 +263,7 @@ impl Served<'_> {
         self.try_report(ledger, outcomes).await.expect("reported")
     }
 
-    /// Reports; none: it would have to wait.
+    /// Reports rows. Returns `None` if it would have to wait.
     async fn try_report(&mut self, ledger: &Ledger, outcomes: &[ReportedRow]) -> Option<Vec<Option<String>>> {
         let text = |data: &Option<Data>| data.as_ref().map_or("NULL".to_owned(), |data| format!("'{}'", json!(data)));
         let list = outcomes.iter().map(|outcome| {
@@ -286,14 +286,14 @@ impl Served<'_> {
         }
     }
 
-    /// Reports while somebody else has locked the execution: the first of these at least, if they need not wait for that, then the
-    /// others. What that has left is processed with the others, or by a tick.
+    /// Reports while another session has locked the execution: at least the first of these, if they need not wait for
+    /// that, then the others. Pending reports are processed with the others, or by a tick.
     async fn report_busy(&mut self, ledger: &Ledger, outcomes: &[ReportedRow], busy: usize) -> Vec<Option<String>> {
         let hold =
             format!("BEGIN; SELECT FROM workflow.workflow_execution WHERE id = {} FOR NO KEY UPDATE", self.execution);
         self.holder.execute(AssertSqlSafe(hold)).await.expect("it is locked");
         let (first, rest) = outcomes.split_at(busy);
-        // Whatever waits ends with an error, and is reported again.
+        // A report that waits ends with an error, and is repeated.
         self.run("BEGIN; SET LOCAL lock_timeout = '10ms'; SAVEPOINT report".to_owned()).await.expect("a transaction");
         let first_answers = self.try_report(ledger, first).await;
         if first_answers.is_none() {
@@ -309,8 +309,8 @@ impl Served<'_> {
         answers
     }
 
-    /// Lets the same happen as in the ledger, which has not taken the step yet. What is refused must not have changed
-    /// anything: that shows when both are compared.
+    /// Performs the same step as in the ledger, which has not taken it yet. A refused step must not have changed
+    /// anything, which shows when both are compared.
     async fn take(&mut self, step: &Step, ledger: &Ledger, chance: &mut Chance) -> Result<(), String> {
         let execution = self.execution;
         match step {
@@ -364,7 +364,7 @@ impl Served<'_> {
     }
 }
 
-/// A workflow in which validation finds nothing wrong, and its graph.
+/// Returns a workflow without findings, and its graph.
 fn valid(seed: u64) -> Option<(String, Arc<Graph>)> {
     let source = workflow(&mut Chance::new(seed)).to_string();
     let definition = check(&source, &EmptyCatalogue, &Limits::default()).definition?;
@@ -407,7 +407,7 @@ async fn play(
         match step {
             None if drawn > 30 => break,
             None => {}
-            // The error of a task that nobody takes over names its worker, which the ledger does not know.
+            // The error of a task that is not taken over names its worker, which the ledger does not know.
             Some(Step::Lose(row)) if ledger.abandons(row, ledger.rows[row].lost_leases + 1) => {}
             Some(step) => {
                 story.push(format!("{step:?}"));
@@ -415,7 +415,7 @@ async fn play(
                     .take(&step, &ledger, &mut busy)
                     .await
                     .map_err(|failure| format!("{failure}\nafter {story:#?}"))?;
-                // What is refused shows when both are compared.
+                // A refusal shows when both are compared.
                 let _ = step.take(&mut ledger);
             }
         }
@@ -443,7 +443,7 @@ async fn the_server_does_what_the_conductor_does() {
             let (source, graph) = valid(seed).expect("a valid workflow");
             if let Err(failure) = play(&mut connection, &mut holder, seed, &source, graph).await {
                 failures.push(failure);
-                // What it leaves could be claimed by the next.
+                // The next step could claim tasks that it leaves.
                 connection.execute("DELETE FROM workflow.execution").await.expect("removed");
             }
         }

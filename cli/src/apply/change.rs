@@ -1,10 +1,10 @@
-//! What applying a directory changes, as people and programs read it.
+//! The changes made by applying a directory, for people and for programs.
 
 use crate::output::{self, Style};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
-/// What becomes of an object.
+/// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Created,
@@ -12,12 +12,12 @@ pub enum Kind {
     Unchanged,
     /// A workflow that can be started again.
     Enabled,
-    /// A workflow that has executions, and therefore stays.
+    /// A workflow that has executions and is therefore disabled rather than deleted.
     Disabled,
     Deleted,
 }
 
-/// An object and what becomes of it.
+/// An object and what happens to it.
 pub struct Change {
     pub what: &'static str,
     pub reference: String,
@@ -29,12 +29,12 @@ pub struct Change {
 }
 
 impl Change {
-    /// Returns one without versions and texts.
+    /// Returns a change without versions and texts.
     pub fn new(what: &'static str, reference: &str, kind: Kind) -> Change {
         Change { what, reference: reference.to_owned(), kind, versions: (None, None), texts: None }
     }
 
-    /// Prints it, with the difference of texts if that is wanted.
+    /// Prints it, with the difference between the texts if requested.
     pub fn print(&self, with_texts: bool) {
         let (sign, style, note) = match self.kind {
             Kind::Unchanged => return,

@@ -1,4 +1,4 @@
-//! What files say, checked and in the order in which it can be applied.
+//! The contents of files, checked and in the order in which they can be applied.
 
 use crate::check::load::pack_findings;
 use crate::check::show;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub struct Plan {
     pub packs: Vec<PackInput>,
     pub actions: Vec<ActionInput>,
-    /// Definitions, each after those that it calls.
+    /// Definitions, each after the ones that it calls.
     pub definitions: Vec<Definition>,
 }
 
@@ -105,7 +105,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Returns the packs that the plan has something of.
+    /// Returns the packs that the plan contains anything of.
     pub fn pack_refs(&self) -> BTreeSet<&str> {
         let of = |reference: &'_ str| reference.split_once('.').map_or(reference.len(), |(pack, _)| pack.len());
         let actions = self.actions.iter().map(|action| &action.r#ref[..of(&action.r#ref)]);
@@ -126,7 +126,7 @@ impl Plan {
     }
 }
 
-/// Sorts definitions so that each comes after those that it calls. In a circle of calls, the first file comes first.
+/// Sorts definitions so that each comes after the ones that it calls. In a cycle of calls, the first file comes first.
 fn in_order(mut rest: Vec<Definition>) -> Vec<Definition> {
     let mut sorted: Vec<Definition> = Vec::new();
     while !rest.is_empty() {
@@ -141,7 +141,7 @@ fn in_order(mut rest: Vec<Definition>) -> Vec<Definition> {
 }
 
 impl Definition {
-    /// Prints the findings that the server's refusal has in its detail, in their source.
+    /// Prints the findings in the detail of the server's refusal, with their source.
     pub fn show_findings(&self, error: &Error) {
         let detail = error.refusal().and_then(|refusal| refusal.detail.as_deref()).unwrap_or_default();
         let Ok(Value::Array(findings)) = serde_json::from_str(detail) else { return };

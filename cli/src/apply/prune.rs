@@ -1,4 +1,4 @@
-//! Removes what a pack has in the database and no file has.
+//! Removes objects of a pack that are in the database but not in any file.
 
 use super::change::{Change, Kind};
 use super::plan::Plan;
@@ -31,12 +31,12 @@ pub async fn prune(session: &mut PgConnection, plan: &Plan) -> Result<Vec<Change
         let actions: Vec<Action> =
             walk(Page::of(1000), async |page| ActionRepository::list(&mut *session, page).await).try_collect().await?;
         for action in actions.iter().filter(|action| action.pack_ref == pack && !plan.has(&action.r#ref)) {
-            // A disabled workflow stays an action: its executions may be rerun.
+            // A disabled workflow remains an action, because its executions may be rerun.
             if action.workflow_def.is_some() {
                 continue;
             }
             ActionRepository::delete(&mut *session, action.id).await?;
-            // The action of a workflow that is gone was told with it.
+            // The action of a deleted workflow has been reported together with it.
             if !changes.iter().any(|change: &Change| change.reference == action.r#ref) {
                 changes.push(Change::new("action", &action.r#ref, Kind::Deleted));
             }

@@ -84,7 +84,7 @@ pub fn workflow_of(file: &Path, script: &Script) -> Result<PathBuf, Box<Finding>
     Ok(file.parent().unwrap_or(Path::new("")).join(workflow))
 }
 
-/// Returns what is wrong with a test file. The error says why it can't be read.
+/// Returns the findings in a test file. The error says why it can't be read.
 pub fn test_findings(path: &Path) -> Result<Vec<Finding>, String> {
     let (_, script) = match script(path) {
         Ok(read) => read,
@@ -123,19 +123,19 @@ fn at_start(code: u16, message: String, hint: &str) -> Finding {
     }
 }
 
-/// Returns what is wrong with a `pack.yaml` or an `actions.yaml`.
+/// Returns the findings in a `pack.yaml` or an `actions.yaml`.
 pub fn pack_findings(path: &Path, source: &[u8]) -> Vec<Finding> {
     pack::read(path, source).1
 }
 
-/// The actions that the packs beside definitions declare.
+/// The actions declared by the packs in the directories of definitions.
 #[derive(Default)]
 pub struct Catalogues {
     by_folder: BTreeMap<PathBuf, Option<Declared>>,
 }
 
 impl Catalogues {
-    /// Returns what is known beside a definition.
+    /// Returns the actions known in the directory of a definition.
     pub fn of(&mut self, path: &Path) -> &dyn Catalogue {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let declared = self.by_folder.entry(folder.clone()).or_insert_with(|| Declared::read(&folder));
@@ -185,7 +185,7 @@ impl Catalogue for Declared {
         let pack = reference.split_once('.').map_or(reference, |(pack, _)| pack);
         match self.declares(pack) {
             true => self.actions.get(reference).cloned(),
-            // What other packs have is for the database to say.
+            // Only the database knows the actions of other packs.
             false => Some(Action { enabled: true, ..Action::default() }),
         }
     }

@@ -1,4 +1,4 @@
-//! What all requests share: connections, and what pages show.
+//! What all requests share: connections, and the pages made from them.
 
 use super::Arguments;
 use super::guard::{Access, Key, Viewer};
@@ -23,7 +23,7 @@ pub struct App {
     pub person: String,
     pub read_only: bool,
     pub masks: Masks,
-    /// Names that the console is reached by, besides those of this machine.
+    /// Host names under which the console is reached, besides those of this machine.
     pub hosts: Vec<String>,
     pub refresh: Duration,
     shown: Mutex<HashMap<String, Shared>>,
@@ -45,10 +45,11 @@ impl<S: Sync> FromRequestParts<S> for Visit {
     }
 }
 
-/// A page that was made for one viewer and serves the others, too. Whoever comes while it is made waits for it.
+/// A page that was made for one viewer and serves the others, too. Viewers who request it while it is being made wait for
+/// it.
 type Shared = Arc<tokio::sync::Mutex<Option<(Instant, Arc<Page>)>>>;
 
-/// How many pages are kept at most.
+/// Maximum number of pages kept.
 const KEPT: usize = 256;
 
 impl App {
@@ -82,7 +83,7 @@ impl App {
         let shared = self.shared(address);
         let mut shared = shared.lock().await;
         let fresh = |(at, _): &&(Instant, Arc<Page>)| at.elapsed() < self.refresh / 2;
-        // Whoever has just done something wants to see it.
+        // A viewer who has just done something must see the result.
         let kept = shared.as_ref().filter(fresh).filter(|_| viewer.notice.is_none()).map(|(_, page)| page.clone());
         let made = match kept {
             Some(page) => page,
@@ -121,7 +122,7 @@ impl App {
         Engine::act_for(&mut *transaction, &viewer.person).await?;
         let done = act(&mut transaction).await?;
         transaction.commit().await.map_err(pg_workflow_client::Error::from)?;
-        // What was made before is not shown to anybody who looks from now on.
+        // Pages made before this are not shown to anybody any longer.
         self.shown().clear();
         Ok(done)
     }

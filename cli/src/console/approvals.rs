@@ -66,7 +66,7 @@ async fn find(pool: &PgPool, task: i64) -> Result<Option<Wait>, Problem> {
     Ok(found.filter(|wait| wait.task == task))
 }
 
-/// Shows one, with a form that answers it.
+/// Shows one approval, with a form to answer it.
 pub async fn one(State(app): State<Arc<App>>, Path(task): Path<String>, visit: Visit) -> Result<Response, Problem> {
     let task = number(&task)?;
     app.show(&visit, async |pool| {
@@ -100,7 +100,7 @@ fn question(app: &App, wait: &Wait) -> Markup {
     }
 }
 
-/// Answers one, once: whoever comes second is told so.
+/// Answers an approval, but only once: a second answer is refused with a message.
 pub async fn answer(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,

@@ -1,4 +1,4 @@
-//! What is done to one execution or task, to a workflow, or to the clock.
+//! Actions on one execution or task, on a workflow, or on the clock.
 
 use super::app::App;
 use super::execution::number;
@@ -57,7 +57,7 @@ async fn signal(app: &App, viewer: &Viewer, fields: &Fields, id: i64) -> Result<
     })
 }
 
-/// Lets a task count as done.
+/// Marks a task as done.
 pub async fn resolve(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,
@@ -80,7 +80,7 @@ pub async fn resolve(
     tell(fields.get("back").unwrap_or("/"), resolve.await)
 }
 
-/// Does what is due.
+/// Processes what is due.
 pub async fn tick(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,

@@ -106,7 +106,7 @@ pub async fn show(State(app): State<Arc<App>>, Path(name): Path<String>, visit: 
     .await
 }
 
-/// Returns an object with the required parameters and their defaults, to be filled in.
+/// Returns an object with the required parameters and their defaults, for the user to fill in.
 fn skeleton(schema: Option<&serde_json::Value>) -> String {
     let required = schema.and_then(|schema| schema.get("required")?.as_array()).cloned().unwrap_or_default();
     let default =

@@ -1,4 +1,4 @@
-//! A draft of a definition: what is wrong with it, how it looks, what tests say about it; and storing it.
+//! A draft of a definition: its findings, its graph, the results of its tests; and storing it.
 
 use super::app::{App, Visit};
 use super::definitions;
@@ -30,7 +30,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
     app.show(&visit, async |pool| body(&app, pool, EXAMPLE, "").await).await
 }
 
-/// Shows what is to be said about a draft.
+/// Shows the findings, graph and test results of a draft.
 pub async fn check(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,
@@ -40,7 +40,7 @@ pub async fn check(
 ) -> Result<Response, Problem> {
     let source = fields.get("source").unwrap_or_default();
     let made = body(&app, &app.pool, source, fields.get("tests").unwrap_or_default()).await?;
-    // Only a part is asked for while somebody types, and a draft is nobody else's.
+    // While the user types, only a part of the page is requested; drafts are not shared between viewers.
     Ok(page::respond(&app, &viewer, &uri, &headers, &made))
 }
 
@@ -108,14 +108,14 @@ fn finding_list(findings: &[Finding]) -> Markup {
     } } }
 }
 
-/// What came of tests, and what they have reached.
+/// Results of tests, and their coverage.
 struct Played {
     verdicts: Vec<Verdict>,
     percent: f64,
     graph: Option<picture::Graph>,
 }
 
-/// Plays tests in memory, beside the other requests.
+/// Plays tests in memory, without blocking other requests.
 async fn run(source: &str, tests: &str) -> Result<Played, Problem> {
     let (source, tests) = (source.as_bytes().to_vec(), tests.as_bytes().to_vec());
     let played = tokio::task::spawn_blocking(move || play(source, &tests)).await;

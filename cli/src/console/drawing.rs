@@ -1,4 +1,4 @@
-//! Graphs as SVG that styles color: tasks with what has become of them, their items counted, and links to them.
+//! Graphs as SVG, colored by style sheets: tasks with their status, the numbers of their items, and links to them.
 
 use super::form::encoded;
 use super::page;
@@ -7,10 +7,10 @@ use maud::{Markup, html};
 use pg_workflow_client::TaskCount;
 use std::collections::HashMap;
 
-/// What a graph is drawn with.
+/// Data for drawing a graph.
 #[derive(Default)]
 pub struct Subject<'s> {
-    /// The execution; none: a definition.
+    /// The execution; `None` for a definition.
     pub execution: Option<i64>,
     pub counts: &'s [TaskCount],
 }
@@ -66,12 +66,12 @@ pub fn draw(graph: &Graph, subject: &Subject, label: &str) -> Markup {
     }
 }
 
-/// Returns how far along an edge its label is, so that those of neighbours are not in the same place.
+/// Returns how far along an edge its label is, so that labels of neighboring edges do not overlap.
 fn along(number: usize) -> f64 {
     0.36 + 0.22 * (number % 2) as f64
 }
 
-/// Returns what is said about a task in addition: its items, retries, and whether it was undone.
+/// Returns additional text about a task: its items, its retries, and whether it was undone.
 fn notes(count: Option<&TaskCount>, undo: Option<&TaskCount>) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(count) = count {
@@ -124,7 +124,7 @@ fn task(
         "untouched" => format!("{}: not reached", node.name),
         status => format!("{}: {status}", node.name),
     };
-    // What is written in it comes first, so that it can be named by what is seen.
+    // The accessible name begins with the visible text, so that the task can be referred to by what is seen.
     let lines: Vec<String> = node.lines.iter().chain(notes).map(|line| short(line)).collect();
     let label = format!("{}, {status}", lines.join(" "));
     let shape = html! {
@@ -161,7 +161,7 @@ fn outline(node: &Node, size: Size, x: f64, y: f64) -> Markup {
     }
 }
 
-/// Returns text as it fits, without control characters.
+/// Returns text shortened to fit, without control characters.
 fn short(text: &str) -> String {
     crate::output::visible(&conductor::finding::shorten(text, crate::picture::SHOWN))
 }

@@ -1,4 +1,4 @@
-//! One execution: its graph, what it waits for and what to do about it, its tasks, data and events.
+//! One execution: its graph, what it is waiting for and what to do about it, its tasks, data and events.
 
 use super::app::{App, Visit};
 use super::drawing::{self, Subject};
@@ -19,12 +19,12 @@ use serde_json::Value;
 use sqlx::PgPool;
 use std::sync::Arc;
 
-/// How many reasons, events and called executions are shown at most.
+/// Maximum number of reasons, events and called executions shown.
 const REASONS: i32 = 50;
 const EVENTS: i32 = 200;
 const CALLED: i32 = 50;
 
-/// How large a value may be that is shown, in bytes as stored.
+/// Maximum size of a value that is shown, in bytes as stored.
 const SHOWN: i32 = 200_000;
 
 /// Shows an execution.
@@ -124,13 +124,13 @@ fn why(app: &App, reasons: &[Reason], back: &str) -> Markup {
     }
 }
 
-/// Returns a hint, with a button that does what it says.
+/// Returns a hint, with a button that carries it out.
 fn advice(app: &App, text: &str, back: &str) -> Markup {
     let go = |action: &str, id: i64, label: &str, confirm: Option<&str>| {
         page::button(&format!("/executions/{id}/{action}"), back, label, &[], confirm)
     };
     let advice = hint::read(text);
-    // What a signal answers may be secret, and is shown where the answer is given.
+    // The input of a task that waits for a signal may be secret; it is shown on the page where the answer is given.
     let words = match &advice {
         Some(Advice::Signal { name, .. }) => format!("answer it with the signal {name}"),
         _ => text.to_owned(),
@@ -178,7 +178,7 @@ async fn graph(pool: &PgPool, status: &WorkflowStatus, counts: &[TaskCount]) -> 
     })
 }
 
-/// Shows the executions that are called, those that were opened with their graphs.
+/// Shows the called executions, with graphs for those that the viewer has opened.
 async fn called(pool: &PgPool, id: i64, tree: &[TreeRow], fields: &Fields) -> Result<Markup, Problem> {
     let open: Vec<i64> = fields.all("open").filter_map(|id| id.parse().ok()).take(10).collect();
     let mut shown = Vec::new();
@@ -249,7 +249,7 @@ fn timeline(status: &WorkflowStatus, counts: &[TaskCount]) -> Markup {
     }
 }
 
-/// Returns the status that stands for all rows of a task.
+/// Returns the status that represents all rows of a task.
 fn worst(count: &TaskCount) -> &'static str {
     match count {
         TaskCount { running: 1.., .. } => "running",

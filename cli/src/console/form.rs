@@ -1,4 +1,4 @@
-//! What a form has sent, and what an address asks for.
+//! Values sent by forms, and queries of addresses.
 
 use super::problem::Problem;
 use serde_json::Value;
@@ -28,12 +28,12 @@ impl Fields {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns a value, or says which one is missing.
+    /// Returns a value, or an error that names the missing one.
     pub fn need(&self, name: &str) -> Result<&str, Problem> {
         self.get(name).ok_or_else(|| Problem::invalid(format!("{name} is missing")))
     }
 
-    /// Returns a value as JSON, or says why it is none.
+    /// Returns a value as JSON, or an error that says why it is not JSON.
     pub fn json(&self, name: &str) -> Result<Option<Value>, Problem> {
         let read =
             |text| serde_json::from_str(text).map_err(|error| Problem::invalid(format!("{name} is not JSON: {error}")));
@@ -46,7 +46,7 @@ impl Fields {
         self.get(name).map(read).transpose()
     }
 
-    /// Returns the address of a path with these names and values, but for some that are replaced or left out.
+    /// Returns the address of a path with these names and values, except for some that are replaced or left out.
     pub fn address(&self, path: &str, replaced: &[(&str, Option<&str>)]) -> String {
         let kept =
             self.0.iter().filter(|(key, value)| !value.is_empty() && replaced.iter().all(|(name, _)| name != key));

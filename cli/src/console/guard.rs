@@ -1,4 +1,4 @@
-//! Who may use the console, and what a browser may be made to do.
+//! Access control: who may use the console, and which requests of a browser are accepted.
 //!
 //! A request that changes something needs a token that only the console's own pages contain: a keyed hash of the visitor's
 //! session. A session is a random cookie; with a shared token it also names the person and is signed with a key made from the
@@ -18,13 +18,13 @@ use ring::rand::SecureRandom;
 use ring::{digest, hmac};
 use std::sync::Arc;
 
-/// How people are known.
+/// How people are identified.
 pub enum Access {
-    /// Whoever can connect from this machine.
+    /// Anybody who can connect from this machine.
     Local,
-    /// By a token that they share.
+    /// By a shared token.
     Token(Key),
-    /// By what a proxy says.
+    /// By a header from a proxy.
     Header(HeaderName),
 }
 
@@ -32,21 +32,21 @@ pub enum Access {
 #[derive(Clone)]
 pub struct Key(hmac::Key);
 
-/// Who looks.
+/// The viewer.
 #[derive(Debug, Clone, Default)]
 pub struct Viewer {
     pub person: String,
     /// What forms contain.
     pub csrf: String,
     pub signed_in: bool,
-    /// What has just been done, and whether it worked.
+    /// Result of the last action, and whether it succeeded.
     pub notice: Option<(bool, String)>,
 }
 
 const SESSION: &str = "pg_workflow_session";
 const NOTICE: &str = "pg_workflow_notice";
 
-/// How long somebody stays signed in, in seconds.
+/// How long people stay signed in, in seconds.
 const SESSION_SECONDS: i64 = 12 * 3600;
 
 impl Key {
@@ -54,7 +54,7 @@ impl Key {
         Key::from(&random_bytes())
     }
 
-    /// Returns the key of a token. Another token makes all sessions void.
+    /// Returns the key derived from a token. Changing the token invalidates all sessions.
     pub fn of_token(token: &str) -> Key {
         Key::from(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
     }
@@ -68,7 +68,7 @@ impl Key {
     }
 
     fn agrees(&self, purpose: &str, text: &str, signature: &str) -> bool {
-        // Comparing the tags of both takes the same time wherever they differ.
+        // Comparing tags takes the same time wherever the tokens differ.
         let (a, b) = (self.sign(purpose, text), signature);
         hmac::sign(&self.0, a.as_bytes()).as_ref() == hmac::sign(&self.0, b.as_bytes()).as_ref()
     }
@@ -95,19 +95,19 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     all.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-/// Returns a cookie that scripts and other sites do not get.
+/// Returns a cookie that scripts and other sites cannot read.
 fn set_cookie(name: &str, value: &str, seconds: i64) -> HeaderValue {
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}");
     HeaderValue::from_str(&text).expect("names and values are plain")
 }
 
-/// Returns a person's name as events can have it.
+/// Returns a person's name in a form that events can store.
 fn named(text: &str) -> Option<String> {
     let name: String = text.chars().filter(|character| !character.is_control()).take(100).collect();
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Returns who has a session, if it is signed and not over.
+/// Returns the person of a session, if it is signed and has not expired.
 fn signed_in(key: &Key, session: &str) -> Option<String> {
     let (text, signature) = session.rsplit_once('.')?;
     let mut words = text.split('.');
@@ -116,7 +116,7 @@ fn signed_in(key: &Key, session: &str) -> Option<String> {
     (key.agrees("session", text, signature) && !over).then(|| unhex(person)).flatten()
 }
 
-/// Lets a request in if it may come in, and tells the page who looks.
+/// Accepts or refuses a request, and passes the viewer on to the page.
 pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let session = cookie(headers, SESSION).map(str::to_owned);
@@ -132,7 +132,7 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         Access::Local => Some(app.person.clone()),
         Access::Token(key) => session.as_deref().and_then(|session| signed_in(key, session)),
         Access::Header(name) => {
-            // Of two, one may be the visitor's own.
+            // If there are two headers, the visitor may have added one.
             let mut given = headers.get_all(name).iter();
             let one = given.next().filter(|_| given.next().is_none());
             one.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).and_then(named)
@@ -187,7 +187,7 @@ fn is_known(headers: &HeaderMap, names: &[String]) -> bool {
     own.into_iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// Refuses a request that changes something and was not made by one of the console's pages; reads its form.
+/// Reads the form of a request that changes something, and refuses it unless one of the console's pages made it.
 async fn check(app: &App, session: &str, request: Request) -> Result<Request, Problem> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return Ok(request);
@@ -209,8 +209,8 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
     Ok(request)
 }
 
-/// Whether a form comes from a page of this host, by its own name or the one that a proxy has for it. No form of another site
-/// can set the latter.
+/// Whether a form comes from a page of this host, under its own name or the one that a proxy uses for it. A form of another
+/// site cannot set the latter.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Browsers name the origin of a form's request; other programs need none.
@@ -227,7 +227,7 @@ pub async fn sign_in_page(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Signs somebody in who knows the token.
+/// Signs in a person who knows the token.
 pub async fn sign_in(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -239,7 +239,7 @@ pub async fn sign_in(
     let known = key.agrees("token", "", &given.sign("token", ""));
     let (true, true, Some(person)) = (known, same_origin(&headers), named(fields.get("person").unwrap_or_default()))
     else {
-        // Guessing takes a while.
+        // Slows down guessing.
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         let again = page::sign_in(Some("The token is wrong, or your name is missing."));
         return (StatusCode::UNAUTHORIZED, axum::response::Html(again.0)).into_response();
@@ -252,21 +252,21 @@ pub async fn sign_in(
     response
 }
 
-/// Signs somebody out.
+/// Signs a person out.
 pub async fn sign_out() -> Response {
     let mut response = redirect("/sign-in");
     response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, "", 0));
     response
 }
 
-/// Sends the browser to a page of the console.
+/// Redirects the browser to a page of the console.
 pub fn redirect(to: &str) -> Response {
     let own = to.starts_with('/') && !to.starts_with("//") && !to.starts_with("/\\");
     let to = HeaderValue::from_str(if own { to } else { "/" }).unwrap_or(HeaderValue::from_static("/"));
     (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
 }
 
-/// Sends the browser to a page, which tells what has become of something.
+/// Redirects the browser to a page that shows the result of an action.
 pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
     let (sign, text) = match done {
         Ok(text) => ('+', text),
@@ -278,7 +278,7 @@ pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
     response
 }
 
-/// Adds what keeps a browser from doing more than showing the page.
+/// Adds the headers that keep a browser from doing more than showing the page.
 pub async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &'static str| {

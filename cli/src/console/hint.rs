@@ -1,13 +1,13 @@
-//! What the hints of `workflow_why` say to do, as something that can be pressed.
+//! Hints of `workflow_why` as buttons.
 //!
-//! A hint is a sentence with a call in it. What is not understood stays a sentence.
+//! A hint is a sentence with a call in it. A hint that is not understood remains a sentence.
 
-/// What a hint says to do.
+/// The action that a hint suggests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advice {
     Resume(i64),
     Rerun(i64),
-    /// Rerun, from tasks that somebody has to choose.
+    /// Rerun from tasks that the user has to choose.
     RerunFrom(i64),
     ForceCancel(i64),
     Tick,
@@ -32,9 +32,9 @@ struct Argument {
     value: Option<String>,
 }
 
-/// Returns what a hint says to do, if it can be pressed.
+/// Returns the action that a hint suggests, if a button can perform it.
 pub fn read(hint: &str) -> Option<Advice> {
-    // A call without SELECT is what the sentence is about, not what it says to do.
+    // A call without SELECT is only mentioned in the sentence, not suggested.
     let calls = hint.match_indices("SELECT ").filter_map(|(at, _)| call(&hint[at + 7..]));
     calls.filter_map(|(function, arguments)| advice(&function, &arguments)).next()
 }

@@ -1,4 +1,4 @@
-//! Bulk jobs, and how far they have got.
+//! Bulk jobs and their progress.
 
 use super::app::{App, Visit};
 use super::form::Fields;
@@ -87,7 +87,7 @@ pub async fn create(
     tell("/jobs", created.await)
 }
 
-/// Stops a job, or lets it go on.
+/// Stops or continues a job.
 pub async fn turn(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,
@@ -104,7 +104,7 @@ pub async fn turn(
     tell("/jobs", turned.await)
 }
 
-/// What things are called on the page.
+/// Labels on the page.
 trait Name {
     fn name(self) -> &'static str;
 }

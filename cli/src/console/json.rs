@@ -1,9 +1,9 @@
-//! Values as pages show them: readable, without what is to be hidden, and never more than a screen or two.
+//! Values as pages show them: readable, without hidden parts, and never more than a screen or two.
 
 use maud::{Markup, html};
 use serde_json::Value;
 
-/// How much of a value is shown, in characters.
+/// Maximum number of characters of a value that are shown.
 const SHOWN: usize = 20_000;
 
 /// Paths whose values are hidden, each by the names at its end.
@@ -16,7 +16,7 @@ impl Masks {
         Masks(paths.iter().map(words).collect())
     }
 
-    /// Returns a value without what is to be hidden.
+    /// Returns a value without its hidden parts.
     pub fn apply(&self, value: &Value) -> Value {
         let mut value = value.clone();
         if !self.0.is_empty() {
@@ -25,7 +25,7 @@ impl Masks {
         value
     }
 
-    /// Returns a text without what is to be hidden of the values in JSON that it contains, such as an error that has no message.
+    /// Returns a text without the hidden parts of JSON values in it, such as an error without a message.
     pub fn text(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;
@@ -66,7 +66,7 @@ impl Masks {
         }
     }
 
-    /// Shows a value, with a link to all of it where it is too long.
+    /// Shows a value, with a link to the whole value if it is too long.
     pub fn show(&self, value: &Value, all: Option<&str>) -> Markup {
         let text = format!("{:#}", self.apply(value));
         let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);

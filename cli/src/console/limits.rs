@@ -15,7 +15,7 @@ use pg_workflow_client::{Engine, Page as Range};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many limits, and keys of each, are shown.
+/// Number of limits, and of keys of each, that are shown.
 const LIMITS: i32 = 50;
 const KEYS: i32 = 20;
 
@@ -141,7 +141,7 @@ pub async fn set(
     tell(fields.get("back").unwrap_or("/limits"), set.await)
 }
 
-/// Returns what a form's hold is about.
+/// Returns the target of the hold in a form.
 fn target(fields: &Fields) -> Result<HoldTarget<'_>, Problem> {
     Ok(match fields.need("target")? {
         "limit" => HoldTarget::Limit { name: fields.need("name")?, key: fields.get("key") },
@@ -152,7 +152,7 @@ fn target(fields: &Fields) -> Result<HoldTarget<'_>, Problem> {
     })
 }
 
-/// Lets nothing of something begin for a while.
+/// Sets a hold.
 pub async fn hold(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,

@@ -1,4 +1,4 @@
-//! The overview: what runs, what waits, what has failed and why.
+//! The overview: running and waiting work, and failures by cause.
 
 use super::app::{App, Visit};
 use super::form::encoded;
@@ -18,7 +18,7 @@ use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How many of the newest failures are sorted by cause, and how many approvals are counted.
+/// Number of the newest failures that are grouped by cause, and maximum number of approvals counted.
 const FAILURES: i32 = 1000;
 const WAITS: i32 = 1000;
 
@@ -36,7 +36,7 @@ async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {
     let queues = Engine::queue_summary(pool).await?;
     let workers = Engine::worker_summary(pool).await?;
     let mut overdue = Engine::overdue_summary(pool).await?;
-    // What became due a moment ago is about to be done.
+    // Work that became due a moment ago is about to be done.
     overdue.retain(|row| Utc::now() - row.oldest > TimeDelta::seconds(10));
     let holds = Engine::list_holds(pool, Range::of(100)).await?;
     let waits = Engine::list_waits(pool, &WaitFilter::default(), Range::of(WAITS)).await?;
@@ -94,7 +94,7 @@ fn tiles(counts: &[ExecutionCount], queues: &[QueueSummary], workers: &[WorkerSu
     }
 }
 
-/// Whether an approval should have been given by now: its time is over, or three quarters of it.
+/// Whether an approval is late: at least three quarters of its time have passed.
 pub fn is_late(wait: &Wait, now: DateTime<Utc>) -> bool {
     wait.until.is_some_and(|until| now >= until - (until - wait.since) / 4)
 }

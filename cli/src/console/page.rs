@@ -1,4 +1,4 @@
-//! The frame of every page, and the small things that pages are made of.
+//! The frame of every page, and the elements that pages consist of.
 
 use super::app::App;
 use super::form::encoded;
@@ -17,7 +17,7 @@ pub struct Page {
     pub body: Markup,
 }
 
-/// Stands in shared pages for the token of whoever gets them. Random: nothing that is shown can contain it.
+/// Placeholder in shared pages for the token of each viewer. Random, so that no content can contain it.
 static TOKEN: LazyLock<String> = LazyLock::new(|| {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
@@ -43,7 +43,7 @@ pub fn is_live(headers: &HeaderMap) -> bool {
     headers.contains_key("x-live")
 }
 
-/// Answers with a page; with nothing if the browser has it already.
+/// Answers with a page, or with nothing if the browser already has it.
 pub fn respond(app: &App, viewer: &Viewer, uri: &Uri, headers: &HeaderMap, page: &Page) -> Response {
     let version = hash(&page.body.0);
     if let Some(known) = headers.get("x-live") {
@@ -118,7 +118,7 @@ pub fn problem(problem: &Problem) -> Markup {
     frame("Problem", "", away.then_some(2000), html! {}, main)
 }
 
-/// Answers to an address that nothing has.
+/// Answers a request for an unknown address.
 pub async fn nowhere() -> Problem {
     Problem::missing("There is no such page")
 }
@@ -178,7 +178,7 @@ pub fn list(id: &str, content: &Markup) -> Markup {
     part(id, &html! { div.card { (content) } })
 }
 
-/// Returns a form that does something and comes back to a page.
+/// Returns a form that performs an action and returns to a page.
 pub fn form(action: &str, back: &str, content: Markup) -> Markup {
     html! {
         form method="post" action=(action) {
@@ -191,7 +191,7 @@ pub fn hidden(name: &str, value: &str) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
-/// Returns a button that does something, with these values.
+/// Returns a button that performs an action with these values.
 pub fn button(action: &str, back: &str, label: &str, values: &[(&str, &str)], confirm: Option<&str>) -> Markup {
     let content = html! {
         @for (name, value) in values { (hidden(name, value)) }
@@ -224,7 +224,7 @@ pub fn took(milliseconds: i64) -> String {
     }
 }
 
-/// Returns a number with its thousands apart.
+/// Returns a number with separated thousands.
 pub fn number(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
@@ -260,7 +260,7 @@ pub fn table(caption: &str, head: &[&str], rows: &Markup) -> Markup {
     }
 }
 
-/// Returns what stands where there is nothing.
+/// Returns the text shown in place of an empty list.
 pub fn nothing(text: &str) -> Markup {
     html! { p.empty { (text) } }
 }

@@ -1,4 +1,4 @@
-//! Plots over time, as SVG that styles color.
+//! Plots over time, as SVG colored by style sheets.
 
 use super::page;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,7 +9,7 @@ const MINUTES: i64 = 60;
 const WIDTH: f64 = 12.0;
 const HEIGHT: f64 = 120.0;
 
-/// Shows what became of executions, minute by minute: those that ended as bars, those that started as a line.
+/// Shows the outcomes of executions, minute by minute: ended ones as bars, started ones as a line.
 pub fn rates(rates: &[ExecutionRate], now: DateTime<Utc>) -> Markup {
     let minute = now.timestamp() / 60;
     let at = |rate: &ExecutionRate| MINUTES - 1 - (minute - rate.minute.timestamp() / 60);

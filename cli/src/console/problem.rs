@@ -1,4 +1,4 @@
-//! Why a page could not be made, or something could not be done.
+//! Why a page could not be made, or an action failed.
 
 use super::page;
 use axum::http::StatusCode;
@@ -18,12 +18,12 @@ impl Problem {
         Problem { status, message: message.into(), hint: None }
     }
 
-    /// Returns one for a request that makes no sense.
+    /// Returns the problem for an invalid request.
     pub fn invalid(message: impl Into<String>) -> Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
 
-    /// Returns one for what does not exist.
+    /// Returns the problem for an object that does not exist.
     pub fn missing(message: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, message)
     }
@@ -75,7 +75,8 @@ impl From<Error> for Problem {
     }
 }
 
-/// Returns a detail as people read it. One in JSON lists what is wrong, such as with parameters: the first of them are shown.
+/// Returns a detail in readable form. A detail in JSON is a list of problems, such as with parameters; the first ones are
+/// shown.
 fn readable(detail: &str) -> Option<String> {
     if !detail.starts_with('[') {
         return Some(detail.to_owned());

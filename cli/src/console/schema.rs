@@ -14,7 +14,7 @@ enum Kind<'s> {
     Json,
 }
 
-/// Returns the properties that a form has fields for; none: the value as a whole is typed.
+/// Returns the properties for which a form has fields; `None` if the user types the value as a whole.
 fn properties(schema: Option<&Value>) -> Option<&Map<String, Value>> {
     let schema = schema?.as_object()?;
     let plain = ["anyOf", "oneOf", "allOf", "$ref", "patternProperties"].iter().all(|word| !schema.contains_key(*word));

@@ -1,4 +1,4 @@
-//! Executions: found by everything that they can be searched by, and controlled together.
+//! Executions: searching with every filter, and controlling the results together.
 
 use super::app::{App, Visit};
 use super::form::{Fields, encoded};
@@ -20,10 +20,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// How many executions a page has.
+/// Number of executions per page.
 const ROWS: i32 = 50;
 
-/// Shows a page of those that match.
+/// Shows a page of matching executions.
 pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
     app.show(&visit, async |pool| look(&app, pool, &visit.uri).await).await
 }
@@ -40,7 +40,7 @@ async fn look(app: &App, pool: &PgPool, uri: &Uri) -> Result<Page, Problem> {
     };
     let (found, trouble) = match found {
         Ok(found) => (found, trouble),
-        // What cannot be searched for is said beside the form; anything else is a problem of the page.
+        // An invalid filter is reported next to the form; anything else is a problem of the page.
         Err(problem) if problem.status.is_client_error() => (Vec::new(), Some(problem.text())),
         Err(problem) => return Err(problem),
     };
@@ -90,7 +90,7 @@ fn form(fields: &Fields) -> Markup {
     }
 }
 
-/// Reads what is searched for.
+/// Reads the filters.
 fn filter(fields: &Fields) -> Result<SearchFilter, Problem> {
     let status = |text: &str| text.parse().map_err(|_| Problem::invalid(format!("there is no status {text}")));
     let statuses: Vec<ExecutionStatus> = fields.all("status").map(status).collect::<Result<_, _>>()?;
@@ -195,7 +195,7 @@ fn actions() -> Markup {
     }
 }
 
-/// Does something with those that were selected.
+/// Applies an action to the selected executions.
 pub async fn bulk(
     State(app): State<Arc<App>>,
     Extension(viewer): Extension<Viewer>,
@@ -231,7 +231,7 @@ async fn apply(app: &App, viewer: &Viewer, fields: &Fields) -> Result<String, Pr
     summed(action, &answers.await?)
 }
 
-/// Says what became of how many; an error if nothing was done.
+/// Returns a summary of the results; an error if nothing was done.
 fn summed(action: &str, answers: &[BulkAnswer]) -> Result<String, Problem> {
     let done = answers.iter().filter(|answer| answer.code.is_none()).count();
     let mut refusals: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
@@ -246,7 +246,7 @@ fn summed(action: &str, answers: &[BulkAnswer]) -> Result<String, Problem> {
     if done == 0 { Err(Problem::invalid(text)) } else { Ok(text) }
 }
 
-/// Returns the form that does something with all that match, which a bulk job does.
+/// Returns the form that applies an action to all matching executions, with a bulk job.
 fn everything(fields: &Fields) -> Markup {
     let Ok(filter) = job_filter(fields) else { return html! {} };
     let named = filter.as_object().is_some_and(|filter| !filter.is_empty());
@@ -273,7 +273,7 @@ fn everything(fields: &Fields) -> Markup {
     }
 }
 
-/// Returns a search as a job has it.
+/// Returns a search as the filter of a job.
 fn job_filter(fields: &Fields) -> Result<Value, Problem> {
     let filter = filter(fields)?;
     let mut object = Map::new();

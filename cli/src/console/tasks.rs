@@ -13,10 +13,10 @@ use pg_workflow_client::{Engine, Page as Range, TaskDetail, TaskFilter, TaskOver
 use sqlx::PgPool;
 use std::sync::Arc;
 
-/// How many tasks a page has.
+/// Number of tasks per page.
 const ROWS: i32 = 50;
 
-/// Returns the tasks that an address asks for.
+/// Returns the tasks requested by an address.
 pub async fn list(pool: &PgPool, id: i64, fields: &Fields) -> Result<Markup, Problem> {
     let status = |text: &str| text.parse().map_err(|_| Problem::invalid(format!("there is no status {text}")));
     let filter = TaskFilter {

@@ -1,4 +1,4 @@
-//! Queues, workers, what they hold; and whether all is well.
+//! Queues, workers and their claims; and whether all is well.
 
 use super::app::{App, Visit};
 use super::overview::{queue_table, worker_table};
@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use pg_workflow_client::{ActionSummary, ClaimDetail, Engine};
 use std::sync::Arc;
 
-/// How many claims are shown.
+/// Number of claims shown.
 const CLAIMS: i32 = 100;
 
 /// Shows queues and workers.
@@ -75,7 +75,7 @@ fn claim_table(claims: &[ClaimDetail]) -> Markup {
 /// Shows whether an invariant is broken.
 pub async fn check(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
     let deep = visit.uri.query() == Some("deep");
-    // All data is read when somebody asks, and not again and again because a page is open.
+    // This reads all data, so it runs on request and not at each refresh of an open page.
     if deep && page::is_live(&visit.headers) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

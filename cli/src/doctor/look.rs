@@ -1,4 +1,4 @@
-//! What `doctor` looks at.
+//! The checks of `doctor`.
 
 use crate::ending::Failure;
 use crate::output::count;
@@ -11,10 +11,10 @@ use sqlx::{PgConnection, query_as, query_scalar};
 /// How long due work may wait before something must be wrong.
 const LATE: TimeDelta = TimeDelta::seconds(30);
 
-/// Something that was looked at.
+/// Result of a check.
 #[derive(Debug, Serialize)]
 pub struct Check {
-    /// Whether success.
+    /// Whether the check passed.
     pub good: bool,
     /// What was found.
     pub message: String,

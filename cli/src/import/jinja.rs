@@ -1,4 +1,4 @@
-//! Orquesta's Jinja as ours: the same language with other names.
+//! Converts Orquesta's Jinja: the same language with other names.
 
 use super::render::Scope;
 
@@ -43,7 +43,7 @@ const FILTERS: [(&str, &str); 10] = [
     ("from_yaml_string", "fromyaml"),
 ];
 
-/// Returns an expression with our names. The error says what we don't have.
+/// Returns an expression with our names. The error names what our language doesn't have.
 pub fn translate(expression: &str, scope: &Scope) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = expression;
@@ -115,7 +115,7 @@ pub fn translate(expression: &str, scope: &Scope) -> Result<String, String> {
     Ok(out)
 }
 
-/// Returns the only argument, a name or a string, of a call that follows; empty: none. And what comes after it.
+/// Returns the only argument, a name or a string, of the call that follows (empty if there is none), and the rest.
 fn argument(after: &str) -> Option<(&str, &str)> {
     let inner = after.trim_start().strip_prefix('(')?;
     let (argument, rest) = inner.split_once(')')?;
@@ -126,7 +126,7 @@ fn argument(after: &str) -> Option<(&str, &str)> {
     simple.then_some((argument, rest))
 }
 
-/// Returns the member that follows: `.name` or `['name']`. And what comes after it.
+/// Returns the member that follows, `.name` or `['name']`, and the rest.
 fn member(after: &str) -> Option<(&str, &str)> {
     if let Some(rest) = after.strip_prefix('.') {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -157,7 +157,7 @@ fn arguments(text: &str) -> Vec<&str> {
     all
 }
 
-/// Returns the place of the parenthesis that closes the first one.
+/// Returns the position of the parenthesis that closes the first one.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0usize;
     let mut quote = None;

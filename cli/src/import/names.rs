@@ -1,4 +1,4 @@
-//! Names of other systems as names of ours.
+//! Converts names of other systems.
 
 use conductor::language::parse::name::{is_name, is_ref};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub fn reference_of(file: &Path) -> String {
     format!("{}.{}", pack.unwrap_or_else(|| "imported".to_owned()), lower(&stem))
 }
 
-/// Returns the ref of an action in lower case, and whether that changes it; nothing if it can't be one.
+/// Returns the ref of an action in lower case, and whether that changes it, or `None` if it can't be a ref.
 pub fn action(reference: &str) -> Option<(String, bool)> {
     let lowered = reference.trim().to_lowercase();
     is_ref(&lowered).then(|| (lowered.clone(), lowered != reference))

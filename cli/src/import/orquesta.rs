@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const WORKFLOW: [&str; 7] = ["version", "description", "input", "vars", "output", "tasks", "tags"];
 const TASK: [&str; 7] = ["action", "input", "delay", "join", "with", "retry", "next"];
 
-/// Returns a workflow in our language. What can't be carried over is reported. The error says why nothing can be.
+/// Returns a workflow in our language. Anything that can't be converted is reported. The error says why nothing can be.
 pub fn import(text: &[u8], reference: &str, report: &mut Report) -> Result<Value, String> {
     let (source, defects) = Source::read(text, &Limits::default());
     if let Some(defect) = defects.first() {
@@ -47,7 +47,7 @@ pub fn import(text: &[u8], reference: &str, report: &mut Report) -> Result<Value
     Ok(Value::Object(out))
 }
 
-/// Refuses what is not a workflow of Orquesta, but is known.
+/// Refuses other known kinds of workflow.
 fn refuse_others(source: &Source, root: NodeId) -> Result<(), String> {
     let has = |key: &str| source.get(root, key).is_some();
     if has("workflows") || source.get(root, "version").is_some_and(|node| source.literal(node).contains('2')) {
@@ -130,7 +130,7 @@ impl Import<'_> {
         let Some(input) = self.source.get(root, "input") else { return };
         let mut properties = Map::new();
         for (name, value) in pairs(self.source, input) {
-            // What is not given is null in Orquesta.
+            // In Orquesta, missing inputs are null.
             let default = match value.map(|node| self.source.value(node)) {
                 Some(Value::String(text)) if has_expression(&text) => {
                     self.place = format!("input {name}");
@@ -147,7 +147,8 @@ impl Import<'_> {
     fn variables(&mut self, root: NodeId, out: &mut Map<String, Value>) {
         let given = self.source.get(root, "vars").map(|node| pairs(self.source, node)).unwrap_or_default();
         let mut vars: Vec<Value> = Vec::new();
-        // Inputs that are changed, and what is only published, exist from the start. A declaration may read what stands before it.
+        // Inputs that are changed, and variables that are only published, exist from the start. A declaration may read
+        // those before it.
         let declared: BTreeSet<&String> = given.iter().map(|(name, _)| name).collect();
         for name in self.scope.variables.clone().iter().filter(|name| !declared.contains(name)) {
             let value = match self.scope.parameters.contains(name) {
@@ -269,7 +270,7 @@ impl Import<'_> {
         }
     }
 
-    /// Reads the items of a task, and notes what their parts are called.
+    /// Reads the items of a task, and notes the names of their parts.
     fn with(&mut self, with: NodeId) -> Value {
         let source = self.source;
         let (text, concurrency) = match source.str(with) {
@@ -333,7 +334,7 @@ impl Import<'_> {
         given.into_iter().map(|(name, value)| json!({ (self.variable(&name)): self.value(value) })).collect()
     }
 
-    /// Returns what a variable is called here.
+    /// Returns our name for a variable.
     fn variable(&mut self, name: &str) -> String {
         let ours = names::name(name);
         if ours != name {
@@ -353,7 +354,7 @@ impl Import<'_> {
         }
     }
 
-    /// Returns text with our expressions. One that can't be carried over stays as it was, and is reported.
+    /// Returns text with our expressions. An expression that can't be converted is kept as it was, and reported.
     fn text(&mut self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
@@ -381,7 +382,7 @@ fn has_expression(text: &str) -> bool {
     next_expression(text).is_some()
 }
 
-/// Returns the text before the next expression, how it opens, what is in it, and what comes after it.
+/// Returns the text before the next expression, its opening delimiter, its contents, and the rest.
 fn next_expression(text: &str) -> Option<(&str, &'static str, &str, &str)> {
     let (at, open, close) = [("<%", "%>"), ("{{", "}}")]
         .into_iter()

@@ -87,7 +87,7 @@ pub fn jinja(expr: &Expr, scope: &Scope) -> Rendered {
     Ok(match expr {
         Expr::Text(value) => text(value),
         Expr::Word(word) => word.clone(),
-        // A word by itself is a string in YAQL.
+        // A lone word is a string in YAQL.
         Expr::Name(name) => text(name),
         Expr::Element => return Err("$ is not known here".to_owned()),
         Expr::Field(target, name) => match target.as_ref() {
@@ -266,7 +266,7 @@ fn attribute(lambda: &Expr) -> Option<String> {
     }
 }
 
-/// Returns the filter that does with each element what a lambda does.
+/// Returns the filter that applies a lambda to each element.
 fn mapped(lambda: &Expr) -> Rendered {
     if let Some(attribute) = attribute(lambda) {
         return Ok(format!("map(attribute={})", text(&attribute)));
@@ -290,7 +290,7 @@ fn mapped(lambda: &Expr) -> Rendered {
     Ok(format!("map({})", text(filter)))
 }
 
-/// Returns the filters that keep the elements that a condition holds for.
+/// Returns the filters that keep the elements for which a condition holds.
 fn selected(condition: &Expr, scope: &Scope) -> Rendered {
     let not_known = || "where() with such a condition".to_owned();
     match condition {

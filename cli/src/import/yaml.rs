@@ -1,4 +1,4 @@
-//! Writes values as YAML, one entry a line.
+//! Writes values as YAML, one entry per line.
 
 use serde_json::Value;
 use std::fmt::Write;
@@ -51,7 +51,7 @@ fn entry(text: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// Returns a scalar: as it is if nothing else can be meant, or else as JSON, which is YAML too.
+/// Returns a scalar: as it is if that is unambiguous, otherwise as JSON, which is also YAML.
 fn scalar(value: &Value) -> String {
     let Some(text) = value.as_str() else { return value.to_string() };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ' | ',');

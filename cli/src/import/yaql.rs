@@ -7,9 +7,9 @@ pub enum Expr {
     Text(String),
     /// A number, or true, false and null, as Jinja writes them.
     Word(String),
-    /// A name by itself, as an argument: `ctx(name)`.
+    /// A lone name, as an argument: `ctx(name)`.
     Name(String),
-    /// `$`, the element that a lambda is about.
+    /// `$`, the element to which a lambda is applied.
     Element,
     Call(String, Vec<Expr>),
     Method(Box<Expr>, String, Vec<Expr>),
@@ -38,7 +38,7 @@ const SIGNS: [&str; 22] = [
 /// Maximum depth of parentheses and the like: the reader is recursive.
 const MAX_DEPTH: usize = 60;
 
-/// Reads one expression, or several that are separated by commas, which are a list. The error says what is not understood.
+/// Reads one expression, or several separated by commas, which form a list. The error says what is not understood.
 pub fn read(text: &str) -> Result<Expr, String> {
     let mut reader = Reader { tokens: tokens(text)?, at: 0, depth: 0 };
     let mut all = vec![reader.expression(0)?];

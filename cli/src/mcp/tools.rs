@@ -1,4 +1,4 @@
-//! The tools of the protocol: what they are called, what they take, and which call they stand for.
+//! The tools of the protocol: their names, their arguments, and the calls that they make.
 
 use crate::ending::Failure;
 use pg_workflow_client::model::WorkflowDefinition;
@@ -28,7 +28,7 @@ const AFTER: (&str, &str, bool, &str) = ("after", "integer", false, "Id of the l
 const SOURCE: (&str, &str, bool, &str) = ("source", "string", true, "The definition, as YAML or JSON text");
 const REF: (&str, &str, bool, &str) = ("ref", "string", true, "Ref of the workflow, pack.name");
 
-/// All tools, those that only read first.
+/// All tools, starting with those that only read.
 pub const TOOLS: [Spec; 17] = [
     Spec {
         name: "list_workflows",

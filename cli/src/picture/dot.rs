@@ -1,4 +1,4 @@
-//! Reads the DOT text of the engine's diagrams: one node or one edge a line. It is not a reader of DOT in general.
+//! Reads the DOT text of the engine's diagrams: one node or one edge per line. It is not a general reader of DOT.
 
 use super::{Edge, Graph, Node, Paint, Shape};
 use std::collections::HashMap;

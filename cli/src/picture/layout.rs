@@ -5,7 +5,7 @@ use super::Graph;
 /// Space between neighbours in a layer, and between layers.
 const GAP: f64 = 28.0;
 const LAYER_GAP: f64 = 56.0;
-/// How often the order and the places of nodes are improved.
+/// Number of times that the order and the places of nodes are improved.
 const SWEEPS: usize = 12;
 
 /// Size of a node.
@@ -30,7 +30,7 @@ pub struct Layout {
 pub fn layers(graph: &Graph) -> Vec<usize> {
     let back = back_edges(graph);
     let mut layer = vec![0; graph.nodes.len()];
-    // Without back edges there are no cycles, so this ends after at most as many rounds as there are nodes.
+    // Without back edges there are no cycles, so this ends after at most one round per node.
     for _ in 0..graph.nodes.len() {
         let mut changed = false;
         for (edge, back) in graph.edges.iter().zip(&back) {
@@ -218,8 +218,8 @@ impl Slots {
         self.x.iter_mut().for_each(|x| *x += GAP - left);
     }
 
-    /// Gives the slots of a row the places that they want, or those between what they get from the left and from the
-    /// right where they would overlap.
+    /// Gives the slots of a row the places that they want; where they would overlap, the middle between their places when
+    /// pushed from the left and from the right.
     fn settle(&mut self, row: usize, wanted: &[f64]) {
         let slots = &self.rows[row];
         let apart = |a: usize, b: usize| (self.width[a] + self.width[b]) / 2.0 + GAP;

@@ -1,4 +1,4 @@
-//! How much of definitions tests have reached: in figures, and as pictures.
+//! Coverage of definitions by tests, as figures and as pictures.
 
 use crate::check::load::Loaded;
 use crate::ending::Failure;
@@ -10,7 +10,7 @@ use conductor::rehearsal::coverage::Coverage;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Prints how much of a definition was reached, if that was asked for. Returns whether it is enough.
+/// Prints how much of a definition was reached, if requested. Returns whether it is enough.
 pub fn covers(tested: &Tested, arguments: &Arguments) -> bool {
     if !arguments.coverage && arguments.coverage_threshold.is_none() {
         return true;
@@ -38,7 +38,7 @@ pub fn covers(tested: &Tested, arguments: &Arguments) -> bool {
     enough
 }
 
-/// Writes a picture of each definition to a directory: green is what tests have reached, red what they have not.
+/// Writes a picture of each definition to a directory: parts that tests have reached in green, the others in red.
 pub fn draw<'t>(folder: &Path, tested: impl Iterator<Item = &'t Tested>) -> Result<(), Failure> {
     let failed = |error| Failure::unusable(error).about(folder.display());
     std::fs::create_dir_all(folder).map_err(failed)?;
@@ -49,7 +49,7 @@ pub fn draw<'t>(folder: &Path, tested: impl Iterator<Item = &'t Tested>) -> Resu
     Ok(())
 }
 
-/// Returns the graph of a definition in which what tests have reached can be told from what they have not.
+/// Returns the graph of a definition in which the parts that tests have reached are marked.
 pub fn graph(loaded: &Loaded, coverage: &Coverage) -> Option<picture::Graph> {
     let definition = loaded.parsed.valid()?;
     let missed: BTreeSet<String> =
@@ -59,7 +59,7 @@ pub fn graph(loaded: &Loaded, coverage: &Coverage) -> Option<picture::Graph> {
         let reached = !missed.contains(&format!("task {}", node.name));
         node.paint = if reached { Paint::Completed } else { Paint::Failed };
     }
-    // A transition is told as the report tells it.
+    // A transition is identified in the same way as in the report.
     for edge in &mut graph.edges {
         let task = definition.tasks.iter().find(|task| task.name == edge.from_name);
         let next = task.and_then(|task| task.next.get(edge.number));

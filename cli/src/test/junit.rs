@@ -44,7 +44,7 @@ fn case(xml: &mut String, file: &str, verdict: &Verdict) {
     xml.push_str("    </testcase>\n");
 }
 
-/// Returns text as it can be anywhere in XML. Characters that XML does not allow are replaced.
+/// Returns text that is valid anywhere in XML. Characters that XML does not allow are replaced.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

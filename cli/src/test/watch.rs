@@ -1,4 +1,4 @@
-//! Notices that files have changed, by looking at them several times a second.
+//! Detects changes of files by checking them several times per second.
 
 use crate::files::{self, Kind};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Watched {
         self.seen = self.now();
     }
 
-    /// Waits until a file has changed, appeared or gone.
+    /// Waits until a file has changed, appeared or disappeared.
     pub fn wait(&mut self) {
         while self.now() == self.seen {
             std::thread::sleep(INTERVAL);

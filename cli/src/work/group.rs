@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use std::time::Duration;
 use tokio::process::Child;
 
-/// The process group of a command. Nothing of it is left when this is dropped.
+/// The process group of a command. All its processes are killed when this value is dropped.
 pub struct Group(Option<Pid>);
 
 impl Group {
@@ -14,7 +14,7 @@ impl Group {
         Group(id.and_then(Pid::from_raw))
     }
 
-    /// Sends a signal to every process of the group. One that is already empty has nothing to say.
+    /// Sends a signal to every process of the group. An empty group is not an error.
     pub fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
             let _ = kill_process_group(group, signal);

@@ -19,12 +19,12 @@ use tokio::process::{Child, Command};
 const PERMANENT: i32 = 100;
 /// Start of the lines on standard error that report progress.
 const PROGRESS: &str = "::progress ";
-/// How much of standard error a failure's message has: lines, and bytes of each.
+/// How much of standard error a failure's message contains: lines, and bytes of each.
 const TAIL_LINES: usize = 20;
 const MAX_LINE: u64 = 4096;
 /// How long to read on after the command has ended.
 const LEFTOVER: Duration = Duration::from_secs(1);
-/// Maximum size of what is passed in an environment variable; the system's own limit for one is 128 KiB.
+/// Maximum size of a value passed in an environment variable; the system's own limit is 128 KiB.
 const MAX_VARIABLE: usize = 100_000;
 
 /// Performs an action by running a command.
@@ -36,7 +36,7 @@ pub struct Handler {
     pub quiet: bool,
 }
 
-/// How a command came to its end.
+/// How a command ended.
 enum End {
     Exited(ExitStatus),
     Stopped,
@@ -79,7 +79,7 @@ impl Handler {
             };
             let ended = async {
                 let end = self.end(&mut child, &group, task, context).await;
-                // What the command has left behind must not keep its pipes open.
+                // Processes that the command has left behind must not keep its pipes open.
                 group.signal(Signal::KILL);
                 end
             };
@@ -117,7 +117,7 @@ impl Handler {
                 _ => command.env_remove(name),
             };
         }
-        // By the name under which programs that are traced look for it.
+        // Under the name that traced programs read.
         match &task.traceparent {
             Some(traceparent) => command.env("TRACEPARENT", traceparent),
             None => command.env_remove("TRACEPARENT"),
@@ -125,7 +125,7 @@ impl Handler {
         command.spawn()
     }
 
-    /// Waits for the command, or ends it when its time is over or nobody wants its result.
+    /// Waits for the command, or ends it when its time is over or its result is no longer needed.
     async fn end(&self, child: &mut Child, group: &Group, task: &ClaimedTask, context: &Context) -> End {
         let remaining = task.deadline.map(|deadline| (deadline - Utc::now()).to_std().unwrap_or_default());
         let deadline = async {
@@ -157,7 +157,7 @@ impl Handler {
             End::Exited(status) => status,
             End::Stopped => return Err(Failure::new("stopped", "the result is no longer wanted")),
             End::TimedOut => {
-                // That a task has timed out is for the server to say, which has its own clock. It says so to a heartbeat.
+                // Only the server, which has its own clock, decides that a task has timed out. A heartbeat learns of it.
                 let _ = tokio::time::timeout(self.lease, context.stopped()).await;
                 return Err(Failure::new("timeout", "the command took too long"));
             }
@@ -173,7 +173,7 @@ impl Handler {
     }
 }
 
-/// Returns the result that a command has printed; nothing is null.
+/// Returns the result that a command has printed; no output means null.
 fn parse(result: &[u8]) -> Result<Value, Failure> {
     if result.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Null);
@@ -191,12 +191,12 @@ fn failure(status: ExitStatus, code: Option<i32>, result: &[u8], tail: VecDeque<
     let said = |key: &str| told.and_then(|told| told.get(key)).and_then(Value::as_str);
     let last = tail.iter().rev().find(|line| !line.trim().is_empty()).cloned();
     let (kind, message) = match code {
-        // What the shell says of a command that was killed.
+        // The exit status that the shell reports for a command that was killed.
         Some(code @ 129..=192) => ("exit", format!("the command was killed by signal {}", code - 128)),
         Some(code) => ("exit", format!("the command exited with status {code}")),
         None => ("signal", format!("the command was killed by signal {}", status.signal().unwrap_or_default())),
     };
-    // The shell's own word for it says less.
+    // The shell's own message is less informative.
     let is_killed = code.is_none_or(|code| (129..=192).contains(&code));
     let message = said("message").map(str::to_owned).or(last.filter(|_| !is_killed)).unwrap_or(message);
     let mut failure = Failure::new(said("type").unwrap_or(kind), message);
@@ -219,7 +219,7 @@ enum Read {
     TooLarge,
 }
 
-/// Reads standard output. A command that prints too much is ended there and then.
+/// Reads standard output. A command that prints too much is ended immediately.
 async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, most: u64, group: &Group) -> Read {
     let Some(pipe) = pipe else { return Read::All };
     let _ = pipe.take(most.saturating_add(1)).read_to_end(into).await;
@@ -254,7 +254,7 @@ async fn follow(
             continue;
         }
         output::note(&format!("{} {}", task.action, task.task), Style::Dim, &line);
-        // jsonb takes no such characters.
+        // jsonb does not accept such characters.
         tail.push_back(line.replace('\0', "\u{fffd}"));
         if tail.len() > TAIL_LINES {
             tail.pop_front();

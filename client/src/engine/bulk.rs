@@ -13,7 +13,7 @@ use sqlx::{PgExecutor, query_as, query_scalar};
 pub struct BulkAnswer {
     /// The execution, as given.
     pub execution: Option<i64>,
-    /// Its status, or what became of the signal; `None` if it was refused.
+    /// Its status, or what happened to the signal; `None` if it was refused.
     pub answer: Option<String>,
     /// Code of the refusal; `None` if it was not refused.
     pub code: Option<String>,
@@ -187,7 +187,8 @@ impl Engine {
             .await?)
     }
 
-    /// Deletes an execution with everything that it calls, whether it has ended or not. Returns the number of executions deleted.
+    /// Deletes an execution with everything that it calls, whether or not it has ended. Returns the number of
+    /// executions deleted.
     pub async fn erase<'e>(executor: impl PgExecutor<'e>, execution_id: i64) -> Result<i32> {
         Ok(query_scalar("SELECT pg_catalog.workflow_erase(execution_id => $1)")
             .bind(execution_id)

@@ -64,7 +64,7 @@ impl Engine {
             .await?)
     }
 
-    /// Waits until an execution has ended or the timeout, however long, has expired; `ended` tells which. Unlike
+    /// Waits until an execution has ended or the timeout, however long, has expired; `ended` says which. Unlike
     /// [`Engine::wait`], it listens, holding one connection of the pool. It is notified of the end immediately if the
     /// server's setting `pg_workflow.notify_ends` is on; otherwise it polls, at least every two seconds. No statement
     /// is open in between.

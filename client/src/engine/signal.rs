@@ -126,7 +126,7 @@ pub struct Wait {
     pub task_index: Option<i32>,
     /// Name of the signal.
     pub signal_name: String,
-    /// What is to be decided.
+    /// What there is to decide.
     pub input: Option<Value>,
     /// JSON Schema that a payload must satisfy.
     pub schema: Option<Value>,
@@ -146,7 +146,7 @@ pub struct WaitFilter {
     pub execution_id: Option<i64>,
 }
 
-/// What became of a signal.
+/// What happened to a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]

@@ -58,7 +58,7 @@ impl Engine {
         Ok(status.bind(key.r#ref).bind(key.idempotency_key).bind(key.part).fetch_one(executor).await?)
     }
 
-    /// Waits until an execution has ended or the timeout (up to 10 minutes) has expired; `ended` tells which. A
+    /// Waits until an execution has ended or the timeout (up to 10 minutes) has expired; `ended` says which. A
     /// transaction that has started or changed the execution cannot wait for it, and neither can one with an isolation
     /// level above READ COMMITTED.
     pub async fn wait<'e>(

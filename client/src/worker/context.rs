@@ -1,4 +1,4 @@
-//! What a handler knows about its task besides the input, and what it can say while it runs.
+//! What a handler knows about its task besides the input, and what it can report while it runs.
 
 use super::CancellationToken;
 use crate::ClaimedTask;

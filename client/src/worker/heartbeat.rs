@@ -1,4 +1,4 @@
-//! Heartbeats: leases are extended while handlers run, and what handlers have noted is stored.
+//! Heartbeats: leases are extended while handlers run, and the progress that handlers have recorded is stored.
 
 use super::handlers::{Held, Lease};
 use super::{Never, Worker};

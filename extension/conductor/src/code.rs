@@ -29,7 +29,7 @@ impl Code {
     pub const INVALID_OUTPUT: Code = Code(607);
     /// A join can no longer be reached.
     pub const UNREACHABLE_JOIN: Code = Code(608);
-    /// A task has run `max_visits` times, or too many tasks without work follow each other.
+    /// A task has run `max_visits` times, or too many tasks without an action follow each other.
     pub const TOO_MANY_VISITS: Code = Code(609);
     /// A workflow has exceeded its timeout.
     pub const TIMED_OUT: Code = Code(610);
@@ -57,7 +57,7 @@ impl Code {
     pub const INVALID_PAYLOAD: Code = Code(621);
     /// A part is on another server.
     pub const FOREIGN_PART: Code = Code(622);
-    /// As many executions of a workflow run as its `concurrency` allows.
+    /// A workflow has reached the number of executions that its `concurrency` allows.
     pub const TOO_MANY_RUNNING: Code = Code(623);
 
     /// Returns `syntax`, `graph`, `semantic`, `expression`, `schema`, `catalogue`, `runtime` or `test`.

@@ -1,4 +1,4 @@
-//! What is written out of habit from other languages gets the hint that helps.
+//! Constructs written out of habit from other languages get a helpful hint.
 
 mod support;
 

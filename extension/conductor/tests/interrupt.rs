@@ -1,4 +1,5 @@
-//! The host can stop the conductor anywhere: how often it is asked, and that nothing is broken after it has stopped.
+//! The host can stop the conductor anywhere: it is called often enough, and nothing is broken after it has stopped the
+//! conductor.
 
 use conductor::expression::{Data, Sources, data, json_text, parse_json};
 use conductor::graph::Graph;
@@ -31,7 +32,7 @@ fn host() {
     LAST.set(u64::MAX);
 }
 
-/// Returns how often the host is asked during some work.
+/// Returns how many times the host is called during some work.
 fn calls<T>(work: impl FnOnce() -> T) -> u64 {
     host();
     work();
@@ -172,7 +173,7 @@ fn what_cannot_be_stopped_on_its_way_has_a_bound() {
         let refused = evaluate(&format!("{{{{ ({expression}) | length }}}}"), &scope).expect_err(expression);
         assert!(refused.contains("allowed here") || refused.contains("cannot sort"), "{expression}: {refused}");
     }
-    // What is only passed on, or put into a text, has no limit but that of the output.
+    // A value that is only passed on, or put into a text, has no limit except that of the output.
     assert_eq!(evaluate("{{ t }}", &scope).map(|value| value.as_str().map(str::len)), Ok(Some(5 << 20)));
     assert_eq!(evaluate("{{ t }}{{ t }}", &scope).map(|value| value.as_str().map(str::len)), Ok(Some(10 << 20)));
 }

@@ -1,4 +1,4 @@
-//! How long executions are kept: what `keep` may say, and what is wrong with anything else.
+//! How long executions are kept: valid values of `keep`, and the findings for all others.
 
 mod support;
 

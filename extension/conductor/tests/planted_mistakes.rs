@@ -1,5 +1,5 @@
-//! An order workflow in which nothing is found, and versions of it with one mistake each: of the kind that loses money, or
-//! hangs, and that passes a review. Each is found, by a check of the definition or by exploring it.
+//! An order workflow without findings, and versions of it with one mistake each, of the kind that loses money or hangs
+//! and that passes a review. Each mistake is found, either by checking the definition or by exploring it.
 
 mod support;
 
@@ -47,7 +47,7 @@ tasks:
   - {name: tell, action: shop.mail, input: {order: '{{ parameters.order }}', verdict: '{{ system.verdict }}'}, on_failure: noop}
 ";
 
-/// What tasks may answer.
+/// Possible answers of tasks.
 const ANSWERS: &str = "workflow: order.yaml
 default: {result: {}}
 tests:
@@ -60,7 +60,7 @@ tests:
     expect: {status: completed}
 ";
 
-/// A mistake: what is written instead of what, and the finding of a check, or what exploring says.
+/// A mistake: its name, the original text, its replacement, and the finding of a check or of exploring.
 const MISTAKES: [(&str, &str, &str, &str); 12] = [
     (
         "a charge is tried again after it has succeeded",
@@ -135,7 +135,7 @@ fn runs() -> u64 {
     std::env::var("EXPLORE").ok().and_then(|runs| runs.parse().ok()).unwrap_or(5_000)
 }
 
-/// Returns the codes of what a check finds, and what exploring finds.
+/// Returns the codes found by a check, and the flaws found by exploring.
 fn found(rest: &str, runs: u64) -> Vec<String> {
     let limits = Limits::default();
     let source = workflow(rest);

@@ -1,4 +1,4 @@
-//! Exploration finds what may go wrong, and reduces it to a test that shows it.
+//! Exploration finds possible problems, and reduces each to a test that shows it.
 
 mod support;
 
@@ -112,7 +112,7 @@ tasks:
 
 #[test]
 fn a_schedule_matters_as_well() {
-    // If `slow` ends first, what `fast` publishes is there.
+    // If `slow` ends first, the input of `next` divides by zero.
     let rest = "
 tasks:
   - {name: fast, action: shop.a, on_success: next}
@@ -217,7 +217,7 @@ fn the_same_flaw_is_shown_once_and_slow_tasks_are_none() {
     assert_eq!(messages(slow), Vec::<String>::new());
 }
 
-/// What is wrong with a workflow, in 2000 runs.
+/// Returns the flaws found in a workflow, in 2000 runs.
 fn messages(rest: &str) -> Vec<String> {
     let explored = explore(&graph(rest), &[json!({})], &Samples::default(), 2000, 7);
     explored.flaws.into_iter().map(|flaw| flaw.message).collect()

@@ -86,7 +86,8 @@ impl Play {
     fn assert_sound(&self) {
         let broken = self.ledger.check();
         assert!(broken.is_empty(), "{broken:?} after {:#?}", self.story);
-        // What all branches have published is one view of the variables; who sees what is another, and the one that counts.
+        // The variables that all branches have published are one view; which branch sees which is another, and the one
+        // that matters.
         let (mut mine, mut theirs) = (look(&self.ledger), look(&self.apart));
         (mine.1, theirs.1) = Default::default();
         assert!(mine == theirs, "how variables are stored shows:\n{mine:#?}\n{theirs:#?}\nafter {:#?}", self.story);
@@ -121,8 +122,8 @@ fn is_same(sent: &Signal, name: &str, key: &str) -> bool {
     sent.name == name && sent.key.as_deref() == Some(key)
 }
 
-/// Applies the same reports one by one; none: one of them has cancelled running tasks that are not needed any more. Reported
-/// together, it does so after all of them.
+/// Applies the same reports one by one. Returns `None` if one of them has cancelled running tasks that are no longer
+/// needed; reported together, it does so after all of them.
 fn apart(mut ledger: Ledger, outcomes: &[ReportedRow]) -> Option<Ledger> {
     for outcome in outcomes {
         let ran = |row: usize| ledger.rows[row].status == RowStatus::Running && row != outcome.row;

@@ -6,7 +6,7 @@ use conductor::limits::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// JSON text that counts how often it is read, and reports any size and depth it is told to.
+/// JSON text that counts how many times it is read, and reports a given size and depth.
 struct Text {
     json: &'static str,
     bytes: usize,
@@ -33,7 +33,7 @@ impl Source for Text {
     }
 }
 
-/// Returns the result of a template that sees the text as `x`, and how often the text was read.
+/// Returns the result of a template that sees the text as `x`, and how many times the text was read.
 fn evaluated(template: &str, json: &'static str, bytes: usize, depth: usize) -> (Result<Data, String>, usize) {
     let reads = Arc::new(AtomicUsize::new(0));
     let x = opaque::data(Text { json, bytes, depth, reads: reads.clone() });

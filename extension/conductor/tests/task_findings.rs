@@ -63,7 +63,7 @@ fn wf304_a_condition_on_the_way_may_know() {
     valid(&asked("{{ task.b is defined }}").replace('§', ""));
     valid(&asked("{{ task_status('b') == 'completed' }}").replace('§', ""));
     warning("WF304", &asked("{{ parameters.p }}"));
-    // A condition is not protected by what it asks itself.
+    // A condition is not protected by its own tests.
     warning("WF304", &choice("1").replace("name: d, ", "name: d, when: \"{{ task.§b.result }}\", "));
 }
 

@@ -1,4 +1,4 @@
-//! What `default` and `is defined` do about values that are not there.
+//! How `default` and `is defined` treat missing values.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Variables while branches are alive: who sees what, and how large all of them may be.
+//! Variables while branches are active: which branch sees which, and how large all of them may be.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn input(ledger: &Ledger, task: &str) -> String {
 
 #[test]
 fn what_one_way_publishes_the_other_does_not_see() {
-    // `b` has published in a branch of its own before it forks: what it adds then goes to each path separately.
+    // `b` has published in its own branch before it forks: anything that it adds then goes to each path separately.
     let mut ledger = start(
         "vars: [{x: 0}]
 tasks:
@@ -53,7 +53,7 @@ tasks:
     assert_eq!(input(&ledger, "e"), r#"{"x":1,"y":3}"#);
 }
 
-/// Two tasks in sequence, the first of which publishes what it is told to.
+/// Two tasks in sequence, the first of which publishes a given value.
 const LINE: &str = "
 vars: [{kept: abcdef}]
 tasks:
@@ -61,7 +61,7 @@ tasks:
   - {name: b, action: test.a, publish: [{text: '{{ result() }}'}]}
 ";
 
-/// Two branches that publish what they are told to, and their join.
+/// Two branches that publish given values, and their join.
 const FORK: &str = "
 vars: [{kept: abcdef}]
 tasks:
@@ -71,7 +71,7 @@ tasks:
   - {name: d, action: test.a}
 ";
 
-/// Bytes of `kept`, and of `text` besides its value.
+/// Size in bytes of `kept`, and of `text` without its value.
 const KEPT: usize = r#""kept":"abcdef","#.len();
 const NAME: usize = r#""text":"","#.len();
 

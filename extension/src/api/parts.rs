@@ -1,4 +1,4 @@
-//! Parts: which are this server's, and which one a key belongs to.
+//! Parts: which belong to this server, and which one a key belongs to.
 
 use crate::cache::foreign_parts::{self, ForeignParts};
 use crate::pg::id::PARTS;

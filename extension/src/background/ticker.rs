@@ -71,7 +71,7 @@ impl Started {
     }
 }
 
-/// State that the launcher keeps from one look to the next.
+/// State that the launcher keeps from one check to the next.
 #[derive(Default)]
 struct Launcher {
     started: BTreeMap<String, Started>,

@@ -25,7 +25,7 @@ const WORDS: usize = PARTS as usize / 64;
 pub struct ForeignParts([u64; WORDS]);
 
 impl ForeignParts {
-    /// Returns the parts that are not this server's, and holds off fences until the transaction ends.
+    /// Returns the parts that do not belong to this server, and holds off fences until the transaction ends.
     pub fn current() -> ForeignParts {
         let table = relation::find(c"foreign_part");
         relation::lock_as_writer(table);
@@ -41,22 +41,22 @@ impl ForeignParts {
         parts
     }
 
-    /// Whether all parts are this server's.
+    /// Whether all parts belong to this server.
     pub fn is_empty(&self) -> bool {
         self.0 == [0; WORDS]
     }
 
-    /// Whether a part is not this server's.
+    /// Whether a part does not belong to this server.
     pub fn contains(&self, part: i32) -> bool {
         (0..PARTS).contains(&part) && self.0[part as usize / 64] >> (part % 64) & 1 == 1
     }
 
-    /// Whether the part that an id names is not this server's.
+    /// Whether the part that an id names does not belong to this server.
     pub fn contains_id(&self, id: i64) -> bool {
         self.contains(id::part(id))
     }
 
-    /// Returns the parts that are this server's.
+    /// Returns the parts that belong to this server.
     pub fn own(&self) -> impl Iterator<Item = i32> + '_ {
         (0..PARTS).filter(|part| !self.contains(*part))
     }
@@ -96,17 +96,17 @@ fn load(table: Oid) -> ForeignParts {
     parts
 }
 
-/// Refuses to work in a part that is not this server's.
+/// Refuses to work in a part that does not belong to this server.
 pub fn check(part: i32) -> Result<(), Error> {
     if ForeignParts::current().contains(part) { Err(refusal(part)?) } else { Ok(()) }
 }
 
-/// Refuses to work on what an id names if its part is not this server's.
+/// Refuses to work on what an id names if its part does not belong to this server.
 pub fn check_id(id: i64) -> Result<(), Error> {
     check(id::part(id))
 }
 
-/// Returns the error for a part that is not this server's.
+/// Returns the error for a part that does not belong to this server.
 pub fn refusal(part: i32) -> Result<Error, Error> {
     let (status, server) = Spi::connect(|client| {
         let sql = include_str!("../../queries/find_foreign_part.sql");

@@ -51,7 +51,7 @@ pub struct ReportedItem {
     pub result: Option<Jsonb>,
     /// Its error.
     pub error: Option<Jsonb>,
-    /// When it ran, and how often.
+    /// When it ran, and how many times.
     pub times: Times,
 }
 

@@ -1,4 +1,5 @@
-//! Tasks in the queue that must not be there: their executions were paused or stopped beside a claim that was rolled back.
+//! Tasks in the queue that must not be there: their executions were paused or stopped during a claim that was then
+//! rolled back.
 
 use crate::engine::due::{end, lock_runs};
 use crate::error::Error;

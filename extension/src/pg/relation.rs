@@ -71,7 +71,7 @@ pub fn accept_changes() {
 
 /// Tells all processes, at commit, that a table has changed.
 pub fn announce_change(name: &'static CStr) {
-    // SAFETY: an invalidation message with an OID; a table that does not exist is nobody's.
+    // SAFETY: an invalidation message with an OID; for a table that does not exist, it has no effect.
     unsafe { pg_sys::CacheInvalidateRelcacheByRelid(find(name)) }
 }
 
@@ -82,8 +82,8 @@ pub fn pages_read(index: Oid) -> i64 {
     read.unwrap_or(0)
 }
 
-/// Returns the first column, an int that is never null, of all rows of a table, as they are now: also in a transaction whose snapshot
-/// is old.
+/// Returns the first column, an int that is never null, of all rows of a table as they are now, even in a transaction
+/// with an old snapshot.
 pub fn read_numbers(table: Oid) -> Vec<i32> {
     let mut numbers = Vec::new();
     // SAFETY: the table exists and is open while it is scanned. Without a snapshot, a scan takes a fresh one. The first column of a
@@ -105,10 +105,10 @@ pub fn read_numbers(table: Oid) -> Vec<i32> {
     numbers
 }
 
-/// Locks a table as a writer does, until the transaction ends, and makes the session hear of changes to it. Does nothing on a standby,
-/// which cannot take this lock.
+/// Locks a table as a writer does, until the transaction ends, and makes the session process changes to it. Does nothing
+/// on a standby, which cannot take this lock.
 pub fn lock_as_writer(table: Oid) {
-    // SAFETY: the lock of an OID; if the table is gone, so is whoever would wait for the lock.
+    // SAFETY: the lock of an OID; if the table no longer exists, nobody waits for the lock.
     unsafe {
         if !pg_sys::RecoveryInProgress() {
             pg_sys::LockRelationOid(table, pg_sys::RowExclusiveLock as i32);
@@ -116,7 +116,7 @@ pub fn lock_as_writer(table: Oid) {
     }
 }
 
-/// Waits for all transactions that have locked a table as writers do. Holds up nobody else.
+/// Waits for all transactions that have locked a table as writers do. Does not block other sessions.
 pub fn await_writers(table: Oid) {
     // SAFETY: the tag names the table as PostgreSQL's own lock tags do. The wait ends, or is interrupted by an error.
     unsafe {

@@ -12,14 +12,14 @@ pub fn has_old_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Assigns an id to the transaction if it has none yet: from now on, others can report_end that it is in progress.
+/// Assigns an id to the transaction if it has none yet: from now on, others can see that it is in progress.
 pub fn take_number() {
     // SAFETY: a transaction is in progress, and transactions that may write can be assigned an id.
     unsafe { pg_sys::GetCurrentTransactionId() };
 }
 
-/// Returns the number that the next transaction will have: all that have one by now have a lower one. A snapshot does not report_end: its
-/// upper bound follows the last transaction that has ended.
+/// Returns the number that the next transaction will have: all transactions that have one by now have a lower one. A
+/// snapshot does not show this, because its upper bound follows the last transaction that has ended.
 pub fn next_number() -> i64 {
     // SAFETY: it reads shared memory under a lock.
     let next = unsafe { pg_sys::ReadNextFullTransactionId() };
@@ -34,9 +34,9 @@ pub fn is_in_progress_elsewhere(xmax: pg_sys::TransactionId) -> bool {
     in_progress && !may_be_multixact(xmax.into_inner())
 }
 
-/// Whether a row's xmax may be a multixact, which SQL cannot report_end from a transaction id: whether a multixact with that
-/// number exists. The two have separate counters, so what looks like a transaction in progress may be a number that
-/// stays forever.
+/// Whether a row's xmax may be a multixact, which SQL cannot distinguish from a transaction id: whether a multixact with
+/// that number exists. The two have separate counters, so what looks like a transaction in progress may be a number
+/// that never goes away.
 fn may_be_multixact(xmax: u32) -> bool {
     let (mut oldest, mut next) = (pg_sys::MultiXactId::default(), pg_sys::MultiXactId::default());
     // SAFETY: both are written to, and a session has one thread.

@@ -36,7 +36,7 @@ pub struct Asking {
     pub lease: Interval,
     /// Parts in which it looks; `None`: all of this server.
     pub parts: Option<Vec<Option<i32>>>,
-    /// Parts that are not this server's.
+    /// Parts that do not belong to this server.
     pub foreign: ForeignParts,
     /// Token, by part, under which tasks are handed over: that of the lease that was reported.
     pub kept_tokens: BTreeMap<i32, i64>,
@@ -92,7 +92,7 @@ impl Asking {
         }
     }
 
-    /// Returns the token of what this call claims: a new one, because the tasks may have been held before.
+    /// Returns the token for the tasks that this call claims: a new one, because they may have been held before.
     pub fn token(&self) -> Result<i64, Error> {
         match self.token.get() {
             Some(token) => Ok(*token),

@@ -116,7 +116,7 @@ fn update_executions(client: &SpiClient, now: TimestampWithTimeZone, executions:
     Ok(())
 }
 
-/// Returns what went wrong, as the table has it apart from the time.
+/// Returns what went wrong, in the form stored in the table, except for the time.
 fn errors(run: &RunRow) -> Option<Jsonb> {
     let causes: Vec<_> = run.causes.iter().map(Cause::value).collect();
     (!causes.is_empty()).then(|| Jsonb::from_text(&serde_json::Value::from(causes).to_string())).flatten()

@@ -42,8 +42,8 @@ pub fn turn_leases(
     Ok(())
 }
 
-/// Locks the leases whose tasks have all been reported together, in the order in which everybody locks leases, so that
-/// they can then be turned and dropped in any order. The others are left without tasks, unlike any lease in the table.
+/// Locks the leases whose tasks have all been reported together, in the global lock order, so that they can then be
+/// reused and dropped in any order. The others are left without tasks, unlike any lease in the table.
 pub fn lock_leases(client: &SpiClient, reported: &mut Leases) -> Result<(), Error> {
     if reported.is_empty() {
         return Ok(());

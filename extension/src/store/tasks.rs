@@ -289,7 +289,7 @@ impl FreshTask {
         after(self.fair_place.map_or(now, |(_, place)| place), f64::from(self.priority) * -60.0)
     }
 
-    /// Returns how many minutes ahead of now it stands in the queue, like a priority.
+    /// Returns how many minutes ahead of now its place in the queue is, like a priority.
     fn lead(&self, now: TimestampWithTimeZone) -> i32 {
         let behind = self.fair_place.map_or(0.0, |(_, place)| seconds(now, place) / 60.0);
         self.priority.saturating_sub(behind as i32)

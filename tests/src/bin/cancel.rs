@@ -1,15 +1,15 @@
-//! How long a backend goes on after it was told to stop: `cancel [NAME…]`, on a server of its own, for each kind of
-//! hostile input (or those whose name has NAME in it). Fails where one takes longer than [`BOUND`] in the best of
-//! [`TRIES`]: a machine that does other things may be slow, but not each time.
+//! Measures how long a backend continues after it was told to stop: `cancel [NAME…]`, on a separate server, for each
+//! kind of hostile input (or those whose name contains NAME). Fails if one takes longer than [`BOUND`] in the best of
+//! [`TRIES`]: a busy machine may be slow, but not every time.
 
 use pg_workflow_tests::Server;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
-/// How long a backend may take.
+/// Maximum time that a backend may take.
 const BOUND: Duration = Duration::from_millis(100);
 const TRIES: usize = 3;
-/// When it is told, after the statement began: a statement goes through different code in time.
+/// Delays after which it is told to stop: a statement runs through different code over time.
 const MOMENTS: [Duration; 6] = [
     Duration::from_millis(30),
     Duration::from_millis(100),
@@ -18,10 +18,10 @@ const MOMENTS: [Duration; 6] = [
     Duration::from_millis(1200),
     Duration::from_millis(2500),
 ];
-/// When it is told in each way.
+/// Delay before each way of stopping it.
 const EACH_WAY: Duration = MOMENTS[2];
 
-/// The bounds as high as a superuser can set them.
+/// The limits, as high as a superuser can set them.
 const SETTINGS: &str = "
 SET client_min_messages = error;
 SELECT workflow_validate('');
@@ -36,7 +36,7 @@ SET pg_workflow.max_context_bytes = 268435456;
 SET pg_workflow.max_result_bytes = 268435456;
 ";
 
-/// A statement that takes long, and what has to be there for it.
+/// A statement that takes long, and the setup that it needs.
 struct Case {
     name: String,
     before: Vec<String>,
@@ -90,7 +90,7 @@ async fn run(names: &[String]) -> bool {
     all_well
 }
 
-/// The shortest of some tries; none where the statement ends before.
+/// Returns the shortest of several tries, or `None` if the statement ends earlier.
 async fn latency(server: &Server, case: &Case, way: Way, moment: Duration) -> Option<Duration> {
     let mut best: Option<Duration> = None;
     for _ in 0..TRIES {
@@ -142,7 +142,7 @@ async fn one(server: &Server, case: &Case, way: Way, moment: Duration) -> Option
     Some(end.saturating_duration_since(told))
 }
 
-/// A session whose statement was cancelled goes on.
+/// Checks that a session whose statement was cancelled can continue.
 async fn works(mut session: PgConnection) {
     execute(&mut session, "SET statement_timeout = 0").await;
     execute(&mut session, "SELECT workflow_validate('ref: demo.ok')").await;
@@ -169,7 +169,7 @@ fn define(rest: &str) -> String {
 
 const START: &str = "SELECT workflow_start('demo.w', value) FROM given";
 
-/// Makes a value beforehand: what PostgreSQL does to make it cannot be cancelled everywhere.
+/// Creates a value in advance, because PostgreSQL cannot be cancelled everywhere while creating it.
 fn given(value: &str) -> String {
     format!("CREATE TEMP TABLE given AS SELECT ({value}) AS value")
 }
@@ -232,7 +232,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Tasks that each lead to all after them.
+/// Returns tasks each of which leads to all tasks after it.
 fn dense(count: usize) -> String {
     let names: Vec<String> = (0..=count).map(|task| format!("t{task}")).collect();
     let tasks: String =
@@ -284,7 +284,7 @@ fn parameters() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-/// What expressions at a start can read.
+/// Values that expressions can read at a start.
 const VALUES: &str = "SELECT jsonb_build_object('n', (SELECT jsonb_agg(i) FROM generate_series(1, 200000) i), \
     't', repeat('x ', 2000000), 'w', (SELECT jsonb_agg('word' || i) FROM generate_series(1, 100000) i))";
 

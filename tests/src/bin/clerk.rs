@@ -1,5 +1,5 @@
-//! A worker of the bank test, which kills it: `clerk NAME`, on the database that DATABASE_URL names. What it does outside of
-//! its reports are rows of the table `ledger`, each in a transaction of its own, with the task's id as idempotency key.
+//! A worker of the bank test, which kills it: `clerk NAME`, on the database that DATABASE_URL names. Its side effects
+//! are rows of the table `ledger`, each written in a separate transaction, with the task's id as idempotency key.
 
 use pg_workflow_client::ClaimedTask;
 use pg_workflow_client::worker::{self, Failure, Worker};
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 /// Orders whose number leaves this remainder fail at this action.
 const FAILURES: [(&str, i64); 3] = [("shop.charge", 3), ("shop.check", 5), ("shop.ship", 7)];
-/// The remainders are those of this number.
+/// Divisor of these remainders.
 const ORDERS: i64 = 9;
 
-/// Does what a task asks for: once, however often it is tried.
+/// Performs a task's side effect once, however often it is tried.
 async fn serve(pool: PgPool, task: ClaimedTask) -> Result<Value, Failure> {
     let input = task.input.unwrap_or_default();
     let order = input["order"].as_i64().unwrap_or_default();
     let fails = FAILURES.iter().any(|(action, number)| *action == task.action && order % ORDERS == *number);
-    // Long enough to be killed in between.
+    // Long enough to be killed in the meantime.
     tokio::time::sleep(Duration::from_millis(5)).await;
     if fails {
         return Err(Failure::new("declined", "as the test wants it").do_not_retry());
@@ -30,7 +30,7 @@ async fn serve(pool: PgPool, task: ClaimedTask) -> Result<Value, Failure> {
         "shop.restock" => ("stock", 1),
         _ => return Ok(Value::Null),
     };
-    // What was never done is not undone, although nobody knew whether it had been.
+    // A side effect that never happened is not undone, although its outcome was unknown.
     let book = sqlx::query(
         "INSERT INTO ledger (key, order_number, account, amount, item)
          SELECT $1, $2, $3, $4, $5

@@ -1,5 +1,5 @@
-//! `make conformance`: plays all cases of CONFORMANCE_DIR, on the conductor and on a server, and prints each that does
-//! not hold.
+//! `make conformance`: plays all cases of CONFORMANCE_DIR, on the conductor and on a server, and prints those that
+//! fail.
 
 use pg_workflow_tests::conformance;
 use std::process::ExitCode;

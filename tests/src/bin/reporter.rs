@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let query = sqlx::query(sql).bind(&name).bind(tasks).bind(leases).bind(1 + turn % 4);
         let rows = query.fetch_all(&mut connection).await?;
         held = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        // Long enough to be killed in between.
+        // Long enough to be killed in the meantime.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(())

@@ -1,19 +1,20 @@
-//! How long every view, every function that only looks, and every query of `monitoring/` takes on a million ended executions, with PostgreSQL's default settings:
-//! `views [EXECUTIONS]`, on a server of its own. Fails where one takes longer than [`BOUND`] in the best of [`TRIES`].
+//! Measures how long every view, every read-only function and every query of `monitoring/` takes with a million ended
+//! executions and PostgreSQL's default settings: `views [EXECUTIONS]`, on a separate server. Fails if one takes longer
+//! than [`BOUND`] in the best of [`TRIES`].
 
 use pg_workflow_tests::{Server, monitoring};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
-/// How long one may take.
+/// Maximum time that one may take.
 const BOUND: Duration = Duration::from_millis(50);
 const TRIES: usize = 3;
 const EXECUTIONS: usize = 1_000_000;
 
-/// Reads all executions, as its page says.
+/// Reads all executions, as its documentation says.
 const READS_ALL: &str = "workflow_check";
 
-/// What looks: each is read whole.
+/// Views and functions that are read completely.
 const SUMMARIES: &[&str] = &[
     "workflow.queue_summary",
     "workflow.queue_depth",
@@ -26,7 +27,7 @@ const SUMMARIES: &[&str] = &[
     "workflow.workflow_summary",
 ];
 
-/// What looks: up to 100 rows are read.
+/// Views and functions of which up to 100 rows are read.
 const LOOKS: &[&str] = &[
     "workflow.workflow_execution_summary",
     "workflow.workflow_execution_summary WHERE execution = 1500000",
@@ -60,7 +61,7 @@ const LOOKS: &[&str] = &[
 const DEFINE: &str = "SELECT workflow_register_action('demo.a');
 SELECT workflow_define(format('{ref: demo.w%s, label: W, version: 1, tasks: [{name: a, action: demo.a}]}', n)) FROM generate_series(0, 2) AS n;";
 
-/// Executions of three workflows: some failed, one task each, ten a second.
+/// Executions of three workflows: one task each, some failed, ten per second.
 fn fill(count: usize) -> String {
     format!(
         "INSERT INTO workflow.execution (part, id, action_ref, config, status, created, updated)
@@ -92,7 +93,7 @@ async fn main() {
     let scrapes = monitoring::queries().into_iter().map(|query| query.sql.replace('\n', " "));
     for sql in summaries.chain(looks).chain(scrapes) {
         let mut times = Vec::new();
-        // The sixth call may have another plan.
+        // The sixth call may have a different plan.
         for _ in 0..2 * TRIES + 1 {
             let began = Instant::now();
             run(&mut session, &sql).await;

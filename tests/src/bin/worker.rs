@@ -1,6 +1,6 @@
-//! A worker in a process of its own, for tests that kill it or make it stand still: `worker NAME CONCURRENCY`, on the
-//! database that DATABASE_URL names. It claims tasks of demo.a one by one, and its handlers end when its standard input
-//! does. What it has to say goes to standard error.
+//! A worker in a separate process, for tests that kill or suspend it: `worker NAME CONCURRENCY`, on the database that
+//! DATABASE_URL names. It claims tasks of demo.a one by one, and its handlers end when its standard input does. Its
+//! messages go to standard error.
 
 use pg_workflow_client::worker::{self, CancellationToken, Worker};
 use serde_json::json;

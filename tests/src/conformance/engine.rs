@@ -1,4 +1,4 @@
-//! What a conformance case needs of an engine.
+//! The operations of an engine that conformance cases need.
 
 use super::RerunTask;
 use serde::{Deserialize, Serialize};
@@ -9,36 +9,36 @@ use serde_json::Value;
 pub struct ReadyTask {
     /// Its name.
     pub task: String,
-    /// The way that led to it.
+    /// The route that led to it.
     pub route: u32,
-    /// Seconds until it can be.
+    /// Seconds until it can be claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<i64>,
-    /// What workers are asked to do: one, or one an item.
+    /// Requests to workers: one, or one per item.
     pub actions: Vec<ReadyAction>,
 }
 
-/// What a worker is asked to do.
+/// A request to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReadyAction {
     /// The action's ref.
     pub action: Option<String>,
     /// Its input.
     pub input: Value,
-    /// Which item.
+    /// Index of the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_index: Option<u32>,
 }
 
-/// Plays one case. Errors say what was refused.
+/// Plays one case. An error says what was refused.
 pub trait Engine {
     /// Defines and starts a workflow.
     fn start(&mut self, definition: &Value, parameters: &Value) -> Result<(), String>;
-    /// What can be claimed, by task, route and item.
+    /// Returns the tasks that can be claimed, by task, route and item.
     fn ready(&mut self) -> Result<Vec<ReadyTask>, String>;
-    /// Claims a task; again changes nothing.
+    /// Claims a task; claiming it again changes nothing.
     fn claim(&mut self, task: &str, route: u32, index: Option<u32>) -> Result<(), String>;
-    /// Reports a task; the answer is the task's status as a whole.
+    /// Reports a task. Returns the status of the task as a whole.
     fn complete(
         &mut self,
         task: &str,
@@ -47,25 +47,25 @@ pub trait Engine {
         status: &str,
         result: Option<&Value>,
     ) -> Result<String, String>;
-    /// No new claims.
+    /// Stops new claims.
     fn pause(&mut self) -> Result<(), String>;
-    /// Claims again.
+    /// Allows claims again.
     fn resume(&mut self) -> Result<(), String>;
-    /// Nothing new starts.
+    /// Lets nothing new start.
     fn cancel(&mut self) -> Result<(), String>;
-    /// Runs tasks again; none named: all that failed.
+    /// Reruns tasks, or all that failed if none are named.
     fn rerun(&mut self, tasks: &[RerunTask]) -> Result<(), String>;
-    /// The workflow's output, or null.
+    /// Returns the workflow's output, or null.
     fn output(&mut self) -> Result<Value, String>;
-    /// The workflow's status, and whether it is paused.
+    /// Returns the workflow's status, and whether it is paused.
     fn status(&mut self) -> Result<(String, bool), String>;
-    /// Why the workflow failed.
+    /// Returns why the workflow failed.
     fn error(&mut self) -> Option<String>;
-    /// Broken invariants.
+    /// Returns broken invariants.
     fn check(&mut self) -> Vec<String>;
 }
 
-/// Puts rows that can be claimed, in order, together by task and route.
+/// Groups claimable rows, which are in order, by task and route.
 pub fn together(rows: impl IntoIterator<Item = (String, u32, Option<i64>, ReadyAction)>) -> Vec<ReadyTask> {
     let mut tasks: Vec<ReadyTask> = Vec::new();
     for (task, route, delay, action) in rows {

@@ -1,4 +1,4 @@
-//! The pure conductor, its rows in memory.
+//! The pure conductor, with its rows in memory.
 
 use super::RerunTask;
 use super::engine::{Engine, ReadyAction, ReadyTask, together};
@@ -50,7 +50,7 @@ impl Engine for Memory {
         let ledger = self.ledger()?;
         match ledger.find(task, route, index) {
             Some(row) => take(ledger, row),
-            // A task with items as a whole: its items are claimed one by one.
+            // A claim of a task with items as a whole claims its items one by one.
             None if index.is_none() && ledger.find(task, route, Some(0)).is_some() => Ok(()),
             None => Err(format!("there is no task {task} on route {route}")),
         }
@@ -66,7 +66,7 @@ impl Engine for Memory {
     ) -> Result<String, String> {
         let ledger = self.ledger()?;
         let row = ledger.find(task, route, index).ok_or_else(|| format!("there is no task {task} on route {route}"))?;
-        // The recorded suite sometimes reports what it has not claimed.
+        // The recorded suite sometimes reports tasks that it has not claimed.
         take(ledger, row)?;
         let end = TaskEnd::parse(status).ok_or_else(|| format!("unknown status {status}"))?;
         let answer = ledger.report(row, end, result.map(expression::data)).map_err(|refused| refused.0)?;
@@ -113,7 +113,7 @@ impl Engine for Memory {
     }
 }
 
-/// Claims a row, its delay waited for.
+/// Claims a row, after waiting for its delay.
 fn take(ledger: &mut Ledger, row: usize) -> Result<(), String> {
     if let (RowStatus::Delayed, Some(due)) = (ledger.rows[row].status, ledger.rows[row].due) {
         ledger.wait(due - ledger.now);
@@ -121,7 +121,7 @@ fn take(ledger: &mut Ledger, row: usize) -> Result<(), String> {
     ledger.claim(row).map_err(|refused| refused.0)
 }
 
-/// The defaults of a schema's properties, under what was given.
+/// Returns the given values, with the defaults of a schema's properties filled in.
 fn defaults(schema: Option<&Value>, given: &Value) -> Value {
     let properties = schema.and_then(|schema| schema["properties"].as_object());
     let mut parameters: serde_json::Map<String, Value> = properties

@@ -1,7 +1,7 @@
-//! The conformance cases: workflows recorded step by step, played on an engine and compared.
+//! The conformance cases: workflows recorded step by step, which are played on an engine and compared.
 //!
-//! Cases are read from every `*.json` of a folder. A case holds when every step gives what was recorded, or departs
-//! for a reason that a record in `docs/adr` names.
+//! Cases are read from every `*.json` of a folder. A case passes if every step has the recorded result, or differs from
+//! it for a reason given in a record in `docs/adr`.
 
 pub mod engine;
 pub mod memory;
@@ -19,9 +19,9 @@ pub struct Case {
     pub id: String,
     /// The workflow.
     pub definition: Value,
-    /// What it is started with.
+    /// Its parameters.
     pub parameters: Value,
-    /// What is done and what must come of it.
+    /// Its operations and their expected results.
     pub steps: Vec<Step>,
 }
 
@@ -30,23 +30,23 @@ pub struct Case {
 pub struct Step {
     /// `start`, `ready`, `claim`, `complete`, `pause`, `resume`, `cancel`, `rerun` or `output`.
     pub op: String,
-    /// The task it is about.
+    /// The task concerned.
     #[serde(default)]
     pub task: String,
-    /// The way that led to it.
+    /// The route that led to it.
     #[serde(default)]
     pub route: u32,
-    /// Which item.
+    /// Index of the item.
     pub task_index: Option<u32>,
     /// What `complete` reports.
     #[serde(default)]
     pub status: String,
     /// What `complete` reports.
     pub result: Option<Value>,
-    /// What `rerun` is given.
+    /// Arguments of `rerun`.
     #[serde(default)]
     pub tasks: Vec<RerunTask>,
-    /// What must come of it.
+    /// The expected result.
     pub expect: Expect,
 }
 
@@ -55,47 +55,47 @@ pub struct Step {
 pub struct RerunTask {
     /// Its name.
     pub task: String,
-    /// The way that led to it.
+    /// The route that led to it.
     #[serde(default)]
     pub route: u32,
-    /// Items that succeeded run again too.
+    /// Whether successful items run again, too.
     #[serde(default)]
     pub reset_items: bool,
 }
 
-/// What must come of a step.
+/// Expected result of a step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Expect {
     /// The workflow's status.
     pub workflow_status: String,
-    /// The flag, where it is compared.
+    /// The flag, if it is compared.
     pub paused: Option<bool>,
-    /// The task's status as a whole, where it is compared.
+    /// The task's status as a whole, if it is compared.
     pub task_status: Option<String>,
-    /// What can be claimed, where it is compared.
+    /// The claimable tasks, if they are compared.
     pub ready: Option<Vec<ReadyTask>>,
-    /// The output; absent where it is not compared.
+    /// The output; absent if it is not compared.
     #[serde(default, deserialize_with = "given")]
     pub output: Option<Value>,
 }
 
-/// Tells a null that was written from a field that was not.
+/// Distinguishes an explicit null from a missing field.
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// How a case went.
+/// Result of a case.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Every step as recorded.
+    /// Every step is as recorded.
     Holds,
-    /// Not as recorded, for a reason of the design.
+    /// Some steps differ, for a reason of the design.
     Departs(String),
-    /// Not as recorded: the first difference.
+    /// Some steps differ: the first difference.
     Fails(String),
 }
 
-/// Reads every case of a folder; none where there is no such folder.
+/// Reads every case of a folder, or none if there is no such folder.
 pub fn read(folder: &Path) -> std::io::Result<Option<Vec<Case>>> {
     if !folder.is_dir() {
         return Ok(None);
@@ -122,11 +122,12 @@ pub fn play<E: Engine>(case: &Case, engine: &mut E) -> Verdict {
         match play_step(case, step, engine) {
             Ok(()) => {}
             Err(difference) => {
-                // Evaluation is not put off until somebody looks: an error shows one step earlier than recorded.
+                // Evaluation is not deferred until the result is read, so an error shows one step earlier than
+                // recorded.
                 let early = looked_for.is_some_and(|next| next.expect.workflow_status == "failed")
                     && step.expect.workflow_status != "failed"
                     && engine.error().is_some_and(|error| error.starts_with("WF60"));
-                // Orquesta calls a task retrying that a cancel keeps from being retried.
+                // Orquesta reports a task as retrying although a cancel keeps it from being retried.
                 let told = difference == "task_status: expected \"retrying\", got \"cancelled\"";
                 return match (early, told) {
                     (true, _) => Verdict::Departs(
@@ -144,9 +145,9 @@ pub fn play<E: Engine>(case: &Case, engine: &mut E) -> Verdict {
     }
 }
 
-/// A case that design section 4 takes differently: a task without action is done by the engine and never offered.
+/// A case that design section 4 treats differently: the engine completes a task without an action and never offers it.
 fn departure(case: &Case) -> Option<&'static str> {
-    // What a status is called is one word everywhere; the recording has two for the same expression.
+    // A status has one name everywhere; the recording has two for the same expression.
     if case.definition.to_string().contains("task_status(") && recorded_word(case, "succeeded") {
         return Some("task_status() has the labels of workflow.task_status");
     }
@@ -160,7 +161,7 @@ fn departure(case: &Case) -> Option<&'static str> {
     case.steps.iter().any(offered).then_some("a routing task is done by the engine and never offered to a worker")
 }
 
-/// Whether an input that was recorded has this word for its message.
+/// Whether a recorded input has this word as its message.
 fn recorded_word(case: &Case, word: &str) -> bool {
     let inputs = case.steps.iter().flat_map(|step| step.expect.ready.iter().flatten()).flat_map(|ready| &ready.actions);
     inputs.into_iter().any(|action| action.input["message"] == word)
@@ -193,7 +194,7 @@ fn play_step<E: Engine>(case: &Case, step: &Step, engine: &mut E) -> Result<(), 
         same("paused", json!(expected), json!(paused))?;
     }
     if let (Some(expected), Some(got)) = (&expect.task_status, task_status) {
-        // Where a task ended by timeout or abandonment, our more exact word holds too.
+        // If a task timed out or was abandoned, our more exact status is accepted, too.
         let exact = expected == "failed" && (got == "timeout" || got == "abandoned");
         if !exact {
             same("task_status", json!(expected), json!(got))?;
@@ -208,7 +209,7 @@ fn play_step<E: Engine>(case: &Case, step: &Step, engine: &mut E) -> Result<(), 
     Ok(())
 }
 
-/// Plays all cases and prints each that does not hold, and how many do. Gives whether none fails.
+/// Plays all cases, and prints those that fail and the number that pass. Returns whether none fails.
 pub fn run<E: Engine>(name: &str, cases: &[Case], engine: &mut E) -> bool {
     let (mut hold, mut depart) = (0, 0);
     for case in cases {
@@ -226,14 +227,14 @@ pub fn run<E: Engine>(name: &str, cases: &[Case], engine: &mut E) -> bool {
     !cases.is_empty() && hold + depart == cases.len()
 }
 
-/// The folder of cases: CONFORMANCE_DIR, or beside the project.
+/// Returns the folder of cases: CONFORMANCE_DIR, or one next to the project.
 pub fn folder() -> PathBuf {
     std::env::var_os("CONFORMANCE_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance"), PathBuf::from)
 }
 
-/// Plays all cases twice: on the pure conductor, and through SQL on the server that DATABASE_URL names. Gives whether
-/// none fails; none where there are no cases.
+/// Plays all cases twice: on the pure conductor, and through SQL on the server that DATABASE_URL names. Returns whether
+/// none fails, or `None` if there are no cases.
 pub fn run_all() -> std::io::Result<Option<bool>> {
     let folder = folder();
     let Some(cases) = read(&folder)? else {

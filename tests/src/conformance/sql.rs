@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::collections::BTreeSet;
 use tokio::runtime::Runtime;
 
-/// Plays one case. Time stands still but where a delay is waited for.
+/// Plays one case. Time stands still except when it waits for a delay.
 pub struct Sql<'c> {
     runtime: &'c Runtime,
     connection: &'c mut PgConnection,
@@ -29,7 +29,7 @@ const READY: &str = "
     WHERE w.execution = $1 AND NOT w.paused AND (t.queue_at IS NOT NULL OR (t.status = 'requested' AND t.due_at IS NOT NULL))
     ORDER BY t.task_name COLLATE \"C\", t.route, t.task_index";
 
-/// A task's newest row.
+/// Returns a task's newest row.
 struct Found {
     id: i64,
     lease: Option<i64>,
@@ -81,7 +81,7 @@ impl<'c> Sql<'c> {
         Ok(())
     }
 
-    /// Claims a row by moving it to the head of the queue, its delay waited for.
+    /// Claims a row by moving it to the head of the queue, after waiting for its delay.
     fn take(&mut self, found: &Found) -> Result<i64, String> {
         if let Some(due) = &found.due_at {
             self.run(format!("SET pg_workflow.test_now = '{due}'"))?;
@@ -153,7 +153,7 @@ impl Engine for Sql<'_> {
         match self.find(task, route, index)? {
             Some(found) if found.status == "running" => Ok(()),
             Some(found) => self.take(&found).map(|_| ()),
-            // A task with items as a whole: its items are claimed one by one.
+            // A claim of a task with items as a whole claims its items one by one.
             None if index.is_none() && self.find(task, route, Some(0))?.is_some() => Ok(()),
             None => Err(format!("there is no task {task} on route {route}")),
         }

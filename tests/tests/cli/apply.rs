@@ -81,7 +81,7 @@ async fn one_error_keeps_everything_from_being_applied() {
     with_database(async |db| {
         let program = Program::new(db, "apply_error");
         let pack = write(&program);
-        // The server alone knows that there is no such action.
+        // Only the server knows that there is no such action.
         program.file("pack/z_last.yaml", &SUB.replace("shop.sub", "shop.last").replace("shop.mail", "other.thing"));
         let output = program.run(&["apply", &pack]).await;
         assert_eq!(output.status.code(), Some(1));
@@ -92,7 +92,7 @@ async fn one_error_keeps_everything_from_being_applied() {
         let defined: i64 =
             sqlx::query_scalar("SELECT count(*) FROM workflow.action").fetch_one(&db.pool).await.unwrap();
         assert_eq!(defined, 0);
-        // What can be seen without the server is not sent to it.
+        // Errors that can be found without the server are not sent to it.
         program.file("pack/z_last.yaml", &SUB.replace("label", "lable"));
         let told = program.bad(1, &["apply", &pack]).await;
         assert_eq!(told, "error: nothing was applied: 2 errors\n");
@@ -126,12 +126,12 @@ async fn what_no_file_has_is_pruned_and_disabled_if_it_has_executions() {
         assert_eq!(program.good(&["apply", "--prune", &pack]).await, "5 objects: 0 changed, 5 unchanged\n");
         let told = program.bad(1, &["start", "shop.old"]).await;
         assert!(told.contains("disabled"), "{told}");
-        // The same text brings it back.
+        // Applying the same text enables it again.
         program.file("pack/c_old.yaml", &SUB.replace("shop.sub", "shop.old"));
         let back = program.good(&["apply", &pack]).await;
         assert_eq!(back, "~ workflow shop.old 1.0.0 (enabled again)\n6 objects: 1 changed, 5 unchanged\n");
         program.good(&["start", "shop.old"]).await;
-        // What is still called is not removed.
+        // A workflow that is still called is not removed.
         std::fs::remove_file(program.folder.join("pack/b_sub.yaml")).unwrap();
         let told = program.bad(1, &["apply", "--prune", &pack]).await;
         assert!(told.starts_with("error: shop.order calls shop.sub, which is not in any file\n  hint: "), "{told}");
@@ -161,7 +161,7 @@ async fn what_is_exported_can_be_applied_elsewhere() {
             }
         })
         .await;
-        // Nothing is replaced without being asked.
+        // Nothing is replaced without an explicit request.
         std::fs::write(program.folder.join("out/shop/sub.yaml"), "mine").unwrap();
         let told = program.bad(2, &["export", &out]).await;
         assert!(told.contains("sub.yaml would be overwritten"), "{told}");
@@ -205,7 +205,7 @@ async fn an_interrupted_apply_leaves_nothing() {
         let status = child.wait().await.unwrap();
         assert!(!status.success());
         sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-        // The server notices at its next look at the connection that nobody is there.
+        // The server notices that the client is gone the next time it checks the connection.
         let gone = async {
             let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pg-workflow'";
             while sqlx::query_scalar::<_, i64>(sessions).fetch_one(&db.pool).await.unwrap() > 0 {

@@ -1,4 +1,4 @@
-//! The console: that it only listens where it may, and everything else in a browser (`tests/console`).
+//! The console: where it listens. Everything else is tested in a browser (`tests/console`).
 
 use crate::program::Program;
 use pg_workflow_tests::with_database;
@@ -45,7 +45,7 @@ impl Console {
     }
 }
 
-/// What `scripts/prepare browser` has installed, if there is a browser.
+/// Returns what `scripts/prepare browser` has installed, if there is a browser.
 fn installed() -> Option<(PathBuf, PathBuf)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/console");
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -68,7 +68,7 @@ async fn each_screen_and_button_works_in_a_browser() {
         return;
     };
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
-    // Node looks for packages beside the module that imports them.
+    // Node looks for packages next to the module that imports them.
     for name in ["console.mjs", "scene.mjs"] {
         std::fs::copy(sources.join(name), folder.join(name)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Commands about executions.
+//! Commands that control executions.
 
 use crate::program::{Program, printed, told};
 use futures::TryStreamExt;

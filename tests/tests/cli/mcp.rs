@@ -1,4 +1,4 @@
-//! `mcp`, spoken to by a client of the protocol.
+//! `mcp`, used by a client of the protocol.
 
 use crate::program::Program;
 use pg_workflow_tests::with_database;
@@ -15,7 +15,7 @@ async fn connect(program: &Program<'_>, more: &[&str]) -> Client {
     ().serve(TokioChildProcess::new(program.command(&arguments)).unwrap()).await.unwrap()
 }
 
-/// Calls a tool. The error is what the tool says went wrong.
+/// Calls a tool. The error is the tool's message.
 async fn call(client: &Client, tool: &str, arguments: Value) -> Result<Value, String> {
     let arguments = arguments.as_object().unwrap().clone();
     let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);

@@ -73,7 +73,7 @@ impl Program<'_> {
         serde_json::from_str(&self.good(arguments).await).unwrap()
     }
 
-    /// Runs the program, which must end with this status, and returns what it says on standard error.
+    /// Runs the program, which must end with this status, and returns its standard error.
     pub async fn bad(&self, status: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}{}", printed(&output), told(&output));
@@ -86,7 +86,7 @@ pub fn command(arguments: &[&str]) -> Command {
     // The test's own program is target/release/deps/cli-….
     let program = std::env::current_exe().unwrap().parent().unwrap().with_file_name("pg-workflow");
     assert!(program.exists(), "build it first: cargo build --release -p pg_workflow_cli");
-    // Whoever runs the tests in the background may have it ignore interrupts.
+    // If the tests run in the background, the shell may have made the program ignore interrupts.
     let mut command = Command::new("env");
     command.arg("--default-signal=INT").arg(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG") || name == "DATABASE_URL") {

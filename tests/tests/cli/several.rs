@@ -1,4 +1,4 @@
-//! Several servers: parts that move while they work, definitions that follow.
+//! Several servers: parts that move while work continues, definitions that follow.
 
 use crate::program::command;
 use pg_workflow_client::worker::{CancellationToken, Worker};
@@ -38,7 +38,7 @@ tasks:
 /// The tasks of a parent and its child that a worker runs.
 const WORK: i64 = 4;
 
-/// Several servers take time; on other majors nothing of this differs.
+/// Whether the tests are skipped: several servers take time, and other major versions behave the same.
 fn is_skipped() -> bool {
     let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_default();
     let skipped = !["15", "18"].contains(&major.as_str());
@@ -116,7 +116,7 @@ impl Node {
         assert!(broken.is_empty(), "{broken:#?}");
     }
 
-    /// Dies as by kill -9 and comes back.
+    /// Crashes the server as with kill -9, and restarts it.
     fn crash(&self) {
         self.server.stop("immediate");
         self.server.start();
@@ -127,7 +127,7 @@ fn pool(options: &PgConnectOptions) -> PgPool {
     PgPoolOptions::new().max_connections(8).connect_lazy_with(options.clone())
 }
 
-/// Makes two servers: the first has the lower half of the parts and defines the workflows, the second follows.
+/// Creates two servers: the first has the lower half of the parts and defines the workflows; the second follows.
 async fn two(test: &str) -> (Node, Node) {
     let a = Node::create(&format!("{test}-a"), 1, "0-511").await;
     let b = Node::create(&format!("{test}-b"), 2, "512-1023").await;
@@ -144,7 +144,7 @@ async fn two(test: &str) -> (Node, Node) {
     (a, b)
 }
 
-/// Runs the program to its end; returns its exit status and all that it says.
+/// Runs the program to its end. Returns its exit status and all its output.
 async fn move_part(from: &Node, to: &Node, more: &[&str]) -> (i32, String) {
     let (source, target) = (from.url(), to.url());
     let arguments = ["move-part", "7", "--from", &source, "--to", &target];
@@ -182,7 +182,7 @@ async fn report(pool: &PgPool, task: &ClaimedTask) -> Result<(), Error> {
 }
 
 async fn claim(pool: &PgPool) -> Vec<ClaimedTask> {
-    // Longer than any test, so that no lease ends by itself.
+    // Longer than any test, so that no lease expires.
     let lease = Duration::from_secs(3600);
     let input = ClaimInput { worker: "clerk".to_owned(), max_tasks: 5, lease, ..ClaimInput::default() };
     match Engine::claim(pool, &input).await {
@@ -208,7 +208,7 @@ async fn start(nodes: [&Node; 2], count: usize) {
     }
 }
 
-/// Claims and reports on both servers until so many entries are in the ledgers.
+/// Claims and reports on both servers until the ledgers have this number of entries.
 async fn work(nodes: [&Node; 2], total: i64) {
     loop {
         for node in nodes {
@@ -223,7 +223,7 @@ async fn work(nodes: [&Node; 2], total: i64) {
     }
 }
 
-/// How often each task is in the ledgers.
+/// Returns how many times each task is in the ledgers.
 async fn ledger(nodes: [&Node; 2]) -> BTreeMap<i64, i64> {
     let mut all = BTreeMap::new();
     for node in nodes {
@@ -244,7 +244,7 @@ async fn a_part_moves_there_and_back_under_load_and_nothing_is_lost_or_done_twic
     const COUNT: usize = 60;
     let total = COUNT as i64 * WORK;
     a.run(&format!("SELECT workflow_schedule('yearly', '@yearly', 'demo.parent', part => {PART})")).await;
-    // Both start the same ones, whichever server they ask first.
+    // Both start the same executions, whichever server they ask first.
     let load =
         async { tokio::join!(start(nodes, COUNT), start([&b, &a], COUNT), work(nodes, total), work([&b, &a], total)) };
     let moves = async {
@@ -277,7 +277,7 @@ async fn a_part_moves_there_and_back_under_load_and_nothing_is_lost_or_done_twic
     clients_find_the_server_of_a_part(&a, &b).await;
 }
 
-/// Part 7 is on the second server, as the client does not know yet.
+/// Part 7 is on the second server, which the client does not know yet.
 async fn clients_find_the_server_of_a_part(a: &Node, b: &Node) {
     a.run("TRUNCATE public.ledger").await;
     b.run("TRUNCATE public.ledger").await;
@@ -316,7 +316,7 @@ async fn clients_find_the_server_of_a_part(a: &Node, b: &Node) {
     assert!(answers.iter().all(|answer| answer.state.is_ok()));
     assert!(cluster.status(moved).await.unwrap().ended);
 
-    // A worker of both goes on while one is away, and serves it again afterwards.
+    // A worker for both servers continues while one is down, and serves it again afterwards.
     let [here, there] = [Some(3), Some(PART)].map(|part| cluster.start(child(part)));
     let (here, there) = (here.await.unwrap().expect("it is started"), there.await.unwrap().expect("it is started"));
     b.server.stop("immediate");
@@ -370,7 +370,7 @@ async fn a_move_that_was_interrupted_at_any_step_goes_on_or_is_undone() {
     Engine::start(&a.pool, input.clone()).await.unwrap();
     let held = claim(&a.pool).await;
     assert_eq!(held.len(), 1);
-    // Two of these run under a limit, and two wait for it.
+    // Two of these are running under a limit, and two are waiting for it.
     for _ in 0..4 {
         let limited = StartInput { r#ref: "demo.limited".to_owned(), part: Some(PART), ..StartInput::default() };
         Engine::start(&a.pool, limited).await.unwrap();
@@ -379,7 +379,7 @@ async fn a_move_that_was_interrupted_at_any_step_goes_on_or_is_undone() {
     assert_eq!(limited.len(), 2);
     let (mut from, mut to) = (&a, &b);
     for last in [1, 3, 4, 5] {
-        // Undone, where it still can be.
+        // Undone, as long as that is possible.
         for number in 0..=last {
             step(from, to, number).await;
         }
@@ -404,14 +404,14 @@ async fn a_move_that_was_interrupted_at_any_step_goes_on_or_is_undone() {
             from.crash();
         }
         move_well(from, to).await;
-        // Once more changes nothing.
+        // Doing it again changes nothing.
         move_well(from, to).await;
         assert_eq!(Engine::find_part(&to.pool, PART).await.unwrap().status, "here");
         from.check().await;
         to.check().await;
         (from, to) = (to, from);
     }
-    // What ran under the limit still does, and the others get their turn after it.
+    // Tasks that ran under the limit still do, and the others get their turn after them.
     const SLOTS: &str = "SELECT count(*) FROM workflow.limit_slot WHERE task IS NOT NULL";
     assert_eq!((from.value::<i64>(SLOTS).await, to.value::<i64>(SLOTS).await), (2, 0));
     assert_eq!(claim(&from.pool).await.len(), 0);
@@ -419,7 +419,7 @@ async fn a_move_that_was_interrupted_at_any_step_goes_on_or_is_undone() {
         report(&from.pool, task).await.unwrap();
     }
     assert_eq!(claim(&from.pool).await.len(), 2);
-    // The lease that was taken before it all still holds.
+    // The lease taken before all this is still valid.
     let beats =
         Engine::heartbeat(&from.pool, &[(held[0].task, held[0].lease_token)], Duration::from_secs(60)).await.unwrap();
     assert_eq!(beats[0].state, pg_workflow_client::LeaseState::Held);

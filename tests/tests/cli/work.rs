@@ -34,7 +34,7 @@ fn signal(child: &Child, signal: &str) {
     assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
-/// Asks a worker to end, and returns its exit status and what it has said.
+/// Asks a worker to end, and returns its exit status and its output.
 async fn end(child: Child) -> (Option<i32>, String) {
     signal(&child, "TERM");
     let output =
@@ -75,7 +75,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), waited).await.unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
-/// Whether a process is there, and no zombie.
+/// Whether a process exists and is not a zombie.
 fn lives(pid: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     status.rsplit(") ").next().and_then(|rest| rest.chars().next()).is_some_and(|state| !matches!(state, 'Z' | 'X'))
@@ -201,7 +201,7 @@ async fn a_cancelled_task_ends_with_everything_that_it_has_started() {
         let program = Program::new(db, "work_cancel");
         define(&program, "").await;
         let pids = program.folder.join("pids");
-        // Neither the shell nor its child heeds SIGTERM.
+        // Both the shell and its child ignore SIGTERM.
         let script = program.script(
             "it.sh",
             &format!("trap '' TERM; sleep 600 & echo $$ $! > {0}.new; mv {0}.new {0}; wait; sleep 600", pids.display()),

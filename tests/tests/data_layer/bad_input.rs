@@ -26,7 +26,7 @@ async fn api(db: &Database) -> Vec<Function> {
     .unwrap()
 }
 
-/// All that is stored.
+/// Returns all stored data.
 async fn contents(session: &mut PgConnection) -> Value {
     sqlx::query_scalar(
         "SELECT jsonb_build_array(
@@ -43,7 +43,7 @@ async fn contents(session: &mut PgConnection) -> Value {
     .unwrap()
 }
 
-/// What a bad argument may be answered with: rows, which say nothing, or an error that a caller can make sense of.
+/// Acceptable answers to a bad argument: rows, or an error that a caller can understand.
 async fn answer(session: &mut PgConnection, call: &str) {
     let mut transaction = session.begin().await.unwrap();
     let before = contents(&mut transaction).await;
@@ -149,7 +149,7 @@ async fn text_that_tries_to_be_sql_stays_text() {
         {
             let values: Vec<String> = function.types.iter().map(|r#type| some(r#type)).collect();
             let call = format!("SELECT * FROM pg_catalog.{}({})", function.name, values.join(", "));
-            // What these make or change is asked for below; here only that nothing else does.
+            // The effects of these functions are checked below; this only checks that nothing else changes.
             if function.name.contains("_create_") {
                 let mut transaction = session.begin().await.unwrap();
                 if let Err(error) = sqlx::query(AssertSqlSafe(call.as_str())).fetch_all(&mut *transaction).await {

@@ -1,4 +1,4 @@
-//! What the engine runs, as the data layer shows it and leaves it alone.
+//! Rows of the engine: the data layer shows them, but does not change them.
 
 use crate::fixture::*;
 use pg_workflow_client::Page;
@@ -33,7 +33,7 @@ async fn start(db: &Database) -> WorkflowExecution {
     WorkflowExecutionRepository::find_by_execution(&db.pool, execution).await.unwrap().unwrap()
 }
 
-/// Claims the one task there is and reports it.
+/// Claims the only task and reports it.
 async fn work(db: &Database, status: &str) {
     let states: Vec<String> = sqlx::query_scalar(
         "SELECT f.state FROM workflow_claim('me') AS c,
@@ -184,8 +184,8 @@ async fn what_the_engine_owns_is_not_changed_by_the_data_layer() {
     .await;
 }
 
-/// A workflow execution as the engine would have it, with these tasks: name, route, visit, status, skipped.
-/// All in one transaction that the caller gives up at the end, because the engine would not have made it.
+/// Creates a workflow execution like one of the engine's, with these tasks: name, route, visit, status, skipped. All in
+/// one transaction, which the caller rolls back at the end, because the engine would never have created it.
 async fn owned(
     transaction: &mut sqlx::PgConnection,
     definition: &WorkflowDefinition,
@@ -232,7 +232,7 @@ async fn owned(
 const TASKS: &[(&str, i32, i32, &str, bool)] = &[
     ("build", 0, 0, "completed", false),
     ("lint", 0, 0, "completed", true),
-    // One of its items goes on: so does the task.
+    // One of its items continues, and so does the task.
     ("items", 0, 0, "completed", false),
     ("items", 0, 0, "scheduled", false),
     ("failed_items", 0, 0, "completed", false),

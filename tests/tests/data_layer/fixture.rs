@@ -55,7 +55,7 @@ pub async fn execution(db: &Database, part: i32) -> Execution {
     ExecutionRepository::create(&db.pool, input).await.unwrap()
 }
 
-/// A workflow execution, with its execution, of a definition.
+/// Creates a workflow execution of a definition, with its execution.
 pub async fn run(db: &Database, definition: &WorkflowDefinition, part: i32) -> WorkflowExecution {
     let input = CreateWorkflowExecutionInput {
         execution: execution(db, part).await.id,
@@ -65,7 +65,7 @@ pub async fn run(db: &Database, definition: &WorkflowDefinition, part: i32) -> W
     WorkflowExecutionRepository::create(&db.pool, input).await.unwrap()
 }
 
-/// A workflow execution with all that it stands on.
+/// Creates a workflow execution with everything that it needs.
 pub async fn any_run(db: &Database) -> WorkflowExecution {
     let pack = pack(db, "ci").await;
     let definition = definition(db, &pack, "deploy").await;
@@ -80,17 +80,17 @@ pub async fn task(db: &Database, run: &WorkflowExecution, name: &str) -> Workflo
     WorkflowTaskExecutionRepository::create(&db.pool, task_input(run, name)).await.unwrap()
 }
 
-/// Sets the time that a session goes by.
+/// Sets the clock of a session.
 pub async fn set_now(session: &mut PgConnection, now: &str) {
     sqlx::query("SELECT set_config('pg_workflow.test_now', $1, false)").bind(now).execute(session).await.unwrap();
 }
 
-/// A point in time.
+/// Returns a point in time.
 pub fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// The kind and code of a refusal, as `NotFound WF616`.
+/// Returns the kind and code of a refusal, such as `NotFound WF616`.
 pub fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     let error = result.unwrap_err();
     let kind = match &error {

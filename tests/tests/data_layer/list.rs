@@ -5,7 +5,7 @@ use pg_workflow_client::repository::*;
 use pg_workflow_client::{Page, Patch, Result, Row, walk};
 use pg_workflow_tests::{Database, with_database};
 
-/// Whatever the size of its pages, a list gives these rows, in this order, each once, and ends.
+/// Checks that a list returns these rows, in this order and each once, whatever the page size.
 async fn walks<T: Row>(name: &str, expected: &[i64], fetch: impl AsyncFn(Page) -> Result<Vec<T>>) {
     for size in [1, 2, 3, expected.len() as i32, 10_000] {
         let rows: Vec<i64> = walk(Page::of(size), &fetch)
@@ -21,7 +21,7 @@ async fn walks<T: Row>(name: &str, expected: &[i64], fetch: impl AsyncFn(Page) -
     }
 }
 
-/// A list that is not in the order of ids says so when the row to go on after is gone, instead of ending.
+/// A list that is not in order of id raises an error, rather than ending, if the row to continue after is gone.
 async fn misses<T: Row>(name: &str, after: i64, fetch: impl AsyncFn(Page) -> Result<Vec<T>>) {
     let refusal = refused(fetch(Page { max_rows: 10, after: Some(after) }).await.map(|_| ()));
     assert_eq!(refusal, "NotFound WF616 the row given as after is no longer in the list", "{name}");
@@ -69,7 +69,7 @@ async fn lists_of_packs_actions_and_definitions_are_walked_to_their_end() {
     .await;
 }
 
-/// Seven workflow executions in several parts, in the order made.
+/// Creates seven workflow executions in several parts. Returns them in order of creation.
 async fn runs(db: &Database) -> Vec<WorkflowExecution> {
     let pack = pack(db, "ci").await;
     let definition = definition(db, &pack, "deploy").await;
@@ -123,13 +123,13 @@ async fn lists_of_tasks_are_walked_to_their_end() {
         let runs = runs(db).await;
         let pool = &db.pool;
         let mut made = Vec::new();
-        // All at one time, so that their ids alone tell them apart.
+        // All at the same time, so that only their ids distinguish them.
         let mut session = db.connect().await;
         set_now(&mut session, "2020-01-01 00:00:00Z").await;
         for number in 0..7 {
             let input = CreateWorkflowTaskExecutionInput {
                 status: ExecutionStatus::Running,
-                // Two at a time have the same place, which only the id can tell apart.
+                // Pairs of rows have the same position, so that only the id distinguishes them.
                 started_at: Some(time("2020-01-02T00:00:00Z") - chrono::TimeDelta::hours(number / 2)),
                 timeout_seconds: Some(1),
                 max_retries: 1,
@@ -158,7 +158,7 @@ async fn lists_of_tasks_are_walked_to_their_end() {
         walks("overdue", &by_age, overdue).await;
         misses("overdue", 4711, overdue).await;
 
-        // A row that is there but has no place in the order any more would end a list as silently.
+        // A row that exists but no longer has a position would also end a list silently.
         let input = UpdateWorkflowTaskExecutionInput {
             next_retry_at: Patch::Null,
             timed_out: Some(true),

@@ -41,7 +41,7 @@ async fn a_function_gives_no_rights_that_its_caller_has_not() {
     with_database(async |db| {
         let made = pack(db, "ci").await;
         let role = db.role().await;
-        // All functions, but of the tables only one, and that for reading.
+        // Grants all functions, but only one table, for reading.
         db.run(format!(
             "GRANT USAGE ON SCHEMA workflow TO {role};
              GRANT SELECT ON workflow.pack TO {role};

@@ -329,7 +329,7 @@ async fn pending_retries_are_due_have_retries_left_and_come_oldest_first() {
         let found = pending(&mut session).await;
         let first = found[0].clone();
         assert_eq!(names(found), ["first", "second"]);
-        // Its last retry is dispatched: counted then, and not when it was planned.
+        // Its last retry is dispatched: it is counted now, not when it was planned.
         let dispatched = UpdateWorkflowTaskExecutionInput {
             retry_count: Some(first.retry_count + 1),
             next_retry_at: Patch::Null,
@@ -348,7 +348,7 @@ async fn tasks_are_found_by_workflow_execution_by_name_and_by_execution_oldest_f
         let definition = definition(db, &pack, "deploy").await;
         let (first, second) = (run(db, &definition, 4).await, run(db, &definition, 4).await);
         let mut session = db.connect().await;
-        // Made in another order than their times tell.
+        // Created in a different order from that of their times.
         for (run, name, now) in [
             (&first, "b", "2026-01-01 00:00:02Z"),
             (&second, "a", "2026-01-01 00:00:00Z"),

@@ -71,7 +71,7 @@ async fn two_creates_of_one_ref_at_once_make_one_and_refuse_one() {
         PackRepository::create(&mut *first, input()).await.unwrap();
         let mut other = db.connect().await;
         let second = tokio::spawn(async move { PackRepository::create(&mut other, input()).await });
-        // The second waits for the first; there is nothing to see of that but a lock.
+        // The second waits for the first, which only shows as a lock.
         loop {
             let waiting: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",

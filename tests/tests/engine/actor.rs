@@ -1,4 +1,5 @@
-//! For whom a session does something: the setting `pg_workflow.actor`, in events, holds and bulk jobs. And what a console counts.
+//! On whose behalf a session acts: the setting `pg_workflow.actor`, in events, holds and bulk jobs. Also the counts
+//! that a console shows.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -42,7 +43,7 @@ async fn every_control_function_records_the_person_before_the_role() {
             .await;
         assert_eq!(session.value::<String>("SELECT author FROM workflow_list_holds()").await, maria);
 
-        // A job does it later, in another session, for whoever created it.
+        // A job does it later, in another session, on behalf of the person who created it.
         let other = session.begin(WAITS).await;
         session.run(r#"SELECT workflow_apply('pause', '{"statuses": ["running"]}')"#).await;
         session.run("SET pg_workflow.actor = 'the ticker'").await;

@@ -1,4 +1,4 @@
-//! Attributes: where they come from, who inherits them, who sees them, and what cannot be one.
+//! Attributes: where they come from, which executions inherit them, who sees them, and which values are refused.
 
 use crate::fixture::*;
 use pg_workflow_client::{Engine, StartInput, StartManyInput};
@@ -89,7 +89,7 @@ async fn attributes_are_merged_at_any_time_and_null_removes_one() {
     .await;
 }
 
-/// What a start writes is measured, in a transaction that does nothing else.
+/// Measures what a start writes, in a transaction that does nothing else.
 #[tokio::test]
 async fn a_start_without_attributes_writes_to_no_index_of_attributes_and_an_end_without_failure_is_hot() {
     with_database(async |db| {
@@ -157,7 +157,7 @@ async fn attributes_that_cannot_be_used_are_refused_and_nothing_is_started() {
             assert_eq!(refusal.code(), (sqlstate, code), "{:.200}", call);
             assert!(!refusal.hint.is_empty());
         }
-        // What PostgreSQL itself refuses as jsonb.
+        // Values that PostgreSQL itself refuses as jsonb.
         let refusal = session.refused(r#"SELECT workflow_start('demo.w', attributes => '{"a": "\u0000"}')"#).await;
         assert_eq!(refusal.sqlstate, "22P05");
         // Many small ones, which together are too large.

@@ -1,4 +1,4 @@
-//! Arguments that cannot be: a clear error each, and nothing has changed.
+//! Invalid arguments: each raises a clear error and changes nothing.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 const ONE: &str = "tasks: [{name: a, action: demo.a, retry: {count: 5, delay: 10}}]\n";
 
-/// What no interval argument takes. The first two are intervals since PostgreSQL 17, and before that no text of one.
+/// Values that no interval argument accepts. The first two are intervals only in PostgreSQL 17 and later.
 const NO_INTERVALS: [&str; 6] =
     ["infinity", "-infinity", "-1 microsecond", "-1 day", "-170000000 years", "170000000 years"];
 
@@ -76,7 +76,7 @@ async fn a_part_out_of_range_is_refused_wherever_there_is_one() {
         let mut session = Session::new(db).await;
         session.begin(ONE).await;
         for part in ["-1", "1024", "2147483647", "-2147483648", "NULL"] {
-            // Where a call makes something, no part means that the engine chooses one.
+            // In a call that creates something, no part means that the engine chooses one.
             let making = [
                 format!("workflow_start('demo.w', part => {part})"),
                 format!("workflow_start_many('demo.w', ARRAY['{{}}']::jsonb[], part => {part})"),
@@ -166,14 +166,14 @@ async fn the_token_of_another_worker_holds_nothing() {
         assert_eq!(session.contents_but_refusals().await, before);
         let refusal = session.refused(format!("SELECT workflow_complete({}, {})", mine.task, other.lease_token)).await;
         assert_eq!(refusal.code(), ("55006", "WF615"));
-        // Neither lease was prolonged by that.
+        // This extended neither lease.
         session.at(30.0).await;
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 2);
     })
     .await;
 }
 
-/// Every argument that has a bound, one beyond it, and the code.
+/// Every argument that has a limit, with a value beyond it, and the error code.
 #[tokio::test]
 async fn an_argument_that_is_too_long_or_has_too_many_elements_is_refused() {
     with_database(async |db| {
@@ -219,7 +219,7 @@ async fn an_argument_that_is_too_long_or_has_too_many_elements_is_refused() {
             assert_eq!(refusal.code(), (sqlstate, code), "{call}: {refusal:?}");
             assert!(!refusal.hint.is_empty() && refusal.detail.len() < 1000, "{call}: {refusal:?}");
         }
-        // At the bound they are taken.
+        // Values at the limit are accepted.
         for call in [
             "workflow_claim(public.noise(200), 1, ARRAY(SELECT n::text FROM generate_series(1, 1000) AS n), parts => array_fill(0, ARRAY[1024]))",
             "workflow_claim('w', 1, ARRAY[public.noise(1000)])",
@@ -234,7 +234,7 @@ async fn an_argument_that_is_too_long_or_has_too_many_elements_is_refused() {
     .await;
 }
 
-/// Whoever may call an internal function, the owner, gets a plain error or an answer; also when its plan is kept.
+/// The owner, who may call internal functions, gets a clear error or an answer, even if the plan is cached.
 #[tokio::test]
 async fn internal_functions_take_nulls() {
     with_database(async |db| {

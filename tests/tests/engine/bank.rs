@@ -1,5 +1,5 @@
-//! Orders are charged, stocked, checked and shipped by workers that are killed all the time, and a third of the orders fail
-//! at one place or another. In the end an outside ledger must balance to the cent, and nothing was undone twice.
+//! Orders are charged, stocked, checked and shipped by workers that are constantly killed, and a third of the orders
+//! fail at some step. In the end, an outside ledger must balance to the cent, and nothing may have been undone twice.
 
 use crate::fixture::source;
 use pg_workflow_tests::{Database, with_database};
@@ -77,7 +77,7 @@ async fn prepare(db: &Database, orders: i32) {
     .await;
 }
 
-/// Approves whatever waits for it. Returns how many orders have yet to end.
+/// Approves every order that waits for approval. Returns how many orders have not ended.
 async fn attend(db: &Database) -> i64 {
     db.run("SELECT workflow_signal(execution, 'approval', '{}', 'approved') FROM workflow_list_waits('approval')")
         .await;

@@ -1,11 +1,11 @@
-//! The same done to many executions in one call: an answer for each, and one that is refused leaves the others alone.
+//! One action on many executions in a single call: an answer for each, and a refusal does not affect the others.
 
 use crate::fixture::*;
 use pg_workflow_client::{Engine, SignalInput};
 use pg_workflow_tests::with_database;
 use serde_json::json;
 
-/// The answers: an answer or a code for each element, in order.
+/// Returns an answer or a code for each element, in order.
 async fn answers(session: &mut Session, call: &str) -> Vec<String> {
     let rows: Vec<(Option<String>, Option<String>)> =
         session.rows(format!("SELECT answer, code FROM workflow_{call}")).await;
@@ -111,7 +111,7 @@ async fn a_family_is_reached_through_its_root_and_through_its_members_at_once() 
     .await;
 }
 
-/// Somebody else's code may refuse one execution in a way of its own.
+/// User code may refuse one execution with an error of its own.
 #[tokio::test]
 async fn a_trigger_that_fails_for_one_execution_leaves_the_others_alone() {
     with_database(async |db| {
@@ -151,7 +151,7 @@ async fn a_call_about_many_with_arguments_that_make_no_sense_is_refused() {
             let refusal = session.refused(format!("SELECT * FROM workflow_{call}")).await;
             assert_eq!(refusal.code().1, code, "{:.100}", call);
         }
-        // What is wrong for each is an answer for each.
+        // An error that applies to each execution is an answer for each.
         assert_eq!(answers(&mut session, "signal_many('{1}', NULL)").await, ["WF613"]);
         assert_eq!(answers(&mut session, "cancel_many('{1}', force => NULL)").await, ["cancelled"]);
         assert_eq!(answers(&mut session, "rerun_many('{1}', ARRAY['none'])").await, ["WF612"]);
@@ -160,7 +160,7 @@ async fn a_call_about_many_with_arguments_that_make_no_sense_is_refused() {
     .await;
 }
 
-/// What comes later in the order of locks than something that the call holds must not be waited for.
+/// The call must not wait for locks that come later in the lock order than one it holds.
 #[tokio::test]
 async fn a_called_execution_that_somebody_else_has_locked_is_left_to_the_next_tick() {
     with_database(async |db| {

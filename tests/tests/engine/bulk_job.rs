@@ -1,4 +1,4 @@
-//! The same done to all executions that match a filter: steps, progress, stopping, and whose privileges count.
+//! One action on all executions that match a filter: steps, progress, stopping, and privileges.
 
 use crate::fixture::*;
 use pg_workflow_client::{BulkJobStatus, BulkOperation, Engine, Level, Page};
@@ -107,7 +107,7 @@ async fn what_somebody_else_has_locked_is_tried_again_and_nothing_waits() {
     .await;
 }
 
-/// Whoever ticks, a job may do what the role that asked for it may, and no more.
+/// Whoever ticks, a job may do exactly what the role that created it may do.
 #[tokio::test]
 async fn a_job_has_the_privileges_of_the_role_that_asked_for_it() {
     with_database(async |db| {
@@ -136,7 +136,7 @@ async fn a_job_has_the_privileges_of_the_role_that_asked_for_it() {
             let refusal = operator.refused(sql.clone()).await;
             assert_eq!(refusal.sqlstate, "42501", "{sql}");
         }
-        // Plans that the session has made for itself make no difference, nor does a setting.
+        // Plans cached by the session make no difference, nor do settings.
         session.run(format!("SELECT * FROM workflow_search('demo.w'); SELECT * FROM workflow_resume_many(ARRAY[{own}, {foreign}])")).await;
         session.run("SELECT workflow_apply('pause', '{\"error_code\": \"none\"}')").await;
         session.run("SELECT workflow_tick()").await;
@@ -145,7 +145,7 @@ async fn a_job_has_the_privileges_of_the_role_that_asked_for_it() {
         session.run("RESET row_security").await;
         session.assert_ended(own, "cancelled", json!(null)).await;
         assert_eq!(session.status(foreign).await["status"], "running");
-        // Another operator does not decide about it, and the owner does.
+        // Another operator cannot control it, but the owner can.
         let second: i64 = operator.value("SELECT workflow_apply('cancel', '{\"workflow\": \"demo.w\"}')").await;
         let stranger = db.role().await;
         Engine::grant(&db.pool, &stranger, Level::Operator).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_job_has_the_privileges_of_the_role_that_asked_for_it() {
         let refusal = operator.refused(format!("SELECT workflow_stop_bulk_job({second})")).await;
         assert_eq!(refusal.code(), ("P0002", "WF616"));
         assert_eq!(Engine::stop_bulk_job(&db.pool, second).await.unwrap(), BulkJobStatus::Stopped);
-        // What its role may no longer do stops the job, and nothing else.
+        // If its role loses a privilege, the job stops, and nothing else is affected.
         Engine::resume_bulk_job(&db.pool, second).await.unwrap();
         Engine::revoke(&db.pool, &role, Level::Operator).await.unwrap();
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);

@@ -1,4 +1,4 @@
-//! Reports of executions that somebody else has locked.
+//! Reports for executions that another session has locked.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -38,7 +38,7 @@ async fn a_completed_task_does_not_wait_and_the_next_claim_processes_it() {
     with_database(async |db| {
         let (mut session, mut holder) = (Session::new(db).await, Session::new(db).await);
         session.run("SET lock_timeout = '1s'").await;
-        // As often as a plan may change.
+        // As many times as a plan may change.
         for round in 0..7 {
             let id = session.begin(THREE).await;
             let [a, b, c] = session.claim_named(["each"; 3]).await;
@@ -62,7 +62,7 @@ async fn a_completed_task_does_not_wait_and_the_next_claim_processes_it() {
     .await;
 }
 
-/// Whoever locks the execution next, for whatever reason, processes them first.
+/// The next session that locks the execution, for whatever reason, processes them first.
 #[tokio::test]
 async fn pending_reports_come_before_what_anybody_does() {
     with_database(async |db| {
@@ -87,7 +87,7 @@ async fn pending_reports_come_before_what_anybody_does() {
             };
             session.run(format!("SELECT {call}")).await;
             assert_eq!(pending(&mut session).await, 0, "{what}");
-            // In the order of their completion: the last one wins. A cancel withdraws what had become ready.
+            // In order of completion: the last one wins. A cancel withdraws tasks that had become ready.
             let join: (String, Value) =
                 session.rows("SELECT status::text, input FROM workflow.workflow_task_execution WHERE task_name = 'join' ORDER BY id DESC LIMIT 1").await.remove(0);
             let status = if what == "cancel" { "cancelled" } else { "scheduled" };
@@ -124,12 +124,12 @@ async fn failures_and_successes_that_may_not_be_the_end_wait_for_their_turn() {
             let refused = session.refused(format!("SELECT {call}")).await;
             assert_eq!(refused.sqlstate, "55P03", "{call}: {refused:?}");
         }
-        // From a session that has not claimed it, too.
+        // Also from a session that has not claimed it.
         let mut other = Session::new(db).await;
         other.run("SET lock_timeout = '100ms'").await;
         let refused = other.refused(format!("SELECT workflow_complete({}, {})", poll.task, poll.lease_token)).await;
         assert_eq!(refused.sqlstate, "55P03", "{refused:?}");
-        // Together with them, what need not wait waits.
+        // In the same call, reports that need not wait do wait.
         assert_eq!(pending(&mut session).await, 0);
         holder.run("COMMIT").await;
         assert_eq!(session.complete(&poll, json!(0)).await, "retrying");
@@ -193,7 +193,8 @@ async fn a_pending_report_that_is_rolled_back_never_was() {
     .await;
 }
 
-/// What takes a running task away skips one that is being reported: it is done, and nobody waits for its transaction.
+/// Anything that withdraws running tasks skips one that is being reported: it counts as done, and nobody waits for its
+/// transaction.
 #[tokio::test]
 async fn what_is_being_reported_is_neither_voided_nor_expired() {
     with_database(async |db| {
@@ -267,7 +268,7 @@ async fn why_says_who_has_locked_an_execution_and_check_what_nobody_has_processe
     .await;
 }
 
-/// Calls workflows that call workflows: what is pending in one that is called ends it, and its caller goes on.
+/// Workflows that call workflows: a pending report ends a called execution, and its caller continues.
 #[tokio::test]
 async fn the_end_of_a_called_execution_can_be_pending() {
     with_database(async |db| {
@@ -289,7 +290,7 @@ async fn the_end_of_a_called_execution_can_be_pending() {
     .await;
 }
 
-/// Executions that somebody has locked do not keep others from being looked at, however few a call looks at.
+/// Locked executions do not keep others from being examined, however few a call examines.
 #[tokio::test]
 async fn executions_that_are_locked_do_not_take_the_place_of_others() {
     with_database(async |db| {
@@ -317,7 +318,7 @@ async fn executions_that_are_locked_do_not_take_the_place_of_others() {
     .await;
 }
 
-/// A task that was passed over because it was being reported, and whose report was rolled back, is not needed either.
+/// A task that was skipped because it was being reported, and whose report was rolled back, is not needed either.
 #[tokio::test]
 async fn what_was_passed_over_as_needless_is_not_taken_over() {
     with_database(async |db| {
@@ -360,7 +361,7 @@ async fn what_was_passed_over_as_needless_is_not_taken_over() {
     .await;
 }
 
-/// A cancel that is repeated reaches what the first one passed over.
+/// A repeated cancel reaches tasks that the first one skipped.
 #[tokio::test]
 async fn a_repeated_cancel_takes_away_what_was_being_reported_at_the_first() {
     with_database(async |db| {

@@ -1,4 +1,4 @@
-//! workflow_check finds what is broken. Each is broken by hand, in a transaction that is rolled back.
+//! workflow_check finds broken invariants. Each is broken by hand, in a transaction that is rolled back.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -8,7 +8,7 @@ use serde_json::json;
 async fn every_broken_invariant_is_found() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
-        // One that has ended, one with a running task, one with a waiting one, one that is paused.
+        // One execution that has ended, one with a running task, one with a waiting task, and one that is paused.
         session.define("tasks:\n  - {name: a, action: demo.a}\n").await;
         let ended = session.start().await;
         session.work("a", json!(null)).await;

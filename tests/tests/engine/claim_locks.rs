@@ -1,4 +1,4 @@
-//! What a claim locks: the tasks that it takes, and no others.
+//! Locks of a claim: the tasks that it takes, and no others.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Server, with_database};
@@ -17,7 +17,7 @@ async fn start(session: &mut Session, count: i32) {
     session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))")).await;
 }
 
-/// Claims; gives the actions of what it was given, and how many of each.
+/// Claims tasks. Returns their actions, with the number of tasks of each.
 async fn claim(session: &mut Session, worker: &str, max_tasks: i32, actions: &str) -> Vec<(String, i64)> {
     let claim = format!(
         "SELECT action, count(*) FROM workflow_claim('{worker}', {max_tasks}, {actions}) GROUP BY 1 ORDER BY 1"
@@ -41,7 +41,7 @@ async fn a_claim_over_several_actions_leaves_to_others_what_it_does_not_take() {
                 session.run("BEGIN").await;
                 assert_eq!(total(&claim(&mut session, "w", max_tasks, actions).await), i64::from(max_tasks));
                 other.run("BEGIN").await;
-                // Everything else, at the same time.
+                // All other tasks, at the same time.
                 let rest = claim(&mut other, "x", 100, actions).await;
                 assert_eq!(total(&rest), 40 - i64::from(max_tasks), "{rest:?}");
                 other.run("ROLLBACK").await;
@@ -63,7 +63,7 @@ async fn what_waited_longest_comes_first_across_the_actions() {
         session.define_as("demo.late", "tasks: [{name: a, action: demo.a}]").await;
         session.run("SELECT workflow_start_many('demo.late', array_fill('{}'::jsonb, ARRAY[10]))").await;
         session.at(2.0).await;
-        // The four that came first, though there is more of one action.
+        // The four oldest, although there are more tasks of one action.
         let of_each = |action: &str| (format!("demo.{action}"), 1);
         let first = claim(&mut session, "w", 4, ACTIONS).await;
         assert_eq!(first, [of_each("a"), of_each("b"), of_each("c"), of_each("d")]);
@@ -72,7 +72,7 @@ async fn what_waited_longest_comes_first_across_the_actions() {
     .await;
 }
 
-/// What must not begin stays in the queue where a claim that had it is rolled back after a pause.
+/// Tasks that must not begin remain in the queue if a claim of them is rolled back after a pause.
 #[tokio::test]
 async fn what_must_not_begin_keeps_nobody_from_what_may() {
     with_database(async |db| {
@@ -99,7 +99,7 @@ async fn what_must_not_begin_keeps_nobody_from_what_may() {
     .await;
 }
 
-/// The statement on a table whose rows have the same place in each partition.
+/// The statement, on a table whose rows have the same position in each partition.
 #[tokio::test]
 async fn a_claim_of_one_part_takes_nothing_of_others_where_tasks_are_partitioned() {
     with_database(async |db| {
@@ -139,8 +139,8 @@ async fn a_claim_of_one_part_takes_nothing_of_others_where_tasks_are_partitioned
     .await;
 }
 
-/// Lets a queued task's xmax be a multixact whose number is that of a transaction that goes on. The two are counted apart: on a
-/// fresh server the transactions are ahead, and one that waits is overtaken.
+/// Makes a queued task's xmax a multixact with the same number as a transaction in progress. The two have separate
+/// counters: on a fresh server, transactions are ahead, and the number of a waiting transaction is overtaken.
 #[tokio::test]
 async fn a_task_whose_xmax_looks_like_a_running_transaction_can_be_claimed() {
     let server = Server::create("multixact", &["max_connections=20"]);
@@ -154,7 +154,8 @@ async fn a_task_whose_xmax_looks_like_a_running_transaction_can_be_claimed() {
     let next: i64 = session.value("SELECT next_multixact_id::text::bigint FROM pg_control_checkpoint()").await;
     session.run(format!("CREATE TABLE filler AS SELECT n FROM generate_series(1, {}) AS n", transaction - next)).await;
     let (mut one, mut other) = (Session::open(&server.options).await, Session::open(&server.options).await);
-    // Each row is locked by a subtransaction of its own, and then by another session: a multixact each, in this order.
+    // Each row is locked by a separate subtransaction, and then by another session: one multixact per row, in this
+    // order.
     one.run(
         "BEGIN;
          DO $$

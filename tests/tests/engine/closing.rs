@@ -1,11 +1,11 @@
-//! What still runs once an execution has failed, timed out or been cancelled: handlers that have begun, tasks beside
-//! `fail`, the `finally` task, and what follows from them.
+//! Tasks that still run once an execution has failed, timed out or been cancelled: handlers that have begun, tasks
+//! beside `fail`, the `finally` task, and tasks that follow from them.
 
 use crate::fixture::Session;
 use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
 
-/// A task that fails, and a last one that is retried and leads on.
+/// A task that fails, and a last task that is retried and leads to others.
 const FINALLY: &str = "finally: tidy
 tasks:
   - {name: work, action: demo.a}
@@ -80,7 +80,7 @@ async fn another_failure_a_cancel_and_a_timeout_withdraw_no_handler() {
             }
             let [refund] = session.claim_named(["refund"]).await;
             assert_eq!(session.fail(&refund, json!(null)).await, "retrying");
-            // What runs forward may finish, and leads nowhere any more.
+            // Running tasks on the forward paths may finish, but lead nowhere.
             session.complete(&c, json!(null)).await;
             if stop != "fail" {
                 session.complete(&b, json!(null)).await;

@@ -1,9 +1,9 @@
-//! Sessions keep compiled definitions by the version's id; an id that comes again is another definition.
+//! Sessions cache compiled definitions by the id of the version; if the id is reused, it is another definition.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
 
-/// demo.w with one task of that name, started and claimed in each of these sessions.
+/// Defines demo.w with one task of this name, and starts and claims it in each of these sessions.
 async fn run(sessions: &mut [Session], task: &str) {
     for session in sessions {
         session.start().await;
@@ -26,12 +26,12 @@ async fn a_version_whose_id_comes_again_is_compiled_again_in_every_session() {
         let mut sessions = [Session::new(db).await, Session::new(db).await];
         define(&mut sessions[0], "first").await;
         run(&mut sessions, "first").await;
-        // A restore of data alone, a test's fixture.
+        // A restore of data alone, or a test's fixture.
         sessions[0].run("TRUNCATE workflow.workflow_definition CASCADE").await;
         sessions[0].run(RESTART).await;
         define(&mut sessions[0], "second").await;
         run(&mut sessions, "second").await;
-        // Row by row, by a role that fires no triggers of users.
+        // Row by row, in a session in which user triggers do not fire.
         sessions[1].run(EMPTY).await;
         sessions[1].run("SET session_replication_role = replica").await;
         sessions[1]
@@ -41,7 +41,7 @@ async fn a_version_whose_id_comes_again_is_compiled_again_in_every_session() {
         sessions[1].run(RESTART).await;
         define(&mut sessions[1], "third").await;
         run(&mut sessions, "third").await;
-        // One that never was.
+        // One that never existed.
         sessions[0].run("TRUNCATE workflow.execution, workflow.workflow_definition CASCADE").await;
         sessions[0].run(RESTART).await;
         sessions[0].run("BEGIN").await;

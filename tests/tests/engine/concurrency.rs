@@ -9,7 +9,7 @@ async fn assert_sound(session: &mut Session) {
     assert_eq!(broken, []);
 }
 
-/// Running and waiting executions of each key of demo.w.
+/// Returns the running and waiting executions for each key of demo.w.
 async fn keys(session: &mut Session) -> Vec<(String, Option<i64>, i64)> {
     session.rows("SELECT key, running, waiting FROM workflow_list_limit_keys('@demo.w')").await
 }
@@ -25,7 +25,7 @@ tasks:
     )
 }
 
-/// Claims all there is and returns the executions, in order.
+/// Claims all tasks and returns their executions, in order.
 async fn claim(session: &mut Session) -> Vec<Task> {
     let mut claimed = session.claim(100).await;
     claimed.sort_by_key(|task| task.execution);
@@ -85,7 +85,7 @@ async fn every_end_of_an_execution_lets_the_next_begin() {
             session.at(start).await;
             let (id, next) = (session.start().await, session.start().await);
             let task = claim_of(&mut session, &[id]).await.remove(0);
-            // The time limit of what waits does not count.
+            // The time limit of a waiting execution does not run.
             session.at(start + 10.0).await;
             match *end {
                 "completed" => _ = session.complete(&task, json!(1)).await,
@@ -150,7 +150,7 @@ async fn what_waits_can_be_cancelled_and_erased_and_closes_without_a_slot() {
     .await;
 }
 
-/// Tasks that no worker does, delays and items begin like any others, once their execution does.
+/// Tasks without a worker, delays and items begin like any others, once their execution does.
 #[tokio::test]
 async fn first_tasks_of_every_kind_begin_with_their_execution() {
     with_database(async |db| {
@@ -341,7 +341,7 @@ async fn the_oldest_is_cancelled_and_has_closed_before_the_next_begins() {
     .await;
 }
 
-/// If the oldest is locked by somebody else, a tick cancels it.
+/// If another session has locked the oldest, a tick cancels it.
 #[tokio::test]
 async fn nobody_waits_for_a_lock_to_cancel_the_oldest() {
     with_database(async |db| {
@@ -379,7 +379,7 @@ async fn starts_in_open_transactions_do_not_wait_and_a_rollback_takes_nothing() 
             let others = [second.start().await, second.start().await];
             first.run(*end).await;
             assert_sound(&mut second).await;
-            // Whoever found the key locked is looked at by a tick.
+            // An execution that found the key locked is examined by a tick.
             let mut done = Vec::new();
             for later in 1..20 {
                 second.at(now + f64::from(later)).await;
@@ -449,7 +449,7 @@ async fn a_later_start_takes_its_turn_when_its_time_comes() {
         let tasks = claim_of(&mut session, &[now]).await;
         session.complete(&tasks[0], json!(null)).await;
         claim_of(&mut session, &[later]).await;
-        // A schedule starts like anybody else.
+        // A start by a schedule is like any other.
         session.run("SELECT workflow_schedule('nightly', '* * * * *', 'demo.w')").await;
         session.at(121.0).await;
         session.run("SELECT workflow_tick()").await;
@@ -563,7 +563,8 @@ async fn who_may_start_may_start_under_concurrency() {
     .await;
 }
 
-/// Where a part is fenced, nothing is written to it. Where it has gone, its executions have no slots; where it arrives, they have.
+/// Nothing is written to a fenced part. Its executions have no slots on the server that it has left, and get slots on
+/// the one where it arrives.
 #[tokio::test]
 async fn what_waits_in_a_part_that_moves_waits_where_it_goes() {
     with_database(async |db| {
@@ -580,7 +581,7 @@ async fn what_waits_in_a_part_that_moves_waits_where_it_goes() {
         session.run("SELECT workflow_release_part(40)").await;
         session.run("SELECT workflow_tick()").await;
         assert_eq!(session.value::<Vec<i64>>(begun).await, [runs, other]);
-        // As on the server that gets it.
+        // As on the target server.
         session.run("DELETE FROM workflow.foreign_part; SELECT workflow.take_slots_of_part(40)").await;
         assert_sound(&mut session).await;
         assert_eq!(keys(&mut session).await[0].1, Some(2));

@@ -24,13 +24,13 @@ async fn nothing_of_a_paused_execution_can_be_claimed_and_what_runs_may_finish()
         let status = session.status(id).await;
         assert_eq!((&status["paused"], &status["pause_reason"], &status["status"]), (&json!(true), &json!("lunch"), &json!("running")));
         assert!(session.claim(10).await.is_empty());
-        // Again: the same answer; the reason stays, or is the new one.
+        // Repeated: the same answer; the reason is kept, or replaced by the new one.
         assert_eq!(control(&mut session, format!("pause({id})")).await, "running");
         assert_eq!(session.status(id).await["pause_reason"], "lunch");
         assert_eq!(control(&mut session, format!("pause({id}, 'dinner')")).await, "running");
         assert_eq!(session.status(id).await["pause_reason"], "dinner");
         assert_eq!(session.complete(&a, json!(null)).await, "completed");
-        // What becomes due meanwhile waits for the end of the pause.
+        // Work that becomes due in the meantime waits for the end of the pause.
         session.at(5.0).await;
         session.run("SELECT workflow_tick()").await;
         assert!(session.claim(10).await.is_empty());
@@ -96,7 +96,7 @@ async fn a_cancelled_execution_lets_its_tasks_finish_and_ends_cancelled_whatever
             assert_eq!(control(&mut session, format!("cancel({id})")).await, "canceling");
             assert_eq!(session.contents().await, before);
             if fails {
-                // The retry it would have had is not made any more.
+                // It is no longer retried.
                 session.fail(&a, json!(null)).await;
             } else {
                 assert_eq!(session.complete(&a, json!(null)).await, "completed");

@@ -82,7 +82,7 @@ async fn an_execution_keeps_the_version_it_began_with() {
         let old = session.begin(LINEAR).await;
         session.define(OTHER).await;
         let new = session.start().await;
-        // In another backend too, which has no graph at hand.
+        // Also in another backend, which has not cached the graph.
         let mut other = Session::new(db).await;
         for task in session.claim_named(["one", "one"]).await {
             other.complete(&task, json!(null)).await;
@@ -246,7 +246,7 @@ async fn a_definition_lives_and_dies_with_the_callers_transaction() {
         sqlx::query("SELECT workflow_start('demo.w')").execute(&mut *transaction).await.unwrap();
         transaction.rollback().await.unwrap();
         assert_eq!(session.refused("SELECT workflow_start('demo.w')").await.code(), ("P0002", "WF616"));
-        // The same backend has kept nothing of what was rolled back.
+        // The same backend has cached nothing that was rolled back.
         session.begin(OTHER).await;
         session.work("one", json!(null)).await;
         session.work("other", json!(null)).await;

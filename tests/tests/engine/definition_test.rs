@@ -32,7 +32,7 @@ async fn a_definition_is_played_with_its_undo_and_nothing_is_stored() {
                         "inputs": {"undo:charge": {"payment": "p1", "n": 1}}, "took": "30s"}},
             {"name": "it is not shipped", "parameters": {"n": 1}, "default": {"result": null}, "expect": {"not_ran": ["ship"]}},
         ]});
-        // A plan is made anew at the sixth call.
+        // A new plan is made at the sixth call.
         for _ in 0..7 {
             let found = play(&mut session, ORDER, script.clone()).await;
             assert_eq!(found[0], ("charged at the second attempt".to_owned(), true, json!([]), "00:00:30".to_owned()));

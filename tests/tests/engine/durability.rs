@@ -1,4 +1,4 @@
-//! What is left after a crash, a dump, and a drop of the extension.
+//! What remains after a crash, a dump, and a drop of the extension.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Server, with_database};
@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-/// State, action, input, task and lease token of what workflow_finish_and_claim answers.
+/// State, action, input, task and lease token of each row that workflow_finish_and_claim returns.
 type HandedRow = (String, Option<String>, Option<Value>, i64, i64);
 
 const WORKFLOW: &str = "vars: {n: 0}
@@ -21,7 +21,7 @@ tasks:
 output_map: [{n: '{{ vars.n }}'}, {items: '{{ task.b.result }}'}]
 ";
 
-/// A session, as soon as the server takes one again.
+/// Opens a session as soon as the server accepts connections again.
 async fn session_of(server: &Server) -> Session {
     loop {
         match sqlx::PgConnection::connect_with(&server.options).await {
@@ -36,7 +36,7 @@ async fn session_of(server: &Server) -> Session {
     }
 }
 
-/// Works until there is nothing to do; gives how often each task was reported done.
+/// Works until there is nothing to do. Returns how many times each task was reported as done.
 async fn work_off(session: &mut Session, now: &mut f64) -> BTreeMap<i64, usize> {
     let mut done = BTreeMap::new();
     let mut idle = 0;
@@ -57,7 +57,7 @@ async fn work_off(session: &mut Session, now: &mut f64) -> BTreeMap<i64, usize> 
     done
 }
 
-/// All tables, row by row, and all sequences. What roles are bound to has its own test, with the grants.
+/// Returns all tables, row by row, and all sequences. Bindings of roles are tested with the grants.
 async fn tables(session: &mut Session) -> Vec<String> {
     let mut all = Vec::new();
     let names: Vec<(String,)> = session
@@ -106,7 +106,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
             .await;
         let family: i64 = session.value("SELECT workflow_start('demo.family')").await;
         session.run(format!("SELECT workflow_signal({family}, 'go')")).await;
-        // Some tasks done, some running, some waiting, one to be tried again.
+        // Some tasks are done, some running, some waiting, and one will be retried.
         for task in session.claim(6).await {
             session.complete(&task, json!(task.task_index)).await;
         }
@@ -114,7 +114,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         session.run(format!("SELECT workflow_pause({}, 'moving')", ids[1])).await;
         session.run("SELECT workflow_schedule('yearly', '@yearly', 'demo.w')").await;
         session.run("SELECT workflow_set_parts('0-1022')").await;
-        // One has the only slot of a limit, and the others wait for it.
+        // One has the only slot of a limit, and the others are waiting for it.
         session.run("SELECT workflow_set_limit('slow', max_running => 1), workflow_set_weight('demo.w', 'k', 2)").await;
         session.define_as("demo.limited", "tasks: [{name: e, action: demo.e, limit: slow}]").await;
         session.run("SELECT workflow_start_many('demo.limited', array_fill('{}'::jsonb, ARRAY[3]))").await;
@@ -123,7 +123,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         session.run("SELECT workflow_apply('cancel', '{\"error_code\": \"none\"}')").await;
         session.run("CREATE TABLE public.gone (execution bigint, data jsonb); SELECT workflow_archive_to('public.gone')").await;
         session.run("SELECT workflow_on_end('h', workflow_pattern => 'other.*', start_workflow => 'demo.w')").await;
-        // One is done, and nobody has processed that yet.
+        // One is done, but its report has not been processed yet.
         let mut holder = Session::new(db).await;
         holder.run("BEGIN; SELECT FROM workflow.workflow_execution FOR NO KEY UPDATE").await;
         assert_eq!(session.complete(&held[1], json!(held[1].task_index)).await, "completed");
@@ -144,7 +144,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         assert_eq!(tables(&mut there).await, tables(&mut session).await);
         let broken: Vec<(String,)> = there.rows("SELECT c::text FROM workflow_check() AS c").await;
         assert!(broken.is_empty(), "{broken:?}");
-        // The lease goes on, the key is known, and new ids are new.
+        // The lease continues, the key is known, and new ids are unused ones.
         assert_eq!(
             there.complete(&held[0], json!(held[0].task_index)).await,
             "completed"
@@ -168,7 +168,7 @@ async fn a_dump_taken_in_the_middle_of_a_run_runs_on_where_it_is_restored() {
         assert!(broken.is_empty(), "{broken:?}");
         there.connection.close().await.unwrap();
         session.run(format!("DROP DATABASE {other} WITH (FORCE)")).await;
-        // The old one has seen nothing of it.
+        // The old database has not changed.
         assert_eq!(session.status(ids[0]).await["ended"], false);
         session.run("SELECT workflow_tick()").await;
     })
@@ -189,7 +189,7 @@ async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_
             let state = session.complete(&task, json!(task.task_index)).await;
             reported.push((task, state));
         }
-        // Claimed and reported in a transaction that dies with its backend.
+        // Claimed and reported in a transaction that is lost with its backend.
         let pid: i32 = session.value("SELECT pg_backend_pid()").await;
         session.run("BEGIN").await;
         for task in session.claim(5).await {
@@ -198,7 +198,7 @@ async fn after_a_backend_is_killed_every_workflow_still_ends_and_no_task_counts_
         if kill % 2 == 0 {
             session.run("INSERT INTO workflow.lease SELECT part, id + 1000000, token, worker, role, created, expires_from, until, updated, tasks FROM workflow.lease").await;
         }
-        // The server ends all sessions once it has noticed. One that came before that would be ended, too.
+        // The server ends all sessions once it has noticed the crash, including sessions opened before that.
         let mut bystander = session_of(&server).await;
         assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
         while bystander.connection.execute("SELECT 1").await.is_ok() {}
@@ -235,7 +235,7 @@ async fn a_dropped_extension_leaves_nothing_and_can_be_made_again_in_the_same_se
              UNION ALL SELECT oid FROM pg_type WHERE typnamespace::regnamespace::text = 'workflow'
              UNION ALL SELECT oid FROM pg_namespace WHERE nspname = 'workflow') AS o";
         for round in 0..3 {
-            // Other graphs under the same numbers each time: what the session has kept must not be taken for them.
+            // Different graphs with the same ids each time: cached graphs of the session must not be used for them.
             let (first, second) = if round % 2 == 0 { ("demo.a", "demo.b") } else { ("demo.c", "demo.d") };
             let id = session
                 .begin(&format!("tasks:\n  - {{name: one, action: {first}, on_success: two}}\n  - {{name: two, action: {second}, input: {{r: '{round}'}}}}\n"))

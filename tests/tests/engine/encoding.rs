@@ -16,7 +16,7 @@ async fn assert_refused(session: &mut PgConnection, encoding: &str, sql: &str) {
     assert!(refusal.hint.contains("ENCODING 'UTF8'"), "{refusal:?}");
 }
 
-/// Makes a database of an encoding, and gives how to connect to it.
+/// Creates a database with an encoding, and returns the options for connecting to it.
 async fn make(admin: &mut PgConnection, options: &PgConnectOptions, name: &str, encoding: &str) -> PgConnectOptions {
     let create = format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
     admin.execute(AssertSqlSafe(create)).await.unwrap();
@@ -32,7 +32,7 @@ async fn the_extension_and_its_library_are_refused_where_the_encoding_is_another
             let mut session = make(&mut admin, &db.options(), &name, encoding).await.connect().await.unwrap();
             assert_refused(&mut session, encoding, "CREATE EXTENSION pg_workflow").await;
             assert_refused(&mut session, encoding, "LOAD 'pg_workflow'").await;
-            // What a dump of a catalog would bring back.
+            // What restoring a dump of the catalog would create.
             let now = "CREATE FUNCTION now_of_ours() RETURNS timestamptz LANGUAGE c AS '$libdir/pg_workflow', 'workflow_now_wrapper'";
             assert_refused(&mut session, encoding, now).await;
             session.close().await.unwrap();
@@ -42,7 +42,7 @@ async fn the_extension_and_its_library_are_refused_where_the_encoding_is_another
     .await;
 }
 
-/// The library that is loaded with the server is in every session, whatever its database: there each call is refused.
+/// A preloaded library is in every session, whatever its database: there, each call is refused.
 #[tokio::test]
 async fn where_the_library_is_preloaded_calls_are_refused_and_connections_are_not() {
     for preload in ["shared_preload_libraries", "session_preload_libraries"] {

@@ -1,4 +1,4 @@
-//! Erasing an execution at once, whether it has ended or not.
+//! Erasing an execution immediately, whether or not it has ended.
 
 use crate::fixture::*;
 use pg_workflow_client::Engine;

@@ -1,4 +1,4 @@
-//! Where an error says that it happened: in the caller's own code.
+//! The context of errors points to the caller's own code.
 
 use crate::fixture::Session;
 use pg_workflow_tests::with_database;
@@ -26,7 +26,7 @@ async fn an_error_shows_the_callers_functions_and_none_of_ours() {
             let expected = format!("SQL statement \"SELECT {call}\"\nPL/pgSQL function mine() line 1 at PERFORM");
             assert_eq!(context(&mut session, "SELECT mine()").await, expected);
         }
-        // An error that was caught leaves nothing behind.
+        // A caught error leaves nothing behind.
         let caught = "DO $$ BEGIN
             BEGIN PERFORM workflow_status(5); EXCEPTION WHEN OTHERS THEN NULL; END;
             RAISE 'after';

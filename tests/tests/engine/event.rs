@@ -53,7 +53,7 @@ async fn what_went_wrong_is_told_in_order() {
         session.at(10.0).await;
         session.run("SELECT workflow_tick()").await;
         session.claim_named(["one"]).await;
-        // Its worker is gone: the lease ends.
+        // Its worker is gone, so the lease expires.
         session.at(40.0).await;
         session.run("SELECT workflow_tick()").await;
         let [one] = session.claim_named(["one"]).await;
@@ -135,7 +135,7 @@ async fn what_people_do_is_told_once_with_reason_and_author() {
                 ["cancel", "", null, me, null],
             ])
         );
-        // Whoever acts under another role is told by the role that logged in.
+        // After SET ROLE and RESET ROLE, the author is the role that logged in.
         let other = session.start().await;
         session.run("SET ROLE pg_read_all_data; RESET ROLE").await;
         session.run(format!("SELECT workflow_pause({other}, repeat('x', 2000))")).await;
@@ -316,7 +316,7 @@ async fn every_step_is_told_where_that_is_asked_for() {
         assert_eq!(walked.len(), 12);
         assert!(walked.iter().take(11).all(|event| event.task.is_some()), "{walked:#?}");
         assert_eq!(walked[6].author.as_deref(), Some("w2 (role postgres)"));
-        // What never began is told too.
+        // A task that never began is also logged.
         let id = session.start().await;
         session.run(format!("SELECT workflow_cancel({id}, 'enough')")).await;
         assert_eq!(kinds(&mut session, id).await, ["scheduled a", "cancel", "cancelled a", "cancelled"]);

@@ -1,20 +1,20 @@
-//! What a call runs in turn, as auto_explain tells it.
+//! The statements that a call runs, as reported by auto_explain.
 
 use crate::fixture::{START, Session};
 use pg_workflow_tests::Database;
 use sqlx::Executor;
 use std::process::Command;
 
-/// What a call ran, and what came of it.
+/// The statements of a call, and its results.
 pub struct Explained {
-    /// The plans of its statements, the nested ones first, its own last.
+    /// The plans of its statements, nested ones first, its own last.
     pub plans: Vec<String>,
-    /// What was asked for afterwards.
+    /// Result of the query that followed.
     pub printed: String,
 }
 
-/// Runs a call in a session of its own, with settings and after a statement that is not looked at; then asks for something. None
-/// where the server comes without auto_explain.
+/// Runs a call in a separate session, with settings and after a statement that is not examined; then runs a query.
+/// Returns `None` if the server has no auto_explain.
 pub async fn explain(
     session: &mut Session,
     db: &Database,

@@ -19,7 +19,7 @@ async fn rush(session: &mut Session, tenant: &str, count: usize) {
         .await;
 }
 
-/// Whose the next tasks are, in order.
+/// Returns the keys of the next tasks, in order.
 async fn served(session: &mut Session, count: usize) -> String {
     let mut order = String::new();
     for _ in 0..count {
@@ -40,11 +40,11 @@ async fn a_rush_of_one_key_stands_behind_the_first_task_of_another() {
             rush(&mut session, "a", 1000).await;
             session.at(10.0).await;
             rush(&mut session, "b", 3).await;
-            // The first of each stand at the time they came; then they alternate.
+            // The first task of each key is placed at the time of its arrival; then they alternate.
             assert_eq!(served(&mut session, 6).await, "ababab");
             session.run("SELECT workflow_cancel(id) FROM workflow.workflow_execution WHERE status = 'running'").await;
         }
-        // One by one they share it as well as in one call.
+        // Claimed one by one, they share the queue in the same way as in one call.
         for _ in 0..20 {
             session.start_with(json!({"tenant": "a"})).await;
         }
@@ -80,7 +80,7 @@ async fn a_weight_is_a_share() {
     .await;
 }
 
-/// What follows a report is handed over only as far as nobody else has waited longer.
+/// Tasks that follow from a report are handed over only if no other task has waited longer.
 #[tokio::test]
 async fn a_hand_over_does_not_pass_the_other_key() {
     with_database(async |db| {
@@ -111,7 +111,7 @@ async fn priority_counts_within_a_key_and_other_workflows_wait_like_before() {
         session
             .run("SELECT workflow_start('demo.w', '{\"tenant\": \"c\"}', priority => 5), workflow_start('demo.plain')")
             .await;
-        // What follows in c has its priority, too.
+        // The task that follows in c has its priority, too.
         assert_eq!(served(&mut session, 4).await, "ccap");
     })
     .await;

@@ -1,19 +1,19 @@
-//! What the tests are written with: sessions whose clock stands still, workflows, and refusals taken apart.
+//! Helpers of the tests: sessions whose clock stands still, workflows, and the parts of errors.
 
 use pg_workflow_tests::Database;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, FromRow, PgConnection, Row};
 
-/// The actions that the tests' workflows name.
+/// Actions of the tests' workflows.
 const ACTIONS: [&str; 5] = ["demo.a", "demo.b", "demo.c", "demo.d", "demo.e"];
 
-/// A session of a superuser. Its clock stands at [`START`] until it is moved.
+/// A session of a superuser. Its clock stays at [`START`] until it is changed.
 pub struct Session {
     pub connection: PgConnection,
 }
 
-/// When every test begins.
+/// The time at which every test begins.
 pub const START: &str = "2026-01-01 00:00:00+00";
 
 /// A claimed task.
@@ -46,7 +46,7 @@ impl Answer {
     }
 }
 
-/// An error as a caller sees it.
+/// An error, as a caller sees it.
 #[derive(Debug)]
 pub struct Refusal {
     pub sqlstate: String,
@@ -56,7 +56,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Takes an error apart. What no user must ever see is not there.
+    /// Splits an error into its parts. Checks that it contains nothing that users must never see.
     pub fn of(error: sqlx::Error) -> Refusal {
         let sqlx::Error::Database(error) = error else { panic!("no error of the server: {error}") };
         let error = error.downcast::<PgDatabaseError>();
@@ -74,31 +74,31 @@ impl Refusal {
         refusal
     }
 
-    /// SQLSTATE and the code that leads the message.
+    /// SQLSTATE, and the code at the beginning of the message.
     pub fn code(&self) -> (&str, &str) {
         (&self.sqlstate, self.message.split(':').next().unwrap())
     }
 
-    /// The detail, where it is JSON.
+    /// Returns the detail, if it is JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.detail).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 }
 
 impl Session {
-    /// On a test's database.
+    /// Opens a session on a test's database.
     pub async fn new(db: &Database) -> Session {
         Session::open(&db.options()).await
     }
 
-    /// On any database, with its clock at the start.
+    /// Opens a session on any database, with its clock at the start.
     pub async fn open(options: &PgConnectOptions) -> Session {
         let mut session = Session { connection: options.connect().await.expect("connected") };
         session.at(0.0).await;
         session
     }
 
-    /// Sets the clock to so many seconds after the start.
+    /// Sets the clock to a number of seconds after the start.
     pub async fn at(&mut self, seconds: f64) {
         self.run(format!(
             "SELECT set_config('pg_workflow.test_now', ('{START}'::timestamptz + {seconds} * interval '1 s')::text, false)"
@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    /// The rows of a query.
+    /// Returns the rows of a query.
     pub async fn rows<T>(&mut self, sql: impl Into<String>) -> Vec<T>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -124,7 +124,7 @@ impl Session {
         rows.unwrap_or_else(|error| panic!("{error:?}\n{sql}"))
     }
 
-    /// The one value of a query.
+    /// Returns the only value of a query.
     pub async fn value<T>(&mut self, sql: impl Into<String>) -> T
     where
         (T,): for<'r> FromRow<'r, PgRow>,
@@ -135,7 +135,7 @@ impl Session {
         row.unwrap_or_else(|error| panic!("{error:?}\n{sql}")).0
     }
 
-    /// A statement that must be refused. Nothing has changed then, and the session goes on.
+    /// Runs a statement that must be refused. Checks that nothing has changed, and that the session can continue.
     pub async fn refused(&mut self, sql: impl Into<String>) -> Refusal {
         let sql = sql.into();
         let before = self.contents().await;
@@ -147,12 +147,12 @@ impl Session {
         Refusal::of(error)
     }
 
-    /// All that is stored, as one text.
+    /// Returns all stored data, as one text.
     pub async fn contents(&mut self) -> String {
         self.contents_with_events("true").await
     }
 
-    /// The same without the events that tell of refused lease tokens.
+    /// Returns the same, without the events about refused lease tokens.
     pub async fn contents_but_refusals(&mut self) -> String {
         self.contents_with_events("kind <> 'lease_refused'").await
     }
@@ -181,12 +181,12 @@ impl Session {
         }
     }
 
-    /// Stores the workflow demo.w, whose actions are demo.a to demo.e: what follows its ref, label and version.
+    /// Stores the workflow demo.w, whose actions are demo.a to demo.e, given the text after its ref, label and version.
     pub async fn define(&mut self, rest: &str) {
         self.define_as("demo.w", rest).await;
     }
 
-    /// The same under another ref.
+    /// Does the same under another ref.
     pub async fn define_as(&mut self, r#ref: &str, rest: &str) {
         self.register_actions().await;
         let source = source(r#ref, rest);
@@ -221,42 +221,43 @@ impl Session {
         tasks
     }
 
-    /// Claims all there is; it must be tasks of these names, in the order of names.
+    /// Claims all tasks, which must have these names, in order of name.
     pub async fn claim_named<const N: usize>(&mut self, names: [&str; N]) -> [Task; N] {
         let tasks = self.claim(1000).await;
         assert_eq!(tasks.iter().map(|task| task.task_name.as_str()).collect::<Vec<_>>(), names);
         tasks.try_into().unwrap()
     }
 
-    /// Reports a task done.
+    /// Reports a task as completed.
     pub async fn complete(&mut self, task: &Task, result: Value) -> String {
         let complete = sqlx::query("SELECT workflow_complete($1, $2, $3)").bind(task.task).bind(task.lease_token);
         complete.bind(result).fetch_one(&mut self.connection).await.unwrap().get(0)
     }
 
-    /// Reports a task failed.
+    /// Reports a task as failed.
     pub async fn fail(&mut self, task: &Task, error: Value) -> String {
         let fail = sqlx::query("SELECT workflow_fail($1, $2, $3)").bind(task.task).bind(task.lease_token);
         fail.bind(error).fetch_one(&mut self.connection).await.unwrap().get(0)
     }
 
-    /// Claims the one task there is, which must have this name, and reports it done.
+    /// Claims the only task, which must have this name, and reports it as completed.
     pub async fn work(&mut self, name: &str, result: Value) {
         let [task] = self.claim_named([name]).await;
         assert_eq!(self.complete(&task, result).await, "completed");
     }
 
-    /// Reports a batch: (task, lease, status) each.
+    /// Reports a batch of (task, lease, status).
     pub async fn finish(&mut self, outcomes: &[(i64, i64, &str)]) -> Vec<Answer> {
         self.rows(format!("SELECT * FROM workflow_finish({})", outcome_array(outcomes))).await
     }
 
-    /// One column or more of an execution's status.
+    /// Returns one or more columns of an execution's status.
     pub async fn status(&mut self, execution: i64) -> Value {
         self.value(format!("SELECT to_jsonb(s) FROM workflow_status({execution}) AS s")).await
     }
 
-    /// The status in one word, the output, and how many tasks are not over: none when it has ended.
+    /// Returns the status in one word, the output, and the number of tasks that have not ended: 0 if the execution has
+    /// ended.
     pub async fn assert_ended(&mut self, execution: i64, status: &str, output: Value) {
         let found = self.status(execution).await;
         assert_eq!((&found["status"], &found["output"]), (&json!(status), &output), "{found:#}");
@@ -264,7 +265,7 @@ impl Session {
     }
 }
 
-/// `ARRAY[…]` of outcomes.
+/// Returns an `ARRAY[…]` of outcomes.
 pub fn outcome_array(outcomes: &[(i64, i64, &str)]) -> String {
     let list: Vec<String> = outcomes
         .iter()
@@ -275,7 +276,7 @@ pub fn outcome_array(outcomes: &[(i64, i64, &str)]) -> String {
     format!("ARRAY[{}]::workflow.outcome[]", list.join(", "))
 }
 
-/// The text of a workflow: its head, and what follows.
+/// Returns the text of a workflow: its head, and the rest.
 pub fn source(r#ref: &str, rest: &str) -> String {
     format!("ref: {ref}\nlabel: Test\nversion: 1.0.0\n{rest}")
 }

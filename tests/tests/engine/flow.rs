@@ -284,7 +284,7 @@ async fn beside_fail_the_named_tasks_still_run_and_the_workflow_fails() {
         session.work("alert", json!(null)).await;
         session.work("log", json!(null)).await;
         session.complete(&b, json!(null)).await;
-        // What can be reached without a failure, too, starts no more.
+        // Tasks that can also be reached without a failure no longer start.
         assert!(session.claim(1).await.is_empty());
         session.assert_ended(id, "failed", json!(null)).await;
     })

@@ -1,4 +1,4 @@
-//! Foreign keys hold whoever writes, and the engine does not look up again what it has locked itself.
+//! Foreign keys hold for every writer, and the engine does not look up again rows that it has locked itself.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -12,7 +12,7 @@ const START_FIFTY: &str = "SELECT count(*) FROM workflow_start_many('demo.w', ar
 
 const ORPHAN: &str = "INSERT INTO workflow.workflow_task_execution (part, id, workflow_execution, task_name) VALUES (0, 999999, 999999, 'a')";
 
-/// How often a statement, in a transaction of its own, goes to the tables that tasks and executions refer to.
+/// Returns how many times a statement, in a separate transaction, reads the tables that tasks and executions refer to.
 async fn looks(session: &mut Session, sql: &str) -> i64 {
     let read = "SELECT sum(seq_scan + coalesce(idx_scan, 0))::bigint FROM pg_stat_xact_user_tables
                 WHERE schemaname = 'workflow' AND relname IN ('workflow_execution', 'workflow_definition', 'action')";
@@ -35,7 +35,7 @@ async fn what_a_call_holds_is_not_looked_up_for_each_row() {
         let step = "SELECT count(*) FROM workflow_finish_and_claim('w', (SELECT array_agg(
                       ROW(task, lease_token, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome) FROM held), 50)";
         let found = looks(&mut session, step).await;
-        // The lock of the executions is one look for each of the fifty.
+        // Locking the executions takes one lookup for each of the fifty.
         assert!(found < 70, "{found} looks for 50 new tasks");
     })
     .await;
@@ -82,7 +82,7 @@ async fn a_trigger_of_the_users_own_sees_every_change() {
                  CREATE TRIGGER see AFTER INSERT ON workflow.lease FOR EACH ROW EXECUTE FUNCTION see()",
             )
             .await;
-        // One by one and together: these are different statements.
+        // One by one and together, because these are different statements.
         for count in [1, 3] {
             session.run("TRUNCATE seen").await;
             session
@@ -138,7 +138,7 @@ async fn what_others_write_is_checked_after_every_call_even_one_that_failed() {
         assert_eq!(session.refused(ORPHAN).await.sqlstate, "23503");
         session.run(START_FIFTY).await;
         assert_eq!(session.refused(ORPHAN).await.sqlstate, "23503");
-        // The new tasks' ids are taken: the insert itself fails.
+        // The ids of the new tasks are taken, so the insert itself fails.
         session.run("SELECT setval('workflow.workflow_task_execution_id_seq', 1, false)").await;
         assert_eq!(session.refused(START_FIFTY).await.sqlstate, "23505");
         assert_eq!(session.refused(ORPHAN).await.sqlstate, "23503");

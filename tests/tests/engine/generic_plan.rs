@@ -1,11 +1,11 @@
-//! PostgreSQL plans a statement of a function anew for its first five calls in a session, and then for any arguments. What a
-//! function answers must not depend on that.
+//! PostgreSQL plans a statement of a function for the actual arguments in its first five calls in a session, and then
+//! generically. The result of a function must not depend on that.
 
 use crate::fixture::*;
 use crate::grant::{CALLS, prepare};
 use pg_workflow_tests::with_database;
 
-/// Calls that the levels of privileges have no need of: other branches, and what no call of the API comes to.
+/// Calls that the tests of privileges do not need: other branches, and functions that no call of the API reaches.
 const MORE: &[&str] = &[
     "workflow_why({failed})",
     "workflow_why({paused})",
@@ -43,7 +43,7 @@ const MORE: &[&str] = &[
     "workflow.take_slots_of_part(900)",
 ];
 
-/// What goes beyond a transaction, or needs a part that is moving.
+/// Functions whose effects go beyond a transaction, or that need a moving part.
 pub const LEFT_OUT: &[&str] = &[
     "workflow_start_ticker()",
     "workflow_stop_ticker()",
@@ -89,14 +89,14 @@ fn forget_tokens(value: &mut serde_json::Value) {
     }
 }
 
-/// Runs a call, and takes back what it did, the sequences included; gives its answer.
+/// Runs a call, undoes its effects, including those on sequences, and returns its answer.
 async fn answer(session: &mut Session, call: &str, sequences: &str) -> String {
     session.run("SAVEPOINT before").await;
     let answer = format!("SELECT coalesce(jsonb_agg(to_jsonb(answer)), '[]')::text FROM {call} AS answer");
     let answer: String = session.value(answer).await;
     session.run("ROLLBACK TO before").await;
     session.run(sequences).await;
-    // A lease token is another at each claim.
+    // The lease token differs at each claim.
     let mut rows: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap();
     rows.iter_mut().for_each(forget_tokens);
     serde_json::Value::from(rows).to_string()
@@ -136,8 +136,8 @@ async fn a_function_answers_alike_at_each_call_and_with_a_plan_for_any_arguments
     .await;
 }
 
-/// Functions in PL/pgSQL that none of the calls comes to: they answer with an error, or are left out. (Those in SQL are mostly part
-/// of the statements that name them.)
+/// Functions in PL/pgSQL that none of the calls reaches: they raise an error, or are left out. (Most SQL functions are
+/// inlined into the statements that name them.)
 const NEVER_CALLED: &[&str] = &[
     "plan_replicated",
     "raise_lost",

@@ -1,4 +1,4 @@
-//! What is written for an event depends on that event, not on how many came before.
+//! The amount written for an event depends on that event, not on the number of earlier ones.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -11,8 +11,8 @@ async fn bytes_to_complete(session: &mut Session, task: &Task, result: &str) -> 
     plan[0]["Plan"]["WAL Bytes"].as_u64().unwrap()
 }
 
-/// Returns the median of the bytes of WAL for the report of one of so many branches, each of which publishes a value and leads to a
-/// join.
+/// Returns the median number of bytes of WAL for the report of one of this number of branches, each of which publishes
+/// a value and leads to a join.
 async fn bytes_of_a_branch(session: &mut Session, branches: usize) -> u64 {
     let names = (0..branches).map(|number| format!("b{number}")).collect::<Vec<_>>().join(", ");
     let branch = |number| {

@@ -1,5 +1,5 @@
-//! What follows from a report goes to the worker that asks at once, but not past those who have waited long, and not past
-//! what is more urgent.
+//! Tasks that follow from a report go directly to the asking worker, but not past tasks that have waited long or are
+//! more urgent.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -26,7 +26,7 @@ impl Worker {
         Worker { max_tasks, actions: "NULL", holds: Vec::new() }
     }
 
-    /// Reports all it holds, and takes more; gives the names, in order.
+    /// Reports all its tasks and claims more. Returns their names, in order.
     async fn turn(&mut self, session: &mut Session) -> Vec<String> {
         let outcomes: Vec<(i64, i64, &str)> =
             self.holds.iter().map(|(task, lease)| (*task, *lease, "completed")).collect();
@@ -57,7 +57,7 @@ async fn start(session: &mut Session, workflow: &str, count: usize, priority: i3
         .await;
 }
 
-/// How many tasks were handed over: those that have never been in the queue.
+/// Returns how many tasks were handed over, that is, have never been in the queue.
 async fn waiting(session: &mut Session, name: &str) -> i64 {
     session
         .value(format!(
@@ -75,11 +75,11 @@ async fn where_nobody_waits_long_all_that_follows_is_handed_over() {
         let mut worker = Worker::new(4);
         assert_eq!(worker.turn(&mut session).await, ["step"; 4]);
         start(&mut session, "demo.other", 10, 0).await;
-        // To the second: what is ten seconds ahead is passed by, what is more is not.
+        // Exact to the second: a task that is ten seconds ahead is passed over, one that is further ahead is not.
         session.at(10.0).await;
         assert_eq!(worker.turn(&mut session).await, ["step"; 4]);
         assert_eq!(waiting(&mut session, "other").await, 10);
-        // A look that saw nobody holds for a second.
+        // A check that found no such task is valid for a second.
         session.at(10.9).await;
         assert_eq!(worker.turn(&mut session).await, ["step"; 4]);
         session.at(11.0).await;
@@ -135,17 +135,17 @@ async fn what_is_more_urgent_goes_first_and_what_is_urgent_itself_is_handed_over
         start(&mut session, "demo.chain", 1, 5).await;
         let mut worker = Worker::new(1);
         assert_eq!(worker.turn(&mut session).await, ["step"]);
-        // Less urgent, and waiting for less than the five minutes that the chain is ahead of it.
+        // Less urgent, and waiting for less than the five minutes by which the chain is ahead of it.
         start(&mut session, "demo.other", 1, 0).await;
         session.at(309.0).await;
         assert_eq!(worker.turn(&mut session).await, ["step"]);
-        // More urgent: at the next look. The chain queues then, and what was there before it comes first.
+        // More urgent: noticed at the next check. The chain then queues, and earlier tasks come first.
         start(&mut session, "demo.other", 1, 6).await;
         session.at(310.0).await;
         assert_eq!(worker.turn(&mut session).await, ["other"]);
         assert_eq!(worker.turn(&mut session).await, ["other"]);
         assert_eq!(worker.turn(&mut session).await, ["step"]);
-        // Just as urgent: in its turn.
+        // Equally urgent: it waits for its turn.
         start(&mut session, "demo.other", 1, 5).await;
         assert_eq!(worker.turn(&mut session).await, ["step"]);
         session.at(321.0).await;

@@ -1,4 +1,4 @@
-//! Holds: what must not begin until a time.
+//! Holds: what must not begin before a given time.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -20,7 +20,7 @@ async fn why(session: &mut Session, execution: i64) -> (String, Option<String>) 
     rows.remove(0)
 }
 
-/// Each with what it holds back, and what not.
+/// Each with the tasks that it holds back, and those that it does not.
 #[tokio::test]
 async fn nothing_begins_that_is_held_until_its_time_or_its_release() {
     with_database(async |db| {
@@ -93,7 +93,7 @@ async fn a_report_holds_what_is_under_the_same_limits() {
                 _ => format!("SELECT workflow_finish_json('[{{\"task\": \"{id}\", \"lease_token\": \"{lease}\", \"status\": \"failed\", \"error\": {{\"message\": \"429\"}}, \"hold_for\": 30}}]')::text"),
             };
             session.run(report.clone()).await;
-            // A repeated report holds nothing longer.
+            // A repeated report does not prolong the hold.
             session.at(start + 10.0).await;
             session.run(report).await;
             let other = session.start_with(json!({"tenant": "acme"})).await;
@@ -135,7 +135,7 @@ async fn without_limits_a_report_holds_its_action() {
     .await;
 }
 
-/// What follows from a report is handed over without a claim, but not if it is held.
+/// Tasks that follow from a report are handed over without a claim, but not if they are held.
 #[tokio::test]
 async fn a_hand_over_respects_holds() {
     with_database(async |db| {

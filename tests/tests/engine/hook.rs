@@ -1,4 +1,4 @@
-//! Executions that end and start others, notifications of ends, and rows that start workflows.
+//! Executions whose end starts others, notifications of ends, and rows that start workflows.
 
 use crate::fixture::*;
 use pg_workflow_client::model::{ExecutionStatus, Hook, HookInput};
@@ -21,7 +21,7 @@ fn hook(name: &str) -> HookInput {
     HookInput { name: name.into(), start_workflow: "demo.tidy".into(), ..Default::default() }
 }
 
-/// Ids and parameters of what was started of a workflow, in order.
+/// Returns ids and parameters of the executions of a workflow, in order.
 async fn started(session: &mut Session, workflow: &str) -> Vec<(i64, Value)> {
     session.rows(format!("SELECT id, config FROM workflow.execution WHERE action_ref = '{workflow}' ORDER BY id")).await
 }
@@ -85,7 +85,7 @@ async fn an_end_starts_what_the_hook_says_once_per_end_and_in_the_same_transacti
     .await;
 }
 
-/// An execution has the attributes of the hook if it has at least these, wherever it has them from.
+/// An execution matches the attributes of a hook if it has at least these, from whatever source.
 #[tokio::test]
 async fn a_hook_asks_for_attributes() {
     with_database(async |db| {
@@ -107,7 +107,7 @@ async fn a_hook_asks_for_attributes() {
             assert_eq!(tidied.len(), usize::from(counts), "{given}");
             assert_eq!(events(&mut session, id, "hook").await.len(), usize::from(counts), "{given}");
         }
-        // Given later, they count as well.
+        // Attributes that are set later count as well.
         let id = session.start().await;
         session.run(format!(r#"SELECT workflow_set_attributes({id}, '{{"tenant": "acme"}}')"#)).await;
         let [task] =
@@ -203,7 +203,7 @@ async fn a_hook_that_leads_to_itself_comes_to_an_end() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(ONE).await;
-        // The one ends when a worker has done its task, the other at once.
+        // One ends when a worker has done its task, the other immediately.
         session.define_as("demo.echo", "tasks: [{name: nothing}]").await;
         on_end(
             &mut session,

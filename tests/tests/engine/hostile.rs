@@ -1,4 +1,4 @@
-//! What nobody should send: each is answered with an error of ours, soon, and the session goes on.
+//! Hostile input: each is answered with an error of ours, soon, and the session can continue.
 
 use crate::fixture::*;
 use sqlx::AssertSqlSafe;
@@ -18,7 +18,7 @@ tasks:
 /// On a quiet machine each takes far less than a second, even without optimisation; this leaves room for a busy one.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Refused soon, and the same session answers afterwards.
+/// Checks that a statement is refused soon, and that the same session answers afterwards.
 async fn refused_soon(session: &mut Session, sql: impl Into<String>) -> Refusal {
     let begun = Instant::now();
     let sql = sql.into();

@@ -1,4 +1,4 @@
-//! Ids have a part, a node and a number, and the number stays within its bits.
+//! Ids contain a part, a node and a number, and the number stays within its bits.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -19,7 +19,7 @@ async fn the_last_number_is_given_and_the_one_after_it_is_refused() {
             assert!(refusal.hint.contains("pg_workflow.node"), "{refusal:?}");
             session.run(format!("SELECT setval('workflow.{sequence}_id_seq', 1000, false)")).await;
         }
-        // Also where somebody has altered a sequence.
+        // Also if a sequence has been altered.
         session.run("ALTER SEQUENCE workflow.execution_id_seq MAXVALUE 9000000000000000000").await;
         session.run(format!("SELECT setval('workflow.execution_id_seq', {LAST})")).await;
         assert_eq!(session.refused("SELECT workflow_start('demo.w')").await.code(), ("54000", "WF614"));

@@ -1,4 +1,4 @@
-//! Items are retried by themselves: what succeeded stays, and the error of a task is that of its first failed item.
+//! Items are retried separately: successful ones are kept, and the error of a task is that of its first failed item.
 
 use crate::fixture::Session;
 use pg_workflow_tests::with_database;

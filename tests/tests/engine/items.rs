@@ -28,7 +28,7 @@ tasks:
         let first = session.claim(10).await;
         assert_eq!(indexes(&first), [0, 1]);
         assert_eq!(first[1].input, Some(json!({"item": "b", "number": 1})));
-        // The second is quicker than the first: the third follows it.
+        // The second ends before the first, and the third follows it.
         assert_eq!(session.complete(&first[1], json!("B")).await, "completed");
         let second = session.claim(10).await;
         assert_eq!(indexes(&second), [2]);
@@ -271,7 +271,7 @@ async fn items_have_labels_for_people() {
     .await;
 }
 
-/// Results are matched with items by their place: what has no result leaves its place empty.
+/// Results are matched with items by position: an item without a result leaves its position empty.
 #[tokio::test]
 async fn the_list_of_results_has_a_place_for_every_item_up_to_the_last_that_began() {
     with_database(async |db| {

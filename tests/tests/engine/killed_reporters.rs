@@ -1,5 +1,5 @@
-//! Many processes report tasks of one graph and are killed all the time: every task is done, its value published once, and
-//! nothing is left behind.
+//! Many processes report tasks of one graph and are constantly killed: every task is done, its value is published once,
+//! and nothing is left behind.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
@@ -11,7 +11,7 @@ const REPORTERS: usize = 6;
 const LAYERS: usize = 10;
 const WIDTH: usize = 20;
 
-/// Each task waits for all of the layer before, and publishes a variable.
+/// Each task waits for all tasks of the previous layer, and publishes a variable.
 fn layers() -> String {
     let name = |layer: usize, place: usize| format!("t{layer}_{place}");
     let mut tasks = "tasks:\n".to_owned();

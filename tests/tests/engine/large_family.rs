@@ -1,13 +1,13 @@
-//! What is done to an execution that calls thousands reaches the nearest at once and the others by and by, and never the wrong way
-//! round.
+//! Control of an execution that calls thousands reaches the nearest immediately and the others gradually, and never in
+//! the wrong order.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
 
-/// One call reaches so many.
+/// Number of executions that one call reaches.
 const REACH: i64 = 1000;
 
-/// How many are called, of which each calls two more.
+/// Number of called executions, each of which calls two more.
 const CHILDREN: i64 = 600;
 
 const ALL: i64 = 3 * CHILDREN;
@@ -39,7 +39,7 @@ async fn queued(session: &mut Session) -> i64 {
     session.value("SELECT count(*) FROM workflow.workflow_task_execution WHERE queue_at IS NOT NULL").await
 }
 
-/// Nothing is broken, and nobody has anything left to pass on.
+/// Checks that no invariant is broken and nothing is left to propagate.
 async fn assert_settled(session: &mut Session) {
     assert_eq!(count(session, "w.propagate_after IS NOT NULL").await, 0);
     assert_sound(session).await;
@@ -50,7 +50,7 @@ async fn assert_sound(session: &mut Session) {
     assert!(broken.is_empty(), "{broken:?}");
 }
 
-/// Runs a call; gives how many rows of executions it has written.
+/// Runs a call. Returns how many rows of executions it has written.
 async fn written(session: &mut Session, call: &str) -> i64 {
     let written =
         "SELECT n_tup_upd FROM pg_stat_xact_user_tables WHERE relid = 'workflow.workflow_execution'::regclass";
@@ -62,12 +62,12 @@ async fn written(session: &mut Session, call: &str) -> i64 {
     after - before
 }
 
-/// What a call may write: each execution that it reaches a few times.
+/// Maximum number of rows that a call may write: a few for each execution that it reaches.
 fn assert_bounded(rows: i64) {
     assert!((1..=6 * REACH).contains(&rows), "{rows} rows were written");
 }
 
-/// How many of the called have this as the last that was done to them.
+/// Returns how many called executions have this as their last event.
 async fn told(session: &mut Session, kind: &str, reason: &str) -> i64 {
     session
         .value(format!(
@@ -116,7 +116,7 @@ async fn a_resume_overtakes_a_pause_that_is_under_way_and_a_cancel_overtakes_bot
             assert_eq!((count(&mut session, "w.paused").await, queued(&mut session).await), (0, 2 * CHILDREN));
             assert_settled(&mut session).await;
         }
-        // One that was paused by itself, far below, goes on with all.
+        // An execution far below that was paused separately continues with the others.
         let leaf: i64 = session.value("SELECT max(execution) FROM workflow.workflow_execution WHERE depth = 2").await;
         session.run(format!("SELECT workflow_pause({leaf})")).await;
         session.run(format!("SELECT workflow_pause({id})")).await;

@@ -1,4 +1,4 @@
-//! What a call writes of leases: one row goes on for as long as a worker does.
+//! Rows of leases that a call writes: one row is reused for as long as a worker continues.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -15,8 +15,8 @@ async fn start_chains(session: &mut Session, count: usize) {
     session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{count}]))")).await;
 }
 
-/// Reports these tasks and takes as many; gives these, and how many leases were inserted, deleted, updated, and that without
-/// a word to any index.
+/// Reports these tasks and claims the same number. Returns the claimed tasks, and how many leases were inserted,
+/// deleted, updated, and updated without touching any index.
 async fn turn(session: &mut Session, tasks: &[Task]) -> (Vec<Task>, [i64; 4]) {
     let counts = "SELECT ARRAY[pg_stat_get_xact_tuples_inserted(c), pg_stat_get_xact_tuples_deleted(c),
                     pg_stat_get_xact_tuples_updated(c), pg_stat_get_xact_tuples_hot_updated(c)]
@@ -49,11 +49,11 @@ async fn what_is_handed_over_goes_on_under_the_token_of_what_was_reported() {
             assert_eq!((tokens(&next), written), (first.clone(), [0, 0, 1, 1]), "{second}");
             tasks = next;
         }
-        // Ten seconds on, the index of ended leases hears of it.
+        // Ten seconds later, the index of expired leases is updated.
         session.at(10.0).await;
         let (next, written) = turn(&mut session, &tasks).await;
         assert_eq!((tokens(&next), written), (first.clone(), [0, 0, 1, 0]));
-        // What was done under the token stays done, and says nothing of what is done under it now.
+        // Tasks reported under the token are done, whatever is claimed under it now.
         let again = session.finish(&[(tasks[0].task, first[0], "completed")]).await;
         assert_eq!(again[0].word(), "completed");
         assert_eq!(session.claim(2).await, []);
@@ -64,7 +64,7 @@ async fn what_is_handed_over_goes_on_under_the_token_of_what_was_reported() {
     .await;
 }
 
-/// Where a lease has more in it than was reported, whoever left it there, what follows has its own, and goes on with that.
+/// If a lease contains more tasks than were reported, the tasks that follow get a lease of their own, and keep it.
 #[tokio::test]
 async fn what_follows_a_part_of_a_lease_has_one_of_its_own() {
     with_database(async |db| {
@@ -80,7 +80,8 @@ async fn what_follows_a_part_of_a_lease_has_one_of_its_own() {
     .await;
 }
 
-/// What a session knows of a lease was true when it was given: another one may have split it by a heartbeat since.
+/// What a session knows about a lease was true at the claim: another session may have split it by a heartbeat since
+/// then.
 #[tokio::test]
 async fn a_lease_that_was_split_elsewhere_goes_on_as_another() {
     with_database(async |db| {
@@ -91,7 +92,7 @@ async fn a_lease_that_was_split_elsewhere_goes_on_as_another() {
         assert_eq!(written, [0, 0, 1, 1]);
         let named = format!("'{{{}}}', '{{{}}}', '1 hour'", tasks[0].task, tasks[0].lease_token);
         other.run(format!("SELECT workflow_heartbeat({named})")).await;
-        // The row that carries the token has one of the two by now.
+        // The row with the token now has only one of the two.
         let (next, written) = turn(&mut session, &tasks).await;
         assert_eq!(written, [1, 0, 0, 0]);
         assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow_check()").await, 0);
@@ -109,7 +110,7 @@ async fn a_lease_that_was_split_elsewhere_goes_on_as_another() {
             )
             .await;
         assert_eq!(held, 2);
-        // They run under the newest of what is left, and that ends in time.
+        // They run under the newest remaining lease, which expires on time.
         for (second, attempts) in [(30.0, [vec![2, 2], vec![]]), (3600.0, [vec![3], vec![3]])] {
             session.at(second).await;
             session.run("SELECT workflow_tick()").await;
@@ -123,7 +124,7 @@ async fn a_lease_that_was_split_elsewhere_goes_on_as_another() {
     .await;
 }
 
-/// One write, and one entry in each index, for every call of a worker that goes on and on.
+/// One write, and one entry in each index, for every call of a worker that keeps working.
 #[tokio::test]
 async fn a_lease_that_was_reported_whole_goes_on_as_that_of_what_is_claimed_next() {
     with_database(async |db| {
@@ -156,7 +157,8 @@ async fn a_lease_that_was_reported_whole_goes_on_as_that_of_what_is_claimed_next
     .await;
 }
 
-/// The index of ended leases knows full ten seconds only; whether a lease has ended is judged to the microsecond.
+/// The index of expired leases only has multiples of ten seconds; whether a lease has expired is determined to the
+/// microsecond.
 #[tokio::test]
 async fn a_lease_ends_when_it_says() {
     with_database(async |db| {

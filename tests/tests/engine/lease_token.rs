@@ -1,4 +1,4 @@
-//! Lease tokens: nobody can guess one, and whoever tries is noticed.
+//! Lease tokens: they cannot be guessed, and attempts to guess are noticed.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
@@ -16,8 +16,8 @@ tasks:
   - {name: a, action: demo.a, on_success: a}
 ";
 
-/// A session of a role of its own that may work and nothing else, and the role. All go by the clock from now on, as a worker
-/// cannot set another.
+/// Returns a session of a new role of the worker level, and the role. All sessions use the real clock from now on,
+/// because a worker cannot set another.
 async fn worker(db: &Database, session: &mut Session) -> (Session, String) {
     let role = db.role().await;
     session.run(format!("SELECT workflow_grant('{role}', 'worker')")).await;
@@ -25,12 +25,12 @@ async fn worker(db: &Database, session: &mut Session) -> (Session, String) {
     (Session { connection: db.connect_as(&role).await }, role)
 }
 
-/// The events that tell of refused tokens: task, author and detail of each.
+/// Returns the events about refused tokens: task, author and detail of each.
 async fn refusals(session: &mut Session) -> Vec<(i64, String, Value)> {
     session.rows("SELECT task, author, detail FROM workflow.event WHERE kind = 'lease_refused' ORDER BY id").await
 }
 
-/// What the server has logged of a role's tokens, a message and its detail each.
+/// Returns what the server has logged about a role's tokens, each a message and its detail.
 fn logged(role: &str) -> Vec<String> {
     let dir = std::env::var("PG_WORKFLOW_SERVER_DIR").expect("PG_WORKFLOW_SERVER_DIR names the server's directory");
     let log = std::fs::read_to_string(format!("{dir}/log")).expect("a log");
@@ -56,7 +56,7 @@ async fn tokens_have_52_random_bits_and_are_exact_in_json() {
             let set = tokens.iter().filter(|token| *token >> bit & 1 == 1).count();
             assert!((4_000..6_000).contains(&set), "bit {bit} is set in {set} of 10000");
         }
-        // What follows a token is as likely to be below it, and never near.
+        // The next token is as likely to be lower as higher, and never close.
         let steps: Vec<i64> = claimed.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
         let up = steps.iter().filter(|step| **step > 0).count();
         assert!((150..350).contains(&up), "{up} of 499 rise");
@@ -103,14 +103,14 @@ async fn guesses_around_a_token_hold_nothing_and_each_call_leaves_one_event() {
             assert_eq!(told.len(), place + 1, "one event a call");
             assert_eq!(told[place], (victim.task, author.clone(), detail.clone()));
         }
-        // No more than ten tasks are named, each once; a right token among them counts, and is not told of.
+        // At most ten tasks are named, each once; a correct token among them is accepted and not mentioned.
         let mut mixed = vec![(other.task, other.lease_token, "completed"), (victim.task, 1, "completed")];
         mixed.push((victim.task, 2, "failed"));
         let answers = session.finish(&mixed).await;
         assert_eq!(answers.iter().map(Answer::word).collect::<Vec<_>>(), ["completed", "WF615", "WF615"]);
         let told = refusals(&mut session).await;
         assert_eq!(told[3].2, json!({"refused": 2, "tasks": [victim.task.to_string()]}));
-        // To repeat a report with its own token is none.
+        // Repeating a report with its own token is not refused.
         assert_eq!(session.finish(&mixed[..1]).await[0].word(), "completed");
         assert_eq!(session.finish(&[(victim.task, victim.lease_token, "completed")]).await[0].word(), "completed");
         assert_eq!(refusals(&mut session).await.len(), 4);
@@ -137,7 +137,7 @@ async fn the_servers_log_is_told_even_where_the_caller_undoes_everything() {
             assert_eq!(Refusal::of(error.unwrap_err()).code(), ("55006", "WF615"), "{function}");
         }
         assert_eq!(logged(&role).len(), 2);
-        // An error that is caught is never logged by the server itself.
+        // The server itself never logs a caught error.
         guesser
             .run(format!(
                 "DO $$ BEGIN
@@ -165,7 +165,7 @@ async fn the_servers_log_is_told_even_where_the_caller_undoes_everything() {
             assert!(entry.ends_with(&format!("DETAIL:  tasks: {id}")), "{entry}");
         }
         assert!(!logged.concat().contains(&guess.to_string()));
-        // A task that does not exist, and what isn't about the token, are no guesses.
+        // A task that does not exist, and refusals for other reasons, are not guesses.
         guesser.connection.execute("SELECT workflow_complete(99, 1)").await.unwrap_err();
         guesser.run("SELECT * FROM workflow_heartbeat('{99}', '{1}')").await;
         assert_eq!(self::logged(&role).len(), 7);
@@ -220,7 +220,7 @@ async fn a_seed_gives_the_same_tokens_in_two_sessions() {
         }
         assert_eq!(seen[0], seen[1]);
         let (mut plain, _) = worker(db, &mut session).await;
-        // Before the library is loaded, anybody can write a setting of any name down; it does not count then.
+        // Before the library is loaded, anybody can set a setting of any name; it then has no effect.
         plain.run("SET pg_workflow.test_seed = 1").await;
         plain.run("SELECT workflow_tick()").await;
         assert_eq!(plain.value::<String>("SHOW pg_workflow.test_seed").await, "0");
@@ -230,7 +230,7 @@ async fn a_seed_gives_the_same_tokens_in_two_sessions() {
     .await;
 }
 
-/// A worker whose tasks are in several parts holds, reports and loses them all at once.
+/// A worker whose tasks are in several parts holds, reports and loses all of them together.
 #[tokio::test]
 async fn leases_of_several_parts_are_found_by_their_tasks() {
     with_database(async |db| {
@@ -250,7 +250,7 @@ async fn leases_of_several_parts_are_found_by_their_tasks() {
         let tasks = session.claim(9).await;
         assert_eq!((tasks.len(), session.value::<i64>(rows).await), (9, 9));
         assert_eq!(session.value::<Vec<i32>>(leases).await, [0, 3, 1023]);
-        // One of each part is prolonged: what else its lease held is left behind in a row of its own, in its part.
+        // One task of each part is extended: the other tasks of the lease are left in a separate row, in their part.
         let of = |part: i64| tasks.iter().find(|task| task.task >> 48 == part).unwrap();
         let held = [of(0), of(3), of(1023)];
         let list = |of: fn(&Task) -> i64| {
@@ -267,7 +267,7 @@ async fn leases_of_several_parts_are_found_by_their_tasks() {
         assert_eq!((states.len(), session.value::<i64>(rows).await), (3, 9));
         assert_eq!(session.value::<Vec<i32>>(leases).await, [0, 0, 3, 3, 1023, 1023]);
         assert_eq!(refusals(&mut session).await, []);
-        // What was left behind ends in time; what was prolonged goes on, and is handed on in each part.
+        // The leases left behind expire on time; the extended ones continue, and are passed on in each part.
         session.at(31.0).await;
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 6);
         assert_eq!(session.value::<Vec<i32>>(leases).await, [0, 3, 1023]);
@@ -291,7 +291,7 @@ async fn a_task_never_gets_the_token_it_had() {
         session.begin("tasks: [{name: a, action: demo.a, retry: {count: 3}}]\n").await;
         let mut task = session.claim(1).await.remove(0);
         let mut tokens = BTreeSet::from([task.lease_token]);
-        // The lease is reported whole, and the task is claimed again in the same call.
+        // All tasks of the lease are reported, and the task is claimed again in the same call.
         for attempt in 2..=4 {
             let call = format!(
                 "SELECT * FROM workflow_finish_and_claim('w1', {}, 1) WHERE state = 'claimed'",
@@ -340,12 +340,12 @@ async fn events_name_the_role_beside_the_name_that_a_worker_chose() {
         let id = session.begin(retry).await;
         let (mut one, first) = worker(db, &mut session).await;
         let (mut two, second) = worker(db, &mut session).await;
-        // It claims to be somebody else, and gives its token away.
+        // It claims under another name, and discloses its token.
         let name = "boss (role postgres)";
         let claim = format!("SELECT task, lease_token FROM workflow_claim('{name}', lease => '1 microsecond')");
         let [(task, token)]: [(i64, i64); 1] = one.rows(claim.clone()).await.try_into().unwrap();
         two.run(format!("SELECT workflow_fail({task}, {token})")).await;
-        // The lease ends, whoever ticks.
+        // The lease expires, whoever ticks.
         one.rows::<(i64, i64)>(claim).await;
         session.run("SELECT workflow_tick()").await;
         let [(task, token)]: [(i64, i64); 1] =
@@ -364,7 +364,7 @@ async fn events_name_the_role_beside_the_name_that_a_worker_chose() {
             ("retrying", author("w2", &second)),
         ];
         assert_eq!(told, expected.iter().map(|(kind, author)| (*kind, author.as_str())).collect::<Vec<_>>());
-        // The role is the one that is set.
+        // The role is that of SET ROLE.
         session.run(format!("SET ROLE {first}; SELECT workflow_claim('w3', parts => '{{0}}'); RESET ROLE")).await;
         let role: String = session.value("SELECT role FROM workflow.lease WHERE worker = 'w3'").await;
         assert_eq!(role, first);

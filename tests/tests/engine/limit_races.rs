@@ -1,4 +1,4 @@
-//! Several sessions at one limit: nobody waits, nothing is exceeded, and nothing is forgotten.
+//! Several sessions under one limit: nobody waits, nothing is exceeded, and nothing is forgotten.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -77,7 +77,7 @@ async fn a_claim_that_is_rolled_back_leaves_nothing_behind() {
     .await;
 }
 
-/// Each doesn't see the other: one frees what the other has just found taken.
+/// Two sessions that do not see each other: one frees a slot that the other has just found taken.
 #[tokio::test]
 async fn a_slot_freed_while_somebody_is_sent_to_wait_is_found_later() {
     with_database(async |db| {
@@ -104,7 +104,7 @@ async fn a_slot_freed_while_somebody_is_sent_to_wait_is_found_later() {
     .await;
 }
 
-/// A start that saw tasks waiting commits when all of these are gone.
+/// A start that saw waiting tasks commits after all of these are gone.
 #[tokio::test]
 async fn a_start_that_commits_late_is_not_forgotten() {
     with_database(async |db| {
@@ -128,9 +128,9 @@ async fn a_start_that_commits_late_is_not_forgotten() {
         session.at(300.0).await;
         assert_eq!(session.claim(10).await.len(), 1);
         assert_sound(&mut session).await;
-        // And once nothing waits, nobody looks any more.
+        // Once nothing is waiting, the key is no longer checked.
         session.run("SELECT workflow_delete_limit('payments')").await;
-        // Not before all transactions of that time have ended, those of other databases included.
+        // Not before all transactions of that time have ended, including those of other databases.
         for second in 1..100_000 {
             session.at(300.0 + f64::from(second)).await;
             session.run("SELECT workflow_tick()").await;
@@ -143,7 +143,7 @@ async fn a_start_that_commits_late_is_not_forgotten() {
     .await;
 }
 
-/// A start that saw tasks waiting, while somebody else was noting that none does, is not forgotten either.
+/// A start that saw waiting tasks, while another session was recording that there are none, is not forgotten either.
 #[tokio::test]
 async fn a_start_beside_the_last_look_at_a_key_is_not_forgotten() {
     with_database(async |db| {

@@ -86,7 +86,7 @@ async fn storm(db: &pg_workflow_tests::Database, seed: u64) {
             11 if !ids.is_empty() => {
                 let id = ids[chance.below(ids.len())];
                 let call = ["workflow_pause", "workflow_resume", "workflow_cancel", "workflow_rerun"][chance.below(4)];
-                // Whatever it answers.
+                // Whatever the answer is.
                 session
                     .run(format!("DO $$ BEGIN PERFORM {call}({id}); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$"))
                     .await;
@@ -110,7 +110,7 @@ async fn storm(db: &pg_workflow_tests::Database, seed: u64) {
             assert_sound(&mut sessions[0], seed, step).await;
         }
     }
-    // Whoever waits gets through, in the end.
+    // Everything that waits gets its turn eventually.
     let [session, ..] = &mut sessions;
     session.run("SELECT workflow_resume(id) FROM workflow.workflow_execution WHERE paused AND depth = 0").await;
     for round in 0..600 {

@@ -1,4 +1,4 @@
-//! Limits: how many tasks of a key run at once, and how fast they begin.
+//! Limits: how many tasks with a key run at once, and how fast they begin.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -14,7 +14,7 @@ async fn assert_sound(session: &mut Session) {
     assert_eq!(broken, []);
 }
 
-/// Running and waiting tasks of each key.
+/// Returns the running and waiting tasks for each key.
 async fn keys(session: &mut Session, limit: &str) -> Vec<(String, Option<i64>, i64)> {
     session.rows(format!("SELECT key, running, waiting FROM workflow_list_limit_keys('{limit}')")).await
 }
@@ -154,7 +154,7 @@ tasks:
             assert_sound(&mut session).await;
             let claimed = session.claim(10).await;
             let executions: Vec<i64> = claimed.iter().map(|task| task.execution).collect();
-            // Who lost it takes its turn again after those that wait.
+            // The task that lost its slot takes its turn again after those that are waiting.
             assert_eq!(executions, [next], "{end}");
             session.run(format!("SELECT workflow_cancel({next}, force => true)")).await;
             if ["retried", "timeout", "lost"].contains(end) {
@@ -231,7 +231,7 @@ async fn tasks_begin_evenly_at_the_rate_and_after_a_rest_in_a_burst() {
     .await;
 }
 
-/// What a key says does not depend on how far back its rate reaches.
+/// The state of a key does not depend on how far back its rate reaches.
 #[tokio::test]
 async fn a_burst_of_a_hundred_thousand_years_can_be_looked_at() {
     with_database(async |db| {
@@ -365,7 +365,7 @@ async fn a_limit_can_be_raised_lowered_and_deleted_while_tasks_run() {
             session.complete(task, json!(null)).await;
         }
         assert_sound(&mut session).await;
-        // Made again, it counts from nothing.
+        // Created again, it starts counting from zero.
         set(&mut session, "'payments', max_running => 1").await;
         start_for(&mut session, "acme", 3).await;
         assert_eq!(session.claim(100).await.len(), 1);
@@ -402,7 +402,7 @@ async fn what_waits_can_be_paused_cancelled_resolved_and_rerun() {
     .await;
 }
 
-/// What waits for a full key costs others nothing, and those after it in the queue are claimed.
+/// Tasks that wait for a full key cost others nothing, and tasks after them in the queue are claimed.
 #[tokio::test]
 async fn a_full_key_does_not_keep_others_waiting() {
     with_database(async |db| {
@@ -422,7 +422,7 @@ async fn a_full_key_does_not_keep_others_waiting() {
             all.extend(more);
         }
         assert_eq!(keys(&mut session, "payments").await, [("big".into(), Some(1), 499), ("small".into(), Some(1), 0)]);
-        // A second rush waits from the beginning: no claim has to send it away.
+        // A second burst waits from the beginning: no claim has to remove it from the queue.
         session
             .run(r#"SELECT workflow_start_many('demo.w', array_fill('{"tenant": "big"}'::jsonb, ARRAY[500]))"#)
             .await;
@@ -521,7 +521,7 @@ async fn what_is_no_limit_is_refused() {
     .await;
 }
 
-/// A limit that grows after its keys were full lets in as many as it allows, whatever the size.
+/// A limit that is raised after its keys were full admits as many tasks as it allows, whatever the number.
 #[tokio::test]
 async fn large_limits_grow_as_they_are_needed() {
     with_database(async |db| {
@@ -548,7 +548,7 @@ async fn large_limits_grow_as_they_are_needed() {
     .await;
 }
 
-/// What runs already is counted, even if whoever claimed it had not committed when the limit was set.
+/// Tasks that are already running are counted, even if their claim had not been committed when the limit was set.
 #[tokio::test]
 async fn what_ran_before_a_limit_was_set_is_counted() {
     with_database(async |db| {

@@ -5,7 +5,7 @@ use pg_workflow_client::Engine;
 use pg_workflow_tests::with_database;
 use serde_json::json;
 
-/// All rows of a view as JSON, its ages as seconds.
+/// Returns all rows of a view as JSON, with ages in seconds.
 async fn rows(session: &mut Session, view: &str) -> serde_json::Value {
     session.value(format!("SELECT coalesce(jsonb_agg(to_jsonb(v)), '[]') FROM {view} AS v")).await
 }
@@ -22,7 +22,7 @@ async fn the_queue_is_counted_by_action() {
         session.start().await;
         session.run(format!("SELECT workflow_pause({paused}); SELECT workflow_claim('w1', 1, '{{demo.a}}')")).await;
         session.at(60.0).await;
-        // Priority changes the place in the queue, not since when one waits. What is paused is in no queue.
+        // Priority changes the position in the queue, not the waiting time. Paused tasks are not in the queue.
         assert_eq!(
             rows(&mut session, "(SELECT * FROM workflow.queue_summary ORDER BY action_ref)").await,
             json!([
@@ -125,7 +125,7 @@ async fn actions_are_judged_by_their_newest_tasks() {
                 session.fail(&task, json!(null)).await;
             }
         }
-        // What was skipped or only routes is no action's work.
+        // Skipped and routing tasks are not counted for any action.
         assert_eq!(
             rows(&mut session, "workflow.action_summary").await,
             json!([
@@ -135,7 +135,7 @@ async fn actions_are_judged_by_their_newest_tasks() {
         );
         let found = Engine::action_summary(&mut session.connection).await.unwrap();
         assert_eq!((found.len(), found[0].tasks, found[0].median_ms), (1, 4, Some(2000)));
-        // Of very many, the newest: since then they are complete.
+        // Of very many, the newest are counted; since is the time from which on they are complete.
         session.at(7260.0).await;
         session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[6000]))").await;
         let (tasks, since): (i64, String) = session

@@ -1,4 +1,4 @@
-//! The files under `monitoring/`: every query runs with the privileges of a reader, and is answered from what there is.
+//! The files under `monitoring/`: every query runs with the privileges of a reader, and returns the actual state.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, monitoring, with_database};
@@ -17,10 +17,10 @@ const METRICS: [(&str, &str); 8] = [
     ("pg_workflow_limit_waiting", "limit"),
 ];
 
-/// Something of everything: queued, held, waiting for a limit, overdue, ended.
+/// Creates tasks in every state: queued, held, waiting for a limit, overdue, ended.
 async fn fill(db: &Database) {
     let mut session = Session::new(db).await;
-    // Whoever reads it has the real clock.
+    // The reader uses the real clock.
     session.run("SELECT set_config('pg_workflow.test_now', (now() - interval '10 minutes')::text, false)").await;
     session.run("SELECT workflow_set_limit('one', max_running => 1)").await;
     session.register_actions().await;

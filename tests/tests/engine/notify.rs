@@ -31,7 +31,7 @@ impl Ears<'_> {
         sqlx::query(AssertSqlSafe(call)).execute(&mut self.listener).await.unwrap();
     }
 
-    /// What has been told since it was last asked. A mark of our own comes last.
+    /// Returns the notifications since the last call. A marker of our own comes last.
     async fn told(&mut self) -> Vec<String> {
         self.db.run("NOTIFY pg_workflow, 'mark'").await;
         let mut told = Vec::new();
@@ -73,7 +73,7 @@ async fn an_idle_worker_is_told_of_what_it_serves() {
         session.start().await;
         assert_eq!(ears.told().await, NOTHING, "the session says so");
         session.run("RESET pg_workflow.notify").await;
-        // What does not commit is not told.
+        // Tasks that are not committed are not announced.
         session.run("BEGIN").await;
         session.start().await;
         session.run("ROLLBACK").await;
@@ -81,7 +81,7 @@ async fn an_idle_worker_is_told_of_what_it_serves() {
         ears.announce("'{}'").await;
         session.start().await;
         assert_eq!(ears.told().await, NOTHING, "it is idle no more");
-        // One that serves anything, and one that serves more than there is a lock for.
+        // One worker that serves any action, and one that serves more than there are locks for.
         for (seconds, everything) in
             [(3.0, "NULL"), (4.0, "ARRAY(SELECT 'demo.' || n FROM generate_series(1, 1000) AS n)")]
         {
@@ -176,7 +176,7 @@ async fn an_announcement_writes_nothing_and_ends_with_what_ends_it() {
         transaction.rollback().await.unwrap();
         session.run("SELECT workflow_announce_idle('{}')").await;
         assert_eq!(session.value::<i64>(held).await, 3, "of the other session");
-        // The session's own way to release everything, behind our back; it listens no more either.
+        // The session releases everything without our knowledge, and no longer listens either.
         sqlx::query("SELECT pg_advisory_unlock_all()").execute(&mut ears.listener).await.unwrap();
         assert_eq!(session.value::<i64>(held).await, 0);
         for (actions, count) in [("'{demo.b}'", 2), ("NULL", 2), ("'{}'", 0)] {
@@ -195,7 +195,8 @@ async fn an_announcement_writes_nothing_and_ends_with_what_ends_it() {
     .await;
 }
 
-/// A transaction that has notified cannot be prepared. Nothing is notified before the commit, which a prepared one does not have.
+/// A transaction that has sent a notification cannot be prepared. Notifications are sent at commit, which a prepared
+/// transaction does not reach.
 #[tokio::test]
 async fn what_starts_a_workflow_can_be_prepared_for_two_phase_commit() {
     let server = Server::create("prepared", &["max_prepared_transactions=2"]);
@@ -208,7 +209,7 @@ async fn what_starts_a_workflow_can_be_prepared_for_two_phase_commit() {
     let id = session.start().await;
     session.run("PREPARE TRANSACTION 'start'").await;
     session.run("COMMIT PREPARED 'start'").await;
-    // Nothing is left of it for the next transaction either.
+    // Nothing of it remains for the next transaction either.
     session.run("BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'nothing'").await;
     session.run("ROLLBACK PREPARED 'nothing'").await;
     let [task] = session.claim_named(["a"]).await;
@@ -217,7 +218,8 @@ async fn what_starts_a_workflow_can_be_prepared_for_two_phase_commit() {
     sqlx::Connection::close(session.connection).await.unwrap();
 }
 
-/// What is committing when a worker announces itself is found by the look that follows; nothing is overlooked in between.
+/// Tasks of a transaction that is committing while a worker announces itself are found by the next claim; none is
+/// missed.
 #[tokio::test]
 async fn a_start_is_told_or_found_by_the_look_that_follows_the_announcement() {
     with_database(async |db| {
@@ -227,7 +229,7 @@ async fn a_start_is_told_or_found_by_the_look_that_follows_the_announcement() {
         let starter = async {
             let mut starter = Session::new(db).await;
             for n in 0..starts {
-                // What was told before counts no more.
+                // Earlier notifications no longer count.
                 starter.at(n as f64).await;
                 starter.start().await;
             }
@@ -241,7 +243,7 @@ async fn a_start_is_told_or_found_by_the_look_that_follows_the_announcement() {
                 let found: i64 = sqlx::query_scalar(look).fetch_one(&mut ears.listener).await.unwrap();
                 claimed += found;
                 if found == 0 && claimed < starts {
-                    // Whoever starts next tells: it would wait for ever otherwise.
+                    // The next start sends a notification; otherwise it would wait forever.
                     let hint = tokio::time::timeout(Duration::from_secs(60), ears.listener.recv()).await;
                     assert_eq!(hint.expect("a hint").unwrap().payload(), "0 demo.a");
                 }

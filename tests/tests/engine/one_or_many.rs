@@ -1,4 +1,5 @@
-//! The statements for one row and those for many do the same: tasks taken and reported one by one leave what a batch leaves.
+//! Statements for one row and for many rows do the same: claiming and reporting tasks one by one gives the same result
+//! as in a batch.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -14,10 +15,10 @@ tasks:
 output_map: [{seen: '{{ vars.seen }}'}]
 ";
 
-/// How many executions are worked off beside each other.
+/// Number of executions processed in parallel.
 const EXECUTIONS: i64 = 4;
 
-/// Works off all executions, in batches of at most so many tasks. The second execution's task d fails.
+/// Processes all executions, in batches of limited size. The second execution's task d fails.
 async fn work_off(session: &mut Session, batch: i64) -> Value {
     session.define(TASKS).await;
     session

@@ -1,4 +1,4 @@
-//! Parts that another server has: calls about them are refused, whoever calls and however long the session has been open.
+//! Parts of another server: calls about them are refused, whoever calls and however long the session has been open.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -16,7 +16,7 @@ async fn each_function_that_writes_refuses_a_part_of_another_server() {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
         let mut other = Session::new(db).await;
-        // The session is open, and has seen that all parts are the server's.
+        // The session is already open, and has seen that all parts belong to the server.
         other.start().await;
         session.run("SELECT workflow_set_parts('0-511')").await;
         let calls = [
@@ -59,7 +59,7 @@ async fn each_function_that_writes_refuses_a_part_of_another_server() {
             let refusal = other.refused(format!("SELECT * FROM {}", call.replace("$id", &FOREIGN.to_string()))).await;
             assert_eq!(refusal.code(), ("55000", "WF622"), "{call}: {refusal:?}");
         }
-        // Those about many answer for each.
+        // Batch calls answer for each element.
         let outcomes = outcome_array(&[(FOREIGN, 1, "completed")]);
         let many = [
             format!("workflow_finish({outcomes})"),
@@ -79,7 +79,7 @@ async fn each_function_that_writes_refuses_a_part_of_another_server() {
         let state: String = other.value(format!("SELECT state FROM workflow_heartbeat('{{{FOREIGN}}}', '{{1}}')")).await;
         assert_eq!(state, "elsewhere");
 
-        // None has been forgotten.
+        // None has been lost.
         let named: BTreeSet<&str> = calls
             .iter()
             .copied()
@@ -99,7 +99,7 @@ async fn each_function_that_writes_refuses_a_part_of_another_server() {
         let forgotten: Vec<&String> = writing.iter().map(|(name,)| name).filter(|name| !named.contains(name.as_str())).collect();
         assert!(forgotten.is_empty(), "{forgotten:?}");
 
-        // The part is the server's again.
+        // The part belongs to the server again.
         assert_eq!(session.value::<String>("SELECT workflow_set_parts()").await, "0-1023");
         assert_eq!(other.value::<i64>("SELECT workflow_start('demo.w', part => 600)").await >> 48, 600);
     })
@@ -142,7 +142,8 @@ async fn whoever_fences_a_part_waits_for_calls_that_began_before_and_holds_up_no
             while session.value::<i64>(waits.as_str()).await == 0 {
                 tokio::task::yield_now().await;
             }
-            // Who has begun goes on, also with the part that is fenced by now; nobody else waits for anything.
+            // A transaction that has begun continues, even with the part that has been fenced in the meantime; nobody
+            // else waits.
             writer.run("SELECT workflow_start('demo.w', part => 7)").await;
             bystander.run("SET lock_timeout = '1s'; SELECT workflow_start('demo.w', part => 8)").await;
             let refusal = bystander.refused("SELECT workflow_start('demo.w', part => 7)").await;
@@ -254,7 +255,7 @@ async fn a_start_without_a_part_goes_by_its_key_or_anywhere() {
         assert_eq!(many[1].0, execution);
         session.run("SELECT workflow_schedule('acme', '@yearly', 'demo.w')").await;
         assert_eq!(session.value::<i32>("SELECT part FROM workflow_find_schedule('acme')").await, known.0 % 64);
-        // Without a key, in any part that the server has.
+        // Without a key, in any part of the server.
         session.run("DELETE FROM workflow.execution; DELETE FROM workflow.schedule; SELECT workflow_set_parts('3,5,100')").await;
         let mut parts = BTreeSet::new();
         while parts.len() < 2 {

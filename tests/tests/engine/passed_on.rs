@@ -4,7 +4,7 @@ use crate::fixture::*;
 use pg_workflow_tests::with_database;
 use serde_json::json;
 
-/// Three tasks: the second gets what the first yields, the third a member of what the second yields.
+/// Three tasks: the second gets the result of the first, the third a member of the result of the second.
 const LINE: &str = "tasks:
   - {name: one, action: demo.a, input: '{{ parameters }}', on_success: two}
   - {name: two, action: demo.b, input: '{{ task.one.result }}', on_success: three}
@@ -20,7 +20,7 @@ impl Session {
         assert_eq!(self.value::<String>(sql).await, "completed");
     }
 
-    /// Is this the input of the newest task of this name?
+    /// Returns whether this is the input of the newest task of this name.
     async fn has_input(&mut self, name: &str, input: &str) -> bool {
         let sql = format!(
             "SELECT t.input::text = '{input}'::jsonb::text FROM workflow.workflow_task_execution t
@@ -46,7 +46,7 @@ async fn numbers_keep_all_their_digits() {
     .await;
 }
 
-/// A larger one is no JSON that workers could read.
+/// A larger number is not JSON that workers could read.
 const LARGEST: &str = "1.7976931348623157e308";
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn long_ones_come_through_whole_and_compressed() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(LINE).await;
-        // One that is compressed, and one that is not and lies beside its row.
+        // One value that is compressed, and one that is stored out of line without compression.
         for text in ["repeat('ab', 50000)", "(SELECT string_agg(md5(n::text), '') FROM generate_series(1, 2000) AS n)"] {
             let value = format!("jsonb_build_object('y', {text})");
             session.run(format!("SELECT * FROM workflow_start_many('demo.w', ARRAY[{value}, {value}])")).await;

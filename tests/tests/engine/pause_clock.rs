@@ -1,4 +1,4 @@
-//! A pause stops the clocks of what has not begun: waits for signals, and the execution itself.
+//! A pause suspends the time limits of waits for signals and of the execution itself.
 
 use crate::fixture::Session;
 use pg_workflow_tests::with_database;

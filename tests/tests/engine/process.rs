@@ -1,4 +1,4 @@
-//! Workers are processes: what becomes of their tasks when they are killed, or stand still for longer than their leases.
+//! Workers as processes: what happens to their tasks when they are killed, or suspended for longer than their leases.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 const ONE: &str = "tasks: [{name: a, action: demo.a}]\n";
 
-/// A worker in a process of its own. It is gone at the end, whatever the end.
+/// A worker in a separate process. It is killed at the end, whether or not the test passes.
 struct Process {
     child: Child,
-    /// Its handlers go on until this is closed.
+    /// Its handlers continue until this is closed.
     gate: Option<ChildStdin>,
 }
 
@@ -38,7 +38,7 @@ impl Process {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Waits until it stands still: a signal takes a moment.
+    /// Waits until it is suspended, because a signal takes a moment.
     fn stop(&self) {
         self.signal("-STOP");
         let stat = format!("/proc/{}/stat", self.child.id());
@@ -47,15 +47,15 @@ impl Process {
         }
     }
 
-    /// Waits until it has said of so many tasks that they are not its own any more: it hears so from a heartbeat or in
-    /// answer to its report, whichever comes first.
+    /// Waits until it has reported this number of tasks as lost, which it learns from a heartbeat or from the answer to
+    /// its report, whichever comes first.
     fn wait_for_losses(&mut self, tasks: usize) {
         let mut lines = BufReader::new(self.child.stderr.take().unwrap()).lines();
         let lost = |line: &String| line.contains("the report is refused") || line.contains("the lease is lost");
         for _ in 0..tasks {
             lines.by_ref().map_while(Result::ok).find(lost).expect("it says so");
         }
-        // Nobody reads on: what it still writes must not make it wait.
+        // Nobody reads its output any longer, so writing must not block it.
         std::thread::spawn(move || lines.count());
     }
 }
@@ -67,7 +67,7 @@ impl Drop for Process {
     }
 }
 
-/// Waits until a worker has so many leases.
+/// Waits until a worker has this number of leases.
 async fn wait_for_leases(session: &mut Session, worker: &str, count: i64) {
     let begun = Instant::now();
     let held = format!("SELECT count(*) FROM workflow.lease WHERE worker = '{worker}'");
@@ -77,7 +77,7 @@ async fn wait_for_leases(session: &mut Session, worker: &str, count: i64) {
     }
 }
 
-/// How many tasks more than one lease holds that has not ended. Never any.
+/// Returns how many tasks are in more than one valid lease. Must always be 0.
 async fn held_twice(session: &mut Session) -> i64 {
     session
         .value(
@@ -89,13 +89,13 @@ async fn held_twice(session: &mut Session) -> i64 {
         .await
 }
 
-/// Starts executions of one task, of which a process takes as many as it can.
+/// Starts executions of one task, of which a process claims as many as it can.
 async fn begin(session: &mut Session, executions: usize) {
     session.define(ONE).await;
     session.run(format!("SELECT workflow_start_many('demo.w', array_fill('{{}}'::jsonb, ARRAY[{executions}]))")).await;
 }
 
-/// Every execution has completed, each by the report of one worker.
+/// Checks that every execution has completed, each by the report of one worker.
 async fn done_by(session: &mut Session) -> Vec<(String, i64)> {
     session
         .rows(
@@ -115,7 +115,7 @@ async fn what_a_killed_worker_held_others_do_and_nothing_counts_twice() {
         let killed = Process::new(db, "killed", 100);
         wait_for_leases(&mut session, "killed", 100).await;
         killed.signal("-KILL");
-        // Its leases still hold: others get what it has not taken.
+        // Its leases are still valid: others get the tasks that it has not claimed.
         let rest = session.claim(1000).await;
         assert_eq!(rest.len(), 10);
         for task in &rest {
@@ -155,7 +155,8 @@ async fn a_worker_that_stood_still_for_longer_than_its_leases_harms_nothing_when
             assert_eq!(late.complete(task, json!("quick")).await, "completed");
         }
         assert_eq!(held_twice(&mut session).await, 0);
-        // It wakes up with all its work done, and reports: stale, whether somebody else is at it or has done it.
+        // It wakes up with all its work done, and reports it: the leases are stale, whether another worker is doing the
+        // tasks or has done them.
         frozen.gate = None;
         let before = session.contents_but_refusals().await;
         frozen.signal("-CONT");
@@ -165,7 +166,7 @@ async fn a_worker_that_stood_still_for_longer_than_its_leases_harms_nothing_when
             assert_eq!(late.complete(task, json!("quick")).await, "completed");
         }
         assert_eq!(done_by(&mut session).await, [("quick".to_owned(), 20)]);
-        // It is none the worse for it: asked to end, it ends well.
+        // It still works: asked to end, it exits successfully.
         frozen.signal("-TERM");
         assert!(frozen.child.wait().unwrap().success());
     })

@@ -1,4 +1,4 @@
-//! Retention: what goes, what stays, and at what cost.
+//! Retention: what is deleted, what is kept, and at what cost.
 
 use crate::fixture::*;
 use pg_workflow_client::model::ExecutionStatus;
@@ -10,7 +10,7 @@ use std::time::Duration;
 const ONE: &str = "tasks: [{name: a, action: demo.a}]";
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// An execution that has ended so, and when.
+/// Creates an execution that ended with this status at this time.
 async fn ended(session: &mut Session, status: ExecutionStatus, day: f64) -> i64 {
     session.at(day * 86_400.0).await;
     let id = session.start().await;
@@ -67,7 +67,7 @@ async fn what_ended_long_enough_ago_and_in_that_way_goes_oldest_first() {
     .await;
 }
 
-/// It ran long: when it was made does not count.
+/// It ran for a long time: the time of its creation does not count.
 #[tokio::test]
 async fn age_is_counted_from_the_end() {
     with_database(async |db| {
@@ -94,14 +94,14 @@ async fn all_that_hangs_on_an_execution_goes_with_it() {
         session.run(format!("SELECT workflow_signal({id}, 'go'); SELECT workflow_signal({id}, 'go')")).await;
         session.run(format!("SELECT workflow_pause({id}, 'why'); SELECT workflow_resume({id})")).await;
         let [task] = session.claim_named(["a"]).await;
-        // Its child goes on: nothing goes.
+        // Its child is still running, so nothing is deleted.
         assert_eq!(session.value::<i32>("SELECT workflow_prune('0')").await, 0);
         session.complete(&task, json!(null)).await;
         session.run("SELECT workflow_tick()").await;
         session.assert_ended(id, "completed", json!(null)).await;
         let rows = |table: &str| format!("SELECT count(*) FROM workflow.{table}");
         assert!(session.value::<i64>(rows("event")).await > 0 && session.value::<i64>(rows("signal")).await > 0);
-        // The parent, and with it the child: they count as one.
+        // The parent is deleted with its child: they count as one.
         assert_eq!(session.value::<i32>("SELECT workflow_prune('0')").await, 1);
         let grown: Vec<(String,)> = session
             .rows(
@@ -110,7 +110,7 @@ async fn all_that_hangs_on_an_execution_goes_with_it() {
             )
             .await;
         assert!(grown.len() > 5, "{grown:?}");
-        // The lease, if it outlives its tasks, goes at its end.
+        // A lease that outlives its tasks is deleted when it expires.
         session.at(31.0).await;
         session.run("SELECT workflow_tick()").await;
         for (table,) in grown {
@@ -151,7 +151,7 @@ async fn pruning_while_others_start_work_and_rerun_loses_nothing_that_goes_on() 
                     let rerun =
                         sqlx::query("SELECT workflow_rerun($1)").bind(id).execute(&mut session.connection).await;
                     if let Err(error) = rerun {
-                        // It is gone already.
+                        // It has already been deleted.
                         assert_eq!(Error::from(error).code(), Some("WF616"));
                     }
                 }
@@ -202,10 +202,10 @@ async fn where_nothing_is_old_little_is_read_however_much_there_is() {
         let read = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_xact_user_tables
                     WHERE relname IN ('execution', 'workflow_execution')";
         session.run("BEGIN").await;
-        // The counts are those of the session since it last handed them in.
+        // The counts are those of the session since it last reported them.
         let before: i64 = session.value(read).await;
         assert_eq!(session.value::<i32>("SELECT workflow_prune('2 days')").await, 0);
-        // To plan may take a look at the ends of an index.
+        // Planning may read the ends of an index.
         let cost = session.value::<i64>(read).await - before;
         assert!(cost < 100, "{cost} rows read to prune none");
         assert_eq!(session.value::<Option<String>>("SELECT pg_current_xact_id_if_assigned()::text").await, None);

@@ -1,5 +1,5 @@
-//! Tasks that were claimed stay in the queue's index until it is vacuumed, and while somebody holds a snapshot even to be looked
-//! at. Workers don't walk past them each time, and miss nothing for it.
+//! Claimed tasks remain in the queue's index until it is vacuumed, and must even be visited while another session holds
+//! a snapshot. Workers don't walk past them each time, and still miss nothing.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -9,14 +9,14 @@ const TASKS: &str = "tasks:
   - {name: a, action: demo.a}
 ";
 
-/// How many pages of the queue's index the statements of a transaction have read.
+/// Returns how many pages of the queue's index the statements of a transaction have read.
 async fn read(session: &mut Session) -> i64 {
     session
         .value("SELECT pg_stat_get_xact_blocks_fetched('workflow.workflow_task_execution_queue_idx'::regclass)")
         .await
 }
 
-/// Claims and reports one task, in a transaction of its own; gives its execution, and how many pages that took.
+/// Claims and reports one task, in a separate transaction. Returns its execution, and how many pages that took.
 async fn work_one(session: &mut Session) -> (i64, i64) {
     session.run("BEGIN").await;
     let before = read(session).await;
@@ -34,7 +34,7 @@ async fn work_one(session: &mut Session) -> (i64, i64) {
     (*execution, after - before)
 }
 
-/// Claims all there is; gives the executions in their order.
+/// Claims all tasks. Returns their executions, in order.
 async fn claim_all(session: &mut Session) -> Vec<i64> {
     let claimed: Vec<(i64,)> = session
         .rows(
@@ -56,7 +56,7 @@ async fn claims_stay_short_and_miss_nothing() {
                 other.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class").await;
             }
 
-            // A queue of which most is gone.
+            // A queue most of whose tasks have been claimed.
             let ids: Vec<(i64,)> = session
                 .rows("SELECT id FROM workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[4000])) AS id")
                 .await;
@@ -76,13 +76,13 @@ async fn claims_stay_short_and_miss_nothing() {
             assert_eq!(second, ids[3991]);
             assert!(short < 10, "{short} pages were read again");
 
-            // What gets a place before the others meanwhile is seen a moment later.
+            // A task placed ahead of the others in the meantime is seen a moment later.
             let urgent: i64 = session.value("SELECT workflow_start('demo.w', priority => 10)").await;
             assert_eq!(work_one(&mut session).await.0, ids[3992]);
             session.at(0.5).await;
             assert_eq!(work_one(&mut session).await.0, urgent);
 
-            // And at once, where nothing else is left.
+            // And immediately, if nothing else is left.
             let (next, long) = work_one(&mut session).await;
             assert_eq!(next, ids[3993]);
             assert!(long > 20, "it looks from the beginning again: {long} pages");
@@ -95,7 +95,7 @@ async fn claims_stay_short_and_miss_nothing() {
     }
 }
 
-/// How many pages of our tables and indexes a claim reads.
+/// Returns how many pages of our tables and indexes a claim reads.
 async fn pages_of_claim(session: &mut Session, actions: &str, max_tasks: i32) -> i64 {
     session.run("BEGIN").await;
     let read = "SELECT sum(pg_stat_get_xact_blocks_fetched(c.oid))::bigint FROM pg_class AS c
@@ -108,7 +108,7 @@ async fn pages_of_claim(session: &mut Session, actions: &str, max_tasks: i32) ->
     after - before
 }
 
-/// Plans are kept, and statistics are those of a quiet hour: claims don't sort the queue that a burst has filled since.
+/// Plans are cached, and statistics are from a quiet hour: claims don't sort the queue that a later burst has filled.
 #[tokio::test]
 async fn claims_stay_short_when_a_few_executions_have_many_tasks_each() {
     with_database(async |db| {

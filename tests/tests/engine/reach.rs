@@ -1,4 +1,4 @@
-//! What a call reads does not grow with what there is: neither with a long queue, nor with what was done before.
+//! The amount that a call reads grows neither with the length of the queue nor with the amount of finished work.
 
 use crate::explained::explain;
 use crate::fixture::*;
@@ -9,7 +9,8 @@ const TASKS: &str = "tasks:
   - {name: b, action: demo.a}
 ";
 
-/// Runs a statement in a transaction of its own; gives how many rows of tasks it has read, and how often it read them all.
+/// Runs a statement in a separate transaction. Returns how many rows of tasks it has read, and how many times it read
+/// all of them.
 async fn reach(session: &mut Session, sql: &str) -> (i64, i64) {
     let read = "SELECT seq_tup_read + idx_tup_fetch, seq_scan FROM pg_stat_xact_user_tables
                 WHERE relid = 'workflow.workflow_task_execution'::regclass";
@@ -21,7 +22,7 @@ async fn reach(session: &mut Session, sql: &str) -> (i64, i64) {
     (rows_then - rows, whole_then - whole)
 }
 
-/// Claims ten tasks, prolongs their lease, works them off, and ticks; gives what each call has read.
+/// Claims ten tasks, extends their lease, reports them, and ticks. Returns what each call has read.
 async fn work(worker: &mut Session) -> Vec<(&'static str, i64, i64)> {
     worker.run("DROP TABLE IF EXISTS held; CREATE TEMP TABLE held (task bigint, lease_token bigint)").await;
     let reports = "(SELECT coalesce(array_agg(ROW(h.task, h.lease_token, 'completed', NULL, NULL, NULL, NULL, NULL, NULL)::workflow.outcome), '{}')
@@ -69,7 +70,7 @@ async fn calls_read_what_they_are_about_and_no_more() {
         let mut session = Session::new(db).await;
         session.define(TASKS).await;
         start(&mut session, 5000).await;
-        // The planner knows now how long the queue is. A session that comes later plans by that.
+        // The planner now knows how long the queue is. Later sessions plan accordingly.
         session.run("VACUUM ANALYZE").await;
         let mut worker = Session::new(db).await;
         assert_little(work(&mut worker).await);
@@ -93,7 +94,7 @@ async fn plans_that_were_made_for_empty_tables_serve_full_ones() {
     .await;
 }
 
-/// A long queue makes plans look dear, and PostgreSQL compiles what looks dear, anew at each call.
+/// A long queue makes plans look expensive, and PostgreSQL JIT-compiles expensive plans at each call.
 #[tokio::test]
 async fn no_plan_is_compiled_however_dear_it_looks() {
     with_database(async |db| {

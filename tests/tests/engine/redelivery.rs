@@ -4,7 +4,7 @@ use crate::fixture::Session;
 use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
 
-/// Lets a task lose this many workers, a minute each from a time on.
+/// Lets a task lose this number of workers, one per minute, beginning at a given time.
 async fn lose(session: &mut Session, task: &str, times: usize, from: f64) {
     for n in 0..times {
         session.claim_named([task]).await;
@@ -29,7 +29,7 @@ async fn a_task_that_loses_five_workers_ends_abandoned_and_says_who_lost_it() {
             .rows(format!("SELECT detail -> 'lost_leases' FROM workflow_list_events({id}) WHERE kind = 'lease_expired' ORDER BY id"))
             .await;
         assert_eq!(counts, [1, 2, 3, 4, 5].map(|count| (json!(count),)));
-        // A rerun counts anew.
+        // A rerun starts counting again.
         session.run(format!("SELECT workflow_rerun({id})")).await;
         assert_eq!(session.value::<i32>("SELECT lost_leases FROM workflow.workflow_task_execution").await, 0);
         lose(&mut session, "poison", 4, 300.0).await;
@@ -105,7 +105,7 @@ async fn a_task_that_was_lost_twice_is_claimed_with_no_other() {
             assert_eq!(alone, [(poison,)], "{claim}");
             session.run("ROLLBACK").await;
         }
-        // Whoever gets something else in the same call does not get it.
+        // A worker that gets another task in the same call does not get it.
         let before = session.start().await;
         session.run(format!("UPDATE workflow.workflow_task_execution SET queue_at = queue_at - interval '1 hour' WHERE workflow_execution = {before}")).await;
         for claim in ["workflow_claim('w1', 9)", "workflow_claim('w1', 2, '{demo.a}')"] {

@@ -32,7 +32,7 @@ async fn a_task_runs_again_until_its_result_is_right() {
         let why: String = session.value(format!("SELECT why FROM workflow_why({id})")).await;
         assert!(why.contains("runs again at"), "{why}");
         session.at(10.0).await;
-        // A failure in between is retried with a count of its own.
+        // A failure in between is retried, and counted separately.
         session.run("SELECT workflow_tick()").await;
         let [task] = session.claim_named(["poll"]).await;
         assert_eq!(session.fail(&task, json!({})).await, "retrying");
@@ -114,7 +114,7 @@ tasks:
             let [task] = session.claim_named(["poll"]).await;
             assert_eq!(task.input, Some(json!({"size": 10, "cursor": seen})));
             if at == 10.0 {
-                // A retry sees what its repetition has seen.
+                // A retry sees the same input as its repetition.
                 session.fail(&task, json!(null)).await;
                 let [task] = session.claim_named(["poll"]).await;
                 assert_eq!(task.input, Some(json!({"size": 10, "cursor": "a"})));
@@ -133,7 +133,8 @@ tasks:
     .await;
 }
 
-/// The work is done, only nobody can say whether it is right: it must not be done again unasked, nor forgotten.
+/// The work is done, but nobody knows whether the result is right: it must neither be repeated without being asked nor
+/// be forgotten.
 #[tokio::test]
 async fn a_success_whose_condition_cannot_be_evaluated_fails_its_task_and_is_undone() {
     with_database(async |db| {

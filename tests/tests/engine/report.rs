@@ -1,4 +1,4 @@
-//! Reports: each is answered in its place, counts once, and what follows may be handed over at once.
+//! Reports: each is answered in order and counts once, and the tasks that follow may be handed over immediately.
 
 use crate::explained::explain;
 use crate::fixture::*;
@@ -70,7 +70,7 @@ async fn each_report_of_a_batch_is_answered_in_its_place() {
         assert_eq!(answers[1].lease_token, Some(12345));
         assert!(answers.iter().all(|answer| answer.state.is_some() == answer.code.is_none()));
         assert!(answers.iter().all(|answer| answer.code.is_some() == answer.message.is_some()));
-        // The refused have changed nothing: they still run, and can be reported.
+        // The refused reports have changed nothing: their tasks are still running, and can be reported.
         let running: Vec<i64> = session
             .value("SELECT array_agg(id ORDER BY id) FROM workflow.workflow_task_execution WHERE status = 'running'")
             .await;
@@ -100,7 +100,7 @@ async fn a_repeated_report_is_answered_alike_and_changes_nothing() {
         let before = session.contents().await;
         assert_eq!(session.complete(&one, json!(1)).await, "completed");
         assert_eq!(session.contents().await, before);
-        // Another token is another worker's.
+        // Another token belongs to another worker.
         let refusal = session.refused(format!("SELECT workflow_complete({}, {})", one.task, one.lease_token + 1)).await;
         assert_eq!(refusal.code(), ("55006", "WF615"));
     })
@@ -188,7 +188,7 @@ async fn what_follows_is_handed_over_as_a_claim_would_give_it() {
                 }
             }
             if let Some(lease) = value.get_mut(1) {
-                // A lease that goes on is an older row.
+                // A reused lease is an older row.
                 lease.as_object_mut().unwrap().remove("created");
             }
             value
@@ -199,7 +199,7 @@ async fn what_follows_is_handed_over_as_a_claim_would_give_it() {
         assert_eq!((&handed["input"], &handed["attempt"], &handed["task_name"]), (&json!({"x": [5]}), &json!(1), &json!("two")));
         assert_eq!(handed["lease_until"], "2026-01-01T00:01:07+00:00");
         assert_eq!(given[3][1]["worker"], "w1");
-        // It is the worker's: nobody else gets it, and its report is taken.
+        // It belongs to the worker: no other worker gets it, and its report is accepted.
         assert!(session.claim(10).await.is_empty());
         let state: String = session.value(format!("SELECT workflow_complete({}, {})", handed["task"], handed["lease_token"])).await;
         assert_eq!(state, "completed");
@@ -326,7 +326,7 @@ async fn reports_to_one_execution_from_many_sessions_at_once_all_count_once() {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 200, "a task went to two workers");
-        // Two that reported at once at the very end have not seen each other.
+        // Two sessions that reported at the same time at the very end have not seen each other.
         session.run("SELECT workflow_tick()").await;
         session.assert_ended(id, "completed", json!(null)).await;
     })
@@ -394,7 +394,7 @@ async fn a_batch_of_a_thousand_takes_as_many_statements_as_one() {
             let count = "SELECT count(*) FROM answer WHERE state = 'completed'";
             let Some(explained) = explain(&mut session, db, &[], [&claim, finish, count]).await else { return };
             assert_eq!(explained.printed, size.to_string());
-            // Foreign keys check row by row, by a plan that is kept for it.
+            // Foreign keys are checked row by row, with a cached plan.
             counts.push(explained.plans.iter().filter(|plan| !plan.contains("FOR KEY SHARE")).count());
             session.run("SELECT workflow_claim('w1', 1000)").await;
         }
@@ -412,7 +412,7 @@ async fn a_report_may_come_from_another_session_than_the_claim() {
         let [first, second, third] = [claimer.start().await, claimer.start().await, claimer.start().await];
         let [a, b] = claimer.claim(2).await.try_into().unwrap();
         let [c] = reporter.claim(1).await.try_into().unwrap();
-        // One of its own, one of another's; then one that it does not know at all.
+        // One of its own tasks, one of another session; then one that it does not know at all.
         let both = [(c.task, c.lease_token, "completed"), (a.task, a.lease_token, "completed")];
         assert!(reporter.finish(&both).await.iter().all(|answer| answer.word() == "completed"));
         let rest = [(b.task, b.lease_token, "completed")];

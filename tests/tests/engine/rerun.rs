@@ -1,4 +1,4 @@
-//! Running on what ended without success: failed tasks, chosen ones, items.
+//! Continuing executions that ended without success: failed tasks, named ones, items.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -25,11 +25,11 @@ async fn a_failed_execution_runs_on_from_its_failed_task() {
         assert_eq!(control(&mut session, format!("rerun({id})")).await, "running");
         let status = session.status(id).await;
         assert_eq!((&status["ended"], &status["error_message"]), (&json!(false), &json!(null)), "{status:#}");
-        // It runs now: once more is refused.
+        // It is running now, so another rerun is refused.
         assert_eq!(session.refused(format!("SELECT workflow_rerun({id})")).await.code(), ("55000", "WF612"));
         session.work("two", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        // The report of the first run is stale, or answered as it was; in no case does it count.
+        // The report of the first run is stale, or gets the same answer as before; in no case does it take effect.
         let before = session.contents_but_refusals().await;
         let answer = session.finish(&[(two.task, two.lease_token, "failed")]).await.remove(0);
         assert!(["failed", "WF615"].contains(&answer.word()), "{answer:?}");
@@ -154,7 +154,7 @@ async fn a_rerun_does_not_run_the_last_task_again_but_anew_at_its_end() {
         session.assert_ended(id, "failed", json!(null)).await;
         control(&mut session, format!("rerun({id})")).await;
         session.work("two", json!(null)).await;
-        // What fails now is the last task alone.
+        // Now, only the last task fails.
         let [tidy] = session.claim_named(["tidy"]).await;
         session.fail(&tidy, json!(null)).await;
         session.assert_ended(id, "failed", json!(null)).await;
@@ -184,7 +184,7 @@ async fn a_rerun_that_leaves_a_failure_as_it_was_ends_failed_and_says_so() {
     .await;
 }
 
-/// A join fires once: what it had led to does not run again, so its failure stays.
+/// A join fires once: the tasks after it do not run again, so their failure remains.
 #[tokio::test]
 async fn a_failure_after_a_join_that_has_fired_stays_when_what_led_to_it_is_rerun() {
     with_database(async |db| {

@@ -1,11 +1,11 @@
-//! Reruns go down to what was called, and up to what called.
+//! Reruns propagate down to called executions, and up to callers.
 
 use crate::fixture::*;
 use pg_workflow_client::{Engine, Page};
 use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
 
-/// What demo.w calls: two tasks, one after the other.
+/// Defines the workflow that demo.w calls: two tasks, one after the other.
 const CHILD: &str = "parameters: {type: object, properties: {n: {type: integer}}}
 tasks:
   - {name: x, action: demo.a, input: {n: '{{ parameters.n }}'}, on_success: y}
@@ -33,12 +33,12 @@ async fn family(session: &mut Session, rest: &str) -> i64 {
     session.begin(rest).await
 }
 
-/// Execution and status of each of a tree.
+/// Returns the id and status of each execution of a tree.
 async fn tree(session: &mut Session, execution: i64) -> Vec<(i64, String)> {
     session.rows(format!("SELECT execution, status::text FROM workflow_tree({execution})")).await
 }
 
-/// Claims all there is, which must be tasks of this name, one for each of these parameters, and gives them in that order.
+/// Claims all tasks, which must have this name, one for each of these parameters, and returns them in that order.
 async fn claim_of(session: &mut Session, name: &str, numbers: &[i64]) -> Vec<Task> {
     let mut tasks = session.claim(100).await;
     let number = |task: &Task| task.input.as_ref().unwrap()["n"].as_i64().unwrap();
@@ -53,7 +53,7 @@ async fn fail_one(session: &mut Session, name: &str) {
     session.fail(&task, json!({"message": "no"})).await;
 }
 
-/// The events of an execution that tell of reruns: reason and author.
+/// Returns the events of an execution about reruns: reason and author.
 async fn reruns(session: &mut Session, execution: i64) -> Vec<(Option<String>, Option<String>)> {
     let events = Engine::list_events(&mut session.connection, execution, Page::default()).await.unwrap();
     events.into_iter().filter(|event| event.kind == "rerun").map(|event| (event.message, event.author)).collect()
@@ -96,7 +96,8 @@ async fn what_a_failed_child_did_well_is_kept_when_its_parent_is_rerun() {
     .await;
 }
 
-/// demo.w, which calls demo.child for each of 1, 2 and 3; those of 1 and 3 have failed at y. Gives all four.
+/// Starts demo.w, which calls demo.child for each of 1, 2 and 3; those of 1 and 3 have failed at y. Returns all four
+/// executions.
 async fn items_failed(session: &mut Session, options: &str) -> (i64, [i64; 3]) {
     let items = format!("with_items: {{items: [1, 2, 3], on_item_failure: continue{options}}}");
     let rest = format!("tasks: [{{name: each, action: demo.child, {items}, input: {{n: '{{{{ item }}}}'}}}}]\n");
@@ -159,7 +160,7 @@ async fn the_item_whose_child_is_named_has_the_first_turn() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let (id, children) = items_failed(&mut session, ", concurrency: 1").await;
-        // From its first task, which went well.
+        // From its first task, which succeeded.
         let call = format!("rerun({}, ARRAY['x'], reason => 'mended')", children[2]);
         assert_eq!(control(&mut session, call).await, "running");
         assert_told(&mut session, &[id, children[2]], 1).await;
@@ -235,7 +236,7 @@ async fn a_child_that_cannot_run_on_gives_way_to_a_new_one() {
         }
         session.assert_ended(id, "completed", json!(null)).await;
         assert_eq!(tree(&mut session, id).await.len(), 3);
-        // Nothing in it failed but the whole.
+        // None of its tasks failed, only the execution as a whole.
         session.define_as("demo.child", &format!("output: {{required: [z]}}\n{CHILD}")).await;
         let id = session.start().await;
         for name in ["before", "x", "y"] {
@@ -264,7 +265,7 @@ async fn a_child_that_was_cancelled_with_its_parent_runs_on_with_it() {
         session.work("before", json!(null)).await;
         let child = tree(&mut session, id).await[1].0;
         for execution in [id, child] {
-            // What would have come next is what comes next.
+            // It continues with the task that would have come next.
             let [x] = session.claim_named(["x"]).await;
             assert_eq!(control(&mut session, format!("cancel({execution})")).await, "canceling");
             session.complete(&x, json!(null)).await;
@@ -274,7 +275,7 @@ async fn a_child_that_was_cancelled_with_its_parent_runs_on_with_it() {
             assert_eq!(control(&mut session, format!("cancel({id})")).await, "canceling");
             session.complete(&y, json!(null)).await;
             session.assert_ended(id, "cancelled", json!(null)).await;
-            // Nothing of the child is left to do, unless it is said what.
+            // The child has nothing left to do unless tasks are named.
             assert_eq!(control(&mut session, format!("rerun({child}, ARRAY['x'])")).await, "running");
         }
         for name in ["x", "y", "after"] {
@@ -337,7 +338,7 @@ async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
         session.assert_ended(id, "completed", json!(null)).await;
         let why = format!("execution {id}, which called execution {child}, completed");
         assert_eq!(refused(&mut session, child, why).await, "start a new execution with workflow_start");
-        // A retry has called another.
+        // A retry has called another execution.
         let id = session.begin("tasks: [{name: call, action: demo.child, input: {n: 5}, retry: {count: 1}}]\n").await;
         for _ in 0..2 {
             session.work("x", json!(null)).await;
@@ -377,7 +378,7 @@ async fn a_child_that_ran_before_the_newest_round_of_a_cycle_is_not_rerun() {
         let family = tree(&mut session, id).await;
         let refusal = session.refused(format!("SELECT workflow_rerun({})", family[1].0)).await;
         assert!(refusal.message.ends_with("has continued without it"), "{refusal:?}");
-        // The newest is: what its failure had led to runs no more.
+        // The newest one is: tasks that followed from its failure no longer run.
         rerun(&mut session, family[2].0).await;
         session.work("y", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;

@@ -1,4 +1,4 @@
-//! Tasks that somebody resolves by hand.
+//! Tasks that are resolved by hand.
 
 use crate::fixture::Session;
 use pg_workflow_tests::with_database;
@@ -200,7 +200,8 @@ tasks:
     .await;
 }
 
-/// Nobody knows whether a task that has timed out was done: its undo stands from then on, and a resolve adds no second one.
+/// It is unknown whether a task that has timed out was done: its undo exists from then on, and resolving it adds no
+/// second one.
 #[tokio::test]
 async fn a_timeout_that_is_resolved_is_undone_once() {
     with_database(async |db| {

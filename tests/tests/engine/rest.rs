@@ -1,4 +1,4 @@
-//! Work that is not needed any more: enough items have completed, or enough tasks have led to a join.
+//! Work that is no longer needed, because enough items have completed, or enough tasks have led to a join.
 
 use crate::fixture::Session;
 use pg_workflow_tests::with_database;
@@ -16,7 +16,7 @@ fn quorum(rest: &str) -> String {
     )
 }
 
-/// How the rows of a task stand, in item order, with the types of their errors.
+/// Returns the status of the rows of a task, in item order, with the types of their errors.
 async fn rows(session: &mut Session, task: &str) -> Vec<(String, Option<String>)> {
     let sql = format!(
         "SELECT status::text, error ->> 'type' FROM workflow.workflow_task_execution WHERE task_name = '{task}' ORDER BY id"
@@ -45,7 +45,7 @@ async fn once_enough_items_have_completed_the_others_are_cancelled() {
             row("cancelled", Some("not_needed")),
         ];
         assert_eq!(rows(&mut session, "ask").await, expected);
-        // Whoever is still at it is told, and too late.
+        // A worker that is still executing it is told so, and its report comes too late.
         let beat: String = session
             .value(format!("SELECT state FROM workflow_heartbeat(ARRAY[{}], ARRAY[{}])", c.task, c.lease_token))
             .await;
@@ -159,7 +159,8 @@ async fn a_join_cancels_whatever_has_yet_to_lead_to_it() {
         assert_eq!(rows(&mut session, "many").await, vec![row("cancelled", Some("not_needed")); 3]);
         let [first] = session.claim_named(["first"]).await;
         session.complete(&first, json!(null)).await;
-        // The workflow waits for what it has called, which the next tick cancels, and which lets its own task finish.
+        // The workflow waits for the execution that it has called, which the next tick cancels, and whose own task may
+        // finish.
         session.run("SELECT workflow_tick()").await;
         assert_eq!(session.status(id).await["current_tasks"], json!(["call"]));
         let work = claimed.iter().find(|task| task.task_name == "work").unwrap();
@@ -206,7 +207,7 @@ async fn what_can_be_undone_may_finish_and_is_undone_if_it_has_completed() {
     .await;
 }
 
-/// A join on the way to another one that has fired need not fire any more.
+/// A join on the way to another one that has fired need not fire any longer.
 #[tokio::test]
 async fn a_needless_join_that_has_half_arrived_is_no_failure() {
     with_database(async |db| {
@@ -232,7 +233,7 @@ async fn a_needless_join_that_has_half_arrived_is_no_failure() {
     .await;
 }
 
-/// Whether a handler that runs on succeeds does not matter once its way is not needed any more, nor what has failed before.
+/// Once its path is no longer needed, neither the outcome of a running handler nor earlier failures matter.
 #[tokio::test]
 async fn failures_on_the_way_to_a_join_that_has_fired_do_not_matter() {
     with_database(async |db| {
@@ -252,7 +253,7 @@ async fn failures_on_the_way_to_a_join_that_has_fired_do_not_matter() {
         session.work("first", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
 
-        // The other way round: the failure stops the workflow, and a rerun goes on with the join alone.
+        // The reverse: the failure stops the workflow, and a rerun continues with the join alone.
         let id = session
             .begin(
                 &ways
@@ -271,7 +272,7 @@ async fn failures_on_the_way_to_a_join_that_has_fired_do_not_matter() {
     .await;
 }
 
-/// What may finish because it can be undone is not given to another worker when its own one dies.
+/// A task that may finish because it can be undone is not given to another worker if its worker dies.
 #[tokio::test]
 async fn nobody_takes_over_what_is_not_needed_any_more() {
     with_database(async |db| {

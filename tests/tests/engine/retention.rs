@@ -1,4 +1,4 @@
-//! How long executions are kept, and where they go then.
+//! How long executions are kept, and how they are archived.
 
 use crate::fixture::*;
 use pg_workflow_client::Engine;
@@ -51,7 +51,7 @@ async fn the_tick_deletes_what_the_definition_no_longer_keeps() {
         assert!(tick(&mut session, 7.01).await > 0);
         assert_eq!(left(&mut session).await, [ids[1], ids[2], late]);
         assert_eq!(tick(&mut session, 7.011).await, 0, "what stays is not looked at again and again");
-        // It ended long after it was started: the next round finds it when its time has come.
+        // It ended long after it was started: the next round finds it when it is due.
         session.work("a", json!(null)).await;
         tick(&mut session, 13.0).await;
         assert_eq!(left(&mut session).await, [ids[1], ids[2], late]);
@@ -88,7 +88,7 @@ async fn it_goes_in_steps_and_only_roots_go() {
         assert!(looks.iter().all(|looked| *looked <= 2), "{looks:?}");
         let child: i64 = session.value(format!("SELECT id FROM workflow.execution WHERE parent = {parent}")).await;
         assert_eq!(left(&mut session).await, [parent, child, running], "a child goes with its parent");
-        // A worker that is bound to parts deletes nothing: it would reach into others.
+        // A worker that is bound to parts deletes nothing, because deletions would affect other parts.
         session.at(20.0 * DAY).await;
         session.run("SELECT workflow_tick(1000, ARRAY[0])").await;
         assert_eq!(left(&mut session).await, [parent, child, running]);
@@ -165,7 +165,7 @@ async fn what_is_deleted_goes_to_the_archive_with_the_rights_of_who_named_it() {
             (&data["tasks"][0]["task_name"], &data["tasks"][0]["result"]),
             (&json!("a"), &json!({"done": first}))
         );
-        // It stays where it may not go: an event, and nothing is lost.
+        // If it cannot be archived, it is kept, with an event, and nothing is lost.
         session.run(format!("REVOKE INSERT ON old.gone FROM {role}")).await;
         let second = ended(&mut session, "completed").await;
         for day in [16.0, 17.0, 18.0, 20.0] {
@@ -224,7 +224,8 @@ async fn one_that_the_archive_does_not_take_keeps_no_other() {
     .await;
 }
 
-/// What runs with the rights of one must not come to run with those of another, or change the session of whoever ticks.
+/// Code that runs with the privileges of one role must never run with those of another, or change the session that
+/// ticks.
 #[tokio::test]
 async fn an_archive_function_gets_no_more_rights_than_its_role_has() {
     with_database(async |db| {
@@ -264,7 +265,7 @@ async fn an_archive_function_gets_no_more_rights_than_its_role_has() {
         assert_eq!(session.value::<String>("SHOW search_path").await, path);
         let seen: Vec<(String,)> = session.rows("TABLE public.seen").await;
         assert_eq!(seen, [(role.clone(),)]);
-        // A trigger that would run later, as somebody else, does not run at all.
+        // A trigger that would run later, as another role, does not run at all.
         operator.run("SELECT workflow_archive_to('old.gone')").await;
         let kept = ended(&mut session, "completed").await;
         tick(&mut session, 16.0).await;

@@ -1,4 +1,4 @@
-//! The larger example, `examples/rollout.yaml`, to each of its ends.
+//! The larger example, `examples/rollout.yaml`, run to each of its possible ends.
 
 use crate::fixture::*;
 use pg_workflow_tests::{Database, with_database};
@@ -32,7 +32,7 @@ fn production(regions: &[&str]) -> Value {
     json!({"app": "shop", "env": "prod", "regions": regions})
 }
 
-/// What the tasks ended as.
+/// Returns the final statuses of the tasks.
 async fn assert_tasks(session: &mut Session, execution: i64, completed: &[&str], failed: &[&str], skipped: &[&str]) {
     let status = session.status(execution).await;
     for (column, names) in [("completed_tasks", completed), ("failed_tasks", failed), ("skipped_tasks", skipped)] {
@@ -92,7 +92,7 @@ async fn a_build_that_fails_is_tried_again_three_times_later_each_time() {
         for delay in [10.0, 20.0, 40.0] {
             let [build] = session.claim_named(["build"]).await;
             assert_eq!(session.fail(&build, json!({"type": "network"})).await, "retrying");
-            // The jitter is a fifth up or down.
+            // The jitter is up to a fifth either way.
             for (factor, due) in [(0.79, 0), (1.21, 1)] {
                 session.at(now + delay * factor).await;
                 session.run("SELECT workflow_tick()").await;

@@ -1,4 +1,4 @@
-//! Recurring starts: when they come, what becomes of missed ones, and what a schedule refuses.
+//! Recurring starts: when they happen, what happens to missed ones, and what a schedule refuses.
 
 use crate::fixture::*;
 use chrono::{DateTime, Utc};
@@ -35,7 +35,7 @@ async fn tick(session: &mut Session) -> i32 {
     session.value("SELECT workflow_tick()").await
 }
 
-/// For which times executions were started, in order.
+/// Returns the times for which executions were started, in order.
 async fn runs(session: &mut Session) -> Vec<String> {
     let keys: Vec<(String,)> = session.rows("SELECT idempotency_key FROM workflow.execution ORDER BY id").await;
     keys.into_iter().map(|(key,)| key.split(" for ").nth(1).unwrap().to_owned()).collect()
@@ -68,7 +68,7 @@ async fn a_workflow_is_started_at_each_time_that_its_line_names() {
         let (execution, priority): (i64, i32) =
             session.rows("SELECT execution, priority FROM workflow.workflow_execution").await[0];
         assert_eq!((Some(execution), priority), (after.last_execution, 5));
-        // What is due in another part is left to whoever ticks there.
+        // Starts that are due in another part are left to ticks of that part.
         session.at(DAY + 3.0 * HOUR).await;
         assert_eq!(session.value::<i32>("SELECT workflow_tick(parts => '{0,1}')").await, 0);
         assert_eq!(session.value::<i32>("SELECT workflow_tick(parts => '{1,9}')").await, 1);
@@ -127,7 +127,7 @@ async fn missed_times_are_skipped_made_up_for_once_or_all() {
         for name in ["once", "all"] {
             assert_eq!(find(&mut session, name).await.last_at, Some(time("2026-01-04T03:00:00Z")));
         }
-        // What is late by no more than the grace is not missed.
+        // A start that is late by no more than the grace is not missed.
         session.at(4.0 * DAY + 3.0 * HOUR + 300.0).await;
         assert_eq!(tick(&mut session).await, 3);
         assert_eq!(find(&mut session, "skip").await.last_at, Some(time("2026-01-05T03:00:00Z")));
@@ -158,7 +158,7 @@ async fn however_many_were_missed_a_tick_starts_no_more_than_it_may() {
         }
         assert_eq!(ticks, [10, 10, 6, 0]);
         assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.execution").await, 26);
-        // Years later, one start, and quickly.
+        // Years later there is one start, and it is found quickly.
         session.run("UPDATE workflow.schedule SET missed = 'once'").await;
         session.at(20.0 * 365.0 * DAY).await;
         session.run("SET statement_timeout = '10s'").await;
@@ -226,7 +226,7 @@ async fn what_cannot_be_started_fails_no_tick_and_is_told() {
             day += 1.0;
         }
         assert_eq!(runs(&mut session).await.len(), 4);
-        // Mended, it goes on.
+        // Once repaired, it continues.
         session.define(WORKFLOW).await;
         let mended = schedule(&mut session, ScheduleInput { parameters: json!({"n": 1}), ..daily("broken") }).await;
         assert_eq!((mended.last_error, mended.next_at), (None, Some(time("2026-01-05T03:00:00Z"))));
@@ -243,16 +243,16 @@ async fn the_same_name_again_is_the_same_schedule() {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
         let made = schedule(&mut session, daily("nightly")).await;
-        // To the letter: nothing is written. What is due already stays due.
+        // If nothing differs, nothing is written. A start that is already due stays due.
         session.at(4.0 * HOUR).await;
         assert_eq!(schedule(&mut session, daily("nightly")).await, made);
         let other = schedule(&mut session, ScheduleInput { parameters: json!({"n": 2}), ..daily("nightly") }).await;
         assert_eq!((other.id, other.next_at, &other.parameters), (made.id, made.next_at, &json!({"n": 2})));
-        // Another line has other times.
+        // A different expression has different times.
         let hourly = ScheduleInput { cron: "@hourly".into(), ..daily("nightly") };
         assert_eq!(schedule(&mut session, hourly).await.next_at, Some(time("2026-01-01T05:00:00Z")));
         assert_eq!(Engine::list_schedules(&mut session.connection, Page::default()).await.unwrap().len(), 1);
-        // Deleted and made again, it does not start twice for one time.
+        // Deleted and created again, it does not start twice for the same time.
         session.at(5.0 * HOUR).await;
         assert_eq!(tick(&mut session).await, 1);
         assert!(Engine::unschedule(&mut session.connection, "nightly").await.unwrap());
@@ -276,7 +276,7 @@ async fn a_paused_schedule_starts_nothing_and_makes_nothing_up() {
         let paused = Engine::pause_schedule(&mut session.connection, "nightly").await.unwrap();
         assert_eq!((paused.paused, paused.next_at), (true, None));
         assert_eq!(Engine::pause_schedule(&mut session.connection, "nightly").await.unwrap(), paused);
-        // Defining it again, as a deployment does, leaves the pause.
+        // Defining it again, as a deployment does, keeps the pause.
         let again = schedule(&mut session, ScheduleInput { cron: "0 4 * * *".into(), ..daily("nightly") }).await;
         assert_eq!((again.paused, again.next_at), (true, None));
         session.at(3.0 * DAY).await;

@@ -1,4 +1,4 @@
-//! Searching executions: what is found, in which order, by which index, and how much is read at most.
+//! Searching executions: what is found, in which order, with which index, and how much is read at most.
 
 use crate::fixture::*;
 use pg_workflow_client::model::ExecutionStatus;
@@ -7,8 +7,8 @@ use pg_workflow_tests::with_database;
 use serde_json::json;
 use sqlx::postgres::types::PgRange;
 
-/// Inserts so many ended executions, one every ten seconds, of demo.w and demo.v in turn, of three tenants. One in 1000 has failed,
-/// half of those with `declined`.
+/// Inserts a number of ended executions, one every ten seconds, alternating between demo.w and demo.v, for three
+/// tenants. One in 1000 has failed, half of these with `declined`.
 async fn fill(session: &mut Session, count: i32) {
     session.define_as("demo.v", "tasks: [{name: a, action: demo.a}]").await;
     session.define("tasks: [{name: a, action: demo.a}]").await;
@@ -35,9 +35,10 @@ async fn fill(session: &mut Session, count: i32) {
         .await;
 }
 
-/// The executions that a search finds, and what it reads: rows fetched by indexes of the runs' table, and rows read without one.
+/// Returns the executions that a search finds, and what it reads: rows fetched by indexes of the table of workflow
+/// executions, and rows read without one.
 async fn search(session: &mut Session, arguments: &str) -> (Vec<Option<i64>>, i64, i64) {
-    // What the session has read before is not counted any more.
+    // Earlier reads of the session are not counted.
     session.run("SELECT pg_stat_force_next_flush()").await;
     session.run("BEGIN").await;
     let found: Vec<(Option<i64>,)> = session.rows(format!("SELECT execution FROM workflow_search({arguments})")).await;
@@ -51,7 +52,7 @@ async fn search(session: &mut Session, arguments: &str) -> (Vec<Option<i64>>, i6
     (found.into_iter().map(|(id,)| id).collect(), by_index, without)
 }
 
-/// Each filter, with how many rows it gives at most 100, and how many rows may be read for that.
+/// Each filter, with the number of rows that it returns (at most 100), and how many rows may be read for that.
 const SEARCHES: [(&str, usize, i64); 16] = [
     ("", 100, 3000),
     ("'demo.w'", 100, 3000),
@@ -76,7 +77,7 @@ async fn each_filter_and_the_usual_pairs_go_by_an_index_at_every_call_of_a_sessi
     with_database(async |db| {
         let mut session = Session::new(db).await;
         fill(&mut session, 30_000).await;
-        // A plan for the empty table is not to be kept, and neither do the settings of somebody else matter.
+        // A plan for the empty table must not be kept, and settings of other users must not matter.
         for settings in [
             "SELECT",
             "ANALYZE workflow.workflow_execution, workflow.execution",
@@ -167,7 +168,7 @@ async fn a_search_finds_what_has_failed_in_whatever_way() {
         let [a] = session.claim_named(["a"]).await;
         session.fail(&a, json!({"type": "http_503", "message": "No route"})).await;
         let find = |arguments: &str| format!("SELECT coalesce(array_agg(execution), '{{}}') FROM workflow_search({arguments})");
-        // While it runs, and although the failure was handled.
+        // While it is running, and although the failure was handled.
         assert_eq!(session.value::<Vec<i64>>(find("has_failed_task => true")).await, [handled]);
         assert_eq!(session.value::<Vec<i64>>(find("has_failed_task => false")).await, [] as [i64; 0]);
         session.work("b", json!(null)).await;

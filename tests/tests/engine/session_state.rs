@@ -1,4 +1,4 @@
-//! What users have added to our tables runs in their session as it is: with its planner settings and its replication role.
+//! User code on our tables runs in the user's session as it is: with its planner settings and its replication role.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -12,10 +12,11 @@ const TASKS: &str = "tasks:
 /// The tables that the engine writes while executions run.
 const TABLES: [&str; 6] = ["execution", "workflow_execution", "workflow_task_execution", "lease", "event", "signal"];
 
-/// How often a session goes through an execution: plans are kept, and made anew, at several of these turns.
+/// Number of executions that a session processes: plans are cached, and replaced, at several of these rounds.
 const TURNS: usize = 8;
 
-/// A function that fails unless the settings are the session's own, and the plan of a join is one that they allow.
+/// Creates a function that fails unless the settings are those of the session, and the plan of a join is one that they
+/// allow.
 const LOOK: &str = "
     CREATE TABLE probe AS SELECT x FROM generate_series(1, 1000) AS x;
     ANALYZE probe;
@@ -40,7 +41,8 @@ const LOOK: &str = "
     CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN PERFORM public.look(); INSERT INTO public.seen VALUES (TG_TABLE_NAME); RETURN NULL; END $$;";
 
-/// Starts an execution, and works it off in every way there is: claims, hand-overs, failures, retries, heartbeats, ticks.
+/// Starts an execution and processes it in every possible way: claims, hand-overs, failures, retries, heartbeats,
+/// ticks.
 async fn turn(session: &mut Session) {
     session
         .run(
@@ -67,8 +69,7 @@ async fn turn(session: &mut Session) {
         .await;
 }
 
-/// Goes through executions in two sessions, each of which keeps its own plans: one that was there before, and one that
-/// begins now.
+/// Processes executions in two sessions, each of which caches its own plans: one that already existed, and a new one.
 async fn turns(before: &mut Session, db: &pg_workflow_tests::Database) {
     let mut fresh = Session::new(db).await;
     for _ in 0..TURNS {
@@ -154,7 +155,7 @@ async fn rules_apply_to_what_the_engine_writes() {
             .await;
         turns(&mut session, db).await;
         let seen: Vec<(String, i64)> = session.rows("SELECT name, count(*) FROM seen GROUP BY name ORDER BY name").await;
-        // Five executions a turn; the rule on tasks counts statements.
+        // Five executions per round; the rule on tasks counts statements.
         let executions = (5 * 2 * TURNS) as i64;
         assert_eq!(seen[0], ("begun".to_owned(), seen[0].1));
         assert!(seen[0].1 >= (3 * 2 * TURNS) as i64, "{seen:?}");

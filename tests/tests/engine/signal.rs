@@ -58,7 +58,7 @@ async fn a_signal_that_comes_early_is_kept_and_a_key_counts_once() {
         assert_eq!(signal(&mut session, id, r#"'approval', '{"by": "bob"}', 'k'"#).await, "delivered");
         let [ship] = session.claim_named(["ship"]).await;
         assert_eq!(ship.input, Some(json!({"by": "ann"})));
-        // Without a key each counts, but nobody waits any more.
+        // Without a key, each signal counts, but no task is waiting any longer.
         assert_eq!(signal(&mut session, id, "'approval'").await, "kept");
     })
     .await;
@@ -77,7 +77,7 @@ output_map: [{r: '{{ task.w.result }}'}]\n";
         assert_eq!(signal(&mut session, id, "'go-b', '4'").await, "delivered");
         session.assert_ended(id, "completed", json!({"r": [1, 4, 2]})).await;
 
-        // Kept signals, too, serve one task each.
+        // Each kept signal also serves only one task.
         let id = session
             .begin("tasks:\n  - {name: a, action: demo.a, on_success: w}\n  - {name: w, wait_for: {signal: go}, with_items: {items: [0, 1, 2], concurrency: 2}}\noutput_map: [{r: '{{ task.w.result }}'}]\n")
             .await;
@@ -254,7 +254,7 @@ async fn a_payload_that_violates_the_schema_is_refused_and_the_task_keeps_waitin
             assert!(refusal.message.contains("schema of task approved"), "{refusal:?}");
         }
         assert_eq!(signal(&mut session, id, "'approval', '{\"ok\": true}'").await, "delivered");
-        // No task that may wait for it can take this one; each of these is for one of the two.
+        // No task that may wait for it can accept this payload; each of these is accepted by one of the two.
         let refusal = session.refused(format!("SELECT workflow_signal({id}, 'next', 'true')")).await;
         assert_eq!(refusal.code().1, "WF621");
         assert_eq!(signal(&mut session, id, "'next', '\"three\"'").await, "kept");
@@ -288,7 +288,7 @@ async fn an_error_fails_the_wait_which_may_be_retried() {
         assert_eq!(amend.input, Some(json!({"why": "not like this"})));
         session.complete(&amend, json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        // One that comes early is kept and fails the task as soon as it waits.
+        // A signal that arrives early is kept, and fails the task as soon as it waits.
         let id = session.begin("tasks:\n  - {name: first, action: demo.a, on_success: asked}\n  - {name: asked, wait_for: {signal: go}}\n").await;
         assert_eq!(signal(&mut session, id, "'go', error => '{\"message\": \"no\"}'").await, "kept");
         session.work("first", json!(null)).await;

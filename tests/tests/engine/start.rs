@@ -92,7 +92,7 @@ async fn parameters_have_a_bound_that_is_looked_at_first() {
         let mut session = Session::new(db).await;
         session.define("parameters: {properties: {l: {type: string}}}\ntasks: [{name: a, action: demo.a}]\n").await;
         session.run("SELECT workflow_validate(''); SET pg_workflow.max_parameter_bytes = 1000").await;
-        // Few bytes as they are stored, and wrong as well.
+        // Few bytes as stored, and also invalid.
         for value in ["to_jsonb(repeat('x', 2000))", "to_jsonb(ARRAY[repeat('x', 2000)])"] {
             let start = format!("SELECT workflow_start('demo.w', jsonb_build_object('l', {value}))");
             let refusal = session.refused(start).await;
@@ -158,7 +158,7 @@ async fn the_same_key_gives_the_same_execution_back() {
             start(&mut session, "'demo.w', idempotency_key => ''").await,
         ];
         assert!(!others.contains(&first));
-        // Also when it is long over.
+        // Even long after it has ended.
         for task in session.claim(1000).await {
             session.complete(&task, json!(null)).await;
         }
@@ -320,7 +320,7 @@ async fn who_goes_anywhere_stays_in_a_part_for_a_second_and_starves_none() {
             turns[usize::from(parts.contains(&512))] += 1;
         }
         assert!(turns.iter().all(|count| *count > 0), "{turns:?}");
-        // What one part has not, the other has.
+        // Between them, the two parts have all remaining tasks.
         assert_eq!(session.claim(160).await.len(), 160 - 1 - 2 * 24);
     })
     .await;
@@ -360,7 +360,7 @@ async fn a_part_is_in_every_id_and_claims_find_it_with_and_without_being_told() 
             .await;
         assert_eq!(elsewhere, 0);
         assert!(ids.iter().chain(&tasks).all(|id| id >> 48 == 7), "{ids:?} {tasks:?}");
-        // Leases end there too.
+        // Leases expire there, too.
         session.at(31.0).await;
         let [first, ..] = session.claim_named(["b", "b", "b"]).await;
         assert_eq!((first.attempt, first.task >> 48), (2, 7));
@@ -394,7 +394,7 @@ async fn parts_do_not_starve_each_other() {
         let mut all = session.claim(100).await;
         all.retain(|task| task.attempt == 1);
         assert!(all.is_empty());
-        // One claim takes from several.
+        // One claim takes tasks from several parts.
         session.at(31.0).await;
         assert_eq!(session.claim(60).await.len(), 60);
     })
@@ -453,7 +453,7 @@ async fn a_start_that_fails_before_there_is_anything_to_do_is_an_error_of_the_st
         let refusal = session.refused(many).await;
         assert_eq!(refusal.detail, "it is element 2 of parameters");
         assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.execution").await, 0);
-        // Where it is to run at a time, nobody is there to hear of it: the execution says so.
+        // With run_at, there is no caller to receive the error, so the execution records it.
         let id: i64 = session.value("SELECT workflow_start('demo.w', run_at => workflow.now() + interval '1 hour')").await;
         session.assert_ended(id, "failed", serde_json::json!(null)).await;
         let told: String = session.value(format!("SELECT message FROM workflow_list_events({id}) WHERE kind = 'failed'")).await;
@@ -479,7 +479,7 @@ async fn a_key_that_was_used_with_other_parameters_is_refused() {
             .await;
         let start = |parameters: &str| format!("SELECT workflow_start('demo.w', '{parameters}', 'key')");
         let id: i64 = session.value(start(r#"{"x": 1}"#)).await;
-        // Other defaults since then change nothing.
+        // Later changes of the defaults have no effect.
         session
             .define("parameters: {properties: {x: {}, y: {default: 2}}}\ntasks: [{name: a, action: demo.a}]\n")
             .await;

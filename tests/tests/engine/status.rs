@@ -1,4 +1,4 @@
-//! Where an execution stands, as a row and as a picture.
+//! The state of an execution, as a row and as a diagram.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;

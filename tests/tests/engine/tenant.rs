@@ -1,4 +1,4 @@
-//! Two tenants with workers of their own in one database: each is held to its parts, whoever it says it is.
+//! Two tenants with their own workers in one database: each is restricted to its parts, whoever it claims to be.
 
 use crate::fixture::*;
 use pg_workflow_client::{Engine, Level};
@@ -14,7 +14,7 @@ tasks:
   - {name: b, action: demo.b}
 ";
 
-/// A session of a role with the tests' clock.
+/// Opens a session of a role, with the clock of the tests.
 async fn login(db: &Database, role: &str) -> Session {
     Session { connection: db.connect_as(role).await }
 }
@@ -23,7 +23,7 @@ async fn grant(session: &mut Session, role: &str, parts: &str) {
     session.run(format!("SELECT workflow_grant('{role}', 'worker', {parts})")).await;
 }
 
-/// A call that must be refused because of the part; nothing changes, and nothing is locked.
+/// Makes a call that must be refused because of the part; nothing changes, and nothing is locked.
 async fn refuse(owner: &mut Session, worker: &mut Session, call: &str) -> Refusal {
     let before = owner.contents().await;
     worker.run("BEGIN").await;
@@ -40,11 +40,11 @@ struct Tenants {
     owner: Session,
     north: String,
     south: String,
-    /// A task of the south that is held, and one that waits in the queue.
+    /// Returns a claimed task of the south, and one that waits in the queue.
     held: Task,
 }
 
-/// Two roles, bound to a part each, with three executions in each part; the south holds a task.
+/// Creates two roles, each bound to one part, with three executions in each part; the south holds a task.
 async fn tenants(db: &Database) -> Tenants {
     let mut owner = Session::new(db).await;
     owner.run("RESET pg_workflow.test_now").await;
@@ -82,7 +82,7 @@ async fn a_bound_worker_is_given_tasks_of_its_parts_and_reports_them() {
         assert_eq!(held, [("held".to_owned(),), ("held".to_owned(),)]);
         assert_eq!(worker.complete(first, json!(1)).await, "completed");
         assert_eq!(worker.fail(second, json!({})).await, "failed");
-        // What is handed over is of the same part, and so is the rest.
+        // Tasks handed over are in the same part, and so are the others.
         let rows: Vec<(i64, String)> = worker
             .rows(format!(
                 "SELECT task, state FROM workflow_finish_and_claim('w', {}, 100)",
@@ -91,7 +91,7 @@ async fn a_bound_worker_is_given_tasks_of_its_parts_and_reports_them() {
             .await;
         assert_eq!(rows.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(), ["completed", "claimed", "claimed"]);
         assert!(rows.iter().all(|row| part(row.0) == NORTH), "{rows:?}");
-        // Parts may be named as long as they are its own.
+        // A worker may name parts as long as it is bound to them.
         assert_eq!(worker.rows::<(i32,)>(format!("SELECT workflow_tick(10, ARRAY[{NORTH}, {NORTH}])")).await, [(0,)]);
         assert!(owner.claim(100).await.iter().all(|task| part(task.task) == SOUTH));
     })
@@ -118,7 +118,7 @@ async fn a_bound_worker_cannot_claim_report_heartbeat_or_tick_in_another_part() 
                 refuse(&mut owner, &mut worker, &call.replace('$', parts)).await;
             }
         }
-        // Whether there is such a task, and whether it is held, cannot be told from the answer.
+        // The answer does not reveal whether such a task exists, or whether it is claimed.
         let nothing = task + 1_000_000;
         for task in [task, waiting, nothing, 2 << 48, -1, i64::MIN, i64::MAX, 5] {
             for call in [
@@ -140,7 +140,7 @@ async fn a_bound_worker_cannot_claim_report_heartbeat_or_tick_in_another_part() 
     .await;
 }
 
-/// Reports of its own tasks are taken all the same, each answer in its place.
+/// Reports of its own tasks are still accepted, and each is answered in order.
 #[tokio::test]
 async fn reports_of_other_parts_do_not_keep_those_of_the_own_from_being_taken() {
     with_database(async |db| {
@@ -193,7 +193,7 @@ async fn a_bound_worker_makes_time_pass_in_its_parts_only() {
         }
         let mut worker = login(db, &north).await;
         worker.claim(1).await;
-        // Leases end, time limits are over and schedules are due, in both parts.
+        // Leases have expired, time limits have elapsed and schedules are due, in both parts.
         owner.run("UPDATE workflow.lease SET until = now() - interval '1 hour', expires_from = now() - interval '1 hour'").await;
         owner.run("UPDATE workflow.schedule SET next_at = now() - interval '1 minute'").await;
         let south_before = "SELECT concat((SELECT jsonb_agg(t ORDER BY id) FROM workflow.workflow_task_execution t WHERE part = 2),
@@ -202,7 +202,7 @@ async fn a_bound_worker_makes_time_pass_in_its_parts_only() {
         let before: String = owner.value(south_before).await;
         assert_eq!(worker.value::<i32>("SELECT workflow_tick()").await, 2);
         assert_eq!(worker.value::<i32>("SELECT workflow_tick()").await, 0);
-        // A claim that finds less than it wants looks for leases that have ended, too.
+        // A claim that finds fewer tasks than it wants also looks for expired leases.
         assert_eq!(worker.claim(100).await.len(), 4);
         assert_eq!(owner.value::<String>(south_before).await, before);
         let mut worker = login(db, &south).await;
@@ -211,7 +211,8 @@ async fn a_bound_worker_makes_time_pass_in_its_parts_only() {
     .await;
 }
 
-/// The caller is who calls: behind SET ROLE, within functions that run as somebody else, and never who logged in.
+/// The caller is the current role: after SET ROLE, and within SECURITY DEFINER functions, but never the role that
+/// logged in.
 #[tokio::test]
 async fn the_binding_is_that_of_the_role_that_calls() {
     with_database(async |db| {
@@ -233,12 +234,13 @@ async fn the_binding_is_that_of_the_role_that_calls() {
         assert_eq!(seen(&mut session).await, [SOUTH]);
         session.run("RESET ROLE").await;
         assert_eq!(seen(&mut session).await, [NORTH, SOUTH]);
-        // A superuser who is somebody else for the moment is that one.
+        // A superuser who has switched to another role counts as that role.
         owner.run(format!("SET ROLE {north}")).await;
         assert_eq!(seen(&mut owner).await, [NORTH]);
         owner.run("RESET ROLE").await;
         assert_eq!(seen(&mut owner).await, [NORTH, SOUTH]);
-        // A definer function calls as its owner, whoever has called it; and afterwards everybody is who they were.
+        // A SECURITY DEFINER function calls as its owner, whoever has called it; afterwards, the role is the previous
+        // one.
         owner
             .run(format!(
                 "CREATE FUNCTION public.claim_north() RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER
@@ -257,7 +259,7 @@ async fn the_binding_is_that_of_the_role_that_calls() {
             assert_eq!(session.value::<String>("SELECT current_user::text").await, *role);
             session.run("ROLLBACK").await;
         }
-        // An error in a block, or behind a savepoint, leaves nobody with the owner's privileges.
+        // After an error in a block, or after a savepoint, nobody has the owner's privileges.
         for _ in 0..6 {
             let caught: String = session.value("SELECT public.claim_fails()").await;
             assert_eq!(caught, format!("{south} WF620: the role is bound to other parts"));
@@ -289,7 +291,7 @@ async fn a_role_is_bound_to_all_parts_of_the_roles_whose_privileges_it_has() {
         assert!(!tick(&mut session, "'{3}'").await);
         owner.run(format!("REVOKE {north} FROM {member}")).await;
         assert!(!tick(&mut session, "'{1}'").await);
-        // In a session that goes on a change of the binding itself is heard of, in the middle of a transaction too.
+        // An open session notices a change of the binding itself, even in the middle of a transaction.
         session.run("BEGIN").await;
         assert!(tick(&mut session, "'{2}'").await);
         grant(&mut owner, &south, "'{3}'").await;
@@ -357,7 +359,7 @@ async fn a_binding_is_replaced_kept_and_taken_away() {
     .await;
 }
 
-/// Readers and operators of the tenants are held by row-level security, which PostgreSQL has already.
+/// Readers and operators of the tenants are restricted by PostgreSQL's row-level security.
 #[tokio::test]
 async fn two_tenants_do_not_see_start_or_control_each_others_executions() {
     with_database(async |db| {
@@ -426,7 +428,7 @@ async fn two_tenants_do_not_see_start_or_control_each_others_executions() {
             assert_eq!(Refusal::of(error).sqlstate, "42501", "{call}");
         }
         assert_eq!(operator.value::<i32>("SELECT workflow_prune('0')").await, 0);
-        // Its own go well, and the workers' functions are in nobody's way.
+        // Calls for its own part succeed, and the functions of workers are not affected.
         let own: i64 = operator.value("SELECT workflow_start('demo.w', part => 1)").await;
         operator.run(format!("SELECT workflow_pause({own}), workflow_resume({own}), workflow_cancel({own})")).await;
         assert_eq!(login(db, &north).await.claim(100).await.len(), 3);

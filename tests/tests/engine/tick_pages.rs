@@ -1,4 +1,4 @@
-//! A tick reads what is due, however much waits for later, and wherever it is.
+//! A tick reads only what is due, however much is waiting for later, and in whatever part.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -11,7 +11,7 @@ tasks:
 /// Number of tasks, executions and leases that are not due yet.
 const WAITING: i64 = 20_000;
 
-/// Multiplies what waits, over so many parts.
+/// Multiplies the waiting rows over a number of parts.
 async fn fill(session: &mut Session, parts: i32) {
     let id = format!("workflow.make_id((n % {parts})::int, 1000000 + n)");
     session
@@ -33,7 +33,7 @@ async fn fill(session: &mut Session, parts: i32) {
         .await;
 }
 
-/// How many pages of our tables and indexes this transaction has read.
+/// Returns how many pages of our tables and indexes this transaction has read.
 async fn pages(session: &mut Session) -> i64 {
     session
         .value(
@@ -49,7 +49,7 @@ async fn a_tick_with_nothing_due_reads_a_handful_of_pages_however_much_waits() {
         let mut session = Session::new(db).await;
         session.begin(LATER).await;
         for parts in [1, 64, 1024] {
-            // What is made here breaks the engine's rules, and does not stay.
+            // These rows break the engine's rules, and are rolled back.
             session.run("BEGIN").await;
             fill(&mut session, parts).await;
             for statistics in [false, true] {
@@ -57,7 +57,8 @@ async fn a_tick_with_nothing_due_reads_a_handful_of_pages_however_much_waits() {
                     session.run("ANALYZE").await;
                 }
                 for tick in ["workflow_tick()", "workflow_tick(1000, ARRAY[0])", "workflow_tick(1, ARRAY[5, 700])"] {
-                    // To plan reads a few as well: where an index begins and ends. Kept plans are made anew at the sixth call.
+                    // Planning also reads a few pages: both ends of an index. Cached plans are replaced at the sixth
+                    // call.
                     for call in 0..7 {
                         let before = pages(&mut session).await;
                         assert_eq!(session.value::<i32>(format!("SELECT {tick}")).await, 0);
@@ -79,7 +80,7 @@ const SOON: &str = "tasks:
   - {name: a, action: demo.a, delay: 10}
 ";
 
-/// The parts in which something can be claimed.
+/// Returns the parts in which something can be claimed.
 async fn queued_parts(session: &mut Session) -> Vec<i32> {
     session
         .value(
@@ -106,7 +107,7 @@ async fn what_was_due_first_comes_first_whatever_its_part() {
         assert_eq!(queued_parts(&mut session).await, [3, 7]);
         assert_eq!(session.value::<i32>("SELECT workflow_tick(1)").await, 1);
         assert_eq!(queued_parts(&mut session).await, [1, 3, 7]);
-        // Only where it was told to look.
+        // Only in the parts named.
         session.run("SELECT workflow_start('demo.w', part => 1), workflow_start('demo.w', part => 9)").await;
         session.at(40.0).await;
         assert_eq!(session.value::<i32>("SELECT workflow_tick(10, ARRAY[9, 1000])").await, 1);

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
-/// Asks until the answer is yes.
+/// Repeats a query until it returns true.
 pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let begin = Instant::now();
     while !ask().await {
@@ -16,14 +16,14 @@ pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A session whose clock runs.
+/// Opens a session with the real clock.
 pub async fn session(options: &PgConnectOptions) -> Session {
     let mut session = Session::open(options).await;
     session.run("RESET pg_workflow.test_now").await;
     session
 }
 
-/// Starts a workflow whose task has a delay, and waits until somebody has let it pass.
+/// Starts a workflow whose task has a delay, and waits until a tick has ended the delay.
 async fn assert_ticked(session: &mut Session) {
     session.define("tasks: [{name: a, action: demo.a, delay: '{{ 0.01 }}'}]").await;
     let id = session.start().await;
@@ -35,7 +35,7 @@ async fn assert_ticked(session: &mut Session) {
     session.run(format!("SELECT workflow_cancel({id})")).await;
 }
 
-/// The databases that have a ticker. One that is about to start has no database yet.
+/// Returns the databases that have a ticker. A ticker that is about to start has no database yet.
 async fn tickers(session: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
         "SELECT datname::text FROM pg_stat_activity
@@ -74,7 +74,7 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
     until("some ticks have passed", async || in_shop.value::<i64>(ticks).await > committed + 10).await;
     assert_eq!(in_shop.value::<String>(next).await, before);
 
-    // What fails is rolled back and said, and the ticker goes on once it is repaired.
+    // A failed tick is rolled back and logged, and the ticker continues once the cause is repaired.
     let fail = "ALTER TABLE workflow.schedule RENAME TO";
     in_shop.run(format!("{fail} gone")).await;
     until("the ticker has failed", async || server.log().contains("relation \"workflow.schedule\" does not exist"))
@@ -82,14 +82,14 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
     in_shop.run("ALTER TABLE workflow.gone RENAME TO schedule").await;
     assert_ticked(&mut in_shop).await;
 
-    // A database can go and come back; it is told once.
+    // A database can be dropped and created again; this is logged once.
     in_shop.connection.close().await.unwrap();
     admin.execute("DROP DATABASE shop WITH (FORCE)").await.unwrap();
     until("it is missed", async || server.log().contains("database \"shop\" does not exist yet")).await;
     admin.execute("CREATE DATABASE shop").await.unwrap();
     until("it has a ticker again", async || tickers(&mut admin).await == ["bare", "shop"]).await;
     for missing in ["nowhere", "shop"] {
-        // Before it was made, and after it was dropped.
+        // Before it was created, and after it was dropped.
         let told = server.log().matches(&format!("database \"{missing}\" does not exist yet")).count();
         assert!(told <= if missing == "shop" { 2 } else { 1 }, "{missing}: {told}");
     }
@@ -99,7 +99,7 @@ async fn a_server_that_preloads_the_library_ticks_in_the_databases_of_the_settin
     admin.execute("ALTER SYSTEM SET pg_workflow.databases = 'shop'").await.unwrap();
     admin.execute("SELECT pg_reload_conf()").await.unwrap();
     until("only one is left", async || tickers(&mut admin).await == ["shop"]).await;
-    // The launcher comes back where somebody ends it.
+    // The launcher is restarted if it is terminated.
     let launcher = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_workflow launcher'";
     let pid: i32 = sqlx::query_scalar(launcher).fetch_one(&mut admin).await.unwrap();
     sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&mut admin).await.unwrap();
@@ -132,12 +132,12 @@ async fn without_preload_a_function_starts_and_stops_a_ticker() {
         assert!(Engine::stop_ticker(&db.pool).await.unwrap());
         assert!(!tickers(&mut running.connection).await.contains(&db.name), "it is gone");
         assert!(!Engine::stop_ticker(&db.pool).await.unwrap());
-        // What is stopped is not started again by itself, and can be by hand.
+        // A stopped ticker is not restarted automatically, but can be started by hand.
         assert!(Engine::start_ticker(&db.pool).await.unwrap());
         assert_ticked(&mut running).await;
         assert!(Engine::stop_ticker(&db.pool).await.unwrap());
         assert!(!tickers(&mut running.connection).await.contains(&db.name), "it is gone again");
-        // Both in one statement: the first has a ticker running by the time of the second.
+        // Both in one statement: when the second call runs, the first has already started a ticker.
         let both = "SELECT workflow_start_ticker() AND workflow_stop_ticker()";
         assert!(running.value::<bool>(both).await);
         assert!(!tickers(&mut running.connection).await.contains(&db.name), "it is gone for good");
@@ -179,7 +179,7 @@ async fn a_ticker_that_fails_can_be_stopped_and_does_not_come_back() {
     .await;
 }
 
-/// A role without any right can take every advisory lock there is for SQL: it keeps nobody from anything.
+/// A role without any privileges can take every advisory lock available in SQL, which blocks nobody.
 #[tokio::test]
 async fn nobodys_advisory_lock_is_in_the_way() {
     with_database(async |db| {
@@ -199,7 +199,7 @@ async fn nobodys_advisory_lock_is_in_the_way() {
         running.run(format!("SELECT workflow_grant('{reader}', 'reader'), workflow_revoke('{reader}', 'reader')")).await;
         assert!(Engine::start_ticker(&mut running.connection).await.unwrap());
         assert_ticked(&mut running).await;
-        // What the ticker holds is of a class that no function for advisory locks makes, and cannot be given back by them.
+        // The ticker's lock is of a class that no SQL function for advisory locks can take or release.
         let classes = format!(
             "SELECT string_agg(DISTINCT l.objsubid::text, ' ') FROM pg_locks l JOIN pg_stat_activity a USING (pid)
              WHERE l.locktype = 'advisory' AND a.datname = '{}' AND a.backend_type = 'pg_workflow ticker'",
@@ -214,7 +214,7 @@ async fn nobodys_advisory_lock_is_in_the_way() {
 
 #[tokio::test]
 async fn where_no_background_worker_is_left_nothing_is_said_to_have_started() {
-    // One is the server's own.
+    // One of them is the server's own.
     let server = Server::create("worker-slots", &["max_worker_processes = 2"]);
     let mut admin = server.options.connect().await.unwrap();
     admin.execute("CREATE EXTENSION pg_workflow").await.unwrap();
@@ -231,7 +231,7 @@ async fn where_no_background_worker_is_left_nothing_is_said_to_have_started() {
     other.close().await.unwrap();
 }
 
-/// A ticker goes by the real clock and by READ COMMITTED, whatever is set for its database.
+/// A ticker uses the real clock and READ COMMITTED, whatever is set for its database.
 #[tokio::test]
 async fn what_is_set_for_a_database_does_not_disturb_its_ticker() {
     with_database(async |db| {

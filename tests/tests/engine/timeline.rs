@@ -1,11 +1,11 @@
-//! When the tasks of an execution ran, as a picture.
+//! When the tasks of an execution ran, as a diagram.
 
 use crate::fixture::*;
 use pg_workflow_client::Engine;
 use pg_workflow_tests::with_database;
 use serde_json::json;
 
-/// Milliseconds since 1970 at so many seconds after the start.
+/// Returns the milliseconds since 1970 at a number of seconds after the start.
 fn ms(seconds: i64) -> i64 {
     1_767_225_600_000 + seconds * 1000
 }

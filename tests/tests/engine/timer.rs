@@ -1,4 +1,4 @@
-//! What time does: delays, retries, time limits.
+//! Work that becomes due: delays, retries, time limits.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -59,7 +59,7 @@ async fn a_failed_task_is_tried_again_after_its_delay_until_its_retries_are_used
             let [a] = session.claim_named(["a"]).await;
             assert_eq!(a.attempt, retry + 1);
             assert_eq!(session.fail(&a, json!({"n": retry})).await, "retrying");
-            // It holds the workflow open; a repeated report says the same.
+            // It keeps the workflow running; a repeated report gets the same answer.
             assert_eq!(session.fail(&a, json!({"n": retry})).await, "retrying");
             let status = session.status(id).await;
             assert_eq!((&status["status"], &status["current_tasks"]), (&json!("running"), &json!(["a"])));
@@ -182,7 +182,7 @@ async fn a_task_that_runs_too_long_is_timed_out_by_the_tick() {
 ",
             )
             .await;
-        // Waiting in the queue is no running.
+        // Waiting in the queue does not count as running.
         session.at(1000.0).await;
         assert_eq!(tick(&mut session).await, 0);
         let [a] = session.claim_named(["a"]).await;
@@ -195,7 +195,7 @@ async fn a_task_that_runs_too_long_is_timed_out_by_the_tick() {
         let timed_out = row(&mut session, "a").await;
         assert_eq!((&timed_out["status"], &timed_out["timed_out"]), (&json!("timeout"), &json!(true)));
         assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow_find_timed_out()").await, 1);
-        // What its worker says now changes nothing.
+        // A report of its worker now changes nothing.
         let before = session.contents().await;
         assert_eq!(session.complete(&a, json!("too late")).await, "timeout");
         assert_eq!(session.contents().await, before);

@@ -1,4 +1,4 @@
-//! The span that starts an execution: who gives it, who inherits it, and who is handed it.
+//! The span that starts an execution: who sets it, which executions inherit it, and which claims return it.
 
 use crate::fixture::*;
 use pg_workflow_client::{ClaimInput, Engine, Outcome, StartInput, StartManyInput};
@@ -88,7 +88,7 @@ async fn a_start_uses_its_argument_or_what_the_session_says_and_ignores_what_is_
             assert_eq!(traceparent(&mut session, id).await.as_deref(), expected);
         }
         session.run("RESET pg_workflow.traceparent").await;
-        // What is there stays as it was started.
+        // An existing execution keeps the span that started it.
         for (given, key) in [(ONE, "k"), (TWO, "k")] {
             let start =
                 format!("SELECT workflow_start('demo.w', idempotency_key => '{key}', traceparent => '{given}')");
@@ -154,7 +154,7 @@ async fn a_row_starts_in_the_trace_of_its_session_a_hook_in_that_of_what_ended_a
                 "BEGIN; SET LOCAL pg_workflow.traceparent = '{ONE}'; INSERT INTO public.placed VALUES (1); COMMIT"
             ))
             .await;
-        // Whoever happens to work or to tick is in a trace of its own.
+        // The session that works or ticks has a trace of its own.
         session.run(format!("SET pg_workflow.traceparent = '{TWO}'")).await;
         session.work("a", Value::Null).await;
         assert_eq!(handed_out(&mut session).await, named(&["b"], ONE));

@@ -1,5 +1,5 @@
-//! Databases whose owner has set traps: whatever databases and roles can set, nothing of it is called by the background workers, nor
-//! by any function of the API.
+//! Databases whose owner has set traps: whatever can be set for databases and roles, neither the background workers nor
+//! any function of the API calls the traps.
 
 use crate::fixture::*;
 use crate::generic_plan::LEFT_OUT;
@@ -47,13 +47,13 @@ const SETTINGS: [&str; 27] = [
 
 async fn execute(session: &mut PgConnection, sql: impl Into<String>) {
     let sql = sql.into();
-    // As a simple query: the driver asks for no types, by statements of its own.
+    // As a simple query, so that the driver does not query types with statements of its own.
     if let Err(error) = (&mut *session).execute(AssertSqlSafe(sql.as_str())).await {
         panic!("{error:?}\n{sql}");
     }
 }
 
-/// Executes a statement again if a tick was in its way: they may wait for each other, and either may be the one to fail.
+/// Executes a statement again if it conflicted with a tick: they may deadlock, and either may be the one to fail.
 async fn execute_beside_ticks(session: &mut PgConnection, sql: &'static str) {
     for _ in 0..20 {
         match (&mut *session).execute(sql).await {
@@ -82,7 +82,7 @@ async fn set_traps(owner: &PgConnectOptions) {
 async fn set_settings(session: &mut PgConnection, database: &str) {
     let version: i32 =
         sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&mut *session).await.unwrap();
-    // Its settings are known, and can be set, once it is loaded.
+    // Its settings are known, and can be changed, once it is loaded.
     execute(session, "DO 'BEGIN END'").await;
     for setting in SETTINGS {
         let setting = if version >= 160_000 {
@@ -122,14 +122,14 @@ async fn nothing_of_a_trap_is_called() {
         execute(&mut admin, format!("ALTER ROLE {role} IN DATABASE shop SET search_path = trap, pg_catalog")).await;
         execute(&mut admin, format!("ALTER ROLE {role} SET search_path = trap, pg_catalog")).await;
     }
-    // A ticker that began before anything was set would prove nothing.
+    // A ticker that was started before the settings were made would prove nothing.
     end_ticker(&mut admin).await;
     until("the ticker looks for the extension", async || {
         server.log().matches("the extension is not installed in database \"shop\"").count() >= 2
     })
     .await;
 
-    // The extension is made, updated, dropped and made again with the traps in front.
+    // The extension is created, updated, dropped and created again with the traps first in the path.
     let open = shop.clone().options([("statement_timeout", "0"), ("lock_timeout", "0")]);
     let open = open.options([("idle_session_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]);
     let open =
@@ -164,7 +164,7 @@ async fn nothing_of_a_trap_is_called() {
         for call in *calls {
             let call =
                 names.iter().fold((*call).to_owned(), |sql, (name, value)| sql.replace(&format!("{{{name}}}"), value));
-            // What the caller names himself is his own affair.
+            // Objects that callers name themselves are their own responsibility.
             let call = call.replace("::jsonb", "::pg_catalog.jsonb");
             for path in PATHS {
                 let statements =
@@ -172,7 +172,7 @@ async fn nothing_of_a_trap_is_called() {
                 if !LEFT_OUT.contains(&call.as_str()) {
                     execute(&mut hostile, statements).await;
                 } else if let Err(error) = (&mut hostile).execute(AssertSqlSafe(statements.as_str())).await {
-                    // It needs a part that is moving, and says so.
+                    // It needs a moving part, and says so.
                     let refused = error.as_database_error().is_some_and(|error| error.message().starts_with("WF"));
                     assert!(refused, "{error:?}\n{statements}");
                     execute(&mut hostile, "ROLLBACK").await;
@@ -203,14 +203,14 @@ async fn nothing_of_a_trap_is_called() {
     assert_eq!(fair.value::<String>(ended).await, "completed");
 
     let log = server.log();
-    // A tick that meets DROP EXTENSION may miss a table, or hold one that the other waits for.
+    // A tick during DROP EXTENSION may find a table missing, or hold one that the other waits for.
     let failed = |line: &str| {
         let missed = ["relation \"workflow.", "could not open relation", "deadlock detected"];
         line.contains("a tick failed") && !missed.iter().any(|reason| line.contains(reason))
     };
     let sprung: Vec<&str> = log.lines().filter(|line| line.contains("trapped: ") || failed(line)).collect();
     assert!(sprung.is_empty(), "{sprung:#?}");
-    // The traps work: who calls one hears of it.
+    // The traps work: a call of one raises an error.
     let error = hostile.execute("SELECT 'x' = 'y'").await.unwrap_err();
     assert!(error.to_string().contains("trapped: operator =(text,text) as postgres"), "{error}");
     hostile.close().await.unwrap();
@@ -236,7 +236,7 @@ async fn end_ticker(admin: &mut PgConnection) {
     .await;
 }
 
-/// Records who runs it and what is set, on whatever table it is a trigger.
+/// Records who runs it and which settings are in force, on whatever table it is a trigger.
 const WITNESS: &str = "CREATE TABLE public.seen (at text, who text, session text, role text, path text, settings text);
     GRANT ALL ON public.seen TO PUBLIC;
     CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -252,7 +252,7 @@ const WITNESS: &str = "CREATE TABLE public.seen (at text, who text, session text
 /// When, who, with which `role` and search_path, and which settings of databases and roles are in force.
 type Seen = (String, String, Option<String>, Option<String>, Option<String>);
 
-/// Lets a ticker end a delay, and gives what the triggers saw of it.
+/// Lets a ticker end a delay. Returns what the triggers recorded.
 async fn seen(session: &mut Session) -> Vec<Seen> {
     session.run("TRUNCATE public.seen").await;
     session.define("tasks: [{name: a, action: demo.a, delay: 0.01}]").await;
@@ -289,7 +289,7 @@ async fn a_ticker_works_with_the_rights_of_the_extensions_owner_and_without_what
     .await;
 }
 
-/// A trigger of somebody who owns a table, and is no superuser, cannot get at the rights that the process has besides.
+/// A trigger of a table owner who is not a superuser cannot obtain the other privileges of the process.
 #[tokio::test]
 async fn no_trigger_gets_back_the_rights_of_the_process() {
     with_database(async |db| {
@@ -333,7 +333,7 @@ async fn no_trigger_gets_back_the_rights_of_the_process() {
         let mut owner = db.connect_as(&installer).await;
         assert!(Engine::start_ticker(&mut owner).await.unwrap());
         let seen = seen(&mut running).await;
-        // Although the process is a superuser's.
+        // Although the process belongs to a superuser.
         assert!(Engine::stop_ticker(&mut owner).await.unwrap());
         assert!(seen.iter().all(|row| row.1 == installer), "{seen:#?}");
         let refused: i64 = running.value("SELECT count(*) FROM public.seen WHERE at = 'refused'").await;

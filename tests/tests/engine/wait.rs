@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const ONE: &str = "tasks: [{name: a, action: demo.a}]\noutput_map: [{said: '{{ task.a.result }}'}]\n";
 
-/// The process of the session that waits: asks until there is one.
+/// Returns the process of the waiting session, as soon as there is one.
 async fn waiting(session: &mut Session) -> i32 {
     loop {
         let found: Vec<(i32,)> = session
@@ -34,7 +34,7 @@ async fn a_wait_sees_what_others_commit_and_is_over_when_the_execution_is() {
         let id = session.begin(ONE).await;
         let work = async {
             let pid = waiting(&mut session).await;
-            // All it holds are the locks of whoever reads: no row's, no transaction's.
+            // It only holds locks that readers take: none on rows, and no transaction id.
             let locks: Vec<String> = session
                 .rows::<(String,)>(format!(
                     "SELECT DISTINCT format('%s %s', locktype, mode) FROM pg_locks WHERE pid = {pid} ORDER BY 1"
@@ -54,7 +54,7 @@ async fn a_wait_sees_what_others_commit_and_is_over_when_the_execution_is() {
         assert!(waited.ended);
         assert_eq!(waited, Engine::status(&db.pool, id).await.unwrap());
         assert_eq!(waited.output, Some(json!({"said": "done"})));
-        // What has ended is not waited for.
+        // It does not wait for an execution that has ended.
         assert_eq!(wait(db, id).await.unwrap(), waited);
     })
     .await;
@@ -88,7 +88,7 @@ async fn what_goes_away_while_it_is_waited_for_is_named() {
         let id = session.begin(ONE).await;
         let prune = async {
             waiting(&mut session).await;
-            // In one go, so that the wait cannot see it ended before it is gone.
+            // In one transaction, so that the wait cannot see it ended before it is deleted.
             session.run(format!("BEGIN; SELECT workflow_cancel({id}); SELECT workflow_prune('0'); COMMIT")).await;
         };
         let (waited, ()) = tokio::join!(wait(db, id), prune);
@@ -116,7 +116,7 @@ async fn a_wait_that_could_see_no_progress_is_refused() {
             assert_eq!(refusal.hint, "wait at READ COMMITTED");
             session.run("ROLLBACK").await;
         }
-        // Nobody can work on what is not committed.
+        // Nobody can work on tasks that are not committed.
         let refusal = session.refused("SELECT * FROM workflow_wait(workflow_start('demo.w'))").await;
         assert_eq!(refusal.code(), ("55000", "WF611"), "{refusal:#?}");
         assert_eq!(refusal.hint, "commit, then wait");

@@ -1,4 +1,4 @@
-//! What an execution waits for, in words.
+//! Explanations of what an execution is waiting for.
 
 use crate::fixture::*;
 use pg_workflow_client::Engine;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 const TICK: &str = "SELECT workflow_tick(), or run a worker, whose loop does";
 
-/// Every reason as a sentence, and what can be done.
+/// Returns every reason as a sentence, and what can be done.
 async fn why(session: &mut Session, execution: i64) -> Vec<(String, String)> {
     session.run("SET timezone = 'UTC'").await;
     let reasons = Engine::why(&mut session.connection, execution, 100).await.unwrap();
@@ -15,7 +15,7 @@ async fn why(session: &mut Session, execution: i64) -> Vec<(String, String)> {
     reasons.into_iter().map(|reason| (reason.to_string(), reason.hint.unwrap_or_default())).collect()
 }
 
-/// These reasons and no other, times being those of the first of January 2026.
+/// Checks that these are the only reasons; times are on January 1, 2026.
 async fn assert_why(session: &mut Session, execution: i64, expected: &[(&str, &str)]) {
     let found = why(session, execution).await;
     let found: Vec<(String, &str)> =
@@ -235,7 +235,7 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         let rerun = format!("to go on with it all the same: SELECT workflow_rerun({id})");
         let cancelled = format!("it was cancelled at 00:00:02 by {me} (no use), and ended at 00:00:30");
         assert_why(&mut session, id, &[(&cancelled, &rerun)]).await;
-        // A failure that nothing handles: what runs may finish.
+        // An unhandled failure: running tasks may finish.
         let id = session.start().await;
         let tasks = session.claim(2).await;
         session.fail(&tasks[0], json!({"message": "broken"})).await;
@@ -269,7 +269,7 @@ async fn a_failure_is_explained_down_to_what_was_called() {
         session.complete(&first, json!(null)).await;
         session.fail(&second, json!({"message": "no quota"})).await;
         let child = "task x ended as failed and no transition handles it: item 1: no quota";
-        // The caller says what broke at the bottom, not what became of everything in between.
+        // The caller names the innermost cause, not the outcome of everything in between.
         let sentence = format!(
             "it failed at 00:00:00: task call ended as failed and no transition handles it: execution {}: task x: no quota",
             id + 1

@@ -1,5 +1,6 @@
-//! A walk through what can become of an execution, with the hints of `workflow_why` for a guide: at every moment, six times
-//! over, there is a sentence for what it waits for, and the SQL of a hint can be pasted and does what it says.
+//! A walk through the possible states of an execution, guided by the hints of `workflow_why`: at every moment, in each
+//! of six calls, there is a sentence on what it is waiting for, and the SQL of a hint can be pasted and does what it
+//! says.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -7,7 +8,7 @@ use serde_json::json;
 
 type Said = Vec<(Option<String>, String, Option<String>)>;
 
-/// What an execution says of itself: the same at each call, and with a plan for any arguments.
+/// Returns the explanations for an execution, which must be the same at each call, even with a generic plan.
 async fn why(session: &mut Session, id: i64) -> Said {
     let call = format!("SELECT task, why, hint FROM workflow_why({id})");
     let first: Said = session.rows(call.clone()).await;
@@ -22,7 +23,7 @@ async fn why(session: &mut Session, id: i64) -> Said {
     first
 }
 
-/// Pastes the SQL of the one hint that has some, and gives the sentence that came with it.
+/// Runs the SQL of the only hint that contains some. Returns the sentence that came with it.
 async fn follow(session: &mut Session, id: i64, says: &str) -> String {
     let said = why(session, id).await;
     let hint = said.iter().find(|(_, why, _)| why.contains(says)).unwrap_or_else(|| panic!("{says}: {said:?}"));
@@ -67,7 +68,7 @@ tasks:
         let [delayed] = session.claim_named(["delayed"]).await;
         says(&mut session, id, &["delayed is being worked on by w1 (attempt 1)"]).await;
         session.complete(&delayed, json!(null)).await;
-        // A claim that is not committed changes nothing for others, and what it says stays true.
+        // An uncommitted claim changes nothing for others, so the explanation stays true.
         let mut other = Session::new(db).await;
         other.at(60.0).await;
         other.run("BEGIN").await;
@@ -96,7 +97,7 @@ tasks:
             session.complete(&tasks[0], json!(true)).await;
         }
         session.run(format!("SELECT workflow_signal({id}, 'go', 'true')")).await;
-        // A call: what it waits for is what its child waits for.
+        // A call waits for whatever its child waits for.
         says(&mut session, id, &["call waits for execution", "task x waits in the queue"]).await;
         let child: i64 = session.value("SELECT max(id) FROM workflow.execution").await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.c}')").await;
@@ -112,7 +113,7 @@ tasks:
         says(&mut session, id, &["it has failed", "kaputt", "last waits in the queue"]).await;
         session.work("last", json!(null)).await;
         session.assert_ended(id, "failed", json!(null)).await;
-        // What closed it is named before rerun, and the hint is the rerun.
+        // The tasks that closed it are named before the rerun, and the hint is the rerun.
         let said = why(&mut session, id).await;
         let hint = said[0].2.as_deref().unwrap();
         assert!(hint.starts_with("what closed it has run (undo, boom, last): "), "{hint}");
@@ -128,7 +129,7 @@ tasks:
     .await;
 }
 
-/// An execution that closes says so, with the way to stop that at once.
+/// An execution that is closing says so, and how to stop that immediately.
 async fn follow_force(session: &mut Session, id: i64) {
     let said = why(session, id).await;
     let hint = said.iter().filter_map(|(_, _, hint)| hint.as_deref()).find(|hint| hint.contains("force => true"));

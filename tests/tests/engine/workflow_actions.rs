@@ -1,9 +1,9 @@
-//! A session remembers which actions are workflows, and hears of it when that changes.
+//! A session caches which actions are workflows, and notices when that changes.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
 
-/// Starts a workflow of one task. Did that call a workflow?
+/// Starts a workflow of one task. Returns whether that called a workflow.
 async fn calls(session: &mut Session) -> bool {
     session.run("SELECT workflow_start('demo.w')").await;
     let newest = "SELECT calls FROM workflow.workflow_task_execution WHERE task_name = 'call' ORDER BY id DESC LIMIT 1";

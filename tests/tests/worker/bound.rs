@@ -1,4 +1,4 @@
-//! How many handlers run at once: in all, and of an action that has a bound of its own.
+//! How many handlers run at once: in total, and for an action with its own limit.
 
 use crate::fixture::*;
 use pg_workflow_client::model::ExecutionStatus;
@@ -51,7 +51,7 @@ impl Counter {
     }
 }
 
-/// How many tasks this worker holds, by what the server says.
+/// Returns how many tasks this worker holds, according to the server.
 async fn held(db: &Database, action: &str) -> i64 {
     sqlx::query_scalar(
         "SELECT count(*) FROM workflow.workflow_task_execution WHERE status = 'running' AND action_ref = $1",
@@ -91,7 +91,7 @@ async fn no_more_handlers_of_an_action_run_than_its_bound_and_none_is_held_for_l
         })
         .await;
         assert_eq!((held(db, "ci.first").await, held(db, "ci.second").await), (3, 20));
-        // One by one, so that the room is used as it becomes free.
+        // One by one, so that capacity is used as it becomes free.
         while !Engine::status(&db.pool, execution).await.unwrap().ended {
             gate.add_permits(1);
             assert!(held(db, "ci.first").await <= 3);
@@ -119,7 +119,7 @@ async fn every_action_may_have_a_bound_and_all_of_them_are_worked_off() {
                     counter.begin(&task.action);
                     tokio::task::yield_now().await;
                     counter.end(&task.action);
-                    // A bound counts what panics, too.
+                    // A handler that panics counts towards the limit, too.
                     assert!(task.attempt > 0);
                     Ok(json!(null))
                 }

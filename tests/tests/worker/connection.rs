@@ -14,7 +14,8 @@ async fn a_report_survives_the_connection_it_was_sent_on() {
     with_database(async |db| {
         define(db, ONE_STEP).await;
         let [execution] = start(db, "ci.single", 1).await[..] else { panic!() };
-        // Somebody holds the execution and keeps others from noting reports of it, so that the report has to wait, and its connection can be shot meanwhile.
+        // Another session locks the execution and keeps others from recording pending reports, so that the report has
+        // to wait, and its connection can be killed in the meantime.
         let mut holder = db.pool.begin().await.unwrap();
         sqlx::query("SELECT 1 FROM workflow.workflow_execution FOR UPDATE").execute(&mut *holder).await.unwrap();
         sqlx::query("LOCK TABLE workflow.pending_report IN EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
@@ -57,7 +58,7 @@ async fn connections_that_are_shot_all_the_time_lose_nothing() {
             sleep(Duration::from_millis(5)).await;
             Ok(json!({"sum": 1}))
         };
-        // A claim whose answer was lost is made up for when its lease ends.
+        // Tasks of a claim whose answer was lost become available when the lease expires.
         let worker = worker(db, "shot").lease(Duration::from_secs(2)).concurrency(4);
         let worker = Running::new(worker.task_handler("ci.first", handler).task_handler("ci.second", handler));
         let shooting = async {

@@ -1,5 +1,5 @@
-//! The example workers in Python and Node, as their users start them: they do a workflow's work, and SIGTERM ends them
-//! without leaving a task behind.
+//! The example workers in Python and Node, started as a user would: they execute the tasks of a workflow, and SIGTERM
+//! ends them without leaving a task behind.
 
 use crate::fixture::{Running, ended, until, worker};
 use crate::trace::{of, request, spans};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const DEPLOY: &str = include_str!("../../../examples/deploy.yaml");
 const ACTIONS: [&str; 6] = ["ci.build", "ci.lint", "ci.scan", "k8s.apply", "k8s.rollback", "chat.post"];
 
-/// What `scripts/prepare workers` has installed.
+/// Returns what `scripts/prepare workers` has installed.
 fn installed() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/examples");
     assert!(folder.join(".stamp").exists(), "the example workers lack their packages: run scripts/prepare workers");
@@ -31,7 +31,7 @@ fn python() -> Command {
 
 fn node() -> Command {
     let folder = installed();
-    // Node looks for packages beside the module that imports them.
+    // Node looks for packages next to the module that imports them.
     let worker = folder.join("worker.mjs");
     std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worker.mjs"), &worker).unwrap();
     let mut command = Command::new("node");
@@ -39,7 +39,7 @@ fn node() -> Command {
     command
 }
 
-/// Whether this is the run of tests that has what takes long and does not depend on the server's version.
+/// Whether this run includes slow tests that do not depend on the server's version.
 fn is_first_major() -> bool {
     std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major == "15")
 }
@@ -66,7 +66,7 @@ fn compiled(mut command: Command, needs: &Path) -> bool {
     }
 }
 
-/// Where Debian's libpostgresql-jdbc-java has the driver.
+/// Location of the driver in Debian's libpostgresql-jdbc-java.
 const JDBC: &str = "/usr/share/java/postgresql.jar";
 
 fn java() -> Option<Command> {
@@ -79,7 +79,7 @@ fn java() -> Option<Command> {
     compiled(compiler, Path::new(JDBC)).then_some(command)
 }
 
-/// Where Debian's golang-github-lib-pq-dev has the driver.
+/// Location of the driver in Debian's golang-github-lib-pq-dev.
 const GOPATH: &str = "/usr/share/gocode";
 
 fn go() -> Option<Command> {
@@ -104,7 +104,7 @@ tasks:
 output_map: [{said: '{{ vars.said }}'}]
 ";
 
-/// Two tasks in a row, whose input and trace come back.
+/// Two tasks in a row, which return their input and trace.
 async fn echoes(command: Option<Command>) {
     let Some(command) = command else { return };
     with_database(async |db| {
@@ -121,7 +121,7 @@ async fn echoes(command: Option<Command>) {
         let said = json!({"said": {"input": {"text": "a \"quoted\" é"}, "traceparent": traceparent}});
         assert_eq!(status.output, Some(said), "{status:#?}");
         let output = worker.terminate();
-        // A JVM that is told to end says so.
+        // A JVM that is asked to end reports that in its exit status.
         assert!(matches!(output.status.code(), Some(0 | 143)), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         assert_eq!(running(db).await, 0);
@@ -175,7 +175,7 @@ async fn start(db: &Database, parameters: Value) -> i64 {
     Engine::start(&db.pool, input).await.unwrap().unwrap()
 }
 
-/// Rollouts, one of which must be retried, and then a worker that is stopped while it has tasks.
+/// Runs rollouts, one of which must be retried, and then stops a worker while it has tasks.
 async fn works_and_ends(command: Command) {
     with_database(async |db| {
         for action in ACTIONS {
@@ -216,8 +216,8 @@ version: 1.0.0
 tasks: [{name: one, action: demo.wait, input: {seconds: 3600}}, {name: two, action: demo.wait, input: {seconds: 6}}]
 ";
 
-/// Work that takes longer than its lease: it is held meanwhile, whatever becomes of the connections, and stopped when its
-/// workflow is cancelled; what can be finished is, even when the worker is told to end.
+/// Work that takes longer than its lease: the task stays held, whatever happens to the connections, and is stopped when
+/// its workflow is cancelled; work that can be finished is, even when the worker is asked to end.
 async fn holds_stops_and_drains(mut command: Command) {
     with_database(async |db| {
         let input = RegisterActionInput { r#ref: "demo.wait".into(), ..Default::default() };
@@ -257,7 +257,7 @@ version: 1.0.0
 tasks: [{name: one, action: demo.wait, input: {seconds: 4}}]
 ";
 
-/// A worker that dies in the middle of its work: the next one goes on from where it got.
+/// A worker that dies in the middle of its work: the next one continues from its progress.
 async fn goes_on_after_a_death(command: impl Fn() -> Command) {
     with_database(async |db| {
         let input = RegisterActionInput { r#ref: "demo.wait".into(), ..Default::default() };
@@ -269,7 +269,7 @@ async fn goes_on_after_a_death(command: impl Fn() -> Command) {
             Process::start(command, db)
         };
         let first = start();
-        // Long after the worker began to be idle: it finds the task because it is told.
+        // Long after the worker became idle: it finds the task because it is notified.
         let execution = Engine::start(&db.pool, StartInput::new("demo.long")).await.unwrap().unwrap();
         let progress = "SELECT (progress ->> 'seconds')::int FROM workflow.workflow_task_execution";
         let noted = async || sqlx::query_scalar::<_, Option<i32>>(progress).fetch_one(&db.pool).await.unwrap();
@@ -287,7 +287,7 @@ async fn goes_on_after_a_death(command: impl Fn() -> Command) {
     .await;
 }
 
-/// Runs worker.py as its user would who wants its spans, here as lines of JSON.
+/// Runs worker.py like a user who wants its spans, here as lines of JSON.
 const WITH_SPANS: &str = "
 import runpy, sys
 from opentelemetry import trace

@@ -1,4 +1,4 @@
-//! Handlers that fail, panic, or give what cannot be stored.
+//! Handlers that fail, panic, or return values that cannot be stored.
 
 use crate::fixture::*;
 use chrono::Utc;
@@ -45,7 +45,7 @@ async fn a_failure_says_whether_and_when_it_is_tried_again() {
             }
         });
         let worker = Running::new(worker);
-        // The second failure has no hint: it waits as the task's rule says, for days.
+        // The second failure has no advice, so it waits as the task's rule says, for days.
         let waiting = until("the second failure", async || {
             let task = tasks(db, execution).await.remove(0);
             (task.attempt == 2 && task.next_retry_at.is_some()).then_some(task)
@@ -74,7 +74,7 @@ async fn a_result_that_cannot_be_stored_fails_its_task_and_no_other() {
             let (all, count) = (all.clone(), count.clone());
             async move {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                // All at once, so that the bad ones are reported together with good ones.
+                // All together, so that bad results are reported with good ones.
                 all.wait().await;
                 Ok(match number {
                     0 => json!("a \0 is not for jsonb"),
@@ -120,7 +120,7 @@ async fn a_failure_can_name_the_time_of_the_next_retry() {
         let difference = (next - time).num_milliseconds().abs();
         assert!(difference < 60_000, "{difference} ms");
         db.run("UPDATE workflow.workflow_task_execution SET due_at = now(), next_retry_at = now()").await;
-        // At once, and again at once, until the retries are used up.
+        // Immediately, each time, until the retries are used up.
         assert_eq!(ended(db, execution).await.status, ExecutionStatus::Failed);
         let task = tasks(db, execution).await.remove(0);
         assert_eq!((task.attempt, task.retry_count), (4, 3));

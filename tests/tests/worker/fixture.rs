@@ -1,4 +1,4 @@
-//! What the tests are written with: workflows, workers that run beside a test, and patience.
+//! Helpers of the tests: workflows, workers that run alongside a test, and waiting for conditions.
 
 use pg_workflow_client::model::WorkflowTaskExecution;
 use pg_workflow_client::repository::WorkflowTaskExecutionRepository;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Two tasks, the second fed by the first.
+/// Two tasks, the second of which gets the result of the first.
 pub const TWO_STEPS: &str = "
 ref: ci.chain
 label: Two steps
@@ -28,7 +28,7 @@ tasks:
 output_map: [{sum: '{{ vars.sum }}'}]
 ";
 
-/// One task, with as many retries as the test likes, by default far away.
+/// One task, with the retries that a test needs, by default with a long delay.
 pub const ONE_STEP: &str = "
 ref: ci.single
 label: One step
@@ -52,7 +52,7 @@ pub async fn start(db: &Database, workflow: &str, count: i64) -> Vec<i64> {
     Engine::start_many(&db.pool, input).await.unwrap().into_iter().flatten().collect()
 }
 
-/// A pool for a worker, told from the test's own by its application name.
+/// Returns a pool for a worker, distinguished from the test's own by its application name.
 pub fn pool(db: &Database, name: &str) -> PgPool {
     PgPoolOptions::new().max_connections(4).connect_lazy_with(db.options().application_name(name))
 }
@@ -61,7 +61,7 @@ pub fn worker(db: &Database, name: &str) -> WorkerBuilder {
     Worker::builder(pool(db, name)).name(name).poll_interval(Duration::from_millis(10))
 }
 
-/// A worker that runs beside the test.
+/// A worker that runs alongside the test.
 pub struct Running {
     pub shutdown: CancellationToken,
     run: JoinHandle<Result<()>>,
@@ -80,7 +80,7 @@ impl Running {
     }
 }
 
-/// Asks until the answer is there. Not for ever.
+/// Repeats a query until it has an answer, for a limited time.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asked = async {
         loop {

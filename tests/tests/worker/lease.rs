@@ -1,4 +1,4 @@
-//! Heartbeats: what they keep, and what they tell a handler.
+//! Heartbeats: the leases that they extend, and what handlers learn from them.
 
 use crate::fixture::*;
 use pg_workflow_client::model::ExecutionStatus;
@@ -62,12 +62,12 @@ async fn a_handler_whose_lease_is_lost_is_told_and_its_result_counts_for_nothing
         );
         let worker = Running::new(worker);
         begun.notified().await;
-        // Its lease ends before its time, and somebody quicker has the task.
+        // Its lease expires early, and a faster worker gets the task.
         db.run("UPDATE workflow.lease SET until = created, expires_from = created").await;
         let ask = ClaimInput { worker: "quick".into(), ..Default::default() };
         let task = Engine::claim(&db.pool, &ask).await.unwrap().remove(0);
         assert_eq!(task.attempt, 2);
-        // The worker hears of it at its next heartbeat, and stops without waiting for the grace to end.
+        // The worker learns of it at its next heartbeat, and stops without waiting for the grace period to end.
         worker.shutdown.cancel();
         worker.stop().await;
         Engine::complete(&db.pool, task.task, task.lease_token, Some(&json!("in time"))).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_cancel_reaches_the_handler_that_runs() {
                 let (signal, count) = (signal.clone(), count.clone());
                 async move {
                     signal.add_permits(1);
-                    // A handler can hand the token on to what it waits for.
+                    // A handler can pass the token on to operations that it waits for.
                     context.token().clone().cancelled_owned().await;
                     count.fetch_add(1, Ordering::SeqCst);
                     Ok(json!({"sum": task.attempt}))

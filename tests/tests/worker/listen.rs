@@ -1,4 +1,4 @@
-//! Hints that there is work.
+//! Notifications that there is work.
 
 use crate::fixture::*;
 use pg_workflow_client::model::ExecutionStatus;
@@ -18,7 +18,7 @@ async fn a_worker_that_listens_need_not_look() {
             let input = StartInput { r#ref: "ci.single".into(), ..Default::default() };
             Engine::start(&mut session, input).await.unwrap().unwrap()
         };
-        // It looks once, and then not again for as long as the test may take.
+        // It polls once, and then not again for as long as the test may take.
         let worker = worker(db, "ears").poll_interval(Duration::from_secs(3600));
         let worker = Running::new(worker.task_handler("ci.first", |_, _| async { Ok(json!({})) }));
         until("a listener that has nothing to do", async || {
@@ -36,7 +36,7 @@ async fn a_worker_that_listens_need_not_look() {
             let execution = start().await;
             assert_eq!(ended(db, execution).await.status, ExecutionStatus::Completed);
         }
-        // A connection that is lost is made anew.
+        // A lost connection is replaced.
         let shot = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                     WHERE datname = current_database() AND application_name = 'ears' AND query LIKE '%announce_idle%'";
         sqlx::query(shot).execute(&db.pool).await.unwrap();

@@ -1,4 +1,4 @@
-//! The client's worker against a real server: work, failures, lost connections, lost leases, bounds, and the end of a worker.
+//! The client's worker against a real server: work, failures, lost connections, lost leases, limits, and shutdown.
 
 mod bound;
 mod connection;

@@ -1,4 +1,4 @@
-//! What a worker leaves in a trace: a span for each task, in which everything stands that its handler says.
+//! What a worker adds to a trace: a span for each task, which contains everything that its handler logs.
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Keeps what is written.
+/// Stores what is written.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -34,7 +34,8 @@ async fn a_span_for_each_task_says_which_it_is() {
     with_database(async |db| {
         let kept = Kept::default();
         let subscriber = tracing_subscriber::fmt().with_writer(kept.clone()).with_ansi(false).finish();
-        // Of all threads: what another test's thread comes by first would else be off for good, for it has no subscriber there.
+        // For all threads: otherwise, a call site that another test's thread reaches first would stay disabled, because
+        // that thread has no subscriber.
         tracing::subscriber::set_global_default(subscriber).unwrap();
         define(db, TWO_STEPS).await;
         let [execution] = start(db, "ci.chain", 1).await[..] else { panic!() };

@@ -1,4 +1,5 @@
-//! OpenTelemetry spans: one request is one trace, from its caller through every worker, and a collector that is away is no matter.
+//! OpenTelemetry spans: one request is one trace, from its caller through every worker, and an unavailable collector
+//! does no harm.
 
 use crate::fixture::*;
 use opentelemetry::context::FutureExt;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-/// How many spans the collector that is away has room for.
+/// Number of spans that the queue for the unavailable collector can hold.
 const ROOM: usize = 16;
 
 /// A collector that keeps everything.
@@ -41,7 +42,7 @@ impl SpanExporter for Away {
     }
 }
 
-/// What all tests send their spans to. There is one tracer provider for the whole process.
+/// The exporter for the spans of all tests. There is one tracer provider for the whole process.
 static COLLECTORS: LazyLock<(Collector, Away)> = LazyLock::new(|| {
     let (collector, away) = (Collector::default(), Away::default());
     let config = BatchConfigBuilder::default().with_max_queue_size(ROOM).with_max_export_batch_size(ROOM).build();
@@ -53,7 +54,7 @@ static COLLECTORS: LazyLock<(Collector, Away)> = LazyLock::new(|| {
     (collector, away)
 });
 
-/// Waits for so many spans that match, and returns them in the order of their beginning.
+/// Waits for this number of matching spans, and returns them in order of their start.
 pub async fn spans(count: usize, matches: impl Fn(&SpanData) -> bool) -> Vec<SpanData> {
     let mut found = until("all spans", async || {
         let all = COLLECTORS.0.0.lock().unwrap();

@@ -1,4 +1,4 @@
-//! Handlers with types of their own, the state that they share, and those that never end.
+//! Handlers with their own types, the state that they share, and handlers that never end.
 
 use crate::fixture::*;
 use pg_workflow_client::model::ExecutionStatus;
@@ -44,7 +44,7 @@ struct Charged {
     receipt: String,
 }
 
-/// What handlers share.
+/// State shared by handlers.
 #[derive(Default)]
 struct Shop {
     charges: AtomicU32,

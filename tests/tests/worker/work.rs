@@ -1,4 +1,4 @@
-//! What a worker does with work: runs it, reports it, shares it.
+//! How a worker processes tasks: it runs them, reports them, and shares them with others.
 
 use crate::fixture::*;
 use pg_workflow_client::model::ExecutionStatus;
@@ -50,7 +50,7 @@ async fn what_the_engine_says_to_reports_by_hand() {
     with_database(async |db| {
         define(db, TWO_STEPS).await;
         start(db, "ci.chain", 3).await;
-        // One session: another one could come before a refused call has let go of its locks.
+        // One session, because another one could run before a refused call has released its locks.
         let mut session = db.pool.acquire().await.unwrap();
         let ask = ClaimInput { worker: "w".into(), max_tasks: 3, ..Default::default() };
         let claimed = Engine::claim(&mut *session, &ask).await.unwrap();
@@ -85,7 +85,7 @@ async fn two_workers_share_the_work_and_do_nothing_twice() {
         define(db, TWO_STEPS).await;
         db.run("CREATE TABLE work_done (task bigint, worker text)").await;
         let executions = start(db, "ci.chain", 60).await;
-        // Whoever comes first waits for the other: both have work then.
+        // The first one waits for the other, so that both have work.
         let both = Arc::new(Barrier::new(2));
         let workers: Vec<Running> = ["left", "right"]
             .into_iter()

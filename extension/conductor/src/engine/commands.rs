@@ -20,7 +20,7 @@ pub struct Changes {
     /// Tasks that are not claimed yet and must not start. The host ends them as `cancelled` before inserting the rest
     /// of `scheduled`, and answers with [`crate::engine::conductor::Conductor::withdrawn`].
     pub withdraw: Withdraw,
-    /// Tasks and items that are not needed any more. The host ends waiting ones as `cancelled` together with what is
+    /// Tasks and items that are no longer needed. The host ends waiting ones as `cancelled` together with what is
     /// withdrawn, and reports running ones as `cancelled`.
     pub rest: Vec<Rest>,
     /// Ended tasks whose rows start over.
@@ -73,7 +73,7 @@ pub struct NewUndo {
     pub call: Data,
 }
 
-/// The rows of a task that are not needed any more.
+/// The rows of a task that are no longer needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
     /// The task.
@@ -120,7 +120,7 @@ pub enum Reach {
     /// None.
     #[default]
     Nothing,
-    /// Those on the ways forward: tasks that close the execution still run.
+    /// Those on the forward paths: tasks that close the execution still run.
     Forward,
     /// All of them.
     Everything,

@@ -54,7 +54,7 @@ pub struct Reported<'a> {
     pub advice: Advice,
     /// Whether it still runs while the execution closes.
     pub closing: bool,
-    /// When it was started, and how often.
+    /// When it was started, and how many times.
     pub times: Times,
     /// Its input; `None` if its undo does not read it.
     pub input: Option<Data>,
@@ -503,7 +503,7 @@ impl<'a> Conductor<'a> {
         self.stop(Status::Failed);
     }
 
-    /// Lets nothing new start on the ways forward, and withdraws tasks that wait there.
+    /// Lets nothing new start on the forward paths, and withdraws tasks that wait there.
     pub(crate) fn stop(&mut self, status: Status) {
         if self.execution.status != Status::Running {
             return;

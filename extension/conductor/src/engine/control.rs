@@ -27,7 +27,7 @@ impl Conductor<'_> {
         }
     }
 
-    /// Lets nothing new start on the ways forward; the execution is cancelled once nothing is running and everything
+    /// Lets nothing new start on the forward paths; the execution is cancelled once nothing is running and everything
     /// that closes it has ended. An execution that has already stopped is not changed.
     pub fn cancel(&mut self) {
         if self.execution.status != Status::Running {

@@ -74,7 +74,7 @@ impl Moment {
     }
 }
 
-/// When a task ran, and how often.
+/// When a task ran, and how many times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
     /// When it was last claimed, called its workflow, or began to wait.

@@ -82,13 +82,13 @@ impl Conductor<'_> {
         !is_refused && self.may_start(self.graph.node(next.node).closing || next.beside_fail)
     }
 
-    /// Whether tasks start, or run again: those on the ways forward while the execution is running, and those that
+    /// Whether tasks start, or run again: those on the forward paths while the execution is running, and those that
     /// close it until its end.
     pub(crate) fn may_start(&self, closing: bool) -> bool {
         !self.execution.state.forced && (closing || !self.has_stopped())
     }
 
-    /// Whether nothing starts any more on the ways forward.
+    /// Whether nothing starts on the forward paths any longer.
     pub(crate) fn has_stopped(&self) -> bool {
         self.execution.has_stopped()
     }

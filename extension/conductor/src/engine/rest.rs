@@ -1,4 +1,4 @@
-//! Work that is not needed any more, because enough other tasks have led to a join, or enough other items have
+//! Work that is no longer needed, because enough other tasks have led to a join, or enough other items have
 //! completed. It is cancelled, or may finish; its outcome does not count.
 
 use crate::engine::commands::{Rest, Start};
@@ -9,7 +9,7 @@ use crate::graph::node_set::NodeSet;
 use crate::graph::{Graph, Items, NodeId};
 use crate::language::definition::{ItemCount, Rest as Rule};
 
-/// Returns the error of a task or item that was cancelled because it was not needed any more.
+/// Returns the error of a task or item that was cancelled because it was no longer needed.
 pub fn not_needed() -> Data {
     let message = Data::from("enough others have completed");
     Data::from_pairs([("type", Data::from("not_needed")), ("message", message)])

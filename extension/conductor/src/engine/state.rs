@@ -142,7 +142,7 @@ impl Execution {
         self.state.undo.as_ref().is_some_and(|undo| matches!(undo.phase, Phase::Failed | Phase::Stopped))
     }
 
-    /// Whether nothing new starts on the ways forward.
+    /// Whether nothing new starts on the forward paths.
     pub fn has_stopped(&self) -> bool {
         self.status != Status::Running || self.state.verdict.is_some()
     }
@@ -377,7 +377,7 @@ pub struct Staged {
 }
 
 impl State {
-    /// Whether the task that just ended is the only branch there is, so that what it publishes is simply the variables.
+    /// Whether the task that just ended is the only branch, so that what it publishes goes straight into the variables.
     pub fn is_single(&self) -> bool {
         self.live == 1 && self.ended.is_none() && self.staged.is_empty() && self.joins.iter().all(|join| join.fired)
     }

@@ -328,7 +328,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Whether a way from a closing task back to the ways forward ends here for good. A rerun continues from the
+    /// Whether a way from a closing task back to the forward paths ends here for good. A rerun continues from the
     /// failure that started the task, and must not continue this way as well.
     fn ends_before(&self, node: NodeId, after: &EndedTask) -> bool {
         let before = self.graph.node(after.key.node);

@@ -30,7 +30,7 @@ pub const AT_ONCE: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Undoing {
-    /// Where it stands.
+    /// Its phase.
     pub phase: Phase,
     /// Undos with this number or a higher one have become tasks.
     pub below: u32,

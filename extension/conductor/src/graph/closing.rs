@@ -1,6 +1,6 @@
 //! Which tasks still run once an execution has stopped: those that only a failure leads to.
 //!
-//! A task that can also be reached without a failure is on a way forward. All others close the execution: handlers of
+//! A task that can also be reached without a failure is on a forward path. All others close the execution: handlers of
 //! failures, tasks listed beside `fail`, the `finally` task, and what follows from any of them.
 
 use crate::expression::template::may_hold_after;

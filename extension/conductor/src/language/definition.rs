@@ -338,7 +338,7 @@ pub enum Join {
     Count(u32),
 }
 
-/// What happens to tasks, or items, whose work is not needed any more, because enough others have completed.
+/// What happens to tasks, or items, whose work is no longer needed, because enough others have completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rest {

@@ -85,7 +85,7 @@ pub struct Ledger {
     due: Option<f64>,
     /// What remains of that time during a pause.
     due_in: Option<f64>,
-    /// Running rows that are not needed any more.
+    /// Running rows that are no longer needed.
     rest: Vec<Rest>,
     /// Whether more reports of the same batch are still to be processed.
     hears_more: bool,
@@ -187,7 +187,7 @@ impl Ledger {
         Ok(answers)
     }
 
-    /// Reports running rows that are not needed any more as cancelled. Rows that are reported in the same batch are not
+    /// Reports running rows that are no longer needed as cancelled. Rows that are reported in the same batch are not
     /// cancelled.
     fn cancel_rest(&mut self) {
         if self.hears_more {

@@ -1,4 +1,4 @@
-//! Arguments that are null, and SQL where text is asked for.
+//! Null arguments, and SQL in place of text.
 
 use super::LINEAR;
 use crate::fixture::*;
@@ -6,7 +6,7 @@ use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-/// A call of the engine with an argument that is fit for each place.
+/// A call of the engine, with a valid argument for each position.
 const CALLS: [(&str, &[&str]); 17] = [
     ("workflow_validate", &["'x'"]),
     ("workflow_define", &["'x'"]),
@@ -40,7 +40,7 @@ const CALLS: [(&str, &[&str]); 17] = [
     ("workflow_tick", &["1", "ARRAY[0]"]),
 ];
 
-/// What may come of a call: rows, or an error of ours.
+/// Checks that a call returns rows, or raises an error of ours.
 async fn sane(session: &mut Session, call: &str) {
     session.run("BEGIN").await;
     session.run("SAVEPOINT s").await;

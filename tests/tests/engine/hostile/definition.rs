@@ -91,7 +91,7 @@ async fn strange_text_is_a_definition_or_a_finding() {
             assert_eq!(refusal.sqlstate, "22023");
             assert!(begun.elapsed() < SOON);
         }
-        // What is no text at all the server itself refuses.
+        // The server itself refuses input that is not text.
         let refusal = session.refused("SELECT * FROM workflow_define(convert_from('\\xff', 'UTF8'))").await;
         assert_eq!(refusal.sqlstate, "22021");
     })
@@ -134,7 +134,7 @@ async fn expressions_that_are_bombs_fail_their_workflow_soon() {
             });
             let define = sqlx::query("SELECT ref FROM workflow_define($1)").bind(definition.to_string());
             if let Err(error) = session.connection.execute(define).await {
-                // Refused when stored is as good.
+                // Refusing it when it is stored is just as good.
                 assert!(Refusal::of(error).message.starts_with("WF"), "{expression}");
                 continue;
             }
@@ -205,7 +205,7 @@ async fn a_session_goes_on_after_an_evaluation_was_cancelled() {
             let error = session.connection.execute(start).await.unwrap_err();
             assert_eq!(Refusal::of(error).sqlstate, "57014");
             session.run("SET statement_timeout = 0").await;
-            // The same graph, kept by the session.
+            // The same graph, cached by the session.
             session.start_with(json!({"l": []})).await;
         }
     })

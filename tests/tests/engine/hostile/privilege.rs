@@ -1,4 +1,4 @@
-//! A role that may work, and tries to do more.
+//! A role of the worker level that tries to do more.
 
 use super::LINEAR;
 use crate::fixture::*;

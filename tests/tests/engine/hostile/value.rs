@@ -59,7 +59,7 @@ async fn json_nested_ten_thousand_deep_is_refused_where_it_would_be_read() {
             refused_soon(&mut session, format!("SELECT workflow_complete({}, {}, {deep})", one.task, one.lease_token))
                 .await;
         assert_eq!(refusal.code(), ("54000", "WF614"), "{refusal:#?}");
-        // As a schema of an action it is nobody's stack overflow either.
+        // As a schema of an action, it causes no stack overflow either.
         session
             .run(format!("SELECT workflow_register_action('demo.x', param_schema => {deep}, out_schema => {deep})"))
             .await;
@@ -109,7 +109,7 @@ async fn variables_fill_their_bound_and_no_more() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.run("SET pg_workflow.max_context_bytes = 1000").await;
-        // Beside its value the variable takes 10 bytes.
+        // Besides its value, the variable takes 10 bytes.
         session
             .define(
                 "tasks:

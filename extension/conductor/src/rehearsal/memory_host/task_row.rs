@@ -67,7 +67,7 @@ pub struct TaskRow {
     pub advice: Advice,
     /// Number of its leases that have expired.
     pub lost_leases: u32,
-    /// Number of leases that may expire, if it is not needed any more; `None` for the task's own limit.
+    /// Number of leases that may expire, if it is no longer needed; `None` for the task's own limit.
     pub max_lost_leases: Option<u32>,
     /// The reported result.
     pub result: Option<Data>,
