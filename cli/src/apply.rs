@@ -7,6 +7,7 @@ mod prune;
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, count};
+use crate::progress::Progress;
 use change::{Change, Kind};
 use pg_workflow_client::Engine;
 use pg_workflow_client::model::{UpdatePackInput, UpdateWorkflowDefinitionInput};
@@ -69,17 +70,20 @@ async fn apply(arguments: &Arguments, plan: &Plan) -> Result<Vec<Change>, Failur
     let mut session = arguments.connection.open().await?;
     let mut transaction = session.begin().await?;
     let mut changes = Vec::new();
+    let mut progress = Progress::of("applying", plan.packs.len() + plan.actions.len() + plan.definitions.len());
     for pack in &plan.packs {
-        changes.push(
-            apply_pack(&mut transaction, pack).await.map_err(|error| error.about(format!("pack {}", pack.r#ref)))?,
-        );
+        let change = apply_pack(&mut transaction, pack).await;
+        changes.push(change.map_err(|error| error.about(format!("pack {}", pack.r#ref)))?);
+        progress.one();
     }
     for action in &plan.actions {
         let change = apply_action(&mut transaction, action).await;
         changes.push(change.map_err(|error| error.about(format!("action {}", action.r#ref)))?);
+        progress.one();
     }
     for definition in &plan.definitions {
-        changes.push(apply_definition(&mut transaction, definition).await?);
+        changes.push(apply_definition(&mut transaction, definition, &progress).await?);
+        progress.one();
     }
     if arguments.prune {
         changes.extend(prune::prune(&mut transaction, plan).await?);
@@ -153,12 +157,16 @@ async fn apply_action(session: &mut PgConnection, input: &plan::ActionInput) -> 
     Ok(Change::new("action", &input.r#ref, kind))
 }
 
-async fn apply_definition(session: &mut PgConnection, definition: &Definition) -> Result<Change, Failure> {
+async fn apply_definition(
+    session: &mut PgConnection,
+    definition: &Definition,
+    progress: &Progress,
+) -> Result<Change, Failure> {
     let file = definition.path.display();
     let before = WorkflowDefinitionRepository::find_by_ref(&mut *session, &definition.reference).await?;
     let source = Engine::definition_source(&mut *session, &definition.reference).await?;
     let now = Engine::define(&mut *session, &definition.source).await.map_err(|error| {
-        definition.show_findings(&error);
+        progress.aside(|| definition.show_findings(&error));
         Failure::from(error).about(&file).without_json()
     })?;
     let mut kind = match &before {

@@ -11,11 +11,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// The database, as postgres://user@host:port/name; by default as the service file or PG* variables say
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    /// The database, as postgres://user@host:port/name; otherwise DATABASE_URL, PGSERVICE or the PG* variables say
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// A service of ~/.pg_service.conf or of the file that PGSERVICEFILE names
-    #[arg(long, value_name = "NAME", env = "PGSERVICE", hide_env_values = true)]
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
     service: Option<String>,
 }
 
@@ -38,11 +38,15 @@ impl Connection {
     /// Returns how to connect.
     pub fn options(&self) -> Result<PgConnectOptions, Failure> {
         // An empty variable is one that is not set.
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let options = match (&given(&self.url), &given(&self.service)) {
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let options = match (&self.url, &self.service) {
             (Some(url), _) => parse(url)?,
             (None, Some(service)) => parse(&service::url(service)?)?,
-            (None, None) => PgConnectOptions::new(),
+            (None, None) => match (variable("DATABASE_URL"), variable("PGSERVICE")) {
+                (Some(url), _) => parse(&url)?,
+                (None, Some(service)) => parse(&service::url(&service)?)?,
+                (None, None) => PgConnectOptions::new(),
+            },
         };
         let named = options.get_application_name().is_some();
         let options = if named { options } else { options.application_name("pg-workflow") };
@@ -68,11 +72,16 @@ impl Connection {
 }
 
 fn parse(url: &str) -> Result<PgConnectOptions, Failure> {
-    PgConnectOptions::from_str(url).map_err(|error| {
-        // The URL itself may contain a password.
-        Failure::unusable(format!("the database's URL can't be used: {error}"))
+    // The URL itself may contain a password.
+    let refuse = |why: &str| {
+        Failure::unusable(format!("the database's URL can't be used: {why}"))
             .hint("write postgres://user@host:port/name")
-    })
+    };
+    // sqlx takes any scheme.
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(refuse("it does not begin with postgres:// or postgresql://"));
+    }
+    PgConnectOptions::from_str(url).map_err(|error| refuse(&error.to_string()))
 }
 
 /// Returns the name of a database in messages.

@@ -4,13 +4,17 @@ use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::explore;
 use crate::inspect;
-use crate::output::{self, Style};
+use crate::output;
+use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use pg_workflow_client::model::ExecutionStatus;
-use pg_workflow_client::{Engine, RerunInput, SignalInput, SignalState, StartInput};
+use pg_workflow_client::{BulkAnswer, Engine, RerunInput, SignalInput, SignalState, StartInput};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use std::io::Read;
+
+/// How many executions a call is about: few enough not to hold locks for long.
+const AT_ONCE: usize = 200;
 
 /// Start an execution of a workflow, and print its id
 #[derive(clap::Args)]
@@ -46,8 +50,12 @@ pub struct Start {
     connection: Connection,
 }
 
-fn parameter(text: &str) -> Result<(String, Value), String> {
+/// Reads `name=value`.
+pub fn parameter(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    if name.trim().is_empty() {
+        return Err("there is no name before the =: write it as name=value".to_owned());
+    }
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
@@ -133,7 +141,7 @@ pub fn signal(arguments: Signal) -> crate::Ended {
 }
 
 /// Reads any value: JSON if it is that, or else a map or the name of a file.
-fn any(given: &str, what: &str) -> Result<Value, Failure> {
+pub fn any(given: &str, what: &str) -> Result<Value, Failure> {
     serde_json::from_str(given).or_else(|_| explore::map(given, what))
 }
 
@@ -208,54 +216,82 @@ pub struct Rerun {
 
 /// Pauses executions.
 pub fn pause(arguments: Pause) -> crate::Ended {
-    each(&arguments.on, async |session, id, reason| Engine::pause(session, id, reason).await)
+    each(
+        &arguments.on,
+        async |session, id, reason| Engine::pause(session, id, reason).await,
+        async |session, ids, reason| Engine::pause_many(session, ids, reason).await,
+    )
 }
 
 /// Resumes executions.
 pub fn resume(arguments: Resume) -> crate::Ended {
-    each(&arguments.on, async |session, id, reason| Engine::resume(session, id, reason).await)
+    each(
+        &arguments.on,
+        async |session, id, reason| Engine::resume(session, id, reason).await,
+        async |session, ids, reason| Engine::resume_many(session, ids, reason).await,
+    )
 }
 
 /// Cancels executions.
 pub fn cancel(arguments: Cancel) -> crate::Ended {
-    each(&arguments.on, async |session, id, reason| match arguments.force {
-        true => Engine::force_cancel(session, id, reason).await,
-        false => Engine::cancel(session, id, reason).await,
-    })
+    each(
+        &arguments.on,
+        async |session, id, reason| match arguments.force {
+            true => Engine::force_cancel(session, id, reason).await,
+            false => Engine::cancel(session, id, reason).await,
+        },
+        async |session, ids, reason| Engine::cancel_many(session, ids, reason, arguments.force).await,
+    )
 }
 
 /// Reruns executions.
 pub fn rerun(arguments: Rerun) -> crate::Ended {
     let tasks = Some(arguments.task).filter(|tasks| !tasks.is_empty());
     let reset_items = arguments.reset_items;
-    each(&arguments.on, async |session, id, reason| {
-        let input = RerunInput { tasks: tasks.clone(), reset_items, routes: None, reason: reason.map(str::to_owned) };
-        Engine::rerun(session, id, input).await
-    })
+    each(
+        &arguments.on,
+        async |session, id, reason| {
+            let (tasks, reason) = (tasks.clone(), reason.map(str::to_owned));
+            Engine::rerun(session, id, RerunInput { tasks, reset_items, routes: None, reason }).await
+        },
+        async |session, ids, reason| Engine::rerun_many(session, ids, tasks.as_deref(), reset_items, reason).await,
+    )
 }
 
-/// Applies an action to each execution, in a separate transaction. A refusal does not affect the others.
+/// Does something with executions: with one by itself, for its detail and hint if it is refused, or with many at a time.
+/// What is refused for one does not keep the others from it.
 fn each(
     on: &Executions,
-    act: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,
+    one: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,
+    many: impl AsyncFn(&mut PgConnection, &[i64], Option<&str>) -> pg_workflow_client::Result<Vec<BulkAnswer>>,
 ) -> crate::Ended {
     let ids = on.ids()?;
+    let reason = on.reason.as_deref();
     wait_for(async {
         let mut session = on.connection.open().await?;
+        if let [id] = ids[..] {
+            let status = one(&mut session, id, reason).await;
+            let status = status.map_err(|error| Failure::from(error).about(format!("execution {id}")))?;
+            tell(id, status.as_str());
+            return Ok(Ending::Good);
+        }
         let mut ending = Ending::Good;
-        for id in ids {
-            match act(&mut session, id, on.reason.as_deref()).await {
-                Ok(status) => {
-                    let word = output::styled(output::style_of(status.as_str()), status.as_str());
-                    output::print(&format!("{id} {word}\n"));
-                }
-                Err(error) if error.refusal().is_some() => {
-                    output::note("error", Style::Red, &Failure::from(error).about(format!("execution {id}")).text());
-                    ending = Ending::Bad;
-                }
-                Err(error) => return Err(error.into()),
+        let mut progress = Progress::of("executions", ids.len());
+        for ids in ids.chunks(AT_ONCE) {
+            for BulkAnswer { execution, answer, message, .. } in many(&mut session, ids, reason).await? {
+                let id = execution.unwrap_or_default();
+                progress.aside(|| match &answer {
+                    Some(status) => tell(id, status),
+                    None => output::error(&format!("execution {id}: {}", message.unwrap_or_default())),
+                });
+                ending = if answer.is_some() { ending } else { Ending::Bad };
+                progress.one();
             }
         }
         Ok(ending)
     })?
+}
+
+fn tell(id: i64, status: &str) {
+    output::print(&format!("{id} {}\n", output::styled(output::style_of(status), status)));
 }

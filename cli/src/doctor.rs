@@ -6,6 +6,7 @@ use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, styled, visible};
 use look::Check;
+pub use look::require_extension;
 use sqlx::{Connection as _, Executor};
 
 /// Say what is wrong with a database, and how to fix it

@@ -100,14 +100,25 @@ impl From<Error> for Failure {
 fn remedy(sqlstate: &str) -> Option<&'static str> {
     match sqlstate {
         "42501" => Some("this role lacks the privilege; see `pg-workflow doctor`, and `workflow_grant` in SQL"),
-        "42883" | "42P01" | "3F000" | "42703" | "42704" => {
-            Some("is the extension installed in this database, and as new as this program? See `pg-workflow doctor`")
-        }
         "28P01" | "28000" => {
             Some("set the user with PGUSER or in the URL, and the password with PGPASSWORD or in ~/.pgpass")
         }
         "3D000" => Some("name the database with PGDATABASE or in the URL"),
         _ => None,
+    }
+}
+
+/// What to do if `is_missing`. PostgreSQL's own hint is about functions in general.
+const MISSING: &str =
+    "is the extension installed in this database, and as new as this program? See `pg-workflow doctor`";
+
+/// Whether an error says that the database lacks what the program calls.
+fn is_missing(sqlstate: &str, message: &str) -> bool {
+    match sqlstate {
+        "42883" | "42P01" | "42703" => true,
+        // Schemas and types; roles that arguments name have the same code.
+        "3F000" | "42704" => message.contains("\"workflow"),
+        _ => false,
     }
 }
 
@@ -120,7 +131,9 @@ impl From<sqlx::Error> for Failure {
                 let filled = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
                 let hint = details.and_then(|details| filled(details.hint()));
                 // Connection, authorization, catalog and operator errors: nothing can be asked of this database.
-                let unreachable = ["08", "28", "3D", "57P"].iter().any(|class| sqlstate.starts_with(class));
+                let missing = is_missing(&sqlstate, database.message());
+                let unreachable = missing || ["08", "28", "3D", "57P"].iter().any(|class| sqlstate.starts_with(class));
+                let hint = if missing { Some(MISSING.to_owned()) } else { hint };
                 Failure {
                     ending: if unreachable { Ending::Unreachable } else { Ending::Bad },
                     message: database.message().to_owned(),

@@ -49,8 +49,11 @@ impl Kind {
     }
 }
 
-/// Whether the top level of a text has both a ref and tasks. It is not parsed for that, because it may have errors.
+/// Whether the top level of a text has both a ref and tasks. If it can't be parsed, it may be a definition with errors.
 fn looks_like_a_definition(text: &str, json: bool) -> bool {
+    if json && let Ok(value) = serde_json::from_str::<serde_json::Value>(text) {
+        return value.get("ref").is_some() && value.get("tasks").is_some();
+    }
     let has = |key: &str| match json {
         true => text.contains(&format!("\"{key}\"")),
         false => text.lines().any(|line| line.starts_with(&format!("{key}:"))),
@@ -175,6 +178,8 @@ mod tests {
         assert_eq!(Kind::of_named(Path::new("a/actions.yaml")), Kind::Pack);
         assert!(looks_like_a_definition("ref: a.b\ntasks: []\n", false));
         assert!(looks_like_a_definition("{\"ref\": \"a.b\", \"tasks\": {}}", true));
+        assert!(looks_like_a_definition("{\"ref\": \"a.b\", \"tasks\": [", true));
+        assert!(!looks_like_a_definition("{\"properties\": {\"ref\": {}, \"tasks\": {}}}", true), "a JSON Schema");
         assert!(!looks_like_a_definition("services:\n  ref: a\n  tasks: b\n", false));
     }
 

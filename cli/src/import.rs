@@ -13,6 +13,8 @@ use crate::files;
 use crate::output::{self, Style, count};
 use conductor::finding::Severity;
 use conductor::language::catalogue::EmptyCatalogue;
+use conductor::finding::{Finding, Severity};
+use conductor::limits::Limits;
 use conductor::language::parse::name::is_ref;
 use conductor::language::validate::check;
 use conductor::limits::Limits;
@@ -69,35 +71,34 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     let definition = orquesta::import(&source, &reference, &mut report)
         .map_err(|why| Failure::unusable(why).about(arguments.file.display()))?;
     let text = yaml::text(&definition);
-    tell(&report, &arguments.file);
-    let valid = is_valid(&text);
+    let errors = errors(&text);
+    tell(&report, &errors, &text, &arguments.file);
     match &arguments.output {
         None => output::print(&text),
         Some(path) => std::fs::write(path, text).map_err(|error| Failure::unusable(error).about(path.display()))?,
     }
-    Ok(if valid && report.lost.is_empty() { Ending::Good } else { Ending::Bad })
+    Ok(if errors.is_empty() && report.lost.is_empty() { Ending::Good } else { Ending::Bad })
 }
 
-fn tell(report: &Report, file: &Path) {
+/// Says what came of it, and in the last line how good it is.
+fn tell(report: &Report, errors: &[Finding], text: &str, file: &Path) {
     report.notes.iter().for_each(|note| output::note("note", Style::Bold, note));
     report.lost.iter().for_each(|lost| output::note("not carried over", Style::Yellow, lost));
-    match report.lost.len() {
-        0 => output::note("whole", Style::Green, &file.display().to_string()),
-        lost => output::note(
-            "incomplete",
-            Style::Yellow,
-            &format!("{}: {} to look at", file.display(), count(lost, "place")),
-        ),
+    let file = file.display();
+    match (errors.len(), report.lost.len()) {
+        (0, 0) => output::note("whole", Style::Green, &file.to_string()),
+        (0, lost) => {
+            output::note("incomplete", Style::Yellow, &format!("{file}: {} to look at", count(lost, "place")));
+        }
+        (wrong, _) => {
+            output::aside(&show::text("the result", text.as_bytes(), errors));
+            output::note("invalid", Style::Red, &format!("{file}: the result has {}", count(wrong, "error")));
+        }
     }
 }
 
-/// Whether the result can be defined. Prints its findings, whether they come from the original or from the import.
-fn is_valid(text: &str) -> bool {
+/// Returns why the result could not be defined: it was wrong before, or the import is.
+fn errors(text: &str) -> Vec<Finding> {
     let findings = check(text, &EmptyCatalogue, &Limits::default()).findings;
-    let errors: Vec<_> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
-    let told = show::text("the result", text.as_bytes(), &errors);
-    if !errors.is_empty() {
-        output::note("invalid", Style::Red, &format!("the result has {}\n{told}", count(errors.len(), "error")));
-    }
-    errors.is_empty()
+    findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect()
 }

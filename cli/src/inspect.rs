@@ -24,7 +24,12 @@ use std::time::Duration;
 const PAGE: i32 = 1000;
 
 /// Prints rows as JSON, or as a table.
-fn print<T: Serialize>(json: bool, rows: &[T], head: &[&str], cells: impl Fn(&T) -> Vec<table::Cell>) -> crate::Ended {
+pub fn print<T: Serialize>(
+    json: bool,
+    rows: &[T],
+    head: &[&str],
+    cells: impl Fn(&T) -> Vec<table::Cell>,
+) -> crate::Ended {
     if json {
         let text = serde_json::to_string_pretty(rows).map_err(Failure::unusable)?;
         output::print(&format!("{text}\n"));
@@ -36,7 +41,7 @@ fn print<T: Serialize>(json: bool, rows: &[T], head: &[&str], cells: impl Fn(&T)
 }
 
 /// Returns up to this many rows, page by page.
-async fn rows<T: Row>(
+pub async fn rows<T: Row>(
     most: usize,
     fetch: impl AsyncFnMut(Page) -> Result<Vec<T>>,
 ) -> std::result::Result<Vec<T>, Failure> {
@@ -77,7 +82,8 @@ pub struct List {
     connection: Connection,
 }
 
-fn status_of(text: &str) -> std::result::Result<ExecutionStatus, String> {
+/// Reads a status.
+pub fn status_of(text: &str) -> std::result::Result<ExecutionStatus, String> {
     text.parse().map_err(|_| {
         let known: Vec<&str> = ExecutionStatus::ALL.iter().map(|status| status.as_str()).collect();
         format!("there is no such status; there are {}", known.join(", "))

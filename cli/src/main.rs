@@ -3,6 +3,7 @@
 //! Contains no rules of the engine: commands that need no database call the crate `conductor`, all others the client.
 
 mod apply;
+mod bulk;
 mod check;
 mod connect;
 mod console;
@@ -14,12 +15,14 @@ mod export;
 mod files;
 mod import;
 mod inspect;
+mod jobs;
 mod manual;
 mod mcp;
 mod move_part;
 mod output;
 mod pack;
 mod picture;
+mod progress;
 mod screen;
 mod table;
 mod test;
@@ -65,6 +68,8 @@ enum Command {
     Resume(control::Resume),
     Cancel(control::Cancel),
     Rerun(control::Rerun),
+    Bulk(bulk::Arguments),
+    Jobs(jobs::Arguments),
     Console(console::Arguments),
     Work(work::Arguments),
     Import(import::Arguments),
@@ -101,6 +106,8 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => control::resume(arguments),
         Command::Cancel(arguments) => control::cancel(arguments),
         Command::Rerun(arguments) => control::rerun(arguments),
+        Command::Bulk(arguments) => bulk::run(arguments),
+        Command::Jobs(arguments) => jobs::run(arguments),
         Command::Console(arguments) => console::run(arguments),
         Command::Work(arguments) => work::run(arguments),
         Command::Import(arguments) => import::run(arguments),

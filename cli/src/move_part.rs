@@ -6,6 +6,7 @@
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::output;
+use crate::progress::Progress;
 use pg_workflow_client::{Engine, Error};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
@@ -139,8 +140,11 @@ impl Move {
 
     async fn copy(&mut self, part: i32) -> Result<(), Failure> {
         say(part, "copying");
+        let mut progress = Progress::of("copying tables", 0);
         loop {
             let arriving = Engine::find_arriving(&mut self.target, part).await?;
+            progress.grow(arriving.tables.unsigned_abs().into());
+            progress.set(arriving.copied.unsigned_abs().into());
             if arriving.tables > 0 && arriving.copied == arriving.tables {
                 break;
             }

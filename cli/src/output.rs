@@ -87,8 +87,13 @@ pub fn styled_line(style: Style, text: &str) {
 /// Prints text as it is. If nobody reads the output any longer, the program ends. If the output can't be written for
 /// another reason, it fails.
 pub fn print(text: &str) {
+    write(text.as_bytes());
+}
+
+/// Prints bytes, like `print`.
+pub fn write(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
@@ -115,6 +120,11 @@ pub fn note(kind: &str, style: Style, text: &str) {
     };
     let text: Vec<String> = text.lines().map(visible).collect();
     let _ = writeln!(std::io::stderr(), "{kind}: {}", text.join("\n"));
+}
+
+/// Prints text on standard error as it is, whatever becomes of it.
+pub fn aside(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Returns a number of things: `1 error`, `2 errors`.

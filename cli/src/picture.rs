@@ -1,11 +1,13 @@
-//! Pictures of workflows: a graph of tasks, laid out in layers, as SVG.
+//! Pictures of workflows: a graph of tasks, laid out in layers, as SVG or PNG.
 
 mod dot;
 mod layout;
+mod png;
 mod svg;
 
 pub use dot::read as of_dot;
 pub use layout::{Size, layers, place};
+pub use png::{Png, png};
 pub use svg::{SHOWN, curve, size, svg};
 
 use conductor::language::definition::Definition;

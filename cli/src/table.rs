@@ -28,6 +28,13 @@ pub fn time(time: DateTime<Utc>) -> String {
     time.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// Returns a point in time near now: the time of day alone, if it is today.
+pub fn clock(at: DateTime<Utc>) -> String {
+    let (at, now) = (at.with_timezone(&Local), Local::now());
+    let format = if at.date_naive() == now.date_naive() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    at.format(format).to_string()
+}
+
 /// Returns how long ago something was, roughly.
 pub fn ago(time: DateTime<Utc>) -> String {
     let seconds = (Utc::now() - time).num_seconds().max(0);

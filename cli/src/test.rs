@@ -9,6 +9,7 @@ use crate::check::load::{self, Loaded, Unusable};
 use crate::ending::{Ending, Failure};
 use crate::files::{self, Kind};
 use crate::output::{self, Style, count};
+use crate::progress::Progress;
 use conductor::limits::Limits;
 use conductor::rehearsal::coverage::Coverage;
 use conductor::rehearsal::judge::Difference;
@@ -110,7 +111,11 @@ pub fn run(arguments: Arguments) -> crate::Ended {
 fn run_once(arguments: &Arguments) -> Result<(Ending, Vec<PathBuf>), Failure> {
     let mut tested: BTreeMap<PathBuf, Tested> = BTreeMap::new();
     let mut suites = Vec::new();
-    for path in files::collect(&arguments.paths, &[Kind::Tests])? {
+    let paths = files::collect(&arguments.paths, &[Kind::Tests])?;
+    // What each test says on a terminal is progress enough.
+    let says_enough = arguments.format == Format::Human && std::io::stdout().is_terminal();
+    let mut progress = (!says_enough).then(|| Progress::of("testing files", paths.len()));
+    for path in paths {
         let begun = Instant::now();
         let verdicts = run_file(&path, arguments, &mut tested);
         let file = files::shown(&path);
@@ -118,7 +123,9 @@ fn run_once(arguments: &Arguments) -> Result<(Ending, Vec<PathBuf>), Failure> {
             output::line(&format!("{file}: {why}"));
         }
         suites.push(Suite { file, verdicts, took: begun.elapsed() });
+        progress.iter_mut().for_each(Progress::one);
     }
+    drop(progress);
     let mut ending = ending(&suites);
     print(arguments.format, &suites);
     for definition in tested.values() {

@@ -4,10 +4,10 @@ use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, count, styled};
 use crate::screen::Screen;
-use crate::table::{self, Cell, ago, cell, table};
+use crate::table::{self, Cell, ago, cell, optional, table};
 use crate::work::duration;
 use chrono::{DateTime, Utc};
-use pg_workflow_client::model::ExecutionStatus;
+use pg_workflow_client::model::{ExecutionStatus, Hold, Limit, LimitKey};
 use pg_workflow_client::{
     ActionSummary, Engine, ExecutionFilter, ExecutionSummary, OverdueSummary, Page, QueueSummary, WorkerSummary,
 };
@@ -18,7 +18,13 @@ use std::time::Duration;
 /// Number of failed executions shown.
 const FAILURES: i32 = 10;
 
-/// Show queues, workers, actions and recent failures, refreshed
+/// How many limits are looked at, and how many keys of each.
+const LIMITS: i32 = 50;
+const KEYS: i32 = 100;
+/// How many keys and holds are shown.
+const SHOWN: usize = 12;
+
+/// Show queues, workers, limits, holds, actions and recent failures, refreshed
 ///
 /// Without a terminal, and with --once, it prints them once.
 #[derive(clap::Args)]
@@ -44,10 +50,20 @@ struct Overview {
     workers: Vec<WorkerSummary>,
     actions: Vec<ActionSummary>,
     overdue: Vec<OverdueSummary>,
+    limits: Vec<UsedLimit>,
+    holds: Vec<Hold>,
     failures: Vec<ExecutionSummary>,
 }
 
-/// Shows the current state of the database.
+/// A limit, and those of its keys under which something runs, waits or is held.
+#[derive(Serialize)]
+struct UsedLimit {
+    #[serde(flatten)]
+    limit: Limit,
+    keys: Vec<LimitKey>,
+}
+
+/// Shows what is going on.
 pub fn run(arguments: Arguments) -> crate::Ended {
     wait_for(async {
         let mut session = arguments.connection.open().await?;
@@ -81,8 +97,63 @@ async fn look(session: &mut PgConnection) -> Result<Overview, Failure> {
         workers: Engine::worker_summary(&mut *session).await?,
         actions: Engine::action_summary(&mut *session).await?,
         overdue: Engine::overdue_summary(&mut *session).await?,
+        limits: limits(session).await?,
+        holds: Engine::list_holds(&mut *session, Page::of(100)).await?,
         failures: Engine::list_executions(&mut *session, &filter, Page::of(FAILURES)).await?,
     })
+}
+
+async fn limits(session: &mut PgConnection) -> Result<Vec<UsedLimit>, Failure> {
+    let mut limits = Vec::new();
+    for limit in Engine::list_limits(&mut *session, LIMITS, None).await? {
+        let mut keys = Engine::list_limit_keys(&mut *session, &limit.name, KEYS, None).await?;
+        let now = Utc::now();
+        keys.retain(|key| key.running > Some(0) || key.waiting > 0 || key.held_until > Some(now));
+        limits.push(UsedLimit { limit, keys });
+    }
+    Ok(limits)
+}
+
+/// Returns the rows about limits: those first under which most waits.
+fn limit_rows(limits: &[UsedLimit]) -> Vec<Vec<Cell>> {
+    let mut used: Vec<(&Limit, &LimitKey)> =
+        limits.iter().flat_map(|used| used.keys.iter().map(|key| (&used.limit, key))).collect();
+    used.sort_by_key(|(_, key)| std::cmp::Reverse(key.waiting));
+    let rows = used.iter().take(SHOWN).map(|(limit, key)| {
+        let running = match (key.running, limit.max_running) {
+            (Some(running), Some(most)) => format!("{running} of {most}"),
+            _ => "–".to_owned(),
+        };
+        let rate = limit.rate.zip(limit.per_seconds).map(|(rate, seconds)| format!("{rate} in {seconds} s"));
+        let held = key.held_until.map(|until| {
+            let why = key.held_because.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("until {} by {}{why}", table::clock(until), key.held_by.as_deref().unwrap_or_default())
+        });
+        vec![
+            cell(&limit.name),
+            cell(&key.key),
+            cell(running),
+            optional(rate),
+            cell(key.waiting),
+            optional(key.waiting_since.map(ago)),
+            optional(key.next_at.filter(|next| *next > Utc::now()).map(table::clock)),
+            (held.unwrap_or_default(), Style::Yellow),
+        ]
+    });
+    rows.collect()
+}
+
+fn hold_rows(holds: &[Hold]) -> Vec<Vec<Cell>> {
+    let rows = holds.iter().take(SHOWN).map(|hold| {
+        let key = if hold.key.is_empty() { String::new() } else { format!(", key {}", hold.key) };
+        vec![
+            cell(format!("{} {}{key}", hold.target, hold.name)),
+            (table::clock(hold.until), Style::Yellow),
+            cell(&hold.author),
+            optional(hold.reason.as_ref()),
+        ]
+    });
+    rows.collect()
 }
 
 impl Overview {
@@ -109,6 +180,9 @@ impl Overview {
             vec![cell(&row.worker), cell(row.tasks), expired, cell(ago(row.last_seen))]
         });
         add("Workers", &["WORKER", "TASKS", "EXPIRED", "SEEN"], workers.collect());
+        let limits = ["LIMIT", "KEY", "RUNNING", "RATE", "WAITING", "FOR", "NEXT", "HELD"];
+        add("Limits that are in use", &limits, limit_rows(&self.limits));
+        add("Holds", &["WHAT", "UNTIL", "BY", "REASON"], hold_rows(&self.holds));
         let milliseconds = |value: Option<i64>| value.map_or_else(|| cell("–"), |value| cell(format!("{value} ms")));
         let actions = self.actions.iter().map(|row| {
             let failed = if row.failed > 0 { (row.failed.to_string(), Style::Red) } else { cell(row.failed) };

@@ -4,6 +4,7 @@ mod group;
 mod handler;
 
 use crate::connect::{Connection, wait_for};
+use crate::doctor::require_extension;
 use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, count};
 use handler::Handler;
@@ -121,6 +122,8 @@ async fn work(arguments: Arguments) -> crate::Ended {
     }
     // Connections for claims, heartbeats and ticks; listening takes another one.
     let pool = arguments.connection.pool(4).await?;
+    // Without it, a worker would wait for it to come back.
+    require_extension(&mut *pool.acquire().await?).await?;
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let mut worker = Worker::builder(pool.clone())
         .name(&name)

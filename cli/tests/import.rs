@@ -153,6 +153,29 @@ fn what_could_not_be_carried_over_is_listed_and_marked() {
 }
 
 #[test]
+fn what_could_not_be_defined_is_said_in_the_last_line() {
+    let path = file("invalid.yaml", "version: 1.0\ntasks:\n  a: {action: core.echo}\n  b: {action: echo}\n");
+    let output = run(&[&path]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.contains("not carried over: task b: echo is not the ref of an action\n"), "{told}");
+    assert!(told.contains("error[WF007]: `echo` is not a valid action ref"), "{told}");
+    assert!(told.ends_with(&format!("invalid: {path}: the result has 1 error\n")), "{told}");
+}
+
+#[test]
+fn an_output_reads_the_outputs_before_it() {
+    let text = "version: 1.0\ninput: [x]\ntasks:\n  a: {action: core.echo}\noutput:\n  - y: <% ctx(x) %>\n  - z: <% ctx(y) %>\n  - id: <% ctx().st2.action_execution_id %>\n";
+    let path = file("outputs.yaml", text);
+    let output = run(&[&path]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    let expected =
+        "output_map:\n  - y: \"{{ parameters.x }}\"\n  - z: \"{{ vars.y }}\"\n  - id: \"{{ system.execution }}\"\n";
+    assert!(printed.ends_with(expected), "{printed}");
+}
+
+#[test]
 fn files_of_other_kinds_are_told_apart() {
     for (name, text, why) in [
         ("mistral.yaml", "version: '2.0'\na.b:\n  type: direct\n", "this is a workflow of Mistral"),

@@ -79,4 +79,38 @@ fn a_definition_is_drawn_without_a_database() {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("drawn.svg");
     assert_eq!(printed(&["--svg", "--output", &file.to_string_lossy()]), "");
     assert_eq!(std::fs::read_to_string(file).unwrap(), svg);
+    let png = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("drawn.png");
+    assert_eq!(printed(&["--png", "--output", &png.to_string_lossy()]), "");
+    let drawn = std::fs::read(png).unwrap();
+    assert!(drawn.starts_with(b"\x89PNG\r\n") && drawn.len() > 10_000, "{}", drawn.len());
+    assert_eq!(run(&["graph", example, "--format", "png"]).stdout, drawn, "without --output it is printed");
+}
+
+#[test]
+fn arguments_without_a_name_and_urls_of_other_kinds_are_refused() {
+    for (arguments, why) in [
+        (&["start", "shop.order", "-p", "=1"][..], "there is no name before the =: write it as name=value"),
+        (&["start", "shop.order", "--attribute", " =1"], "there is no name before the =: write it as name=value"),
+        (
+            &["list", "--url", "garbage://x:secret@y"],
+            "the database's URL can't be used: it does not begin with postgres:// or postgresql://\n  hint: write postgres://",
+        ),
+        (&["list", "--url", "postgres://a/b", "--service", "c"], "cannot be used with"),
+        (&["bulk", "cancel"], "required"),
+        (&["bulk", "signal", "--workflow", "a.b"], "--name"),
+        (&["bulk", "explode", "--workflow", "a.b"], "[possible values: pause, resume, cancel, rerun, signal, prune]"),
+    ] {
+        let output = run(arguments);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(why) && !told.contains("secret"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn the_usage_names_only_what_is_required() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pg-workflow"));
+    let output = command.arg("start").env("DATABASE_URL", "postgres://a/b").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("Usage: pg-workflow start <REF>\n"), "{told}");
 }

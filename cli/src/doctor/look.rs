@@ -1,7 +1,7 @@
 //! The checks of `doctor`.
 
 use crate::ending::Failure;
-use crate::output::count;
+use crate::output::{self, count};
 use crate::table::ago;
 use chrono::{TimeDelta, Utc};
 use pg_workflow_client::{Engine, Error};
@@ -46,6 +46,22 @@ pub async fn extension(session: &mut PgConnection) -> Result<Extension, Failure>
     .await?;
     let (installed, available) = found.unwrap_or_default();
     Ok(Extension { installed, available })
+}
+
+/// Fails if the extension is not there, and warns if its version is another one than that of this program.
+pub async fn require_extension(session: &mut PgConnection) -> Result<(), Failure> {
+    let program = env!("CARGO_PKG_VERSION");
+    match extension(session).await?.installed {
+        None => Err(Failure::unreachable("the extension pg_workflow is not installed in this database")
+            .hint("pg-workflow install, as a superuser")),
+        Some(installed) if installed != program => {
+            let text =
+                format!("this program has version {program}, and the extension {installed}: see `pg-workflow doctor`");
+            output::warning(&text);
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// Examines a database.

@@ -1,6 +1,6 @@
 //! Converts Orquesta's Jinja: the same language with other names.
 
-use super::render::Scope;
+use super::render::{self, Scope};
 
 /// Functions and names that mean the same in both.
 const SAME: [&str; 24] = [
@@ -76,10 +76,15 @@ pub fn translate(expression: &str, scope: &Scope) -> Result<String, String> {
                 (out + filter, after)
             }
             _ if is_other || is_keyword => (out + word, after),
-            ("ctx", Some((name, after))) if !name.is_empty() => (out + &scope.variable(name)?, after),
-            ("ctx", Some((_, after))) => {
-                let (name, after) = member(after).ok_or("the whole context")?;
-                (out + &scope.variable(name)?, after)
+            ("ctx", Some((name, after))) => {
+                let named = if name.is_empty() { member(after) } else { Some((name, after)) };
+                let (name, after) = named.ok_or("the whole context")?;
+                match member(after) {
+                    Some((render::EXECUTION, after)) if scope.is_about_execution(name) => {
+                        (out + "system.execution", after)
+                    }
+                    _ => (out + &scope.variable(name)?, after),
+                }
             }
             ("task", Some((name, after))) if !name.is_empty() => {
                 if let Some(field) =
@@ -197,6 +202,10 @@ mod tests {
             ("ctx(x) | to_json_string", "vars.x | tojson"),
             ("regex_search(ctx(x), 'a,b')", "(vars.x | regex_search('a,b'))"),
             ("task().result.a", "result().a"),
+            (
+                "ctx('st2').action_execution_id ~ ctx().st2['action_execution_id']",
+                "system.execution ~ system.execution",
+            ),
         ] {
             assert_eq!(translate(jinja, &scope).as_deref(), Ok(expected), "{jinja}");
         }

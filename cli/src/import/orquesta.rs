@@ -23,7 +23,8 @@ pub fn import(text: &[u8], reference: &str, report: &mut Report) -> Result<Value
     let tasks = source.get(root, "tasks").ok_or("it has no tasks: is it a workflow of Orquesta?")?;
     let Content::Map(tasks) = source.content(tasks) else { return Err("its tasks are not a map".to_owned()) };
 
-    let mut import = Import { source: &source, scope: Scope::default(), report, place: "workflow".to_owned() };
+    let mut import =
+        Import { source: &source, scope: Scope::default(), report, place: "workflow".to_owned(), is_output: false };
     import.unknown(root, &WORKFLOW);
     import.find_names(root, tasks);
     let mut out = Map::new();
@@ -40,6 +41,7 @@ pub fn import(text: &[u8], reference: &str, report: &mut Report) -> Result<Value
     let list: Vec<Value> = tasks.iter().map(|(name, task)| import.task(*name, *task)).collect();
     out.insert("tasks".into(), list.into());
     import.place = "output".to_owned();
+    import.is_output = true;
     let output = source.get(root, "output").map(|node| import.assignments(node)).unwrap_or_default();
     if !output.is_empty() {
         out.insert("output_map".into(), output.into());
@@ -70,6 +72,8 @@ struct Import<'i> {
     report: &'i mut Report,
     /// What is being read, for messages.
     place: String,
+    /// Whether what is being assigned can be read only by what follows it.
+    is_output: bool,
 }
 
 impl Import<'_> {
@@ -331,7 +335,15 @@ impl Import<'_> {
                 .map(|(name, value)| (name, value.map(|node| self.source.value(node)).unwrap_or_default()))
                 .collect(),
         };
-        given.into_iter().map(|(name, value)| json!({ (self.variable(&name)): self.value(value) })).collect()
+        let mut all = Vec::new();
+        for (name, value) in given {
+            let (ours, value) = (self.variable(&name), self.value(value));
+            all.push(json!({ (ours): value }));
+            if self.is_output {
+                self.scope.variables.insert(name);
+            }
+        }
+        all
     }
 
     /// Returns our name for a variable.

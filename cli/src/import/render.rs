@@ -35,6 +35,23 @@ impl Scope {
         }
     }
 
+    /// Whether a name of the context is what StackStorm says about the execution, and not a variable of that name.
+    pub fn is_about_execution(&self, name: &str) -> bool {
+        name == "st2" && self.variable(name).is_err()
+    }
+
+    /// Whether an expression is `ctx().st2`, `ctx(st2)` or `ctx().get(st2)`.
+    fn is_st2(&self, expr: &Expr) -> bool {
+        let is_context = |of: &Expr| matches!(of, Expr::Call(name, none) if name == "ctx" && none.is_empty());
+        let name = match expr {
+            Expr::Field(of, name) if is_context(of) => Some(name.as_str()),
+            Expr::Call(function, arguments) if function == "ctx" => arguments.first().and_then(named),
+            Expr::Method(of, get, arguments) if get == "get" && is_context(of) => arguments.first().and_then(named),
+            _ => None,
+        };
+        name.is_some_and(|name| self.is_about_execution(name))
+    }
+
     /// Returns how a task is read.
     pub fn task(&self, name: &str) -> Rendered {
         self.tasks.get(name).map(|task| path("task", task)).ok_or_else(|| format!("there is no task {name}"))
@@ -96,6 +113,7 @@ pub fn jinja(expr: &Expr, scope: &Scope) -> Rendered {
             Expr::Call(function, arguments) if function == "task" && arguments.is_empty() && name == "result" => {
                 "result()".to_owned()
             }
+            target if name == EXECUTION && scope.is_st2(target) => "system.execution".to_owned(),
             Expr::Call(function, _) if function == "task" && !KNOWN_OF_TASKS.contains(&name.as_str()) => {
                 return Err(format!("a task has no {name} here"));
             }
@@ -119,6 +137,9 @@ pub fn jinja(expr: &Expr, scope: &Scope) -> Rendered {
         Expr::Method(target, name, arguments) => method(target, &operand(target)?, name, arguments, scope)?,
     })
 }
+
+/// What StackStorm calls the id of the execution.
+pub const EXECUTION: &str = "action_execution_id";
 
 const KNOWN_OF_TASKS: [&str; 2] = ["result", "status"];
 
@@ -190,6 +211,8 @@ fn function(name: &str, arguments: &[String]) -> Option<String> {
         ("regex_replace", 3) => {
             return Some(format!("({} | regex_replace({}, {}))", arguments[0], arguments[1], arguments[2]));
         }
+        // Of null, too.
+        ("isEmpty", 1) => return Some(format!("(not {})", arguments[0])),
         ("list", _) => return Some(format!("[{}]", arguments.join(", "))),
         ("zip", _) => return Some(format!("zip({})", arguments.join(", "))),
         ("range", 1..=3) => return Some(format!("(range({}) | list)", arguments.join(", "))),
@@ -240,10 +263,18 @@ fn method(target: &Expr, of: &str, name: &str, arguments: &[Expr], scope: &Scope
         ("endsWith", 1) => return Ok(format!("({of} is endingwith({one}))")),
         ("limit" | "take", 1) => return Ok(format!("{of}[:{one}]")),
         ("skip", 1) => return Ok(format!("{of}[{one}:]")),
+        ("substring", 1) if is_number(&one) => return Ok(format!("{of}[{one}:]")),
+        ("substring", 2) if arguments.iter().all(|argument| is_number(argument)) => {
+            return Ok(format!("{of}[{one}:{one} + {}]", arguments[1]));
+        }
         ("append", 1) => return Ok(format!("({of} + [{one}])")),
         _ => return Err(format!("the method {name}()")),
     };
     Ok(format!("({of} | {filter})"))
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn member(of: &str, key: &Expr, scope: &Scope) -> Rendered {
@@ -366,6 +397,10 @@ mod tests {
             ("{a => [1, 2]}", "{'a': [1, 2]}"),
             ("switch(ctx(x) > 1 => 'many', true => 'few')", "('many' if vars.x > 1 else ('few' if true else none))"),
             ("range(0, 4)", "(range(0, 4) | list)"),
+            ("ctx().st2.action_execution_id", "system.execution"),
+            ("str(ctx(st2).action_execution_id)", "(system.execution | string)"),
+            ("isEmpty(ctx().x)", "(not vars.x)"),
+            ("ctx(x).substring(0, 1)", "vars.x[0:0 + 1]"),
             ("ctx(x) =~ '^a'", "(vars.x | regex_search('^a'))"),
         ] {
             let rendered = read(yaql).and_then(|expr| jinja(&expr, &scope()));
@@ -382,6 +417,7 @@ mod tests {
             ("ctx(list).groupBy($.a)", "$ is not known here"),
             ("ctx(list).select({a => $.b})", "select() of an expression"),
             ("task(t1).task_id", "a task has no task_id here"),
+            ("ctx().st2.user", "nothing sets st2"),
             ("'open", "a string is not closed"),
             ("ctx(", "it ends too early"),
             ("a b", "unexpected b"),

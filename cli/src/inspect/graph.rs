@@ -8,6 +8,7 @@ use crate::output::{self, Style, styled, visible};
 use crate::picture::{self, Paint};
 use conductor::view::diagram;
 use pg_workflow_client::{Engine, GraphFormat};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Draw an execution with the status of each task, a workflow, or a definition's file
@@ -22,6 +23,9 @@ pub struct Graph {
     /// Draw it as SVG
     #[arg(long, conflicts_with = "format")]
     svg: bool,
+    /// Draw it as PNG
+    #[arg(long, conflicts_with_all = ["format", "svg"])]
+    png: bool,
     /// Write it to a file
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -37,13 +41,22 @@ enum Format {
     Mermaid,
     /// DOT, for Graphviz
     Dot,
-    /// A picture
+    /// A picture that can be scaled
     Svg,
+    /// A picture in pixels
+    Png,
 }
 
 /// Draws.
 pub fn draw(arguments: Graph) -> crate::Ended {
-    let format = if arguments.svg { Format::Svg } else { arguments.format };
+    let format = match (arguments.svg, arguments.png) {
+        (true, _) => Format::Svg,
+        (_, true) => Format::Png,
+        _ => arguments.format,
+    };
+    if format == Format::Png && arguments.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(Failure::unusable("a terminal can't show PNG").hint("name a file with --output"));
+    }
     let path = Path::new(&arguments.what);
     let text = match arguments.what.parse::<i64>() {
         Err(_) if path.is_file() => of_file(path, format)?,
@@ -59,15 +72,24 @@ pub fn draw(arguments: Graph) -> crate::Ended {
         }
     };
     let drawn = match format {
-        Format::Mermaid | Format::Dot => text,
-        Format::Svg => picture::svg(&picture::of_dot(&text)),
-        Format::Text => lines(&picture::of_dot(&text)),
+        Format::Mermaid | Format::Dot => text.into_bytes(),
+        Format::Svg => picture::svg(&picture::of_dot(&text)).into_bytes(),
+        Format::Png => pixels(&picture::of_dot(&text))?,
+        Format::Text => lines(&picture::of_dot(&text)).into_bytes(),
     };
     match &arguments.output {
-        None => output::print(&drawn),
+        None => output::write(&drawn),
         Some(path) => std::fs::write(path, drawn).map_err(|error| Failure::unusable(error).about(path.display()))?,
     }
     Ok(Ending::Good)
+}
+
+fn pixels(graph: &picture::Graph) -> Result<Vec<u8>, Failure> {
+    let picture::Png { bytes, shrunk } = picture::png(&picture::svg(graph))?;
+    if shrunk < 0.5 {
+        output::warning(&format!("the picture is drawn at {:.0} % of its size: --svg keeps all of it", shrunk * 100.0));
+    }
+    Ok(bytes)
 }
 
 fn of_file(path: &Path, format: Format) -> Result<String, Failure> {

@@ -11,6 +11,9 @@ const CHARACTER: f64 = 7.2;
 /// Maximum number of characters of a label that are shown.
 pub const SHOWN: usize = 44;
 
+/// How far along a curve the labels of the edges of a node are, in turn.
+const HEIGHTS: [f64; 3] = [0.45, 0.7, 0.25];
+
 /// Returns the picture.
 pub fn svg(graph: &Graph) -> String {
     let sizes: Vec<Size> = graph.nodes.iter().map(size).collect();
@@ -23,14 +26,15 @@ pub fn svg(graph: &Graph) -> String {
          orient=\"auto-start-reverse\"><path d=\"M0,0 L10,5 L0,10 z\" fill=\"#555\"/></marker></defs>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
+    let mut labels = vec![0; graph.nodes.len()];
     for (edge, points) in graph.edges.iter().zip(&layout.edges) {
         let color = if edge.missed { "#d33" } else { "#555" };
         let dash = if edge.dashed || edge.missed { " stroke-dasharray=\"4 3\"" } else { "" };
         let path = curve(points, sizes[edge.from].width / 2.0);
         let _ = writeln!(text, "<path d=\"{path}\" fill=\"none\" stroke=\"{color}\"{dash} marker-end=\"url(#to)\"/>");
         if !edge.label.is_empty() {
-            let ((ax, ay), (bx, by)) = (points[0], points[1]);
-            let (x, y) = (ax + (bx - ax) * 0.4, ay + (by - ay) * 0.4);
+            let (x, y) = beside(points[0], points[1], HEIGHTS[labels[edge.from] % HEIGHTS.len()]);
+            labels[edge.from] += 1;
             let label = escaped(&edge.label);
             let _ = writeln!(
                 text,
@@ -43,6 +47,14 @@ pub fn svg(graph: &Graph) -> String {
         draw(&mut text, node, *size, *x, *y);
     }
     text + "</svg>\n"
+}
+
+/// Returns a point of the curve from one point to another.
+fn beside((ax, ay): (f64, f64), (bx, by): (f64, f64), along: f64) -> (f64, f64) {
+    let bend = along * along * (3.0 - 2.0 * along);
+    // The control points are at half the height.
+    let fall = along * (1.5 - 1.5 * along + along * along);
+    (ax + (bx - ax) * bend, ay + (by - ay) * fall)
 }
 
 /// Returns how large a node is.

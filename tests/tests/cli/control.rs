@@ -17,7 +17,7 @@ tasks:
 output_map: [{order: \"{{ parameters.order }}\"}]
 ";
 
-async fn defined<'d>(db: &'d pg_workflow_tests::Database, test: &str) -> Program<'d> {
+pub async fn defined<'d>(db: &'d pg_workflow_tests::Database, test: &str) -> Program<'d> {
     let program = Program::new(db, test);
     program.file("pack/actions.yaml", "[shop.charge, shop.ship]");
     program.file("pack/order.yaml", ORDER);

@@ -53,12 +53,23 @@ async fn a_database_without_the_extension_gets_it() {
             told.contains("✗ the extension pg_workflow is not installed in this database; the server has version"),
             "{told}"
         );
-        let told = program.bad(1, &["list"]).await;
-        assert!(told.contains("hint: is the extension installed in this database"), "{told}");
+        let pack = program.file("actions.yaml", "[shop.charge]");
+        for arguments in
+            [&["list"][..], &["start", "a.bc"], &["apply", &pack], &["top", "--once"], &["jobs"], &["cancel", "1", "2"]]
+        {
+            let told = program.bad(3, arguments).await;
+            assert!(told.contains("does not exist\n  hint: is the extension installed in this database"), "{told}");
+        }
+        let told = program.bad(3, &["work", "--action", "shop.charge=cat"]).await;
+        let expected =
+            "error: the extension pg_workflow is not installed in this database\n  hint: pg-workflow install";
+        assert!(told.starts_with(expected), "{told}");
         let role = db.role().await;
         let told = program.good(&["install", "--grant", &format!("{role}=worker")]).await;
         assert!(told.starts_with("installed the extension, version "), "{told}");
         assert!(program.good(&["install"]).await.starts_with("the extension is there already"));
+        let told = program.bad(1, &["install", "--grant", "no_such_role=worker"]).await;
+        assert!(told.contains("no_such_role") && !told.contains("is the extension installed"), "{told}");
 
         // A role with few rights, and one with none.
         let output = program.command(&["doctor"]).env("PGUSER", &role).output().await.unwrap();

@@ -3,6 +3,7 @@
 //! The program must have been built: `cargo build --release -p pg_workflow_cli`, which `make test` does.
 
 mod apply;
+mod bulk;
 mod console;
 mod control;
 mod doctor;

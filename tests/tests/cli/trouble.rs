@@ -1,7 +1,9 @@
 //! Databases that can't be used.
 
-use crate::program::{Program, command, told};
+use crate::program::{Program, command, printed, told};
 use pg_workflow_tests::with_database;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_status_3() {
@@ -41,6 +43,70 @@ async fn a_database_that_does_not_exist_and_a_url_that_is_none() {
 }
 
 #[tokio::test]
+async fn an_older_extension_is_told() {
+    with_database(async |db| {
+        let program = Program::new(db, "older");
+        db.run("UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'pg_workflow'").await;
+        db.run("ALTER EXTENSION pg_workflow DROP FUNCTION workflow_list_limits").await;
+        db.run("DROP FUNCTION workflow_list_limits").await;
+        let told = program.bad(3, &["top", "--once"]).await;
+        assert!(
+            told.contains("does not exist\n  hint: is the extension installed in this database, and as new"),
+            "{told}"
+        );
+        let output = program.run(&["doctor"]).await;
+        assert!(printed(&output).contains("✗ this program has version "), "{}", printed(&output));
+        let mut worker = program.command(&["work", "--action", "shop.charge=cat"]);
+        let mut worker = worker.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(worker.stderr.take().unwrap()).lines();
+        let first = tokio::time::timeout(Duration::from_secs(30), told.next_line()).await.unwrap().unwrap().unwrap();
+        assert!(
+            first.starts_with("warning: this program has version ") && first.contains("the extension 0.0.9"),
+            "{first}"
+        );
+        worker.kill().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_ends_the_program_quietly() {
+    with_database(async |db| {
+        let program = crate::control::defined(db, "pipes").await;
+        let id = program.good(&["start", "shop.order", "-p", "order=1"]).await;
+        let id = id.trim();
+        // So that there is an event to print.
+        program.good(&["pause", id]).await;
+        for arguments in [
+            &["list"][..],
+            &["list", "--json"],
+            &["events", id],
+            &["tasks", id],
+            &["tree", id],
+            &["timeline", id],
+            &["status", id],
+            &["why", id],
+            &["graph", id],
+            &["graph", "--png", id],
+            &["top", "--once"],
+            &["jobs"],
+            &["doctor"],
+            &["watch", "--events", id],
+            &["cancel", id, id],
+        ] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let mut command = program.command(arguments);
+            let child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+            let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await;
+            let output = output.unwrap_or_else(|_| panic!("it goes on: {arguments:?}")).unwrap();
+            assert_eq!((output.status.code(), told(&output)), (Some(0), String::new()), "{arguments:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_service_file_names_the_database() {
     with_database(async |db| {
         let program = Program::new(db, "service");
@@ -49,7 +115,7 @@ async fn a_service_file_names_the_database() {
         let text = format!("[shop]\nhost={host}\nport={port}\nuser={user}\ndbname={}\n", db.name);
         let file = program.file("service.conf", &text);
         let output = command(&["doctor"]).env("PGSERVICEFILE", &file).env("PGSERVICE", "shop").output().await.unwrap();
-        let printed = crate::program::printed(&output);
+        let printed = printed(&output);
         assert!(printed.contains(&format!("database {}", db.name)), "{printed}{}", told(&output));
     })
     .await;
