@@ -4,6 +4,7 @@
 
 mod apply;
 mod console;
+mod console_connections;
 mod control;
 mod doctor;
 mod mcp;
