@@ -353,6 +353,12 @@ await test('a bulk job that nobody does is overdue', async () => {
   assert.match(await text('#overdue'), /bulk_job/);
   assert.match(await press(page.locator('#overdue').getByRole('button', { name: 'Tick now' })), /tick: \d+ things/);
   await page.locator('#overdue', { hasText: 'bulk_job' }).waitFor({ state: 'detached' });
+  // A card comes, and what was done is still told.
+  await scene.sql(`SELECT workflow_hold('shop.mail', NULL, now() + interval '1 hour', 'a card that was not there', 'action')`);
+  await page.locator('#held', { hasText: 'a card that was not there' }).waitFor();
+  assert.match(await notice(), /tick: \d+ things/);
+  await scene.sql(`SELECT workflow_release('shop.mail', target => 'action')`);
+  await page.locator('#held', { hasText: 'a card that was not there' }).waitFor({ state: 'detached' });
 });
 
 await test('items, retries and undo are told apart on the timeline', async () => {

@@ -118,6 +118,33 @@ async fn who_sends_half_a_request_does_not_keep_the_console_from_others() {
 }
 
 #[tokio::test]
+async fn who_does_not_take_an_answer_does_not_keep_the_console_from_others() {
+    with_database(async |db| {
+        for statement in [
+            "SELECT workflow_define('{ref: shop.it, label: It, version: 1.0.0, tasks: [{name: a, wait_for: {signal: go}}]}')",
+            "SELECT workflow_start('shop.it')",
+            "SELECT workflow_signal(1, 'go', (SELECT to_jsonb(string_agg(md5(n::text), '')) FROM generate_series(1, 250000) AS n))",
+        ] {
+            db.run(statement).await;
+        }
+        let program = Program::new(db, "console_untaken");
+        let bounds = ["--request-timeout", "1s", "--max-connections", "1"];
+        let command = [&["console", "--listen", "127.0.0.1:0"], &bounds[..]].concat();
+        let console = Console::start(&mut program.command(&command)).await;
+        let mut idle = console.connect().await;
+        let request = format!("GET /executions/1/tasks/1/data/result HTTP/1.1\r\nhost: {}\r\n\r\n", console.place());
+        idle.write_all(request.as_bytes()).await.unwrap();
+        let mut first = [0; 15];
+        idle.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        assert_eq!(console.get("/", &[]).await.status, 503, "there is room for one");
+        while console.get("/", &[]).await.status != 200 {}
+        drop(idle);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_form_that_does_not_end_is_given_up() {
     with_database(async |db| {
         let program = Program::new(db, "console_slow_form");
