@@ -145,6 +145,9 @@ BEGIN
   -- Every tick processes pending reports. One that has waited for less than a second may not have seen a tick yet.
   RETURN QUERY SELECT 'pending report', p.created + interval '1 second' FROM workflow.pending_report AS p
     WHERE p.created <= now - interval '1 second';
+  -- Every tick does a step of the job whose last one was the longest ago.
+  RETURN QUERY SELECT 'bulk_job', j.updated + interval '1 second' FROM workflow.bulk_job AS j
+    WHERE j.status = 'running' AND j.updated <= now - interval '1 second';
 END $$;
 COMMENT ON FUNCTION workflow.overdue_rows() IS
   'Returns work that is due and has not been processed yet: its kind, and when it became due.';
@@ -157,7 +160,7 @@ GROUP BY o.kind;
 COMMENT ON VIEW workflow.overdue_summary IS
   'Work that is due and that no workflow_tick has processed yet, one row per kind. If anything is more than a moment late, nobody is calling workflow_tick. Reads only rows that have a due time.';
 COMMENT ON COLUMN workflow.overdue_summary.kind IS
-  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start; pending report: a completed task that its execution has yet to process, from a second after it was reported; retention: executions of a workflow that may be old enough to delete.';
+  'lease, retry, delay, wait (for a signal), task timeout; workflow: its timeout, or a notification to its caller or to executions it called; schedule: a start; pending report: a completed task that its execution has yet to process, from a second after it was reported; retention: executions of a workflow that may be old enough to delete; bulk_job: the next step of a bulk job, from a second after its last one.';
 COMMENT ON COLUMN workflow.overdue_summary.rows IS 'Number of rows that are due.';
 COMMENT ON COLUMN workflow.overdue_summary.oldest IS 'When the first of them became due.';
 COMMENT ON COLUMN workflow.overdue_summary.late IS 'Time since then.';

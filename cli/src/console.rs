@@ -1,8 +1,8 @@
 //! `pg-workflow console`: a web page that shows and controls what a database is doing.
 //!
-//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and a page
-//! that several people look at is queried once for all of them (`app`). `guard` decides who they are and what a browser
-//! may send.
+//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and what several
+//! people look at is asked once for all of them (`app`). Who they are, and what a browser may send, is decided in `guard`; how much
+//! of the console somebody may take, in `serve`.
 
 mod app;
 mod approvals;
@@ -22,10 +22,14 @@ mod overview;
 mod page;
 mod plot;
 mod problem;
+mod refused;
 mod schedules;
 mod schema;
 mod search;
+mod serve;
+mod session;
 mod tasks;
+mod timeline;
 mod work;
 
 use crate::connect::Connection;
@@ -72,6 +76,12 @@ pub struct Arguments {
     /// How often pages look for changes
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
     refresh: Duration,
+    /// How many connections may be open at once; further ones are told that the console is busy
+    #[arg(long, value_name = "NUMBER", default_value = "200", value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+    /// How long a request may take to come, before its connection is closed
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    request_timeout: Duration,
     #[command(flatten)]
     connection: Connection,
 }
@@ -96,20 +106,21 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         .build()
         .map_err(Failure::unusable)?;
     runtime.block_on(async {
-        // Connections are made when they are needed: the console may start before its database.
-        let app = App::new(pool.connect_lazy_with(options), access, &arguments);
         let listener = tokio::net::TcpListener::bind(arguments.listen).await;
         let listener = listener
             .map_err(|error| Failure::unusable(error).about(format!("can't listen on {}", arguments.listen)))?;
         let address = listener.local_addr().map_err(Failure::unusable)?;
+        // Connections are made when they are needed: the console may start before its database.
+        let app = App::new(pool.connect_lazy_with(options), access, address.port(), &arguments);
         output::print(&format!("http://{address}/\n"));
-        let served = axum::serve(listener, router(Arc::new(app)));
+        let bounds = serve::Bounds::new(arguments.max_connections.into(), arguments.request_timeout);
+        let served = serve::serve(listener, router(Arc::new(app)), bounds);
         let interrupted = async {
             let _ = tokio::signal::ctrl_c().await;
         };
         // Does not wait for clients that are still connected: nothing is lost.
         tokio::select! {
-            served = served => served.map(|()| Ending::Good).map_err(Failure::unusable),
+            () = served => Ok(Ending::Good),
             () = interrupted => Ok(Ending::Good),
         }
     })
@@ -133,7 +144,7 @@ fn access(arguments: &Arguments) -> Result<Access, Failure> {
                 header.parse().map_err(|_| Failure::unusable(format!("{header} is not the name of a header")))?;
             Ok(Access::Header(header))
         }
-        (Some(token), None) => Ok(Access::Token(guard::Key::of_token(&token))),
+        (Some(token), None) => Ok(Access::Token(session::Key::of_token(&token))),
         (None, None) if arguments.listen.ip().is_loopback() => Ok(Access::Local),
         (None, None) => {
             let message =

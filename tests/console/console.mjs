@@ -25,16 +25,20 @@ const browser = await chromium.launch({
 });
 const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, colorScheme: 'light', bypassCSP: false });
 const page = await context.newPage();
-page.setDefaultTimeout(20000);
+page.setDefaultTimeout(60000);
 const troubles = [];
 page.on('pageerror', (error) => troubles.push(`${page.url()}: ${error}`));
 page.on('console', (message) => {
-  if (message.type() === 'error' && !/40[0-9]|503|ERR_CONNECTION/.test(message.text())) troubles.push(`${page.url()}: ${message.text()}`);
+  if (message.type() === 'error' && !/4[0-9][0-9]|503|ERR_CONNECTION/.test(message.text())) troubles.push(`${page.url()}: ${message.text()}`);
 });
 page.on('request', (request) => {
   if (!request.url().startsWith('http://127.0.0.1') && !request.url().startsWith('data:')) troubles.push(`asks ${request.url()}`);
 });
-page.on('dialog', (dialog) => dialog.accept());
+const asked = [];
+page.on('dialog', (dialog) => {
+  asked.push(dialog.message());
+  return dialog.accept();
+});
 
 const go = async (path, base = CONSOLE) => {
   const answer = await page.goto(base + path);
@@ -254,6 +258,131 @@ await test('limits and holds are changed', async () => {
   await scene.sql(`SELECT workflow_release('shop.mail', target => 'action')`);
 });
 
+await test('a form that is refused keeps what was typed, with what is wrong beside it', async () => {
+  // Parameters that the schema refuses, in several ways.
+  await go('/definitions/shop.order');
+  await page.getByLabel('Parameters (JSON)').fill('{"order": "x", "items": 1, "approve": "no", "card": []}');
+  await page.getByLabel('Idempotency key').fill('mine');
+  assert.match(await press(page.getByRole('button', { name: 'Start' })), /WF601[\s\S]*and 1 more/);
+  assert.match(page.url(), /\/definitions\/shop\.order$/, 'its address is that of the page');
+  for (const path of ['/order', '/items', '/approve', '/card']) assert.match(await text('#start .trouble'), new RegExp(path));
+  assert.equal(await page.getByLabel('Idempotency key').inputValue(), 'mine');
+  await picture('refused');
+  // What happens meanwhile does not take it away.
+  const looked = page.waitForResponse((answer) => answer.request().headers()['x-live'] !== undefined && answer.status() === 200);
+  await scene.sql('SELECT workflow_start($1, $2)', ['shop.order', { order: 5 }]);
+  await looked;
+  assert.match(await page.getByLabel('Parameters (JSON)').inputValue(), /"items": 1/);
+  await page.getByLabel('Parameters (JSON)').fill('{"order": 1000001}');
+  assert.match(await press(page.getByRole('button', { name: 'Start' })), /has started/);
+
+  // A signal to an execution.
+  const id = await scene.start('shop.hostile', {});
+  await go(`/executions/${id}`);
+  await page.locator('#send-signal summary').click();
+  await page.locator('#send-signal').getByLabel('Signal').fill('approved "now"');
+  await page.locator('#send-signal').getByLabel('Payload').fill('{"ok": tru');
+  assert.match(await press(page.getByRole('button', { name: 'Send' })), /payload is not JSON/);
+  assert.equal(await page.locator('#send-signal').getByLabel('Signal').inputValue(), 'approved "now"');
+  assert.equal(await page.locator('#send-signal').getByLabel('Payload').inputValue(), '{"ok": tru');
+  assert.match(await text('#send-signal .trouble'), /payload is not JSON/);
+
+  // An approval whose schema the answer does not satisfy.
+  const asking = await scene.start('shop.order', { order: 3, approve: true });
+  await scene.work('worker-1', ['shop.reserve', 'shop.charge']);
+  await go(`/approvals?execution=${asking}`);
+  await Promise.all([page.waitForNavigation(), page.locator('#waits tbody a').first().click()]);
+  await page.getByLabel('note').fill('<b>soon</b>');
+  await page.getByLabel('level').selectOption({ label: 'express' });
+  await page.getByLabel('discount').evaluate((field) => { field.removeAttribute('min'); field.value = '-1'; });
+  assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /WF\d+/);
+  assert.match(await text('#answer .trouble'), /discount/);
+  assert.deepEqual([await page.getByLabel('note').inputValue(), await page.getByLabel('discount').inputValue()], ['<b>soon</b>', '-1']);
+  assert.equal(await page.getByLabel('level').inputValue(), '"express"');
+  await page.getByLabel('discount').fill('1');
+  assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /is answered/);
+  const [{ result }] = await scene.sql(`SELECT result FROM workflow_list_tasks($1) WHERE task_name = 'approve'`, [asking]);
+  assert.deepEqual(result, { ok: false, level: 'express', note: '<b>soon</b>', discount: 1 });
+
+  // A job and the selected, from a search.
+  await go('/executions?workflow=shop.hostile');
+  await page.locator('tbody input[type=checkbox]').first().check();
+  await page.locator('#signal-selected summary').click();
+  await page.locator('#signal-selected').getByLabel('Signal').fill('x');
+  await page.locator('#signal-selected').getByLabel('Payload').fill('nonsense');
+  await press(page.locator('#signal-selected').getByRole('button', { name: 'Send' }));
+  assert.equal(await page.locator('input[name=execution]:checked').count(), 1);
+  assert.equal(await page.locator('#signal-selected').getByLabel('Payload').inputValue(), 'nonsense');
+  assert.match(page.url(), /workflow=shop\.hostile$/);
+});
+
+await test('what is held is said before, and no name is ignored', async () => {
+  await go('/limits');
+  await page.locator('#new-hold summary').click();
+  await page.getByLabel('What').selectOption('everything');
+  await page.locator('#new-hold').getByLabel('Name').fill('shop.mail');
+  asked.length = 0;
+  assert.match(await press(page.getByRole('button', { name: 'Hold', exact: true })), /everything has no name/);
+  assert.deepEqual(asked, ['Let nothing of everything shop.mail begin for 30 minutes?']);
+  assert.equal((await scene.sql(`SELECT FROM workflow_list_holds() WHERE target = 'everything'`)).length, 0);
+  assert.equal(await page.locator('#new-hold').getByLabel('Name').inputValue(), 'shop.mail');
+  await page.locator('#new-hold').getByLabel('Name').fill('');
+  assert.match(await press(page.getByRole('button', { name: 'Hold', exact: true })), /^everything: held until/);
+  assert.match(await press(page.locator('#holds tr', { hasText: 'everything' }).getByRole('button', { name: 'Release' })), /1 ended/);
+});
+
+await test('an approval without a schema sends what is to be seen', async () => {
+  await scene.sql(`SELECT workflow_define('{ref: shop.ask, label: Ask, version: 1.0.0, tasks: [{name: a, wait_for: {signal: yes}}]}')`);
+  for (const [typed, sent] of [[undefined, {}], ['', null], ['[1]', [1]]]) {
+    const id = await scene.start('shop.ask', {});
+    await go(`/approvals?execution=${id}`);
+    await Promise.all([page.waitForNavigation(), page.locator('#waits tbody a').first().click()]);
+    assert.match(await text('#answer'), /Left empty, it is null/);
+    if (typed !== undefined) await page.getByLabel('Value (JSON)').fill(typed);
+    assert.match(await press(page.getByRole('button', { name: 'Send the answer' })), /is answered/);
+    const [{ result }] = await scene.sql('SELECT result FROM workflow_list_tasks($1)', [id]);
+    assert.deepEqual(result, sent);
+  }
+});
+
+await test('a bulk job that nobody does is overdue', async () => {
+  await scene.sql(`SELECT set_config('pg_workflow.test_now', (now() - interval '5 minutes')::text, false)`);
+  await scene.sql(`SELECT workflow_apply('pause', '{"workflow": "shop.house"}')`);
+  await scene.sql('RESET pg_workflow.test_now');
+  await go('/');
+  assert.match(await text('#overdue'), /bulk_job/);
+  assert.match(await press(page.locator('#overdue').getByRole('button', { name: 'Tick now' })), /tick: \d+ things/);
+  await page.locator('#overdue', { hasText: 'bulk_job' }).waitFor({ state: 'detached' });
+  // A card comes, and what was done is still told.
+  await scene.sql(`SELECT workflow_hold('shop.mail', NULL, now() + interval '1 hour', 'a card that was not there', 'action')`);
+  await page.locator('#held', { hasText: 'a card that was not there' }).waitFor();
+  assert.match(await notice(), /tick: \d+ things/);
+  await scene.sql(`SELECT workflow_release('shop.mail', target => 'action')`);
+  await page.locator('#held', { hasText: 'a card that was not there' }).waitFor({ state: 'detached' });
+});
+
+await test('items, retries and undo are told apart on the timeline', async () => {
+  const id = await scene.start('shop.order', { order: 4, items: [1, 13] });
+  scene.failing = true;
+  await scene.work('worker-1', ['shop.reserve', 'shop.charge', 'shop.pack']);
+  scene.failing = false;
+  const again = await scene.start('shop.order', { order: 4, items: [1, 2] });
+  await scene.work('worker-1', ['shop.reserve', 'shop.charge', 'shop.pack']);
+  await scene.sql(`SELECT workflow_fail(task, lease_token, '{"type": "away", "message": "the van is away"}')
+    FROM workflow_claim('worker-1', 1000, '{shop.ship}') WHERE execution = $1`, [again]);
+  await scene.sql(`SELECT set_config('pg_workflow.test_now', (now() + interval '5 seconds')::text, false)`);
+  await scene.sql('SELECT workflow_tick()');
+  await scene.sql('RESET pg_workflow.test_now');
+  await go(`/executions/${id}`);
+  assert.match(await text('#timeline'), /pack ×2[\s\S]*1 failed/);
+  await go(`/executions/${again}`);
+  assert.match(await text('#timeline'), /↻ 1/);
+  await scene.sql(`SELECT workflow_cancel($1)`, [again]);
+  await scene.work('worker-1', ['shop.release']);
+  await page.locator('#timeline', { hasText: '↶ reserve' }).waitFor();
+  await picture('timeline');
+});
+
 await test('schedules are paused and resumed', async () => {
   await go('/schedules');
   await picture('schedules');
@@ -404,9 +533,9 @@ await test('while the database is away the page says so, and comes back', async 
   await admin.connect();
   await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
   await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'pg-workflow'`, [name]);
-  await page.locator('#away:not([hidden])').waitFor({ timeout: 15000 });
+  await page.locator('#away:not([hidden])').waitFor({ timeout: 60000 });
   await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
-  await page.locator('#away').waitFor({ state: 'hidden', timeout: 15000 });
+  await page.locator('#away').waitFor({ state: 'hidden', timeout: 60000 });
   await admin.end();
 });
 

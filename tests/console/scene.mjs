@@ -3,7 +3,7 @@
 
 export const HOSTILE = `<script>document.title='owned'</script><img src=x onerror="document.title='owned'">"'&`;
 
-const ACTIONS = ['shop.reserve', 'shop.charge', 'shop.pack', 'shop.ship', 'shop.release', 'shop.mail'];
+export const ACTIONS = ['shop.reserve', 'shop.charge', 'shop.pack', 'shop.ship', 'shop.release', 'shop.mail'];
 
 const ORDER = `
 ref: shop.order
@@ -63,6 +63,15 @@ tasks:
   - {name: second, action: shop.mail}
 `;
 
+// What a worker makes of a task; while it is failing, some for one reason and some for another.
+export function outcome({ task, lease_token, task_name, input }, failing) {
+  const fail = (type, message) => ({ task, lease_token, status: 'failed', error: { type, message }, may_retry: false });
+  if (failing && task_name === 'charge' && input.order % 20 === 7) return fail('declined', 'the bank declines the card');
+  if (failing && task_name === 'pack' && input.item === 13) return fail('out_of_stock', 'nothing is left of item 13');
+  if (task_name === 'pack' && input.item === 666) return fail('hostile', HOSTILE);
+  return { task, lease_token, status: 'completed', result: { ok: true } };
+}
+
 export class Scene {
   constructor(db) {
     this.db = db;
@@ -83,38 +92,44 @@ export class Scene {
     for (let round = 0; round < rounds; round++) {
       const [{ said }] = await this.sql('SELECT workflow_finish_and_claim_json($1, $2, $3, $4) AS said',
         [worker, JSON.stringify(outcomes), most, actions]);
-      outcomes = said.tasks.map((task) => this.outcome(task));
+      outcomes = said.tasks.map((task) => outcome(task, this.failing));
       if (!outcomes.length) return;
     }
     await this.sql('SELECT workflow_finish_json($1)', [JSON.stringify(outcomes)]);
   }
 
-  outcome({ task, lease_token, task_name, input }) {
-    const fail = (type, message) => ({ task, lease_token, status: 'failed', error: { type, message }, may_retry: false });
-    if (this.failing && task_name === 'charge' && input.order % 20 === 7) return fail('declined', 'the bank declines the card');
-    if (this.failing && task_name === 'pack' && input.item === 13) return fail('out_of_stock', 'nothing is left of item 13');
-    if (task_name === 'pack' && input.item === 666) return fail('hostile', HOSTILE);
-    return { task, lease_token, status: 'completed', result: { ok: true } };
-  }
-
-  async set(count) {
+  // Actions and workflows, and what belongs to them.
+  async define() {
     for (const action of ACTIONS) await this.sql('SELECT workflow_register_action($1)', [action]);
     await this.sql('SELECT workflow_define($1)', [ORDER]);
     await this.sql('SELECT workflow_define($1)', [ORDER.replace('1.0.0', '1.1.0').replace('timeout: 1h', 'timeout: 2h')]);
     await this.sql('SELECT workflow_define($1)', [HOUSE]);
     await this.sql('SELECT workflow_define($1)', [`ref: shop.hostile\nlabel: ${JSON.stringify(HOSTILE)}\nversion: 1.0.0\ntasks: [{name: a, wait_for: {signal: ${JSON.stringify(HOSTILE)}}, input: {text: ${JSON.stringify(HOSTILE)}}}]\n`]);
-    await this.sql(`SELECT workflow_set_limit('bank', 5)`);
-    await this.sql(`SELECT workflow_schedule('nightly', '0 3 * * *', 'shop.house')`);
-    // Requested long ago: its time is nearly over.
+  }
+
+  // An approval that was asked for long ago: its time is nearly over.
+  async ask() {
     await this.sql(`SELECT set_config('pg_workflow.test_now', (now() - interval '100 minutes')::text, false)`);
     this.late = await this.start('shop.order', { order: 1, approve: true });
     await this.work('worker-1', ACTIONS);
     await this.sql('RESET pg_workflow.test_now');
-    if (count < 1000) await this.start('shop.order', { order: 2, items: [1, 666] });
+  }
+
+  // Of twenty, one will be declined, and one will miss something.
+  async orders(count) {
     await this.sql(`SELECT workflow_start_many('shop.order',
       array_agg(jsonb_build_object('order', n, 'items', CASE WHEN n % 20 = 3 THEN '[1, 13]' ELSE '[1, 2]' END::jsonb, 'card', '{"number": "4111-2222"}'::jsonb)),
       attributes => array_agg(jsonb_build_object('tenant', 't' || n % 5)))
       FROM generate_series(2, $1::int) AS n`, [count]);
+  }
+
+  async set(count) {
+    await this.define();
+    await this.sql(`SELECT workflow_set_limit('bank', 5)`);
+    await this.sql(`SELECT workflow_schedule('nightly', '0 3 * * *', 'shop.house')`);
+    await this.ask();
+    await this.start('shop.order', { order: 2, items: [1, 666] });
+    await this.orders(count);
     this.hostile = await this.start('shop.hostile', {});
     await this.work('worker-1', ACTIONS);
     this.house = await this.start('shop.house', {});

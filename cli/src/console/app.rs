@@ -1,14 +1,19 @@
-//! What all requests share: connections, and the pages made from them.
+//! What all requests share: connections, and what pages show.
+//!
+//! While nothing changes in the database, all who look at any page cost it one small statement per refresh.
 
 use super::Arguments;
-use super::guard::{Access, Key, Viewer};
+use super::form::Fields;
+use super::guard::{Access, Viewer};
 use super::json::Masks;
 use super::page::{self, Page};
 use super::problem::Problem;
+use super::refused::{Refused, Sent};
+use super::session::{Cookies, Sessions};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use pg_workflow_client::Engine;
 use sqlx::{PgConnection, PgPool};
 use std::collections::HashMap;
@@ -19,14 +24,18 @@ use std::time::{Duration, Instant};
 pub struct App {
     pub pool: PgPool,
     pub access: Access,
-    pub key: Key,
+    pub sessions: Sessions,
+    pub cookies: Cookies,
     pub person: String,
     pub read_only: bool,
     pub masks: Masks,
     /// Host names under which the console is reached, besides those of this machine.
     pub hosts: Vec<String>,
     pub refresh: Duration,
+    /// How long a form may take to come.
+    pub patience: Duration,
     shown: Mutex<HashMap<String, Shared>>,
+    seen: tokio::sync::Mutex<Option<Seen>>,
 }
 
 /// Who looks at which page, and how.
@@ -34,6 +43,22 @@ pub struct Visit {
     pub viewer: Viewer,
     pub uri: Uri,
     pub headers: HeaderMap,
+    /// The form of this page that was just refused.
+    pub refused: Option<Refused>,
+}
+
+impl Visit {
+    /// Returns a visit of the page that a form is on, after the form was refused.
+    pub fn again(viewer: &Viewer, address: &str, fields: &Fields, problem: Problem) -> Visit {
+        let viewer = Viewer { notice: Some((false, problem.text())), ..viewer.clone() };
+        let refused = Some(Refused { fields: fields.clone(), problem });
+        Visit { viewer, uri: address.parse().unwrap_or_default(), headers: HeaderMap::new(), refused }
+    }
+
+    /// Returns what was typed into a form of the page.
+    pub fn sent(&self, form: &str) -> Sent<'_> {
+        Sent::of(self.refused.as_ref(), form)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {
@@ -41,60 +66,92 @@ impl<S: Sync> FromRequestParts<S> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Visit, Problem> {
         let viewer = parts.extensions.get::<Viewer>().cloned().unwrap_or_default();
-        Ok(Visit { viewer, uri: parts.uri.clone(), headers: parts.headers.clone() })
+        Ok(Visit { viewer, uri: parts.uri.clone(), headers: parts.headers.clone(), refused: None })
     }
 }
 
-/// A page that was made for one viewer and serves the others, too. Viewers who request it while it is being made wait for
-/// it.
-type Shared = Arc<tokio::sync::Mutex<Option<(Instant, Arc<Page>)>>>;
+/// A page that was made for one viewer and serves the others, too. Whoever comes while it is made waits for it.
+type Shared = Arc<tokio::sync::Mutex<Option<Made>>>;
+
+/// What the database looked like, in a word, and when; and how long it took to say so.
+struct Seen {
+    at: Instant,
+    word: Arc<str>,
+    took: Duration,
+}
+
+/// A page, and what the database looked like before it was made.
+struct Made {
+    at: Instant,
+    seen: Arc<str>,
+    page: Arc<Page>,
+}
 
 /// Maximum number of pages kept.
 const KEPT: usize = 256;
 
 impl App {
-    pub fn new(pool: PgPool, access: Access, arguments: &Arguments) -> App {
-        let key = match &access {
-            Access::Token(key) => key.clone(),
-            _ => Key::random(),
-        };
+    pub fn new(pool: PgPool, access: Access, port: u16, arguments: &Arguments) -> App {
         App {
             pool,
             access,
-            key,
+            sessions: Sessions::new(),
+            cookies: Cookies::new(port),
             person: arguments.person.clone(),
             read_only: arguments.read_only,
             masks: Masks::new(&arguments.mask),
             hosts: arguments.host.clone(),
             refresh: arguments.refresh,
+            patience: arguments.request_timeout,
             shown: Mutex::default(),
+            seen: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Answers with a page, or with its parts if the browser only looks for changes. Within half of a refresh, everybody who
-    /// looks at the same address gets the same.
+    /// Answers with a page, or with its parts if the browser only looks for changes. What was made for one address serves all who
+    /// look at it, until something changes in the database or it is too old.
     pub async fn show(
         &self,
         visit: &Visit,
         make: impl AsyncFnOnce(&PgPool) -> Result<Page, Problem>,
     ) -> Result<Response, Problem> {
-        let Visit { viewer, uri, headers } = visit;
+        let Visit { viewer, uri, headers, refused } = visit;
+        if let Some(refused) = refused {
+            // Nobody else gets what somebody has typed.
+            let made = make(&self.pool).await.map_err(|_| refused.problem.clone())?;
+            return Ok((refused.problem.status, page::again(self, viewer, uri, &made)).into_response());
+        }
         let address = uri.path_and_query().map_or("/", |address| address.as_str());
         let shared = self.shared(address);
         let mut shared = shared.lock().await;
-        let fresh = |(at, _): &&(Instant, Arc<Page>)| at.elapsed() < self.refresh / 2;
-        // A viewer who has just done something must see the result.
-        let kept = shared.as_ref().filter(fresh).filter(|_| viewer.notice.is_none()).map(|(_, page)| page.clone());
-        let made = match kept {
+        // Whoever comes to a page gets what there is now; whoever is there already hears of it with the next refresh.
+        let seen = self.look(if page::is_live(headers) { self.refresh } else { Duration::ZERO }).await?;
+        let kept = shared.as_ref().filter(|made| made.seen == seen && made.at.elapsed() < made.page.lasts);
+        let page = match kept.map(|made| made.page.clone()) {
             Some(page) => page,
             None => {
+                let at = Instant::now();
                 let page = Arc::new(make(&self.pool).await?);
-                *shared = Some((Instant::now(), page.clone()));
+                *shared = Some(Made { at, seen, page: page.clone() });
                 page
             }
         };
         drop(shared);
-        Ok(page::respond(self, viewer, uri, headers, &made))
+        Ok(page::respond(self, viewer, uri, headers, &page))
+    }
+
+    /// Returns what the database looks like, in a word that is another one once anything has changed. Asks it unless it was
+    /// asked within a time, by whomever. A server that needs long to answer, with very much overdue, is asked less often.
+    async fn look(&self, within: Duration) -> Result<Arc<str>, Problem> {
+        let mut seen = self.seen.lock().await;
+        let fresh = |seen: &&Seen| !within.is_zero() && seen.at.elapsed() < within.max(seen.took * 10);
+        if let Some(seen) = seen.as_ref().filter(fresh) {
+            return Ok(seen.word.clone());
+        }
+        let at = Instant::now();
+        let word: Arc<str> = Engine::fingerprint(&self.pool).await?.into();
+        *seen = Some(Seen { at, word: word.clone(), took: at.elapsed() });
+        Ok(word)
     }
 
     fn shared(&self, address: &str) -> Shared {
@@ -122,8 +179,6 @@ impl App {
         Engine::act_for(&mut *transaction, &viewer.person).await?;
         let done = act(&mut transaction).await?;
         transaction.commit().await.map_err(pg_workflow_client::Error::from)?;
-        // Pages made before this are not shown to anybody any longer.
-        self.shown().clear();
         Ok(done)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::app::{App, Visit};
 use super::execution::number;
-use super::form::Fields;
+use super::form::{Fields, encoded};
 use super::guard::{Viewer, tell};
 use super::overview::is_late;
 use super::page::{self, Page};
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::schema;
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use maud::{Markup, html};
 use pg_workflow_client::{Engine, Page as Range, SignalInput, SignalState, Wait, WaitFilter};
@@ -37,7 +37,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
                 @if let Some(next) = &next { a rel="next" href=(fields.address("/approvals", &[("after", Some(next))])) { "More" } }
             }
         };
-        Ok(Page { title: "Open approvals".into(), body })
+        Ok(Page::new("Open approvals", body))
     })
     .await
 }
@@ -71,30 +71,31 @@ pub async fn one(State(app): State<Arc<App>>, Path(task): Path<String>, visit: V
     let task = number(&task)?;
     app.show(&visit, async |pool| {
         let body = match find(pool, task).await? {
-            Some(wait) => question(&app, &wait),
+            Some(wait) => question(&app, &visit, &wait),
             None => html! {
                 h1 { "Answered" }
                 section.card { p { "This task does not wait any more: somebody has answered, or its time is over." } p { a href="/approvals" { "Open approvals" } } }
             },
         };
-        Ok(Page { title: "Approval".into(), body })
+        Ok(Page::new("Approval", body))
     })
     .await
 }
 
-fn question(app: &App, wait: &Wait) -> Markup {
+fn question(app: &App, visit: &Visit, wait: &Wait) -> Markup {
     let address = format!("/approvals/{}", wait.task);
+    let (answer, refuse) = (visit.sent("answer"), visit.sent("refuse"));
     html! {
         p.crumbs { a href="/approvals" { "Open approvals" } " / " (page::execution(wait.execution)) }
         h1 { (wait.signal_name) " " span.dim { (wait.workflow_ref) } }
         p.facts { span { "asked by " strong { (wait.task_name) } } span { "since " (page::time(wait.since)) } @if let Some(until) = wait.until { span { "until " (page::time(until)) } } }
         @if let Some(input) = &wait.input { (page::card("question", "Question", &app.masks.show(input, None))) }
         @if !app.read_only {
-            (page::card("answer", "Answer", &page::form(&address, "/approvals", html! {
-                div.stack { (schema::fields(wait.schema.as_ref(), "answer")) div.buttons { button.primary name="how" value="answer" { "Send the answer" } } }
+            (page::card("answer", "Answer", &answer.form("answer", &address, "/approvals", html! {
+                div.stack { (schema::fields(wait.schema.as_ref(), "answer", answer)) div.buttons { button.primary name="how" value="answer" { "Send the answer" } } }
             })))
-            (page::card("refuse", "Or let the task fail", &page::form(&address, "/approvals", html! {
-                div.bulk { label { "Why" input name="why" required maxlength="500"; } button name="how" value="fail" data-confirm="Let the task fail?" { "Let it fail" } }
+            (page::card("refuse", "Or let the task fail", &refuse.form("refuse", &address, "/approvals", html! {
+                div.bulk { label { "Why" input name="why" required maxlength="500" value=[refuse.value("why", None)]; } button name="how" value="fail" data-confirm="Let the task fail?" { "Let it fail" } }
             })))
         }
     }
@@ -107,8 +108,8 @@ pub async fn answer(
     Extension(fields): Extension<Fields>,
     Path(task): Path<String>,
 ) -> Response {
-    let answered = async {
-        let task = number(&task)?;
+    let answered = async |task: &str| {
+        let task = number(task)?;
         let gone = || Problem::invalid("this task does not wait any more: somebody has answered, or its time is over");
         let wait = find(&app.pool, task).await?.ok_or_else(gone)?;
         let mut input = SignalInput {
@@ -125,7 +126,11 @@ pub async fn answer(
             SignalState::Kept => Err(gone().hint("the answer is kept for the next task that waits for it")),
         }
     };
-    let answered = answered.await;
-    let to = if answered.is_ok() { "/approvals".to_owned() } else { format!("/approvals/{task}") };
-    tell(&to, answered)
+    match answered(&task).await {
+        Err(problem) => {
+            let visit = Visit::again(&viewer, &format!("/approvals/{}", encoded(&task)), &fields, problem);
+            one(State(app), Path(task), visit).await.into_response()
+        }
+        done => tell("/approvals", done),
+    }
 }

@@ -1,13 +1,16 @@
 //! Actions on one execution or task, on a workflow, or on the clock.
 
-use super::app::App;
-use super::execution::number;
-use super::form::Fields;
+use super::app::{App, Visit};
+use super::definitions;
+use super::execution::{self, number};
+use super::form::{Fields, encoded};
 use super::guard::{Viewer, tell};
 use super::problem::Problem;
+use super::tasks;
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use pg_workflow_client::model::ExecutionStatus;
 use pg_workflow_client::{Engine, RerunInput, SignalInput, SignalState, StartInput};
 use serde_json::{Map, Value};
@@ -20,8 +23,16 @@ pub async fn execution(
     Extension(fields): Extension<Fields>,
     Path((id, action)): Path<(String, String)>,
 ) -> Response {
-    let back = fields.get("back").map_or_else(|| format!("/executions/{id}"), str::to_owned);
-    tell(&back, act(&app, &viewer, &fields, &id, &action).await)
+    let own = format!("/executions/{id}");
+    let back = fields.get("back").unwrap_or(&own);
+    match act(&app, &viewer, &fields, &id, &action).await {
+        // What somebody has typed is shown again.
+        Err(problem) if fields.get("form").is_some() => {
+            let visit = Visit::again(&viewer, &own, &fields, problem);
+            execution::show(State(app), Path(id), visit).await.into_response()
+        }
+        done => tell(back, done),
+    }
 }
 
 async fn act(app: &App, viewer: &Viewer, fields: &Fields, id: &str, action: &str) -> Result<String, Problem> {
@@ -64,8 +75,8 @@ pub async fn resolve(
     Extension(fields): Extension<Fields>,
     Path(task): Path<String>,
 ) -> Response {
-    let resolve = async {
-        let task = number(&task)?;
+    let resolve = async |task: &str| {
+        let task = number(task)?;
         let status = match fields.need("status")? {
             "failed" => ExecutionStatus::Failed,
             _ => ExecutionStatus::Completed,
@@ -77,7 +88,14 @@ pub async fn resolve(
         .await?;
         Ok(format!("task {task} counts as {status}"))
     };
-    tell(fields.get("back").unwrap_or("/"), resolve.await)
+    match (resolve(&task).await, fields.get("execution")) {
+        (Err(problem), Some(execution)) => {
+            let address = format!("/executions/{}/tasks/{}", encoded(execution), encoded(&task));
+            let visit = Visit::again(&viewer, &address, &fields, problem);
+            tasks::show(State(app), Path((execution.to_owned(), task)), visit).await.into_response()
+        }
+        (done, _) => tell(fields.get("back").unwrap_or("/"), done),
+    }
 }
 
 /// Processes what is due.
@@ -107,12 +125,14 @@ pub async fn start(
         };
         app.act(&viewer, async |session| Engine::start(session, input).await).await
     };
-    match started.await {
+    let problem = match started.await {
+        Ok(Some(id)) => return tell(&format!("/executions/{id}"), Ok(format!("execution {id} of {name} has started"))),
         Ok(None) => {
-            let back = fields.get("back").unwrap_or("/definitions");
-            tell(back, Ok(format!("no execution of {name} has started: as many run as its concurrency allows")))
+            let message = format!("no execution of {name} has started: as many run as its concurrency allows");
+            Problem::new(StatusCode::CONFLICT, message)
         }
-        Ok(Some(id)) => tell(&format!("/executions/{id}"), Ok(format!("execution {id} of {name} has started"))),
-        Err(problem) => tell(fields.get("back").unwrap_or("/definitions"), Err(problem)),
-    }
+        Err(problem) => problem,
+    };
+    let visit = Visit::again(&viewer, &format!("/definitions/{}", encoded(&name)), &fields, problem);
+    definitions::show(State(app), Path(name), visit).await.into_response()
 }

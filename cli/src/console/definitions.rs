@@ -43,7 +43,7 @@ pub async fn list(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
             }))
             nav.pages aria-label="Pages" { @if let Some(next) = &next { a rel="next" href=(fields.address("/definitions", &[("after", Some(next))])) { "More" } } }
         };
-        Ok(Page { title: "Definitions".into(), body })
+        Ok(Page::new("Definitions", body))
     })
     .await
 }
@@ -72,6 +72,7 @@ pub async fn show(State(app): State<Arc<App>>, Path(name): Path<String>, visit: 
             None => String::new(),
         };
         let address = format!("/definitions/{}", encoded(&name));
+        let sent = visit.sent("start");
         let body = html! {
             p.crumbs { a href="/definitions" { "Definitions" } }
             h1 { (definition.label) " " span.dim { (definition.r#ref) } }
@@ -82,10 +83,10 @@ pub async fn show(State(app): State<Arc<App>>, Path(name): Path<String>, visit: 
             @if let Some(about) = &definition.description { p { (about) } }
             (page::card("graph", "Graph", &drawing::draw(&picture::of_dot(&dot), &Subject::default(), &format!("Graph of {name}"))))
             @if !app.read_only && definition.enabled {
-                (page::card("start", "Start an execution", &page::form(&format!("{address}/start"), &address, html! {
+                (page::card("start", "Start an execution", &sent.form("start", &format!("{address}/start"), &address, html! {
                     div.stack {
-                        label { "Parameters (JSON)" textarea name="parameters" rows="4" spellcheck="false" { (skeleton(definition.param_schema.as_ref())) } }
-                        label { "Idempotency key" input name="key"; }
+                        label { "Parameters (JSON)" textarea name="parameters" rows="4" spellcheck="false" { "\n" (sent.value("parameters", Some(skeleton(definition.param_schema.as_ref()))).unwrap_or_default()) } }
+                        label { "Idempotency key" input name="key" value=[sent.value("key", None)]; }
                         div.buttons { button { "Start" } }
                     }
                 })))
@@ -101,7 +102,7 @@ pub async fn show(State(app): State<Arc<App>>, Path(name): Path<String>, visit: 
                 }))
             }
         };
-        Ok(Page { title: name.clone(), body })
+        Ok(Page::new(name.clone(), body))
     })
     .await
 }

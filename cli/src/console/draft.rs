@@ -85,7 +85,7 @@ async fn body(app: &App, pool: &PgPool, source: &str, tests: &str) -> Result<Pag
             }
         }
     };
-    Ok(Page { title: "Try a draft".into(), body })
+    Ok(Page::new("Try a draft", body))
 }
 
 /// Returns the name of a draft and its graph, if it can be drawn.

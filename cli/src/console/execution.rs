@@ -7,6 +7,7 @@ use super::hint::{self, Advice};
 use super::page::{self, Page};
 use super::problem::Problem;
 use super::tasks;
+use super::timeline;
 use crate::picture;
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -18,19 +19,23 @@ use pg_workflow_client::{Engine, GraphFormat, Page as Range, Reason, TaskCount, 
 use serde_json::Value;
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Maximum number of reasons, events and called executions shown.
 const REASONS: i32 = 50;
 const EVENTS: i32 = 200;
 const CALLED: i32 = 50;
 
-/// Maximum size of a value that is shown, in bytes as stored.
+/// How long a page lasts whose execution runs, without anything happening.
+const RUNNING: Duration = Duration::from_secs(10);
+
+/// How large a value may be that is shown, in bytes as stored.
 const SHOWN: i32 = 200_000;
 
 /// Shows an execution.
 pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>, visit: Visit) -> Result<Response, Problem> {
     let id = number(&id)?;
-    app.show(&visit, async |pool| look(&app, pool, id, &Fields::of(&visit.uri)).await).await
+    app.show(&visit, async |pool| look(&app, pool, id, &visit).await).await
 }
 
 /// Reads an id from an address.
@@ -38,7 +43,8 @@ pub fn number(id: &str) -> Result<i64, Problem> {
     id.parse().map_err(|_| Problem::missing(format!("{id} is not the id of an execution")))
 }
 
-async fn look(app: &App, pool: &PgPool, id: i64, fields: &Fields) -> Result<Page, Problem> {
+async fn look(app: &App, pool: &PgPool, id: i64, visit: &Visit) -> Result<Page, Problem> {
+    let fields = &Fields::of(&visit.uri);
     let status = Engine::status_at_a_glance(pool, id, SHOWN).await?;
     let counts = Engine::count_tasks(pool, id, 1000).await?;
     let reasons = Engine::why(pool, id, REASONS).await?;
@@ -49,16 +55,18 @@ async fn look(app: &App, pool: &PgPool, id: i64, fields: &Fields) -> Result<Page
     let listed = tasks::list(pool, id, fields).await?;
     let body = html! {
         (page::part("head", &head(app, &status)))
-        @if !app.read_only { (page::part("actions", &actions(&status, &counts, &back))) }
+        @if !app.read_only { (page::part("actions", &actions(visit, &status, &counts, &back))) }
         (page::card("why", if status.ended { "How it ended" } else { "What it waits for" }, &why(app, &reasons, &back)))
         (page::card("graph", "Graph", &graph(pool, &status, &counts).await?))
         @if tree.len() > 1 { (page::card("called", "What it calls", &called(pool, id, &tree, fields).await?)) }
-        (page::card("timeline", "Timeline", &timeline(&status, &counts)))
+        (page::card("timeline", "Timeline", &timeline::draw(&status, &counts, Utc::now())))
         (page::card("tasks", "Tasks", &listed))
         (page::card("data", "Data", &values(app, &status)))
         (page::card("events", "Events", &event_table(app, &events, id)))
     };
-    Ok(Page { title: format!("{} {id}", status.workflow_ref), body })
+    let page = Page::new(format!("{} {id}", status.workflow_ref), body);
+    // Its bars grow.
+    Ok(if status.ended { page } else { Page { lasts: RUNNING, ..page } })
 }
 
 fn head(app: &App, status: &WorkflowStatus) -> Markup {
@@ -79,10 +87,11 @@ fn head(app: &App, status: &WorkflowStatus) -> Markup {
     }
 }
 
-fn actions(status: &WorkflowStatus, counts: &[TaskCount], back: &str) -> Markup {
+fn actions(visit: &Visit, status: &WorkflowStatus, counts: &[TaskCount], back: &str) -> Markup {
     let ended = status.ended;
     let unsuccessful = ended && status.status != ExecutionStatus::Completed;
     let to = |action: &str| format!("{back}/{action}");
+    let (from, signal) = (visit.sent("rerun-from"), visit.sent("send-signal"));
     html! {
         div.bulk role="group" aria-label="Actions" {
             @if !ended && !status.paused { (page::button(&to("pause"), back, "Pause", &[], None)) }
@@ -91,20 +100,20 @@ fn actions(status: &WorkflowStatus, counts: &[TaskCount], back: &str) -> Markup 
             @if !ended { (page::button(&to("force-cancel"), back, "Cancel by force", &[], Some("End it at once, without handlers, undo and finally?"))) }
             @if unsuccessful { (page::button(&to("rerun"), back, "Rerun", &[], None)) }
             @if unsuccessful {
-                details #rerun-from { summary { "Rerun from…" }
-                    (page::form(&to("rerun"), back, html! {
-                        label { "Task" select name="task" { @for count in counts.iter().filter(|count| !count.is_undo) { option { (count.task_name) } } } }
-                        label.check { input type="checkbox" name="reset_items" value="true"; "successful items, too" }
-                        label { "Reason" input name="reason" maxlength="500"; }
+                details #rerun-from open[from.is_some()] { summary { "Rerun from…" }
+                    (from.form("rerun-from", &to("rerun"), back, html! {
+                        label { "Task" select name="task" { @for count in counts.iter().filter(|count| !count.is_undo) { option selected[from.chose("task", &count.task_name, false)] { (count.task_name) } } } }
+                        label.check { input type="checkbox" name="reset_items" value="true" checked[from.chose("reset_items", "true", false)]; "successful items, too" }
+                        label { "Reason" input name="reason" maxlength="500" value=[from.value("reason", None)]; }
                         button { "Rerun from this task" }
                     }))
                 }
             }
             @if !ended {
-                details #send-signal { summary { "Send a signal" }
-                    (page::form(&to("signal"), back, html! {
-                        label { "Signal" input name="signal" required; }
-                        label { "Payload (JSON)" input name="payload" placeholder="{\"ok\": true}"; }
+                details #send-signal open[signal.is_some()] { summary { "Send a signal" }
+                    (signal.form("send-signal", &to("signal"), back, html! {
+                        label { "Signal" input name="signal" required value=[signal.value("signal", None)]; }
+                        label { "Payload (JSON; null if empty)" input name="payload" placeholder="{\"ok\": true}" value=[signal.value("payload", None)]; }
                         button { "Send" }
                     }))
                 }
@@ -214,51 +223,6 @@ async fn called(pool: &PgPool, id: i64, tree: &[TreeRow], fields: &Fields) -> Re
         } }
         @if tree.len() > CALLED as usize { p.dim { "The first " (CALLED) "." } }
     })
-}
-
-fn timeline(status: &WorkflowStatus, counts: &[TaskCount]) -> Markup {
-    const ROW: f64 = 22.0;
-    const LEFT: f64 = 210.0;
-    const WIDTH: f64 = 760.0;
-    let now = if status.ended { status.updated } else { Utc::now() };
-    let whole = (now - status.created).num_milliseconds().max(1) as f64;
-    let at = |time: chrono::DateTime<Utc>| {
-        ((time - status.created).num_milliseconds() as f64 / whole).clamp(0.0, 1.0) * WIDTH
-    };
-    let begun: Vec<_> = counts.iter().filter_map(|count| Some((count, count.started_at?))).take(100).collect();
-    if begun.is_empty() {
-        return page::nothing("Nothing has run yet.");
-    }
-    let height = begun.len() as f64 * ROW + 4.0;
-    html! {
-        div.scroll tabindex="0" role="group" aria-label="Timeline" {
-            svg.timeline viewBox=(format!("0 0 {} {height}", LEFT + WIDTH + 90.0)) role="img" aria-label=(format!("When {} tasks ran", begun.len())) {
-                @for (row, (count, start)) in begun.iter().enumerate() {
-                    @let end = count.ended_at.unwrap_or(now);
-                    @let y = row as f64 * ROW + 4.0;
-                    @let (from, to) = (at(*start), at(end));
-                    @let name = format!("{}{}{}", if count.is_undo { "↶ " } else { "" }, count.task_name, if count.has_items { format!(" ×{}", count.total) } else { String::new() });
-                    text.name x=(LEFT - 10.0) y=(y + 13.0) { (conductor::finding::shorten(&name, 30)) }
-                    rect class=(format!("b-{}", worst(count))) x=(format!("{:.1}", LEFT + from)) y=(y) width=(format!("{:.1}", (to - from).max(2.0))) height=(ROW - 6.0) rx="3" {
-                        title { (name) ": " (page::took((end - *start).num_milliseconds())) }
-                    }
-                    text.took x=(format!("{:.1}", LEFT + to.max(from + 2.0) + 6.0)) y=(y + 13.0) { (page::took((end - *start).num_milliseconds())) }
-                }
-            }
-        }
-    }
-}
-
-/// Returns the status that represents all rows of a task.
-fn worst(count: &TaskCount) -> &'static str {
-    match count {
-        TaskCount { running: 1.., .. } => "running",
-        TaskCount { pending: 1.., .. } => "pending",
-        TaskCount { failed: 1.., .. } => "failed",
-        TaskCount { cancelled: 1.., .. } => "cancelled",
-        TaskCount { completed: 1.., .. } => "completed",
-        _ => "skipped",
-    }
 }
 
 fn values(app: &App, status: &WorkflowStatus) -> Markup {

@@ -1,21 +1,18 @@
 //! Access control: who may use the console, and which requests of a browser are accepted.
 //!
 //! A request that changes something needs a token that only the console's own pages contain: a keyed hash of the visitor's
-//! session. A session is a random cookie; with a shared token it also names the person and is signed with a key made from the
-//! token, so that nothing has to be kept.
+//! session. A session is a random cookie; with a shared token it also names the person and is signed (`session`).
 
 use super::app::App;
 use super::form::Fields;
 use super::page;
 use super::problem::Problem;
+use super::session::{self, Key, cookie, hex, set_cookie, unhex};
 use axum::extract::{Form, FromRequest, Request, State};
-use axum::http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
+use axum::http::header::{HOST, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chrono::Utc;
-use ring::rand::SecureRandom;
-use ring::{digest, hmac};
 use std::sync::Arc;
 
 /// How people are identified.
@@ -28,11 +25,7 @@ pub enum Access {
     Header(HeaderName),
 }
 
-/// A key to sign with.
-#[derive(Clone)]
-pub struct Key(hmac::Key);
-
-/// The viewer.
+/// Who looks.
 #[derive(Debug, Clone, Default)]
 pub struct Viewer {
     pub person: String,
@@ -43,83 +36,16 @@ pub struct Viewer {
     pub notice: Option<(bool, String)>,
 }
 
-const SESSION: &str = "pg_workflow_session";
-const NOTICE: &str = "pg_workflow_notice";
-
-/// How long people stay signed in, in seconds.
-const SESSION_SECONDS: i64 = 12 * 3600;
-
-impl Key {
-    pub fn random() -> Key {
-        Key::from(&random_bytes())
-    }
-
-    /// Returns the key derived from a token. Changing the token invalidates all sessions.
-    pub fn of_token(token: &str) -> Key {
-        Key::from(digest::digest(&digest::SHA256, token.as_bytes()).as_ref())
-    }
-
-    fn from(bytes: &[u8]) -> Key {
-        Key(hmac::Key::new(hmac::HMAC_SHA256, bytes))
-    }
-
-    fn sign(&self, purpose: &str, text: &str) -> String {
-        hex(hmac::sign(&self.0, format!("{purpose}\n{text}").as_bytes()).as_ref())
-    }
-
-    fn agrees(&self, purpose: &str, text: &str, signature: &str) -> bool {
-        // Comparing tags takes the same time wherever the tokens differ.
-        let (a, b) = (self.sign(purpose, text), signature);
-        hmac::sign(&self.0, a.as_bytes()).as_ref() == hmac::sign(&self.0, b.as_bytes()).as_ref()
-    }
-}
-
-fn random_bytes() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the system has random numbers");
-    bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<String> {
-    let bytes: Option<Vec<u8>> =
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
-    String::from_utf8(bytes?).ok()
-}
-
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(';'));
-    all.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
-}
-
-/// Returns a cookie that scripts and other sites cannot read.
-fn set_cookie(name: &str, value: &str, seconds: i64) -> HeaderValue {
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}");
-    HeaderValue::from_str(&text).expect("names and values are plain")
-}
-
-/// Returns a person's name in a form that events can store.
+/// Returns a person's name as events can have it.
 fn named(text: &str) -> Option<String> {
     let name: String = text.chars().filter(|character| !character.is_control()).take(100).collect();
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Returns the person of a session, if it is signed and has not expired.
-fn signed_in(key: &Key, session: &str) -> Option<String> {
-    let (text, signature) = session.rsplit_once('.')?;
-    let mut words = text.split('.');
-    let (_, until, person) = (words.next()?, words.next()?, words.next()?);
-    let over = until.parse::<i64>().ok()? < Utc::now().timestamp();
-    (key.agrees("session", text, signature) && !over).then(|| unhex(person)).flatten()
-}
-
-/// Accepts or refuses a request, and passes the viewer on to the page.
+/// Lets a request in if it may come in, and tells the page who looks.
 pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let session = cookie(headers, SESSION).map(str::to_owned);
+    let session = cookie(headers, &app.cookies.session).map(str::to_owned);
     let person = match &app.access {
         Access::Local if !is_known(headers, &[]) => {
             let problem = Problem::new(StatusCode::FORBIDDEN, "this console is only for localhost");
@@ -130,7 +56,7 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
             return problem.hint("start it with --host and the name that the proxy passes on").into_response();
         }
         Access::Local => Some(app.person.clone()),
-        Access::Token(key) => session.as_deref().and_then(|session| signed_in(key, session)),
+        Access::Token(_) => session.as_deref().and_then(|session| app.sessions.person(session)),
         Access::Header(name) => {
             // If there are two headers, the visitor may have added one.
             let mut given = headers.get_all(name).iter();
@@ -146,12 +72,13 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         };
     };
     let made = session.is_none();
-    let session = session.unwrap_or_else(|| hex(&random_bytes()));
-    let notice = cookie(headers, NOTICE).and_then(unhex);
+    let session = session.unwrap_or_else(session::random);
+    let secure = is_secure(&app, headers);
+    let notice = cookie(headers, &app.cookies.notice).and_then(unhex);
     let notice = notice.and_then(|text| Some((text.starts_with('+'), text.get(1..)?.to_owned())));
     let viewer = Viewer {
         person,
-        csrf: app.key.sign("form", &session),
+        csrf: app.sessions.token(&session),
         signed_in: matches!(app.access, Access::Token(_)),
         notice,
     };
@@ -166,13 +93,28 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made").into_response(),
     };
+    let told = response.extensions_mut().remove::<Told>();
+    let mut set = |name: &str, value: &str, seconds| {
+        response.headers_mut().append(SET_COOKIE, set_cookie(name, value, seconds, secure));
+    };
     if made {
-        response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, &session, SESSION_SECONDS));
+        set(&app.cookies.session, &session, session::SECONDS);
     }
-    if shown {
-        response.headers_mut().append(SET_COOKIE, set_cookie(NOTICE, "", 0));
+    match told {
+        Some(Told(text)) => set(&app.cookies.notice, &hex(text.as_bytes()), 60),
+        None if shown => set(&app.cookies.notice, "", 0),
+        None => {}
     }
     response
+}
+
+/// Whether the browser speaks TLS, with the proxy in front of the console: by the header of a proxy that is trusted, or by what the
+/// browser itself says where a form comes from.
+fn is_secure(app: &App, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let proxy = text("x-forwarded-proto").filter(|_| matches!(app.access, Access::Header(_)));
+    let by_proxy = proxy.and_then(|all| all.split(',').next()).is_some_and(|first| first.trim() == "https");
+    by_proxy || text("origin").is_some_and(|origin| origin.starts_with("https://") && same_origin(headers))
 }
 
 /// Whether a request was made to one of these names, or to this machine by one of its own: another name may belong to a site that
@@ -198,10 +140,8 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
         return Err(foreign);
     }
     let (parts, body) = request.into_parts();
-    let form = Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts.clone(), body), &()).await;
-    let Form(fields) = form.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    let fields = Fields(fields);
-    if !app.key.agrees("form", session, fields.get("csrf").unwrap_or_default()) {
+    let fields = read(app, Request::from_parts(parts.clone(), body)).await?;
+    if !app.sessions.has_token(session, fields.get("csrf").unwrap_or_default()) {
         return Err(foreign);
     }
     let mut request = Request::from_parts(parts, axum::body::Body::empty());
@@ -209,8 +149,16 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
     Ok(request)
 }
 
-/// Whether a form comes from a page of this host, under its own name or the one that a proxy uses for it. A form of another
-/// site cannot set the latter.
+/// Reads a form, as far as it comes in time.
+async fn read(app: &App, request: Request) -> Result<Fields, Problem> {
+    let form = tokio::time::timeout(app.patience, Form::<Vec<(String, String)>>::from_request(request, &())).await;
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not come in time").hint("send it again");
+    let Form(fields) = form.map_err(slow)?.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    Ok(Fields(fields))
+}
+
+/// Whether a form comes from a page of this host, by its own name or the one that a proxy has for it. No form of another site
+/// can set the latter.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Browsers name the origin of a form's request; other programs need none.
@@ -227,14 +175,14 @@ pub async fn sign_in_page(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Signs in a person who knows the token.
-pub async fn sign_in(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Form(fields): Form<Vec<(String, String)>>,
-) -> Response {
+/// Signs somebody in who knows the token.
+pub async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Response {
     let Access::Token(key) = &app.access else { return redirect("/") };
-    let fields = Fields(fields);
+    let headers = request.headers().clone();
+    let fields = match read(&app, request).await {
+        Ok(fields) => fields,
+        Err(problem) => return problem.into_response(),
+    };
     let given = Key::of_token(fields.get("token").unwrap_or_default().trim());
     let known = key.agrees("token", "", &given.sign("token", ""));
     let (true, true, Some(person)) = (known, same_origin(&headers), named(fields.get("person").unwrap_or_default()))
@@ -244,18 +192,20 @@ pub async fn sign_in(
         let again = page::sign_in(Some("The token is wrong, or your name is missing."));
         return (StatusCode::UNAUTHORIZED, axum::response::Html(again.0)).into_response();
     };
-    let until = Utc::now().timestamp() + SESSION_SECONDS;
-    let text = format!("{}.{until}.{}", hex(&random_bytes()), hex(person.as_bytes()));
-    let session = format!("{text}.{}", key.sign("session", &text));
+    let begun = app.sessions.begin(&person);
     let mut response = redirect("/");
-    response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, &session, SESSION_SECONDS));
+    let cookie = set_cookie(&app.cookies.session, &begun, session::SECONDS, is_secure(&app, &headers));
+    response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
 
-/// Signs a person out.
-pub async fn sign_out() -> Response {
+/// Signs somebody out: the session is over, also for whoever has a copy of its cookie.
+pub async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let session = cookie(&headers, &app.cookies.session).filter(|_| same_origin(&headers));
+    session.into_iter().for_each(|session| app.sessions.end(session));
     let mut response = redirect("/sign-in");
-    response.headers_mut().append(SET_COOKIE, set_cookie(SESSION, "", 0));
+    let cookie = set_cookie(&app.cookies.session, "", 0, is_secure(&app, &headers));
+    response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
 
@@ -266,7 +216,11 @@ pub fn redirect(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
 }
 
-/// Redirects the browser to a page that shows the result of an action.
+/// What the page that the browser is sent to tells, with its sign.
+#[derive(Clone)]
+struct Told(String);
+
+/// Sends the browser to a page, which tells what has become of something.
 pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
     let (sign, text) = match done {
         Ok(text) => ('+', text),
@@ -274,7 +228,7 @@ pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
     };
     let text = conductor::finding::shorten(&text, 700);
     let mut response = redirect(to);
-    response.headers_mut().append(SET_COOKIE, set_cookie(NOTICE, &hex(format!("{sign}{text}").as_bytes()), 60));
+    response.extensions_mut().insert(Told(format!("{sign}{text}")));
     response
 }
 
@@ -302,18 +256,6 @@ pub async fn harden(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_session_is_void_once_it_is_changed_or_the_token_is_another() {
-        let key = Key::of_token("a token of a console");
-        let text = format!("00.{}.{}", Utc::now().timestamp() + 60, hex("Måria".as_bytes()));
-        let session = format!("{text}.{}", key.sign("session", &text));
-        assert_eq!(signed_in(&key, &session).as_deref(), Some("Måria"));
-        assert_eq!(signed_in(&Key::of_token("another token of it"), &session), None);
-        assert_eq!(signed_in(&key, &session.replace("00.", "01.")), None);
-        let over = format!("00.1.{}", hex(b"m"));
-        assert_eq!(signed_in(&key, &format!("{over}.{}", key.sign("session", &over))), None);
-    }
 
     #[test]
     fn a_form_comes_from_this_host_by_its_own_name_or_the_one_that_a_proxy_has_for_it() {

@@ -5,6 +5,7 @@ use super::form::Fields;
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
 use super::problem::Problem;
+use super::search;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -22,7 +23,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
             p.dim { "A job does the same to every execution that matches a search. " a href="/executions" { "Search" } ", then choose what to do with all that match." }
             (page::part("jobs", &list(&app, &jobs)))
         };
-        Ok(Page { title: "Bulk jobs".into(), body })
+        Ok(Page::new("Bulk jobs", body))
     })
     .await
 }
@@ -84,7 +85,10 @@ pub async fn create(
         let job = app.act(&viewer, async |session| Engine::apply(session, action, &filter, &arguments).await).await?;
         Ok(format!("job {job} is created; each tick does a step of it"))
     };
-    tell("/jobs", created.await)
+    match created.await {
+        Err(problem) => search::refused(app, &viewer, fields.get("back").unwrap_or_default(), &fields, problem).await,
+        done => tell("/jobs", done),
+    }
 }
 
 /// Stops or continues a job.

@@ -7,7 +7,7 @@ use super::page::{self, Page};
 use super::problem::Problem;
 use axum::Extension;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use maud::{Markup, html};
 use pg_workflow_client::model::{Hold, HoldTarget, Limit, LimitInput, LimitKey};
@@ -34,20 +34,20 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
         let holds = Engine::list_holds(pool, Range::of(100)).await?;
         let body = html! {
             h1 { "Limits and holds" }
-            (page::card("holds", "Holds", &hold_list(&app, &holds)))
+            (page::card("holds", "Holds", &hold_list(&app, &visit, &holds)))
             @if shown.is_empty() { (page::nothing("There is no limit.")) }
-            @for (limit, keys) in &shown { (page::card(&format!("limit-{}", limit.name), &limit.name, &one(&app, limit, keys))) }
+            @for (limit, keys) in &shown { (page::card(&format!("limit-{}", limit.name), &limit.name, &one(&app, &visit, limit, keys))) }
             nav.pages aria-label="Pages" {
                 @if name.is_some() { a href="/limits" { "All limits" } }
                 @if let Some(next) = &next { a rel="next" href=(fields.address("/limits", &[("after", Some(next))])) { "More" } }
             }
         };
-        Ok(Page { title: "Limits and holds".into(), body })
+        Ok(Page::new("Limits and holds", body))
     })
     .await
 }
 
-fn hold_list(app: &App, holds: &[Hold]) -> Markup {
+fn hold_list(app: &App, visit: &Visit, holds: &[Hold]) -> Markup {
     let rows = html! { @for hold in holds {
         tr {
             td { (hold.target) " " strong { (hold.name) } @if !hold.key.is_empty() { ", key " code { (hold.key) } } }
@@ -57,20 +57,22 @@ fn hold_list(app: &App, holds: &[Hold]) -> Markup {
             @if !app.read_only { td { (page::button("/limits/release", "/limits", "Release", &[("target", &hold.target), ("name", &hold.name), ("key", &hold.key)], None)) } }
         }
     } };
+    let sent = visit.sent("new-hold");
     let head = ["What", "Until", "Who", "Why", "End it"];
     html! {
         @if holds.is_empty() { (page::nothing("Nothing is held.")) }
         @else { (page::table("Holds", &head[..head.len() - usize::from(app.read_only)], &rows)) }
         @if !app.read_only {
-            details #new-hold { summary { "Hold something" }
-                (page::form("/limits/hold", "/limits", html! {
+            details #new-hold open[sent.is_some()] { summary { "Hold something" }
+                p.dim { "Nothing of it begins until the hold is over or released; what runs goes on. Everything has no name; only a limit has keys, and without one all its keys are held." }
+                (sent.form("new-hold", "/limits/hold", "/limits", html! {
                     div.bulk {
-                        label { "What" select name="target" { @for target in ["action", "workflow", "limit", "everything"] { option { (target) } } } }
-                        label { "Name" input name="name" placeholder="shop.charge"; }
-                        label { "Key of the limit" input name="key"; }
-                        label { "For (minutes)" input name="minutes" type="number" min="1" value="30" required; }
-                        label { "Reason" input name="reason" maxlength="500"; }
-                        button data-confirm="Let nothing of it begin?" { "Hold" }
+                        label { "What" select name="target" { @for target in ["action", "workflow", "limit", "everything"] { option selected[sent.chose("target", target, false)] { (target) } } } }
+                        label { "Name" input name="name" placeholder="shop.charge" value=[sent.value("name", None)]; }
+                        label { "Key of the limit" input name="key" value=[sent.value("key", None)]; }
+                        label { "For (minutes)" input name="minutes" type="number" min="1" value=[sent.value("minutes", Some("30".to_owned()))] required; }
+                        label { "Reason" input name="reason" maxlength="500" value=[sent.value("reason", None)]; }
+                        button data-confirm="Let nothing of {target} {name} {key} begin for {minutes} minutes?" { "Hold" }
                     }
                 }))
             }
@@ -78,7 +80,7 @@ fn hold_list(app: &App, holds: &[Hold]) -> Markup {
     }
 }
 
-fn one(app: &App, limit: &Limit, keys: &[LimitKey]) -> Markup {
+fn one(app: &App, visit: &Visit, limit: &Limit, keys: &[LimitKey]) -> Markup {
     let rows = html! { @for key in keys {
         tr {
             td { @if key.key.is_empty() { span.dim { "everything together" } } @else { code { (key.key) } } }
@@ -89,6 +91,9 @@ fn one(app: &App, limit: &Limit, keys: &[LimitKey]) -> Markup {
             td { @if let Some(until) = key.held_until { "until " (page::time(until)) " by " (key.held_by.as_deref().unwrap_or_default()) } }
         }
     } };
+    let name = format!("set-{}", limit.name);
+    let sent = visit.sent(&name);
+    let value = |name: &str, now: Option<String>| sent.value(name, now);
     html! {
         p.facts {
             @if let Some(most) = limit.max_running { span { "at most " strong { (most) } " running" } }
@@ -98,14 +103,14 @@ fn one(app: &App, limit: &Limit, keys: &[LimitKey]) -> Markup {
         @if keys.is_empty() { (page::nothing("No task has been under it yet.")) }
         @else { (page::table(&format!("Keys of {}", limit.name), &["Key", "#Running", "#Waiting", "Since", "Next may begin", "Held"], &rows)) }
         @if !app.read_only {
-            details id=(format!("set-{}", limit.name)) { summary { "Change it" }
-                (page::form("/limits", "/limits", html! {
+            details id=(name) open[sent.is_some()] { summary { "Change it" }
+                (sent.form(&name, "/limits", "/limits", html! {
                     (page::hidden("name", &limit.name))
                     div.bulk {
-                        label { "At most running" input name="max_running" type="number" min="1" value=[limit.max_running]; }
-                        label { "May begin" input name="rate" type="number" min="1" value=[limit.rate]; }
-                        label { "in seconds" input name="per" type="number" min="0.001" step="any" value=[limit.per_seconds]; }
-                        label { "Burst" input name="burst" type="number" min="1" value=[limit.burst]; }
+                        label { "At most running" input name="max_running" type="number" min="1" value=[value("max_running", limit.max_running.map(|most| most.to_string()))]; }
+                        label { "May begin" input name="rate" type="number" min="1" value=[value("rate", limit.rate.map(|rate| rate.to_string()))]; }
+                        label { "in seconds" input name="per" type="number" min="0.001" step="any" value=[value("per", limit.per_seconds.map(|seconds| seconds.to_string()))]; }
+                        label { "Burst" input name="burst" type="number" min="1" value=[value("burst", limit.burst.map(|burst| burst.to_string()))]; }
                         button { "Set" }
                     }
                 }))
@@ -138,12 +143,30 @@ pub async fn set(
         app.act(&viewer, async |session| Engine::set_limit(session, input).await).await?;
         Ok(format!("limit {name} is set"))
     };
-    tell(fields.get("back").unwrap_or("/limits"), set.await)
+    let done = set.await;
+    answer(app, &viewer, &fields, done).await
 }
 
-/// Returns the target of the hold in a form.
+/// Tells what has become of a form of this page, or shows it again.
+async fn answer(app: Arc<App>, viewer: &Viewer, fields: &Fields, done: Result<String, Problem>) -> Response {
+    match done {
+        Err(problem) => show(State(app), Visit::again(viewer, "/limits", fields, problem)).await.into_response(),
+        done => tell("/limits", done),
+    }
+}
+
+/// Returns what a form's hold is about. What it would leave out of account is refused: somebody meant it.
 fn target(fields: &Fields) -> Result<HoldTarget<'_>, Problem> {
-    Ok(match fields.need("target")? {
+    let target = fields.need("target")?;
+    if target == "everything" && fields.get("name").is_some() {
+        return Err(Problem::invalid("everything has no name").hint("clear the name, or hold only what it names"));
+    }
+    if target != "limit" && fields.get("key").is_some() {
+        return Err(
+            Problem::invalid(format!("only a limit has keys, not: {target}")).hint("clear the key, or hold a limit")
+        );
+    }
+    Ok(match target {
         "limit" => HoldTarget::Limit { name: fields.need("name")?, key: fields.get("key") },
         "action" => HoldTarget::Action(fields.need("name")?),
         "workflow" => HoldTarget::Workflow(fields.need("name")?),
@@ -164,9 +187,12 @@ pub async fn hold(
         let until = TimeDelta::try_minutes(minutes).and_then(|minutes| Utc::now().checked_add_signed(minutes));
         let until = until.ok_or_else(|| Problem::invalid("that is too long"))?;
         app.act(&viewer, async |session| Engine::hold(session, target, until, fields.get("reason")).await).await?;
-        Ok(format!("held until {}", until.format("%H:%M UTC")))
+        let name =
+            ["target", "name", "key"].into_iter().filter_map(|name| fields.get(name)).collect::<Vec<_>>().join(" ");
+        Ok(format!("{name}: held until {}", until.format("%H:%M UTC")))
     };
-    tell(fields.get("back").unwrap_or("/limits"), held.await)
+    let done = held.await;
+    answer(app, &viewer, &fields, done).await
 }
 
 /// Ends holds.

@@ -34,6 +34,7 @@ async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {
     let counts = Engine::execution_counts(pool).await?;
     let rates = Engine::execution_rates(pool).await?;
     let queues = Engine::queue_summary(pool).await?;
+    let served = Engine::served_actions(pool).await?;
     let workers = Engine::worker_summary(pool).await?;
     let mut overdue = Engine::overdue_summary(pool).await?;
     // Work that became due a moment ago is about to be done.
@@ -58,11 +59,11 @@ async fn look(app: &App, pool: &PgPool) -> Result<Page, Problem> {
         (page::card("rates", "The last hour, minute by minute", &plot::rates(&rates, Utc::now())))
         (page::card("causes", "Failures by cause", &causes(app, &failures)))
         div.columns {
-            (page::card("queues", "Queues", &queue_table(&queues)))
+            (page::card("queues", "Queues", &queue_table(&queues, &served)))
             (page::card("workers", "Workers at work", &worker_table(&workers)))
         }
     };
-    Ok(Page { title: "Overview".into(), body })
+    Ok(Page::new("Overview", body))
 }
 
 fn tiles(counts: &[ExecutionCount], queues: &[QueueSummary], workers: &[WorkerSummary], waits: &[Wait]) -> Markup {
@@ -160,12 +161,17 @@ fn address(cause: &Cause) -> String {
     format!("/executions?workflow={}&status=failed&status=timeout&status=abandoned{code}", encoded(cause.workflow))
 }
 
-pub fn queue_table(queues: &[QueueSummary]) -> Markup {
+/// How long tasks of an action may wait while no worker has any of them, before somebody has to be told.
+const UNSERVED: TimeDelta = TimeDelta::seconds(30);
+
+/// Shows what waits for a worker, and what seems to wait in vain.
+pub fn queue_table(queues: &[QueueSummary], served: &[String]) -> Markup {
     if queues.is_empty() {
         return page::nothing("Nothing waits for a worker.");
     }
+    let in_vain = |queue: &QueueSummary| Utc::now() - queue.oldest > UNSERVED && !served.contains(&queue.action_ref);
     let rows = html! { @for queue in queues {
-        tr { td { code { (queue.action_ref) } } td.number { (page::number(queue.ready)) } td { (page::time(queue.oldest)) } }
+        tr { td { code { (queue.action_ref) } @if in_vain(queue) { " " span.warn { "no worker has any" } } } td.number { (page::number(queue.ready)) } td { (page::time(queue.oldest)) } }
     } };
     page::table("Queues", &["Action", "#Ready", "First since"], &rows)
 }

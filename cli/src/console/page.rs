@@ -10,11 +10,23 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, html};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// A page without its frame, the same for everybody.
 pub struct Page {
     pub title: String,
     pub body: Markup,
+    /// How long it may be shown while nothing changes in the database but time.
+    pub lasts: Duration,
+}
+
+/// How long a page lasts on which only the minute, or what is late, changes by itself.
+const LASTS: Duration = Duration::from_secs(60);
+
+impl Page {
+    pub fn new(title: impl Into<String>, body: Markup) -> Page {
+        Page { title: title.into(), body, lasts: LASTS }
+    }
 }
 
 /// Placeholder in shared pages for the token of each viewer. Random, so that no content can contain it.
@@ -53,6 +65,16 @@ pub fn respond(app: &App, viewer: &Viewer, uri: &Uri, headers: &HeaderMap, page:
         let body = page.body.0.replace(TOKEN.as_str(), &viewer.csrf);
         return ([("x-version", version)], Html(body)).into_response();
     }
+    Html(whole(app, viewer, uri, page, None)).into_response()
+}
+
+/// Answers to a form with the page that it is on.
+pub fn again(app: &App, viewer: &Viewer, uri: &Uri, page: &Page) -> Html<String> {
+    let address = uri.path_and_query().map_or("/", |address| address.as_str());
+    Html(whole(app, viewer, uri, page, Some(address)))
+}
+
+fn whole(app: &App, viewer: &Viewer, uri: &Uri, page: &Page, address: Option<&str>) -> String {
     let notice = viewer.notice.as_ref().map(|(good, text)| {
         html! { p.notice.bad[!good] role=(if *good { "status" } else { "alert" }) { (text) } }
     });
@@ -63,10 +85,9 @@ pub fn respond(app: &App, viewer: &Viewer, uri: &Uri, headers: &HeaderMap, page:
         }
         @if viewer.signed_in { form method="post" action="/sign-out" { button.quiet { "Sign out" } } }
     };
-    let main = html! { @if let Some(notice) = notice { (notice) } div #live data-version=(version) { (page.body) } };
+    let main = html! { @if let Some(notice) = notice { (notice) } div #live data-version=(hash(&page.body.0)) data-address=[address] { (page.body) } };
     let refresh = u64::try_from(app.refresh.as_millis()).unwrap_or(2000);
-    let whole = frame(&page.title, uri.path(), Some(refresh), person, main).0.replace(TOKEN.as_str(), &viewer.csrf);
-    Html(whole).into_response()
+    frame(&page.title, uri.path(), Some(refresh), person, main).0.replace(TOKEN.as_str(), &viewer.csrf)
 }
 
 fn frame(title: &str, path: &str, refresh: Option<u64>, person: Markup, main: Markup) -> Markup {
@@ -110,6 +131,7 @@ pub fn problem(problem: &Problem) -> Markup {
             h1 { (problem.status.canonical_reason().unwrap_or("Problem")) }
             section.card.trouble {
                 p { strong { (problem.message) } }
+                @if !problem.list.is_empty() { ul { @for one in &problem.list { li { (one) } } } }
                 @if let Some(hint) = &problem.hint { p { (hint) } }
                 p { a href="/" { "Go to the overview" } }
             }

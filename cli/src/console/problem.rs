@@ -5,17 +5,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pg_workflow_client::Error;
 
+/// How many of several things a line names.
+const LISTED: usize = 3;
+
 /// A problem, in words.
 #[derive(Debug, Clone)]
 pub struct Problem {
     pub status: StatusCode,
     pub message: String,
+    /// Each thing that is wrong, if there may be several.
+    pub list: Vec<String>,
     pub hint: Option<String>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, message: impl Into<String>) -> Problem {
-        Problem { status, message: message.into(), hint: None }
+        Problem { status, message: message.into(), list: Vec::new(), hint: None }
     }
 
     /// Returns the problem for an invalid request.
@@ -36,10 +41,15 @@ impl Problem {
         Problem { hint: Some(hint.into()), ..self }
     }
 
-    /// Returns the message with its hint.
+    /// Returns the message with its hint, and the first of what is wrong.
     pub fn text(&self) -> String {
+        let mut list = self.list[..self.list.len().min(LISTED)].join("; ");
+        if self.list.len() > LISTED {
+            list = format!("{list}; and {} more", self.list.len() - LISTED);
+        }
+        let list = if list.is_empty() { list } else { format!(" ({list})") };
         let hint = self.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
-        format!("{}{hint}", self.message)
+        format!("{}{list}{hint}", self.message)
     }
 }
 
@@ -59,29 +69,32 @@ impl From<Error> for Problem {
         };
         let away = status == StatusCode::SERVICE_UNAVAILABLE;
         if let Some(refusal) = error.refusal() {
-            let detail = refusal.detail.as_deref().and_then(readable).unwrap_or_default();
-            let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
+            let list = refusal.detail.as_deref().map(readable).unwrap_or_default();
             let code = refusal.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
-            let message = format!("{code}{}{detail}", refusal.message);
+            let message = format!("{code}{}", refusal.message);
             let hint = match (&refusal.hint, status) {
                 (Some(hint), _) => Some(hint.clone()),
                 (None, StatusCode::FORBIDDEN) => Some("this console's database role may not do that".to_owned()),
                 _ => None,
             };
-            return Problem { status, message, hint };
+            return Problem { status, message, list, hint };
         }
         let message = if away { format!("The database can't be used: {error}") } else { error.to_string() };
-        Problem { status, message, hint: away.then(|| "this page comes back by itself once it can".to_owned()) }
+        Problem {
+            status,
+            message,
+            list: Vec::new(),
+            hint: away.then(|| "this page comes back by itself once it can".to_owned()),
+        }
     }
 }
 
-/// Returns a detail in readable form. A detail in JSON is a list of problems, such as with parameters; the first ones are
-/// shown.
-fn readable(detail: &str) -> Option<String> {
+/// Returns a detail as people read it. One in JSON lists what is wrong, such as with parameters.
+fn readable(detail: &str) -> Vec<String> {
     if !detail.starts_with('[') {
-        return Some(detail.to_owned());
+        return vec![detail.to_owned()];
     }
-    let list: Vec<serde_json::Value> = serde_json::from_str(detail).ok()?;
+    let list: Vec<serde_json::Value> = serde_json::from_str(detail).unwrap_or_default();
     let say = |one: &serde_json::Value| {
         let message = one["message"].as_str()?;
         Some(match one["path"].as_str().filter(|path| !path.is_empty()) {
@@ -89,7 +102,7 @@ fn readable(detail: &str) -> Option<String> {
             None => message.to_owned(),
         })
     };
-    Some(list.iter().filter_map(say).take(3).collect::<Vec<_>>().join("; "))
+    list.iter().filter_map(say).collect()
 }
 
 impl IntoResponse for Problem {
@@ -100,13 +113,21 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::readable;
+    use super::*;
 
     #[test]
     fn a_detail_in_json_is_told_in_words() {
         let detail = r#"[{"path":"","message":"\"m\" is required"},{"path":"/n","message":"not an integer"}]"#;
-        assert_eq!(readable(detail).as_deref(), Some("\"m\" is required; /n: not an integer"));
-        assert_eq!(readable("x is 3").as_deref(), Some("x is 3"));
-        assert_eq!(readable("[not json"), None);
+        assert_eq!(readable(detail), ["\"m\" is required", "/n: not an integer"]);
+        assert_eq!(readable("x is 3"), ["x is 3"]);
+        assert!(readable("[not json").is_empty());
+    }
+
+    #[test]
+    fn a_line_names_the_first_of_what_is_wrong() {
+        let list = (1..=5).map(|n| n.to_string()).collect();
+        let problem = Problem { list, ..Problem::invalid("wrong").hint("look") };
+        assert_eq!(problem.text(), "wrong (1; 2; 3; and 2 more): look");
+        assert_eq!(Problem::invalid("wrong").text(), "wrong");
     }
 }

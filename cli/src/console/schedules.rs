@@ -46,7 +46,7 @@ pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response,
             }))
             nav.pages aria-label="Pages" { @if let Some(next) = &next { a rel="next" href=(fields.address("/schedules", &[("after", Some(next))])) { "More" } } }
         };
-        Ok(Page { title: "Schedules".into(), body })
+        Ok(Page::new("Schedules", body))
     })
     .await
 }

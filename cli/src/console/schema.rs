@@ -2,6 +2,7 @@
 
 use super::form::Fields;
 use super::problem::Problem;
+use super::refused::Sent;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
@@ -38,29 +39,34 @@ fn is_required(schema: Option<&Value>, name: &str) -> bool {
     required.is_some_and(|names| names.iter().any(|required| required == name))
 }
 
-/// Returns the fields of a form.
-pub fn fields(schema: Option<&Value>, prefix: &str) -> Markup {
+/// Returns the fields of a form, with what was typed into them.
+pub fn fields(schema: Option<&Value>, prefix: &str, sent: Sent) -> Markup {
     let Some(properties) = properties(schema) else {
-        return html! { label { "Value (JSON)" textarea name=(prefix) rows="4" spellcheck="false" placeholder="{}" {} } };
+        // What is sent is what is seen: an empty object, where nothing says what it has to be.
+        let value = sent.value(prefix, schema.is_none().then(|| "{}".to_owned())).unwrap_or_default();
+        return html! { label {
+            "Value (JSON)" textarea name=(prefix) rows="4" spellcheck="false" { "\n" (value) }
+            span.dim { @if schema.is_none() { "Whatever the workflow makes of it. " } "Left empty, it is null." }
+        } };
     };
     html! { @for (name, property) in properties {
         @let field = format!("{prefix}.{name}");
         @let required = is_required(schema, name);
         @let label = property.get("title").and_then(Value::as_str).unwrap_or(name);
-        @let default = property.get("default").map(plain);
+        @let value = sent.value(&field, property.get("default").map(plain));
         @match kind(property) {
-            Kind::Flag => label.check { input type="checkbox" name=(field) value="true" checked[property.get("default") == Some(&Value::Bool(true))]; (label) },
+            Kind::Flag => label.check { input type="checkbox" name=(field) value="true" checked[sent.chose(&field, "true", property.get("default") == Some(&Value::Bool(true)))]; (label) },
             kind => label {
                 (label) @if required { span.dim { " required" } }
                 @match kind {
                     Kind::Choice(choices) => select name=(field) required[required] {
                         @if !required { option value="" { "" } }
-                        @for choice in choices { option value=(choice.to_string()) selected[property.get("default") == Some(choice)] { (plain(choice)) } }
+                        @for choice in choices { option value=(choice.to_string()) selected[sent.chose(&field, &choice.to_string(), property.get("default") == Some(choice))] { (plain(choice)) } }
                     },
                     Kind::Number => input name=(field) type="number" step=(if property.get("type").and_then(Value::as_str) == Some("integer") { "1" } else { "any" })
-                        min=[property.get("minimum").map(plain)] max=[property.get("maximum").map(plain)] value=[default] required[required];,
-                    Kind::Text => input name=(field) value=[default] required[required];,
-                    _ => textarea name=(field) rows="2" required[required] placeholder="JSON" spellcheck="false" { (default.unwrap_or_default()) },
+                        min=[property.get("minimum").map(plain)] max=[property.get("maximum").map(plain)] value=[value] required[required];,
+                    Kind::Text => input name=(field) value=[value] required[required];,
+                    _ => textarea name=(field) rows="2" required[required] placeholder="JSON" spellcheck="false" { "\n" (value.unwrap_or_default()) },
                 }
                 @if let Some(about) = property.get("description").and_then(Value::as_str) { span.dim { (about) } }
             },
@@ -103,7 +109,7 @@ mod tests {
         let schema = json!({"type": "object", "required": ["ok"], "properties": {
             "ok": {"type": "boolean"}, "note": {"type": "string", "title": "<b>"}, "level": {"enum": ["low", 2]},
             "amount": {"type": "number", "minimum": 0}, "more": {"type": "array"}}});
-        let form = fields(Some(&schema), "p").into_string();
+        let form = fields(Some(&schema), "p", Sent::nothing()).into_string();
         assert!(form.contains("name=\"p.amount\"") && form.contains("&lt;b&gt;") && !form.contains("<b>"), "{form}");
         let sent =
             |pairs: &[(&str, &str)]| Fields(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());

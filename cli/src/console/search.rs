@@ -5,10 +5,10 @@ use super::form::{Fields, encoded};
 use super::guard::{Viewer, tell};
 use super::page::{self, Page};
 use super::problem::Problem;
+use super::refused::Sent;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::Uri;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use maud::{Markup, html};
 use pg_workflow_client::model::ExecutionStatus;
@@ -25,11 +25,11 @@ const ROWS: i32 = 50;
 
 /// Shows a page of matching executions.
 pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
-    app.show(&visit, async |pool| look(&app, pool, &visit.uri).await).await
+    app.show(&visit, async |pool| look(&app, pool, &visit).await).await
 }
 
-async fn look(app: &App, pool: &PgPool, uri: &Uri) -> Result<Page, Problem> {
-    let fields = Fields::of(uri);
+async fn look(app: &App, pool: &PgPool, visit: &Visit) -> Result<Page, Problem> {
+    let fields = Fields::of(&visit.uri);
     let (filter, trouble) = match filter(&fields) {
         Ok(filter) => (filter, None),
         Err(problem) => (SearchFilter::default(), Some(problem.message)),
@@ -48,10 +48,10 @@ async fn look(app: &App, pool: &PgPool, uri: &Uri) -> Result<Page, Problem> {
         h1 { "Executions" }
         (form(&fields))
         @if let Some(trouble) = trouble { p.notice.bad role="alert" { (trouble) } }
-        (page::list("found", &results(app, &fields, &found, uri)))
-        @if !app.read_only { (page::part("all", &everything(&fields))) }
+        (page::list("found", &results(app, &fields, &found, visit)))
+        @if !app.read_only { (page::part("all", &everything(&fields, visit))) }
     };
-    Ok(Page { title: "Executions".into(), body })
+    Ok(Page::new("Executions", body))
 }
 
 fn form(fields: &Fields) -> Markup {
@@ -135,12 +135,12 @@ fn moment(fields: &Fields, name: &str) -> Result<Option<DateTime<Utc>>, Problem>
     found.map(Some).ok_or_else(|| Problem::invalid(format!("{text} is not a time: write it as 2026-11-29 21:00")))
 }
 
-fn results(app: &App, fields: &Fields, found: &[FoundExecution], uri: &Uri) -> Markup {
-    let back = uri.path_and_query().map_or("/executions", |address| address.as_str());
+fn results(app: &App, fields: &Fields, found: &[FoundExecution], visit: &Visit) -> Markup {
+    let (back, sent) = (address(visit), visit.sent("selected"));
     let rows = html! { @for row in found {
         @if let Some(id) = row.execution {
             tr {
-                @if !app.read_only { td { input type="checkbox" name="execution" value=(id) aria-label=(format!("Select {id}")); } }
+                @if !app.read_only { td { input type="checkbox" name="execution" value=(id) checked[sent.chose("execution", &id.to_string(), false)] aria-label=(format!("Select {id}")); } }
                 td { (page::execution(id)) }
                 td { (page::workflow(row.workflow_ref.as_deref().unwrap_or_default())) }
                 td {
@@ -166,7 +166,7 @@ fn results(app: &App, fields: &Fields, found: &[FoundExecution], uri: &Uri) -> M
     html! {
         @if found.iter().all(|row| row.execution.is_none()) && !unfinished { (page::nothing("No execution matches.")) }
         @else if app.read_only { (table) }
-        @else { (page::form("/executions", back, html! { (actions()) (table) })) }
+        @else { (sent.form("selected", "/executions", back, html! { (actions(sent)) (table) })) }
         nav.pages aria-label="Pages" {
             @if fields.get("after").is_some() { a href=(fields.address("/executions", &[("after", None)])) { "First page" } }
             @if unfinished { span.dim { "Many executions were examined; there may be more." } }
@@ -175,20 +175,24 @@ fn results(app: &App, fields: &Fields, found: &[FoundExecution], uri: &Uri) -> M
     }
 }
 
-fn actions() -> Markup {
+fn address(visit: &Visit) -> &str {
+    visit.uri.path_and_query().map_or("/executions", |address| address.as_str())
+}
+
+fn actions(sent: Sent) -> Markup {
     html! {
         div.bulk role="group" aria-label="With the selected" {
             // The form's first button is what Enter presses: nothing, rather than the first of these.
             button disabled hidden {}
             label.check { input #select-all type="checkbox"; "All on this page" }
-            label { span.hidden { "Reason" } input name="reason" placeholder="Reason, kept with the event" maxlength="500"; }
+            label { span.hidden { "Reason" } input name="reason" placeholder="Reason" maxlength="500" value=[sent.value("reason", None)]; }
             button name="action" value="rerun" data-confirm="Rerun the selected executions?" { "Rerun" }
             button name="action" value="pause" { "Pause" }
             button name="action" value="resume" { "Resume" }
             button name="action" value="cancel" data-confirm="Cancel the selected executions?" { "Cancel" }
-            details #signal-selected { summary { "Signal" }
-                label { "Signal" input name="signal" placeholder="approved"; }
-                label { "Payload (JSON)" input name="payload" placeholder="{\"ok\": true}"; }
+            details #signal-selected open[sent.chose("action", "signal", false)] { summary { "Signal" }
+                label { "Signal" input name="signal" placeholder="approved" value=[sent.value("signal", None)]; }
+                label { "Payload (JSON; null if empty)" input name="payload" placeholder="{\"ok\": true}" value=[sent.value("payload", None)]; }
                 button name="action" value="signal" { "Send" }
             }
         }
@@ -202,7 +206,16 @@ pub async fn bulk(
     Extension(fields): Extension<Fields>,
 ) -> Response {
     let back = fields.get("back").unwrap_or("/executions").to_owned();
-    tell(&back, apply(&app, &viewer, &fields).await)
+    match apply(&app, &viewer, &fields).await {
+        Err(problem) => refused(app, &viewer, &back, &fields, problem).await,
+        done => tell(&back, done),
+    }
+}
+
+/// Shows a search again whose form was refused.
+pub async fn refused(app: Arc<App>, viewer: &Viewer, back: &str, fields: &Fields, problem: Problem) -> Response {
+    let back = if back.starts_with("/executions?") { back } else { "/executions" };
+    show(State(app), Visit::again(viewer, back, fields, problem)).await.into_response()
 }
 
 async fn apply(app: &App, viewer: &Viewer, fields: &Fields) -> Result<String, Problem> {
@@ -246,8 +259,9 @@ fn summed(action: &str, answers: &[BulkAnswer]) -> Result<String, Problem> {
     if done == 0 { Err(Problem::invalid(text)) } else { Ok(text) }
 }
 
-/// Returns the form that applies an action to all matching executions, with a bulk job.
-fn everything(fields: &Fields) -> Markup {
+/// Returns the form that does something with all that match, which a bulk job does.
+fn everything(fields: &Fields, visit: &Visit) -> Markup {
+    let sent = visit.sent("all");
     let Ok(filter) = job_filter(fields) else { return html! {} };
     let named = filter.as_object().is_some_and(|filter| !filter.is_empty());
     html! {
@@ -255,15 +269,16 @@ fn everything(fields: &Fields) -> Markup {
             h2 #all-title { "With all that match" }
             @if named {
                 p { "A bulk job does it to every execution that matches this search and exists now, also on other pages: " code { (filter.to_string()) } }
-                (page::form("/jobs", "/jobs", html! {
+                (sent.form("all", "/jobs", address(visit), html! {
                     (page::hidden("filter", &filter.to_string()))
                     div.bulk {
                         label { "Do" select name="action" {
-                            @for action in ["rerun", "pause", "resume", "cancel", "signal"] { option value=(action) { (action) } }
+                            @for action in ["rerun", "pause", "resume", "cancel", "signal"] { option value=(action) selected[sent.chose("action", action, false)] { (action) } }
                         } }
-                        label { "Reason" input name="reason" maxlength="500"; }
-                        details #signal-all { summary { "For a signal" }
-                            label { "Signal" input name="signal"; } label { "Payload (JSON)" input name="payload"; }
+                        label { "Reason" input name="reason" maxlength="500" value=[sent.value("reason", None)]; }
+                        details #signal-all open[sent.chose("action", "signal", false)] { summary { "For a signal" }
+                            label { "Signal" input name="signal" value=[sent.value("signal", None)]; }
+                            label { "Payload (JSON; null if empty)" input name="payload" value=[sent.value("payload", None)]; }
                         }
                         button data-confirm="Do this to every execution that matches?" { "Create a bulk job" }
                     }

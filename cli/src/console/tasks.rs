@@ -75,10 +75,10 @@ pub async fn show(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let (execution, task) = (number(&execution)?, number(&task)?);
-    app.show(&visit, async |pool| Ok(body(&app, execution, &find(pool, execution, task).await?))).await
+    app.show(&visit, async |pool| Ok(body(&app, &visit, execution, &find(pool, execution, task).await?))).await
 }
 
-fn body(app: &App, execution: i64, task: &TaskDetail) -> Page {
+fn body(app: &App, visit: &Visit, execution: i64, task: &TaskDetail) -> Page {
     let address = format!("/executions/{execution}/tasks/{}", task.task);
     let values = [
         ("input", "Input", &task.input),
@@ -102,6 +102,7 @@ fn body(app: &App, execution: i64, task: &TaskDetail) -> Page {
             dt { "Ended" } dd { (page::maybe_time(task.completed_at)) }
         }
     };
+    let sent = visit.sent("resolve");
     let body = html! {
         p.crumbs { a href="/executions" { "Executions" } " / " (page::execution(execution)) " / " a href=(format!("/executions/{execution}?task={}#tasks", encoded(&task.task_name))) { (task.task_name) } }
         h1 { (task.title()) }
@@ -112,18 +113,19 @@ fn body(app: &App, execution: i64, task: &TaskDetail) -> Page {
         @if !app.read_only {
             (page::card("resolve", "Resolve by hand", &html! {
                 p.dim { "Lets a task that waits, or that has failed while its execution closes, count as done. An event tells who did it." }
-                (page::form(&format!("/tasks/{}/resolve", task.task), &address, html! {
+                (sent.form("resolve", &format!("/tasks/{}/resolve", task.task), &address, html! {
+                    (page::hidden("execution", &execution.to_string()))
                     div.bulk {
-                        label { "As" select name="status" { option { "completed" } option { "failed" } } }
-                        label { "Result (JSON)" input name="result"; }
-                        label { "Reason" input name="reason" maxlength="500"; }
+                        label { "As" select name="status" { option { "completed" } option selected[sent.chose("status", "failed", false)] { "failed" } } }
+                        label { "Result (JSON; null if empty)" input name="result" value=[sent.value("result", None)]; }
+                        label { "Reason" input name="reason" maxlength="500" value=[sent.value("reason", None)]; }
                         button data-confirm="Let this task count as done?" { "Resolve" }
                     }
                 }))
             }))
         }
     };
-    Page { title: task.title(), body }
+    Page::new(task.title(), body)
 }
 
 /// Returns one of its values as a file.

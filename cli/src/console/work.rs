@@ -18,17 +18,18 @@ const CLAIMS: i32 = 100;
 pub async fn show(State(app): State<Arc<App>>, visit: Visit) -> Result<Response, Problem> {
     app.show(&visit, async |pool| {
         let (queues, workers) = (Engine::queue_summary(pool).await?, Engine::worker_summary(pool).await?);
+        let served = Engine::served_actions(pool).await?;
         let (actions, claims) = (Engine::action_summary(pool).await?, Engine::claims(pool, CLAIMS).await?);
         let body = html! {
             h1 { "Queues and workers" }
             div.columns {
-                (page::card("queues", "Queues", &queue_table(&queues)))
+                (page::card("queues", "Queues", &queue_table(&queues, &served)))
                 (page::card("workers", "Workers at work", &worker_table(&workers)))
             }
             (page::card("actions", "Actions, of late", &action_table(&actions)))
             (page::card("claims", "What workers hold, oldest first", &claim_table(&claims)))
         };
-        Ok(Page { title: "Queues and workers".into(), body })
+        Ok(Page::new("Queues and workers", body))
     })
     .await
 }
@@ -95,7 +96,7 @@ pub async fn check(State(app): State<Arc<App>>, visit: Visit) -> Result<Response
                 @else { (page::table("Broken invariants", &["Invariant", "Subject", "Id", "Detail"], &rows)) p.error { "Please report this, with the events of the execution." } }
             }
         };
-        Ok(Page { title: "Health".into(), body })
+        Ok(Page::new("Health", body))
     })
     .await
 }

@@ -18,6 +18,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Returns a text that is another one once anything has been committed on the server, or work has fallen due that no tick
+    /// does. While it stays the same, so does everything else that can be read, but for what depends on the time. Reads only what
+    /// is due; at a standby, says how much has been replayed.
+    pub async fn fingerprint<'e>(executor: impl PgExecutor<'e>) -> Result<String> {
+        Ok(query_scalar(
+            "SELECT pg_catalog.concat_ws(' ', CASE WHEN pg_catalog.pg_is_in_recovery() \
+             THEN pg_catalog.pg_last_wal_replay_lsn()::text ELSE pg_catalog.pg_current_snapshot()::text END, \
+             (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', o.kind, o.rows, o.late OPERATOR(pg_catalog.>) '10 seconds'::interval), ',' ORDER BY o.kind) \
+             FROM workflow.overdue_summary AS o))",
+        )
+        .fetch_one(executor)
+        .await?)
+    }
+
     /// Returns the status of an execution. In place of parameters, variables and an output that are larger than so many bytes as
     /// stored, which is asked without reading them, there is a text with their size.
     pub async fn status_at_a_glance<'e>(

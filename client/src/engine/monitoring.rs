@@ -5,7 +5,7 @@ use crate::Result;
 use crate::model::ExecutionStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgExecutor, query_as};
+use sqlx::{FromRow, PgExecutor, query_as, query_scalar};
 
 impl Engine {
     /// Returns what can be claimed, one row per action, ordered by the waiting time of the action's first task, longest
@@ -23,6 +23,15 @@ impl Engine {
              last_seen, lease_until, expired FROM workflow.claim_detail ORDER BY claimed, task LIMIT $1",
         )
         .bind(max_rows)
+        .fetch_all(executor)
+        .await?)
+    }
+
+    /// Returns the actions of which a worker holds a task that it has not lost, ordered by name.
+    pub async fn served_actions<'e>(executor: impl PgExecutor<'e>) -> Result<Vec<String>> {
+        Ok(query_scalar(
+            "SELECT DISTINCT action_ref FROM workflow.claim_detail WHERE NOT expired AND action_ref IS NOT NULL ORDER BY action_ref",
+        )
         .fetch_all(executor)
         .await?)
     }
@@ -200,7 +209,7 @@ pub struct ActionSummary {
 /// Overdue work of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct OverdueSummary {
-    /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow` or `schedule`.
+    /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow`, `schedule`, `retention`, `pending report` or `bulk_job`.
     pub kind: String,
     /// Number of rows that are due.
     pub rows: i64,

@@ -42,6 +42,33 @@ async fn a_queue_without_workers_is_found() {
 }
 
 #[tokio::test]
+async fn a_bulk_job_that_nobody_ticks_is_found() {
+    with_database(async |db| {
+        let program = Program::new(db, "untended_job");
+        // Created an hour ago, of which nothing was done.
+        let mut session = db.connect().await;
+        for statement in [
+            "SELECT set_config('pg_workflow.test_now', (now() - interval '1 hour')::text, false)",
+            "SELECT workflow_apply('cancel', '{\"statuses\": [\"running\"]}')::text",
+        ] {
+            sqlx::query(statement).execute(&mut session).await.unwrap();
+        }
+        let output = program.run(&["doctor"]).await;
+        let told = crate::program::printed(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("1 row of kind bulk_job have been due for 59m")
+                || told.contains("1 row of kind bulk_job have been due for 1h"),
+            "{told}"
+        );
+        assert!(told.contains("nothing is ticking"), "{told}");
+        sqlx::query("SELECT workflow_tick()").execute(&mut session).await.unwrap();
+        program.good(&["doctor"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_database_without_the_extension_gets_it() {
     with_database(async |db| {
         let program = Program::new(db, "install");

@@ -5,6 +5,7 @@
 mod apply;
 mod bulk;
 mod console;
+mod console_connections;
 mod control;
 mod doctor;
 mod mcp;

@@ -166,12 +166,14 @@ tasks:
         let tasks = session.claim(10).await;
         session.fail(&tasks[1], json!(null)).await;
         session.run("SELECT workflow_schedule('minutely', '* * * * *', 'demo.w')").await;
+        session.run("SELECT workflow_apply('pause', '{\"workflow\": \"demo.w\"}')").await;
         assert_eq!(rows(&mut session, "workflow.overdue_summary").await, json!([]));
         session.at(110.0).await;
         let row = |kind: &str, oldest: &str, late: &str| json!({"kind": kind, "rows": 1, "oldest": format!("2026-01-01T{oldest}+00:00"), "late": late});
         assert_eq!(
             rows(&mut session, "(SELECT * FROM workflow.overdue_summary ORDER BY oldest, kind)").await,
             json!([
+                row("bulk_job", "00:00:01", "00:01:49"),
                 row("task timeout", "00:00:10", "00:01:40"),
                 row("retry", "00:00:20", "00:01:30"),
                 row("delay", "00:00:30", "00:01:20"),
@@ -181,9 +183,65 @@ tasks:
                 row("workflow", "00:01:40", "00:00:10"),
             ])
         );
-        assert_eq!(Engine::overdue_summary(&mut session.connection).await.unwrap().len(), 7);
+        assert_eq!(Engine::overdue_summary(&mut session.connection).await.unwrap().len(), 8);
         while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
         assert_eq!(rows(&mut session, "workflow.overdue_summary").await, json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bulk_job_is_overdue_only_while_it_runs_and_nobody_ticks() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define("tasks: [{name: a, action: demo.a}]\n").await;
+        session.run("SELECT workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[500]))").await;
+        session.run("SELECT workflow_apply('pause', '{\"workflow\": \"demo.w\"}')").await;
+        let overdue = "SELECT coalesce(sum(rows), 0)::bigint FROM workflow.overdue_summary WHERE kind = 'bulk_job'";
+        assert_eq!(session.value::<i64>(overdue).await, 0, "the next tick has yet to come");
+        session.at(60.0).await;
+        assert_eq!(session.value::<i64>(overdue).await, 1);
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(session.value::<i64>(overdue).await, 0, "a step was done a moment ago");
+        session.at(120.0).await;
+        assert_eq!(session.value::<i64>(overdue).await, 1);
+        session.run("SELECT workflow_stop_bulk_job(max(job)) FROM workflow_list_bulk_jobs()").await;
+        assert_eq!(session.value::<i64>(overdue).await, 0, "nobody waits for one that was stopped");
+        session.run("SELECT workflow_resume_bulk_job(max(job)) FROM workflow_list_bulk_jobs()").await;
+        while session.value::<i32>("SELECT workflow_tick()").await > 0 {}
+        session.at(240.0).await;
+        assert_eq!(session.value::<i64>(overdue).await, 0, "it is completed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fingerprint_is_another_one_once_anything_is_committed_or_falls_due() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let role = db.role().await;
+        db.run(format!("SELECT workflow_grant('{role}', 'reader')")).await;
+        let mut reader = db.connect_as(&role).await;
+        session.define("tasks: [{name: a, action: demo.a}]\n").await;
+        session.run("BEGIN").await;
+        session.start().await;
+        let before = Engine::fingerprint(&mut reader).await.unwrap();
+        session.run("COMMIT").await;
+        let after = Engine::fingerprint(&mut reader).await.unwrap();
+        assert_ne!(before, after, "what was not to be seen before is to be seen now");
+        // Work that falls due changes nothing in the database: the clock of the session that asks says so.
+        sqlx::query("SET pg_workflow.test_now = '2026-01-01 00:00:00+00'")
+            .execute(&mut session.connection)
+            .await
+            .unwrap();
+        session.run("SELECT * FROM workflow_claim('w', 1, lease => '20 seconds')").await;
+        let mut seen = Vec::new();
+        for at in [0.0, 19.0, 25.0, 31.0] {
+            session.at(at).await;
+            seen.push(Engine::fingerprint(&mut session.connection).await.unwrap());
+        }
+        let due: Vec<&str> = seen.iter().map(|text| text.split_once(' ').map_or("", |(_, due)| due)).collect();
+        assert_eq!(due, ["", "", "lease 1 f", "lease 1 t"]);
     })
     .await;
 }

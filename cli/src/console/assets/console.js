@@ -2,9 +2,14 @@
 // Every page works without it.
 "use strict";
 {
-  const live = document.getElementById("live");
+  let live = document.getElementById("live");
   const away = document.getElementById("away");
   const refresh = Number(document.body.dataset.refresh || 0);
+  // A form was refused, and the page that it is on is shown in answer: its own address is that of the page.
+  if (live && live.dataset.address) {
+    history.replaceState(null, "", live.dataset.address);
+    live.querySelector("[data-refused]")?.scrollIntoView({ block: "center" });
+  }
 
   // Times as people say them.
   const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
@@ -84,6 +89,7 @@
     : field.matches("select") ? [...field.options].some((o) => o.defaultSelected) ? [...field.options].some((o) => o.selected !== o.defaultSelected) : field.selectedIndex > 0
       : field.type !== "hidden" && field.value !== field.defaultValue;
   const busy = (part) => pressed
+    || part.querySelector("[data-refused]") !== null
     || [...part.querySelectorAll("form:not([method=get]) :is(input, textarea, select)")].some(changed)
     || part.querySelector("input[type=checkbox][name=execution]:checked, details[open] form") !== null
     || (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select"));
@@ -131,7 +137,13 @@
     let skipped = false;
     if (parts.map((p) => p.id).join() !== known.map((p) => p.id).join()) {
       if (busy(live)) return;
-      return location.reload();
+      // In place: loaded again, the page would not tell any more what has just been done.
+      const all = live.cloneNode(false);
+      all.append(...next.childNodes);
+      replace(live, all);
+      live = all;
+      live.dataset.version = answer.headers.get("X-Version");
+      return;
     }
     for (const part of parts) {
       const old = document.getElementById(part.id);
@@ -173,6 +185,12 @@
     });
   }
 
+  // What is asked names what the form says.
+  const question = (button) => button.dataset.confirm.replace(/ ?\{(\w+)\}/g, (_, name) => {
+    const value = button.form.elements[name].value.trim();
+    return value && ` ${value}`;
+  });
+
   document.addEventListener("click", (event) => {
     const line = event.target.closest("[data-line]");
     if (line) {
@@ -189,7 +207,7 @@
       if (details) details.open = true;
     }
     const asks = event.target.closest("[data-confirm]");
-    if (asks && !window.confirm(asks.dataset.confirm)) event.preventDefault();
+    if (asks && !window.confirm(question(asks))) event.preventDefault();
   });
   document.addEventListener("change", (event) => {
     if (event.target.id !== "select-all") return;

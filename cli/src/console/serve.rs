@@ -1,0 +1,108 @@
+//! Accepts connections, so that nobody can keep the console from everybody else: so many are open at once, and whoever sends a
+//! request, or takes its answer, has to get on with it.
+//!
+//! Beyond that, a connection is told at once that the console is busy. Those that do nothing are closed after a while, and make room.
+
+use axum::Router;
+use axum::http::StatusCode;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
+
+/// How many connections are being told at once that there are too many, and how long each may take to hear it. Further ones wait.
+const REFUSALS: usize = 16;
+const REFUSAL: Duration = Duration::from_millis(200);
+
+/// How many files the console needs besides its visitors' connections: those to the database, the program's own, and some to spare.
+const OWN_FILES: u64 = 32;
+
+/// What nobody may exceed.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How many connections are open at once.
+    pub connections: usize,
+    /// How long a request may take to come, a pause between two may last, and an answer may wait to be taken.
+    pub patience: Duration,
+}
+
+impl Bounds {
+    /// Returns bounds with no more connections than the process may open files.
+    pub fn new(connections: usize, patience: Duration) -> Bounds {
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = files.saturating_sub(OWN_FILES + REFUSALS as u64).max(1);
+        Bounds { connections: connections.min(usize::try_from(most).unwrap_or(usize::MAX)), patience }
+    }
+}
+
+/// Serves for ever.
+pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
+    let open = Arc::new(Semaphore::new(bounds.connections));
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Without files, trying again at once would only take the processor, too.
+                if !is_of_one_connection(&error) {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                continue;
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(place) = open.clone().acquire_owned() => {
+                tokio::spawn(answer(stream, router.clone(), bounds.patience, place));
+            }
+            Ok(place) = refusals.clone().acquire_owned() => {
+                tokio::spawn(refuse(stream, place));
+            }
+            else => return,
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Answers the requests of a connection.
+async fn answer(stream: TcpStream, router: Router, patience: Duration, _place: OwnedSemaphorePermit) {
+    // Without it, a short answer after another waits for the browser's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience)
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
+    // Who has gone, or was too slow, gets no answer.
+    let _ = connection.await;
+}
+
+/// Tells somebody that there are too many, whatever they want.
+async fn refuse(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
+    let text = "The console has too many visitors: try again in a moment.\n";
+    let answer = format!(
+        "HTTP/1.1 {}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nretry-after: 2\r\nconnection: close\r\n\r\n{text}",
+        StatusCode::SERVICE_UNAVAILABLE,
+        text.len()
+    );
+    let told = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closed while something is unread, the connection would be reset, and the answer perhaps lost.
+        let mut unread = [0; 4096];
+        while stream.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(REFUSAL, told).await;
+}

@@ -1,0 +1,146 @@
+//! When the tasks of an execution ran, as bars that styles color: items together, retries and undo told apart.
+
+use super::page;
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+use pg_workflow_client::{TaskCount, WorkflowStatus};
+
+const ROW: f64 = 22.0;
+const BAR: f64 = ROW - 6.0;
+const LEFT: f64 = 210.0;
+const WIDTH: f64 = 700.0;
+const RIGHT: f64 = 220.0;
+
+/// How many bars are shown.
+const BARS: usize = 100;
+
+/// Draws the tasks that have begun. Those that have not ended extend to now.
+pub fn draw(status: &WorkflowStatus, counts: &[TaskCount], now: DateTime<Utc>) -> Markup {
+    let now = if status.ended { status.updated } else { now };
+    let whole = (now - status.created).num_milliseconds().max(1) as f64;
+    let at = |time: DateTime<Utc>| ((time - status.created).num_milliseconds() as f64 / whole).clamp(0.0, 1.0) * WIDTH;
+    let begun: Vec<_> = counts.iter().filter_map(|count| Some((count, count.started_at?))).take(BARS).collect();
+    if begun.is_empty() {
+        return page::nothing("Nothing has run yet.");
+    }
+    let height = begun.len() as f64 * ROW + 4.0;
+    html! {
+        p.legend.dim { span { "×3 its items together" } span { "↻ retries" } span { "↶ undo" } span { "⤓ closing" } }
+        div.scroll tabindex="0" role="group" aria-label="Timeline" {
+            svg.timeline viewBox=(format!("0 0 {} {height}", LEFT + WIDTH + RIGHT)) role="img" aria-label=(format!("When {} tasks ran", begun.len())) {
+                @for (row, (count, start)) in begun.iter().enumerate() {
+                    @let end = count.ended_at.unwrap_or(now);
+                    @let y = row as f64 * ROW + 4.0;
+                    @let (from, to) = (at(*start), at(end));
+                    @let width = (to - from).max(2.0);
+                    @let notes = notes(count, page::took((end - *start).num_milliseconds()));
+                    text.name x=(LEFT - 10.0) y=(y + 13.0) { (conductor::finding::shorten(&name(count), 30)) }
+                    g class=(kind(count)) {
+                        title { (name(count)) ": " (notes) }
+                        rect class=(format!("b-{}", worst(count))) x=(format!("{:.1}", LEFT + from)) y=(y) width=(format!("{width:.1}")) height=(BAR) rx="3" {}
+                        @if let Some(share) = failed_share(count) {
+                            rect.b-failed x=(format!("{:.1}", LEFT + from)) y=(format!("{:.1}", y + BAR * (1.0 - share))) width=(format!("{width:.1}")) height=(format!("{:.1}", BAR * share)) rx="3" {}
+                        }
+                    }
+                    text.took x=(format!("{:.1}", LEFT + from + width + 6.0)) y=(y + 13.0) { (notes) }
+                }
+            }
+        }
+        @if counts.len() > BARS { p.dim { "The first " (BARS) "." } }
+    }
+}
+
+/// Returns what a bar is called: an undo is told from the task that it undoes, and several items from one.
+fn name(count: &TaskCount) -> String {
+    let items =
+        if count.has_items || count.total > 1 { format!(" ×{}", page::number(count.total)) } else { String::new() };
+    let mark = match count {
+        TaskCount { is_undo: true, .. } => "↶ ",
+        TaskCount { closing: true, .. } => "⤓ ",
+        _ => "",
+    };
+    // The mark says it.
+    let name = if count.is_undo { count.task_name.trim_start_matches("undo:") } else { &count.task_name };
+    format!("{mark}{name}{items}")
+}
+
+fn kind(count: &TaskCount) -> &'static str {
+    match count {
+        TaskCount { is_undo: true, .. } => "bar undo",
+        TaskCount { closing: true, .. } => "bar closing",
+        _ => "bar",
+    }
+}
+
+/// Returns how long it took, and what there is to say about it.
+fn notes(count: &TaskCount, took: String) -> String {
+    let mut notes = vec![took];
+    if count.total > 1 && count.failed > 0 {
+        notes.push(format!("{} failed", page::number(count.failed)));
+    }
+    if count.retries > 0 {
+        notes.push(format!("↻ {}", page::number(count.retries)));
+    }
+    notes.join(", ")
+}
+
+/// Returns the share of its items that failed, if that is some of several.
+fn failed_share(count: &TaskCount) -> Option<f64> {
+    let some = count.total > 1 && (1..count.total).contains(&count.failed);
+    some.then(|| (count.failed as f64 / count.total as f64).max(0.2))
+}
+
+/// Returns the status that stands for all rows of a task; where only some have failed, that of the others.
+fn worst(count: &TaskCount) -> &'static str {
+    match count {
+        TaskCount { running: 1.., .. } => "running",
+        TaskCount { pending: 1.., .. } => "pending",
+        TaskCount { failed: 1.., completed: 1.., .. } => "completed",
+        TaskCount { failed: 1.., .. } => "failed",
+        TaskCount { cancelled: 1.., .. } => "cancelled",
+        TaskCount { completed: 1.., .. } => "completed",
+        _ => "skipped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(change: impl FnOnce(&mut TaskCount)) -> TaskCount {
+        let mut count = TaskCount {
+            task_name: "ship".into(),
+            is_undo: false,
+            closing: false,
+            has_items: false,
+            total: 1,
+            pending: 0,
+            running: 0,
+            completed: 1,
+            failed: 0,
+            skipped: 0,
+            cancelled: 0,
+            retries: 0,
+            first_task: 1,
+            child_execution: None,
+            started_at: None,
+            ended_at: None,
+        };
+        change(&mut count);
+        count
+    }
+
+    #[test]
+    fn items_retries_undo_and_closing_are_told_apart() {
+        let told = |count: TaskCount| (name(&count), kind(&count), notes(&count, "1 s".into()), worst(&count));
+        assert_eq!(told(count(|_| {})), ("ship".into(), "bar", "1 s".into(), "completed"));
+        let items = |count: &mut TaskCount| {
+            (count.has_items, count.total, count.completed, count.failed, count.retries) = (true, 10, 7, 3, 2);
+        };
+        assert_eq!(told(count(items)), ("ship ×10".into(), "bar", "1 s, 3 failed, ↻ 2".into(), "completed"));
+        assert_eq!(failed_share(&count(items)), Some(0.3));
+        assert_eq!(failed_share(&count(|count| (count.completed, count.failed) = (0, 1))), None);
+        assert_eq!(told(count(|count| (count.is_undo, count.task_name) = (true, "undo:ship".into()))).0, "↶ ship");
+        assert_eq!(told(count(|count| count.closing = true)).1, "bar closing");
+    }
+}
