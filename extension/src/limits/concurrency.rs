@@ -105,7 +105,7 @@ fn take_slots(
 
 /// Takes slots for executions that had ended and now continue. Returns those that have to wait.
 pub fn enter_again(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<Vec<Wait>, Error> {
-    let entrants = load(client, now, runs)?;
+    let entrants = load(client, now, runs, false)?;
     Ok(enter(client, now, entrants.iter().collect())?.into_values().collect())
 }
 
@@ -191,12 +191,14 @@ fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Resu
 
 /// Rechecks whether waiting executions, which are locked, may begin. Returns how many did.
 pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
-    let entrants = load(advance.client, advance.now, runs.clone())?;
+    // Some may have begun since they were found: in place of others that this call has ended.
+    let entrants = load(advance.client, advance.now, runs, true)?;
     let waits = enter(advance.client, advance.now, entrants.iter().collect())?;
+    let begun = entrants.iter().map(|entrant| entrant.run).filter(|run| !waits.contains_key(run));
+    let begun: Vec<i64> = begun.collect();
     for entrant in entrants.into_iter().filter(|entrant| entrant.displaces && waits.contains_key(&entrant.run)) {
         advance.crowded.insert(entrant.limit, entrant.run);
     }
-    let begun: Vec<i64> = runs.into_iter().filter(|run| !waits.contains_key(run)).collect();
     let count = begun.len() as i32;
     begin(advance.client, advance.now, begun)?;
     note(advance.client, advance.now, &waits.into_values().collect::<Vec<_>>())?;
@@ -246,9 +248,16 @@ impl Entrant {
     }
 }
 
-fn load(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<Vec<Entrant>, Error> {
+/// Loads those of the executions that count for concurrency, or only those that wait.
+fn load(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    runs: Vec<i64>,
+    only_waiting: bool,
+) -> Result<Vec<Entrant>, Error> {
     let mut entrants = Vec::new();
-    let mut rows = statements::run(client, include_str!("../../queries/load_concurrency_keys.sql"), &[runs.into()])?;
+    let arguments = [runs.into(), only_waiting.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/load_concurrency_keys.sql"), &arguments)?;
     while rows.next().is_some() {
         let displaces = rows.get::<bool>(6)? == Some(true);
         entrants.push(Entrant { displaces, ..Entrant::read(&rows, now)? });
