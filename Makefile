@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters clean
+.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters storms provider clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +116,24 @@ kill-reporters: ## processes that report tasks of one graph and are killed all t
 	eval "$$(scripts/server env target/bank)" && export ROUNDS=$${ROUNDS:-20} \
 		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
 		cargo test --release -p pg_workflow_tests --test engine killed_reporters
+	scripts/server remove target/bank
+
+storms: ## random schedules of sessions that claim, report and change limits, and of starts under concurrency (STORMS=50)
+	@scripts/prepare 15
+	scripts/build 15
+	scripts/server create target/bank 15 "fsync = off" "shared_preload_libraries = ''"
+	eval "$$(scripts/server env target/bank)" && export STORMS=$${STORMS:-50} \
+		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
+		cargo test --release -p pg_workflow_tests --test engine -- --nocapture no_schedule_exceeds nobody_begins_before
+	scripts/server remove target/bank
+
+provider: ## two minutes of payments at a provider that allows ten calls a second, with 50,000 of one tenant waiting
+	@scripts/prepare 15
+	scripts/build 15
+	scripts/server create target/bank 15 "fsync = off" "shared_preload_libraries = ''"
+	eval "$$(scripts/server env target/bank)" && export PAYMENTS=$${PAYMENTS:-50000} DURATION=$${DURATION:-120} \
+		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
+		cargo test --release -p pg_workflow_tests --test engine provider -- --nocapture
 	scripts/server remove target/bank
 
 clean: ## remove all that was built, and the servers under target/

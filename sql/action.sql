@@ -168,5 +168,5 @@ BEGIN
   RETURN FOUND;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_action(bigint) IS
-  'Deletes an action; its executions stay and keep its ref. Returns whether it existed. Errors: WF613.';
+  'Deletes an action and its holds; its executions stay and keep its ref. Returns whether it existed. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_action(bigint) FROM PUBLIC;

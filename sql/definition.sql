@@ -174,20 +174,14 @@ REVOKE ALL ON FUNCTION pg_catalog.workflow_update_definition(bigint, jsonb) FROM
 CREATE FUNCTION pg_catalog.workflow_delete_definition(id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
-DECLARE
-  deleted text;
 BEGIN
   PERFORM workflow.require('id', id);
-  DELETE FROM workflow.workflow_definition AS d WHERE d.id = id RETURNING d.ref INTO deleted;
-  IF deleted IS NULL THEN
-    RETURN false;
-  END IF;
-  PERFORM workflow.plan_concurrency(deleted, NULL, workflow.now());
-  RETURN true;
+  DELETE FROM workflow.workflow_definition AS d WHERE d.id = id;
+  RETURN FOUND;
 EXCEPTION WHEN foreign_key_violation THEN
   PERFORM workflow.raise_error('WF611', 'the workflow has executions', format('id is %s', id),
     'delete them first with workflow_prune, or with workflow_delete_execution if they are driven from outside');
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_definition(bigint) IS
-  'Deletes a definition with its versions; an action linked to it stays, unlinked. Returns whether it existed. Errors: WF611 if it has executions; WF613.';
+  'Deletes a definition with its versions, holds and weights; an action linked to it stays, unlinked. Returns whether it existed. Errors: WF611 if it has executions; WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_delete_definition(bigint) FROM PUBLIC;

@@ -93,7 +93,7 @@ BEGIN
   RETURN QUERY SELECT h.* FROM workflow.hook h WHERE h.name = workflow_on_end.name;
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_on_end(text, workflow.execution_status[], text, jsonb, text) IS
-  'Creates a hook: starts start_workflow, in the same transaction, each time an execution that was not called by another one ends, including each time a rerun ends. statuses: the final statuses it applies to (completed, failed, cancelled, timeout, abandoned); null means all. workflow_pattern: the workflows it applies to, as a ref in which * matches any characters; null means all. attributes: attributes the execution must have; null means any. The parameters of the new execution are hook, execution (its id, as text), workflow, status, parameters, output, error_message, errors and attributes of the one that ended; it is in the same part. A start that fails is recorded as an event (hook_failed) of the execution that ended and has no other effect. The same happens to a start at the end of a chain of more than pg_workflow.max_workflow_depth executions started by hooks. If the name exists, the hook is replaced. Returns its row. Errors: WF613 for null, a status that is not final, a pattern that no ref can match, or attributes that are not an object; WF616 if there is no workflow start_workflow; WF618 if it is driven from outside.';
+  'Creates a hook: starts start_workflow, in the same transaction, each time an execution that was not called by another one ends, including each time a rerun ends. statuses: the final statuses it applies to (completed, failed, cancelled, timeout, abandoned); null means all. workflow_pattern: the workflows it applies to, as a ref in which * matches any characters; null means all. attributes: attributes the execution must have; null means any. The parameters of the new execution are hook, execution (its id, as text), workflow, status, parameters, output, error_message, errors and attributes of the one that ended; it is in the same part. A start that fails is recorded as an event (hook_failed) of the execution that ended and has no other effect. One that is skipped because as many executions run as may is an event (hook) without an execution. A start fails, too, at the end of a chain of more than pg_workflow.max_workflow_depth executions started by hooks. If the name exists, the hook is replaced. Returns its row. Errors: WF613 for null, a status that is not final, a pattern that no ref can match, or attributes that are not an object; WF616 if there is no workflow start_workflow; WF618 if it is driven from outside.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_on_end(text, workflow.execution_status[], text, jsonb, text) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_remove_hook(name text) RETURNS boolean
@@ -141,6 +141,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
   h record;
   started bigint;
+  failed boolean;
   trouble text;
   detail text;
 BEGIN
@@ -160,8 +161,12 @@ BEGIN
   LOOP
     started := NULL;
     trouble := NULL;
+    failed := false;
     BEGIN
       started := workflow.start_by_hook(h.start_workflow, h.parameters, h.part, h.depth, h.traceparent);
+      IF started IS NULL THEN
+        trouble := format('skipped: as many executions of workflow %s are running as may', h.start_workflow);
+      END IF;
     EXCEPTION WHEN OTHERS THEN
       -- The caller repeats the whole transaction.
       IF SQLSTATE LIKE '40%' THEN
@@ -169,10 +174,11 @@ BEGIN
       END IF;
       GET STACKED DIAGNOSTICS trouble = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
       trouble := left(concat_ws(': ', trouble, nullif(detail, '')), 1000);
+      failed := true;
     END;
     INSERT INTO workflow.event (part, id, execution, kind, message, detail, created, updated)
     VALUES (h.part, workflow.make_id(h.part, nextval('workflow.event_id_seq')), h.execution,
-      CASE WHEN started IS NULL THEN 'hook_failed' ELSE 'hook' END, trouble,
+      CASE WHEN failed THEN 'hook_failed' ELSE 'hook' END, trouble,
       jsonb_strip_nulls(jsonb_build_object('hook', h.name, 'workflow', h.start_workflow, 'execution', started::text)), now, now);
   END LOOP;
 END $$;

@@ -34,7 +34,10 @@ CREATE FUNCTION workflow.check_limit_name(name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require('name', name);
-  IF name COLLATE "C" !~ '^[a-z][a-z0-9_.-]{0,127}$' THEN
+  IF starts_with(name, '@') THEN
+    PERFORM workflow.raise_error('WF613', 'the concurrency of a workflow cannot be set here', format('name is %s', quote_literal(left(name, 200))),
+      'define the workflow with concurrency, such as concurrency: {max: 5}');
+  ELSIF name COLLATE "C" !~ '^[a-z][a-z0-9_.-]{0,127}$' THEN
     PERFORM workflow.raise_error('WF613', 'name is malformed', format('name is %s', quote_literal(left(name, 200))),
       'write at most 128 lowercase letters, digits, _, - and dots, beginning with a letter');
   END IF;
@@ -42,16 +45,17 @@ END $$;
 COMMENT ON FUNCTION workflow.check_limit_name(text) IS 'Raises WF613 if a text is not a valid name of a limit.';
 REVOKE ALL ON FUNCTION workflow.check_limit_name(text) FROM PUBLIC;
 
--- Locks in order of id, so that two concurrent calls never deadlock.
+-- Locks in order of id, so that two concurrent calls never deadlock. Includes all keys that tasks wait for, whenever they are due:
+-- whoever is checking one at this moment may be about to postpone it.
 CREATE FUNCTION workflow.wake_limit_keys(limit_name text, key text, moment timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
   WITH waiting AS MATERIALIZED (
     SELECT k.id FROM workflow.limit_key AS k
-    WHERE k.limit_name = limit_name AND (key IS NULL OR k.key = key) AND k.check_at > moment
+    WHERE k.limit_name = limit_name AND (key IS NULL OR k.key = key) AND k.check_at IS NOT NULL
     ORDER BY k.id FOR NO KEY UPDATE)
-  UPDATE workflow.limit_key AS k SET check_at = moment, updated = moment FROM waiting AS w WHERE k.id = w.id;
+  UPDATE workflow.limit_key AS k SET check_at = least(k.check_at, moment), updated = moment FROM waiting AS w WHERE k.id = w.id;
 END $$;
 COMMENT ON FUNCTION workflow.wake_limit_keys(text, text, timestamptz) IS
   'Makes the next claim or tick examine the keys of a limit, or one of them, for which tasks are waiting.';
@@ -107,6 +111,7 @@ DECLARE
   name text := '@' || ref;
 BEGIN
   IF max_running IS NULL THEN
+    DELETE FROM workflow.hold AS h WHERE h.target = 'limit' AND h.name = name;
     DELETE FROM workflow.limit_rule AS r WHERE r.name = name;
   ELSE
     INSERT INTO workflow.limit_rule AS r (name, max_running, created, updated) VALUES (name, max_running, moment, moment)
@@ -118,7 +123,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.plan_concurrency(text, int, timestamptz) IS
-  'Stores how many executions of a workflow may run at once per key, as its current definition says; null: any number.';
+  'Stores how many executions of a workflow may run at once per key, as its current definition says; null: any number, and its holds end.';
 REVOKE ALL ON FUNCTION workflow.plan_concurrency(text, int, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_delete_limit(name text) RETURNS boolean
@@ -287,3 +292,27 @@ END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) IS
   'Returns the holds that have not expired, in order of id: up to max_rows (1 to 10000) after the one with id after. Errors: WF613.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_list_holds(int, bigint) FROM PUBLIC;
+
+-- Whoever defines or registers the same ref again does not find it held, and nobody could release what has no name any more.
+CREATE FUNCTION workflow.forget_ref() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF TG_TABLE_NAME = 'action' THEN
+    DELETE FROM workflow.hold AS h WHERE h.target = 'action' AND h.name = OLD.ref;
+  ELSE
+    DELETE FROM workflow.hold AS h WHERE h.target = 'workflow' AND h.name = OLD.ref;
+    DELETE FROM workflow.limit_key AS k WHERE k.limit_name = '@workflow' AND k.key = OLD.ref;
+    DELETE FROM workflow.fair_weight AS w WHERE w.workflow_ref = OLD.ref;
+    PERFORM workflow.plan_concurrency(OLD.ref, NULL, workflow.now());
+  END IF;
+  RETURN NULL;
+END $$;
+COMMENT ON FUNCTION workflow.forget_ref() IS
+  'Trigger of workflow.action and workflow.workflow_definition: deletes the holds of what is deleted, and what limits and shares a workflow had.';
+REVOKE ALL ON FUNCTION workflow.forget_ref() FROM PUBLIC;
+CREATE TRIGGER forget_ref AFTER DELETE ON workflow.action
+FOR EACH ROW EXECUTE FUNCTION workflow.forget_ref();
+ALTER TABLE workflow.action ENABLE ALWAYS TRIGGER forget_ref;
+CREATE TRIGGER forget_ref AFTER DELETE ON workflow.workflow_definition
+FOR EACH ROW EXECUTE FUNCTION workflow.forget_ref();
+ALTER TABLE workflow.workflow_definition ENABLE ALWAYS TRIGGER forget_ref;

@@ -76,7 +76,6 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 BEGIN
   IF TG_OP = 'DELETE' THEN
     DELETE FROM workflow.retention r WHERE r.workflow_def = OLD.id;
-    PERFORM workflow.plan_concurrency(OLD.ref, NULL, workflow.now());
   ELSE
     PERFORM workflow.plan_retention(NEW.id, NEW.definition, workflow.now());
     PERFORM workflow.plan_concurrency(NEW.ref, (NEW.definition #>> '{concurrency,max}')::int, workflow.now());

@@ -213,7 +213,7 @@ BEGIN
   UPDATE workflow.schedule s
   SET next_at = ahead, last_error = trouble, updated = now,
       last_at = CASE WHEN trouble IS NULL THEN due[cardinality(due)] ELSE s.last_at END,
-      last_execution = CASE WHEN trouble IS NULL THEN started[cardinality(started)] ELSE s.last_execution END
+      last_execution = CASE WHEN trouble IS NULL THEN coalesce(started[cardinality(started)], s.last_execution) ELSE s.last_execution END
   WHERE s.id = schedule.id;
   RETURN greatest(cardinality(started), 1);
 END $$;

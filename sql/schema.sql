@@ -295,6 +295,8 @@ CREATE INDEX workflow_execution_workflow_def_idx ON workflow.workflow_execution 
 CREATE INDEX workflow_execution_due_idx ON workflow.workflow_execution (due_at, id, part) WHERE due_at IS NOT NULL;
 CREATE INDEX workflow_execution_propagate_idx ON workflow.workflow_execution (id) WHERE propagate_after IS NOT NULL;
 CREATE INDEX workflow_execution_limit_idx ON workflow.workflow_execution (limit_key, limit_place, id, part) WHERE limit_key IS NOT NULL;
+-- Whoever waits to begin is found by it, even if the key was locked when it came.
+CREATE INDEX workflow_execution_turn_idx ON workflow.workflow_execution (workflow_def, concurrency_key, limit_place, id) WHERE limit_place IS NOT NULL;
 CREATE INDEX workflow_execution_paused_idx ON workflow.workflow_execution (id) WHERE paused;
 -- For workflow_search. A success writes none of the indexed columns, so these indexes cost it nothing.
 CREATE INDEX workflow_execution_attributes_idx ON workflow.workflow_execution USING gin (attributes jsonb_path_ops)

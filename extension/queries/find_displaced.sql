@@ -1,5 +1,6 @@
--- Finds the oldest of the running and waiting executions that count under key $2 of limit $1: as many as exceed the
--- limit, at most 100, and not in parts of other servers. Those that are already stopping do not count.
+-- Finds the oldest of the running and waiting executions that count under key $2 of limit $1 now ($3): as many as exceed
+-- the limit, at most 100, and not in parts of other servers; and the newest, which is never one of them. Those that are
+-- already stopping do not count.
 WITH counted AS MATERIALIZED (
   SELECT w.id, w.created
   FROM workflow.limit_key k
@@ -10,11 +11,15 @@ WITH counted AS MATERIALIZED (
   WHERE k.limit_name = $1 AND k.key = $2
   UNION ALL
   SELECT w.id, w.created
-  FROM workflow.workflow_execution w
-  JOIN workflow.limit_key k ON k.id = w.limit_key
-  WHERE k.limit_name = $1 AND k.key = $2 AND w.status = 'running')
-SELECT c.id FROM counted c
-WHERE (c.id >> 48)::int <> ALL (workflow.foreign_parts())
-ORDER BY c.created, c.id
-LIMIT least(100, greatest(0, (SELECT pg_catalog.count(*) FROM counted)
-  - (SELECT r.max_running FROM workflow.limit_rule r WHERE r.name = $1)))
+  FROM workflow.workflow_definition f
+  JOIN workflow.workflow_execution w ON w.workflow_def = f.id
+  WHERE f.ref = pg_catalog.substr($1, 2) AND w.concurrency_key = $2 AND w.limit_place <= $3 AND w.status = 'running'),
+ranked AS (
+  SELECT c.id, c.created, pg_catalog.row_number() OVER (ORDER BY c.created, c.id) AS number,
+    pg_catalog.first_value(c.id) OVER (ORDER BY c.created DESC, c.id DESC) AS newest
+  FROM counted c)
+SELECT r.id, r.newest FROM ranked r
+WHERE r.number <= (SELECT pg_catalog.count(*) FROM counted) - (SELECT l.max_running FROM workflow.limit_rule l WHERE l.name = $1)
+  AND r.id <> r.newest AND (r.id >> 48)::int <> ALL (workflow.foreign_parts())
+ORDER BY r.created, r.id
+LIMIT 100

@@ -1,5 +1,6 @@
 -- Finds those of the tasks ($1) whose workflows are among the held ones ($2), each with the key at which it waits for
--- the hold to end: locked, and due for a check at that time. Keys that someone else has locked are left out.
+-- the hold to end: locked, and due for a check at that time. A key that nobody waited for is checked a second later:
+-- someone may be releasing it just now. Keys that someone else has locked are left out.
 WITH held AS MATERIALIZED (
   SELECT t.id, w.ref
   FROM pg_catalog.unnest($1::bigint[]) AS o(id)
@@ -15,7 +16,8 @@ locked AS MATERIALIZED (
   FOR NO KEY UPDATE SKIP LOCKED),
 noted AS (
   UPDATE workflow.limit_key k
-  SET check_at = (SELECT pg_catalog.max(h.until) FROM workflow.hold h WHERE h.target = 'workflow' AND h.name = k.key AND h.key = '' AND h.until > $3),
+  SET check_at = least(coalesce(k.check_at, $3 + interval '1 second'),
+        (SELECT pg_catalog.max(h.until) FROM workflow.hold h WHERE h.target = 'workflow' AND h.name = k.key AND h.key = '' AND h.until > $3)),
       waiting_since = coalesce(k.waiting_since, $3), idle_by = NULL, idle_xid = NULL, updated = $3
   FROM locked WHERE k.id = locked.id)
 SELECT held.id, locked.id FROM held LEFT JOIN locked ON locked.key = held.ref

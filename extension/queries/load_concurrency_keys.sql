@@ -1,8 +1,10 @@
--- Reads the limits and keys under which executions count for concurrency; those without are left out. The last column:
--- whether they displace the oldest.
-SELECT w.id, '@' || f.ref, w.concurrency_key, v.definition #>> '{concurrency,when_full}' = 'cancel_oldest'
+-- Reads the workflows, limits and keys under which executions count for concurrency, and the places of those that wait;
+-- executions without are left out, and if $2, those that do not wait. The last column: whether they displace the oldest. Only a start does so that was to
+-- begin at once.
+SELECT w.id, w.workflow_def, '@' || f.ref, w.concurrency_key, w.limit_place,
+  v.definition #>> '{concurrency,when_full}' = 'cancel_oldest' AND w.limit_place = w.created
 FROM pg_catalog.unnest($1::bigint[]) AS d(id)
 JOIN workflow.workflow_execution w ON w.part = (d.id >> 48)::int AND w.id = d.id
 JOIN workflow.workflow_definition f ON f.id = w.workflow_def
 JOIN workflow.workflow_definition_version v ON v.id = w.version
-WHERE w.concurrency_key IS NOT NULL
+WHERE w.concurrency_key IS NOT NULL AND (w.limit_place IS NOT NULL OR NOT $2)

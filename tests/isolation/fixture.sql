@@ -12,7 +12,9 @@ DECLARE
   name text;
 BEGIN
   SET LOCAL client_min_messages = error;
-  TRUNCATE workflow.execution, workflow.lease, held CASCADE;
+  TRUNCATE workflow.execution, workflow.lease, workflow.limit_key, workflow.limit_slot, workflow.hold, held CASCADE;
+  -- Those of definitions stay with them.
+  DELETE FROM workflow.limit_rule r WHERE r.name !~ '^@';
   FOREACH name IN ARRAY '{execution, workflow_task_execution, signal}'::text[] LOOP
     PERFORM setval(format('workflow.%I_id_seq', name), 1, false);
   END LOOP;
@@ -110,3 +112,21 @@ SELECT e.id, w.status::text || CASE WHEN w.paused THEN ', paused' ELSE '' END AS
 FROM workflow.execution e
 JOIN workflow.workflow_execution w ON w.part = e.part AND w.id = e.id
 ORDER BY e.id;
+
+-- Every key of a limit, with the names of the tasks that have a slot of it and of those that wait for it, and how many
+-- invariants are broken.
+CREATE VIEW slots AS
+SELECT concat_ws(' ', k.limit_name, nullif(k.key, '')) AS key, r.max_running AS most,
+  (SELECT string_agg(t.task_name || ' of ' || t.workflow_execution, ', ' ORDER BY t.id)
+   FROM workflow.limit_slot s JOIN workflow.workflow_task_execution t ON t.id = s.task WHERE s.key = k.id) AS running,
+  (SELECT string_agg(t.task_name || ' of ' || t.workflow_execution, ', ' ORDER BY t.id)
+   FROM workflow.workflow_task_execution t WHERE t.limit_key = k.id) AS waiting,
+  (SELECT count(*) FROM workflow_check()) AS broken
+FROM workflow.limit_key k LEFT JOIN workflow.limit_rule r ON r.name = k.limit_name
+ORDER BY k.limit_name, k.key;
+
+-- Every execution under concurrency: whether it has a slot, or waits, and how many invariants are broken.
+CREATE VIEW turns AS
+SELECT w.id, w.status, w.limit_place IS NOT NULL AS waits, (SELECT count(*) FROM workflow.limit_slot s WHERE s.task = -w.id) AS slots,
+  (SELECT count(*) FROM workflow_check()) AS broken
+FROM workflow.workflow_execution w ORDER BY w.id;

@@ -240,8 +240,8 @@ async fn members_are_where_they_belong() {
              -- A trigger on a table that is dumped fires again at the restore: it must not write.
              SELECT format('trigger %s', t.tgname) FROM pg_trigger AS t
              JOIN members AS m ON m.classid = 'pg_class'::regclass AND m.objid = t.tgrelid
-             -- Those that fire for replicated rows only don't.
-             WHERE NOT t.tgisinternal AND t.tgenabled <> 'R' AND t.tgfoid <> ALL ('{workflow.forget_actions, workflow.forget_definitions,
+             -- Those that fire for replicated rows only don't, nor do those that fire for deletions only (8).
+             WHERE NOT t.tgisinternal AND t.tgenabled <> 'R' AND t.tgtype & (4 | 8 | 16 | 32) <> 8 AND t.tgfoid <> ALL ('{workflow.forget_actions, workflow.forget_definitions,
                workflow.forget_hooks, workflow.forget_worker_parts, workflow.forget_foreign_parts, workflow.refuse_definition}'::regproc[])
              UNION ALL
              -- part is in every key of what grows with work.

@@ -20,7 +20,7 @@ use crate::settings;
 use crate::store::{Handed, Leases, lock_leases};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::SpiClient;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Minimum number of executions whose pending reports a claim processes, if there are that many.
@@ -298,7 +298,7 @@ fn defer(
         limited.retain(|(task, _)| !held.contains_key(task));
     }
     if !limited.is_empty() {
-        let begun = take::take(client, now, &limited, &[])?;
+        let begun = take::take(client, now, &limited, &[], &BTreeSet::new())?;
         claimed.tasks.retain(|task| !begun.waiting.contains(&task.task) && !begun.busy.contains(&task.task));
         claimed.busy.extend(begun.busy);
         claimed.full.extend(begun.full);

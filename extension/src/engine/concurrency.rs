@@ -12,26 +12,32 @@ use std::collections::BTreeMap;
 
 /// Rechecks whether waiting executions, which are locked, may begin. Returns how many did.
 pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
-    let entrants = load(advance.client, runs.clone())?;
-    let limits: Vec<_> = entrants.iter().map(|entrant| (entrant.run, entrant.limit.clone())).collect();
-    let waits = enter(advance.client, advance.now, &limits)?;
+    // Some may have begun since they were found: in place of others that this call has ended.
+    let entrants = load(advance.client, advance.now, runs, true)?;
+    let waits = enter(advance.client, advance.now, entrants.iter().collect())?;
+    let begun = entrants.iter().map(|entrant| entrant.run).filter(|run| !waits.contains_key(run));
+    let begun: Vec<i64> = begun.collect();
     for entrant in entrants.into_iter().filter(|entrant| entrant.displaces && waits.contains_key(&entrant.run)) {
         advance.crowded.insert(entrant.limit, entrant.run);
     }
-    let begun: Vec<i64> = runs.into_iter().filter(|run| !waits.contains_key(run)).collect();
     let count = begun.len() as i32;
     begin(advance.client, advance.now, begun)?;
     note(advance.client, advance.now, &waits.into_values().collect::<Vec<_>>())?;
     Ok(count)
 }
 
-/// Cancels the oldest executions under limits that have too many, each on behalf of an execution that waits. Those that
-/// someone else has locked are left to the tick that checks the waiting execution again.
+/// Cancels the oldest executions under limits that have too many, in favour of the newest. If someone else has locked
+/// one, a tick checks the limit again on behalf of the execution given for it.
 pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Result<(), Error> {
     for ((name, key), run) in crowded {
-        let arguments = [name.as_str().into(), key.as_str().into()];
+        let arguments = [name.as_str().into(), key.as_str().into(), advance.now.into()];
         let sql = include_str!("../../queries/find_displaced.sql");
-        let oldest = numbers(statements::run(advance.client, sql, &arguments)?, 1)?;
+        let mut rows = statements::run(advance.client, sql, &arguments)?;
+        let (mut oldest, mut newest) = (Vec::new(), run);
+        while rows.next().is_some() {
+            oldest.extend(rows.get::<i64>(1)?);
+            newest = rows.get::<i64>(2)?.unwrap_or(run);
+        }
         let locked =
             statements::run(advance.client, include_str!("../../queries/try_lock_runs.sql"), &[oldest.clone().into()])?;
         let locked = numbers(locked, 1)?;
@@ -39,7 +45,7 @@ pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Resu
             let arguments = [vec![run].into(), after(advance.now, LOOK_AGAIN).into()];
             statements::run(advance.client, include_str!("../../queries/postpone_runs.sql"), &arguments)?;
         }
-        let reason = format!("execution {run} has taken its place");
+        let reason = format!("execution {newest} has taken its place");
         for execution in &locked {
             control::log(advance.client, *execution, "cancel", Some(&reason), None, Vec::new(), advance.now)?;
         }
@@ -47,3 +53,4 @@ pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Resu
     }
     Ok(())
 }
+

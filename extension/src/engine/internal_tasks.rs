@@ -15,7 +15,7 @@ use crate::store::starts::Wanted;
 use conductor::code::Code;
 use conductor::engine::state::TaskEnd;
 use conductor::graph::NodeId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A task that calls a workflow.
 struct Call {
@@ -66,7 +66,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         }
     }
     if !limited.is_empty() {
-        let begun = take(advance.client, advance.now, &limited, &[])?;
+        let begun = take(advance.client, advance.now, &limited, &[], &BTreeSet::new())?;
         calls.retain(|call| !begun.waiting.contains(&call.task) && !begun.busy.contains(&call.task));
         postpone(advance, begun.busy.into_iter().collect())?;
     }

@@ -6,7 +6,7 @@ use crate::engine::attributes;
 use crate::engine::run::Reports;
 use crate::engine::run::system;
 use crate::error::Error;
-use crate::limits::concurrency::{self, Wait};
+use crate::limits::concurrency::{self, Entrant, Wait};
 use crate::limits::take::LimitKey;
 use crate::pg::clock::{self, after};
 use crate::pg::statements;
@@ -63,11 +63,16 @@ pub fn begin(
     let attributes = attributes::merged(client, wanted, &given)?;
     let runs: Vec<FreshRun> = places
         .iter()
-        .map(|(id, place)| FreshRun { id: *id, wanted: &wanted[*place], attributes: attributes.get(place).copied() })
+        .map(|(id, place)| FreshRun {
+            id: *id,
+            wanted: &wanted[*place],
+            attributes: attributes.get(place).copied(),
+            concurrency_key: turns.keys.get(id).map(String::as_str),
+        })
         .collect();
     insert_runs(client, workflow, &runs, now, due)?;
     let refused = turns.refused.clone();
-    turns.write(advance)?;
+    turns.note(advance);
     Ok(ids.into_iter().map(|id| Some(id).filter(|id| !refused.contains(id))).collect())
 }
 
@@ -121,7 +126,7 @@ impl Starting {
 #[derive(Default)]
 struct Turns {
     /// Keys under which the executions are counted.
-    keys: Vec<(i64, String)>,
+    keys: BTreeMap<i64, String>,
     waits: Vec<Wait>,
     /// Executions that do not start.
     refused: BTreeSet<i64>,
@@ -146,45 +151,43 @@ fn enter(
         let Some(key) = &one.changes.concurrency_key else { continue };
         let has_slot = |caller: i64| above.get(&caller).is_some_and(|keys| keys.contains(key));
         if !wanted[one.place].parent.is_some_and(has_slot) {
-            turns.keys.push((one.run.id, key.clone()));
+            turns.keys.insert(one.run.id, key.clone());
         }
     }
     // Executions with a delayed start take their slot at that time.
     if delay > 0.0 {
-        turns.waits = turns.keys.iter().map(|(run, _)| Wait::until(*run, after(now, delay))).collect();
+        turns.waits = turns.keys.keys().map(|run| Wait::until(*run, after(now, delay))).collect();
         return Ok(turns);
     }
     let name = concurrency::limit_name(&workflow.reference);
-    let entrants: Vec<(i64, LimitKey)> =
-        turns.keys.iter().map(|(run, key)| (*run, (name.clone(), key.clone()))).collect();
-    let waits = concurrency::enter(client, now, &entrants)?;
+    let entrant = |(run, key): (&i64, &String)| Entrant {
+        run: *run,
+        definition: workflow.definition,
+        limit: (name.clone(), key.clone()),
+        place: now,
+        displaces: when_full == WhenFull::CancelOldest,
+    };
+    let entrants: Vec<Entrant> = turns.keys.iter().map(entrant).collect();
+    let waits = concurrency::enter(client, now, entrants.iter().collect())?;
     if matches!(when_full, WhenFull::Skip | WhenFull::Fail) {
         turns.refused = waits.into_keys().collect();
-        turns.keys.retain(|(run, _)| !turns.refused.contains(run));
+        turns.keys.retain(|run, _| !turns.refused.contains(run));
         let refused: Vec<i64> = turns.refused.iter().copied().collect();
         if !refused.is_empty() {
             statements::run(client, include_str!("../../queries/delete_skipped.sql"), &[refused.into()])?;
         }
         return Ok(turns);
     }
-    if when_full == WhenFull::CancelOldest {
-        let crowds = entrants.into_iter().filter(|(run, _)| waits.contains_key(run));
-        turns.crowded = crowds.map(|(run, limit)| (limit, run)).collect();
-    }
+    let crowds = entrants.into_iter().filter(|entrant| entrant.displaces && waits.contains_key(&entrant.run));
+    turns.crowded = crowds.map(|entrant| (entrant.limit, entrant.run)).collect();
     turns.waits = waits.into_values().collect();
     Ok(turns)
 }
 
 impl Turns {
-    /// Records the keys of the executions, whose rows exist by now, and which of them wait.
-    fn write(self, advance: &mut Advance) -> Result<(), Error> {
-        if !self.keys.is_empty() {
-            let (runs, keys): (Vec<i64>, Vec<String>) = self.keys.into_iter().unzip();
-            let arguments = [runs.into(), keys.into()];
-            statements::run(advance.client, include_str!("../../queries/set_concurrency_keys.sql"), &arguments)?;
-        }
+    /// Leaves it to the writing of the batch to make executions wait, and to what settles it to cancel the oldest.
+    fn note(self, advance: &mut Advance) {
         self.waits.into_iter().for_each(|wait| advance.batch.wait_to_begin(wait));
         advance.crowded.extend(self.crowded);
-        Ok(())
     }
 }

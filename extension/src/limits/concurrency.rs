@@ -2,13 +2,15 @@
 //!
 //! An execution takes a slot of the limit `@<ref>` in the same way as a task ([`take`]): the slot holds its negated id
 //! from start to end. An execution that finds no free slot waits at the key, with its first tasks due at infinity,
-//! until whoever frees a slot or checks the key lets it begin. Nobody waits for a lock: if someone else has locked a
-//! key, a tick checks it again when the execution is due.
+//! until whoever frees a slot or checks the key lets it begin. So does one that finds others waiting, whether at the key
+//! or to be checked: executions begin in the order of their places. Nobody waits for a lock: if someone else has locked
+//! a key, a tick checks it again when the execution is due.
 
 use crate::error::Error;
 use crate::limits::take::{LimitKey, take};
 use crate::pg::clock::after;
 use crate::pg::id;
+use crate::pg::rows::{Rows, numbers};
 use crate::pg::statements;
 use crate::queue::hints;
 use pgrx::datum::TimestampWithTimeZone;
@@ -42,22 +44,58 @@ impl Wait {
     }
 }
 
-/// Takes slots for executions. Returns those that have to wait.
+/// An execution that is to begin under concurrency.
+pub struct Entrant {
+    /// Id of the execution.
+    pub run: i64,
+    /// Id of its workflow.
+    pub definition: i64,
+    /// Limit and key under which it counts.
+    pub limit: LimitKey,
+    /// Its position among those waiting.
+    pub place: TimestampWithTimeZone,
+    /// Whether it displaces the oldest if there are too many.
+    pub displaces: bool,
+}
+
+/// Takes slots for executions, in order of their places. Returns those that have to wait: for a slot, or for others that
+/// have waited longer.
 pub fn enter(
     client: &SpiClient,
     now: TimestampWithTimeZone,
-    entrants: &[(i64, LimitKey)],
+    mut entrants: Vec<&Entrant>,
+) -> Result<BTreeMap<i64, Wait>, Error> {
+    if entrants.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    entrants.sort_by_key(|entrant| (entrant.place, entrant.run));
+    let arguments = [
+        entrants.iter().map(|entrant| entrant.run).collect::<Vec<_>>().into(),
+        entrants.iter().map(|entrant| entrant.definition).collect::<Vec<_>>().into(),
+        entrants.iter().map(|entrant| entrant.limit.1.clone()).collect::<Vec<_>>().into(),
+        entrants.iter().map(|entrant| entrant.place).collect::<Vec<_>>().into(),
+    ];
+    let behind = statements::run(client, include_str!("../../queries/list_executions_behind.sql"), &arguments)?;
+    let behind = numbers(behind, 1)?.into_iter().map(|run| -run).collect();
+    take_slots(client, now, &entrants, &behind)
+}
+
+/// Takes slots for executions, in this order. Returns those that have to wait, among them those that are `behind`
+/// others, as negative numbers.
+fn take_slots(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    entrants: &[&Entrant],
+    behind: &BTreeSet<i64>,
 ) -> Result<BTreeMap<i64, Wait>, Error> {
     let mut waits = BTreeMap::new();
-    if entrants.is_empty() {
-        return Ok(waits);
-    }
-    let wanted: Vec<(i64, Vec<LimitKey>)> = entrants.iter().map(|(run, limit)| (-run, vec![limit.clone()])).collect();
-    let begun = take(client, now, &wanted, &[])?;
-    for (run, limit) in entrants {
+    let wanted: Vec<(i64, Vec<LimitKey>)> =
+        entrants.iter().map(|entrant| (-entrant.run, vec![entrant.limit.clone()])).collect();
+    let begun = take(client, now, &wanted, &[], behind)?;
+    for Entrant { run, limit, place, .. } in entrants {
         if begun.waiting.contains(&-run) || begun.busy.contains(&-run) {
             let key = begun.full.get(limit).copied().filter(|_| begun.waiting.contains(&-run));
-            waits.insert(*run, Wait { run: *run, key, look_at: after(now, LOOK_AGAIN), place: now });
+            waits.insert(*run, Wait { run: *run, key, look_at: after(now, LOOK_AGAIN), place: *place });
         }
     }
     Ok(waits)
@@ -65,8 +103,8 @@ pub fn enter(
 
 /// Takes slots for executions that had ended and now continue. Returns those that have to wait.
 pub fn enter_again(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<Vec<Wait>, Error> {
-    let entrants: Vec<_> = load(client, runs)?.into_iter().map(|entrant| (entrant.run, entrant.limit)).collect();
-    Ok(enter(client, now, &entrants)?.into_values().collect())
+    let entrants = load(client, now, runs, false)?;
+    Ok(enter(client, now, entrants.iter().collect())?.into_values().collect())
 }
 
 /// Returns the keys under which the callers of executions count toward the limit of a workflow, by caller: the
@@ -113,16 +151,19 @@ pub fn admit(
     if keys.is_empty() {
         return Ok(admitted);
     }
-    let arguments = [keys.into(), counts.into()];
+    let arguments = [keys.into(), counts.into(), now.into()];
     let mut rows = statements::run(client, include_str!("../../queries/list_waiting_executions.sql"), &arguments)?;
     let (mut entrants, mut key_of) = (Vec::new(), BTreeMap::new());
     while rows.next().is_some() {
-        let run = rows.get::<i64>(1)?.unwrap_or_default();
-        let text = |column| Ok::<_, Error>(rows.get::<String>(column)?.unwrap_or_default());
-        entrants.push((run, (text(2)?, text(3)?)));
-        key_of.insert(run, rows.get::<i64>(4)?.unwrap_or_default());
+        let entrant = Entrant::read(&rows, now)?;
+        key_of.insert(entrant.run, rows.get::<i64>(6)?.unwrap_or_default());
+        entrants.push(entrant);
     }
-    let waits = enter(client, now, &entrants)?;
+    if entrants.is_empty() {
+        return Ok(admitted);
+    }
+    // They are the first in line.
+    let waits = take_slots(client, now, &entrants.iter().collect::<Vec<_>>(), &BTreeSet::new())?;
     key_of.retain(|run, _| !waits.contains_key(run));
     for key in key_of.values() {
         *admitted.entry(*key).or_default() += 1;
@@ -146,27 +187,34 @@ pub fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> 
     Ok(())
 }
 
-/// An execution under concurrency.
-pub struct Entrant {
-    /// Its id.
-    pub run: i64,
-    /// The limit and key under which it counts.
-    pub limit: LimitKey,
-    /// Whether it displaces the oldest if there are too many.
-    pub displaces: bool,
+impl Entrant {
+    /// Reads an execution from the first five columns of a row: its id, workflow, limit, key and place, which is now for
+    /// one that does not wait yet.
+    pub fn read(row: &Rows, now: TimestampWithTimeZone) -> Result<Entrant, Error> {
+        let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
+        Ok(Entrant {
+            run: row.get::<i64>(1)?.unwrap_or_default(),
+            definition: row.get::<i64>(2)?.unwrap_or_default(),
+            limit: (text(3)?, text(4)?),
+            place: row.get::<TimestampWithTimeZone>(5)?.unwrap_or(now),
+            displaces: false,
+        })
+    }
 }
 
-/// Loads which of the executions are under concurrency.
-pub fn load(client: &SpiClient, runs: Vec<i64>) -> Result<Vec<Entrant>, Error> {
+/// Loads those of the executions that count for concurrency, or only those that wait.
+pub fn load(
+    client: &SpiClient,
+    now: TimestampWithTimeZone,
+    runs: Vec<i64>,
+    only_waiting: bool,
+) -> Result<Vec<Entrant>, Error> {
     let mut entrants = Vec::new();
-    let mut rows = statements::run(client, include_str!("../../queries/load_concurrency_keys.sql"), &[runs.into()])?;
+    let arguments = [runs.into(), only_waiting.into()];
+    let mut rows = statements::run(client, include_str!("../../queries/load_concurrency_keys.sql"), &arguments)?;
     while rows.next().is_some() {
-        let text = |column| Ok::<_, Error>(rows.get::<String>(column)?.unwrap_or_default());
-        entrants.push(Entrant {
-            run: rows.get::<i64>(1)?.unwrap_or_default(),
-            limit: (text(2)?, text(3)?),
-            displaces: rows.get::<bool>(4)? == Some(true),
-        });
+        let displaces = rows.get::<bool>(6)? == Some(true);
+        entrants.push(Entrant { displaces, ..Entrant::read(&rows, now)? });
     }
     Ok(entrants)
 }

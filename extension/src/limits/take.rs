@@ -58,16 +58,21 @@ pub fn read_limits(limits: Option<Jsonb>) -> Vec<LimitKey> {
     limits.and_then(|limits| from_text(&limits.text()).ok()).unwrap_or_default()
 }
 
-/// Takes the slots that tasks need to start, in order, and makes those wait that cannot start. The slots of tasks that
-/// have stopped are taken first; the caller has to free the others.
+/// Takes the slots that tasks need to start, in order, and makes those wait that cannot start, or that are `behind`
+/// others which have waited longer. The slots of tasks that have stopped are taken first; the caller has to free the
+/// rest of these.
 pub fn take(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     tasks: &[(i64, Vec<LimitKey>)],
     stopped: &[i64],
+    behind: &BTreeSet<i64>,
 ) -> Result<Begun, Error> {
     let mut wanted: BTreeMap<&LimitKey, usize> = BTreeMap::new();
-    tasks.iter().flat_map(|(_, limits)| limits).for_each(|limit| *wanted.entry(limit).or_default() += 1);
+    for (task, limits) in tasks {
+        let count = usize::from(!behind.contains(task));
+        limits.iter().for_each(|limit| *wanted.entry(limit).or_default() += count);
+    }
     let mut keys = load(client, now, &wanted)?;
     create(client, now, &mut keys)?;
     let left = take_over(client, &mut keys, stopped)?;
@@ -79,7 +84,7 @@ pub fn take(
     let (mut begun, mut taken, mut waiting) = (Begun::default(), Vec::new(), Vec::new());
     for (task, limits) in tasks {
         let limits: Vec<&LimitKey> = limits.iter().filter(|limit| keys.contains_key(limit)).collect();
-        match limits.iter().copied().find(|limit| keys[limit].room == 0) {
+        match limits.iter().copied().find(|limit| keys[limit].room == 0 || behind.contains(task)) {
             None => {
                 for limit in limits {
                     let key = keys.get_mut(limit).into_iter();
@@ -168,8 +173,10 @@ struct Key {
     slots: usize,
     /// Theoretical arrival time of the next task.
     next_at: i64,
-    /// Whether tasks wait for it, according to its row.
+    /// Whether tasks wait for it.
     has_waiting: bool,
+    /// Whether they did already when its row was locked.
+    was_awaited: bool,
     /// Free slots locked by this call.
     free: VecDeque<i64>,
     /// Number of further tasks that may start.
@@ -210,10 +217,17 @@ impl Key {
         self.rule.max_running.and(self.free.pop_front()).and_then(|number| Some((self.id?, number)))
     }
 
-    /// Returns when the key has to be checked again; `None` if nothing waits for it.
+    /// Returns when the key has to be checked again; `None` if nothing waits for it. A key that nobody waited for is
+    /// checked soon, whatever is in the way: someone may be taking that away just now, and does not see yet that it has
+    /// to be checked.
     fn check_at(&self, now: TimestampWithTimeZone, next_at: i64) -> Option<TimestampWithTimeZone> {
+        let soon = after(now, 1.0);
         let opens_at = self.held_until.or_else(|| self.rule.opens_at(next_at).filter(|time| *time > now));
-        self.has_waiting.then(|| opens_at.unwrap_or_else(|| after(now, 1.0)))
+        let check_at = match opens_at {
+            Some(time) if self.was_awaited || time < soon => time,
+            _ => soon,
+        };
+        self.has_waiting.then_some(check_at)
     }
 }
 
@@ -241,6 +255,7 @@ fn load<'k>(
             slots: rows.get::<i32>(3)?.unwrap_or_default().max(0) as usize,
             next_at: i64::MIN,
             has_waiting: false,
+            was_awaited: false,
             free: VecDeque::new(),
             room: 0,
             begun: 0,
@@ -318,7 +333,8 @@ fn lock(client: &SpiClient, keys: &mut Keys, is_needed: impl Fn(&Key) -> bool) -
             key.is_busy = false;
             key.slots = rows.get::<i32>(2)?.unwrap_or_default().max(0) as usize;
             key.next_at = rows.get::<i64>(3)?.unwrap_or(i64::MIN);
-            key.has_waiting |= rows.get::<bool>(4)? == Some(true);
+            key.was_awaited = rows.get::<bool>(4)? == Some(true);
+            key.has_waiting |= key.was_awaited;
         }
     }
     Ok(())

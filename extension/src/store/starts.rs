@@ -112,6 +112,8 @@ pub struct FreshRun<'w> {
     pub wanted: &'w Wanted,
     /// Its attributes.
     pub attributes: Option<Jsonb>,
+    /// Key under which it counts for concurrency.
+    pub concurrency_key: Option<&'w str>,
 }
 
 /// Empty values for new rows.
@@ -128,7 +130,7 @@ fn run_columns(
     now: TimestampWithTimeZone,
     due: Option<TimestampWithTimeZone>,
     blank: &Blank,
-) -> [(&'static str, Cell); 24] {
+) -> [(&'static str, Cell); 25] {
     let empty = || Cell::Datum(blank.list, Vec::<String>::type_oid);
     [
         ("part", value(id::part(run.id))),
@@ -155,6 +157,7 @@ fn run_columns(
         ("error_message", Cell::Null),
         ("pause_reason", Cell::Null),
         ("hook_depth", value(run.wanted.hook_depth)),
+        ("concurrency_key", value(run.concurrency_key)),
     ]
 }
 

@@ -268,7 +268,7 @@ fn take_slots(
         return if stopped.is_empty() { Ok(()) } else { free_slots(client, now, stopped) };
     };
     let wanted: Vec<_> = limited.iter().map(|task| (task.id, task.task.limits.clone())).collect();
-    let begun = take(client, now, &wanted, &stopped)?;
+    let begun = take(client, now, &wanted, &stopped, &BTreeSet::new())?;
     if begun.has_left {
         free_slots(client, now, stopped)?;
     }

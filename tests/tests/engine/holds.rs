@@ -188,3 +188,44 @@ async fn what_cannot_be_held_is_refused() {
     })
     .await;
 }
+
+/// Whoever defines or registers the same name again does not find it held.
+#[tokio::test]
+async fn holds_end_with_what_they_are_about() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let rest = "fair_by: x\nconcurrency: {max: 1}\ntasks: [{name: a, action: demo.a}]\n";
+        let holds = "SELECT string_agg(concat_ws(' ', target, name), ', ' ORDER BY id) FROM workflow_list_holds()";
+        let hold = "SELECT workflow_hold('@demo.w', NULL, workflow.now() + interval '1 h'), workflow_hold('@demo.w', 'x', workflow.now() + interval '1 h'),
+          workflow_hold('demo.w', NULL, workflow.now() + interval '1 h', target => 'workflow'),
+          workflow_hold('demo.a', NULL, workflow.now() + interval '1 h', target => 'action'), workflow_set_weight('demo.w', 'x', 3)";
+        for (end, left) in [
+            ("SELECT workflow_delete_definition(id) FROM workflow_find_definition_by_ref('demo.w')", Some("action demo.a")),
+            ("SELECT workflow_delete_action(id) FROM workflow_find_action_by_ref('demo.a')", Some("limit @demo.w, limit @demo.w, workflow demo.w")),
+            ("SELECT workflow_delete_pack(id) FROM workflow_find_pack_by_ref('demo')", None),
+        ] {
+            session.define(rest).await;
+            session.run("DELETE FROM workflow.hold").await;
+            session.run(hold).await;
+            session.run(end).await;
+            assert_eq!(session.value::<Option<String>>(holds).await.as_deref(), left, "{end}");
+            let kept: i64 = session
+                .value("SELECT (SELECT count(*) FROM workflow.fair_weight) + (SELECT count(*) FROM workflow.limit_rule) + (SELECT count(*) FROM workflow.limit_key)")
+                .await;
+            assert_eq!(kept, if end.contains("action") { 3 } else { 0 }, "{end}");
+        }
+        // Without concurrency, nothing can be held by it.
+        session.define(rest).await;
+        session.run("SELECT workflow_hold('@demo.w', NULL, workflow.now() + interval '1 h')").await;
+        session.start().await;
+        assert!(session.claim(1).await.is_empty());
+        session.define("tasks: [{name: a, action: demo.a}]\n").await;
+        assert_eq!(session.value::<Option<String>>(holds).await, None);
+        session.work("a", json!(null)).await;
+        session.define(rest).await;
+        session.start().await;
+        session.work("a", json!(null)).await;
+        assert_sound(&mut session).await;
+    })
+    .await;
+}

@@ -199,6 +199,32 @@ async fn a_hook_that_cannot_start_is_an_event_and_fails_no_report() {
 }
 
 #[tokio::test]
+async fn a_start_by_a_hook_that_is_skipped_has_not_failed() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session
+            .define_as("demo.tidy", "concurrency: {max: 1, when_full: skip}\ntasks: [{name: t, action: demo.b}]")
+            .await;
+        on_end(&mut session, hook("tidy")).await;
+        session.define(ONE).await;
+        for skipped in [false, true] {
+            let id = session.start().await;
+            session.run("SELECT workflow_claim('w', 1, '{demo.a}')").await;
+            session.run(format!("SELECT workflow_complete(t.id, t.lease) FROM workflow.workflow_task_execution t WHERE t.workflow_execution = {id}")).await;
+            session.assert_ended(id, "completed", json!(null)).await;
+            assert!(events(&mut session, id, "hook_failed").await.is_empty());
+            let heard = events(&mut session, id, "hook").await;
+            let [(message, detail)] = &heard[..] else { panic!("{heard:?}") };
+            assert_eq!(detail.get("execution").is_none(), skipped);
+            let words = "skipped: as many executions of workflow demo.tidy are running as may";
+            assert_eq!(message.as_deref(), skipped.then_some(words));
+        }
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_hook_that_leads_to_itself_comes_to_an_end() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

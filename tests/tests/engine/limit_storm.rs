@@ -1,119 +1,161 @@
-//! Limits under random claims, reports, expiries, pauses, cancels, reruns, holds and changes, by several sessions.
+//! Limits under random schedules: sessions whose transactions overlap start, claim, report, expire, pause, cancel, rerun,
+//! erase, hold, release, and change limits; some are rolled back. After every statement, everything that runs is counted
+//! from outside. `SEED=…` plays one schedule again; `STORMS=…` plays as many more.
+
+mod act;
+mod recount;
 
 use crate::fixture::*;
-use pg_workflow_tests::with_database;
+use act::{Act, World};
+use pg_workflow_tests::{Database, with_database};
+use recount::Recount;
 use serde_json::json;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Executor, Row};
 
-const CHILD: &str = "tasks:\n  - {name: inner, action: demo.c, limit: [one, {name: two, key: x}]}\n";
+/// Number of sessions whose transactions overlap.
+const SESSIONS: usize = 4;
 
-const STORM: &str = "parameters: {type: object, properties: {key: {type: integer, default: 1}}}
-tasks:
-  - {name: start, action: demo.a, limit: {name: two, key: '{{ parameters.key }}'}, on_success: [each, call]}
-  - name: each
-    action: demo.b
-    with_items: [1, 2, 3]
-    limit: [{name: two, key: '{{ item }}'}, fast]
-    retry: {count: 2, delay: 3}
-    timeout: 40
-  - {name: call, action: demo.child, limit: {name: two, key: x}, on_failure: repair}
-  - {name: repair, action: demo.d, limit: one}
-";
+const STEPS: usize = 120;
 
 /// SplitMix64.
-struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn new(seed: u64) -> Chance {
+        Chance(seed)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
+
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
 }
 
-async fn assert_sound(session: &mut Session, seed: u64, step: usize) {
-    let broken: Vec<(String, String)> = session.rows("SELECT invariant, detail FROM workflow_check()").await;
-    assert_eq!(broken, [], "seed {seed}, step {step}");
-    let above: Vec<(String, String, i64)> = session
-        .rows(
-            "SELECT k.limit_name, k.key, count(s.task) FROM workflow.limit_key k JOIN workflow.limit_slot s ON s.key = k.id
-             JOIN workflow.limit_rule r ON r.name = k.limit_name GROUP BY k.limit_name, k.key HAVING count(s.task) > CASE k.limit_name WHEN 'one' THEN 1 ELSE 3 END",
-        )
-        .await;
-    assert_eq!(above, [], "seed {seed}, step {step}");
+/// A session, with what its open transaction has done so far.
+struct Actor {
+    session: Session,
+    is_open: bool,
+    claimed: Vec<(i64, i64)>,
+    reported: Vec<(i64, i64)>,
 }
 
-async fn storm(db: &pg_workflow_tests::Database, seed: u64) {
-    let mut chance = Chance(seed);
-    let mut sessions = [Session::new(db).await, Session::new(db).await, Session::new(db).await];
-    let [first, ..] = &mut sessions;
-    first.run("SELECT workflow_set_limit('one', max_running => 1), workflow_set_limit('two', max_running => 2), workflow_set_limit('fast', rate => 5, per => '1 s')").await;
-    first.define_as("demo.child", CHILD).await;
-    first.define(STORM).await;
-    let mut held: Vec<Task> = Vec::new();
-    let (mut now, mut ids) = (0.0, Vec::new());
-    for step in 0..120 {
-        now += [0.0, 0.1, 1.0, 10.0][chance.below(4)];
-        let session = &mut sessions[chance.below(3)];
-        session.at(now).await;
-        match chance.below(14) {
-            0 | 1 => ids.push(session.start_with(json!({"key": chance.below(3)})).await),
-            2..=5 => {
-                // Some claims are rolled back.
-                let is_kept = chance.below(4) > 0;
-                session.run("BEGIN").await;
-                let claimed = session.claim(1 + chance.below(6) as i32).await;
-                session.run(if is_kept { "COMMIT" } else { "ROLLBACK" }).await;
-                if is_kept {
-                    held.extend(claimed);
-                }
-            }
-            6..=9 if !held.is_empty() => {
-                let task = held.swap_remove(chance.below(held.len()));
-                let report = match chance.below(5) {
-                    0 => "'failed', NULL, '{\"type\": \"x\"}', NULL, NULL, NULL, NULL",
-                    1 => "'failed', NULL, NULL, NULL, NULL, '2 s', NULL",
-                    _ => "'completed', NULL, NULL, NULL, NULL, NULL, NULL",
-                };
-                session
-                    .run(format!(
-                        "SELECT state FROM workflow_finish(ARRAY[({}, {}, {report})::workflow.outcome])",
-                        task.task, task.lease_token
-                    ))
-                    .await;
-            }
-            10 => session.run("SELECT workflow_tick()").await,
-            11 if !ids.is_empty() => {
-                let id = ids[chance.below(ids.len())];
-                let call = ["workflow_pause", "workflow_resume", "workflow_cancel", "workflow_rerun"][chance.below(4)];
-                // Whatever the answer is.
-                session
-                    .run(format!("DO $$ BEGIN PERFORM {call}({id}); EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL; END $$"))
-                    .await;
-            }
-            12 => {
-                let most = 1 + chance.below(3);
-                session.run(format!("SELECT workflow_set_limit('two', max_running => {most})")).await
-            }
-            13 => {
-                let hold = [
-                    "'two', NULL, workflow.now() + interval '3 s'",
-                    "'one', NULL, workflow.now() + interval '1 s'",
-                    "'demo.b', NULL, workflow.now() + interval '2 s', target => 'action'",
-                    "'demo.w', NULL, workflow.now() + interval '2 s', target => 'workflow'",
-                ][chance.below(4)];
-                session.run(format!("SELECT workflow_hold({hold})")).await;
-            }
-            _ => {}
+impl Actor {
+    async fn new(db: &Database) -> Actor {
+        let mut session = Session::new(db).await;
+        session.run("SET lock_timeout = '30ms'").await;
+        Actor { session, is_open: false, claimed: Vec::new(), reported: Vec::new() }
+    }
+
+    /// Ends the transaction. What it has claimed is there for all, or never was.
+    async fn end(&mut self, world: &mut World, commits: bool) {
+        self.session.run(if commits { "COMMIT" } else { "ROLLBACK" }).await;
+        self.is_open = false;
+        let (claimed, reported) = (std::mem::take(&mut self.claimed), std::mem::take(&mut self.reported));
+        world.held.extend(if commits { claimed } else { reported });
+    }
+
+    /// Runs a statement. Returns nothing if it was refused, or would have had to wait for a lock.
+    async fn attempt(&mut self, act: &Act) -> Option<Vec<PgRow>> {
+        let error = match self.session.connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(act.sql.as_str()))).await {
+            Ok(rows) => return Some(rows),
+            Err(error) => Refusal::of(error),
+        };
+        let may_wait = error.sqlstate == "55P03" && !act.never_waits;
+        assert!(may_wait || error.message.starts_with("WF"), "{}\n{error:#?}", act.sql);
+        None
+    }
+}
+
+/// Lets one session do one thing.
+async fn step(actors: &mut [Actor], eye: &mut Session, world: &mut World, recount: &mut Recount) {
+    let number = world.chance.below(actors.len());
+    let others_are_open = actors.iter().enumerate().any(|(other, actor)| other != number && actor.is_open);
+    let actor = &mut actors[number];
+    if actor.is_open && world.chance.below(3) == 0 {
+        let commits = world.chance.below(4) > 0;
+        actor.end(world, commits).await;
+        recount.ended(number, commits);
+        return;
+    }
+    actor.session.at(world.now).await;
+    if !actor.is_open && world.chance.below(2) == 0 {
+        actor.session.run("BEGIN").await;
+        actor.is_open = true;
+    }
+    let act = world.choose(actor.is_open, others_are_open, &actor.claimed);
+    let before = recount::running(&mut actor.session).await;
+    let Some(rows) = actor.attempt(&act).await else {
+        if actor.is_open {
+            actor.end(world, false).await;
+            recount.ended(number, false);
         }
-        if step % 10 == 0 {
-            assert_sound(&mut sessions[0], seed, step).await;
+        return;
+    };
+    world.ids.extend(rows.iter().filter(|_| act.starts).filter_map(|row| row.get::<Option<i64>, _>(0)));
+    actor.claimed.extend(rows.iter().filter(|_| act.claims).filter_map(|row| {
+        (row.get::<String, _>(2) == "claimed").then(|| (row.get::<i64, _>(0), row.get::<i64, _>(1)))
+    }));
+    if let Some(task) = act.reports {
+        actor.claimed.retain(|claimed| *claimed != task);
+        if let Some(place) = world.held.iter().position(|held| *held == task) {
+            actor.reported.push(world.held.swap_remove(place));
         }
     }
-    // Everything that waits gets its turn eventually.
-    let [session, ..] = &mut sessions;
+    recount.check(number, &mut actor.session, eye, before, world.now).await;
+    if !actor.is_open {
+        recount.ended(number, true);
+        world.held.append(&mut actor.claimed);
+        actor.reported.clear();
+    }
+}
+
+async fn assert_sound(eye: &mut Session) {
+    let broken: Vec<(String, String)> = eye.rows("SELECT invariant, detail FROM workflow_check()").await;
+    assert_eq!(broken, []);
+}
+
+async fn storm(db: &Database, seed: u64) {
+    let mut world = World::new(Chance::new(seed));
+    let mut eye = Session::new(db).await;
+    let mut actors = Vec::new();
+    for _ in 0..SESSIONS {
+        actors.push(Actor::new(db).await);
+    }
+    act::prepare(&mut eye).await;
+    let mut recount = Recount::new(SESSIONS);
+    for count in 0..STEPS {
+        world.now += world.chance.one_of(&[0.0, 0.0, 0.1, 0.1, 1.0, 1.0, 7.0, 35.0]);
+        step(&mut actors, &mut eye, &mut world, &mut recount).await;
+        if count % 8 == 0 {
+            assert_sound(&mut eye).await;
+        }
+    }
+    for (number, actor) in actors.iter_mut().enumerate().filter(|(_, actor)| actor.is_open) {
+        actor.end(&mut world, true).await;
+        recount.ended(number, true);
+    }
+    recount.assert_rates();
+    assert_sound(&mut eye).await;
+    drain(&mut eye, world.now).await;
+}
+
+/// Whoever waits gets through, in the end, and nothing is left.
+async fn drain(session: &mut Session, mut now: f64) {
+    session.at(now).await;
     session.run("SELECT workflow_resume(id) FROM workflow.workflow_execution WHERE paused AND depth = 0").await;
-    for round in 0..600 {
+    // Nobody looks at what was held for a day on its own.
+    session
+        .run("SELECT workflow_release(name, target => target) FROM workflow_list_holds() WHERE target <> 'action'")
+        .await;
+    let live = "SELECT count(*) FROM workflow.execution e WHERE NOT workflow.is_end(e.status)";
+    for round in 0..900 {
         now += 1.0;
         session.at(now).await;
         session.run("SELECT workflow_tick()").await;
@@ -121,26 +163,40 @@ async fn storm(db: &pg_workflow_tests::Database, seed: u64) {
             session.complete(&task, json!(null)).await;
         }
         if round % 20 == 0 {
-            assert_sound(session, seed, 1000 + round).await;
-            let live: i64 = session.value("SELECT count(*) FROM workflow.execution e WHERE e.status = 'running'").await;
-            if live == 0 {
+            assert_sound(session).await;
+            if session.value::<i64>(live).await == 0 {
                 break;
             }
         }
     }
     let waiting: Vec<(i64, Option<String>, String)> = session
-        .rows("SELECT e.id, w.task, w.why FROM workflow.execution e CROSS JOIN LATERAL workflow_why(e.id) w WHERE e.status = 'running'")
+        .rows("SELECT e.id, w.task, w.why FROM workflow.execution e CROSS JOIN LATERAL workflow_why(e.id) w WHERE NOT workflow.is_end(e.status)")
         .await;
-    assert_eq!(waiting, [], "seed {seed}");
-    assert_sound(session, seed, 9999).await;
+    assert_eq!(waiting, []);
+    assert_sound(session).await;
     let taken: i64 = session.value("SELECT count(*) FROM workflow.limit_slot WHERE task IS NOT NULL").await;
-    assert_eq!(taken, 0, "seed {seed}");
+    assert_eq!(taken, 0);
+}
+
+/// The seeds to play: what the environment says, or a few that are always the same.
+pub fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("SEED") {
+        return vec![seed];
+    }
+    match number("STORMS") {
+        Some(storms) => {
+            let first = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+            (first..first + storms).collect()
+        }
+        None => (1..5).collect(),
+    }
 }
 
 #[tokio::test]
 async fn no_schedule_exceeds_a_limit_leaks_a_slot_or_starves_a_task() {
-    let seeds = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).map_or(1..5, |seed: u64| seed..seed + 1);
-    for seed in seeds {
+    for seed in seeds() {
+        println!("SEED={seed}");
         with_database(async |db| storm(db, seed).await).await;
     }
 }
