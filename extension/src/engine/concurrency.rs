@@ -53,4 +53,3 @@ pub fn displace(advance: &mut Advance, crowded: BTreeMap<LimitKey, i64>) -> Resu
     }
     Ok(())
 }
-
