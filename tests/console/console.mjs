@@ -380,6 +380,8 @@ await test('items, retries and undo are told apart on the timeline', async () =>
   await scene.sql(`SELECT workflow_cancel($1)`, [again]);
   await scene.work('worker-1', ['shop.release']);
   await page.locator('#timeline', { hasText: '↶ reserve' }).waitFor();
+  await page.locator('#head .s-cancelled').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Rerun' }).count(), 0, 'what was undone cannot be rerun');
   await picture('timeline');
 });
 

@@ -89,7 +89,9 @@ fn head(app: &App, status: &WorkflowStatus) -> Markup {
 
 fn actions(visit: &Visit, status: &WorkflowStatus, counts: &[TaskCount], back: &str) -> Markup {
     let ended = status.ended;
-    let unsuccessful = ended && status.status != ExecutionStatus::Completed;
+    // What has been undone cannot be run again.
+    let undone = status.undo.as_deref() == Some("done");
+    let unsuccessful = ended && !undone && status.status != ExecutionStatus::Completed;
     let to = |action: &str| format!("{back}/{action}");
     let (from, signal) = (visit.sent("rerun-from"), visit.sent("send-signal"));
     html! {

@@ -284,7 +284,7 @@ async fn while_nothing_changes_all_viewers_together_cost_one_statement_per_refre
             let version = whole.body.split_once("data-version=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
             // Other tests use this server, too: what they commit may be a change.
             let mut costs = Vec::new();
-            for _ in 0..20 {
+            for _ in 0..8 {
                 counted.statements().await;
                 let answer = console.get(page, &[("x-live", &version)]).await;
                 assert!([200, 204].contains(&answer.status), "{page}: {}", answer.head);
