@@ -23,12 +23,11 @@ const PAGE: i32 = 10_000;
 /// Creates a job, of which each tick of the server does a step, and prints its id. `pg-workflow jobs` shows how far it
 /// has got, stops it, and lets it go on. Executions that are started later are left alone.
 #[derive(clap::Args)]
+#[command(override_usage = "pg-workflow bulk [OPTIONS] <ACTION> <WHICH EXECUTIONS>…")]
 pub struct Arguments {
     /// What to do to each
     #[arg(value_name = "ACTION")]
     action: Action,
-    #[command(flatten)]
-    filter: Filter,
     /// The reason, which is kept with the events
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -53,6 +52,8 @@ pub struct Arguments {
     /// Wait until the job has ended; exit status 1 if it did not complete, or executions refused
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     connection: Connection,
 }

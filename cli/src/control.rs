@@ -194,24 +194,24 @@ pub struct Resume {
 /// Cancel executions: nothing new starts
 #[derive(clap::Args)]
 pub struct Cancel {
-    #[command(flatten)]
-    on: Executions,
     /// End them immediately, without handlers, undo and finally
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    on: Executions,
 }
 
 /// Continue executions that ended unsuccessfully from where they stopped
 #[derive(clap::Args)]
 pub struct Rerun {
-    #[command(flatten)]
-    on: Executions,
     /// Only this task; repeatable
     #[arg(long, value_name = "NAME")]
     task: Vec<String>,
     /// Also rerun the successful items of tasks
     #[arg(long)]
     reset_items: bool,
+    #[command(flatten)]
+    on: Executions,
 }
 
 /// Pauses executions.

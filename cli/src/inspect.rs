@@ -136,21 +136,21 @@ pub struct One {
 /// One execution, and how many rows to print of it.
 #[derive(clap::Args)]
 pub struct Many {
-    #[command(flatten)]
-    one: One,
     /// How many rows at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 1000)]
     limit: usize,
+    #[command(flatten)]
+    one: One,
 }
 
 /// Show the status of an execution
 #[derive(clap::Args)]
 pub struct Status {
-    #[command(flatten)]
-    one: One,
     /// Wait until it has ended; exit status 1 if it did not complete
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    one: One,
 }
 
 /// Shows the status of an execution.

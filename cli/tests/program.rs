@@ -108,6 +108,17 @@ fn arguments_without_a_name_and_urls_of_other_kinds_are_refused() {
 }
 
 #[test]
+fn options_of_a_command_are_not_listed_as_those_of_the_connection() {
+    for command in commands() {
+        let help = String::from_utf8(run(&[&command, "--help"]).stdout).unwrap();
+        let Some((_, connection)) = help.split_once("\nConnection:\n") else { continue };
+        let options = connection.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let options: Vec<&str> = options.filter_map(|line| line.split_whitespace().next()).collect();
+        assert!(options.iter().all(|option| ["--url", "--service"].contains(option)), "{command}: {options:?}");
+    }
+}
+
+#[test]
 fn the_usage_names_only_what_is_required() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pg-workflow"));
     let output = command.arg("start").env("DATABASE_URL", "postgres://a/b").output().unwrap();

@@ -11,11 +11,11 @@ use pg_workflow_client::{Engine, TaskDetail};
 /// Show when the tasks of an execution ran
 #[derive(clap::Args)]
 pub struct Timeline {
-    #[command(flatten)]
-    many: Many,
     /// Print a Gantt chart in Mermaid
     #[arg(long, conflicts_with = "json")]
     mermaid: bool,
+    #[command(flatten)]
+    many: Many,
 }
 
 /// Shows the timeline.
