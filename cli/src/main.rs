@@ -20,6 +20,7 @@ mod move_part;
 mod output;
 mod pack;
 mod picture;
+mod router;
 mod screen;
 mod table;
 mod test;
@@ -70,6 +71,7 @@ enum Command {
     Import(import::Arguments),
     Mcp(mcp::Arguments),
     MovePart(move_part::Arguments),
+    Router(router::Arguments),
     Doctor(doctor::Arguments),
     Install(doctor::Install),
     Completions(manual::Completions),
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::run(arguments),
         Command::Mcp(arguments) => mcp::run(arguments),
         Command::MovePart(arguments) => move_part::run(arguments),
+        Command::Router(arguments) => router::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Install(arguments) => doctor::install(arguments),
         Command::Completions(arguments) => manual::completions(arguments),
