@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters storms provider clean
+.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters storms provider router clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -135,6 +135,16 @@ provider: ## two minutes of payments at a provider that allows ten calls a secon
 		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/bank PG_WORKFLOW_MAJOR=15 && \
 		cargo test --release -p pg_workflow_tests --test engine provider -- --nocapture
 	scripts/server remove target/bank
+
+router: ## executions through a router over three servers, while parts move and one is killed (EXECUTIONS=20000)
+	@scripts/prepare 15 plproxy
+	scripts/build 15
+	cargo build --release -p pg_workflow_cli
+	@scripts/server create target/router 15 "fsync = off" "shared_preload_libraries = ''"
+	eval "$$(scripts/server env target/router)" && export EXECUTIONS=$${EXECUTIONS:-20000} \
+		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/router PG_WORKFLOW_MAJOR=15 && \
+		cargo test --release -p pg_workflow_tests --test cli router::load -- --nocapture
+	scripts/server remove target/router
 
 clean: ## remove all that was built, and the servers under target/
 	@scripts/clean

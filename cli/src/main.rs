@@ -23,6 +23,7 @@ mod output;
 mod pack;
 mod picture;
 mod progress;
+mod router;
 mod screen;
 mod table;
 mod test;
@@ -75,6 +76,7 @@ enum Command {
     Import(import::Arguments),
     Mcp(mcp::Arguments),
     MovePart(move_part::Arguments),
+    Router(router::Arguments),
     Doctor(doctor::Arguments),
     Install(doctor::Install),
     Completions(manual::Completions),
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::run(arguments),
         Command::Mcp(arguments) => mcp::run(arguments),
         Command::MovePart(arguments) => move_part::run(arguments),
+        Command::Router(arguments) => router::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Install(arguments) => doctor::install(arguments),
         Command::Completions(arguments) => manual::completions(arguments),

@@ -46,6 +46,19 @@ impl Server {
         script(&["stop", mode], &self.dir);
     }
 
+    /// Kills it by SIGKILL. Its backends follow when they notice.
+    pub fn kill(&self) {
+        let file = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("it runs");
+        let process = file.lines().next().expect("a process");
+        assert!(Command::new("kill").args(["-9", process]).status().is_ok_and(|status| status.success()), "kill -9");
+    }
+
+    /// Whether PostgreSQL has a library of this name, such as `plproxy`.
+    pub fn has_library(name: &str) -> bool {
+        let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned());
+        root().join(format!("target/pg/{major}/lib/{name}.so")).exists()
+    }
+
     /// Starts it again, on the same port.
     pub fn start(&self) {
         script(&["start"], &self.dir);

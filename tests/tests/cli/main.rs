@@ -10,6 +10,8 @@ mod control;
 mod doctor;
 mod mcp;
 mod program;
+mod router;
+mod servers;
 mod several;
 mod trouble;
 mod work;

@@ -1,44 +1,20 @@
 //! Several servers: parts that move while work continues, definitions that follow.
 
 use crate::program::command;
+use crate::servers::{CHILD, LIMITED, Node, PARENT, WORK};
 use pg_workflow_client::worker::{CancellationToken, Worker};
 use pg_workflow_client::{
     ClaimInput, ClaimedTask, Cluster, Engine, Error, Outcome, SignalInput, StartInput, StartManyInput,
 };
-use pg_workflow_tests::Server;
 use serde_json::json;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::postgres::PgPool;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 const PART: i32 = 7;
 
-const CHILD: &str = "{ref: demo.child, label: Child, version: 1.0.0, tasks: [{name: one, action: demo.one}]}";
-
-const LIMITED: &str =
-    "{ref: demo.limited, label: Limited, version: 1.0.0, tasks: [{name: one, action: demo.one, limit: few}]}";
-
-const PARENT: &str = "
-ref: demo.parent
-label: Parent
-version: 1.0.0
-attributes: {tenant: acme}
-vars: [{n: 0}]
-tasks:
-  - {name: first, action: demo.one, on_success: [left, right]}
-  - {name: left, action: demo.child, publish: [{n: 1}], on_success: meet}
-  - {name: right, action: demo.one, publish: [{n: 2}], on_success: meet}
-  - {name: meet, join: all, on_success: asked}
-  - {name: asked, wait_for: {signal: go}, on_success: last}
-  - {name: last, action: demo.one}
-";
-
-/// The tasks of a parent and its child that a worker runs.
-const WORK: i64 = 4;
-
-/// Whether the tests are skipped: several servers take time, and other major versions behave the same.
+/// Several servers take time; on other majors nothing of this differs.
 fn is_skipped() -> bool {
     let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_default();
     let skipped = !["15", "18"].contains(&major.as_str());
@@ -48,86 +24,7 @@ fn is_skipped() -> bool {
     skipped
 }
 
-/// A server of several, and its parts.
-struct Node {
-    server: Server,
-    pool: PgPool,
-}
-
-impl Node {
-    async fn create(name: &str, number: i32, parts: &str) -> Node {
-        let node = format!("pg_workflow.node = {number}");
-        let lines = [
-            "wal_level = logical",
-            "max_worker_processes = 30",
-            "max_logical_replication_workers = 20",
-            "max_sync_workers_per_subscription = 8",
-            "wal_retrieve_retry_interval = 100ms",
-            &node,
-        ];
-        let server = Server::create(name, &lines);
-        let node = Node { pool: pool(&server.options), server };
-        node.run("CREATE EXTENSION pg_workflow; CREATE TABLE public.ledger (task bigint)").await;
-        node.run(&format!("SELECT workflow_set_parts('{parts}')")).await;
-        node
-    }
-
-    async fn run(&self, sql: &str) {
-        if let Err(error) = self.pool.execute(AssertSqlSafe(sql)).await {
-            panic!("{error:?}\n{sql}");
-        }
-    }
-
-    async fn value<T>(&self, sql: &str) -> T
-    where
-        (T,): for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
-        T: Send + Unpin,
-    {
-        let row = sqlx::query_as::<_, (T,)>(AssertSqlSafe(sql)).fetch_one(&self.pool).await;
-        row.unwrap_or_else(|error| panic!("{error:?}\n{sql}")).0
-    }
-
-    /// Returns the code of the refusal of a query.
-    async fn refusal(&self, sql: &str) -> String {
-        match self.pool.execute(AssertSqlSafe(sql)).await.map_err(Error::from) {
-            Ok(_) => panic!("not refused: {sql}"),
-            Err(error) => error.code().unwrap_or_else(|| panic!("{error:?}\n{sql}")).to_owned(),
-        }
-    }
-
-    /// Waits until a query returns true.
-    async fn becomes(&self, sql: &str) {
-        let is_so = async {
-            while !self.value::<bool>(sql).await {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), is_so).await.unwrap_or_else(|_| panic!("never true: {sql}"));
-    }
-
-    fn url(&self) -> String {
-        let options = &self.server.options;
-        format!("postgres://{}@{}:{}/postgres", options.get_username(), options.get_host(), options.get_port())
-    }
-
-    async fn check(&self) {
-        let broken: Vec<(String,)> =
-            sqlx::query_as("SELECT c::text FROM workflow_check() AS c").fetch_all(&self.pool).await.unwrap();
-        assert!(broken.is_empty(), "{broken:#?}");
-    }
-
-    /// Crashes the server as with kill -9, and restarts it.
-    fn crash(&self) {
-        self.server.stop("immediate");
-        self.server.start();
-    }
-}
-
-fn pool(options: &PgConnectOptions) -> PgPool {
-    PgPoolOptions::new().max_connections(8).connect_lazy_with(options.clone())
-}
-
-/// Creates two servers: the first has the lower half of the parts and defines the workflows; the second follows.
+/// Makes two servers: the first has the lower half of the parts and defines the workflows, the second follows.
 async fn two(test: &str) -> (Node, Node) {
     let a = Node::create(&format!("{test}-a"), 1, "0-511").await;
     let b = Node::create(&format!("{test}-b"), 2, "512-1023").await;

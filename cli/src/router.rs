@@ -1,0 +1,61 @@
+//! `pg-workflow router`: prints the SQL that makes a database a router of several servers.
+//!
+//! What is printed follows from three things: the API, as the catalog of a server has it; `router/routes.txt`, which says where each
+//! function of it is carried out; and the servers, which say which parts they have.
+
+mod api;
+mod map;
+mod plproxy;
+mod routes;
+
+use crate::connect::wait_for;
+use crate::ending::Ending;
+use crate::output;
+use map::Servers;
+
+/// Print the SQL that makes a database a router of several servers
+///
+/// The router has all functions of the API under their own names, and passes each call on to the server that has its part. Run the
+/// SQL in a database of its own; running it again brings an older router up to date.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(clap::Subcommand)]
+enum Kind {
+    Plproxy(Plproxy),
+}
+
+/// Print a router for a plain PostgreSQL database with PL/Proxy 2.10
+///
+/// Each call is a transaction of its own at the servers. Exit status: 0; 1 if the servers contradict each other; 3 if one can't be
+/// reached.
+#[derive(clap::Args)]
+struct Plproxy {
+    /// A server, as postgres://host:port/name; once for each
+    #[arg(long = "server", value_name = "URL", required = true)]
+    servers: Vec<String>,
+    /// How long a worker's call may wait for a server before it is taken for dead
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    patience: u32,
+}
+
+/// Prints a router.
+pub fn run(arguments: Arguments) -> crate::Ended {
+    match arguments.kind {
+        Kind::Plproxy(Plproxy { servers, patience }) => {
+            let (api, servers) = wait_for(async {
+                let servers = Servers::ask(&servers).await?;
+                Ok::<_, crate::ending::Failure>((api::read(servers.publisher_url()).await?, servers))
+            })??;
+            let unowned = servers.unowned();
+            if !unowned.is_empty() {
+                output::warning(&format!("no server has the parts {unowned}: calls about them are refused"));
+            }
+            output::print(&plproxy::write(&api, &servers, patience)?);
+            Ok(Ending::Good)
+        }
+    }
+}
