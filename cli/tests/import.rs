@@ -165,13 +165,12 @@ fn what_could_not_be_defined_is_said_in_the_last_line() {
 
 #[test]
 fn an_output_reads_the_outputs_before_it() {
-    let text = "version: 1.0\ninput: [x]\ntasks:\n  a: {action: core.echo}\noutput:\n  - y: <% ctx(x) %>\n  - z: <% ctx(y) %>\n  - id: <% ctx().st2.action_execution_id %>\n";
+    let text = "version: 1.0\ninput: [x]\ntasks:\n  a: {action: core.echo}\noutput:\n  - first: <% ctx(x) %>\n  - second: <% ctx(first) %>\n  - id: <% ctx().st2.action_execution_id %>\n";
     let path = file("outputs.yaml", text);
     let output = run(&[&path]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{printed}");
-    let expected =
-        "output_map:\n  - y: \"{{ parameters.x }}\"\n  - z: \"{{ vars.y }}\"\n  - id: \"{{ system.execution }}\"\n";
+    let expected = "output_map:\n  - first: \"{{ parameters.x }}\"\n  - second: \"{{ vars.first }}\"\n  - id: \"{{ system.execution }}\"\n";
     assert!(printed.ends_with(expected), "{printed}");
 }
 
