@@ -12,7 +12,7 @@ use pg_workflow_client::{
 use pg_workflow_tests::Server;
 use serde_json::json;
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
