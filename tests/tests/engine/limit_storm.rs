@@ -99,9 +99,11 @@ async fn step(actors: &mut [Actor], eye: &mut Session, world: &mut World, recoun
         return;
     };
     world.ids.extend(rows.iter().filter(|_| act.starts).filter_map(|row| row.get::<Option<i64>, _>(0)));
-    actor.claimed.extend(rows.iter().filter(|_| act.claims).filter_map(|row| {
-        (row.get::<String, _>(2) == "claimed").then(|| (row.get::<i64, _>(0), row.get::<i64, _>(1)))
-    }));
+    actor.claimed.extend(
+        rows.iter()
+            .filter(|row| act.claims && row.get::<String, _>(2) == "claimed")
+            .map(|row| (row.get::<i64, _>(0), row.get::<i64, _>(1))),
+    );
     if let Some(task) = act.reports {
         actor.claimed.retain(|claimed| *claimed != task);
         if let Some(place) = world.held.iter().position(|held| *held == task) {
