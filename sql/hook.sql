@@ -170,6 +170,9 @@ BEGIN
       GET STACKED DIAGNOSTICS trouble = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
       trouble := left(concat_ws(': ', trouble, nullif(detail, '')), 1000);
     END;
+    IF started IS NULL AND trouble IS NULL THEN
+      trouble := format('skipped: as many executions of workflow %s are running as may', h.start_workflow);
+    END IF;
     INSERT INTO workflow.event (part, id, execution, kind, message, detail, created, updated)
     VALUES (h.part, workflow.make_id(h.part, nextval('workflow.event_id_seq')), h.execution,
       CASE WHEN started IS NULL THEN 'hook_failed' ELSE 'hook' END, trouble,

@@ -199,6 +199,28 @@ async fn a_hook_that_cannot_start_is_an_event_and_fails_no_report() {
 }
 
 #[tokio::test]
+async fn a_start_that_concurrency_skips_is_an_event_that_says_so() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        let report = "concurrency: {max: 1, when_full: skip}\ntasks:\n  - {name: tell, action: demo.b}\n";
+        session.define_as("demo.report", report).await;
+        session.define("tasks:\n  - {name: only, action: demo.a}\n").await;
+        session
+            .run("SELECT workflow_on_end('tell', start_workflow => 'demo.report', workflow_pattern => 'demo.w')")
+            .await;
+        session.start().await;
+        let second = session.start().await;
+        for task in session.claim_named(["only", "only"]).await {
+            session.complete(&task, json!(null)).await;
+        }
+        let [(message, _)] = &events(&mut session, second, "hook_failed").await[..] else { panic!("no event") };
+        assert_eq!(message.as_deref(), Some("skipped: as many executions of workflow demo.report are running as may"));
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_hook_that_leads_to_itself_comes_to_an_end() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
