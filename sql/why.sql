@@ -310,29 +310,59 @@ COMMENT ON FUNCTION workflow.say_closed(workflow.workflow_execution) IS
   'Returns the beginning of a hint on continuing an execution: the tasks that have closed it, up to 20, or null if none has run.';
 REVOKE ALL ON FUNCTION workflow.say_closed(workflow.workflow_execution) FROM PUBLIC;
 
-CREATE FUNCTION workflow.say_rerun(run workflow.workflow_execution, before text) RETURNS text
+CREATE FUNCTION workflow.say_not_rerun(run workflow.workflow_execution) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  rule text := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = run.version);
+  called workflow.workflow_execution := run;
   call workflow.workflow_task_execution;
   above workflow.execution_status;
   caller workflow.workflow_execution;
   rule_above text;
 BEGIN
-  IF run.depth > 0 THEN
-    SELECT t.* INTO call FROM workflow.workflow_task_execution AS t WHERE t.part = run.part AND t.execution = run.id AND t.calls;
-    IF call.id IS NULL THEN
-      RETURN 'what called it has gone on without it';
+  WHILE called.depth > 0 LOOP
+    SELECT t.* INTO call FROM workflow.workflow_task_execution AS t WHERE t.part = called.part AND t.execution = called.id AND t.calls;
+    IF call.undoes IS NULL AND called.id = run.id AND run.state #>> '{undo,phase}' IN ('failed', 'stopped') THEN
+      RETURN NULL;  -- It goes on with its undo alone.
+    ELSIF call.id IS NULL OR call.undoes IS NULL AND EXISTS (
+      SELECT FROM workflow.workflow_task_execution AS t
+      WHERE t.part = call.part AND t.workflow_execution = call.workflow_execution
+        AND t.task_name = call.task_name AND t.route = call.route AND t.visit > call.visit) THEN
+      RETURN CASE WHEN called.id = run.id THEN 'what called it has gone on without it'
+        ELSE format('what called execution %s, through which it was called, has gone on without that', called.id) END;
     END IF;
     SELECT e.status INTO above FROM workflow.execution AS e WHERE e.part = run.part AND e.id = call.workflow_execution;
     IF NOT workflow.is_end(above) OR above = 'completed' THEN
       RETURN format('it was called by execution %s, which goes on without it: SELECT * FROM workflow_why(%s)', call.workflow_execution, call.workflow_execution);
     END IF;
     SELECT w.* INTO caller FROM workflow.workflow_execution AS w WHERE w.part = run.part AND w.id = call.workflow_execution;
-    rule_above := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = caller.version);
-    IF rule_above = 'never' OR (rule_above = 'not_after_closing' AND workflow.closing_tasks(caller) <> '{}') THEN
-      RETURN format('it was called by execution %s, which cannot be rerun, because its workflow says rerun: %s', caller.id, rule_above);
+    IF caller.state #>> '{undo,phase}' = 'done' THEN
+      RETURN format('it was called by execution %s, which has undone what it had completed: start a new execution', caller.id);
+    ELSIF caller.state #>> '{undo,phase}' IN ('failed', 'stopped') THEN
+      IF call.undoes IS NULL THEN
+        RETURN format('it was called by execution %s, which only goes on with its undo: SELECT * FROM workflow_why(%s)', caller.id, caller.id);
+      END IF;
+    ELSE
+      rule_above := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = caller.version);
+      IF rule_above = 'never' OR (rule_above = 'not_after_closing' AND workflow.closing_tasks(caller) <> '{}') THEN
+        RETURN format('it was called by execution %s, which cannot be rerun, because its workflow says rerun: %s', caller.id, rule_above);
+      END IF;
     END IF;
+    called := caller;
+  END LOOP;
+  RETURN NULL;
+END $$;
+COMMENT ON FUNCTION workflow.say_not_rerun(workflow.workflow_execution) IS
+  'Returns why an execution that others have called cannot be rerun because of one of them, as a hint; null: they do not prevent it.';
+REVOKE ALL ON FUNCTION workflow.say_not_rerun(workflow.workflow_execution) FROM PUBLIC;
+
+CREATE FUNCTION workflow.say_rerun(run workflow.workflow_execution, before text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  rule text := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = run.version);
+  hindrance text := workflow.say_not_rerun(run);
+BEGIN
+  IF hindrance IS NOT NULL THEN
+    RETURN hindrance;
   END IF;
   IF run.state #>> '{undo,phase}' = 'done' THEN
     RETURN 'what it had completed has been undone, so it cannot be rerun: start a new execution';

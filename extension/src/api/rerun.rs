@@ -122,8 +122,8 @@ fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result
     }
 }
 
-/// Returns the task whose work an execution did, provided that this is the task's newest run and that it has not called
-/// another execution.
+/// Returns the task whose work an execution did, provided that this is the task's newest run or an undo, and that it has
+/// not called another execution.
 fn find_call(client: &SpiClient, called: i64, caller: &Run) -> Result<Option<(i64, Rerun)>, Error> {
     let mut rows = statements::run(client, include_str!("../../queries/find_call.sql"), &[called.into()])?;
     if rows.next().is_none() {
@@ -133,7 +133,11 @@ fn find_call(client: &SpiClient, called: i64, caller: &Run) -> Result<Option<(i6
     let Some(node) = rows.get::<String>(2)?.and_then(|name| caller.graph.find(&name)) else { return Ok(None) };
     let (route, visit, first) = (number(3)?.unwrap_or_default(), number(4)?.unwrap_or_default(), number(5)?);
     let known = ended_tasks(client, &[caller])?.remove(&caller.id).unwrap_or_default();
-    let newest = known.into_iter().rfind(|task| task.key.node == node && task.key.route == route);
+    // Each run of an undo undoes something else.
+    let is_undo = caller.graph.node(node).undoes.is_some();
+    let newest = known
+        .into_iter()
+        .rfind(|task| task.key.node == node && task.key.route == route && (!is_undo || task.key.visit == visit));
     let task = rows.get::<i64>(1)?.unwrap_or_default();
     Ok(newest.filter(|newest| newest.key.visit == visit).map(|call| (task, Rerun { first, ..call })))
 }

@@ -7,7 +7,7 @@ use crate::engine::signal::{payload_value, violation};
 use crate::engine::undo_children::{self, UndoneCall};
 use crate::engine::{start, startable};
 use crate::error::Error;
-use crate::limits::take::{read_limits, take};
+use crate::limits::take::{LimitKey, adopt, read_limits, take};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::settings;
@@ -55,21 +55,21 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
             let call = Call { task, run: id, workflow, input: rows.get::<Jsonb>(6)? };
             match (rows.get::<i64>(7)?, rows.get::<i64>(8)?) {
                 (child, Some(of)) => undone.push(UndoneCall { task, run: id, of, child: child.unwrap_or_default() }),
-                (Some(child), None) => again.push((call, child)),
-                (None, None) => {
+                (child, None) => {
                     limited.extend(rows.get::<Jsonb>(10)?.map(|limits| (task, read_limits(Some(limits)))));
-                    calls.push(call);
+                    match child {
+                        Some(child) => again.push((call, child)),
+                        None => calls.push(call),
+                    }
                 }
             }
         } else {
             reports.push(OwnReport { task, end: TaskEnd::Completed, result: None, error: None, undoable: None });
         }
     }
-    if !limited.is_empty() {
-        let begun = take(advance.client, advance.now, &limited, &[], &BTreeSet::new())?;
-        calls.retain(|call| !begun.waiting.contains(&call.task) && !begun.busy.contains(&call.task));
-        postpone(advance, begun.busy.into_iter().collect())?;
-    }
+    let kept_back = take_limits(advance, limited)?;
+    calls.retain(|call| !kept_back.contains(&call.task));
+    again.retain(|(call, _)| !kept_back.contains(&call.task));
     reports.extend(wait(advance, waiting)?);
     reports.extend(undo_children::begin(advance, undone)?);
     let again = limit(advance, again)?;
@@ -82,6 +82,22 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
         reports.extend(call(advance, &reference, calls)?);
     }
     Ok(reports)
+}
+
+/// Takes the slots that calls need. Returns the calls that have to wait for one.
+fn take_limits(advance: &Advance, limited: Vec<(i64, Vec<LimitKey>)>) -> Result<BTreeSet<i64>, Error> {
+    // Calls that lead to an execution named in a rerun are never postponed: they count, even beyond the limit.
+    let (named, others): (Vec<_>, Vec<_>) =
+        limited.into_iter().partition(|(task, _)| advance.run_on.contains_key(task));
+    let named: Vec<(i64, LimitKey)> =
+        named.into_iter().flat_map(|(task, limits)| limits.into_iter().map(move |limit| (task, limit))).collect();
+    adopt(advance.client, advance.now, &named)?;
+    if others.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let begun = take(advance.client, advance.now, &others, &[], &BTreeSet::new())?;
+    postpone(advance, begun.busy.iter().copied().collect())?;
+    Ok(begun.waiting.into_iter().chain(begun.busy).collect())
 }
 
 /// Returns the calls that keep their children and that this call can still process, including all on the path to an

@@ -5,6 +5,7 @@ use crate::engine::advance::Advance;
 use crate::engine::finish::finish;
 use crate::engine::report::{TaskReport, WorkerReport};
 use crate::engine::reports::load_undo_inputs;
+use crate::engine::rerun;
 use crate::engine::run::Reports;
 use crate::engine::settle::settle;
 use crate::engine::signal::lock;
@@ -52,6 +53,19 @@ struct Row {
     times: Times,
     /// Whether it already has an undo, because nobody knew whether it was done.
     is_numbered: bool,
+    /// Whether its execution waits to begin.
+    awaits_begin: bool,
+}
+
+/// Returns what can be done about a task whose execution has ended.
+fn after_end(client: &SpiClient, run: i64, now: TimestampWithTimeZone) -> Result<String, Error> {
+    let mut advance = Advance::new(client, now, BTreeMap::new());
+    advance.load(vec![run])?;
+    let hindrance = advance.runs.get(&run).map(|run| rerun::hindrance(client, run)).transpose()?.flatten();
+    Ok(match hindrance {
+        Some((_, hint)) => hint.to_owned(),
+        None => format!("to go on with it, SELECT workflow_rerun({run}), and resolve the task once it waits"),
+    })
 }
 
 impl Resolution<'_> {
@@ -67,11 +81,7 @@ impl Resolution<'_> {
             if self.end == TaskEnd::Completed && self.count_undo_as_done(client, run, &row, now)? {
                 return Ok(());
             }
-            let why = format!("its execution {run} has ended");
-            return Err(self.refused(
-                &why,
-                &format!("to go on with it, SELECT workflow_rerun({run}), and resolve the task once it waits"),
-            ));
+            return Err(self.refused(&format!("its execution {run} has ended"), &after_end(client, run, now)?));
         }
         let log = |client: &SpiClient| {
             let arguments = [task.into(), self.end.name().into(), self.reason.into(), now.into()];
@@ -85,6 +95,11 @@ impl Resolution<'_> {
             "requested" | "scheduled" if row.held => {
                 let hint = "resolve it once its turn has come";
                 Err(self.refused("it waits for its turn", hint))
+            }
+            // Nothing may follow from it before then.
+            "requested" if row.awaits_begin => {
+                let why = format!("its execution {run} waits to begin");
+                Err(self.refused(&why, "resolve it once the execution has begun, or cancel the execution"))
             }
             "requested" | "scheduled" => {
                 log(client)?;
@@ -134,6 +149,7 @@ impl Resolution<'_> {
                 attempts: number(12)?,
             },
             is_numbered: row.get::<bool>(13)?.unwrap_or_default(),
+            awaits_begin: row.get::<bool>(14)?.unwrap_or_default(),
         })
     }
 

@@ -134,13 +134,14 @@ fn end_due_executions(look: &Look) -> Result<i32, Error> {
         list.extend(rows.get::<i64>(1)?);
     }
     let mut done = 0;
-    for execution in executions {
-        done += i32::from(due(client, execution, *now)?);
-    }
+    // First, while they still wait: the others may cancel them.
     if !waiting.is_empty() {
         let mut advance = Advance::new(client, *now, BTreeMap::new());
         done += concurrency::look_again(&mut advance, waiting)?;
         settle(&mut advance, None)?;
+    }
+    for execution in executions {
+        done += i32::from(due(client, execution, *now)?);
     }
     Ok(done)
 }

@@ -149,7 +149,8 @@ pub fn adopt(client: &SpiClient, now: TimestampWithTimeZone, tasks: &[(i64, Limi
     let mut keys = load(client, now, &wanted)?;
     create(client, now, &mut keys)?;
     lock(client, &mut keys, |_| true)?;
-    let locked = |limit| keys.get(limit).filter(|key| key.is_locked).and_then(|key| key.id);
+    let counts = |key: &&Key| key.is_locked && key.rule.max_running.is_some();
+    let locked = |limit| keys.get(limit).filter(counts).and_then(|key| key.id);
     let (ids, tasks): (Vec<i64>, Vec<i64>) =
         tasks.iter().filter_map(|(task, limit)| Some((locked(limit)?, *task))).unzip();
     if !ids.is_empty() {

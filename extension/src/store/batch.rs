@@ -294,7 +294,9 @@ impl Batch {
             self.written.ended.push(run.id);
         }
         if run.graph.concurrency.is_some() {
-            self.entering_again.extend((changes.rerun || changes.reopened).then_some(run.id));
+            // What only closes it, such as undoing it after its end, runs without a slot.
+            let runs_again = changes.rerun && execution.status == Status::Running;
+            self.entering_again.extend(runs_again.then_some(run.id));
             let stops = execution.status != Status::Running && execution.status != run.before.status;
             self.leaving.extend((stops || changes.end.is_some()).then_some(run.id));
         }

@@ -35,7 +35,7 @@ impl Batch {
             self.written.own.retain(|task| !kept.contains(task));
         }
         if !self.leaving.is_empty() {
-            let arguments = [self.leaving.clone().into()];
+            let arguments = [self.leaving.clone().into(), now.into()];
             statements::run(client, include_str!("../../queries/leave_concurrency.sql"), &arguments)?;
             let ended: Vec<i64> = self.leaving.iter().filter(|run| self.ends.contains(run)).map(|run| -run).collect();
             if !ended.is_empty() && limits::are_in_use() {

@@ -421,6 +421,7 @@ const INTERNAL: [(Level, &[&str]); 4] = [
             "say_undone",
             "say_error",
             "say_hold",
+            "say_not_rerun",
             "say_rerun",
             "say_time",
             "search",

@@ -109,7 +109,7 @@ async fn what_cannot_be_resolved_is_refused_with_a_way_out() {
         session.work("c", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
         let refusal = session.refused(format!("SELECT workflow_resolve({})", b.task)).await;
-        assert!(refusal.message.contains("has ended") && refusal.hint.contains("workflow_rerun"), "{refusal:?}");
+        assert!(refusal.message.contains("has ended") && refusal.hint.contains("workflow_start"), "{refusal:?}");
         let sent: i64 =
             session.value(format!("SELECT count(*) FROM workflow_list_events({id}) WHERE kind = 'resolve'")).await;
         assert_eq!(sent, 0);

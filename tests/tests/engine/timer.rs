@@ -50,6 +50,28 @@ async fn a_delay_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_delay_that_a_template_yields_is_a_duration_as_in_a_definition() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        for (delay, seconds) in [
+            ("'5m'", 300.0),
+            ("'PT1H30M'", 5400.0),
+            ("'2.5'", 2.5),
+            ("10 ** 20", 2_147_483_647.0),
+            ("2 ** 62", 2_147_483_647.0),
+        ] {
+            session.begin(&format!("tasks:\n  - {{name: a, action: demo.a, delay: \"{{{{ {delay} }}}}\"}}\n")).await;
+            assert_eq!(row(&mut session, "a").await["due"].as_f64(), Some(seconds), "{delay}");
+        }
+        session.define("tasks:\n  - {name: a, action: demo.a, delay: \"{{ '5 minutes' }}\"}\n").await;
+        let refusal = session.refused("SELECT workflow_start('demo.w')").await;
+        assert_eq!(refusal.code().1, "WF602", "{refusal:?}");
+        assert!(refusal.message.contains("expected a duration"), "{refusal:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_failed_task_is_tried_again_after_its_delay_until_its_retries_are_used_up() {
     with_database(async |db| {
         let mut session = Session::new(db).await;

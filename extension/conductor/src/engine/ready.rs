@@ -11,6 +11,7 @@ use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, ExpressionError, Rendering};
 use crate::finding::shorten;
 use crate::graph::Node;
+use crate::language::parse::duration;
 use minijinja::value::ValueKind;
 
 /// Place of the first task without a row in the order in which tasks are created.
@@ -312,7 +313,7 @@ impl Conductor<'_> {
         self.work.push_back(Work::Ended(Box::new(ended)));
     }
 
-    /// Returns seconds from a number or a template; zero or less counts as none.
+    /// Returns seconds from a number or a template, at most as many as a definition may say; zero or less counts as none.
     pub(crate) fn seconds(
         &self,
         rendering: &Option<Rendering>,
@@ -320,13 +321,16 @@ impl Conductor<'_> {
     ) -> Result<Option<f64>, ExpressionError> {
         let Some(rendering) = rendering else { return Ok(None) };
         let value = self.render(rendering, vars, None, None)?;
-        let seconds = f64::try_from(value.clone()).ok().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        let of_text = |text: &str| text.parse().ok().or_else(|| duration::seconds(text).map(|seconds| seconds as f64));
+        let seconds = f64::try_from(value.clone()).ok().or_else(|| value.as_str().and_then(of_text));
         match seconds {
-            Some(seconds) if seconds.is_finite() => Ok((seconds > 0.0).then_some(seconds)),
+            Some(seconds) if seconds.is_finite() => {
+                Ok((seconds > 0.0).then_some(seconds.min(duration::MAX_SECONDS as f64)))
+            }
             _ if value.is_none() => Ok(None),
             _ => {
                 let expression = shorten(&value.to_string(), SHOWN).into_owned();
-                Err(ExpressionError { expression, message: "expected a number of seconds".to_owned() })
+                Err(ExpressionError { expression, message: "expected a duration".to_owned() })
             }
         }
     }

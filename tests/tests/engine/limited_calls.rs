@@ -1,0 +1,113 @@
+//! Calls of workflows that are under a limit and run again: they have a slot, and nothing forgets them.
+
+use crate::fixture::*;
+use pg_workflow_tests::with_database;
+use serde_json::json;
+
+async fn assert_sound(session: &mut Session) {
+    let broken: Vec<(String, String)> = session.rows("SELECT invariant, detail FROM workflow_check()").await;
+    assert_eq!(broken, []);
+}
+
+/// Running and waiting tasks of the limit.
+async fn counts(session: &mut Session) -> (Option<i64>, i64) {
+    session.rows("SELECT running, waiting FROM workflow_list_limit_keys('site')").await.remove(0)
+}
+
+/// Lets one call be under the limit, with this rule for running it again.
+async fn define(session: &mut Session, again: &str) {
+    session.run("SELECT workflow_set_limit('site', max_running => 1)").await;
+    session.run("SELECT workflow_tick()").await;
+    session.define_as("demo.inner", "tasks:\n  - {name: inner, action: demo.a}\n").await;
+    session.define(&format!("tasks:\n  - {{name: call, action: demo.inner, limit: site{again}}}\n")).await;
+}
+
+#[tokio::test]
+async fn a_call_that_runs_again_while_somebody_has_locked_its_limit_begins_later() {
+    for (again, ends) in [
+        (", retry: {count: 1, delay: 5}", "failed"),
+        (", repeat: {until: '{{ false }}', max: 1, delay: 5}", "completed"),
+    ] {
+        with_database(async |db| {
+            let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
+            define(&mut session, again).await;
+            let id = session.start().await;
+            let [inner] = session.claim_named(["inner"]).await;
+            match ends {
+                "failed" => session.fail(&inner, json!({"message": "no answer"})).await,
+                _ => session.complete(&inner, json!(null)).await,
+            };
+            other
+                .run("BEGIN; SELECT FROM workflow.limit_key FOR UPDATE; SELECT FROM workflow.limit_slot FOR UPDATE")
+                .await;
+            session.at(6.0).await;
+            session.run("SELECT workflow_tick()").await;
+            assert!(session.claim(9).await.is_empty());
+            other.run("ROLLBACK").await;
+            session.at(7.0).await;
+            session.run("SELECT workflow_tick()").await;
+            session.work("inner", json!(null)).await;
+            let status = session.status(id).await;
+            assert_eq!(status["ended"], json!(true), "{status:#}");
+            assert_sound(&mut session).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_rerun_waits_for_a_slot() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        define(&mut session, "").await;
+        let first = session.start().await;
+        let [inner] = session.claim_named(["inner"]).await;
+        session.fail(&inner, json!({})).await;
+        let second = session.start().await;
+        session.run(format!("SELECT workflow_rerun({first})")).await;
+        assert_eq!(counts(&mut session).await, (Some(1), 1));
+        assert_sound(&mut session).await;
+        let waits: Vec<(Option<String>, String)> =
+            session.rows(format!("SELECT task, why FROM workflow_why({first})")).await;
+        assert!(waits[0].1.starts_with("waits for limit site: 1 of 1 running"), "{waits:?}");
+        session.work("inner", json!(null)).await;
+        session.assert_ended(second, "completed", json!(null)).await;
+        session.at(2.0).await;
+        session.run("SELECT workflow_tick()").await;
+        // What was called goes on; nothing is called anew.
+        let [again] = session.claim_named(["inner"]).await;
+        assert_eq!((again.task, counts(&mut session).await), (inner.task, (Some(1), 0)));
+        session.complete(&again, json!(null)).await;
+        session.assert_ended(first, "completed", json!(null)).await;
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_whose_child_is_rerun_counts_even_beyond_the_limit() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        define(&mut session, "").await;
+        let first = session.start().await;
+        let [inner] = session.claim_named(["inner"]).await;
+        session.fail(&inner, json!({})).await;
+        session.start().await;
+        session.run(format!("SELECT workflow_rerun({})", inner.execution)).await;
+        assert_eq!(counts(&mut session).await, (Some(2), 0));
+        assert_sound(&mut session).await;
+        let third = session.start().await;
+        for task in session.claim_named(["inner", "inner"]).await {
+            assert!(session.claim(9).await.is_empty());
+            session.complete(&task, json!(null)).await;
+        }
+        session.assert_ended(first, "completed", json!(null)).await;
+        session.at(2.0).await;
+        session.run("SELECT workflow_tick()").await;
+        assert_eq!(counts(&mut session).await, (Some(1), 0));
+        session.work("inner", json!(null)).await;
+        session.assert_ended(third, "completed", json!(null)).await;
+        assert_sound(&mut session).await;
+    })
+    .await;
+}
