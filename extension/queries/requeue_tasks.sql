@@ -1,8 +1,8 @@
 -- Makes tasks whose lease has expired claimable again if their workflow execution, which is locked, is running, or if
 -- they close it, or if they have an undo, so that it must be known whether they were done; unless they have now reached
--- their maximum number of lost leases ($3, if the task does not specify one), or are no longer needed ($4). Counts the
--- loss. Returns for each task whether it is claimable again, how often it was lost, who lost it last, and its action if
--- it is queued.
+-- their maximum number of lost leases ($3, if the task does not specify one), are no longer needed ($4), or were being
+-- claimed when their execution was stopped by force. Counts the loss. Returns for each task whether it is claimable
+-- again, how often it was lost, who lost it last, and its action if it is queued.
 UPDATE workflow.workflow_task_execution t
 SET lost_leases = t.lost_leases + 1, last_worker = coalesce(l.worker, t.last_worker), updated = $2,
     status = CASE WHEN o.again THEN 'scheduled'::workflow.execution_status ELSE t.status END,
@@ -12,7 +12,8 @@ SET lost_leases = t.lost_leases + 1, last_worker = coalesce(l.worker, t.last_wor
     queue_at = CASE WHEN o.again AND NOT o.paused THEN $2 - t.priority * interval '1 minute' END
 FROM (
   SELECT t.part, t.id, w.paused,
-    (w.status = 'running' OR t.closing OR t.undo IS NOT NULL) AND t.lost_leases + 1 < coalesce(t.max_lost_leases, $3) AND o.id <> ALL ($4::bigint[]) AS again
+    (w.status = 'running' OR t.closing OR t.undo IS NOT NULL) AND t.lost_leases + 1 < coalesce(t.max_lost_leases, $3) AND o.id <> ALL ($4::bigint[])
+      AND (w.state ? 'forced') IS NOT TRUE AS again
   FROM pg_catalog.unnest($1::bigint[]) AS o(id)
   CROSS JOIN LATERAL (
     SELECT t.part, t.id, t.workflow_execution, t.closing, t.lost_leases, t.max_lost_leases, t.undo

@@ -333,3 +333,30 @@ async fn a_claim_that_is_rolled_back_after_a_stop_does_not_keep_the_execution_op
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_being_claimed_at_a_cancel_by_force_is_neither_taken_over_nor_retried() {
+    with_database(async |db| {
+        for dies in [true, false] {
+            let (mut session, mut claimer) = (Session::new(db).await, Session::new(db).await);
+            let id = session.begin(FINALLY).await;
+            let [work] = session.claim_named(["work"]).await;
+            session.fail(&work, json!({})).await;
+            claimer.run("BEGIN").await;
+            let [tidy] = claimer.claim_named(["tidy"]).await;
+            session.run(format!("SELECT workflow_cancel({id}, force => true)")).await;
+            claimer.run("COMMIT").await;
+            session.run("SELECT workflow_tick()").await;
+            if dies {
+                session.at(31.0).await;
+                session.run("SELECT workflow_tick()").await;
+            } else {
+                claimer.fail(&tidy, json!({})).await;
+            }
+            session.assert_ended(id, "failed", json!(null)).await;
+            let broken: Vec<(String, String)> = session.rows("SELECT invariant, detail FROM workflow_check()").await;
+            assert_eq!(broken, []);
+        }
+    })
+    .await;
+}
