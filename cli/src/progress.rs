@@ -54,7 +54,7 @@ impl Progress {
         self.set(self.bar.position() + 1);
     }
 
-    /// Prints something without getting in the way of the bar.
+    /// Hides the bar while something else is printed.
     pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }

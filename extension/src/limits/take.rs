@@ -112,10 +112,8 @@ pub fn take(
             None => _ = begun.busy.insert(task),
         }
     }
-    let taken_over = |(key, slots): (&i64, &BTreeSet<i64>)| {
-        slots.iter().all(|number| taken.iter().any(|(id, taken, _)| (id, taken) == (key, number)))
-    };
-    begun.has_left = !left.iter().all(taken_over);
+    let used: BTreeSet<(i64, i64)> = taken.iter().map(|(key, number, _)| (*key, *number)).collect();
+    begun.has_left = left.iter().any(|(key, slots)| slots.iter().any(|number| !used.contains(&(*key, *number))));
     write(client, now, &keys, taken)?;
     defer(client, now, deferred, places)?;
     Ok(begun)
