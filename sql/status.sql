@@ -305,7 +305,8 @@ BEGIN
     FROM workflow.workflow_task_execution t
     JOIN workflow.workflow_execution w ON w.part = t.part AND w.id = t.workflow_execution
     WHERE w.version IS NOT NULL AND t.status = 'scheduled' AND t.action_ref IS NOT NULL AND NOT t.calls
-      AND (t.queue_at IS NULL AND t.limit_key IS NULL) <> w.paused
+      -- One that was being claimed at the moment of the pause may still be queued if it was then put back. No claim takes it.
+      AND t.queue_at IS NULL AND t.limit_key IS NULL AND NOT w.paused
     UNION ALL
     SELECT 'a running task is held by a lease', 'workflow_task_execution', t.id, format('task %s', t.task_name)
     FROM workflow.workflow_task_execution t

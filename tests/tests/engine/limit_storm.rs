@@ -80,16 +80,19 @@ async fn step(actors: &mut [Actor], eye: &mut Session, world: &mut World, recoun
     let actor = &mut actors[number];
     if actor.is_open && world.chance.below(3) == 0 {
         let commits = world.chance.below(4) > 0;
+        println!("{number}: {}", if commits { "COMMIT" } else { "ROLLBACK" });
         actor.end(world, commits).await;
         recount.ended(number, commits);
         return;
     }
     actor.session.at(world.now).await;
     if !actor.is_open && world.chance.below(2) == 0 {
+        println!("{number}: BEGIN");
         actor.session.run("BEGIN").await;
         actor.is_open = true;
     }
     let act = world.choose(actor.is_open, others_are_open, &actor.claimed);
+    println!("{number}, {} s: {}", world.now, act.sql);
     let before = recount::running(&mut actor.session).await;
     let Some(rows) = actor.attempt(&act).await else {
         if actor.is_open {

@@ -31,9 +31,24 @@ pub async fn running(session: &mut Session) -> BTreeSet<Place> {
     rows.into_iter().collect()
 }
 
+/// What the open transaction of a session has changed.
+#[derive(Clone, Default)]
+struct Change {
+    begun: BTreeSet<Place>,
+    ended: BTreeSet<Place>,
+}
+
+impl Change {
+    /// Returns how many more run under a key once the transaction has committed; a slot may have been passed on within it.
+    fn growth(&self, limit: &str, key: &str) -> usize {
+        let of =
+            |places: &BTreeSet<Place>| places.iter().filter(|place| (&*place.1, &*place.2) == (limit, key)).count();
+        of(&self.begun).saturating_sub(of(&self.ended))
+    }
+}
+
 pub struct Recount {
-    /// What has begun in the open transaction of each session.
-    begun: Vec<BTreeSet<Place>>,
+    open: Vec<Change>,
     /// The same for rates, which count even what has ended since.
     paced: Vec<Vec<Begun>>,
     committed: BTreeMap<(String, String), Vec<f64>>,
@@ -42,7 +57,7 @@ pub struct Recount {
 impl Recount {
     pub fn new(sessions: usize) -> Recount {
         Recount {
-            begun: vec![BTreeSet::new(); sessions],
+            open: vec![Change::default(); sessions],
             paced: vec![Vec::new(); sessions],
             committed: BTreeMap::new(),
         }
@@ -63,15 +78,18 @@ impl Recount {
             .rows("SELECT name, max_running FROM workflow.limit_rule WHERE max_running IS NOT NULL AND count_from IS NULL")
             .await;
         let limits: BTreeMap<String, i32> = limits.into_iter().collect();
-        self.begun[number] = seen.difference(&committed).cloned().collect();
-        let others = self.begun.iter().enumerate().filter(|(other, _)| *other != number).flat_map(|(_, begun)| begun);
-        let all: BTreeSet<&Place> = seen.iter().chain(others).collect();
+        self.open[number] = Change {
+            begun: seen.difference(&committed).cloned().collect(),
+            ended: committed.difference(&seen).cloned().collect(),
+        };
         for (who, limit, key) in seen.difference(&before) {
-            let count = all.iter().filter(|place| (&place.1, &place.2) == (limit, key)).count();
+            let others = self.open.iter().enumerate().filter(|(other, _)| *other != number);
+            let count = seen.iter().filter(|place| (&place.1, &place.2) == (limit, key)).count()
+                + others.map(|(_, change)| change.growth(limit, key)).sum::<usize>();
             if let Some(most) = limits.get(limit) {
                 assert!(
                     count <= *most as usize,
-                    "{who} began, and {count} of {most} run under {limit}, key {key}: {all:?}"
+                    "{who} began, and {count} of {most} run under {limit}, key {key}: {seen:?}"
                 );
             }
             self.paced[number].push(((limit.clone(), key.clone()), now));
@@ -80,7 +98,7 @@ impl Recount {
 
     /// Notes that the transaction of a session has ended.
     pub fn ended(&mut self, number: usize, commits: bool) {
-        self.begun[number].clear();
+        self.open[number] = Change::default();
         for (key, time) in self.paced[number].drain(..).filter(|_| commits) {
             self.committed.entry(key).or_default().push(time);
         }
