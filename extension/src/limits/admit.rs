@@ -94,16 +94,16 @@ struct DueKey {
 }
 
 impl DueKey {
-    /// Returns when to check again if tasks are still waiting then.
+    /// Returns when to check again if tasks are still waiting then. Even if the time at which it opens is known, it is
+    /// checked before: someone may be ending a hold or changing the limit just now, without seeing that tasks wait.
     fn next_check(&self, now: TimestampWithTimeZone) -> TimestampWithTimeZone {
-        if let Some(opens_at) = self.opens_at.filter(|time| *time > now) {
-            return opens_at;
-        }
-        if self.count == MOST_ADMITTED {
+        let opens_at = self.opens_at.filter(|time| *time > now);
+        if opens_at.is_none() && self.count == MOST_ADMITTED {
             return now;
         }
         let waited = seconds(self.waiting_since, now);
-        after(now, waited.clamp(SOONEST_CHECK, LATEST_CHECK))
+        let latest = after(now, waited.clamp(SOONEST_CHECK, LATEST_CHECK));
+        opens_at.filter(|time| *time < latest).unwrap_or(latest)
     }
 }
 

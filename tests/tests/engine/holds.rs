@@ -74,6 +74,30 @@ async fn nothing_begins_that_is_held_until_its_time_or_its_release() {
     .await;
 }
 
+/// The transaction that sends the first task to wait checks its key again before it commits. Whoever ends the hold in
+/// between sees neither, and the key is looked at nevertheless, long before the hold would have ended.
+#[tokio::test]
+async fn a_hold_that_ends_unseen_by_those_it_made_wait_does_not_delay_them_for_long() {
+    with_database(async |db| {
+        let (mut worker, mut operator) = (Session::new(db).await, Session::new(db).await);
+        worker.run("SELECT workflow_set_limit('payments', max_running => 5)").await;
+        worker.define(BY_TENANT).await;
+        operator.run("SELECT workflow_hold('payments', NULL, workflow.now() + interval '1 d')").await;
+        worker.run("BEGIN").await;
+        worker.start_with(json!({"tenant": "acme"})).await;
+        for second in [0.0, 2.0, 5.0] {
+            worker.at(second).await;
+            assert!(worker.claim(10).await.is_empty());
+        }
+        operator.run("SELECT workflow_release('payments')").await;
+        worker.run("COMMIT").await;
+        assert_sound(&mut worker).await;
+        worker.at(70.0).await;
+        assert_eq!(worker.claim(10).await.len(), 1);
+    })
+    .await;
+}
+
 /// The answer to "429, come back in 30 seconds".
 #[tokio::test]
 async fn a_report_holds_what_is_under_the_same_limits() {
