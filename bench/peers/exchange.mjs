@@ -1,7 +1,7 @@
 // Code shared by the drivers that work on pg_workflow's tables.
 import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inThousands, payload, url } from './protocol.mjs';
+import { inThousands, payload, tenants, url } from './protocol.mjs';
 
 pg.types.setTypeParser(pg.types.builtins.INT8, String); // ids are larger than a number can be exact
 
@@ -16,11 +16,13 @@ export async function open() {
   return db;
 }
 
-/** Starts a workflow of so many steps for each job. */
-export async function enqueue(jobs, steps, clock) {
+/** Starts a workflow of so many steps for each job, or one under a limit by key. */
+export async function enqueue(jobs, steps, keys, clock) {
   const db = await open();
   const start = 'SELECT count(*) FROM workflow_start_many($1, $2::jsonb[])';
-  await clock(() => inThousands(jobs, (n) => db.query(start, [`bench.linear${steps}`, Array(n).fill(payload)])));
+  const ref = keys ? 'bench.keyed' : `bench.linear${steps}`;
+  const parameters = (n) => (keys ? tenants(n, keys).map((tenant) => ({ ...payload, tenant })) : Array(n).fill(payload));
+  await clock(() => inThousands(jobs, (n) => db.query(start, [ref, parameters(n)])));
   await db.end();
 }
 

@@ -1,7 +1,7 @@
 // graphile-worker, with the settings of its documentation's own figures (https://worker.graphile.org/docs/performance):
 // batches of 500, and completions in batches without delay. A whole batch at once, so that its jobs can enqueue their
 // successors together.
-import { drive, first, inThousands, next, together, url } from './protocol.mjs';
+import { drive, first, inThousands, next, tenants, together, url } from './protocol.mjs';
 
 process.env.NO_LOG_SUCCESS = '1'; // read when the library is loaded
 const { Logger, makeWorkerUtils, run, runMigrations } = await import('graphile-worker');
@@ -24,9 +24,12 @@ const options = {
 await drive({
   prepare: () => runMigrations(options),
 
-  async enqueue(jobs, steps, clock) {
+  async enqueue(jobs, steps, keys, clock) {
     const utils = await makeWorkerUtils(options);
-    await clock(() => inThousands(jobs, (n) => utils.addJobs(Array(n).fill({ identifier: 'job', payload: first(steps) }))));
+    const job = { identifier: 'job', payload: first(steps) };
+    // The jobs of a named queue run one after the other.
+    const all = (n) => (keys ? tenants(n, keys).map((id) => ({ ...job, queueName: `${id}` })) : Array(n).fill(job));
+    await clock(() => inThousands(jobs, (n) => utils.addJobs(all(n))));
     await utils.release();
   },
 

@@ -1,7 +1,7 @@
 // pg-boss, with what its documentation recommends for throughput (https://pgboss.io/api/workers): batches, and no pause
 // between them while they are full.
 import { PgBoss } from 'pg-boss';
-import { drive, first, inThousands, next, url } from './protocol.mjs';
+import { drive, first, inThousands, next, tenants, url } from './protocol.mjs';
 
 const queue = 'job';
 
@@ -18,17 +18,21 @@ await drive({
     await boss.stop();
   },
 
-  async enqueue(jobs, steps, clock) {
+  async enqueue(jobs, steps, keys, clock) {
     const boss = await open();
-    await clock(() => inThousands(jobs, (n) => boss.insert(queue, Array(n).fill({ data: first(steps) }))));
+    const data = first(steps);
+    const all = (n) => (keys ? tenants(n, keys).map((id) => ({ data, group: { id: `${id}` } })) : Array(n).fill({ data }));
+    await clock(() => inThousands(jobs, (n) => boss.insert(queue, all(n))));
     await boss.stop();
   },
 
-  async work(started, stopped) {
+  async work(started, stopped, keys) {
     let done = 0;
+    // One of each key at once never fills a large batch, and it would pause after every one.
+    const limit = keys ? { groupConcurrency: 1, batchSize: keys / 2 } : {};
     const boss = await open();
     await started();
-    await boss.work(queue, { batchSize: 500, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5 }, async (jobs) => {
+    await boss.work(queue, { batchSize: 500, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5, ...limit }, async (jobs) => {
       done += jobs.length;
       const following = jobs.filter(({ data }) => data.following).map(({ data }) => ({ data: next(data) }));
       if (following.length) await boss.insert(queue, following);

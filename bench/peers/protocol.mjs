@@ -15,6 +15,9 @@ export async function inThousands(jobs, put) {
   for (let left = jobs; left > 0; left -= 1000) await put(Math.min(left, 1000));
 }
 
+/** The numbers from 0 on of n jobs: their keys, if there are so many keys. */
+export const tenants = (n, keys) => Array.from({ length: n }, (_, number) => number % keys);
+
 /** Adds jobs, those of the same moment by one call of put: a call for each would be a commit for each. */
 export function together(put) {
   let [waiting, call] = [[], null];
@@ -33,13 +36,14 @@ const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
 /** Does what the command line says; work gives how many jobs it has done. */
 export async function drive({ prepare, enqueue, work }) {
-  const [word, jobs, steps] = process.argv.slice(2);
+  const [word, ...numbers] = process.argv.slice(2);
+  const [jobs, steps, keys = 0] = numbers.map(Number);
   if (word === 'prepare') await prepare?.();
   else if (word === 'enqueue')
-    await enqueue(Number(jobs), Number(steps), async (putAll) => {
+    await enqueue(jobs, steps, keys, async (putAll) => {
       const begin = performance.now();
       await putAll();
-      say({ done: Number(jobs), seconds: (performance.now() - begin) / 1000 });
+      say({ done: jobs, seconds: (performance.now() - begin) / 1000 });
     });
   else if (word === 'work') {
     const input = createInterface({ input: process.stdin });
@@ -48,6 +52,7 @@ export async function drive({ prepare, enqueue, work }) {
       process.stdout.write('ready\n');
       return new Promise((resolve) => input.once('line', resolve));
     };
-    say({ done: await work(started, stopped) });
-  } else throw new Error(`${word}: say prepare, enqueue JOBS STEPS, or work`);
+    const [keys = 0] = numbers.map(Number);
+    say({ done: await work(started, stopped, keys) });
+  } else throw new Error(`${word}: say prepare, enqueue JOBS STEPS [KEYS], or work [KEYS]`);
 }

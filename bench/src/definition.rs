@@ -50,6 +50,14 @@ pub fn jobs(name: &str) -> String {
     )
 }
 
+/// Returns a workflow of one task, of which one at a time runs for each tenant.
+pub fn keyed(name: &str) -> String {
+    let limit = "limit: {name: tenants, key: \"{{ parameters.tenant }}\"}, action: bench.step";
+    linear(name, 1)
+        .replace("action: bench.step", limit)
+        .replace("note: {type: string}", "note: {type: string}, tenant: {type: integer}")
+}
+
 fn head(name: &str, label: &str) -> String {
     format!("ref: bench.{name}\nlabel: {label}\nversion: 1.0.0\n{PARAMETERS}tasks:\n")
 }

@@ -30,6 +30,8 @@ pub struct Contender {
     pub driver: &'static str,
     /// Workloads it supports, by number of steps: 1 is a job.
     pub steps: &'static [u32],
+    /// Whether its driver can have one job of a key at a time, whatever the number of workers.
+    pub limits_keys: bool,
     /// Divisor of its workload: it takes milliseconds per step, and a full run would take minutes.
     pub fewer: u32,
     /// Query for whether anything is left to do.
@@ -42,13 +44,14 @@ pub struct Contender {
 pub static CONTENDERS: [Contender; 10] = [
     ours(Language::Rust, "pg_workflow.rs"),
     ours(Language::Node, "pg_workflow.mjs"),
-    Contender { system: ITEMS, steps: &[1], ..ours(Language::Node, "pg_workflow_items.mjs") },
-    Contender { system: BY_HAND, steps: &[1], ..ours(Language::Node, "rows_by_hand.mjs") },
+    Contender { system: ITEMS, steps: &[1], limits_keys: false, ..ours(Language::Node, "pg_workflow_items.mjs") },
+    Contender { system: BY_HAND, steps: &[1], limits_keys: false, ..ours(Language::Node, "rows_by_hand.mjs") },
     Contender {
         system: "graphile-worker",
         language: Language::Node,
         driver: "graphile_worker.mjs",
         steps: &[1, 3, 10],
+        limits_keys: true,
         fewer: 1,
         left: "SELECT EXISTS (SELECT FROM graphile_worker._private_jobs)",
         done: None,
@@ -58,6 +61,7 @@ pub static CONTENDERS: [Contender; 10] = [
         language: Language::Node,
         driver: "pg_boss.mjs",
         steps: &[1, 3, 10],
+        limits_keys: true,
         fewer: 1,
         left: "SELECT EXISTS (SELECT FROM pgboss.job WHERE name = 'job' AND state < 'completed')",
         done: Some("SELECT count(*) FROM pgboss.job WHERE name = 'job' AND state = 'completed'"),
@@ -68,6 +72,7 @@ pub static CONTENDERS: [Contender; 10] = [
         language: Language::Python,
         driver: "pgqueuer_jobs.py",
         steps: &[1, 3, 10],
+        limits_keys: false,
         fewer: 1,
         left: "SELECT EXISTS (SELECT FROM pgqueuer)",
         done: Some("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'"),
@@ -77,6 +82,7 @@ pub static CONTENDERS: [Contender; 10] = [
         language: Language::Python,
         driver: "procrastinate_jobs.py",
         steps: &[1, 3, 10],
+        limits_keys: false,
         fewer: 10,
         left: "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))",
         done: Some("SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'"),
@@ -86,6 +92,7 @@ pub static CONTENDERS: [Contender; 10] = [
         language: Language::Python,
         driver: "dbos_workflows.py",
         steps: &[3, 10],
+        limits_keys: false,
         fewer: 10,
         left: "SELECT EXISTS (SELECT FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING'))",
         done: Some(
@@ -101,6 +108,7 @@ const fn ours(language: Language, driver: &'static str) -> Contender {
         language,
         driver,
         steps: &[1, 3, 10],
+        limits_keys: matches!(language, Language::Node),
         fewer: 1,
         left: "SELECT EXISTS (SELECT FROM workflow.execution WHERE status NOT IN ('completed', 'failed'))",
         done: Some(
@@ -124,6 +132,11 @@ pub fn select(only: &[String]) -> Result<Vec<&'static Contender>> {
 }
 
 impl Contender {
+    /// Whether it supports a workload of so many steps, and keys.
+    pub fn can_do(&self, steps: u32, keys: u32) -> bool {
+        self.steps.contains(&steps) && (keys == 0 || self.limits_keys)
+    }
+
     pub fn is_ours(&self) -> bool {
         self.system == OURS
     }
@@ -187,6 +200,7 @@ mod tests {
         for peer in CONTENDERS.iter().filter(|c| !c.is_ours()) {
             let ours = CONTENDERS.iter().find(|c| c.is_ours() && c.language == peer.language).expect("one of ours");
             assert!(peer.steps.iter().all(|steps| ours.steps.contains(steps)), "{peer}");
+            assert!(ours.limits_keys || !peer.limits_keys, "{peer}");
         }
     }
 }

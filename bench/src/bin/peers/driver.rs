@@ -1,9 +1,9 @@
 //! Sends commands to drivers. There are three:
 //!
-//! `prepare` creates what the system needs in the database of DATABASE_URL. `enqueue JOBS STEPS` enqueues jobs, and
-//! answers how many and how many seconds that took, excluding connecting. `work` is a worker: when it is ready, it says
-//! `ready`; a line on its standard input starts it; at the end of the input it stops in an orderly way and answers how
-//! many steps it has done. Answers are lines of JSON.
+//! `prepare` creates what the system needs in the database of DATABASE_URL. `enqueue JOBS STEPS [KEYS]` enqueues jobs,
+//! in turn of one key after the other if there are keys, and answers how many and how many seconds that took, excluding
+//! connecting. `work [KEYS]` is a worker: when it is ready, it says `ready`; a line on its standard input starts it; at
+//! the end of the input it stops in an orderly way and answers how many steps it has done. Answers are lines of JSON.
 
 use crate::contender::Contender;
 use crate::install::Tools;
@@ -36,8 +36,9 @@ impl Driver<'_> {
 
     /// Enqueues jobs; returns the seconds it took.
     pub fn enqueue(&self, url: &str, workload: Workload) -> Result<f64> {
-        let (jobs, steps) = (workload.jobs.to_string(), workload.steps.to_string());
-        let answer = self.start(url, &["enqueue", &jobs, &steps])?.answer()?;
+        let [jobs, steps, keys] = [workload.jobs, workload.steps, workload.keys].map(|number| number.to_string());
+        let words = ["enqueue", &jobs, &steps, &keys];
+        let answer = self.start(url, if workload.keys == 0 { &words[..3] } else { &words })?.answer()?;
         if answer.done == u64::from(workload.jobs) {
             Ok(answer.seconds)
         } else {
@@ -46,8 +47,9 @@ impl Driver<'_> {
     }
 
     /// Starts a worker, which waits for the start signal.
-    pub fn worker(&self, url: &str) -> Result<Worker<'_>> {
-        self.start(url, &["work"]).map(Worker)
+    pub fn worker(&self, url: &str, workload: Workload) -> Result<Worker<'_>> {
+        let words = ["work", &workload.keys.to_string()];
+        self.start(url, if workload.keys == 0 { &words[..1] } else { &words }).map(Worker)
     }
 
     fn start(&self, url: &str, words: &[&str]) -> Result<Process<'_>> {

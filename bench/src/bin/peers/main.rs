@@ -37,19 +37,25 @@ enum Error {
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// Number of keys among which the jobs of a workload with limits are divided.
+const KEYS: u32 = 100;
+
 /// Jobs, or workflows of several steps in a row. For systems in which everything is a workflow, a job is a workflow of
 /// one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Workload {
     jobs: u32,
     steps: u32,
+    /// Number of keys among which the jobs are divided; of each key, one job may run at once. 0: no keys.
+    keys: u32,
 }
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.steps {
-            1 => f.write_str("jobs"),
-            steps => write!(f, "{steps} steps"),
+        match (self.steps, self.keys) {
+            (1, 0) => f.write_str("jobs"),
+            (steps, 0) => write!(f, "{steps} steps"),
+            (_, keys) => write!(f, "jobs of {keys} keys"),
         }
     }
 }
@@ -83,10 +89,10 @@ async fn run() -> Result<()> {
     stage.rehearse(&contenders).await?;
 
     let mut all = Vec::new();
-    for steps in [1, 3, 10] {
-        let jobs = if steps == 1 { jobs } else { workflows };
-        let able = contenders.iter().filter(|contender| contender.steps.contains(&steps));
-        let workload = |contender: &Contender| Workload { jobs: (jobs / contender.fewer).max(1), steps };
+    for (steps, keys) in [(1, 0), (3, 0), (10, 0), (1, KEYS)] {
+        let jobs = if (steps, keys) == (1, 0) { jobs } else { workflows };
+        let able = contenders.iter().filter(|contender| contender.can_do(steps, keys));
+        let workload = |contender: &Contender| Workload { jobs: (jobs / contender.fewer).max(1), steps, keys };
         let mut series: Vec<Series> = able.map(|contender| Series::new(contender, workload(contender))).collect();
         for round in 1..=rounds {
             for Series { contender, workload, samples } in &mut series {

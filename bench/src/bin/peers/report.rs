@@ -34,6 +34,8 @@ pub struct Row {
     language: Language,
     jobs: u32,
     steps: u32,
+    /// Number of keys of which one job each runs at once; 0 without keys.
+    keys: u32,
     /// Jobs or workflows enqueued per second.
     put_in: Spread,
     /// Steps processed per second.
@@ -73,7 +75,7 @@ impl Series {
         let same = |other: &&Series| {
             other.contender.is_ours()
                 && other.contender.language == self.contender.language
-                && other.workload.steps == self.workload.steps
+                && (other.workload.steps, other.workload.keys) == (self.workload.steps, self.workload.keys)
         };
         all.iter().find(same).filter(|_| !self.contender.is_ours())
     }
@@ -89,6 +91,7 @@ impl Series {
             language: self.contender.language,
             jobs: self.workload.jobs,
             steps: self.workload.steps,
+            keys: self.workload.keys,
             put_in: spread(0),
             worked_off: spread(1),
             in_all: spread(2),

@@ -5,8 +5,8 @@ use crate::contender::Contender;
 use crate::driver::{Driver, Worker};
 use crate::install::Tools;
 use crate::report::Sample;
-use crate::{Error, Result, Workload};
-use pg_workflow_bench::definition::{jobs, linear};
+use crate::{Error, KEYS, Result, Workload};
+use pg_workflow_bench::definition::{jobs, keyed, linear};
 use pg_workflow_bench::server::Server;
 use sqlx::{Connection, PgConnection, query_scalar};
 use std::collections::HashSet;
@@ -49,7 +49,10 @@ impl Stage {
                 }
             }
             for steps in contender.steps {
-                self.run(contender, &template, Workload { jobs: REHEARSAL, steps: *steps }).await?;
+                self.run(contender, &template, Workload { jobs: REHEARSAL, steps: *steps, keys: 0 }).await?;
+            }
+            if contender.limits_keys {
+                self.run(contender, &template, Workload { jobs: REHEARSAL, steps: 1, keys: KEYS }).await?;
             }
         }
         Ok(())
@@ -74,7 +77,8 @@ impl Stage {
         // Otherwise autovacuum would run at arbitrary times.
         self.server.sql(database, "VACUUM (ANALYZE)")?;
 
-        let mut workers: Vec<Worker<'_>> = (0..self.workers).map(|_| driver.worker(&url)).collect::<Result<_>>()?;
+        let mut workers: Vec<Worker<'_>> =
+            (0..self.workers).map(|_| driver.worker(&url, workload)).collect::<Result<_>>()?;
         workers.iter_mut().try_for_each(Worker::wait_until_ready)?;
         let begin = Instant::now();
         workers.iter_mut().try_for_each(Worker::begin)?;
@@ -123,11 +127,13 @@ async fn done(observer: &mut PgConnection, contender: &Contender) -> Result<Opti
     Ok(Some(done.unsigned_abs()))
 }
 
-/// Returns our own workflows: those of `make bench`, and the one for jobs that are enqueued together.
+/// Returns our own workflows: those of `make bench`, the one for jobs that are enqueued together, and the one of which
+/// one per key runs at once.
 fn definitions(ours: &Contender) -> String {
     let mut sql = "CREATE EXTENSION pg_workflow; SELECT ref FROM workflow_register_action('bench.step');\n".to_owned();
     let linear = ours.steps.iter().map(|steps| linear(&format!("linear{steps}"), *steps));
-    for yaml in linear.chain([jobs("jobs")]) {
+    sql += "SELECT workflow_set_limit('tenants', max_running => 1);\n";
+    for yaml in linear.chain([jobs("jobs"), keyed("keyed")]) {
         sql += &format!("SELECT ref FROM workflow_define($yaml$\n{yaml}$yaml$);\n");
     }
     sql

@@ -79,7 +79,8 @@ impl Recount {
             .await;
         let limits: BTreeMap<String, i32> = limits.into_iter().collect();
         self.open[number] = Change {
-            begun: seen.difference(&committed).cloned().collect(),
+            // What began after the transaction deleted its limit is under none once that commits.
+            begun: seen.difference(&committed).filter(|place| limits.contains_key(&place.1)).cloned().collect(),
             ended: committed.difference(&seen).cloned().collect(),
         };
         for (who, limit, key) in seen.difference(&before) {
