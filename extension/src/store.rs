@@ -35,7 +35,7 @@ mod waits;
 
 use batch::Withdrawal;
 pub use batch::{Batch, EndedRow, RetriedRow};
-pub use leases::{Leases, lock_leases, sort, turn_leases};
+pub use leases::{Leases, lock_leases, turn_leases, sort};
 pub use tasks::Handed;
 
 /// Rows of a task that were withdrawn.
@@ -169,7 +169,12 @@ impl Batch {
 
     /// Runs a statement that returns the tasks that the engine continues with, as well as tasks that the statement has
     /// queued, with their actions.
-    fn go_on(&mut self, client: &SpiClient, sql: &'static str, arguments: &[DatumWithOid]) -> Result<(), Error> {
+    fn go_on(
+        &mut self,
+        client: &SpiClient,
+        sql: &'static str,
+        arguments: &[DatumWithOid],
+    ) -> Result<(), Error> {
         let mut rows = statements::run(client, sql, arguments)?;
         while rows.next().is_some() {
             let task = rows.get::<i64>(1)?;

@@ -115,9 +115,9 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
     })?;
     let server = server.map_or("another server".to_owned(), |server| format!("server {server}"));
     let (detail, hint) = match status.as_deref() {
-        Some("leaving") => (format!("it is moving to {server}"), "try again in a moment, there or here"),
-        Some("arriving") => (format!("it is being copied from {server}"), "call that server until the part has moved"),
-        _ => (format!("it is on {server}"), "read the map of parts again, and call the server that has the part"),
+        Some("leaving") => (format!("It is moving to {server}."), "Try again in a moment, there or here."),
+        Some("arriving") => (format!("It is being copied from {server}."), "Use that server until the part has moved."),
+        _ => (format!("It is on {server}."), "Reload the map of parts, and use the server that has the part."),
     };
     Ok(Error::refused(Code::FOREIGN_PART, format!("part {part} is not on this server"), hint).with_detail(detail))
 }
@@ -127,7 +127,7 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
 fn part_of(key: &str) -> Result<i32, Error> {
     match builtin::sha256(key.as_bytes()).as_deref() {
         Some([first, second, ..]) => Ok((i32::from(*first) << 8 | i32::from(*second)) % PARTS),
-        _ => Err(Error::refused(Code::UNUSABLE, "SHA-256 returned nothing", "check the server's build")),
+        _ => Err(Error::refused(Code::UNUSABLE, "SHA-256 returned nothing", "Check how the server was built.")),
     }
 }
 
@@ -150,8 +150,8 @@ pub fn default_part(key: Option<&str>) -> Result<i32, Error> {
 /// Waits until all calls that may not have seen the last committed fence have ended.
 pub fn await_calls() -> Result<(), Error> {
     if has_old_snapshot() {
-        let message = "what was written meanwhile would not be seen in this transaction";
-        let hint = "begin the transaction with ISOLATION LEVEL READ COMMITTED";
+        let message = "this transaction cannot see what other sessions have committed in the meantime";
+        let hint = "Use a READ COMMITTED transaction.";
         return Err(Error::refused(Code::WRONG_STATE, message, hint));
     }
     relation::await_writers(relation::find(c"foreign_part"));

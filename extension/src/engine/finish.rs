@@ -211,7 +211,7 @@ fn load(
             return Err(Error::refused(
                 Code::NOT_FOUND,
                 "a task did not exist when the call began",
-                "resend the report",
+                "Resend the report.",
             ));
         }
         pending_reports::note(client, now, role, outcomes, &busy)?;

@@ -28,7 +28,8 @@ struct Call {
 /// Continues tasks whose turn has come. Returns the reports for those that ended immediately.
 pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Error> {
     // Tasks that lead to an execution named in a rerun are never postponed.
-    let (named, others): (Vec<i64>, _) = tasks.iter().copied().partition(|task| advance.run_on.contains_key(task));
+    let (named, others): (Vec<i64>, _) =
+        tasks.iter().copied().partition(|task| advance.run_on.contains_key(task));
     let (now, later) = others.split_at(others.len().min(advance.own_tasks_left));
     advance.own_tasks_left -= now.len();
     postpone(advance, later.to_vec())?;
@@ -280,7 +281,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
 fn too_deep(reference: &str) -> Error {
     let most = settings::limits().workflow_depth;
     let message = format!("workflow {reference} is called through more than {most} workflows");
-    Error::refused(Code::LIMIT_EXCEEDED, message, "reduce the nesting, or raise pg_workflow.max_workflow_depth")
+    Error::refused(Code::LIMIT_EXCEEDED, message, "Reduce the nesting, or raise pg_workflow.max_workflow_depth.")
 }
 
 fn failed(task: i64, why: String) -> OwnReport {

@@ -22,8 +22,8 @@ const MOST_NAMED: usize = 10;
 pub fn log(role: Oid, tasks: &[i64]) {
     let (code, role, count) = (Code::STALE_LEASE, role::name_of(role), tasks.len());
     let message = match count {
-        1 => format!("{code}: role {role} gave a wrong or stale lease token"),
-        _ => format!("{code}: role {role} gave {count} wrong or stale lease tokens"),
+        1 => format!("{code}: role {role} used a wrong or stale lease token"),
+        _ => format!("{code}: role {role} used {count} wrong or stale lease tokens"),
     };
     let named = names(tasks).join(", ");
     let more = if count > MOST_NAMED { ", …" } else { "" };

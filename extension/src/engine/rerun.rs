@@ -38,8 +38,8 @@ pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, 
     }
     match run.before.state.undo.as_ref().map(|undo| undo.phase) {
         Some(Phase::Done) => {
-            let why = "has undone what it had completed";
-            return Ok(Some((why, "start a new execution with workflow_start")));
+            let why = "has undone its completed tasks";
+            return Ok(Some((why, "Start a new execution with workflow_start.")));
         }
         // The workflow's rule governs forward execution only. Here undoing is still incomplete, so a rerun is allowed.
         _ if run.before.resumes_undo() => return Ok(None),
@@ -50,10 +50,10 @@ pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, 
         RerunRule::NotAfterClosing if !has_closed(client, run)? => None,
         RerunRule::NotAfterClosing => Some((
             "belongs to a workflow with rerun: not_after_closing, and tasks that close it have begun",
-            "start a new execution with workflow_start",
+            "Start a new execution with workflow_start.",
         )),
         RerunRule::Never => {
-            Some(("belongs to a workflow with rerun: never", "start a new execution with workflow_start"))
+            Some(("belongs to a workflow with rerun: never", "Start a new execution with workflow_start."))
         }
     })
 }
@@ -65,17 +65,17 @@ fn has_closed(client: &SpiClient, run: &Run) -> Result<bool, Error> {
 
 fn unended(run: &Run) -> Option<(&'static str, &'static str)> {
     match run.before.status {
-        Status::Completed => Some(("completed", "start a new execution with workflow_start")),
+        Status::Completed => Some(("has completed", "Start a new execution with workflow_start.")),
         // An execution with a verdict has ended once none of its tasks is running.
         Status::Failed | Status::Cancelled | Status::Timeout if run.before.state.live == 0 => None,
-        _ => Some(("has not ended", "wait until it has ended (workflow_wait), then try again")),
+        _ => Some(("has not ended", "Wait until it has ended (workflow_wait), then try again.")),
     }
 }
 
 pub fn run_on(advance: &mut Advance, execution: i64, run: i64, tasks: &[Rerun]) -> Result<(), Error> {
     let hint = match advance.runs.get(&run).is_some_and(|run| run.before.resumes_undo()) {
-        true => "name no task, or undos that have failed",
-        false => "name the tasks to rerun",
+        true => "Name no tasks, or only undos that have failed.",
+        false => "Name the tasks to rerun.",
     };
     match conduct(advance, run, tasks)? {
         Err(why) => Err(refused(execution, &why, hint)),

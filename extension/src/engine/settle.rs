@@ -23,7 +23,10 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             take_back(advance, std::mem::take(&mut open.withdrawn))?;
         } else if !open.stopped.is_empty() {
             sub_workflows::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
-        } else if open.is_empty() && advance.unheard.is_empty() && (advance.hears_more || advance.rest.is_empty()) {
+        } else if open.is_empty()
+            && advance.unheard.is_empty()
+            && (advance.hears_more || advance.rest.is_empty())
+        {
             if advance.crowded.is_empty() {
                 return Ok(handed);
             }

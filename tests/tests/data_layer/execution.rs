@@ -114,7 +114,7 @@ async fn an_execution_that_cannot_be_is_refused_by_kind() {
             assert_eq!(create(input).await, "Validation WF613 part is out of range");
         }
         let input = CreateExecutionInput { parent: Some(root.id), part: Some(6), ..execution_input() };
-        assert_eq!(create(input).await, "Validation WF613 part differs from the parent's");
+        assert_eq!(create(input).await, "Validation WF613 part must be the same as the parent's");
         let input = CreateExecutionInput { parent: Some(root.id + 1), ..execution_input() };
         assert_eq!(create(input).await, "NotFound WF616 there is no such execution");
         let input = CreateExecutionInput { action: Some(4711), ..execution_input() };

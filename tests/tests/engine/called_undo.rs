@@ -75,7 +75,7 @@ async fn nobody_is_told_to_rerun_what_its_callers_do_not_let_go_on() {
         assert_eq!(
             said,
             format!(
-                "it was called by execution {id}, which only goes on with its undo: SELECT * FROM workflow_why({id})"
+                "it was called by execution {id}, which can only continue its undo: SELECT * FROM workflow_why({id})"
             )
         );
         session.refused(format!("SELECT workflow_rerun({})", inner.execution)).await;
@@ -84,7 +84,7 @@ async fn nobody_is_told_to_rerun_what_its_callers_do_not_let_go_on() {
         let said = hint(&mut session, inner.execution).await;
         assert_eq!(
             said,
-            format!("it was called by execution {id}, which has undone what it had completed: start a new execution")
+            format!("it was called by execution {id}, which has undone its completed tasks: start a new execution")
         );
         session.refused(format!("SELECT workflow_rerun({})", inner.execution)).await;
     })

@@ -54,7 +54,7 @@ async fn so_many_executions_of_a_key_run_at_once_in_the_order_of_their_starts() 
                 let mut running = claim_of(&mut session, &[ids[0], ids[1], other]).await;
                 assert_eq!(keys(&mut session).await, [("acme".into(), Some(2), 2), ("other".into(), Some(1), 0)]);
                 let why: String = session.value(format!("SELECT why FROM workflow_why({}) LIMIT 1", ids[3])).await;
-                assert_eq!(why, "waits for concurrency of demo.w, key acme: 2 of 2 running, 1 before it");
+                assert_eq!(why, "is waiting for the concurrency of demo.w, key acme: 2 of 2 running, 1 ahead of it");
                 assert_sound(&mut session).await;
                 session.complete(&running.pop().unwrap(), json!(null)).await;
                 assert!(claim(&mut session).await.is_empty());
@@ -243,7 +243,7 @@ async fn a_start_fails_with_a_code_of_its_own() {
         assert_eq!(refusal.code(), ("55000", "WF623"), "{refusal:?}");
         let refusal =
             session.refused(r#"SELECT workflow_start_many('demo.w', ARRAY['{"tenant": "b"}', '{}']::jsonb[])"#).await;
-        assert_eq!((refusal.code().1, refusal.detail.as_str()), ("WF623", "it is element 2 of parameters"));
+        assert_eq!((refusal.code().1, refusal.detail.as_str()), ("WF623", "It is element 2 of parameters."));
         let tasks = claim_of(&mut session, &[id]).await;
         session.complete(&tasks[0], json!(null)).await;
         session.start().await;
@@ -441,7 +441,7 @@ async fn a_later_start_takes_its_turn_when_its_time_comes() {
         let now = session.start().await;
         claim_of(&mut session, &[now]).await;
         let why: String = session.value(format!("SELECT why FROM workflow_why({later}) LIMIT 1")).await;
-        assert!(why.starts_with("begins at "), "{why}");
+        assert!(why.starts_with("starts at "), "{why}");
         session.at(60.0).await;
         session.run("SELECT workflow_tick()").await;
         assert_eq!(keys(&mut session).await, [("acme".into(), Some(1), 1)]);

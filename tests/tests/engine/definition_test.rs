@@ -61,7 +61,7 @@ async fn what_is_wrong_with_a_script_or_a_definition_is_said() {
                 ORDER,
                 one(json!({"name": "x", "parameters": {"n": "one"}, "expect": {"status": "completed"}})),
                 "WF601",
-                "the workflow refuses the parameters",
+                "the workflow rejects the parameters",
             ),
             (ORDER, json!([]), "WF005", "must be a map"),
             (ORDER, json!({}), "WF004", "no `tests`"),

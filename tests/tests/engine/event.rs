@@ -96,7 +96,7 @@ tasks:
         let events = events(&mut session, id).await;
         assert_eq!(
             events[0],
-            json!(["timeout", "a", "the task ran longer than 20 seconds", "w1 (role postgres)", {"attempt": 1, "type": "timeout"}])
+            json!(["timeout", "a", "exceeded its timeout of 20 s", "w1 (role postgres)", {"attempt": 1, "type": "timeout"}])
         );
         assert_eq!((&events[1][0], &events[1][1], &events[1][3]), (&json!("timeout"), &json!(""), &json!(null)));
         assert!(events[1][2].as_str().unwrap().contains("WF610"), "{events}");

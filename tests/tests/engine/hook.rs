@@ -216,7 +216,7 @@ async fn a_start_by_a_hook_that_is_skipped_has_not_failed() {
             let heard = events(&mut session, id, "hook").await;
             let [(message, detail)] = &heard[..] else { panic!("{heard:?}") };
             assert_eq!(detail.get("execution").is_none(), skipped);
-            let words = "skipped: as many executions of workflow demo.tidy are running as may";
+            let words = "skipped: workflow demo.tidy has reached its maximum number of running executions";
             assert_eq!(message.as_deref(), skipped.then_some(words));
         }
         assert_sound(&mut session).await;

@@ -246,7 +246,7 @@ async fn a_burst_of_a_hundred_thousand_years_can_be_looked_at() {
         assert!(session.claim(10).await.is_empty());
         session.run("DELETE FROM workflow.hold").await;
         let why: String = session.value(format!("SELECT why FROM workflow_why({waiting})")).await;
-        assert!(why.starts_with("waits for limit mail: 1 may begin per 31 days, 0 of its action before it"), "{why}");
+        assert!(why.starts_with("is waiting for limit mail: 1 may start per 31 days, 0 of its action ahead of it"), "{why}");
     })
     .await;
 }
@@ -288,7 +288,7 @@ async fn a_limit_on_a_call_holds_for_the_life_of_what_it_calls_and_is_inherited(
             let [inner] = session.claim_named(["inner"]).await;
             let waits: Vec<(String, String)> = session.rows(format!("SELECT task, why FROM workflow_why({second})")).await;
             assert_eq!(waits.len(), 1);
-            assert!(waits[0].1.starts_with("waits for limit site: 1 of 1 running"), "{waits:?}");
+            assert!(waits[0].1.starts_with("is waiting for limit site: 1 of 1 running"), "{waits:?}");
             session.complete(&inner, json!(null)).await;
             let [last] = session.claim_named(["last"]).await;
             assert_sound(&mut session).await;
@@ -443,7 +443,7 @@ async fn a_key_that_cannot_be_one_fails_the_task_and_says_so() {
             (json!({"a": 1}), "must be text, a number or a boolean, not {\"a\":1}"),
             (json!([]), "must be text, a number or a boolean, not []"),
             (json!(""), "must not be empty"),
-            (json!("x".repeat(10_000)), "has 10000 bytes, at most 500 are allowed"),
+            (json!("x".repeat(10_000)), "has 10000 bytes, but at most 500 are allowed"),
         ] {
             let given = json!({"tenant": tenant});
             let refusal = session.refused(format!("SELECT workflow_start('demo.w', '{given}')")).await;

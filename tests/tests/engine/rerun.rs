@@ -176,7 +176,7 @@ async fn a_rerun_that_leaves_a_failure_as_it_was_ends_failed_and_says_so() {
         control(&mut session, format!("rerun({id}, ARRAY['a'])")).await;
         session.work("a", json!(null)).await;
         session.assert_ended(id, "failed", json!(null)).await;
-        assert_eq!(session.status(id).await["error_message"], "the rerun has left failures as they were: b");
+        assert_eq!(session.status(id).await["error_message"], "the rerun left other failed tasks as they were: b");
         control(&mut session, format!("rerun({id})")).await;
         session.work("b", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
@@ -210,7 +210,7 @@ async fn a_failure_after_a_join_that_has_fired_stays_when_what_led_to_it_is_reru
             control(&mut session, format!("rerun({id}, ARRAY['a'])")).await;
             session.work("a", json!(null)).await;
             session.assert_ended(id, "failed", json!(null)).await;
-            assert_eq!(session.status(id).await["error_message"], "the rerun has left failures as they were: z");
+            assert_eq!(session.status(id).await["error_message"], "the rerun left other failed tasks as they were: z");
             control(&mut session, format!("rerun({id})")).await;
             session.work("z", json!(null)).await;
             session.assert_ended(id, "completed", json!(null)).await;

@@ -333,11 +333,11 @@ async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
         };
         let why = format!("execution {id}, which called execution {child}, has not ended");
         let hint = refused(&mut session, child, why).await;
-        assert_eq!(hint, "wait until it has ended (workflow_wait), then try again");
+        assert_eq!(hint, "Wait until it has ended (workflow_wait), then try again.");
         session.work("amend", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        let why = format!("execution {id}, which called execution {child}, completed");
-        assert_eq!(refused(&mut session, child, why).await, "start a new execution with workflow_start");
+        let why = format!("execution {id}, which called execution {child}, has completed");
+        assert_eq!(refused(&mut session, child, why).await, "Start a new execution with workflow_start.");
         // A retry has called another execution.
         let id = session.begin("tasks: [{name: call, action: demo.child, input: {n: 5}, retry: {count: 1}}]\n").await;
         for _ in 0..2 {
@@ -348,12 +348,12 @@ async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
         let (first, second) = (family[1].0, family[2].0);
         let why = format!("the task of execution {id} that called execution {first} has continued without it");
         let hint = refused(&mut session, first, why).await;
-        assert_eq!(hint, "use workflow_tree to find the execution it called last, and rerun that");
+        assert_eq!(hint, "Use workflow_tree to find the execution that it called last, and rerun that one.");
         rerun(&mut session, second).await;
         refused(&mut session, second, "it has not ended".into()).await;
         session.work("y", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        refused(&mut session, second, "it completed".into()).await;
+        refused(&mut session, second, "it has completed".into()).await;
     })
     .await;
 }

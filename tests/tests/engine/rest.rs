@@ -321,7 +321,7 @@ async fn a_needless_call_that_could_not_undo_itself_is_undone_with_its_caller() 
         session.complete(&keep, json!(null)).await;
         session.complete(&a, json!(null)).await;
         let why: String = session.value(format!("SELECT why FROM workflow_why({id}) WHERE task = 'call'")).await;
-        assert!(why.starts_with("is not needed any more, and waits for execution"), "{why}");
+        assert!(why.starts_with("is no longer needed, and is waiting for execution"), "{why}");
         session.run("SELECT workflow_tick()").await;
         let [first, undo] = session.claim_named(["first", "undo:keep"]).await;
         session.fail(&undo, json!(null)).await;

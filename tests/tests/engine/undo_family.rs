@@ -39,7 +39,7 @@ async fn a_called_workflow_that_completed_undoes_itself_in_its_turn() {
             let [pick] = session.claim_named(["undo:pick"]).await;
             let why: String =
                 session.value(format!("SELECT why FROM workflow_why({id}) WHERE task = 'undo:call'")).await;
-            assert!(why.contains("waits for execution"), "{why}");
+            assert!(why.contains("is waiting for execution"), "{why}");
             if failing {
                 session.fail(&pick, json!({"message": "stuck"})).await;
             } else {

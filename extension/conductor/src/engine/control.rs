@@ -93,7 +93,7 @@ impl Conductor<'_> {
     /// Stops the workflow because its timeout has passed. If only its `finally` task is left, that continues.
     pub fn time_out(&mut self) {
         if self.execution.status == Status::Running && self.execution.state.verdict.is_none() {
-            let message = "the workflow took longer than its timeout".to_owned();
+            let message = "the workflow exceeded its timeout".to_owned();
             self.changes.causes.push(Cause::rule(Code::TIMED_OUT, None, message));
             self.stop(Status::Timeout);
             self.run();

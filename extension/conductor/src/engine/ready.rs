@@ -30,7 +30,7 @@ pub fn limit_key(key: &Data) -> Result<String, String> {
         )),
         text if text.is_empty() => Err("must not be empty".to_owned()),
         text if text.len() > MAX_KEY_BYTES => {
-            Err(format!("has {} bytes, at most {MAX_KEY_BYTES} are allowed", text.len()))
+            Err(format!("has {} bytes, but at most {MAX_KEY_BYTES} are allowed", text.len()))
         }
         text => Ok(text),
     }

@@ -347,9 +347,7 @@ impl Conductor<'_> {
         let is_open = |task: &&Rerun| graph.node(task.key.node).undoes.is_some() && failures.contains(&task.key);
         if let Some(other) = tasks.iter().find(|task| !is_open(task)) {
             let name = &graph.node(other.key.node).name;
-            return Err(format!(
-                "it goes on with undoing what it had completed, and {name} is no undo that has failed"
-            ));
+            return Err(format!("it is undoing its completed tasks, and {name} is not an undo that has failed"));
         }
         let mut open: Vec<&Rerun> = tasks.iter().collect();
         open.sort_by_key(|task| std::cmp::Reverse(task.key.visit));

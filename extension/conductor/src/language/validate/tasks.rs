@@ -192,7 +192,7 @@ fn if_defined(read: &Read, name: &str) -> String {
     let shown = path(name);
     match read.guard {
         Guard::None => format!("write `… if {shown} is defined else …`, or end it with `| default(…)`"),
-        _ => format!("`default` covers a name, not what is computed from it: write `{shown}.… | default(…)`"),
+        _ => format!("`default` applies to a name, not to what is computed from it: write `{shown}.… | default(…)`"),
     }
 }
 

@@ -80,7 +80,7 @@ fn not_undone(performance: &Performance) -> Vec<Suspect> {
     let left = (0..ledger.rows.len()).find(|row| ledger.rows[*row].undo_number.is_some() && !undone.contains(row));
     let suspect = left.map(|row| {
         let name = ledger.name(ledger.rows[row].key.node);
-        let message = format!("task {name} has completed and is not undone: `finally` failed after a success");
+        let message = format!("task {name} has completed but is not undone, because `finally` failed after a success");
         Suspect { kind: format!("not undone {name}"), message }
     });
     suspect.into_iter().collect()
@@ -91,7 +91,7 @@ fn broken_invariants(performance: &Performance) -> Vec<Suspect> {
     let broken = performance.ledger.check();
     let suspect = broken.into_iter().next().map(|broken| Suspect {
         kind: "invariant".to_owned(),
-        message: format!("the engine broke one of its invariants, which is a bug of pg_workflow: {broken}"),
+        message: format!("the engine has violated one of its invariants, which is a bug in pg_workflow: {broken}"),
     });
     suspect.into_iter().collect()
 }

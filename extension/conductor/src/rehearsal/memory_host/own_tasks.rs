@@ -54,8 +54,8 @@ impl Ledger {
         let task = &self.rows[row];
         let seconds = task.timeout.unwrap_or_default();
         let message = match &task.signal {
-            None => format!("the task ran longer than {seconds} seconds"),
-            Some(signal) => format!("no signal {signal} came within {seconds} seconds"),
+            None => format!("exceeded its timeout of {seconds} s"),
+            Some(signal) => format!("timed out after {seconds} s waiting for signal `{signal}`"),
         };
         let error = Data::from_pairs([("type", Data::from("timeout")), ("message", Data::from(message))]);
         self.end(ReportedRow { row, end: TaskEnd::Timeout, result: None, error: Some(error) });
@@ -126,10 +126,10 @@ impl Ledger {
             row.status == RowStatus::Ready && row.begun && row.signal.as_deref() == Some(name)
         });
         if row.is_none() && self.status() != Status::Running {
-            return Err(Refused("the execution takes no signals".to_owned()));
+            return Err(Refused("the execution does not accept signals".to_owned()));
         }
         if !self.graph.nodes.iter().any(|node| self.may_wait_for(node, name)) {
-            return Err(Refused(format!("no task waits for a signal {name}")));
+            return Err(Refused(format!("no task is waiting for signal {name}")));
         }
         let waited = self.rows.iter().enumerate().filter(|(_, row)| row.signal.as_deref() == Some(name));
         let newest = waited.filter_map(|(place, row)| Some((row.completed?, place, row)));
