@@ -6,6 +6,7 @@
 //! committed, a call either sees it or belongs to a transaction that `workflow.await_calls` waits for. The table is
 //! read with a snapshot of its own, because what a REPEATABLE READ transaction sees may be long out of date.
 
+use crate::cache::table_cache::TableCache;
 use crate::error::Error;
 use crate::pg::builtin;
 use crate::pg::id::{self, PARTS};
@@ -16,7 +17,7 @@ use crate::settings;
 use conductor::code::Code;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
-use std::cell::Cell;
+use std::cell::RefCell;
 
 const WORDS: usize = PARTS as usize / 64;
 
@@ -29,16 +30,12 @@ impl ForeignParts {
     pub fn current() -> ForeignParts {
         let table = relation::find(c"foreign_part");
         relation::lock_as_writer(table);
-        if let Some((_, parts)) = KNOWN.get().filter(|(known, _)| *known == table) {
-            return parts;
-        }
-        let changes = CHANGES.get();
-        let parts = load(table);
-        // Changes made in the meantime may not have been seen.
-        if CHANGES.get() == changes {
-            KNOWN.set(Some((table, parts)));
-        }
-        parts
+        let (known, changes) = KNOWN.with_borrow(|known| (known.get(table).copied(), known.changes()));
+        known.unwrap_or_else(|| {
+            let parts = load(table);
+            KNOWN.with_borrow_mut(|known| known.set(table, parts, changes));
+            parts
+        })
     }
 
     /// Whether all parts belong to this server.
@@ -72,20 +69,12 @@ impl ForeignParts {
 }
 
 thread_local! {
-    /// The table's OID, which changes if the extension is dropped and recreated, and its parts.
-    static KNOWN: Cell<Option<(Oid, ForeignParts)>> = const { Cell::new(None) };
-    /// Number of times the cache has been cleared.
-    static CHANGES: Cell<u64> = const { Cell::new(0) };
+    static KNOWN: RefCell<TableCache<ForeignParts>> = const { RefCell::new(TableCache::new()) };
 }
 
 /// Subscribes the process to changes.
 pub fn listen() {
-    relation::on_change(|table| {
-        if table == Oid::INVALID || KNOWN.get().is_none_or(|(known, _)| known == table) {
-            KNOWN.set(None);
-            CHANGES.set(CHANGES.get() + 1);
-        }
-    });
+    relation::on_change(|table| KNOWN.with_borrow_mut(|known| known.clear_after_change(table)));
 }
 
 fn load(table: Oid) -> ForeignParts {
