@@ -11,7 +11,7 @@ use crate::pg::transition_table::{RowRelation, value};
 use crate::settings;
 use conductor::code::Code;
 use conductor::engine::facts::Times;
-use conductor::engine::conductor::Advice;
+use conductor::engine::reported::Advice;
 use conductor::engine::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;

@@ -18,7 +18,7 @@ use crate::store::{EndedRow, RetriedRow};
 use conductor::code::Code;
 use conductor::engine::commands::Row;
 use conductor::engine::facts::Times;
-use conductor::engine::conductor::Reported;
+use conductor::engine::reported::Reported;
 use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::read_set::Needs;

@@ -18,7 +18,7 @@ use crate::store::reporter::Reporter;
 use conductor::code::Code;
 use conductor::engine::facts::{self, Facts, Times};
 use conductor::engine::item_outcomes::ItemOutcomes;
-use conductor::engine::conductor::{Advice, Reported};
+use conductor::engine::reported::{Advice, Reported};
 use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::Data;
 use pgrx::datum::TimestampWithTimeZone;

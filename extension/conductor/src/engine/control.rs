@@ -4,8 +4,9 @@ use crate::code::Code;
 use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Hold, Reach};
-use crate::engine::conductor::{Conductor, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::TaskOutcome;
+use crate::engine::reported::Reported;
 use crate::engine::state::Status;
 use crate::language::definition::CancellationPolicy;
 

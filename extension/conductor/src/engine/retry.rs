@@ -3,8 +3,9 @@
 use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::Again;
-use crate::engine::conductor::{Advice, Conductor, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::TaskOutcome;
+use crate::engine::reported::{Advice, Reported};
 use crate::engine::state::TaskEnd;
 use crate::engine::variables;
 use crate::expression::Data;

@@ -4,9 +4,10 @@
 use crate::engine::branches::{KnownChanges, NewEntry};
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Rest, Row, Start, Withdraw, Withdrawn};
-use crate::engine::conductor::{Advice, Conductor, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::{TaskOutcome, Times};
 use crate::engine::item_outcomes::RowEnd;
+use crate::engine::reported::{Advice, Reported};
 use crate::engine::rerun::Rerun;
 use crate::engine::rest::not_needed;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};

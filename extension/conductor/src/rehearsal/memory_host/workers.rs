@@ -1,7 +1,7 @@
 //! What workers do besides finishing tasks: they advise on retries, and they die.
 
 use super::{Ledger, Refused, ReportedRow, RowStatus};
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::Data;
 

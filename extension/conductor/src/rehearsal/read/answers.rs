@@ -1,6 +1,6 @@
 //! Reads the answers of workers and people.
 
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::expression::data;
 use crate::finding::shorten;
 use crate::interrupt;
