@@ -86,7 +86,7 @@ fn unknown_fields_by_the_thousand() {
 }
 
 #[test]
-fn bytes_that_are_no_text() {
+fn bytes_that_are_not_text() {
     assert_eq!(first(b"ref: \xff\xfe"), "WF001");
     assert_eq!(first(b"\xff\xfer\x00e\x00f\x00"), "WF001");
     assert_eq!(first(b"ref: a\x00b"), "WF001");

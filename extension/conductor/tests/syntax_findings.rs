@@ -8,7 +8,7 @@ use conductor::limits::Limits;
 use support::{codes, error, hint, valid, workflow};
 
 #[test]
-fn wf001_text_that_is_no_yaml() {
+fn wf001_text_that_is_not_yaml() {
     error("WF001", "ref: test.it\nlabel: §'It");
     error("WF001", "ref: [test.it\nlabel§: It\n");
     valid(&workflow("tasks: [{name: a}]"));

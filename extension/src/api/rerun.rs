@@ -6,7 +6,7 @@ use crate::engine::control;
 use crate::engine::family_lock::Family;
 use crate::engine::family_lock::{Patience, lock};
 use crate::engine::rerun::hindrance;
-use crate::engine::rerun::{ended_tasks, failed, refused, run_on};
+use crate::engine::rerun::{ended_tasks, failed, refused, rerun_tasks};
 use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
 use crate::error::Error;
@@ -51,12 +51,12 @@ fn rerun(
     let ancestors = if undoes_alone { Vec::new() } else { ancestors };
     for caller in &ancestors {
         let (task, call) = call_of(&advance, wanted.execution, top, *caller)?;
-        advance.run_on.insert(task, std::mem::replace(&mut tasks, vec![call]));
+        advance.child_reruns.insert(task, std::mem::replace(&mut tasks, vec![call]));
         top = *caller;
     }
     control::log(client, wanted.execution, "rerun", wanted.reason, Some(wanted.detail.clone()), Vec::new(), now)?;
     sub_workflows::log_reached(&advance, "rerun", ancestors.iter().map(|ancestor| (*ancestor, id)).collect())?;
-    run_on(&mut advance, wanted.execution, top, &tasks)?;
+    rerun_tasks(&mut advance, wanted.execution, top, &tasks)?;
     settle(&mut advance, None)?;
     Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
 }

@@ -13,7 +13,7 @@ use crate::pg::result_set::{RowSet, column};
 use crate::queue::asking::Asking;
 use crate::store::claimed_tasks;
 use crate::store::reporter::Reporter;
-use crate::store::{Handed, Leases, turn_leases};
+use crate::store::{Handed, Leases, reuse_leases};
 use conductor::code::Code;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
@@ -93,7 +93,7 @@ fn finish_all(caller: &Caller, outcomes: Vec<TaskReport>) -> Result<Vec<Answer>,
     let now = clock::now()?;
     Spi::connect(|client| {
         let finished = finish_own(client, caller, outcomes, now, None)?;
-        turn_leases(client, now, finished.leases, &[], None)?;
+        reuse_leases(client, now, finished.leases, &[], None)?;
         Ok(finished.answers)
     })
 }
@@ -104,7 +104,7 @@ fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInf
     let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
     let answers = finish_all(&caller, read(outcomes)?)?;
-    refused_leases::tell_answers(caller.role(), &answers, None)?;
+    refused_leases::record_refusals(caller.role(), &answers, None)?;
     answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
     Ok(())
 }
@@ -126,7 +126,7 @@ fn workflow_claim(
     Spi::connect(|client| {
         let claimed = claim(client, now, &asking, &mut Leases::new())?;
         claimed_tasks::note(&claimed);
-        turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
+        reuse_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
             let mut row = [None; 13];
@@ -163,8 +163,8 @@ fn workflow_finish_and_claim(
             tasks.extend(claim(client, now, &asking, &mut leases)?);
         }
         claimed_tasks::note(&tasks);
-        turn_leases(client, now, leases, &tasks, Some(&asking))?;
-        refused_leases::tell_answers(caller.role(), &answers, Some(&asking.worker))?;
+        reuse_leases(client, now, leases, &tasks, Some(&asking))?;
+        refused_leases::record_refusals(caller.role(), &answers, Some(&asking.worker))?;
         answers.into_iter().for_each(|one| answer::<16>(&mut rows, one));
         for task in tasks {
             let mut row = [None; 16];

@@ -63,7 +63,7 @@ pub fn control(
             return is("cancelled", "Only executions that have not ended can be cancelled.", status.name());
         }
         Action::Cancel if status == Status::Canceling => family.cancel_again()?,
-        Action::Cancel if status != Status::Running => tell_closing(execution, status),
+        Action::Cancel if status != Status::Running => notify_closing(execution, status),
         Action::Cancel => {
             // Logged first, because the events of the executions that the cancel reaches are derived from the one that
             // it came from.
@@ -83,7 +83,7 @@ pub fn control(
 }
 
 /// Tells the caller that a cancel has changed nothing.
-fn tell_closing(execution: i64, status: Status) {
+fn notify_closing(execution: i64, status: Status) {
     let message = format!("execution {execution} is already closing: it ended as {}", status.name());
     let hint = format!("To stop it immediately, SELECT workflow_cancel({execution}, force => true).");
     let notice = ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "");

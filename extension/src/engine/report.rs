@@ -244,7 +244,7 @@ impl TaskReport {
     }
 
     /// Whether the report is refused because some value in it is out of bounds.
-    pub fn is_too_much(&self) -> bool {
+    pub fn exceeds_bounds(&self) -> bool {
         self.task.is_some_and(|task| self.is_out_of_bounds(task).is_some())
     }
 

@@ -139,7 +139,7 @@ fn end_due_executions(look: &Look) -> Result<i32, Error> {
     // First, while they still wait: the others may cancel them.
     if !waiting.is_empty() {
         let mut advance = Advance::new(client, *now, BTreeMap::new());
-        done += concurrency::look_again(&mut advance, waiting)?;
+        done += concurrency::recheck_waiting(&mut advance, waiting)?;
         settle(&mut advance, None)?;
     }
     for execution in executions {

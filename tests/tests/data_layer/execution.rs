@@ -103,7 +103,7 @@ async fn an_id_names_its_part_and_a_tree_shares_one() {
 }
 
 #[tokio::test]
-async fn an_execution_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_execution_is_refused_by_kind() {
     with_database(async |db| {
         let pack = pack(db, "ci").await;
         let other = action(db, &pack, "other").await;

@@ -177,7 +177,7 @@ async fn lists_of_tasks_are_walked_to_their_end() {
 }
 
 #[tokio::test]
-async fn a_walk_by_id_goes_on_after_a_row_that_was_deleted() {
+async fn a_walk_by_id_continues_after_a_deleted_row() {
     with_database(async |db| {
         let mut packs = Vec::new();
         for number in 0..4 {

@@ -43,7 +43,7 @@ async fn a_created_pack_is_found_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_pack_that_is_not_there_is_none_to_find_and_an_error_to_update() {
+async fn finding_a_missing_pack_returns_nothing_and_updating_it_is_an_error() {
     with_database(async |db| {
         assert_eq!(PackRepository::find_by_id(&db.pool, 4711).await.unwrap(), None);
         assert_eq!(PackRepository::find_by_ref(&db.pool, "nobody").await.unwrap(), None);

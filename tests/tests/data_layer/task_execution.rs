@@ -69,7 +69,7 @@ async fn a_created_task_is_found_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_task_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_task_is_refused_by_kind() {
     with_database(async |db| {
         let run = any_run(db).await;
         let worker = execution(db, 0).await.id;
@@ -178,7 +178,7 @@ async fn an_update_writes_clears_or_leaves_each_column() {
 }
 
 #[tokio::test]
-async fn an_update_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_update_is_refused_by_kind() {
     with_database(async |db| {
         let run = any_run(db).await;
         let worker = execution(db, 0).await.id;

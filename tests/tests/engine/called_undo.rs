@@ -55,7 +55,7 @@ async fn each_workflow_that_undoes_one_of_several_runs_can_be_rerun() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_to_rerun_what_its_callers_do_not_let_go_on() {
+async fn a_rerun_that_callers_prevent_is_not_suggested() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define_as("demo.inner", "tasks:\n  - {name: inner, action: demo.b}\n").await;

@@ -127,7 +127,7 @@ async fn a_workflow_that_takes_too_long_stops_its_children() {
 }
 
 #[tokio::test]
-async fn an_end_that_finds_its_parent_busy_is_heard_of_at_the_next_tick() {
+async fn an_end_whose_parent_is_busy_is_processed_by_the_next_tick() {
     with_database(async |db| {
         let mut session = family(db, CALL).await;
         let id = session.start().await;

@@ -39,7 +39,7 @@ pub async fn claim_of(session: &mut Session, executions: &[i64]) -> Vec<Task> {
 }
 
 #[tokio::test]
-async fn so_many_executions_of_a_key_run_at_once_in_the_order_of_their_starts() {
+async fn at_most_max_executions_of_a_key_run_at_once_in_start_order() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(&by_tenant(2, "wait")).await;
@@ -391,7 +391,7 @@ async fn keys_that_cannot_count_are_refused() {
 }
 
 #[tokio::test]
-async fn who_may_start_may_start_under_concurrency() {
+async fn an_operator_may_start_under_concurrency() {
     with_database(async |db| {
         Session::new(db).await.define(&by_tenant(1, "wait")).await;
         let role = db.role().await;

@@ -223,7 +223,7 @@ async fn warnings_keep_no_definition_from_being_stored() {
 }
 
 #[tokio::test]
-async fn null_is_no_source() {
+async fn a_null_source_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         for call in ["workflow_define(NULL)", "workflow_validate(NULL)"] {

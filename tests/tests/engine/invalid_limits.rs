@@ -6,7 +6,7 @@ use pg_workflow_tests::with_database;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_key_that_cannot_be_one_fails_the_task_and_says_so() {
+async fn an_invalid_key_fails_the_task_with_a_reason() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         set(&mut session, "'payments', max_running => 1").await;
@@ -65,7 +65,7 @@ async fn a_limit_that_does_not_exist_is_a_finding() {
 }
 
 #[tokio::test]
-async fn what_is_no_limit_is_refused() {
+async fn an_invalid_limit_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         for wrong in [

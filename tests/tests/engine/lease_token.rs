@@ -124,7 +124,7 @@ async fn guesses_around_a_token_hold_nothing_and_each_call_leaves_one_event() {
 }
 
 #[tokio::test]
-async fn the_servers_log_is_told_even_where_the_caller_undoes_everything() {
+async fn the_server_log_is_written_even_if_the_caller_rolls_back() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let (mut guesser, role) = worker(db, &mut session).await;

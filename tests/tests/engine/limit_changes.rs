@@ -76,7 +76,7 @@ async fn large_limits_grow_as_they_are_needed() {
 
 /// Tasks that are already running are counted, even if their claim had not been committed when the limit was set.
 #[tokio::test]
-async fn what_ran_before_a_limit_was_set_is_counted() {
+async fn tasks_that_were_running_before_a_limit_was_set_are_counted() {
     with_database(async |db| {
         let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
         set(&mut session, "'payments', rate => 1000, per => '1 s', burst => 1000").await;

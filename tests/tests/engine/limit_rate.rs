@@ -37,7 +37,7 @@ async fn tasks_begin_evenly_at_the_rate_and_after_a_rest_in_a_burst() {
 
 /// The state of a key does not depend on how far back its rate reaches.
 #[tokio::test]
-async fn a_burst_of_a_hundred_thousand_years_can_be_looked_at() {
+async fn a_burst_of_a_hundred_thousand_years_can_be_listed() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         set(&mut session, "'mail', rate => 1, per => '31 days', burst => 1000000").await;

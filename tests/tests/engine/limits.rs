@@ -31,7 +31,7 @@ pub async fn set(session: &mut Session, limit: &str) {
 }
 
 #[tokio::test]
-async fn so_many_tasks_of_a_key_run_at_once_and_each_key_counts_by_itself() {
+async fn at_most_max_tasks_of_a_key_run_at_once_and_keys_count_separately() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         for mode in ["auto", "force_generic_plan"] {
@@ -62,7 +62,7 @@ async fn so_many_tasks_of_a_key_run_at_once_and_each_key_counts_by_itself() {
 }
 
 #[tokio::test]
-async fn they_begin_in_the_order_of_the_queue() {
+async fn tasks_begin_in_queue_order() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         set(&mut session, "'payments', max_running => 1").await;
@@ -313,7 +313,7 @@ async fn what_waits_can_be_paused_cancelled_resolved_and_rerun() {
 
 /// Tasks that wait for a full key cost others nothing, and tasks after them in the queue are claimed.
 #[tokio::test]
-async fn a_full_key_does_not_keep_others_waiting() {
+async fn a_full_key_does_not_block_others() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         set(&mut session, "'payments', max_running => 1").await;

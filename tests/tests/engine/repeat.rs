@@ -46,7 +46,7 @@ async fn a_task_runs_again_until_its_result_is_right() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_never_right_fails_after_so_many_repetitions_or_so_much_time() {
+async fn a_repeat_never_satisfied_fails_after_its_maximum_or_its_timeout() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin(POLL).await;

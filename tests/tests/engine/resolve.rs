@@ -9,7 +9,7 @@ async fn task(session: &mut Session, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_task_that_waits_counts_as_done_and_the_workflow_goes_on() {
+async fn a_waiting_task_can_be_resolved_and_the_workflow_continues() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let rest = "tasks:

@@ -62,7 +62,7 @@ async fn once_enough_items_have_completed_the_others_are_cancelled() {
 }
 
 #[tokio::test]
-async fn what_runs_may_finish_and_its_failure_is_none() {
+async fn running_tasks_may_finish_and_their_failures_do_not_count() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin(&quorum("")).await;
@@ -209,7 +209,7 @@ async fn what_can_be_undone_may_finish_and_is_undone_if_it_has_completed() {
 
 /// A join on the way to another one that has fired need not fire any longer.
 #[tokio::test]
-async fn a_needless_join_that_has_half_arrived_is_no_failure() {
+async fn a_needless_join_with_some_arrivals_is_not_a_failure() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session

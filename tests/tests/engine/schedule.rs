@@ -42,7 +42,7 @@ async fn runs(session: &mut Session) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_workflow_is_started_at_each_time_that_its_line_names() {
+async fn a_workflow_is_started_whenever_its_cron_expression_fires() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
@@ -194,7 +194,7 @@ async fn without_overlap_nothing_is_started_while_the_execution_before_goes_on()
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_fails_no_tick_and_is_told() {
+async fn a_failed_scheduled_start_is_recorded_and_does_not_fail_the_tick() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
@@ -372,7 +372,7 @@ async fn where_nothing_is_due_nothing_is_written_and_one_index_page_is_read() {
 }
 
 #[tokio::test]
-async fn what_no_schedule_can_be_is_refused_by_kind_and_changes_nothing() {
+async fn an_invalid_schedule_is_refused_by_kind_and_changes_nothing() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;

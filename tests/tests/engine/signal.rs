@@ -190,7 +190,7 @@ async fn a_signal_that_nobody_can_take_is_refused() {
 }
 
 #[tokio::test]
-async fn a_routing_task_with_a_delay_goes_on_when_the_delay_is_over() {
+async fn a_routing_task_with_a_delay_continues_after_it() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id =
@@ -347,7 +347,7 @@ const HEARTBEAT: &str = "tasks:
 ";
 
 #[tokio::test]
-async fn a_wait_goes_on_as_long_as_somebody_extends_it() {
+async fn a_wait_continues_as_long_as_it_is_extended() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let minute = 60.0;

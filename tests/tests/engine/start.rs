@@ -67,7 +67,7 @@ async fn wrong_parameters_are_refused_with_all_violations_and_their_paths() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_wrong_parameters_has_a_bound() {
+async fn the_report_of_wrong_parameters_is_bounded() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session

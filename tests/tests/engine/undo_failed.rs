@@ -5,7 +5,7 @@ use pg_workflow_tests::with_database;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_failed_undo_keeps_no_other_waiting_and_a_rerun_goes_on_with_it() {
+async fn a_failed_undo_does_not_block_others_and_a_rerun_continues_it() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let (id, ship) = session.shipping().await;
@@ -82,7 +82,7 @@ tasks:
 }
 
 #[tokio::test]
-async fn force_stops_an_undo_and_a_rerun_goes_on_with_it() {
+async fn force_stops_an_undo_and_a_rerun_continues_it() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let (id, ship) = session.shipping().await;

@@ -68,7 +68,7 @@ async fn what_ended_without_a_known_outcome_is_undone_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn a_retry_that_never_came_leaves_the_outcome_of_a_timeout_open() {
+async fn a_retry_that_was_never_claimed_leaves_the_outcome_of_a_timeout_unknown() {
     const SOURCE: &str = "tasks:
   - {name: charge, action: demo.a, timeout: 10, retry: {count: 3, delay: 100}, undo: {action: demo.b, input: {payment: '{{ result() }}'}}}
   - {name: other, action: demo.c}

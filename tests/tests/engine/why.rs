@@ -52,7 +52,7 @@ async fn a_task_waits_for_a_worker_that_serves_its_action() {
 }
 
 #[tokio::test]
-async fn what_time_will_do_and_has_not_done_is_told() {
+async fn overdue_work_is_explained() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -177,7 +177,7 @@ async fn a_task_with_items_is_one_sentence() {
 }
 
 #[tokio::test]
-async fn of_items_that_run_the_one_that_is_late_is_told() {
+async fn of_running_items_the_overdue_one_is_explained() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin("tasks: [{name: each, action: demo.a, with_items: [a, b, c], input: {}}]\n").await;
@@ -193,7 +193,7 @@ async fn of_items_that_run_the_one_that_is_late_is_told() {
 }
 
 #[tokio::test]
-async fn of_very_many_items_those_before_the_queue_show_who_serves_them() {
+async fn with_very_many_items_those_before_the_queue_show_who_serves_them() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -208,7 +208,7 @@ async fn of_very_many_items_those_before_the_queue_show_who_serves_them() {
 }
 
 #[tokio::test]
-async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
+async fn pauses_cancels_and_ends_name_author_reason_and_remedy() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let me: String = session.value("SELECT session_user::text").await;
@@ -376,7 +376,7 @@ async fn why_is_bounded_and_refuses_what_it_cannot_answer() {
 }
 
 #[tokio::test]
-async fn of_a_join_far_down_a_long_workflow_it_says_who_has_arrived() {
+async fn for_a_join_late_in_a_long_workflow_arrivals_are_listed() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let mut rest = "tasks:\n".to_owned();

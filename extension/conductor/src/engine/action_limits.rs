@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_limits_is_refused() {
+    fn an_invalid_list_of_limits_is_refused() {
         for wrong in [
             json!("payments"),
             json!([3]),

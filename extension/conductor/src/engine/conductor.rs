@@ -200,7 +200,7 @@ impl<'a> Conductor<'a> {
                     Work::Ready(next) => self.ready(next),
                     Work::Ended(ended) => {
                         self.note_ended(&ended);
-                        self.go_on(&ended);
+                        self.follow_transitions(&ended);
                         self.release_undo(&ended);
                     }
                 }

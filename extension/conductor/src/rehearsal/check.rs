@@ -173,7 +173,7 @@ impl<'a> Check<'a> {
         }
         for (name, written) in interrupt::checked(&expect.inputs) {
             if let Some(task) = self.task(written.node, name) {
-                self.works(written.node, task, "has no input");
+                self.report_routing_task(written.node, task, "has no input");
             }
         }
         for (name, node) in self.error_tasks(expect.errors.as_ref().map(|written| written.node)) {
@@ -184,13 +184,13 @@ impl<'a> Check<'a> {
     fn ran(&mut self, names: &Names) {
         for name in interrupt::checked(names) {
             if let Some(task) = self.task(name.node, &name.value) {
-                self.works(name.node, task, "never counts as run");
+                self.report_routing_task(name.node, task, "never counts as run");
             }
         }
     }
 
     /// Reports an expectation of a routing task.
-    fn works(&mut self, node: NodeId, task: &Node, what: &str) {
+    fn report_routing_task(&mut self, node: NodeId, task: &Node, what: &str) {
         if task.is_routing() {
             let message = format!("task {} has neither an action nor `wait_for`, so it {what}", task.name);
             self.walk.report(703, node, message, "name a task that follows it".to_owned());

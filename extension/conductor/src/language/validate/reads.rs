@@ -197,7 +197,7 @@ impl Expressions<'_> {
         if !self.parameters.optional.contains(name) || read.conditional {
             return;
         }
-        if text.site.task.is_some_and(|here| self.is_asked(check, text.site, here, &format!("parameters.{name}"))) {
+        if text.site.task.is_some_and(|here| self.is_tested(check, text.site, here, &format!("parameters.{name}"))) {
             return;
         }
         let message = format!("the parameter `{shown}` may be missing: it is not required and has no default");

@@ -18,7 +18,7 @@ pub struct Suspect {
 
 /// All checks. To add one, add a function here.
 const CHECKS: [fn(&Performance) -> Vec<Suspect>; 5] =
-    [without_end, coded_errors, runs_twice, not_undone, broken_invariants];
+    [endless_execution, coded_errors, runs_twice, not_undone, broken_invariants];
 
 /// Returns everything that looks wrong.
 pub fn flaws(performance: &Performance) -> Vec<Suspect> {
@@ -26,7 +26,7 @@ pub fn flaws(performance: &Performance) -> Vec<Suspect> {
 }
 
 /// Finds an execution that does not end although every attempt did.
-fn without_end(performance: &Performance) -> Vec<Suspect> {
+fn endless_execution(performance: &Performance) -> Vec<Suspect> {
     let suspect = |kind: &str, message: String| vec![Suspect { kind: kind.to_owned(), message }];
     match &performance.stop {
         None => Vec::new(),

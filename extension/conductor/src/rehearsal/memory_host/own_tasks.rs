@@ -25,7 +25,7 @@ impl Ledger {
                 task.retries += u32::from(std::mem::take(&mut task.awaits_retry));
             }
         }
-        self.go_on();
+        self.advance_own_tasks();
         for row in late {
             // Consequences of the other timeouts may have ended it or made it start over.
             if self.is_late(row) {
@@ -59,7 +59,7 @@ impl Ledger {
         };
         let error = Data::from_pairs([("type", Data::from("timeout")), ("message", Data::from(message))]);
         self.end(ReportedRow { row, end: TaskEnd::Timeout, result: None, error: Some(error) });
-        self.go_on();
+        self.advance_own_tasks();
     }
 
     /// Ends a row, regardless of who is working on it.
@@ -70,7 +70,7 @@ impl Ledger {
 
     /// Advances tasks that need no worker and whose turn has come, until there are none. Tasks that wait for a signal
     /// begin to wait even while the execution is paused, and immediately take a signal that arrived earlier.
-    pub(super) fn go_on(&mut self) {
+    pub(super) fn advance_own_tasks(&mut self) {
         let mut ended = VecDeque::new();
         loop {
             ended.extend(self.begin());
@@ -152,7 +152,7 @@ impl Ledger {
         self.signals.push(Signal { name, key, payload: payload.clone(), taken_by: row });
         if let Some(row) = row {
             self.end(ReportedRow { row, end: TaskEnd::Completed, result: payload, error: None });
-            self.go_on();
+            self.advance_own_tasks();
         }
         Ok(())
     }
