@@ -21,7 +21,7 @@ BEGIN
   SELECT w.attributes INTO before FROM workflow.workflow_execution AS w WHERE w.part = home AND w.id = execution_id FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL,
-      'pass the id that workflow_start returned');
+      'Pass the id that workflow_start returned.');
   END IF;
   SELECT jsonb_object_agg(a.key, a.value) INTO merged
   FROM jsonb_each(coalesce(before, '{}') || workflow_set_attributes.attributes) AS a WHERE jsonb_typeof(a.value) <> 'null';

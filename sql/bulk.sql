@@ -123,12 +123,12 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1000 SET search_path = pg_catalog
 BEGIN
   PERFORM workflow.require('executions', executions);
   IF array_ndims(executions) > 1 THEN
-    PERFORM workflow.raise_error('WF613', 'an array is multidimensional', format('it has %s', array_ndims(executions)), 'pass a one-dimensional array');
+    PERFORM workflow.raise_error('WF613', 'executions must be a one-dimensional array', format('It has %s dimensions.', array_ndims(executions)), 'Pass a one-dimensional array.');
   ELSIF cardinality(executions) > 1000 THEN
-    PERFORM workflow.raise_error('WF614', 'too many executions', format('there are %s', cardinality(executions)),
-      'pass at most 1000, or let workflow_apply find and process them');
+    PERFORM workflow.raise_error('WF614', 'too many executions', format('There are %s.', cardinality(executions)),
+      'Pass at most 1000 per call, or let workflow_apply find and process them.');
   ELSIF octet_length(arguments ->> 'reason') > 10000 THEN
-    PERFORM workflow.raise_error('WF613', 'reason is too long', format('reason has %s bytes', octet_length(arguments ->> 'reason')), 'pass at most 10000 bytes');
+    PERFORM workflow.raise_error('WF613', 'reason is too long', format('It has %s bytes.', octet_length(arguments ->> 'reason')), 'Pass at most 10000 bytes.');
   END IF;
   RETURN QUERY
   SELECT g.id, a.answer, coalesce(a.code, CASE WHEN g.id IS NULL THEN 'WF613' END), coalesce(a.message, CASE WHEN g.id IS NULL THEN 'WF613: execution is null' END)

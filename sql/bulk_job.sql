@@ -31,13 +31,13 @@ DECLARE
   unknown text;
 BEGIN
   IF jsonb_typeof(given) <> 'object' THEN
-    PERFORM workflow.raise_error('WF613', format('%s is not an object', name), format('%s is of type %s', name, jsonb_typeof(given)),
-      format('pass an object with some of: %s', array_to_string(known, ', ')));
+    PERFORM workflow.raise_error('WF613', format('%s must be a JSON object', name), format('It is of type %s.', jsonb_typeof(given)),
+      format('Pass an object with any of these keys: %s.', array_to_string(known, ', ')));
   END IF;
   SELECT k.key INTO unknown FROM jsonb_object_keys(given) AS k(key) WHERE k.key <> ALL (known) ORDER BY k.key LIMIT 1;
   IF unknown IS NOT NULL THEN
-    PERFORM workflow.raise_error('WF613', format('%s has an unknown key', name), format('key is %s', to_json(left(unknown, 200))),
-      CASE WHEN known = '{}' THEN 'omit it' ELSE format('use: %s', array_to_string(known, ', ')) END);
+    PERFORM workflow.raise_error('WF613', format('%s has an unknown key', name), format('The key is %s.', to_json(left(unknown, 200))),
+      CASE WHEN known = '{}' THEN 'Remove it.' ELSE format('Use one of these keys: %s.', array_to_string(known, ', ')) END);
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_keys(text, jsonb, text[]) IS
@@ -51,28 +51,28 @@ DECLARE
 BEGIN
   PERFORM workflow.require('action', action), workflow.require('filter', filter), workflow.require('arguments', arguments);
   IF action NOT IN ('pause', 'resume', 'cancel', 'rerun', 'signal', 'prune') THEN
-    PERFORM workflow.raise_error('WF613', 'unknown action', format('action is %s', quote_literal(left(action, 100))),
-      'use pause, resume, cancel, rerun, signal or prune');
+    PERFORM workflow.raise_error('WF613', 'unknown action', format('action is %s.', quote_literal(left(action, 100))),
+      'Use pause, resume, cancel, rerun, signal or prune.');
   END IF;
   PERFORM workflow.check_keys('filter', filter, '{workflow,statuses,attributes,created,ended,error_code,text,has_failed_task}');
   PERFORM workflow.check_keys('arguments', arguments, CASE action
     WHEN 'pause' THEN '{reason}' WHEN 'resume' THEN '{reason}' WHEN 'cancel' THEN '{reason,force}'
     WHEN 'rerun' THEN '{tasks,reset_items,reason}' WHEN 'signal' THEN '{name,payload,key,error}' ELSE '{}' END::text[]);
   IF filter = '{}' THEN
-    PERFORM workflow.raise_error('WF613', 'filter is empty', NULL, 'name what executions must have; for all of them: {"created": "(,)"}');
+    PERFORM workflow.raise_error('WF613', 'filter must not be empty', NULL, 'State what executions must have; to match all of them, pass {"created": "(,)"}.');
   ELSIF octet_length(filter::text) > 100000 OR octet_length(arguments::text) > 1000000 THEN
-    PERFORM workflow.raise_error('WF614', 'filter or arguments are too large', format('they have %s and %s bytes', octet_length(filter::text), octet_length(arguments::text)),
-      'pass at most 100000 bytes of filter and 1000000 bytes of arguments');
+    PERFORM workflow.raise_error('WF614', 'filter or arguments are too large', format('filter has %s bytes, arguments have %s.', octet_length(filter::text), octet_length(arguments::text)),
+      'A filter can have at most 100000 bytes, arguments at most 1000000.');
   ELSIF action = 'signal' AND jsonb_typeof(arguments -> 'name') IS DISTINCT FROM 'string' THEN
-    PERFORM workflow.raise_error('WF613', 'the name of the signal is missing', NULL, 'pass arguments such as {"name": "approved"}');
+    PERFORM workflow.raise_error('WF613', 'the name of the signal is missing', NULL, 'Pass arguments such as {"name": "approved"}.');
   END IF;
   FOR argument IN SELECT a.key, a.value, jsonb_typeof(a.value) AS type FROM jsonb_each(filter || arguments) AS a LOOP
     IF (argument.type <> CASE
         WHEN argument.key = 'attributes' THEN 'object' WHEN argument.key IN ('statuses', 'tasks') THEN 'array'
         WHEN argument.key IN ('force', 'reset_items', 'has_failed_task') THEN 'boolean'
         WHEN argument.key IN ('payload', 'error') THEN argument.type ELSE 'string' END) THEN
-      PERFORM workflow.raise_error('WF613', format('%s has the wrong type', argument.key), format('%s is of type %s', argument.key, argument.type),
-        'pass values as workflow_search and the function of the action take them; ranges as text, such as "[2026-01-01,)"');
+      PERFORM workflow.raise_error('WF613', format('%s has the wrong type', argument.key), format('It is of type %s.', argument.type),
+        'Pass values as workflow_search and the action''s function expect them, and ranges as text, such as "[2026-01-01,)".');
     END IF;
   END LOOP;
   BEGIN
@@ -83,7 +83,7 @@ BEGIN
     IF SQLERRM ~ '^WF' THEN
       RAISE;
     END IF;
-    PERFORM workflow.raise_error('WF613', 'the filter cannot be used', SQLERRM, 'pass values as workflow_search takes them; ranges as text, such as "[2026-01-01,)"');
+    PERFORM workflow.raise_error('WF613', 'the filter cannot be used', SQLERRM, 'Pass values as workflow_search expects them, and ranges as text, such as "[2026-01-01,)".');
   END;
 END $$;
 COMMENT ON FUNCTION workflow.check_apply(text, jsonb, jsonb) IS 'Raises WF613, WF614 or WF616 if the arguments of workflow_apply are invalid.';
@@ -119,9 +119,9 @@ BEGIN
   PERFORM workflow.require('job', job);
   turned := workflow.turn_bulk_job(job, 'stopped');
   IF turned IS NULL THEN
-    PERFORM workflow.raise_error('WF616', 'there is no such bulk job of a role that you are', format('job is %s', job), 'list jobs with workflow_list_bulk_jobs');
+    PERFORM workflow.raise_error('WF616', format('there is no bulk job %s of a role that you belong to', job), NULL, 'List jobs with workflow_list_bulk_jobs.');
   ELSIF turned <> 'stopped' THEN
-    PERFORM workflow.raise_error('WF611', format('bulk job %s has %s', job, turned), NULL, 'create another one with workflow_apply');
+    PERFORM workflow.raise_error('WF611', format('bulk job %s has %s', job, turned), NULL, 'Create a new job with workflow_apply.');
   END IF;
   RETURN turned;
 END $$;
@@ -137,9 +137,9 @@ BEGIN
   PERFORM workflow.require('job', job);
   turned := workflow.turn_bulk_job(job, 'running');
   IF turned IS NULL THEN
-    PERFORM workflow.raise_error('WF616', 'there is no such bulk job of a role that you are', format('job is %s', job), 'list jobs with workflow_list_bulk_jobs');
+    PERFORM workflow.raise_error('WF616', format('there is no bulk job %s of a role that you belong to', job), NULL, 'List jobs with workflow_list_bulk_jobs.');
   ELSIF turned <> 'running' THEN
-    PERFORM workflow.raise_error('WF611', format('bulk job %s has %s', job, turned), NULL, 'create another one with workflow_apply');
+    PERFORM workflow.raise_error('WF611', format('bulk job %s has %s', job, turned), NULL, 'Create a new job with workflow_apply.');
   END IF;
   RETURN turned;
 END $$;

@@ -22,7 +22,7 @@ DECLARE
 BEGIN
   IF found IS NULL THEN
     PERFORM workflow.raise_error('WF616', format('there is no execution of %s with this idempotency key', left(ref, 200)),
-      format('idempotency_key is %s, part is %s', left(idempotency_key, 200), coalesce(part, workflow.default_part(idempotency_key))), 'check the workflow, the key and the part that it was started with');
+      format('The key is %s, the part is %s.', left(idempotency_key, 200), coalesce(part, workflow.default_part(idempotency_key))), 'Check the workflow, the key and the part with which it was started.');
   END IF;
   RETURN found;
 END $$;

@@ -16,8 +16,8 @@
 CREATE FUNCTION workflow.raise_missing(noun text, key text, value text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM workflow.raise_error('WF616', format('there is no such %s', noun), format('%s is %s', key, value),
-    format('call workflow_list_%ss() to see what exists', replace(noun, ' ', '_')));
+  PERFORM workflow.raise_error('WF616', format('there is no such %s', noun), format('%s is %s.', key, value),
+    format('List existing ones with workflow_list_%ss.', replace(noun, ' ', '_')));
 END $$;
 COMMENT ON FUNCTION workflow.raise_missing(text, text, text) IS
   'Raises WF616 for a row that does not exist, given the kind of row ("task execution") and the key and value it was looked up by.';
@@ -27,7 +27,7 @@ CREATE FUNCTION workflow.raise_taken(noun text, key text, value text) RETURNS vo
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.raise_error('WF617', format('another %s already has this %s', noun, key),
-    format('%s is %s', key, value), format('choose another %s, or update the existing row', key));
+    format('%s is %s.', key, value), format('Choose another %s, or update the existing row.', key));
 END $$;
 COMMENT ON FUNCTION workflow.raise_taken(text, text, text) IS
   'Raises WF617 for a second row with the same key, given the kind of row and the key and value that must be unique.';
@@ -36,8 +36,8 @@ REVOKE ALL ON FUNCTION workflow.raise_taken(text, text, text) FROM PUBLIC;
 CREATE FUNCTION workflow.raise_owned(noun text, id bigint, instead text) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM workflow.raise_error('WF618', format('the engine owns this %s', noun), format('id is %s', id),
-    format('use %s', instead));
+  PERFORM workflow.raise_error('WF618', format('the engine owns this %s', noun), format('id is %s.', id),
+    format('Use %s.', instead));
 END $$;
 COMMENT ON FUNCTION workflow.raise_owned(text, bigint, text) IS
   'Raises WF618 for a row that only the engine may change, given the kind of row, its id, and the functions to use instead.';
@@ -46,8 +46,8 @@ REVOKE ALL ON FUNCTION workflow.raise_owned(text, bigint, text) FROM PUBLIC;
 CREATE FUNCTION workflow.raise_lost(after bigint) RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM workflow.raise_error('WF616', 'the row given as after is no longer in the list', format('after is %s', after),
-    'start over without after');
+  PERFORM workflow.raise_error('WF616', 'the row that after refers to is no longer in the list', format('after is %s.', after),
+    'Start over without after.');
 END $$;
 COMMENT ON FUNCTION workflow.raise_lost(bigint) IS
   'Raises WF616 for a cursor, the id given as after, that no longer has a position in its list.';
@@ -58,8 +58,8 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM workflow.require(name, value);
   IF array_ndims(value) > 1 OR array_position(value, NULL) IS NOT NULL THEN
-    PERFORM workflow.raise_error('WF613', format('%s is not a one-dimensional array without nulls', name), format('%s is %s', name, left(value::text, 200)),
-      'pass a one-dimensional text array without nulls');
+    PERFORM workflow.raise_error('WF613', format('%s must be a one-dimensional array without nulls', name), format('%s is %s.', name, left(value::text, 200)),
+      'Pass a one-dimensional text array, and leave out null elements.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_words(text, text[]) IS
@@ -70,8 +70,8 @@ CREATE FUNCTION workflow.require_count(name text, value bigint) RETURNS void LAN
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF value < 0 THEN
-    PERFORM workflow.raise_error('WF613', format('%s is negative', name), format('%s is %s', name, value),
-      format('set %s to 0 or more', name));
+    PERFORM workflow.raise_error('WF613', format('%s must not be negative', name), format('%s is %s.', name, value),
+      format('Set %s to 0 or more.', name));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_count(text, bigint) IS
@@ -82,8 +82,8 @@ CREATE FUNCTION workflow.require_time(name text, value timestamptz) RETURNS void
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT isfinite(value) THEN
-    PERFORM workflow.raise_error('WF613', format('%s is infinite', name), format('%s is %s', name, value),
-      format('set %s to a finite timestamp', name));
+    PERFORM workflow.raise_error('WF613', format('%s must be finite', name), format('%s is %s.', name, value),
+      format('Set %s to a finite timestamp.', name));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_time(text, timestamptz) IS
@@ -96,11 +96,11 @@ BEGIN
   PERFORM workflow.require('ref', ref);
   PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+(\.[a-z0-9_-]+)+$' THEN
-    PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
-      'write pack.name with lowercase letters, digits, _ and -; the pack has at least two characters and begins with a letter');
+    PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s.', quote_literal(left(ref, 200))),
+      'Write pack.name with lower-case letters, digits, _ and -; the pack must have at least two characters and begin with a letter.');
   ELSIF NOT starts_with(ref, pack_ref || '.') THEN
-    PERFORM workflow.raise_error('WF613', 'ref does not belong to the pack', format('ref is %s, the pack is %s', ref, pack_ref),
-      format('start ref with %s.', pack_ref));
+    PERFORM workflow.raise_error('WF613', 'ref does not belong to the pack', format('ref is %s, but the pack is %s.', ref, pack_ref),
+      format('Begin ref with "%s.".', pack_ref));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_ref(text, text) IS
@@ -119,7 +119,7 @@ BEGIN
     PERFORM workflow.raise_missing('pack', 'id', pack::text);
   ELSIF pack_ref <> found_ref THEN
     PERFORM workflow.raise_error('WF613', 'pack_ref does not match the pack',
-      format('pack_ref is %s, the pack is %s', left(pack_ref, 200), found_ref), 'omit pack_ref, or set it to the ref of the pack');
+      format('pack_ref is %s, but the pack is %s.', left(pack_ref, 200), found_ref), 'Omit pack_ref, or set it to the ref of the pack.');
   END IF;
   RETURN found_ref;
 END $$;
@@ -151,7 +151,7 @@ BEGIN
       PERFORM workflow.raise_missing('action', 'id', id::text);
     ELSIF ref <> found_ref THEN
       PERFORM workflow.raise_error('WF613', 'action_ref does not match the action',
-        format('action_ref is %s, the action is %s', left(ref, 200), found_ref), 'set action_ref to the ref of the action');
+        format('action_ref is %s, but the action is %s.', left(ref, 200), found_ref), 'Set action_ref to the ref of the action.');
     END IF;
   END IF;
 END $$;
@@ -210,8 +210,8 @@ DECLARE
 BEGIN
   PERFORM workflow.require('patch', patch);
   IF jsonb_typeof(patch) <> 'object' THEN
-    PERFORM workflow.raise_error('WF613', 'patch is not an object', format('patch is of type %s', jsonb_typeof(patch)),
-      'pass {"column": value, …}');
+    PERFORM workflow.raise_error('WF613', 'patch must be a JSON object', format('It is of type %s.', jsonb_typeof(patch)),
+      'Pass {"column": value, …}.');
   END IF;
   FOR entry IN
     SELECT p.key, p.value, a.atttypid::regtype AS type, a.attnotnull AS filled
@@ -219,18 +219,18 @@ BEGIN
       LEFT JOIN pg_attribute AS a ON a.attrelid = target AND a.attname = p.key AND a.attnum > 0 AND NOT a.attisdropped
   LOOP
     IF entry.type IS NULL THEN
-      PERFORM workflow.raise_error('WF613', 'the patch has an unknown key', format('key is %s', to_json(left(entry.key, 200))),
-        format('columns that can be changed: %s', array_to_string(columns, ', ')));
+      PERFORM workflow.raise_error('WF613', 'the patch has an unknown key', format('The key is %s.', to_json(left(entry.key, 200))),
+        format('These columns can be changed: %s.', array_to_string(columns, ', ')));
     ELSIF entry.key <> ALL (columns) THEN
       PERFORM workflow.raise_error('WF613', format('%s cannot be changed', entry.key), NULL,
-        format('columns that can be changed: %s', array_to_string(columns, ', ')));
+        format('These columns can be changed: %s.', array_to_string(columns, ', ')));
     ELSIF entry.value = 'null' THEN
       IF entry.filled THEN
-        PERFORM workflow.raise_error('WF613', format('%s is null', entry.key), NULL, format('give %s a value, or leave it out of the patch', entry.key));
+        PERFORM workflow.raise_error('WF613', format('%s is null', entry.key), NULL, format('Set %s to a value, or leave it out of the patch.', entry.key));
       END IF;
     ELSIF NOT workflow.fits(entry.value, entry.type) THEN
       PERFORM workflow.raise_error('WF613', format('%s is not of type %s', entry.key, format_type(entry.type, NULL)),
-        format('%s is %s', entry.key, left(entry.value::text, 200)), format('give %s a value of that type', entry.key));
+        format('%s is %s.', entry.key, left(entry.value::text, 200)), 'Pass a value of that type.');
     END IF;
   END LOOP;
   RETURN patch <> '{}';

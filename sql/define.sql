@@ -68,8 +68,8 @@ BEGIN
   SELECT v.sha256 INTO current_sha256 FROM workflow.workflow_definition_version v WHERE v.id = head.current_version;
   IF current_sha256 IS DISTINCT FROM store_definition.sha256 THEN
     IF head.current_version IS NOT NULL AND head.version = store_definition.version THEN
-      RAISE NOTICE 'workflow % has changed, and its version is still %', store_definition.ref, store_definition.version
-        USING HINT = 'give the changed definition a version of its own, so that people can tell them apart';
+      RAISE NOTICE 'workflow % has changed, but its version is still %', store_definition.ref, store_definition.version
+        USING HINT = 'Change the version along with the definition, so that people can tell them apart.';
     END IF;
     INSERT INTO workflow.workflow_definition_version (workflow_def, number, source, definition, graph, sha256, created, updated)
     VALUES (head.id,
@@ -110,7 +110,7 @@ BEGIN
   PERFORM workflow.require('ref', ref);
   PERFORM workflow.require_ref(ref, pack_ref);
   IF EXISTS (SELECT FROM workflow.action a WHERE a.ref = workflow_register_action.ref AND a.is_workflow) THEN
-    PERFORM workflow.raise_error('WF617', format('action %s is a workflow', ref), NULL, 'define the workflow again, or choose another ref');
+    PERFORM workflow.raise_error('WF617', format('action %s is a workflow', ref), NULL, 'Redefine the workflow, or choose another ref.');
   END IF;
   pack_id := workflow.upsert_pack(pack_ref, now);
   RETURN QUERY

@@ -179,8 +179,8 @@ BEGIN
   DELETE FROM workflow.workflow_definition AS d WHERE d.id = id;
   RETURN FOUND;
 EXCEPTION WHEN foreign_key_violation THEN
-  PERFORM workflow.raise_error('WF611', 'the workflow has executions', format('id is %s', id),
-    'delete them first with workflow_prune, or with workflow_delete_execution if they are driven from outside');
+  PERFORM workflow.raise_error('WF611', 'the workflow has executions', format('id is %s.', id),
+    'Delete them first, with workflow_prune, or with workflow_delete_execution if they are driven from outside.');
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_definition(bigint) IS
   'Deletes a definition with its versions, holds and weights; an action linked to it stays, unlinked. Returns whether it existed. Errors: WF611 if it has executions; WF613.';

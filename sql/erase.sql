@@ -36,10 +36,10 @@ BEGIN
   PERFORM workflow.require_part(home);
   SELECT e.parent INTO caller FROM workflow.execution AS e WHERE e.part = home AND e.id = execution_id;
   IF NOT FOUND THEN
-    PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL, 'pass the id that workflow_start returned');
+    PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL, 'Pass the id that workflow_start returned.');
   ELSIF caller IS NOT NULL THEN
     PERFORM workflow.raise_error('WF611', format('execution %s is called by execution %s', execution_id, caller), NULL,
-      'erase the execution that started it all: it comes first in workflow_tree of any of its callers');
+      'Erase the root execution: it is the first row of workflow_tree for any execution below it.');
   END IF;
   -- From callers to called executions, as the lock order demands: a locked execution makes no new calls.
   WHILE level <> '{}' LOOP
@@ -53,7 +53,7 @@ BEGIN
   WHILE NOT workflow.try_lock_family(members) LOOP
     IF clock_timestamp() > give_up THEN
       PERFORM workflow.raise_error('WF611', format('execution %s is in use', execution_id),
-        'another transaction has claimed or reported a task of it, and has not ended', 'try again when that transaction has ended');
+        'Another transaction has claimed or reported a task of it, and has not ended.', 'Try again once that transaction has ended.');
     END IF;
     PERFORM pg_sleep(0.01);
   END LOOP;

@@ -64,12 +64,12 @@ DECLARE
   home int := coalesce(parent >> 48, part, 0);
 BEGIN
   IF part NOT BETWEEN 0 AND 1023 THEN
-    PERFORM workflow.raise_error('WF613', 'part is out of range', format('part is %s', part), 'use 0 to 1023');
+    PERFORM workflow.raise_error('WF613', 'part is out of range', format('part is %s.', part), 'Use 0 to 1023.');
   ELSIF parent IS NOT NULL AND NOT EXISTS (SELECT FROM workflow.execution AS e WHERE e.part = home AND e.id = parent) THEN
     PERFORM workflow.raise_missing('execution', 'parent', parent::text);
   ELSIF part <> home THEN
-    PERFORM workflow.raise_error('WF613', 'part differs from the parent''s', format('part is %s, the parent''s is %s', part, home),
-      'omit part: all executions of a tree share one');
+    PERFORM workflow.raise_error('WF613', 'part must be the same as the parent''s', format('part is %s, but the parent''s is %s.', part, home),
+      'Omit part: all executions of a tree are in the same part.');
   END IF;
   PERFORM workflow.require_part(home);
   RETURN home;

@@ -21,7 +21,7 @@ BEGIN
   PERFORM workflow.require('weight', weight);
   PERFORM workflow.check_key('key', key);
   IF NOT weight BETWEEN 0.001 AND 1000 OR weight = 'NaN' THEN
-    PERFORM workflow.raise_error('WF613', 'weight is out of range', format('weight is %s', weight), 'give 0.001 to 1000');
+    PERFORM workflow.raise_error('WF613', 'weight is out of range', format('weight is %s.', weight), 'Use 0.001 to 1000.');
   ELSIF NOT EXISTS (SELECT FROM workflow.workflow_definition d WHERE d.ref = workflow_set_weight.workflow_ref) THEN
     PERFORM workflow.raise_missing('definition', 'ref', workflow_ref);
   END IF;

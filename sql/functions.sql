@@ -38,7 +38,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF value IS NULL THEN
     PERFORM workflow.raise_error('WF613', pg_catalog.format('%s is null', name), NULL,
-      pg_catalog.format('give %s a value', name));
+      pg_catalog.format('Pass a value for %s.', name));
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require(text, anyelement) IS 'Raises WF613, naming the argument, if its value is null.';
@@ -54,8 +54,8 @@ CREATE FUNCTION workflow.page_size(max_rows int) RETURNS int LANGUAGE plpgsql IM
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF max_rows IS NULL OR max_rows < 1 OR max_rows > 10000 THEN
-    PERFORM workflow.raise_error('WF613', 'max_rows is out of range', pg_catalog.format('max_rows is %s', coalesce(max_rows::text, 'null')),
-      'use 1 to 10000, and page through more rows with after');
+    PERFORM workflow.raise_error('WF613', 'max_rows is out of range', pg_catalog.format('max_rows is %s.', coalesce(max_rows::text, 'null')),
+      'Use 1 to 10000, and page through more rows with after.');
   END IF;
   RETURN max_rows;
 END $$;

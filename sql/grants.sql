@@ -100,17 +100,17 @@ BEGIN
   PERFORM workflow.require('level', level);
   PERFORM workflow.check_parts(parts);
   IF level NOT IN ('worker', 'reader', 'operator', 'author') THEN
-    PERFORM workflow.raise_error('WF613', 'unknown level', format('level is %s', quote_literal(left(level, 100))),
-      'use worker, reader, operator or author');
+    PERFORM workflow.raise_error('WF613', 'unknown level', format('level is %s.', quote_literal(left(level, 100))),
+      'Use worker, reader, operator or author.');
   ELSIF parts IS NOT NULL AND level <> 'worker' THEN
-    PERFORM workflow.raise_error('WF613', 'only the worker level can be bound to parts', format('level is %s', level),
-      'omit parts, and use row-level security to bind other levels to parts');
+    PERFORM workflow.raise_error('WF613', 'only the worker level can be bound to parts', format('level is %s.', level),
+      'Omit parts, and use row-level security to bind other levels to parts.');
   ELSIF parts = '{}' THEN
-    PERFORM workflow.raise_error('WF613', 'parts is empty', NULL, 'name at least one part, or revoke the level');
+    PERFORM workflow.raise_error('WF613', 'parts must not be empty', NULL, 'Pass at least one part, or revoke the level with workflow_revoke.');
   ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = check_grant.role) THEN
-    PERFORM workflow.raise_error('WF616', 'there is no such role', format('role is %s', role), 'create it first with CREATE ROLE');
+    PERFORM workflow.raise_error('WF616', format('there is no role %s', quote_ident(role)), NULL, 'Create it first with CREATE ROLE.');
   ELSIF EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_workflow' AND pg_get_userbyid(e.extowner) = check_grant.role) THEN
-    PERFORM workflow.raise_error('WF613', 'the role owns the extension', format('role is %s', role), 'choose another role: the owner may do everything already');
+    PERFORM workflow.raise_error('WF613', format('role %s owns the extension', quote_ident(role)), NULL, 'Choose another role: the owner already has all privileges.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_grant(name, text, int[]) IS

@@ -48,25 +48,25 @@ BEGIN
   PERFORM workflow.require('start_workflow', start_workflow);
   PERFORM workflow.check_key('workflow_pattern', workflow_pattern);
   IF name = '' OR length(name) > 200 THEN
-    PERFORM workflow.raise_error('WF613', 'name is empty or too long', format('name has %s characters', length(name)), 'use 1 to 200 characters');
+    PERFORM workflow.raise_error('WF613', 'name is empty or too long', format('It has %s characters.', length(name)), 'Use 1 to 200 characters.');
   ELSIF array_ndims(statuses) > 1 THEN
-    PERFORM workflow.raise_error('WF613', 'an array is multidimensional', format('it has %s', array_ndims(statuses)), 'give a one-dimensional array');
+    PERFORM workflow.raise_error('WF613', 'statuses must be a one-dimensional array', format('They have %s dimensions.', array_ndims(statuses)), 'Pass a one-dimensional array.');
   ELSIF statuses = '{}' OR EXISTS (SELECT FROM unnest(statuses) AS s(status) WHERE workflow.is_end(s.status) IS NOT TRUE) THEN
-    PERFORM workflow.raise_error('WF613', 'a status is not final', format('statuses are %s', left(statuses::text, 200)),
-      'use completed, failed, cancelled, timeout or abandoned, or null for all');
+    PERFORM workflow.raise_error('WF613', 'a status is not final', format('statuses are %s.', left(statuses::text, 200)),
+      'Use completed, failed, cancelled, timeout or abandoned, or null for all.');
   ELSIF workflow_pattern COLLATE "C" !~ '^[a-z0-9_.*-]+$' THEN
-    PERFORM workflow.raise_error('WF613', 'workflow_pattern matches no workflow', format('workflow_pattern is %s', quote_literal(left(workflow_pattern, 200))),
-      'use a ref, in which * stands for any characters: shop.*');
+    PERFORM workflow.raise_error('WF613', 'workflow_pattern is malformed', format('workflow_pattern is %s.', quote_literal(left(workflow_pattern, 200))),
+      'Use a ref in which * stands for any characters, such as "shop.*".');
   ELSIF jsonb_typeof(attributes) <> 'object' THEN
-    PERFORM workflow.raise_error('WF613', 'attributes is not an object', format('attributes is %s', left(attributes::text, 200)),
-      'give a JSON object, or null for any');
+    PERFORM workflow.raise_error('WF613', 'attributes must be a JSON object', format('attributes are %s.', left(attributes::text, 200)),
+      'Pass an object, or null to match any attributes.');
   END IF;
   SELECT d.current_version INTO version FROM workflow.workflow_definition d WHERE d.ref = start_workflow;
   IF NOT FOUND THEN
     PERFORM workflow.raise_missing('workflow', 'ref', quote_literal(left(start_workflow, 200)));
   ELSIF version IS NULL THEN
     PERFORM workflow.raise_error('WF618', format('workflow %s is driven from outside', start_workflow), NULL,
-      'store it with workflow_define to let the engine run it');
+      'Define it with workflow_define to let the engine run it.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_hook(text, workflow.execution_status[], text, jsonb, text) IS
@@ -165,7 +165,7 @@ BEGIN
     BEGIN
       started := workflow.start_by_hook(h.start_workflow, h.parameters, h.part, h.depth, h.traceparent);
       IF started IS NULL THEN
-        trouble := format('skipped: as many executions of workflow %s are running as may', h.start_workflow);
+        trouble := format('skipped: workflow %s has reached its maximum number of running executions', h.start_workflow);
       END IF;
     EXCEPTION WHEN OTHERS THEN
       -- The caller repeats the whole transaction.
@@ -194,11 +194,11 @@ DECLARE
 BEGIN
   IF TG_LEVEL <> 'ROW' OR TG_WHEN <> 'AFTER' OR TG_NARGS NOT IN (1, 2) THEN
     PERFORM workflow.raise_error('WF613', format('trigger %s cannot start a workflow', TG_NAME),
-      format('it is %s, for each %s, with %s arguments', lower(TG_WHEN), lower(TG_LEVEL), TG_NARGS),
-      'create it AFTER INSERT, UPDATE or DELETE, FOR EACH ROW, with the ref of the workflow as its argument, and maybe a column whose value is the idempotency key');
+      format('It is a %s trigger FOR EACH %s with %s arguments.', TG_WHEN, TG_LEVEL, TG_NARGS),
+      'Create it AFTER INSERT, UPDATE or DELETE, FOR EACH ROW; its arguments are the ref of the workflow and, optionally, the column with the idempotency key.');
   ELSIF TG_NARGS = 2 AND NOT coalesce(new_row, old_row) ? TG_ARGV[1] THEN
     PERFORM workflow.raise_error('WF613', format('trigger %s names a column that table %I.%I does not have', TG_NAME, TG_TABLE_SCHEMA, TG_TABLE_NAME),
-      format('the second argument is %s', quote_literal(left(TG_ARGV[1], 200))), 'name the column whose value is the idempotency key');
+      format('The second argument is %s.', quote_literal(left(TG_ARGV[1], 200))), 'Pass the name of the column with the idempotency key.');
   END IF;
   PERFORM pg_catalog.workflow_start(TG_ARGV[0],
     jsonb_build_object('table', format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), 'operation', lower(TG_OP), 'row', new_row, 'old', old_row),

@@ -21,8 +21,8 @@ DECLARE
     WHERE NOT EXISTS (SELECT FROM workflow.limit_rule r WHERE r.name = u.use ->> 'name') LIMIT 1);
 BEGIN
   IF missing IS NOT NULL THEN
-    PERFORM workflow.raise_error('WF616', 'there is no such limit', format('the limit is %s', missing),
-      format('SELECT workflow_set_limit(%L, max_running => 5)', missing));
+    PERFORM workflow.raise_error('WF616', format('there is no limit %s', missing), NULL,
+      format('Create it first, for example with SELECT workflow_set_limit(%L, max_running => 5).', missing));
   END IF;
   RETURN uses;
 END $$;
@@ -35,11 +35,11 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 BEGIN
   PERFORM workflow.require('name', name);
   IF starts_with(name, '@') THEN
-    PERFORM workflow.raise_error('WF613', 'the concurrency of a workflow cannot be set here', format('name is %s', quote_literal(left(name, 200))),
-      'define the workflow with concurrency, such as concurrency: {max: 5}');
+    PERFORM workflow.raise_error('WF613', 'the concurrency of a workflow cannot be set here', format('name is %s.', quote_literal(left(name, 200))),
+      'Set concurrency in its definition, such as concurrency: {max: 5}.');
   ELSIF name COLLATE "C" !~ '^[a-z][a-z0-9_.-]{0,127}$' THEN
-    PERFORM workflow.raise_error('WF613', 'name is malformed', format('name is %s', quote_literal(left(name, 200))),
-      'write at most 128 lowercase letters, digits, _, - and dots, beginning with a letter');
+    PERFORM workflow.raise_error('WF613', 'name is malformed', format('name is %s.', quote_literal(left(name, 200))),
+      'Write at most 128 lower-case letters, digits, _, - and dots, beginning with a letter.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_limit_name(text) IS 'Raises WF613 if a text is not a valid name of a limit.';
@@ -72,23 +72,23 @@ DECLARE
 BEGIN
   PERFORM workflow.check_limit_name(name);
   IF max_running NOT BETWEEN 1 AND 100000 THEN
-    PERFORM workflow.raise_error('WF613', 'max_running is out of range', format('max_running is %s', max_running),
-      'give 1 to 100000; to let nothing begin, call workflow_hold');
+    PERFORM workflow.raise_error('WF613', 'max_running is out of range', format('max_running is %s.', max_running),
+      'Use 1 to 100000; to stop everything from starting, call workflow_hold.');
   ELSIF rate NOT BETWEEN 1 AND 1000000 THEN
-    PERFORM workflow.raise_error('WF613', 'rate is out of range', format('rate is %s', rate),
-      'give 1 to 1000000; to let nothing begin, call workflow_hold');
+    PERFORM workflow.raise_error('WF613', 'rate is out of range', format('rate is %s.', rate),
+      'Use 1 to 1000000; to stop everything from starting, call workflow_hold.');
   ELSIF (rate IS NULL) <> (per IS NULL) THEN
-    PERFORM workflow.raise_error('WF613', CASE WHEN per IS NULL THEN 'rate without per' ELSE 'per without rate' END, NULL,
-      'give both, such as rate => 10, per => ''1 second''');
+    PERFORM workflow.raise_error('WF613', CASE WHEN per IS NULL THEN 'rate requires per' ELSE 'per requires rate' END, NULL,
+      'Pass both, such as rate => 10, per => ''1 second''.');
   ELSIF per NOT BETWEEN '1 millisecond' AND '31 days' OR extract(month FROM per) <> 0 OR extract(year FROM per) <> 0 THEN
-    PERFORM workflow.raise_error('WF613', 'per is out of range', format('per is %s', per), 'give 1 millisecond to 31 days, in days or less');
+    PERFORM workflow.raise_error('WF613', 'per is out of range', format('per is %s.', per), 'Use 1 millisecond to 31 days, without months or years.');
   ELSIF burst IS NOT NULL AND rate IS NULL THEN
-    PERFORM workflow.raise_error('WF613', 'burst without rate', format('burst is %s', burst), 'give rate and per, too');
+    PERFORM workflow.raise_error('WF613', 'burst requires rate', format('burst is %s.', burst), 'Pass rate and per as well.');
   ELSIF burst NOT BETWEEN 1 AND 1000000 THEN
-    PERFORM workflow.raise_error('WF613', 'burst is out of range', format('burst is %s', burst), 'give 1 to 1000000');
+    PERFORM workflow.raise_error('WF613', 'burst is out of range', format('burst is %s.', burst), 'Use 1 to 1000000.');
   ELSIF max_running IS NULL AND rate IS NULL THEN
-    PERFORM workflow.raise_error('WF613', 'a limit without max_running and rate limits nothing', NULL,
-      'give max_running, or rate and per; to remove the limit, call workflow_delete_limit');
+    PERFORM workflow.raise_error('WF613', 'a limit requires max_running or rate', NULL,
+      'Pass max_running, or rate and per; to remove the limit, call workflow_delete_limit.');
   END IF;
   INSERT INTO workflow.limit_rule AS r (name, max_running, rate, per, burst, count_from, created, updated)
   VALUES (name, max_running, rate, per, CASE WHEN rate IS NOT NULL THEN coalesce(burst, 1) END, CASE WHEN max_running IS NOT NULL THEN '0'::xid8 END, moment, moment)
@@ -134,8 +134,8 @@ DECLARE
 BEGIN
   PERFORM workflow.require('name', name);
   IF starts_with(name, '@') THEN
-    PERFORM workflow.raise_error('WF613', 'the concurrency of a workflow cannot be deleted here', format('name is %s', quote_literal(left(name, 200))),
-      'define the workflow without concurrency');
+    PERFORM workflow.raise_error('WF613', 'the concurrency of a workflow cannot be deleted here', format('name is %s.', quote_literal(left(name, 200))),
+      'Remove concurrency from its definition.');
   END IF;
   DELETE FROM workflow.limit_rule AS r WHERE r.name = name;
   IF NOT FOUND THEN
@@ -211,18 +211,18 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 BEGIN
   PERFORM workflow.require('target', target);
   IF target NOT IN ('limit', 'action', 'workflow', 'everything') THEN
-    PERFORM workflow.raise_error('WF613', 'unknown target', format('target is %s', quote_literal(left(target, 100))),
-      'use limit, action, workflow or everything');
+    PERFORM workflow.raise_error('WF613', 'unknown target', format('target is %s.', quote_literal(left(target, 100))),
+      'Use limit, action, workflow or everything.');
   ELSIF (name IS NULL) <> (target = 'everything') THEN
-    PERFORM workflow.raise_error('WF613', CASE WHEN name IS NULL THEN 'name is null' ELSE 'everything has no name' END, NULL,
-      CASE WHEN name IS NULL THEN format('give the name of the %s', target) ELSE 'set name to null' END);
+    PERFORM workflow.raise_error('WF613', CASE WHEN name IS NULL THEN 'name is null' ELSE 'the target everything has no name' END, NULL,
+      CASE WHEN name IS NULL THEN format('Pass the name of the %s.', target) ELSE 'Pass null as name.' END);
   ELSIF key IS NOT NULL AND target <> 'limit' THEN
-    PERFORM workflow.raise_error('WF613', 'only limits have keys', format('target is %s', target), 'set key to null');
+    PERFORM workflow.raise_error('WF613', 'only limits have keys', format('target is %s.', target), 'Pass null as key.');
   END IF;
   PERFORM workflow.check_key('key', key);
   IF target = 'limit' AND NOT EXISTS (SELECT FROM workflow.limit_rule AS r WHERE r.name = name) THEN
-    PERFORM workflow.raise_error('WF616', 'there is no such limit', format('name is %s', quote_literal(left(name, 200))),
-      'call workflow_list_limits() to see what exists');
+    PERFORM workflow.raise_error('WF616', format('there is no limit %s', quote_literal(left(name, 200))), NULL,
+      'List limits with workflow_list_limits.');
   ELSIF target = 'action' AND NOT EXISTS (SELECT FROM workflow.action AS a WHERE a.ref = name) THEN
     PERFORM workflow.raise_missing('action', 'name', name);
   ELSIF target = 'workflow' AND NOT EXISTS (SELECT FROM workflow.workflow_definition AS d WHERE d.ref = name) THEN
@@ -245,7 +245,7 @@ BEGIN
   PERFORM workflow.require('until', until);
   IF until <= moment OR until > moment + interval '10 years' THEN
     PERFORM workflow.raise_error('WF613', CASE WHEN until <= moment THEN 'until is in the past' ELSE 'until is too far in the future' END,
-      format('until is %s', until), 'give a time in the next 10 years, and end the hold earlier with workflow_release');
+      format('until is %s.', until), 'Use a time within the next 10 years; to end the hold early, call workflow_release.');
   END IF;
   INSERT INTO workflow.hold (target, name, key, until, reason, author, created, updated)
   VALUES (target, coalesce(name, ''), coalesce(key, ''), until, left(reason, 500), workflow.name_caller(current_user), moment, moment)

@@ -26,7 +26,7 @@ BEGIN
   PERFORM workflow.check_parts(ARRAY[part]);
   SELECT f.* INTO found FROM workflow.foreign_part f WHERE f.part = require_move.part FOR UPDATE;
   IF coalesce(found.status, 'here') <> wanted THEN
-    PERFORM workflow.raise_error('WF611', format('part %s is %s, not %s', part, coalesce(found.status, 'here'), wanted), found.server, otherwise);
+    PERFORM workflow.raise_error('WF611', format('part %s is %s, not %s', part, coalesce(found.status, 'here'), wanted), 'The other server is ' || found.server || '.', otherwise);
   END IF;
   RETURN found;
 END $$;
@@ -51,10 +51,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
   name text;
 BEGIN
-  PERFORM workflow.require_move(part, 'here', 'move a part from the server that has it');
+  PERFORM workflow.require_move(part, 'here', 'Call this on the server that has the part.');
   IF current_setting('wal_level') <> 'logical' THEN
-    PERFORM workflow.raise_error('WF611', 'this server cannot publish rows', format('wal_level is %s', current_setting('wal_level')),
-      'set wal_level = logical in postgresql.conf and restart the server');
+    PERFORM workflow.raise_error('WF611', 'this server cannot publish rows', format('wal_level is %s.', current_setting('wal_level')),
+      'Set wal_level = logical in postgresql.conf and restart the server.');
   END IF;
   name := format('pg_workflow_part_%s', part);
   IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name) THEN
@@ -75,16 +75,16 @@ DECLARE
   name text := format('pg_workflow_part_%s', part);
 BEGIN
   PERFORM workflow.require('source', source), workflow.require('connection', connection), workflow.require('offer', offer);
-  PERFORM workflow.require_move(part, 'elsewhere', 'tell this server which parts are its own with workflow_set_parts');
+  PERFORM workflow.require_move(part, 'elsewhere', 'Set the parts of this server with workflow_set_parts.');
   IF workflow.has_rows(part) THEN
     PERFORM workflow.raise_error('WF611', format('part %s has rows here', part), NULL,
-      format('call workflow_clear_part(%s) until it returns 0', part));
+      format('Call workflow_clear_part(%s) until it returns 0.', part));
   ELSIF (offer ->> 'node')::int = (workflow.make_id(0, 0) >> 40) THEN
-    PERFORM workflow.raise_error('WF611', 'both servers have the same pg_workflow.node', format('it is %s', offer ->> 'node'),
-      'give each server a number of its own in postgresql.conf, so that their ids differ');
+    PERFORM workflow.raise_error('WF611', 'both servers have the same pg_workflow.node', format('It is %s on both.', offer ->> 'node'),
+      'Set pg_workflow.node to a different number on each server in postgresql.conf, so that their ids differ.');
   ELSIF workflow.definitions_state() ->> 'hash' IS DISTINCT FROM offer ->> 'hash' THEN
     PERFORM workflow.raise_error('WF611', 'the servers do not have the same definitions', NULL,
-      'replicate them with workflow_publish_definitions and workflow_subscribe_definitions, and wait until all have arrived');
+      'Replicate them with workflow_publish_definitions and workflow_subscribe_definitions, and wait until all of them have arrived.');
   END IF;
   UPDATE workflow.foreign_part f SET status = 'arriving', server = source, updated = workflow.now() WHERE f.part = part;
   -- The program manages the slot: PostgreSQL cannot create or drop one in a function.
@@ -114,7 +114,7 @@ DECLARE
   now timestamptz := workflow.now();
 BEGIN
   PERFORM workflow.require('target', target);
-  PERFORM workflow.require_move(part, 'here', 'fence a part of this server');
+  PERFORM workflow.require_move(part, 'here', 'Call this on the server that has the part.');
   INSERT INTO workflow.foreign_part (part, status, server, created, updated) VALUES (part, 'leaving', target, now, now);
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_fence_part(int, text) IS
@@ -127,7 +127,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
   now timestamptz := workflow.now();
 BEGIN
-  PERFORM workflow.require_move(part, 'leaving', 'fence it first with workflow_fence_part');
+  PERFORM workflow.require_move(part, 'leaving', 'Fence it first with workflow_fence_part.');
   PERFORM workflow.await_calls();
   -- Limits belong to a server. A call about another part may still release a task that waits for one; the row is
   -- then locked, and this statement sees the change.
@@ -144,7 +144,7 @@ CREATE FUNCTION pg_catalog.workflow_export_part(part int) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-  PERFORM workflow.require_move(part, 'leaving', 'fence it first with workflow_fence_part');
+  PERFORM workflow.require_move(part, 'leaving', 'Fence it first with workflow_fence_part.');
   RETURN workflow.definitions_state() || jsonb_build_object(
     'lsn', pg_current_wal_insert_lsn(),
     'schedules', coalesce((SELECT jsonb_agg(to_jsonb(s) - 'id' ORDER BY s.id) FROM workflow.schedule s WHERE s.part = part), '[]'));
@@ -228,21 +228,21 @@ DECLARE
   taken text;
 BEGIN
   PERFORM workflow.require('export', export);
-  PERFORM workflow.require_move(part, 'arriving', 'begin with workflow_receive_part');
+  PERFORM workflow.require_move(part, 'arriving', 'Begin with workflow_receive_part.');
   IF NOT EXISTS (SELECT FROM pg_catalog.workflow_find_arriving(part) AS a WHERE a.tables > 0 AND a.tables = a.copied) THEN
-    PERFORM workflow.raise_error('WF611', format('part %s has not been copied yet', part), NULL, 'wait until workflow_find_arriving says so');
+    PERFORM workflow.raise_error('WF611', format('part %s has not been copied yet', part), NULL, 'Wait until workflow_find_arriving says that the copy is complete.');
   ELSIF (own ->> 'versions')::bigint < (export ->> 'versions')::bigint OR (own ->> 'actions')::bigint < (export ->> 'actions')::bigint THEN
-    PERFORM workflow.raise_error('WF611', 'definitions of the source have not arrived yet', NULL, 'wait until they are replicated, and try again');
+    PERFORM workflow.raise_error('WF611', 'definitions of the source have not arrived yet', NULL, 'Wait until they have been replicated, and try again.');
   END IF;
   SELECT s.name INTO taken FROM jsonb_to_recordset(export -> 'schedules') AS e(name text) JOIN workflow.schedule s ON s.name = e.name LIMIT 1;
   IF FOUND THEN
-    PERFORM workflow.raise_error('WF617', format('there is a schedule %s on both servers', quote_literal(left(taken, 200))), NULL,
-      'remove or rename one of them, after aborting the move');
+    PERFORM workflow.raise_error('WF617', format('both servers have a schedule %s', quote_literal(left(taken, 200))), NULL,
+      'Abort the move, and remove or rename one of them.');
   END IF;
   IF EXISTS (SELECT FROM workflow.execution e, pg_sequences s WHERE s.schemaname = 'workflow' AND s.sequencename = 'execution_id_seq'
              AND e.id > first + coalesce(s.last_value, 0) AND e.id <= first | 1099511627775) THEN
-    PERFORM workflow.raise_error('WF611', format('part %s has ids of this server''s node that this server has not made', part),
-      format('pg_workflow.node is %s', workflow.make_id(0, 0) >> 40), 'give this server a number that no server has had');
+    PERFORM workflow.raise_error('WF611', format('part %s contains ids with this server''s node number that this server has not generated', part),
+      format('pg_workflow.node is %s.', workflow.make_id(0, 0) >> 40), 'Set pg_workflow.node to a number that no server has ever had.');
   END IF;
   PERFORM workflow.drop_subscription(part);
   PERFORM workflow.take_slots_of_part(part);
@@ -271,7 +271,7 @@ CREATE FUNCTION pg_catalog.workflow_release_part(part int) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-  PERFORM workflow.require_move(part, 'leaving', 'only a part that has been fenced can be released');
+  PERFORM workflow.require_move(part, 'leaving', 'Only a part that has been fenced can be released.');
   UPDATE workflow.foreign_part f SET status = 'elsewhere', updated = workflow.now() WHERE f.part = part;
   DELETE FROM workflow.schedule s WHERE s.part = part;
   WITH freed AS (
@@ -292,7 +292,7 @@ DECLARE
   deleted int;
 BEGIN
   PERFORM workflow.page_size(max_rows);
-  PERFORM workflow.require_move(part, 'elsewhere', 'only what another server has can be deleted');
+  PERFORM workflow.require_move(part, 'elsewhere', 'Only rows of parts that another server has can be deleted.');
   -- Last ones first: called executions come after their callers, so each step stays small.
   DELETE FROM workflow.execution e USING (
     SELECT x.id FROM workflow.execution x WHERE x.id BETWEEN first AND first | 281474976710655 ORDER BY x.id DESC LIMIT max_rows) AS c
@@ -319,7 +319,7 @@ CREATE FUNCTION pg_catalog.workflow_refuse_part(part int) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 BEGIN
-  PERFORM workflow.require_move(part, 'arriving', 'a part that has been accepted can only be moved back');
+  PERFORM workflow.require_move(part, 'arriving', 'A part that has been accepted can only be moved back.');
   PERFORM workflow.drop_subscription(part);
   UPDATE workflow.foreign_part f SET status = 'elsewhere', updated = workflow.now() WHERE f.part = part;
 END $$;
@@ -334,7 +334,7 @@ DECLARE
   state text;
 BEGIN
   SELECT f.status INTO state FROM workflow.foreign_part f WHERE f.part = part;
-  PERFORM workflow.require_move(part, CASE WHEN state IS NULL THEN 'here' ELSE 'leaving' END, 'only a part that has not moved can be kept');
+  PERFORM workflow.require_move(part, CASE WHEN state IS NULL THEN 'here' ELSE 'leaving' END, 'Only a part that has not moved can be kept.');
   DELETE FROM workflow.foreign_part f WHERE f.part = part;
   PERFORM workflow.stop_offer(part);
 END $$;

@@ -46,8 +46,8 @@ BEGIN
   PERFORM workflow.require('ref', ref);
   PERFORM workflow.check_key('ref', ref);
   IF ref COLLATE "C" !~ '^[a-z][a-z0-9_-]+$' THEN
-    PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s', quote_literal(left(ref, 200))),
-      'start with a letter, followed by at least one letter, digit, _ or -, all lowercase');
+    PERFORM workflow.raise_error('WF613', 'ref is malformed', format('ref is %s.', quote_literal(left(ref, 200))),
+      'Begin with a letter, followed by at least one letter, digit, _ or -, all in lower case.');
   END IF;
   PERFORM workflow.require('label', label);
   PERFORM workflow.require('version', version);
@@ -110,8 +110,8 @@ BEGIN
   DELETE FROM workflow.pack AS p WHERE p.id = id;
   RETURN FOUND;
 EXCEPTION WHEN foreign_key_violation THEN
-  PERFORM workflow.raise_error('WF611', 'a workflow of the pack has executions', format('id is %s', id),
-    'delete them first with workflow_prune, or with workflow_delete_execution if they are driven from outside');
+  PERFORM workflow.raise_error('WF611', 'a workflow of the pack has executions', format('id is %s.', id),
+    'Delete them first, with workflow_prune, or with workflow_delete_execution if they are driven from outside.');
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_delete_pack(bigint) IS
   'Deletes a pack with its actions and definitions. Returns whether it existed. Errors: WF611 if one of its workflows has executions; WF613.';

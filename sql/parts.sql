@@ -90,8 +90,8 @@ BEGIN
   FOREACH range IN ARRAY coalesce(string_to_array(nullif(btrim(parts), ''), ','), '{}') LOOP
     ends := string_to_array(substring(btrim(range) FROM '^([0-9]{1,4}|[0-9]{1,4}-[0-9]{1,4})$'), '-')::int[];
     IF ends IS NULL OR ends[1] > 1023 OR ends[2] NOT BETWEEN ends[1] AND 1023 THEN
-      PERFORM workflow.raise_error('WF613', 'parts is malformed', format('%s is not a part or a range of parts', quote_literal(left(range, 100))),
-        'list parts from 0 to 1023 and ranges, such as 0-127,300');
+      PERFORM workflow.raise_error('WF613', 'parts is malformed', format('%s is neither a part nor a range of parts.', quote_literal(left(range, 100))),
+        'List parts from 0 to 1023 and ranges of them, such as 0-127,300.');
     END IF;
     all_parts := all_parts || ARRAY(SELECT generate_series(ends[1], coalesce(ends[2], ends[1])));
   END LOOP;
@@ -122,7 +122,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_te
 BEGIN
   PERFORM workflow.require('part', part);
   IF part NOT BETWEEN 0 AND 1023 THEN
-    PERFORM workflow.raise_error('WF613', 'part is out of range', format('part is %s', part), 'use 0 to 1023');
+    PERFORM workflow.raise_error('WF613', 'part is out of range', format('part is %s.', part), 'Use 0 to 1023.');
   END IF;
   RETURN QUERY SELECT coalesce(f.status, 'here'), f.server
     FROM (SELECT) AS one LEFT JOIN workflow.foreign_part AS f ON f.part = part;
@@ -144,12 +144,12 @@ BEGIN
   LOCK TABLE workflow.foreign_part IN SHARE ROW EXCLUSIVE MODE;
   SELECT f.part INTO wrong FROM workflow.foreign_part f WHERE f.part = ANY (own) AND f.status <> 'elsewhere' ORDER BY f.part LIMIT 1;
   IF FOUND THEN
-    PERFORM workflow.raise_error('WF611', format('part %s is moving', wrong), NULL, 'finish the move, or abort it');
+    PERFORM workflow.raise_error('WF611', format('part %s is moving', wrong), NULL, 'Finish the move, or abort it.');
   END IF;
   SELECT f.part INTO wrong FROM workflow.foreign_part f WHERE f.part = ANY (own) AND workflow.has_rows(f.part) ORDER BY f.part LIMIT 1;
   IF FOUND THEN
-    PERFORM workflow.raise_error('WF611', format('part %s has rows here from before it moved', wrong), 'another server may have changed them since',
-      format('call workflow_clear_part(%s) until it returns 0, unless no other server has the part', wrong));
+    PERFORM workflow.raise_error('WF611', format('part %s has rows here from before it moved', wrong), 'Another server may have changed them since.',
+      format('If another server has the part, call workflow_clear_part(%s) until it returns 0.', wrong));
   END IF;
   DELETE FROM workflow.foreign_part f WHERE f.part = ANY (own);
   INSERT INTO workflow.foreign_part (part, status, created, updated)
@@ -158,7 +158,7 @@ BEGIN
   SELECT f.part INTO wrong FROM workflow.foreign_part f WHERE f.status = 'elsewhere' AND f.created = now AND workflow.has_rows(f.part)
   ORDER BY f.part LIMIT 1;
   IF FOUND THEN
-    PERFORM workflow.raise_error('WF611', format('part %s has rows here', wrong), NULL, 'move it with pg-workflow move-part, or keep it');
+    PERFORM workflow.raise_error('WF611', format('part %s has rows here', wrong), NULL, 'Move the part with pg-workflow move-part, or keep it on this server.');
   END IF;
   RETURN pg_catalog.workflow_find_parts();
 END $$;

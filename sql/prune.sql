@@ -9,10 +9,10 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 BEGIN
   PERFORM workflow.require('older_than', older_than);
   IF older_than < interval '0' OR older_than > interval '1000 years' THEN
-    PERFORM workflow.raise_error('WF613', 'older_than is out of range', format('older_than is %s', older_than), 'use 0 to 1000 years');
+    PERFORM workflow.raise_error('WF613', 'older_than is out of range', format('older_than is %s.', older_than), 'Use 0 to 1000 years.');
   ELSIF EXISTS (SELECT FROM unnest(statuses) AS s(status) WHERE workflow.is_end(s.status) IS NOT TRUE) THEN
-    PERFORM workflow.raise_error('WF613', 'a status is not final', format('statuses are %s', left(statuses::text, 200)),
-      'use completed, failed, cancelled, timeout or abandoned');
+    PERFORM workflow.raise_error('WF613', 'a status is not final', format('statuses are %s.', left(statuses::text, 200)),
+      'Use completed, failed, cancelled, timeout or abandoned.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_prune(interval, workflow.execution_status[]) IS

@@ -8,8 +8,8 @@ CREATE FUNCTION pg_catalog.workflow_publish_definitions() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF current_setting('wal_level') <> 'logical' THEN
-    PERFORM workflow.raise_error('WF611', 'this server cannot publish rows', format('wal_level is %s', current_setting('wal_level')),
-      'set wal_level = logical in postgresql.conf and restart the server');
+    PERFORM workflow.raise_error('WF611', 'this server cannot publish rows', format('wal_level is %s.', current_setting('wal_level')),
+      'Set wal_level = logical in postgresql.conf and restart the server.');
   ELSIF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'pg_workflow_definitions') THEN
     CREATE PUBLICATION pg_workflow_definitions FOR TABLE
       workflow.pack, workflow.workflow_definition, workflow.workflow_definition_version, workflow.action, workflow.hook;
@@ -24,11 +24,11 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 BEGIN
   PERFORM workflow.require('connection', connection);
   IF EXISTS (SELECT FROM pg_subscription_rel r WHERE r.srrelid = 'workflow.pack'::regclass) THEN
-    PERFORM workflow.raise_error('WF611', 'this server follows the definitions of another one already', NULL,
-      'DROP SUBSCRIPTION pg_workflow_definitions first, to follow another one');
+    PERFORM workflow.raise_error('WF611', 'this server already follows the definitions of another one', NULL,
+      'To follow another server, first run DROP SUBSCRIPTION pg_workflow_definitions.');
   ELSIF EXISTS (SELECT FROM workflow.pack) OR EXISTS (SELECT FROM workflow.hook) THEN
     PERFORM workflow.raise_error('WF611', 'this server has definitions of its own', NULL,
-      'let a server follow before anything is defined on it; define it all on the publisher');
+      'Subscribe before anything is defined on this server, and define everything on the publisher.');
   END IF;
   RETURN format('CREATE SUBSCRIPTION pg_workflow_definitions CONNECTION %L PUBLICATION pg_workflow_definitions WITH (slot_name = %L)',
     connection, format('pg_workflow_definitions_%s', workflow.make_id(0, 0) >> 40));
@@ -41,8 +41,8 @@ CREATE FUNCTION workflow.refuse_definition() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF EXISTS (SELECT FROM pg_subscription_rel r WHERE r.srrelid = TG_RELID) THEN
-    PERFORM workflow.raise_error('WF611', 'this server follows the definitions of another one', format('the table is workflow.%s', TG_TABLE_NAME),
-      'define workflows, actions, packs and hooks on the server that publishes them');
+    PERFORM workflow.raise_error('WF611', 'this server follows the definitions of another one', format('The table workflow.%s is replicated from there.', TG_TABLE_NAME),
+      'Define workflows, actions, packs and hooks on the server that publishes them.');
   END IF;
   RETURN NULL;
 END $$;

@@ -31,11 +31,11 @@ BEGIN
   PERFORM workflow.require('missed', missed);
   PERFORM workflow.require('grace', grace);
   IF name = '' OR length(name) > 200 THEN
-    PERFORM workflow.raise_error('WF613', 'name is empty or too long', format('name has %s characters', length(name)), 'use 1 to 200 characters');
+    PERFORM workflow.raise_error('WF613', 'name is empty or too long', format('It has %s characters.', length(name)), 'Use 1 to 200 characters.');
   ELSIF missed NOT IN ('skip', 'once', 'all') THEN
-    PERFORM workflow.raise_error('WF613', 'missed is unknown', format('missed is %s', quote_literal(left(missed, 100))), 'use skip, once or all');
+    PERFORM workflow.raise_error('WF613', 'unknown value of missed', format('missed is %s.', quote_literal(left(missed, 100))), 'Use skip, once or all.');
   ELSIF grace < interval '0' OR grace > interval '1000 years' THEN
-    PERFORM workflow.raise_error('WF613', 'grace is out of range', format('grace is %s', grace), 'use 0 to 1000 years');
+    PERFORM workflow.raise_error('WF613', 'grace is out of range', format('grace is %s.', grace), 'Use 0 to 1000 years.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_schedule(text, text, interval) IS
@@ -62,8 +62,8 @@ BEGIN
   PERFORM workflow.require_part(s.part) FROM workflow.schedule AS s WHERE s.name = workflow_schedule.name;
   first := workflow.next_due(workflow_schedule.cron, workflow_schedule.time_zone, now);
   IF first IS NULL THEN
-    PERFORM workflow.raise_error('WF613', 'the cron expression never fires', format('cron is %s', quote_literal(workflow_schedule.cron)),
-      'name a date that exists: February 30 does not');
+    PERFORM workflow.raise_error('WF613', 'the cron expression never fires', format('cron is %s.', quote_literal(workflow_schedule.cron)),
+      'Use a date that exists, unlike February 30.');
   END IF;
   PERFORM workflow.check_parameters(workflow_schedule.ref, workflow_schedule.parameters);
   INSERT INTO workflow.schedule AS s (name, cron, time_zone, workflow_ref, parameters, missed, grace, overlap, priority, part, next_at, created, updated)

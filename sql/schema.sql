@@ -55,8 +55,8 @@
 DO $$
 BEGIN
   IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
-    RAISE EXCEPTION 'WF611: the encoding of this database is %: pg_workflow needs UTF8', pg_catalog.getdatabaseencoding()
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'create a database with ENCODING ''UTF8'' and TEMPLATE template0';
+    RAISE EXCEPTION 'WF611: pg_workflow requires a database in UTF8, not %', pg_catalog.getdatabaseencoding()
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Create a database with ENCODING ''UTF8'' and TEMPLATE template0.';
   END IF;
 END $$;
 

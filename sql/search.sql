@@ -36,7 +36,7 @@ CREATE FUNCTION workflow.half_open(name text, span tstzrange) RETURNS timestampt
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF isempty(span) THEN
-    PERFORM workflow.raise_error('WF613', format('%s is empty', name), NULL, 'pass a range such as tstzrange(''2026-01-01'', NULL)');
+    PERFORM workflow.raise_error('WF613', format('%s must not be an empty range', name), NULL, 'Pass a range such as tstzrange(''2026-01-01'', NULL).');
   END IF;
   RETURN ARRAY[
     lower(span) + CASE WHEN lower_inc(span) THEN interval '0' ELSE interval '1 microsecond' END,
@@ -61,8 +61,8 @@ BEGIN
   IF workflow_search.workflow IS NOT NULL THEN
     SELECT d.id INTO definition FROM workflow.workflow_definition AS d WHERE d.ref = workflow_search.workflow;
     IF definition IS NULL THEN
-      PERFORM workflow.raise_error('WF616', 'there is no such workflow', format('workflow is %s', quote_literal(left(workflow_search.workflow, 200))),
-        'list workflows with workflow_list_definitions');
+      PERFORM workflow.raise_error('WF616', format('there is no workflow %s', quote_literal(left(workflow_search.workflow, 200))), NULL,
+        'List workflows with workflow_list_definitions.');
     END IF;
   END IF;
   RETURN QUERY

@@ -53,10 +53,10 @@ BEGIN
   INTO waiting, extended, until;
   IF waiting = 0 THEN
     PERFORM workflow.raise_error('WF611', format('no task of execution %s is waiting for signal %s', execution_id, left(workflow_extend_wait.signal, 200)),
-      format('its status is %s', run.status), 'list what is waited for: SELECT * FROM workflow_list_waits(execution_id => ' || execution_id || ')');
+      format('Its status is %s.', run.status), format('To see what it is waiting for, SELECT * FROM workflow_list_waits(execution_id => %s).', execution_id));
   ELSIF extended = 0 THEN
     PERFORM workflow.raise_error('WF611', format('the wait for signal %s has no heartbeat', left(workflow_extend_wait.signal, 200)),
-      NULL, 'add heartbeat to wait_for in the definition');
+      NULL, 'Add heartbeat to wait_for in its definition.');
   END IF;
   RETURN until;
 END $$;

@@ -11,7 +11,7 @@ BEGIN
   IF run.id IS NULL THEN
     PERFORM workflow.require_part((execution_id >> 48)::int);
     PERFORM workflow.raise_error('WF616', format('there is no execution %s', execution_id), NULL,
-      'pass the id that workflow_start returned');
+      'Pass the id that workflow_start returned.');
   END IF;
   RETURN run;
 END $$;
@@ -154,8 +154,8 @@ CREATE FUNCTION workflow.check_format(format text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF format IS NULL OR format NOT IN ('mermaid', 'dot') THEN
-    PERFORM workflow.raise_error('WF613', 'format is unknown', pg_catalog.format('format is %s', coalesce(left(check_format.format, 100), 'null')),
-      'use mermaid or dot');
+    PERFORM workflow.raise_error('WF613', 'unknown format', pg_catalog.format('format is %s.', coalesce(left(check_format.format, 100), 'null')),
+      'Use mermaid or dot.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_format(text) IS 'Raises WF613 if a diagram''s format is neither mermaid nor dot.';
@@ -172,8 +172,8 @@ BEGIN
   FROM workflow.workflow_definition d JOIN workflow.workflow_definition_version v ON v.id = d.current_version
   WHERE d.ref = workflow_graph.ref;
   IF text_of IS NULL THEN
-    PERFORM workflow.raise_error('WF616', 'there is no such workflow', pg_catalog.format('ref is %s', quote_literal(left(ref, 200))),
-      'define it with workflow_define');
+    PERFORM workflow.raise_error('WF616', pg_catalog.format('there is no workflow %s', quote_literal(left(ref, 200))), NULL,
+      'Define it with workflow_define.');
   END IF;
   RETURN workflow.diagram(text_of, NULL, format);
 END $$;

@@ -260,9 +260,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 BEGIN
   PERFORM workflow.require_execution(execution);
   IF execution >> 48 <> part THEN
-    PERFORM workflow.raise_error('WF613', 'execution is in another part',
-      format('execution %s is in part %s, the task is in part %s', execution, execution >> 48, part),
-      'create it as a child of the workflow''s execution');
+    PERFORM workflow.raise_error('WF613', 'execution is in a different part',
+      format('Execution %s is in part %s, but the task is in part %s.', execution, execution >> 48, part),
+      'Create it as a child of the workflow''s execution.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.require_worker(bigint, int) IS

@@ -10,12 +10,12 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 BEGIN
   PERFORM workflow.require('timeout', timeout);
   IF timeout < interval '0' OR timeout > interval '10 minutes' THEN
-    PERFORM workflow.raise_error('WF613', 'timeout is out of range', format('timeout is %s', timeout),
-      'use 0 to 10 minutes, and wait again while ended is false');
+    PERFORM workflow.raise_error('WF613', 'timeout is out of range', format('timeout is %s.', timeout),
+      'Use 0 to 10 minutes, and wait again while ended is false.');
   END IF;
   IF current_setting('transaction_isolation') <> 'read committed' THEN
-    PERFORM workflow.raise_error('WF611', format('a %s transaction cannot wait for an execution: it would see no progress',
-      current_setting('transaction_isolation')), NULL, 'wait at READ COMMITTED');
+    PERFORM workflow.raise_error('WF611', format('a %s transaction cannot wait for an execution, because it would not see its progress',
+      current_setting('transaction_isolation')), NULL, 'Wait in a READ COMMITTED transaction.');
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_wait(interval) IS
@@ -49,7 +49,7 @@ BEGIN
     EXIT WHEN is_over IS NOT FALSE OR left_over <= 0;
     IF is_ours THEN
       PERFORM workflow.raise_error('WF611', format('execution %s was changed in this transaction, and cannot progress until that commits', execution_id),
-        NULL, 'commit, then wait');
+        NULL, 'Commit the transaction before waiting.');
     END IF;
     PERFORM pg_sleep(least(nap, left_over));
     nap := least(nap * 1.5, 0.25);

@@ -43,8 +43,8 @@ REVOKE ALL ON FUNCTION workflow.last_claim(int, text) FROM PUBLIC;
 CREATE FUNCTION workflow.why_late(what text, due timestamptz) RETURNS TABLE (why text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN QUERY SELECT format('%s at %s, and nobody has called workflow_tick since', what, workflow.say_time(due)),
-    'SELECT workflow_tick(), or run a worker, whose loop does';
+  RETURN QUERY SELECT format('%s at %s, and workflow_tick has not been called since', what, workflow.say_time(due)),
+    'SELECT workflow_tick(), or run a worker, which calls it regularly';
 END $$;
 COMMENT ON FUNCTION workflow.why_late(text, timestamptz) IS 'Explains that work has been overdue since the given time.';
 REVOKE ALL ON FUNCTION workflow.why_late(text, timestamptz) FROM PUBLIC;
@@ -55,11 +55,11 @@ DECLARE
   last timestamptz := workflow.last_claim(part, action_ref);
 BEGIN
   IF last IS NULL THEN
-    RETURN QUERY SELECT format('no worker seems to serve action %s: no recent task shows a claim of it', action_ref),
+    RETURN QUERY SELECT format('no worker seems to serve action %s: none of its recent tasks has been claimed', action_ref),
       format('run a worker that serves %s', action_ref);
   ELSE
     RETURN QUERY SELECT format('action %s was last claimed at %s', action_ref, workflow.say_time(last)),
-      CASE WHEN last < since THEN format('see that workers that serve %s run, and enough of them', action_ref) END;
+      CASE WHEN last < since THEN format('make sure that enough workers that serve %s are running', action_ref) END;
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_queued(int, text, timestamptz) IS 'Explains whether any worker serves the action of a task that has been in the queue since the given time.';
@@ -100,22 +100,22 @@ BEGIN
   what := CASE WHEN k.limit_name = '@workflow' THEN format('workflow %s', k.key)
     ELSE format('limit %s', k.limit_name) || CASE WHEN k.key = '' THEN '' ELSE format(', key %s', left(k.key, 200)) END END;
   IF h.id IS NOT NULL THEN
-    RETURN QUERY SELECT format('waits for %s, which is %s', what, workflow.say_hold(h)),
+    RETURN QUERY SELECT format('is waiting for %s, which is %s', what, workflow.say_hold(h)),
       format('SELECT workflow_release(%L%s%s)', h.name, ', key => ' || quote_literal(nullif(h.key, '')),
         CASE WHEN h.target = 'limit' THEN '' ELSE format(', target => %L', h.target) END);
   ELSIF r.name IS NULL THEN
-    RETURN QUERY SELECT format('waits for %s, which holds nothing back any more: the next claim or workflow_tick lets it go', what), 'SELECT workflow_tick()';
+    RETURN QUERY SELECT format('is waiting for %s, which no longer holds anything back: the next claim or workflow_tick releases it', what), 'SELECT workflow_tick()';
   ELSE
     SELECT count(*) INTO before FROM (
       SELECT FROM workflow.workflow_task_execution o
       WHERE o.limit_key = t.limit_key AND o.action_ref = t.action_ref AND (o.limit_place, o.id) < (t.limit_place, t.id) LIMIT 10000) AS first;
-    RETURN QUERY SELECT format('waits for %s: ', what) || concat_ws(', ',
+    RETURN QUERY SELECT format('is waiting for %s: ', what) || concat_ws(', ',
         CASE WHEN r.max_running IS NOT NULL THEN format('%s of %s running',
           (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running) END,
-        CASE WHEN r.rate IS NOT NULL THEN format('%s may begin per %s', r.rate, r.per) END,
-        format('%s of its action before it', CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END),
-        'next at about ' || workflow.say_time(nullif(greatest(workflow.limit_opens_at(k, r), now), now))),
-      format('SELECT workflow_set_limit(%L, …) changes it at once', r.name);
+        CASE WHEN r.rate IS NOT NULL THEN format('%s may start per %s', r.rate, r.per) END,
+        format('%s of its action ahead of it', CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END),
+        'next one at about ' || workflow.say_time(nullif(greatest(workflow.limit_opens_at(k, r), now), now))),
+      format('SELECT workflow_set_limit(%L, …) changes it immediately', r.name);
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_limited(workflow.workflow_task_execution, timestamptz) IS
@@ -130,12 +130,12 @@ BEGIN
   SELECT l.* INTO held FROM workflow.lease l
   WHERE l.part = t.part AND (l.id = t.lease OR (l.token = t.lease AND l.id <> l.token)) AND t.id = ANY (l.tasks);
   IF t.due_at <= now THEN
-    RETURN QUERY SELECT * FROM workflow.why_late(format('is being worked on by %s (attempt %s), and its time limit of %s seconds was over',
-      coalesce(held.worker, 'nobody'), t.attempt, t.timeout_seconds), t.due_at);
+    RETURN QUERY SELECT * FROM workflow.why_late(format('was claimed by %s (attempt %s), and its timeout of %s s ended',
+      coalesce(held.worker, 'an unknown worker'), t.attempt, t.timeout_seconds), t.due_at);
   ELSIF held.until <= now THEN
     RETURN QUERY SELECT * FROM workflow.why_late(format('was claimed by %s (attempt %s), whose lease ended', held.worker, t.attempt), held.until);
   ELSE
-    RETURN QUERY SELECT format('is being worked on by %s (attempt %s) since %s, lease until %s%s', coalesce(held.worker, 'nobody'), t.attempt,
+    RETURN QUERY SELECT format('was claimed by %s (attempt %s) at %s, lease until %s%s', coalesce(held.worker, 'an unknown worker'), t.attempt,
       workflow.say_time(t.started_at), coalesce(workflow.say_time(held.until), 'never'), ', progress ' || left(t.progress::text, 200)), NULL;
   END IF;
 END $$;
@@ -154,11 +154,11 @@ BEGIN
     SELECT w.* INTO child FROM workflow.workflow_execution w WHERE w.part = t.part AND w.id = t.execution;
     -- The reason of one of its tasks is more informative than the fact that it is closing.
     SELECT * INTO first FROM workflow.why_rows(child, 2, 1, now) AS w ORDER BY w.task IS NULL LIMIT 1;
-    RETURN QUERY SELECT format('%swaits for execution %s (%s): %s%s', CASE WHEN t.error ->> 'type' = 'not_needed' THEN 'is not needed any more, and ' WHEN t.timed_out THEN 'has exceeded its time limit, and ' END,
+    RETURN QUERY SELECT format('%sis waiting for execution %s (%s): %s%s', CASE WHEN t.error ->> 'type' = 'not_needed' THEN 'is no longer needed, and ' WHEN t.timed_out THEN 'has exceeded its timeout, and ' END,
         t.execution, t.action_ref, 'task ' || first.task || ' ', first.why),
       coalesce(first.hint, format('SELECT * FROM workflow_why(%s)', t.execution));
   ELSE
-    RETURN QUERY SELECT format('waits for execution %s (%s)', t.execution, t.action_ref), format('SELECT * FROM workflow_why(%s)', t.execution);
+    RETURN QUERY SELECT format('is waiting for execution %s (%s)', t.execution, t.action_ref), format('SELECT * FROM workflow_why(%s)', t.execution);
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_calling(workflow.workflow_task_execution, int, timestamptz) IS
@@ -179,38 +179,38 @@ BEGIN
   ELSIF t.limit_key IS NOT NULL THEN
     RETURN QUERY SELECT * FROM workflow.why_limited(t, now);
   ELSIF t.queue_at IS NOT NULL AND EXISTS (SELECT FROM workflow.why_held(run, t.action_ref, now)) THEN
-    RETURN QUERY SELECT format('waits in the queue, where it is %s', workflow.say_hold(h)),
+    RETURN QUERY SELECT format('is in the queue, %s', workflow.say_hold(h)),
         format('SELECT workflow_release(%s, target => %L)', coalesce(quote_literal(nullif(h.name, '')), 'NULL'), h.target)
       FROM workflow.why_held(run, t.action_ref, now) AS h;
   ELSIF t.queue_at IS NOT NULL THEN
-    RETURN QUERY SELECT format('waits in the queue since %s; %s', workflow.say_time(t.updated), q.why), q.hint
+    RETURN QUERY SELECT format('has been queued since %s; %s', workflow.say_time(t.updated), q.why), q.hint
       FROM workflow.why_queued(t.part, t.action_ref, t.updated) AS q;
   ELSIF t.due_at = 'infinity' THEN
     RETURN QUERY SELECT 'starts when its execution begins', NULL;
   ELSIF t.due_at <= now THEN
     RETURN QUERY SELECT * FROM workflow.why_late(CASE
-      WHEN waits THEN format('waited for signal %s, and its time was over', t.signal)
-      WHEN t.next_retry_at IS NOT NULL THEN format('%s was to be tried again', failed) ELSE 'was to start' END, t.due_at);
+      WHEN waits THEN format('was waiting for signal %s, and its timeout ended', t.signal)
+      WHEN t.next_retry_at IS NOT NULL THEN format('%s was due to be retried', failed) ELSE 'was due to start' END, t.due_at);
   ELSIF waits THEN
-    RETURN QUERY SELECT format('waits for signal %s since %s%s', t.signal, workflow.say_time(t.started_at), ', until ' || workflow.say_time(t.due_at)),
-      format('SELECT workflow_signal(%s, %L, …) with %s in place of …', run.id, t.signal,
+    RETURN QUERY SELECT format('has been waiting for signal %s since %s%s', t.signal, workflow.say_time(t.started_at), ', until ' || workflow.say_time(t.due_at)),
+      format('SELECT workflow_signal(%s, %L, …), replacing … with %s', run.id, t.signal,
         CASE WHEN coalesce(t.input, 'null') = 'null' THEN 'the payload' ELSE format('the answer to %s', left(t.input::text, 500)) END)
         || coalesce(', which must satisfy ' || left(
           (SELECT n.task #>> '{wait_for,schema}' FROM workflow.workflow_definition_version AS v, jsonb_array_elements(v.definition -> 'tasks') AS n(task)
            WHERE v.id = run.version AND n.task ->> 'name' = t.task_name LIMIT 1), 500), '');
   ELSIF t.status = 'scheduled' AND run.paused THEN
-    RETURN QUERY SELECT 'is ready, and waits for the end of the pause', NULL;
+    RETURN QUERY SELECT 'is ready, and will be queued when the execution is resumed', NULL;
   ELSIF t.repeat_count > 0 AND t.due_at IS NOT NULL AND t.next_retry_at IS NULL THEN
-    RETURN QUERY SELECT format('runs again at %s, because its result was not right yet (repetition %s)', workflow.say_time(t.due_at), t.repeat_count), NULL;
+    RETURN QUERY SELECT format('will run again at %s, because `until` was not satisfied yet (repetition %s)', workflow.say_time(t.due_at), t.repeat_count), NULL;
   ELSIF t.next_retry_at IS NOT NULL THEN
-    RETURN QUERY SELECT format('%s is tried again at %s (retry %s of %s)', failed, workflow.say_time(t.next_retry_at),
+    RETURN QUERY SELECT format('%s will be retried at %s (retry %s of %s)', failed, workflow.say_time(t.next_retry_at),
       t.retry_count + 1, t.max_retries), NULL;
   ELSIF t.held AND t.undoes IS NOT NULL THEN
-    RETURN QUERY SELECT 'waits until what was completed later has been undone', NULL;
+    RETURN QUERY SELECT 'is waiting until tasks that completed later have been undone', NULL;
   ELSIF t.due_at IS NOT NULL THEN
     RETURN QUERY SELECT format('starts at %s', workflow.say_time(t.due_at)), NULL;
   ELSE
-    RETURN QUERY SELECT format('is %s, and waits for nothing, which must not be', t.status), 'SELECT * FROM workflow_check()';
+    RETURN QUERY SELECT format('is %s but is not waiting for anything, which should be impossible', t.status), 'SELECT * FROM workflow_check()';
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_task(workflow.workflow_task_execution, workflow.workflow_execution, int, timestamptz) IS
@@ -276,7 +276,7 @@ BEGIN
   END IF;
   SELECT v.definition -> 'tasks' INTO tasks FROM workflow.workflow_definition_version v WHERE v.id = run.version;
   RETURN QUERY
-  SELECT j.join ->> 'name', format('waits for %s%s; %s has arrived',
+  SELECT j.join ->> 'name', format('is waiting for %s%s; arrived: %s',
       (j.join -> 'join' ->> 'count')::int - cardinality(j.arrived) || ' more of ', array_to_string(j.missing, ', '), array_to_string(j.arrived, ', '))
   FROM (
     SELECT tasks -> (a.arrivals ->> 'node')::int AS join, named.arrived,
@@ -303,7 +303,7 @@ REVOKE ALL ON FUNCTION workflow.why_joins(workflow.workflow_execution) FROM PUBL
 CREATE FUNCTION workflow.say_closed(run workflow.workflow_execution) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RETURN (SELECT format('what closed it has run (%s): make sure that going on fits that; ', array_to_string(c.tasks[1:20], ', '))
+  RETURN (SELECT format('closing tasks have run (%s): make sure that the execution can continue after them; ', array_to_string(c.tasks[1:20], ', '))
     FROM workflow.closing_tasks(run) AS c(tasks) WHERE c.tasks <> '{}');
 END $$;
 COMMENT ON FUNCTION workflow.say_closed(workflow.workflow_execution) IS
@@ -322,29 +322,29 @@ BEGIN
   WHILE called.depth > 0 LOOP
     SELECT t.* INTO call FROM workflow.workflow_task_execution AS t WHERE t.part = called.part AND t.execution = called.id AND t.calls;
     IF call.undoes IS NULL AND called.id = run.id AND run.state #>> '{undo,phase}' IN ('failed', 'stopped') THEN
-      RETURN NULL;  -- It goes on with its undo alone.
+      RETURN NULL;  -- Only its undo continues.
     ELSIF call.id IS NULL OR call.undoes IS NULL AND EXISTS (
       SELECT FROM workflow.workflow_task_execution AS t
       WHERE t.part = call.part AND t.workflow_execution = call.workflow_execution
         AND t.task_name = call.task_name AND t.route = call.route AND t.visit > call.visit) THEN
-      RETURN CASE WHEN called.id = run.id THEN 'what called it has gone on without it'
-        ELSE format('what called execution %s, through which it was called, has gone on without that', called.id) END;
+      RETURN CASE WHEN called.id = run.id THEN 'its caller has continued without it'
+        ELSE format('the caller of execution %s, through which it was called, has continued without that execution', called.id) END;
     END IF;
     SELECT e.status INTO above FROM workflow.execution AS e WHERE e.part = run.part AND e.id = call.workflow_execution;
     IF NOT workflow.is_end(above) OR above = 'completed' THEN
-      RETURN format('it was called by execution %s, which goes on without it: SELECT * FROM workflow_why(%s)', call.workflow_execution, call.workflow_execution);
+      RETURN format('it was called by execution %s, which has continued without it: SELECT * FROM workflow_why(%s)', call.workflow_execution, call.workflow_execution);
     END IF;
     SELECT w.* INTO caller FROM workflow.workflow_execution AS w WHERE w.part = run.part AND w.id = call.workflow_execution;
     IF caller.state #>> '{undo,phase}' = 'done' THEN
-      RETURN format('it was called by execution %s, which has undone what it had completed: start a new execution', caller.id);
+      RETURN format('it was called by execution %s, which has undone its completed tasks: start a new execution', caller.id);
     ELSIF caller.state #>> '{undo,phase}' IN ('failed', 'stopped') THEN
       IF call.undoes IS NULL THEN
-        RETURN format('it was called by execution %s, which only goes on with its undo: SELECT * FROM workflow_why(%s)', caller.id, caller.id);
+        RETURN format('it was called by execution %s, which can only continue its undo: SELECT * FROM workflow_why(%s)', caller.id, caller.id);
       END IF;
     ELSE
       rule_above := (SELECT v.definition ->> 'rerun' FROM workflow.workflow_definition_version AS v WHERE v.id = caller.version);
       IF rule_above = 'never' OR (rule_above = 'not_after_closing' AND workflow.closing_tasks(caller) <> '{}') THEN
-        RETURN format('it was called by execution %s, which cannot be rerun, because its workflow says rerun: %s', caller.id, rule_above);
+        RETURN format('it was called by execution %s, which cannot be rerun, because its workflow has rerun: %s', caller.id, rule_above);
       END IF;
     END IF;
     called := caller;
@@ -365,14 +365,14 @@ BEGIN
     RETURN hindrance;
   END IF;
   IF run.state #>> '{undo,phase}' = 'done' THEN
-    RETURN 'what it had completed has been undone, so it cannot be rerun: start a new execution';
+    RETURN 'its completed tasks have been undone, so it cannot be rerun: start a new execution';
   ELSIF run.state #>> '{undo,phase}' IN ('failed', 'stopped') THEN
-    RETURN format('fix what kept it from being undone, then SELECT workflow_rerun(%s), which goes on with the undo; or undo it by hand, and say so with workflow_resolve(task) for each of its undos that have failed (workflow_list_tasks(%s))', run.id, run.id);
+    RETURN format('fix the cause, then SELECT workflow_rerun(%s), which continues the undo; or undo the tasks by hand, and call workflow_resolve(task) for each undo that has failed (see workflow_list_tasks(%s))', run.id, run.id);
   ELSIF rule = 'never' OR (rule = 'not_after_closing' AND workflow.closing_tasks(run) <> '{}') THEN
-    RETURN format('it cannot be rerun, because its workflow says rerun: %s; start a new execution', rule);
+    RETURN format('it cannot be rerun, because its workflow has rerun: %s; start a new execution', rule);
   END IF;
   RETURN concat(workflow.say_closed(run), before, format(CASE WHEN run.state ?| '{failures, staged, resolved}' THEN 'SELECT workflow_rerun(%s)'
-    ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to begin with' END, run.id));
+    ELSE 'SELECT workflow_rerun(%s, ARRAY[…]) with the tasks to start from' END, run.id));
 END $$;
 COMMENT ON FUNCTION workflow.say_rerun(workflow.workflow_execution, text) IS
   'Returns a hint on how to continue an execution that has ended without success: the tasks that closed it, the given text, and the call.';
@@ -382,14 +382,14 @@ CREATE FUNCTION workflow.say_undone(run workflow.workflow_execution) RETURNS tex
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN CASE run.state #>> '{undo,phase}'
-    WHEN 'pending' THEN '; then what it had completed is undone'
-    WHEN 'running' THEN '; what it had completed is being undone'
-    WHEN 'done' THEN '; what it had completed has been undone'
-    WHEN 'failed' THEN '; not everything that it had completed could be undone'
-    WHEN 'stopped' THEN '; undoing what it had completed was stopped by force' END;
+    WHEN 'pending' THEN '; then its completed tasks will be undone'
+    WHEN 'running' THEN '; its completed tasks are being undone'
+    WHEN 'done' THEN '; its completed tasks have been undone'
+    WHEN 'failed' THEN '; not all of its completed tasks could be undone'
+    WHEN 'stopped' THEN '; undoing its completed tasks was stopped by force' END;
 END $$;
 COMMENT ON FUNCTION workflow.say_undone(workflow.workflow_execution) IS
-  'Returns the end of a sentence about how far an execution has undone what it had completed, or null if there is nothing to say.';
+  'Returns the end of a sentence about how far an execution has undone its completed tasks, or null if there is nothing to say.';
 REVOKE ALL ON FUNCTION workflow.say_undone(workflow.workflow_execution) FROM PUBLIC;
 
 CREATE FUNCTION workflow.why_ended(run workflow.workflow_execution, status workflow.execution_status, since timestamptz)
@@ -405,7 +405,7 @@ BEGIN
     WHERE e.part = run.part AND e.execution = run.id AND e.kind = 'cancel' ORDER BY e.id DESC LIMIT 1;
     RETURN QUERY SELECT format('it was cancelled%s%s%s, and ended at %s%s', ' at ' || workflow.say_time(last.created), ' by ' || last.author,
         ' (' || last.message || ')', workflow.say_time(since), workflow.say_undone(run)),
-      workflow.say_rerun(run, 'to go on with it all the same: ');
+      workflow.say_rerun(run, 'to continue it anyway: ');
   ELSE
     RETURN QUERY SELECT concat(format('it %s at %s', CASE status WHEN 'timeout' THEN 'timed out' ELSE status::text END, workflow.say_time(since)),
         ': ' || run.error_message, workflow.say_undone(run)),
@@ -423,27 +423,27 @@ DECLARE
   h workflow.hold;
   before bigint;
   ref text := (SELECT d.ref FROM workflow.workflow_definition d WHERE d.id = run.workflow_def);
-  what text := format('waits for concurrency of %s', ref) || coalesce(format(', key %s', left(nullif(run.concurrency_key, ''), 200)), '');
+  what text := format('is waiting for the concurrency of %s', ref) || coalesce(format(', key %s', left(nullif(run.concurrency_key, ''), 200)), '');
 BEGIN
   SELECT o.* INTO k FROM workflow.limit_key o WHERE o.id = run.limit_key;
   SELECT o.* INTO r FROM workflow.limit_rule o WHERE o.name = k.limit_name;
   SELECT o.* INTO h FROM workflow.limit_hold(k.limit_name, k.key, now) o;
   IF run.limit_key IS NULL THEN
-    RETURN QUERY SELECT CASE WHEN run.due_at > now + interval '5 seconds' THEN format('begins at %s, and then %s', workflow.say_time(run.due_at), what)
-        ELSE format('%s: the next workflow_tick looks whether it may begin', what) END, 'SELECT workflow_tick()';
+    RETURN QUERY SELECT CASE WHEN run.due_at > now + interval '5 seconds' THEN format('starts at %s, and then %s', workflow.say_time(run.due_at), what)
+        ELSE format('%s: the next workflow_tick checks whether it can start', what) END, 'SELECT workflow_tick()';
   ELSIF h.id IS NOT NULL THEN
     RETURN QUERY SELECT format('%s, which is %s', what, workflow.say_hold(h)),
       format('SELECT workflow_release(%L%s)', h.name, ', key => ' || quote_literal(nullif(h.key, '')));
   ELSIF r.name IS NULL THEN
-    RETURN QUERY SELECT format('%s, which the workflow has no more: the next claim or workflow_tick lets it begin', what), 'SELECT workflow_tick()';
+    RETURN QUERY SELECT format('%s, which the workflow no longer has: the next claim or workflow_tick lets it start', what), 'SELECT workflow_tick()';
   ELSE
     SELECT count(*) INTO before FROM (
       SELECT FROM workflow.workflow_execution o
       WHERE o.limit_key = run.limit_key AND (o.limit_place, o.id) < (run.limit_place, run.id) LIMIT 10000) AS first;
-    RETURN QUERY SELECT format('%s: %s of %s running, %s before it', what,
+    RETURN QUERY SELECT format('%s: %s of %s running, %s ahead of it', what,
         (SELECT count(*) FROM workflow.limit_slot s WHERE s.key = k.id AND s.task IS NOT NULL), r.max_running,
         CASE WHEN before = 10000 THEN 'at least 10000' ELSE before::text END),
-      format('define %s with a larger max', ref);
+      format('raise concurrency.max in the definition of %s', ref);
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_waiting(workflow.workflow_execution, timestamptz) IS
@@ -462,15 +462,15 @@ BEGIN
   SELECT e.* INTO last FROM workflow.event e
   WHERE e.part = run.part AND e.execution = run.id AND e.kind = CASE run.status WHEN 'canceling' THEN 'cancel' ELSE 'pause' END
   ORDER BY e.id DESC LIMIT 1;
-  by_whom := concat(' since ' || workflow.say_time(last.created), ' by ' || last.author);
+  by_whom := concat(' at ' || workflow.say_time(last.created), ' by ' || last.author);
   IF run.status = 'canceling' THEN
-    RETURN QUERY SELECT format('it is being cancelled%s%s; what runs may finish, and what closes it runs%s', by_whom, ' (' || last.message || ')', workflow.say_undone(run)),
-      format('workers hear of it by their next heartbeat; to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
+    RETURN QUERY SELECT format('it was cancelled%s%s, and is ending: running tasks may finish, and closing tasks run%s', by_whom, ' (' || last.message || ')', workflow.say_undone(run)),
+      format('workers are told at their next heartbeat; to stop it immediately, SELECT workflow_cancel(%s, force => true)', run.execution);
   ELSIF run.status IN ('failed', 'timeout') THEN
-    RETURN QUERY SELECT format('it has %s%s; what runs may finish, and what closes it runs%s', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
-      ' (' || run.error_message || ')', workflow.say_undone(run)), format('to stop it at once, SELECT workflow_cancel(%s, force => true)', run.execution);
+    RETURN QUERY SELECT format('it has %s%s; running tasks may finish, and closing tasks run%s', CASE run.status WHEN 'timeout' THEN 'timed out' ELSE 'failed' END,
+      ' (' || run.error_message || ')', workflow.say_undone(run)), format('to stop it immediately, SELECT workflow_cancel(%s, force => true)', run.execution);
   ELSIF run.paused THEN
-    RETURN QUERY SELECT concat(format('it is paused%s', by_whom), ': ' || run.pause_reason), format('SELECT workflow_resume(%s)', run.execution);
+    RETURN QUERY SELECT concat(format('it was paused%s', by_whom), ': ' || run.pause_reason), format('SELECT workflow_resume(%s)', run.execution);
   END IF;
   SELECT count(*), min(p.created) INTO pending, since FROM workflow.pending_report p
   WHERE p.part = run.part AND p.workflow_execution = run.id;
@@ -479,7 +479,7 @@ BEGIN
     SELECT coalesce(l.pid, 0) INTO holder FROM workflow.workflow_execution w
     JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = w.xmax AND l.granted
     WHERE w.part = run.part AND w.id = run.id LIMIT 1;
-    RETURN QUERY SELECT format('reports of %s completed tasks wait to be processed since %s%s', pending, workflow.say_time(since),
+    RETURN QUERY SELECT format('reports of %s completed tasks have been pending since %s%s', pending, workflow.say_time(since),
         CASE WHEN holder = 0 THEN ': a prepared transaction has locked the execution' ELSE ': process ' || holder || ' has locked the execution' END),
       CASE WHEN holder = 0 THEN 'SELECT * FROM pg_prepared_xacts' WHEN holder IS NULL THEN 'the next claim or workflow_tick processes them'
         ELSE format('SELECT query, state, xact_start FROM pg_stat_activity WHERE pid = %s', holder) END;
@@ -488,8 +488,8 @@ BEGIN
     RETURN QUERY SELECT w.* FROM workflow.why_waiting(run, now) AS w;
   ELSIF run.status = 'running' AND run.due_at <= now THEN
     RETURN QUERY SELECT l.* FROM workflow.workflow_definition_version v
-      CROSS JOIN LATERAL workflow.why_late(CASE WHEN v.definition ? 'timeout' THEN 'its time limit was over'
-        ELSE 'what calls it, or what it calls, was to hear of it' END, run.due_at) AS l WHERE v.id = run.version;
+      CROSS JOIN LATERAL workflow.why_late(CASE WHEN v.definition ? 'timeout' THEN 'its timeout ended'
+        ELSE 'its caller, or an execution that it called, was due to be notified' END, run.due_at) AS l WHERE v.id = run.version;
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.why_whole(workflow.workflow_execution, timestamptz) IS 'Explains what is holding up an execution as a whole; returns no row if nothing is.';
@@ -505,7 +505,7 @@ BEGIN
   SELECT e.* INTO whole FROM workflow.execution e WHERE e.part = run.part AND e.id = run.execution;
   IF run.version IS NULL THEN
     RETURN QUERY SELECT NULL::text, format('it is driven from outside, and is %s', run.status),
-      'whoever made it goes on with it, by workflow_update_workflow_execution';
+      'its creator continues it, by calling workflow_update_workflow_execution';
   ELSIF workflow.is_end(whole.status) THEN
     RETURN QUERY SELECT NULL::text, w.why, w.hint FROM workflow.why_ended(run, whole.status, whole.updated) AS w;
   ELSE
@@ -525,7 +525,7 @@ BEGIN
       SELECT 3, 0, j.task, j.why, NULL FROM workflow.why_joins(run) AS j) AS w
     ORDER BY w.kind, w.place, w.task LIMIT max_rows;
     IF NOT FOUND THEN
-      RETURN QUERY SELECT NULL::text, 'nothing of it is under way, which must not be', 'SELECT * FROM workflow_check()';
+      RETURN QUERY SELECT NULL::text, 'none of its tasks is in progress, which should be impossible', 'SELECT * FROM workflow_check()';
     END IF;
   END IF;
 END $$;

@@ -44,11 +44,11 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp A
 BEGIN
   -- Raised here, because a worker may not call the other functions that raise errors.
   IF jsonb_typeof(outcomes) IS DISTINCT FROM 'array' THEN
-    RAISE EXCEPTION 'WF613: outcomes is not an array' USING ERRCODE = 'invalid_parameter_value',
-      DETAIL = format('it is of type %s', coalesce(jsonb_typeof(outcomes), 'null')), HINT = 'pass a JSON array of objects';
+    RAISE EXCEPTION 'WF613: outcomes must be a JSON array' USING ERRCODE = 'invalid_parameter_value',
+      DETAIL = format('It is of type %s.', coalesce(jsonb_typeof(outcomes), 'null')), HINT = 'Pass a JSON array of objects.';
   ELSIF jsonb_array_length(outcomes) > 10000 THEN
     RAISE EXCEPTION 'WF614: too many outcomes' USING ERRCODE = 'program_limit_exceeded',
-      DETAIL = format('there are %s', jsonb_array_length(outcomes)), HINT = 'report at most 10000 outcomes per call';
+      DETAIL = format('There are %s.', jsonb_array_length(outcomes)), HINT = 'Report at most 10000 outcomes per call.';
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow.check_outcomes(jsonb) IS

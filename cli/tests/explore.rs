@@ -77,9 +77,9 @@ fn parameters_may_be_a_file() {
     let explored = |parameters: &str| run("explore", &["--parameters", parameters, &order]);
     assert_eq!(explored(&good).status.code(), Some(1));
     for (parameters, message) in [
-        (bad.as_str(), "error: the workflow refuses the parameters: "),
+        (bad.as_str(), "error: the workflow rejects the parameters: "),
         ("{order: [}", "error: the parameters can't be read: "),
-        ("{}", "error: the workflow refuses the parameters: \"order\" is a required property"),
+        ("{}", "error: the workflow rejects the parameters: \"order\" is a required property"),
         ("/nowhere/at/all.yaml", "error: /nowhere/at/all.yaml: No such file"),
     ] {
         let output = explored(parameters);

@@ -23,8 +23,8 @@ pub fn check_length(name: &str, text: &str, most: usize) -> Result<(), Error> {
     if text.len() <= most {
         return Ok(());
     }
-    let (message, hint) = (format!("{name} is too long"), format!("give at most {most} bytes"));
-    Err(Error::refused(Code::INVALID_ARGUMENT, message, hint).with_detail(format!("{name} has {} bytes", text.len())))
+    let (message, hint) = (format!("{name} is too long"), format!("Use at most {most} bytes."));
+    Err(Error::refused(Code::INVALID_ARGUMENT, message, hint).with_detail(format!("It has {} bytes.", text.len())))
 }
 
 /// Refuses a list of more than `most` elements.
@@ -32,8 +32,8 @@ pub fn check_count(name: &str, count: usize, most: usize) -> Result<(), Error> {
     if count <= most {
         return Ok(());
     }
-    let (message, hint) = (format!("too many {name}"), format!("give at most {most}"));
-    Err(Error::refused(Code::LIMIT_EXCEEDED, message, hint).with_detail(format!("there are {count}")))
+    let (message, hint) = (format!("too many {name}"), format!("Pass at most {most}."));
+    Err(Error::refused(Code::LIMIT_EXCEEDED, message, hint).with_detail(format!("There are {count}.")))
 }
 
 /// Refuses a reason that is too long.

@@ -60,8 +60,8 @@ impl Caller {
             (Some(own), Some(asked)) => match asked.iter().flatten().find(|part| own.binary_search(part).is_err()) {
                 None => Ok(Some(asked)),
                 Some(part) => {
-                    Err(Error::refused(Code::PART_NOT_GRANTED, "the role is bound to other parts", "leave parts out")
-                        .with_detail(format!("part is {part}")))
+                    Err(Error::refused(Code::PART_NOT_GRANTED, "the role is bound to other parts", "Omit the part.")
+                        .with_detail(format!("part is {part}.")))
                 }
             },
         }

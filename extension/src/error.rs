@@ -15,9 +15,9 @@ pub enum Error {
         code: Code,
         /// Message, in lower case, naming the object.
         message: String,
-        /// Offending value.
+        /// Offending value, as a sentence or as JSON.
         detail: Option<String>,
-        /// How to fix it.
+        /// How to fix it, as a sentence.
         hint: Option<String>,
     },
     /// SPI failed in a way that is not the user's fault.
@@ -33,7 +33,7 @@ impl Error {
 
     /// Returns the error for an argument that must not be null.
     pub fn missing(name: &str) -> Error {
-        Error::refused(Code::INVALID_ARGUMENT, format!("{name} is null"), format!("give {name} a value"))
+        Error::refused(Code::INVALID_ARGUMENT, format!("{name} is null"), format!("Pass a value for {name}."))
     }
 
     /// Returns the error for an argument with an invalid value.
@@ -100,4 +100,12 @@ fn sqlstate(code: Code) -> PgSqlErrorCode {
         Code::PART_NOT_GRANTED => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         _ => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
     }
+}
+
+/// Returns a phrase as a sentence, as PostgreSQL writes details and hints: with a capital letter and a period.
+pub fn sentence(phrase: &str) -> String {
+    let mut rest = phrase.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    let end = if phrase.ends_with(['.', '?', '!']) { "" } else { "." };
+    first.into_iter().chain(rest.as_str().chars()).chain(end.chars()).collect()
 }

@@ -35,7 +35,7 @@ mod waits;
 
 use batch::Withdrawal;
 pub use batch::{Batch, EndedRow, RetriedRow};
-pub use leases::{Leases, lock_leases, sort, turn_leases};
+pub use leases::{Leases, lock_leases, reuse_leases, sort};
 pub use tasks::Handed;
 
 /// Rows of a task that were withdrawn.
@@ -157,7 +157,7 @@ impl Batch {
         self.postpone_stopped(client, now)?;
         self.write_waits(client, now)?;
         self.log(client, now, reporter, worker)?;
-        self.tell_ends(client, now)?;
+        self.announce_ends(client, now)?;
         Ok(self.written)
     }
 
@@ -169,7 +169,12 @@ impl Batch {
 
     /// Runs a statement that returns the tasks that the engine continues with, as well as tasks that the statement has
     /// queued, with their actions.
-    fn go_on(&mut self, client: &SpiClient, sql: &'static str, arguments: &[DatumWithOid]) -> Result<(), Error> {
+    fn continue_tasks(
+        &mut self,
+        client: &SpiClient,
+        sql: &'static str,
+        arguments: &[DatumWithOid],
+    ) -> Result<(), Error> {
         let mut rows = statements::run(client, sql, arguments)?;
         while rows.next().is_some() {
             let task = rows.get::<i64>(1)?;
@@ -218,7 +223,7 @@ impl Batch {
                 column(rows, |row| row.unknown),
                 column(rows, |row| row.again.input.as_ref().and_then(Jsonb::new)),
             ];
-            self.go_on(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
+            self.continue_tasks(client, include_str!("../queries/retry_tasks.sql"), &arguments)?;
         }
         if !self.undos.is_empty() {
             let rows = &self.undos;
@@ -240,7 +245,7 @@ impl Batch {
                 column(rows, |row| row.paused),
                 now.into(),
             ];
-            self.go_on(client, include_str!("../queries/release_items.sql"), &arguments)?;
+            self.continue_tasks(client, include_str!("../queries/release_items.sql"), &arguments)?;
         }
         if !self.renewed.is_empty() {
             let rows = &self.renewed;
@@ -256,7 +261,7 @@ impl Batch {
                 column(rows, |row| row.first),
                 column(rows, |row| row.keeps_child),
             ];
-            self.go_on(client, include_str!("../queries/renew_tasks.sql"), &arguments)?;
+            self.continue_tasks(client, include_str!("../queries/renew_tasks.sql"), &arguments)?;
         }
         if !self.hold.is_empty() {
             let arguments = [self.hold.clone().into(), now.into()];
@@ -264,7 +269,7 @@ impl Batch {
         }
         if !self.unhold.is_empty() {
             let arguments = [self.unhold.clone().into(), now.into()];
-            self.go_on(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
+            self.continue_tasks(client, include_str!("../queries/unhold_tasks.sql"), &arguments)?;
         }
         Ok(())
     }

@@ -135,18 +135,18 @@ mod tests {
         let cases = [
             ("SELECT workflow_resume(17)", Some(Advice::Resume(17))),
             ("fix the cause, then SELECT workflow_rerun(17)", Some(Advice::Rerun(17))),
-            ("then SELECT workflow_rerun(17, ARRAY[…]) with the tasks to begin with", Some(Advice::RerunFrom(17))),
+            ("then SELECT workflow_rerun(17, ARRAY[…]) with the tasks to start from", Some(Advice::RerunFrom(17))),
             (
-                "workers hear of it; to stop it at once, SELECT workflow_cancel(17, force => true)",
+                "workers are told at their next heartbeat; to stop it immediately, SELECT workflow_cancel(17, force => true)",
                 Some(Advice::ForceCancel(17)),
             ),
-            ("SELECT workflow_tick(), or run a worker, whose loop does", Some(Advice::Tick)),
+            ("SELECT workflow_tick(), or run a worker, which calls it regularly", Some(Advice::Tick)),
             ("SELECT workflow_release('api''s', key => 'a, b)')", Some(release("limit", Some("api's"), Some("a, b)")))),
             ("SELECT workflow_release( E'a\\\\b')", Some(release("limit", Some("a\\b"), None))),
             ("SELECT workflow_release(NULL, target => 'everything')", Some(release("everything", None, None))),
-            ("SELECT workflow_set_limit('api', …) changes it at once", Some(Advice::SetLimit("api".into()))),
+            ("SELECT workflow_set_limit('api', …) changes it immediately", Some(Advice::SetLimit("api".into()))),
             (
-                "SELECT workflow_signal(17, 'approved', …) with the payload in place of …",
+                "SELECT workflow_signal(17, 'approved', …), replacing … with the payload",
                 Some(Advice::Signal { execution: 17, name: "approved".into() }),
             ),
             ("SELECT * FROM workflow_why(18)", Some(Advice::LookAt(18))),

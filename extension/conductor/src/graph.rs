@@ -307,7 +307,7 @@ impl Node {
     }
 
     /// Whether the task may run again after a success: it may be retried or repeated.
-    pub fn asks_after_success(&self) -> bool {
+    pub fn may_run_again_after_success(&self) -> bool {
         self.repeat.is_some() || self.retry.as_ref().is_some_and(|retry| retry.after_success != AfterSuccess::No)
     }
 

@@ -22,7 +22,7 @@ fn times(line: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_line_is_due_when_its_fields_say() {
+fn an_expression_fires_when_its_fields_match() {
     for (line, after, expected) in [
         ("0 3 * * *", "2026-01-01T00:00:00Z", "2026-01-01 03:00+00:00"),
         ("0 3 * * *", "2026-01-01T03:00:00Z", "2026-01-02 03:00+00:00"),
@@ -52,7 +52,7 @@ fn a_line_is_due_when_its_fields_say() {
 }
 
 #[test]
-fn a_time_that_the_clock_skips_is_due_at_once_after_the_gap() {
+fn a_time_that_the_clock_skips_fires_right_after_the_gap() {
     // 2026-03-29 in Berlin: 02:00 is 03:00.
     let day_before = "2026-03-28T12:00:00Z";
     assert_eq!(
@@ -72,7 +72,7 @@ fn a_time_that_the_clock_skips_is_due_at_once_after_the_gap() {
 }
 
 #[test]
-fn a_time_that_the_clock_shows_twice_is_due_the_first_time() {
+fn a_time_that_occurs_twice_fires_the_first_time() {
     // 2026-10-25 in Berlin: 03:00 is 02:00 again.
     assert_eq!(
         times("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
@@ -85,7 +85,7 @@ fn a_time_that_the_clock_shows_twice_is_due_the_first_time() {
 }
 
 #[test]
-fn what_passes_is_not_bent_by_the_clock() {
+fn a_steady_interval_is_kept_across_clock_changes() {
     assert_eq!(
         times("*/30 * * * *", "Europe/Berlin", "2026-03-29T00:15:00Z", 3),
         ["2026-03-29 01:30+01:00", "2026-03-29 03:00+02:00", "2026-03-29 03:30+02:00"]
@@ -109,7 +109,7 @@ fn what_passes_is_not_bent_by_the_clock() {
 }
 
 #[test]
-fn a_line_that_is_none_is_told_why() {
+fn an_invalid_expression_is_refused_with_the_reason() {
     for line in [
         "",
         " ",
@@ -143,7 +143,7 @@ fn a_line_that_is_none_is_told_why() {
 }
 
 #[test]
-fn a_line_that_never_comes_is_found_out_soon() {
+fn an_expression_that_never_fires_is_detected_quickly() {
     let begin = std::time::Instant::now();
     for line in ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "59 23 31 11 *", "0 0 30 2 +1"] {
         assert_eq!(cron(line, "Europe/Berlin").next(at("2026-01-01T00:00:00Z")), None, "{line}");

@@ -75,7 +75,7 @@ fn wf206_set_twice_is_a_warning() {
 }
 
 #[test]
-fn wf207_a_retry_condition_that_is_asked_after_a_success() {
+fn wf207_a_retry_condition_that_is_evaluated_after_a_success() {
     let retry = |when: &str| {
         workflow(&format!("tasks: [{{name: a, action: ci.a, retry: {{count: 1, when: \"{{{{ {when} }}}}\"}}}}]"))
     };

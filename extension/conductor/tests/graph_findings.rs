@@ -183,6 +183,6 @@ fn a_task_that_several_transitions_reach_needs_no_join() {
 }
 
 #[test]
-fn what_depends_on_a_missing_start_is_not_told_again() {
+fn consequences_of_a_missing_start_task_are_not_reported_again() {
     assert_eq!(codes(&workflow("tasks: [{name: a, on_success: b}, {name: b, on_success: a}]")), ["WF105"]);
 }

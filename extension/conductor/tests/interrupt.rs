@@ -245,7 +245,7 @@ fn checking_a_value_against_its_schema_asks_for_every_part() {
 }
 
 #[test]
-fn what_is_told_of_a_wrong_value_has_a_bound() {
+fn the_report_of_a_wrong_value_is_bounded() {
     let text = "y".repeat(10_000);
     let value = json!((0..1000).map(|_| json!({ &text: &text })).collect::<Vec<_>>());
     let schema = json!({"items": {"additionalProperties": {"type": "integer"}}});

@@ -124,7 +124,7 @@ fn json_text_is_read_and_written() {
     assert_eq!(evaluate(r#"'{"a": [1, 2.5, null, "x"]}' | fromjson"#), Ok(json!({"a": [1, 2.5, null, "x"]})));
     assert_eq!(evaluate(r#"('{"a": 1}' | fromjson).a + 1"#), Ok(json!(2)));
     assert_eq!(evaluate(r#"'[1, {"b": true}]' | fromjson | tojson"#), Ok(json!("[1, {\"b\": true}]")));
-    assert!(evaluate("'{a}' | fromjson").unwrap_err().contains("this is not JSON"));
+    assert!(evaluate("'{a}' | fromjson").unwrap_err().contains("the text is not JSON"));
     assert!(evaluate("('[' * 70 ~ ']' * 70) | fromjson").unwrap_err().contains("nested deeper than 64"));
     assert!(evaluate("('[' * 1000 ~ ']' * 1000) | fromjson").is_err());
 }
@@ -145,7 +145,7 @@ fn yaml_text_is_read_and_written() {
     assert_eq!(evaluate(&format!("{literal} | toyaml | fromyaml")), Ok(value));
     assert_eq!(evaluate("'x' | toyaml"), Ok(json!("\"x\"\n")));
     for wrong in ["'a: [' | fromyaml", "'a: 1\\na: 2' | fromyaml", "'' | fromyaml"] {
-        assert!(evaluate(wrong).unwrap_err().contains("this is not YAML"), "{wrong}");
+        assert!(evaluate(wrong).unwrap_err().contains("the text is not YAML"), "{wrong}");
     }
     assert!(evaluate("('[' * 70 ~ ']' * 70) | fromyaml").is_err());
 }

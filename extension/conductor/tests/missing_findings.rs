@@ -14,7 +14,7 @@ fn wf310_a_parameter_that_may_be_missing() {
     assert_eq!(hint(&finding), "write `parameters.note | default(…)`, or add it to `required`");
     warning("WF310", &with(optional, "a {{ parameters['§note'] }}"));
     let finding = warning("WF310", &with(optional, "{{ (parameters.§note ~ 1) | default(1) }}"));
-    assert!(hint(&finding).starts_with("`default` covers a name, not"), "{finding:?}");
+    assert!(hint(&finding).starts_with("`default` applies to a name, not"), "{finding:?}");
     for guarded in [
         "{{ parameters.note.x | default(1) }}",
         "{{ parameters.note.x if parameters.note.x is defined else 1 }}",
@@ -63,7 +63,10 @@ fn wf302_a_default_covers_every_name_before_it() {
         ))
     };
     let finding = warning("WF302", &choice("(vars.§x ~ 1) | default(1)"));
-    assert_eq!(hint(&finding), "`default` covers a name, not what is computed from it: write `vars.x | default(…)`");
+    assert_eq!(
+        hint(&finding),
+        "`default` applies to a name, not to what is computed from it: write `vars.x | default(…)`"
+    );
     error("WF302", &choice("vars.§x.y"));
     valid(&choice("vars.x.y | default(1)"));
     valid(&choice("(vars.x | default({})).y | default(1)"));

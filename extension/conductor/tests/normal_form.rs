@@ -68,7 +68,7 @@ fn do_takes_a_name_a_list_or_names_with_commas() {
 }
 
 #[test]
-fn a_condition_that_is_always_true_is_none() {
+fn an_always_true_condition_is_omitted() {
     assert_eq!(next("next: [{when: true, do: b}]"), json!([{"do": ["b"]}]));
     assert_eq!(next("next: [{when: false, do: b}]"), json!([{"when": "{{ false }}", "do": ["b"]}]));
     assert_eq!(task("when: true").when, None);
@@ -101,7 +101,7 @@ fn json_is_the_same_language() {
 }
 
 #[test]
-fn what_is_null_counts_as_not_written() {
+fn null_counts_as_omitted() {
     let source = workflow("description:\ntimeout: null\nvars: ~\ntasks: [{name: a, action: null, input:, next: null}]");
     assert_eq!(valid(&source), valid(&workflow("tasks: [{name: a}]")));
 }

@@ -31,7 +31,7 @@ fn what_every_successful_end_has_is_certain() {
 }
 
 #[test]
-fn a_failure_that_is_not_handled_is_no_successful_end() {
+fn an_unhandled_failure_is_not_a_successful_end() {
     valid(&output(
         &LINE
             .replace("on_success: b", "on_success: b, on_failure: [h, fail]")

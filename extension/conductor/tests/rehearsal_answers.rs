@@ -208,7 +208,7 @@ fn an_execution_without_end_is_stopped() {
 #[test]
 fn a_task_that_should_time_out_needs_a_limit_when_it_runs() {
     let rest = "vars: [{limit: null}]\ntasks: [{name: a, action: shop.a, timeout: '{{ vars.limit }}'}]";
-    let got = "play: the execution ends, got task a is to time out, but has no time limit here";
+    let got = "play: the execution ends, got the test lets task a time out, but it has no timeout here";
     differs(rest, "{a: {timeout: true}}", "{status: completed}", got);
 }
 

@@ -48,7 +48,7 @@ fn samples(rest: &str, script: &str) -> Samples {
 }
 
 #[test]
-fn an_error_that_only_a_failure_leads_to() {
+fn an_error_after_a_failure_only() {
     let rest = "
 tasks:
   - {name: a, action: shop.a, on_complete: b}

@@ -65,15 +65,15 @@ fn answers() {
     in_test("WF005", "answers: §[], expect: {took: 0}", "`answers` must be a map");
     in_answer("WF005", "§1", "must be a map");
     in_answer("WF202", "§[]", "an empty list");
-    in_answer("WF004", "§{after: 1s}", "does not say what becomes of the attempt");
+    in_answer("WF004", "§{after: 1s}", "does not say how the attempt ends");
     in_answer("WF006", "§{result: 1, fail: 2}", "says `result` and `fail`");
     assert_eq!(in_answer("WF003", "{result: 1, §aftr: 1s}", "unknown field `aftr`"), "did you mean `after`?");
     in_answer("WF006", "{nothing: §false}", "`nothing` can't be false");
     in_answer("WF005", "{worker_dies: §1}", "`worker_dies` must be a boolean");
     in_answer("WF006", "{result: 1, after: §soon}", "`after` can't be `soon`");
     in_answer("WF006", "{result: 1, after: §-1}", "`after` must be between");
-    in_answer("WF006", "{nothing: true, after: §1s}", "`after` means nothing beside `nothing`");
-    in_answer("WF006", "{result: 1, may_retry: §false}", "`may_retry` means nothing beside `result`");
+    in_answer("WF006", "{nothing: true, after: §1s}", "`after` has no effect next to `nothing`");
+    in_answer("WF006", "{result: 1, may_retry: §false}", "`may_retry` has no effect next to `result`");
     in_answer("WF005", "{fail: {}, may_retry: §1}", "`may_retry` must be a boolean");
     in_answer("WF006", "{fail: {}, retry_in: §x}", "`retry_in` can't be `x`");
 }
@@ -84,7 +84,7 @@ fn answers_that_do_not_fit_their_task() {
     assert_eq!(hint, "did you mean `charge`?");
     in_test("WF702", "answers: {§gate: {result: 1}}, expect: {took: 0}", "neither an action nor");
     in_test("WF702", "answers: {§charge: {each: {result: 1}}}, expect: {took: 0}", "task charge has no items");
-    in_test("WF702", "answers: {§pack: [{result: 1}]}, expect: {took: 0}", "task pack has items, and a list");
+    in_test("WF702", "answers: {§pack: [{result: 1}]}, expect: {took: 0}", "task pack has items, but a list");
     in_test("WF702", "answers: {approve: §{result: 1}}, expect: {took: 0}", "task approve waits for a signal");
     in_test("WF702", "answers: {charge: [§{signal: 1}]}, expect: {took: 0}", "task charge does not wait");
     in_test("WF702", "answers: {approve: §{timeout: true}}, expect: {took: 0}", "task approve has no `timeout`");

@@ -14,7 +14,7 @@ fn parameters(schema: &str) -> String {
 }
 
 #[test]
-fn wf401_parameters_that_are_no_schema() {
+fn wf401_parameters_that_are_not_a_schema() {
     let finding = error("WF401", &parameters("properties: {x: {type: §strin}}"));
     assert!(hint(&finding).contains("string"));
     error("WF401", &parameters("properties: §[x]"));
@@ -26,7 +26,7 @@ fn wf401_parameters_that_are_no_schema() {
 }
 
 #[test]
-fn wf402_an_output_that_is_no_schema() {
+fn wf402_an_output_that_is_not_a_schema() {
     error("WF402", &workflow("output: {type: §objekt}\ntasks: [{name: a}]"));
     valid(&workflow("output: {type: object}\ntasks: [{name: a}]"));
 }

@@ -174,7 +174,7 @@ fn play(seed: u64) -> Vec<String> {
     }
     // From here on everything succeeds, and the end must be reached.
     for _ in 0..10_000 {
-        let Some(step) = Step::towards_the_end(&play.ledger) else { break };
+        let Some(step) = Step::next_toward_end(&play.ledger) else { break };
         play.take(step);
     }
     assert!(play.ledger.over, "it has not ended: {:#?} {:#?}", play.ledger.execution, play.story);

@@ -110,7 +110,7 @@ fn what_expressions_see_of_it_is_what_they_see_of_the_value() {
 }
 
 #[test]
-fn an_empty_one_is_false() {
+fn an_empty_value_is_false() {
     for json in ["{}", "[]"] {
         assert_eq!(evaluated("{{ 1 if x else 2 }}", json, 10, 1).0, Ok(Data::from(2)), "{json}");
     }

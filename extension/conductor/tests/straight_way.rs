@@ -44,7 +44,7 @@ const CHAIN: &str = "  - {name: a, action: test.a, on_success: b}\n  - {name: b,
                      - {name: c, action: test.a}\n";
 
 #[test]
-fn of_tasks_in_a_row_all_but_the_last_have_succeeded() {
+fn in_a_chain_all_tasks_but_the_last_have_succeeded() {
     assert_eq!(run("  - {name: a, action: test.a}\n", &[]).known_lists, lists(&["a"], &[]));
     assert_eq!(run(CHAIN, &[]).known_lists, lists(&["a", "b", "c"], &[]));
     assert_eq!(run(CHAIN, &[("b", TaskEnd::Timeout)]).known_lists, lists(&["a"], &["b"]));
@@ -52,7 +52,7 @@ fn of_tasks_in_a_row_all_but_the_last_have_succeeded() {
 }
 
 #[test]
-fn a_row_of_tasks_that_was_rerun_is_no_straight_way() {
+fn a_rerun_chain_is_not_a_linear_path() {
     let mut ledger = run(CHAIN, &[("b", TaskEnd::Failed)]);
     ledger.rerun(&[], false).expect("it failed");
     work(&mut ledger, &[]);
@@ -60,7 +60,7 @@ fn a_row_of_tasks_that_was_rerun_is_no_straight_way() {
 }
 
 #[test]
-fn what_else_may_have_happened_must_be_looked_at() {
+fn unlisted_possibilities_must_be_explored() {
     const FAILED: Ends = &[("a", TaskEnd::Failed)];
     let cases: [(&str, &str, Ends); 8] = [
         ("any end leads on", "  - {name: a, action: test.a, next: [{do: b}]}\n  - {name: b, action: test.a}\n", FAILED),

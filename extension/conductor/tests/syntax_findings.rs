@@ -8,7 +8,7 @@ use conductor::limits::Limits;
 use support::{codes, error, hint, valid, workflow};
 
 #[test]
-fn wf001_text_that_is_no_yaml() {
+fn wf001_text_that_is_not_yaml() {
     error("WF001", "ref: test.it\nlabel: §'It");
     error("WF001", "ref: [test.it\nlabel§: It\n");
     valid(&workflow("tasks: [{name: a}]"));
@@ -226,6 +226,6 @@ fn all_mistakes_are_found_at_once_in_the_order_of_their_places() {
 #[test]
 fn wf006_a_task_that_waits_and_works() {
     let finding = error("WF006", &workflow("tasks: [{name: a, action: ci.build, wait_for: §{signal: go}}]"));
-    assert_eq!(hint(&finding), "let one task do the work and another one wait");
+    assert_eq!(hint(&finding), "use one task for the work and another one for the wait");
     valid(&workflow("tasks: [{name: a, wait_for: {signal: go}, input: {what: it}}]"));
 }

@@ -139,7 +139,7 @@ fn wf304_in_a_cycle_the_first_round_counts() {
 }
 
 #[test]
-fn wf304_what_a_misspelt_transition_leaves_out_is_not_told_again() {
+fn wf304_consequences_of_a_misspelt_transition_are_not_reported_again() {
     error("WF104", &after("{{ task.a.result }}").replace("on_success: b", "on_success: §bb"));
 }
 

@@ -91,12 +91,12 @@ fn workflow_archive_to(target: Option<&str>, fcinfo: pg_sys::FunctionCallInfo) -
         let shown: String = target.chars().take(200).collect();
         if row.is_empty() {
             let hint =
-                "create it first, and give its schema: schema.name(jsonb) for a function, schema.name for a table";
+                "Create it first, and include its schema: schema.name(jsonb) for a function, schema.name for a table.";
             return Err(Error::refused(Code::NOT_FOUND, format!("there is no archive {shown}"), hint));
         }
         if row.get::<bool>(3)? != Some(true) {
-            let hint = "give a function of one jsonb, schema.name(jsonb), or a table with the columns execution bigint and \
-                        data jsonb, outside of PostgreSQL's own schemas";
+            let hint = "Use a function of one jsonb, schema.name(jsonb), or a table with the columns execution bigint and data \
+                        jsonb, outside of PostgreSQL's own schemas.";
             return Err(Error::refused(Code::INVALID_ARGUMENT, format!("{shown} cannot be an archive"), hint));
         }
         let (schema, name) = (row.get::<String>(1)?, row.get::<String>(2)?);

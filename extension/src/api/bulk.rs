@@ -63,7 +63,7 @@ fn workflow_bulk_step_as(
     let role = role.ok_or_else(|| Error::missing("role"))?;
     if !role::exists(role) {
         let message = format!("role {} no longer exists", role.to_u32());
-        return Err(Error::refused(Code::NOT_FOUND, message, "create another job with workflow_apply").into());
+        return Err(Error::refused(Code::NOT_FOUND, message, "Create a new job with workflow_apply.").into());
     }
     let _rights = Rights::of(role);
     let _author = ActsFor::begin(author.ok_or_else(|| Error::missing("author"))?);

@@ -70,8 +70,8 @@ fn workflow_control_locked(
         "cancel" if force == Some(true) => Action::ForceCancel,
         "cancel" => Action::Cancel,
         other => {
-            let detail = format!("action is {}", other.chars().take(100).collect::<String>());
-            return Err(Error::out_of_range("unknown action", detail, "use pause, resume or cancel").into());
+            let detail = format!("action is {}.", other.chars().take(100).collect::<String>());
+            return Err(Error::out_of_range("unknown action", detail, "Use pause, resume or cancel.").into());
         }
     };
     Ok(controlled(execution, what, reason, Patience::SkipCalled)?)

@@ -16,15 +16,15 @@ fn cron(line: &str, zone: &str) -> Result<Cron, Error> {
         Mistake::Line(why) => Error::refused(
             Code::INVALID_ARGUMENT,
             "the cron expression is invalid",
-            "give minute, hour, day of the month, month and day of the week, such as 30 3 * * 1-5",
+            "Write minute, hour, day of the month, month and day of the week, such as 30 3 * * 1-5.",
         )
-        .with_detail(format!("cron is '{}': {why}", shortened(line))),
+        .with_detail(format!("cron is '{}': {why}.", shortened(line))),
         Mistake::Zone => Error::refused(
             Code::INVALID_ARGUMENT,
-            "there is no such time zone",
-            "give an IANA time zone name, such as Europe/Berlin",
+            "unknown time zone",
+            "Use an IANA time zone name, such as Europe/Berlin.",
         )
-        .with_detail(format!("time_zone is '{}'", shortened(zone))),
+        .with_detail(format!("time_zone is '{}'.", shortened(zone))),
     })
 }
 
@@ -38,7 +38,7 @@ fn time(name: &str, time: TimestampWithTimeZone) -> Result<DateTime<Utc>, Error>
         Error::refused(
             Code::INVALID_ARGUMENT,
             format!("{name} is out of range for a schedule"),
-            format!("give {name} a finite point in time"),
+            format!("Set {name} to a finite timestamp."),
         )
     })
 }

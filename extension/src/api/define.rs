@@ -1,6 +1,6 @@
 //! Validating and storing definitions.
 
-use crate::error::Error;
+use crate::error::{Error, sentence};
 use crate::pg::preconditions;
 use crate::pg::statements;
 use crate::settings;
@@ -111,7 +111,7 @@ fn workflow_validate(
     ErrorReport,
 > {
     let source =
-        source.ok_or_else(|| Error::refused(Code::INVALID_ARGUMENT, "source is null", "give source a value"))?;
+        source.ok_or_else(|| Error::refused(Code::INVALID_ARGUMENT, "source is null", "Pass a value for source."))?;
     let (_, findings) = Spi::connect(|client| checked(client, source))?;
     let rows = findings.into_iter().map(|finding| {
         (
@@ -148,7 +148,7 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
             (_, first) => return Err(refusal(first.copied(), errors.len(), &findings)),
         };
         Graph::compile(&definition, settings::limits()).map_err(|error| {
-            Error::refused(Code::INVALID_EXPRESSION, "the definition cannot be compiled", "fix the expression")
+            Error::refused(Code::INVALID_EXPRESSION, "the definition cannot be compiled", "Fix the expression.")
                 .with_detail(error.to_string())
         })?;
         store(client, source, &definition, now)
@@ -158,11 +158,11 @@ fn workflow_define(source: &str, now: TimestampWithTimeZone) -> Result<i64, Erro
 
 pub(super) fn refusal(first: Option<&Finding>, count: usize, findings: &[Finding]) -> Error {
     let Some(first) = first else {
-        return Error::refused(Code::SYNTAX, "the definition is empty", "see the findings of workflow_validate");
+        return Error::refused(Code::SYNTAX, "the definition is empty", "Call workflow_validate to see its findings.");
     };
     let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
     let place = if first.line > 0 { format!(" at line {} column {}", first.line, first.column) } else { String::new() };
-    let hint = first.hint.clone().unwrap_or_else(|| "call workflow_validate(source) to list all findings".to_owned());
+    let hint = first.hint.as_deref().map_or("Call workflow_validate to list all findings.".to_owned(), sentence);
     Error::refused(first.code, format!("{}{place}{more}", first.message), hint)
         .with_detail(to_text(findings).unwrap_or_default())
 }

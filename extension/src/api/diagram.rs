@@ -20,7 +20,7 @@ fn workflow_diagram(
     preconditions::utf8()?;
     let definition = definition.ok_or_else(|| Error::missing("definition"))?;
     let definition: Definition = from_text(definition).map_err(|error| {
-        Error::refused(Code::UNUSABLE, "the stored definition cannot be drawn", "define the workflow again")
+        Error::refused(Code::UNUSABLE, "the stored definition cannot be drawn", "Define the workflow again.")
             .with_detail(error.to_string())
     })?;
     let statuses: Option<Statuses> = statuses.and_then(|statuses| from_text(statuses).ok());
@@ -35,7 +35,7 @@ fn workflow_diagram(
 fn workflow_gantt(title: &str, bars: &str, left_out: i64) -> Result<String, ErrorReport> {
     preconditions::utf8()?;
     let bars: Vec<Bar> = from_text(bars).map_err(|error| {
-        Error::refused(Code::INVALID_ARGUMENT, "the bars cannot be drawn", "give a list of bars")
+        Error::refused(Code::INVALID_ARGUMENT, "the bars cannot be drawn", "Pass a list of bars.")
             .with_detail(error.to_string())
     })?;
     Ok(gantt(title, &bars, left_out))

@@ -36,9 +36,9 @@ fn lock_groups(tokens: &[Option<i64>]) {
 /// Refuses progress that does not match the tasks, or that exceeds the maximum size of a result.
 fn check_progress(tasks: &[Option<i64>], progress: &[Option<Jsonb>]) -> Result<(), Error> {
     if tasks.len() != progress.len() {
-        let detail = format!("{} tasks, {} elements of progress", tasks.len(), progress.len());
-        let hint = "give one element per task, null where there is nothing new, or no progress at all";
-        return Err(Error::out_of_range("tasks and progress do not match", detail, hint));
+        let detail = format!("There are {} tasks and {} elements of progress.", tasks.len(), progress.len());
+        let hint = "Pass one element per task (null if there is nothing new), or omit progress.";
+        return Err(Error::out_of_range("tasks and progress must have the same number of elements", detail, hint));
     }
     for (task, progress) in tasks.iter().zip(progress) {
         if let (Some(task), Some(progress)) = (task, progress) {
@@ -68,8 +68,8 @@ fn workflow_heartbeat(
     let List(tokens) = lease_tokens.ok_or_else(|| Error::missing("lease_tokens"))?;
     let lease = check_lease(lease)?;
     if tasks.len() != tokens.len() || tasks.len() > MAX_TASKS {
-        let hint = "give at most 10000 tasks, each with the lease token it was claimed with";
-        let detail = format!("{} tasks, {} lease tokens", tasks.len(), tokens.len());
+        let hint = "Pass at most 10000 tasks, each with the lease token that it was claimed with.";
+        let detail = format!("There are {} tasks and {} lease tokens.", tasks.len(), tokens.len());
         Err(Error::out_of_range("tasks and lease_tokens do not match", detail, hint))?;
     }
     if let Some(task) = tasks.iter().flatten().find(|task| !caller.may_reach(**task)) {
@@ -77,7 +77,7 @@ fn workflow_heartbeat(
         Err(Error::refused(
             Code::PART_NOT_GRANTED,
             message,
-            "give only tasks in parts that workflow_grant bound the role to",
+            "Pass only tasks in parts to which workflow_grant has bound the role.",
         ))?;
     }
     let progress = progress.map(|List(progress)| progress);

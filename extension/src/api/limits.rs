@@ -1,6 +1,6 @@
 //! The entry point behind the limits of actions.
 
-use crate::error::Error;
+use crate::error::{Error, sentence};
 use crate::pg::jsonb::Jsonb;
 use crate::settings;
 use conductor::code::Code;
@@ -13,9 +13,10 @@ use pgrx::prelude::*;
 #[pg_extern(sql = false)]
 fn workflow_check_limits(limits: Option<Jsonb>) -> Result<Option<Jsonb>, ErrorReport> {
     let Some(limits) = limits else { return Ok(None) };
-    let hint = r#"give an array such as [{"name": "payments", "key": "{{ input.tenant }}"}]"#;
-    let refused =
-        |problem: String| Error::refused(Code::INVALID_ARGUMENT, "limits are malformed", hint).with_detail(problem);
+    let hint = r#"Pass an array such as [{"name": "payments", "key": "{{ input.tenant }}"}]."#;
+    let refused = |problem: String| {
+        Error::refused(Code::INVALID_ARGUMENT, "limits are malformed", hint).with_detail(sentence(&problem))
+    };
     let value = from_text(&limits.text()).map_err(|error| refused(error.to_string()))?;
     let uses = read(&value).map_err(refused)?;
     ActionLimits::compile(&uses, settings::limits()).map_err(|error| refused(error.to_string()))?;

@@ -6,7 +6,7 @@ use crate::engine::control;
 use crate::engine::family_lock::Family;
 use crate::engine::family_lock::{Patience, lock};
 use crate::engine::rerun::hindrance;
-use crate::engine::rerun::{ended_tasks, failed, refused, run_on};
+use crate::engine::rerun::{ended_tasks, failed, refused, rerun_tasks};
 use crate::engine::settle::settle;
 use crate::engine::sub_workflows;
 use crate::error::Error;
@@ -51,12 +51,12 @@ fn rerun(
     let ancestors = if undoes_alone { Vec::new() } else { ancestors };
     for caller in &ancestors {
         let (task, call) = call_of(&advance, wanted.execution, top, *caller)?;
-        advance.run_on.insert(task, std::mem::replace(&mut tasks, vec![call]));
+        advance.child_reruns.insert(task, std::mem::replace(&mut tasks, vec![call]));
         top = *caller;
     }
     control::log(client, wanted.execution, "rerun", wanted.reason, Some(wanted.detail.clone()), Vec::new(), now)?;
     sub_workflows::log_reached(&advance, "rerun", ancestors.iter().map(|ancestor| (*ancestor, id)).collect())?;
-    run_on(&mut advance, wanted.execution, top, &tasks)?;
+    rerun_tasks(&mut advance, wanted.execution, top, &tasks)?;
     settle(&mut advance, None)?;
     Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
 }
@@ -80,7 +80,7 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
         let newest = known.iter().rev().find(|task| Some(task.key.node) == node && task.key.route == *route);
         let Some(newest) = newest else {
             let why = format!("task {name} has not run on route {route}");
-            return Err(refused(wanted.execution, &why, "name a task that has run"));
+            return Err(refused(wanted.execution, &why, "Name a task that has run."));
         };
         tasks.push(newest.clone());
     }
@@ -88,17 +88,17 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
     if wanted.reset_items {
         let open = statements::run(client, include_str!("../../queries/find_open_undo.sql"), &[run.id.into()])?.first();
         if let Some(child) = open.get::<i64>(1)? {
-            let why = format!("execution {child}, which it called, has not undone everything that it had completed");
+            let why = format!("execution {child}, which it called, has not undone all of its completed tasks");
             return Err(refused(
                 wanted.execution,
                 &why,
-                &format!("first go on with that: SELECT workflow_rerun({child})"),
+                &format!("First continue that one: SELECT workflow_rerun({child})."),
             ));
         }
     }
     if let Some(task) = tasks.iter().find(|task| task.runs_undoable()) {
         let why = format!("task {} has completed and has an undo", run.graph.node(task.key.node).name);
-        return Err(refused(wanted.execution, &why, "name tasks that have failed, or start a new execution"));
+        return Err(refused(wanted.execution, &why, "Name tasks that have failed, or start a new execution."));
     }
     Ok(tasks)
 }
@@ -107,12 +107,16 @@ fn chosen(client: &SpiClient, run: &Run, wanted: &Wanted) -> Result<Vec<Rerun>, 
 /// impossible.
 fn call_of(advance: &Advance, execution: i64, child: i64, caller: i64) -> Result<(i64, Rerun), Error> {
     let (Some(child), Some(caller)) = (advance.runs.get(&child), advance.runs.get(&caller)) else {
-        return Err(refused(execution, "what calls it is driven from outside", "start its workflow anew"));
+        return Err(refused(execution, "its caller is driven from outside", "Start a new execution of its workflow."));
     };
     let (called, above) = (child.id, caller.id);
     let Some(call) = find_call(advance.client, called, caller)? else {
         let why = format!("the task of execution {above} that called execution {called} has continued without it");
-        return Err(refused(execution, &why, "use workflow_tree to find the execution it called last, and rerun that"));
+        return Err(refused(
+            execution,
+            &why,
+            "Use workflow_tree to find the execution that it called last, and rerun that one.",
+        ));
     };
     match hindrance(advance.client, caller)? {
         None => Ok(call),
@@ -149,7 +153,7 @@ fn wanted(
     routes: Option<Vec<Option<i32>>>,
     reset_items: bool,
 ) -> Result<Wanted<'static>, Error> {
-    let hint = "give task names, and either no routes or one per task";
+    let hint = "Pass task names, and either no routes or one per task.";
     let mismatch = || Error::refused(Code::INVALID_ARGUMENT, "tasks and routes do not match", hint);
     let mut detail = serde_json::Map::new();
     detail.extend(tasks.as_ref().map(|tasks| ("tasks".to_owned(), json!(tasks))));
@@ -163,7 +167,7 @@ fn wanted(
     }
     let named = names.into_iter().zip(routes).map(|(name, route)| {
         let name =
-            name.ok_or_else(|| Error::refused(Code::INVALID_ARGUMENT, "a task is null", "give names of tasks"))?;
+            name.ok_or_else(|| Error::refused(Code::INVALID_ARGUMENT, "a task is null", "Pass the names of tasks."))?;
         Ok((name, route.ok_or_else(mismatch)?.max(0) as u32))
     });
     let tasks = named.collect::<Result<Vec<_>, Error>>()?;

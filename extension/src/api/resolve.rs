@@ -27,8 +27,8 @@ fn workflow_resolve(
         "completed" => TaskEnd::Completed,
         "failed" => TaskEnd::Failed,
         other => {
-            let detail = format!("status is {}", other.chars().take(100).collect::<String>());
-            Err(Error::out_of_range("invalid status of a resolved task", detail, "give completed or failed"))?
+            let detail = format!("status is {}.", other.chars().take(100).collect::<String>());
+            Err(Error::out_of_range("a task cannot be resolved with this status", detail, "Use completed or failed."))?
         }
     };
     let error = json!({"type": "resolved", "message": reason.unwrap_or("resolved by hand")}).to_string();

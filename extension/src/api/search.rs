@@ -274,7 +274,11 @@ fn parse_cursor(text: &str) -> Result<Place, Error> {
     });
     place.ok_or_else(|| {
         let shown: String = text.chars().take(100).collect();
-        Error::out_of_range("after is no cursor of a search", format!("after is {shown}"), "pass the cursor of a row")
+        Error::out_of_range(
+            "after is not a cursor of a search",
+            format!("after is {shown}."),
+            "Pass the cursor of a row.",
+        )
     })
 }
 

@@ -28,8 +28,8 @@ fn workflow_signal(
     if payload.is_some() && error.is_some() {
         Err(Error::refused(
             Code::INVALID_ARGUMENT,
-            "both payload and error are given",
-            "give payload to complete the task, or error to fail it",
+            "payload and error cannot be combined",
+            "Pass payload to complete the task, or error to fail it.",
         ))?;
     }
     let now = clock::now()?;

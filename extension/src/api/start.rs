@@ -73,13 +73,13 @@ impl Terms {
         if !PRIORITIES.contains(&priority) {
             return Err(Error::out_of_range(
                 "priority is out of range",
-                format!("priority is {priority}"),
-                "give -1000 to 1000",
+                format!("priority is {priority}."),
+                "Use -1000 to 1000.",
             ));
         }
         if let Some(part) = part {
             if !(0..PARTS).contains(&part) {
-                return Err(Error::out_of_range("part is out of range", format!("part is {part}"), "give 0 to 1023"));
+                return Err(Error::out_of_range("part is out of range", format!("part is {part}."), "Use 0 to 1023."));
             }
             foreign_parts::check(part)?;
         }
@@ -88,8 +88,8 @@ impl Terms {
             None => 0.0,
             Some(time) if time.is_infinity() || time.is_neg_infinity() => {
                 let sign = if time.is_infinity() { "" } else { "-" };
-                let detail = format!("run_at is {sign}infinity");
-                return Err(Error::out_of_range("run_at must be finite", detail, "give a time, or null for now"));
+                let detail = format!("run_at is {sign}infinity.");
+                return Err(Error::out_of_range("run_at must be finite", detail, "Pass a time, or null for now."));
             }
             Some(time) => clock::seconds(now, time).max(0.0),
         };
@@ -154,7 +154,7 @@ impl Terms {
                 && let Some(place) = ids.iter().position(Option::is_none)
             {
                 let error = workflow.too_many();
-                let detail = format!("it is element {} of parameters", place + 1);
+                let detail = format!("It is element {} of parameters.", place + 1);
                 return Err(if ids.len() > 1 { error.with_detail(detail) } else { error });
             }
             if !is_timed {
@@ -178,10 +178,10 @@ fn check_begun(advance: &Advance, reference: &str, ids: &[Option<i64>]) -> Resul
             let error = Error::refused(
                 code,
                 message,
-                format!("fix the parameters or workflow {reference}; nothing was started"),
+                format!("Nothing was started. Fix the parameters, or workflow {reference}."),
             );
             return Err(if ids.len() > 1 {
-                error.with_detail(format!("it is element {} of parameters", place + 1))
+                error.with_detail(format!("It is element {} of parameters.", place + 1))
             } else {
                 error
             });
@@ -249,9 +249,13 @@ fn one_each<T>(count: usize, given: Option<List<T>>, name: &str, what: &str) -> 
     if given.len() == count {
         return Ok(given);
     }
-    let hint = format!("give one {what} per execution, or null for none");
-    let error = Error::refused(Code::INVALID_ARGUMENT, format!("parameters and {name} differ in number"), hint);
-    Err(error.with_detail(format!("{count} parameters, {} {name}", given.len())))
+    let hint = format!("Pass one {what} per execution, or null for none.");
+    let error = Error::refused(
+        Code::INVALID_ARGUMENT,
+        format!("parameters and {name} must have the same number of elements"),
+        hint,
+    );
+    Err(error.with_detail(format!("There are {count} parameters and {} {name}.", given.len())))
 }
 
 /// `workflow.start_for` in `sql/schedule.sql`.
@@ -286,8 +290,8 @@ fn workflow_start_by_hook(
 ) -> Result<Option<i64>, ErrorReport> {
     let most = settings::limits().workflow_depth;
     if hook_depth.is_some_and(|depth| depth > most as i32) {
-        let message = format!("hooks have led here through more than {most} executions");
-        let hint = "let a hook apply to no execution that it has started, or raise pg_workflow.max_workflow_depth";
+        let message = format!("a chain of hooks has started more than {most} executions");
+        let hint = "Make sure that no hook applies to executions that it has started, or raise pg_workflow.max_workflow_depth.";
         Err(Error::refused(Code::LIMIT_EXCEEDED, message, hint))?;
     }
     let traceparent = traceparent.map(Rc::from);

@@ -43,7 +43,7 @@ fn play(source: &str, script: &str) -> Result<Vec<(String, bool, JsonB, Interval
     let Checked { definition, findings } = check(source, &EmptyCatalogue, &limits);
     let Some(definition) = definition else { return Err(refused(&findings)) };
     let graph = Graph::compile(&definition, limits).map_err(|error| {
-        Error::refused(Code::INVALID_EXPRESSION, "the definition cannot be compiled", "fix the expression")
+        Error::refused(Code::INVALID_EXPRESSION, "the definition cannot be compiled", "Fix the expression.")
             .with_detail(error.to_string())
     })?;
     let graph = Arc::new(graph);

@@ -21,7 +21,7 @@ fn workflow_tick(
     let caller = Caller::of_call(fcinfo)?;
     let max_rows = max_rows.filter(|rows| (1..=10_000).contains(rows)).ok_or_else(|| {
         let given = max_rows.map_or("null".to_owned(), |rows| rows.to_string());
-        Error::out_of_range("max_rows is out of range", format!("max_rows is {given}"), "give 1 to 10000")
+        Error::out_of_range("max_rows is out of range", format!("max_rows is {given}."), "Use 1 to 10000.")
     })?;
     let parts = caller.parts(check_parts(parts)?)?;
     let deletes = parts.is_none();

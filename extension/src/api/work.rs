@@ -13,7 +13,7 @@ use crate::pg::result_set::{RowSet, column};
 use crate::queue::asking::Asking;
 use crate::store::claimed_tasks;
 use crate::store::reporter::Reporter;
-use crate::store::{Handed, Leases, turn_leases};
+use crate::store::{Handed, Leases, reuse_leases};
 use conductor::code::Code;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::pg_sys::Datum;
@@ -30,8 +30,8 @@ fn read(outcomes: Option<AnyElement>) -> Result<Vec<TaskReport>, Error> {
     match outcomes.len() {
         0..=MOST_OUTCOMES => Ok(outcomes),
         more => {
-            Err(Error::refused(Code::LIMIT_EXCEEDED, "too many outcomes", "report at most 10000 outcomes per call")
-                .with_detail(format!("there are {more}")))
+            Err(Error::refused(Code::LIMIT_EXCEEDED, "too many outcomes", "Report at most 10000 outcomes per call.")
+                .with_detail(format!("There are {more}.")))
         }
     }
 }
@@ -93,7 +93,7 @@ fn finish_all(caller: &Caller, outcomes: Vec<TaskReport>) -> Result<Vec<Answer>,
     let now = clock::now()?;
     Spi::connect(|client| {
         let finished = finish_own(client, caller, outcomes, now, None)?;
-        turn_leases(client, now, finished.leases, &[], None)?;
+        reuse_leases(client, now, finished.leases, &[], None)?;
         Ok(finished.answers)
     })
 }
@@ -104,7 +104,7 @@ fn workflow_finish(outcomes: Option<AnyElement>, fcinfo: pg_sys::FunctionCallInf
     let caller = Caller::of_call(fcinfo)?;
     let mut rows = RowSet::of_call(fcinfo);
     let answers = finish_all(&caller, read(outcomes)?)?;
-    refused_leases::tell_answers(caller.role(), &answers, None)?;
+    refused_leases::record_refusals(caller.role(), &answers, None)?;
     answers.into_iter().for_each(|one| answer::<5>(&mut rows, one));
     Ok(())
 }
@@ -126,7 +126,7 @@ fn workflow_claim(
     Spi::connect(|client| {
         let claimed = claim(client, now, &asking, &mut Leases::new())?;
         claimed_tasks::note(&claimed);
-        turn_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
+        reuse_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
             let mut row = [None; 13];
@@ -163,8 +163,8 @@ fn workflow_finish_and_claim(
             tasks.extend(claim(client, now, &asking, &mut leases)?);
         }
         claimed_tasks::note(&tasks);
-        turn_leases(client, now, leases, &tasks, Some(&asking))?;
-        refused_leases::tell_answers(caller.role(), &answers, Some(&asking.worker))?;
+        reuse_leases(client, now, leases, &tasks, Some(&asking))?;
+        refused_leases::record_refusals(caller.role(), &answers, Some(&asking.worker))?;
         answers.into_iter().for_each(|one| answer::<16>(&mut rows, one));
         for task in tasks {
             let mut row = [None; 16];
@@ -188,12 +188,12 @@ fn finish_one(caller: &Caller, report: WorkerReport) -> Result<Option<String>, E
                 refused_leases::log(caller.role(), &[task]);
             }
             let hint = match code {
-                Code::STALE_LEASE => "stop working on it: it was given to another worker, or has ended",
-                Code::NOT_FOUND => "give the id and the lease token that workflow_claim returned",
-                Code::OTHER_MASTER => "use workflow_update_task_execution",
-                Code::PART_NOT_GRANTED => "report only tasks in parts that workflow_grant bound the role to",
-                Code::FOREIGN_PART => "report it to the server that has the part by now",
-                _ => "fix the report and resend it",
+                Code::STALE_LEASE => "Stop working on it: it has been given to another worker, or has ended.",
+                Code::NOT_FOUND => "Pass the id and the lease token that workflow_claim returned.",
+                Code::OTHER_MASTER => "Use workflow_update_task_execution.",
+                Code::PART_NOT_GRANTED => "Report only tasks in parts to which workflow_grant has bound the role.",
+                Code::FOREIGN_PART => "Report it to the server that now has the part.",
+                _ => "Fix the report and resend it.",
             };
             Err(Error::refused(code, message, hint))
         }
@@ -233,8 +233,8 @@ fn workflow_fail(
     let caller = Caller::of_call(fcinfo)?;
     if !matches!(status.as_deref(), Some("failed" | "timeout" | "abandoned" | "cancelled")) {
         let given: String = status.as_deref().unwrap_or("null").chars().take(100).collect();
-        let hint = "give failed, timeout, abandoned or cancelled";
-        Err(Error::out_of_range("invalid status for a failed task", format!("status is {given}"), hint))?;
+        let hint = "Use failed, timeout, abandoned or cancelled.";
+        Err(Error::out_of_range("a failed task cannot have this status", format!("status is {given}."), hint))?;
     }
     let held = WorkerReport { task, lease: lease_token, ..WorkerReport::default() };
     Ok(finish_one(&caller, WorkerReport { status, result, error, may_retry, retry_in, hold_for, progress, ..held })?)

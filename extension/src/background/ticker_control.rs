@@ -22,7 +22,7 @@ pub fn start() -> Result<bool, ErrorReport> {
     if unsafe { pg_sys::RecoveryInProgress() } {
         // It would only start when the server is promoted, and the call would wait until then.
         return Err(
-            Error::refused(Code::WRONG_STATE, "the server is a standby", "start the ticker on the primary").into()
+            Error::refused(Code::WRONG_STATE, "the server is a standby", "Start the ticker on the primary.").into()
         );
     }
     for _ in 0..ATTEMPTS {
@@ -31,7 +31,7 @@ pub fn start() -> Result<bool, ErrorReport> {
         }
         let started = ticker(&database(), false).set_restart_time(Some(RETRY)).load_dynamic();
         let worker = started.map_err(|_| {
-            Error::refused(Code::LIMIT_EXCEEDED, "no background worker slot is free", "raise max_worker_processes")
+            Error::refused(Code::LIMIT_EXCEEDED, "no background worker slot is free", "Raise max_worker_processes.")
         })?;
         if becomes_ticker(&worker)? {
             return Ok(true);
@@ -44,8 +44,8 @@ pub fn start() -> Result<bool, ErrorReport> {
     }
     Err(Error::refused(
         Code::WRONG_STATE,
-        "the ticker exits immediately after it is started",
-        "see the server's log for the reason",
+        "the ticker exited immediately after it was started",
+        "See the server's log for the reason.",
     )
     .into())
 }

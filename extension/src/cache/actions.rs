@@ -4,6 +4,7 @@
 //! Whoever changes an action notifies all sessions at commit (`workflow.forget_actions` in `sql/action.sql`), with
 //! PostgreSQL's own relcache invalidation message. They process it when their next statement begins, at the latest.
 
+use crate::cache::table_cache::TableCache;
 use crate::error::Error;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::relation;
@@ -12,7 +13,6 @@ use crate::pg::transaction::has_old_snapshot;
 use crate::settings;
 use conductor::engine::action_limits::{self, ActionLimits};
 use conductor::json::from_text;
-use pgrx::pg_sys::Oid;
 use pgrx::spi::SpiClient;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,48 +30,30 @@ pub struct Facts {
     pub limits: Option<Rc<ActionLimits>>,
 }
 
-#[derive(Default)]
-struct Known {
-    /// OID of the table of actions, which changes if the extension is dropped and recreated.
-    table: Option<Oid>,
-    /// Facts by ref.
-    actions: HashMap<String, Facts>,
-    /// Number of times the cache has been cleared.
-    changes: u64,
-}
-
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+    /// Facts by ref.
+    static KNOWN: RefCell<TableCache<HashMap<String, Facts>>> = const { RefCell::new(TableCache::new()) };
 }
 
 /// Subscribes the process to changes.
 pub fn listen() {
-    relation::on_change(|table| {
-        KNOWN.with_borrow_mut(|known| {
-            if table == Oid::INVALID || known.table == Some(table) {
-                known.actions.clear();
-                known.changes += 1;
-            }
-        });
-    });
+    relation::on_change(|table| KNOWN.with_borrow_mut(|known| known.clear_after_change(table)));
 }
 
 /// Returns the facts about these actions.
 pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<String, Facts>, Error> {
-    let table = Some(relation::find(c"action"));
+    let table = relation::find(c"action");
     let mut facts = BTreeMap::new();
     let (unknown, changes) = KNOWN.with_borrow_mut(|known| {
-        if known.table != table || known.actions.len() > MOST {
-            *known = Known { table, actions: HashMap::new(), changes: known.changes };
-        }
-        let mut unknown = Vec::new();
+        let (mut unknown, changes) = (Vec::new(), known.changes());
+        let known = known.rows(table, MOST);
         for action in actions {
-            match known.actions.get(action) {
+            match known.get(action) {
                 Some(known) => _ = facts.insert(action.to_owned(), known.clone()),
                 None => unknown.push(action.to_owned()),
             }
         }
-        (unknown, known.changes)
+        (unknown, changes)
     });
     if unknown.is_empty() {
         return Ok(facts);
@@ -83,12 +65,11 @@ pub fn facts(client: &SpiClient, actions: BTreeSet<&str>) -> Result<BTreeMap<Str
         let limits = rows.get::<Jsonb>(3)?.and_then(compile).map(Rc::new);
         found.insert(action, Facts { is_workflow: rows.get::<bool>(2)? == Some(true), limits });
     }
-    KNOWN.with_borrow_mut(|known| {
-        // Changes made in the meantime may not have been seen, and what an old snapshot shows may be long out of date.
-        if known.changes == changes && !has_old_snapshot() {
-            known.actions.extend(found.iter().map(|(action, facts)| (action.clone(), facts.clone())));
-        }
-    });
+    // What an old snapshot shows may be long out of date.
+    if !has_old_snapshot() {
+        let rows = found.iter().map(|(action, facts)| (action.clone(), facts.clone()));
+        KNOWN.with_borrow_mut(|known| known.add(rows, changes));
+    }
     facts.extend(found);
     Ok(facts)
 }

@@ -6,6 +6,7 @@
 //! committed, a call either sees it or belongs to a transaction that `workflow.await_calls` waits for. The table is
 //! read with a snapshot of its own, because what a REPEATABLE READ transaction sees may be long out of date.
 
+use crate::cache::table_cache::TableCache;
 use crate::error::Error;
 use crate::pg::builtin;
 use crate::pg::id::{self, PARTS};
@@ -16,7 +17,7 @@ use crate::settings;
 use conductor::code::Code;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
-use std::cell::Cell;
+use std::cell::RefCell;
 
 const WORDS: usize = PARTS as usize / 64;
 
@@ -29,16 +30,12 @@ impl ForeignParts {
     pub fn current() -> ForeignParts {
         let table = relation::find(c"foreign_part");
         relation::lock_as_writer(table);
-        if let Some((_, parts)) = KNOWN.get().filter(|(known, _)| *known == table) {
-            return parts;
-        }
-        let changes = CHANGES.get();
-        let parts = load(table);
-        // Changes made in the meantime may not have been seen.
-        if CHANGES.get() == changes {
-            KNOWN.set(Some((table, parts)));
-        }
-        parts
+        let (known, changes) = KNOWN.with_borrow(|known| (known.get(table).copied(), known.changes()));
+        known.unwrap_or_else(|| {
+            let parts = load(table);
+            KNOWN.with_borrow_mut(|known| known.set(table, parts, changes));
+            parts
+        })
     }
 
     /// Whether all parts belong to this server.
@@ -72,20 +69,12 @@ impl ForeignParts {
 }
 
 thread_local! {
-    /// The table's OID, which changes if the extension is dropped and recreated, and its parts.
-    static KNOWN: Cell<Option<(Oid, ForeignParts)>> = const { Cell::new(None) };
-    /// Number of times the cache has been cleared.
-    static CHANGES: Cell<u64> = const { Cell::new(0) };
+    static KNOWN: RefCell<TableCache<ForeignParts>> = const { RefCell::new(TableCache::new()) };
 }
 
 /// Subscribes the process to changes.
 pub fn listen() {
-    relation::on_change(|table| {
-        if table == Oid::INVALID || KNOWN.get().is_none_or(|(known, _)| known == table) {
-            KNOWN.set(None);
-            CHANGES.set(CHANGES.get() + 1);
-        }
-    });
+    relation::on_change(|table| KNOWN.with_borrow_mut(|known| known.clear_after_change(table)));
 }
 
 fn load(table: Oid) -> ForeignParts {
@@ -115,9 +104,9 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
     })?;
     let server = server.map_or("another server".to_owned(), |server| format!("server {server}"));
     let (detail, hint) = match status.as_deref() {
-        Some("leaving") => (format!("it is moving to {server}"), "try again in a moment, there or here"),
-        Some("arriving") => (format!("it is being copied from {server}"), "call that server until the part has moved"),
-        _ => (format!("it is on {server}"), "read the map of parts again, and call the server that has the part"),
+        Some("leaving") => (format!("It is moving to {server}."), "Try again in a moment, there or here."),
+        Some("arriving") => (format!("It is being copied from {server}."), "Use that server until the part has moved."),
+        _ => (format!("It is on {server}."), "Reload the map of parts, and use the server that has the part."),
     };
     Ok(Error::refused(Code::FOREIGN_PART, format!("part {part} is not on this server"), hint).with_detail(detail))
 }
@@ -127,7 +116,7 @@ pub fn refusal(part: i32) -> Result<Error, Error> {
 fn part_of(key: &str) -> Result<i32, Error> {
     match builtin::sha256(key.as_bytes()).as_deref() {
         Some([first, second, ..]) => Ok((i32::from(*first) << 8 | i32::from(*second)) % PARTS),
-        _ => Err(Error::refused(Code::UNUSABLE, "SHA-256 returned nothing", "check the server's build")),
+        _ => Err(Error::refused(Code::UNUSABLE, "SHA-256 returned nothing", "Check how the server was built.")),
     }
 }
 
@@ -150,8 +139,8 @@ pub fn default_part(key: Option<&str>) -> Result<i32, Error> {
 /// Waits until all calls that may not have seen the last committed fence have ended.
 pub fn await_calls() -> Result<(), Error> {
     if has_old_snapshot() {
-        let message = "what was written meanwhile would not be seen in this transaction";
-        let hint = "begin the transaction with ISOLATION LEVEL READ COMMITTED";
+        let message = "this transaction cannot see what other sessions have committed in the meantime";
+        let hint = "Use a READ COMMITTED transaction.";
         return Err(Error::refused(Code::WRONG_STATE, message, hint));
     }
     relation::await_writers(relation::find(c"foreign_part"));

@@ -101,14 +101,14 @@ fn load(client: &SpiClient, version: i64) -> Result<Graph, Error> {
         Error::refused(
             Code::NOT_FOUND,
             format!("there is no definition version {version}"),
-            "define the workflow again",
+            "Define the workflow again.",
         )
     })?;
     let broken = |message: String| {
         Error::refused(
             Code::UNUSABLE,
             format!("definition version {version} cannot be run"),
-            "define the workflow again",
+            "Define the workflow again.",
         )
         .with_detail(message)
     };

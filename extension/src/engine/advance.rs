@@ -37,14 +37,14 @@ pub struct Advance<'c, 'conn> {
     /// Changes to be written.
     pub batch: Batch,
     /// The engine's own reports that wait for others' withdrawals to be processed.
-    pub unheard: Vec<OwnReport>,
+    pub deferred_reports: Vec<OwnReport>,
     /// Running tasks that are no longer needed, by workflow execution.
     pub rest: Vec<(i64, TaskRows)>,
     /// Whether more reports of the same call are still to be processed; the tasks that they report on are not
     /// cancelled.
-    pub hears_more: bool,
+    pub more_reports_follow: bool,
     /// For each task that calls a workflow again: the tasks that its child is to rerun, if they were selected.
-    pub run_on: BTreeMap<i64, Vec<Rerun>>,
+    pub child_reruns: BTreeMap<i64, Vec<Rerun>>,
     /// Who made the reports that are being processed.
     pub reporter: Reporter,
     /// Whether any waiting tasks were withdrawn.
@@ -71,16 +71,16 @@ pub fn read_runs(client: &SpiClient, mut rows: Rows) -> Result<BTreeMap<i64, Run
 impl<'c, 'conn> Advance<'c, 'conn> {
     /// Starts advancing executions.
     pub fn new(client: &'c SpiClient<'conn>, now: TimestampWithTimeZone, runs: BTreeMap<i64, Run>) -> Self {
-        let (batch, unheard, rest, run_on) = Default::default();
+        let (batch, deferred_reports, rest, child_reruns) = Default::default();
         Advance {
             client,
             now,
             runs,
             batch,
-            unheard,
+            deferred_reports,
             rest,
-            hears_more: false,
-            run_on,
+            more_reports_follow: false,
+            child_reruns,
             reporter: Reporter::Engine,
             has_withdrawn: false,
             crowded: BTreeMap::new(),

@@ -14,18 +14,18 @@ pub fn check(attributes: Option<Jsonb>) -> Result<(), Error> {
     let Some(attributes) = attributes else { return Ok(()) };
     let bytes = attributes.raw_bytes();
     if bytes > MAX_BYTES {
-        let hint = format!("keep them below {MAX_BYTES} bytes, and pass data in parameters");
+        let hint = format!("Keep them within {MAX_BYTES} bytes, and pass data in parameters.");
         return Err(Error::refused(Code::LIMIT_EXCEEDED, "the attributes are too large", hint)
-            .with_detail(format!("they have {bytes} bytes, at most {MAX_BYTES} are allowed")));
+            .with_detail(format!("They have {bytes} bytes, but at most {MAX_BYTES} are allowed.")));
     }
     if !attributes.is_object() {
         let error = Error::refused(
             Code::INVALID_ARGUMENT,
-            "attributes is not an object",
-            "pass an object, such as {\"tenant\": \"acme\"}",
+            "attributes must be a JSON object",
+            "Pass an object, such as {\"tenant\": \"acme\"}.",
         );
         return Err(
-            error.with_detail(format!("attributes is {}", attributes.text().chars().take(200).collect::<String>()))
+            error.with_detail(format!("attributes are {}.", attributes.text().chars().take(200).collect::<String>()))
         );
     }
     Ok(())

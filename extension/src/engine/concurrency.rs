@@ -11,7 +11,7 @@ use crate::pg::statements;
 use std::collections::BTreeMap;
 
 /// Rechecks whether waiting executions, which are locked, may begin. Returns how many did.
-pub fn look_again(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
+pub fn recheck_waiting(advance: &mut Advance, runs: Vec<i64>) -> Result<i32, Error> {
     // Some may have begun since they were found: in place of others that this call has ended.
     let entrants = load(advance.client, advance.now, runs, true)?;
     let waits = enter(advance.client, advance.now, entrants.iter().collect())?;

@@ -44,14 +44,14 @@ pub fn control(
     let is = |what: &str, hint: &str, is: &str| Err(wrong_state(execution, what, is, hint));
     match what {
         Action::Pause if family.over => {
-            return is("paused", "only executions that have not ended can be paused", status.name());
+            return is("paused", "Only executions that have not ended can be paused.", status.name());
         }
         Action::Pause => {
             let paused = family.pause(reason)?;
             log(client, execution, "pause", reason, None, paused, now)?;
         }
         Action::Resume if family.over => {
-            return is("resumed", "only executions that have not ended can be resumed", status.name());
+            return is("resumed", "Only executions that have not ended can be resumed.", status.name());
         }
         Action::Resume if !paused => {}
         Action::Resume => {
@@ -60,10 +60,10 @@ pub fn control(
         }
         Action::Cancel | Action::ForceCancel if family.over && status == Status::Cancelled => {}
         Action::Cancel | Action::ForceCancel if family.over => {
-            return is("cancelled", "only executions that have not ended can be cancelled", status.name());
+            return is("cancelled", "Only executions that have not ended can be cancelled.", status.name());
         }
         Action::Cancel if status == Status::Canceling => family.cancel_again()?,
-        Action::Cancel if status != Status::Running => tell_closing(execution, status),
+        Action::Cancel if status != Status::Running => notify_closing(execution, status),
         Action::Cancel => {
             // Logged first, because the events of the executions that the cancel reaches are derived from the one that
             // it came from.
@@ -83,9 +83,9 @@ pub fn control(
 }
 
 /// Tells the caller that a cancel has changed nothing.
-fn tell_closing(execution: i64, status: Status) {
-    let message = format!("execution {execution} is closing already: it ended as {}", status.name());
-    let hint = format!("to stop it at once, SELECT workflow_cancel({execution}, force => true)");
+fn notify_closing(execution: i64, status: Status) {
+    let message = format!("execution {execution} is already closing: it ended as {}", status.name());
+    let hint = format!("To stop it immediately, SELECT workflow_cancel({execution}, force => true).");
     let notice = ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, "");
     notice.set_hint(hint).report(PgLogLevel::NOTICE);
 }

@@ -66,8 +66,8 @@ pub fn expire_leases(
             }
             let (count, worker) = (counted.get::<i32>(3)?.unwrap_or_default(), counted.get::<String>(4)?);
             let message = match &worker {
-                Some(worker) => format!("worker {worker} did not finish it in time; {count} leases on it have expired"),
-                None => format!("{count} leases on it have expired"),
+                Some(worker) => format!("worker {worker} did not finish it in time; {count} leases have expired"),
+                None => format!("{count} leases have expired"),
             };
             let error = json!({"type": "abandoned", "message": message, "worker": worker, "lost_leases": count});
             abandoned.push((counted.get::<i64>(1)?.unwrap_or_default(), "abandoned", Some(error.to_string())));

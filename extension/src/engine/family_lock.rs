@@ -59,11 +59,11 @@ pub fn lock<'c, 'conn>(
         (Some(id), _) => id,
         (None, true) => {
             let message = format!("there is no execution {execution}");
-            return Err(Error::refused(Code::NOT_FOUND, message, "pass the id that workflow_start returned"));
+            return Err(Error::refused(Code::NOT_FOUND, message, "Pass the id that workflow_start returned."));
         }
         (None, false) => {
             let message = format!("execution {execution} is driven from outside");
-            return Err(Error::refused(Code::OTHER_MASTER, message, "use workflow_update_workflow_execution"));
+            return Err(Error::refused(Code::OTHER_MASTER, message, "Use workflow_update_workflow_execution."));
         }
     };
     let (descendants, unvisited) = lock_descendants(client, id, execution, patience)?;

@@ -211,7 +211,7 @@ fn load(
             return Err(Error::refused(
                 Code::NOT_FOUND,
                 "a task did not exist when the call began",
-                "resend the report",
+                "Resend the report.",
             ));
         }
         pending_reports::note(client, now, role, outcomes, &busy)?;
@@ -279,7 +279,7 @@ fn report(
     let mut open: BTreeMap<i64, &[Taken]> = taken.iter().map(|(id, reports)| (*id, reports.as_slice())).collect();
     while !open.is_empty() {
         open = report_round(advance, &open, &mut states)?;
-        advance.hears_more = !open.is_empty();
+        advance.more_reports_follow = !open.is_empty();
         handed.extend(settle(advance, asking.as_deref_mut())?);
         if !open.is_empty() {
             advance.load(open.keys().copied().collect())?;

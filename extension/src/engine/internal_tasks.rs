@@ -28,7 +28,8 @@ struct Call {
 /// Continues tasks whose turn has come. Returns the reports for those that ended immediately.
 pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Error> {
     // Tasks that lead to an execution named in a rerun are never postponed.
-    let (named, others): (Vec<i64>, _) = tasks.iter().copied().partition(|task| advance.run_on.contains_key(task));
+    let (named, others): (Vec<i64>, _) =
+        tasks.iter().copied().partition(|task| advance.child_reruns.contains_key(task));
     let (now, later) = others.split_at(others.len().min(advance.own_tasks_left));
     advance.own_tasks_left -= now.len();
     postpone(advance, later.to_vec())?;
@@ -88,7 +89,7 @@ pub fn begin(advance: &mut Advance, tasks: &[i64]) -> Result<Vec<OwnReport>, Err
 fn take_limits(advance: &Advance, limited: Vec<(i64, Vec<LimitKey>)>) -> Result<BTreeSet<i64>, Error> {
     // Calls that lead to an execution named in a rerun are never postponed: they count, even beyond the limit.
     let (named, others): (Vec<_>, Vec<_>) =
-        limited.into_iter().partition(|(task, _)| advance.run_on.contains_key(task));
+        limited.into_iter().partition(|(task, _)| advance.child_reruns.contains_key(task));
     let named: Vec<(i64, LimitKey)> =
         named.into_iter().flat_map(|(task, limits)| limits.into_iter().map(move |limit| (task, limit))).collect();
     adopt(advance.client, advance.now, &named)?;
@@ -104,7 +105,7 @@ fn take_limits(advance: &Advance, limited: Vec<(i64, Vec<LimitKey>)>) -> Result<
 /// execution named in a rerun. The others are left to the next tick.
 fn limit(advance: &mut Advance, again: Vec<(Call, i64)>) -> Result<Vec<(Call, i64)>, Error> {
     let (mut now, mut others): (Vec<_>, Vec<_>) =
-        again.into_iter().partition(|(call, _)| advance.run_on.contains_key(&call.task));
+        again.into_iter().partition(|(call, _)| advance.child_reruns.contains_key(&call.task));
     let later = others.split_off(others.len().min(advance.family_left));
     advance.family_left -= others.len();
     postpone(advance, later.into_iter().map(|(call, _)| call.task).collect())?;
@@ -280,7 +281,7 @@ fn call(advance: &mut Advance, reference: &str, calls: Vec<Call>) -> Result<Vec<
 fn too_deep(reference: &str) -> Error {
     let most = settings::limits().workflow_depth;
     let message = format!("workflow {reference} is called through more than {most} workflows");
-    Error::refused(Code::LIMIT_EXCEEDED, message, "reduce the nesting, or raise pg_workflow.max_workflow_depth")
+    Error::refused(Code::LIMIT_EXCEEDED, message, "Reduce the nesting, or raise pg_workflow.max_workflow_depth.")
 }
 
 fn failed(task: i64, why: String) -> OwnReport {

@@ -30,7 +30,7 @@ pub fn may_be_pending(outcomes: &[TaskReport], places: &BTreeMap<i64, Place>) ->
     for outcome in outcomes {
         let Some(place) = outcome.task.and_then(|task| places.get(&task)) else { continue };
         // A report that is refused regardless of its execution's state need not wait either.
-        if place.is_final && outcome.is_done() || outcome.is_too_much() {
+        if place.is_final && outcome.is_done() || outcome.exceeds_bounds() {
             may.insert(place.run);
         } else {
             must_wait.insert(place.run);

@@ -22,8 +22,8 @@ const MOST_NAMED: usize = 10;
 pub fn log(role: Oid, tasks: &[i64]) {
     let (code, role, count) = (Code::STALE_LEASE, role::name_of(role), tasks.len());
     let message = match count {
-        1 => format!("{code}: role {role} gave a wrong or stale lease token"),
-        _ => format!("{code}: role {role} gave {count} wrong or stale lease tokens"),
+        1 => format!("{code}: role {role} used a wrong or stale lease token"),
+        _ => format!("{code}: role {role} used {count} wrong or stale lease tokens"),
     };
     let named = names(tasks).join(", ");
     let more = if count > MOST_NAMED { ", …" } else { "" };
@@ -32,7 +32,7 @@ pub fn log(role: Oid, tasks: &[i64]) {
 }
 
 /// Reports the tokens that these answers refuse, in the server's log and as one event on the first task's execution.
-pub fn tell_answers(role: Oid, answers: &[Answer], worker: Option<&str>) -> Result<(), Error> {
+pub fn record_refusals(role: Oid, answers: &[Answer], worker: Option<&str>) -> Result<(), Error> {
     let is_refused =
         |answer: &&Answer| answer.refusal.as_ref().is_some_and(|refusal| refusal.code == Code::STALE_LEASE);
     let tasks: Vec<i64> = answers.iter().filter(is_refused).filter_map(|answer| answer.task).collect();

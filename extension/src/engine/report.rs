@@ -10,8 +10,8 @@ use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, value};
 use crate::settings;
 use conductor::code::Code;
-use conductor::engine::conductor::Advice;
 use conductor::engine::facts::Times;
+use conductor::engine::reported::Advice;
 use conductor::engine::state::TaskEnd;
 use pgrx::datum::{AnyElement, Interval, TimestampWithTimeZone};
 use pgrx::spi::SpiClient;
@@ -209,11 +209,11 @@ impl TaskReport {
             let status = self.status.as_deref().unwrap_or("null");
             return refuse(
                 Code::INVALID_ARGUMENT,
-                format!("a task cannot end as {status}: give completed, failed, timeout, abandoned or cancelled"),
+                format!("a task cannot end as {status}: use completed, failed, timeout, abandoned or cancelled"),
             );
         };
         if row.lease != Some(lease) {
-            return refuse(Code::STALE_LEASE, format!("lease is stale: it no longer holds task {task}"));
+            return refuse(Code::STALE_LEASE, format!("the lease is stale: it no longer holds task {task}"));
         }
         if let Some(refusal) = self.is_out_of_bounds(task) {
             return Err(Err(refusal));
@@ -228,15 +228,15 @@ impl TaskReport {
     fn is_out_of_bounds(&self, task: i64) -> Option<Refusal> {
         let (bytes, most) = (self.bytes, settings::max_result_bytes());
         if self.retry_in.is_some_and(|seconds| !(0.0..=LONGEST_RETRY).contains(&seconds)) {
-            let message = format!("retry_in of task {task} is out of range: give 0 to 100 years");
+            let message = format!("retry_in of task {task} is out of range: use 0 to 100 years");
             Some(Refusal::new(Code::INVALID_ARGUMENT, message))
         } else if self.hold_for.is_some_and(|seconds| !(0.0..=LONGEST_HOLD).contains(&seconds)) {
             Some(Refusal::new(
                 Code::INVALID_ARGUMENT,
-                format!("hold_for of task {task} is out of range: give 0 to 10 years"),
+                format!("hold_for of task {task} is out of range: use 0 to 10 years"),
             ))
         } else if bytes > most as usize {
-            let message = format!("the result of task {task} has {bytes} bytes, at most {most} are allowed");
+            let message = format!("the result of task {task} has {bytes} bytes, but at most {most} are allowed");
             Some(Refusal::new(Code::LIMIT_EXCEEDED, message))
         } else {
             None
@@ -244,7 +244,7 @@ impl TaskReport {
     }
 
     /// Whether the report is refused because some value in it is out of bounds.
-    pub fn is_too_much(&self) -> bool {
+    pub fn exceeds_bounds(&self) -> bool {
         self.task.is_some_and(|task| self.is_out_of_bounds(task).is_some())
     }
 
@@ -384,10 +384,10 @@ pub fn check_size(what: &str, bytes: usize) -> Result<(), Error> {
     if bytes <= most as usize {
         return Ok(());
     }
-    let message = format!("{what} has {bytes} bytes, at most {most} are allowed");
+    let message = format!("{what} has {bytes} bytes, but at most {most} are allowed");
     Err(Error::refused(
         Code::LIMIT_EXCEEDED,
         message,
-        "send less, or let a superuser raise pg_workflow.max_result_bytes",
+        "Send less, or have a superuser raise pg_workflow.max_result_bytes.",
     ))
 }

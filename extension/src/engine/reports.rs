@@ -17,8 +17,8 @@ use crate::store::run::Run;
 use crate::store::{EndedRow, RetriedRow};
 use conductor::code::Code;
 use conductor::engine::commands::Row;
-use conductor::engine::conductor::Reported;
 use conductor::engine::facts::Times;
+use conductor::engine::reported::Reported;
 use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::read_set::Needs;
@@ -57,7 +57,7 @@ pub fn report_own(advance: &mut Advance, mut reports: Vec<OwnReport>) -> Result<
     let left = report_round(advance, &open, &mut States::new())?;
     let left: BTreeSet<Option<i64>> = left.values().copied().flatten().map(|report| report.outcome.task).collect();
     reports.retain(|report| left.contains(&Some(report.task)));
-    advance.unheard = reports;
+    advance.deferred_reports = reports;
     Ok(())
 }
 
@@ -140,8 +140,8 @@ pub fn report_round<'t, 'o>(
 ) -> Result<BTreeMap<i64, &'t [Taken<'o>]>, Error> {
     let wanted: Vec<(&Run, Needs)> =
         open.iter().filter_map(|(id, reports)| advance.runs.get(id).map(|run| (run, needs(run, reports)))).collect();
-    let unheard = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
-    let mut current = Reports { tasks: unheard, ..Reports::default() };
+    let deferred_reports = open.values().copied().flatten().filter_map(|report| report.outcome.task).collect();
+    let mut current = Reports { tasks: deferred_reports, ..Reports::default() };
     let facts = load_facts(advance.client, &advance.now, &wanted, &current.tasks)?;
     let changed = wanted.iter().map(|(run, needs)| (*run, needs, open.get(&run.id).copied().unwrap_or_default()));
     let mut changes = branch_changes::load(advance.client, changed)?;
@@ -257,7 +257,7 @@ fn needs(run: &Run, reports: &[Taken]) -> Needs {
     // Whether an item runs again is decided when that item is reported.
     let may_run_again = |report: &Taken| {
         let node = run.graph.node(report.key.node);
-        if report.end == TaskEnd::Completed { node.asks_after_success() } else { node.retry.is_some() }
+        if report.end == TaskEnd::Completed { node.may_run_again_after_success() } else { node.retry.is_some() }
     };
     let telling = reports.iter().filter(|report| items.contains_key(&report.key) || may_run_again(report));
     telling.for_each(|report| needs.merge(needs_of(run, report.key, report.end)));

@@ -33,13 +33,13 @@ pub fn refused(execution: i64, why: &str, hint: &str) -> Error {
 /// Returns why an execution cannot be rerun, with a hint, or `None` if it can: it must have ended without success, and
 /// its workflow must permit it.
 pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, &'static str)>, Error> {
-    if let Some(reason) = unended(run) {
+    if let Some(reason) = status_hindrance(run) {
         return Ok(Some(reason));
     }
     match run.before.state.undo.as_ref().map(|undo| undo.phase) {
         Some(Phase::Done) => {
-            let why = "has undone what it had completed";
-            return Ok(Some((why, "start a new execution with workflow_start")));
+            let why = "has undone its completed tasks";
+            return Ok(Some((why, "Start a new execution with workflow_start.")));
         }
         // The workflow's rule governs forward execution only. Here undoing is still incomplete, so a rerun is allowed.
         _ if run.before.resumes_undo() => return Ok(None),
@@ -50,10 +50,10 @@ pub fn hindrance(client: &SpiClient, run: &Run) -> Result<Option<(&'static str, 
         RerunRule::NotAfterClosing if !has_closed(client, run)? => None,
         RerunRule::NotAfterClosing => Some((
             "belongs to a workflow with rerun: not_after_closing, and tasks that close it have begun",
-            "start a new execution with workflow_start",
+            "Start a new execution with workflow_start.",
         )),
         RerunRule::Never => {
-            Some(("belongs to a workflow with rerun: never", "start a new execution with workflow_start"))
+            Some(("belongs to a workflow with rerun: never", "Start a new execution with workflow_start."))
         }
     })
 }
@@ -63,19 +63,20 @@ fn has_closed(client: &SpiClient, run: &Run) -> Result<bool, Error> {
     Ok(row.get::<bool>(1)? == Some(true))
 }
 
-fn unended(run: &Run) -> Option<(&'static str, &'static str)> {
+/// Returns why an execution cannot be rerun because of its status, with a hint.
+fn status_hindrance(run: &Run) -> Option<(&'static str, &'static str)> {
     match run.before.status {
-        Status::Completed => Some(("completed", "start a new execution with workflow_start")),
+        Status::Completed => Some(("has completed", "Start a new execution with workflow_start.")),
         // An execution with a verdict has ended once none of its tasks is running.
         Status::Failed | Status::Cancelled | Status::Timeout if run.before.state.live == 0 => None,
-        _ => Some(("has not ended", "wait until it has ended (workflow_wait), then try again")),
+        _ => Some(("has not ended", "Wait until it has ended (workflow_wait), then try again.")),
     }
 }
 
-pub fn run_on(advance: &mut Advance, execution: i64, run: i64, tasks: &[Rerun]) -> Result<(), Error> {
+pub fn rerun_tasks(advance: &mut Advance, execution: i64, run: i64, tasks: &[Rerun]) -> Result<(), Error> {
     let hint = match advance.runs.get(&run).is_some_and(|run| run.before.resumes_undo()) {
-        true => "name no task, or undos that have failed",
-        false => "name the tasks to rerun",
+        true => "Name no tasks, or only undos that have failed.",
+        false => "Name the tasks to rerun.",
     };
     match conduct(advance, run, tasks)? {
         Err(why) => Err(refused(execution, &why, hint)),
@@ -113,10 +114,10 @@ pub fn children(advance: &mut Advance, calls: &[Recall]) -> Result<HashSet<i64>,
     let (mut going, mut reached) = (HashSet::new(), Vec::new());
     for call in calls {
         let Some(run) = advance.runs.get(&call.child) else { continue };
-        match advance.run_on.remove(&call.task) {
+        match advance.child_reruns.remove(&call.task) {
             Some(tasks) => {
                 // It was named explicitly, or is on the path to a named execution, so it is already in the log.
-                run_on(advance, run.id, call.child, &tasks)?;
+                rerun_tasks(advance, run.id, call.child, &tasks)?;
                 going.insert(call.child);
             }
             None => {

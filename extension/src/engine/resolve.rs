@@ -16,9 +16,9 @@ use crate::pg::statements;
 use crate::store::EndedRow;
 use crate::store::reporter::Reporter;
 use conductor::code::Code;
-use conductor::engine::conductor::{Advice, Reported};
 use conductor::engine::facts::{self, Facts, Times};
 use conductor::engine::item_outcomes::ItemOutcomes;
+use conductor::engine::reported::{Advice, Reported};
 use conductor::engine::state::{TaskEnd, TaskKey};
 use conductor::expression::Data;
 use pgrx::datum::TimestampWithTimeZone;
@@ -64,7 +64,7 @@ fn after_end(client: &SpiClient, run: i64, now: TimestampWithTimeZone) -> Result
     let hindrance = advance.runs.get(&run).map(|run| rerun::hindrance(client, run)).transpose()?.flatten();
     Ok(match hindrance {
         Some((_, hint)) => hint.to_owned(),
-        None => format!("to go on with it, SELECT workflow_rerun({run}), and resolve the task once it waits"),
+        None => format!("To continue it, SELECT workflow_rerun({run}), and resolve the task once it is waiting."),
     })
 }
 
@@ -75,7 +75,7 @@ impl Resolution<'_> {
         foreign_parts::check_id(task)?;
         let run = statements::run(client, include_str!("../../queries/find_run_of_task.sql"), &[task.into()])?.first();
         let Some(run) = run.get::<i64>(1)? else { return Err(self.missing()) };
-        lock(client, now, run, "use workflow_update_task_execution")?;
+        lock(client, now, run, "Use workflow_update_task_execution.")?;
         let row = self.load(client, now)?;
         if row.has_ended {
             if self.end == TaskEnd::Completed && self.count_undo_as_done(client, run, &row, now)? {
@@ -89,23 +89,26 @@ impl Resolution<'_> {
         };
         match row.status.as_str() {
             "running" => {
-                let hint = "wait until it ends or its lease expires, or cancel what it has called";
+                let hint = "Wait until it ends or its lease expires, or cancel the execution that it has called.";
                 Err(self.refused("it is running", hint))
             }
             "requested" | "scheduled" if row.held => {
-                let hint = "resolve it once its turn has come";
-                Err(self.refused("it waits for its turn", hint))
+                let hint = "Resolve it once its turn has come.";
+                Err(self.refused("it is waiting for its turn", hint))
             }
             // Nothing may follow from it before then.
             "requested" if row.awaits_begin => {
-                let why = format!("its execution {run} waits to begin");
-                Err(self.refused(&why, "resolve it once the execution has begun, or cancel the execution"))
+                let why = format!("its execution {run} is waiting to begin");
+                Err(self.refused(&why, "Resolve it once the execution has begun, or cancel the execution."))
             }
             "requested" | "scheduled" => {
                 log(client)?;
                 self.end(client, now)
             }
-            "completed" => Err(self.refused("it has completed", "start what follows from it anew, if that is needed")),
+            "completed" => Err(self.refused(
+                "it has completed",
+                "If what follows it has to run again, rerun the execution or start a new one.",
+            )),
             _ => {
                 let mut advance = Advance::new(client, now, BTreeMap::new());
                 advance.load(vec![run])?;
@@ -122,7 +125,7 @@ impl Resolution<'_> {
     }
 
     fn missing(&self) -> Error {
-        let hint = "give the id of a row of workflow.workflow_task_execution";
+        let hint = "Pass the id of a row of workflow.workflow_task_execution.";
         Error::refused(Code::NOT_FOUND, format!("there is no task {}", self.task), hint)
     }
 
@@ -131,7 +134,7 @@ impl Resolution<'_> {
             statements::run(client, include_str!("../../queries/load_resolved.sql"), &[self.task.into()])?.first();
         let number = |column| Ok::<u32, Error>(row.get::<i32>(column)?.unwrap_or_default() as u32);
         let Some(status) = row.get::<String>(1)? else {
-            return Err(self.refused("somebody is claiming or reporting it", "try again in a moment"));
+            return Err(self.refused("it is being claimed or reported", "Try again in a moment."));
         };
         Ok(Row {
             status: if row.get::<bool>(9)? == Some(true) { "completed".to_owned() } else { status },
@@ -209,15 +212,17 @@ impl Resolution<'_> {
         let key = TaskKey { node, route: row.route, visit: row.visit };
         if row.index.is_some() {
             return Err(
-                self.refused("it is an item of a task that has failed", "rerun the execution once it has ended")
+                self.refused("it is an item of a task that has failed", "Rerun the execution once it has ended.")
             );
         }
         if !known.before.state.failures.contains(&key) || known.graph.node(node).handles_failures {
-            let why = format!("it ended as {}, and the workflow handles that", row.status);
-            return Err(self.refused(&why, "resolve what the workflow waits for now, or cancel it"));
+            let why = format!("it ended as {}, which the workflow handles", row.status);
+            return Err(
+                self.refused(&why, "Resolve the task that the workflow is waiting for now, or cancel the execution.")
+            );
         }
         if self.end != TaskEnd::Completed {
-            return Err(self.refused(&format!("it ended as {} already", row.status), "give the status completed"));
+            return Err(self.refused(&format!("it has already ended as {}", row.status), "Pass the status completed."));
         }
         let data = |value: Option<Jsonb>| value.map_or_else(|| Data::from(()), Jsonb::data);
         let outcome = facts::TaskOutcome {
@@ -256,7 +261,7 @@ impl Resolution<'_> {
             conductor.resolve(&reported, outcome.clone(), row.is_numbered)
         })?;
         if let Some(cause) = trouble.flatten() {
-            let hint = "give a result that its workflow can go on with";
+            let hint = "Pass a result that the workflow can continue with.";
             return Err(self.refused(&cause.message, hint));
         }
         advance.batch.end_task(EndedRow {

@@ -104,8 +104,8 @@ impl Run {
         conductor.done().ok_or_else(|| {
             Error::refused(
                 Code::UNUSABLE,
-                format!("workflow execution {} is missing required data", self.id),
-                "report this bug with its definition",
+                format!("data that workflow execution {} requires is missing", self.id),
+                "This is a bug: please report it, with the definition of the workflow.",
             )
         })
     }

@@ -23,7 +23,10 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
             take_back(advance, std::mem::take(&mut open.withdrawn))?;
         } else if !open.stopped.is_empty() {
             sub_workflows::cancel_children(advance, &std::mem::take(&mut open.stopped))?;
-        } else if open.is_empty() && advance.unheard.is_empty() && (advance.hears_more || advance.rest.is_empty()) {
+        } else if open.is_empty()
+            && advance.deferred_reports.is_empty()
+            && (advance.more_reports_follow || advance.rest.is_empty())
+        {
             if advance.crowded.is_empty() {
                 return Ok(handed);
             }
@@ -32,9 +35,9 @@ pub fn settle(advance: &mut Advance, mut asking: Option<&mut Asking>) -> Result<
         } else {
             let written = std::mem::take(&mut open);
             advance.rest.extend(written.rest);
-            let mut reports = std::mem::take(&mut advance.unheard);
+            let mut reports = std::mem::take(&mut advance.deferred_reports);
             reports.extend(sub_workflows::void(advance, written.void)?);
-            if !advance.hears_more {
+            if !advance.more_reports_follow {
                 let rest = std::mem::take(&mut advance.rest);
                 reports.extend(sub_workflows::void_rest(advance, &rest)?);
             }

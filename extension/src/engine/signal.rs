@@ -34,7 +34,7 @@ impl Signal<'_> {
     /// Delivers the signal to the task that waits for it, or keeps it. Returns which of the two happened.
     pub fn send(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<&'static str, Error> {
         let Signalled { run, status, version } =
-            lock(client, now, self.execution, "end its task with workflow_update_task_execution")?;
+            lock(client, now, self.execution, "End its task with workflow_update_task_execution.")?;
         if let Some(answer) = self.former_answer(client, run)? {
             return Ok(answer);
         }
@@ -45,7 +45,7 @@ impl Signal<'_> {
         // `fail`, or the last one.
         if waiting.is_none() && status != "running" {
             let message = format!("execution {} does not accept signals: it is {status}", self.execution);
-            return Err(Error::refused(Code::WRONG_STATE, message, "send it to a running execution"));
+            return Err(Error::refused(Code::WRONG_STATE, message, "Send it to a running execution."));
         }
         self.check_name(client, run)?;
         if waiting.is_none() {
@@ -107,7 +107,7 @@ impl Signal<'_> {
         Err(Error::refused(
             Code::INVALID_PAYLOAD,
             message,
-            "send a payload that satisfies wait_for.schema (workflow_list_waits shows it)",
+            "Send a payload that satisfies wait_for.schema, which workflow_list_waits shows.",
         ))
     }
 
@@ -127,7 +127,7 @@ impl Signal<'_> {
         let Some((task, time)) = late.get::<String>(1)?.zip(late.get::<String>(2)?) else { return Ok(()) };
         let name: String = self.name.chars().take(200).collect();
         let message = format!("signal {name} is too late: task {task} waited for it until {time}");
-        Err(Error::refused(Code::WRONG_STATE, message, "send it again when a task waits for it"))
+        Err(Error::refused(Code::WRONG_STATE, message, "Send it again when a task is waiting for it."))
     }
 
     /// Refuses a name that no task of the workflow ever waits for. A templated name is known only when its task starts
@@ -140,10 +140,10 @@ impl Signal<'_> {
         }
         let name: String = self.name.chars().take(200).collect();
         let hint = match waits.is_empty() {
-            true => "no task of its workflow has wait_for".to_owned(),
-            false => format!("it waits for: {}", waits.join(", ")),
+            true => "No task of its workflow has wait_for.".to_owned(),
+            false => format!("Its workflow waits for these signals: {}.", waits.join(", ")),
         };
-        let message = format!("execution {} does not wait for a signal {name}", self.execution);
+        let message = format!("execution {} never waits for signal {name}", self.execution);
         Err(Error::refused(Code::WRONG_STATE, message, hint))
     }
 }
@@ -152,7 +152,7 @@ impl Signal<'_> {
 pub fn payload_value(text: Option<&str>) -> Result<Value, Error> {
     let value = text.map(conductor::json::from_text::<Value>).transpose();
     value.map(Option::unwrap_or_default).map_err(|error| {
-        Error::refused(Code::INVALID_ARGUMENT, "the payload cannot be used", "send JSON without NUL characters")
+        Error::refused(Code::INVALID_ARGUMENT, "the payload cannot be used", "Send JSON without NUL characters.")
             .with_detail(error.to_string())
     })
 }
@@ -190,7 +190,7 @@ fn lock_now(client: &SpiClient, execution: i64, hint: &str) -> Result<Signalled,
     let row = statements::run(client, sql, &[execution.into()])?.first();
     let Some(run) = row.get::<i64>(1)? else {
         let message = format!("there is no execution {execution}");
-        return Err(Error::refused(Code::NOT_FOUND, message, "pass the id that workflow_start returned"));
+        return Err(Error::refused(Code::NOT_FOUND, message, "Pass the id that workflow_start returned."));
     };
     let Some(version) = row.get::<i64>(3)? else {
         return Err(Error::refused(Code::OTHER_MASTER, format!("execution {execution} is driven from outside"), hint));

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
     let rows = statements::run(client, include_str!("../../queries/find_workflow.sql"), &[reference.into()])?.first();
     let missing = || {
-        Error::refused(Code::NOT_FOUND, format!("there is no workflow {reference}"), "store one with workflow_define")
+        Error::refused(Code::NOT_FOUND, format!("there is no workflow {reference}"), "Define it with workflow_define.")
     };
     if rows.is_empty() {
         return Err(missing());
@@ -26,14 +26,14 @@ pub fn find(client: &SpiClient, reference: &str) -> Result<Startable, Error> {
         return Err(Error::refused(
             Code::WRONG_STATE,
             format!("workflow {reference} is disabled"),
-            "set enabled: true in its definition",
+            "Set enabled: true in its definition.",
         ));
     }
     let version = rows.get::<i64>(3)?.ok_or_else(|| {
         Error::refused(
             Code::OTHER_MASTER,
             format!("workflow {reference} is driven from outside"),
-            "store it with workflow_define to let the engine run it",
+            "Define it with workflow_define to let the engine run it.",
         )
     })?;
     Ok(Startable {
@@ -52,7 +52,7 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
         Error::refused(
             Code::INVALID_PARAMETERS,
             format!("the parameters of workflow {} are invalid", workflow.reference),
-            "give parameters that match its parameter schema",
+            "Pass parameters that match its parameter schema.",
         )
         .with_detail(detail.to_string())
     };
@@ -60,13 +60,13 @@ pub fn check(workflow: &Startable, given: Option<Jsonb>) -> Result<Jsonb, Error>
     let given = given.or_else(|| Jsonb::from_text("{}")).ok_or_else(no_object)?;
     let useless = |obstacle: &str| {
         let message = format!("the parameters cannot be used: {obstacle}");
-        Error::refused(Code::LIMIT_EXCEEDED, message, "reduce the nesting, and use smaller numbers")
+        Error::refused(Code::LIMIT_EXCEEDED, message, "Reduce the nesting, and use smaller numbers.")
     };
     let (bytes, most) = (given.raw_bytes(), settings::max_parameter_bytes());
     if bytes > most {
         let message = format!("the parameters of workflow {} are too large", workflow.reference);
-        let hint = "pass large data by reference, or raise pg_workflow.max_parameter_bytes";
-        let detail = format!("they have {bytes} bytes, at most {most} are allowed");
+        let hint = "Pass large data by reference, or raise pg_workflow.max_parameter_bytes.";
+        let detail = format!("They have {bytes} bytes, but at most {most} are allowed.");
         return Err(Error::refused(Code::LIMIT_EXCEEDED, message, hint).with_detail(detail));
     }
     if !given.is_object() {
@@ -103,8 +103,8 @@ impl Startable {
     pub fn too_many(&self) -> Error {
         Error::refused(
             Code::TOO_MANY_RUNNING,
-            format!("as many executions of workflow {} are running as may", self.reference),
-            "try again when one has ended, or define the workflow with when_full: wait",
+            format!("workflow {} has reached its maximum number of running executions", self.reference),
+            "Try again when one of them has ended, or set when_full: wait in the workflow's concurrency.",
         )
     }
 }

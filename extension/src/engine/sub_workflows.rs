@@ -44,7 +44,7 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
             let message = message.unwrap_or_else(|| format!("execution {execution} ended as {status}"));
             let mut error = match time_limit {
                 Some(seconds) => {
-                    let message = format!("the task ran longer than {seconds} seconds");
+                    let message = format!("exceeded its timeout of {seconds} s");
                     json!({"type": "timeout", "message": message, "execution": execution})
                 }
                 None => json!({"type": "workflow", "message": message, "execution": execution}),
@@ -73,7 +73,7 @@ pub fn ends(advance: &mut Advance, executions: Vec<i64>) -> Result<Vec<OwnReport
 pub fn undone(task: i64, execution: i64, phase: &str) -> OwnReport {
     let is_done = phase == "done";
     let error = (!is_done).then(|| {
-        let message = format!("execution {execution} could not undo everything that it had completed");
+        let message = format!("execution {execution} could not undo all of its completed tasks");
         json!({"type": "workflow", "message": message, "execution": execution}).to_string()
     });
     let end = if is_done { TaskEnd::Completed } else { TaskEnd::Failed };

@@ -95,10 +95,12 @@ fn wake_tasks(look: &Look) -> Result<i32, Error> {
             continue;
         }
         let message = match rows.get::<String>(3)? {
-            None => format!("the task ran longer than {seconds} seconds"),
+            None => format!("exceeded its timeout of {seconds} s"),
             Some(signal) => match rows.get::<i32>(5)? {
-                None => format!("no signal {signal} came within {seconds} seconds"),
-                Some(heartbeat) => format!("nobody extended the wait for signal {signal} within {heartbeat} seconds"),
+                None => format!("timed out after {seconds} s waiting for signal `{signal}`"),
+                Some(heartbeat) => {
+                    format!("timed out after {heartbeat} s without a heartbeat, waiting for signal `{signal}`")
+                }
             },
         };
         late.push((task, "timeout", Some(json!({"type": "timeout", "message": message}).to_string())));
@@ -137,7 +139,7 @@ fn end_due_executions(look: &Look) -> Result<i32, Error> {
     // First, while they still wait: the others may cancel them.
     if !waiting.is_empty() {
         let mut advance = Advance::new(client, *now, BTreeMap::new());
-        done += concurrency::look_again(&mut advance, waiting)?;
+        done += concurrency::recheck_waiting(&mut advance, waiting)?;
         settle(&mut advance, None)?;
     }
     for execution in executions {

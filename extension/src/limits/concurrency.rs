@@ -102,7 +102,7 @@ fn take_slots(
 }
 
 /// Takes slots for executions that had ended and now continue. Returns those that have to wait.
-pub fn enter_again(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<Vec<Wait>, Error> {
+pub fn take_slots_again(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> Result<Vec<Wait>, Error> {
     let entrants = load(client, now, runs, false)?;
     Ok(enter(client, now, entrants.iter().collect())?.into_values().collect())
 }

@@ -17,7 +17,7 @@ pub fn now() -> Result<TimestampWithTimeZone, Error> {
             Error::refused(
                 Code::INVALID_ARGUMENT,
                 "pg_workflow.test_now is not a valid time",
-                "set it to a timestamp with time zone",
+                "Set it to a timestamp with time zone.",
             )
             .with_detail(text)
         }),

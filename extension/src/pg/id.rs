@@ -21,13 +21,14 @@ pub fn make(part: i32, sequence: i64) -> Result<i64, Error> {
     if sequence >> SEQUENCE_BITS == 0 {
         Ok(i64::from(part) << 48 | i64::from(settings::node()) << SEQUENCE_BITS | sequence)
     } else {
-        Err(used_up().with_detail(format!("the sequence is at {sequence}")))
+        Err(exhausted().with_detail(format!("The sequence is at {sequence}.")))
     }
 }
 
 /// Returns the error for a sequence whose next number would spill into the bits of the node.
-fn used_up() -> Error {
-    let hint = "set pg_workflow.node to a number that no server has had, and restart the sequences of schema workflow";
+fn exhausted() -> Error {
+    let hint =
+        "Set pg_workflow.node to a number that no server has ever had, and restart the sequences of schema workflow.";
     Error::refused(Code::LIMIT_EXCEEDED, "the ids of this node are exhausted", hint)
 }
 
@@ -65,10 +66,10 @@ impl Sequence {
         // SAFETY: the argument has the type that nextval takes. An OID that is not a sequence raises an error.
         let next = || Ok(unsafe { direct_function_call::<i64>(pg_sys::nextval_oid, &[self.0.into_datum()]) });
         let next = PgTryBuilder::new(next)
-            .catch_when(PgSqlErrorCode::ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED, |_| Err(used_up()))
+            .catch_when(PgSqlErrorCode::ERRCODE_SEQUENCE_GENERATOR_LIMIT_EXCEEDED, |_| Err(exhausted()))
             .execute()?;
         let missing = || {
-            Error::refused(Code::UNUSABLE, "a sequence returned no number", "check the sequences of schema workflow")
+            Error::refused(Code::UNUSABLE, "a sequence returned no number", "Check the sequences of schema workflow.")
         };
         make(part, next.ok_or_else(missing)?)
     }

@@ -65,9 +65,9 @@ impl Jsonb {
         let mut obstacle = None;
         self.any(|depth, number| {
             if depth > READABLE_LEVELS {
-                obstacle = Some("it is nested too deep");
+                obstacle = Some("it is nested too deeply");
             } else if number.is_some_and(is_huge) {
-                obstacle = Some("a number in it is larger than any double");
+                obstacle = Some("it contains a number that is out of range for a double");
             }
             obstacle.is_some()
         });

@@ -37,8 +37,8 @@ where
 pub fn refuse_table(dimensions: i32) {
     if dimensions > 1 {
         let error =
-            Error::refused(Code::INVALID_ARGUMENT, "an array is multidimensional", "give a one-dimensional array");
-        ErrorReport::from(error.with_detail(format!("it has {dimensions}"))).report(PgLogLevel::ERROR);
+            Error::refused(Code::INVALID_ARGUMENT, "an array must be one-dimensional", "Pass a one-dimensional array.");
+        ErrorReport::from(error.with_detail(format!("It has {dimensions} dimensions."))).report(PgLogLevel::ERROR);
     }
 }
 

@@ -32,7 +32,7 @@ pub fn check() -> Result<(), Error> {
     Err(Error::refused(
         Code::WRONG_STATE,
         "an internal statement was run with an unsafe search_path",
-        "call the workflow_… functions in pg_catalog",
+        "Call the workflow_… functions in pg_catalog instead.",
     ))
 }
 
@@ -45,11 +45,11 @@ pub fn utf8() -> Result<(), Error> {
     let (encoding, name) =
         unsafe { (pg_sys::GetDatabaseEncoding(), CStr::from_ptr(pg_sys::GetDatabaseEncodingName())) };
     if encoding != pg_sys::pg_enc::PG_UTF8 as i32 {
-        let message = format!("the encoding of this database is {}: pg_workflow needs UTF8", name.to_string_lossy());
+        let message = format!("pg_workflow requires a database in UTF8, not {}", name.to_string_lossy());
         return Err(Error::refused(
             Code::WRONG_STATE,
             message,
-            "create a database with ENCODING 'UTF8' and TEMPLATE template0",
+            "Create a database with ENCODING 'UTF8' and TEMPLATE template0.",
         ));
     }
     IS_UTF8.set(true);

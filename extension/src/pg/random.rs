@@ -42,7 +42,7 @@ fn strong_bits() -> Result<u64, Error> {
         Err(Error::refused(
             Code::UNUSABLE,
             "the server has no random numbers",
-            "look at the server's source of randomness",
+            "Check the server's source of randomness.",
         ))
     }
 }

@@ -134,7 +134,7 @@ fn place(descriptor: &PgTupleDesc, column: &str, value: &Value, guess: usize) ->
         Error::refused(
             Code::UNUSABLE,
             message,
-            "update the schema to the library's version with ALTER EXTENSION pg_workflow UPDATE",
+            "Update the schema to the library's version with ALTER EXTENSION pg_workflow UPDATE.",
         )
     })
 }

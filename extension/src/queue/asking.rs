@@ -60,8 +60,8 @@ impl Asking {
             let given = max_tasks.map_or("null".to_owned(), |count| count.to_string());
             Error::out_of_range(
                 "max_tasks is out of range",
-                format!("max_tasks is {given}"),
-                "ask for 1 to 10000 tasks",
+                format!("max_tasks is {given}."),
+                "Request 1 to 10000 tasks.",
             )
         })? as usize;
         let lease = check_lease(lease)?;
@@ -118,8 +118,8 @@ pub fn check_lease(lease: Option<Interval>) -> Result<Interval, Error> {
         Some(lease) if (1..=LONGEST_LEASE).contains(&lease.as_micros()) => Ok(lease),
         lease => Err(Error::out_of_range(
             "lease is out of range",
-            format!("lease is {}", lease.map_or("null".to_owned(), interval_text)),
-            "give a positive interval of at most 30 days, such as interval '30 seconds'",
+            format!("lease is {}.", lease.map_or("null".to_owned(), interval_text)),
+            "Use a positive interval of at most 30 days, such as interval '30 seconds'.",
         )),
     }
 }
@@ -133,7 +133,7 @@ pub fn check_parts(parts: Option<List<i32>>) -> Result<Option<Vec<Option<i32>>>,
     }
     let given: Vec<_> = parts.iter().map(|part| part.map_or("NULL".to_owned(), |part| part.to_string())).collect();
     let given: String = format!("{{{}}}", given.join(",")).chars().take(100).collect();
-    Err(Error::out_of_range("a part is out of range", format!("parts are {given}"), "give parts between 0 and 1023"))
+    Err(Error::out_of_range("a part is out of range", format!("parts are {given}."), "Use parts from 0 to 1023."))
 }
 
 /// Returns the distinct actions if they are not too many and not too long.

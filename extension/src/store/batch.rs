@@ -352,7 +352,7 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
     let priority = run.priority.saturating_add(task.priority);
     let max_lost_leases = run.graph.node(task.key.node).max_lost_leases.map(|count| count as i32);
     let heartbeat = run.graph.node(task.key.node).heartbeat.map(|seconds| seconds as i32);
-    let is_final = !run.graph.node(task.key.node).asks_after_success();
+    let is_final = !run.graph.node(task.key.node).may_run_again_after_success();
     let (calls, is_called) = (task.reopens, run.depth > 0);
     FreshTask {
         id: 0,

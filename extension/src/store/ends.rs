@@ -11,7 +11,7 @@ use pgrx::spi::SpiClient;
 
 impl Batch {
     /// Runs the hooks of executions that have ended with this batch, and notifies those who listen for ends.
-    pub(super) fn tell_ends(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
+    pub(super) fn announce_ends(&self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         if self.ends.is_empty() {
             return Ok(());
         }

@@ -17,7 +17,7 @@ pub type Leases = BTreeMap<(i32, i64), Vec<i64>>;
 
 /// Drops leases whose tasks have all been reported together, and leases the given tasks to the asking worker.
 /// `reported` contains the reported tasks of each lease.
-pub fn turn_leases(
+pub fn reuse_leases(
     client: &SpiClient,
     now: TimestampWithTimeZone,
     mut reported: Leases,

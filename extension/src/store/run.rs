@@ -56,7 +56,7 @@ pub fn read_state(state: Jsonb) -> Result<State, Error> {
         Error::refused(
             Code::UNUSABLE,
             "the stored state cannot be read",
-            "report this bug with workflow_execution.state",
+            "This is a bug: please report it, with workflow_execution.state.",
         )
         .with_detail(error.to_string())
     })

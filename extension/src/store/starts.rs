@@ -201,7 +201,7 @@ pub fn insert_executions(
         Error::refused(
             Code::ALREADY_EXISTS,
             "executions with this idempotency key are being created and deleted concurrently",
-            "try again",
+            "Try again.",
         )
     })?;
     Ok((ids, fresh))
@@ -210,11 +210,7 @@ pub fn insert_executions(
 fn other_parameters(wanted: &Wanted, id: i64) -> Error {
     let key: String = wanted.key.as_deref().unwrap_or_default().chars().take(200).collect();
     let message = format!("idempotency key {key} was used with other parameters, for execution {id}");
-    Error::refused(
-        Code::ALREADY_EXISTS,
-        message,
-        "use another key, or the parameters that the execution was started with",
-    )
+    Error::refused(Code::ALREADY_EXISTS, message, "Use another key, or the same parameters as the execution.")
 }
 
 /// Inserts the executions requested at these places, unless their keys are in use. Returns ids and places.

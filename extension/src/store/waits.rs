@@ -15,7 +15,7 @@ impl Batch {
     pub(super) fn keep_first_tasks(&mut self, client: &SpiClient, now: TimestampWithTimeZone) -> Result<(), Error> {
         if !self.entering_again.is_empty() {
             let runs = std::mem::take(&mut self.entering_again);
-            self.waits.extend(concurrency::enter_again(client, now, runs)?);
+            self.waits.extend(concurrency::take_slots_again(client, now, runs)?);
         }
         if !self.waits.is_empty() {
             let waiting: BTreeSet<i64> = self.waits.iter().map(|wait| wait.run).collect();

@@ -104,7 +104,7 @@ async fn one_error_keeps_everything_from_being_applied() {
 }
 
 #[tokio::test]
-async fn what_no_file_has_is_pruned_and_disabled_if_it_has_executions() {
+async fn workflows_without_a_file_are_pruned_or_disabled_if_they_have_executions() {
     with_database(async |db| {
         let program = Program::new(db, "apply_prune");
         let pack = write(&program);

@@ -90,7 +90,7 @@ async fn succeed(mut command: Command) {
 }
 
 #[tokio::test]
-async fn a_night_is_mended_with_the_console_alone() {
+async fn a_nights_failures_are_fixed_with_the_console_alone() {
     let Some((folder, browser)) = installed() else { return };
     with_database(async |db| {
         let program = Program::new(db, "console_night");

@@ -85,7 +85,7 @@ fn with_files(command: &Command, files: u32) -> Command {
 }
 
 #[tokio::test]
-async fn who_sends_half_a_request_does_not_keep_the_console_from_others() {
+async fn a_client_that_sends_half_a_request_does_not_block_the_console() {
     with_database(async |db| {
         let program = Program::new(db, "console_slow");
         let command = program.command(&["console", "--listen", "127.0.0.1:0", "--request-timeout", "2s"]);
@@ -120,7 +120,7 @@ async fn who_sends_half_a_request_does_not_keep_the_console_from_others() {
 }
 
 #[tokio::test]
-async fn who_does_not_take_an_answer_does_not_keep_the_console_from_others() {
+async fn a_client_that_reads_no_answer_does_not_block_the_console() {
     with_database(async |db| {
         for statement in [
             "SELECT workflow_define('{ref: shop.it, label: It, version: 1.0.0, tasks: [{name: a, wait_for: {signal: go}}]}')",

@@ -109,7 +109,7 @@ async fn many_executions_are_controlled_at_once() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_as_the_server_gives_them() {
+async fn refusals_are_shown_as_the_server_raised_them() {
     with_database(async |db| {
         let program = defined(db, "refused").await;
         let told = program.bad(1, &["start", "shop.order"]).await;

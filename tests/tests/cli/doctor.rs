@@ -4,7 +4,7 @@ use crate::program::Program;
 use pg_workflow_tests::with_database;
 
 #[tokio::test]
-async fn a_healthy_database_has_nothing_to_mend() {
+async fn a_healthy_database_has_nothing_to_fix() {
     with_database(async |db| {
         let program = Program::new(db, "healthy");
         let told = program.good(&["doctor", "--deep"]).await;

@@ -258,7 +258,7 @@ async fn step(a: &Node, b: &Node, number: usize) {
 }
 
 #[tokio::test]
-async fn a_move_that_was_interrupted_at_any_step_goes_on_or_is_undone() {
+async fn a_move_interrupted_at_any_step_can_be_continued_or_undone() {
     if is_skipped() {
         return;
     }

@@ -26,7 +26,7 @@ async fn a_server_that_does_not_answer_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_exist_and_a_url_that_is_none() {
+async fn a_missing_database_and_an_invalid_url_are_refused() {
     with_database(async |db| {
         let program = Program::new(db, "no_database");
         let output = program.command(&["list"]).env("PGDATABASE", "no_such_database").output().await.unwrap();
@@ -43,7 +43,7 @@ async fn a_database_that_does_not_exist_and_a_url_that_is_none() {
 }
 
 #[tokio::test]
-async fn an_older_extension_is_told() {
+async fn an_older_extension_is_reported() {
     with_database(async |db| {
         let program = Program::new(db, "older");
         db.run("UPDATE pg_extension SET extversion = '0.0.9' WHERE extname = 'pg_workflow'").await;

@@ -336,7 +336,7 @@ async fn no_more_commands_run_at_once_than_allowed() {
 }
 
 #[tokio::test]
-async fn wrong_arguments_are_told_before_any_task_is_taken() {
+async fn invalid_arguments_are_refused_before_any_task_is_claimed() {
     with_database(async |db| {
         let program = Program::new(db, "work_arguments");
         for (arguments, message) in [

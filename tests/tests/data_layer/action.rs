@@ -49,7 +49,7 @@ async fn a_created_action_is_found_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn an_action_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_action_is_refused_by_kind() {
     with_database(async |db| {
         let pack = pack(db, "ci").await;
         action(db, &pack, "build").await;

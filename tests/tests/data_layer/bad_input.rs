@@ -189,45 +189,45 @@ async fn a_patch_with_a_wrong_key_or_type_is_refused_by_name() {
             format!("{}; {}", refusal.message, refusal.detail.clone().unwrap_or_default())
         };
         for (patch, expected) in [
-            (json!([]), "patch is not an object; patch is of type array"),
-            (json!("x"), "patch is not an object; patch is of type string"),
-            (json!({"labell": "x"}), "the patch has an unknown key; key is \"labell\""),
-            (json!({"": "x"}), "the patch has an unknown key; key is \"\""),
-            (json!({"ctid": "x"}), "the patch has an unknown key; key is \"ctid\""),
-            (json!({"label": "x", "'; DROP": 1}), "the patch has an unknown key; key is \"'; DROP\""),
+            (json!([]), "patch must be a JSON object; It is of type array."),
+            (json!("x"), "patch must be a JSON object; It is of type string."),
+            (json!({"labell": "x"}), "the patch has an unknown key; The key is \"labell\"."),
+            (json!({"": "x"}), "the patch has an unknown key; The key is \"\"."),
+            (json!({"ctid": "x"}), "the patch has an unknown key; The key is \"ctid\"."),
+            (json!({"label": "x", "'; DROP": 1}), "the patch has an unknown key; The key is \"'; DROP\"."),
             (json!({"ref": "x"}), "ref cannot be changed; "),
             (json!({"id": 2}), "id cannot be changed; "),
             (json!({"created": "2020-01-01"}), "created cannot be changed; "),
             (json!({"label": null}), "label is null; "),
             (json!({"meta": null}), "meta is null; "),
-            (json!({"label": 1}), "label is not of type text; label is 1"),
-            (json!({"label": {"a": 1}}), "label is not of type text; label is {\"a\": 1}"),
-            (json!({"is_standard": "true"}), "is_standard is not of type boolean; is_standard is \"true\""),
-            (json!({"tags": "x"}), "tags is not of type text[]; tags is \"x\""),
-            (json!({"tags": ["x", null]}), "tags is not of type text[]; tags is [\"x\", null]"),
-            (json!({"tags": [["x"]]}), "tags is not of type text[]; tags is [[\"x\"]]"),
+            (json!({"label": 1}), "label is not of type text; label is 1."),
+            (json!({"label": {"a": 1}}), "label is not of type text; label is {\"a\": 1}."),
+            (json!({"is_standard": "true"}), "is_standard is not of type boolean; is_standard is \"true\"."),
+            (json!({"tags": "x"}), "tags is not of type text[]; tags is \"x\"."),
+            (json!({"tags": ["x", null]}), "tags is not of type text[]; tags is [\"x\", null]."),
+            (json!({"tags": [["x"]]}), "tags is not of type text[]; tags is [[\"x\"]]."),
         ] {
             assert_eq!(refusal("pack", 1, patch).await, expected);
         }
         for (patch, expected) in [
-            (json!({"retry_count": "1"}), "retry_count is not of type integer; retry_count is \"1\""),
-            (json!({"retry_count": 1.5}), "retry_count is not of type integer; retry_count is 1.5"),
-            (json!({"retry_count": 2147483648i64}), "retry_count is not of type integer; retry_count is 2147483648"),
-            (json!({"retry_count": -1}), "retry_count is negative; retry_count is -1"),
+            (json!({"retry_count": "1"}), "retry_count is not of type integer; retry_count is \"1\"."),
+            (json!({"retry_count": 1.5}), "retry_count is not of type integer; retry_count is 1.5."),
+            (json!({"retry_count": 2147483648i64}), "retry_count is not of type integer; retry_count is 2147483648."),
+            (json!({"retry_count": -1}), "retry_count must not be negative; retry_count is -1."),
             (
                 json!({"duration_ms": 1e30}),
-                "duration_ms is not of type bigint; duration_ms is 1000000000000000000000000000000",
+                "duration_ms is not of type bigint; duration_ms is 1000000000000000000000000000000.",
             ),
-            (json!({"status": "done"}), "status is not of type workflow.execution_status; status is \"done\""),
+            (json!({"status": "done"}), "status is not of type workflow.execution_status; status is \"done\"."),
             (json!({"status": null}), "status is null; "),
             (
                 json!({"started_at": "soon"}),
-                "started_at is not of type timestamp with time zone; started_at is \"soon\"",
+                "started_at is not of type timestamp with time zone; started_at is \"soon\".",
             ),
-            (json!({"started_at": 1}), "started_at is not of type timestamp with time zone; started_at is 1"),
+            (json!({"started_at": 1}), "started_at is not of type timestamp with time zone; started_at is 1."),
             (
                 json!({"started_at": "infinity"}),
-                "started_at is not of type timestamp with time zone; started_at is \"infinity\"",
+                "started_at is not of type timestamp with time zone; started_at is \"infinity\".",
             ),
             (json!({"lease": 1}), "lease cannot be changed; "),
             (json!({"queue_at": "2020-01-01"}), "queue_at cannot be changed; "),
@@ -253,7 +253,7 @@ async fn a_value_that_is_too_large_is_an_error_and_nothing_more() {
             ..Default::default()
         };
         let error = PackRepository::create(&db.pool, input).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("WF613: ref is too long (ref has {} bytes)", long.len()));
+        assert_eq!(error.to_string(), format!("WF613: ref is too long (It has {} bytes.)", long.len()));
         let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
         let made = pack(db, "ci").await;
         let call = "SELECT id FROM pg_catalog.workflow_update_pack($1, jsonb_build_object('config', $2::text::jsonb))";

@@ -47,7 +47,7 @@ async fn a_created_definition_is_found_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_definition_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_definition_is_refused_by_kind() {
     with_database(async |db| {
         let pack = pack(db, "ci").await;
         definition(db, &pack, "deploy").await;

@@ -103,7 +103,7 @@ async fn an_id_names_its_part_and_a_tree_shares_one() {
 }
 
 #[tokio::test]
-async fn an_execution_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_execution_is_refused_by_kind() {
     with_database(async |db| {
         let pack = pack(db, "ci").await;
         let other = action(db, &pack, "other").await;
@@ -114,7 +114,7 @@ async fn an_execution_that_cannot_be_is_refused_by_kind() {
             assert_eq!(create(input).await, "Validation WF613 part is out of range");
         }
         let input = CreateExecutionInput { parent: Some(root.id), part: Some(6), ..execution_input() };
-        assert_eq!(create(input).await, "Validation WF613 part differs from the parent's");
+        assert_eq!(create(input).await, "Validation WF613 part must be the same as the parent's");
         let input = CreateExecutionInput { parent: Some(root.id + 1), ..execution_input() };
         assert_eq!(create(input).await, "NotFound WF616 there is no such execution");
         let input = CreateExecutionInput { action: Some(4711), ..execution_input() };

@@ -24,7 +24,7 @@ async fn walks<T: Row>(name: &str, expected: &[i64], fetch: impl AsyncFn(Page) -
 /// A list that is not in order of id raises an error, rather than ending, if the row to continue after is gone.
 async fn misses<T: Row>(name: &str, after: i64, fetch: impl AsyncFn(Page) -> Result<Vec<T>>) {
     let refusal = refused(fetch(Page { max_rows: 10, after: Some(after) }).await.map(|_| ()));
-    assert_eq!(refusal, "NotFound WF616 the row given as after is no longer in the list", "{name}");
+    assert_eq!(refusal, "NotFound WF616 the row that after refers to is no longer in the list", "{name}");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn lists_of_tasks_are_walked_to_their_end() {
 }
 
 #[tokio::test]
-async fn a_walk_by_id_goes_on_after_a_row_that_was_deleted() {
+async fn a_walk_by_id_continues_after_a_deleted_row() {
     with_database(async |db| {
         let mut packs = Vec::new();
         for number in 0..4 {

@@ -43,7 +43,7 @@ async fn a_created_pack_is_found_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_pack_that_is_not_there_is_none_to_find_and_an_error_to_update() {
+async fn finding_a_missing_pack_returns_nothing_and_updating_it_is_an_error() {
     with_database(async |db| {
         assert_eq!(PackRepository::find_by_id(&db.pool, 4711).await.unwrap(), None);
         assert_eq!(PackRepository::find_by_ref(&db.pool, "nobody").await.unwrap(), None);
@@ -53,8 +53,8 @@ async fn a_pack_that_is_not_there_is_none_to_find_and_an_error_to_update() {
             let refusal = error.refusal().unwrap().clone();
             assert_eq!(refused::<()>(Err(error)), "NotFound WF616 there is no such pack");
             assert_eq!(refusal.sqlstate, "P0002");
-            assert_eq!(refusal.detail.as_deref(), Some("id is 4711"));
-            assert_eq!(refusal.hint.as_deref(), Some("call workflow_list_packs() to see what exists"));
+            assert_eq!(refusal.detail.as_deref(), Some("id is 4711."));
+            assert_eq!(refusal.hint.as_deref(), Some("List existing ones with workflow_list_packs."));
         }
     })
     .await;
@@ -67,7 +67,7 @@ async fn a_second_pack_of_the_same_ref_is_a_conflict_that_names_it() {
         let again =
             CreatePackInput { r#ref: "ci".into(), label: "x".into(), version: "1".into(), ..Default::default() };
         let error = PackRepository::create(&db.pool, again).await.unwrap_err();
-        assert_eq!(error.refusal().unwrap().detail.as_deref(), Some("ref is ci"));
+        assert_eq!(error.refusal().unwrap().detail.as_deref(), Some("ref is ci."));
         assert_eq!(error.refusal().unwrap().sqlstate, "23505");
         assert_eq!(refused::<()>(Err(error)), "Conflict WF617 another pack already has this ref");
         assert_eq!(PackRepository::find_by_ref(&db.pool, "ci").await.unwrap(), Some(made));

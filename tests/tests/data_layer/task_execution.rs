@@ -69,7 +69,7 @@ async fn a_created_task_is_found_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_task_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_task_is_refused_by_kind() {
     with_database(async |db| {
         let run = any_run(db).await;
         let worker = execution(db, 0).await.id;
@@ -84,7 +84,7 @@ async fn a_task_that_cannot_be_is_refused_by_kind() {
         assert_eq!(create(other).await, "NotFound WF616 there is no such execution");
         let far = execution(db, 1).await.id;
         let other = CreateWorkflowTaskExecutionInput { execution: Some(far), ..input() };
-        assert_eq!(create(other).await, "Validation WF613 execution is in another part");
+        assert_eq!(create(other).await, "Validation WF613 execution is in a different part");
         for (name, input) in [
             ("task_index", CreateWorkflowTaskExecutionInput { task_index: Some(-1), ..input() }),
             ("task_batch", CreateWorkflowTaskExecutionInput { task_batch: Some(-1), ..input() }),
@@ -93,7 +93,7 @@ async fn a_task_that_cannot_be_is_refused_by_kind() {
             ("max_retries", CreateWorkflowTaskExecutionInput { max_retries: i32::MIN, ..input() }),
             ("timeout_seconds", CreateWorkflowTaskExecutionInput { timeout_seconds: Some(-1), ..input() }),
         ] {
-            assert_eq!(create(input).await, format!("Validation WF613 {name} is negative"));
+            assert_eq!(create(input).await, format!("Validation WF613 {name} must not be negative"));
         }
     })
     .await;
@@ -178,7 +178,7 @@ async fn an_update_writes_clears_or_leaves_each_column() {
 }
 
 #[tokio::test]
-async fn an_update_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_update_is_refused_by_kind() {
     with_database(async |db| {
         let run = any_run(db).await;
         let worker = execution(db, 0).await.id;
@@ -195,7 +195,7 @@ async fn an_update_that_cannot_be_is_refused_by_kind() {
         );
         assert_eq!(update(made.id, link(4711)).await, "NotFound WF616 there is no such execution");
         let negative = UpdateWorkflowTaskExecutionInput { retry_count: Some(-1), ..Default::default() };
-        assert_eq!(update(made.id, negative).await, "Validation WF613 retry_count is negative");
+        assert_eq!(update(made.id, negative).await, "Validation WF613 retry_count must not be negative");
         assert_eq!(WorkflowTaskExecutionRepository::find_by_id(&db.pool, made.id).await.unwrap(), Some(made));
     })
     .await;

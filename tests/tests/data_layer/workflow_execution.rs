@@ -56,7 +56,7 @@ async fn a_created_workflow_execution_is_found_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_workflow_execution_that_cannot_be_is_refused_by_kind() {
+async fn an_invalid_workflow_execution_is_refused_by_kind() {
     with_database(async |db| {
         let run = any_run(db).await;
         let create = async |execution, workflow_def| {

@@ -136,7 +136,7 @@ async fn a_trigger_that_fails_for_one_execution_leaves_the_others_alone() {
 }
 
 #[tokio::test]
-async fn a_call_about_many_with_arguments_that_make_no_sense_is_refused() {
+async fn a_bulk_call_with_invalid_arguments_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin("tasks: [{name: a, action: demo.a}]").await;

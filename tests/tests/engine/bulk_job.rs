@@ -197,7 +197,7 @@ async fn each_action_can_be_applied() {
 }
 
 #[tokio::test]
-async fn a_job_that_makes_no_sense_is_refused() {
+async fn an_invalid_job_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin("tasks: [{name: a, action: demo.a}]").await;

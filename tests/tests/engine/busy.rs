@@ -249,13 +249,13 @@ async fn why_says_who_has_locked_an_execution_and_check_what_nobody_has_processe
         session.complete(&a, json!(null)).await;
         let why = format!("SELECT why, hint FROM workflow_why({id}) LIMIT 1");
         let (told, hint): (String, String) = session.rows(&why).await.remove(0);
-        let expected = format!("reports of 1 completed tasks wait to be processed since 2026-01-01 00:00:00+00: process {pid} has locked the execution");
+        let expected = format!("reports of 1 completed tasks have been pending since 2026-01-01 00:00:00+00: process {pid} has locked the execution");
         assert_eq!(told, expected);
         assert!(hint.ends_with(&format!("WHERE pid = {pid}")), "{hint}");
         session.run(hint).await;
         holder.run("COMMIT").await;
         let (told, hint): (String, String) = session.rows(&why).await.remove(0);
-        assert_eq!(told, "reports of 1 completed tasks wait to be processed since 2026-01-01 00:00:00+00");
+        assert_eq!(told, "reports of 1 completed tasks have been pending since 2026-01-01 00:00:00+00");
         assert_eq!(hint, "the next claim or workflow_tick processes them");
         session.at(61.0).await;
         let broken: Vec<(String, i64)> = session.rows("SELECT invariant, id FROM workflow_check() WHERE subject = 'pending_report'").await;
@@ -439,7 +439,7 @@ async fn resolving_does_not_wait_for_whoever_has_the_task() {
         holder.run("BEGIN").await;
         assert_eq!(holder.claim(1).await.len(), 1);
         let refusal = session.refused(format!("SELECT workflow_resolve({task})")).await;
-        let message = format!("WF611: task {task} cannot be resolved: somebody is claiming or reporting it");
+        let message = format!("WF611: task {task} cannot be resolved: it is being claimed or reported");
         assert_eq!((refusal.sqlstate.as_str(), refusal.message), ("55000", message));
         holder.run("ROLLBACK").await;
         session.run(format!("SELECT workflow_resolve({task})")).await;

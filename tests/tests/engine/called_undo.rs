@@ -55,7 +55,7 @@ async fn each_workflow_that_undoes_one_of_several_runs_can_be_rerun() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_to_rerun_what_its_callers_do_not_let_go_on() {
+async fn a_rerun_that_callers_prevent_is_not_suggested() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define_as("demo.inner", "tasks:\n  - {name: inner, action: demo.b}\n").await;
@@ -75,7 +75,7 @@ async fn nobody_is_told_to_rerun_what_its_callers_do_not_let_go_on() {
         assert_eq!(
             said,
             format!(
-                "it was called by execution {id}, which only goes on with its undo: SELECT * FROM workflow_why({id})"
+                "it was called by execution {id}, which can only continue its undo: SELECT * FROM workflow_why({id})"
             )
         );
         session.refused(format!("SELECT workflow_rerun({})", inner.execution)).await;
@@ -84,7 +84,7 @@ async fn nobody_is_told_to_rerun_what_its_callers_do_not_let_go_on() {
         let said = hint(&mut session, inner.execution).await;
         assert_eq!(
             said,
-            format!("it was called by execution {id}, which has undone what it had completed: start a new execution")
+            format!("it was called by execution {id}, which has undone its completed tasks: start a new execution")
         );
         session.refused(format!("SELECT workflow_rerun({})", inner.execution)).await;
     })

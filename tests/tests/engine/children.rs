@@ -286,13 +286,15 @@ async fn the_hint_for_what_was_called_heeds_what_called_it() {
         let said = hint(&mut session, id + 1).await;
         assert_eq!(
             said,
-            format!("it was called by execution {id}, which goes on without it: SELECT * FROM workflow_why({id})")
+            format!(
+                "it was called by execution {id}, which has continued without it: SELECT * FROM workflow_why({id})"
+            )
         );
         session.work("h", json!(null)).await;
         let id = session.begin("rerun: never\ntasks: [{name: call, action: demo.child}]\n").await;
         let [x] = session.claim_named(["x"]).await;
         session.fail(&x, json!({})).await;
-        assert!(hint(&mut session, id + 1).await.contains("its workflow says rerun: never"));
+        assert!(hint(&mut session, id + 1).await.contains("its workflow has rerun: never"));
     })
     .await;
 }

@@ -127,7 +127,7 @@ async fn a_workflow_that_takes_too_long_stops_its_children() {
 }
 
 #[tokio::test]
-async fn an_end_that_finds_its_parent_busy_is_heard_of_at_the_next_tick() {
+async fn an_end_whose_parent_is_busy_is_processed_by_the_next_tick() {
     with_database(async |db| {
         let mut session = family(db, CALL).await;
         let id = session.start().await;
@@ -196,7 +196,7 @@ async fn a_call_that_is_too_late_ends_once_its_child_has_closed() {
         assert_eq!(statuses(&mut session, id).await, ["running", "running"]);
         session.work("tidy", json!(null)).await;
         let [late] = session.claim_named(["late"]).await;
-        let error = json!({"type": "timeout", "message": "the task ran longer than 10 seconds", "execution": id + 1});
+        let error = json!({"type": "timeout", "message": "exceeded its timeout of 10 s", "execution": id + 1});
         assert_eq!(late.input, Some(json!({"error": error})));
         session.complete(&late, json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;

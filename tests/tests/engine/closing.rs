@@ -200,7 +200,7 @@ async fn every_cause_is_kept_and_the_first_is_the_message() {
 }
 
 #[tokio::test]
-async fn force_ends_everything_at_once_and_is_told_of() {
+async fn force_ends_everything_at_once_and_is_logged() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define_as("demo.child", FINALLY).await;
@@ -258,7 +258,7 @@ async fn a_pause_holds_what_closes_an_execution() {
 }
 
 #[tokio::test]
-async fn a_retry_condition_is_asked_after_a_success_only_if_it_says_so() {
+async fn a_retry_condition_is_evaluated_after_a_success_only_if_it_reads_the_result() {
     for (when, runs) in [
         ("parameters.n < 100", 1),
         ("error().type != 'declined'", 1),

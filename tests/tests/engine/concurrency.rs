@@ -2,19 +2,19 @@
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
-use serde_json::{Value, json};
+use serde_json::json;
 
-async fn assert_sound(session: &mut Session) {
+pub async fn assert_sound(session: &mut Session) {
     let broken: Vec<(String, String)> = session.rows("SELECT invariant, detail FROM workflow_check()").await;
     assert_eq!(broken, []);
 }
 
 /// Returns the running and waiting executions for each key of demo.w.
-async fn keys(session: &mut Session) -> Vec<(String, Option<i64>, i64)> {
+pub async fn keys(session: &mut Session) -> Vec<(String, Option<i64>, i64)> {
     session.rows("SELECT key, running, waiting FROM workflow_list_limit_keys('@demo.w')").await
 }
 
-fn by_tenant(max: u32, when_full: &str) -> String {
+pub fn by_tenant(max: u32, when_full: &str) -> String {
     format!(
         "parameters: {{type: object, properties: {{tenant: {{default: acme}}}}}}
 concurrency: {{key: '{{{{ parameters.tenant }}}}', max: {max}, when_full: {when_full}}}
@@ -26,20 +26,20 @@ tasks:
 }
 
 /// Claims all tasks and returns their executions, in order.
-async fn claim(session: &mut Session) -> Vec<Task> {
+pub async fn claim(session: &mut Session) -> Vec<Task> {
     let mut claimed = session.claim(100).await;
     claimed.sort_by_key(|task| task.execution);
     claimed
 }
 
-async fn claim_of(session: &mut Session, executions: &[i64]) -> Vec<Task> {
+pub async fn claim_of(session: &mut Session, executions: &[i64]) -> Vec<Task> {
     let claimed = claim(session).await;
     assert_eq!(claimed.iter().map(|task| task.execution).collect::<Vec<_>>(), executions);
     claimed
 }
 
 #[tokio::test]
-async fn so_many_executions_of_a_key_run_at_once_in_the_order_of_their_starts() {
+async fn at_most_max_executions_of_a_key_run_at_once_in_start_order() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(&by_tenant(2, "wait")).await;
@@ -54,7 +54,7 @@ async fn so_many_executions_of_a_key_run_at_once_in_the_order_of_their_starts() 
                 let mut running = claim_of(&mut session, &[ids[0], ids[1], other]).await;
                 assert_eq!(keys(&mut session).await, [("acme".into(), Some(2), 2), ("other".into(), Some(1), 0)]);
                 let why: String = session.value(format!("SELECT why FROM workflow_why({}) LIMIT 1", ids[3])).await;
-                assert_eq!(why, "waits for concurrency of demo.w, key acme: 2 of 2 running, 1 before it");
+                assert_eq!(why, "is waiting for the concurrency of demo.w, key acme: 2 of 2 running, 1 ahead of it");
                 assert_sound(&mut session).await;
                 session.complete(&running.pop().unwrap(), json!(null)).await;
                 assert!(claim(&mut session).await.is_empty());
@@ -205,164 +205,6 @@ tasks:
 }
 
 #[tokio::test]
-async fn a_start_is_skipped_and_leaves_nothing() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session.define(&by_tenant(1, "skip")).await;
-        for _ in 0..7 {
-            let start = |key: &str| format!("SELECT workflow_start('demo.w', idempotency_key => '{key}')");
-            let id: i64 = session.value(start("one")).await;
-            assert_eq!(session.value::<i64>(start("one")).await, id);
-            assert_eq!(session.value::<Option<i64>>(start("two")).await, None);
-            let started: Vec<(Option<i64>,)> = session
-                .rows(r#"SELECT * FROM workflow_start_many('demo.w', ARRAY['{}', '{"tenant": "b"}', '{"tenant": "b"}', '{}']::jsonb[], ARRAY['x', 'y', 'z', 'x'])"#)
-                .await;
-            let b = started[1].0.unwrap();
-            assert_eq!(started, [(None,), (Some(b),), (None,), (None,)]);
-            assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.execution WHERE idempotency_key IN ('two', 'x', 'z')").await, 0);
-            assert_sound(&mut session).await;
-            for task in claim_of(&mut session, &[id, b]).await {
-                session.complete(&task, json!(null)).await;
-            }
-            session.value::<i64>(start("two")).await;
-            let tasks = claim(&mut session).await;
-            session.complete(&tasks[0], json!(null)).await;
-            session.run("DELETE FROM workflow.execution").await;
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_start_fails_with_a_code_of_its_own() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session.define(&by_tenant(1, "fail")).await;
-        let id = session.start().await;
-        let refusal = session.refused("SELECT workflow_start('demo.w')").await;
-        assert_eq!(refusal.code(), ("55000", "WF623"), "{refusal:?}");
-        let refusal =
-            session.refused(r#"SELECT workflow_start_many('demo.w', ARRAY['{"tenant": "b"}', '{}']::jsonb[])"#).await;
-        assert_eq!((refusal.code().1, refusal.detail.as_str()), ("WF623", "it is element 2 of parameters"));
-        let tasks = claim_of(&mut session, &[id]).await;
-        session.complete(&tasks[0], json!(null)).await;
-        session.start().await;
-        assert_sound(&mut session).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_call_waits_is_skipped_or_fails() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        let caller = "tasks:
-  - name: call
-    action: demo.w
-    next:
-      - {when: '{{ succeeded() }}', do: [done]}
-      - {when: '{{ failed() }}', do: [failed]}
-      - {when: '{{ skipped() }}', do: [skipped]}
-  - {name: done, action: demo.b}
-  - {name: failed, action: demo.c}
-  - {name: skipped, action: demo.d}
-";
-        session.define(&by_tenant(1, "wait")).await;
-        session.define_as("demo.caller", caller).await;
-        session.define_as("demo.items", "tasks:\n  - {name: call, action: demo.w, with_items: [1, 2, 3]}\n").await;
-        for (when_full, follows) in [("wait", None), ("skip", Some("skipped")), ("fail", Some("failed"))] {
-            session.define(&by_tenant(1, when_full)).await;
-            let running = session.start().await;
-            let tasks = claim_of(&mut session, &[running]).await;
-            let caller: i64 = session.value("SELECT workflow_start('demo.caller')").await;
-            assert_sound(&mut session).await;
-            match follows {
-                Some(name) => session.work(name, json!(null)).await,
-                None => assert!(claim(&mut session).await.is_empty()),
-            }
-            session.complete(&tasks[0], json!(null)).await;
-            if follows.is_none() {
-                session.work("deploy", json!(null)).await;
-                session.work("done", json!(null)).await;
-            }
-            session.assert_ended(caller, "completed", json!(null)).await;
-            let listed: Value =
-                session.value(format!("SELECT to_jsonb(s.skipped_tasks) FROM workflow_status({caller}) s")).await;
-            assert_eq!(listed, if when_full == "skip" { json!(["call"]) } else { json!([]) });
-            assert_sound(&mut session).await;
-        }
-        session.define(&by_tenant(1, "skip")).await;
-        let items: i64 = session.value("SELECT workflow_start('demo.items')").await;
-        session.work("deploy", json!(null)).await;
-        session.assert_ended(items, "completed", json!(null)).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_oldest_is_cancelled_and_has_closed_before_the_next_begins() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session
-            .define("concurrency: {max: 1, when_full: cancel_oldest}\nfinally: last\ntasks:\n  - {name: deploy, action: demo.a}\n  - {name: last, action: demo.b}\n")
-            .await;
-        for _ in 0..3 {
-            let first = session.start().await;
-            let [deploy] = session.claim_named(["deploy"]).await;
-            let second = session.start().await;
-            assert_eq!(session.status(first).await["status"], json!("canceling"));
-            let message: String =
-                session.value(format!("SELECT message FROM workflow_list_events({first}) WHERE kind = 'cancel'")).await;
-            assert_eq!(message, format!("execution {second} has taken its place"));
-            let third = session.start().await;
-            assert_eq!(session.status(third).await["status"], json!("running"));
-            session.work("last", json!(null)).await;
-            session.assert_ended(second, "cancelled", json!(null)).await;
-            assert_sound(&mut session).await;
-            session.complete(&deploy, json!(null)).await;
-            session.work("last", json!(null)).await;
-            session.assert_ended(first, "cancelled", json!(null)).await;
-            session.work("deploy", json!(null)).await;
-            session.work("last", json!(null)).await;
-            session.assert_ended(third, "completed", json!(null)).await;
-            assert_sound(&mut session).await;
-        }
-        let ids: Vec<(i64,)> =
-            session.rows("SELECT * FROM workflow_start_many('demo.w', array_fill('{}'::jsonb, ARRAY[4]))").await;
-        let mut statuses = Vec::new();
-        for (id,) in &ids {
-            statuses.push(session.status(*id).await["status"].clone());
-        }
-        assert_eq!(statuses, ["canceling", "canceling", "canceling", "running"]);
-        let [last, ..] = session.claim_named(["last", "last", "last"]).await;
-        assert_sound(&mut session).await;
-        session.complete(&last, json!(null)).await;
-    })
-    .await;
-}
-
-/// If another session has locked the oldest, a tick cancels it.
-#[tokio::test]
-async fn nobody_waits_for_a_lock_to_cancel_the_oldest() {
-    with_database(async |db| {
-        let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
-        session.run("SET lock_timeout = '1s'").await;
-        session.define(&by_tenant(1, "cancel_oldest")).await;
-        let first = session.start().await;
-        other.run(format!("BEGIN; SELECT FROM workflow.workflow_execution WHERE id = {first} FOR UPDATE")).await;
-        let second = session.start().await;
-        assert_eq!(session.status(first).await["status"], json!("running"));
-        other.run("COMMIT").await;
-        session.at(2.0).await;
-        session.run("SELECT workflow_tick()").await;
-        session.assert_ended(first, "cancelled", json!(null)).await;
-        claim_of(&mut session, &[second]).await;
-        assert_sound(&mut session).await;
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn starts_in_open_transactions_do_not_wait_and_a_rollback_takes_nothing() {
     with_database(async |db| {
         let (mut first, mut second) = (Session::new(db).await, Session::new(db).await);
@@ -441,7 +283,7 @@ async fn a_later_start_takes_its_turn_when_its_time_comes() {
         let now = session.start().await;
         claim_of(&mut session, &[now]).await;
         let why: String = session.value(format!("SELECT why FROM workflow_why({later}) LIMIT 1")).await;
-        assert!(why.starts_with("begins at "), "{why}");
+        assert!(why.starts_with("starts at "), "{why}");
         session.at(60.0).await;
         session.run("SELECT workflow_tick()").await;
         assert_eq!(keys(&mut session).await, [("acme".into(), Some(1), 1)]);
@@ -549,7 +391,7 @@ async fn keys_that_cannot_count_are_refused() {
 }
 
 #[tokio::test]
-async fn who_may_start_may_start_under_concurrency() {
+async fn an_operator_may_start_under_concurrency() {
     with_database(async |db| {
         Session::new(db).await.define(&by_tenant(1, "wait")).await;
         let role = db.role().await;
@@ -559,72 +401,6 @@ async fn who_may_start_may_start_under_concurrency() {
             operator.start().await;
         }
         assert_eq!(keys(&mut operator).await, [("acme".into(), Some(1), 5)]);
-    })
-    .await;
-}
-
-/// Nothing is written to a fenced part. Its executions have no slots on the server that it has left, and get slots on
-/// the one where it arrives.
-#[tokio::test]
-async fn what_waits_in_a_part_that_moves_waits_where_it_goes() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session.define(&by_tenant(1, "wait")).await;
-        let mut start = async |part: i32| -> i64 {
-            session.value(format!("SELECT workflow_start('demo.w', part => {part})")).await
-        };
-        let (runs, waits, other) = (start(40).await, start(40).await, start(41).await);
-        session.run("SELECT workflow_fence_part(40, 'b'), workflow_close_part(40)").await;
-        session.run("SELECT workflow_tick()").await;
-        let begun = "SELECT array_agg(id ORDER BY id) FROM workflow.workflow_execution WHERE limit_place IS NULL";
-        assert_eq!(session.value::<Vec<i64>>(begun).await, [runs]);
-        session.run("SELECT workflow_release_part(40)").await;
-        session.run("SELECT workflow_tick()").await;
-        assert_eq!(session.value::<Vec<i64>>(begun).await, [runs, other]);
-        // As on the target server.
-        session.run("DELETE FROM workflow.foreign_part; SELECT workflow.take_slots_of_part(40)").await;
-        assert_sound(&mut session).await;
-        assert_eq!(keys(&mut session).await[0].1, Some(2));
-        for task in claim_of(&mut session, &[runs, other]).await {
-            session.complete(&task, json!(null)).await;
-        }
-        session.run("SELECT workflow_tick()").await;
-        claim_of(&mut session, &[waits]).await;
-        assert_sound(&mut session).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn the_oldest_of_a_part_that_is_fenced_is_not_cancelled() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session.define(&by_tenant(1, "cancel_oldest")).await;
-        let oldest: i64 = session.value("SELECT workflow_start('demo.w', part => 40)").await;
-        session.run("SELECT workflow_fence_part(40, 'b'), workflow_close_part(40)").await;
-        session.run("SELECT workflow_start('demo.w', part => 41), workflow_tick()").await;
-        let status = format!("SELECT status::text FROM workflow.execution WHERE id = {oldest}");
-        assert_eq!(session.value::<String>(&status).await, "running");
-        session.run("SELECT workflow_keep_part(40)").await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_replicated_definition_brings_its_concurrency_and_a_deleted_one_takes_it_along() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session.define(&by_tenant(3, "wait")).await;
-        let most = "SELECT max(max_running) FROM workflow.limit_rule WHERE name = '@demo.w'";
-        session
-            .run(
-                "DELETE FROM workflow.limit_rule; SET session_replication_role = replica;
-                 UPDATE workflow.workflow_definition SET label = label; RESET session_replication_role",
-            )
-            .await;
-        assert_eq!(session.value::<Option<i32>>(most).await, Some(3));
-        session.run("SELECT workflow_delete_definition(id) FROM workflow_find_definition_by_ref('demo.w')").await;
-        assert_eq!(session.value::<Option<i32>>(most).await, None);
     })
     .await;
 }

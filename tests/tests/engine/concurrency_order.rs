@@ -103,7 +103,7 @@ async fn turns(db: &Database, seed: u64) {
 }
 
 #[tokio::test]
-async fn nobody_begins_before_another_that_was_started_earlier() {
+async fn executions_begin_in_the_order_in_which_they_were_started() {
     for seed in seeds() {
         println!("SEED={seed}");
         with_database(async |db| turns(db, seed).await).await;

@@ -133,7 +133,7 @@ async fn a_definition_with_errors_is_refused_with_code_place_and_all_findings() 
                 format!("{head}tasks:\n  - {{name: a, actoin: demo.a}}\n"),
                 "22023",
                 "WF003",
-                "did you mean `action`",
+                "Did you mean `action`",
                 5,
                 15,
             ),
@@ -141,7 +141,7 @@ async fn a_definition_with_errors_is_refused_with_code_place_and_all_findings() 
                 format!("{head}tasks: [{{name: a}}]\nouput_map: []\n"),
                 "22023",
                 "WF003",
-                "did you mean `output_map`",
+                "Did you mean `output_map`?",
                 5,
                 1,
             ),
@@ -223,7 +223,7 @@ async fn warnings_keep_no_definition_from_being_stored() {
 }
 
 #[tokio::test]
-async fn null_is_no_source() {
+async fn a_null_source_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         for call in ["workflow_define(NULL)", "workflow_validate(NULL)"] {

@@ -46,7 +46,7 @@ async fn a_definition_is_played_with_its_undo_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_script_or_a_definition_is_said() {
+async fn errors_in_a_script_or_a_definition_are_reported() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let one = |test: Value| json!({"tests": [test]});
@@ -61,7 +61,7 @@ async fn what_is_wrong_with_a_script_or_a_definition_is_said() {
                 ORDER,
                 one(json!({"name": "x", "parameters": {"n": "one"}, "expect": {"status": "completed"}})),
                 "WF601",
-                "the workflow refuses the parameters",
+                "the workflow rejects the parameters",
             ),
             (ORDER, json!([]), "WF005", "must be a map"),
             (ORDER, json!({}), "WF004", "no `tests`"),

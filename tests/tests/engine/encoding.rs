@@ -11,7 +11,7 @@ async fn assert_refused(session: &mut PgConnection, encoding: &str, sql: &str) {
     let error = session.execute(AssertSqlSafe(sql)).await.expect_err(sql);
     let refusal = Refusal::of(error);
     assert_eq!(refusal.code(), ("55000", "WF611"), "{sql}: {refusal:?}");
-    let message = format!("WF611: the encoding of this database is {encoding}: pg_workflow needs UTF8");
+    let message = format!("WF611: pg_workflow requires a database in UTF8, not {encoding}");
     assert_eq!(refusal.message, message, "{sql}");
     assert!(refusal.hint.contains("ENCODING 'UTF8'"), "{refusal:?}");
 }

@@ -31,7 +31,7 @@ const LINEAR: &str = "tasks:
 ";
 
 #[tokio::test]
-async fn success_is_no_event() {
+async fn a_success_is_not_logged() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin(LINEAR).await;
@@ -44,7 +44,7 @@ async fn success_is_no_event() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_told_in_order() {
+async fn failures_are_logged_in_order() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin(LINEAR).await;
@@ -76,7 +76,7 @@ async fn what_went_wrong_is_told_in_order() {
 }
 
 #[tokio::test]
-async fn time_limits_are_told_of_tasks_and_of_the_whole() {
+async fn time_limits_are_explained_for_tasks_and_executions() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -96,7 +96,7 @@ tasks:
         let events = events(&mut session, id).await;
         assert_eq!(
             events[0],
-            json!(["timeout", "a", "the task ran longer than 20 seconds", "w1 (role postgres)", {"attempt": 1, "type": "timeout"}])
+            json!(["timeout", "a", "exceeded its timeout of 20 s", "w1 (role postgres)", {"attempt": 1, "type": "timeout"}])
         );
         assert_eq!((&events[1][0], &events[1][1], &events[1][3]), (&json!("timeout"), &json!(""), &json!(null)));
         assert!(events[1][2].as_str().unwrap().contains("WF610"), "{events}");
@@ -106,7 +106,7 @@ tasks:
 }
 
 #[tokio::test]
-async fn what_people_do_is_told_once_with_reason_and_author() {
+async fn user_actions_are_logged_once_with_reason_and_author() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin(LINEAR).await;
@@ -146,7 +146,7 @@ async fn what_people_do_is_told_once_with_reason_and_author() {
 }
 
 #[tokio::test]
-async fn a_signal_is_told_once_with_its_name_and_author() {
+async fn a_signal_is_logged_once_with_its_name_and_author() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let me: String = session.value("SELECT session_user::text").await;
@@ -162,7 +162,7 @@ async fn a_signal_is_told_once_with_its_name_and_author() {
 }
 
 #[tokio::test]
-async fn what_reaches_other_executions_is_told_of_them_too() {
+async fn an_action_that_reaches_other_executions_is_logged_for_them_too() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define_as("demo.child", "tasks: [{name: inner, action: demo.a}]\n").await;
@@ -194,7 +194,7 @@ async fn what_reaches_other_executions_is_told_of_them_too() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_reaches_others_later_is_told_of_them_too() {
+async fn a_cancel_that_reaches_others_later_is_logged_for_them_too() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define_as("demo.leaf", "tasks: [{name: inner, action: demo.a}]\n").await;

@@ -118,7 +118,7 @@ async fn priority_counts_within_a_key_and_other_workflows_wait_like_before() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_or_weight_is_refused() {
+async fn an_invalid_key_or_weight_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(BY_TENANT).await;

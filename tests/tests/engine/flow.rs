@@ -404,7 +404,7 @@ output_map: [{kept: '{{ vars.kept }}'}]
 }
 
 #[tokio::test]
-async fn numbers_and_text_come_through_a_workflow_unbent() {
+async fn numbers_and_text_pass_through_a_workflow_unchanged() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session

@@ -131,7 +131,7 @@ async fn a_foreign_key_of_the_users_own_is_checked() {
 }
 
 #[tokio::test]
-async fn what_others_write_is_checked_after_every_call_even_one_that_failed() {
+async fn writes_by_others_are_checked_after_every_call_even_a_failed_one() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(TASKS).await;

@@ -29,7 +29,7 @@ const MORE: &[&str] = &[
     "workflow.fire_schedule((SELECT s FROM workflow.schedule AS s LIMIT 1), 10, workflow.now() + interval '1 day')",
     "workflow_grant('{role}', 'worker', '{1}')",
     "workflow.log_claim(ARRAY[{task}], 'me', 'postgres', workflow.now())",
-    "workflow.why_late('it was to start', workflow.now())",
+    "workflow.why_late('it was due to start', workflow.now())",
     "workflow.action_summary",
     "workflow.overdue_summary",
     "workflow.execution_count",

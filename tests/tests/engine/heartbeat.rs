@@ -86,7 +86,7 @@ async fn a_heartbeat_can_also_shorten_a_lease() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_tells_what_is_to_stop() {
+async fn a_heartbeat_returns_the_tasks_to_stop() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin(ONE).await;

@@ -186,7 +186,7 @@ async fn a_hand_over_respects_holds() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_held_is_refused() {
+async fn an_invalid_hold_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.run("SELECT workflow_set_limit('payments', max_running => 5)").await;

@@ -216,7 +216,7 @@ async fn a_start_by_a_hook_that_is_skipped_has_not_failed() {
             let heard = events(&mut session, id, "hook").await;
             let [(message, detail)] = &heard[..] else { panic!("{heard:?}") };
             assert_eq!(detail.get("execution").is_none(), skipped);
-            let words = "skipped: as many executions of workflow demo.tidy are running as may";
+            let words = "skipped: workflow demo.tidy has reached its maximum number of running executions";
             assert_eq!(message.as_deref(), skipped.then_some(words));
         }
         assert_sound(&mut session).await;
@@ -267,7 +267,7 @@ async fn a_hook_that_leads_to_itself_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn a_hook_that_makes_no_sense_is_refused() {
+async fn an_invalid_hook_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(ONE).await;
@@ -296,7 +296,7 @@ async fn a_hook_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn who_listens_for_ends_hears_of_them_at_commit() {
+async fn listeners_are_notified_of_ends_at_commit() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let mut listener = PgListener::connect_with(&db.pool).await.unwrap();

@@ -129,7 +129,7 @@ async fn retries_of_all_items_together_are_counted_together() {
 }
 
 #[tokio::test]
-async fn a_condition_that_reads_the_error_is_asked_for_each_item() {
+async fn a_condition_that_reads_the_error_is_evaluated_for_each_item() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let rest = "tasks: [{name: each, action: demo.a, with_items: {items: [1, 2]}, retry: {count: 3, when: \"{{ failed() and error().type != 'compile' }}\"}}]";

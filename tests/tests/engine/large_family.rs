@@ -138,7 +138,7 @@ async fn a_resume_overtakes_a_pause_that_is_under_way_and_a_cancel_overtakes_bot
 }
 
 #[tokio::test]
-async fn one_that_somebody_has_locked_hears_of_it_when_it_is_free() {
+async fn a_locked_execution_is_reached_once_it_is_unlocked() {
     with_database(async |db| {
         let (mut session, id) = family(db).await;
         let last: i64 = session.value("SELECT max(id) FROM workflow.workflow_execution WHERE depth = 2").await;

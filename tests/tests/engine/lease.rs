@@ -151,7 +151,7 @@ async fn a_lease_that_ends_frees_its_task_and_makes_its_token_stale() {
         for call in ["workflow_complete", "workflow_fail"] {
             let refusal = session.refused(format!("SELECT {call}({}, {})", old.task, old.lease_token)).await;
             assert_eq!(refusal.code(), ("55006", "WF615"));
-            assert!(refusal.message.starts_with("WF615: lease is stale"), "{refusal:?}");
+            assert!(refusal.message.starts_with("WF615: the lease is stale"), "{refusal:?}");
         }
         assert_eq!(session.finish(&[(old.task, old.lease_token, "completed")]).await[0].word(), "WF615");
         assert_eq!(session.complete(&new, json!(1)).await, "completed");

@@ -37,7 +37,7 @@ fn tokens(tasks: &[Task]) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn what_is_handed_over_goes_on_under_the_token_of_what_was_reported() {
+async fn tasks_handed_over_reuse_the_lease_that_was_reported() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         start_chains(&mut session, 2).await;
@@ -83,7 +83,7 @@ async fn what_follows_a_part_of_a_lease_has_one_of_its_own() {
 /// What a session knows about a lease was true at the claim: another session may have split it by a heartbeat since
 /// then.
 #[tokio::test]
-async fn a_lease_that_was_split_elsewhere_goes_on_as_another() {
+async fn a_lease_that_another_session_has_split_is_not_reused() {
     with_database(async |db| {
         let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
         start_chains(&mut session, 2).await;
@@ -126,7 +126,7 @@ async fn a_lease_that_was_split_elsewhere_goes_on_as_another() {
 
 /// One write, and one entry in each index, for every call of a worker that keeps working.
 #[tokio::test]
-async fn a_lease_that_was_reported_whole_goes_on_as_that_of_what_is_claimed_next() {
+async fn a_lease_whose_tasks_were_all_reported_is_reused_by_the_next_claim() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define("tasks: [{name: a, action: demo.a}]\n").await;

@@ -35,7 +35,7 @@ fn logged(role: &str) -> Vec<String> {
     let dir = std::env::var("PG_WORKFLOW_SERVER_DIR").expect("PG_WORKFLOW_SERVER_DIR names the server's directory");
     let log = std::fs::read_to_string(format!("{dir}/log")).expect("a log");
     let lines: Vec<&str> = log.lines().collect();
-    let is_of = |line: &str| line.contains("LOG:") && line.contains(&format!("role {role} gave"));
+    let is_of = |line: &str| line.contains("LOG:") && line.contains(&format!("role {role} used"));
     (0..lines.len()).filter(|at| is_of(lines[*at])).map(|at| lines[at..lines.len().min(at + 2)].join("\n")).collect()
 }
 
@@ -124,7 +124,7 @@ async fn guesses_around_a_token_hold_nothing_and_each_call_leaves_one_event() {
 }
 
 #[tokio::test]
-async fn the_servers_log_is_told_even_where_the_caller_undoes_everything() {
+async fn the_server_log_is_written_even_if_the_caller_rolls_back() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let (mut guesser, role) = worker(db, &mut session).await;
@@ -161,7 +161,7 @@ async fn the_servers_log_is_told_even_where_the_caller_undoes_everything() {
         for (entry, count) in logged.iter().zip([1, 1, 1, 1, 1, 2, 2]) {
             let tokens =
                 if count == 1 { "a wrong or stale lease token".into() } else { format!("{count} wrong or stale") };
-            assert!(entry.contains(&format!("LOG:  WF615: role {role} gave {tokens}")), "{entry}");
+            assert!(entry.contains(&format!("LOG:  WF615: role {role} used {tokens}")), "{entry}");
             assert!(entry.ends_with(&format!("DETAIL:  tasks: {id}")), "{entry}");
         }
         assert!(!logged.concat().contains(&guess.to_string()));

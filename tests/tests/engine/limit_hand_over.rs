@@ -77,7 +77,7 @@ async fn the_next_task_gets_the_slot_of_the_one_before() {
 }
 
 #[tokio::test]
-async fn who_has_waited_for_the_slot_gets_it_first() {
+async fn slots_go_to_the_longest_waiting() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.run("SELECT workflow_set_limit('one', max_running => 1)").await;

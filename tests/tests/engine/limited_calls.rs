@@ -69,7 +69,7 @@ async fn a_call_that_is_rerun_waits_for_a_slot() {
         assert_sound(&mut session).await;
         let waits: Vec<(Option<String>, String)> =
             session.rows(format!("SELECT task, why FROM workflow_why({first})")).await;
-        assert!(waits[0].1.starts_with("waits for limit site: 1 of 1 running"), "{waits:?}");
+        assert!(waits[0].1.starts_with("is waiting for limit site: 1 of 1 running"), "{waits:?}");
         session.work("inner", json!(null)).await;
         session.assert_ended(second, "completed", json!(null)).await;
         session.at(2.0).await;

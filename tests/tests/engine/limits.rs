@@ -2,35 +2,36 @@
 
 use crate::fixture::*;
 use pg_workflow_tests::with_database;
-use serde_json::{Value, json};
+use serde_json::json;
 
-const BY_TENANT: &str = "parameters: {type: object, required: [tenant], properties: {tenant: {}}}
+pub const BY_TENANT: &str = "parameters: {type: object, required: [tenant], properties: {tenant: {}}}
+
 tasks:
   - {name: charge, action: demo.a, limit: {name: payments, key: '{{ parameters.tenant }}'}}
 ";
 
-async fn assert_sound(session: &mut Session) {
+pub async fn assert_sound(session: &mut Session) {
     let broken: Vec<(String, String)> = session.rows("SELECT invariant, detail FROM workflow_check()").await;
     assert_eq!(broken, []);
 }
 
 /// Returns the running and waiting tasks for each key.
-async fn keys(session: &mut Session, limit: &str) -> Vec<(String, Option<i64>, i64)> {
+pub async fn keys(session: &mut Session, limit: &str) -> Vec<(String, Option<i64>, i64)> {
     session.rows(format!("SELECT key, running, waiting FROM workflow_list_limit_keys('{limit}')")).await
 }
 
-async fn start_for(session: &mut Session, tenant: &str, count: usize) {
+pub async fn start_for(session: &mut Session, tenant: &str, count: usize) {
     for _ in 0..count {
         session.start_with(json!({"tenant": tenant})).await;
     }
 }
 
-async fn set(session: &mut Session, limit: &str) {
+pub async fn set(session: &mut Session, limit: &str) {
     session.run(format!("SELECT workflow_set_limit({limit})")).await;
 }
 
 #[tokio::test]
-async fn so_many_tasks_of_a_key_run_at_once_and_each_key_counts_by_itself() {
+async fn at_most_max_tasks_of_a_key_run_at_once_and_keys_count_separately() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         for mode in ["auto", "force_generic_plan"] {
@@ -61,7 +62,7 @@ async fn so_many_tasks_of_a_key_run_at_once_and_each_key_counts_by_itself() {
 }
 
 #[tokio::test]
-async fn they_begin_in_the_order_of_the_queue() {
+async fn tasks_begin_in_queue_order() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         set(&mut session, "'payments', max_running => 1").await;
@@ -202,56 +203,6 @@ async fn several_limits_are_taken_together_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn tasks_begin_evenly_at_the_rate_and_after_a_rest_in_a_burst() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        set(&mut session, "'mail', rate => 10, per => '1 second', burst => 3").await;
-        session.define("tasks:\n  - {name: send, action: demo.a, limit: mail}\n").await;
-        for _ in 0..40 {
-            session.start().await;
-        }
-        let mut begun = Vec::new();
-        for hundredth in 0..400 {
-            let now = f64::from(hundredth) / 100.0;
-            session.at(now).await;
-            for task in session.claim(10).await {
-                begun.push(now);
-                session.complete(&task, json!(null)).await;
-            }
-        }
-        assert_eq!(begun.len(), 40);
-        assert_eq!(&begun[..4], [0.0, 0.0, 0.0, 0.1]);
-        for (place, from) in begun.iter().enumerate() {
-            let within = begun[place..].iter().take_while(|at| **at < from + 0.999).count();
-            assert!(within <= 12, "{within} in the second from {from}");
-        }
-        assert_eq!(begun.last(), Some(&3.7));
-        assert_sound(&mut session).await;
-    })
-    .await;
-}
-
-/// The state of a key does not depend on how far back its rate reaches.
-#[tokio::test]
-async fn a_burst_of_a_hundred_thousand_years_can_be_looked_at() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        set(&mut session, "'mail', rate => 1, per => '31 days', burst => 1000000").await;
-        session.define("tasks:\n  - {name: send, action: demo.a, limit: mail}\n").await;
-        session.start().await;
-        assert_eq!(session.claim(10).await.len(), 1);
-        assert_eq!(keys(&mut session, "mail").await, [(String::new(), None, 0)]);
-        session.run("SELECT workflow_hold('mail', NULL, workflow.now() + interval '5 s')").await;
-        let waiting = session.start().await;
-        assert!(session.claim(10).await.is_empty());
-        session.run("DELETE FROM workflow.hold").await;
-        let why: String = session.value(format!("SELECT why FROM workflow_why({waiting})")).await;
-        assert!(why.starts_with("waits for limit mail: 1 may begin per 31 days, 0 of its action before it"), "{why}");
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn items_count_one_by_one_and_by_the_item() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
@@ -288,7 +239,7 @@ async fn a_limit_on_a_call_holds_for_the_life_of_what_it_calls_and_is_inherited(
             let [inner] = session.claim_named(["inner"]).await;
             let waits: Vec<(String, String)> = session.rows(format!("SELECT task, why FROM workflow_why({second})")).await;
             assert_eq!(waits.len(), 1);
-            assert!(waits[0].1.starts_with("waits for limit site: 1 of 1 running"), "{waits:?}");
+            assert!(waits[0].1.starts_with("is waiting for limit site: 1 of 1 running"), "{waits:?}");
             session.complete(&inner, json!(null)).await;
             let [last] = session.claim_named(["last"]).await;
             assert_sound(&mut session).await;
@@ -332,48 +283,6 @@ async fn an_action_has_limits_for_all_its_tasks() {
 }
 
 #[tokio::test]
-async fn a_limit_can_be_raised_lowered_and_deleted_while_tasks_run() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        set(&mut session, "'payments', max_running => 4").await;
-        session.define(BY_TENANT).await;
-        start_for(&mut session, "acme", 30).await;
-        let mut running = session.claim(100).await;
-        assert_eq!(running.len(), 4);
-        set(&mut session, "'payments', max_running => 2").await;
-        for left in [3, 2] {
-            session.complete(&running.pop().unwrap(), json!(null)).await;
-            assert!(session.claim(100).await.is_empty(), "{left} are running");
-            assert_sound(&mut session).await;
-        }
-        session.complete(&running.pop().unwrap(), json!(null)).await;
-        session.at(70.0).await;
-        // Those that ran when the limit was lowered have lost their leases by now, but not if they are held.
-        session.run("UPDATE workflow.lease SET until = until + interval '1 day', expires_from = expires_from + interval '1 day'").await;
-        let more = session.claim(100).await;
-        assert_eq!(more.len(), 1);
-        running.extend(more);
-        set(&mut session, "'payments', max_running => 12").await;
-        let more = session.claim(100).await;
-        assert_eq!(more.len(), 10);
-        running.extend(more);
-        assert_sound(&mut session).await;
-        session.run("SELECT workflow_delete_limit('payments')").await;
-        let more = session.claim(100).await;
-        assert_eq!(more.len(), 30 - 3 - 12);
-        for task in running.iter().chain(&more) {
-            session.complete(task, json!(null)).await;
-        }
-        assert_sound(&mut session).await;
-        // Created again, it starts counting from zero.
-        set(&mut session, "'payments', max_running => 1").await;
-        start_for(&mut session, "acme", 3).await;
-        assert_eq!(session.claim(100).await.len(), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn what_waits_can_be_paused_cancelled_resolved_and_rerun() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
@@ -404,7 +313,7 @@ async fn what_waits_can_be_paused_cancelled_resolved_and_rerun() {
 
 /// Tasks that wait for a full key cost others nothing, and tasks after them in the queue are claimed.
 #[tokio::test]
-async fn a_full_key_does_not_keep_others_waiting() {
+async fn a_full_key_does_not_block_others() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         set(&mut session, "'payments', max_running => 1").await;
@@ -427,194 +336,6 @@ async fn a_full_key_does_not_keep_others_waiting() {
             .run(r#"SELECT workflow_start_many('demo.w', array_fill('{"tenant": "big"}'::jsonb, ARRAY[500]))"#)
             .await;
         assert_eq!(keys(&mut session, "payments").await[0].2, 999);
-        assert_sound(&mut session).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_key_that_cannot_be_one_fails_the_task_and_says_so() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        set(&mut session, "'payments', max_running => 1").await;
-        session.define(BY_TENANT).await;
-        for (tenant, message) in [
-            (json!(null), "key of limit payments of task charge must be text, a number or a boolean, not null"),
-            (json!({"a": 1}), "must be text, a number or a boolean, not {\"a\":1}"),
-            (json!([]), "must be text, a number or a boolean, not []"),
-            (json!(""), "must not be empty"),
-            (json!("x".repeat(10_000)), "has 10000 bytes, at most 500 are allowed"),
-        ] {
-            let given = json!({"tenant": tenant});
-            let refusal = session.refused(format!("SELECT workflow_start('demo.w', '{given}')")).await;
-            assert_eq!(refusal.code().1, "WF602", "{given}");
-            assert!(refusal.message.contains(message), "{refusal:?}");
-        }
-        for tenant in [json!(1), json!(true), json!("x".repeat(500)), json!("ключ")] {
-            start_for_value(&mut session, tenant).await;
-        }
-        assert_eq!(session.claim(10).await.len(), 4);
-    })
-    .await;
-}
-
-async fn start_for_value(session: &mut Session, tenant: Value) {
-    session.start_with(json!({"tenant": tenant})).await;
-}
-
-#[tokio::test]
-async fn a_limit_that_does_not_exist_is_a_finding() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        session.register_actions().await;
-        let source = source("demo.w", BY_TENANT);
-        let findings: Vec<(String, String, String)> = session
-            .rows(format!("SELECT code, message, path FROM workflow_validate($${source}$$) WHERE severity = 'error'"))
-            .await;
-        assert_eq!(findings, [("WF509".into(), "unknown limit `payments`".into(), "tasks[0].limit".into())]);
-        for (limit, code) in [
-            ("{key: x}", "WF004"),
-            ("{name: A}", "WF008"),
-            ("{name: a, per: 1}", "WF003"),
-            ("[payments, payments]", "WF006"),
-            ("3", "WF005"),
-            ("{name: payments, key: [1]}", "WF005"),
-        ] {
-            let rest = format!("tasks:\n  - {{name: charge, action: demo.a, limit: {limit}}}\n");
-            let source = crate::fixture::source("demo.w", &rest);
-            let codes: Vec<(String,)> = session
-                .rows(format!("SELECT DISTINCT code FROM workflow_validate($${source}$$) WHERE code <> 'WF509'"))
-                .await;
-            assert_eq!(codes, [(code.into(),)], "{limit}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_is_no_limit_is_refused() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        for wrong in [
-            "NULL, max_running => 1",
-            "'A', max_running => 1",
-            "'a'",
-            "'a', max_running => 0",
-            "'a', max_running => -1",
-            "'a', max_running => 100001",
-            "'a', rate => 0, per => '1 s'",
-            "'a', rate => 10",
-            "'a', per => '1 s'",
-            "'a', rate => 1, per => '0 s'",
-            "'a', rate => 1, per => '-1 s'",
-            "'a', rate => 1, per => '1 month'",
-            "'a', rate => 1, per => '1000 years'",
-            "'a', max_running => 1, burst => 3",
-            "'a', rate => 1, per => '1 s', burst => 0",
-        ] {
-            let refusal = session.refused(format!("SELECT workflow_set_limit({wrong})")).await;
-            assert_eq!(refusal.code(), ("22023", "WF613"), "{wrong}");
-            assert!(!refusal.hint.is_empty(), "{wrong}");
-        }
-        assert!(!session.value::<bool>("SELECT workflow_delete_limit('a')").await);
-    })
-    .await;
-}
-
-/// A limit that is raised after its keys were full admits as many tasks as it allows, whatever the number.
-#[tokio::test]
-async fn large_limits_grow_as_they_are_needed() {
-    with_database(async |db| {
-        let mut session = Session::new(db).await;
-        set(&mut session, "'payments', max_running => 1000").await;
-        session.define(BY_TENANT).await;
-        session
-            .run(r#"SELECT workflow_start_many('demo.w', array_fill('{"tenant": "big"}'::jsonb, ARRAY[1100]))"#)
-            .await;
-        assert_eq!(session.claim(3).await.len(), 3);
-        assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.limit_slot").await, 8);
-        let mut count = 3;
-        loop {
-            let claimed = session.claim(500).await.len();
-            count += claimed;
-            if claimed == 0 {
-                break;
-            }
-        }
-        assert_eq!(count, 1000);
-        assert_eq!(keys(&mut session, "payments").await, [("big".into(), Some(1000), 100)]);
-        assert_sound(&mut session).await;
-    })
-    .await;
-}
-
-/// Tasks that are already running are counted, even if their claim had not been committed when the limit was set.
-#[tokio::test]
-async fn what_ran_before_a_limit_was_set_is_counted() {
-    with_database(async |db| {
-        let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
-        set(&mut session, "'payments', rate => 1000, per => '1 s', burst => 1000").await;
-        session.define(BY_TENANT).await;
-        start_for(&mut session, "acme", 6).await;
-        let mut running = session.claim(2).await;
-        other.run("BEGIN").await;
-        running.extend(other.claim(1).await);
-        set(&mut session, "'payments', max_running => 3").await;
-        session.run("SELECT workflow_tick()").await;
-        other.run("COMMIT").await;
-        for second in 1..100_000 {
-            session.at(f64::from(second) / 10_000.0).await;
-            session.run("SELECT workflow_tick()").await;
-            if session.value::<bool>("SELECT count_from IS NULL FROM workflow.limit_rule").await {
-                break;
-            }
-        }
-        assert_eq!(keys(&mut session, "payments").await[0].1, Some(3));
-        assert!(session.claim(10).await.is_empty());
-        assert_sound(&mut session).await;
-        for task in &running {
-            session.complete(task, json!(null)).await;
-        }
-        assert_eq!(session.claim(10).await.len(), 3);
-        assert_sound(&mut session).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn keys_that_nobody_uses_are_removed() {
-    with_database(async |db| {
-        let (mut session, mut other) = (Session::new(db).await, Session::new(db).await);
-        set(&mut session, "'payments', max_running => 1").await;
-        session.define(BY_TENANT).await;
-        for tenant in ["gone", "running", "taken"] {
-            start_for(&mut session, tenant, 1).await;
-        }
-        let tasks = session.claim(10).await;
-        for task in &tasks {
-            if task.execution != tasks[1].execution {
-                session.complete(task, json!(null)).await;
-            }
-        }
-        for session in [&mut session, &mut other] {
-            session.at(7200.0).await;
-        }
-        session.run("UPDATE workflow.lease SET until = until + interval '1 day', expires_from = expires_from + interval '1 day'").await;
-        start_for(&mut session, "taken", 1).await;
-        other.run("BEGIN").await;
-        assert_eq!(other.claim(10).await.len(), 1);
-        let left = "SELECT count(*) FROM workflow.limit_key WHERE key <> ''";
-        for _ in 0..2000 {
-            session.run("SELECT workflow_tick()").await;
-            if session.value::<i64>(left).await == 2 {
-                break;
-            }
-        }
-        assert_eq!(session.value::<i64>(left).await, 2);
-        other.run("COMMIT").await;
-        assert_sound(&mut session).await;
-        start_for(&mut session, "gone", 2).await;
-        assert_eq!(session.claim(10).await.len(), 1);
         assert_sound(&mut session).await;
     })
     .await;

@@ -53,7 +53,7 @@ async fn no_task_of_an_execution_that_waits_to_begin_is_resolved() {
         for status in ["completed", "failed"] {
             let refusal = session.refused(format!("SELECT workflow_resolve({task}, '{status}')")).await;
             assert_eq!(refusal.code(), ("55000", "WF611"), "{refusal:?}");
-            assert!(refusal.message.ends_with(&format!("its execution {id} waits to begin")), "{refusal:?}");
+            assert!(refusal.message.ends_with(&format!("its execution {id} is waiting to begin")), "{refusal:?}");
         }
         session.run(format!("SELECT workflow_cancel({before}, force => true)")).await;
         session.run(format!("SELECT workflow_resolve({task})")).await;

@@ -48,7 +48,7 @@ impl Ears<'_> {
 const NOTHING: [&str; 0] = [];
 
 #[tokio::test]
-async fn an_idle_worker_is_told_of_what_it_serves() {
+async fn an_idle_worker_is_notified_of_tasks_that_it_serves() {
     with_database(async |db| {
         let mut ears = Ears::new(db).await;
         let mut session = Session::new(db).await;
@@ -95,7 +95,7 @@ async fn an_idle_worker_is_told_of_what_it_serves() {
 }
 
 #[tokio::test]
-async fn whatever_queues_a_task_tells() {
+async fn whatever_queues_a_task_notifies() {
     with_database(async |db| {
         let mut ears = Ears::new(db).await;
         let mut session = Session::new(db).await;

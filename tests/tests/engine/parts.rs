@@ -198,7 +198,7 @@ async fn what_is_fenced_is_neither_claimed_nor_ticked() {
 }
 
 #[tokio::test]
-async fn parts_that_cannot_be_set_are_refused() {
+async fn invalid_parts_are_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;

@@ -74,7 +74,7 @@ async fn a_call_of_a_paused_execution_is_not_too_late() {
 }
 
 #[tokio::test]
-async fn a_rerun_has_the_time_of_its_workflow_anew() {
+async fn a_rerun_restarts_the_time_limit_of_the_workflow() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin("timeout: 100\ntasks: [{name: a, action: demo.a}]\n").await;

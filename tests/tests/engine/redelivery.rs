@@ -24,7 +24,7 @@ async fn a_task_that_loses_five_workers_ends_abandoned_and_says_who_lost_it() {
         lose(&mut session, "poison", 1, 240.0).await;
         session.assert_ended(id, "failed", json!(null)).await;
         let message: String = session.value(format!("SELECT error_message FROM workflow_status({id})")).await;
-        assert!(message.ends_with(": worker w1 did not finish it in time; 5 leases on it have expired"), "{message}");
+        assert!(message.ends_with(": worker w1 did not finish it in time; 5 leases have expired"), "{message}");
         let counts: Vec<(Value,)> = session
             .rows(format!("SELECT detail -> 'lost_leases' FROM workflow_list_events({id}) WHERE kind = 'lease_expired' ORDER BY id"))
             .await;

@@ -30,7 +30,7 @@ async fn a_task_runs_again_until_its_result_is_right() {
         assert_eq!(poll(&mut session, json!({"done": false})).await, "retrying");
         assert!(session.claim(1).await.is_empty(), "not before its delay");
         let why: String = session.value(format!("SELECT why FROM workflow_why({id})")).await;
-        assert!(why.contains("runs again at"), "{why}");
+        assert!(why.contains("will run again at"), "{why}");
         session.at(10.0).await;
         // A failure in between is retried, and counted separately.
         session.run("SELECT workflow_tick()").await;
@@ -46,7 +46,7 @@ async fn a_task_runs_again_until_its_result_is_right() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_never_right_fails_after_so_many_repetitions_or_so_much_time() {
+async fn a_repeat_never_satisfied_fails_after_its_maximum_or_its_timeout() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin(POLL).await;
@@ -55,7 +55,7 @@ async fn a_task_that_is_never_right_fails_after_so_many_repetitions_or_so_much_t
             assert_eq!(poll(&mut session, json!({"done": false})).await, state);
         }
         let [broken] = session.claim_named(["broken"]).await;
-        let message = "the result was still not as `until` asks for after 2 repetitions";
+        let message = "`until` was still not satisfied after 2 repetitions";
         assert_eq!(broken.input, Some(json!({"error": {"type": "repeat", "message": message}})));
         session.complete(&broken, json!(null)).await;
         session.start().await;
@@ -80,9 +80,7 @@ async fn items_are_repeated_one_by_one() {
         let [again] = session.claim_named(["each"]).await;
         assert_eq!((again.task, session.complete(&again, json!(false)).await), (two.task, "failed".to_owned()));
         session.assert_ended(id, "failed", json!(null)).await;
-        assert!(
-            session.status(id).await["error_message"].as_str().unwrap().contains("item 1: the result was still not")
-        );
+        assert!(session.status(id).await["error_message"].as_str().unwrap().contains("item 1: `until` was still not"));
     })
     .await;
 }

@@ -108,7 +108,7 @@ async fn a_repeated_report_is_answered_alike_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_report_that_cannot_be_is_refused_by_name() {
+async fn an_invalid_report_is_refused_by_name() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin(LINEAR).await;

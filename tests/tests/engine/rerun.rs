@@ -14,7 +14,7 @@ async fn control(session: &mut Session, call: String) -> String {
 }
 
 #[tokio::test]
-async fn a_failed_execution_runs_on_from_its_failed_task() {
+async fn a_rerun_continues_a_failed_execution_from_its_failed_task() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin(LINEAR).await;
@@ -39,7 +39,7 @@ async fn a_failed_execution_runs_on_from_its_failed_task() {
 }
 
 #[tokio::test]
-async fn a_rerun_looks_anew_at_what_was_skipped_and_goes_on_from_items_that_all_succeeded() {
+async fn a_rerun_reevaluates_skipped_tasks_and_continues_after_items_that_all_succeeded() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -88,7 +88,7 @@ async fn a_cancelled_execution_can_be_rerun_from_named_tasks() {
 }
 
 #[tokio::test]
-async fn of_a_task_with_items_only_those_run_again_that_did_not_succeed_unless_reset() {
+async fn only_unsuccessful_items_run_again_unless_items_are_reset() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session
@@ -142,7 +142,7 @@ output_map: [{all: \"{{ vars.all | default('none') }}\"}]
 }
 
 #[tokio::test]
-async fn a_rerun_does_not_run_the_last_task_again_but_anew_at_its_end() {
+async fn a_rerun_runs_the_finally_task_only_at_its_own_end() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(&format!("finally: tidy\n{LINEAR}  - {{name: tidy, action: demo.c}}\n")).await;
@@ -176,7 +176,7 @@ async fn a_rerun_that_leaves_a_failure_as_it_was_ends_failed_and_says_so() {
         control(&mut session, format!("rerun({id}, ARRAY['a'])")).await;
         session.work("a", json!(null)).await;
         session.assert_ended(id, "failed", json!(null)).await;
-        assert_eq!(session.status(id).await["error_message"], "the rerun has left failures as they were: b");
+        assert_eq!(session.status(id).await["error_message"], "the rerun left other failed tasks as they were: b");
         control(&mut session, format!("rerun({id})")).await;
         session.work("b", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
@@ -210,7 +210,7 @@ async fn a_failure_after_a_join_that_has_fired_stays_when_what_led_to_it_is_reru
             control(&mut session, format!("rerun({id}, ARRAY['a'])")).await;
             session.work("a", json!(null)).await;
             session.assert_ended(id, "failed", json!(null)).await;
-            assert_eq!(session.status(id).await["error_message"], "the rerun has left failures as they were: z");
+            assert_eq!(session.status(id).await["error_message"], "the rerun left other failed tasks as they were: z");
             control(&mut session, format!("rerun({id})")).await;
             session.work("z", json!(null)).await;
             session.assert_ended(id, "completed", json!(null)).await;

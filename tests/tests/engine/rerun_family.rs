@@ -122,7 +122,7 @@ async fn items_failed(session: &mut Session, options: &str) -> (i64, [i64; 3]) {
 }
 
 #[tokio::test]
-async fn of_items_only_the_children_of_those_that_failed_run_on() {
+async fn only_children_of_failed_items_continue() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let (id, children) = items_failed(&mut session, "").await;
@@ -139,7 +139,7 @@ async fn of_items_only_the_children_of_those_that_failed_run_on() {
 }
 
 #[tokio::test]
-async fn a_child_runs_on_when_its_item_has_its_turn() {
+async fn a_child_continues_when_its_item_has_its_turn() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let (id, children) = items_failed(&mut session, ", concurrency: 1").await;
@@ -200,7 +200,7 @@ async fn a_rerun_goes_down_and_up_through_all_levels() {
 }
 
 #[tokio::test]
-async fn with_reset_items_what_was_called_is_called_anew() {
+async fn with_reset_items_calls_start_new_executions() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = family(&mut session, CALL).await;
@@ -221,7 +221,7 @@ async fn with_reset_items_what_was_called_is_called_anew() {
 }
 
 #[tokio::test]
-async fn a_child_that_cannot_run_on_gives_way_to_a_new_one() {
+async fn a_child_that_cannot_continue_is_replaced_by_a_new_one() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         // It completed.
@@ -258,7 +258,7 @@ async fn a_child_that_cannot_run_on_gives_way_to_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_child_that_was_cancelled_with_its_parent_runs_on_with_it() {
+async fn a_child_cancelled_with_its_parent_continues_with_it() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = family(&mut session, CALL).await;
@@ -314,7 +314,7 @@ async fn a_call_that_took_too_long_has_its_time_again() {
 }
 
 #[tokio::test]
-async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
+async fn a_child_is_not_rerun_if_its_caller_has_continued_without_it() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let rest = "tasks:
@@ -333,11 +333,11 @@ async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
         };
         let why = format!("execution {id}, which called execution {child}, has not ended");
         let hint = refused(&mut session, child, why).await;
-        assert_eq!(hint, "wait until it has ended (workflow_wait), then try again");
+        assert_eq!(hint, "Wait until it has ended (workflow_wait), then try again.");
         session.work("amend", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        let why = format!("execution {id}, which called execution {child}, completed");
-        assert_eq!(refused(&mut session, child, why).await, "start a new execution with workflow_start");
+        let why = format!("execution {id}, which called execution {child}, has completed");
+        assert_eq!(refused(&mut session, child, why).await, "Start a new execution with workflow_start.");
         // A retry has called another execution.
         let id = session.begin("tasks: [{name: call, action: demo.child, input: {n: 5}, retry: {count: 1}}]\n").await;
         for _ in 0..2 {
@@ -348,12 +348,12 @@ async fn a_child_that_its_caller_has_gone_on_without_is_not_rerun() {
         let (first, second) = (family[1].0, family[2].0);
         let why = format!("the task of execution {id} that called execution {first} has continued without it");
         let hint = refused(&mut session, first, why).await;
-        assert_eq!(hint, "use workflow_tree to find the execution it called last, and rerun that");
+        assert_eq!(hint, "Use workflow_tree to find the execution that it called last, and rerun that one.");
         rerun(&mut session, second).await;
         refused(&mut session, second, "it has not ended".into()).await;
         session.work("y", json!(null)).await;
         session.assert_ended(id, "completed", json!(null)).await;
-        refused(&mut session, second, "it completed".into()).await;
+        refused(&mut session, second, "it has completed".into()).await;
     })
     .await;
 }
@@ -387,7 +387,7 @@ async fn a_child_that_ran_before_the_newest_round_of_a_cycle_is_not_rerun() {
 }
 
 #[tokio::test]
-async fn a_child_that_somebody_looks_at_runs_on_at_the_next_tick() {
+async fn a_locked_child_continues_at_the_next_tick() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = family(&mut session, CALL).await;

@@ -9,7 +9,7 @@ async fn task(session: &mut Session, name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_task_that_waits_counts_as_done_and_the_workflow_goes_on() {
+async fn a_waiting_task_can_be_resolved_and_the_workflow_continues() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let rest = "tasks:
@@ -89,7 +89,7 @@ async fn what_cannot_be_resolved_is_refused_with_a_way_out() {
         let held = task(&mut session, "each").await;
         let [running] = session.claim_named(["each"]).await;
         for (task, what, hint) in [
-            (held, "waits for its turn", "once its turn has come"),
+            (held, "waiting for its turn", "once its turn has come"),
             (running.task, "it is running", "lease expires"),
             (4711, "there is no task", "workflow_task_execution"),
         ] {
@@ -101,7 +101,7 @@ async fn what_cannot_be_resolved_is_refused_with_a_way_out() {
         let [b] = session.claim_named(["b"]).await;
         session.fail(&b, json!({})).await;
         let refusal = session.refused(format!("SELECT workflow_resolve({})", b.task)).await;
-        assert!(refusal.message.contains("the workflow handles that"), "{refusal:?}");
+        assert!(refusal.message.contains("which the workflow handles"), "{refusal:?}");
         for call in ["NULL", "1, NULL", "1, 'done'", "1, 'completed', NULL, repeat('x', 20000)"] {
             let refusal = session.refused(format!("SELECT workflow_resolve({call})")).await;
             assert_eq!(refusal.code().1, "WF613", "{call}: {refusal:?}");
@@ -166,7 +166,7 @@ async fn a_failure_whose_handlers_have_started_is_not_resolved() {
         let [t] = session.claim_named(["t"]).await;
         session.fail(&t, json!({})).await;
         let refusal = session.refused(format!("SELECT workflow_resolve({})", t.task)).await;
-        assert!(refusal.message.contains("the workflow handles that"), "{refusal:?}");
+        assert!(refusal.message.contains("which the workflow handles"), "{refusal:?}");
         let [one, two] = session.claim_named(["h", "h"]).await;
         session.complete(&one, json!(null)).await;
         session.complete(&two, json!(null)).await;
@@ -188,7 +188,7 @@ tasks:
         let [t] = session.claim_named(["t"]).await;
         session.fail(&t, json!({})).await;
         let refusal = session.refused(format!("SELECT workflow_resolve({})", t.task)).await;
-        assert!(refusal.message.contains("WF605") && refusal.hint.contains("give a result"), "{refusal:?}");
+        assert!(refusal.message.contains("WF605") && refusal.hint.contains("Pass a result"), "{refusal:?}");
         session.run(format!("SELECT workflow_resolve({}, result => '{{\"a\": 5}}')", t.task)).await;
         session.work("tidy", json!(null)).await;
         let hint: String = session.value(format!("SELECT hint FROM workflow_why({id})")).await;

@@ -62,7 +62,7 @@ async fn once_enough_items_have_completed_the_others_are_cancelled() {
 }
 
 #[tokio::test]
-async fn what_runs_may_finish_and_its_failure_is_none() {
+async fn running_tasks_may_finish_and_their_failures_do_not_count() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin(&quorum("")).await;
@@ -209,7 +209,7 @@ async fn what_can_be_undone_may_finish_and_is_undone_if_it_has_completed() {
 
 /// A join on the way to another one that has fired need not fire any longer.
 #[tokio::test]
-async fn a_needless_join_that_has_half_arrived_is_no_failure() {
+async fn a_needless_join_with_some_arrivals_is_not_a_failure() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -321,7 +321,7 @@ async fn a_needless_call_that_could_not_undo_itself_is_undone_with_its_caller() 
         session.complete(&keep, json!(null)).await;
         session.complete(&a, json!(null)).await;
         let why: String = session.value(format!("SELECT why FROM workflow_why({id}) WHERE task = 'call'")).await;
-        assert!(why.starts_with("is not needed any more, and waits for execution"), "{why}");
+        assert!(why.starts_with("is no longer needed, and is waiting for execution"), "{why}");
         session.run("SELECT workflow_tick()").await;
         let [first, undo] = session.claim_named(["first", "undo:keep"]).await;
         session.fail(&undo, json!(null)).await;

@@ -118,7 +118,7 @@ async fn a_setting_says_what_a_definition_does_not_and_a_new_version_counts_for_
 }
 
 #[tokio::test]
-async fn a_definition_that_keeps_what_nobody_can_is_refused() {
+async fn a_definition_with_impossible_retention_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.register_actions().await;

@@ -42,7 +42,7 @@ async fn runs(session: &mut Session) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_workflow_is_started_at_each_time_that_its_line_names() {
+async fn a_workflow_is_started_whenever_its_cron_expression_fires() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
@@ -194,7 +194,7 @@ async fn without_overlap_nothing_is_started_while_the_execution_before_goes_on()
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_fails_no_tick_and_is_told() {
+async fn a_failed_scheduled_start_is_recorded_and_does_not_fail_the_tick() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
@@ -372,7 +372,7 @@ async fn where_nothing_is_due_nothing_is_written_and_one_index_page_is_read() {
 }
 
 #[tokio::test]
-async fn what_no_schedule_can_be_is_refused_by_kind_and_changes_nothing() {
+async fn an_invalid_schedule_is_refused_by_kind_and_changes_nothing() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.define(WORKFLOW).await;
@@ -388,14 +388,14 @@ async fn what_no_schedule_can_be_is_refused_by_kind_and_changes_nothing() {
                     "cron => '@daily', ref => 'demo.w', time_zone => 'Mars/Olympus'",
                     "22023",
                     "WF613",
-                    "there is no such time zone",
+                    "unknown time zone",
                 ),
-                ("cron => '@daily', ref => 'demo.w', time_zone => ''", "22023", "WF613", "there is no such time zone"),
+                ("cron => '@daily', ref => 'demo.w', time_zone => ''", "22023", "WF613", "unknown time zone"),
                 ("cron => '@daily', ref => 'demo.nowhere'", "P0002", "WF616", "demo.nowhere"),
                 ("cron => '@daily', ref => 'demo.off'", "55000", "WF611", "disabled"),
                 ("cron => '@daily', ref => 'demo.w', parameters => '{\"n\": \"x\"}'", "22023", "WF601", "parameters"),
                 ("cron => '@daily', ref => 'demo.w', parameters => '[]'", "22023", "WF601", "parameters"),
-                ("cron => '@daily', ref => 'demo.w', missed => 'never'", "22023", "WF613", "missed is unknown"),
+                ("cron => '@daily', ref => 'demo.w', missed => 'never'", "22023", "WF613", "unknown value of missed"),
                 ("cron => '@daily', ref => 'demo.w', grace => '-1 s'", "22023", "WF613", "grace is out of range"),
                 (
                     "cron => '@daily', ref => 'demo.w', grace => '1000000 days'",

@@ -212,7 +212,7 @@ async fn a_search_finds_what_has_failed_in_whatever_way() {
 }
 
 #[tokio::test]
-async fn a_search_with_arguments_that_make_no_sense_is_refused() {
+async fn a_search_with_invalid_arguments_is_refused() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session.begin("tasks: [{name: a, action: demo.a}]").await;

@@ -110,7 +110,7 @@ async fn a_wait_times_out_and_waits_again_where_it_may_be_retried() {
         session.at(130.0).await;
         assert_eq!(session.value::<i32>("SELECT workflow_tick()").await, 1);
         let [late] = session.claim_named(["late"]).await;
-        assert_eq!(late.input, Some(json!("no signal go came within 60 seconds")));
+        assert_eq!(late.input, Some(json!("timed out after 60 s waiting for signal `go`")));
         assert_eq!(row(&mut session, "w").await["timed_out"], true);
         assert_eq!(session.refused(format!("SELECT workflow_signal({id}, 'go')")).await.code(), ("55000", "WF611"));
         session.complete(&late, json!(null)).await;
@@ -165,7 +165,7 @@ async fn a_signal_that_nobody_can_take_is_refused() {
         let id = session.begin(APPROVAL).await;
         let refusal = session.refused(format!("SELECT workflow_signal({id}, 'aproval')")).await;
         assert_eq!(refusal.code(), ("55000", "WF611"));
-        assert_eq!(refusal.hint, "it waits for: approval");
+        assert_eq!(refusal.hint, "Its workflow waits for these signals: approval.");
         for (call, code) in [
             ("12345, 'approval'".to_owned(), ("P0002", "WF616")),
             (format!("{id}, NULL"), ("22023", "WF613")),
@@ -184,13 +184,13 @@ async fn a_signal_that_nobody_can_take_is_refused() {
         assert!(refusal.message.contains("it is cancelled"), "{refusal:?}");
         let none = session.begin("tasks: [{name: a, action: demo.a}]\n").await;
         let refusal = session.refused(format!("SELECT workflow_signal({none}, 'approval')")).await;
-        assert_eq!(refusal.hint, "no task of its workflow has wait_for");
+        assert_eq!(refusal.hint, "No task of its workflow has wait_for.");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_routing_task_with_a_delay_goes_on_when_the_delay_is_over() {
+async fn a_routing_task_with_a_delay_continues_after_it() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id =
@@ -218,7 +218,7 @@ async fn a_signal_whose_wait_has_timed_out_does_not_answer_the_next_question() {
 ";
         let id = session.begin(rest).await;
         let hint: String = session.value(format!("SELECT hint FROM workflow_why({id})")).await;
-        assert!(hint.contains("in place of …") && hint.contains("{\"question\": \"pay?\"}"), "{hint}");
+        assert!(hint.contains("replacing …") && hint.contains("{\"question\": \"pay?\"}"), "{hint}");
         session.at(11.0).await;
         session.run("SELECT workflow_tick()").await;
         let refusal = session.refused(format!("SELECT workflow_signal({id}, 'answer', '\"yes\"')")).await;
@@ -347,7 +347,7 @@ const HEARTBEAT: &str = "tasks:
 ";
 
 #[tokio::test]
-async fn a_wait_goes_on_as_long_as_somebody_extends_it() {
+async fn a_wait_continues_as_long_as_it_is_extended() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let minute = 60.0;
@@ -371,7 +371,7 @@ async fn a_wait_goes_on_as_long_as_somebody_extends_it() {
         session.at(56.0 * minute).await;
         session.run("SELECT workflow_tick()").await;
         let [late] = session.claim_named(["late"]).await;
-        assert_eq!(late.input, Some(json!({"why": "no signal go came within 1500 seconds"})));
+        assert_eq!(late.input, Some(json!({"why": "timed out after 1500 s waiting for signal `go`"})));
         session.complete(&late, json!(null)).await;
         let refused = session.refused(extend.clone()).await;
         assert_eq!(refused.code().1, "WF611", "{refused:?}");
@@ -380,7 +380,10 @@ async fn a_wait_goes_on_as_long_as_somebody_extends_it() {
         session.at(66.5 * minute).await;
         session.run("SELECT workflow_tick()").await;
         let [late] = session.claim_named(["late"]).await;
-        assert_eq!(late.input, Some(json!({"why": "nobody extended the wait for signal go within 600 seconds"})));
+        assert_eq!(
+            late.input,
+            Some(json!({"why": "timed out after 600 s without a heartbeat, waiting for signal `go`"}))
+        );
 
         let id = session.begin("tasks: [{name: w, wait_for: {signal: go}}]").await;
         let refused = session.refused(format!("SELECT workflow_extend_wait({id}, 'go')")).await;

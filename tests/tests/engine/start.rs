@@ -67,7 +67,7 @@ async fn wrong_parameters_are_refused_with_all_violations_and_their_paths() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_wrong_parameters_has_a_bound() {
+async fn the_report_of_wrong_parameters_is_bounded() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         session
@@ -97,7 +97,7 @@ async fn parameters_have_a_bound_that_is_looked_at_first() {
             let start = format!("SELECT workflow_start('demo.w', jsonb_build_object('l', {value}))");
             let refusal = session.refused(start).await;
             assert_eq!(refusal.code(), ("54000", "WF614"));
-            assert!(refusal.detail.ends_with("at most 1000 are allowed"), "{}", refusal.detail);
+            assert!(refusal.detail.ends_with("at most 1000 are allowed."), "{}", refusal.detail);
         }
         session.start_with(json!({"l": "x".repeat(900)})).await;
     })
@@ -445,13 +445,13 @@ async fn a_start_that_fails_before_there_is_anything_to_do_is_an_error_of_the_st
         session.define("finally: b\nvars: {x: '{{ 1 / 0 }}'}\ntasks: [{name: a, action: demo.a}, {name: b, action: demo.b}]\n").await;
         let refusal = session.refused("SELECT workflow_start('demo.w')").await;
         assert_eq!(refusal.code(), ("22023", "WF605"), "{refusal:?}");
-        assert!(refusal.message.contains("variable x") && refusal.hint.contains("nothing was started"), "{refusal:?}");
+        assert!(refusal.message.contains("variable x") && refusal.hint.contains("Nothing was started"), "{refusal:?}");
         session.define("parameters: {properties: {x: {}}}\ntasks: [{name: a, action: demo.a}, {name: b, action: demo.b, input: {x: '{{ parameters.x }}'}}]\n").await;
         let refusal = session.refused("SELECT workflow_start('demo.w')").await;
         assert!(refusal.message.starts_with("WF602: ") && refusal.message.contains("task b"), "{refusal:?}");
         let many = "SELECT workflow_start_many('demo.w', ARRAY['{\"x\": 1}', '{}', '{\"x\": 1}']::jsonb[])";
         let refusal = session.refused(many).await;
-        assert_eq!(refusal.detail, "it is element 2 of parameters");
+        assert_eq!(refusal.detail, "It is element 2 of parameters.");
         assert_eq!(session.value::<i64>("SELECT count(*) FROM workflow.execution").await, 0);
         // With run_at, there is no caller to receive the error, so the execution records it.
         let id: i64 = session.value("SELECT workflow_start('demo.w', run_at => workflow.now() + interval '1 hour')").await;

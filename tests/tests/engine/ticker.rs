@@ -181,7 +181,7 @@ async fn a_ticker_that_fails_can_be_stopped_and_does_not_come_back() {
 
 /// A role without any privileges can take every advisory lock available in SQL, which blocks nobody.
 #[tokio::test]
-async fn nobodys_advisory_lock_is_in_the_way() {
+async fn advisory_locks_of_others_do_not_interfere() {
     with_database(async |db| {
         let (nobody, reader) = (db.role().await, db.role().await);
         let mut locks = db.connect_as(&nobody).await;

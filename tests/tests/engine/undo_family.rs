@@ -39,7 +39,7 @@ async fn a_called_workflow_that_completed_undoes_itself_in_its_turn() {
             let [pick] = session.claim_named(["undo:pick"]).await;
             let why: String =
                 session.value(format!("SELECT why FROM workflow_why({id}) WHERE task = 'undo:call'")).await;
-            assert!(why.contains("waits for execution"), "{why}");
+            assert!(why.contains("is waiting for execution"), "{why}");
             if failing {
                 session.fail(&pick, json!({"message": "stuck"})).await;
             } else {
@@ -87,7 +87,7 @@ async fn a_call_with_an_undo_of_its_own_is_undone_by_that() {
 }
 
 #[tokio::test]
-async fn a_child_that_fails_has_undone_itself_before_its_caller_hears_of_it() {
+async fn a_failed_child_has_undone_itself_before_its_caller_is_notified() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let rest =
@@ -109,7 +109,7 @@ async fn a_child_that_fails_has_undone_itself_before_its_caller_hears_of_it() {
 }
 
 #[tokio::test]
-async fn a_call_that_completes_after_its_caller_has_failed_is_undone_and_a_rerun_goes_on_with_that() {
+async fn a_call_that_completes_after_its_caller_failed_is_undone_and_a_rerun_continues_that() {
     const CALLER: &str = "tasks:\n  - {name: call, action: demo.inner}\n  - {name: x, action: demo.c}\n";
     with_database(async |db| {
         let mut session = Session::new(db).await;
@@ -163,7 +163,7 @@ async fn what_a_called_workflow_could_not_undo_is_tried_again_by_its_caller() {
 }
 
 #[tokio::test]
-async fn a_called_workflow_goes_on_with_its_undo_although_its_caller_has_gone_on() {
+async fn a_called_workflow_continues_its_undo_although_its_caller_has_continued() {
     const FAILS: &str = "tasks:
   - {name: pick, action: demo.a, on_success: x, undo: {action: demo.b}}
   - {name: x, action: demo.c}

@@ -111,15 +111,17 @@ async fn a_wait_that_could_see_no_progress_is_refused() {
             let level = level.to_lowercase();
             assert_eq!(
                 refusal.message,
-                format!("WF611: a {level} transaction cannot wait for an execution: it would see no progress")
+                format!(
+                    "WF611: a {level} transaction cannot wait for an execution, because it would not see its progress"
+                )
             );
-            assert_eq!(refusal.hint, "wait at READ COMMITTED");
+            assert_eq!(refusal.hint, "Wait in a READ COMMITTED transaction.");
             session.run("ROLLBACK").await;
         }
         // Nobody can work on tasks that are not committed.
         let refusal = session.refused("SELECT * FROM workflow_wait(workflow_start('demo.w'))").await;
         assert_eq!(refusal.code(), ("55000", "WF611"), "{refusal:#?}");
-        assert_eq!(refusal.hint, "commit, then wait");
+        assert_eq!(refusal.hint, "Commit the transaction before waiting.");
         session.define_as("demo.at_once", "tasks: [{name: a}]\n").await;
         let ended: bool = session.value("SELECT ended FROM workflow_wait(workflow_start('demo.at_once'))").await;
         assert!(ended, "what ends at once is not waited for");

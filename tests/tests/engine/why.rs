@@ -5,7 +5,7 @@ use pg_workflow_client::Engine;
 use pg_workflow_tests::with_database;
 use serde_json::json;
 
-const TICK: &str = "SELECT workflow_tick(), or run a worker, whose loop does";
+const TICK: &str = "SELECT workflow_tick(), or run a worker, which calls it regularly";
 
 /// Returns every reason as a sentence, and what can be done.
 async fn why(session: &mut Session, execution: i64) -> Vec<(String, String)> {
@@ -29,30 +29,30 @@ async fn a_task_waits_for_a_worker_that_serves_its_action() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin("tasks: [{name: a, action: demo.a}]\n").await;
-        let nobody = "task a waits in the queue since 00:00:00; \
-                      no worker seems to serve action demo.a: no recent task shows a claim of it";
+        let nobody = "task a has been queued since 00:00:00; \
+                      no worker seems to serve action demo.a: none of its recent tasks has been claimed";
         assert_why(&mut session, id, &[(nobody, "run a worker that serves demo.a")]).await;
         session.at(5.0).await;
         session.claim(1).await;
         let other = session.start().await;
-        let served = "task a waits in the queue since 00:00:05; action demo.a was last claimed at 00:00:05";
+        let served = "task a has been queued since 00:00:05; action demo.a was last claimed at 00:00:05";
         assert_why(&mut session, other, &[(served, "")]).await;
         session.at(8.0).await;
         let other = session.start().await;
-        let served = "task a waits in the queue since 00:00:08; action demo.a was last claimed at 00:00:05";
-        assert_why(&mut session, other, &[(served, "see that workers that serve demo.a run, and enough of them")]).await;
-        let held = "task a is being worked on by w1 (attempt 1) since 00:00:05, lease until 00:00:35";
+        let served = "task a has been queued since 00:00:08; action demo.a was last claimed at 00:00:05";
+        assert_why(&mut session, other, &[(served, "make sure that enough workers that serve demo.a are running")]).await;
+        let held = "task a was claimed by w1 (attempt 1) at 00:00:05, lease until 00:00:35";
         assert_why(&mut session, id, &[(held, "")]).await;
         session.at(35.0).await;
         let gone =
-            "task a was claimed by w1 (attempt 1), whose lease ended at 00:00:35, and nobody has called workflow_tick since";
+            "task a was claimed by w1 (attempt 1), whose lease ended at 00:00:35, and workflow_tick has not been called since";
         assert_why(&mut session, id, &[(gone, TICK)]).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_time_will_do_and_has_not_done_is_told() {
+async fn overdue_work_is_explained() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -70,29 +70,29 @@ tasks:
         session.fail(b, json!({"message": "no route"})).await;
         session.at(10.0).await;
         let expected = [
-            ("task a is being worked on by w1 (attempt 1) since 00:00:00, lease until 01:00:00", ""),
-            ("task b failed (no route) and is tried again at 00:01:00 (retry 1 of 2)", ""),
+            ("task a was claimed by w1 (attempt 1) at 00:00:00, lease until 01:00:00", ""),
+            ("task b failed (no route) and will be retried at 00:01:00 (retry 1 of 2)", ""),
             ("task c starts at 00:01:10", ""),
         ];
         assert_why(&mut session, id, &expected).await;
         session.at(100.0).await;
         let expected = [
-            ("its time limit was over at 00:01:40, and nobody has called workflow_tick since", TICK),
+            ("its timeout ended at 00:01:40, and workflow_tick has not been called since", TICK),
             (
-                "task a is being worked on by w1 (attempt 1), and its time limit of 20 seconds was over at 00:00:20, \
-                 and nobody has called workflow_tick since",
+                "task a was claimed by w1 (attempt 1), and its timeout of 20 s ended at 00:00:20, \
+                 and workflow_tick has not been called since",
                 TICK,
             ),
             (
-                "task b failed (no route) and was to be tried again at 00:01:00, and nobody has called workflow_tick since",
+                "task b failed (no route) and was due to be retried at 00:01:00, and workflow_tick has not been called since",
                 TICK,
             ),
-            ("task c was to start at 00:01:10, and nobody has called workflow_tick since", TICK),
+            ("task c was due to start at 00:01:10, and workflow_tick has not been called since", TICK),
         ];
         assert_why(&mut session, id, &expected).await;
         session.run("SELECT workflow_tick()").await;
         let sentence = "it failed at 00:01:40: task a ended as timeout and no transition handles it: \
-            the task ran longer than 20 seconds";
+            exceeded its timeout of 20 s";
         let hint = format!("fix the cause, then SELECT workflow_rerun({id})");
         assert_why(&mut session, id, &[(sentence, &hint)]).await;
         let id = session.start().await;
@@ -126,13 +126,13 @@ async fn a_join_names_what_is_missing() {
             found.iter().map(|(why, _)| why.as_str()).filter(|why| why.contains("arrived")).collect();
         assert_eq!(
             joins,
-            ["task all waits for a, c; b has arrived", "task two waits for 1 more of a, c; b has arrived"]
+            ["task all is waiting for a, c; arrived: b", "task two is waiting for 1 more of a, c; arrived: b"]
         );
         session.complete(&tasks[0], json!(null)).await;
         let found = why(&mut session, id).await;
         let joins: Vec<&str> =
             found.iter().map(|(why, _)| why.as_str()).filter(|why| why.contains("arrived")).collect();
-        assert_eq!(joins, ["task all waits for c; a, b has arrived"]);
+        assert_eq!(joins, ["task all is waiting for c; arrived: a, b"]);
     })
     .await;
 }
@@ -160,24 +160,24 @@ async fn a_task_with_items_is_one_sentence() {
             .await;
         session.at(3.0).await;
         let sentence = "task deploy 2 of 7 items have ended (1 failed); \
-             running: 1, item 2 is being worked on by w1 (attempt 1) since 00:00:00, lease until 00:00:30; \
+             running: 1, item 2 was claimed by w1 (attempt 1) at 00:00:00, lease until 00:00:30; \
              queued: 3, the first since 00:00:00; action demo.a was last claimed at 00:00:00; not their turn yet: 1";
         assert_why(&mut session, id, &[(sentence, "")]).await;
         session.run(format!("SELECT workflow_pause({id})")).await;
         session.at(30.0).await;
         let me: String = session.value("SELECT session_user::text").await;
-        let paused = format!("it is paused since 00:00:03 by {me}");
+        let paused = format!("it was paused at 00:00:03 by {me}");
         let resume = format!("SELECT workflow_resume({id})");
         let sentence = "task deploy 2 of 7 items have ended (1 failed); \
              running: 1, item 2 was claimed by w1 (attempt 1), whose lease ended at 00:00:30, \
-             and nobody has called workflow_tick since; not their turn yet: 1; ready after the pause: 3";
+             and workflow_tick has not been called since; not their turn yet: 1; ready after the pause: 3";
         assert_why(&mut session, id, &[(&paused, &resume), (sentence, TICK)]).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn of_items_that_run_the_one_that_is_late_is_told() {
+async fn of_running_items_the_overdue_one_is_explained() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session.begin("tasks: [{name: each, action: demo.a, with_items: [a, b, c], input: {}}]\n").await;
@@ -186,14 +186,14 @@ async fn of_items_that_run_the_one_that_is_late_is_told() {
         }
         session.at(20.0).await;
         let sentence = "task each 0 of 3 items have ended; running: 3, item 1 was claimed by w2 (attempt 1), \
-             whose lease ended at 00:00:10, and nobody has called workflow_tick since";
+             whose lease ended at 00:00:10, and workflow_tick has not been called since";
         assert_why(&mut session, id, &[(sentence, TICK)]).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn of_very_many_items_those_before_the_queue_show_who_serves_them() {
+async fn with_very_many_items_those_before_the_queue_show_who_serves_them() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let id = session
@@ -208,7 +208,7 @@ async fn of_very_many_items_those_before_the_queue_show_who_serves_them() {
 }
 
 #[tokio::test]
-async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
+async fn pauses_cancels_and_ends_name_author_reason_and_remedy() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let me: String = session.value("SELECT session_user::text").await;
@@ -219,20 +219,20 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         session.run("SELECT workflow_claim('w1', 1, '{demo.a}')").await;
         session.at(1.0).await;
         session.run(format!("SELECT workflow_pause({id}, 'lunch')")).await;
-        let paused = format!("it is paused since 00:00:01 by {me}: lunch");
-        let running = "task a is being worked on by w1 (attempt 1) since 00:00:00, lease until 00:00:30";
-        let ready = "task b is ready, and waits for the end of the pause";
+        let paused = format!("it was paused at 00:00:01 by {me}: lunch");
+        let running = "task a was claimed by w1 (attempt 1) at 00:00:00, lease until 00:00:30";
+        let ready = "task b is ready, and will be queued when the execution is resumed";
         let resume = format!("SELECT workflow_resume({id})");
         assert_why(&mut session, id, &[(&paused, &resume), (running, ""), (ready, "")]).await;
         session.at(2.0).await;
         session.run(format!("SELECT workflow_cancel({id}, 'no use')")).await;
-        let cancelling = format!("it is being cancelled since 00:00:02 by {me} (no use); what runs may finish, and what closes it runs");
-        let force = format!("to stop it at once, SELECT workflow_cancel({id}, force => true)");
-        let heartbeat = format!("workers hear of it by their next heartbeat; {force}");
+        let cancelling = format!("it was cancelled at 00:00:02 by {me} (no use), and is ending: running tasks may finish, and closing tasks run");
+        let force = format!("to stop it immediately, SELECT workflow_cancel({id}, force => true)");
+        let heartbeat = format!("workers are told at their next heartbeat; {force}");
         assert_why(&mut session, id, &[(&cancelling, &heartbeat), (running, "")]).await;
         session.at(30.0).await;
         session.run("SELECT workflow_tick()").await;
-        let rerun = format!("to go on with it all the same: SELECT workflow_rerun({id})");
+        let rerun = format!("to continue it anyway: SELECT workflow_rerun({id})");
         let cancelled = format!("it was cancelled at 00:00:02 by {me} (no use), and ended at 00:00:30");
         assert_why(&mut session, id, &[(&cancelled, &rerun)]).await;
         // An unhandled failure: running tasks may finish.
@@ -240,8 +240,8 @@ async fn pauses_cancels_and_ends_say_who_why_and_how_to_go_on() {
         let tasks = session.claim(2).await;
         session.fail(&tasks[0], json!({"message": "broken"})).await;
         let (first, hint) = why(&mut session, id).await.remove(0);
-        assert!(first.starts_with("it has failed") && first.ends_with("; what runs may finish, and what closes it runs"), "{first}");
-        assert_eq!(hint, format!("to stop it at once, SELECT workflow_cancel({id}, force => true)"));
+        assert!(first.starts_with("it has failed") && first.ends_with("; running tasks may finish, and closing tasks run"), "{first}");
+        assert_eq!(hint, format!("to stop it immediately, SELECT workflow_cancel({id}, force => true)"));
         session.complete(&tasks[1], json!(null)).await;
         let [(ended, hint)] = &why(&mut session, id).await[..] else { panic!() };
         assert!(ended.starts_with("it failed at 2026-01-01 00:00:30+00"), "{ended}");
@@ -293,16 +293,16 @@ async fn a_signal_is_named_with_the_call_that_sends_it() {
 ",
             )
             .await;
-        let call = |name: &str| format!("SELECT workflow_signal({id}, {name}, …) with the payload in place of …");
+        let call = |name: &str| format!("SELECT workflow_signal({id}, {name}, …), replacing … with the payload");
         let (approve, check) = (call("'it''s approved'"), call("'checked'"));
         let expected = [
-            ("task approve waits for signal it's approved since 00:00:00, until 00:01:00", approve.as_str()),
-            ("task check waits for signal checked since 00:00:00", check.as_str()),
+            ("task approve has been waiting for signal it's approved since 00:00:00, until 00:01:00", approve.as_str()),
+            ("task check has been waiting for signal checked since 00:00:00", check.as_str()),
         ];
         assert_why(&mut session, id, &expected).await;
         session.at(60.0).await;
         let late =
-            "task approve waited for signal it's approved, and its time was over at 00:01:00, and nobody has called workflow_tick since";
+            "task approve was waiting for signal it's approved, and its timeout ended at 00:01:00, and workflow_tick has not been called since";
         assert_why(&mut session, id, &[(late, TICK), expected[1]]).await;
         // Pasted as it is, the call does nothing.
         assert_eq!(session.refused(check.split(" with ").next().unwrap()).await.sqlstate, "42703");
@@ -327,13 +327,13 @@ async fn a_call_waits_for_what_its_execution_waits_for() {
         };
         let (branch, leaf) = (child(&mut session, "call").await, child(&mut session, "middle").await);
         let item = child(&mut session, "each").await;
-        let queued = "task inner waits in the queue since 00:00:00; \
-                      no worker seems to serve action demo.a: no recent task shows a claim of it";
+        let queued = "task inner has been queued since 00:00:00; \
+                      no worker seems to serve action demo.a: none of its recent tasks has been claimed";
         let call = format!(
-            "task call waits for execution {branch} (demo.branch): task middle waits for execution {leaf} (demo.leaf): {queued}"
+            "task call is waiting for execution {branch} (demo.branch): task middle is waiting for execution {leaf} (demo.leaf): {queued}"
         );
         let each =
-            format!("task each 0 of 2 items have ended; running: 2, item 0 waits for execution {item} (demo.leaf): {queued}");
+            format!("task each 0 of 2 items have ended; running: 2, item 0 is waiting for execution {item} (demo.leaf): {queued}");
         let serve = "run a worker that serves demo.a";
         assert_why(&mut session, id, &[(&call, serve), (&each, serve)]).await;
         let inner = session.rows::<Task>("SELECT * FROM workflow_claim('w1', 10)").await;
@@ -360,7 +360,7 @@ async fn why_is_bounded_and_refuses_what_it_cannot_answer() {
             )
             .await;
         let sentence = "it is driven from outside, and is requested";
-        let hint = "whoever made it goes on with it, by workflow_update_workflow_execution";
+        let hint = "its creator continues it, by calling workflow_update_workflow_execution";
         assert_why(&mut session, outside, &[(sentence, hint)]).await;
         for (call, sqlstate, code) in [
             ("workflow_why(NULL)".to_owned(), "22023", "WF613"),
@@ -376,7 +376,7 @@ async fn why_is_bounded_and_refuses_what_it_cannot_answer() {
 }
 
 #[tokio::test]
-async fn of_a_join_far_down_a_long_workflow_it_says_who_has_arrived() {
+async fn for_a_join_late_in_a_long_workflow_arrivals_are_listed() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let mut rest = "tasks:\n".to_owned();
@@ -390,7 +390,7 @@ async fn of_a_join_far_down_a_long_workflow_it_says_who_has_arrived() {
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w', 10, '{demo.b}')").await;
         session.complete(&tasks[1], json!(null)).await;
         let why: String = session.value(format!("SELECT why FROM workflow_why({id}, 1000) WHERE task = 'last'")).await;
-        assert_eq!(why, "waits for t97, t99; t98 has arrived");
+        assert_eq!(why, "is waiting for t97, t99; arrived: t98");
     })
     .await;
 }

@@ -63,31 +63,31 @@ tasks:
         let id = session.begin(rest).await;
         says(&mut session, id, &["delayed starts at 2026-01-01 00:01:00"]).await;
         session.at(60.0).await;
-        follow(&mut session, id, "nobody has called workflow_tick since").await;
-        says(&mut session, id, &["delayed waits in the queue since"]).await;
+        follow(&mut session, id, "workflow_tick has not been called since").await;
+        says(&mut session, id, &["delayed has been queued since"]).await;
         let [delayed] = session.claim_named(["delayed"]).await;
-        says(&mut session, id, &["delayed is being worked on by w1 (attempt 1)"]).await;
+        says(&mut session, id, &["delayed was claimed by w1 (attempt 1)"]).await;
         session.complete(&delayed, json!(null)).await;
         // An uncommitted claim changes nothing for others, so the explanation stays true.
         let mut other = Session::new(db).await;
         other.at(60.0).await;
         other.run("BEGIN").await;
         other.run("SELECT workflow_claim('dies', 1, '{demo.a}')").await;
-        says(&mut session, id, &["poll waits in the queue", "each", "ask waits for signal go since"]).await;
+        says(&mut session, id, &["poll has been queued", "each", "ask has been waiting for signal go since"]).await;
         other.run("ROLLBACK").await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.a}')").await;
         session.complete(&tasks[0], json!(false)).await;
-        says(&mut session, id, &["poll runs again at 2026-01-01 00:01:05+00, because its result was not right yet"]).await;
+        says(&mut session, id, &["poll will run again at 2026-01-01 00:01:05+00, because `until` was not satisfied yet"]).await;
         session.at(65.0).await;
         session.run("SELECT workflow_tick()").await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.a}')").await;
         session.fail(&tasks[0], json!({"message": "no net"})).await;
-        says(&mut session, id, &["poll failed (no net) and is tried again at 2026-01-01 00:01:12"]).await;
+        says(&mut session, id, &["poll failed (no net) and will be retried at 2026-01-01 00:01:12"]).await;
         // A dead worker.
         session.run("SELECT workflow_claim('worker-7', 1, '{demo.b}', '1 second')").await;
         session.at(72.0).await;
         follow(&mut session, id, "was claimed by worker-7 (attempt 1), whose lease ended").await;
-        says(&mut session, id, &["poll waits in the queue", "each"]).await;
+        says(&mut session, id, &["poll has been queued", "each"]).await;
         // A pause, and its end by the hint.
         session.run(format!("SELECT workflow_pause({id}, 'lunch')")).await;
         follow(&mut session, id, "paused").await;
@@ -98,30 +98,30 @@ tasks:
         }
         session.run(format!("SELECT workflow_signal({id}, 'go', 'true')")).await;
         // A call waits for whatever its child waits for.
-        says(&mut session, id, &["call waits for execution", "task x waits in the queue"]).await;
+        says(&mut session, id, &["call is waiting for execution", "task x has been queued"]).await;
         let child: i64 = session.value("SELECT max(id) FROM workflow.execution").await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.c}')").await;
         session.fail(&tasks[0], json!({"message": "broke"})).await;
-        says(&mut session, id, &["call waits for execution", "task tidy waits in the queue"]).await;
-        says(&mut session, child, &["it has failed", "tidy waits in the queue"]).await;
+        says(&mut session, id, &["call is waiting for execution", "task tidy has been queued"]).await;
+        says(&mut session, child, &["it has failed", "tidy has been queued"]).await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.d}')").await;
         session.complete(&tasks[0], json!(null)).await;
         let tasks: Vec<Task> = session.rows("SELECT * FROM workflow_claim('w1', 1, '{demo.b}')").await;
         session.complete(&tasks[0], json!(null)).await;
         let [boom] = session.claim_named(["boom"]).await;
         session.fail(&boom, json!({"message": "kaputt"})).await;
-        says(&mut session, id, &["it has failed", "kaputt", "last waits in the queue"]).await;
+        says(&mut session, id, &["it has failed", "kaputt", "last has been queued"]).await;
         session.work("last", json!(null)).await;
         session.assert_ended(id, "failed", json!(null)).await;
         // The tasks that closed it are named before the rerun, and the hint is the rerun.
         let said = why(&mut session, id).await;
         let hint = said[0].2.as_deref().unwrap();
-        assert!(hint.starts_with("what closed it has run (undo, boom, last): "), "{hint}");
+        assert!(hint.starts_with("closing tasks have run (undo, boom, last): "), "{hint}");
         assert!(hint.find("last").unwrap() < hint.find("workflow_rerun").unwrap());
         session.run(format!("SELECT workflow_rerun({id})")).await;
         let [boom] = session.claim_named(["boom"]).await;
         session.run(format!("SELECT workflow_cancel({id}, 'enough')")).await;
-        says(&mut session, id, &["it is being cancelled", "boom is being worked on"]).await;
+        says(&mut session, id, &["it was cancelled", "boom was claimed by"]).await;
         session.complete(&boom, json!(null)).await;
         follow_force(&mut session, id).await;
         session.assert_ended(id, "cancelled", json!(null)).await;
@@ -150,7 +150,7 @@ async fn a_join_that_cannot_fire_and_an_end_in_each_way_are_explained() {
         let id = session.begin(rest).await;
         let [a, b] = session.claim_named(["a", "b"]).await;
         session.complete(&a, json!(null)).await;
-        says(&mut session, id, &["gate waits for", "b is being worked on"]).await;
+        says(&mut session, id, &["gate is waiting for", "b was claimed by"]).await;
         session.fail(&b, json!({})).await;
         says(&mut session, id, &["it failed", "join gate can no longer fire"]).await;
         let id = session.start().await;
@@ -159,7 +159,7 @@ async fn a_join_that_cannot_fire_and_an_end_in_each_way_are_explained() {
         session.define("timeout: 5\ntasks: [{name: a, action: demo.a}]\n").await;
         let id = session.start().await;
         session.at(6.0).await;
-        follow(&mut session, id, "nobody has called workflow_tick since").await;
+        follow(&mut session, id, "workflow_tick has not been called since").await;
         says(&mut session, id, &["it timed out"]).await;
         follow(&mut session, id, "it timed out").await;
         session.work("a", json!(null)).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Barrier;
 
 #[tokio::test]
-async fn a_panic_is_a_failure_and_the_worker_goes_on() {
+async fn a_panic_is_a_failure_and_the_worker_continues() {
     with_database(async |db| {
         define(db, TWO_STEPS).await;
         let worker = worker(db, "w")

@@ -2,9 +2,10 @@
 //! conductor`.
 
 use conductor::engine::commands::Changes;
-use conductor::engine::conductor::{Advice, Conductor, Reported};
+use conductor::engine::conductor::Conductor;
 use conductor::engine::facts::Facts;
 use conductor::engine::facts::Times;
+use conductor::engine::reported::{Advice, Reported};
 use conductor::engine::state::{Execution, State, TaskEnd, TaskKey};
 use conductor::expression::Data;
 use conductor::graph::Graph;

@@ -43,7 +43,7 @@ impl ActionLimits {
 pub fn read(value: &Value) -> Result<Vec<LimitUse>, String> {
     let Value::Array(list) = value else { return Err("limits must be an array".to_owned()) };
     if list.len() > MAX_LIMITS {
-        return Err(format!("there are {} limits, at most {MAX_LIMITS} are allowed", list.len()));
+        return Err(format!("there are {} limits, but at most {MAX_LIMITS} are allowed", list.len()));
     }
     list.iter().map(read_one).collect()
 }
@@ -54,14 +54,14 @@ fn read_one(value: &Value) -> Result<LimitUse, String> {
         Value::Object(fields) if fields.keys().all(|field| field == "name" || field == "key") => {
             serde_json::from_value(value.clone()).map_err(|_| "a limit has no name".to_owned())?
         }
-        _ => return Err(format!("a limit is a name, or an object with name and key, not {}", shown(value))),
+        _ => return Err(format!("a limit must be a name, or an object with name and key, not {}", shown(value))),
     };
     if !is_limit_name(&limit.name) {
-        return Err(format!("{} is not a valid name of a limit", shown(&Value::from(limit.name))));
+        return Err(format!("{} is not a valid limit name", shown(&Value::from(limit.name))));
     }
     if limit.key.is_array() || limit.key.is_object() {
         return Err(format!(
-            "the key of a limit is text, a number, a boolean or a template, not {}",
+            "the key of a limit must be text, a number, a boolean or a template, not {}",
             shown(&limit.key)
         ));
     }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_limits_is_refused() {
+    fn an_invalid_list_of_limits_is_refused() {
         for wrong in [
             json!("payments"),
             json!([3]),

@@ -9,11 +9,12 @@ use crate::code::Code;
 use crate::engine::branches::KnownChanges;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, End, NewTask, Reach, Report, Row, Start, Withdraw, Withdrawn};
-use crate::engine::facts::{EndedTasks, Facts, Missing, Moment, ONLY, TaskOutcome, Times};
-use crate::engine::item_outcomes::ItemOutcomes;
+use crate::engine::facts::{EndedTasks, Facts, Missing, Moment, ONLY};
+use crate::engine::reported::Reported;
 use crate::engine::state::{Arrivals, Context, Execution, Status, TaskEnd, TaskKey};
 use crate::engine::undo::Undoable;
 use crate::engine::variables;
+use crate::engine::work::{EndedTask, NextTask, Work};
 use crate::expression::opaque;
 use crate::expression::overlay;
 use crate::expression::{self, Data};
@@ -24,99 +25,6 @@ use std::sync::Arc;
 
 /// Maximum number of tasks that one event may end instantly: routing tasks in a cycle must not loop forever.
 const INSTANT_TASKS: u32 = 10_000;
-
-/// A reported row.
-#[derive(Debug, Clone)]
-pub struct Reported<'a> {
-    /// The task.
-    pub key: TaskKey,
-    /// The item's index.
-    pub index: Option<u32>,
-    /// The context it saw.
-    pub context: &'a [u32],
-    /// Number of retries dispatched so far.
-    pub retries: u32,
-    /// Number of retries allowed.
-    pub max_retries: u32,
-    /// Number of repetitions so far.
-    pub repetitions: u32,
-    /// Seconds since it was first scheduled.
-    pub elapsed: f64,
-    /// How it ended.
-    pub end: TaskEnd,
-    /// The reported result; `None` if not loaded.
-    pub result: Option<Data>,
-    /// The reported error; `None` if not loaded.
-    pub error: Option<Data>,
-    /// Where in its range the jitter of a retry falls, from 0 to 1.
-    pub jitter: f64,
-    /// The worker's advice on a retry, which takes precedence over any rule.
-    pub advice: Advice,
-    /// Whether it still runs while the execution closes.
-    pub closing: bool,
-    /// When it was started, and how many times.
-    pub times: Times,
-    /// Its input; `None` if its undo does not read it.
-    pub input: Option<Data>,
-    /// What was stored for its undo.
-    pub undo: Option<Data>,
-    /// Whether the execution that it called, if any, has completed something that it has not undone.
-    pub undoable: Option<bool>,
-    /// Its place in the order in which tasks were created.
-    pub order: i64,
-}
-
-impl Reported<'_> {
-    /// Returns it as expressions see it.
-    pub(crate) fn outcome(&self, items: ItemOutcomes) -> TaskOutcome {
-        let (result, error) = (self.result.clone(), self.error.clone());
-        TaskOutcome { end: self.end, result, error, times: Some(self.times), items }
-    }
-}
-
-/// A worker's advice on a retry.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Advice {
-    /// No advice: the task's rule decides.
-    #[default]
-    None,
-    /// Do not retry.
-    Never,
-    /// Retry after this many seconds, if the rule allows a retry.
-    After(f64),
-}
-
-/// A task to make ready, or a task that has ended. The consequences of an event are processed one by one.
-pub(crate) enum Work {
-    Ready(NextTask),
-    Ended(Box<EndedTask>),
-}
-
-/// A task to make ready.
-pub(crate) struct NextTask {
-    pub node: NodeId,
-    pub route: u32,
-    pub context: Context,
-    /// Whether it is listed beside `fail`, and therefore starts although the execution has failed.
-    pub beside_fail: bool,
-    /// Whether it follows from a task that closes the execution, and therefore starts although the execution was
-    /// cancelled.
-    pub after_closing: bool,
-}
-
-/// A task that has ended.
-pub(crate) struct EndedTask {
-    pub key: TaskKey,
-    pub context: Context,
-    pub outcome: TaskOutcome,
-    pub end: TaskEnd,
-    /// Whether it still runs while the execution closes.
-    pub closing: bool,
-    /// Why it could not begin.
-    pub refusal: Option<Cause>,
-    /// Its place in the order in which tasks were created.
-    pub order: i64,
-}
 
 /// Conducts one execution.
 pub struct Conductor<'a> {
@@ -292,7 +200,7 @@ impl<'a> Conductor<'a> {
                     Work::Ready(next) => self.ready(next),
                     Work::Ended(ended) => {
                         self.note_ended(&ended);
-                        self.go_on(&ended);
+                        self.follow_transitions(&ended);
                         self.release_undo(&ended);
                     }
                 }

@@ -4,8 +4,9 @@ use crate::code::Code;
 use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Hold, Reach};
-use crate::engine::conductor::{Conductor, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::TaskOutcome;
+use crate::engine::reported::Reported;
 use crate::engine::state::Status;
 use crate::language::definition::CancellationPolicy;
 
@@ -93,7 +94,7 @@ impl Conductor<'_> {
     /// Stops the workflow because its timeout has passed. If only its `finally` task is left, that continues.
     pub fn time_out(&mut self) {
         if self.execution.status == Status::Running && self.execution.state.verdict.is_none() {
-            let message = "the workflow took longer than its timeout".to_owned();
+            let message = "the workflow exceeded its timeout".to_owned();
             self.changes.causes.push(Cause::rule(Code::TIMED_OUT, None, message));
             self.stop(Status::Timeout);
             self.run();

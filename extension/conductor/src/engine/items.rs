@@ -3,9 +3,10 @@
 use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Again, Report, Row, Start, Withdrawn};
-use crate::engine::conductor::{Conductor, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::{Item, TaskOutcome};
 use crate::engine::item_outcomes::{ItemOutcomes, RowEnd};
+use crate::engine::reported::Reported;
 use crate::engine::rest::needed;
 use crate::engine::state::{Context, Progress, Status, TaskEnd, TaskKey};
 use crate::expression::{Data, Rendering};

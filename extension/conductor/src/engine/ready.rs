@@ -3,11 +3,12 @@
 use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, Start};
-use crate::engine::conductor::{Conductor, EndedTask, NextTask, Work};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::{Item, TaskOutcome, Times};
 use crate::engine::item_outcomes::ItemOutcomes;
 use crate::engine::items::SHOWN;
 use crate::engine::state::{Context, Staged, Status, TaskEnd, TaskKey};
+use crate::engine::work::{EndedTask, NextTask, Work};
 use crate::expression::{Data, ExpressionError, Rendering};
 use crate::finding::shorten;
 use crate::graph::Node;
@@ -30,7 +31,7 @@ pub fn limit_key(key: &Data) -> Result<String, String> {
         )),
         text if text.is_empty() => Err("must not be empty".to_owned()),
         text if text.len() > MAX_KEY_BYTES => {
-            Err(format!("has {} bytes, at most {MAX_KEY_BYTES} are allowed", text.len()))
+            Err(format!("has {} bytes, but at most {MAX_KEY_BYTES} are allowed", text.len()))
         }
         text => Ok(text),
     }

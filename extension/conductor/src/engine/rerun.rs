@@ -47,7 +47,7 @@ impl Conductor<'_> {
     /// Reruns tasks of an execution that has ended, along with those that would have started when it stopped.
     pub fn rerun(&mut self, tasks: &[Rerun]) -> Result<(), String> {
         match self.execution.state.undo.as_ref().map(|undo| undo.phase) {
-            Some(Phase::Done) => return Err("what it had completed has been undone".to_owned()),
+            Some(Phase::Done) => return Err("its completed tasks have been undone".to_owned()),
             _ if self.execution.resumes_undo() => return self.rerun_undos(tasks),
             _ => self.execution.state.undo = None,
         }
@@ -111,7 +111,7 @@ impl Conductor<'_> {
         let names: BTreeSet<&str> =
             self.execution.state.failures.iter().map(|key| self.graph.node(key.node).name.as_str()).collect();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
-        let message = format!("the rerun has left failures as they were: {names}");
+        let message = format!("the rerun left other failed tasks as they were: {names}");
         self.changes.causes.push(Cause { message, ..Cause::default() });
         self.execution.status = Status::Failed;
     }

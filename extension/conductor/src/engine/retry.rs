@@ -3,8 +3,9 @@
 use crate::code::Code;
 use crate::engine::cause::Cause;
 use crate::engine::commands::Again;
-use crate::engine::conductor::{Advice, Conductor, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::TaskOutcome;
+use crate::engine::reported::{Advice, Reported};
 use crate::engine::state::TaskEnd;
 use crate::engine::variables;
 use crate::expression::Data;
@@ -51,12 +52,12 @@ impl Conductor<'_> {
         let (end, kind, why) = if i64::from(reported.repetitions) >= max.as_i64().unwrap_or(0) {
             (TaskEnd::Failed, "repeat", format!("{} repetitions", reported.repetitions))
         } else if let Some(most) = repeat.timeout.filter(|most| reported.elapsed + delay > *most as f64) {
-            (TaskEnd::Timeout, "timeout", format!("{most} seconds"))
+            (TaskEnd::Timeout, "timeout", format!("{most} s"))
         } else {
             let input = self.next_input(reported, outcome, vars)?;
             return Ok(Some(Again { delay: delay.min(LONGEST), repeats: true, input }));
         };
-        let message = format!("the result was still not as `until` asks for after {why}");
+        let message = format!("`until` was still not satisfied after {why}");
         outcome.end = end;
         outcome.error = Some(Data::from_pairs([("type", Data::from(kind)), ("message", Data::from(message))]));
         Ok(None)

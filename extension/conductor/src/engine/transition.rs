@@ -4,11 +4,13 @@ use crate::code::Code;
 use crate::engine::branches;
 use crate::engine::cause::{self, Cause};
 use crate::engine::commands::{Report, Row};
-use crate::engine::conductor::{Conductor, EndedTask, NextTask, Reported, Work};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::TaskOutcome;
 use crate::engine::item_outcomes::ItemOutcomes;
+use crate::engine::reported::Reported;
 use crate::engine::state::{Arrivals, Context, Status, TaskEnd, TaskKey};
 use crate::engine::variables;
+use crate::engine::work::{EndedTask, NextTask, Work};
 use crate::expression::overlay;
 use crate::expression::{Data, Rendering};
 use crate::graph::{NodeId, Target};
@@ -83,7 +85,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// Tests a task's transitions and follows those that fire.
-    pub(crate) fn go_on(&mut self, ended: &EndedTask) {
+    pub(crate) fn follow_transitions(&mut self, ended: &EndedTask) {
         let (key, context) = (ended.key, &ended.context);
         if self.is_needless(key.node, key.route) {
             return self.stop_here(context);
@@ -266,7 +268,7 @@ impl<'a> Conductor<'a> {
             arrivals.clear();
         }
         for next in leads_on {
-            self.lead_to(next, ended);
+            self.start_branch(next, ended);
         }
         for (node, context) in arrivals {
             if !self.ends_before(node, ended) {
@@ -316,7 +318,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// Starts one more branch.
-    fn lead_to(&mut self, next: NextTask, after: &EndedTask) {
+    fn start_branch(&mut self, next: NextTask, after: &EndedTask) {
         if self.execution.state.routes > self.graph.max_visits {
             let name = &self.graph.node(next.node).name;
             let message = format!("task {name} was reached on more routes than max_visits allows");

@@ -9,11 +9,13 @@ use crate::code::Code;
 use crate::engine::branches;
 use crate::engine::cause::Cause;
 use crate::engine::commands::{NewTask, NewUndo, RerunTask, Start};
-use crate::engine::conductor::{Conductor, EndedTask, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::{Item, TaskOutcome};
 use crate::engine::item_outcomes::ItemOutcomes;
+use crate::engine::reported::Reported;
 use crate::engine::rerun::Rerun;
 use crate::engine::state::{Context, Status, TaskEnd, TaskKey};
+use crate::engine::work::EndedTask;
 use crate::expression::Data;
 use crate::graph::Graph;
 use crate::graph::undo::UndoCall;
@@ -347,9 +349,7 @@ impl Conductor<'_> {
         let is_open = |task: &&Rerun| graph.node(task.key.node).undoes.is_some() && failures.contains(&task.key);
         if let Some(other) = tasks.iter().find(|task| !is_open(task)) {
             let name = &graph.node(other.key.node).name;
-            return Err(format!(
-                "it goes on with undoing what it had completed, and {name} is no undo that has failed"
-            ));
+            return Err(format!("it is undoing its completed tasks, and {name} is not an undo that has failed"));
         }
         let mut open: Vec<&Rerun> = tasks.iter().collect();
         open.sort_by_key(|task| std::cmp::Reverse(task.key.visit));

@@ -30,15 +30,16 @@ fn invalid(message: String) -> Error {
 }
 
 fn from_json(text: &str, depth: usize) -> Result<Data, Error> {
-    let value = crate::json::from_text::<Json>(text).map_err(|error| invalid(format!("this is not JSON: {error}")))?;
+    let value =
+        crate::json::from_text::<Json>(text).map_err(|error| invalid(format!("the text is not JSON: {error}")))?;
     if is_deeper(&value, depth) {
-        return Err(invalid(format!("this JSON is nested deeper than {depth}")));
+        return Err(invalid(format!("the JSON is nested deeper than {depth} levels")));
     }
     Ok(data(&value))
 }
 
 fn from_yaml(text: &str, depth: usize) -> Result<Data, Error> {
-    let value = yaml::read(text, depth).map_err(|error| invalid(format!("this is not YAML: {error}")))?;
+    let value = yaml::read(text, depth).map_err(|error| invalid(format!("the text is not YAML: {error}")))?;
     Ok(data(&value))
 }
 
@@ -46,7 +47,7 @@ fn to_yaml(value: Value) -> Result<String, Error> {
     let value: Json = serde_json::to_value(&value).map_err(|error| invalid(format!("cannot write YAML: {error}")))?;
     let text = yaml::write(&value);
     match text.len() > MAX_TEXT {
-        true => Err(invalid(format!("the YAML has more than the {MAX_TEXT} bytes allowed here"))),
+        true => Err(invalid(format!("the YAML is longer than the {MAX_TEXT} bytes allowed here"))),
         false => Ok(text),
     }
 }
@@ -89,7 +90,7 @@ fn replace(text: &str, pattern: &str, replacement: &str) -> Result<String, Error
         found.expand(replacement, &mut replaced);
         end = whole.end();
         if replaced.len() > MAX_TEXT {
-            return Err(invalid(format!("the replacement has more than the {MAX_TEXT} bytes allowed here")));
+            return Err(invalid(format!("the replacement is longer than the {MAX_TEXT} bytes allowed here")));
         }
     }
     replaced.push_str(&text[end..]);

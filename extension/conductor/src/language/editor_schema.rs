@@ -80,10 +80,10 @@ fn workflow() -> Value {
         "defaults": {
             "type": "object", "additionalProperties": false,
             "properties": {
-                "retry": reference("retry", "Retries every task with an action, and every undo, that has no `retry`."),
+                "retry": reference("retry", "Retry policy of tasks with an action, and of undos, without a `retry` of their own."),
                 "timeout": reference("timeout_or_template", "Seconds that one attempt of such a task may run."),
             },
-            "description": "What tasks have that do not say otherwise.",
+            "description": "Defaults of tasks.",
         },
         "finally": reference("name", "The task that runs once at the end, whatever the outcome."),
         "rerun": {
@@ -92,7 +92,7 @@ fn workflow() -> Value {
         },
         "undo_on": {
             "type": "array", "items": {"enum": words(UNDO_ON)}, "default": words(UNDO_ON),
-            "description": "The ends at which completed tasks are undone.",
+            "description": "The outcomes after which completed tasks are undone.",
         },
         "undo_order": {
             "enum": words(UNDO_ORDERS), "default": "reverse", "description": "In which order tasks are undone.",
@@ -101,9 +101,9 @@ fn workflow() -> Value {
         "concurrency": {
             "type": "object", "additionalProperties": false, "required": ["max"],
             "properties": {
-                "key": described(json!({"type": ["string", "number", "boolean"]}), "The key that counts by itself, such as a tenant; without it, all executions count together."),
+                "key": described(json!({"type": ["string", "number", "boolean"]}), "The key by which executions are counted, such as a tenant; without it, all are counted together."),
                 "max": {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY, "description": "How many executions of a key run at once."},
-                "when_full": {"enum": words(WHEN_FULL), "default": "wait", "description": "What a start does that finds so many."},
+                "when_full": {"enum": words(WHEN_FULL), "default": "wait", "description": "What a start does when the maximum has been reached."},
             },
             "description": "How many executions run at once.",
         },
@@ -150,7 +150,7 @@ fn task() -> Map<String, Value> {
                         "count": {"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1}]},
                         "rest": {
                             "enum": words(JOIN_REST), "default": "allow_finish",
-                            "description": "What becomes of tasks that have yet to lead here when enough have.",
+                            "description": "What happens to tasks that have not arrived when enough have.",
                         },
                     },
                 },
@@ -173,7 +173,7 @@ fn task() -> Map<String, Value> {
             "description": "How many workers may lose the task before it ends as abandoned.",
         },
         "limit": {
-            "description": "The limits that each attempt is under.",
+            "description": "The limits that apply to each attempt.",
             "anyOf": [
                 {"$ref": "#/definitions/limit"},
                 {"type": "array", "maxItems": MAX_LIMITS, "items": {"$ref": "#/definitions/limit"}},
@@ -277,7 +277,7 @@ fn limit() -> Value {
                     "name": name,
                     "key": {
                         "type": ["string", "number", "boolean"],
-                        "description": "What the limit counts by; none: everything together.",
+                        "description": "The key by which the limit counts; none: everything together.",
                     },
                 },
             },
@@ -323,7 +323,7 @@ fn with_items() -> Value {
                 "anyOf": [{"type": "array"}, {"$ref": "#/definitions/template"}],
             },
             "as": reference("targets", "Names of an item's parts: [x, y] over zip(xs, ys)."),
-            "label": text("What an item is called where people see it; usually a template."),
+            "label": text("The name under which an item is shown to people; usually a template."),
             "concurrency": reference("count_or_template", "How many items may be claimable or running at once."),
             "batch_size": reference("count_or_template", "Items grouped into one task, whose item is then an array."),
             "on_item_failure": {
@@ -339,7 +339,7 @@ fn with_items() -> Value {
             },
             "rest": {
                 "enum": words(ITEMS_REST), "default": "allow_finish",
-                "description": "What becomes of running items once enough have succeeded; others never start.",
+                "description": "What happens to running items once enough have succeeded; others never start.",
             },
         },
     })
@@ -358,13 +358,13 @@ fn retry() -> Value {
             "max_delay": reference("delay", "Maximum delay."),
             "jitter": {
                 "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "full"}],
-                "description": "Fraction by which the delay varies either way; full: it is anything up to the whole delay.",
+                "description": "Fraction by which the delay varies either way; full: anything from 0 to the whole delay.",
             },
             "when": reference("condition", "Condition for a retry; none: after failure, timeout or abandonment."),
             "max_elapsed": reference("timeout", "Time after the first attempt past which no retry starts."),
             "each": {
                 "enum": words(RETRY_EACH), "default": "item",
-                "description": "What the count is for in a task with items: each item, or all of them together.",
+                "description": "What the count applies to in a task with items: each item, or all of them together.",
             },
         },
     })
@@ -376,7 +376,7 @@ fn repeat() -> Value {
         "additionalProperties": false,
         "required": ["until"],
         "properties": {
-            "until": reference("condition", "Condition that ends it; asked after each success."),
+            "until": reference("condition", "Condition that ends the repetition; evaluated after each success."),
             "delay": reference("delay_or_template", "Seconds before the first repetition."),
             "backoff": {"enum": words(BACKOFFS), "default": "constant", "description": "How the delay grows."},
             "factor": {"type": "number", "minimum": 0, "default": 2, "description": "Base of exponential growth."},
@@ -405,7 +405,7 @@ fn undo() -> Value {
             "retry": reference("retry", "Retries it after a failure."),
             "when_unknown": {
                 "enum": words(WHEN_UNKNOWN), "default": "undo",
-                "description": "Whether a task is undone that timed out or was abandoned, so that nobody knows whether it was done.",
+                "description": "Whether to undo a task that timed out or was abandoned, so that it is unknown whether its work was done.",
             },
             "priority": {"type": "integer", "description": "Higher goes first."},
             "max_lost_leases": {

@@ -64,7 +64,7 @@ pub fn checked_parameters(given: Value, graph: &Graph) -> Result<Value, String> 
 
 fn refusal(violation: &Violation) -> String {
     let at = if violation.path.is_empty() { String::new() } else { format!(" at {}", violation.path) };
-    format!("the workflow refuses the parameters: {}{at}", violation.message)
+    format!("the workflow rejects the parameters: {}{at}", violation.message)
 }
 
 struct Check<'a> {
@@ -122,8 +122,8 @@ impl<'a> Check<'a> {
                 (format!("task {name} has no items"), "write its answers without `items` and `each`")
             }
             (Answers::Task(super::script::Attempts::Listed(_)), true) => (
-                format!("task {name} has items, and a list does not say which of them it answers"),
-                "write {each: […]} for the attempts of every item, or {items: {0: …}} for those of one",
+                format!("task {name} has items, but a list does not say which of them it answers"),
+                "write {each: […]} for the attempts of every item, or {items: {0: …}} for those of one item",
             ),
             _ => return,
         };
@@ -162,7 +162,7 @@ impl<'a> Check<'a> {
                 Some(_) => self.walk.source.pointer(node, &violation.path),
                 None => node,
             };
-            self.walk.report(601, place, refusal(&violation), "correct the `parameters` of the test".to_owned());
+            self.walk.report(601, place, refusal(&violation), "fix the `parameters` of the test".to_owned());
         }
     }
 
@@ -173,7 +173,7 @@ impl<'a> Check<'a> {
         }
         for (name, written) in interrupt::checked(&expect.inputs) {
             if let Some(task) = self.task(written.node, name) {
-                self.works(written.node, task, "has no input");
+                self.report_routing_task(written.node, task, "has no input");
             }
         }
         for (name, node) in self.error_tasks(expect.errors.as_ref().map(|written| written.node)) {
@@ -184,16 +184,16 @@ impl<'a> Check<'a> {
     fn ran(&mut self, names: &Names) {
         for name in interrupt::checked(names) {
             if let Some(task) = self.task(name.node, &name.value) {
-                self.works(name.node, task, "never counts as run");
+                self.report_routing_task(name.node, task, "never counts as run");
             }
         }
     }
 
     /// Reports an expectation of a routing task.
-    fn works(&mut self, node: NodeId, task: &Node, what: &str) {
+    fn report_routing_task(&mut self, node: NodeId, task: &Node, what: &str) {
         if task.is_routing() {
             let message = format!("task {} has neither an action nor `wait_for`, so it {what}", task.name);
-            self.walk.report(703, node, message, "name a task that follows from it".to_owned());
+            self.walk.report(703, node, message, "name a task that follows it".to_owned());
         }
     }
 

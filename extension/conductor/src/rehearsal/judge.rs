@@ -68,7 +68,7 @@ impl Judge<'_> {
         let (got, hint) = match stop {
             Stop::Waits(for_what) => {
                 let got = match for_what.is_empty() {
-                    true => "nothing is left that could happen".to_owned(),
+                    true => "nothing is left to happen".to_owned(),
                     false => format!("it is still waiting for {}", for_what.join(", ")),
                 };
                 (got, Some("if it should wait, expect `status: running`".to_owned()))

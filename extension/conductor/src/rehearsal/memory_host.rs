@@ -4,9 +4,10 @@
 use crate::engine::branches::{KnownChanges, NewEntry};
 use crate::engine::cause::Cause;
 use crate::engine::commands::{Changes, Hold, NewTask, NewUndo, Reach, Report, Rest, Row, Start, Withdraw, Withdrawn};
-use crate::engine::conductor::{Advice, Conductor, Reported};
+use crate::engine::conductor::Conductor;
 use crate::engine::facts::{TaskOutcome, Times};
 use crate::engine::item_outcomes::RowEnd;
+use crate::engine::reported::{Advice, Reported};
 use crate::engine::rerun::Rerun;
 use crate::engine::rest::not_needed;
 use crate::engine::state::{Execution, Status, TaskEnd, TaskKey};
@@ -88,7 +89,7 @@ pub struct Ledger {
     /// Running rows that are no longer needed.
     rest: Vec<Rest>,
     /// Whether more reports of the same batch are still to be processed.
-    hears_more: bool,
+    more_reports_follow: bool,
 }
 
 /// Why a request was refused.
@@ -117,7 +118,7 @@ impl Ledger {
             known_lists: None,
             fired: BTreeSet::new(),
             rest: Vec::new(),
-            hears_more: false,
+            more_reports_follow: false,
         };
         ledger.control(|conductor| conductor.start(None, 0.0));
         ledger
@@ -181,8 +182,8 @@ impl Ledger {
         let mut answers = Vec::with_capacity(outcomes.len());
         while answers.len() < outcomes.len() {
             answers.extend(self.report_some(&outcomes[answers.len()..]));
-            self.hears_more = answers.len() < outcomes.len();
-            self.go_on();
+            self.more_reports_follow = answers.len() < outcomes.len();
+            self.advance_own_tasks();
         }
         Ok(answers)
     }
@@ -190,7 +191,7 @@ impl Ledger {
     /// Reports running rows that are no longer needed as cancelled. Rows that are reported in the same batch are not
     /// cancelled.
     fn cancel_rest(&mut self) {
-        if self.hears_more {
+        if self.more_reports_follow {
             return;
         }
         for rest in std::mem::take(&mut self.rest) {
@@ -327,7 +328,7 @@ impl Ledger {
             Vec::new()
         });
         self.over |= answer.is_err();
-        self.go_on();
+        self.advance_own_tasks();
         answer
     }
 
@@ -352,7 +353,7 @@ impl Ledger {
             event(conductor);
             Vec::new()
         });
-        self.go_on();
+        self.advance_own_tasks();
     }
 
     /// Applies events and their consequences. Rows that are being reported end as reported.

@@ -193,7 +193,7 @@ impl Stage<'_> {
         *earlier += 1;
         let answer = self.prompter.answer(&request)?;
         if matches!(answer.kind, AnswerKind::Timeout) && request.limit.is_none() {
-            let message = format!("task {} is to time out, but has no time limit here", request.task);
+            let message = format!("the test lets task {} time out, but it has no timeout here", request.task);
             return Err(Stop::Unanswered(message, "write `nothing: true`, or another answer".to_owned()));
         }
         Ok(answer)

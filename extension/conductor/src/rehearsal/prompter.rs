@@ -34,7 +34,10 @@ impl Prompter for Scripted<'_> {
                         Attempts::Listed(list) if list.len() != 1 => format!("{} answers", list.len()),
                         _ => "one answer".to_owned(),
                     };
-                    unanswered(message, format!("its list has {answers}: add one, or correct what makes it run again"))
+                    unanswered(
+                        message,
+                        format!("its list has {answers}: add another, or fix what makes the task run again"),
+                    )
                 },
                 Ok,
             );
@@ -42,7 +45,7 @@ impl Prompter for Scripted<'_> {
         match default {
             _ if request.waits => {
                 let message =
-                    format!("task {name}{item} waits for a signal, and the test does not say whether it comes");
+                    format!("task {name}{item} waits for a signal, but the test does not say whether it arrives");
                 unanswered(message, format!("add `{name}: {{signal: …}}` or `{name}: {{nothing: true}}` to `answers`"))
             }
             Some(answer) => Ok(answer.clone()),

@@ -48,7 +48,7 @@ impl Walk<'_> {
             self.report(202, node, "`tests` is empty", "add a test".to_owned());
         }
         if nodes.len() > MAX_TESTS {
-            let message = format!("{} tests, more than the {MAX_TESTS} allowed", nodes.len());
+            let message = format!("there are {} tests, more than the {MAX_TESTS} allowed", nodes.len());
             self.report(9, node, message, "split the file".to_owned());
         }
         let mut lines: BTreeMap<String, u32> = BTreeMap::new();
@@ -56,8 +56,8 @@ impl Walk<'_> {
         for node in interrupt::checked(nodes).take(MAX_TESTS) {
             let Some(test) = self.test(*node) else { continue };
             if let Some(line) = lines.get(&test.name) {
-                let message = format!("two tests are called `{}`, first on line {line}", shorten(&test.name, 80));
-                self.report(6, *node, message, "give each a name of its own".to_owned());
+                let message = format!("two tests are called `{}`, the first on line {line}", shorten(&test.name, 80));
+                self.report(6, *node, message, "give each a different name".to_owned());
             }
             lines.insert(test.name.clone(), test.line);
             tests.push(test);

@@ -1,6 +1,6 @@
 //! A test file: what to run, the answers of workers and people, and the expectations.
 
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::engine::state::Status;
 use crate::expression::Data;
 use crate::finding::Finding;

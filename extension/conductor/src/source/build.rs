@@ -22,7 +22,7 @@ pub fn build(source: &mut Source, limits: &Limits) -> Vec<Defect> {
     let text = std::mem::take(&mut source.text);
     if let Some(at) = long_gap(&text) {
         source.text = text;
-        let message = format!("more than {MAX_GAP} bytes of empty lines and comments in a row");
+        let message = format!("there are more than {MAX_GAP} bytes of consecutive empty lines and comments");
         return vec![Defect::new(9, None, at, message).with_hint("remove some of them".to_owned())];
     }
     let mut builder = Builder {
@@ -111,7 +111,7 @@ fn syntax_error(error: &ScanError, text: &str, limits: &Limits) -> Box<Defect> {
         }
         ErrorKind::UnknownAnchor => {
             let hint = "quote the text if it starts with * but is not an alias".to_owned();
-            Defect::new(1, None, at, "alias to an unknown anchor".to_owned()).with_hint(hint)
+            Defect::new(1, None, at, "an alias refers to an unknown anchor".to_owned()).with_hint(hint)
         }
         _ => Defect::new(1, None, at, error.info()),
     };
@@ -163,7 +163,8 @@ impl Builder<'_> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    let message = "second document: a source must contain exactly one workflow".to_owned();
+                    let message =
+                        "a second document begins here, but a source must contain exactly one workflow".to_owned();
                     return Err(Box::new(Defect::new(1, None, start, message)));
                 }
                 Ok(())
@@ -209,7 +210,7 @@ impl Builder<'_> {
 
     fn alias(&mut self, anchor: usize, start: usize) -> Progress {
         let Some(&id) = self.anchors.get(&anchor) else {
-            return Err(Box::new(Defect::new(1, None, start, "an alias inside its own anchor".to_owned())));
+            return Err(Box::new(Defect::new(1, None, start, "an alias is used inside its own anchor".to_owned())));
         };
         let node = &self.nodes[id.0 as usize];
         self.aliased = self.aliased.saturating_add(node.weight);
@@ -272,7 +273,7 @@ impl Builder<'_> {
                     return Err(Box::new(Defect::new(5, None, start, "a list or map can't be a key".to_owned())));
                 };
                 if !std::mem::replace(&mut outer.is_template, true) {
-                    let message = "an unquoted expression, which YAML reads as a map inside a map".to_owned();
+                    let message = "an expression is not quoted, so YAML reads it as a map inside a map".to_owned();
                     let defect = Defect::new(5, None, start - 1, message);
                     self.report(defect.with_hint("put it in quotes: \"{{ … }}\"".to_owned()));
                 }

@@ -189,7 +189,7 @@ async fn a_bomb_that_a_result_sets_off_fails_its_workflow_and_no_other_of_the_ba
 }
 
 #[tokio::test]
-async fn a_session_goes_on_after_an_evaluation_was_cancelled() {
+async fn a_session_is_usable_after_an_evaluation_was_cancelled() {
     with_database(async |db| {
         let mut session = Session::new(db).await;
         let walk = "{% for i in range(100000) %}{% for k in parameters.l %}{% set x = parameters.l | sort %}{% endfor %}{% endfor %}";

@@ -112,7 +112,7 @@ impl Collector {
             Stmt::ForLoop(each) => {
                 self.bind(&each.target);
                 self.expression(&each.iter);
-                self.perhaps(|this| {
+                self.conditionally(|this| {
                     each.filter_expr.iter().for_each(|filter| this.expression(filter));
                     this.statements(&each.body);
                     this.statements(&each.else_body);
@@ -120,7 +120,7 @@ impl Collector {
             }
             Stmt::IfCond(cond) => {
                 self.expression(&cond.expr);
-                self.perhaps(|this| {
+                self.conditionally(|this| {
                     this.statements(&cond.true_body);
                     this.statements(&cond.false_body);
                 });
@@ -169,13 +169,13 @@ impl Collector {
         let at = declared.span().start_offset as usize;
         self.found.bound.push(Named { name: declared.name.to_owned(), at, argument: None });
         declared.args.iter().for_each(|target| self.bind(target));
-        self.perhaps(|this| {
+        self.conditionally(|this| {
             declared.defaults.iter().for_each(|value| this.expression(value));
             this.statements(&declared.body);
         });
     }
 
-    fn perhaps(&mut self, visit: impl FnOnce(&mut Self)) {
+    fn conditionally(&mut self, visit: impl FnOnce(&mut Self)) {
         let before = std::mem::replace(&mut self.conditional, true);
         visit(self);
         self.conditional = before;
@@ -208,7 +208,7 @@ impl Collector {
             Expr::Compare(compare) => self.compare(compare),
             Expr::IfExpr(branch) => {
                 self.expression(&branch.test_expr);
-                self.perhaps(|this| {
+                self.conditionally(|this| {
                     this.expression(&branch.true_expr);
                     branch.false_expr.iter().for_each(|other| this.expression(other));
                 });
@@ -240,7 +240,7 @@ impl Collector {
     fn binary(&mut self, binary: &BinOp<'_>) {
         self.expression(&binary.left);
         match binary.op {
-            BinOpKind::ScAnd | BinOpKind::ScOr => self.perhaps(|this| this.expression(&binary.right)),
+            BinOpKind::ScAnd | BinOpKind::ScOr => self.conditionally(|this| this.expression(&binary.right)),
             _ => self.expression(&binary.right),
         }
         if let BinOpKind::In = binary.op

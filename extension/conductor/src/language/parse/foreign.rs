@@ -10,7 +10,7 @@ const WORKFLOW: &[Foreign] = &[
     (&["input", "inputs", "params", "args", "arguments"], "write `parameters:`, a JSON Schema"),
     (&["outputs", "returns", "result"], "write `output_map:`; `output:` is its JSON Schema"),
     (&["env", "variables", "context"], "write `vars:`"),
-    (&["on", "schedule", "triggers", "cron"], "the function workflow_schedule starts it regularly"),
+    (&["on", "schedule", "triggers", "cron"], "remove it, and call the function workflow_schedule to start the workflow on a schedule"),
     (&["on_exit", "onExit", "always", "ensure"], "write `finally:` with the name of a task"),
     (&["on_error", "on_failure", "catch"], "write `on_failure:` in the tasks that may fail, or `finally:`"),
     (&["start", "start_at", "StartAt", "entrypoint"], "remove it: tasks that no transition leads to start first"),

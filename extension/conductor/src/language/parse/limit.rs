@@ -22,7 +22,7 @@ impl Walk<'_> {
             _ => vec![node],
         };
         if nodes.len() > MAX_LIMITS {
-            self.report(9, node, format!("{} limits, more than the {MAX_LIMITS} allowed", nodes.len()), None);
+            self.report(9, node, format!("there are {} limits, more than the {MAX_LIMITS} allowed", nodes.len()), None);
             return Vec::new();
         }
         let mut limits: Vec<LimitUse> = Vec::new();
@@ -32,8 +32,8 @@ impl Walk<'_> {
                 self.report(
                     6,
                     node,
-                    format!("limit `{}` twice with the same key", limit.name),
-                    "remove one".to_owned(),
+                    format!("the limit `{}` is listed twice with the same key", limit.name),
+                    "remove one of them".to_owned(),
                 );
             }
             limits.push(limit);
@@ -76,7 +76,7 @@ impl Walk<'_> {
         if is_limit_name(&name) {
             return Some(name);
         }
-        let message = format!("`{}` is not a valid name of a limit", shorten(&name, 80));
+        let message = format!("`{}` is not a valid limit name", shorten(&name, 80));
         let hint = "write at most 128 lower-case letters, digits, _, - and dots, beginning with a letter";
         self.report(8, node, message, hint.to_owned());
         None

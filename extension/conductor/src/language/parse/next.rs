@@ -26,7 +26,7 @@ impl Walk<'_> {
         for name in sugar.collect::<Vec<_>>() {
             if let Some(node) = fields.get(name) {
                 let hint = format!("write `{name}` as an entry of `next`, or remove `next`");
-                self.report(111, node, format!("`{name}` together with `next`"), hint);
+                self.report(111, node, format!("`{name}` cannot be combined with `next`"), hint);
             }
         }
         let Content::List(items) = self.source.content(next) else {
@@ -54,7 +54,7 @@ impl Walk<'_> {
     fn error_of_fail(&mut self, node: NodeId, targets: &[String], path: &str) -> Option<Value> {
         if !targets.iter().any(|target| target == "fail") {
             let hint = "add `fail` to `do`, or remove it".to_owned();
-            self.report(3, node, "`error` in a transition that does not lead to `fail`", hint);
+            self.report(3, node, "`error` requires a transition to `fail`", hint);
             return None;
         }
         if !matches!(self.source.content(node), Content::Map(_)) {

@@ -91,8 +91,8 @@ impl Walk<'_> {
             let text = self.source.str(*key).unwrap_or_default();
             if WITH_ITEMS.contains(&text) {
                 let message = match with_items {
-                    true => format!("`{text}` next to `with_items`, not inside it"),
-                    false => format!("`{text}` without `with_items`"),
+                    true => format!("`{text}` belongs inside `with_items`, not next to it"),
+                    false => format!("`{text}` requires `with_items`"),
                 };
                 let hint = format!("write with_items: {{items: …, {text}: …}}");
                 self.report(203, *key, message, hint);
@@ -105,7 +105,7 @@ impl Walk<'_> {
         let node = match (key, fields.get("name")) {
             (Some(key), Some(inner)) => {
                 let hint = "remove it: the map's key is the name".to_owned();
-                self.report(3, inner, "`name` in a task that already has one", hint);
+                self.report(3, inner, "`name` is set in a task that already has a name", hint);
                 key
             }
             (Some(key), None) => key,
@@ -244,17 +244,18 @@ impl Walk<'_> {
         for (name, given) in [("max_failures", max_failures), ("min_successes", min_successes)] {
             if let (Some(OnItemFailure::FailFast), Some(_), Some(node)) = (on_item_failure, given, fields.get(name)) {
                 let hint = format!("remove one of them: with `{name}`, all items run");
-                self.report(6, node, format!("`{name}` together with `on_item_failure: fail_fast`"), hint);
+                self.report(6, node, format!("`{name}` cannot be combined with `on_item_failure: fail_fast`"), hint);
             }
         }
         if let (Some(_), Some(_), Some(node)) = (max_failures, min_successes, fields.get("min_successes")) {
-            let hint = "remove one of them: either enough items succeed, or too many fail".to_owned();
-            self.report(6, node, "`min_successes` together with `max_failures`".to_owned(), hint);
+            let hint =
+                "remove one of them: the task is decided either by enough successes or by too many failures".to_owned();
+            self.report(6, node, "`min_successes` cannot be combined with `max_failures`".to_owned(), hint);
         }
         let rest = fields.get("rest").and_then(|node| {
             if min_successes.is_none() && fields.get("min_successes").is_none() {
-                let hint = "add `min_successes:`, after which there is a rest".to_owned();
-                self.report(6, node, "`rest` without `min_successes`".to_owned(), hint);
+                let hint = "add `min_successes:`, or remove `rest`".to_owned();
+                self.report(6, node, "`rest` requires `min_successes`".to_owned(), hint);
             }
             self.word(node, "`rest`", ITEMS_REST)
         });
@@ -282,7 +283,7 @@ impl Walk<'_> {
     fn items(&mut self, node: NodeId, path: String) -> Option<Value> {
         match self.source.content(node) {
             Content::List(items) if items.len() > self.limits.items => {
-                let message = format!("{} items, more than the {} allowed", items.len(), self.limits.items);
+                let message = format!("there are {} items, more than the {} allowed", items.len(), self.limits.items);
                 self.report(9, node, message, None);
                 None
             }
@@ -414,19 +415,19 @@ impl Walk<'_> {
     /// so nothing that only an action can use has a meaning there.
     fn needs_action(&mut self, fields: &Fields) {
         if let (Some(_), Some(wait)) = (fields.get("action"), fields.get("wait_for")) {
-            let hint = "let one task do the work and another one wait".to_owned();
-            self.report(6, wait, "`wait_for` together with `action`".to_owned(), hint);
+            let hint = "use one task for the work and another one for the wait".to_owned();
+            self.report(6, wait, "`wait_for` cannot be combined with `action`".to_owned(), hint);
         }
         if let (Some(_), Some(limit)) = (fields.get("wait_for"), fields.get("limit")) {
-            let hint = "limit the task that does the work: to wait takes nobody's time".to_owned();
-            self.report(6, limit, "`limit` together with `wait_for`".to_owned(), hint);
+            let hint = "limit the task that does the work: waiting occupies no worker".to_owned();
+            self.report(6, limit, "`limit` cannot be combined with `wait_for`".to_owned(), hint);
         }
         if fields.get("action").is_some() || fields.get("wait_for").is_some() {
             return;
         }
         for name in ["input", "with_items", "retry", "repeat", "max_lost_leases", "limit", "undo"] {
             if let Some(node) = fields.get(name) {
-                self.report(201, node, format!("`{name}` in a task without `action`"), "add `action:`".to_owned());
+                self.report(201, node, format!("`{name}` requires `action`"), "add `action:`".to_owned());
                 return;
             }
         }

@@ -332,8 +332,8 @@ impl<'a> Walk<'a> {
         if self.names <= MAX_NAMES {
             return names;
         }
-        let message = format!("more than {MAX_NAMES} task names in total");
-        self.report(9, node, message, "move part of it into a sub-workflow".to_owned());
+        let message = format!("there are more than {MAX_NAMES} task names in total");
+        self.report(9, node, message, "move some of its tasks into a sub-workflow".to_owned());
         Vec::new()
     }
 

@@ -180,8 +180,8 @@ impl Walk<'_> {
             self.report(101, node, "the workflow has no tasks", "add a task".to_owned());
         }
         if entries.len() > self.limits.tasks {
-            let message = format!("{} tasks, more than the {} allowed", entries.len(), self.limits.tasks);
-            self.report(9, node, message, "move part of it into a sub-workflow".to_owned());
+            let message = format!("there are {} tasks, more than the {} allowed", entries.len(), self.limits.tasks);
+            self.report(9, node, message, "move some of its tasks into a sub-workflow".to_owned());
             return Vec::new();
         }
         let mut tasks = Vec::with_capacity(entries.len());

@@ -90,7 +90,7 @@ fn call(check: &mut Check<'_>, task: usize, of: &str, reference: &str, action: &
     let mut open = action.calls.clone();
     while let Some(next) = open.pop() {
         if next == check.definition.reference {
-            let message = format!("`{reference}` leads back to this workflow");
+            let message = format!("`{reference}` calls this workflow, directly or indirectly");
             return check.at(&place).task(task).warning(507, message, None);
         }
         if seen.len() < MAX_WORKFLOWS && seen.insert(next.clone()) {

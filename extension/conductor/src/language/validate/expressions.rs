@@ -186,7 +186,7 @@ impl Expressions<'_> {
             }
         }
         for method in &references.methods {
-            let message = format!("values have no methods: `{}()`", shorten(&method.name, 80));
+            let message = format!("values have no methods, such as `{}()`", shorten(&method.name, 80));
             let hint = match (habits::method(&method.name), nearest_or_same(&method.name, FILTERS)) {
                 (Some(hint), _) => hint.to_owned(),
                 (None, Some(filter)) => format!("use the filter `| {filter}`"),
@@ -219,7 +219,7 @@ impl Expressions<'_> {
         }
         let phase = text.site.phase;
         if OF_THE_END.contains(&name) && !phase.is_after_end() && !(name == "result" && repeats_input(check, text)) {
-            let message = format!("`{name}()` before any task has ended");
+            let message = format!("`{name}()` is used before any task has ended");
             let hint = match name {
                 "result" | "error" => format!("write `task.NAME.{name}`, or publish it when the task ends"),
                 _ => "write `task_status('NAME')`".to_owned(),

@@ -138,7 +138,7 @@ const STATUSES: &[Habit] = &[
     (&["canceled", "cancel", "canceling", "cancelling", "aborted", "stopped"], "did you mean `cancelled`?"),
     (&["skip", "ignored"], "did you mean `skipped`?"),
     (&["pending", "ready", "queued", "waiting", "delayed", "scheduled", "running", "claimed", "started", "created"],
-     "a task that has not ended has none: write `task_status('NAME') is none`"),
+     "a task that has not ended has no status: write `task_status('NAME') is none`"),
 ];
 
 #[rustfmt::skip]
@@ -164,11 +164,11 @@ const SYNTAX: &[(&str, &str, &str)] = &[
     ("=", "", "write `==` to compare"),
     ("!", "", "write `not`"),
     ("??", "", "write `x | default(…)`"),
-    ("?.", "", "write `x.y | default(…)`, or ask `x is defined`"),
+    ("?.", "", "write `x.y | default(…)`, or test `x is defined`"),
     ("?", "", "write `a if condition else b`"),
     ("$", "", "write the name without `$`: `vars.NAME`, `parameters.NAME`"),
     ("@", "", "write the name without `@`"),
-    ("`", "", "put texts in single or double quotes"),
+    ("`", "", "put text in single or double quotes"),
     (";", "", "remove the semicolon"),
     ("for ", "", "write filters: `x | map(attribute='…') | list`, `x | selectattr(…) | list`"),
     ("contains ", "", "write `a in b`"),

@@ -28,7 +28,7 @@ pub fn check(check: &mut Check<'_>, shape: &Shape<'_>, parallel: &mut Parallel) 
             name(one),
             name(other)
         );
-        let hint = "if it is meant to run once, write `join: 1`, or name it in `finally`".to_owned();
+        let hint = "if it should run only once, write `join: 1`, or name it in `finally`".to_owned();
         check.at(&format!("tasks[{i}].name")).task(i).warning(116, message, hint);
     }
 }

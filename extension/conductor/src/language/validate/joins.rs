@@ -35,12 +35,13 @@ fn counts(check: &mut Check<'_>, shape: &Shape<'_>) {
                 check.at(&place).task(i).error(107, message, "remove `join`".to_owned());
             }
             _ if task.join_rest == Rest::Cancel && behind_cycles[i] => {
-                let message = "a join with `rest: cancel` in a cycle, or after one".to_owned();
-                let hint = "remove `rest`: whether it has fired already would depend on the round".to_owned();
+                let message = "a join with `rest: cancel` is in a cycle, or after one".to_owned();
+                let hint = "remove `rest`: whether the join has already fired would depend on the iteration".to_owned();
                 check.at(&place).task(i).error(118, message, hint);
             }
             _ if inbound < 2 => {
-                let message = format!("a join with {inbound} inbound task{}", if inbound == 1 { "" } else { "s" });
+                let message =
+                    format!("the join has only {inbound} inbound task{}", if inbound == 1 { "" } else { "s" });
                 check.at(&place).task(i).warning(108, message, "remove `join`".to_owned());
             }
             _ => {}

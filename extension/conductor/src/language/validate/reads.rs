@@ -76,10 +76,10 @@ impl Expressions<'_> {
         let with_items = site.task.is_some_and(|task| check.definition.tasks[task].with_items.is_some());
         let hint = match (with_items, site.phase) {
             (true, Phase::Item | Phase::Attempt | Phase::Undo) => return,
-            (true, _) => "it is known only while an item runs: in `action` and `input`",
+            (true, _) => "it is known only while an item runs, in `action` and `input`",
             (false, _) => "add `with_items` to the task",
         };
-        let message = format!("`{}` outside of `with_items`", read.root);
+        let message = format!("`{}` is used outside of `with_items`", read.root);
         text.spot(check, read.at).error(204, message, hint.to_owned());
     }
 
@@ -154,7 +154,8 @@ impl Expressions<'_> {
         let Some(sibling) = self.sibling(here, name) else { return false };
         let shown = |task: usize| shorten(&self.shape.definition.tasks[task].name, 80);
         let (name, here, sibling) = (shorten(name, 80), shown(here), shown(sibling));
-        let hint = format!("join the branches first: let `{sibling}` lead to a task with `join: all` before this one");
+        let hint =
+            format!("join the branches first, in a task with `join: all` before this one, to which `{sibling}` leads");
         let message =
             format!("`{here}` does not see the variable `{name}` of `{sibling}`, which is on a parallel branch");
         let spot = text.spot(check, read.member_at);
@@ -196,10 +197,10 @@ impl Expressions<'_> {
         if !self.parameters.optional.contains(name) || read.conditional {
             return;
         }
-        if text.site.task.is_some_and(|here| self.is_asked(check, text.site, here, &format!("parameters.{name}"))) {
+        if text.site.task.is_some_and(|here| self.is_tested(check, text.site, here, &format!("parameters.{name}"))) {
             return;
         }
-        let message = format!("the parameter `{shown}` may be missing: it is neither required nor has a default");
+        let message = format!("the parameter `{shown}` may be missing: it is not required and has no default");
         let hint = match read.guard {
             Guard::None => format!("write `parameters.{shown} | default(…)`, or add it to `required`"),
             _ => covers_less("parameters", name),
@@ -219,5 +220,5 @@ fn initialize(read: &Read, name: &str) -> String {
 /// Returns the hint for `default` applied to more than a name.
 fn covers_less(root: &str, name: &str) -> String {
     let name = shorten(name, 80);
-    format!("`default` covers a name, not what is computed from it: write `{root}.{name} | default(…)`")
+    format!("`default` applies to a name, not to what is computed from it: write `{root}.{name} | default(…)`")
 }

@@ -19,7 +19,7 @@ pub fn check(check: &mut Check<'_>) {
         if calls(&ENDS).is_some() || !may_hold_after(when, "completed", check.limits) {
             continue;
         }
-        let message = "this condition is asked after a success, too, because it reads `result()`".to_owned();
+        let message = "this condition is also evaluated after a success, because it reads `result()`".to_owned();
         let hint =
             "to wait for a result, write `repeat: {until: …}`; to retry only failures, begin with `failed() and`";
         let path = format!("tasks[{i}].retry.when");
@@ -49,8 +49,8 @@ fn undone_once(check: &mut Check<'_>) {
             _ => continue,
         };
         let message =
-            format!("only the last attempt is undone, but because of `{field}` others may have succeeded before it");
-        let hint = "let one task do the work, with the `undo`, and another one repeat until its result is right";
+            format!("only the last attempt is undone, but with `{field}`, earlier ones may also have succeeded");
+        let hint = "split the task: one does the work and has the `undo`, another repeats until its result is right";
         check.at(&format!("tasks[{i}].undo")).task(i).warning(208, message, hint.to_owned());
     }
 }

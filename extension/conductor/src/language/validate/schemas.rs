@@ -74,7 +74,7 @@ fn schema(check: &mut Check<'_>, code: u16, name: &str, schema: &Value) {
         return;
     }
     if let Some(pointer) = endless(schema) {
-        let message = format!("`{name}` is not a valid JSON Schema: a $ref that leads back to itself never ends");
+        let message = format!("`{name}` is not a valid JSON Schema: a $ref leads back to itself");
         check.at(name).node(at(&pointer)).error(code, message, None);
         return;
     }

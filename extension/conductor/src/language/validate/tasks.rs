@@ -101,7 +101,7 @@ impl Expressions<'_> {
         }
         let key = format!("task.{name}");
         let known = self.ended(check).known(here, &key);
-        if read.conditional || known == Known::Always || self.is_asked(check, site, here, &key) {
+        if read.conditional || known == Known::Always || self.is_tested(check, site, here, &key) {
             return;
         }
         let message = if last {
@@ -132,7 +132,7 @@ impl Expressions<'_> {
 
     /// Whether a name of a task or parameter is mentioned by a condition on every way to a task, or by the task's own
     /// condition.
-    pub fn is_asked(&mut self, check: &Check<'_>, site: &Site<'_>, here: usize, name: &str) -> bool {
+    pub fn is_tested(&mut self, check: &Check<'_>, site: &Site<'_>, here: usize, name: &str) -> bool {
         if self.ended(check).known(here, name) == Known::Always {
             return true;
         }
@@ -192,7 +192,7 @@ fn if_defined(read: &Read, name: &str) -> String {
     let shown = path(name);
     match read.guard {
         Guard::None => format!("write `… if {shown} is defined else …`, or end it with `| default(…)`"),
-        _ => format!("`default` covers a name, not what is computed from it: write `{shown}.… | default(…)`"),
+        _ => format!("`default` applies to a name, not to what is computed from it: write `{shown}.… | default(…)`"),
     }
 }
 

@@ -30,8 +30,8 @@ fn targets(check: &mut Check<'_>, shape: &Shape<'_>) {
         && let Some(from) = shape.inbound_tasks(finally).first()
     {
         let (name, from) = (shorten(&tasks[finally].name, 80), shorten(&tasks[*from].name, 80));
-        let message = format!("`finally` names task `{name}`, which task `{from}` leads to as well");
-        let hint = "remove that transition: the `finally` task runs once at every end".to_owned();
+        let message = format!("`finally` names task `{name}`, to which task `{from}` also leads");
+        let hint = "remove that transition: the `finally` task runs once whenever the workflow ends".to_owned();
         check.at("finally").error(115, message, hint);
     }
     valid.extend(COMMANDS);
@@ -60,7 +60,7 @@ fn retries(check: &mut Check<'_>, shape: &Shape<'_>) {
         for (j, next) in interrupt::checked(&task.next).enumerate() {
             for (k, _) in interrupt::checked(&next.targets).enumerate().filter(|(_, target)| *target == "retry") {
                 if seen {
-                    let message = format!("the task `{}` specifies its retries twice", shorten(&task.name, 80));
+                    let message = format!("the task `{}` defines its retries twice", shorten(&task.name, 80));
                     let hint = "keep either `retry` or one `do: retry`, and combine their conditions".to_owned();
                     check.at(&format!("tasks[{i}].next[{j}].do[{k}]")).task(i).error(113, message, hint);
                 }

@@ -15,8 +15,8 @@ pub fn check(check: &mut Check<'_>, shape: &Shape<'_>) {
     let (last, others) = (shape.reach(&[finally], None), shape.reach(&shape.starts, None));
     for (i, task) in interrupt::checked(&check.definition.tasks).enumerate() {
         if task.undo.is_some() && last[i] && !others[i] {
-            let message = "what runs in `finally` is never undone".to_owned();
-            let hint = "move `undo` to the task whose work has to be taken back".to_owned();
+            let message = "a `finally` task is never undone".to_owned();
+            let hint = "move `undo` to the task whose work may have to be undone".to_owned();
             check.at(&format!("tasks[{i}].undo")).task(i).warning(117, message, hint);
         }
     }
@@ -30,7 +30,7 @@ pub fn results(check: &mut Check<'_>, text: &Text<'_>, references: &References) 
     }
     for at in &references.results {
         let message = "`result()` is null here if the task timed out or was abandoned".to_owned();
-        let hint = "add `| default(none)`, and let the action find out what was done; or write `when_unknown: skip`";
+        let hint = "add `| default(none)` and have the action find out what was done, or write `when_unknown: skip`";
         text.spot(check, *at).warning(313, message, hint.to_owned());
     }
 }
@@ -41,8 +41,8 @@ pub fn published(check: &mut Check<'_>, text: &Text<'_>, name: &str, at: usize) 
     let task = &check.definition.tasks[task];
     let mut published = task.publish.iter().chain(task.next.iter().flat_map(|next| &next.publish));
     if published.any(|entry| entry.name == name) {
-        let message = format!("`vars.{name}` is what it was before this task, which publishes it");
-        let hint = "read what the task publishes it from, such as `result()`".to_owned();
+        let message = format!("`vars.{name}` has its value from before this task, which publishes it");
+        let hint = "read what the task publishes, such as `result()`, instead".to_owned();
         text.spot(check, at).warning(314, message, hint);
     }
 }

@@ -18,7 +18,7 @@ pub struct Suspect {
 
 /// All checks. To add one, add a function here.
 const CHECKS: [fn(&Performance) -> Vec<Suspect>; 5] =
-    [without_end, coded_errors, runs_twice, not_undone, broken_invariants];
+    [endless_execution, coded_errors, runs_twice, not_undone, broken_invariants];
 
 /// Returns everything that looks wrong.
 pub fn flaws(performance: &Performance) -> Vec<Suspect> {
@@ -26,7 +26,7 @@ pub fn flaws(performance: &Performance) -> Vec<Suspect> {
 }
 
 /// Finds an execution that does not end although every attempt did.
-fn without_end(performance: &Performance) -> Vec<Suspect> {
+fn endless_execution(performance: &Performance) -> Vec<Suspect> {
     let suspect = |kind: &str, message: String| vec![Suspect { kind: kind.to_owned(), message }];
     match &performance.stop {
         None => Vec::new(),
@@ -80,7 +80,7 @@ fn not_undone(performance: &Performance) -> Vec<Suspect> {
     let left = (0..ledger.rows.len()).find(|row| ledger.rows[*row].undo_number.is_some() && !undone.contains(row));
     let suspect = left.map(|row| {
         let name = ledger.name(ledger.rows[row].key.node);
-        let message = format!("task {name} has completed and is not undone: `finally` failed after a success");
+        let message = format!("task {name} has completed but is not undone, because `finally` failed after a success");
         Suspect { kind: format!("not undone {name}"), message }
     });
     suspect.into_iter().collect()
@@ -91,7 +91,7 @@ fn broken_invariants(performance: &Performance) -> Vec<Suspect> {
     let broken = performance.ledger.check();
     let suspect = broken.into_iter().next().map(|broken| Suspect {
         kind: "invariant".to_owned(),
-        message: format!("the engine broke one of its invariants, which is a bug of pg_workflow: {broken}"),
+        message: format!("the engine has violated one of its invariants, which is a bug in pg_workflow: {broken}"),
     });
     suspect.into_iter().collect()
 }

@@ -1,6 +1,6 @@
 //! Answers drawn at random.
 
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::expression::Data;
 use crate::rehearsal::chance::Chance;
 use crate::rehearsal::play::{Cancel, Prompter, Request, Stop};

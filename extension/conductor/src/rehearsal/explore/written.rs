@@ -1,7 +1,7 @@
 //! An execution written as a test that reproduces it.
 
 use super::improviser::Given;
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::expression::json;
 use crate::finding::shorten;
 use crate::language::parse::name::is_name;

@@ -25,7 +25,7 @@ impl Ledger {
                 task.retries += u32::from(std::mem::take(&mut task.awaits_retry));
             }
         }
-        self.go_on();
+        self.advance_own_tasks();
         for row in late {
             // Consequences of the other timeouts may have ended it or made it start over.
             if self.is_late(row) {
@@ -54,12 +54,12 @@ impl Ledger {
         let task = &self.rows[row];
         let seconds = task.timeout.unwrap_or_default();
         let message = match &task.signal {
-            None => format!("the task ran longer than {seconds} seconds"),
-            Some(signal) => format!("no signal {signal} came within {seconds} seconds"),
+            None => format!("exceeded its timeout of {seconds} s"),
+            Some(signal) => format!("timed out after {seconds} s waiting for signal `{signal}`"),
         };
         let error = Data::from_pairs([("type", Data::from("timeout")), ("message", Data::from(message))]);
         self.end(ReportedRow { row, end: TaskEnd::Timeout, result: None, error: Some(error) });
-        self.go_on();
+        self.advance_own_tasks();
     }
 
     /// Ends a row, regardless of who is working on it.
@@ -70,7 +70,7 @@ impl Ledger {
 
     /// Advances tasks that need no worker and whose turn has come, until there are none. Tasks that wait for a signal
     /// begin to wait even while the execution is paused, and immediately take a signal that arrived earlier.
-    pub(super) fn go_on(&mut self) {
+    pub(super) fn advance_own_tasks(&mut self) {
         let mut ended = VecDeque::new();
         loop {
             ended.extend(self.begin());
@@ -126,10 +126,10 @@ impl Ledger {
             row.status == RowStatus::Ready && row.begun && row.signal.as_deref() == Some(name)
         });
         if row.is_none() && self.status() != Status::Running {
-            return Err(Refused("the execution takes no signals".to_owned()));
+            return Err(Refused("the execution does not accept signals".to_owned()));
         }
         if !self.graph.nodes.iter().any(|node| self.may_wait_for(node, name)) {
-            return Err(Refused(format!("no task waits for a signal {name}")));
+            return Err(Refused(format!("no task is waiting for signal {name}")));
         }
         let waited = self.rows.iter().enumerate().filter(|(_, row)| row.signal.as_deref() == Some(name));
         let newest = waited.filter_map(|(place, row)| Some((row.completed?, place, row)));
@@ -152,7 +152,7 @@ impl Ledger {
         self.signals.push(Signal { name, key, payload: payload.clone(), taken_by: row });
         if let Some(row) = row {
             self.end(ReportedRow { row, end: TaskEnd::Completed, result: payload, error: None });
-            self.go_on();
+            self.advance_own_tasks();
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The rows of tasks.
 
 use crate::engine::commands::Again;
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::engine::state::{Context, TaskEnd, TaskKey};
 use crate::expression::Data;
 

@@ -1,7 +1,7 @@
 //! What workers do besides finishing tasks: they advise on retries, and they die.
 
 use super::{Ledger, Refused, ReportedRow, RowStatus};
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::engine::state::{Status, TaskEnd};
 use crate::expression::Data;
 
@@ -14,7 +14,7 @@ impl Ledger {
     pub fn lose(&mut self, row: usize) -> Result<(), Refused> {
         let task = &mut self.rows[row];
         if task.status != RowStatus::Running {
-            return Err(Refused(format!("nobody works on the task: it is {:?}", task.status)));
+            return Err(Refused(format!("no worker holds the task: it is {:?}", task.status)));
         }
         task.lost_leases += 1;
         let lost = task.lost_leases;
@@ -25,7 +25,7 @@ impl Ledger {
         }
         let error = Data::from_pairs([
             ("type", Data::from("abandoned")),
-            ("message", Data::from(format!("{lost} leases on it have expired"))),
+            ("message", Data::from(format!("{lost} leases have expired"))),
             ("lost_leases", Data::from(lost)),
         ]);
         self.report_all(&[ReportedRow { row, end: TaskEnd::Abandoned, result: None, error: Some(error) }]).map(drop)

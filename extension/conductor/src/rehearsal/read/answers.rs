@@ -1,6 +1,6 @@
 //! Reads the answers of workers and people.
 
-use crate::engine::conductor::Advice;
+use crate::engine::reported::Advice;
 use crate::expression::data;
 use crate::finding::shorten;
 use crate::interrupt;
@@ -65,12 +65,7 @@ impl Walk<'_> {
     fn attempts(&mut self, node: NodeId, what: &str) -> Option<Attempts> {
         match self.source.content(node) {
             Content::List(nodes) if nodes.is_empty() => {
-                self.report(
-                    202,
-                    node,
-                    format!("{what} is an empty list"),
-                    "write an answer to each attempt".to_owned(),
-                );
+                self.report(202, node, format!("{what} is an empty list"), "write one answer per attempt".to_owned());
                 None
             }
             Content::List(nodes) => {
@@ -97,7 +92,7 @@ impl Walk<'_> {
         let given: Vec<&str> = KINDS.into_iter().filter(|kind| self.source.get(node, kind).is_some()).collect();
         let [field] = given[..] else {
             let message = match given[..] {
-                [] => format!("{what} does not say what becomes of the attempt"),
+                [] => format!("{what} does not say how the attempt ends"),
                 _ => format!("{what} says `{}` and `{}`", given[0], given[1]),
             };
             let kinds: Vec<String> = KINDS.iter().map(|kind| format!("`{kind}`")).collect();
@@ -125,7 +120,7 @@ impl Walk<'_> {
         };
         for option in unfit {
             if let Some(node) = fields.get(option) {
-                let message = format!("`{option}` means nothing beside `{field}`");
+                let message = format!("`{option}` has no effect next to `{field}`");
                 self.report(6, node, message, "remove it".to_owned());
             }
         }

@@ -25,7 +25,7 @@ impl Walk<'_> {
     pub(super) fn expectations(&mut self, node: NodeId) -> Expectations {
         let Some(fields) = self.fields(node, "`expect`", EXPECT) else { return Expectations::default() };
         if EXPECT.iter().all(|field| fields.get(field).is_none()) {
-            self.report(202, node, "`expect` is empty, so the test proves nothing", "add `status:`".to_owned());
+            self.report(202, node, "`expect` is empty, so the test checks nothing", "add `status:`".to_owned());
         }
         let status = fields.get("status");
         let took = fields.get("took");

@@ -52,12 +52,12 @@ impl Step {
             }
             8..=14 => {
                 let mut ready = rows(ledger, TaskRow::is_claimable);
-                let claimed = some_of(chance, &mut ready);
+                let claimed = draw_some(chance, &mut ready);
                 (!claimed.is_empty() && !ledger.execution.paused).then_some(Step::Claim(claimed))
             }
             15..=17 => signal(chance, ledger),
             _ => {
-                let reported = some_of(chance, &mut running.clone());
+                let reported = draw_some(chance, &mut running.clone());
                 let outcomes: Vec<ReportedRow> = reported.into_iter().map(|row| outcome(chance, row)).collect();
                 (!outcomes.is_empty()).then_some(Step::Report(outcomes))
             }
@@ -65,7 +65,7 @@ impl Step {
     }
 
     /// Returns the next step towards a successful end, or `None` if the end has been reached.
-    pub fn towards_the_end(ledger: &Ledger) -> Option<Step> {
+    pub fn next_toward_end(ledger: &Ledger) -> Option<Step> {
         let running = rows(ledger, |row| row.status == RowStatus::Running);
         let ready = rows(ledger, TaskRow::is_claimable);
         let wanted = ledger.rows.iter().filter(|row| row.begun && row.status == RowStatus::Ready);
@@ -121,7 +121,7 @@ fn signal(chance: &mut Chance, ledger: &Ledger) -> Option<Step> {
 }
 
 /// Draws one to four elements of a list, in any order.
-fn some_of(chance: &mut Chance, list: &mut Vec<usize>) -> Vec<usize> {
+fn draw_some(chance: &mut Chance, list: &mut Vec<usize>) -> Vec<usize> {
     let count = if chance.one_in(2) { 1 } else { 1 + chance.below(4) };
     (0..count.min(list.len())).map(|_| list.swap_remove(chance.below(list.len()))).collect()
 }
