@@ -50,6 +50,7 @@ mod lease_row;
 mod lease_token;
 mod limit_crash;
 mod limit_hand_over;
+mod limit_idle_slots;
 mod limit_races;
 mod limit_storm;
 mod limited_calls;
