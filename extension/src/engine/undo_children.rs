@@ -6,6 +6,7 @@ use crate::engine::own_report::OwnReport;
 use crate::engine::rerun;
 use crate::engine::sub_workflows::{log_reached, undone};
 use crate::error::Error;
+use crate::limits::assign;
 use crate::pg::statements;
 use conductor::engine::undo::Phase;
 use std::collections::HashSet;
@@ -39,6 +40,7 @@ pub fn begin(advance: &mut Advance, calls: Vec<UndoneCall>) -> Result<Vec<OwnRep
     advance.load(free.iter().copied().collect())?;
     let (calls, busy): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| free.contains(&call.child));
     postpone(advance, busy.iter().map(|call| call.task).collect())?;
+    assign::reassign(advance.client, &calls.iter().map(|call| (call.child, call.run)).collect::<Vec<_>>())?;
     let (mut going, mut reached) = (Vec::new(), Vec::new());
     for call in calls {
         match undo(advance, call.child)? {

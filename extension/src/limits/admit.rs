@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::limits::concurrency;
-use crate::limits::take::Rule;
+use crate::limits::take::{Rule, check_soon};
 use crate::pg::clock::{after, at, seconds};
 use crate::pg::id;
 use crate::pg::statements;
@@ -21,22 +21,26 @@ const SOONEST_CHECK: f64 = 1.0;
 const LATEST_CHECK: f64 = 60.0;
 
 /// Frees the slots of tasks that are no longer running, and admits tasks that wait for them. If fewer are waiting than
-/// may start, the key has to be checked soon: until then, new tasks are sent to wait there, too.
+/// may start, the key has to be checked soon: until then, new tasks are sent to wait there, too. So it has if there is a
+/// rate, which only a check of the key can apply.
 pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
     let arguments = [tasks.into(), now.into()];
     let mut freed = statements::run(client, include_str!("../../queries/free_slots.sql"), &arguments)?;
-    let mut room = Vec::new();
+    let (mut room, mut rated) = (Vec::new(), Vec::new());
     while freed.next().is_some() {
         let number = |column| Ok::<_, Error>(freed.get::<i64>(column)?.unwrap_or_default());
-        room.push(Room { key: number(1)?, count: number(2)?, of_executions: freed.get::<bool>(3)? == Some(true) });
+        match freed.get::<bool>(4)? == Some(true) {
+            true => rated.push(number(1)?),
+            false => room.push(Room {
+                key: number(1)?,
+                count: number(2)?,
+                of_executions: freed.get::<bool>(3)? == Some(true),
+            }),
+        }
     }
     let admitted = admit_all(client, now, &room)?;
     let idle = room.iter().filter(|room| admitted.get(&room.key).copied().unwrap_or_default() < room.count);
-    let idle: Vec<i64> = idle.map(|room| room.key).collect();
-    if !idle.is_empty() {
-        statements::run(client, include_str!("../../queries/check_limit_keys.sql"), &[idle.into(), now.into()])?;
-    }
-    Ok(())
+    check_soon(client, now, idle.map(|room| room.key).chain(rated).collect())
 }
 
 /// Checks up to `max_keys` due keys, unless someone else has locked them. Returns the number of keys checked.

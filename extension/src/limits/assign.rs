@@ -1,13 +1,14 @@
 //! Assigning limits to new tasks: those of the task and of its action, except those for which a call above it already
 //! holds a slot.
 
-use crate::cache::actions::Facts;
+use crate::cache::actions::{self, Facts};
 use crate::error::Error;
 use crate::limits::take::{LimitKey, read_limits};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
 use crate::pg::transaction;
 use conductor::expression::Data;
+use conductor::json::to_text;
 use pgrx::spi::SpiClient;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +60,39 @@ pub fn assign<T: Limited>(client: &SpiClient, tasks: &mut [T], actions: &BTreeMa
         if let Some(key) = task.limits().iter().find_map(|limit| contended.get(limit)) {
             task.wait_at(*key);
         }
+    }
+    Ok(())
+}
+
+/// Gives failed undos of executions, which are about to run again, the limits that they did not need while the call of
+/// their execution had the slot: now tasks of other executions continue it, given with it.
+pub fn reassign(client: &SpiClient, executions: &[(i64, i64)]) -> Result<(), Error> {
+    if executions.is_empty() || !crate::limits::are_in_use() {
+        return Ok(());
+    }
+    let (children, callers): (Vec<i64>, Vec<i64>) = executions.iter().copied().unzip();
+    let arguments = [children.into(), callers.clone().into()];
+    let mut rows = statements::run(client, include_str!("../../queries/find_failed_undos.sql"), &arguments)?;
+    let mut undos = Vec::new();
+    while rows.next().is_some() {
+        let id = |column| Ok::<_, Error>(rows.get::<i64>(column)?.unwrap_or_default());
+        let input = rows.get::<Jsonb>(3)?.map_or(Data::UNDEFINED, Jsonb::data);
+        undos.push((id(1)?, rows.get::<String>(2)?.unwrap_or_default(), input, id(4)?));
+    }
+    let facts = actions::facts(client, undos.iter().map(|(_, action, ..)| action.as_str()).collect())?;
+    let above = limits_above(client, callers)?;
+    let (mut ids, mut texts) = (Vec::new(), Vec::new());
+    for (id, action, input, caller) in &undos {
+        let Some(limits) = facts.get(action).and_then(|facts| facts.limits.as_ref()) else { continue };
+        let is_above = |limit: &LimitKey| above.get(caller).is_some_and(|above| above.contains(limit));
+        let limits: BTreeSet<LimitKey> = limits.keys(input).into_iter().filter(|limit| !is_above(limit)).collect();
+        if let Ok(text) = to_text(&limits) {
+            ids.push(*id);
+            texts.push(text);
+        }
+    }
+    if !ids.is_empty() {
+        statements::run(client, include_str!("../../queries/set_limits.sql"), &[ids.into(), texts.into()])?;
     }
     Ok(())
 }

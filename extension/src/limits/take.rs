@@ -94,7 +94,13 @@ pub fn take(
             Some(_) if limits.iter().any(|limit| keys[limit].room == 0 && keys[limit].is_busy) => {
                 begun.busy.insert(*task);
             }
-            Some(limit) => waiting.push((*task, limit)),
+            Some(limit) => {
+                waiting.push((*task, limit));
+                // It may be the task for which a slot of the others was freed: those behind it can have that now.
+                for other in limits.into_iter().filter(|other| *other != limit) {
+                    keys.entry(other).and_modify(|key| key.is_passed_up |= key.is_contended && key.room > 0);
+                }
+            }
         }
     }
     let lacking: BTreeSet<&LimitKey> = waiting.iter().map(|(_, limit)| *limit).collect();
@@ -114,9 +120,19 @@ pub fn take(
     }
     let used: BTreeSet<(i64, i64)> = taken.iter().map(|(key, number, _)| (*key, *number)).collect();
     begun.has_left = left.iter().any(|(key, slots)| slots.iter().any(|number| !used.contains(&(*key, *number))));
+    let passed_up: Vec<i64> = keys.values().filter(|key| key.is_passed_up).filter_map(|key| key.id).collect();
     write(client, now, &keys, taken)?;
     defer(client, now, deferred, places)?;
+    check_soon(client, now, passed_up)?;
     Ok(begun)
+}
+
+/// Makes the next claim or tick check keys, unless someone else has locked them and will do the same.
+pub fn check_soon(client: &SpiClient, now: TimestampWithTimeZone, keys: Vec<i64>) -> Result<(), Error> {
+    if !keys.is_empty() {
+        statements::run(client, include_str!("../../queries/check_limit_keys.sql"), &[keys.into(), now.into()])?;
+    }
+    Ok(())
 }
 
 /// Takes tasks that wait for keys, which are locked, out of the queue.
@@ -168,6 +184,8 @@ struct Key {
     wanted: usize,
     /// Whether tasks waited for it before this call.
     is_contended: bool,
+    /// Whether a task that could have had one of its slots waits for another key.
+    is_passed_up: bool,
     /// Number of slots that exist.
     slots: usize,
     /// Theoretical arrival time of the next task.
@@ -251,6 +269,7 @@ fn load<'k>(
             held_until: rows.get::<TimestampWithTimeZone>(8)?,
             wanted: *wanted,
             is_contended: rows.get::<bool>(9)? == Some(true),
+            is_passed_up: false,
             slots: rows.get::<i32>(3)?.unwrap_or_default().max(0) as usize,
             next_at: i64::MIN,
             has_waiting: false,

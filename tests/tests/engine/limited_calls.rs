@@ -111,3 +111,39 @@ async fn a_call_whose_child_is_rerun_counts_even_beyond_the_limit() {
     })
     .await;
 }
+
+/// While the call had the slot, the undo shared it. Now that the caller tries it again, the undo needs one itself.
+#[tokio::test]
+async fn an_undo_that_the_caller_tries_again_has_a_slot() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('site', max_running => 1)").await;
+        session.run("SELECT workflow_tick()").await;
+        session.run("SELECT workflow_register_action('demo.u', limits => '[\"site\"]')").await;
+        let inner = "tasks:
+  - {name: one, action: demo.a, undo: {action: demo.u}, on_success: two}
+  - {name: two, action: demo.b}
+";
+        session.define_as("demo.inner", inner).await;
+        session.define("tasks:\n  - {name: call, action: demo.inner, limit: site}\n").await;
+        let first = session.start().await;
+        session.work("one", json!(null)).await;
+        let [two] = session.claim_named(["two"]).await;
+        session.fail(&two, json!({})).await;
+        let [undo] = session.claim_named(["undo:one"]).await;
+        session.fail(&undo, json!({})).await;
+        session.run("SELECT workflow_tick()").await;
+        let [again] = session.claim_named(["undo:one"]).await;
+        assert_eq!((again.task, counts(&mut session).await), (undo.task, (Some(1), 0)));
+        session.start().await;
+        assert!(session.claim(9).await.is_empty());
+        assert_eq!(counts(&mut session).await, (Some(1), 1));
+        session.complete(&again, json!(null)).await;
+        assert_eq!(session.status(first).await["undo"], json!("done"));
+        session.at(2.0).await;
+        session.run("SELECT workflow_tick()").await;
+        session.claim_named(["one"]).await;
+        assert_sound(&mut session).await;
+    })
+    .await;
+}

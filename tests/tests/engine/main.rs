@@ -54,6 +54,7 @@ mod lease_token;
 mod limit_changes;
 mod limit_crash;
 mod limit_hand_over;
+mod limit_idle_slots;
 mod limit_races;
 mod limit_rate;
 mod limit_storm;

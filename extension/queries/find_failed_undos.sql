@@ -1,0 +1,7 @@
+-- Finds the tasks with an action that have failed to undo something of executions ($1, each with what continues to undo
+-- it: $2). Returns the task, its action and input, and what continues to undo its execution.
+SELECT t.id, t.action_ref, t.input, d.undoing
+FROM ROWS FROM (pg_catalog.unnest($1::bigint[]), pg_catalog.unnest($2::bigint[])) AS d(id, undoing)
+JOIN workflow.workflow_task_execution t ON t.part = (d.id >> 48)::int AND t.workflow_execution = d.id
+WHERE t.undoes IS NOT NULL AND t.action_ref IS NOT NULL AND NOT t.calls
+  AND t.status IN ('failed', 'timeout', 'abandoned', 'cancelled')
