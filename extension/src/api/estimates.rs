@@ -17,11 +17,7 @@ fn workflow_execution_shares(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Err
     Ok(Spi::connect(|client| {
         let mut found = statements::run(client, include_str!("../../queries/execution_shares.sql"), &[])?;
         while found.next().is_some() {
-            rows.push([
-                column(found.get::<String>(1)?),
-                column(found.get::<String>(2)?),
-                column(found.get::<f64>(3)?),
-            ]);
+            rows.push([column(found.get::<String>(1)?), column(found.get::<String>(2)?), column(found.get::<f64>(3)?)]);
         }
         Ok::<_, crate::error::Error>(())
     })?)
