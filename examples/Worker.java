@@ -3,16 +3,34 @@
 //     javac Worker.java
 //     JDBC_URL=jdbc:postgresql://... java -cp .:postgresql.jar Worker
 //
-// One call per round reports what has finished and claims the next tasks. A second connection renews the leases. With nothing to
-// do, the worker announces that it is idle and waits for a hint. Interrupt it (SIGTERM) and it finishes what it has claimed.
+// One call per round reports what has finished and claims the next tasks, which are executed one after another. A second connection
+// renews the leases and stores the progress of each task. With nothing to do, the worker announces that it is idle and waits to be
+// notified. SIGTERM drains: nothing new is claimed, and claimed tasks are finished and reported.
+//
+// Settings: WORKER_LEASE in seconds (30).
 import java.sql.*;
 import java.util.*;
 import java.util.concurrent.*;
 import org.postgresql.PGConnection;
 
 public class Worker {
-    /** A claimed task. Input and progress are JSON; the traceparent, if there is one, belongs into the headers of calls to others. */
-    record Task(String id, String lease, String action, String input, int attempt, String progress, String traceparent) {}
+    /**
+     * A claimed task. Input and progress are JSON. Progress is what an earlier attempt noted. The traceparent, if there is one, belongs
+     * in the headers of calls to other services.
+     */
+    record Task(String id, String lease, String action, String input, int attempt, String progress, String traceparent, State state) {
+        /** Records the progress of the handler, as JSON. The next heartbeat stores it, and so does the report of a failure. */
+        void note(String progress) { state.noted = progress; }
+
+        /** Whether the result no longer matters: the workflow is being stopped, or another worker has the task. */
+        boolean isStopped() { return state.stopped; }
+    }
+
+    /** State shared by the handler and the heartbeats. */
+    static class State {
+        volatile String noted;
+        volatile boolean stopped;
+    }
 
     /** Returns the result as JSON. What it throws is the failure. */
     interface Handler { String handle(Task task) throws Exception; }
@@ -20,12 +38,29 @@ public class Worker {
     static final Map<String, Handler> HANDLERS = Map.of(
         "ci.lint", task -> "{\"warnings\": 0}",
         "ci.scan", task -> "{\"critical\": " + (task.input().contains("legacy") ? 1 : 0) + "}",
-        "demo.echo", task -> "{\"input\": " + task.input() + ", \"traceparent\": " + quote(task.traceparent()) + "}");
+        "demo.echo", task -> "{\"input\": " + task.input() + ", \"traceparent\": " + quote(task.traceparent()) + "}",
+        "demo.wait", Worker::pause);
+
+    /** Long work: it checks whether it is stopped, records its progress, and continues where an earlier attempt left off. */
+    static String pause(Task task) throws Exception {
+        int seconds = number(task.input());
+        for (int done = number(task.progress()); done < seconds; task.note("{\"seconds\": " + ++done + "}")) {
+            if (task.isStopped()) throw new CancellationException("told to stop");
+            Thread.sleep(1000);
+        }
+        return "{\"waited\": " + seconds + "}";
+    }
+
+    /** Reads {"seconds": 4}. Real handlers have a library for JSON. */
+    static int number(String json) { return json == null ? 0 : Integer.parseInt(json.replaceAll("[^0-9]", "")); }
 
     static final String EXCHANGE = """
         SELECT t ->> 'task', t ->> 'lease_token', t ->> 'action', (t -> 'input')::text, (t ->> 'attempt')::int,
-          (t -> 'progress')::text, t ->> 'traceparent'
-        FROM jsonb_array_elements(workflow_finish_and_claim_json(?, ?::jsonb, 10, ?) -> 'tasks') AS t""";
+          nullif(t -> 'progress', 'null')::text, t ->> 'traceparent'
+        FROM jsonb_array_elements(workflow_finish_and_claim_json(?, ?::jsonb, 10, ?, make_interval(secs => ?)) -> 'tasks') AS t""";
+
+    static final double LEASE = Double.parseDouble(System.getenv().getOrDefault("WORKER_LEASE", "30"));
+    static final String HEARTBEAT = "SELECT state FROM workflow_heartbeat(?, ?, make_interval(secs => ?), ?)";
 
     static final Map<String, Task> held = new ConcurrentHashMap<>();
     static volatile boolean draining = false;
@@ -52,6 +87,8 @@ public class Worker {
                     if (isAnnounced) db.unwrap(PGConnection.class).getNotifications(1000);
                     else run(db, "SELECT workflow_tick()");
                     isAnnounced = !isAnnounced;
+                    // Longer than the server withholds a hint that it has just sent.
+                    if (isAnnounced) Thread.sleep(12);
                     announce(db, isAnnounced ? HANDLERS.keySet() : Set.of());
                 }
             } catch (SQLException lost) {
@@ -76,10 +113,11 @@ public class Worker {
                 exchange.setString(1, "java " + ProcessHandle.current().pid());
                 exchange.setString(2, outcomes);
                 exchange.setArray(3, db.createArrayOf("text", HANDLERS.keySet().toArray()));
+                exchange.setDouble(4, LEASE);
                 ResultSet r = exchange.executeQuery();
                 while (r.next()) {
                     tasks.add(new Task(r.getString(1), r.getString(2), r.getString(3), r.getString(4), r.getInt(5), r.getString(6),
-                        r.getString(7)));
+                        r.getString(7), new State()));
                 }
             }
         }
@@ -95,13 +133,14 @@ public class Worker {
             return head + "\"completed\", \"result\": " + HANDLERS.get(task.action()).handle(task) + "}";
         } catch (Exception error) {
             String failure = "{\"type\": " + quote(error.getClass().getSimpleName()) + ", \"message\": " + quote(error.getMessage()) + "}";
-            return head + "\"failed\", \"error\": " + failure + "}";
+            String status = error instanceof CancellationException ? "cancelled" : "failed";
+            return head + quote(status) + ", \"error\": " + failure + ", \"progress\": " + task.state().noted + "}";
         } finally {
             held.remove(task.id());
         }
     }
 
-    /** Announces for which actions the worker is idle; none: it is not. */
+    /** Announces the actions for which the worker is idle; none means that it is not idle. */
     static void announce(Connection db, Set<String> actions) throws SQLException {
         try (PreparedStatement announce = db.prepareStatement("SELECT workflow_announce_idle(?)")) {
             announce.setArray(1, db.createArrayOf("text", actions.toArray()));
@@ -109,17 +148,20 @@ public class Worker {
         }
     }
 
-    /** Renews the leases of what has been claimed. A fourth argument could say how far each has got. */
+    /** Renews the leases of claimed tasks, stores their progress, and stops those whose result no longer matters. */
     static void renew() {
         while (true) {
             try (Connection db = DriverManager.getConnection(System.getenv("JDBC_URL"));
-                 PreparedStatement beat = db.prepareStatement("SELECT * FROM workflow_heartbeat(?, ?)")) {
+                 PreparedStatement beat = db.prepareStatement(HEARTBEAT)) {
                 while (true) {
-                    Thread.sleep(10_000);
+                    Thread.sleep((long) (LEASE * 1000 / 3));
                     List<Task> tasks = List.copyOf(held.values());
                     beat.setArray(1, db.createArrayOf("bigint", tasks.stream().map(task -> Long.valueOf(task.id())).toArray()));
                     beat.setArray(2, db.createArrayOf("bigint", tasks.stream().map(task -> Long.valueOf(task.lease())).toArray()));
-                    beat.execute();
+                    beat.setDouble(3, LEASE);
+                    beat.setArray(4, db.createArrayOf("jsonb", tasks.stream().map(task -> task.state().noted).toArray()));
+                    ResultSet states = beat.executeQuery();
+                    for (Task task : tasks) if (states.next() && !states.getString(1).equals("held")) task.state().stopped = true;
                 }
             } catch (SQLException lost) {
                 System.err.println(lost.getMessage());

@@ -4,16 +4,17 @@
 //     DATABASE_URL=postgres://... node worker.mjs
 //
 // * One call per round reports what has finished and claims the next tasks. Reports stay in an outbox until they are
-//   answered: after a lost connection they are sent again, and get the same answer.
-// * A timer renews the leases of running tasks. What it hears is passed on to the handlers: their signal is aborted when a
+//   acknowledged: after a lost connection they are sent again, and get the same answer.
+// * A timer renews the leases of running tasks and passes what it learns on to the handlers: their signal is aborted when a
 //   task's workflow is being stopped, or when another worker has the task.
-// * A handler can note how far it has got (`task.note`): the next heartbeat stores it, and the attempt after a lost worker starts
-//   from there.
-// * While there is nothing to do, a connection of its own announces that and listens, so that work is found as soon as it is queued.
-// * Where @opentelemetry/api is installed, each attempt is a span: the first a child of the span that started the execution, later
-//   ones linked to it.
-// * SIGTERM or SIGINT drains: nothing new is claimed, what runs is finished and reported. A second one ends the worker at
-//   once; its tasks are given to others when their leases expire.
+// * A handler can record its progress (`task.note`): the next heartbeat stores it, and if the worker dies, the next attempt
+//   continues from there.
+// * While there is nothing to do, a separate connection announces that and listens, so that tasks are found as soon as they are
+//   queued.
+// * If @opentelemetry/api is installed, each attempt is a span: the first one a child of the span that started the execution,
+//   later ones linked to it.
+// * SIGTERM or SIGINT drains: nothing new is claimed, and running tasks are finished and reported. A second signal ends the
+//   worker at once; its tasks are given to others when their leases expire.
 //
 // Settings: WORKER_NAME, WORKER_TASKS (8), WORKER_LEASE in seconds (30).
 import pg from 'pg';
@@ -37,8 +38,8 @@ const handlers = {
   'k8s.apply': ({ input }) => ({ url: `https://${input.region}.example.com` }),
   'k8s.rollback': () => ({}),
   'chat.post': ({ input }) => ({ posted: input.text }),
-  // Work that takes long heeds the signal (its task is then reported as cancelled), notes its progress, and goes on from where an
-  // earlier attempt got.
+  // Long work: it heeds the signal (its task is then reported as cancelled), records its progress, and continues where an earlier
+  // attempt left off.
   'demo.wait': async (task, signal) => {
     for (let seconds = task.progress?.seconds ?? 0; seconds < task.input.seconds; task.note = { seconds: ++seconds })
       await sleep(1000, undefined, { signal });
@@ -122,6 +123,7 @@ async function traced(task, run) {
       'messaging.system': 'pg_workflow', 'messaging.operation.name': 'process', 'messaging.operation.type': 'process',
       'messaging.destination.name': task.action, 'messaging.message.id': task.task, 'messaging.client.id': WORKER_NAME,
       'pg_workflow.execution': task.execution, 'pg_workflow.task': task.task_name, 'pg_workflow.attempt': task.attempt,
+      ...(task.workflow_ref && { 'pg_workflow.workflow': task.workflow_ref }),
     },
   }, parent);
   try {
@@ -138,6 +140,9 @@ async function traced(task, run) {
 // Announces that the worker is idle, whenever it is, and wakes it when there is work, until the connection is lost.
 async function listen(db) {
   let isAnnounced = false;
+  let before = Promise.resolve();
+  // One after another: a connection executes one query at a time. A lost connection is noticed by its end.
+  const say = (actions) => (before = before.then(() => db.query('SELECT workflow_announce_idle($1)', [actions])).catch(() => {}));
   const hint = () => {
     hinted = true;
     wake();
@@ -146,17 +151,17 @@ async function listen(db) {
   lost.catch(() => {}); // it may come after another error
   db.on('notification', async () => {
     hint();
-    if (isAnnounced) await db.query("SELECT workflow_announce_idle('{}')").catch(() => {});
+    if (isAnnounced) await say([]);
     await sleep(12); // longer than the server withholds a hint that it has just sent
     isAnnounced = false;
   });
+  await db.query('LISTEN pg_workflow');
   announce = async () => {
     if (isAnnounced) return;
     isAnnounced = true;
-    await db.query('SELECT workflow_announce_idle($1)', [Object.keys(handlers)]).catch(() => {});
+    await say(Object.keys(handlers));
     hint(); // what was queued before
   };
-  await db.query('LISTEN pg_workflow');
   await lost;
 }
 

@@ -4,16 +4,16 @@
     DATABASE_URL=postgres://... python worker.py
 
 * One call per round reports what has finished and claims the next tasks. Reports stay in an outbox until they are
-  answered: after a lost connection they are sent again, and get the same answer.
-* A thread renews the leases of running tasks. What it hears is passed on to the handlers: `stop` is set when a task's
+  acknowledged: after a lost connection they are sent again, and get the same answer.
+* A thread renews the leases of running tasks and passes what it learns on to the handlers: `stop` is set when a task's
   workflow is being stopped, or when another worker has the task.
-* A handler can note how far it has got (`task.progress`): the next heartbeat stores it, and the attempt after a lost worker
-  starts from there.
-* While there is nothing to do, a session of its own announces that and listens, so that work is found as soon as it is queued.
-* Where opentelemetry-api is installed, each attempt is a span: the first a child of the span that started the execution, later
-  ones linked to it. Run it with `opentelemetry-instrument` to send them somewhere.
-* SIGTERM or SIGINT drains: nothing new is claimed, what runs is finished and reported. A second one ends the worker at
-  once; its tasks are given to others when their leases expire.
+* A handler can record its progress (`task.progress`): the next heartbeat stores it, and if the worker dies, the next attempt
+  continues from there.
+* While there is nothing to do, a separate session announces that and listens, so that tasks are found as soon as they are queued.
+* If opentelemetry-api is installed, each attempt is a span: the first one a child of the span that started the execution, later
+  ones linked to it. Run the worker with `opentelemetry-instrument` to export them.
+* SIGTERM or SIGINT drains: nothing new is claimed, and running tasks are finished and reported. A second signal ends the worker
+  at once; its tasks are given to others when their leases expire.
 
 Settings: WORKER_NAME, WORKER_THREADS (8), WORKER_LEASE in seconds (30).
 """
@@ -41,7 +41,7 @@ class Task(dict):
     def __init__(self, fields):
         super().__init__(fields)
         self.stop = threading.Event()  # set when the result no longer matters
-        self.progress = None  # how far the handler has got, for the next heartbeat
+        self.progress = None  # what the handler has recorded, for the next heartbeat
 
 
 def build(task):
@@ -51,7 +51,7 @@ def build(task):
 
 
 def wait(task):
-    """Work that takes long looks at `stop` now and then, notes its progress, and goes on from where an earlier attempt got."""
+    """Long work: it checks `stop` from time to time, records its progress, and continues where an earlier attempt left off."""
     done = (task["progress"] or {"seconds": 0})["seconds"]
     while done < task["input"]["seconds"]:
         if task.stop.wait(1):
@@ -77,7 +77,7 @@ class Stopped(Exception):
 
 
 class Failed(Exception):
-    """A failure with more to say: may_retry, retry_in in seconds, progress for the next attempt."""
+    """A failure with more fields: may_retry, retry_in in seconds, progress for the next attempt."""
 
     def __init__(self, message, **more):
         super().__init__(message)
@@ -216,6 +216,8 @@ def span(task):
         "messaging.destination.name": task["action"], "messaging.message.id": task["task"], "messaging.client.id": NAME,
         "pg_workflow.execution": int(task["execution"]), "pg_workflow.task": task["task_name"], "pg_workflow.attempt": task["attempt"],
     }
+    if task["workflow_ref"]:
+        attributes["pg_workflow.workflow"] = task["workflow_ref"]
     origin = trace.get_current_span(start).get_span_context()
     with trace.get_tracer("pg_workflow").start_as_current_span(
         f"process {task['action']}", context=start if first else Context(), kind=trace.SpanKind.CONSUMER, attributes=attributes,

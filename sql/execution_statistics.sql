@@ -9,6 +9,14 @@ CREATE STATISTICS workflow.execution_statistics (mcv) ON action_ref, status FROM
 COMMENT ON STATISTICS workflow.execution_statistics IS
   'Frequency of each status by workflow, from which workflow.execution_count estimates.';
 
+CREATE FUNCTION workflow.execution_shares() RETURNS TABLE (workflow_ref text, status text, share float8)
+LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'workflow_execution_shares_wrapper';
+COMMENT ON FUNCTION workflow.execution_shares() IS
+  'Returns the share of each status and workflow among all executions, from the statistics that autovacuum gathers, which only the owner of the table can read directly.';
+REVOKE ALL ON FUNCTION workflow.execution_shares() FROM PUBLIC;
+
 CREATE FUNCTION workflow.count_executions() RETURNS TABLE (workflow_ref text, status workflow.execution_status, executions bigint, estimated boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
@@ -25,9 +33,7 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-  SELECT s.most_common_vals[n][1], s.most_common_vals[n][2]::workflow.execution_status, round(s.most_common_freqs[n] * total)::bigint, true
-  FROM pg_stats_ext s, generate_subscripts(s.most_common_vals, 1) AS n
-  WHERE s.statistics_schemaname = 'workflow' AND s.statistics_name = 'execution_statistics';
+  SELECT s.workflow_ref, s.status::workflow.execution_status, round(s.share * total)::bigint, true FROM workflow.execution_shares() s;
 END $$;
 COMMENT ON FUNCTION workflow.count_executions() IS
   'Returns the number of executions by workflow and status: exact if there are at most about 10000 or the table has never been analyzed, otherwise estimated.';

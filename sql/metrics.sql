@@ -26,16 +26,25 @@ COMMENT ON COLUMN workflow.queue_depth.tasks IS 'Number of claimable tasks, coun
 COMMENT ON COLUMN workflow.queue_depth.oldest IS 'When the first of those counted became claimable.';
 COMMENT ON COLUMN workflow.queue_depth.waited IS 'Time since then.';
 
-CREATE VIEW workflow.limit_summary WITH (security_invoker = true) AS
-SELECT r.name AS limit_name, r.max_running,
-  (SELECT count(*) FROM (
+-- A function, because in a single plan the counts of all limits look so expensive that JIT compilation takes a second.
+CREATE FUNCTION workflow.count_limited(name text, OUT running bigint, OUT waiting bigint, OUT waiting_since timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+BEGIN
+  running := (SELECT count(*) FROM (
     SELECT FROM workflow.limit_key AS k JOIN workflow.limit_slot AS s ON s.key = k.id
-    WHERE k.limit_name = r.name AND s.task IS NOT NULL LIMIT 10000) AS taken) AS running,
-  (SELECT count(*) FROM (
+    WHERE k.limit_name = name AND s.task IS NOT NULL LIMIT 10000) AS taken);
+  waiting := (SELECT count(*) FROM (
     SELECT FROM workflow.limit_key AS k JOIN workflow.workflow_task_execution AS t ON t.limit_key = k.id
-    WHERE k.limit_name = r.name AND k.check_at IS NOT NULL LIMIT 10000) AS late) AS waiting,
-  (SELECT min(k.waiting_since) FROM workflow.limit_key AS k WHERE k.limit_name = r.name AND k.check_at IS NOT NULL) AS waiting_since
-FROM workflow.limit_rule AS r;
+    WHERE k.limit_name = name AND k.check_at IS NOT NULL LIMIT 10000) AS late);
+  waiting_since := (SELECT min(k.waiting_since) FROM workflow.limit_key AS k WHERE k.limit_name = name AND k.check_at IS NOT NULL);
+END $$;
+COMMENT ON FUNCTION workflow.count_limited(text) IS
+  'Returns how many tasks run under a limit and how many wait for it, over all its keys, each counted up to 10000, and since when tasks have been waiting for one of its keys without a break.';
+REVOKE ALL ON FUNCTION workflow.count_limited(text) FROM PUBLIC;
+
+CREATE VIEW workflow.limit_summary WITH (security_invoker = true) AS
+SELECT r.name AS limit_name, r.max_running, c.running, c.waiting, c.waiting_since
+FROM workflow.limit_rule AS r CROSS JOIN LATERAL workflow.count_limited(r.name) AS c;
 COMMENT ON VIEW workflow.limit_summary IS
   'Limits, one row each, over all their keys. Reads at most 10000 running and 10000 waiting tasks per limit.';
 COMMENT ON COLUMN workflow.limit_summary.limit_name IS 'The limit.';

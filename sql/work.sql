@@ -74,12 +74,12 @@ REVOKE ALL ON FUNCTION workflow.keeps_out(workflow.execution_status, boolean, bo
 CREATE FUNCTION pg_catalog.workflow_claim(worker text, max_tasks int DEFAULT 1, actions text[] DEFAULT NULL,
   lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
 RETURNS TABLE (task bigint, lease_token bigint, execution bigint, task_name text, task_index int, action text, input jsonb,
-  attempt int, lease_until timestamptz, deadline timestamptz, last_error jsonb, progress jsonb, traceparent text)
+  attempt int, lease_until timestamptz, deadline timestamptz, last_error jsonb, progress jsonb, traceparent text, workflow_ref text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_claim_wrapper';
 COMMENT ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) IS
-  'Claims up to max_tasks (1 to 10000) ready tasks for a worker, of the given actions (null: any), longest waiting first; each step of priority counts as a minute of waiting. lease: how long the worker may go without a heartbeat (more than 0, at most 30 days). parts: the parts to look in; null means all. Returns one row per task: its id, the lease token that its report must carry, its execution, name, item index, action, rendered input, how many times it has been claimed, when the lease expires, when its timeout ends this attempt (null: never), the error and the progress reported by the previous attempt, and the traceparent that its execution was started with (null: none). Never waits for other sessions. A role that is bound to parts only gets tasks in these parts. Errors: WF613 for an argument out of range, WF620 if the role is bound to other parts.';
+  'Claims up to max_tasks (1 to 10000) ready tasks for a worker, of the given actions (null: any), longest waiting first; each step of priority counts as a minute of waiting. lease: how long the worker may go without a heartbeat (more than 0, at most 30 days). parts: the parts to look in; null means all. Returns one row per task: its id, the lease token that its report must carry, its execution, name, item index, action, rendered input, how many times it has been claimed, when the lease expires, when its timeout ends this attempt (null: never), the error and the progress reported by the previous attempt, the traceparent that its execution was started with (null: none), and, if there is one, the ref of its workflow. Never waits for other sessions. A role that is bound to parts only gets tasks in these parts. Errors: WF613 for an argument out of range, WF620 if the role is bound to other parts.';
 REVOKE ALL ON FUNCTION pg_catalog.workflow_claim(text, int, text[], interval, int[]) FROM PUBLIC;
 
 CREATE FUNCTION pg_catalog.workflow_finish(outcomes workflow.outcome[])
@@ -95,7 +95,7 @@ CREATE FUNCTION pg_catalog.workflow_finish_and_claim(worker text, outcomes workf
   actions text[] DEFAULT NULL, lease interval DEFAULT '30 seconds', parts int[] DEFAULT NULL)
 RETURNS TABLE (task bigint, lease_token bigint, state text, code text, message text, execution bigint, task_name text,
   task_index int, action text, input jsonb, attempt int, lease_until timestamptz, deadline timestamptz, last_error jsonb,
-  progress jsonb, traceparent text)
+  progress jsonb, traceparent text, workflow_ref text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'workflow_finish_and_claim_wrapper';

@@ -111,12 +111,12 @@ BEGIN
     jsonb_agg(jsonb_build_object('task', f.task::text, 'lease_token', f.lease_token::text, 'execution', f.execution::text,
       'task_name', f.task_name, 'task_index', f.task_index, 'action', f.action, 'input', f.input, 'attempt', f.attempt,
       'lease_until', f.lease_until, 'deadline', f.deadline, 'last_error', f.last_error, 'progress', f.progress,
-      'traceparent', f.traceparent) ORDER BY f.place)
+      'traceparent', f.traceparent, 'workflow_ref', f.workflow_ref) ORDER BY f.place)
       FILTER (WHERE f.state = 'claimed')
   INTO answers, tasks
   FROM pg_catalog.workflow_finish_and_claim(worker, workflow.read_outcomes(outcomes), max_tasks, actions, lease, parts)
     WITH ORDINALITY AS f (task, lease_token, state, code, message, execution, task_name, task_index, action, input, attempt,
-      lease_until, deadline, last_error, progress, traceparent, place);
+      lease_until, deadline, last_error, progress, traceparent, workflow_ref, place);
   RETURN jsonb_build_object('answers', workflow.write_answers(outcomes, answers), 'tasks', coalesce(tasks, '[]'));
 END $$;
 COMMENT ON FUNCTION pg_catalog.workflow_finish_and_claim_json(text, jsonb, int, text[], interval, int[]) IS

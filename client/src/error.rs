@@ -31,7 +31,7 @@ pub enum Error {
     /// The role lacks the privilege to do this.
     #[error("{0}")]
     Privilege(Refusal),
-    /// A worker that can't be built.
+    /// The settings of a worker are invalid.
     #[error(transparent)]
     Build(#[from] crate::worker::BuildError),
     /// Anything else: a lost connection, a serialization failure, a row that does not decode.

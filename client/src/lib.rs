@@ -16,9 +16,9 @@
 //!
 //! * `opentelemetry`: a span for each start and each attempt of a task, sent to the application's global tracer provider;
 //! * `tls-rustls`: encrypted connections (`sslmode` in the URL), with the operating system's certificates. For another TLS
-//!   library, depend on sqlx and enable its feature: Cargo unifies them.
+//!   library, depend on sqlx and enable the feature there: Cargo unifies features.
 //!
-//! A whole program: it defines a workflow, works for it, starts an execution, and waits for its end.
+//! A complete program: it defines a workflow, runs a worker for it, starts an execution, and waits for its end.
 //!
 //! ```no_run
 //! use pg_workflow_client::worker::{CancellationToken, Failure, Worker};
@@ -67,7 +67,7 @@
 //! });
 //!
 //! let start = StartInput::new("hello.world").with_parameters(&Person { name: "you".into() })?;
-//! // None only if the workflow limits its `concurrency` and skips what is too much.
+//! // None only if the workflow limits its `concurrency` and skips starts beyond it.
 //! let execution = Engine::start(&pool, start).await?.ok_or("skipped")?;
 //! let status = Engine::wait(&pool, execution, Duration::from_secs(30)).await?;
 //! println!("{}", status.output_as::<Greeting>()?.text);
@@ -76,6 +76,11 @@
 //! # Ok(())
 //! # }
 //! ```
+
+/// Compiles the program in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg_attr(not(feature = "opentelemetry"), path = "no_trace.rs")]
 mod trace;

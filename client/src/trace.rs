@@ -35,6 +35,7 @@ pub(crate) async fn send<T>(
     start: impl AsyncFnOnce(Option<String>) -> Result<T>,
 ) -> Result<T> {
     let mut attributes = attributes("send", workflow);
+    attributes.push(KeyValue::new("pg_workflow.workflow", workflow.to_owned()));
     if count != 1 {
         attributes.push(KeyValue::new("messaging.batch.message_count", count as i64));
     }
@@ -66,6 +67,7 @@ impl TaskSpan {
             KeyValue::new("pg_workflow.task", task.task_name.clone()),
             KeyValue::new("pg_workflow.attempt", i64::from(task.attempt)),
         ]);
+        attributes.extend(task.workflow_ref.clone().map(|workflow| KeyValue::new("pg_workflow.workflow", workflow)));
         attributes.extend(task.task_index.map(|index| KeyValue::new("pg_workflow.item", i64::from(index))));
         let tracer = tracer();
         let mut span = tracer

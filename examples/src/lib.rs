@@ -3,7 +3,7 @@
 //! * `rollout.yaml`: a larger workflow, for reading;
 //! * `deploy.yaml`: the workflow of the demo, and `deploy.test.yaml`, its tests;
 //! * `src/bin/worker.rs`, `worker.py`, `worker.mjs`: workers for its actions, in Rust, Python and Node;
-//! * `Worker.java`, `worker.go`: shorter ones, in Java and Go;
+//! * `Worker.java`, `worker.go`: workers with fewer actions, in Java and Go;
 //! * `src/bin/demo.rs`: runs fifty executions of it on a private server (`make demo`).
 
 /// The workflow that the workers in this crate execute.

@@ -36,4 +36,6 @@ SET status = 'running', lease = CASE WHEN t.lost_leases = 0 THEN $4 ELSE workflo
     due_at = CASE WHEN t.timeout_seconds IS NOT NULL THEN $5 + t.timeout_seconds * interval '1 second' END
 FROM ROWS FROM (pg_catalog.unnest(ARRAY(SELECT c.place FROM chosen c)), pg_catalog.unnest(ARRAY(SELECT c.id FROM chosen c))) AS first(place, id)
 WHERE t.ctid = first.place AND t.part IS NOT DISTINCT FROM $1 AND t.id IS NOT DISTINCT FROM first.id
-RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1, t.repeat_count IS NULL, t.limits, t.traceparent
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1, t.repeat_count IS NULL, t.limits, t.traceparent,
+  CASE WHEN t.traceparent IS NOT NULL THEN (
+    SELECT e.action_ref FROM workflow.execution e WHERE e.part = t.part AND e.id = t.workflow_execution) END

@@ -13,4 +13,6 @@ WHERE t.part = $1 AND (t.ctid, t.id) = (
     AND ($7 OR c.lost_leases < 2)
   ORDER BY c.queue_at, c.id LIMIT 1
   FOR NO KEY UPDATE OF c SKIP LOCKED)
-RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1, t.repeat_count IS NULL, t.limits, t.traceparent
+RETURNING t.id, t.lease, t.workflow_execution, t.task_name, t.task_index, t.action_ref, t.input, t.attempt, t.due_at, t.error, t.progress, t.lost_leases > 1, t.repeat_count IS NULL, t.limits, t.traceparent,
+  CASE WHEN t.traceparent IS NOT NULL THEN (
+    SELECT e.action_ref FROM workflow.execution e WHERE e.part = t.part AND e.id = t.workflow_execution) END

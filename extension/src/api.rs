@@ -8,6 +8,7 @@ pub mod control;
 pub mod cron;
 pub mod define;
 pub mod diagram;
+pub mod estimates;
 pub mod heartbeat;
 pub mod idle;
 pub mod internal;

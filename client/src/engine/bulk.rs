@@ -64,13 +64,13 @@ pub struct BulkJob {
     pub action: BulkOperation,
     /// Filter for executions: an object of arguments of `workflow_search`.
     pub filter: Value,
-    /// Further arguments of the action.
+    /// Further arguments of the operation.
     pub arguments: Value,
     /// Status.
     pub status: BulkJobStatus,
     /// Number of executions processed so far.
     pub processed: i64,
-    /// Number of executions that refused the action so far.
+    /// Number of executions for which the operation was refused so far.
     pub refused: i64,
     /// Number of executions to be retried because they were locked.
     pub busy: i32,

@@ -18,9 +18,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns a text that is another one once anything has been committed on the server, or work has fallen due that no tick
-    /// does. While it stays the same, so does everything else that can be read, but for what depends on the time. Reads only what
-    /// is due; at a standby, says how much has been replayed.
+    /// Returns a text that changes as soon as anything has been committed on the server, or work has become due that no tick
+    /// processes. While it stays the same, so does everything else that can be read, except what depends on the time. Reads only
+    /// what is due; on a standby, the text tells how much has been replayed.
     pub async fn fingerprint<'e>(executor: impl PgExecutor<'e>) -> Result<String> {
         Ok(query_scalar(
             "SELECT pg_catalog.concat_ws(' ', CASE WHEN pg_catalog.pg_is_in_recovery() \
@@ -32,8 +32,8 @@ impl Engine {
         .await?)
     }
 
-    /// Returns the status of an execution. In place of parameters, variables and an output that are larger than so many bytes as
-    /// stored, which is asked without reading them, there is a text with their size.
+    /// Returns the status of an execution. Parameters, variables and output whose stored size exceeds this number of bytes are
+    /// not read; a text with their size takes their place.
     pub async fn status_at_a_glance<'e>(
         executor: impl PgExecutor<'e>,
         execution_id: i64,

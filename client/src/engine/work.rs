@@ -14,7 +14,7 @@ use sqlx::{Decode, FromRow, PgExecutor, Postgres, Row, Type, query, query_as, qu
 use std::time::Duration;
 
 const CLAIM: &str = "SELECT task, lease_token, execution, task_name, task_index, action, input, attempt, \
-     lease_until, deadline, last_error, progress, traceparent FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
+     lease_until, deadline, last_error, progress, traceparent, workflow_ref FROM pg_catalog.workflow_claim(worker => $1, max_tasks => $2, actions => $3, lease => $4, parts => $5)";
 
 /// Builds the outcomes from nine parallel arrays, $1 to $9. A single array of the composite type would need its OID.
 macro_rules! outcomes {
@@ -32,7 +32,7 @@ const FINISH: &str =
 
 const FINISH_AND_CLAIM: &str = concat!(
     "SELECT task, lease_token, state, code, message, execution, task_name, task_index, action, input, attempt, \
-     lease_until, deadline, last_error, progress, traceparent FROM pg_catalog.workflow_finish_and_claim(worker => $10, ",
+     lease_until, deadline, last_error, progress, traceparent, workflow_ref FROM pg_catalog.workflow_finish_and_claim(worker => $10, ",
     outcomes!(),
     ", max_tasks => $11, actions => $12, lease => $13, parts => $14)"
 );
@@ -246,6 +246,9 @@ pub struct ClaimedTask {
     pub progress: Option<Value>,
     /// The span that started its execution, in the format of W3C Trace Context; `None` if it is not part of a trace.
     pub traceparent: Option<String>,
+    /// Ref of its workflow, for spans; `None` if the execution is not part of a trace.
+    #[serde(default)]
+    pub workflow_ref: Option<String>,
 }
 
 /// Outcome of a task.

@@ -83,7 +83,7 @@ impl<'w> Run<'w> {
                 let wait = match self.exchange(looking).await {
                     Ok(wait) => wait,
                     Err(error) if self.is_final(&error) => {
-                        error!(%error, "the server cannot be worked for");
+                        error!(%error, "the worker cannot work on this server");
                         return self.drain().await.and(Err(error));
                     }
                     Err(error) => self.backoff(&error),

@@ -46,7 +46,7 @@ fn answer<const N: usize>(rows: &mut RowSet, answer: Answer) {
 }
 
 /// Returns the columns that describe a task to a worker.
-fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 11] {
+fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 12] {
     [
         column(task.execution),
         column(task.task_name),
@@ -59,6 +59,7 @@ fn work(task: Handed, until: TimestampWithTimeZone) -> [Option<Datum>; 11] {
         column(task.last_error),
         column(task.progress),
         column(task.traceparent.as_deref()),
+        column(task.workflow.as_deref()),
     ]
 }
 
@@ -129,7 +130,7 @@ fn workflow_claim(
         reuse_leases(client, now, Leases::new(), &claimed, Some(&asking))?;
         for task in claimed {
             let (id, lease) = (column(task.task), column(task.lease));
-            let mut row = [None; 13];
+            let mut row = [None; 14];
             row[..2].copy_from_slice(&[id, lease]);
             row[2..].copy_from_slice(&work(task, asking.until(now)));
             rows.push(row);
@@ -165,9 +166,9 @@ fn workflow_finish_and_claim(
         claimed_tasks::note(&tasks);
         reuse_leases(client, now, leases, &tasks, Some(&asking))?;
         refused_leases::record_refusals(caller.role(), &answers, Some(&asking.worker))?;
-        answers.into_iter().for_each(|one| answer::<16>(&mut rows, one));
+        answers.into_iter().for_each(|one| answer::<17>(&mut rows, one));
         for task in tasks {
-            let mut row = [None; 16];
+            let mut row = [None; 17];
             row[..3].copy_from_slice(&[column(task.task), column(task.lease), column("claimed")]);
             row[5..].copy_from_slice(&work(task, asking.until(now)));
             rows.push(row);

@@ -250,6 +250,7 @@ fn claim_once(
             progress: rows.get::<Jsonb>(11)?,
             is_final: rows.get::<bool>(13)? == Some(true),
             traceparent: rows.get::<String>(15)?.map(Rc::from),
+            workflow: rows.get::<String>(16)?.map(Rc::from),
         });
     }
     let has_found_enough = claimed.tasks.len() - before == wanted;

@@ -101,6 +101,8 @@ pub struct FreshTask {
     pub(super) limit_key: Option<i64>,
     /// Trace span that started its execution.
     pub(super) traceparent: Option<Rc<str>>,
+    /// Ref of its workflow, if its execution belongs to a trace.
+    pub(super) workflow: Option<Rc<str>>,
     /// The conductor's decision about it.
     pub task: NewTask,
 }
@@ -372,6 +374,7 @@ fn fresh(run: &Run, paused: bool, task: NewTask) -> FreshTask {
         fair_place: None,
         limit_key: None,
         traceparent: run.traceparent.clone(),
+        workflow: run.traceparent.as_ref().map(|_| Rc::from(run.graph.reference.as_str())),
         task,
     }
 }

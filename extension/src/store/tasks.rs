@@ -52,6 +52,8 @@ pub struct Handed {
     pub is_final: bool,
     /// Trace span that started its execution.
     pub traceparent: Option<Rc<str>>,
+    /// Ref of its workflow, if the execution belongs to a trace.
+    pub workflow: Option<Rc<str>>,
 }
 
 /// A task with its input, about to be inserted.
@@ -112,6 +114,7 @@ impl Batch {
                     progress: None,
                     is_final: task.is_final,
                     traceparent: task.traceparent.clone(),
+                    workflow: task.workflow.clone(),
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! Measures how long every view, every read-only function and every query of `monitoring/` takes with a million ended
-//! executions and PostgreSQL's default settings: `views [EXECUTIONS]`, on a separate server. Fails if one takes longer
-//! than [`BOUND`] in the best of [`TRIES`].
+//! executions, ten thousand tasks that wait for a limit, and PostgreSQL's default settings: `views [EXECUTIONS]`, on a
+//! separate server. Fails if one takes longer than [`BOUND`] in the best of [`TRIES`].
 
 use pg_workflow_tests::{Server, monitoring};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
@@ -61,6 +61,12 @@ const LOOKS: &[&str] = &[
 const DEFINE: &str = "SELECT workflow_register_action('demo.a');
 SELECT workflow_define(format('{ref: demo.w%s, label: W, version: 1, tasks: [{name: a, action: demo.a}]}', n)) FROM generate_series(0, 2) AS n;";
 
+/// Tasks that wait for a limit: two run, ten thousand wait.
+const LIMITED: &str = "SELECT workflow_set_limit('few', max_running => 2);
+SELECT workflow_define('{ref: demo.limited, label: W, version: 1, tasks: [{name: a, action: demo.a, limit: few}]}');
+SELECT workflow_start_many('demo.limited', array_fill('{}'::jsonb, ARRAY[10000]));
+SELECT workflow_claim('w', 10);";
+
 /// Executions of three workflows: one task each, some failed, ten per second.
 fn fill(count: usize) -> String {
     format!(
@@ -85,6 +91,7 @@ async fn main() {
     eprintln!("views: {count} executions");
     run(&mut session, "CREATE EXTENSION pg_workflow").await;
     run(&mut session, DEFINE).await;
+    run(&mut session, LIMITED).await;
     run(&mut session, &fill(count)).await;
     run(&mut session, "VACUUM ANALYZE").await;
     let mut failed = false;

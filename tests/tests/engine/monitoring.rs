@@ -323,6 +323,10 @@ async fn executions_are_counted_exactly_while_there_are_few_and_then_estimated()
             let row = counts.iter().find(|row| row.status.as_str() == status).unwrap();
             assert!(row.estimated && (row.executions - exact).abs() < exact / 20, "{row:?}");
         }
+        let role = db.role().await;
+        session.run(format!("SELECT workflow_grant('{role}', 'reader')")).await;
+        let seen = Engine::execution_counts(&mut db.connect_as(&role).await).await.unwrap();
+        assert_eq!(seen, counts, "a reader sees what the owner sees");
         session.run("DELETE FROM workflow.execution WHERE id > 1000").await;
     })
     .await;

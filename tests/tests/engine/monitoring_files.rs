@@ -6,11 +6,12 @@ use sqlx::{AssertSqlSafe, Column, Executor, Row};
 use std::process::Command;
 
 /// The metrics, with their labels.
-const METRICS: [(&str, &str); 8] = [
+const METRICS: [(&str, &str); 9] = [
     ("pg_workflow_queue_tasks", "action"),
     ("pg_workflow_queue_oldest_seconds", "action"),
     ("pg_workflow_executions", "workflow, status"),
     ("pg_workflow_lease_tasks", "worker"),
+    ("pg_workflow_lease_expired_tasks", "worker"),
     ("pg_workflow_overdue_rows", "kind"),
     ("pg_workflow_overdue_seconds", "kind"),
     ("pg_workflow_limit_running", "limit"),
@@ -91,6 +92,19 @@ async fn the_collector_has_the_documented_metrics_and_its_queries_their_columns(
     .await;
 }
 
+#[test]
+fn the_dashboard_and_the_alerts_use_metrics_that_the_collector_has() {
+    for file in ["grafana.json", "prometheus.rules.yml", "prometheus.test.yml"] {
+        let text = monitoring::read(file);
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let used: Vec<&str> = words.filter(|word| word.starts_with("pg_workflow_")).collect();
+        assert!(!used.is_empty(), "{file} uses none");
+        for metric in used {
+            assert!(METRICS.iter().any(|(name, _)| *name == metric), "{file} uses {metric}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_long_queue_is_not_counted_to_its_end() {
     with_database(async |db| {
@@ -136,14 +150,16 @@ async fn limits_are_counted_with_all_their_keys() {
 
 #[test]
 fn the_alerts_are_what_promtool_expects() {
+    let unpacked = monitoring::folder().join("../target/extras/usr/bin/promtool");
+    let program = if unpacked.exists() { unpacked } else { "promtool".into() };
     let promtool = |arguments: &[&str]| {
-        let output = Command::new("promtool").args(arguments).current_dir(monitoring::folder()).output();
+        let output = Command::new(&program).args(arguments).current_dir(monitoring::folder()).output();
         output.map(|output| {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()))
         })
     };
     if let Err(error) = promtool(&["check", "rules", "prometheus.rules.yml"]) {
-        return eprintln!("skipped: promtool cannot be run ({error}); it is in Debian's package prometheus");
+        return eprintln!("skipped: promtool cannot be run ({error}); scripts/prepare extras unpacks it");
     }
     promtool(&["test", "rules", "prometheus.test.yml"]).unwrap();
 }

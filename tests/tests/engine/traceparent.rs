@@ -46,6 +46,7 @@ async fn every_task_of_an_execution_and_of_what_it_calls_is_handed_out_with_it()
             ClaimInput { worker: "w1".into(), max_tasks: 10, actions: actions(&["demo.a"]), ..Default::default() };
         let [a] = Engine::claim(&db.pool, &ask).await.unwrap().try_into().unwrap();
         assert_eq!((a.attempt, a.traceparent.as_deref()), (1, Some(ONE)));
+        assert_eq!(a.workflow_ref.as_deref(), Some("demo.w"));
         let failed = Outcome::failed(a.task, a.lease_token, json!({"type": "x"}));
         let (_, again) = Engine::finish_and_claim(&db.pool, &[failed], &ask).await.unwrap();
         let [a] = again.try_into().unwrap();
@@ -55,7 +56,11 @@ async fn every_task_of_an_execution_and_of_what_it_calls_is_handed_out_with_it()
         let (_, next) = Engine::finish_and_claim(&db.pool, &[done], &ask).await.unwrap();
         let [last] = next.try_into().unwrap();
         assert_eq!((last.task_name.as_str(), last.traceparent.as_deref()), ("last", Some(ONE)));
-        assert_eq!(handed_out(&mut session).await, named(&["each", "inner", "lonely"], ONE));
+        assert_eq!(last.workflow_ref.as_deref(), Some("demo.w"));
+        let ask = ClaimInput { actions: actions(&["demo.c"]), max_tasks: 1, ..ask };
+        let [inner] = Engine::claim(&db.pool, &ask).await.unwrap().try_into().unwrap();
+        assert_eq!((inner.traceparent.as_deref(), inner.workflow_ref.as_deref()), (Some(ONE), Some("demo.child")));
+        assert_eq!(handed_out(&mut session).await, named(&["each", "lonely"], ONE));
         let child: i64 = session.value(format!("SELECT id FROM workflow.execution WHERE parent = {id}")).await;
         assert_eq!(traceparent(&mut session, child).await.as_deref(), Some(ONE));
     })

@@ -1,10 +1,7 @@
-//! The example workers in Python and Node, started as a user would: they execute the tasks of a workflow, and SIGTERM
-//! ends them without leaving a task behind.
+//! The example workers in other languages, started as a user would: they execute the tasks of a workflow, go on from
+//! where others died, and SIGTERM ends them without leaving a task behind.
 
-use crate::fixture::{Running, ended, until, worker};
-use crate::trace::{of, request, spans};
-use opentelemetry::context::FutureExt;
-use pg_workflow_client::model::ExecutionStatus;
+use crate::fixture::until;
 use pg_workflow_client::{Engine, RegisterActionInput, StartInput};
 use pg_workflow_tests::{Database, with_database};
 use serde_json::{Value, json};
@@ -16,7 +13,7 @@ const DEPLOY: &str = include_str!("../../../examples/deploy.yaml");
 const ACTIONS: [&str; 6] = ["ci.build", "ci.lint", "ci.scan", "k8s.apply", "k8s.rollback", "chat.post"];
 
 /// Returns what `scripts/prepare workers` has installed.
-fn installed() -> PathBuf {
+pub fn installed() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/examples");
     assert!(folder.join(".stamp").exists(), "the example workers lack their packages: run scripts/prepare workers");
     folder
@@ -29,7 +26,7 @@ fn python() -> Command {
     command
 }
 
-fn node() -> Command {
+pub fn node() -> Command {
     let folder = installed();
     // Node looks for packages next to the module that imports them.
     let worker = folder.join("worker.mjs");
@@ -39,58 +36,60 @@ fn node() -> Command {
     command
 }
 
-/// Whether this run includes slow tests that do not depend on the server's version.
-fn is_first_major() -> bool {
-    std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major == "15")
-}
-
-/// Compiles an example, unless its toolchain is missing.
-fn compiled(mut command: Command, needs: &Path) -> bool {
-    if !is_first_major() {
+/// Returns what `scripts/prepare extras` has unpacked, unless it could not be had or this run is not the one that uses it.
+fn extras() -> Option<PathBuf> {
+    if std::env::var("PG_WORKFLOW_MAJOR").is_ok_and(|major| major != "15") {
         eprintln!("skipped: tested with PostgreSQL 15 only");
-        return false;
+        return None;
     }
-    if !needs.exists() || command.get_program() == "go" && Command::new("go").arg("version").output().is_err() {
-        eprintln!("skipped: there is no {}", needs.display());
-        return false;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/extras/usr");
+    if !folder.exists() {
+        eprintln!("skipped: there is no target/extras: run scripts/prepare extras");
+        return None;
     }
-    match command.output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            true
-        }
-        Err(error) => {
-            eprintln!("skipped: {command:?}: {error}");
-            false
-        }
-    }
+    Some(folder)
 }
 
-/// Location of the driver in Debian's libpostgresql-jdbc-java.
-const JDBC: &str = "/usr/share/java/postgresql.jar";
+/// Compiles an example. Each test has a folder of its own.
+fn compile(mut command: Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
 
-fn java() -> Option<Command> {
-    let folder = installed().join("java");
+fn folder(test: &str) -> PathBuf {
+    let folder = installed().join(test);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn java(test: &str) -> Option<Command> {
+    let driver = extras()?.join("share/java/postgresql.jar");
+    if let Err(error) = Command::new("javac").arg("-version").output() {
+        eprintln!("skipped: javac cannot be run ({error})");
+        return None;
+    }
+    let folder = folder(test);
     let mut compiler = Command::new("javac");
-    compiler.args(["-cp", JDBC, "-Xlint:all", "-Werror", "-d"]).arg(&folder);
+    compiler.arg("-cp").arg(&driver).args(["-Xlint:all", "-Werror", "-d"]).arg(&folder);
     compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/Worker.java"));
+    compile(compiler);
     let mut command = Command::new("java");
-    command.arg("-cp").arg(format!("{}:{JDBC}", folder.display())).arg("Worker");
-    compiled(compiler, Path::new(JDBC)).then_some(command)
+    command.arg("-cp").arg(format!("{}:{}", folder.display(), driver.display())).arg("Worker");
+    Some(command)
 }
 
-/// Location of the driver in Debian's golang-github-lib-pq-dev.
-const GOPATH: &str = "/usr/share/gocode";
-
-fn go() -> Option<Command> {
-    let program = installed().join("worker-go");
-    let mut compiler = Command::new("go");
+fn go(test: &str) -> Option<Command> {
+    let extras = extras()?;
+    let folder = folder(test);
+    let program = folder.join("worker");
+    let mut compiler = Command::new(extras.join("lib/go-1.19/bin/go"));
     compiler.args(["build", "-o"]).arg(&program);
     compiler.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worker.go"));
-    compiler
-        .envs([("GO111MODULE", "off"), ("GOPATH", GOPATH), ("GOFLAGS", "")])
-        .env("GOCACHE", installed().join("go-cache"));
-    compiled(compiler, &Path::new(GOPATH).join("src/github.com/lib/pq")).then(|| Command::new(program))
+    compiler.envs([("GO111MODULE", "off"), ("GOFLAGS", ""), ("CGO_ENABLED", "0")]);
+    compiler.env("GOROOT", extras.join("lib/go-1.19")).env("GOPATH", extras.join("share/gocode"));
+    compiler.env("GOCACHE", installed().join("go-cache"));
+    compile(compiler);
+    Some(Command::new(program))
 }
 
 const ECHO: &str = "
@@ -121,8 +120,7 @@ async fn echoes(command: Option<Command>) {
         let said = json!({"said": {"input": {"text": "a \"quoted\" é"}, "traceparent": traceparent}});
         assert_eq!(status.output, Some(said), "{status:#?}");
         let output = worker.terminate();
-        // A JVM that is asked to end reports that in its exit status.
-        assert!(matches!(output.status.code(), Some(0 | 143)), "{output:?}");
+        assert!(matches!(output.status.code(), Some(0 | ENDED_BY_TERM)), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         assert_eq!(running(db).await, 0);
     })
@@ -131,19 +129,22 @@ async fn echoes(command: Option<Command>) {
 
 #[tokio::test]
 async fn the_java_worker_does_its_work() {
-    echoes(java()).await;
+    echoes(java("java-echo")).await;
 }
 
 #[tokio::test]
 async fn the_go_worker_does_its_work() {
-    echoes(go()).await;
+    echoes(go("go-echo")).await;
 }
 
+/// Exit status of a JVM that was asked to end, whatever it has done since.
+const ENDED_BY_TERM: i32 = 143;
+
 /// A worker's process. It is killed if the test fails.
-struct Process(Option<Child>);
+pub struct Process(Option<Child>);
 
 impl Process {
-    fn start(mut command: Command, db: &Database) -> Process {
+    pub fn start(mut command: Command, db: &Database) -> Process {
         let options = db.options();
         let (user, host, port) = (options.get_username(), options.get_host(), options.get_port());
         command.env("DATABASE_URL", format!("postgres://{user}@{host}:{port}/{}?sslmode=disable", db.name));
@@ -153,7 +154,7 @@ impl Process {
     }
 
     /// Asks it to end, and waits until it has.
-    fn terminate(mut self) -> Output {
+    pub fn terminate(mut self) -> Output {
         let child = self.0.take().unwrap();
         let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -282,67 +283,8 @@ async fn goes_on_after_a_death(command: impl Fn() -> Command) {
         let (attempt, seconds): (i32, f64) = sqlx::query_as(row).fetch_one(&db.pool).await.unwrap();
         assert_eq!(attempt, 2);
         assert!(seconds < 3.5, "the second attempt took {seconds} s: it began anew");
-        assert!(second.terminate().status.success());
-    })
-    .await;
-}
-
-/// Runs worker.py like a user who wants its spans, here as lines of JSON.
-const WITH_SPANS: &str = "
-import runpy, sys
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
-provider = TracerProvider()
-exporter = ConsoleSpanExporter(formatter=lambda span: span.to_json(indent=None) + chr(10))
-provider.add_span_processor(SimpleSpanProcessor(exporter))
-trace.set_tracer_provider(provider)
-runpy.run_path(sys.argv[1], run_name='__main__')
-";
-
-const THREE: &str = "
-ref: ci.three
-label: Three workers
-version: 1.0.0
-tasks:
-  - {name: one, action: ci.first, on_success: lint}
-  - {name: lint, action: ci.lint, on_success: two}
-  - {name: two, action: ci.second}
-";
-
-#[tokio::test]
-async fn a_request_through_three_workers_in_two_languages_is_one_trace() {
-    with_database(async |db| {
-        for action in ["ci.first", "ci.second", "ci.lint"] {
-            let input = RegisterActionInput { r#ref: action.into(), ..Default::default() };
-            Engine::register_action(&db.pool, input).await.unwrap();
-        }
-        Engine::define(&db.pool, THREE).await.unwrap();
-        let mut command = Command::new("python3");
-        command.args(["-c", WITH_SPANS]).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worker.py"));
-        command.env("PYTHONPATH", installed().join("python"));
-        let python = Process::start(command, db);
-        let first = Running::new(worker(db, "first").handler("ci.first", |_: Value, _| async { Ok(()) }));
-        let second = Running::new(worker(db, "second").handler("ci.second", |_: Value, _| async { Ok(()) }));
-        let request = request();
-        let execution =
-            Engine::start(&db.pool, StartInput::new("ci.three")).with_context(request.clone()).await.unwrap().unwrap();
-        assert_eq!(ended(db, execution).await.status, ExecutionStatus::Completed);
-        let trace = of(&request).trace_id();
-        let [send, one, two] = &spans(3, |span| span.span_context.trace_id() == trace).await[..] else { panic!() };
-        assert_eq!((&*one.name, &*two.name), ("process ci.first", "process ci.second"));
-        first.stop().await;
-        second.stop().await;
-        let output = python.terminate();
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-        let lint: Value = serde_json::from_slice(&output.stdout).expect("one span");
-        assert_eq!((&lint["name"], &lint["kind"]), (&json!("process ci.lint"), &json!("SpanKind.CONSUMER")));
-        assert_eq!(lint["context"]["trace_id"], format!("0x{trace}"));
-        for parent in [json!(one.parent_span_id.to_string()), json!(two.parent_span_id.to_string())] {
-            assert_eq!(parent, send.span_context.span_id().to_string());
-            assert_eq!(lint["parent_id"], format!("0x{}", parent.as_str().unwrap()));
-        }
-        assert_eq!(lint["attributes"]["pg_workflow.task"], "lint");
+        let output = second.terminate();
+        assert!(matches!(output.status.code(), Some(0 | ENDED_BY_TERM)), "{output:?}");
     })
     .await;
 }
@@ -355,6 +297,32 @@ async fn the_python_worker_goes_on_from_where_a_dead_one_got() {
 #[tokio::test]
 async fn the_node_worker_goes_on_from_where_a_dead_one_got() {
     goes_on_after_a_death(node).await;
+}
+
+#[tokio::test]
+async fn the_go_worker_goes_on_from_where_a_dead_one_got() {
+    if let Some(command) = go("go-death") {
+        goes_on_after_a_death(|| Command::new(command.get_program())).await;
+    }
+}
+
+#[tokio::test]
+async fn the_java_worker_goes_on_from_where_a_dead_one_got() {
+    if let Some(command) = java("java-death") {
+        let again = || {
+            let mut again = Command::new(command.get_program());
+            again.args(command.get_args());
+            again
+        };
+        goes_on_after_a_death(again).await;
+    }
+}
+
+#[tokio::test]
+async fn the_go_worker_renews_leases_and_stops_what_is_cancelled() {
+    if let Some(command) = go("go-lease") {
+        holds_stops_and_drains(command).await;
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod bound;
 mod connection;
 mod end;
+mod example_spans;
 mod examples;
 mod failure;
 mod fixture;

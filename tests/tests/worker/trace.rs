@@ -123,6 +123,7 @@ async fn a_request_is_one_trace_through_start_workers_and_what_handlers_do() {
             ("pg_workflow.attempt", "1"),
             ("pg_workflow.execution", &execution.to_string()),
             ("pg_workflow.task", "two"),
+            ("pg_workflow.workflow", "ci.chain"),
         ];
         assert_eq!(attributes(two), expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         first.stop().await;
