@@ -21,7 +21,7 @@ impl Process {
         let options = db.options();
         let url =
             format!("postgres://{}@{}:{}/{}", options.get_username(), options.get_host(), options.get_port(), db.name);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_worker"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mortal_worker"))
             .args([name, &concurrency.to_string()])
             .env("DATABASE_URL", url)
             .env("RUST_LOG", "info")

@@ -1,4 +1,4 @@
-//! A worker in a separate process, for tests that kill or suspend it: `worker NAME CONCURRENCY`, on the database that
+//! A worker in a separate process, for tests that kill or suspend it: `mortal_worker NAME CONCURRENCY`, on the database that
 //! DATABASE_URL names. It claims tasks of demo.a one by one, and its handlers end when its standard input does. Its
 //! messages go to standard error.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let usage = "worker NAME CONCURRENCY";
+    let usage = "mortal_worker NAME CONCURRENCY";
     let mut arguments = std::env::args().skip(1);
     let (name, concurrency) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?.parse()?);
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
