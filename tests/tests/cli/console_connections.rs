@@ -161,7 +161,7 @@ async fn a_form_that_does_not_end_is_given_up() {
             .unwrap();
         let answer = read(&mut stream).await;
         assert_eq!(answer.status, 408);
-        assert!(answer.body.contains("did not come in time"), "{}", answer.body);
+        assert!(answer.body.contains("did not arrive in time"), "{}", answer.body);
     })
     .await;
 }
