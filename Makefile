@@ -91,7 +91,7 @@ check-cancel: ## how soon a backend stops when it is told to, whatever it does: 
 	scripts/build 15
 	cargo run --release -p pg_workflow_tests --bin cancel -- $(NAMES)
 
-package: ## a tarball of the extension for each PostgreSQL major under target/package
+package: ## tarballs under target/package: the extension for each PostgreSQL major, and the program
 	@scripts/package $(MAJORS)
 
 conformance: ## the conductor against the recorded cases of the engine whose semantics it follows

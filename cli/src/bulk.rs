@@ -15,20 +15,20 @@ use sqlx::PgConnection;
 use sqlx::postgres::types::PgRange;
 use std::ops::Bound;
 
-/// How many executions a call of the search examines when they are only counted.
+/// How many executions one call of the search examines when only counting.
 const PAGE: i32 = 10_000;
 
 /// Do the same to all executions that match, however many
 ///
-/// Creates a job, of which each tick of the server does a step, and prints its id. `pg-workflow jobs` shows how far it
-/// has got, stops it, and lets it go on. Executions that are started later are left alone.
+/// Creates a job and prints its id; each tick of the server processes a step of the job. `pg-workflow jobs` shows its
+/// progress, stops it and resumes it. Executions that are started later are not affected.
 #[derive(clap::Args)]
 #[command(override_usage = "pg-workflow bulk [OPTIONS] <ACTION> <WHICH EXECUTIONS>…")]
 pub struct Arguments {
     /// What to do to each
     #[arg(value_name = "ACTION")]
     action: Action,
-    /// The reason, which is kept with the events
+    /// The reason, which is stored with the events
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// cancel: end them at once, without handlers, undo and finally
@@ -70,7 +70,7 @@ enum Action {
     Prune,
 }
 
-/// Which executions are meant: those that match everything that is given.
+/// Selects the executions that match every given filter.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Which executions")]
 #[group(required = true, multiple = true)]
@@ -90,7 +90,7 @@ struct Filter {
     /// Those with this text in an error message
     #[arg(long, value_name = "TEXT")]
     text: Option<String>,
-    /// Those that have a failed task, whatever became of them
+    /// Those with a failed task, whatever their status
     #[arg(long)]
     failed_task: bool,
     /// Those created at this time or later, such as 2030-01-31T08:00:00Z
@@ -160,7 +160,7 @@ impl Arguments {
         }
     }
 
-    /// Returns what was given for the action. The server says which of it the action takes.
+    /// Returns the options given for the action. The server knows which of them it accepts.
     fn arguments(&self) -> Result<Value, Failure> {
         let payload = self.payload.as_deref().map(|given| any(given, "the payload")).transpose()?;
         let fields = [
@@ -175,7 +175,7 @@ impl Arguments {
     }
 }
 
-/// Creates a job, or says what it would be about.
+/// Creates a job, or only counts the executions that it would concern.
 pub fn run(arguments: Arguments) -> crate::Ended {
     let given = arguments.arguments()?;
     wait_for(async {

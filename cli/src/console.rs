@@ -1,8 +1,8 @@
 //! `pg-workflow console`: a web page that shows and controls what a database is doing.
 //!
-//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and what several
-//! people look at is asked once for all of them (`app`). Who they are, and what a browser may send, is decided in `guard`; how much
-//! of the console somebody may take, in `serve`.
+//! It keeps no state: every page is made from the client's calls, with the privileges of one database role, and several viewers of
+//! a page cost the database no more than one (`app`). `guard` decides who people are and what a browser may send; `serve` limits
+//! how much of the console anybody can occupy.
 
 mod app;
 mod approvals;
@@ -35,6 +35,7 @@ mod work;
 use crate::connect::Connection;
 use crate::ending::{Ending, Failure};
 use crate::output;
+use crate::stop::Stop;
 use crate::work::duration;
 use app::App;
 use axum::Router;
@@ -54,7 +55,7 @@ pub struct Arguments {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7788")]
     listen: SocketAddr,
-    /// A file with a token that people sign in with, at least 16 characters; PG_WORKFLOW_CONSOLE_TOKEN may hold it instead
+    /// A file with the token that people sign in with, at least 16 characters; PG_WORKFLOW_CONSOLE_TOKEN may contain it instead
     #[arg(long, value_name = "FILE", conflicts_with = "person_header")]
     token_file: Option<PathBuf>,
     /// The header in which a reverse proxy names the person, such as X-Forwarded-User; everybody who can connect can set it
@@ -64,7 +65,7 @@ pub struct Arguments {
     /// are always accepted
     #[arg(long, value_name = "NAME", requires = "person_header")]
     host: Vec<String>,
-    /// The name stored with events of a person who does not sign in; yours by default
+    /// The name stored with the events of people who do not sign in; by default yours
     #[arg(long, value_name = "NAME", env = "USER", default_value = "console", hide_env = true)]
     person: String,
     /// Show everything, change nothing
@@ -79,7 +80,7 @@ pub struct Arguments {
     /// How many connections may be open at once; further ones are told that the console is busy
     #[arg(long, value_name = "NUMBER", default_value = "200", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
-    /// How long a request may take to come, before its connection is closed
+    /// How long a request may take to arrive before its connection is closed
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     request_timeout: Duration,
     #[command(flatten)]
@@ -89,7 +90,7 @@ pub struct Arguments {
 /// Number of connections that all pages share.
 const CONNECTIONS: u32 = 4;
 
-/// How long a page waits for a connection before it says that the database is away.
+/// How long a page waits for a connection before it says that the database is unavailable.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Serves until it is interrupted.
@@ -106,6 +107,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         .build()
         .map_err(Failure::unusable)?;
     runtime.block_on(async {
+        let mut stop = Stop::new()?;
         let listener = tokio::net::TcpListener::bind(arguments.listen).await;
         let listener = listener
             .map_err(|error| Failure::unusable(error).about(format!("can't listen on {}", arguments.listen)))?;
@@ -115,13 +117,10 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         output::print(&format!("http://{address}/\n"));
         let bounds = serve::Bounds::new(arguments.max_connections.into(), arguments.request_timeout);
         let served = serve::serve(listener, router(Arc::new(app)), bounds);
-        let interrupted = async {
-            let _ = tokio::signal::ctrl_c().await;
-        };
         // Does not wait for clients that are still connected: nothing is lost.
         tokio::select! {
             () = served => Ok(Ending::Good),
-            () = interrupted => Ok(Ending::Good),
+            () = stop.asked() => Ok(Ending::Good),
         }
     })
 }

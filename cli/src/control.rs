@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use std::io::Read;
 
-/// How many executions a call is about: few enough not to hold locks for long.
+/// Number of executions per call: few enough not to hold locks for long.
 const AT_ONCE: usize = 200;
 
 /// Start an execution of a workflow, and print its id
@@ -103,14 +103,14 @@ pub fn start(arguments: Start) -> crate::Ended {
 #[derive(clap::Args)]
 pub struct Signal {
     /// The execution
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = crate::inspect::execution_id)]
     execution: i64,
     /// The name that a task waits for
     name: String,
     /// The payload, as YAML or JSON or the name of a file
     #[arg(long, value_name = "MAP|FILE", conflicts_with = "error")]
     payload: Option<String>,
-    /// Let the task that waits fail with this error instead, as YAML or JSON or the name of a file
+    /// Make the waiting task fail with this error instead, as YAML or JSON or the name of a file
     #[arg(long, value_name = "MAP|FILE")]
     error: Option<String>,
     /// Signals with the same name and key count once
@@ -140,12 +140,12 @@ pub fn signal(arguments: Signal) -> crate::Ended {
     })?
 }
 
-/// Reads any value: JSON if it is that, or else a map or the name of a file.
+/// Reads any value: JSON if it can be parsed as such, otherwise a map or the name of a file.
 pub fn any(given: &str, what: &str) -> Result<Value, Failure> {
     serde_json::from_str(given).or_else(|_| explore::map(given, what))
 }
 
-/// Executions, and why something is done with them.
+/// Executions, and the reason for an action on them.
 #[derive(clap::Args)]
 pub struct Executions {
     /// The executions; - reads their ids from standard input
@@ -258,8 +258,8 @@ pub fn rerun(arguments: Rerun) -> crate::Ended {
     )
 }
 
-/// Does something with executions: with one by itself, for its detail and hint if it is refused, or with many at a time.
-/// What is refused for one does not keep the others from it.
+/// Performs an action on executions: on a single one by itself, so that a refusal comes with detail and hint, or on many per
+/// call. If it is refused for one, the others are not affected.
 fn each(
     on: &Executions,
     one: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,

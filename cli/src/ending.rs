@@ -56,7 +56,7 @@ impl Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
 
-    /// Puts the name of the action in front of the message.
+    /// Puts what the message is about in front of it.
     pub fn about(self, what: impl Display) -> Failure {
         Failure { message: format!("{what}: {}", self.message), ..self }
     }
@@ -102,6 +102,9 @@ fn remedy(sqlstate: &str) -> Option<&'static str> {
         "42501" => Some("this role lacks the privilege; see `pg-workflow doctor`, and `workflow_grant` in SQL"),
         "28P01" | "28000" => {
             Some("set the user with PGUSER or in the URL, and the password with PGPASSWORD or in ~/.pgpass")
+        }
+        "25006" => {
+            Some("this server is a standby, or this role's transactions are read-only: connect to the primary server")
         }
         "3D000" => Some("name the database with PGDATABASE or in the URL"),
         _ => None,

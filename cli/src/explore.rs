@@ -4,9 +4,10 @@ use crate::check::load::{self, Loaded, Unusable};
 use crate::ending::{Ending, Failure};
 use crate::files;
 use crate::output::{self, count};
+use crate::progress::Progress;
 use conductor::limits::Limits;
 use conductor::rehearsal::checked_parameters;
-use conductor::rehearsal::explore::{Explored, Samples, explore};
+use conductor::rehearsal::explore::{Explored, Samples, explore_and_tell};
 use conductor::source::Source;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     };
     let loaded = load::definition(&arguments.file).map_err(|why| refuse(why, &arguments.file))?;
     let (parameters, samples) = inputs(&arguments, &loaded, &refuse)?;
-    let Explored { flaws, coverage } = explore(&loaded.graph, &parameters, &samples, arguments.runs, arguments.seed);
+    let Explored { flaws, coverage } = play(&loaded, &parameters, &samples, arguments.runs, arguments.seed);
     let summary = format!("{} of {file}, seed {}", count(arguments.runs as usize, "run"), arguments.seed);
     if flaws.is_empty() {
         output::line(&format!("# {summary}: nothing looks wrong"));
@@ -63,6 +64,12 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         flaw.test.lines().for_each(output::line);
     }
     Ok(Ending::Bad)
+}
+
+/// Plays the executions.
+fn play(loaded: &Loaded, parameters: &[Value], samples: &Samples, runs: u64, seed: u64) -> Explored {
+    let mut progress = Progress::of("exploring", usize::try_from(runs).unwrap_or(usize::MAX));
+    explore_and_tell(&loaded.graph, parameters, samples, runs, seed, &mut |played| progress.set(played))
 }
 
 /// Returns the parameters to play with, and what tasks may answer.
@@ -88,7 +95,7 @@ fn inputs(
         (given, _) => {
             let given = given.as_deref().map_or(Ok(Value::Object(Map::new())), |given| map(given, "the parameters"))?;
             let checked = checked_parameters(given, &loaded.graph);
-            vec![checked.map_err(|why| Failure::unusable(why).hint("give others with --parameters"))?]
+            vec![checked.map_err(|why| Failure::unusable(why).hint("pass others with --parameters"))?]
         }
     };
     Ok((parameters, samples))

@@ -3,6 +3,7 @@
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::output::{self, count};
+use crate::progress::Progress;
 use futures::TryStreamExt;
 use pg_workflow_client::model::{Action, Pack, WorkflowDefinition};
 use pg_workflow_client::repository::{ActionRepository, List, PackRepository, WorkflowDefinitionRepository};
@@ -43,11 +44,14 @@ pub fn run(arguments: Arguments) -> crate::Ended {
         return Err(Failure::unusable(format!("{}{others} would be overwritten", first.display()))
             .hint("add --force, or name another directory"));
     }
+    let mut progress = Progress::of("writing files", files.len());
     for (path, text) in &files {
         let failed = |error| Failure::unusable(error).about(path.display());
         path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(failed)?;
         std::fs::write(path, text).map_err(failed)?;
+        progress.one();
     }
+    drop(progress);
     output::line(&format!("{} written to {}", count(files.len(), "file"), arguments.directory.display()));
     Ok(Ending::Good)
 }
@@ -68,8 +72,12 @@ async fn read(arguments: &Arguments) -> Result<BTreeMap<PathBuf, String>, Failur
     if let Some(unknown) = arguments.pack.iter().find(|pack| !packs.iter().any(|known| known.r#ref == **pack)) {
         return Err(Failure::refused(format!("there is no pack {unknown}")));
     }
+    let wanted: Vec<&Pack> =
+        packs.iter().filter(|pack| arguments.pack.is_empty() || arguments.pack.contains(&pack.r#ref)).collect();
+    let total = definitions.iter().filter(|definition| wanted.iter().any(|pack| pack.id == definition.pack)).count();
+    let mut progress = Progress::of("reading definitions", total);
     let mut files = BTreeMap::new();
-    for pack in packs.iter().filter(|pack| arguments.pack.is_empty() || arguments.pack.contains(&pack.r#ref)) {
+    for pack in wanted {
         let folder = arguments.directory.join(&pack.r#ref);
         files.insert(folder.join("pack.yaml"), pack_text(pack));
         let own = |action: &&Action| action.pack == pack.id && !action.is_workflow;
@@ -78,8 +86,10 @@ async fn read(arguments: &Arguments) -> Result<BTreeMap<PathBuf, String>, Failur
             files.insert(folder.join("actions.yaml"), actions_text(&actions));
         }
         for definition in definitions.iter().filter(|definition| definition.pack == pack.id) {
+            progress.one();
             let Some(source) = Engine::definition_source(&mut *session, &definition.r#ref).await? else {
-                output::warning(&format!("{} was not defined from text, and is left out", definition.r#ref));
+                let why = format!("{} was not defined from text, and is left out", definition.r#ref);
+                progress.aside(|| output::warning(&why));
                 continue;
             };
             let name = definition.r#ref.split_once('.').map_or(definition.r#ref.as_str(), |(_, name)| name);

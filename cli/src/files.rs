@@ -1,7 +1,8 @@
 //! The files that a command processes, and their contents.
 //!
 //! A directory stands for the definitions and test files below it. A Markdown page stands for the files in its blocks
-//! marked `yaml file=NAME`: it is treated as a directory, `guide.md/NAME`.
+//! marked `yaml file=NAME`: it is treated as a directory, `guide.md/NAME`. A block marked `yaml file=NAME fails` shows
+//! what goes wrong: a definition with errors, or tests that fail.
 
 use crate::ending::Failure;
 use conductor::limits::Limits;
@@ -96,7 +97,7 @@ pub fn definitions_of(folder: &Path) -> Vec<PathBuf> {
 fn walk(folder: &Path, wanted: &[Kind], files: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut entries: Vec<PathBuf> = match is_page(folder) {
         true => {
-            blocks(&String::from_utf8_lossy(&std::fs::read(folder)?)).map(|(name, _, _)| folder.join(name)).collect()
+            blocks(&String::from_utf8_lossy(&std::fs::read(folder)?)).map(|block| folder.join(block.name)).collect()
         }
         false => std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?,
     };
@@ -127,16 +128,28 @@ fn is_page(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "md") && path.is_file()
 }
 
-/// Returns the files that a page shows: name, number of lines before, content.
-fn blocks(page: &str) -> impl Iterator<Item = (&str, usize, &str)> {
+/// A file that a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Block<'p> {
+    name: &'p str,
+    /// Whether it shows what goes wrong.
+    fails: bool,
+    /// Number of lines before it.
+    lines: usize,
+    content: &'p str,
+}
+
+/// Returns the files that a page shows.
+fn blocks(page: &str) -> impl Iterator<Item = Block<'_>> {
     const MARK: &str = "```yaml file=";
     page.match_indices(MARK).filter(|(at, _)| *at == 0 || page[..*at].ends_with('\n')).filter_map(|(at, _)| {
-        let (name, rest) = page[at + MARK.len()..].split_once('\n')?;
+        let (mark, rest) = page[at + MARK.len()..].split_once('\n')?;
         let content = rest.split_once("\n```").map_or(rest, |(content, _)| content);
         let lines = page[..at].matches('\n').count() + 1;
         // A name is that of a file in this page, not a way out of it.
-        let name = name.trim();
-        (!name.contains('/') && name != "..").then_some((name, lines, content))
+        let mark = mark.trim();
+        let name = mark.strip_suffix(" fails").unwrap_or(mark);
+        (!name.contains('/') && name != "..").then_some(Block { name, fails: name != mark, lines, content })
     })
 }
 
@@ -147,12 +160,11 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut source = Vec::new();
     if path == Path::new("-") {
         io::stdin().take(most).read_to_end(&mut source)?;
-    } else if let (Some(page), Some(name)) = (path.parent().filter(|page| is_page(page)), path.file_name()) {
+    } else if let Some(page) = page_of(path) {
         let text = std::fs::read_to_string(page)?;
-        let found = blocks(&text).find(|(file, _, _)| name == *file);
-        let (_, lines, content) = found.ok_or(io::ErrorKind::NotFound)?;
-        source = "\n".repeat(lines).into_bytes();
-        source.extend_from_slice(content.as_bytes());
+        let found = blocks(&text).find(|block| path.ends_with(block.name)).ok_or(io::ErrorKind::NotFound)?;
+        source = "\n".repeat(found.lines).into_bytes();
+        source.extend_from_slice(found.content.as_bytes());
     } else {
         std::fs::File::open(path)?.take(most).read_to_end(&mut source)?;
     }
@@ -161,10 +173,18 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Returns the text shown for a path: a file of a page is shown as the page, because line numbers refer to the page.
 pub fn shown(path: &Path) -> String {
-    match path.parent().filter(|page| is_page(page)) {
-        Some(page) => page.display().to_string(),
-        None => path.display().to_string(),
-    }
+    page_of(path).unwrap_or(path).display().to_string()
+}
+
+/// Whether a path is a file of a page that is marked as showing what goes wrong.
+pub fn is_meant_to_fail(path: &Path) -> bool {
+    let page = page_of(path).and_then(|page| std::fs::read_to_string(page).ok());
+    page.is_some_and(|page| blocks(&page).any(|block| path.ends_with(block.name) && block.fails))
+}
+
+/// Returns the page that a path is a file of.
+fn page_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|page| is_page(page))
 }
 
 #[cfg(test)]
@@ -185,8 +205,15 @@ mod tests {
 
     #[test]
     fn the_files_of_a_page_keep_their_lines() {
-        let page = "# Title\n\n```yaml file=a.yaml\nref: a.b\ntasks: []\n```\n\n```yaml file=../b.yaml\nx\n```\n";
+        let page = "# Title\n\n```yaml file=a.yaml\nref: a.b\ntasks: []\n```\n\n```yaml file=../b.yaml\nx\n```\n\n\
+                    ```yaml file=c.test.yaml fails\ntests: []\n```\n";
         let found: Vec<_> = blocks(page).collect();
-        assert_eq!(found, [("a.yaml", 3, "ref: a.b\ntasks: []")]);
+        assert_eq!(
+            found,
+            [
+                Block { name: "a.yaml", fails: false, lines: 3, content: "ref: a.b\ntasks: []" },
+                Block { name: "c.test.yaml", fails: true, lines: 12, content: "tests: []" },
+            ]
+        );
     }
 }

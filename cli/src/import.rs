@@ -78,7 +78,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     Ok(if errors.is_empty() && report.lost.is_empty() { Ending::Good } else { Ending::Bad })
 }
 
-/// Says what came of it, and in the last line how good it is.
+/// Prints the messages, and in the last line how complete the import is.
 fn tell(report: &Report, errors: &[Finding], text: &str, file: &Path) {
     report.notes.iter().for_each(|note| output::note("note", Style::Bold, note));
     report.lost.iter().for_each(|lost| output::note("not carried over", Style::Yellow, lost));
@@ -95,7 +95,7 @@ fn tell(report: &Report, errors: &[Finding], text: &str, file: &Path) {
     }
 }
 
-/// Returns why the result could not be defined: it was wrong before, or the import is.
+/// Returns why the result would be refused: the original was wrong, or the import is.
 fn errors(text: &str) -> Vec<Finding> {
     let findings = check(text, &EmptyCatalogue, &Limits::default()).findings;
     findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect()

@@ -1,5 +1,6 @@
 //! `pg-workflow list, status, why, events, tasks, tree`: looks at executions.
 
+mod drawing;
 mod graph;
 mod timeline;
 
@@ -120,11 +121,16 @@ pub fn list(arguments: List) -> crate::Ended {
     })
 }
 
+/// Reads the id of an execution.
+pub fn execution_id(text: &str) -> std::result::Result<i64, String> {
+    text.parse().map_err(|_| "it is not the id of an execution".to_owned())
+}
+
 /// One execution, and how to print it.
 #[derive(clap::Args)]
 pub struct One {
     /// The execution
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = execution_id)]
     execution: i64,
     /// Print JSON
     #[arg(long)]

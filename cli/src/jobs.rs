@@ -11,12 +11,12 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use std::time::{Duration, Instant};
 
-/// How often to look at a job that is waited for.
+/// How often to look at a job while waiting for it.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// A job that does not get on for so long is a sign that nothing ticks.
+/// After this long without progress, presumably nothing ticks.
 const STUCK: Duration = Duration::from_secs(15);
 
-/// List bulk jobs, newest first; or stop one, let it go on, or wait for its end
+/// List bulk jobs, newest first; or stop, resume or wait for one
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -36,7 +36,7 @@ pub struct Arguments {
 enum Command {
     /// Stop a job after the step that is under way
     Stop(One),
-    /// Let a job that was stopped or has failed go on
+    /// Resume a job that was stopped or has failed
     Resume(One),
     /// Wait until a job has ended; exit status 1 if it did not complete, or executions refused
     Wait(One),
@@ -51,7 +51,7 @@ struct One {
     connection: Connection,
 }
 
-/// Lists jobs, or does something with one.
+/// Lists jobs, or stops, resumes or waits for one.
 pub fn run(arguments: Arguments) -> crate::Ended {
     let Some(command) = arguments.command else { return list(&arguments) };
     wait_for(async {
@@ -92,7 +92,7 @@ fn list(arguments: &Arguments) -> crate::Ended {
     })
 }
 
-/// Returns what a job is about, and why it failed.
+/// Returns which executions a job concerns, and why it failed.
 fn filter(job: &BulkJob) -> Cell {
     match &job.last_error {
         Some(error) => (error.clone(), Style::Red),
@@ -120,7 +120,7 @@ fn style(status: BulkJobStatus) -> Style {
     }
 }
 
-/// Waits until a job is not running any more, with its progress on the terminal.
+/// Waits until a job is no longer running, and shows its progress on the terminal.
 pub async fn wait_until_ended(session: &mut PgConnection, job: i64) -> Result<BulkJob, Failure> {
     let mut progress = Progress::counting("executions");
     let (mut seen, mut since, mut is_warned) = (None, Instant::now(), false);

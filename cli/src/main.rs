@@ -25,6 +25,7 @@ mod picture;
 mod progress;
 mod router;
 mod screen;
+mod stop;
 mod table;
 mod test;
 mod top;

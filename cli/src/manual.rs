@@ -4,7 +4,7 @@ use crate::ending::{Ending, Failure};
 use crate::output;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Print the completions for a shell
 #[derive(clap::Args)]
@@ -28,26 +28,31 @@ pub struct Man {
     directory: Option<PathBuf>,
 }
 
-/// Writes manual pages: one for the program, and one for each command.
+/// Writes manual pages: one for the program, and one for each command and each of its own commands.
 pub fn man(arguments: Man) -> crate::Ended {
     let mut program = crate::Arguments::command();
     program.build();
-    let render = |command: &Command| {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command.clone()).render(&mut page).map_err(Failure::unusable)?;
-        Ok::<_, Failure>(page)
-    };
     let Some(directory) = arguments.directory else {
-        output::print(&String::from_utf8_lossy(&render(&program)?));
+        output::print(&String::from_utf8_lossy(&page(&program)?));
         return Ok(Ending::Good);
     };
-    let failed = |error| Failure::unusable(error).about(directory.display());
-    std::fs::create_dir_all(&directory).map_err(failed)?;
-    std::fs::write(directory.join("pg-workflow.1"), render(&program)?).map_err(failed)?;
-    for command in program.get_subcommands() {
-        let name = format!("pg-workflow-{}", command.get_name());
-        let page = render(&command.clone().name(name.clone()))?;
-        std::fs::write(directory.join(format!("{name}.1")), page).map_err(failed)?;
-    }
+    std::fs::create_dir_all(&directory).map_err(|error| Failure::unusable(error).about(directory.display()))?;
+    write(&directory, &program, "pg-workflow".to_owned())?;
     Ok(Ending::Good)
+}
+
+fn write(directory: &Path, command: &Command, name: String) -> Result<(), Failure> {
+    let file = directory.join(format!("{name}.1"));
+    std::fs::write(&file, page(&command.clone().name(name.clone()))?)
+        .map_err(|error| Failure::unusable(error).about(file.display()))?;
+    for inner in command.get_subcommands() {
+        write(directory, inner, format!("{name}-{}", inner.get_name()))?;
+    }
+    Ok(())
+}
+
+fn page(command: &Command) -> Result<Vec<u8>, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(Failure::unusable)?;
+    Ok(page)
 }

@@ -84,21 +84,48 @@ pub fn styled_line(style: Style, text: &str) {
     print(&format!("{}\n", styled(style, &visible(text))));
 }
 
-/// Prints text as it is. If nobody reads the output any longer, the program ends. If the output can't be written for
-/// another reason, it fails.
+/// Prints text as it is. Ends the program if nobody reads the output any longer, or if it can't be written for another
+/// reason.
 pub fn print(text: &str) {
     write(text.as_bytes());
 }
 
 /// Prints bytes, like `print`.
 pub fn write(bytes: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+    if let Err(error) = try_write(bytes) {
         if error.kind() == ErrorKind::BrokenPipe {
             std::process::exit(0);
         }
+        // The terminal is gone, and SIGHUP is on its way.
+        if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) && is_device() {
+            std::process::exit(129);
+        }
         self::error(&format!("cannot write output: {error}"));
         std::process::exit(2);
+    }
+}
+
+/// Prints bytes, and returns why that failed.
+pub fn try_write(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+fn is_device() -> bool {
+    let stat = rustix::fs::fstat(rustix::stdio::stdout());
+    stat.is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_char_device())
+}
+
+/// Ends the program if nobody reads the output any longer, which writing would only notice once there is something to print.
+pub fn end_if_unread() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let out = rustix::stdio::stdout();
+    let mut polled = [PollFd::new(&out, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // A pipe without a reader is in error.
+    if poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::ERR) {
+        std::process::exit(0);
     }
 }
 
@@ -122,12 +149,12 @@ pub fn note(kind: &str, style: Style, text: &str) {
     let _ = writeln!(std::io::stderr(), "{kind}: {}", text.join("\n"));
 }
 
-/// Prints text on standard error as it is, whatever becomes of it.
+/// Prints text on standard error as it is, and ignores failures.
 pub fn aside(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Returns a number of things: `1 error`, `2 errors`.
+/// Returns a number with a noun: `1 error`, `2 errors`.
 pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

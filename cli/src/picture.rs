@@ -1,10 +1,12 @@
-//! Pictures of workflows: a graph of tasks, laid out in layers, as SVG or PNG.
+//! Pictures of workflows, as SVG or PNG: a graph of tasks, laid out in layers, and bars that show when tasks ran.
 
+mod bars;
 mod dot;
 mod layout;
 mod png;
 mod svg;
 
+pub use bars::{Bar, bars, took};
 pub use dot::read as of_dot;
 pub use layout::{Size, layers, place};
 pub use png::{Png, png};
@@ -81,6 +83,12 @@ impl Paint {
     /// Returns the color.
     pub fn color(self) -> &'static str {
         Paint::COLORS.iter().find(|(paint, _)| *paint == self).map_or("#ffffff", |(_, color)| color)
+    }
+
+    /// Returns the paint of a status.
+    pub fn of_status(status: &str) -> Paint {
+        let known = Paint::COLORS.iter().find(|(paint, _)| paint.status() == status);
+        known.map_or(Paint::Plain, |(paint, _)| *paint)
     }
 
     /// Returns the status that it represents.

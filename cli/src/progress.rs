@@ -1,12 +1,12 @@
-//! How far something has got, on standard error: only on a terminal, and only once it has taken a second.
+//! Progress bars on standard error: only on terminals, and only for what takes longer than a second.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// What takes less is not worth a bar.
+/// Anything quicker needs no bar.
 const SOON: Duration = Duration::from_secs(1);
 
-/// A bar, or a count if nobody knows how much there is to do. It goes when this is dropped.
+/// A bar, or a counter if the total is unknown. It disappears when this value is dropped.
 pub struct Progress {
     bar: ProgressBar,
     begun: Instant,
@@ -14,17 +14,17 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns one for so many things.
+    /// Returns a bar for a known number of things.
     pub fn of(what: &'static str, total: usize) -> Progress {
         Progress::new(what, Some(total as u64), "{msg} {bar:30} {pos} of {len}, {eta} left")
     }
 
-    /// Returns one for an unknown number of things.
+    /// Returns a counter for an unknown number of things.
     pub fn counting(what: &'static str) -> Progress {
         Progress::new(what, None, "{msg} {spinner} {pos}, {elapsed}")
     }
 
-    /// Colors say nothing here, so there are none.
+    /// Returns a bar without colors, which would mean nothing here.
     fn new(what: &'static str, total: Option<u64>, template: &str) -> Progress {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_message(what);
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -32,7 +32,7 @@ impl Progress {
         Progress { bar, begun: Instant::now(), is_shown: false }
     }
 
-    /// Says how many are done.
+    /// Sets how many are done.
     pub fn set(&mut self, done: u64) {
         if !self.is_shown && self.begun.elapsed() >= SOON {
             self.is_shown = true;
@@ -44,12 +44,12 @@ impl Progress {
         self.bar.set_position(done);
     }
 
-    /// Says how many there are, once that is known.
+    /// Sets the total, once it is known.
     pub fn grow(&mut self, total: u64) {
         self.bar.set_length(total);
     }
 
-    /// Says that one more is done.
+    /// Counts one more as done.
     pub fn one(&mut self) {
         self.set(self.bar.position() + 1);
     }

@@ -2,15 +2,14 @@
 
 use crate::ending::Failure;
 use crate::output;
+use crate::stop::Stop;
 use crate::table;
 use std::io::IsTerminal;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The terminal's alternate screen, in use until this value is dropped.
 pub struct Screen {
-    interrupt: Signal,
-    terminate: Signal,
+    stop: Stop,
 }
 
 impl Screen {
@@ -21,10 +20,9 @@ impl Screen {
 
     /// Switches to the alternate screen.
     pub fn open() -> Result<Screen, Failure> {
-        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::unusable)?;
-        let terminate = signal(SignalKind::terminate()).map_err(Failure::unusable)?;
+        let stop = Stop::new()?;
         output::print("\x1b[?1049h\x1b[?25l");
-        Ok(Screen { interrupt, terminate })
+        Ok(Screen { stop })
     }
 
     /// Draws text: as many lines as there is room for.
@@ -42,14 +40,14 @@ impl Screen {
     pub async fn pause(&mut self, duration: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(duration) => true,
-            _ = self.interrupt.recv() => false,
-            _ = self.terminate.recv() => false,
+            () = self.stop.asked() => false,
         }
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        output::print("\x1b[?25h\x1b[?1049l");
+        // The terminal may be gone; then there is nothing to restore.
+        output::try_write(b"\x1b[?25h\x1b[?1049l").ok();
     }
 }

@@ -169,20 +169,43 @@ fn run_file(
         return Err(tell(Unusable::Errors(source, findings), &file));
     }
     let wanted = |name: &str| arguments.filter.as_ref().is_none_or(|text| name.contains(text));
+    let fails = files::is_meant_to_fail(path);
     let verdicts = script.tests.iter().filter(|test| wanted(&test.name)).map(|test| {
-        let verdict = rehearse(&script, test, &tested.loaded.graph);
+        let mut verdict = rehearse(&script, test, &tested.loaded.graph);
         tested.coverage.add(&verdict.coverage);
+        if fails {
+            verdict = reversed(verdict);
+        }
         if arguments.format == Format::Human {
-            self::tell(&file, &verdict);
+            self::tell(&file, &verdict, fails);
         }
         verdict
     });
     Ok(verdicts.collect())
 }
 
+/// Returns the verdict on a test of a page that shows how tests fail: if it does, all is well.
+fn reversed(verdict: Verdict) -> Verdict {
+    let differences = match verdict.passed() {
+        false => Vec::new(),
+        true => vec![Difference {
+            what: "test".to_owned(),
+            expected: "a failure, as the page says".to_owned(),
+            got: "none".to_owned(),
+            hint: Some("correct the test, or remove `fails` from the mark of its block".to_owned()),
+            line: verdict.line,
+        }],
+    };
+    Verdict { differences, ..verdict }
+}
+
 /// Prints the result of a test.
-fn tell(file: &str, verdict: &Verdict) {
-    let (style, word) = if verdict.passed() { (Style::Green, "passed") } else { (Style::Red, "FAILED") };
+fn tell(file: &str, verdict: &Verdict, fails: bool) {
+    let (style, word) = match (verdict.passed(), fails) {
+        (true, false) => (Style::Green, "passed"),
+        (true, true) => (Style::Green, "failed as it should:"),
+        (false, _) => (Style::Red, "FAILED"),
+    };
     output::print(&format!("{} {}\n", output::styled(style, word), output::visible(&verdict.test)));
     for difference in &verdict.differences {
         output::line(&format!("  {}", told(file, difference)));

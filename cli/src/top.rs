@@ -18,10 +18,10 @@ use std::time::Duration;
 /// Number of failed executions shown.
 const FAILURES: i32 = 10;
 
-/// How many limits are looked at, and how many keys of each.
+/// Maximum number of limits read, and of keys of each.
 const LIMITS: i32 = 50;
 const KEYS: i32 = 100;
-/// How many keys and holds are shown.
+/// Maximum number of keys and holds shown.
 const SHOWN: usize = 12;
 
 /// Show queues, workers, limits, holds, actions and recent failures, refreshed
@@ -55,7 +55,7 @@ struct Overview {
     failures: Vec<ExecutionSummary>,
 }
 
-/// A limit, and those of its keys under which something runs, waits or is held.
+/// A limit, and its keys under which something runs, waits or is held.
 #[derive(Serialize)]
 struct UsedLimit {
     #[serde(flatten)]
@@ -114,7 +114,7 @@ async fn limits(session: &mut PgConnection) -> Result<Vec<UsedLimit>, Failure> {
     Ok(limits)
 }
 
-/// Returns the rows about limits: those first under which most waits.
+/// Returns the rows about limits, starting with those under which most tasks wait.
 fn limit_rows(limits: &[UsedLimit]) -> Vec<Vec<Cell>> {
     let mut used: Vec<(&Limit, &LimitKey)> =
         limits.iter().flat_map(|used| used.keys.iter().map(|key| (&used.limit, key))).collect();

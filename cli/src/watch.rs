@@ -24,7 +24,7 @@ const SHOWN: i32 = 20;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The execution
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = inspect::execution_id)]
     execution: i64,
     /// How often to look
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
@@ -148,5 +148,6 @@ async fn follow(session: &mut PgConnection, arguments: &Arguments) -> Result<Wor
             return Ok(status);
         }
         tokio::time::sleep(arguments.interval).await;
+        output::end_if_unread();
     }
 }

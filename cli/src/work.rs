@@ -7,23 +7,23 @@ use crate::connect::{Connection, wait_for};
 use crate::doctor::require_extension;
 use crate::ending::{Ending, Failure};
 use crate::output::{self, Style, count};
+use crate::stop::Stop;
 use handler::Handler;
 use pg_workflow_client::worker::{CancellationToken, Worker};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Work on tasks by running a command for each
 ///
 /// The command is run by `sh -c`, in a process group of its own. It gets the task's input as JSON on standard input, and
 /// prints the result as JSON on standard output. An exit status other than 0 makes the task fail: with the JSON object
-/// that it printed as the error, or else with the last lines of standard error; status 100 says that a retry is
-/// pointless. A line `::progress JSON` on standard error says how far it has got. The task is described by
-/// PG_WORKFLOW_TASK, _EXECUTION, _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS, and the trace in TRACEPARENT. If
-/// the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a little later.
+/// that it printed as the error, or else with the last lines of standard error; status 100 forbids a retry. A line
+/// `::progress JSON` on standard error is stored as the task's progress. The variables PG_WORKFLOW_TASK, _EXECUTION,
+/// _TASK_NAME, _TASK_INDEX, _ACTION, _ATTEMPT, _DEADLINE, _LAST_ERROR and _PROGRESS describe the task, and TRACEPARENT
+/// its trace. If the task is cancelled or times out, the whole process group gets SIGTERM, and SIGKILL a little later.
 ///
-/// SIGTERM and SIGINT end the program once the running commands are done; a second signal ends those, too.
+/// On SIGTERM, SIGINT or SIGHUP, the program exits once the running commands are done; a second signal kills them.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// An action and the command that executes it; repeatable
@@ -122,7 +122,7 @@ async fn work(arguments: Arguments) -> crate::Ended {
     }
     // Connections for claims, heartbeats and ticks; listening takes another one.
     let pool = arguments.connection.pool(4).await?;
-    // Without it, a worker would wait for it to come back.
+    // A worker would wait for a missing extension as if it were coming back.
     require_extension(&mut *pool.acquire().await?).await?;
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let mut worker = Worker::builder(pool.clone())
@@ -168,16 +168,12 @@ async fn work(arguments: Arguments) -> crate::Ended {
 
 /// Returns a token that the first signal cancels, and one that the second does.
 fn signals() -> Result<(CancellationToken, CancellationToken), Failure> {
-    let failed = |error: std::io::Error| Failure::unusable(error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    // The terminal is gone.
-    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let mut asked = Stop::new()?;
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let tokens = [drain.clone(), stop.clone()];
     tokio::spawn(async move {
         for token in tokens {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
+            asked.asked().await;
             output::note("stopping", Style::Bold, "waiting for running commands to finish; signal again to kill them");
             token.cancel();
         }

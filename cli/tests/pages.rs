@@ -24,6 +24,7 @@ fn write_files(name: &str, test: &str) -> (PathBuf, Vec<String>) {
     let mut files = Vec::new();
     for (mark, text) in blocks(&page(name)) {
         if let Some(file) = mark.strip_prefix("yaml file=") {
+            let file = file.trim_end_matches(" fails");
             std::fs::write(folder.join(file), text).unwrap();
             files.push(file.to_owned());
         }

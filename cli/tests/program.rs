@@ -23,6 +23,10 @@ fn completions_and_manual_pages_know_every_command() {
     assert!(commands.len() > 20, "{commands:?}");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("man");
     assert_eq!(run(&["man", &folder.to_string_lossy()]).status.code(), Some(0));
+    for inner in ["import-orquesta", "router-plproxy", "jobs-stop"] {
+        let page = std::fs::read_to_string(folder.join(format!("pg-workflow-{inner}.1"))).unwrap();
+        assert!(page.contains(&inner.replace('-', "\\-")), "{page}");
+    }
     for shell in ["bash", "zsh", "fish"] {
         let completions = String::from_utf8(run(&["completions", shell]).stdout).unwrap();
         for command in &commands {

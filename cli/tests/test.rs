@@ -166,6 +166,40 @@ fn what_no_test_reached_is_listed() {
 }
 
 #[test]
+fn a_page_may_show_tests_that_fail_and_definitions_with_errors() {
+    let folder = folder("shown_failures");
+    let page = |order: &str, definition: &str| {
+        let text = format!(
+            "# Page\n\n```yaml file=a.yaml\nref: shop.b\nlabel: A\nversion: 1.0.0\ntasks: [{{name: a, action: shop.c}}]\n```\n\n\
+             ```yaml file=a.test.yaml fails\nworkflow: a.yaml\ndefault: {{result: null}}\ntests:\n  - {{name: it, expect: {{ran: {order}}}}}\n```\n\n\
+             ```yaml file=b.yaml fails\nref: shop.d\nlabel: D\nversion: 1.0.0\ntasks: [{{name: a, {definition}: shop.c}}]\n```\n"
+        );
+        file(&folder, "page.md", &text)
+    };
+    let check = |page: &str| Command::new(env!("CARGO_BIN_EXE_pg-workflow")).args(["check", page]).output().unwrap();
+    let shown = page("[a, a]", "acton");
+    let output = run(&["--coverage", &shown]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    assert!(
+        printed(&output).starts_with("failed as it should: it\n1 test: 1 passed, 0 failed\n"),
+        "{}",
+        printed(&output)
+    );
+    let checked = check(&shown);
+    assert_eq!(checked.status.code(), Some(0), "{}", printed(&checked));
+    assert!(printed(&checked).contains(": 1 error, as there should be\n"), "{}", printed(&checked));
+    let shown = page("[a]", "action");
+    let output = run(&[&shown]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = "page.md:14: test: expected a failure, as the page says; got none\n    help: correct the test, or";
+    assert!(printed(&output).contains(told), "{}", printed(&output));
+    let checked = check(&shown);
+    assert_eq!(checked.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(told.contains("b.yaml has no errors, although its block is marked `fails`"), "{told}");
+}
+
+#[test]
 fn coverage_counts_all_files_together_and_may_be_too_low() {
     let folder = folder("threshold");
     let good = file(&folder, "good.yaml", PASSES);

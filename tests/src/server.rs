@@ -64,6 +64,13 @@ impl Server {
         script(&["start"], &self.dir);
     }
 
+    /// Starts it again as a standby: it replays nothing more, but it can only be read.
+    pub fn make_standby(&self) {
+        self.stop("fast");
+        std::fs::write(self.dir.join("data/standby.signal"), "").expect("a signal file");
+        self.start();
+    }
+
     /// Returns its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).expect("a log")

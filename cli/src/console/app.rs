@@ -1,6 +1,6 @@
 //! What all requests share: connections, and what pages show.
 //!
-//! While nothing changes in the database, all who look at any page cost it one small statement per refresh.
+//! While nothing changes in the database, all viewers of all pages together cost it one small statement per refresh.
 
 use super::Arguments;
 use super::form::Fields;
@@ -32,23 +32,23 @@ pub struct App {
     /// Host names under which the console is reached, besides those of this machine.
     pub hosts: Vec<String>,
     pub refresh: Duration,
-    /// How long a form may take to come.
+    /// How long a form may take to arrive.
     pub patience: Duration,
     shown: Mutex<HashMap<String, Shared>>,
     seen: tokio::sync::Mutex<Option<Seen>>,
 }
 
-/// Who looks at which page, and how.
+/// A request for a page: who looks at it, and how.
 pub struct Visit {
     pub viewer: Viewer,
     pub uri: Uri,
     pub headers: HeaderMap,
-    /// The form of this page that was just refused.
+    /// The form on this page that has just been refused.
     pub refused: Option<Refused>,
 }
 
 impl Visit {
-    /// Returns a visit of the page that a form is on, after the form was refused.
+    /// Returns a visit to the page that contains a form, after that form was refused.
     pub fn again(viewer: &Viewer, address: &str, fields: &Fields, problem: Problem) -> Visit {
         let viewer = Viewer { notice: Some((false, problem.text())), ..viewer.clone() };
         let refused = Some(Refused { fields: fields.clone(), problem });
@@ -70,17 +70,17 @@ impl<S: Sync> FromRequestParts<S> for Visit {
     }
 }
 
-/// A page that was made for one viewer and serves the others, too. Whoever comes while it is made waits for it.
+/// A page that was made for one viewer and serves the others, too. Requests that arrive while it is being made wait for it.
 type Shared = Arc<tokio::sync::Mutex<Option<Made>>>;
 
-/// What the database looked like, in a word, and when; and how long it took to say so.
+/// The fingerprint of the database, when it was taken, and how long that took.
 struct Seen {
     at: Instant,
     word: Arc<str>,
     took: Duration,
 }
 
-/// A page, and what the database looked like before it was made.
+/// A page, and the fingerprint of the database from before it was made.
 struct Made {
     at: Instant,
     seen: Arc<str>,
@@ -108,8 +108,8 @@ impl App {
         }
     }
 
-    /// Answers with a page, or with its parts if the browser only looks for changes. What was made for one address serves all who
-    /// look at it, until something changes in the database or it is too old.
+    /// Answers with a page, or with its parts if the browser only looks for changes. A page made for an address serves everybody
+    /// who looks at it, until something changes in the database or the page is too old.
     pub async fn show(
         &self,
         visit: &Visit,
@@ -117,14 +117,14 @@ impl App {
     ) -> Result<Response, Problem> {
         let Visit { viewer, uri, headers, refused } = visit;
         if let Some(refused) = refused {
-            // Nobody else gets what somebody has typed.
+            // What one person has typed is not shown to others.
             let made = make(&self.pool).await.map_err(|_| refused.problem.clone())?;
             return Ok((refused.problem.status, page::again(self, viewer, uri, &made)).into_response());
         }
         let address = uri.path_and_query().map_or("/", |address| address.as_str());
         let shared = self.shared(address);
         let mut shared = shared.lock().await;
-        // Whoever comes to a page gets what there is now; whoever is there already hears of it with the next refresh.
+        // Opening a page shows the current state; pages that are already open learn of it at their next refresh.
         let seen = self.look(if page::is_live(headers) { self.refresh } else { Duration::ZERO }).await?;
         let kept = shared.as_ref().filter(|made| made.seen == seen && made.at.elapsed() < made.page.lasts);
         let page = match kept.map(|made| made.page.clone()) {
@@ -140,8 +140,8 @@ impl App {
         Ok(page::respond(self, viewer, uri, headers, &page))
     }
 
-    /// Returns what the database looks like, in a word that is another one once anything has changed. Asks it unless it was
-    /// asked within a time, by whomever. A server that needs long to answer, with very much overdue, is asked less often.
+    /// Returns the fingerprint of the database, which differs once anything has changed. Asks the server unless somebody's request
+    /// did so within the given time. A server that takes long to answer, because very much is overdue, is asked less often.
     async fn look(&self, within: Duration) -> Result<Arc<str>, Problem> {
         let mut seen = self.seen.lock().await;
         let fresh = |seen: &&Seen| !within.is_zero() && seen.at.elapsed() < within.max(seen.took * 10);

@@ -26,10 +26,10 @@ const REASONS: i32 = 50;
 const EVENTS: i32 = 200;
 const CALLED: i32 = 50;
 
-/// How long a page lasts whose execution runs, without anything happening.
+/// How long the page of a running execution lasts if nothing happens.
 const RUNNING: Duration = Duration::from_secs(10);
 
-/// How large a value may be that is shown, in bytes as stored.
+/// Maximum size of a value that is shown, in bytes as stored.
 const SHOWN: i32 = 200_000;
 
 /// Shows an execution.
@@ -233,7 +233,7 @@ fn values(app: &App, status: &WorkflowStatus) -> Markup {
         html! {
                    @if let Some(value) = value.filter(|value| !value.is_null() && value.as_object().is_none_or(|all| !all.is_empty())) {
                        details id=(format!("value-{what}")) open[open] { summary { (name) }
-                           // It is an object, unless it is too large.
+                           // It is an object, unless it was too large to be read.
                            @if let Some(size) = value.as_str() { p.dim { "It has " (size) ". " a href=(all(what)) download { "Download it" } } }
                            @else { (app.masks.show(value, Some(&all(what)))) }
         }

@@ -25,7 +25,7 @@ pub enum Access {
     Header(HeaderName),
 }
 
-/// Who looks.
+/// The person who makes a request.
 #[derive(Debug, Clone, Default)]
 pub struct Viewer {
     pub person: String,
@@ -36,13 +36,13 @@ pub struct Viewer {
     pub notice: Option<(bool, String)>,
 }
 
-/// Returns a person's name as events can have it.
+/// Returns a person's name in a form that events can store.
 fn named(text: &str) -> Option<String> {
     let name: String = text.chars().filter(|character| !character.is_control()).take(100).collect();
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Lets a request in if it may come in, and tells the page who looks.
+/// Admits a request if it is allowed, and tells the page who made it.
 pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let session = cookie(headers, &app.cookies.session).map(str::to_owned);
@@ -58,7 +58,7 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         Access::Local => Some(app.person.clone()),
         Access::Token(_) => session.as_deref().and_then(|session| app.sessions.person(session)),
         Access::Header(name) => {
-            // If there are two headers, the visitor may have added one.
+            // If there are two such headers, the visitor may have added one.
             let mut given = headers.get_all(name).iter();
             let one = given.next().filter(|_| given.next().is_none());
             one.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).and_then(named)
@@ -88,7 +88,7 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
         Err(problem) => return problem.into_response(),
     };
     request.extensions_mut().insert(viewer);
-    // A browser that goes away in the middle does not keep a query from ending, and its connection from being used again.
+    // If the browser goes away in the middle, the query still ends, and its connection can be used again.
     let mut response = match tokio::spawn(next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made").into_response(),
@@ -108,8 +108,8 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     response
 }
 
-/// Whether the browser speaks TLS, with the proxy in front of the console: by the header of a proxy that is trusted, or by what the
-/// browser itself says where a form comes from.
+/// Whether the browser uses TLS to reach the proxy in front of the console: according to the header of a trusted proxy, or to the
+/// origin that the browser sends with a form.
 fn is_secure(app: &App, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let proxy = text("x-forwarded-proto").filter(|_| matches!(app.access, Access::Header(_)));
@@ -117,8 +117,8 @@ fn is_secure(app: &App, headers: &HeaderMap) -> bool {
     by_proxy || text("origin").is_some_and(|origin| origin.starts_with("https://") && same_origin(headers))
 }
 
-/// Whether a request was made to one of these names, or to this machine by one of its own: another name may belong to a site that
-/// points to it.
+/// Whether a request was made to one of these names, or to one of this machine's own: any other name may belong to a hostile site
+/// that resolves to this machine.
 fn is_known(headers: &HeaderMap, names: &[String]) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host
@@ -149,16 +149,16 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
     Ok(request)
 }
 
-/// Reads a form, as far as it comes in time.
+/// Reads a form, unless it takes too long to arrive.
 async fn read(app: &App, request: Request) -> Result<Fields, Problem> {
     let form = tokio::time::timeout(app.patience, Form::<Vec<(String, String)>>::from_request(request, &())).await;
-    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not come in time").hint("send it again");
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time").hint("send it again");
     let Form(fields) = form.map_err(slow)?.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     Ok(Fields(fields))
 }
 
-/// Whether a form comes from a page of this host, by its own name or the one that a proxy has for it. No form of another site
-/// can set the latter.
+/// Whether a form comes from a page of this host, under its own name or the name that a proxy has for it. Forms on other sites
+/// can't set the latter.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Browsers name the origin of a form's request; other programs need none.
@@ -175,7 +175,7 @@ pub async fn sign_in_page(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Signs somebody in who knows the token.
+/// Signs in a person who knows the token.
 pub async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Response {
     let Access::Token(key) = &app.access else { return redirect("/") };
     let headers = request.headers().clone();
@@ -199,7 +199,7 @@ pub async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Response 
     response
 }
 
-/// Signs somebody out: the session is over, also for whoever has a copy of its cookie.
+/// Signs a person out. The session ends for everybody who has a copy of its cookie.
 pub async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let session = cookie(&headers, &app.cookies.session).filter(|_| same_origin(&headers));
     session.into_iter().for_each(|session| app.sessions.end(session));
@@ -216,11 +216,11 @@ pub fn redirect(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
 }
 
-/// What the page that the browser is sent to tells, with its sign.
+/// A message for the page that the browser is sent to, with its signature.
 #[derive(Clone)]
 struct Told(String);
 
-/// Sends the browser to a page, which tells what has become of something.
+/// Sends the browser to a page that shows the outcome of an action.
 pub fn tell(to: &str, done: Result<String, Problem>) -> Response {
     let (sign, text) = match done {
         Ok(text) => ('+', text),

@@ -1,4 +1,4 @@
-//! Values as pages show them: readable, without hidden parts, and never more than a screen or two.
+//! Values as pages show them: readable, without hidden parts, and at most a screen or two long.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -25,7 +25,7 @@ impl Masks {
         value
     }
 
-    /// Returns a text without the hidden parts of JSON values in it, such as an error without a message.
+    /// Returns a text without the hidden parts of JSON values in it. An error without a message, for example, is shown as JSON.
     pub fn text(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;

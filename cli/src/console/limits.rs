@@ -15,7 +15,7 @@ use pg_workflow_client::{Engine, Page as Range};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Number of limits, and of keys of each, that are shown.
+/// Maximum number of limits shown, and of keys of each.
 const LIMITS: i32 = 50;
 const KEYS: i32 = 20;
 
@@ -147,7 +147,7 @@ pub async fn set(
     answer(app, &viewer, &fields, done).await
 }
 
-/// Tells what has become of a form of this page, or shows it again.
+/// Says whether a form on this page was accepted, or shows it again.
 async fn answer(app: Arc<App>, viewer: &Viewer, fields: &Fields, done: Result<String, Problem>) -> Response {
     match done {
         Err(problem) => show(State(app), Visit::again(viewer, "/limits", fields, problem)).await.into_response(),
@@ -155,7 +155,7 @@ async fn answer(app: Arc<App>, viewer: &Viewer, fields: &Fields, done: Result<St
     }
 }
 
-/// Returns what a form's hold is about. What it would leave out of account is refused: somebody meant it.
+/// Returns what a form puts on hold. A field that would have no effect is refused rather than ignored.
 fn target(fields: &Fields) -> Result<HoldTarget<'_>, Problem> {
     let target = fields.need("target")?;
     if target == "everything" && fields.get("name").is_some() {

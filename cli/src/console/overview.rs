@@ -161,10 +161,10 @@ fn address(cause: &Cause) -> String {
     format!("/executions?workflow={}&status=failed&status=timeout&status=abandoned{code}", encoded(cause.workflow))
 }
 
-/// How long tasks of an action may wait while no worker has any of them, before somebody has to be told.
+/// How long the tasks of an action may wait without any worker having one, before the page points it out.
 const UNSERVED: TimeDelta = TimeDelta::seconds(30);
 
-/// Shows what waits for a worker, and what seems to wait in vain.
+/// Shows what is waiting for a worker, and what seems to be waiting in vain.
 pub fn queue_table(queues: &[QueueSummary], served: &[String]) -> Markup {
     if queues.is_empty() {
         return page::nothing("Nothing waits for a worker.");

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pg_workflow_client::Error;
 
-/// How many of several things a line names.
+/// Maximum number of things that a line names.
 const LISTED: usize = 3;
 
 /// A problem, in words.
@@ -13,7 +13,7 @@ const LISTED: usize = 3;
 pub struct Problem {
     pub status: StatusCode,
     pub message: String,
-    /// Each thing that is wrong, if there may be several.
+    /// Everything that is wrong, if there can be several things.
     pub list: Vec<String>,
     pub hint: Option<String>,
 }
@@ -41,7 +41,7 @@ impl Problem {
         Problem { hint: Some(hint.into()), ..self }
     }
 
-    /// Returns the message with its hint, and the first of what is wrong.
+    /// Returns the message with its hint and the first few things that are wrong.
     pub fn text(&self) -> String {
         let mut list = self.list[..self.list.len().min(LISTED)].join("; ");
         if self.list.len() > LISTED {
@@ -53,8 +53,21 @@ impl Problem {
     }
 }
 
+/// Whether an error says that nothing can be written here: this server is a standby, or its transactions are read-only.
+fn is_read_only(error: &Error) -> bool {
+    let Error::Database(sqlx::Error::Database(error)) = error else { return false };
+    error.code().as_deref() == Some("25006")
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
+        if is_read_only(&error) {
+            let problem = Problem::new(
+                StatusCode::CONFLICT,
+                "nothing can be changed at this server: it is a standby, or read-only",
+            );
+            return problem.hint("use a console of the primary server");
+        }
         let status = match &error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::Conflict(_) | Error::WrongState(_) | Error::StaleLease(_) => StatusCode::CONFLICT,
@@ -80,16 +93,11 @@ impl From<Error> for Problem {
             return Problem { status, message, list, hint };
         }
         let message = if away { format!("The database can't be used: {error}") } else { error.to_string() };
-        Problem {
-            status,
-            message,
-            list: Vec::new(),
-            hint: away.then(|| "this page comes back by itself once it can".to_owned()),
-        }
+        Problem { status, message, list: Vec::new(), hint: away.then(|| "this page recovers by itself".to_owned()) }
     }
 }
 
-/// Returns a detail as people read it. One in JSON lists what is wrong, such as with parameters.
+/// Returns a detail in readable form. A detail in JSON lists what is wrong, for example with parameters.
 fn readable(detail: &str) -> Vec<String> {
     if !detail.starts_with('[') {
         return vec![detail.to_owned()];

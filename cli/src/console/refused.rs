@@ -5,7 +5,7 @@ use super::page;
 use super::problem::Problem;
 use maud::{Markup, html};
 
-/// What a form has sent, and why it was refused.
+/// What a form sent, and why it was refused.
 #[derive(Debug, Clone)]
 pub struct Refused {
     pub fields: Fields,
@@ -17,12 +17,12 @@ pub struct Refused {
 pub struct Sent<'r>(Option<&'r Refused>);
 
 impl<'r> Sent<'r> {
-    /// Returns that of a form by its name, which it sends as `form`.
+    /// Returns what was typed into the form with this name, which forms send as `form`.
     pub fn of(refused: Option<&'r Refused>, form: &str) -> Sent<'r> {
         Sent(refused.filter(|refused| refused.fields.get("form") == Some(form)))
     }
 
-    /// Returns that of a form that is shown for the first time.
+    /// Returns the same for a form that is shown for the first time.
     #[cfg(test)]
     pub fn nothing() -> Sent<'static> {
         Sent(None)
@@ -32,7 +32,7 @@ impl<'r> Sent<'r> {
         self.0.is_some()
     }
 
-    /// Returns what was typed into a field; before anything was, what it begins with.
+    /// Returns what was typed into a field, or its initial value if the form has not been sent.
     pub fn value(self, name: &str, default: Option<String>) -> Option<String> {
         match self.0 {
             Some(refused) => refused.fields.get(name).map(str::to_owned),
@@ -40,12 +40,12 @@ impl<'r> Sent<'r> {
         }
     }
 
-    /// Whether one of the values of a name was chosen; before anything was, what it begins with.
+    /// Whether a value was chosen, or is the initial choice if the form has not been sent.
     pub fn chose(self, name: &str, value: &str, default: bool) -> bool {
         self.0.map_or(default, |refused| refused.fields.all(name).any(|sent| sent == value))
     }
 
-    /// Returns a form that does something, with what was wrong with it.
+    /// Returns a form that performs an action, with everything that was wrong with it.
     pub fn form(self, name: &str, action: &str, back: &str, content: Markup) -> Markup {
         html! {
             div data-refused[self.is_some()] {
@@ -56,7 +56,7 @@ impl<'r> Sent<'r> {
     }
 }
 
-/// Returns all that is wrong.
+/// Returns everything that is wrong.
 pub fn trouble(problem: &Problem) -> Markup {
     html! {
         div.trouble {

@@ -42,7 +42,7 @@ fn is_required(schema: Option<&Value>, name: &str) -> bool {
 /// Returns the fields of a form, with what was typed into them.
 pub fn fields(schema: Option<&Value>, prefix: &str, sent: Sent) -> Markup {
     let Some(properties) = properties(schema) else {
-        // What is sent is what is seen: an empty object, where nothing says what it has to be.
+        // What is sent is what is shown: an empty object, if nothing says what it has to be.
         let value = sent.value(prefix, schema.is_none().then(|| "{}".to_owned())).unwrap_or_default();
         return html! { label {
             "Value (JSON)" textarea name=(prefix) rows="4" spellcheck="false" { "\n" (value) }

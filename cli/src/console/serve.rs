@@ -1,7 +1,7 @@
-//! Accepts connections, so that nobody can keep the console from everybody else: so many are open at once, and whoever sends a
-//! request, or takes its answer, has to get on with it.
+//! Accepts connections in a way that lets nobody make the console unavailable to others: the number of open connections is
+//! limited, and requests have to arrive, and answers to be read, within a time limit.
 //!
-//! Beyond that, a connection is told at once that the console is busy. Those that do nothing are closed after a while, and make room.
+//! Further connections are told at once that the console is busy. Idle ones are closed after a while, to make room.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -16,24 +16,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 
-/// How many connections are being told at once that there are too many, and how long each may take to hear it. Further ones wait.
+/// How many connections may be in the process of being refused, and how long a refusal may take. Further ones wait.
 const REFUSALS: usize = 16;
 const REFUSAL: Duration = Duration::from_millis(200);
 
-/// How many files the console needs besides its visitors' connections: those to the database, the program's own, and some to spare.
+/// How many files the console needs besides its visitors' connections: those to the database, its own, and a few to spare.
 const OWN_FILES: u64 = 32;
 
-/// What nobody may exceed.
+/// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// How many connections are open at once.
+    /// How many connections may be open at once.
     pub connections: usize,
-    /// How long a request may take to come, a pause between two may last, and an answer may wait to be taken.
+    /// How long a request may take to arrive, a connection may be idle, and an answer may remain unread.
     pub patience: Duration,
 }
 
 impl Bounds {
-    /// Returns bounds with no more connections than the process may open files.
+    /// Returns limits that do not exceed the number of files that the process may open.
     pub fn new(connections: usize, patience: Duration) -> Bounds {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
         let most = files.saturating_sub(OWN_FILES + REFUSALS as u64).max(1);
@@ -41,7 +41,7 @@ impl Bounds {
     }
 }
 
-/// Serves for ever.
+/// Serves until the listener is dropped.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
     let open = Arc::new(Semaphore::new(bounds.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
@@ -49,7 +49,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Without files, trying again at once would only take the processor, too.
+                // If the process has run out of files, trying again at once would only use up the processor.
                 if !is_of_one_connection(&error) {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
@@ -76,7 +76,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Answers the requests of a connection.
 async fn answer(stream: TcpStream, router: Router, patience: Duration, _place: OwnedSemaphorePermit) {
-    // Without it, a short answer after another waits for the browser's acknowledgement.
+    // Otherwise, a short answer that follows another waits for the browser's acknowledgement.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(patience));
@@ -84,11 +84,11 @@ async fn answer(stream: TcpStream, router: Router, patience: Duration, _place: O
         .timer(TokioTimer::new())
         .header_read_timeout(patience)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
-    // Who has gone, or was too slow, gets no answer.
+    // A browser that has gone, or was too slow, gets no answer.
     let _ = connection.await;
 }
 
-/// Tells somebody that there are too many, whatever they want.
+/// Says that there are too many connections, without reading the request.
 async fn refuse(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let text = "The console has too many visitors: try again in a moment.\n";
     let answer = format!(
@@ -99,7 +99,7 @@ async fn refuse(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let told = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
-        // Closed while something is unread, the connection would be reset, and the answer perhaps lost.
+        // Closing the connection before everything has been read would reset it, and the answer might be lost.
         let mut unread = [0; 4096];
         while stream.read(&mut unread).await? > 0 {}
         io::Result::Ok(())

@@ -1,7 +1,7 @@
-//! Sessions: cookies that are signed, so that nothing has to be kept of those that go on.
+//! Sessions: signed cookies, so that nothing has to be stored about those that are valid.
 //!
-//! They are signed with a key that the process makes for itself. That ends them with the process, and so the process knows all that
-//! were ended before their time: it keeps those that somebody has signed out of, and no others.
+//! They are signed with a key that the process generates, so no session outlives the process, and the process can remember all that
+//! have ended early: those that somebody has signed out of.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 /// How long somebody stays signed in, in seconds.
 pub const SECONDS: i64 = 12 * 3600;
 
-/// How many sessions are kept that somebody has signed out of. Each was signed in with the token.
+/// Maximum number of remembered sessions that somebody has signed out of. Each of them had signed in with the token.
 const ENDED: usize = 10_000;
 
 /// A key to sign with.
@@ -52,7 +52,7 @@ fn random_bytes() -> [u8; 32] {
     bytes
 }
 
-/// Returns what nobody can guess.
+/// Returns random bytes that nobody can guess.
 pub fn random() -> String {
     hex(&random_bytes())
 }
@@ -75,13 +75,13 @@ pub struct Sessions {
 
 #[derive(Default)]
 struct Ended {
-    /// Those that somebody has signed out of, and when they would be over anyway.
+    /// The sessions that somebody has signed out of, and when they would have expired.
     sessions: HashMap<String, i64>,
-    /// All that began before are over.
+    /// Sessions that began before this have ended.
     before: i64,
 }
 
-/// What a session says, once its signature is known to be good.
+/// The content of a session whose signature has been verified.
 struct Session<'s> {
     id: &'s str,
     until: i64,
@@ -93,17 +93,17 @@ impl Sessions {
         Sessions { key: Key::random(), ended: Mutex::default() }
     }
 
-    /// Returns what the forms of a session contain.
+    /// Returns the token that the forms of a session contain.
     pub fn token(&self, session: &str) -> String {
         self.key.sign("form", session)
     }
 
-    /// Whether a form is one of this session.
+    /// Whether a form belongs to this session.
     pub fn has_token(&self, session: &str, token: &str) -> bool {
         self.key.agrees("form", session, token)
     }
 
-    /// Begins a session of somebody.
+    /// Begins a session for a person.
     pub fn begin(&self, person: &str) -> String {
         self.sign(&format!("{}.{}.{}", random(), Utc::now().timestamp() + SECONDS, hex(person.as_bytes())))
     }
@@ -119,7 +119,7 @@ impl Sessions {
         self.key.agrees("session", text, signature).then_some(read)
     }
 
-    /// Returns who has a session, if it is signed and not over.
+    /// Returns whose session it is, if it is signed and has not ended.
     pub fn person(&self, session: &str) -> Option<String> {
         let session = self.read(session)?;
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +129,7 @@ impl Sessions {
         if over { None } else { unhex(session.person) }
     }
 
-    /// Ends a session: its cookie is worth nothing any more, wherever it is.
+    /// Ends a session: all copies of its cookie become worthless.
     pub fn end(&self, session: &str) {
         let Some(session) = self.read(session) else { return };
         let now = Utc::now().timestamp();
@@ -138,14 +138,14 @@ impl Sessions {
             ended.sessions.retain(|_, until| *until > now);
         }
         if ended.sessions.len() >= ENDED {
-            // Rather everybody signs in again than that one of these goes on.
+            // Better that everybody has to sign in again than that one of these sessions continues.
             *ended = Ended { before: now + 1, ..Ended::default() };
         }
         ended.sessions.insert(session.id.to_owned(), session.until);
     }
 }
 
-/// The names of the console's cookies. Browsers tell cookies apart by host and not by port, so the port is a part of them.
+/// The names of the console's cookies. Browsers distinguish cookies by host but not by port, so the names contain the port.
 pub struct Cookies {
     pub session: String,
     pub notice: String,
@@ -157,13 +157,13 @@ impl Cookies {
     }
 }
 
-/// Returns a cookie that the browser has sent.
+/// Returns a cookie that the browser sent.
 pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(';'));
     all.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-/// Returns a cookie that scripts and other sites do not get, and that goes over TLS only if it came that way.
+/// Returns a cookie that scripts and other sites can not read, and that is sent only over TLS if it was set over TLS.
 pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool) -> HeaderValue {
     let secure = if secure { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
@@ -191,7 +191,7 @@ mod tests {
         let (one, other) = (sessions.begin("one"), sessions.begin("other"));
         sessions.end(&one);
         assert_eq!((sessions.person(&one), sessions.person(&other).as_deref()), (None, Some("other")));
-        // What nobody has signed is not kept.
+        // Sessions without a valid signature are not remembered.
         sessions.end("00.99999999999.00.00");
         assert_eq!(sessions.ended.lock().unwrap().sessions.len(), 1);
     }

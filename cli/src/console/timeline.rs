@@ -1,4 +1,4 @@
-//! When the tasks of an execution ran, as bars that styles color: items together, retries and undo told apart.
+//! When the tasks of an execution ran, as bars colored by style sheets: one for all items of a task, with retries and undo marked.
 
 use super::page;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ const LEFT: f64 = 210.0;
 const WIDTH: f64 = 700.0;
 const RIGHT: f64 = 220.0;
 
-/// How many bars are shown.
+/// Maximum number of bars shown.
 const BARS: usize = 100;
 
 /// Draws the tasks that have begun. Those that have not ended extend to now.
@@ -50,7 +50,7 @@ pub fn draw(status: &WorkflowStatus, counts: &[TaskCount], now: DateTime<Utc>) -
     }
 }
 
-/// Returns what a bar is called: an undo is told from the task that it undoes, and several items from one.
+/// Returns the name of a bar, which distinguishes an undo from the task that it undoes, and several items from one.
 fn name(count: &TaskCount) -> String {
     let items =
         if count.has_items || count.total > 1 { format!(" ×{}", page::number(count.total)) } else { String::new() };
@@ -59,7 +59,7 @@ fn name(count: &TaskCount) -> String {
         TaskCount { closing: true, .. } => "⤓ ",
         _ => "",
     };
-    // The mark says it.
+    // The mark stands for the prefix.
     let name = if count.is_undo { count.task_name.trim_start_matches("undo:") } else { &count.task_name };
     format!("{mark}{name}{items}")
 }
@@ -72,7 +72,7 @@ fn kind(count: &TaskCount) -> &'static str {
     }
 }
 
-/// Returns how long it took, and what there is to say about it.
+/// Returns how long it took, with its failures and retries.
 fn notes(count: &TaskCount, took: String) -> String {
     let mut notes = vec![took];
     if count.total > 1 && count.failed > 0 {
@@ -84,13 +84,13 @@ fn notes(count: &TaskCount, took: String) -> String {
     notes.join(", ")
 }
 
-/// Returns the share of its items that failed, if that is some of several.
+/// Returns the share of its items that failed, if only some of them did.
 fn failed_share(count: &TaskCount) -> Option<f64> {
     let some = count.total > 1 && (1..count.total).contains(&count.failed);
     some.then(|| (count.failed as f64 / count.total as f64).max(0.2))
 }
 
-/// Returns the status that stands for all rows of a task; where only some have failed, that of the others.
+/// Returns the status that stands for all rows of a task. If only some have failed, it is that of the others.
 fn worst(count: &TaskCount) -> &'static str {
     match count {
         TaskCount { running: 1.., .. } => "running",

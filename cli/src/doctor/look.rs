@@ -119,9 +119,9 @@ pub async fn examine(session: &mut PgConnection, deep: bool) -> Result<Vec<Check
 }
 
 async fn server(session: &mut PgConnection) -> Result<Check, Failure> {
-    let (version, database, role, encoding): (String, String, String, String) = query_as(
+    let (version, database, role, encoding, is_standby): (String, String, String, String, bool) = query_as(
         "SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_database()::text, CURRENT_USER::text, \
-         pg_catalog.current_setting('server_encoding')",
+         pg_catalog.current_setting('server_encoding'), pg_catalog.pg_is_in_recovery()",
     )
     .fetch_one(&mut *session)
     .await?;
@@ -129,6 +129,9 @@ async fn server(session: &mut PgConnection) -> Result<Check, Failure> {
     if encoding != "UTF8" {
         let hint = "use a database with the encoding UTF8: the extension refuses others";
         return Ok(bad(format!("{message}, encoding {encoding}"), hint));
+    }
+    if is_standby {
+        return Ok(good(format!("{message}; it is a standby, so nothing can be changed here, and no worker can work")));
     }
     Ok(good(message))
 }

@@ -1,4 +1,7 @@
-//! The structure of Orquesta's workflows.
+//! Orquesta's workflows: their inputs, variables and output, and what each name in them means.
+
+mod task;
+mod written;
 
 use super::render::{self, Scope};
 use super::{Report, jinja, names, yaql};
@@ -6,9 +9,9 @@ use conductor::limits::Limits;
 use conductor::source::{Content, NodeId, Source};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use written::{has_expression, inline, next_expression};
 
 const WORKFLOW: [&str; 7] = ["version", "description", "input", "vars", "output", "tasks", "tags"];
-const TASK: [&str; 7] = ["action", "input", "delay", "join", "with", "retry", "next"];
 
 /// Returns a workflow in our language. Anything that can't be converted is reported. The error says why nothing can be.
 pub fn import(text: &[u8], reference: &str, report: &mut Report) -> Result<Value, String> {
@@ -72,7 +75,7 @@ struct Import<'i> {
     report: &'i mut Report,
     /// What is being read, for messages.
     place: String,
-    /// Whether what is being assigned can be read only by what follows it.
+    /// Whether an assignment is visible only to those after it.
     is_output: bool,
 }
 
@@ -94,7 +97,7 @@ impl Import<'_> {
         }
     }
 
-    /// Finds out what each name means before anything is read.
+    /// Finds out what each name means before anything is converted.
     fn find_names(&mut self, root: NodeId, tasks: &[(NodeId, NodeId)]) {
         let source = self.source;
         let keys = |node: Option<NodeId>| -> Vec<String> {
@@ -124,10 +127,7 @@ impl Import<'_> {
             }
         }
         self.place = "workflow".to_owned();
-        let (published, parameters): (BTreeSet<String>, BTreeSet<String>) =
-            inputs.into_iter().partition(|name| self.scope.variables.contains(name));
-        self.scope.parameters = parameters;
-        self.scope.parameters.extend(published);
+        self.scope.parameters = inputs.into_iter().collect();
     }
 
     fn inputs(&mut self, root: NodeId, out: &mut Map<String, Value>) {
@@ -151,7 +151,7 @@ impl Import<'_> {
     fn variables(&mut self, root: NodeId, out: &mut Map<String, Value>) {
         let given = self.source.get(root, "vars").map(|node| pairs(self.source, node)).unwrap_or_default();
         let mut vars: Vec<Value> = Vec::new();
-        // Inputs that are changed, and variables that are only published, exist from the start. A declaration may read
+        // Inputs that tasks publish, and variables that are only published, exist from the start. A declaration may read
         // those before it.
         let declared: BTreeSet<&String> = given.iter().map(|(name, _)| name).collect();
         for name in self.scope.variables.clone().iter().filter(|name| !declared.contains(name)) {
@@ -169,161 +169,6 @@ impl Import<'_> {
         if !vars.is_empty() {
             out.insert("vars".into(), vars.into());
         }
-    }
-
-    fn task(&mut self, name: NodeId, task: NodeId) -> Value {
-        let source = self.source;
-        let name = source.str(name).unwrap_or_default().to_owned();
-        let ours = self.scope.tasks.get(&name).cloned().unwrap_or_default();
-        self.place = format!("task {name}");
-        self.scope.items.clear();
-        self.scope.is_asking = self.scope.asking.contains(&ours);
-        let mut out = Map::new();
-        out.insert("name".into(), ours.clone().into());
-        let Content::Map(_) = source.content(task) else { return Value::Object(out) };
-        self.unknown(task, &TASK);
-        let with = source.get(task, "with").map(|with| self.with(with));
-        let mut input = match source.get(task, "input").map(|node| source.value(node)) {
-            Some(Value::Object(input)) => input,
-            Some(Value::String(text)) => {
-                let value = self.value(Value::String(text));
-                out.insert("input".into(), value);
-                Map::new()
-            }
-            _ => Map::new(),
-        };
-        let action = source.get(task, "action").and_then(|node| source.str(node)).unwrap_or_default().to_owned();
-        let (action, more) = action_of(&action);
-        input.extend(more);
-        let input: Map<String, Value> = input.into_iter().map(|(key, value)| (key, self.value(value))).collect();
-        if self.scope.is_asking {
-            self.ask(&ours, input, &mut out);
-        } else if !(action.is_empty() || action == "core.noop" && with.is_none()) {
-            let action = self.action(&action);
-            out.insert("action".into(), action.into());
-            if !input.is_empty() {
-                out.insert("input".into(), input.into());
-            }
-        }
-        if let Some(delay) = source.get(task, "delay") {
-            out.insert("delay".into(), self.value(source.value(delay)));
-        }
-        if let Some(join) = source.get(task, "join") {
-            out.insert("join".into(), source.value(join));
-        }
-        out.extend(with.map(|with| ("with_items".to_owned(), with)));
-        let retry = source.get(task, "retry");
-        if retry.is_some() && !out.contains_key("action") {
-            self.note("does nothing that could fail, and is not retried");
-        } else if let Some(retry) = retry {
-            let retry: Map<String, Value> = pairs(source, retry)
-                .into_iter()
-                .map(|(key, node)| (key, self.value(node.map(|node| source.value(node)).unwrap_or_default())))
-                .collect();
-            out.insert("retry".into(), retry.into());
-        }
-        let next: Vec<Value> = source
-            .get(task, "next")
-            .map(|next| items(source, next))
-            .unwrap_or_default()
-            .into_iter()
-            .map(|next| self.transition(next))
-            .collect();
-        if !next.is_empty() {
-            out.insert("next".into(), next.into());
-        }
-        Value::Object(out)
-    }
-
-    fn action(&mut self, action: &str) -> String {
-        if has_expression(action) {
-            return self.text(action);
-        }
-        match names::action(action) {
-            Some((ours, changed)) => {
-                if changed {
-                    self.note(format!("the action {action} is called {ours} here"));
-                }
-                ours
-            }
-            None => {
-                self.lost(format!("{action} is not the ref of an action"));
-                action.to_owned()
-            }
-        }
-    }
-
-    /// A question to people becomes a wait for a signal, whose payload is the response.
-    fn ask(&mut self, name: &str, mut input: Map<String, Value>, out: &mut Map<String, Value>) {
-        let mut wait = Map::new();
-        wait.insert("signal".into(), name.into());
-        if let Some(minutes) = input.remove("ttl") {
-            match minutes.as_u64() {
-                Some(0) => {}
-                Some(minutes) => drop(wait.insert("timeout".into(), (minutes * 60).into())),
-                None => self.lost(format!("the ttl {minutes}")),
-            }
-        }
-        if let Some(Value::Object(schema)) = input.remove("schema") {
-            wait.insert("schema".into(), draft_3(schema));
-        }
-        self.note(format!("core.ask waits for the signal {name} here; its payload is the response"));
-        out.insert("wait_for".into(), wait.into());
-        if !input.is_empty() {
-            out.insert("input".into(), input.into());
-        }
-    }
-
-    /// Reads the items of a task, and notes the names of their parts.
-    fn with(&mut self, with: NodeId) -> Value {
-        let source = self.source;
-        let (text, concurrency) = match source.str(with) {
-            Some(text) => (text.to_owned(), None),
-            None => {
-                self.unknown(with, &["items", "concurrency"]);
-                let items = source.get(with, "items").map(|node| source.value(node)).unwrap_or_default();
-                let Value::String(text) = items else { return json!({ "items": items }) };
-                (text, source.get(with, "concurrency").map(|node| source.value(node)))
-            }
-        };
-        let expression = text.find("<%").or_else(|| text.find("{{")).unwrap_or(0);
-        let (parts, items) = text.split_at(expression);
-        if let Some(parts) = parts.trim().strip_suffix("in").filter(|parts| parts.ends_with(char::is_whitespace)) {
-            self.scope.items = parts.split(',').map(|part| part.trim().to_owned()).collect();
-        }
-        let mut out = Map::new();
-        out.insert("items".into(), self.text(items.trim()).into());
-        if let Some(concurrency) = concurrency {
-            out.insert("concurrency".into(), self.value(concurrency));
-        }
-        Value::Object(out)
-    }
-
-    fn transition(&mut self, next: NodeId) -> Value {
-        let source = self.source;
-        self.unknown(next, &["when", "publish", "do"]);
-        let mut out = Map::new();
-        if let Some(when) = source.get(next, "when") {
-            out.insert("when".into(), self.value(source.value(when)));
-        }
-        if let Some(publish) = source.get(next, "publish") {
-            let publish = self.assignments(publish);
-            if !publish.is_empty() {
-                out.insert("publish".into(), publish.into());
-            }
-        }
-        if let Some(to) = source.get(next, "do") {
-            let names: Vec<String> = match source.value(to) {
-                Value::String(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
-                Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-                _ => Vec::new(),
-            };
-            // Commands, such as `fail`, have the same names.
-            let ours: Vec<String> =
-                names.into_iter().map(|name| self.scope.tasks.get(&name).cloned().unwrap_or(name)).collect();
-            out.insert("do".into(), ours.into());
-        }
-        Value::Object(out)
     }
 
     /// Reads a list of assignments, a map of them, or `a=1 b=2`.
@@ -380,7 +225,7 @@ impl Import<'_> {
                 Ok(rendered) => out += &format!("{{{{ {} }}}}", self.scope.unwrapped(rendered)),
                 Err(why) => {
                     self.lost(format!("{open}{inner}{}: {why}", if open == "<%" { "%>" } else { "}}" }));
-                    // As text, it can be found again, and does nothing.
+                    // Plain text does no harm, and is easy to find.
                     out += &format!("UNTRANSLATED({})", inner.trim());
                 }
             }
@@ -388,20 +233,6 @@ impl Import<'_> {
         }
         out + rest
     }
-}
-
-fn has_expression(text: &str) -> bool {
-    next_expression(text).is_some()
-}
-
-/// Returns the text before the next expression, its opening delimiter, its contents, and the rest.
-fn next_expression(text: &str) -> Option<(&str, &'static str, &str, &str)> {
-    let (at, open, close) = [("<%", "%>"), ("{{", "}}")]
-        .into_iter()
-        .filter_map(|(open, close)| text.find(open).map(|at| (at, open, close)))
-        .min()?;
-    let (inner, after) = text[at + 2..].split_once(close)?;
-    Some((&text[..at], open, inner, after))
 }
 
 /// Returns the entries of a map, of a list of maps, or of a list of names.
@@ -429,81 +260,5 @@ fn items(source: &Source, node: NodeId) -> Vec<NodeId> {
     match source.content(node) {
         Content::List(items) => items.clone(),
         _ => Vec::new(),
-    }
-}
-
-/// Splits `core.local cmd="date" timeout=3` into the action and its input.
-fn action_of(text: &str) -> (String, Vec<(String, Value)>) {
-    if has_expression(text.split_whitespace().next().unwrap_or_default()) && !text.contains('=') {
-        return (text.to_owned(), Vec::new());
-    }
-    match text.trim().split_once(char::is_whitespace) {
-        Some((action, input)) if !action.starts_with("<%") && !action.starts_with("{{") => {
-            (action.to_owned(), inline(input))
-        }
-        _ => (text.trim().to_owned(), Vec::new()),
-    }
-}
-
-/// Reads `a=1 b="two words" c=<% ctx().x %>`.
-fn inline(text: &str) -> Vec<(String, Value)> {
-    let mut pairs = Vec::new();
-    let mut rest = text.trim();
-    while let Some((name, after)) = rest.split_once('=') {
-        let after = after.trim_start();
-        let ends = [("<%", "%>"), ("{{", "}}")].into_iter().find(|(open, _)| after.starts_with(open));
-        let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let (value, left) = match (ends, quote) {
-            (Some((_, close)), _) => after.find(close).map_or((after, ""), |at| after.split_at(at + 2)),
-            (None, Some(quote)) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
-            (None, None) => after.split_once(char::is_whitespace).unwrap_or((after, "")),
-        };
-        let value = match quote.is_some() || ends.is_some() {
-            true => Value::from(value),
-            false => serde_json::from_str(value).unwrap_or_else(|_| value.into()),
-        };
-        pairs.push((name.trim().trim_start_matches([',', ';']).trim().to_owned(), value));
-        rest = left.trim();
-    }
-    pairs
-}
-
-/// Returns StackStorm's schema of an answer, where each property says whether it is required, as JSON Schema.
-fn draft_3(schema: Map<String, Value>) -> Value {
-    let properties = match schema.get("properties") {
-        Some(Value::Object(properties)) => properties.clone(),
-        _ => schema,
-    };
-    let mut required = Vec::new();
-    let mut ours = Map::new();
-    for (name, mut property) in properties {
-        if let Some(property) = property.as_object_mut() {
-            if property.remove("required") == Some(Value::Bool(true)) {
-                required.push(Value::from(name.as_str()));
-            }
-            property.remove("secret");
-            property.remove("position");
-        }
-        ours.insert(name, property);
-    }
-    json!({"type": "object", "required": required, "properties": ours})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inline_input_is_split() {
-        let (action, input) = action_of("core.local cmd=\"echo <% ctx().x %>\" timeout=3 who=<% ctx(a) %> on=true");
-        assert_eq!(action, "core.local");
-        let expected = [
-            ("cmd", json!("echo <% ctx().x %>")),
-            ("timeout", json!(3)),
-            ("who", json!("<% ctx(a) %>")),
-            ("on", json!(true)),
-        ];
-        assert_eq!(input, expected.map(|(name, value)| (name.to_owned(), value)));
-        assert_eq!(action_of("<% ctx().action %>").0, "<% ctx().action %>");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What names mean in a workflow.
 #[derive(Debug, Default)]
 pub struct Scope {
-    /// Inputs that nothing changes.
+    /// Inputs that no task publishes.
     pub parameters: BTreeSet<String>,
     /// Variables: declared, published, or inputs that are published too.
     pub variables: BTreeSet<String>,
@@ -24,7 +24,7 @@ pub struct Scope {
 type Rendered = Result<String, String>;
 
 impl Scope {
-    /// Returns how a name of the context is read.
+    /// Returns the expression that reads a name of the context.
     pub fn variable(&self, name: &str) -> Rendered {
         if self.variables.contains(name) {
             Ok(path("vars", &names::name(name)))
@@ -35,7 +35,7 @@ impl Scope {
         }
     }
 
-    /// Whether a name of the context is what StackStorm says about the execution, and not a variable of that name.
+    /// Whether a name of the context stands for what StackStorm says about the execution, rather than for a variable.
     pub fn is_about_execution(&self, name: &str) -> bool {
         name == "st2" && self.variable(name).is_err()
     }
@@ -52,12 +52,12 @@ impl Scope {
         name.is_some_and(|name| self.is_about_execution(name))
     }
 
-    /// Returns how a task is read.
+    /// Returns the expression that reads a task.
     pub fn task(&self, name: &str) -> Rendered {
         self.tasks.get(name).map(|task| path("task", task)).ok_or_else(|| format!("there is no task {name}"))
     }
 
-    /// Returns how the current item, or a part of it, is read.
+    /// Returns the expression that reads the current item or a part of it.
     pub fn item(&self, name: Option<&str>) -> Rendered {
         match (name, self.items.as_slice()) {
             (None, _) => Ok("item".to_owned()),
@@ -93,7 +93,7 @@ pub fn text(value: &str) -> String {
     format!("'{escaped}'")
 }
 
-/// Returns an expression in Jinja. The error says what Jinja does not have, or the import does not know.
+/// Returns an expression in Jinja. The error names what Jinja lacks or the import does not know.
 pub fn jinja(expr: &Expr, scope: &Scope) -> Rendered {
     let go = |expr: &Expr| jinja(expr, scope);
     let operand = |expr: &Expr| {
@@ -211,7 +211,7 @@ fn function(name: &str, arguments: &[String]) -> Option<String> {
         ("regex_replace", 3) => {
             return Some(format!("({} | regex_replace({}, {}))", arguments[0], arguments[1], arguments[2]));
         }
-        // Of null, too.
+        // This includes null.
         ("isEmpty", 1) => return Some(format!("(not {})", arguments[0])),
         ("list", _) => return Some(format!("[{}]", arguments.join(", "))),
         ("zip", _) => return Some(format!("zip({})", arguments.join(", "))),

@@ -1,15 +1,15 @@
 //! `pg-workflow graph`: draws a definition, a workflow or an execution.
 
+use super::drawing::{Drawing, Kind};
 use crate::check::load;
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};
 use crate::files;
-use crate::output::{self, Style, styled, visible};
+use crate::output::{Style, styled, visible};
 use crate::picture::{self, Paint};
 use conductor::view::diagram;
 use pg_workflow_client::{Engine, GraphFormat};
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Draw an execution with the status of each task, a workflow, or a definition's file
 #[derive(clap::Args)]
@@ -18,17 +18,10 @@ pub struct Graph {
     #[arg(value_name = "ID|REF|FILE")]
     what: String,
     /// How to draw it
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", conflicts_with_all = ["svg", "png"])]
     format: Format,
-    /// Draw it as SVG
-    #[arg(long, conflicts_with = "format")]
-    svg: bool,
-    /// Draw it as PNG
-    #[arg(long, conflicts_with_all = ["format", "svg"])]
-    png: bool,
-    /// Write it to a file
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    drawing: Drawing,
     #[command(flatten)]
     connection: Connection,
 }
@@ -49,19 +42,14 @@ enum Format {
 
 /// Draws.
 pub fn draw(arguments: Graph) -> crate::Ended {
-    let format = match (arguments.svg, arguments.png) {
-        (true, _) => Format::Svg,
-        (_, true) => Format::Png,
-        _ => arguments.format,
-    };
-    if format == Format::Png && arguments.output.is_none() && std::io::stdout().is_terminal() {
-        return Err(Failure::unusable("a terminal can't show PNG").hint("name a file with --output"));
-    }
+    let Graph { drawing, format, .. } = &arguments;
+    let kind = drawing.kind().or(format.picture());
+    drawing.admit(kind)?;
     let path = Path::new(&arguments.what);
     let text = match arguments.what.parse::<i64>() {
-        Err(_) if path.is_file() => of_file(path, format)?,
+        Err(_) if path.is_file() => of_file(path, *format)?,
         execution => {
-            let language = if format == Format::Mermaid { GraphFormat::Mermaid } else { GraphFormat::Dot };
+            let language = if *format == Format::Mermaid { GraphFormat::Mermaid } else { GraphFormat::Dot };
             wait_for(async {
                 let mut session = arguments.connection.open().await?;
                 Ok::<_, Failure>(match execution {
@@ -71,25 +59,22 @@ pub fn draw(arguments: Graph) -> crate::Ended {
             })??
         }
     };
-    let drawn = match format {
-        Format::Mermaid | Format::Dot => text.into_bytes(),
-        Format::Svg => picture::svg(&picture::of_dot(&text)).into_bytes(),
-        Format::Png => pixels(&picture::of_dot(&text))?,
-        Format::Text => lines(&picture::of_dot(&text)).into_bytes(),
-    };
-    match &arguments.output {
-        None => output::write(&drawn),
-        Some(path) => std::fs::write(path, drawn).map_err(|error| Failure::unusable(error).about(path.display()))?,
+    match (kind, format) {
+        (Some(kind), _) => drawing.draw(kind, picture::svg(&picture::of_dot(&text)))?,
+        (None, Format::Text) => drawing.put(lines(&picture::of_dot(&text)).as_bytes())?,
+        (None, _) => drawing.put(text.as_bytes())?,
     }
     Ok(Ending::Good)
 }
 
-fn pixels(graph: &picture::Graph) -> Result<Vec<u8>, Failure> {
-    let picture::Png { bytes, shrunk } = picture::png(&picture::svg(graph))?;
-    if shrunk < 0.5 {
-        output::warning(&format!("the picture is drawn at {:.0} % of its size: --svg keeps all of it", shrunk * 100.0));
+impl Format {
+    fn picture(self) -> Option<Kind> {
+        match self {
+            Format::Svg => Some(Kind::Svg),
+            Format::Png => Some(Kind::Png),
+            _ => None,
+        }
     }
-    Ok(bytes)
 }
 
 fn of_file(path: &Path, format: Format) -> Result<String, Failure> {

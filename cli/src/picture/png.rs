@@ -1,4 +1,4 @@
-//! Draws a picture as PNG, with a font of its own: the machine may have none.
+//! Draws a picture as PNG, with a font of its own, because the machine may have none.
 
 use crate::ending::Failure;
 use resvg::tiny_skia::{Pixmap, Transform};

@@ -126,7 +126,11 @@ pub fn curve(points: &[(f64, f64)], half: f64) -> String {
 }
 
 /// Returns text for XML, shortened, without control characters.
-fn escaped(text: &str) -> String {
-    let short = conductor::finding::shorten(text, SHOWN);
-    visible(&short).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+pub(super) fn escaped(text: &str) -> String {
+    plain(&conductor::finding::shorten(text, SHOWN))
+}
+
+/// Returns text for XML, without control characters.
+pub(super) fn plain(text: &str) -> String {
+    visible(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

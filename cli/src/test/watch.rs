@@ -1,6 +1,7 @@
 //! Detects changes of files by checking them several times per second.
 
 use crate::files::{self, Kind};
+use crate::output;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -33,6 +34,7 @@ impl Watched {
     pub fn wait(&mut self) {
         while self.now() == self.seen {
             std::thread::sleep(INTERVAL);
+            output::end_if_unread();
         }
     }
 

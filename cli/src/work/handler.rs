@@ -155,7 +155,7 @@ impl Handler {
     ) -> Result<Value, Failure> {
         let status = match end {
             End::Exited(status) => status,
-            End::Stopped => return Err(Failure::new("stopped", "the result is no longer wanted")),
+            End::Stopped => return Err(Failure::new("stopped", "the result is no longer needed")),
             End::TimedOut => {
                 // Only the server, which has its own clock, decides that a task has timed out. A heartbeat learns of it.
                 let _ = tokio::time::timeout(self.lease, context.stopped()).await;

@@ -161,7 +161,7 @@ async fn a_form_that_does_not_end_is_given_up() {
             .unwrap();
         let answer = read(&mut stream).await;
         assert_eq!(answer.status, 408);
-        assert!(answer.body.contains("did not come in time"), "{}", answer.body);
+        assert!(answer.body.contains("did not arrive in time"), "{}", answer.body);
     })
     .await;
 }
@@ -314,4 +314,66 @@ async fn while_nothing_changes_all_viewers_together_cost_one_statement_per_refre
     counted.run("SELECT workflow_start('shop.it')").await;
     let answer = console.get("/executions", &[]).await;
     assert!(answer.body.contains("/executions/21\""), "the newest execution is missing");
+}
+
+#[tokio::test]
+async fn at_a_standby_pages_are_shown_and_actions_refused() {
+    let server = Server::create("console_standby", &[]);
+    let options = &server.options;
+    let url = format!("postgres://{}@{}:{}/postgres", options.get_username(), options.get_host(), options.get_port());
+    let pool = PgPool::connect_with(options.clone()).await.unwrap();
+    for sql in [
+        "CREATE EXTENSION pg_workflow",
+        "SELECT workflow_define('{ref: shop.it, label: It, version: 1.0.0, tasks: [{name: a, wait_for: {signal: go}}]}')",
+        "SELECT workflow_start('shop.it')",
+    ] {
+        pool.execute(sql).await.unwrap();
+    }
+    pool.close().await;
+    server.make_standby();
+    let console = Console::start(&mut command(&["console", "--listen", "127.0.0.1:0", "--url", &url])).await;
+    for path in [
+        "/",
+        "/executions",
+        "/executions/1/tasks/1",
+        "/approvals",
+        "/approvals/1",
+        "/jobs",
+        "/definitions",
+        "/definitions/shop.it",
+        "/schedules",
+        "/limits",
+        "/work",
+        "/check",
+    ] {
+        let answer = console.get(path, &[]).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    }
+    let page = console.get("/executions/1", &[]).await;
+    let (cookie, _) = page.cookie("pg_workflow_session").unwrap();
+    let token = page.body.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let refused = |status: u16, body: &str| {
+        assert_eq!(status, 409, "{body}");
+        assert!(body.contains("nothing can be changed at this server: it is a standby, or read-only"), "{body}");
+    };
+    for (path, body) in [
+        ("/executions/1/pause", "reason=x"),
+        ("/executions/1/cancel", "reason=x"),
+        ("/executions/1/signal", "signal=go&payload=1"),
+        ("/approvals/1", "value=1"),
+        ("/definitions/shop.it/start", "parameters={}"),
+        ("/limits", "name=few&max_running=1"),
+    ] {
+        let body = format!("csrf={token}&back=/executions/1&form={}&{body}", path.rsplit('/').next().unwrap());
+        let answer = console.ask("POST", path, &[("cookie", &cookie)], &body).await;
+        refused(answer.status, &answer.body);
+    }
+    let told = |output: std::process::Output| {
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (status, said) = told(command(&["pause", "1", "--url", &url]).output().await.unwrap());
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("in a read-only transaction\n  hint: this server is a standby, or "), "{said}");
+    let (_, said) = told(command(&["doctor", "--url", &url]).output().await.unwrap());
+    assert!(said.contains("; it is a standby, so nothing can be changed here"), "{said}");
 }

@@ -71,6 +71,17 @@ async fn an_execution_is_driven_from_the_command_line() {
         let bars = program.good(&["timeline", id]).await;
         assert!(bars.lines().count() == 3 && bars.contains('█'), "{bars}");
         assert!(program.good(&["timeline", "--mermaid", id]).await.starts_with("gantt"));
+        let svg = program.good(&["timeline", "--svg", id]).await;
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{svg}");
+        assert!(
+            svg.contains(&format!("Execution {id}, from ")) && svg.matches(": completed</title>").count() == 3,
+            "{svg}"
+        );
+        let png = program.folder.join("timeline.png");
+        assert_eq!(program.good(&["timeline", "--png", "--output", &png.to_string_lossy(), id]).await, "");
+        assert!(std::fs::read(png).unwrap().starts_with(b"\x89PNG\r\n"));
+        assert!(program.bad(2, &["timeline", "--png", "--json", id]).await.contains("cannot be used with"));
+        assert!(program.bad(2, &["timeline", "--png", "--svg", id]).await.contains("cannot be used with"));
         let drawn = program.good(&["graph", id]).await;
         assert_eq!(drawn, "  ✓ charge\n  ✓ approve\n  ✓ ship\n");
         let svg = program.good(&["graph", "--svg", id]).await;

@@ -8,6 +8,7 @@ mod console;
 mod console_connections;
 mod control;
 mod doctor;
+mod live;
 mod mcp;
 mod program;
 mod router;

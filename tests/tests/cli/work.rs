@@ -215,7 +215,7 @@ async fn a_cancelled_task_ends_with_everything_that_it_has_started() {
         until("nothing of it is left", async || !started.split_whitespace().any(lives)).await;
         assert_eq!(ended(db, execution).await.status.as_str(), "cancelled");
         let (_, told) = end(child).await;
-        assert!(told.contains("the result is no longer wanted"), "{told}");
+        assert!(told.contains("the result is no longer needed"), "{told}");
     })
     .await;
 }

@@ -67,6 +67,18 @@ impl Example {
 /// Runs a workflow this many times. Every run draws one of the parameters, which must be valid and completed by
 /// defaults. The same seed gives the same runs.
 pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs: u64, seed: u64) -> Explored {
+    explore_and_tell(graph, parameters, samples, runs, seed, &mut |_| {})
+}
+
+/// Explores like [`explore`], and says after each run how many have been played.
+pub fn explore_and_tell(
+    graph: &Arc<Graph>,
+    parameters: &[Value],
+    samples: &Samples,
+    runs: u64,
+    seed: u64,
+    tell: &mut dyn FnMut(u64),
+) -> Explored {
     let scenes: Vec<Scene> = parameters.iter().map(|parameters| Scene { graph, parameters, samples }).collect();
     let mut examples: Vec<Example> = Vec::new();
     let (mut endless, mut coverage) = (0, Coverage::default());
@@ -86,6 +98,7 @@ pub fn explore(graph: &Arc<Graph>, parameters: &[Value], samples: &Samples, runs
             }
         }
         endless += usize::from(matches!(performance.stop, Some(Stop::Endless(_))));
+        tell(run + 1);
         if endless >= MAX_ENDLESS {
             break;
         }
