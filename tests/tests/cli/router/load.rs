@@ -1,6 +1,7 @@
-//! Executions through a router while parts move and a server is killed. `EXECUTIONS=20000` makes it a long one.
+//! Executions through a router while parts move and a server is killed. `EXECUTIONS=20000` makes it a long one, and `ROUNDS=7` lets it
+//! measure more often.
 
-use super::Routed;
+use super::{Kind, Routed};
 use crate::program::command;
 use crate::servers::{Node, WORK};
 use pg_workflow_client::model::ScheduleInput;
@@ -135,7 +136,11 @@ async fn reported(ledger: &Ledger, entries: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_a_router_nothing_is_lost_or_done_twice_while_parts_move_and_a_server_is_killed() {
-    let Some(routed) = Routed::create("load").await else { return };
+    let Some(routed) = Routed::create(Kind::Plproxy, "load").await else { return };
+    nothing_is_lost(&routed).await;
+}
+
+pub async fn nothing_is_lost(routed: &Routed) {
     let executions: usize = std::env::var("EXECUTIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(120);
     let (router, nodes) = (&routed.pool, &routed.nodes);
     // Its part moves while it is there, and it is found afterwards.
@@ -190,7 +195,8 @@ async fn through_a_router_nothing_is_lost_or_done_twice_while_parts_move_and_a_s
     assert!(paused.fetch_one(router).await.unwrap(), "it has fired");
     routed.check().await;
     // A small number of executions says nothing of the speed, but its calls must do their work.
-    super::ratio::measure(&routed, if executions >= 1000 { 7 } else { 1 }).await;
+    let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok());
+    super::ratio::measure(routed, rounds.unwrap_or(if executions >= 1000 { 7 } else { 1 })).await;
     routed.check().await;
     println!(
         "{executions} executions with as many called ones, {total} tasks: {took:.0} s, {:.0} tasks a second",

@@ -9,7 +9,7 @@ DECLARE
   claimed int;
   answered boolean := besides IS NOT NULL;
   moved boolean := false;
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   FOR one IN SELECT t FROM workflow_router.turn() AS t WHERE t IS DISTINCT FROM besides LOOP
     own := workflow_router.parts_of(one, claim.parts);
@@ -20,25 +20,25 @@ BEGIN
       got := got + claimed;
       answered := true;
     EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      IF workflow_router.is_away(state, message) THEN
-        PERFORM workflow_router.note_away(one, message);
-      ELSIF message LIKE '% WF622: %' THEN
+      {diagnose}
+      IF workflow_router.is_away(error_state, error_message) THEN
+        PERFORM workflow_router.note_away(one, error_message);
+      ELSIF workflow_router.has_moved(error_message) THEN
         -- A part that was asked for has moved: the next claim finds it.
         moved := true;
       ELSIF got > 0 OR besides IS NOT NULL THEN
         -- What has been claimed must not be lost.
-        RAISE WARNING '%', message;
+        RAISE WARNING '%', error_message;
       ELSE
-        PERFORM workflow_router.raise(state, message, detail, hint);
+        PERFORM workflow_router.raise({error});
       END IF;
     END;
     EXIT WHEN got >= max_tasks;
   END LOOP;
   IF moved THEN
     PERFORM workflow_router.refresh();
-  ELSIF NOT answered AND message IS NOT NULL THEN
-    PERFORM workflow_router.raise(state, message, detail, hint);
+  ELSIF NOT answered AND error_message IS NOT NULL THEN
+    PERFORM workflow_router.raise({error});
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow_router.claim(int, text, int, text[], interval, int[]) IS
@@ -57,11 +57,11 @@ COMMENT ON FUNCTION workflow_router.task_json(jsonb) IS 'Returns a claimed task 
 CREATE OR REPLACE FUNCTION workflow_router.finish_json_on(server int, outcomes jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   RETURN workflow_router.workflow_finish_json(server, outcomes);
 EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM workflow_router.raise(state, message, detail, hint);
+  {diagnose}
+  PERFORM workflow_router.raise({error});
 END $$;
 COMMENT ON FUNCTION workflow_router.finish_json_on(int, jsonb) IS 'Reports outcomes in JSON to one server.';
