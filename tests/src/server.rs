@@ -55,6 +55,11 @@ impl Server {
         let file = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("it runs");
         let process = file.lines().next().expect("a process");
         assert!(Command::new("kill").args(["-9", process]).status().is_ok_and(|status| status.success()), "kill -9");
+        // It dies a moment later; until then it would be taken for running.
+        let state = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        while state().rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])) {
+            std::thread::yield_now();
+        }
     }
 
     /// Whether PostgreSQL has a library of this name, such as `plproxy`.

@@ -124,6 +124,7 @@ async fn everything_arrives(routed: &Routed) {
     it_keeps_rights(routed).await;
     calls_arrive_where_the_part_is(routed).await;
     searches_and_schedules_are_those_of_all_servers(routed).await;
+    a_schedule_is_in_one_part_and_a_key_in_each(routed).await;
     a_dead_server_is_passed_over(routed).await;
     the_page_runs(routed).await;
     routed.check().await;
@@ -288,6 +289,40 @@ async fn searches_and_schedules_are_those_of_all_servers(routed: &Routed) {
     let owner = routed.nodes.iter().position(|node| node.url() == owner_of(routed, part)).unwrap();
     assert_eq!(routed.nodes[owner].value::<i64>("SELECT count(*) FROM workflow_list_schedules()").await, 1);
     assert!(sqlx::query_scalar::<_, bool>("SELECT workflow_unschedule('yearly')").fetch_one(router).await.unwrap());
+}
+
+/// Whoever is second is refused, also at the same moment. Keys are unique in a part, as on one server.
+async fn a_schedule_is_in_one_part_and_a_key_in_each(routed: &Routed) {
+    for name in ["one", "two", "three", "four", "five"] {
+        let schedule = async |part: i32| {
+            answer(
+                &routed.pool,
+                &format!("SELECT part::text FROM workflow_schedule('{name}', '@yearly', 'demo.child', part => {part})"),
+            )
+            .await
+        };
+        let answers = tokio::join!(schedule(1), schedule(400), schedule(700));
+        let answers = [answers.0, answers.1, answers.2];
+        let refused =
+            answers.iter().filter(|answer| answer.starts_with("55000 WF611: the schedule exists on another server"));
+        assert_eq!(refused.count(), 2, "{answers:?}");
+        let found = answer(&routed.pool, &format!("SELECT part::text FROM workflow_find_schedule('{name}')")).await;
+        assert!(answers.contains(&found), "{answers:?} {found}");
+        assert_eq!(
+            answer(&routed.pool, &format!("SELECT workflow_unschedule('{name}')::text")).await,
+            r#"[Some("true")]"#
+        );
+    }
+    let mut ids = Vec::new();
+    for part in [1, 700, 1, 700] {
+        ids.push(Engine::start(&routed.pool, child(Some(part), Some("twice"))).await.unwrap().unwrap());
+    }
+    assert_eq!((ids[0] >> 48, ids[1] >> 48, ids[2], ids[3]), (1, 700, ids[0], ids[1]));
+    let found = answer(&routed.pool, "SELECT workflow_find_by_key('demo.child', 'twice', 700)::text").await;
+    assert_eq!(found, format!("[Some(\"{}\")]", ids[1]));
+    for id in &ids[..2] {
+        answer(&routed.pool, &format!("SELECT workflow_cancel({id}, force => true)::text")).await;
+    }
 }
 
 /// Claims pass over it; calls about its parts say that it is away, and go on when it is back.

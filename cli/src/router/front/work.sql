@@ -1,3 +1,17 @@
+CREATE OR REPLACE FUNCTION workflow_router.looks_around() RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now float8 := extract(epoch FROM clock_timestamp());
+BEGIN
+  IF nullif(current_setting('workflow_router.looked', true), '')::float8 BETWEEN now - 0.1 AND now THEN
+    RETURN false;
+  END IF;
+  PERFORM set_config('workflow_router.looked', now::text, false);
+  RETURN (SELECT count(*) FROM workflow_router.server) > 1;
+END $$;
+COMMENT ON FUNCTION workflow_router.looks_around() IS
+  'Whether this session is to claim on any server rather than on the one that it reports to: ten times a second, so that tasks of others get their turn.';
+
 CREATE OR REPLACE FUNCTION workflow_router.claim(besides int, worker text, max_tasks int, actions text[], lease interval, parts int[])
 RETURNS SETOF workflow_router.workflow_claim_row
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$

@@ -65,12 +65,17 @@ END
 --: workflow_schedule
 DECLARE
   began timestamptz := clock_timestamp();
-  -- One that exists is replaced where it is: there must not be two of a name.
-  old int := workflow_router.schedule_part($1);
-  home int := coalesce($10, old, pg_catalog.workflow_part($1));
-  one int := workflow_router.server_at(home);
+  old int;
+  home int;
+  one int;
   {declare}
 BEGIN
+  -- Whoever schedules the same name at the same moment has to see this one.
+  PERFORM pg_advisory_xact_lock(hashtextextended($1, 0));
+  -- One that exists is replaced where it is: there must not be two of a name.
+  old := workflow_router.schedule_part($1);
+  home := coalesce($10, old, pg_catalog.workflow_part($1));
+  one := workflow_router.server_at(home);
   IF old IS NOT NULL AND workflow_router.server_at(old) <> one THEN
     PERFORM workflow_router.refuse('WF611: the schedule exists on another server', format('it is in part %s, which is not on the server of part %s', old, home),
       'omit part, or delete the schedule with workflow_unschedule first');
@@ -92,15 +97,21 @@ END
 --: workflow_finish_and_claim
 DECLARE
   servers int[];
+  home int;
   one int;
   {declare}
   rows workflow_router.workflow_finish_and_claim_row[] := '{}';
   moved int[];
 BEGIN
-  servers := ARRAY(SELECT DISTINCT coalesce(m.server, workflow_router.publisher()) FROM unnest($2) AS o
-    LEFT JOIN workflow_router.part AS m ON m.part = o.task >> 48);
+  home := ($2)[1].task >> 48;
+  IF (SELECT every(o.task >> 48 = home) FROM unnest($2) AS o) THEN
+    servers := ARRAY[workflow_router.server_of(home)];
+  ELSE
+    servers := ARRAY(SELECT DISTINCT coalesce(m.server, workflow_router.publisher()) FROM unnest($2) AS o
+      LEFT JOIN workflow_router.part AS m ON m.part = o.task >> 48);
+  END IF;
   -- One server has all of them, as a rule. It hands over what follows, but not always: the tasks of others have to get their turn.
-  IF $2 IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND (random() < 0.75 OR (SELECT count(*) FROM workflow_router.server) = 1) THEN
+  IF $2 IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND NOT workflow_router.looks_around() THEN
     one := coalesce(servers[1], workflow_router.publisher());
     BEGIN
       rows := ARRAY(SELECT r FROM workflow_router.workflow_finish_and_claim(one, $1, $2, $3, $4, $5, NULL) AS r);
@@ -198,7 +209,7 @@ BEGIN
   IF jsonb_typeof($2) = 'array' THEN
     servers := ARRAY(SELECT DISTINCT workflow_router.server_of(workflow_router.json_part(o.outcome)) FROM jsonb_array_elements($2) AS o (outcome));
   END IF;
-  IF servers IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND (random() < 0.75 OR (SELECT count(*) FROM workflow_router.server) = 1) THEN
+  IF servers IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND NOT workflow_router.looks_around() THEN
     one := coalesce(servers[1], workflow_router.publisher());
     BEGIN
       answer := workflow_router.workflow_finish_and_claim_json(one, $1, $2, $3, $4, $5, NULL);
