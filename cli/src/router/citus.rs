@@ -35,7 +35,7 @@ pub fn write(api: &Api, servers: &Servers) -> Result<String, Failure> {
         let (name, columns) = (front::view_function(view), declared(&view.columns));
         local.push_str(&call.local(&name, "to_server int", &format!("TABLE ({columns})"), true));
     }
-    let objects = front.objects(&local, include_str!("citus/errors.sql"))?;
+    let objects = front.objects(&local, include_str!("citus/errors.sql"), true)?;
     // Nodes that come or go change which numbers lead to which.
     let names: Vec<&str> = servers.servers.iter().map(|server| server.name.as_str()).collect();
     let version = literal(&front::hash(&[&objects, &delegated, names.join(" ").as_str()].concat()));

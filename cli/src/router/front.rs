@@ -36,8 +36,9 @@ impl<'a> Front<'a> {
         Ok(Front { api, functions, views })
     }
 
-    /// Returns the objects of a router: `remote` has those that call servers, `errors` what is known of their errors.
-    pub fn objects(&self, remote: &str, errors: &str) -> Result<String, Failure> {
+    /// Returns the objects of a router: `remote` has those that call servers, `errors` what is known of their errors. Unless errors
+    /// arrive as the servers raised them, each block gives them their own form back.
+    pub fn objects(&self, remote: &str, errors: &str, arrive_as_raised: bool) -> Result<String, Failure> {
         let mut objects = types(self.api, &self.functions);
         objects.push_str(remote);
         objects.push_str(include_str!("front/route.sql"));
@@ -48,7 +49,9 @@ impl<'a> Front<'a> {
             objects.push_str(&wrapper(function, route, &written)?);
         }
         self.views.iter().for_each(|(view, route)| objects.push_str(&union(view, route)));
-        Ok(objects)
+        // A block that catches errors is a subtransaction, which takes two messages to a node of Citus.
+        let pass_on = if arrive_as_raised { String::new() } else { Body::pass_on() };
+        Ok(objects.replace("{pass_on}", &pass_on))
     }
 
     /// Returns what privileges the objects have.

@@ -49,6 +49,11 @@ impl Body<'_> {
         })
     }
 
+    /// Returns what stands before the END of a block whose errors are only to be given their own form back.
+    pub fn pass_on() -> String {
+        format!("EXCEPTION WHEN OTHERS THEN\n  {DIAGNOSE}\n  PERFORM workflow_router.raise({ERROR});")
+    }
+
     /// Returns SQL written by hand in which the blocks that keep errors have been written out.
     pub fn spelled_out(sql: &str) -> String {
         sql.replace("{declare}", DECLARE).replace("{diagnose}", DIAGNOSE).replace("{error}", ERROR)
@@ -111,10 +116,7 @@ impl Body<'_> {
 
     /// A statement whose errors are raised as the servers raise them.
     pub fn guarded(statement: &str) -> String {
-        format!(
-            "DECLARE\n  {DECLARE}\nBEGIN\n  {statement}\nEXCEPTION WHEN OTHERS THEN\n  {DIAGNOSE}\n  \
-             PERFORM workflow_router.raise({ERROR});\nEND"
-        )
+        format!("DECLARE\n  {DECLARE}\nBEGIN\n  {statement}\n{{pass_on}}\nEND")
     }
 
     fn everywhere(&self) -> String {

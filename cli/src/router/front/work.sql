@@ -74,8 +74,6 @@ DECLARE
   {declare}
 BEGIN
   RETURN workflow_router.workflow_finish_json(server, outcomes);
-EXCEPTION WHEN OTHERS THEN
-  {diagnose}
-  PERFORM workflow_router.raise({error});
+{pass_on}
 END $$;
 COMMENT ON FUNCTION workflow_router.finish_json_on(int, jsonb) IS 'Reports outcomes in JSON to one server.';

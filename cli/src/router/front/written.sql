@@ -29,9 +29,7 @@ BEGIN
     BEGIN
       RETURN QUERY SELECT r.* FROM workflow_router.workflow_start_many(workflow_router.server_of(anywhere), $1, $2, $3, $4, $5, anywhere, $7, $8) AS r;
       RETURN;
-    EXCEPTION WHEN OTHERS THEN
-      {diagnose}
-      PERFORM workflow_router.raise({error});
+    {pass_on}
     END;
   END IF;
   FOR home, places IN
@@ -115,9 +113,7 @@ BEGIN
     one := coalesce(servers[1], workflow_router.publisher());
     BEGIN
       rows := ARRAY(SELECT r FROM workflow_router.workflow_finish_and_claim(one, $1, $2, $3, $4, $5, NULL) AS r);
-    EXCEPTION WHEN OTHERS THEN
-      {diagnose}
-      PERFORM workflow_router.raise({error});
+    {pass_on}
     END;
     moved := ARRAY(SELECT r.place FROM unnest(rows) WITH ORDINALITY AS r (task, lease_token, state, code, message, execution, task_name,
       task_index, action, input, attempt, lease_until, deadline, last_error, progress, traceparent, place) WHERE r.code = 'WF622' ORDER BY r.place);
@@ -213,9 +209,7 @@ BEGIN
     one := coalesce(servers[1], workflow_router.publisher());
     BEGIN
       answer := workflow_router.workflow_finish_and_claim_json(one, $1, $2, $3, $4, $5, NULL);
-    EXCEPTION WHEN OTHERS THEN
-      {diagnose}
-      PERFORM workflow_router.raise({error});
+    {pass_on}
     END;
     IF answer @> '{"answers": [{"code": "WF622"}]}' THEN
       -- Those that were accepted get the same answer again.
