@@ -1,13 +1,17 @@
 CREATE OR REPLACE FUNCTION workflow_router.raise(state text, message text, detail text, hint text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  -- Citus has no code for a connection that is lost during a call.
+  IF message LIKE 'server closed the connection unexpectedly%' THEN
+    state := '08006';
+  END IF;
   PERFORM workflow_router.refuse(message, detail, hint, state);
 END $$;
-COMMENT ON FUNCTION workflow_router.raise(text, text, text, text) IS 'Raises an error of a server again.';
+COMMENT ON FUNCTION workflow_router.raise(text, text, text, text) IS 'Raises an error of a server again, one about a lost connection as 08006.';
 
 CREATE OR REPLACE FUNCTION workflow_router.is_away(state text, message text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN state ~ '^(08|53|57P)';
+RETURN state ~ '^(08|53|57P)' OR message LIKE 'server closed the connection unexpectedly%';
 COMMENT ON FUNCTION workflow_router.is_away(text, text) IS 'Whether an error is about the server rather than about the call.';
 
 CREATE OR REPLACE FUNCTION workflow_router.has_moved(message text) RETURNS boolean

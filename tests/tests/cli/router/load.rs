@@ -42,12 +42,19 @@ impl Ledger {
     }
 }
 
+/// Errors that mean a lost connection, which Citus notices between two statements of its own, or the end of a move, at which
+/// PostgreSQL may look for the publication that has just been dropped.
+fn is_without_code(error: &Error) -> bool {
+    let text = format!("{error:?}");
+    text.contains("server closed the connection unexpectedly") || text.contains("cache lookup failed for publication")
+}
+
 /// Repeats a call until it is carried out. A server that is away is the only reason not to be.
 pub async fn insist<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> T {
     loop {
         match call().await {
             Ok(value) => return value,
-            Err(error) if error.is_transient() => sleep(Duration::from_millis(50)).await,
+            Err(error) if error.is_transient() || is_without_code(&error) => sleep(Duration::from_millis(50)).await,
             Err(error) => panic!("{error:?}"),
         }
     }
