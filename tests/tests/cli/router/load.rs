@@ -46,7 +46,13 @@ impl Ledger {
 /// PostgreSQL may look for the publication that has just been dropped.
 fn is_without_code(error: &Error) -> bool {
     let text = format!("{error:?}");
-    text.contains("server closed the connection unexpectedly") || text.contains("cache lookup failed for publication")
+    [
+        "server closed the connection unexpectedly",
+        "failure on connection marked as essential",
+        "cache lookup failed for publication",
+    ]
+    .iter()
+    .any(|message| text.contains(message))
 }
 
 /// Repeats a call until it is carried out. A server that is away is the only reason not to be.
