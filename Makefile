@@ -5,7 +5,7 @@ MAJORS ?= 15 16 17 18
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export PGRX_HOME := $(CURDIR)/target/pgrx
 
-.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters storms provider router clean
+.PHONY: help demo console test build psql bench bench-quick bench-report bench-peers bench-graphs bench-search bench-retention check check-cancel check-latency check-views advisories adr-index release-check package conformance simulate bank kill-reporters storms provider router router-citus clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -145,6 +145,13 @@ router: ## executions through a router over three servers, while parts move and 
 		PG_WORKFLOW_SERVER_DIR=$(CURDIR)/target/router PG_WORKFLOW_MAJOR=15 && \
 		cargo test --release -p pg_workflow_tests --test cli router::load -- --nocapture
 	scripts/server remove target/router
+
+router-citus: ## the same through a router by Citus, of the PostgreSQL that CITUS_PG_CONFIG names
+	@scripts/prepare 15
+	scripts/build citus
+	cargo build --release -p pg_workflow_cli
+	EXECUTIONS=$${EXECUTIONS:-20000} PG_WORKFLOW_MAJOR=15 \
+		cargo test --release -p pg_workflow_tests --test cli router::citus::through -- --nocapture
 
 clean: ## remove all that was built, and the servers under target/
 	@scripts/clean

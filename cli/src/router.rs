@@ -4,6 +4,8 @@
 //! function of it is carried out; and the servers, which say which parts they have.
 
 mod api;
+mod citus;
+mod front;
 mod map;
 mod plproxy;
 mod routes;
@@ -26,6 +28,7 @@ pub struct Arguments {
 #[derive(clap::Subcommand)]
 enum Kind {
     Plproxy(Plproxy),
+    Citus(Citus),
 }
 
 /// Print a router for a plain PostgreSQL database with PL/Proxy 2.10
@@ -42,20 +45,33 @@ struct Plproxy {
     patience: u32,
 }
 
+/// Print a router for the coordinator of a Citus cluster, version 13 or later
+///
+/// The servers are the nodes of the cluster. Calls are part of the caller's transaction, also of one that calls several servers. Exit
+/// status: 0; 1 if the servers contradict each other; 3 if one can't be reached.
+#[derive(clap::Args)]
+struct Citus {
+    /// A server, as postgres://host:port/name; once for each
+    #[arg(long = "server", value_name = "URL", required = true)]
+    servers: Vec<String>,
+}
+
 /// Prints a router.
 pub fn run(arguments: Arguments) -> crate::Ended {
-    match arguments.kind {
-        Kind::Plproxy(Plproxy { servers, patience }) => {
-            let (api, servers) = wait_for(async {
-                let servers = Servers::ask(&servers).await?;
-                Ok::<_, crate::ending::Failure>((api::read(servers.publisher_url()).await?, servers))
-            })??;
-            let unowned = servers.unowned();
-            if !unowned.is_empty() {
-                output::warning(&format!("no server has the parts {unowned}: calls about them are refused"));
-            }
-            output::print(&plproxy::write(&api, &servers, patience)?);
-            Ok(Ending::Good)
-        }
+    let urls = match &arguments.kind {
+        Kind::Plproxy(Plproxy { servers, .. }) | Kind::Citus(Citus { servers }) => servers,
+    };
+    let (api, servers) = wait_for(async {
+        let servers = Servers::ask(urls).await?;
+        Ok::<_, crate::ending::Failure>((api::read(servers.publisher_url()).await?, servers))
+    })??;
+    let unowned = servers.unowned();
+    if !unowned.is_empty() {
+        output::warning(&format!("no server has the parts {unowned}: calls about them are refused"));
     }
+    output::print(&match arguments.kind {
+        Kind::Plproxy(Plproxy { patience, .. }) => plproxy::write(&api, &servers, patience)?,
+        Kind::Citus(_) => citus::write(&api, &servers)?,
+    });
+    Ok(Ending::Good)
 }

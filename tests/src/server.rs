@@ -31,9 +31,13 @@ fn script(arguments: &[&str], dir: &Path) -> String {
 impl Server {
     /// Creates a server with these lines in its configuration.
     pub fn create(name: &str, lines: &[&str]) -> Server {
-        let major = std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned());
+        Server::of_tree(&std::env::var("PG_WORKFLOW_MAJOR").unwrap_or_else(|_| "15".to_owned()), name, lines)
+    }
+
+    /// Creates one from another PostgreSQL: a major, or `citus`.
+    pub fn of_tree(major: &str, name: &str, lines: &[&str]) -> Server {
         let dir = root().join(format!("target/test-{name}-{major}"));
-        script(&[&["create", &major, "fsync=off"], lines].concat(), &dir);
+        script(&[&["create", major, "fsync=off"], lines].concat(), &dir);
         let environment = script(&["env"], &dir);
         let url = environment.lines().find_map(|line| line.split_once("DATABASE_URL=")).expect("it says its URL").1;
         let url = url.split_whitespace().next().unwrap().trim_matches(['\'', '"']);
@@ -51,6 +55,11 @@ impl Server {
         let file = std::fs::read_to_string(self.dir.join("data/postmaster.pid")).expect("it runs");
         let process = file.lines().next().expect("a process");
         assert!(Command::new("kill").args(["-9", process]).status().is_ok_and(|status| status.success()), "kill -9");
+        // It dies a moment later; until then it would be taken for running.
+        let state = || std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        while state().rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X'])) {
+            std::thread::yield_now();
+        }
     }
 
     /// Whether PostgreSQL has a library of this name, such as `plproxy`.

@@ -21,6 +21,8 @@ pub struct Server {
     pub url: String,
     /// How it is called where servers are told apart: host:port/database.
     pub name: String,
+    /// Its `pg_workflow.node`.
+    pub node: i32,
     options: PgConnectOptions,
 }
 
@@ -43,8 +45,11 @@ impl Servers {
             if !follows(&mut session).await? {
                 publishers.push(place);
             }
+            // It has its default once the library has been loaded, as it has been by now.
+            let setting = "SELECT pg_catalog.current_setting('pg_workflow.node')::int";
+            let node: i32 = sqlx::query_scalar(setting).fetch_one(&mut session).await?;
             session.close().await?;
-            servers.push(Server { url: url.clone(), name, options });
+            servers.push(Server { url: url.clone(), name, node, options });
         }
         match publishers[..] {
             [publisher] => Ok(Servers { servers, parts, publisher }),
@@ -56,6 +61,18 @@ impl Servers {
                     .hint("let all servers but one follow with workflow_subscribe_definitions"))
             }
         }
+    }
+
+    /// Refuses servers that have the same number.
+    pub fn have_own_numbers(&self) -> Result<(), Failure> {
+        for (place, server) in self.servers.iter().enumerate() {
+            if let Some(other) = self.servers[..place].iter().find(|other| other.node == server.node) {
+                let (first, second, node) = (&other.name, &server.name, server.node);
+                return Err(Failure::refused(format!("{first} and {second} both have pg_workflow.node = {node}"))
+                    .hint("give each server a number that no server has had"));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the place of the server that publishes the definitions.
@@ -143,7 +160,7 @@ mod tests {
     fn a_connection_string_has_no_user_and_no_password() {
         let url = "postgres://me:secret@db.example:6000/it's?sslmode=verify-full";
         let options = PgConnectOptions::from_str(url).unwrap();
-        let server = Server { url: url.to_owned(), name: String::new(), options };
+        let server = Server { url: url.to_owned(), name: String::new(), node: 0, options };
         assert_eq!(server.connection_string(), r"host='db.example' port='6000' dbname='it\'s' sslmode='verify-full'");
     }
 }

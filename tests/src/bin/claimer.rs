@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/src/bin/claimer.rs
 //! A worker in a separate process, for tests that kill or suspend it: `claimer NAME CONCURRENCY`, on the database that
-========
-//! A worker in a separate process, for tests that kill or suspend it: `mortal_worker NAME CONCURRENCY`, on the database that
->>>>>>>> h41:tests/src/bin/mortal_worker.rs
 //! DATABASE_URL names. It claims tasks of demo.a one by one, and its handlers end when its standard input does. Its
 //! messages go to standard error.
 
@@ -15,11 +11,7 @@ use std::time::Duration;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-<<<<<<<< HEAD:tests/src/bin/claimer.rs
     let usage = "claimer NAME CONCURRENCY";
-========
-    let usage = "mortal_worker NAME CONCURRENCY";
->>>>>>>> h41:tests/src/bin/mortal_worker.rs
     let mut arguments = std::env::args().skip(1);
     let (name, concurrency) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?.parse()?);
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();

@@ -1,5 +1,6 @@
 //! A router by PL/Proxy: every call arrives where it belongs, and comes back as if it had been made there.
 
+mod citus;
 mod load;
 mod ratio;
 
@@ -16,36 +17,36 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plproxy,
+    Citus,
+}
+
 /// Three servers, and a router.
 struct Routed {
+    kind: Kind,
     nodes: [Node; 3],
     server: Server,
     pool: PgPool,
 }
 
+/// The parts of the servers.
+const PARTS: [&str; 3] = ["0-340", "341-681", "682-1023"];
+
 impl Routed {
-    /// Makes them; `None` where there is no PL/Proxy.
-    async fn create(test: &str) -> Option<Routed> {
-        if std::env::var("PG_WORKFLOW_MAJOR").as_deref() != Ok("15") {
-            eprintln!("skipped: Debian has PL/Proxy for PostgreSQL 15");
-            return None;
-        }
-        if !Server::has_library("plproxy") {
-            eprintln!("skipped: there is no PL/Proxy here; scripts/prepare 15 plproxy adds it");
-            return None;
-        }
-        let nodes = [
-            Node::create(&format!("{test}-1"), 1, "0-340").await,
-            Node::create(&format!("{test}-2"), 2, "341-681").await,
-            Node::create(&format!("{test}-3"), 3, "682-1023").await,
-        ];
+    /// Makes them; `None` where there is no such router.
+    async fn create(kind: Kind, test: &str) -> Option<Routed> {
+        let (nodes, server) = match kind {
+            Kind::Plproxy => plproxy(test).await?,
+            Kind::Citus => citus::create(test).await?,
+        };
         Engine::publish_definitions(&nodes[0].pool).await.unwrap();
         for node in &nodes[1..] {
             let statement = Engine::subscribe_definitions(&node.pool, &nodes[0].url()).await.unwrap();
             node.run(&statement).await;
         }
-        let server = Server::create(&format!("{test}-router"), &[]);
-        let routed = Routed { pool: pool(&server.options), nodes, server };
+        let routed = Routed { kind, pool: pool(&server.options), nodes, server };
         routed.install().await;
         sqlx::query("SELECT workflow_register_action('demo.one')").execute(&routed.pool).await.unwrap();
         Engine::define(&routed.pool, CHILD).await.unwrap();
@@ -59,7 +60,11 @@ impl Routed {
     /// Runs what the program prints.
     async fn install(&self) {
         let urls = self.nodes.each_ref().map(Node::url);
-        let mut arguments = vec!["router", "plproxy"];
+        let kind = match self.kind {
+            Kind::Plproxy => "plproxy",
+            Kind::Citus => "citus",
+        };
+        let mut arguments = vec!["router", kind];
         urls.iter().for_each(|url| arguments.extend(["--server", url]));
         let output = command(&arguments).output().await.unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -72,6 +77,23 @@ impl Routed {
             node.check().await;
         }
     }
+}
+
+async fn plproxy(test: &str) -> Option<([Node; 3], Server)> {
+    if std::env::var("PG_WORKFLOW_MAJOR").as_deref() != Ok("15") {
+        eprintln!("skipped: Debian has PL/Proxy for PostgreSQL 15");
+        return None;
+    }
+    if !Server::has_library("plproxy") {
+        eprintln!("skipped: there is no PL/Proxy here; scripts/prepare 15 plproxy adds it");
+        return None;
+    }
+    let nodes = [
+        Node::create(&format!("{test}-1"), 1, PARTS[0]).await,
+        Node::create(&format!("{test}-2"), 2, PARTS[1]).await,
+        Node::create(&format!("{test}-3"), 3, PARTS[2]).await,
+    ];
+    Some((nodes, Server::create(&format!("{test}-router"), &[])))
 }
 
 /// An answer to a call: what it returned, or how it was refused.
@@ -93,13 +115,18 @@ const API: &str =
 
 #[tokio::test]
 async fn a_router_passes_every_call_on_and_answers_as_the_servers_do() {
-    let Some(routed) = Routed::create("router").await else { return };
-    it_has_every_function_and_refuses_as_the_servers_do(&routed).await;
-    it_keeps_rights(&routed).await;
-    calls_arrive_where_the_part_is(&routed).await;
-    searches_and_schedules_are_those_of_all_servers(&routed).await;
-    a_dead_server_is_passed_over(&routed).await;
-    the_page_runs(&routed).await;
+    let Some(routed) = Routed::create(Kind::Plproxy, "router").await else { return };
+    everything_arrives(&routed).await;
+}
+
+async fn everything_arrives(routed: &Routed) {
+    it_has_every_function_and_refuses_as_the_servers_do(routed).await;
+    it_keeps_rights(routed).await;
+    calls_arrive_where_the_part_is(routed).await;
+    searches_and_schedules_are_those_of_all_servers(routed).await;
+    a_schedule_is_in_one_part_and_a_key_in_each(routed).await;
+    a_dead_server_is_passed_over(routed).await;
+    the_page_runs(routed).await;
     routed.check().await;
 }
 
@@ -136,7 +163,8 @@ async fn it_has_every_function_and_refuses_as_the_servers_do(routed: &Routed) {
 /// Once more changes nothing, and another version of the API replaces everything, rights included.
 async fn it_keeps_rights(routed: &Routed) {
     sqlx::raw_sql("CREATE ROLE router_clerk LOGIN").execute(&routed.pool).await.unwrap();
-    for node in &routed.nodes {
+    // Citus has made it on the nodes, too.
+    for node in routed.nodes.iter().filter(|_| routed.kind == Kind::Plproxy) {
         node.run("CREATE ROLE router_clerk LOGIN").await;
     }
     sqlx::query("SELECT workflow_grant('router_clerk', 'worker')").execute(&routed.pool).await.unwrap();
@@ -261,6 +289,40 @@ async fn searches_and_schedules_are_those_of_all_servers(routed: &Routed) {
     let owner = routed.nodes.iter().position(|node| node.url() == owner_of(routed, part)).unwrap();
     assert_eq!(routed.nodes[owner].value::<i64>("SELECT count(*) FROM workflow_list_schedules()").await, 1);
     assert!(sqlx::query_scalar::<_, bool>("SELECT workflow_unschedule('yearly')").fetch_one(router).await.unwrap());
+}
+
+/// Whoever is second is refused, also at the same moment. Keys are unique in a part, as on one server.
+async fn a_schedule_is_in_one_part_and_a_key_in_each(routed: &Routed) {
+    for name in ["one", "two", "three", "four", "five"] {
+        let schedule = async |part: i32| {
+            answer(
+                &routed.pool,
+                &format!("SELECT part::text FROM workflow_schedule('{name}', '@yearly', 'demo.child', part => {part})"),
+            )
+            .await
+        };
+        let answers = tokio::join!(schedule(1), schedule(400), schedule(700));
+        let answers = [answers.0, answers.1, answers.2];
+        let refused =
+            answers.iter().filter(|answer| answer.starts_with("55000 WF611: the schedule exists on another server"));
+        assert_eq!(refused.count(), 2, "{answers:?}");
+        let found = answer(&routed.pool, &format!("SELECT part::text FROM workflow_find_schedule('{name}')")).await;
+        assert!(answers.contains(&found), "{answers:?} {found}");
+        assert_eq!(
+            answer(&routed.pool, &format!("SELECT workflow_unschedule('{name}')::text")).await,
+            r#"[Some("true")]"#
+        );
+    }
+    let mut ids = Vec::new();
+    for part in [1, 700, 1, 700] {
+        ids.push(Engine::start(&routed.pool, child(Some(part), Some("twice"))).await.unwrap().unwrap());
+    }
+    assert_eq!((ids[0] >> 48, ids[1] >> 48, ids[2], ids[3]), (1, 700, ids[0], ids[1]));
+    let found = answer(&routed.pool, "SELECT workflow_find_by_key('demo.child', 'twice', 700)::text").await;
+    assert_eq!(found, format!("[Some(\"{}\")]", ids[1]));
+    for id in &ids[..2] {
+        answer(&routed.pool, &format!("SELECT workflow_cancel({id}, force => true)::text")).await;
+    }
 }
 
 /// Claims pass over it; calls about its parts say that it is away, and go on when it is back.

@@ -30,6 +30,15 @@ tasks:
 /// The tasks of a parent and its child that a worker runs.
 pub const WORK: i64 = 4;
 
+/// How a server is configured that can send and receive parts.
+pub const LINES: [&str; 5] = [
+    "wal_level = logical",
+    "max_worker_processes = 30",
+    "max_logical_replication_workers = 20",
+    "max_sync_workers_per_subscription = 8",
+    "wal_retrieve_retry_interval = 100ms",
+];
+
 /// A server of several, and its parts.
 pub struct Node {
     pub server: Server,
@@ -39,19 +48,18 @@ pub struct Node {
 impl Node {
     pub async fn create(name: &str, number: i32, parts: &str) -> Node {
         let node = format!("pg_workflow.node = {number}");
-        let lines = [
-            "wal_level = logical",
-            "max_worker_processes = 30",
-            "max_logical_replication_workers = 20",
-            "max_sync_workers_per_subscription = 8",
-            "wal_retrieve_retry_interval = 100ms",
-            &node,
-        ];
-        let server = Server::create(name, &lines);
-        let node = Node { pool: pool(&server.options), server };
-        node.run("CREATE EXTENSION pg_workflow; CREATE TABLE public.ledger (task bigint)").await;
-        node.run(&format!("SELECT workflow_set_parts('{parts}')")).await;
+        let node = Node::of(Server::create(name, &[&LINES[..], &[&node]].concat()));
+        node.install(parts).await;
         node
+    }
+
+    pub fn of(server: Server) -> Node {
+        Node { pool: pool(&server.options), server }
+    }
+
+    pub async fn install(&self, parts: &str) {
+        self.run("CREATE EXTENSION pg_workflow; CREATE TABLE public.ledger (task bigint)").await;
+        self.run(&format!("SELECT workflow_set_parts('{parts}')")).await;
     }
 
     pub async fn run(&self, sql: &str) {

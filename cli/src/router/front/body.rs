@@ -1,9 +1,9 @@
 //! Bodies of functions that callers know.
 
-use super::super::api::Function;
-use super::super::routes::{Combine, Route};
 use super::literal;
 use crate::ending::Failure;
+use crate::router::api::Function;
+use crate::router::routes::{Combine, Route};
 
 pub struct Body<'f> {
     pub function: &'f Function,
@@ -12,6 +12,7 @@ pub struct Body<'f> {
 /// Keeps the parts of an error.
 const DIAGNOSE: &str = "GET STACKED DIAGNOSTICS error_state = RETURNED_SQLSTATE, error_message = MESSAGE_TEXT, \
      error_detail = PG_EXCEPTION_DETAIL, error_hint = PG_EXCEPTION_HINT;";
+const ERROR: &str = "error_state, error_message, error_detail, error_hint";
 const DECLARE: &str = "error_state text; error_message text; error_detail text; error_hint text;";
 
 impl Body<'_> {
@@ -46,6 +47,16 @@ impl Body<'_> {
             ),
             Route::Written { .. } => return Err(Failure::refused(format!("{} has no body", self.function.name))),
         })
+    }
+
+    /// Returns what stands before the END of a block whose errors are only to be given their own form back.
+    pub fn pass_on() -> String {
+        format!("EXCEPTION WHEN OTHERS THEN\n  {DIAGNOSE}\n  PERFORM workflow_router.raise({ERROR});")
+    }
+
+    /// Returns SQL written by hand in which the blocks that keep errors have been written out.
+    pub fn spelled_out(sql: &str) -> String {
+        sql.replace("{declare}", DECLARE).replace("{diagnose}", DIAGNOSE).replace("{error}", ERROR)
     }
 
     fn place(&self, argument: &str) -> Result<usize, Failure> {
@@ -97,18 +108,15 @@ impl Body<'_> {
         format!(
             "DECLARE\n  began timestamptz := clock_timestamp();\n  of_part int := {part};\n  on_server int := workflow_router.{server};\n  {DECLARE}\n\
              BEGIN\n  LOOP\n    BEGIN\n      {}\n    EXCEPTION WHEN OTHERS THEN\n      {DIAGNOSE}\n      \
-             on_server := workflow_router.after_error(began, of_part, on_server, error_state, error_message, error_detail, error_hint);\n    \
+             on_server := workflow_router.after_error(began, of_part, on_server, {ERROR});\n    \
              END;\n  END LOOP;\nEND",
             self.returned(&call)
         )
     }
 
     /// A statement whose errors are raised as the servers raise them.
-    fn guarded(statement: &str) -> String {
-        format!(
-            "DECLARE\n  {DECLARE}\nBEGIN\n  {statement}\nEXCEPTION WHEN OTHERS THEN\n  {DIAGNOSE}\n  \
-             PERFORM workflow_router.raise(error_state, error_message, error_detail, error_hint);\nEND"
-        )
+    pub fn guarded(statement: &str) -> String {
+        format!("DECLARE\n  {DECLARE}\nBEGIN\n  {statement}\n{{pass_on}}\nEND")
     }
 
     fn everywhere(&self) -> String {
@@ -186,7 +194,7 @@ impl Body<'_> {
       LEFT JOIN workflow_router.part AS m ON m.part = e.id >> 48 WHERE e.place = ANY (sent) ORDER BY e.place);
     got := ARRAY(SELECT a FROM workflow_router.{name}_split(servers, sent, {passed}) AS a);
     sent := ARRAY(SELECT g.place FROM unnest(got) AS g WHERE g.\"{column}\" = {} ORDER BY g.place);
-    IF sent = '{{}}' OR clock_timestamp() > began + interval '30 seconds' THEN
+    IF sent = '{{}}' OR clock_timestamp() > began + workflow_router.patience() THEN
       done := done || got;
       EXIT;
     END IF;

@@ -1,3 +1,17 @@
+CREATE OR REPLACE FUNCTION workflow_router.looks_around() RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  now float8 := extract(epoch FROM clock_timestamp());
+BEGIN
+  IF nullif(current_setting('workflow_router.looked', true), '')::float8 BETWEEN now - 0.1 AND now THEN
+    RETURN false;
+  END IF;
+  PERFORM set_config('workflow_router.looked', now::text, false);
+  RETURN (SELECT count(*) FROM workflow_router.server) > 1;
+END $$;
+COMMENT ON FUNCTION workflow_router.looks_around() IS
+  'Whether this session is to claim on any server rather than on the one that it reports to: ten times a second, so that tasks of others get their turn.';
+
 CREATE OR REPLACE FUNCTION workflow_router.claim(besides int, worker text, max_tasks int, actions text[], lease interval, parts int[])
 RETURNS SETOF workflow_router.workflow_claim_row
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
@@ -9,7 +23,7 @@ DECLARE
   claimed int;
   answered boolean := besides IS NOT NULL;
   moved boolean := false;
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   FOR one IN SELECT t FROM workflow_router.turn() AS t WHERE t IS DISTINCT FROM besides LOOP
     own := workflow_router.parts_of(one, claim.parts);
@@ -20,25 +34,25 @@ BEGIN
       got := got + claimed;
       answered := true;
     EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      IF workflow_router.is_away(state, message) THEN
-        PERFORM workflow_router.note_away(one, message);
-      ELSIF message LIKE '% WF622: %' THEN
+      {diagnose}
+      IF workflow_router.is_away(error_state, error_message) THEN
+        PERFORM workflow_router.note_away(one, error_message);
+      ELSIF workflow_router.has_moved(error_message) THEN
         -- A part that was asked for has moved: the next claim finds it.
         moved := true;
       ELSIF got > 0 OR besides IS NOT NULL THEN
         -- What has been claimed must not be lost.
-        RAISE WARNING '%', message;
+        RAISE WARNING '%', error_message;
       ELSE
-        PERFORM workflow_router.raise(state, message, detail, hint);
+        PERFORM workflow_router.raise({error});
       END IF;
     END;
     EXIT WHEN got >= max_tasks;
   END LOOP;
   IF moved THEN
     PERFORM workflow_router.refresh();
-  ELSIF NOT answered AND message IS NOT NULL THEN
-    PERFORM workflow_router.raise(state, message, detail, hint);
+  ELSIF NOT answered AND error_message IS NOT NULL THEN
+    PERFORM workflow_router.raise({error});
   END IF;
 END $$;
 COMMENT ON FUNCTION workflow_router.claim(int, text, int, text[], interval, int[]) IS
@@ -57,11 +71,9 @@ COMMENT ON FUNCTION workflow_router.task_json(jsonb) IS 'Returns a claimed task 
 CREATE OR REPLACE FUNCTION workflow_router.finish_json_on(server int, outcomes jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   RETURN workflow_router.workflow_finish_json(server, outcomes);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM workflow_router.raise(state, message, detail, hint);
+{pass_on}
 END $$;
 COMMENT ON FUNCTION workflow_router.finish_json_on(int, jsonb) IS 'Reports outcomes in JSON to one server.';

@@ -21,7 +21,7 @@ DECLARE
   places int[];
   home int;
   one int;
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   IF coalesce(cardinality($2), 0) = 0 OR array_ndims($2) > 1 OR cardinality($3) <> cardinality($2) OR cardinality($7) <> cardinality($2)
     OR cardinality($8) <> cardinality($2) OR array_ndims($3) > 1 OR array_ndims($7) > 1 OR array_ndims($8) > 1 OR cardinality($2) > 10000 THEN
@@ -29,9 +29,7 @@ BEGIN
     BEGIN
       RETURN QUERY SELECT r.* FROM workflow_router.workflow_start_many(workflow_router.server_of(anywhere), $1, $2, $3, $4, $5, anywhere, $7, $8) AS r;
       RETURN;
-    EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      PERFORM workflow_router.raise(state, message, detail, hint);
+    {pass_on}
     END;
   END IF;
   FOR home, places IN
@@ -52,8 +50,8 @@ BEGIN
           WITH ORDINALITY AS r (id, place) ORDER BY r.place);
         EXIT;
       EXCEPTION WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-        one := workflow_router.after_error(began, home, one, state, message, detail, hint);
+        {diagnose}
+        one := workflow_router.after_error(began, home, one, {error});
       END;
     END LOOP;
     FOR place IN 1 .. cardinality(places) LOOP
@@ -65,12 +63,17 @@ END
 --: workflow_schedule
 DECLARE
   began timestamptz := clock_timestamp();
-  -- One that exists is replaced where it is: there must not be two of a name.
-  old int := workflow_router.schedule_part($1);
-  home int := coalesce($10, old, pg_catalog.workflow_part($1));
-  one int := workflow_router.server_at(home);
-  state text; message text; detail text; hint text;
+  old int;
+  home int;
+  one int;
+  {declare}
 BEGIN
+  -- Whoever schedules the same name at the same moment has to see this one.
+  PERFORM pg_advisory_xact_lock(hashtextextended($1, 0));
+  -- One that exists is replaced where it is: there must not be two of a name.
+  old := workflow_router.schedule_part($1);
+  home := coalesce($10, old, pg_catalog.workflow_part($1));
+  one := workflow_router.server_at(home);
   IF old IS NOT NULL AND workflow_router.server_at(old) <> one THEN
     PERFORM workflow_router.refuse('WF611: the schedule exists on another server', format('it is in part %s, which is not on the server of part %s', old, home),
       'omit part, or delete the schedule with workflow_unschedule first');
@@ -80,8 +83,8 @@ BEGIN
       RETURN QUERY SELECT r.* FROM workflow_router.workflow_schedule(one, $1, $2, $3, $4, $5, $6, $7, $8, $9, home) AS r;
       RETURN;
     EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      one := workflow_router.after_error(began, home, one, state, message, detail, hint);
+      {diagnose}
+      one := workflow_router.after_error(began, home, one, {error});
     END;
   END LOOP;
 END
@@ -92,21 +95,25 @@ END
 --: workflow_finish_and_claim
 DECLARE
   servers int[];
+  home int;
   one int;
-  state text; message text; detail text; hint text;
+  {declare}
   rows workflow_router.workflow_finish_and_claim_row[] := '{}';
   moved int[];
 BEGIN
-  servers := ARRAY(SELECT DISTINCT coalesce(m.server, workflow_router.publisher()) FROM unnest($2) AS o
-    LEFT JOIN workflow_router.part AS m ON m.part = o.task >> 48);
+  home := ($2)[1].task >> 48;
+  IF (SELECT every(o.task >> 48 = home) FROM unnest($2) AS o) THEN
+    servers := ARRAY[workflow_router.server_of(home)];
+  ELSE
+    servers := ARRAY(SELECT DISTINCT coalesce(m.server, workflow_router.publisher()) FROM unnest($2) AS o
+      LEFT JOIN workflow_router.part AS m ON m.part = o.task >> 48);
+  END IF;
   -- One server has all of them, as a rule. It hands over what follows, but not always: the tasks of others have to get their turn.
-  IF $2 IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND (random() < 0.75 OR (SELECT count(*) FROM workflow_router.server) = 1) THEN
+  IF $2 IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND NOT workflow_router.looks_around() THEN
     one := coalesce(servers[1], workflow_router.publisher());
     BEGIN
       rows := ARRAY(SELECT r FROM workflow_router.workflow_finish_and_claim(one, $1, $2, $3, $4, $5, NULL) AS r);
-    EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      PERFORM workflow_router.raise(state, message, detail, hint);
+    {pass_on}
     END;
     moved := ARRAY(SELECT r.place FROM unnest(rows) WITH ORDINALITY AS r (task, lease_token, state, code, message, execution, task_name,
       task_index, action, input, attempt, lease_until, deadline, last_error, progress, traceparent, place) WHERE r.code = 'WF622' ORDER BY r.place);
@@ -162,7 +169,7 @@ DECLARE
   one int;
   places int[];
   given jsonb;
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   IF jsonb_typeof($1) IS DISTINCT FROM 'array' OR jsonb_array_length($1) NOT BETWEEN 1 AND 10000 THEN
     -- For a server to refuse, or nothing to do.
@@ -181,7 +188,7 @@ BEGIN
       END LOOP;
     END LOOP;
     open := ARRAY(SELECT p FROM unnest(open) AS p WHERE answers[p] ->> 'code' = 'WF622');
-    EXIT WHEN open = '{}' OR clock_timestamp() > began + interval '30 seconds';
+    EXIT WHEN open = '{}' OR clock_timestamp() > began + workflow_router.patience();
     PERFORM workflow_router.refresh();
     PERFORM pg_sleep(0.02);
   END LOOP;
@@ -193,18 +200,16 @@ DECLARE
   one int;
   answer jsonb;
   missing int;
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   IF jsonb_typeof($2) = 'array' THEN
     servers := ARRAY(SELECT DISTINCT workflow_router.server_of(workflow_router.json_part(o.outcome)) FROM jsonb_array_elements($2) AS o (outcome));
   END IF;
-  IF servers IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND (random() < 0.75 OR (SELECT count(*) FROM workflow_router.server) = 1) THEN
+  IF servers IS NULL OR cardinality(servers) = 1 AND $6 IS NULL AND NOT workflow_router.looks_around() THEN
     one := coalesce(servers[1], workflow_router.publisher());
     BEGIN
       answer := workflow_router.workflow_finish_and_claim_json(one, $1, $2, $3, $4, $5, NULL);
-    EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      PERFORM workflow_router.raise(state, message, detail, hint);
+    {pass_on}
     END;
     IF answer @> '{"answers": [{"code": "WF622"}]}' THEN
       -- Those that were accepted get the same answer again.
@@ -237,7 +242,7 @@ DECLARE
   own int[];
   done int := 0;
   answered boolean := false;
-  state text; message text; detail text; hint text;
+  {declare}
 BEGIN
   FOR one IN SELECT t FROM workflow_router.turn() AS t LOOP
     own := workflow_router.parts_of(one, $2);
@@ -246,69 +251,41 @@ BEGIN
       done := done + workflow_router.workflow_tick(one, $1, own);
       answered := true;
     EXCEPTION WHEN OTHERS THEN
-      GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-      IF message LIKE '% WF622: %' THEN
+      {diagnose}
+      IF workflow_router.has_moved(error_message) THEN
         PERFORM workflow_router.refresh();
         answered := true;
-      ELSIF NOT workflow_router.is_away(state, message) THEN
-        PERFORM workflow_router.raise(state, message, detail, hint);
+      ELSIF NOT workflow_router.is_away(error_state, error_message) THEN
+        PERFORM workflow_router.raise({error});
       ELSE
-        PERFORM workflow_router.note_away(one, message);
+        PERFORM workflow_router.note_away(one, error_message);
       END IF;
     END;
   END LOOP;
-  IF NOT answered AND message IS NOT NULL THEN
-    PERFORM workflow_router.raise(state, message, detail, hint);
+  IF NOT answered AND error_message IS NOT NULL THEN
+    PERFORM workflow_router.raise({error});
   END IF;
   RETURN done;
 END
---: workflow_search
-DECLARE
-  state text; message text; detail text; hint text;
-BEGIN
-  RETURN QUERY
-  WITH found AS MATERIALIZED (
-    SELECT r, split_part(r.cursor, ':', 1)::bigint AS created_place, split_part(r.cursor, ':', 2)::bigint AS id_place
-    FROM workflow_router.workflow_search_everywhere($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS r),
-  -- How far the server has got that has got least far: beyond it, rows of that server may be missing.
-  reached AS (SELECT f.created_place, f.id_place FROM found AS f WHERE (f.r).execution IS NULL ORDER BY f.created_place DESC, f.id_place DESC LIMIT 1)
-  SELECT (f.r).* FROM found AS f LEFT JOIN reached AS n ON true
-  WHERE n.id_place IS NULL OR (f.created_place, f.id_place) >= (n.created_place, n.id_place)
-  ORDER BY f.created_place DESC, f.id_place DESC LIMIT greatest($9, 1);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM workflow_router.raise(state, message, detail, hint);
-END
---: workflow_list_limit_keys
-DECLARE
-  state text; message text; detail text; hint text;
-BEGIN
-  RETURN QUERY
-  SELECT r.key, sum(r.running)::bigint, sum(r.waiting)::bigint, min(r.waiting_since), max(r.next_at), max(r.held_until),
-    (array_agg(r.held_by ORDER BY r.held_until DESC NULLS LAST))[1], (array_agg(r.held_because ORDER BY r.held_until DESC NULLS LAST))[1]
-  FROM workflow_router.workflow_list_limit_keys_everywhere($1, $2, $3) AS r
-  GROUP BY r.key ORDER BY r.key LIMIT greatest($2, 1);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM workflow_router.raise(state, message, detail, hint);
-END
---: workflow_grant
-DECLARE
-  state text; message text; detail text; hint text;
-BEGIN
-  PERFORM workflow_router.workflow_grant_everywhere($1, $2, $3);
-  PERFORM workflow_router.set_level($1, $2, true);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM workflow_router.raise(state, message, detail, hint);
-END
---: workflow_revoke
-DECLARE
-  state text; message text; detail text; hint text;
-BEGIN
-  PERFORM workflow_router.workflow_revoke_everywhere($1, $2);
-  PERFORM workflow_router.set_level($1, $2, false);
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-  PERFORM workflow_router.raise(state, message, detail, hint);
-END
+--: workflow_search guarded
+RETURN QUERY
+WITH found AS MATERIALIZED (
+  SELECT r, split_part(r.cursor, ':', 1)::bigint AS created_place, split_part(r.cursor, ':', 2)::bigint AS id_place
+  FROM workflow_router.workflow_search_everywhere($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS r),
+-- How far the server has got that has got least far: beyond it, rows of that server may be missing.
+reached AS (SELECT f.created_place, f.id_place FROM found AS f WHERE (f.r).execution IS NULL ORDER BY f.created_place DESC, f.id_place DESC LIMIT 1)
+SELECT (f.r).* FROM found AS f LEFT JOIN reached AS n ON true
+WHERE n.id_place IS NULL OR (f.created_place, f.id_place) >= (n.created_place, n.id_place)
+ORDER BY f.created_place DESC, f.id_place DESC LIMIT greatest($9, 1);
+--: workflow_list_limit_keys guarded
+RETURN QUERY
+SELECT r.key, sum(r.running)::bigint, sum(r.waiting)::bigint, min(r.waiting_since), max(r.next_at), max(r.held_until),
+  (array_agg(r.held_by ORDER BY r.held_until DESC NULLS LAST))[1], (array_agg(r.held_because ORDER BY r.held_until DESC NULLS LAST))[1]
+FROM workflow_router.workflow_list_limit_keys_everywhere($1, $2, $3) AS r
+GROUP BY r.key ORDER BY r.key LIMIT greatest($2, 1);
+--: workflow_grant guarded
+PERFORM workflow_router.workflow_grant_everywhere($1, $2, $3);
+PERFORM workflow_router.set_level($1, $2, true);
+--: workflow_revoke guarded
+PERFORM workflow_router.workflow_revoke_everywhere($1, $2);
+PERFORM workflow_router.set_level($1, $2, false);

@@ -1,18 +1,6 @@
-CREATE OR REPLACE FUNCTION workflow_router.raise(state text, message text, detail text, hint text) RETURNS void
+CREATE OR REPLACE FUNCTION workflow_router.refuse(message text, detail text, hint text, state text DEFAULT '55000') RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  remote text := substring(message FROM '^[^ ]+\([0-9]+\): \[[^]]*\] REMOTE [^:]+: (.*)$');
-  away text := substring(message FROM '^PL/Proxy function [^ ]+\([0-9]+\): (.*)$');
 BEGIN
-  IF remote IS NOT NULL THEN
-    message := remote;
-    detail := substring(detail FROM '^Remote detail: (.*)$');
-    hint := substring(hint FROM '^Remote hint: (.*)$');
-  ELSIF away IS NOT NULL THEN
-    state := '08006';
-    message := format('the server could not be reached: %s', rtrim(away, E'\n'));
-    hint := 'whether the call was carried out is unknown: repeat it when the server is back';
-  END IF;
   IF coalesce(detail, '') <> '' AND coalesce(hint, '') <> '' THEN
     RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail, HINT = hint;
   ELSIF coalesce(detail, '') <> '' THEN
@@ -22,20 +10,7 @@ BEGIN
   END IF;
   RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message;
 END $$;
-COMMENT ON FUNCTION workflow_router.raise(text, text, text, text) IS
-  'Raises an error of a server as the server has raised it, without what PL/Proxy puts before it; one about the connection as 08006.';
-
-CREATE OR REPLACE FUNCTION workflow_router.refuse(message text, detail text, hint text, state text DEFAULT '55000') RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail, HINT = hint;
-END $$;
-COMMENT ON FUNCTION workflow_router.refuse(text, text, text, text) IS 'Raises an error of the router''s own.';
-
-CREATE OR REPLACE FUNCTION workflow_router.is_away(state text, message text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN message LIKE 'PL/Proxy function %' OR state ~ '^(08|53|57P)';
-COMMENT ON FUNCTION workflow_router.is_away(text, text) IS 'Whether an error is about the server rather than about the call.';
+COMMENT ON FUNCTION workflow_router.refuse(text, text, text, text) IS 'Raises an error, without a detail or a hint if that is empty.';
 
 CREATE OR REPLACE FUNCTION workflow_router.publisher() RETURNS int
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -122,13 +97,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 DECLARE
   found int;
 BEGIN
-  IF message ~ '^[^ ]+\([0-9]+\): \[[^]]*\] REMOTE [^:]+: WF622: ' AND part BETWEEN 0 AND 1023 THEN
+  IF workflow_router.has_moved(message) AND part BETWEEN 0 AND 1023 THEN
     LOOP
       found := workflow_router.locate(part);
       IF found <> server THEN
         PERFORM workflow_router.refresh();
       END IF;
-      EXIT WHEN clock_timestamp() > began + interval '30 seconds';
+      EXIT WHEN clock_timestamp() > began + workflow_router.patience();
       IF found IS NOT NULL THEN
         RETURN found;
       END IF;
@@ -139,7 +114,7 @@ BEGIN
   PERFORM workflow_router.raise(state, message, detail, hint);
 END $$;
 COMMENT ON FUNCTION workflow_router.after_error(timestamptz, int, int, text, text, text, text) IS
-  'Returns the server on which a call is to be tried again, because the part has moved; waits for up to 30 seconds while it is moving. Raises any other error.';
+  'Returns the server on which a call is to be tried again, because the part has moved; waits while it is moving, as long as workflow_router.patience() says. Raises any other error.';
 
 CREATE OR REPLACE FUNCTION workflow_router.note_away(server int, message text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
