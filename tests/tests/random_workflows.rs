@@ -402,7 +402,7 @@ async fn play(
         drawn += 1;
         let step = match drawn {
             0..=30 => Step::draw(&mut chance, &ledger),
-            _ => Step::towards_the_end(&ledger),
+            _ => Step::next_toward_end(&ledger),
         };
         match step {
             None if drawn > 30 => break,

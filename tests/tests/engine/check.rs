@@ -54,11 +54,7 @@ async fn every_broken_invariant_is_found() {
                 "a claimable task is queued, unless its execution is paused",
             ),
             (
-                format!("{tasks} queue_at = now() WHERE {}", task(paused)),
-                "a claimable task is queued, unless its execution is paused",
-            ),
-            (
-                format!("{runs} paused = true WHERE execution = {waiting}"),
+                format!("{runs} paused = false WHERE execution = {paused}"),
                 "a claimable task is queued, unless its execution is paused",
             ),
             ("DELETE FROM workflow.lease".into(), "a running task is held by a lease"),

@@ -7,6 +7,7 @@ use pg_workflow_tests::with_database;
 
 /// Calls that the tests of privileges do not need: other branches, and functions that no call of the API reaches.
 const MORE: &[&str] = &[
+    "workflow.count_limited('payments')",
     "workflow_why({failed})",
     "workflow_why({paused})",
     "workflow_why({waiting})",

@@ -179,7 +179,7 @@ mod tests {
     fn series(system: &str, language: Language, worked_off: &[f64]) -> Series {
         let contender = CONTENDERS.iter().find(|c| c.system == system && c.language == language).expect("a contender");
         let samples = worked_off.iter().map(|worked_off| Sample { put_in: 1.0, worked_off: *worked_off }).collect();
-        Series { contender, workload: Workload { jobs: 100, steps: 1 }, samples }
+        Series { contender, workload: Workload { jobs: 100, steps: 1, keys: 0 }, samples }
     }
 
     #[test]
