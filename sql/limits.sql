@@ -268,10 +268,13 @@ DECLARE
   moment timestamptz := workflow.now();
   removed int;
 BEGIN
-  PERFORM workflow.check_hold(target, name, key);
   DELETE FROM workflow.hold AS h
   WHERE h.target = target AND h.name = coalesce(name, '') AND (key IS NULL OR h.key = key) AND h.until > moment;
   GET DIAGNOSTICS removed = ROW_COUNT;
+  -- Something that was deleted while a hold on it was being set may still be released.
+  IF removed = 0 THEN
+    PERFORM workflow.check_hold(target, name, key);
+  END IF;
   IF target IN ('limit', 'workflow') THEN
     PERFORM workflow.wake_limit_keys(CASE target WHEN 'workflow' THEN '@workflow' ELSE name END, CASE target WHEN 'workflow' THEN name ELSE key END, moment);
   END IF;

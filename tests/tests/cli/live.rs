@@ -29,6 +29,19 @@ async fn ends(mut child: Child, may_say: &[&str]) -> ExitStatus {
     status
 }
 
+/// Returns a program's command as the arguments of another one.
+fn by(first: &[&str], plain: Command) -> Command {
+    let mut command = Command::new(first[0]);
+    command.args(&first[1..]).arg(plain.as_std().get_program()).args(plain.as_std().get_args()).kill_on_drop(true);
+    for (name, value) in plain.as_std().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 fn piped(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -102,13 +115,15 @@ async fn signals_end_what_runs_for_ever() {
         let program = crate::control::defined(db, "live_signals").await;
         let id = program.good(&["start", "shop.order", "-p", "order=1"]).await;
         program.good(&["pause", id.trim()]).await;
+        // The tests themselves may run under nohup.
+        let command = |arguments: &[&str]| by(&["env", "--default-signal=HUP"], program.command(arguments));
         for name in ["INT", "TERM", "HUP"] {
-            let mut child = piped(&mut program.command(&["console", "--listen", "127.0.0.1:0"]));
+            let mut child = piped(&mut command(&["console", "--listen", "127.0.0.1:0"]));
             let _output = line_with(&mut child, "http://").await;
             signal(&child, name);
             assert_eq!(ends(child, &[]).await.code(), Some(0), "console, {name}");
 
-            let mut child = piped(&mut program.command(&["watch", "--interval", "20ms", id.trim()]));
+            let mut child = piped(&mut command(&["watch", "--interval", "20ms", id.trim()]));
             let _output = line_with(&mut child, "pause").await;
             signal(&child, name);
             let number = match name {
@@ -118,7 +133,7 @@ async fn signals_end_what_runs_for_ever() {
             };
             assert_eq!(ends(child, &[]).await.signal(), Some(number), "watch, {name}");
 
-            let mut child = piped(&mut program.command(&["work", "--action", "shop.charge=cat"]));
+            let mut child = piped(&mut command(&["work", "--action", "shop.charge=cat"]));
             let mut told = BufReader::new(child.stderr.take().unwrap());
             let mut line = String::new();
             told.read_line(&mut line).await.unwrap();
@@ -136,15 +151,7 @@ async fn a_hangup_that_is_ignored_stays_ignored() {
     with_database(async |db| {
         let program = Program::new(db, "live_nohup");
         let plain = program.command(&["console", "--listen", "127.0.0.1:0"]);
-        let mut command = Command::new("nohup");
-        command.arg(plain.as_std().get_program()).args(plain.as_std().get_args()).kill_on_drop(true);
-        for (name, value) in plain.as_std().get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let mut child = piped(&mut command);
+        let mut child = piped(&mut by(&["nohup"], plain));
         let _output = line_with(&mut child, "http://").await;
         signal(&child, "HUP");
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id().unwrap())).unwrap();

@@ -116,16 +116,16 @@ BEGIN
     {pass_on}
     END;
     moved := ARRAY(SELECT r.place FROM unnest(rows) WITH ORDINALITY AS r (task, lease_token, state, code, message, execution, task_name,
-      task_index, action, input, attempt, lease_until, deadline, last_error, progress, traceparent, place) WHERE r.code = 'WF622' ORDER BY r.place);
+      task_index, action, input, attempt, lease_until, deadline, last_error, progress, traceparent, workflow_ref, place) WHERE r.code = 'WF622' ORDER BY r.place);
     IF moved <> '{}' THEN
       PERFORM workflow_router.refresh();
       RETURN QUERY
       SELECT coalesce(a.task, r.task), coalesce(a.lease_token, r.lease_token),
         CASE WHEN a.place IS NULL THEN r.state ELSE a.state END, CASE WHEN a.place IS NULL THEN r.code ELSE a.code END,
         CASE WHEN a.place IS NULL THEN r.message ELSE a.message END,
-        r.execution, r.task_name, r.task_index, r.action, r.input, r.attempt, r.lease_until, r.deadline, r.last_error, r.progress, r.traceparent
+        r.execution, r.task_name, r.task_index, r.action, r.input, r.attempt, r.lease_until, r.deadline, r.last_error, r.progress, r.traceparent, r.workflow_ref
       FROM unnest(rows) WITH ORDINALITY AS r (task, lease_token, state, code, message, execution, task_name,
-        task_index, action, input, attempt, lease_until, deadline, last_error, progress, traceparent, place)
+        task_index, action, input, attempt, lease_until, deadline, last_error, progress, traceparent, workflow_ref, place)
       LEFT JOIN (
         SELECT moved[f.place] AS place, f.task, f.lease_token, f.state, f.code, f.message
         FROM pg_catalog.workflow_finish(ARRAY(SELECT ($2)[m] FROM unnest(moved) WITH ORDINALITY AS m (m, place) ORDER BY m.place))
@@ -138,19 +138,19 @@ BEGIN
     IF cardinality(rows) - cardinality($2) < $3 THEN
       RETURN QUERY
       SELECT c.task, c.lease_token, 'claimed', NULL::text, NULL::text, c.execution, c.task_name, c.task_index, c.action, c.input, c.attempt,
-        c.lease_until, c.deadline, c.last_error, c.progress, c.traceparent
+        c.lease_until, c.deadline, c.last_error, c.progress, c.traceparent, c.workflow_ref
       FROM workflow_router.claim(one, $1, $3 - (cardinality(rows) - cardinality($2)), $4, $5, NULL) AS c;
     END IF;
   ELSE
     IF cardinality($2) > 0 THEN
       RETURN QUERY SELECT f.task, f.lease_token, f.state, f.code, f.message, NULL::bigint, NULL::text, NULL::int, NULL::text, NULL::jsonb,
-        NULL::int, NULL::timestamptz, NULL::timestamptz, NULL::jsonb, NULL::jsonb, NULL::text
+        NULL::int, NULL::timestamptz, NULL::timestamptz, NULL::jsonb, NULL::jsonb, NULL::text, NULL::text
       FROM pg_catalog.workflow_finish($2) AS f;
     END IF;
     BEGIN
       RETURN QUERY
       SELECT c.task, c.lease_token, 'claimed', NULL::text, NULL::text, c.execution, c.task_name, c.task_index, c.action, c.input, c.attempt,
-        c.lease_until, c.deadline, c.last_error, c.progress, c.traceparent
+        c.lease_until, c.deadline, c.last_error, c.progress, c.traceparent, c.workflow_ref
       FROM pg_catalog.workflow_claim($1, $3, $4, $5, $6) AS c;
     EXCEPTION WHEN connection_exception THEN
       IF coalesce(cardinality($2), 0) = 0 THEN
