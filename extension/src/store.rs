@@ -1,9 +1,10 @@
 //! Writing the conductor's decisions: one statement per kind of change, whatever the size of the batch.
 
 use crate::error::Error;
-use crate::limits;
+use crate::limits::{self, admit::pass_up_slots};
 use crate::pg::id;
 use crate::pg::jsonb::Jsonb;
+use crate::pg::rows::numbers;
 use crate::pg::statements;
 use crate::pg::transition_table::{RowRelation, Value, value};
 use crate::queue::asking::Asking;
@@ -265,7 +266,8 @@ impl Batch {
         }
         if !self.hold.is_empty() {
             let arguments = [self.hold.clone().into(), now.into()];
-            statements::run(client, include_str!("../queries/hold_tasks.sql"), &arguments)?;
+            let limited = statements::run(client, include_str!("../queries/hold_tasks.sql"), &arguments)?;
+            pass_up_slots(client, now, numbers(limited, 1)?)?;
         }
         if !self.unhold.is_empty() {
             let arguments = [self.unhold.clone().into(), now.into()];
@@ -307,6 +309,7 @@ impl Batch {
             withdrawn.entry(row.run).or_default();
         }
         let mut gone = statements::run(client, include_str!("../queries/withdraw_tasks.sql"), &arguments)?;
+        let mut limited = Vec::new();
         while gone.next().is_some() {
             let small = |ordinal| Ok::<u32, Error>(gone.get::<i32>(ordinal)?.unwrap_or_default() as u32);
             let rows = WithdrawnRows {
@@ -317,7 +320,9 @@ impl Batch {
                 newest: gone.get::<i64>(6)?.unwrap_or_default(),
             };
             withdrawn.entry(gone.get::<i64>(1)?.unwrap_or_default()).or_default().push(rows);
+            limited.extend(gone.get::<Vec<i64>>(7)?.into_iter().flatten());
         }
+        pass_up_slots(client, now, limited)?;
         Ok(withdrawn)
     }
 }

@@ -33,6 +33,13 @@ struct Wanted<'a> {
     detail: String,
 }
 
+impl Wanted<'_> {
+    /// Whether it differs from what a caller that continues would rerun by itself.
+    fn is_specific(&self) -> bool {
+        self.reset_items || !self.tasks.is_empty()
+    }
+}
+
 fn rerun(
     client: &SpiClient,
     wanted: &Wanted,
@@ -58,6 +65,12 @@ fn rerun(
     sub_workflows::log_reached(&advance, "rerun", ancestors.iter().map(|ancestor| (*ancestor, id)).collect())?;
     rerun_tasks(&mut advance, wanted.execution, top, &tasks)?;
     settle(&mut advance, None)?;
+    // A call that waits first, for a slot or a delay, reruns whatever has failed by then.
+    if let Some(caller) = ancestors.first().filter(|_| !advance.child_reruns.is_empty() && wanted.is_specific()) {
+        let why = format!("execution {caller}, which called it, has to wait before it can continue the call");
+        let hint = format!("To rerun what has failed once it continues, SELECT workflow_rerun({caller}).");
+        return Err(refused(wanted.execution, &why, &hint));
+    }
     Ok(advance.execution(id).map_or("", |execution| execution.status.name()))
 }
 

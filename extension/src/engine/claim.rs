@@ -5,7 +5,7 @@ use crate::engine::finish::take_up_all;
 use crate::engine::strays::put_back_strays;
 use crate::error::Error;
 use crate::limits;
-use crate::limits::admit::check_keys;
+use crate::limits::admit::{check_keys, pass_up_slots};
 use crate::limits::holds::Holds;
 use crate::limits::take;
 use crate::limits::take::{LimitKey, put_back, read_limits};
@@ -294,6 +294,11 @@ fn defer(
     if !held.is_empty() {
         let (tasks, keys) = held.iter().filter_map(|(task, key)| Some((*task, (*key)?))).unzip();
         take::defer(client, now, tasks, keys)?;
+        pass_up_slots(
+            client,
+            now,
+            limited.iter().map(|(task, _)| *task).filter(|task| held.contains_key(task)).collect(),
+        )?;
         claimed.busy.extend(held.iter().filter(|(_, key)| key.is_none()).map(|(task, _)| *task));
         claimed.tasks.retain(|task| !held.contains_key(&task.task));
         limited.retain(|(task, _)| !held.contains_key(task));

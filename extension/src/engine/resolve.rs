@@ -10,6 +10,7 @@ use crate::engine::run::Reports;
 use crate::engine::settle::settle;
 use crate::engine::signal::lock;
 use crate::error::Error;
+use crate::limits::admit::pass_up_slots;
 use crate::pg::clock;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::statements;
@@ -103,6 +104,7 @@ impl Resolution<'_> {
             }
             "requested" | "scheduled" => {
                 log(client)?;
+                pass_up_slots(client, now, vec![task])?;
                 self.end(client, now)
             }
             "completed" => Err(self.refused(

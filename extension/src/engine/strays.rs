@@ -3,6 +3,7 @@
 
 use crate::engine::due::{end, lock_runs};
 use crate::error::Error;
+use crate::limits::admit::pass_up_slots;
 use crate::pg::rows::numbers;
 use crate::pg::statements;
 use pgrx::datum::TimestampWithTimeZone;
@@ -23,6 +24,7 @@ pub fn put_back_strays(
     if strays.is_empty() {
         return Ok(false);
     }
+    pass_up_slots(client, now, strays.clone())?;
     let locked: Vec<i64> = lock_runs(client, strays.clone())?.into_iter().collect();
     let arguments = [part.into(), strays.into(), locked.into(), now.into()];
     let ended = numbers(statements::run(client, include_str!("../../queries/dequeue_strays.sql"), &arguments)?, 1)?;

@@ -43,6 +43,15 @@ pub fn free_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64
     check_soon(client, now, idle.map(|room| room.key).chain(rated).collect())
 }
 
+/// Lets those behind tasks that have left the queue without starting have the slots that were freed for these.
+pub fn pass_up_slots(client: &SpiClient, now: TimestampWithTimeZone, tasks: Vec<i64>) -> Result<(), Error> {
+    if !tasks.is_empty() && crate::limits::are_in_use() {
+        let arguments = [tasks.into(), now.into()];
+        statements::run(client, include_str!("../../queries/pass_up_slots.sql"), &arguments)?;
+    }
+    Ok(())
+}
+
 /// Checks up to `max_keys` due keys, unless someone else has locked them. Returns the number of keys checked.
 pub fn check_keys(client: &SpiClient, now: TimestampWithTimeZone, max_keys: i32) -> Result<i32, Error> {
     let arguments = [max_keys.into(), now.into()];

@@ -273,6 +273,47 @@ async fn a_rerun_takes_a_slot_again_or_waits() {
     .await;
 }
 
+/// When the turn of the caller comes, its call reruns what has failed. So specific tasks of the called execution cannot be
+/// named while the caller has to wait.
+#[tokio::test]
+async fn a_child_is_rerun_once_its_caller_has_a_slot_again() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.define_as("demo.child", "tasks:\n  - {name: x, action: demo.a}\n  - {name: y, action: demo.b}\n").await;
+        session.define("concurrency: {max: 1}\ntasks: [{name: call, action: demo.child}]\n").await;
+        for _ in 0..7 {
+            let caller = session.start().await;
+            let [x, y] = session.claim_named(["x", "y"]).await;
+            session.complete(&y, json!(null)).await;
+            session.fail(&x, json!({"message": "no"})).await;
+            session.assert_ended(caller, "failed", json!(null)).await;
+            let child = x.execution;
+            let other = session.start().await;
+            let [other_x, other_y] = session.claim_named(["x", "y"]).await;
+            let refusal = session.refused(format!("SELECT workflow_rerun({child}, ARRAY['x'])")).await;
+            assert_eq!(refusal.code().1, "WF612");
+            assert!(refusal.message.contains("has to wait"), "{refusal:?}");
+            assert_eq!(
+                refusal.hint,
+                format!("To rerun what has failed once it continues, SELECT workflow_rerun({caller}).")
+            );
+            let status: String = session.value(format!("SELECT workflow_rerun({child})::text")).await;
+            assert_eq!(status, "failed");
+            assert!(session.claim(9).await.is_empty());
+            session.complete(&other_x, json!(null)).await;
+            session.complete(&other_y, json!(null)).await;
+            session.assert_ended(other, "completed", json!(null)).await;
+            session.run("SELECT workflow_tick()").await;
+            let [x] = session.claim_named(["x"]).await;
+            assert_eq!(x.execution, child);
+            session.complete(&x, json!(null)).await;
+            session.assert_ended(caller, "completed", json!(null)).await;
+            assert_sound(&mut session).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_later_start_takes_its_turn_when_its_time_comes() {
     with_database(async |db| {

@@ -75,3 +75,43 @@ async fn a_slot_of_a_limit_with_a_rate_goes_to_the_next_at_once() {
     })
     .await;
 }
+
+/// A slot was freed for the first in line, which leaves the queue before a worker claims it: those behind it get the
+/// slot at the next tick, however long they have been waiting.
+#[tokio::test]
+async fn a_slot_freed_for_a_task_that_never_starts_goes_to_the_next() {
+    with_database(async |db| {
+        let mut session = Session::new(db).await;
+        session.run("SELECT workflow_set_limit('a', max_running => 1)").await;
+        session.define_as("demo.first", "tasks:\n  - {name: first, action: demo.a, limit: a, priority: 1}\n").await;
+        session.define("tasks:\n  - {name: task, action: demo.a, limit: a}\n").await;
+        let mut start = 0.0;
+        for leaves in [
+            "workflow_cancel({first})",
+            "workflow_pause({first})",
+            "workflow_resolve((SELECT id FROM workflow.workflow_task_execution WHERE workflow_execution = {first}), 'failed')",
+            "workflow_hold('demo.first', NULL, workflow.now() + interval '1 h', target => 'workflow')",
+        ] {
+            start += 1000.0;
+            session.at(start).await;
+            session.start().await;
+            let [holder] = session.claim_named(["task"]).await;
+            let first: i64 = session.value("SELECT workflow_start('demo.first')").await;
+            session.start().await;
+            assert!(session.claim(9).await.is_empty());
+            session.at(start + 60.0).await;
+            renew(&mut session, &[&holder]).await;
+            session.run("SELECT workflow_tick()").await;
+            session.complete(&holder, json!(null)).await;
+            session.run(format!("SELECT {}", leaves.replace("{first}", &first.to_string()))).await;
+            session.claim(9).await;
+            session.run("SELECT workflow_tick()").await;
+            let running = "SELECT array_agg(task_name) FROM workflow.workflow_task_execution WHERE status = 'running'";
+            let claimed = session.claim(9).await.len();
+            assert_eq!(session.value::<Option<Vec<String>>>(running).await, Some(vec!["task".to_owned()]), "{leaves}: {claimed}");
+            assert_sound(&mut session).await;
+            session.run("SELECT workflow_cancel(e.id, force => true) FROM workflow.execution e WHERE NOT workflow.is_end(e.status)").await;
+        }
+    })
+    .await;
+}

@@ -204,3 +204,54 @@ async fn opposite_orders_do_not_deadlock() {
     })
     .await;
 }
+
+/// A claim finds a task whose limit someone else has locked, and puts it back. The same claim stops the task's execution,
+/// because another of its tasks has lost its lease too often: what was put back is withdrawn, and no worker gets it.
+#[tokio::test]
+async fn a_task_put_back_by_the_claim_that_stops_its_execution_is_withdrawn() {
+    with_database(async |db| {
+        let (mut worker, mut holder) = (Session::new(db).await, Session::new(db).await);
+        worker.run("SET pg_workflow.max_lost_leases = 1").await;
+        worker.run("SELECT workflow_set_limit('mail', rate => 100, per => '1 s', burst => 100)").await;
+        worker.define("tasks: [{name: a, action: demo.a}, {name: b, action: demo.b, limit: mail}]\n").await;
+        worker.define_as("demo.first", "tasks: [{name: first, action: demo.b, limit: mail}]\n").await;
+        for round in 0..7 {
+            let start = f64::from(round) * 10_000.0;
+            worker.at(start).await;
+            // The key exists from now on, until some tick finds it unused.
+            worker.run("SELECT workflow_start('demo.first')").await;
+            worker.work("first", json!(null)).await;
+            let execution = worker.start().await;
+            worker.run("SELECT * FROM workflow_claim('w1', actions => ARRAY['demo.a'])").await;
+            worker.at(start + 60.0).await;
+            holder.run("BEGIN; SELECT FROM workflow.limit_key WHERE limit_name = 'mail' FOR UPDATE").await;
+            assert_eq!(worker.claim(9).await, []);
+            holder.run("ROLLBACK").await;
+            worker.run("SELECT workflow_tick()").await;
+            worker.assert_ended(execution, "failed", json!(null)).await;
+            assert!(worker.claim(9).await.is_empty());
+            assert_sound(&mut worker).await;
+        }
+    })
+    .await;
+}
+
+/// Someone holds a limit that is being deleted at the same time: the hold can be released although the limit is gone.
+#[tokio::test]
+async fn a_hold_set_while_its_limit_is_deleted_can_be_released() {
+    with_database(async |db| {
+        let (mut owner, mut operator) = (Session::new(db).await, Session::new(db).await);
+        operator.run("SET lock_timeout = '1s'").await;
+        owner.run("SELECT workflow_set_limit('payments', max_running => 3)").await;
+        owner.run("BEGIN").await;
+        owner.run("SELECT workflow_delete_limit('payments')").await;
+        operator.run("SELECT workflow_hold('payments', NULL, workflow.now() + interval '1 h')").await;
+        owner.run("COMMIT").await;
+        let holds = "SELECT count(*) FROM workflow_list_holds()";
+        assert_eq!(operator.value::<i64>(holds).await, 1);
+        operator.run("SELECT workflow_release('payments')").await;
+        assert_eq!(operator.value::<i64>(holds).await, 0);
+        assert_eq!(operator.refused("SELECT workflow_release('payments')").await.code().1, "WF616");
+    })
+    .await;
+}
