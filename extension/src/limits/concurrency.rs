@@ -2,9 +2,9 @@
 //!
 //! An execution takes a slot of the limit `@<ref>` in the same way as a task ([`take`]): the slot holds its negated id
 //! from start to end. An execution that finds no free slot waits at the key, with its first tasks due at infinity,
-//! until whoever frees a slot or checks the key lets it begin. So does one that finds others waiting, whether at the key
-//! or to be checked: executions begin in the order of their places. Nobody waits for a lock: if someone else has locked
-//! a key, a tick checks it again when the execution is due.
+//! until whoever frees a slot or checks the key lets it begin. An execution also waits if it finds others waiting, at
+//! the key or for a check: executions begin in the order of their places. Nobody waits for a lock: if someone else has
+//! locked a key, a tick checks it again when the execution is due.
 
 use crate::error::Error;
 use crate::limits::take::{LimitKey, take};
