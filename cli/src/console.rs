@@ -135,7 +135,7 @@ fn access(arguments: &Arguments) -> Result<Access, Failure> {
         None => std::env::var("PG_WORKFLOW_CONSOLE_TOKEN").ok().filter(|token| !token.is_empty()),
     };
     if token.as_ref().is_some_and(|token| token.len() < 16) {
-        return Err(Failure::unusable("the token is too short").hint("use at least 16 random characters"));
+        return Err(Failure::unusable("the token is too short").hint("Use at least 16 random characters."));
     }
     match (token, &arguments.person_header) {
         (_, Some(header)) => {
@@ -149,7 +149,7 @@ fn access(arguments: &Arguments) -> Result<Access, Failure> {
             let message =
                 format!("{} can be reached from other machines, and nobody would have to sign in", arguments.listen);
             Err(Failure::unusable(message).hint(
-                "give a token with --token-file, or name the header of your proxy with --person-header, or listen on 127.0.0.1",
+                "Give a token with --token-file, name your proxy's header with --person-header, or listen on 127.0.0.1.",
             ))
         }
     }

@@ -77,7 +77,7 @@ pub fn install(arguments: Install) -> crate::Ended {
         let extension = look::extension(&mut transaction).await?;
         let Some(available) = &extension.available else {
             return Err(Failure::refused("the server does not have the files of the extension pg_workflow")
-                .hint("install them on the server first: see \"Installing\" in docs/operations.md"));
+                .hint("Install them on the server first: see \"Installing\" in docs/operations.md."));
         };
         let done = match &extension.installed {
             None => {

@@ -95,7 +95,7 @@ fn inputs(
         (given, _) => {
             let given = given.as_deref().map_or(Ok(Value::Object(Map::new())), |given| map(given, "the parameters"))?;
             let checked = checked_parameters(given, &loaded.graph);
-            vec![checked.map_err(|why| Failure::unusable(why).hint("pass others with --parameters"))?]
+            vec![checked.map_err(|why| Failure::unusable(why).hint("Pass other parameters with --parameters."))?]
         }
     };
     Ok((parameters, samples))

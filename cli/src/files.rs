@@ -77,8 +77,8 @@ pub fn collect(named: &[PathBuf], wanted: &[Kind]) -> Result<Vec<PathBuf>, Failu
             let what = if wanted.contains(&Kind::Tests) && wanted.len() == 1 { "test files" } else { "definitions" };
             let failure = Failure::unusable(format!("no {what} in {}", path.display()));
             return Err(match what {
-                "test files" => failure.hint("test files are named NAME.test.yaml"),
-                _ => failure.hint("definitions are YAML or JSON files with `ref` and `tasks`"),
+                "test files" => failure.hint("Test files are named NAME.test.yaml."),
+                _ => failure.hint("Definitions are YAML or JSON files with `ref` and `tasks`."),
             });
         }
     }

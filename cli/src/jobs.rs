@@ -146,7 +146,7 @@ async fn find(session: &mut PgConnection, job: i64) -> Result<BulkJob, Failure> 
     // The newest one with a smaller id than the next.
     let page = Page { max_rows: 1, after: job.checked_add(1) };
     let found = Engine::list_bulk_jobs(session, page).await?.pop().filter(|found| found.job == job);
-    found.ok_or_else(|| Failure::refused(format!("there is no bulk job {job}")).hint("see `pg-workflow jobs`"))
+    found.ok_or_else(|| Failure::refused(format!("there is no bulk job {job}")).hint("See `pg-workflow jobs`."))
 }
 
 /// Says how a job ended, and why executions refused.

@@ -1,7 +1,7 @@
-//! `pg-workflow router`: prints the SQL that makes a database a router of several servers.
+//! `pg-workflow router`: prints the SQL that turns a database into a router for several servers.
 //!
-//! What is printed follows from three things: the API, as the catalog of a server has it; `router/routes.txt`, which says where each
-//! function of it is carried out; and the servers, which say which parts they have.
+//! The output depends on three things: the API, which is read from the catalog of a server; `router/routes.txt`, which
+//! says where each function is executed; and the servers, which report their parts.
 
 mod api;
 mod citus;
@@ -67,7 +67,7 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     })??;
     let unowned = servers.unowned();
     if !unowned.is_empty() {
-        output::warning(&format!("no server has the parts {unowned}: calls about them are refused"));
+        output::warning(&format!("no server has parts {unowned}: calls for them are refused"));
     }
     output::print(&match arguments.kind {
         Kind::Plproxy(Plproxy { patience, .. }) => plproxy::write(&api, &servers, patience)?,

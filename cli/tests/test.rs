@@ -288,7 +288,7 @@ fn a_directory_stands_for_its_test_files_and_a_page_for_those_it_shows() {
     std::fs::create_dir_all(&empty).unwrap();
     let output = run(&[&empty.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: test files are named NAME.test.yaml"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: Test files are named NAME.test.yaml."));
 }
 
 #[test]

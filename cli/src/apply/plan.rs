@@ -98,7 +98,7 @@ impl Plan {
                 return Err(if files.is_empty() {
                     failure
                 } else {
-                    failure.hint(format!("see {}", files.join(" and ")))
+                    failure.hint(format!("See {}.", files.join(" and ")))
                 });
             }
         }

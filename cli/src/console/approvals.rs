@@ -123,7 +123,7 @@ pub async fn answer(
         }
         match app.act(&viewer, async |session| Engine::signal(session, wait.execution, input).await).await? {
             SignalState::Delivered => Ok(format!("{} of execution {} is answered", wait.signal_name, wait.execution)),
-            SignalState::Kept => Err(gone().hint("the answer is kept for the next task that waits for it")),
+            SignalState::Kept => Err(gone().hint("The answer is kept for the next task that waits for it.")),
         }
     };
     match answered(&task).await {

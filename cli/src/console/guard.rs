@@ -49,11 +49,11 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let person = match &app.access {
         Access::Local if !is_known(headers, &[]) => {
             let problem = Problem::new(StatusCode::FORBIDDEN, "this console is only for localhost");
-            return problem.hint("open it as http://localhost or http://127.0.0.1").into_response();
+            return problem.hint("Open it as http://localhost or http://127.0.0.1.").into_response();
         }
         Access::Header(_) if !is_known(headers, &app.hosts) => {
             let problem = Problem::new(StatusCode::FORBIDDEN, "this console does not know itself by that name");
-            return problem.hint("start it with --host and the name that the proxy passes on").into_response();
+            return problem.hint("Start it with --host and the name that the proxy passes on.").into_response();
         }
         Access::Local => Some(app.person.clone()),
         Access::Token(_) => session.as_deref().and_then(|session| app.sessions.person(session)),
@@ -135,7 +135,7 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
         return Ok(request);
     }
     let foreign = Problem::new(StatusCode::FORBIDDEN, "this was not sent by a page of this console")
-        .hint("reload the page and try again");
+        .hint("Reload the page and try again.");
     if !same_origin(request.headers()) {
         return Err(foreign);
     }
@@ -152,7 +152,7 @@ async fn check(app: &App, session: &str, request: Request) -> Result<Request, Pr
 /// Reads a form, unless it takes too long to arrive.
 async fn read(app: &App, request: Request) -> Result<Fields, Problem> {
     let form = tokio::time::timeout(app.patience, Form::<Vec<(String, String)>>::from_request(request, &())).await;
-    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time").hint("send it again");
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the form did not arrive in time").hint("Send it again.");
     let Form(fields) = form.map_err(slow)?.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     Ok(Fields(fields))
 }

@@ -159,11 +159,11 @@ async fn answer(app: Arc<App>, viewer: &Viewer, fields: &Fields, done: Result<St
 fn target(fields: &Fields) -> Result<HoldTarget<'_>, Problem> {
     let target = fields.need("target")?;
     if target == "everything" && fields.get("name").is_some() {
-        return Err(Problem::invalid("everything has no name").hint("clear the name, or hold only what it names"));
+        return Err(Problem::invalid("everything has no name").hint("Clear the name, or select what it names."));
     }
     if target != "limit" && fields.get("key").is_some() {
         return Err(
-            Problem::invalid(format!("only a limit has keys, not: {target}")).hint("clear the key, or hold a limit")
+            Problem::invalid(format!("only a limit has keys, not: {target}")).hint("Clear the key, or select a limit.")
         );
     }
     Ok(match target {

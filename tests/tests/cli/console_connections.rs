@@ -373,7 +373,7 @@ async fn at_a_standby_pages_are_shown_and_actions_refused() {
     };
     let (status, said) = told(command(&["pause", "1", "--url", &url]).output().await.unwrap());
     assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("in a read-only transaction\n  hint: this server is a standby, or "), "{said}");
+    assert!(said.contains("in a read-only transaction\n  hint: This server is a standby, or "), "{said}");
     let (_, said) = told(command(&["doctor", "--url", &url]).output().await.unwrap());
     assert!(said.contains("; it is a standby, so nothing can be changed here"), "{said}");
 }

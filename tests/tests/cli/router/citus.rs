@@ -150,11 +150,11 @@ async fn what_is_not_passed_on_is_refused(routed: &Routed) {
     let call = "workflow_node.workflow_pause_schedule";
     let not_delegated = format!("SELECT count(*)::text FROM {call}({number}, 'x') CROSS JOIN generate_series(1, 2)");
     let refused = answer(&routed.pool, &not_delegated).await;
-    assert!(refused.starts_with("55000 WF611: Citus has not passed the call on"), "{refused}");
-    assert!(refused.contains("it is for the node 3, and this is the coordinator"), "{refused}");
+    assert!(refused.starts_with("55000 WF611: Citus did not pass the call on"), "{refused}");
+    assert!(refused.contains("It is meant for node 3, but this is the coordinator."), "{refused}");
     // On another node, as after a shard has been moved.
     let guard = answer(&routed.nodes[0].pool, &format!("SELECT workflow_node.guard({number})::text")).await;
-    assert!(guard.contains("it is for the node 3, and this is the node 1"), "{guard}");
+    assert!(guard.contains("It is meant for node 3, but this is node 1."), "{guard}");
 }
 
 async fn the_table_that_calls_follow_stays(routed: &Routed) {
