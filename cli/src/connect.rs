@@ -37,7 +37,7 @@ impl Connection {
 
     /// Returns how to connect.
     pub fn options(&self) -> Result<PgConnectOptions, Failure> {
-        // An empty variable is one that is not set.
+        // An empty variable counts as not set.
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let options = match (&self.url, &self.service) {
             (Some(url), _) => parse(url)?,

@@ -9,7 +9,7 @@ use look::Check;
 pub use look::require_extension;
 use sqlx::{Connection as _, Executor};
 
-/// Say what is wrong with a database, and how to fix it
+/// Report what is wrong with a database, and how to fix it
 ///
 /// Exit status: 0 if nothing is wrong, 1 if something is, 3 if the database can't be used.
 #[derive(clap::Args)]

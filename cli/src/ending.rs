@@ -56,7 +56,7 @@ impl Failure {
         Failure { hint: Some(hint.to_string()), ..self }
     }
 
-    /// Puts what the message is about in front of it.
+    /// Prefixes the message with its subject.
     pub fn about(self, what: impl Display) -> Failure {
         Failure { message: format!("{what}: {}", self.message), ..self }
     }

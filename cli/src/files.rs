@@ -40,7 +40,7 @@ impl Kind {
         }
         match Kind::of_named(path) {
             Kind::Definition => {
-                // One that can't be read may be a definition, and must not be passed over in silence.
+                // A file that can't be read may be a definition, and must not be skipped silently.
                 let Ok(source) = read(path) else { return Some(Kind::Definition) };
                 let text = String::from_utf8_lossy(&source);
                 looks_like_a_definition(&text, end == "json").then_some(Kind::Definition)
@@ -85,7 +85,7 @@ pub fn collect(named: &[PathBuf], wanted: &[Kind]) -> Result<Vec<PathBuf>, Failu
     Ok(files)
 }
 
-/// Returns the definitions that are directly in a directory.
+/// Returns the definitions directly in a directory.
 pub fn definitions_of(folder: &Path) -> Vec<PathBuf> {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = std::fs::read_dir(here).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -235,14 +235,14 @@ fn describe(status: &WorkflowStatus) -> String {
     text
 }
 
-/// Say what an execution is waiting for, or how it ended
+/// Explain what an execution is waiting for, or how it ended
 #[derive(clap::Args)]
 pub struct Why {
     #[command(flatten)]
     one: One,
 }
 
-/// Says what an execution is waiting for.
+/// Explains what an execution is waiting for.
 pub fn why(arguments: Why) -> crate::Ended {
     let One { execution, json, connection } = arguments.one;
     let reasons: Vec<Reason> = wait_for(async {

@@ -15,10 +15,10 @@ use crate::ending::Ending;
 use crate::output;
 use map::Servers;
 
-/// Print the SQL that makes a database a router of several servers
+/// Print the SQL that turns a database into a router for several servers
 ///
-/// The router has all functions of the API under their own names, and passes each call on to the server that has its part. Run the
-/// SQL in a database of its own; running it again brings an older router up to date.
+/// The router has all functions of the API, under the same names, and passes each call on to the server that has its
+/// part. Run the SQL in a separate database; running it in an older router updates that.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -33,25 +33,25 @@ enum Kind {
 
 /// Print a router for a plain PostgreSQL database with PL/Proxy 2.10
 ///
-/// Each call is a transaction of its own at the servers. Exit status: 0; 1 if the servers contradict each other; 3 if one can't be
-/// reached.
+/// Each call is a separate transaction on the servers. Exit status: 0 on success; 1 if the servers contradict each
+/// other; 3 if one can't be reached.
 #[derive(clap::Args)]
 struct Plproxy {
-    /// A server, as postgres://host:port/name; once for each
+    /// A server, as postgres://host:port/name; repeat for each server
     #[arg(long = "server", value_name = "URL", required = true)]
     servers: Vec<String>,
-    /// How long a worker's call may wait for a server before it is taken for dead
+    /// How long a worker's call may wait for a server before it is considered dead
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=3600))]
     patience: u32,
 }
 
 /// Print a router for the coordinator of a Citus cluster, version 13 or later
 ///
-/// The servers are the nodes of the cluster. Calls are part of the caller's transaction, also of one that calls several servers. Exit
-/// status: 0; 1 if the servers contradict each other; 3 if one can't be reached.
+/// The servers are the nodes of the cluster. Calls are part of the caller's transaction, even if it calls several
+/// servers. Exit status: 0 on success; 1 if the servers contradict each other; 3 if one can't be reached.
 #[derive(clap::Args)]
 struct Citus {
-    /// A server, as postgres://host:port/name; once for each
+    /// A server, as postgres://host:port/name; repeat for each server
     #[arg(long = "server", value_name = "URL", required = true)]
     servers: Vec<String>,
 }

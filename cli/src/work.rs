@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Work on tasks by running a command for each
+/// Execute tasks by running a command for each
 ///
 /// The command is run by `sh -c`, in a process group of its own. It gets the task's input as JSON on standard input, and
 /// prints the result as JSON on standard output. An exit status other than 0 makes the task fail: with the JSON object

@@ -1,4 +1,4 @@
-//! Servers that refuse, played by the test.
+//! Servers that refuse connections, simulated by the test.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

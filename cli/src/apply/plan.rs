@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub struct Plan {
     pub packs: Vec<PackInput>,
     pub actions: Vec<ActionInput>,
-    /// Definitions, each after the ones that it calls.
+    /// Definitions, each after those that it calls.
     pub definitions: Vec<Definition>,
 }
 

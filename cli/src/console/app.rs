@@ -1,4 +1,4 @@
-//! What all requests share: connections, and what pages show.
+//! State shared by all requests: connections, and the pages that have been made.
 //!
 //! While nothing changes in the database, all viewers of all pages together cost it one small statement per refresh.
 
@@ -166,7 +166,7 @@ impl App {
         self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Does something for a person, in one transaction.
+    /// Performs an action for a person, in one transaction.
     pub async fn act<T>(
         &self,
         viewer: &Viewer,

@@ -182,7 +182,7 @@ fn address(visit: &Visit) -> &str {
 fn actions(sent: Sent) -> Markup {
     html! {
         div.bulk role="group" aria-label="With the selected" {
-            // The form's first button is what Enter presses: nothing, rather than the first of these.
+            // Enter presses the form's first button: this one does nothing.
             button disabled hidden {}
             label.check { input #select-all type="checkbox"; "All on this page" }
             label { span.hidden { "Reason" } input name="reason" placeholder="Reason" maxlength="500" value=[sent.value("reason", None)]; }

@@ -1,4 +1,4 @@
-//! Queues, workers and their claims; and whether all is well.
+//! Queues, workers and their claims, and whether any invariant is broken.
 
 use super::app::{App, Visit};
 use super::overview::{queue_table, worker_table};

@@ -48,7 +48,7 @@ pub async fn extension(session: &mut PgConnection) -> Result<Extension, Failure>
     Ok(Extension { installed, available })
 }
 
-/// Fails if the extension is not there, and warns if its version is another one than that of this program.
+/// Fails if the extension is not installed, and warns if its version differs from this program's.
 pub async fn require_extension(session: &mut PgConnection) -> Result<(), Failure> {
     let program = env!("CARGO_PKG_VERSION");
     match extension(session).await?.installed {
@@ -162,7 +162,7 @@ async fn privileges(session: &mut PgConnection, levels: &[String]) -> Result<Che
     ))
 }
 
-/// Says whether due work is being done.
+/// Checks whether due work is being done.
 async fn ticking(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     let overdue = Engine::overdue_summary(&mut *session).await?;
     let late: Vec<Check> = overdue
@@ -184,7 +184,7 @@ async fn ticking(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     Ok(if late.is_empty() { vec![good("nothing is overdue")] } else { late })
 }
 
-/// Says whether workers serve every action that is queued.
+/// Checks whether workers serve every action that is queued.
 async fn queues(session: &mut PgConnection) -> Result<Vec<Check>, Failure> {
     let queues = Engine::queue_summary(&mut *session).await?;
     let claims = Engine::claims(&mut *session, 10_000).await?;

@@ -97,7 +97,7 @@ impl Import<'_> {
         }
     }
 
-    /// Finds out what each name means before anything is converted.
+    /// Determines what each name means before anything is converted.
     fn find_names(&mut self, root: NodeId, tasks: &[(NodeId, NodeId)]) {
         let source = self.source;
         let keys = |node: Option<NodeId>| -> Vec<String> {
@@ -225,7 +225,7 @@ impl Import<'_> {
                 Ok(rendered) => out += &format!("{{{{ {} }}}}", self.scope.unwrapped(rendered)),
                 Err(why) => {
                     self.lost(format!("{open}{inner}{}: {why}", if open == "<%" { "%>" } else { "}}" }));
-                    // Plain text does no harm, and is easy to find.
+                    // As plain text, it does no harm and is easy to find.
                     out += &format!("UNTRANSLATED({})", inner.trim());
                 }
             }

@@ -1,8 +1,8 @@
-//! Places the nodes of a graph in layers, so that edges lead downwards and cross little.
+//! Places the nodes of a graph in layers, so that edges lead downward and rarely cross.
 
 use super::Graph;
 
-/// Space between neighbours in a layer, and between layers.
+/// Space between neighbors in a layer, and between layers.
 const GAP: f64 = 28.0;
 const LAYER_GAP: f64 = 56.0;
 /// Number of times that the order and the places of nodes are improved.
@@ -166,7 +166,7 @@ impl Slots {
         chain
     }
 
-    /// Sorts each layer by the mean place of the neighbours, from above and from below in turn.
+    /// Sorts each layer by the mean place of the neighbors, from above and from below in turn.
     fn order(&mut self) {
         let mut place = vec![0.0; self.width.len()];
         for sweep in 0..SWEEPS {
@@ -190,7 +190,7 @@ impl Slots {
         }
     }
 
-    /// Moves nodes below and above their neighbours as far as the order allows.
+    /// Moves nodes below and above their neighbors as far as the order allows.
     fn spread(&mut self) {
         for row in &self.rows {
             let mut x = 0.0;

@@ -44,7 +44,7 @@ const LONGEST_LEASE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct WorkerBuilder {
     worker: Worker,
     states: States,
-    /// What was given twice.
+    /// Problems with states and handlers that were given twice.
     twice: Vec<String>,
 }
 
