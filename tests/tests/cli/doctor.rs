@@ -45,7 +45,7 @@ async fn a_queue_without_workers_is_found() {
 async fn a_bulk_job_that_nobody_ticks_is_found() {
     with_database(async |db| {
         let program = Program::new(db, "untended_job");
-        // Created an hour ago, of which nothing was done.
+        // Created an hour ago, and nothing has been done since.
         let mut session = db.connect().await;
         for statement in [
             "SELECT set_config('pg_workflow.test_now', (now() - interval '1 hour')::text, false)",
