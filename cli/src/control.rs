@@ -258,8 +258,8 @@ pub fn rerun(arguments: Rerun) -> crate::Ended {
     )
 }
 
-/// Performs an action on executions: on a single one by itself, so that a refusal comes with detail and hint, or on many per
-/// call. If it is refused for one, the others are not affected.
+/// Performs an action on executions: on a single one by itself, so that a refusal comes with detail and hint, or on
+/// many per call. If it is refused for one, the others are not affected.
 fn each(
     on: &Executions,
     one: impl AsyncFn(&mut PgConnection, i64, Option<&str>) -> pg_workflow_client::Result<ExecutionStatus>,

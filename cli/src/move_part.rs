@@ -1,7 +1,7 @@
 //! `pg-workflow move-part`: moves parts to another server while work continues.
 //!
-//! The next step follows from where the two servers say that the part is, so running the same command again continues an
-//! interrupted move. The rules are in the functions that it calls, in sql/move_part.sql.
+//! The next step follows from where the two servers say that the part is, so running the same command again continues
+//! an interrupted move. The rules are in the functions that it calls, in sql/move_part.sql.
 
 use crate::connect::{Connection, wait_for};
 use crate::ending::{Ending, Failure};

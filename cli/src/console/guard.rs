@@ -1,7 +1,8 @@
 //! Access control: who may use the console, and which requests of a browser are accepted.
 //!
-//! A request that changes something needs a token that only the console's own pages contain: a keyed hash of the visitor's
-//! session. A session is a random cookie; with a shared token it also names the person and is signed (`session`).
+//! A request that changes something needs a token that only the console's own pages contain: a keyed hash of the
+//! visitor's session. A session is a random cookie; with a shared token it also names the person and is signed
+//! (`session`).
 
 use super::app::App;
 use super::form::Fields;
@@ -108,8 +109,8 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
     response
 }
 
-/// Whether the browser uses TLS to reach the proxy in front of the console: according to the header of a trusted proxy, or to the
-/// origin that the browser sends with a form.
+/// Whether the browser uses TLS to reach the proxy in front of the console: according to the header of a trusted proxy,
+/// or to the origin that the browser sends with a form.
 fn is_secure(app: &App, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let proxy = text("x-forwarded-proto").filter(|_| matches!(app.access, Access::Header(_)));
@@ -117,8 +118,8 @@ fn is_secure(app: &App, headers: &HeaderMap) -> bool {
     by_proxy || text("origin").is_some_and(|origin| origin.starts_with("https://") && same_origin(headers))
 }
 
-/// Whether a request was made to one of these names, or to one of this machine's own: any other name may belong to a hostile site
-/// that resolves to this machine.
+/// Whether a request was made to one of these names, or to one of this machine's own: any other name may belong to a
+/// hostile site that resolves to this machine.
 fn is_known(headers: &HeaderMap, names: &[String]) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host
@@ -157,8 +158,8 @@ async fn read(app: &App, request: Request) -> Result<Fields, Problem> {
     Ok(Fields(fields))
 }
 
-/// Whether a form comes from a page of this host, under its own name or the name that a proxy has for it. Forms on other sites
-/// can't set the latter.
+/// Whether a form comes from a page of this host, under its own name or the name that a proxy has for it. Forms on
+/// other sites can't set the latter.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // Browsers name the origin of a form's request; other programs need none.

@@ -151,8 +151,8 @@ impl Import<'_> {
     fn variables(&mut self, root: NodeId, out: &mut Map<String, Value>) {
         let given = self.source.get(root, "vars").map(|node| pairs(self.source, node)).unwrap_or_default();
         let mut vars: Vec<Value> = Vec::new();
-        // Inputs that tasks publish, and variables that are only published, exist from the start. A declaration may read
-        // those before it.
+        // Inputs that tasks publish, and variables that are only published, exist from the start. A declaration may
+        // read those before it.
         let declared: BTreeSet<&String> = given.iter().map(|(name, _)| name).collect();
         for name in self.scope.variables.clone().iter().filter(|name| !declared.contains(name)) {
             let value = match self.scope.parameters.contains(name) {

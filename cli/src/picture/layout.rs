@@ -25,8 +25,8 @@ pub struct Layout {
     pub edges: Vec<Vec<(f64, f64)>>,
 }
 
-/// Returns the layer of each node: 0 for those that nothing leads to, and otherwise below all that lead to it. Edges that
-/// lead back do not count.
+/// Returns the layer of each node: 0 for those that nothing leads to, and otherwise below all that lead to it. Edges
+/// that lead back do not count.
 pub fn layers(graph: &Graph) -> Vec<usize> {
     let back = back_edges(graph);
     let mut layer = vec![0; graph.nodes.len()];
@@ -218,8 +218,8 @@ impl Slots {
         self.x.iter_mut().for_each(|x| *x += GAP - left);
     }
 
-    /// Gives the slots of a row the places that they want; where they would overlap, the middle between their places when
-    /// pushed from the left and from the right.
+    /// Gives the slots of a row the places that they want; where they would overlap, the middle between their places
+    /// when pushed from the left and from the right.
     fn settle(&mut self, row: usize, wanted: &[f64]) {
         let slots = &self.rows[row];
         let apart = |a: usize, b: usize| (self.width[a] + self.width[b]) / 2.0 + GAP;

@@ -246,7 +246,8 @@ pub fn declared(columns: &[Column]) -> String {
     columns.join(", ")
 }
 
-/// Returns arguments whose names cannot be mistaken for anything else in a statement: PL/Proxy replaces them in its text.
+/// Returns arguments whose names cannot be mistaken for anything else in a statement: PL/Proxy replaces them in its
+/// text.
 pub fn numbered(first: &str, inputs: &[Column]) -> String {
     let numbered = inputs.iter().enumerate().map(|(place, input)| format!("a{} {}", place + 1, input.type_name));
     [first.to_owned()].into_iter().filter(|first| !first.is_empty()).chain(numbered).collect::<Vec<_>>().join(", ")

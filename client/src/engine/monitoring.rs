@@ -209,7 +209,8 @@ pub struct ActionSummary {
 /// Overdue work of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub struct OverdueSummary {
-    /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow`, `schedule`, `retention`, `pending report` or `bulk_job`.
+    /// `lease`, `retry`, `delay`, `wait`, `task timeout`, `workflow`, `schedule`, `retention`, `pending report` or
+    /// `bulk_job`.
     pub kind: String,
     /// Number of rows that are due.
     pub rows: i64,

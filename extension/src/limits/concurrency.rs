@@ -58,8 +58,8 @@ pub struct Entrant {
     pub displaces: bool,
 }
 
-/// Takes slots for executions, in order of their places. Returns those that have to wait: for a slot, or for others that
-/// have waited longer.
+/// Takes slots for executions, in order of their places. Returns those that have to wait: for a slot, or for others
+/// that have waited longer.
 pub fn enter(
     client: &SpiClient,
     now: TimestampWithTimeZone,
@@ -188,8 +188,8 @@ pub fn begin(client: &SpiClient, now: TimestampWithTimeZone, runs: Vec<i64>) -> 
 }
 
 impl Entrant {
-    /// Reads an execution from the first five columns of a row: its id, workflow, limit, key and place, which is now for
-    /// one that does not wait yet.
+    /// Reads an execution from the first five columns of a row: its id, workflow, limit, key and place, which is now
+    /// for one that does not wait yet.
     pub fn read(row: &Rows, now: TimestampWithTimeZone) -> Result<Entrant, Error> {
         let text = |column| Ok::<_, Error>(row.get::<String>(column)?.unwrap_or_default());
         Ok(Entrant {

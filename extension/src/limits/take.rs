@@ -313,8 +313,8 @@ fn create(client: &SpiClient, now: TimestampWithTimeZone, keys: &mut Keys) -> Re
     Ok(())
 }
 
-/// Makes the slots of tasks that have stopped available to keys that nobody waits for. Returns all slots of these tasks,
-/// by key.
+/// Makes the slots of tasks that have stopped available to keys that nobody waits for. Returns all slots of these
+/// tasks, by key.
 fn take_over(client: &SpiClient, keys: &mut Keys, stopped: &[i64]) -> Result<BTreeMap<i64, BTreeSet<i64>>, Error> {
     let mut held: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
     if stopped.is_empty() {

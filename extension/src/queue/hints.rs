@@ -84,8 +84,8 @@ pub fn tell_end(execution: i64, status: &str) {
     builtin::notify("pg_workflow_end", format!("{execution} {status}"));
 }
 
-/// Sends the hints of a transaction before it commits. A transaction that has notified cannot be prepared, so tasks queued by a
-/// prepared transaction are found by polling.
+/// Sends the hints of a transaction before it commits. A transaction that has notified cannot be prepared, so tasks
+/// queued by a prepared transaction are found by polling.
 fn at_end(end: End) {
     match end {
         End::Committing => send(),

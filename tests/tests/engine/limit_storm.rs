@@ -1,6 +1,6 @@
-//! Limits under random schedules: sessions whose transactions overlap start, claim, report, expire, pause, cancel, rerun,
-//! erase, hold, release, and change limits; some are rolled back. After every statement, everything that runs is counted
-//! from outside. `SEED=…` plays one schedule again; `STORMS=…` plays as many more.
+//! Limits under random schedules: sessions whose transactions overlap start, claim, report, expire, pause, cancel,
+//! rerun, erase, hold, release, and change limits; some are rolled back. After every statement, everything that runs is
+//! counted from outside. `SEED=…` plays one schedule again; `STORMS=…` plays as many more.
 
 mod act;
 mod recount;

@@ -334,8 +334,8 @@ impl<'a> Conductor<'a> {
             });
             match bounded {
                 Ok(value) => drop(output.insert(name.clone(), value)),
-                // Keep what was rendered so far: it may be needed to see why rendering failed. After a failure, an output
-                // may well lack what it needs.
+                // Keep what was rendered so far: it may be needed to see why rendering failed. After a failure, an
+                // output may well lack what it needs.
                 Err(cause) => {
                     if status == Status::Completed {
                         status = Status::Failed;
