@@ -64,9 +64,8 @@ pub fn assign<T: Limited>(client: &SpiClient, tasks: &mut [T], actions: &BTreeMa
     Ok(())
 }
 
-/// Gives limits to failed undos that are about to run again. They did not need them as long as the call of their
-/// execution held the slot, but now the tasks of other executions continue that call. Each execution is given with its
-/// caller.
+/// Gives limits to failed undos that are about to run again. They needed none as long as the call of their execution
+/// held the slot; now the execution is undone on behalf of another one, which is given with it.
 pub fn reassign(client: &SpiClient, executions: &[(i64, i64)]) -> Result<(), Error> {
     if executions.is_empty() || !crate::limits::are_in_use() {
         return Ok(());
