@@ -82,7 +82,7 @@ pub fn start(arguments: Start) -> crate::Ended {
     wait_for(async {
         let mut session = arguments.connection.open().await?;
         let Some(execution) = Engine::start(&mut session, input).await? else {
-            output::print("skipped: as many executions run as the workflow allows\n");
+            output::print("skipped: the workflow's maximum number of executions is already running\n");
             return Ok(Ending::Good);
         };
         output::print(&format!("{execution}\n"));

@@ -88,7 +88,7 @@ pub fn install(arguments: Install) -> crate::Ended {
                 transaction.execute("ALTER EXTENSION pg_workflow UPDATE").await?;
                 format!("updated the extension from version {installed} to {available}")
             }
-            Some(installed) => format!("the extension is there already, version {installed}"),
+            Some(installed) => format!("the extension is already installed, version {installed}"),
         };
         for (role, level) in &arguments.grant {
             sqlx::query("SELECT pg_catalog.workflow_grant(role => $1, level => $2)")
@@ -101,7 +101,7 @@ pub fn install(arguments: Install) -> crate::Ended {
         transaction.commit().await?;
         output::line(&done);
         if arguments.ticker && !pg_workflow_client::Engine::start_ticker(&mut session).await? {
-            output::line("the ticker is running already");
+            output::line("the ticker is already running");
         }
         look::examine(&mut session, false).await
     })??;

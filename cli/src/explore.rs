@@ -52,7 +52,9 @@ pub fn run(arguments: Arguments) -> crate::Ended {
     }
     let missed = coverage.report(&loaded.graph, &loaded.parsed).missed;
     if !missed.is_empty() {
-        output::line("# Nothing is known of what was never reached, perhaps for want of results (--tests):");
+        output::line(
+            "# These were never reached, perhaps for lack of results (--tests), so nothing is known about them:",
+        );
         missed.iter().for_each(|missed| output::line(&format!("#   {}", missed.what)));
     }
     if flaws.is_empty() {

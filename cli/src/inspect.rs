@@ -87,7 +87,7 @@ pub struct List {
 pub fn status_of(text: &str) -> std::result::Result<ExecutionStatus, String> {
     text.parse().map_err(|_| {
         let known: Vec<&str> = ExecutionStatus::ALL.iter().map(|status| status.as_str()).collect();
-        format!("there is no such status; there are {}", known.join(", "))
+        format!("there is no such status; known ones are {}", known.join(", "))
     })
 }
 

@@ -134,7 +134,7 @@ pub async fn wait_until_ended(session: &mut PgConnection, job: i64) -> Result<Bu
             (seen, since) = (Some(now.updated), Instant::now());
         } else if since.elapsed() > STUCK && !is_warned {
             is_warned = true;
-            let text = format!("job {job} does not get on: is anything ticking? See `pg-workflow doctor`");
+            let text = format!("job {job} makes no progress: is anything ticking? See `pg-workflow doctor`");
             progress.aside(|| output::warning(&text));
         }
         tokio::time::sleep(INTERVAL).await;

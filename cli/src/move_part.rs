@@ -223,7 +223,7 @@ impl Move {
         }
         retry(async || Engine::keep_part(&mut self.source, part).await).await?;
         while Engine::clear_part(&mut self.target, part, CLEARED).await? > 0 {}
-        say(part, "it stays");
+        say(part, "it stays at the source");
         Ok(())
     }
 }

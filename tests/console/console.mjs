@@ -207,7 +207,7 @@ await test('an approval is a form made from its schema, and is given once', asyn
   const [{ result }] = await scene.sql(`SELECT result FROM workflow_list_tasks($1) WHERE task_name = 'approve'`, [scene.late]);
   assert.deepEqual(result, { ok: true, level: 'standard', note: 'urgent' });
   await page.goto(address);
-  assert.match(await text('main'), /does not wait any more/);
+  assert.match(await text('main'), /is no longer waiting/);
 });
 
 await test('a hint whose time is over is refused, and says so', async () => {
@@ -235,7 +235,7 @@ await test('a bulk job does it to all that match', async () => {
   await go('/');
   await Promise.all([page.waitForNavigation(), page.locator('#causes tr', { hasText: 'declined' }).getByRole('link', { name: 'Act on all' }).click()]);
   await page.locator('#all').getByLabel('Reason').fill('the bank is back');
-  assert.match(await press(page.getByRole('button', { name: 'Create a bulk job' })), /job \d+ is created/);
+  assert.match(await press(page.getByRole('button', { name: 'Create a bulk job' })), /job \d+ has been created/);
   await scene.sql('SELECT workflow_tick()');
   await scene.sql('SELECT workflow_tick()');
   await page.locator('#jobs .s-completed').waitFor();
@@ -323,7 +323,7 @@ await test('what is held is said before, and no name is ignored', async () => {
   await page.locator('#new-hold').getByLabel('Name').fill('shop.mail');
   asked.length = 0;
   assert.match(await press(page.getByRole('button', { name: 'Hold', exact: true })), /everything has no name/);
-  assert.deepEqual(asked, ['Let nothing of everything shop.mail begin for 30 minutes?']);
+  assert.deepEqual(asked, ['Hold everything shop.mail for 30 minutes?']);
   assert.equal((await scene.sql(`SELECT FROM workflow_list_holds() WHERE target = 'everything'`)).length, 0);
   assert.equal(await page.locator('#new-hold').getByLabel('Name').inputValue(), 'shop.mail');
   await page.locator('#new-hold').getByLabel('Name').fill('');

@@ -53,7 +53,8 @@ pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) ->
             return problem.hint("Open it as http://localhost or http://127.0.0.1.").into_response();
         }
         Access::Header(_) if !is_known(headers, &app.hosts) => {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "this console does not know itself by that name");
+            let problem =
+                Problem::new(StatusCode::FORBIDDEN, "this console does not accept requests for that host name");
             return problem.hint("Start it with --host and the name that the proxy passes on.").into_response();
         }
         Access::Local => Some(app.person.clone()),

@@ -64,7 +64,7 @@ impl From<Error> for Problem {
         if is_read_only(&error) {
             let problem = Problem::new(
                 StatusCode::CONFLICT,
-                "nothing can be changed at this server: it is a standby, or read-only",
+                "nothing can be changed on this server: it is a standby, or read-only",
             );
             return problem.hint("Use a console of the primary server.");
         }

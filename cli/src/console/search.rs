@@ -268,7 +268,7 @@ fn everything(fields: &Fields, visit: &Visit) -> Markup {
         section.card aria-labelledby="all-title" {
             h2 #all-title { "With all that match" }
             @if named {
-                p { "A bulk job does it to every execution that matches this search and exists now, also on other pages: " code { (filter.to_string()) } }
+                p { "A bulk job applies the action to every execution that exists now and matches this search, including those on other pages: " code { (filter.to_string()) } }
                 (sent.form("all", "/jobs", address(visit), html! {
                     (page::hidden("filter", &filter.to_string()))
                     div.bulk {
@@ -283,7 +283,7 @@ fn everything(fields: &Fields, visit: &Visit) -> Markup {
                         button data-confirm="Do this to every execution that matches?" { "Create a bulk job" }
                     }
                 }))
-            } @else { p.dim { "Search for something first: a job for every execution there is would be too much." } }
+            } @else { p.dim { "Search for something first: a job cannot apply to every execution." } }
         }
     }
 }

@@ -356,7 +356,7 @@ async fn at_a_standby_pages_are_shown_and_actions_refused() {
     let token = page.body.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let refused = |status: u16, body: &str| {
         assert_eq!(status, 409, "{body}");
-        assert!(body.contains("nothing can be changed at this server: it is a standby, or read-only"), "{body}");
+        assert!(body.contains("nothing can be changed on this server: it is a standby, or read-only"), "{body}");
     };
     for (path, body) in [
         ("/executions/1/pause", "reason=x"),

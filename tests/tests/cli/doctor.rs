@@ -94,7 +94,7 @@ async fn a_database_without_the_extension_gets_it() {
         let role = db.role().await;
         let told = program.good(&["install", "--grant", &format!("{role}=worker")]).await;
         assert!(told.starts_with("installed the extension, version "), "{told}");
-        assert!(program.good(&["install"]).await.starts_with("the extension is there already"));
+        assert!(program.good(&["install"]).await.starts_with("the extension is already installed"));
         let told = program.bad(1, &["install", "--grant", "no_such_role=worker"]).await;
         assert!(told.contains("no_such_role") && !told.contains("Is the extension installed"), "{told}");
 
