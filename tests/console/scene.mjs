@@ -98,7 +98,7 @@ export class Scene {
     await this.sql('SELECT workflow_finish_json($1)', [JSON.stringify(outcomes)]);
   }
 
-  // Actions and workflows, and their limits and schedules.
+  // Actions and workflows.
   async define() {
     for (const action of ACTIONS) await this.sql('SELECT workflow_register_action($1)', [action]);
     await this.sql('SELECT workflow_define($1)', [ORDER]);
